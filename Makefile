@@ -1,0 +1,54 @@
+# Every target sets up .venv itself when it must: `make run` installs what the guild needs,
+# the others what development needs. A stamp makes the second time quick.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+BENCH_STAMP := $(VENV)/.installed-bench
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
+
+run: $(RUN_STAMP) ## let the research guild work on real data, ending with a report
+	@$(BIN)/guildbus research
+
+test: $(DEV_STAMP) ## run every test
+	@$(BIN)/python -m pytest
+
+check: $(DEV_STAMP) ## lint, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(BENCH_STAMP) ## measure the bus beside its peers in one run
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove the environment, caches and everything that runs have left
+	rm -rf $(VENV) .guildbus runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH; set PYTHON=/path/to/python3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing what the research guild needs into $(VENV) (once, some minutes) ..." >&2
+	@$(PIP) --editable '.[research,embedded]'
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing what development needs into $(VENV) (once, some minutes) ..." >&2
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(RUN_STAMP)
+
+$(BENCH_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing the peers to measure beside into $(VENV) ..." >&2
+	@$(PIP) --editable '.[bench]'
+	@touch $@ $(RUN_STAMP) $(DEV_STAMP)

@@ -1,0 +1,141 @@
+"""What can go wrong on the bus.
+
+MessagingError
+├── WireError                  a message that cannot travel
+│   ├── UnknownTypeError       nobody registered this wire name
+│   ├── WireNameConflictError  two classes claim one wire name
+│   ├── InvalidMessageError    the payload does not fit its type
+│   └── PayloadTooLargeError   past the cap, checked before anything is parsed
+├── TopicError                 not a topic or pattern
+├── BackendError               the store refused or is away
+│   ├── BackendUnavailableError    no server to be had, or it went away past the deadline
+│   ├── BackendSetupError          a server that cannot keep the promises asked of it
+│   └── BusFullError               a hard limit was reached; nothing was stored
+├── FencedError                this consumer was taken over; nothing was written
+├── RequestTimeoutError        no answer in time; the request itself is still accepted
+├── RequestFailedError         the answer is an error, typed and with its cause
+├── RequestCancelledError      somebody cancelled the request
+├── NobodyListensError         asked to fail when no agent is subscribed
+└── BusClosedError             used before it was opened or after it was closed
+"""
+
+
+class MessagingError(Exception):
+    """Root of everything the bus raises on purpose."""
+
+
+class WireError(MessagingError):
+    """A message that cannot travel as it is."""
+
+
+class UnknownTypeError(WireError):
+    """Nobody registered this wire name."""
+
+    def __init__(self, wire_name: str, version: int, known: tuple[str, ...] = ()) -> None:
+        hint = f"; known types: {', '.join(known)}" if known else ""
+        super().__init__(f"no message type is registered as {wire_name}@{version}{hint}")
+        self.wire_name = wire_name
+        self.version = version
+
+
+class WireNameConflictError(WireError):
+    """Two classes claim the same wire name and version."""
+
+
+class InvalidMessageError(WireError):
+    """The payload does not fit its type; the text names fields, never their values."""
+
+    def __init__(self, wire_name: str, problems: tuple[str, ...]) -> None:
+        super().__init__(f"not a valid {wire_name}: {'; '.join(problems)}")
+        self.wire_name = wire_name
+        self.problems = problems
+
+
+class PayloadTooLargeError(WireError):
+    """An envelope past the cap; it was neither stored nor parsed."""
+
+    def __init__(self, wire_name: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"{wire_name} is {size_bytes:,} bytes long and the limit is {limit_bytes:,}; "
+            "put large data into a file or store and send its name"
+        )
+        self.wire_name = wire_name
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class TopicError(MessagingError):
+    """Not the name of a topic, or not a pattern over topics."""
+
+
+class BackendError(MessagingError):
+    """The store behind the bus refused, or is away."""
+
+
+class BackendUnavailableError(BackendError):
+    """No server is to be had, or it stayed away past the deadline."""
+
+
+class BackendSetupError(BackendError):
+    """The server cannot keep what the guild's profile promises."""
+
+
+class BusFullError(BackendError):
+    """A hard limit was reached; nothing of the batch was stored."""
+
+
+class FencedError(MessagingError):
+    """Somebody took this consumer's work over, so nothing was written."""
+
+    def __init__(self, group: str, incarnation: str) -> None:
+        super().__init__(
+            f"consumer {incarnation} of {group} was taken over; its commit wrote nothing"
+        )
+        self.group = group
+        self.incarnation = incarnation
+
+
+class RequestTimeoutError(MessagingError):
+    """No answer in time. The request stays accepted and may still be handled."""
+
+    def __init__(self, message_id: str, wire_name: str, topic: str, timeout_s: float) -> None:
+        super().__init__(
+            f"no answer to {wire_name} {message_id} on {topic} within {timeout_s:g} s; "
+            "it stays accepted: cancel it by its id, or wait longer"
+        )
+        self.message_id = message_id
+
+
+class RequestFailedError(MessagingError):
+    """The answer to a request is an error.
+
+    Attributes:
+        error_type: class name of what was raised where the request was handled.
+        agent: who handled it.
+        dead_letter_id: where the request lies now, "" when it was not dead-lettered.
+    """
+
+    def __init__(
+        self, error_type: str, text: str, *, agent: str = "", dead_letter_id: str = ""
+    ) -> None:
+        super().__init__(f"{agent or 'the guild'} answered with {error_type}: {text}")
+        self.error_type = error_type
+        self.text = text
+        self.agent = agent
+        self.dead_letter_id = dead_letter_id
+
+
+class RequestCancelledError(MessagingError):
+    """The request was cancelled before it was answered."""
+
+    def __init__(self, message_id: str, reason: str = "") -> None:
+        super().__init__(f"request {message_id} was cancelled{f': {reason}' if reason else ''}")
+        self.message_id = message_id
+
+
+class NobodyListensError(MessagingError):
+    """No agent is subscribed to what was published."""
+
+
+class BusClosedError(MessagingError):
+    """The bus was used before it was opened or after it was closed."""

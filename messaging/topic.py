@@ -1,0 +1,86 @@
+"""Topics `a.b.c` and patterns over them: `a.*` one segment, `a.>` one or more.
+
+Names that start with `_` belong to the bus: `_reply.<client>` and `_emit.<message id>` are
+ephemeral (bounded, expiring, without groups), `_retry.<group>` reaches one group only.
+"""
+
+import re
+
+from messaging.errors import TopicError
+
+DEFAULT_TOPIC = "default_topic"
+EVENTS_TOPIC = "guild.events"
+MAX_LENGTH = 200
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_\-]+")
+
+
+def inbox_of(agent_id: str) -> str:
+    """The topic on which `agent_id` receives the answers to what it sent."""
+    return f"inbox.{agent_id}"
+
+
+def retry_topic_of(group: str) -> str:
+    """The topic that brings retries and requeued dead letters to `group` alone."""
+    return f"_retry.{group}"
+
+
+def is_pattern(name: str) -> bool:
+    return "*" in name or name.endswith(">")
+
+
+def is_ephemeral(topic: str) -> bool:
+    return topic.startswith(("_reply.", "_emit."))
+
+
+def check_topic(topic: str) -> str:
+    """Return `topic` if it is a name users may publish to.
+
+    Raises:
+        TopicError: it is empty, too long, reserved, a pattern, or has an odd segment.
+    """
+    if is_pattern(topic):
+        raise TopicError(f"{topic!r} is a pattern; publish to one topic, without * or >")
+    if topic.startswith("_"):
+        raise TopicError(f"{topic!r} is reserved: topics that start with _ belong to the bus")
+    return _check_segments(topic, topic.split("."))
+
+
+def check_pattern(pattern: str) -> str:
+    """Return `pattern` if it is a topic or a pattern.
+
+    Raises:
+        TopicError: as `check_topic`, or `>` is not the last segment.
+    """
+    segments = pattern.split(".")
+    if ">" in segments[:-1]:
+        raise TopicError(f"{pattern!r}: > stands for the rest and must come last")
+    plain = [segment for segment in segments if segment not in ("*", ">")]
+    if pattern.startswith("_"):
+        raise TopicError(f"{pattern!r} is reserved: topics that start with _ belong to the bus")
+    return _check_segments(pattern, plain)
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Whether `topic` is one of those that `pattern` stands for; never a reserved one."""
+    if topic.startswith("_"):
+        return pattern == topic
+    wanted, given = pattern.split("."), topic.split(".")
+    for index, segment in enumerate(wanted):
+        if segment == ">":
+            return len(given) > index
+        if index >= len(given) or segment not in ("*", given[index]):
+            return False
+    return len(wanted) == len(given)
+
+
+def _check_segments(name: str, segments: list[str]) -> str:
+    if not name or len(name) > MAX_LENGTH:
+        raise TopicError(f"a topic has 1 to {MAX_LENGTH} characters, this one has {len(name)}")
+    for segment in segments:
+        if not _SEGMENT.fullmatch(segment):
+            raise TopicError(
+                f"{name!r} is not a topic: {segment!r} must be letters, digits, _ or -, "
+                "with a single dot between segments"
+            )
+    return name
