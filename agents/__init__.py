@@ -1,0 +1,1 @@
+"""Agents that ship with Guildbus: language models and machine-learning research."""

@@ -1,0 +1,1 @@
+"""Language-model agents and the engines behind them."""
