@@ -11,7 +11,7 @@ header = version u8, flags u16, attempt u8, message version u16, id 16 bytes
 import os
 import struct
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -42,6 +42,7 @@ class Envelope(NamedTuple):
         key: orders handling among equal keys where the agent asks for it.
         tags: ids of the agents addressed, joined by commas.
         origin: the topic it was first published to, once a retry has moved it; "" before.
+        delay_s: how long the backend holds it back from the moment it is stored; not on the wire.
         message: the model itself, on backends that hand frozen models over by reference.
     """
 
@@ -62,6 +63,7 @@ class Envelope(NamedTuple):
     attempt: int = 1
     hops: int = 0
     priority: int = 0
+    delay_s: float = 0.0
     message: BaseModel | None = None
 
     @property
@@ -142,7 +144,7 @@ def _decode(header: bytes, topic: str, payload: bytes) -> Envelope:
     present = [name for name, bit in _STRING_BITS.items() if flags & bit]
     if len(values) != len(present):
         raise ValueError("the strings of the header do not fit its flags")
-    return Envelope(
+    envelope = Envelope(
         id=raw_id.hex(),
         type=type_,
         version=message_version,
@@ -152,5 +154,6 @@ def _decode(header: bytes, topic: str, payload: bytes) -> Envelope:
         attempt=attempt,
         hops=hops,
         priority=priority,
-        **dict(zip(present, values, strict=True)),
     )
+    strings: dict[str, Any] = dict(zip(present, values, strict=True))
+    return envelope._replace(**strings) if strings else envelope

@@ -1,7 +1,7 @@
 """Topics `a.b.c` and patterns over them: `a.*` one segment, `a.>` one or more.
 
-Names that start with `_` belong to the bus: `_reply.<client>` and `_emit.<message id>` are
-ephemeral (bounded, expiring, without groups), `_retry.<group>` reaches one group only.
+Names that start with `_` belong to the bus: `_reply.<client>`, `_emit.<conversation>` and
+`_control` are ephemeral (bounded, expiring, without groups); `_retry.<group>` reaches one group.
 """
 
 import re
@@ -10,6 +10,7 @@ from messaging.errors import TopicError
 
 DEFAULT_TOPIC = "default_topic"
 EVENTS_TOPIC = "guild.events"
+CONTROL_TOPIC = "_control"
 MAX_LENGTH = 200
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_\-]+")
@@ -25,12 +26,22 @@ def retry_topic_of(group: str) -> str:
     return f"_retry.{group}"
 
 
+def reply_topic_of(client_id: str) -> str:
+    """The ephemeral topic on which a client waits for answers."""
+    return f"_reply.{client_id}"
+
+
+def emit_topic_of(conversation_id: str) -> str:
+    """The ephemeral topic of the tokens and progress of one conversation."""
+    return f"_emit.{conversation_id}"
+
+
 def is_pattern(name: str) -> bool:
     return "*" in name or name.endswith(">")
 
 
 def is_ephemeral(topic: str) -> bool:
-    return topic.startswith(("_reply.", "_emit."))
+    return topic == CONTROL_TOPIC or topic.startswith(("_reply.", "_emit."))
 
 
 def check_topic(topic: str) -> str:

@@ -1,0 +1,290 @@
+"""What the bus asks of a store. Every promise here is tested against every implementation.
+
+Words: a *group* is one agent; each group gets its own copy of what is published to the topics
+it subscribed to. A *consumer* is one incarnation of one replica of a group: it has a name that
+is never used again, and it shares the group's work with the other replicas.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from messaging.envelope import Envelope
+
+FROM_START = ""
+FROM_NOW = "$"
+
+
+class Delivery(NamedTuple):
+    """One envelope lent to one consumer.
+
+    Attributes:
+        position: where the entry lies in its topic; opaque, and increasing within the topic.
+        handed_out: how often it was lent before; above 0 only after a takeover.
+        fault: why the entry could not be decoded, "" when it could. The envelope then holds the
+            topic, what is left of the payload, and `type` "".
+    """
+
+    envelope: Envelope
+    position: str
+    handed_out: int = 0
+    fault: str = ""
+
+
+class StateWrite(NamedTuple):
+    """One value of a group's state, written only over the version that was read.
+
+    `expected_version` 0 means that the key must be absent; `value` None deletes it.
+    """
+
+    key: str
+    value: bytes | None
+    expected_version: int
+
+
+class StateValue(NamedTuple):
+    """A stored value and the version to expect when writing over it (1 and up)."""
+
+    value: bytes
+    version: int
+
+
+class DeadLetter(NamedTuple):
+    """A message that its group gave up on, with why.
+
+    Attributes:
+        id: id of the dead letter itself, set by the backend; "" before it is stored.
+        envelope: as it was when handling was given up; `published_to` names its origin.
+        group: who gave up; a requeue goes to this group alone.
+        reason: JSON of `messaging.dead_letters.Reason`: cause, traceback, attempts.
+        at: unix seconds.
+    """
+
+    envelope: Envelope
+    group: str
+    reason: bytes
+    at: float
+    id: str = ""
+
+
+class Settlement(NamedTuple):
+    """What handling one delivery came to: it leaves in one atomic step or not at all."""
+
+    delivery: Delivery
+    outbox: tuple[Envelope, ...] = ()
+    state: tuple[StateWrite, ...] = ()
+    dead: DeadLetter | None = None
+
+
+class Entry(NamedTuple):
+    """An envelope seen by an observer, who owes nothing for it."""
+
+    position: str
+    envelope: Envelope
+
+
+class TopicInfo(NamedTuple):
+    """How much lies in a topic, by group: `waiting` was not lent yet, `pending` not settled."""
+
+    topic: str
+    entries: int
+    waiting: Mapping[str, int]
+    pending: Mapping[str, int]
+
+
+class Incident(NamedTuple):
+    """Something an operator must hear of: a lost group, a reconnect, an eviction."""
+
+    event: str
+    text: str
+
+
+class Consumer(Protocol):
+    """One incarnation of one replica of a group."""
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def incarnation(self) -> str:
+        """A name that no consumer ever has again."""
+        ...
+
+    async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
+        """Lend up to `max_count` envelopes that no consumer of the group was lent yet.
+
+        Waits up to `wait_s` for the first one; an empty list means there was none. Includes topics
+        that came into being after the group subscribed to a pattern that fits them, and the
+        group's own retries. Within a topic, first deliveries come in order of acceptance.
+        Must not be cancelled while it waits: use a short `wait_s`.
+
+        Raises:
+            FencedError: this consumer was taken over.
+        """
+        ...
+
+    async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
+        """Settle a batch: outboxes appended, state written, dead letters stored, inputs
+        acknowledged, all in one step.
+
+        Returns the indices of settlements that wrote nothing because a state version had moved
+        on; their deliveries stay lent to this consumer. All others are applied. A commit whose
+        answer was lost is sent again by the backend and is applied once. Settling a delivery
+        that this consumer does not hold is an error of the caller's. Outbox envelopes to an
+        ephemeral topic that nobody has opened are dropped.
+
+        Raises:
+            FencedError: this consumer was taken over; nothing was written.
+            BusFullError: an output topic is at its hard limit; nothing was written.
+            BackendUnavailableError: the store stayed away past the deadline; whether the commit was
+                applied is not known, and the consumer must not be used again.
+        """
+        ...
+
+    async def beat(self) -> Mapping[str, int]:
+        """Say that this consumer lives, and return every incarnation of the group with its count
+        of beats; -1 for one that still holds deliveries without being registered.
+
+        Raises:
+            FencedError: this consumer was taken over.
+        """
+        ...
+
+    async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
+        """Make `incarnation` powerless, then lend what it held to this consumer.
+
+        From the first call on, whatever `incarnation` commits is refused as a whole. Returns at
+        most `max_count`; call again until the list is empty.
+        """
+        ...
+
+    async def leave(self, unhandled: Sequence[Delivery]) -> None:
+        """Give back what was lent and not handled, in order, then forget this consumer.
+
+        What is given back counts as never handed out.
+        """
+        ...
+
+
+class Backend(Protocol):
+    """Stores envelopes by topic and lends each one to a single consumer of every group."""
+
+    @property
+    def profile(self) -> str:
+        """What a crash may cost: `ephemeral` (as long as the server lives) or `standard`."""
+        ...
+
+    @property
+    def by_reference(self) -> bool:
+        """Whether `Envelope.message` is handed over as it is, so that payloads stay empty."""
+        ...
+
+    async def open(self) -> None:
+        """Connect and check that the server can keep the profile.
+
+        Raises:
+            BackendUnavailableError: there is no server; says what to start or install.
+            BackendSetupError: it evicts, is too old, or lacks persistence that was asked for.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release every connection. Calling it again does nothing."""
+        ...
+
+    def listen(self, listener: Callable[[Incident], None]) -> None:
+        """Call `listener` with each incident from now on."""
+        ...
+
+    async def subscribe(self, group: str, patterns: Sequence[str]) -> None:
+        """Hand `group` everything that is published from now on to topics these patterns fit.
+
+        Replaces the patterns of an earlier call. A topic that already exists is delivered from its
+        next entry on; one that comes into being later is delivered from its first. What the group
+        was owed before stays owed.
+        """
+        ...
+
+    async def unsubscribe(self, group: str) -> None:
+        """Owe `group` nothing any more: its copies, retries and state are gone for good."""
+        ...
+
+    async def groups(self) -> Mapping[str, Sequence[str]]:
+        """Every subscribed group and its patterns."""
+        ...
+
+    async def append(self, envelopes: Sequence[Envelope]) -> None:
+        """Accept `envelopes` in order, each with its `delay_s`; all of them or, on an error, none
+        per topic. Returns once the profile's promise holds for them. A batch whose answer was
+        lost is sent again by the backend and stored once.
+
+        Raises:
+            BusFullError: a topic is at its hard limit.
+            PayloadTooLargeError: one is past the cap; nothing was stored.
+            BackendUnavailableError: the store stayed away past the deadline.
+        """
+        ...
+
+    async def join(self, group: str) -> Consumer:
+        """A new consumer of `group`, which must be subscribed."""
+        ...
+
+    async def release_due(self, max_count: int = 256) -> float | None:
+        """Move delayed envelopes whose time has come to their topics.
+
+        Each is moved exactly once however many call this. Returns the seconds until the next is
+        due; None when none waits.
+        """
+        ...
+
+    async def trim(self) -> int:
+        """Drop entries that every group of their topic has settled; never one that is owed.
+
+        Returns how many. Topics without a group keep their last entries up to a bound.
+        """
+        ...
+
+    async def open_ephemeral(self, topic: str, *, ttl_s: float, max_entries: int) -> None:
+        """Bring an ephemeral topic into being, or make it live `ttl_s` from now again."""
+        ...
+
+    async def close_ephemeral(self, topic: str) -> None:
+        """Forget an ephemeral topic."""
+        ...
+
+    async def emit(self, envelopes: Sequence[Envelope]) -> None:
+        """Append to ephemeral topics, at most once; dropped where nobody opened the topic."""
+        ...
+
+    async def tail(self, after: Mapping[str, str], *, max_count: int, wait_s: float) -> list[Entry]:
+        """Entries of these topics behind the given positions, without lending them.
+
+        `FROM_START` and `FROM_NOW` are positions too. Waits up to `wait_s` for the first one.
+        """
+        ...
+
+    async def topics(self) -> list[TopicInfo]:
+        """Every topic that is not ephemeral, by name."""
+        ...
+
+    async def load_state(self, group: str, key: str) -> StateValue | None:
+        """The latest committed value."""
+        ...
+
+    async def dead_letters(
+        self, *, group: str | None = None, after: str = FROM_START, max_count: int = 100
+    ) -> list[DeadLetter]:
+        """Dead letters in order of their death, behind the id `after`."""
+        ...
+
+    async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None: ...
+
+    async def requeue(self, dead_letter_id: str, envelope: Envelope) -> bool:
+        """Hand `envelope` to the dead letter's group alone and drop the letter, in one step.
+
+        False when the letter is gone already; then nothing was stored.
+        """
+        ...
+
+    async def drop(self, dead_letter_id: str) -> bool:
+        """Forget a dead letter; False when it was gone already."""
+        ...

@@ -1,0 +1,139 @@
+"""Messages: pydantic models with a stable name and version on the wire."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from messaging.errors import InvalidMessageError, UnknownTypeError, WireNameConflictError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class WireType(NamedTuple):
+    """What a class is called in an envelope."""
+
+    name: str
+    version: int
+
+    def __str__(self) -> str:
+        return self.name if self.version == 1 else f"{self.name}@{self.version}"
+
+
+class Message(BaseModel):
+    """A frozen model that may travel: nothing unknown, no NaN or Infinity, no values in errors.
+
+    The wire name is the class's own name unless `wire_name=` says otherwise; with it a class
+    may be renamed or moved while stored messages still decode:
+
+        class EvaluateModel(Message, wire_name="research.evaluate", version=2): ...
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    __wire_type__: ClassVar[WireType]
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, wire_name: str | None = None, version: int = 1, **kwargs: Any
+    ) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__wire_type__ = WireType(wire_name or cls.__name__, version)
+
+
+def wire_type_of(message_class: type[BaseModel]) -> WireType:
+    """The wire name and version of any model; a plain `BaseModel` goes by its class name."""
+    declared = message_class.__dict__.get("__wire_type__")
+    return declared if declared is not None else WireType(message_class.__name__, 1)
+
+
+class MessageRegistry:
+    """The classes that one guild, or one client, can decode."""
+
+    def __init__(self, *message_classes: type[BaseModel]) -> None:
+        self._classes: dict[tuple[str, int], type[BaseModel]] = {}
+        for message_class in message_classes:
+            self.add(message_class)
+
+    def __iter__(self) -> Iterator[type[BaseModel]]:
+        return iter(self._classes.values())
+
+    def add(self, message_class: type[BaseModel]) -> None:
+        """Make `message_class` known; adding it again changes nothing.
+
+        Raises:
+            WireNameConflictError: another class has this wire name and version.
+        """
+        wire_type = wire_type_of(message_class)
+        present = self._classes.setdefault(wire_type, message_class)
+        if present is not message_class and not _is_same_source(present, message_class):
+            raise WireNameConflictError(
+                f"{_path(message_class)} and {_path(present)} are both called {wire_type} on the "
+                "wire; give one of them a wire_name="
+            )
+        self._classes[wire_type] = message_class
+
+    def find(self, name: str) -> type[BaseModel] | None:
+        """The class with this wire name or class name, the latest version of several."""
+        named = [
+            (wire[1], message_class)
+            for wire, message_class in self._classes.items()
+            if name in (wire[0], message_class.__name__)
+        ]
+        return max(named, key=lambda pair: pair[0])[1] if named else None
+
+    def get(self, name: str, version: int) -> type[BaseModel]:
+        """The class registered under this wire name and version.
+
+        Raises:
+            UnknownTypeError: there is none.
+        """
+        message_class = self._classes.get((name, version))
+        if message_class is None:
+            known = tuple(sorted(str(wire_type_of(c)) for c in self._classes.values()))
+            raise UnknownTypeError(name, version, known)
+        return message_class
+
+    def decode(self, name: str, version: int, payload: bytes) -> BaseModel:
+        """The message in `payload`.
+
+        Raises:
+            UnknownTypeError: nobody registered the type.
+            InvalidMessageError: the payload does not fit it.
+        """
+        return decode(self.get(name, version), payload)
+
+
+def encode(message: BaseModel) -> bytes:
+    """`message` as JSON."""
+    return message.__pydantic_serializer__.to_json(message)
+
+
+def decode(message_class: type[M], payload: bytes) -> M:
+    """The `message_class` in `payload`.
+
+    Raises:
+        InvalidMessageError: it is not one; the text names fields and never repeats values.
+    """
+    try:
+        return message_class.model_validate_json(payload)
+    except ValidationError as error:
+        raise InvalidMessageError(str(wire_type_of(message_class)), problems_of(error)) from None
+
+
+def problems_of(error: ValidationError) -> tuple[str, ...]:
+    """Each problem as `field: sentence`, without the offending values."""
+    return tuple(
+        f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+
+
+def _is_same_source(one: type, other: type) -> bool:
+    return _path(one) == _path(other)
+
+
+def _path(message_class: type) -> str:
+    return f"{message_class.__module__}.{message_class.__qualname__}"
