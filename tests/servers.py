@@ -1,0 +1,128 @@
+"""Real servers for tests: private, on a unix socket or a loopback port, stopped by who asked.
+
+A missing server skips a test on a developer's machine and fails it where CI is set.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from messaging.backends.redis.embedded import EmbeddedServer, find_binary
+from messaging.errors import BackendUnavailableError
+
+SERVER_KINDS = ("embedded", "external-redis")
+START_TIMEOUT_S = 20
+
+
+class RedisServer:
+    """A server program of its own on a loopback port, keeping its data in `folder`."""
+
+    def __init__(self, binary: str, folder: Path, *options: str) -> None:
+        self.port = _free_port()
+        self.folder = folder
+        self._command = [
+            binary,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(folder),
+        ]
+        self._command += ["--save", "", "--appendonly", "yes", *options]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        give_up_at = time.monotonic() + START_TIMEOUT_S
+        while not self._answers():
+            assert self._process.poll() is None, (self.folder / "server.log").read_text()
+            assert time.monotonic() < give_up_at, "the server did not answer in time"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.socket() as connection:
+            connection.settimeout(1)
+            connection.connect(("127.0.0.1", self.port))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+        return False
+
+
+def redis_binary() -> str:
+    found = shutil.which("redis-server")
+    if found is None:
+        missing("redis-server is not on PATH")
+    return found
+
+
+def embedded_binary() -> str:
+    try:
+        return str(find_binary())
+    except BackendUnavailableError as error:
+        missing(str(error))
+
+
+def missing(what: str) -> NoReturn:
+    """Skip, or fail where CI is set: there, a test that does not run proves nothing."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
+    """An external `redis-server`; `options` go to its command line."""
+    server = RedisServer(redis_binary(), folder, *options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def server_url(kind: str, folder: Path) -> Iterator[str]:
+    """The URL, for `messaging.connect.open_backend`, of a running server of one of SERVER_KINDS."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if kind == "external-redis":
+        with running_redis(folder) as server:
+            yield server.url
+        return
+    embedded_binary()
+    embedded = EmbeddedServer(folder)
+    embedded.start()
+    try:
+        yield f"embedded:{folder}"
+    finally:
+        embedded.stop()
