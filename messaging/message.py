@@ -35,6 +35,12 @@ class Message(BaseModel):
 
     __wire_type__: ClassVar[WireType]
 
+    def __init_subclass__(
+        cls, *, wire_name: str | None = None, version: int = 1, **kwargs: Any
+    ) -> None:
+        # Pydantic hands class keywords to this hook too, and `object` refuses them.
+        super().__init_subclass__(**kwargs)
+
     @classmethod
     def __pydantic_init_subclass__(
         cls, *, wire_name: str | None = None, version: int = 1, **kwargs: Any
