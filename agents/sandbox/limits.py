@@ -1,0 +1,63 @@
+"""What one job may take."""
+
+import resource
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Ceilings for one job; what it starts counts too where the kernel lets us see it.
+
+    Attributes:
+        memory_bytes: private memory of each process (libraries included, about 180 MiB with
+            torch), held by the kernel; and of the job's whole tree, watched a few times a second.
+        cpu_s: processor time of each process; None is no limit.
+        file_size_bytes: the largest file it may write.
+        open_files: descriptors per process.
+        processes: how many processes the job's tree may have at once, watched.
+        threads: what torch and OpenMP may use; None shares the machine between `max_jobs`.
+        result_bytes: the largest result, as JSON.
+        event_bytes: the largest progress event, as JSON.
+        output_bytes: how much of stdout and stderr is kept, half head and half tail.
+    """
+
+    memory_bytes: int = 8192 * MIB
+    cpu_s: int | None = None
+    file_size_bytes: int = 8192 * MIB
+    open_files: int = 4096
+    processes: int = 64
+    threads: int | None = None
+    result_bytes: int = 8 * MIB
+    event_bytes: int = 256 * 1024
+    output_bytes: int = 64 * 1024
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value is not None and value < 1:
+                raise ValueError(f"limit {name} must be at least 1, not {value}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def apply_to_this_process(limits: Limits) -> None:
+    """Lower this process's ceilings; they hold for everything it starts."""
+    # RLIMIT_DATA counts private writable memory; RLIMIT_AS would count what CUDA only reserves.
+    _lower(resource.RLIMIT_DATA, limits.memory_bytes)
+    _lower(resource.RLIMIT_FSIZE, limits.file_size_bytes)
+    _lower(resource.RLIMIT_NOFILE, limits.open_files)
+    _lower(resource.RLIMIT_CORE, 0)
+    if limits.cpu_s is not None:
+        _lower(resource.RLIMIT_CPU, limits.cpu_s, spare=2)
+
+
+def _lower(kind: int, value: int, spare: int = 0) -> None:
+    """Set soft to `value` and hard to `value + spare`, never above what already holds."""
+    _, hard = resource.getrlimit(kind)
+    if hard == resource.RLIM_INFINITY:
+        resource.setrlimit(kind, (value, value + spare))
+    else:
+        resource.setrlimit(kind, (min(value, hard), min(value + spare, hard)))

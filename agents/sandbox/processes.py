@@ -1,0 +1,112 @@
+"""Process trees on Linux: who belongs to a job, what it holds, how to end all of it."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+from collections import defaultdict
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_HAS_CHILDREN_FILES = Path("/proc/self/task", str(os.getpid()), "children").exists()
+
+
+def die_with_parent(parent_pid: int, signal_number: int) -> None:
+    """Ask the kernel for `signal_number` when the parent dies; exit if it already has."""
+    _prctl(_PR_SET_PDEATHSIG, signal_number)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the new parent of every descendant whose own parent dies, `setsid` or not."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def forbid_new_privileges() -> None:
+    """Make set-uid programs powerless from here on."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def children(pid: int) -> set[int]:
+    """Direct children of `pid`; empty when it is gone."""
+    if not _HAS_CHILDREN_FILES:
+        return _tree()[pid]
+    found: set[int] = set()
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found.update(int(child) for child in (task / "children").read_text().split())
+    return found
+
+
+def descendants(pid: int) -> set[int]:
+    """Everything below `pid`."""
+    tree = None if _HAS_CHILDREN_FILES else _tree()
+    found: set[int] = set()
+    frontier = [pid]
+    while frontier:
+        parent = frontier.pop()
+        new = (children(parent) if tree is None else tree[parent]) - found
+        found |= new
+        frontier.extend(new)
+    return found
+
+
+def private_bytes(pid: int) -> int:
+    """Anonymous memory of a process that is in RAM; 0 when it is gone."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * resource.getpagesize()
+
+
+def kill_descendants() -> dict[int, int]:
+    """Kill and reap everything below this process, which must have adopted orphans.
+
+    Frozen first and killed after, so that nothing can fork faster than it is found.
+
+    Returns:
+        Wait status by pid of those reaped.
+    """
+    reaped: dict[int, int] = {}
+    while True:
+        frozen: set[int] = set()
+        while new := descendants(os.getpid()) - frozen:
+            _signal_all(new, signal.SIGSTOP)
+            frozen |= new
+        _signal_all(frozen, signal.SIGKILL)
+        try:
+            pid, status = os.waitpid(-1, 0)
+        except ChildProcessError:
+            return reaped
+        reaped[pid] = status
+
+
+def _signal_all(pids: set[int], signal_number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal_number)
+
+
+def _tree() -> defaultdict[int, set[int]]:
+    """Children by parent from a walk over /proc, for kernels without `children` files."""
+    tree: defaultdict[int, set[int]] = defaultdict(set)
+    for entry in os.listdir("/proc"):  # noqa: PTH208  names alone, and often
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                # The command name may hold anything; state and parent follow its last ")".
+                stat = Path("/proc", entry, "stat").read_bytes()
+                tree[int(stat.rpartition(b")")[2].split()[1])].add(int(entry))
+    return tree
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl({option}): {os.strerror(number)}")

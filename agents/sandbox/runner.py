@@ -1,0 +1,180 @@
+"""Run jobs in child processes, several at once, from an event loop that never waits for them."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from agents.sandbox.conversation import Conversation, NotStartedError, OnEvent
+from agents.sandbox.errors import JobKilledError, JobTimeoutError, SandboxClosedError, SandboxError
+from agents.sandbox.limits import Limits
+from agents.sandbox.server import JobServer
+
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
+_STARTS = 2  # a zygote that died unnoticed costs one more
+
+
+class JobRunner:
+    """Runs `module:function` jobs in children of one warm process, started by the first job.
+
+    A job sees a clean environment, its own temporary HOME, `workspace` as working directory and
+    `limits`; it has the user's rights beyond that: files and network are not fenced here. Nothing
+    of it survives its end, the caller's cancellation, or the death of this process.
+
+    Args:
+        workspace: the jobs' working directory; made when missing.
+        limits: for every job that brings none of its own.
+        preload: modules imported once, before any job; they must start no threads.
+        environment: variables the jobs get on top of the clean environment.
+        max_jobs: how many run at once; more wait their turn.
+        grace_s: time between SIGTERM and SIGKILL for a job that must stop.
+    """
+
+    def __init__(
+        self,
+        *,
+        workspace: Path,
+        limits: Limits | None = None,
+        preload: Sequence[str] = ("torch",),
+        environment: Mapping[str, str] | None = None,
+        max_jobs: int = 2,
+        grace_s: float = 5.0,
+    ) -> None:
+        self._workspace = Path(workspace).absolute()
+        self._limits = limits or Limits()
+        self._preload = tuple(preload)
+        self._environment = dict(environment or {})
+        self._grace_s = grace_s
+        self._threads = max(1, len(os.sched_getaffinity(0)) // max_jobs)
+        self._slots = asyncio.Semaphore(max_jobs)
+        self._starting = asyncio.Lock()
+        self._server: JobServer | None = None
+        self._running: set[Conversation] = set()
+        self._is_open = False
+
+    async def __aenter__(self) -> Self:
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def server_pid(self) -> int | None:
+        """The process jobs are forked from, None while there is none."""
+        return self._server.pid if self._server and self._server.is_running else None
+
+    async def run(
+        self,
+        job: str,
+        payload: dict[str, Any],
+        *,
+        on_event: OnEvent | None = None,
+        timeout_s: float | None = None,
+        limits: Limits | None = None,
+        grace_s: float | None = None,
+    ) -> dict[str, Any]:
+        """Run `job` with `payload` (both sides JSON) and return its result.
+
+        Cancelling the caller stops the job's whole tree, after the grace, and waits for its end.
+        The clock of `timeout_s` starts with the job, not while it waits for its turn.
+
+        Raises:
+            JobFailedError: the job raised.
+            JobKilledError: a signal or a limit ended it.
+            JobTimeoutError: it ran past `timeout_s`.
+            JobProtocolError: it ended without a result, or sent too much or nonsense.
+            SandboxError: no job can be started, or the runner is not open.
+            ValueError, TypeError: `job` is no reference, or `payload` is not JSON.
+            Exception: whatever `on_event` raised; the job is stopped.
+        """
+        if not _REFERENCE.fullmatch(job):
+            raise ValueError(f"a job is named as 'package.module:function', not {job!r}")
+        request = json.dumps({"job": job, "payload": payload}, allow_nan=False).encode() + b"\n"
+        allowed = limits or self._limits
+        allowed = replace(allowed, threads=allowed.threads or self._threads)
+        grace_s = self._grace_s if grace_s is None else grace_s
+        async with self._slots:
+            for _ in range(_STARTS):
+                server = await self._server_for_a_job()
+                conversation = Conversation(job, allowed, on_event)
+                try:
+                    await conversation.open(server, request)
+                    return await self._hold(conversation, timeout_s, grace_s)
+                except NotStartedError as error:
+                    reason = str(error) or await server.obituary()
+        raise SandboxError(f"{job} could not be started: {reason}", job=job)
+
+    async def close(self) -> None:
+        """End every running job and the zygote; returns when all processes are gone."""
+        self._is_open = False
+        async with self._starting:
+            server, self._server = self._server, None
+        await _to_the_end(self._end(server))
+
+    async def _end(self, server: JobServer | None) -> None:
+        await asyncio.gather(*(conversation.stop(0) for conversation in self._running))
+        if server is not None:
+            await server.close()
+
+    async def _hold(
+        self, conversation: Conversation, timeout_s: float | None, grace_s: float
+    ) -> dict[str, Any]:
+        """See a job through; whatever happens here, its processes are gone afterwards."""
+        self._running.add(conversation)
+        try:
+            await conversation.started()
+            async with asyncio.timeout(timeout_s) as clock:
+                return await conversation.result()
+        except TimeoutError:
+            if timeout_s is None or not clock.expired():
+                raise  # `on_event` raised it
+            await _to_the_end(conversation.stop(grace_s))
+            output = conversation.output()
+            raise JobTimeoutError(conversation.job, timeout_s, output=output) from None
+        except JobKilledError:
+            self._require_open()  # closing the runner is what killed it
+            raise
+        finally:
+            await _to_the_end(conversation.stop(grace_s))
+            self._running.discard(conversation)
+
+    async def _server_for_a_job(self) -> JobServer:
+        async with self._starting:
+            self._require_open()
+            if self._server is None or not self._server.is_running:
+                if self._server is not None:
+                    await self._server.close()
+                self._workspace.mkdir(parents=True, exist_ok=True)
+                self._server = await JobServer.start(
+                    self._workspace, self._preload, self._environment
+                )
+            return self._server
+
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise SandboxClosedError("the job runner is not open; use `async with JobRunner(...)`")
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Finish `work` even if the caller is cancelled meanwhile, then let the cancellation go on."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

@@ -1,0 +1,223 @@
+"""Jobs that behave and jobs that do not; run in children by the tests beside.
+
+The hostile ones are bounded: each aims only at its own process and stops by itself.
+"""
+
+# ruff: noqa: T201, PLC0415  jobs print, and import inside the child what they are about
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Report = Callable[[dict[str, Any]], None]
+Payload = dict[str, Any]
+
+_SLEEPER = "import time; time.sleep(120)"
+
+
+class LibraryError(Exception):
+    def __init__(self, text: str, *, where: str) -> None:
+        super().__init__(text)
+        self.where = where
+
+
+class LayerMisfitError(LibraryError):
+    pass
+
+
+def echo(payload: Payload, report: Report) -> Payload:
+    report({"step": 1})
+    report({"step": 2})
+    return {"echo": payload, "cwd": str(Path.cwd())}
+
+
+def fail(payload: Payload, report: Report) -> Payload:
+    print("before the failure")
+    raise LayerMisfitError("expects 3 channels", where="layers[4]")
+
+
+def give_up(payload: Payload, report: Report) -> Payload:
+    sys.exit("no more")
+
+
+def see_environment(payload: Payload, report: Report) -> Payload:
+    shown = Path("/proc/self/environ").read_text()
+    child = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True)
+    warden = Path(f"/proc/{os.getppid()}/environ").read_text()
+    return {"all": "\n".join([repr(dict(os.environ)), shown, child.stdout, warden])}
+
+
+def see_descriptors(payload: Payload, report: Report) -> Payload:
+    links = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            links[entry.name] = str(entry.readlink())
+        except OSError:
+            continue  # the descriptor of the listing itself
+    return {"links": links, "stdin": sys.stdin.read()}
+
+
+def see_threads(payload: Payload, report: Report) -> Payload:
+    import torch
+
+    return {"threads": torch.get_num_threads(), "omp": os.environ["OMP_NUM_THREADS"]}
+
+
+def shadowed(payload: Payload, report: Report) -> Payload:
+    import colorsys
+
+    return {"file": colorsys.__file__}
+
+
+def take_memory(payload: Payload, report: Report) -> Payload:
+    kept = [bytearray(16 << 20) for _ in range(64)]
+    return {"taken": len(kept)}
+
+
+def take_tensor(payload: Payload, report: Report) -> Payload:
+    import torch
+
+    return {"sum": torch.ones(1 << 28).sum().item()}
+
+
+def take_memory_in_children(payload: Payload, report: Report) -> Payload:
+    code = "import time; kept = bytearray(b'x' * (60 << 20)); time.sleep(60)"
+    for _ in range(6):
+        subprocess.Popen([sys.executable, "-c", code])
+    time.sleep(60)
+    return {}
+
+
+def burn(payload: Payload, report: Report) -> Payload:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        pass
+    return {}
+
+
+def spawn_many(payload: Payload, report: Report) -> Payload:
+    for _ in range(30):
+        subprocess.Popen(["/bin/sleep", "60"])
+    time.sleep(60)
+    return {}
+
+
+def write_large_file(payload: Payload, report: Report) -> Payload:
+    Path("large").write_bytes(b"x" * (4 << 20))
+    return {}
+
+
+def leave_family(payload: Payload, report: Report) -> Payload:
+    """Start a child, and a daemon that left the session and whose parent is gone; report both."""
+    child = subprocess.Popen([sys.executable, "-c", _SLEEPER])
+    code = (
+        "import os, subprocess, sys\n"
+        f"p = subprocess.Popen([sys.executable, '-c', {_SLEEPER!r}], start_new_session=True,"
+        " stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "print(p.pid)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    report({"pids": [os.getpid(), os.getppid(), child.pid, int(found.stdout)]})
+    if payload.get("return"):
+        return {}
+    time.sleep(120)
+    return {}
+
+
+def checkpoint_on_sigterm(payload: Payload, report: Report) -> Payload:
+    def save(number: int, frame: object) -> None:
+        Path("checkpoint").write_text("saved")
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, save)
+    report({"ready": True})
+    time.sleep(120)
+    return {}
+
+
+def ignore_sigterm(payload: Payload, report: Report) -> Payload:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    report({"pids": [os.getpid()]})
+    time.sleep(120)
+    return {}
+
+
+def stop_the_warden(payload: Payload, report: Report) -> Payload:
+    os.kill(os.getppid(), signal.SIGSTOP)
+    report({"pids": [os.getpid(), os.getppid()]})
+    time.sleep(120)
+    return {}
+
+
+def kill_the_warden(payload: Payload, report: Report) -> Payload:
+    daemon = subprocess.Popen([sys.executable, "-c", _SLEEPER], start_new_session=True)
+    report({"pids": [os.getpid(), daemon.pid]})
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(120)
+    return {}
+
+
+def kill_self(payload: Payload, report: Report) -> Payload:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return {}
+
+
+def forge(payload: Payload, report: Report) -> Payload:
+    forged = json.dumps({"result": {"accuracy": 1.0}})
+    print(forged, flush=True)
+    os.write(2, forged.encode() + b"\n")
+    return {"accuracy": 0.1}
+
+
+def forge_and_leave(payload: Payload, report: Report) -> Payload:
+    print(json.dumps({"result": {"accuracy": 1.0}}), flush=True)
+    os._exit(0)
+
+
+def talk_nonsense(payload: Payload, report: Report) -> Payload:
+    os.write(3, payload["line"].encode() + b"\n")
+    time.sleep(60)
+    return {}
+
+
+def print_much(payload: Payload, report: Report) -> Payload:
+    print("the beginning")
+    for _ in range(400):
+        print("x" * 10_000)
+    print("the end")
+    raise RuntimeError("printed a lot")
+
+
+def return_much(payload: Payload, report: Report) -> Payload:
+    return {"much": "x" * payload["size"]}
+
+
+def report_much(payload: Payload, report: Report) -> Payload:
+    for step in range(payload["count"]):
+        report({"step": step})
+    return {"reported": payload["count"]}
+
+
+def return_a_list(payload: Payload, report: Report) -> Payload:
+    return ["not", "an", "object"]  # type: ignore[return-value]  # the very mistake
+
+
+def return_nan(payload: Payload, report: Report) -> Payload:
+    return {"loss": float("nan")}
+
+
+def wait(payload: Payload, report: Report) -> Payload:
+    report({"pid": os.getpid()})
+    time.sleep(payload["wait_s"])
+    return {"pid": os.getpid()}
+
+
+def see_home(payload: Payload, report: Report) -> Payload:
+    Path("~/left-behind").expanduser().write_text("x")
+    return {"home": str(Path.home())}
