@@ -1,0 +1,84 @@
+"""Datasets by name: checked parameters in, disjoint splits out."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from agents.ml.config import StrictConfig, read_config, require_known
+from agents.ml.data.bundled import SplitParams, load_bundled_table, load_digits
+from agents.ml.data.custom import CustomParams, load_custom
+from agents.ml.data.dataset import Dataset, Source, Split, SplitName, TaskKind
+from agents.ml.data.dummy import DummyParams, load_dummy
+from agents.ml.data.image_folder import ImageFolderParams, load_image_folder
+from agents.ml.data.images import ImageFileParams, load_cifar10, load_mnist
+from agents.ml.data.tabular import CsvParams, load_csv
+from agents.ml.data.text import (
+    TextClassificationParams,
+    TextParams,
+    load_text,
+    load_text_classification,
+)
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Source",
+    "Split",
+    "SplitName",
+    "TaskKind",
+    "check_dataset",
+    "load_dataset",
+]
+
+
+class _Kind(NamedTuple):
+    params: type[StrictConfig]
+    load: Callable[[Any, int | None], Dataset]
+
+
+DATASETS: Mapping[str, _Kind] = {
+    "digits": _Kind(SplitParams, load_digits),
+    "mnist": _Kind(ImageFileParams, load_mnist),
+    "cifar10": _Kind(ImageFileParams, load_cifar10),
+    "dummy": _Kind(DummyParams, load_dummy),
+    "image_folder": _Kind(ImageFolderParams, load_image_folder),
+    "imagenet": _Kind(ImageFolderParams, load_image_folder),
+    "imagenet_subset": _Kind(ImageFolderParams, load_image_folder),
+    "csv": _Kind(CsvParams, load_csv),
+    "tabular": _Kind(CsvParams, load_csv),
+    "iris": _Kind(SplitParams, partial(load_bundled_table, "iris")),
+    "wine": _Kind(SplitParams, partial(load_bundled_table, "wine")),
+    "breast_cancer": _Kind(SplitParams, partial(load_bundled_table, "breast_cancer")),
+    "diabetes": _Kind(SplitParams, partial(load_bundled_table, "diabetes")),
+    "text": _Kind(TextParams, load_text),
+    "text_classification": _Kind(TextClassificationParams, load_text_classification),
+    "custom_dataset_script": _Kind(CustomParams, load_custom),
+}
+
+
+def check_dataset(name: str, params: Mapping[str, Any]) -> StrictConfig:
+    """Return the checked parameters of a dataset, touching no data.
+
+    Raises:
+        ConfigError: unknown dataset, or a key of its parameters that is unknown or wrong.
+    """
+    require_known(name, DATASETS, what="dataset", where="dataset")
+    return read_config(DATASETS[name].params, params, where="dataset_params")
+
+
+def load_dataset(
+    name: str, params: Mapping[str, Any] | None = None, *, num_classes: int | None = None
+) -> Dataset:
+    """Open a dataset by name.
+
+    Args:
+        name: one of `DATASETS`.
+        params: the dataset's own keys, see its params class.
+        num_classes: classes the model tells apart; by default as many as the data has.
+
+    Raises:
+        ConfigError: as `check_dataset`.
+        DatasetError: data that is missing, damaged, empty or out of range.
+    """
+    checked = check_dataset(name, params or {})
+    return DATASETS[name].load(checked, num_classes)

@@ -1,0 +1,162 @@
+"""scikit-learn's bundled real data, read from its files: importing scikit-learn takes a second."""
+
+import gzip
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from agents.ml.config import StrictConfig
+from agents.ml.data.dataset import Dataset, ResidentSource, Split, SplitName, check_num_classes
+from agents.ml.data.splits import random_split, stratified_split
+from agents.ml.errors import DatasetError
+
+_TABLES = {"iris": "iris.csv", "wine": "wine_data.csv", "breast_cancer": "breast_cancer.csv"}
+
+
+class SplitParams(StrictConfig):
+    """How data without official splits is dealt out.
+
+    `split_seed` is apart from the training seed, so that runs with other seeds hold out the same
+    samples. `split` is what is trained on; the test split is for `evaluate_checkpoint` alone.
+    """
+
+    split: Literal["train"] = "train"
+    val_fraction: float = Field(default=0.15, gt=0, lt=1)
+    test_fraction: float = Field(default=0.15, gt=0, lt=1)
+    split_seed: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class _Table:
+    features_NF: Tensor
+    targets_N: Tensor
+    class_names: tuple[str, ...]
+
+
+def load_digits(params: SplitParams, num_classes: int | None) -> Dataset:
+    """1,797 hand-written digits of 1x8x8 pixels (UCI ML, via scikit-learn)."""
+    rows = _read_rows("digits.csv.gz")
+    table_NF = torch.tensor([[float(cell) for cell in row] for row in rows])
+    images_N = table_NF[:, :-1].reshape(-1, 1, 8, 8)
+    labels_N = table_NF[:, -1].long()
+    classes = check_num_classes(10, num_classes, where="num_classes")
+    indices = _classified(labels_N, params)
+    mean, std = images_N[indices["train"]].mean(), images_N[indices["train"]].std()
+    source = ResidentSource((images_N - mean) / std, labels_N)
+    return Dataset(
+        "digits",
+        "classification",
+        (1, 8, 8),
+        classes,
+        {name: _opener(source, picked) for name, picked in indices.items()},
+        tuple(str(digit) for digit in range(10)),
+    )
+
+
+def load_bundled_table(name: str, params: SplitParams, num_classes: int | None) -> Dataset:
+    """Iris, wine, breast_cancer (classification) or diabetes (regression), standardised."""
+    if name == "diabetes":
+        table = _read_diabetes()
+        return tabular_dataset(name, table.features_NF, table.targets_N, params, num_classes=None)
+    table = _read_table(_TABLES[name])
+    classes = check_num_classes(len(table.class_names), num_classes, where="num_classes")
+    return tabular_dataset(
+        name,
+        table.features_NF,
+        table.targets_N,
+        params,
+        num_classes=classes,
+        class_names=table.class_names,
+    )
+
+
+def tabular_dataset(
+    name: str,
+    features_NF: Tensor,
+    targets_N: Tensor,
+    params: SplitParams,
+    *,
+    num_classes: int | None,
+    class_names: tuple[str, ...] = (),
+) -> Dataset:
+    """Split a table and standardise its columns by the training split's mean and deviation.
+
+    Without `num_classes` the targets are numbers (N, 1) to be predicted as they are.
+    """
+    if num_classes is None:
+        indices = random_split(
+            len(targets_N),
+            val_fraction=params.val_fraction,
+            test_fraction=params.test_fraction,
+            seed=params.split_seed,
+        )
+        targets_N = targets_N.float().reshape(len(targets_N), 1)
+    else:
+        indices = _classified(targets_N, params)
+    train_NF = features_NF[indices["train"]]
+    std_F = train_NF.std(dim=0)
+    std_F[std_F == 0] = 1.0
+    source = ResidentSource(((features_NF - train_NF.mean(dim=0)) / std_F).float(), targets_N)
+    return Dataset(
+        name,
+        "regression" if num_classes is None else "classification",
+        (features_NF.shape[1],),
+        num_classes,
+        {split: _opener(source, picked) for split, picked in indices.items()},
+        class_names,
+    )
+
+
+def _classified(labels_N: Tensor, params: SplitParams) -> dict[SplitName, Tensor]:
+    return stratified_split(
+        labels_N,
+        val_fraction=params.val_fraction,
+        test_fraction=params.test_fraction,
+        seed=params.split_seed,
+    )
+
+
+def _opener(source: ResidentSource, indices_N: Tensor) -> Callable[[], Split]:
+    return lambda: Split(source, indices_N)
+
+
+def _read_table(filename: str) -> _Table:
+    header, *rows = _read_rows(filename)
+    values_NF = torch.tensor([[float(cell) for cell in row] for row in rows], dtype=torch.float64)
+    return _Table(values_NF[:, :-1], values_NF[:, -1].long(), tuple(header[2:]))
+
+
+def _read_diabetes() -> _Table:
+    features = [
+        [float(cell) for cell in row[0].split()] for row in _read_rows("diabetes_data_raw.csv.gz")
+    ]
+    targets = [float(row[0]) for row in _read_rows("diabetes_target.csv.gz")]
+    return _Table(
+        torch.tensor(features, dtype=torch.float64), torch.tensor(targets, dtype=torch.float64), ()
+    )
+
+
+def _read_rows(filename: str) -> list[list[str]]:
+    path = _data_folder() / filename
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt") as file:
+            return [str(line).strip().split(",") for line in file if line.strip()]
+    except OSError as error:
+        raise DatasetError(f"scikit-learn's bundled file is missing: {error}") from error
+
+
+def _data_folder() -> Path:
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
+        raise DatasetError(
+            "this dataset is bundled with scikit-learn, which is not installed; "
+            "run: pip install 'guildbus[research]'"
+        )
+    return Path(next(iter(spec.submodule_search_locations))) / "datasets" / "data"

@@ -1,0 +1,123 @@
+"""Dataset files nobody vouches for: bounded reads, sizes checked first, no code from pickles."""
+
+import gzip
+import io
+import pickle
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.ml.errors import DatasetError
+
+MAX_FILE_BYTES = 2 * 1024**3
+
+# What numpy arrays, pickled by Python 2 or 3, name: functions that build arrays and nothing else.
+_ARRAY_GLOBALS = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+_IDX_UBYTE = 0x08
+
+
+def find_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
+    """Return the first of `names` that is a file in one of `folders`."""
+    candidates = (folder / name for folder in folders for name in names)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def missing_files(dataset: str, folders: Iterable[Path], names: Iterable[str]) -> DatasetError:
+    """Say where a dataset's files were looked for and what they are called."""
+    places = ", ".join(str(folder.absolute()) for folder in folders)
+    return DatasetError(
+        f"no files of {dataset!r} found in {places}; looked for {', '.join(names)}. Nothing is "
+        "downloaded: put the files there, or name their folder as 'data_path' in dataset_params",
+        where="data_path",
+    )
+
+
+def read_idx(path: Path) -> Tensor:
+    """Read an idx file of unsigned bytes, gzipped or not.
+
+    Raises:
+        DatasetError: not such a file, or longer or shorter than its header says.
+
+    Source: LeCun et al., "The MNIST database", file formats.
+    """
+    data = _read(path)
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _IDX_UBYTE:  # noqa: PLR2004  # the magic
+        raise DatasetError("not an idx file of unsigned bytes", where=str(path))
+    rank = data[3]
+    header = 4 + 4 * rank
+    shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(rank)]
+    size = 1
+    for dim in shape:
+        size *= dim
+    if len(data) != header + size:
+        raise DatasetError(
+            f"its header promises {size} bytes of shape {shape}, it holds {len(data) - header}",
+            where=str(path),
+        )
+    return torch.frombuffer(bytearray(data[header:]), dtype=torch.uint8).reshape(shape)
+
+
+def read_npz(path: Path) -> dict[str, Tensor]:
+    """Read the arrays of an .npz file; pickled objects are refused.
+
+    Raises:
+        DatasetError: damaged, larger than `MAX_FILE_BYTES` unpacked, or with objects in it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > MAX_FILE_BYTES:
+            raise DatasetError(f"unpacks to {unpacked} bytes", where=str(path))
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DatasetError(f"cannot be read as npz: {error}", where=str(path)) from error
+
+
+def read_array_pickle(path: Path) -> dict[bytes, Any]:
+    """Unpickle a dictionary of arrays, lists and numbers; anything else is refused unexecuted.
+
+    Raises:
+        DatasetError: not such a pickle.
+    """
+    try:
+        value = _ArrayUnpickler(io.BytesIO(_read(path)), encoding="bytes").load()
+    except DatasetError:
+        raise
+    except Exception as error:  # a damaged pickle may raise anything
+        raise DatasetError(
+            f"cannot be read as a pickle of arrays: {error}", where=str(path)
+        ) from error
+    if not isinstance(value, dict):
+        raise DatasetError(f"holds a {type(value).__name__}, not a dictionary", where=str(path))
+    return value
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ARRAY_GLOBALS:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+        return super().find_class(module, name)
+
+
+def _read(path: Path) -> bytes:
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            data = bytes(file.read(MAX_FILE_BYTES + 1))
+    except (OSError, EOFError) as error:
+        raise DatasetError(f"cannot be read: {error}", where=str(path)) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise DatasetError(f"is larger than {MAX_FILE_BYTES} bytes", where=str(path))
+    return data

@@ -1,0 +1,142 @@
+"""Folders of images, one per class, decoded by pillow."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from agents.ml.data.bundled import SplitParams
+from agents.ml.data.dataset import (
+    Dataset,
+    ResidentSource,
+    Source,
+    Split,
+    SplitName,
+    check_num_classes,
+)
+from agents.ml.data.splits import stratified_split
+from agents.ml.errors import DatasetError
+
+RESIDENT_LIMIT_BYTES = 1024**3
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+_GREY = 127.5  # pixel values become -1..1
+
+
+class ImageFolderParams(SplitParams):
+    """`data_path` holds a folder per class, or such folders inside train/, val/ and test/."""
+
+    data_path: str
+    image_size: int = Field(default=64, ge=1, le=4096)
+    channels: Literal[1, 3] = 3
+
+
+def load_image_folder(params: ImageFolderParams, num_classes: int | None) -> Dataset:
+    """Images in one folder per class, decoded by pillow to `image_size` squared.
+
+    What fits in a gigabyte is decoded once and kept; more is decoded batch by batch.
+    """
+    root = Path(params.data_path)
+    if not root.is_dir():
+        raise DatasetError(f"no such folder: {root.absolute()}", where="data_path")
+    parts = [name for name in ("train", "val", "test") if (root / name).is_dir()]
+    train_root = root / "train" if "train" in parts else root
+    class_names = sorted(p.name for p in train_root.iterdir() if p.is_dir())
+    if not class_names:
+        raise DatasetError(f"{train_root.absolute()} has no folder per class", where="data_path")
+    classes = check_num_classes(len(class_names), num_classes, where="num_classes")
+    shape = (params.channels, params.image_size, params.image_size)
+
+    paths, labels_N = _list_images(train_root, class_names)
+    dealt = stratified_split(
+        labels_N,
+        val_fraction=0.0 if "val" in parts else params.val_fraction,
+        test_fraction=0.0 if "test" in parts else params.test_fraction,
+        seed=params.split_seed,
+    )
+    common = _image_source(paths, labels_N, params)
+
+    def opener(name: SplitName) -> Split:
+        if name != "train" and name in parts:
+            own_paths, own_labels_N = _list_images(root / name, class_names)
+            own = _image_source(own_paths, own_labels_N, params)
+            return Split(own, torch.arange(len(own)))
+        return Split(common, dealt[name])
+
+    return Dataset(
+        "image_folder",
+        "classification",
+        shape,
+        classes,
+        {
+            "train": lambda: opener("train"),
+            "val": lambda: opener("val"),
+            "test": lambda: opener("test"),
+        },
+        tuple(class_names),
+    )
+
+
+class ImageFiles:
+    """Images decoded when a batch asks for them, pixel values from -1 to 1."""
+
+    def __init__(self, paths: list[Path], labels_N: Tensor, params: ImageFolderParams) -> None:
+        self._paths, self._labels_N, self._params = paths, labels_N, params
+        self._device = torch.device("cpu")
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def batch(self, indices_B: Tensor) -> tuple[Tensor, Tensor]:
+        pixels_B = torch.stack([self.decode(i) for i in indices_B.tolist()])
+        labels_B = self._labels_N[indices_B]
+        inputs_B = pixels_B.to(self._device).float().sub_(_GREY).div_(_GREY)
+        return inputs_B, labels_B.to(self._device)
+
+    def to(self, device: torch.device) -> "ImageFiles":
+        moved = ImageFiles(self._paths, self._labels_N, self._params)
+        moved._device = device  # of the same class
+        return moved
+
+    def decode(self, index: int) -> Tensor:
+        """Return one image as bytes (C, H, W)."""
+        return _decode(self._paths[index], self._params)
+
+
+def _image_source(paths: list[Path], labels_N: Tensor, params: ImageFolderParams) -> Source:
+    files = ImageFiles(paths, labels_N, params)
+    size = len(paths) * params.channels * params.image_size**2
+    if size > RESIDENT_LIMIT_BYTES or not paths:
+        return files
+    pixels_N = torch.stack([files.decode(i) for i in range(len(paths))])
+    grey = torch.tensor(_GREY)
+    return ResidentSource(pixels_N, labels_N, mean=grey, std=grey)
+
+
+def _decode(path: Path, params: ImageFolderParams) -> Tensor:
+    try:
+        from PIL import Image, ImageOps  # noqa: PLC0415  # an optional library
+    except ImportError as error:
+        raise DatasetError("image folders need pillow; run: pip install pillow") from error
+    try:
+        with Image.open(path) as image:
+            side = (params.image_size, params.image_size)
+            fitted = ImageOps.fit(image.convert("L" if params.channels == 1 else "RGB"), side)
+            pixels = np.asarray(fitted, dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"cannot be decoded as an image: {error}", where=str(path)) from error
+    return torch.from_numpy(pixels.copy()).reshape(*side, params.channels).permute(2, 0, 1)
+
+
+def _list_images(root: Path, class_names: list[str]) -> tuple[list[Path], Tensor]:
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(class_names):
+        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in _SUFFIXES)
+        paths += found
+        labels += [label] * len(found)
+    if not paths:
+        raise DatasetError(f"no images under {root.absolute()}", where="data_path")
+    return paths, torch.tensor(labels)

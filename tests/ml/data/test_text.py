@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from agents.ml.data import load_dataset
+from agents.ml.data.text import TokenBlocks, load_tokenizer
+from agents.ml.errors import ConfigError, DatasetError, TokenizerError
+
+LINES = [f"line {i} says that {i} times {i} is {i * i}, déjà vu \U0001f600\n" for i in range(2000)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|endoftext|>", "<pad>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(LINES, trainer)
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    tokenizer.save(str(path))
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    (tmp_path / "corpus.txt").write_text("".join(LINES))
+    return tmp_path / "corpus.txt"
+
+
+def text(corpus: Path, tokenizer_path: Path, **more: object) -> dict[str, object]:
+    return {"data_path": str(corpus), "tokenizer_config": {"path": str(tokenizer_path)}, **more}
+
+
+def test_targets_are_the_inputs_shifted_by_one(corpus: Path, tokenizer_path: Path) -> None:
+    dataset = load_dataset("text", text(corpus, tokenizer_path, context_length=16))
+
+    inputs, targets = dataset.split("train").batch(torch.arange(8))
+
+    assert inputs.shape == targets.shape == (8, 16)
+    assert torch.equal(inputs[:, 1:], targets[:, :-1])
+    assert dataset.num_classes == 400
+
+
+def test_every_byte_of_the_held_out_text_is_counted_once(
+    corpus: Path, tokenizer_path: Path
+) -> None:
+    dataset = load_dataset("text", text(corpus, tokenizer_path, context_length=16))
+
+    total = 0
+    for name in ("train", "val", "test"):
+        source = dataset.split(name).source
+        assert isinstance(source, TokenBlocks)
+        total += int(source.bytes_N.sum())
+
+    assert total == corpus.stat().st_size
+
+
+def test_splits_share_no_line(corpus: Path, tokenizer_path: Path) -> None:
+    dataset = load_dataset("text", text(corpus, tokenizer_path, context_length=16))
+    tokenizer = load_tokenizer(tokenizer_path)
+
+    lines = []
+    for name in ("train", "val", "test"):
+        source = dataset.split(name).source
+        assert isinstance(source, TokenBlocks)
+        decoded = tokenizer.decode(source.tokens_N.tolist())
+        lines.append({line for line in decoded.splitlines() if line.endswith("\U0001f600")})
+
+    assert sum(map(len, lines)) == len(set.union(*lines)) == len(LINES)
+
+
+def test_a_corpus_too_small_for_a_block_is_refused(tmp_path: Path, tokenizer_path: Path) -> None:
+    (tmp_path / "small.txt").write_text("".join(LINES[:300]))
+
+    with pytest.raises(DatasetError, match="smaller context_length"):
+        load_dataset(
+            "text", text(tmp_path / "small.txt", tokenizer_path, context_length=9000)
+        ).split("val")
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"", "no text"), (b"\xff\xfe", "UTF-8")])
+def test_a_file_that_is_no_text_is_named(
+    tmp_path: Path, tokenizer_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "bad.txt").write_bytes(content)
+
+    with pytest.raises(DatasetError, match=rf"bad\.txt.*{message}"):
+        load_dataset("text", text(tmp_path / "bad.txt", tokenizer_path))
+
+
+def test_a_file_that_is_no_tokenizer_is_named(corpus: Path) -> None:
+    with pytest.raises(TokenizerError, match=r"corpus\.txt: is not a tokenizer"):
+        load_dataset("text", text(corpus, corpus))
+
+
+def test_a_registered_tokenizer_without_a_path_is_refused(corpus: Path) -> None:
+    params = {
+        "data_path": str(corpus),
+        "tokenizer_config": {"name": "my_bpe", "type": "registered"},
+    }
+
+    with pytest.raises(ConfigError, match="'my_bpe' has no path"):
+        load_dataset("text", params)
+
+
+def test_rows_of_text_are_padded_to_one_length(tmp_path: Path, tokenizer_path: Path) -> None:
+    rows = "\n".join(
+        f'"number {i}, {"big" * (i % 7)}",{"odd" if i % 2 else "even"}' for i in range(40)
+    )
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}\n")
+    params = text(tmp_path / "t.csv", tokenizer_path, max_length=12)
+
+    dataset = load_dataset("text_classification", params)
+
+    inputs, labels = dataset.split("train").batch(torch.arange(4))
+    assert inputs.shape == (4, 12)
+    assert dataset.class_names == ("even", "odd")
+    assert labels.max() < 2
+    assert int(inputs[0, -1]) == load_tokenizer(tokenizer_path).token_to_id("<pad>")
