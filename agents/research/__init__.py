@@ -1,0 +1,1 @@
+"""A guild that does machine-learning research by messages: assemble, evaluate, train, report."""

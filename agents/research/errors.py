@@ -1,0 +1,68 @@
+"""What can go wrong with research by messages. `retryable` tells the dispatcher what to do.
+
+ResearchError
+├── WorkRefusedError      the request itself is at fault: a layer, key or file; never tried again
+│   └── OutsideWorkspaceError     a path that leads out of the workspace
+├── NoLanguageModelError  the config needs a language model and the guild has none
+├── NoWorkingCodeError    the language model wrote nothing that passed the gate
+├── WorkInterruptedError  the child was killed, or could not start; tried again
+├── RunConflictError      another study was asked for under this run's name
+└── NothingLeftError      every branch of a run failed
+"""
+
+
+class ResearchError(Exception):
+    """Root of this package's errors.
+
+    Attributes:
+        retryable: whether the same request may succeed when it is handled again.
+    """
+
+    retryable = False
+
+
+class WorkRefusedError(ResearchError):
+    """The request names something that does not exist or does not fit.
+
+    Attributes:
+        kind: class name of the error in the library or child, such as "LayerError".
+        where: the layer, key or file at fault; "" when the error names none.
+    """
+
+    def __init__(self, kind: str, text: str, *, where: str = "") -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.where = where
+
+
+class OutsideWorkspaceError(WorkRefusedError):
+    """A path that leads out of the workspace; nothing was read or written."""
+
+    def __init__(self, key: str, path: str) -> None:
+        super().__init__(
+            "OutsideWorkspaceError",
+            f"{key}: {path!r} leads out of the workspace; give a path below it",
+            where=key,
+        )
+
+
+class NoLanguageModelError(ResearchError):
+    """The compiler cannot express the config and there is no model to ask."""
+
+
+class NoWorkingCodeError(ResearchError):
+    """The language model was asked as often as allowed and nothing it wrote passed the gate."""
+
+
+class WorkInterruptedError(ResearchError):
+    """The child process was killed or could not be started; nothing is wrong with the request."""
+
+    retryable = True
+
+
+class RunConflictError(ResearchError):
+    """A run of this name was asked for something else."""
+
+
+class NothingLeftError(ResearchError):
+    """Every branch of the run failed."""

@@ -1,0 +1,177 @@
+"""What the research agents are asked and what they answer, one pair per tool.
+
+Parameters, defaults and results are those of the tools' document; paths are relative to the
+workspace. Importable without torch.
+"""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from messaging.message import Message
+
+
+class AssembleModel(Message, wire_name="research.assemble"):
+    """Write the `nn.Module` that `model_config` describes to `output_script_path`.
+
+    pydantic keeps the attribute name `model_config` for itself: in Python the field is `config`;
+    as a keyword, in YAML and in JSON it is `model_config`.
+    """
+
+    model_config = ConfigDict(
+        validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
+
+    config: dict[str, Any] = Field(alias="model_config")
+    output_script_path: str
+
+
+class ModelAssembled(Message, wire_name="research.assembled"):
+    """The code is written and passed the gate.
+
+    Attributes:
+        generated_by: who wrote it.
+        attempts: how often code was written until it passed.
+        checks: what the gate looked at.
+    """
+
+    model_name: str
+    script_path: str
+    generated_by: Literal["compiler", "llm"]
+    attempts: int
+    checks: tuple[str, ...]
+    total_params: int
+    output_shape: tuple[int, ...] = ()
+
+
+class SummariseModel(Message, wire_name="research.summarise"):
+    model_script_path: str
+    model_class_name: str
+    input_size: tuple[int, ...]
+
+
+class ModelSummarised(Message, wire_name="research.summarised"):
+    """`flops` counts two per multiply-accumulate, for `input_size` as asked."""
+
+    summary_str: str
+    total_params: int
+    trainable_params: int
+    flops: int
+    macs: int
+    layer_details: list[dict[str, Any]]
+
+
+class EvaluateQuickly(Message, wire_name="research.evaluate_quickly"):
+    model_script_path: str
+    model_class_name: str
+    eval_config: dict[str, Any]
+
+
+class QuickEvaluation(Message, wire_name="research.quick_evaluation"):
+    """What a few epochs gave, on the validation split.
+
+    Attributes:
+        result: the tool's dictionary: metrics by name, losses, warnings, chance level.
+    """
+
+    result: dict[str, Any]
+    seconds: float
+
+
+class TrainFully(Message, wire_name="research.train"):
+    """Train with checkpoints; the same experiment name and config resumes where it was."""
+
+    model_script_path: str
+    model_class_name: str
+    trainer_config: dict[str, Any]
+    experiment_name: str | None = None
+    log_base_dir: str = "full_experiments"
+
+
+class TrainingFinished(Message, wire_name="research.trained"):
+    """`result` is the tool's dictionary: history, best checkpoint path, final metrics."""
+
+    result: dict[str, Any]
+    seconds: float
+
+
+class EvaluateCheckpoint(Message, wire_name="research.evaluate_checkpoint"):
+    """Measure a trained model on one split, the held-out test set unless said otherwise."""
+
+    checkpoint_path: str
+    split: Literal["train", "val", "test"] = "test"
+    batch_size: int = Field(default=256, ge=1)
+    device: str | None = None
+
+
+class CheckpointEvaluated(Message, wire_name="research.checkpoint_evaluated"):
+    """`result` holds metrics by name, the loss, the confusion matrix and the class names."""
+
+    result: dict[str, Any]
+    seconds: float
+
+
+class TrainLanguageModel(Message, wire_name="research.train_language_model"):
+    """Train a small Phi on text and save it as a Hugging Face folder.
+
+    Attributes:
+        config: the trainer's own configuration of the language model task.
+        output_path: the folder to save to.
+        serve_as: a link that points to the folder once it is complete, for whoever serves it.
+    """
+
+    config: dict[str, Any]
+    output_path: str
+    serve_as: str | None = None
+
+
+class LanguageModelTrained(Message, wire_name="research.language_model_trained"):
+    """`result` holds the history, the final losses and the bits per byte."""
+
+    model_path: str
+    result: dict[str, Any]
+    seconds: float
+
+
+class CollectCorpus(Message, wire_name="research.collect_corpus"):
+    """Gather Python's own standard library sources, sorted by path, into one text file."""
+
+    output_path: str
+    max_bytes: int = Field(default=2_000_000, ge=1)
+
+
+class CorpusCollected(Message, wire_name="research.corpus_collected"):
+    path: str
+    size_bytes: int
+    files: int
+
+
+class ManageTokenizer(Message, wire_name="research.tokenizer"):
+    """Train, load or apply a tokenizer; `action` says which of the other keys are read."""
+
+    action: Literal["train", "load", "apply"]
+    tokenizer_name: str
+    config: dict[str, Any] | None = None
+    tokenizer_path: str | None = None
+    text_input: str | list[str] | None = None
+    hf_pretrained_id: str | None = None
+
+
+class TokenizerTrained(Message, wire_name="research.tokenizer_trained"):
+    """`vocab_size` is what training really gave, which a small corpus makes less than asked."""
+
+    status: Literal["success"] = "success"
+    tokenizer_name: str
+    tokenizer_path: str
+    vocab_size: int
+
+
+class TokenizerLoaded(Message, wire_name="research.tokenizer_loaded"):
+    status: Literal["success"] = "success"
+    tokenizer_name: str
+    tokenizer_info: dict[str, Any]
+
+
+class TokenizerApplied(Message, wire_name="research.tokenizer_applied"):
+    input_ids: list[list[int]]
+    attention_mask: list[list[int]]

@@ -1,0 +1,168 @@
+"""The report as one HTML file: styles and pictures inside, nothing fetched, nothing scripted."""
+
+import base64
+from functools import singledispatch
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from agents.research.report import blocks
+from agents.research.report.figures import Figure
+from agents.research.report.plots import dark_twin
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+<header>
+<h1>{title}</h1>
+<p>{subtitle}</p>
+<nav>{contents}</nav>
+</header>
+<main>
+{sections}
+</main>
+</body>
+</html>
+"""
+
+
+def to_html(document: blocks.Document) -> str:
+    """The page, with the pictures in it."""
+    style = (resources.files(__package__) / "report.css").read_text("utf-8")
+    sections = [_section(section) for section in document.sections]
+    links = [
+        f'<a href="#{_anchor(section.title)}">{escape(section.title)}</a>'
+        for section in document.sections
+    ]
+    return _PAGE.format(
+        title=escape(document.title),
+        subtitle=escape(document.subtitle),
+        style=style,
+        contents=" ".join(links),
+        sections="\n".join(sections),
+    )
+
+
+def _section(section: blocks.Section) -> str:
+    body = "\n".join(_show(block) for block in section.blocks)
+    return (
+        f'<section id="{_anchor(section.title)}">\n<h2>{escape(section.title)}</h2>\n'
+        f"{body}\n</section>"
+    )
+
+
+@singledispatch
+def _show(block: Any) -> str:
+    raise TypeError(f"no HTML for {type(block).__name__}")
+
+
+@_show.register
+def _(block: blocks.Prose) -> str:
+    return f"<p>{escape(block.text)}</p>"
+
+
+@_show.register
+def _(block: blocks.Failure) -> str:
+    return (
+        f'<aside class="failure"><strong>Failed: {escape(block.title)}</strong>'
+        f"<pre>{escape(block.error)}</pre></aside>"
+    )
+
+
+@_show.register
+def _(block: blocks.Tiles) -> str:
+    tiles = [
+        f'<div class="tile"><div class="label">{escape(tile.label)}</div>'
+        f'<div class="value">{escape(tile.value)}</div>'
+        f'<div class="note">{escape(tile.note)}</div></div>'
+        for tile in block.tiles
+    ]
+    return f'<div class="tiles">{"".join(tiles)}</div>'
+
+
+@_show.register
+def _(block: blocks.Table) -> str:
+    head = "".join(
+        f"<th{_number(block, i)}>{escape(column)}</th>" for i, column in enumerate(block.columns)
+    )
+    rows = [
+        _row(block, cells, is_best=index == block.best) for index, cells in enumerate(block.rows)
+    ]
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+@_show.register
+def _(block: blocks.Picture) -> str:
+    return _figure(block.figure)
+
+
+@_show.register
+def _(block: blocks.Pictures) -> str:
+    figures = [_figure(figure) for figure in block.figures]
+    return f'<div class="figures">{"".join(figures)}</div>'
+
+
+@_show.register
+def _(block: blocks.Code) -> str:
+    return (
+        f"<details><summary>{escape(block.title)}</summary>"
+        f"<pre><code>{escape(block.text)}</code></pre></details>"
+    )
+
+
+@_show.register
+def _(block: blocks.Tokens) -> str:
+    pieces = [f"<span>{escape(piece)}</span>" for piece in block.pieces]
+    return f'<pre class="tokens">{"".join(pieces)}</pre>'
+
+
+@_show.register
+def _(block: blocks.Continuation) -> str:
+    return f'<pre class="continuation"><b>{escape(block.prompt)}</b>{escape(block.text)}</pre>'
+
+
+def _row(block: blocks.Table, cells: list[str], *, is_best: bool) -> str:
+    opening = '<tr class="best">' if is_best else "<tr>"
+    return f"{opening}{_cells(block, cells)}</tr>"
+
+
+def _cells(block: blocks.Table, cells: list[str]) -> str:
+    return "".join(f"<td{_number(block, i)}>{escape(cell)}</td>" for i, cell in enumerate(cells))
+
+
+def _number(block: blocks.Table, column: int) -> str:
+    return ' class="number"' if column in block.numeric else ""
+
+
+def _figure(figure: Figure) -> str:
+    light = _inlined(figure.file)
+    dark = _inlined(dark_twin(figure.file))
+    caption = escape(figure.caption)
+    return (
+        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+        f'<img src="{light}" alt="{caption}"></picture>'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _inlined(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
