@@ -12,10 +12,19 @@ MessagingError
 │   ├── BackendSetupError          a server that cannot keep the promises asked of it
 │   └── BusFullError               a hard limit was reached; nothing was stored
 ├── FencedError                this consumer was taken over; nothing was written
+├── NotHeldError               a commit of what the consumer does not hold; nothing was written
 ├── RequestTimeoutError        no answer in time; the request itself is still accepted
 ├── RequestFailedError         the answer is an error, typed and with its cause
 ├── RequestCancelledError      somebody cancelled the request
 ├── NobodyListensError         asked to fail when no agent is subscribed
+├── HandlingError              a message that was not handled as its sender hoped
+│   ├── HandlerTimeoutError    the handler took longer than it may
+│   ├── HandlerResultError     it returned what is not a message
+│   ├── HandlingCancelledError somebody cancelled it while a thread worked on it
+│   ├── DeadlineExceededError  its time was over before it was handled
+│   ├── HopLimitError          it went round in a loop
+│   ├── LostWorkerError        each process that started on it died
+│   └── StateConflictError     others kept changing the state it wrote
 └── BusClosedError             used before it was opened or after it was closed
 """
 
@@ -95,6 +104,18 @@ class FencedError(MessagingError):
         self.incarnation = incarnation
 
 
+class NotHeldError(MessagingError):
+    """A commit of deliveries that this consumer was not lent, or has settled before."""
+
+    def __init__(self, group: str, incarnation: str) -> None:
+        super().__init__(
+            f"consumer {incarnation} of {group} does not hold every delivery that it settles; "
+            "its commit wrote nothing"
+        )
+        self.group = group
+        self.incarnation = incarnation
+
+
 class RequestTimeoutError(MessagingError):
     """No answer in time. The request stays accepted and may still be handled."""
 
@@ -139,3 +160,47 @@ class NobodyListensError(MessagingError):
 
 class BusClosedError(MessagingError):
     """The bus was used before it was opened or after it was closed."""
+
+
+class HandlingError(MessagingError):
+    """A message was not handled as its sender hoped."""
+
+
+class HandlerTimeoutError(HandlingError):
+    """The handler took longer than its subscription allows."""
+
+    def __init__(self, group: str, wire_name: str, timeout_s: float) -> None:
+        super().__init__(f"{group} took longer than {timeout_s:g} s for {wire_name}")
+        self.timeout_s = timeout_s
+
+
+class HandlerResultError(HandlingError):
+    """A handler returned something that is not a message, nor several, nor None."""
+
+    retryable = False
+
+
+class HandlingCancelledError(HandlingError):
+    """The handling is over: cancelled, timed out, or taken over. Nothing it sends will leave."""
+
+
+class DeadlineExceededError(HandlingError):
+    """The message's deadline passed before it was handled."""
+
+    retryable = False
+
+
+class HopLimitError(HandlingError):
+    """The message came through more handlings than its subscription allows."""
+
+    retryable = False
+
+
+class LostWorkerError(HandlingError):
+    """Every process that was lent the message died before it was settled."""
+
+    retryable = False
+
+
+class StateConflictError(HandlingError):
+    """Other handlings kept changing the state that this one read."""

@@ -1,0 +1,256 @@
+"""What a handler knows about the message in hand, and what it may do with it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import structlog
+from pydantic import BaseModel
+
+from messaging.backend import StateValue
+from messaging.envelope import Envelope
+from messaging.errors import HandlingCancelledError
+from messaging.message import Message
+from messaging.outgoing import check_output_topic, join_tags, seal
+from messaging.state import State
+from messaging.topic import emit_topic_of, inbox_of
+
+T = TypeVar("T")
+
+
+class Requester(Message, wire_name="bus.requester"):
+    """Whom to answer, once the answer is known; keep it in the state until then."""
+
+    reply_to: str
+    message_id: str
+    conversation: str
+    hops: int = 0
+
+
+class Ask(Protocol):
+    """Publishes a request and waits for its answer."""
+
+    def __call__(
+        self, topic: str, message: BaseModel, *, timeout_s: float, **header: Any
+    ) -> Awaitable[BaseModel]: ...
+
+
+class Workplace(NamedTuple):
+    """What all handlings of a group have in common."""
+
+    group: str
+    guild_id: str
+    by_reference: bool
+    destinations: Callable[[Envelope, BaseModel], Sequence[tuple[str, BaseModel]]]
+    load_state: Callable[[str, str], Awaitable[StateValue | None]]
+    emit: Callable[[Envelope], None]
+    ask: Ask
+
+
+class Context:
+    """One handling: the envelope in hand and everything that leaves with its commit.
+
+    `send`, `answer` and `state` fill the commit and touch no network: it all leaves when the
+    handler returns, or none of it does. `emit` and `request` act at once.
+
+    Attributes:
+        envelope: the envelope in hand.
+        attempt: 1 the first time; counts every start of a handler on this message.
+        state: the group's durable state.
+    """
+
+    __slots__ = (
+        "_cancel_reason",
+        "_log",
+        "_loop",
+        "_outbox",
+        "_workplace",
+        "attempt",
+        "envelope",
+        "state",
+    )
+
+    def __init__(self, envelope: Envelope, attempt: int, workplace: Workplace) -> None:
+        self.envelope = envelope
+        self.attempt = attempt
+        self.state = State(self._load_state)
+        self._workplace = workplace
+        self._outbox: list[Envelope] = []
+        self._cancel_reason: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._log: Any = None
+
+    @property
+    def group(self) -> str:
+        """The agent that handles."""
+        return self._workplace.group
+
+    @property
+    def guild_id(self) -> str:
+        return self._workplace.guild_id
+
+    @property
+    def message_id(self) -> str:
+        return self.envelope.id
+
+    @property
+    def conversation(self) -> str:
+        """The id of the message that everything here follows from."""
+        return self.envelope.conversation_id
+
+    @property
+    def deadline(self) -> float | None:
+        """Unix seconds after which nobody wants the answer any more."""
+        return self.envelope.deadline or None
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until the deadline; None without one."""
+        return self.envelope.deadline - time.time() if self.envelope.deadline else None
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this agent at this message: for effects outside."""
+        return f"{self._workplace.group}:{self.envelope.id}"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the handling is over already. Threads look here from time to time."""
+        return self._cancel_reason is not None
+
+    def raise_if_cancelled(self) -> None:
+        """Leave a thread whose result nobody will use.
+
+        Raises:
+            HandlingCancelledError: the handling was cancelled, timed out or was taken over.
+        """
+        if self._cancel_reason is not None:
+            raise HandlingCancelledError(
+                f"the handling of {self.envelope.type} {self.envelope.id} is over: "
+                f"{self._cancel_reason or 'cancelled'}"
+            )
+
+    @property
+    def requester(self) -> Requester | None:
+        """Whom `answer` reaches, also from a later handling; None if nobody asked."""
+        if not self.envelope.reply_to:
+            return None
+        return Requester(
+            reply_to=self.envelope.reply_to,
+            message_id=self.envelope.id,
+            conversation=self.conversation,
+            hops=self.envelope.hops,
+        )
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger that names guild, agent, message, conversation and attempt."""
+        if self._log is None:
+            self._log = structlog.get_logger().bind(
+                guild=self.guild_id,
+                agent=self.group,
+                message_id=self.message_id,
+                conversation=self.conversation,
+                attempt=self.attempt,
+            )
+        return self._log
+
+    def send(
+        self,
+        message: BaseModel,
+        topic: str | None = None,
+        *,
+        tags: Sequence[str] = (),
+        delay_s: float = 0.0,
+        reply_to: str | None = None,
+        key: str = "",
+        deadline_s: float | None = None,
+    ) -> str:
+        """Send `message` when the handling is committed.
+
+        Args:
+            message: any pydantic model.
+            topic: None for the agent's output topic and the routes of this type.
+            tags: ids of the agents it is for.
+            delay_s: how long it is held back, from the commit on.
+            reply_to: where the answer goes; None for the agent's own inbox, "" for nowhere.
+            key: orders handling among equal keys.
+            deadline_s: from now on; later nobody wants it handled.
+
+        Returns:
+            The message's id; an answer carries it as `cause`.
+
+        Raises:
+            TopicError: `topic` is not one to publish to.
+            InvalidMessageError: the message cannot be written as JSON.
+        """
+        header = self._header(
+            tags=join_tags(tags),
+            delay_s=delay_s,
+            reply_to=inbox_of(self.group) if reply_to is None else reply_to,
+            key=key,
+            deadline=time.time() + deadline_s if deadline_s is not None else 0.0,
+        )
+        if topic is not None:
+            check_output_topic(topic)
+            targets: Sequence[tuple[str, BaseModel]] = ((topic, message),)
+        else:
+            targets = self._workplace.destinations(self.envelope, message)
+        sent = [self._seal(shaped, target, header) for target, shaped in targets]
+        self._outbox += sent
+        return sent[0].id
+
+    def answer(self, requester: Requester, message: BaseModel) -> str:
+        """Answer a request that an earlier handling received, when this one is committed."""
+        header = self._header(conversation=requester.conversation)
+        header |= {"cause": requester.message_id, "hops": min(requester.hops + 1, 255)}
+        envelope = self._seal(message, requester.reply_to, header)
+        self._outbox.append(envelope)
+        return envelope.id
+
+    def emit(self, message: BaseModel) -> None:
+        """Show `message`, a token or progress, to whoever follows this request; at once.
+
+        Cheap and at most once: lost when nobody follows, and never a reason for the handler to
+        fail. Callable from threads too.
+        """
+        if self._cancel_reason is None:
+            topic = emit_topic_of(self.conversation)
+            self._workplace.emit(self._seal(message, topic, self._header()))
+
+    async def request(self, topic: str, message: BaseModel, *, timeout_s: float = 30) -> BaseModel:
+        """Ask `topic` now and wait for the answer: for short questions only.
+
+        A crash while it waits asks again. Longer work is better sent with `send`; its answer
+        comes to a handler of this agent.
+
+        Raises:
+            RequestFailedError: whoever handled it gave up.
+            RequestTimeoutError: no answer in time.
+            RequestCancelledError: somebody cancelled it.
+        """
+        return await self._workplace.ask(topic, message, timeout_s=timeout_s, **self._header())
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work`, such as `context.state.load(…)`, on the loop and wait for its result.
+
+        For plain handlers, which run in a thread; a coroutine handler just awaits.
+        """
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _load_state(self, key: str) -> Awaitable[StateValue | None]:
+        return self._workplace.load_state(self._workplace.group, key)
+
+    def _header(self, **header: Any) -> dict[str, Any]:
+        return {
+            "sender": self._workplace.group,
+            "cause": self.envelope.id,
+            "conversation": self.envelope.conversation_id,
+            "hops": min(self.envelope.hops + 1, 255),
+            "trace": self.envelope.trace,
+            **header,
+        }
+
+    def _seal(self, message: BaseModel, topic: str, header: dict[str, Any]) -> Envelope:
+        return seal(message, topic, by_reference=self._workplace.by_reference, **header)

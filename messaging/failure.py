@@ -1,0 +1,40 @@
+"""What a requester gets instead of an answer, and what a reader gets instead of a known type."""
+
+from typing import Any
+
+from pydantic import Field
+
+from messaging.message import Message
+
+
+class RequestFailed(Message, wire_name="bus.request_failed"):
+    """A request was given up; it lies in the dead letters.
+
+    Attributes:
+        message_id: the request; `dead_letters.show` finds it by this id too.
+        error_type: class name of the last error.
+        text: what it said.
+        agent: the group that gave up.
+        attempts: how often a handler started on it.
+    """
+
+    message_id: str
+    error_type: str
+    text: str
+    agent: str
+    attempts: int
+
+
+class Cancelled(Message, wire_name="bus.cancelled"):
+    """A request was cancelled before it was answered."""
+
+    message_id: str
+    reason: str = ""
+
+
+class UnknownMessage(Message, wire_name="bus.unknown"):
+    """A message of a type that this side has no class for, as the JSON it came as."""
+
+    type: str
+    version: int
+    data: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,122 @@
+"""What a group asks of the bus: topics, handlers by message type, and how they are run."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from messaging.context import Context
+from messaging.envelope import Envelope
+from messaging.message import wire_type_of
+from messaging.retry import RetryPolicy
+from messaging.topic import DEFAULT_TOPIC, check_pattern, check_topic, inbox_of, is_pattern
+
+HOPS_ON_THE_WIRE = 255
+
+Result = BaseModel | Sequence[BaseModel] | None
+"""What a handler answers; of several messages a requester gets the first as the answer."""
+
+Handler = Callable[[Any, Context], Awaitable[Result]] | Callable[[Any, Context], Result]
+"""`(message, context)`: a coroutine function, or a plain one, which runs in a worker thread."""
+
+
+class Routed(NamedTuple):
+    """A message and the topic it goes to as well."""
+
+    topic: str
+    message: BaseModel
+
+
+Route = Callable[[Envelope, BaseModel], Sequence[Routed]]
+"""`(envelope in hand, message on its way out)` -> where else it goes, and in what shape."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionOptions:
+    """How a group's messages are handled.
+
+    Attributes:
+        concurrency: how many messages one replica handles at the same time; also the limit on the
+            threads of plain (not `async`) handlers.
+        prefetch: most messages one replica is lent at a time. Slow handlers are lent fewer.
+        retry: what happens to a message whose handler failed.
+        timeout_s: how long a handler may take; None is for ever. Running out counts as a failure.
+        lease_s: a replica that is silent for this long loses its messages to the others.
+        drain_s: how long running handlers may go on at shutdown.
+        max_hops: a message that came through more handlings than this is a loop's; it is
+            dead-lettered.
+        output_topic: where answers go when nobody asked for them; "" is the topic of the message
+            in hand.
+        only_when_tagged: ignore what was not addressed to this group by tag or by inbox.
+        route: where a message that a handler returned, or sent without a topic, goes as well.
+    """
+
+    concurrency: int = 16
+    prefetch: int = 2048
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeout_s: float | None = None
+    lease_s: float = 12.0
+    drain_s: float = 5.0
+    max_hops: int = 64
+    output_topic: str = ""
+    only_when_tagged: bool = False
+    route: Route | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1 or self.prefetch < self.concurrency:
+            raise ValueError("concurrency must be at least 1 and prefetch not below it")
+        if self.timeout_s is not None and self.timeout_s <= 0:
+            raise ValueError(f"timeout_s must be above 0, not {self.timeout_s}")
+        if self.lease_s <= 0 or self.drain_s < 0:
+            raise ValueError("lease_s must be above 0 and drain_s not negative")
+        if not 1 <= self.max_hops < HOPS_ON_THE_WIRE:
+            raise ValueError(f"max_hops must be 1 to {HOPS_ON_THE_WIRE - 1}, not {self.max_hops}")
+        if self.output_topic:
+            check_topic(self.output_topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One group's interest: what is published to `patterns`, by type to its handlers.
+
+    The group's inbox always belongs to it. Types without a handler never reach the group: they
+    are settled unseen.
+
+    Raises:
+        TopicError: a pattern, or the group's name, is not one.
+        ValueError: two handled classes have the same wire type.
+    """
+
+    group: str
+    patterns: Sequence[str]
+    handlers: Mapping[type[BaseModel], Handler]
+    options: SubscriptionOptions = field(default_factory=SubscriptionOptions)
+
+    def __post_init__(self) -> None:
+        check_topic(self.inbox)
+        for pattern in self.patterns:
+            check_pattern(pattern)
+        wire_types = [wire_type_of(message_class) for message_class in self.handlers]
+        for wire_type in wire_types:
+            if wire_types.count(wire_type) > 1:
+                raise ValueError(f"{self.group} has two handlers for {wire_type}")
+
+    @property
+    def inbox(self) -> str:
+        return inbox_of(self.group)
+
+    @property
+    def all_patterns(self) -> tuple[str, ...]:
+        """The patterns and the inbox, each once."""
+        return tuple(dict.fromkeys((*self.patterns, self.inbox)))
+
+    def output_topic_for(self, envelope: Envelope) -> str:
+        """Where an answer to `envelope` goes when it names no topic for it."""
+        if self.options.output_topic:
+            return self.options.output_topic
+        if envelope.published_to != self.inbox:
+            return envelope.published_to
+        # Answering into one's own inbox would reach nobody.
+        plain = (pattern for pattern in self.patterns if not is_pattern(pattern))
+        return next(plain, DEFAULT_TOPIC)
