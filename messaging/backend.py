@@ -128,12 +128,14 @@ class Consumer(Protocol):
 
         Returns the indices of settlements that wrote nothing because a state version had moved
         on; their deliveries stay lent to this consumer. All others are applied. A commit whose
-        answer was lost is sent again by the backend and is applied once. Settling a delivery
-        that this consumer does not hold is an error of the caller's. Outbox envelopes to an
+        answer was lost is sent again by the backend and is applied once. Outbox envelopes to an
         ephemeral topic that nobody has opened are dropped.
 
         Raises:
             FencedError: this consumer was taken over; nothing was written.
+            NotHeldError: the caller settles what this consumer does not hold, as after an earlier
+                commit of it; nothing was written.
+            PayloadTooLargeError: an outbox envelope is past the cap; nothing was written.
             BusFullError: an output topic is at its hard limit; nothing was written.
             BackendUnavailableError: the store stayed away past the deadline; whether the commit was
                 applied is not known, and the consumer must not be used again.

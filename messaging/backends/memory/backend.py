@@ -1,0 +1,208 @@
+"""The backend of `memory` and `memory://name`: every promise but survival."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from messaging.backend import (
+    FROM_START,
+    DeadLetter,
+    Delivery,
+    Entry,
+    Incident,
+    Settlement,
+    StateValue,
+    TopicInfo,
+)
+from messaging.backends.memory import shared
+from messaging.backends.memory.group import Group
+from messaging.backends.memory.store import Limits, Store
+from messaging.envelope import Envelope
+from messaging.errors import BusClosedError
+
+MAX_BACKLOG = 250_000
+MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
+MAX_KEPT = 10_000
+
+
+class MemoryBackend:
+    """Keeps everything in this process, for as long as a backend on it is open.
+
+    Args:
+        name: backends of one guild with the same name share what they store; "" shares nothing.
+        strict: send every message through its header and JSON, as a server would; for tests.
+        max_backlog: entries per topic, delayed entries and dead letters, each.
+        max_envelope_bytes: cap on a payload; messages that travel by reference have none.
+        max_kept: settled entries per topic that stay for observers.
+
+    Frozen messages are handed over by reference. Others are encoded when they are accepted, so
+    that nobody can change what others are going to read.
+    """
+
+    profile = "ephemeral"
+
+    def __init__(
+        self,
+        guild_id: str,
+        *,
+        name: str = "",
+        strict: bool = False,
+        max_backlog: int = MAX_BACKLOG,
+        max_envelope_bytes: int = MAX_ENVELOPE_BYTES,
+        max_kept: int = MAX_KEPT,
+    ) -> None:
+        self.by_reference = not strict
+        self._key = (guild_id, name) if name else None
+        self._limits = Limits(max_backlog, max_envelope_bytes, max_kept)
+        self._listeners: list[Callable[[Incident], None]] = []
+        self._opened: Store | None = None
+
+    async def open(self) -> None:
+        """Begin to use the store.
+
+        Raises:
+            BackendSetupError: it is in use by the event loop of another thread.
+        """
+        if self._opened is None:
+            self._opened = shared.acquire(self._key, self._new_store)
+            self._opened.listeners.append(self._announce)
+
+    async def close(self) -> None:
+        store, self._opened = self._opened, None
+        if store is not None:
+            store.listeners.remove(self._announce)
+            shared.release(self._key, store)
+
+    def listen(self, listener: Callable[[Incident], None]) -> None:
+        self._listeners.append(listener)
+
+    # -- groups ----------------------------------------------------------------------------------
+
+    async def subscribe(self, group: str, patterns: Sequence[str]) -> None:
+        self._store.subscribe(group, patterns)
+
+    async def unsubscribe(self, group: str) -> None:
+        self._store.unsubscribe(group)
+
+    async def groups(self) -> Mapping[str, Sequence[str]]:
+        return {name: group.patterns for name, group in self._store.groups.items()}
+
+    async def join(self, group: str) -> "MemoryConsumer":
+        if group not in self._store.groups:
+            raise ValueError(f"{group} is not subscribed: subscribe it before a consumer joins")
+        return MemoryConsumer(self._store, self._store.groups[group])
+
+    async def load_state(self, group: str, key: str) -> StateValue | None:
+        subscribed = self._store.groups.get(group)
+        return subscribed.state.get(key) if subscribed else None
+
+    # -- entries ---------------------------------------------------------------------------------
+
+    async def append(self, envelopes: Sequence[Envelope]) -> None:
+        self._store.accept(envelopes)
+
+    async def release_due(self, max_count: int = 256) -> float | None:
+        return self._store.release_due(max_count)
+
+    async def trim(self) -> int:
+        return self._store.trim()
+
+    async def topics(self) -> list[TopicInfo]:
+        return self._store.topics()
+
+    # -- observers -------------------------------------------------------------------------------
+
+    async def open_ephemeral(self, topic: str, *, ttl_s: float, max_entries: int) -> None:
+        self._store.open_ephemeral(topic, ttl_s, max_entries)
+
+    async def close_ephemeral(self, topic: str) -> None:
+        self._store.close_ephemeral(topic)
+
+    async def emit(self, envelopes: Sequence[Envelope]) -> None:
+        self._store.accept(envelopes)
+
+    async def tail(self, after: Mapping[str, str], *, max_count: int, wait_s: float) -> list[Entry]:
+        store = self._store
+        after = {topic: store.resolve(position) for topic, position in after.items()}
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + wait_s
+        while True:
+            entries = store.since(after, max_count)
+            left_s = give_up_at - loop.time()
+            if entries or left_s <= 0:
+                return entries
+            await store.arrivals.wait(after, left_s)
+
+    # -- dead letters ----------------------------------------------------------------------------
+
+    async def dead_letters(
+        self, *, group: str | None = None, after: str = FROM_START, max_count: int = 100
+    ) -> list[DeadLetter]:
+        return self._store.letters.list(group, after, max_count)
+
+    async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
+        return self._store.letters.get(dead_letter_id)
+
+    async def requeue(self, dead_letter_id: str, envelope: Envelope) -> bool:
+        """As promised; raises NobodyListensError while the letter's group is not subscribed."""
+        return self._store.requeue(dead_letter_id, envelope)
+
+    async def drop(self, dead_letter_id: str) -> bool:
+        return self._store.letters.drop(dead_letter_id)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    @property
+    def _store(self) -> Store:
+        if self._opened is None:
+            raise BusClosedError("the memory backend is not open: open() it first")
+        return self._opened
+
+    def _new_store(self) -> Store:
+        return Store(self._limits, strict=not self.by_reference)
+
+    def _announce(self, incident: Incident) -> None:
+        for listener in self._listeners:
+            listener(incident)
+
+
+class MemoryConsumer:
+    """One incarnation of one replica of a group in this process."""
+
+    def __init__(self, store: Store, group: Group) -> None:
+        self.incarnation = group.join()
+        self._store = store
+        self._group = group
+
+    @property
+    def group(self) -> str:
+        return self._group.name
+
+    async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + wait_s
+        while True:
+            self._group.check_fence(self.incarnation)
+            deliveries = self._group.lend(self.incarnation, max_count)
+            left_s = give_up_at - loop.time()
+            if deliveries or left_s <= 0:
+                return deliveries
+            await self._store.work.wait((self.group,), left_s)
+
+    async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
+        return self._store.commit(self._group, self.incarnation, settlements)
+
+    async def beat(self) -> Mapping[str, int]:
+        self._group.check_fence(self.incarnation)
+        return self._group.beat(self.incarnation)
+
+    async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
+        """As promised; raises FencedError when this consumer was taken over itself."""
+        self._group.check_fence(self.incarnation)
+        assert incarnation != self.incarnation, "a consumer cannot take itself over"
+        lent = self._group.take_over(incarnation, self.incarnation, max_count)
+        self._store.work.fire(self.group)  # its reader learns of the fence at once
+        return lent
+
+    async def leave(self, unhandled: Sequence[Delivery]) -> None:
+        self._group.leave(self.incarnation, unhandled)
+        self._store.work.fire(self.group)

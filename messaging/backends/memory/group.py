@@ -1,0 +1,127 @@
+"""One group: what it is owed, which consumer holds what, and the group's state."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+
+from messaging.backend import Delivery, StateValue, StateWrite
+from messaging.envelope import new_id
+from messaging.errors import FencedError, NotHeldError
+from messaging.topic import matches, retry_topic_of
+
+
+class Group:
+    """The work of one agent, shared by its consumers.
+
+    Attributes:
+        ready: what nobody was lent yet, in order.
+        held: what each consumer was lent and has not settled, by position.
+        beats: the registered consumers. Whoever is not in here is fenced, whatever it holds.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.patterns: tuple[str, ...] = ()
+        self.ready: deque[Delivery] = deque()
+        self.held: dict[str, dict[str, Delivery]] = {}
+        self.beats: dict[str, int] = {}
+        self.state: dict[str, StateValue] = {}
+        self._writes = 0
+
+    def fits(self, topic: str) -> bool:
+        return topic == retry_topic_of(self.name) or any(
+            matches(pattern, topic) for pattern in self.patterns
+        )
+
+    def owed(self) -> Iterator[Delivery]:
+        """Everything that is neither settled nor given up."""
+        return chain(self.ready, self.pending())
+
+    def pending(self) -> Iterator[Delivery]:
+        return chain.from_iterable(held.values() for held in self.held.values())
+
+    # -- consumers -------------------------------------------------------------------------------
+
+    def join(self) -> str:
+        incarnation = f"{self.name}-{new_id()}"
+        self.beats[incarnation] = 0
+        self.held[incarnation] = {}
+        return incarnation
+
+    def check_fence(self, incarnation: str) -> None:
+        if incarnation not in self.beats:
+            raise FencedError(self.name, incarnation)
+
+    def beat(self, incarnation: str) -> Mapping[str, int]:
+        self.beats[incarnation] += 1
+        abandoned = {name: -1 for name in self.held if name not in self.beats}
+        return abandoned | self.beats
+
+    def lend(self, incarnation: str, max_count: int) -> list[Delivery]:
+        ready = self.ready
+        lent = [ready.popleft() for _ in range(min(max_count, len(ready)))]
+        held = self.held[incarnation]
+        for delivery in lent:
+            held[delivery.position] = delivery
+        return lent
+
+    def take_over(self, victim: str, heir: str, max_count: int) -> list[Delivery]:
+        # The fence falls before anything changes hands, or a zombie could still commit.
+        self.beats.pop(victim, None)
+        theirs, ours = self.held.get(victim, {}), self.held[heir]
+        lent = []
+        for position in list(theirs)[:max_count]:
+            delivery = theirs.pop(position)
+            ours[position] = delivery._replace(handed_out=delivery.handed_out + 1)
+            lent.append(ours[position])
+        self._forget_if_empty(victim)
+        return lent
+
+    def leave(self, incarnation: str, unhandled: Sequence[Delivery]) -> None:
+        """What was started and not settled stays behind, for somebody to take over."""
+        if incarnation not in self.beats:
+            return
+        del self.beats[incarnation]
+        held = self.held[incarnation]
+        returned = [held.pop(d.position) for d in unhandled if d.position in held]
+        if returned:
+            self.ready = deque(sorted([*returned, *self.ready], key=_position))
+        self._forget_if_empty(incarnation)
+
+    def disband(self) -> None:
+        """Fence every consumer and owe nobody anything."""
+        self.beats.clear()
+        self.held.clear()
+        self.ready.clear()
+
+    def _forget_if_empty(self, incarnation: str) -> None:
+        if not self.held.get(incarnation, True):
+            del self.held[incarnation]
+
+    # -- commits ---------------------------------------------------------------------------------
+
+    def check_held(self, incarnation: str, deliveries: Sequence[Delivery]) -> None:
+        held = self.held[incarnation]
+        positions = {delivery.position for delivery in deliveries}
+        if len(positions) < len(deliveries) or not positions <= held.keys():
+            raise NotHeldError(self.name, incarnation)
+
+    def write_state(self, writes: Sequence[StateWrite]) -> bool:
+        """Write all of `writes`, or none when a version has moved on."""
+        for write in writes:
+            present = self.state.get(write.key)
+            if write.expected_version != (present.version if present else 0):
+                return False
+        for write in writes:
+            self._writes += 1
+            if write.value is None:
+                self.state.pop(write.key, None)
+            else:
+                # A key that was deleted and written anew must not look like the one once read.
+                version = write.expected_version + 1 if write.expected_version else self._writes
+                self.state[write.key] = StateValue(write.value, version)
+        return True
+
+
+def _position(delivery: Delivery) -> str:
+    return delivery.position

@@ -1,0 +1,43 @@
+"""Waking those who wait for something to arrive under one of several names."""
+
+import asyncio
+from collections.abc import Collection
+
+
+class Signals:
+    """Costs one look at an empty dict while nobody waits."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+
+    def fire(self, name: str) -> None:
+        """Wake everybody who waits for `name`; each looks for itself what is left."""
+        if self._waiting:
+            for waiter in self._waiting.pop(name, ()):
+                _resolve(waiter)
+
+    async def wait(self, names: Collection[str], wait_s: float) -> None:
+        """Return when one of `names` fires, at the latest after `wait_s`."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        timer = loop.call_later(wait_s, _resolve, waiter)
+        for name in names:
+            self._waiting.setdefault(name, []).append(waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            for name in names:
+                self._forget(name, waiter)
+
+    def _forget(self, name: str, waiter: asyncio.Future[None]) -> None:
+        waiters = self._waiting.get(name, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiting[name]
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

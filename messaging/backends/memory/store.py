@@ -1,0 +1,271 @@
+"""What every backend of one name shares. Nothing here awaits, so each method is one step."""
+
+import asyncio
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from messaging.backend import (
+    FROM_NOW,
+    FROM_START,
+    Delivery,
+    Entry,
+    Incident,
+    Settlement,
+    TopicInfo,
+)
+from messaging.backends.memory.dead_letters import DeadLetters
+from messaging.backends.memory.group import Group
+from messaging.backends.memory.log import EphemeralLogs, Log, entries_after
+from messaging.backends.memory.signals import Signals
+from messaging.envelope import Envelope, decode_header, encode_header
+from messaging.errors import BusFullError, NobodyListensError, PayloadTooLargeError
+from messaging.message import encode
+from messaging.topic import is_ephemeral, retry_topic_of
+
+
+class Limits(NamedTuple):
+    """How much fits. `max_kept` settled entries per topic stay for observers."""
+
+    max_backlog: int
+    max_envelope_bytes: int
+    max_kept: int
+
+
+class Store:
+    """The topics, groups, delays and dead letters of one guild."""
+
+    def __init__(self, limits: Limits, *, strict: bool) -> None:
+        self.limits = limits
+        self.strict = strict
+        self.groups: dict[str, Group] = {}
+        self.letters = DeadLetters(limits.max_backlog, self.announce)
+        self.work = Signals()  # by group
+        self.arrivals = Signals()  # by topic
+        self.listeners: list[Callable[[Incident], None]] = []
+        self._logs: dict[str, Log] = {}
+        self._ephemeral = EphemeralLogs()
+        self._delayed: list[tuple[float, int, Envelope]] = []
+        self._numbers = itertools.count(1)
+        self._last_position = FROM_START
+
+    def announce(self, incident: Incident) -> None:
+        for listener in self.listeners:
+            listener(incident)
+
+    # -- subscriptions ---------------------------------------------------------------------------
+
+    def subscribe(self, name: str, patterns: Sequence[str]) -> None:
+        group = self.groups.setdefault(name, Group(name))
+        group.patterns = tuple(patterns)
+        for topic, log in self._logs.items():
+            others = [other for other in log.groups if other is not group]
+            log.groups = [*others, group] if group.fits(topic) else others
+
+    def unsubscribe(self, name: str) -> None:
+        group = self.groups.pop(name, None)
+        if group is None:
+            return
+        for delivery in group.owed():
+            self._logs[delivery.envelope.topic].settle(delivery.position)
+        group.disband()
+        for log in self._logs.values():
+            log.groups = [other for other in log.groups if other is not group]
+        retries = retry_topic_of(name)
+        self._logs.pop(retries, None)
+        self._delayed = [waiting for waiting in self._delayed if waiting[2].topic != retries]
+        heapq.heapify(self._delayed)
+        self.work.fire(name)
+
+    # -- entries ---------------------------------------------------------------------------------
+
+    def accept(self, envelopes: Iterable[Envelope]) -> None:
+        admitted = [self._admit(envelope) for envelope in envelopes]
+        self._check_room(admitted)
+        for envelope in admitted:
+            self._put(envelope)
+
+    def commit(
+        self, group: Group, incarnation: str, settlements: Sequence[Settlement]
+    ) -> list[int]:
+        group.check_fence(incarnation)
+        group.check_held(incarnation, [settlement.delivery for settlement in settlements])
+        admitted = [self._admit_settlement(settlement) for settlement in settlements]
+        self._check_room([sent for settlement in admitted for sent in settlement.outbox])
+        # Every refusal lies above: what follows cannot fail half-way.
+        outdated = []
+        for index, settlement in enumerate(admitted):
+            if group.write_state(settlement.state):
+                self._settle(group, incarnation, settlement)
+            else:
+                outdated.append(index)
+        return outdated
+
+    def trim(self) -> int:
+        return sum(log.trim() for log in self._logs.values())
+
+    def topics(self) -> list[TopicInfo]:
+        waiting = {group.name: _by_topic(group.ready) for group in self.groups.values()}
+        pending = {group.name: _by_topic(group.pending()) for group in self.groups.values()}
+        infos = []
+        for topic, log in sorted(self._logs.items()):
+            getting = {group.name: 0 for group in log.groups}
+            infos.append(
+                TopicInfo(
+                    topic,
+                    len(log.entries),
+                    getting
+                    | {name: count[topic] for name, count in waiting.items() if count[topic]},
+                    getting
+                    | {name: count[topic] for name, count in pending.items() if count[topic]},
+                )
+            )
+        return infos
+
+    def open_ephemeral(self, topic: str, ttl_s: float, max_entries: int) -> None:
+        self._ephemeral.open(topic, _now(), ttl_s, max_entries)
+
+    def close_ephemeral(self, topic: str) -> None:
+        self._ephemeral.close(topic)
+
+    def since(self, after: Mapping[str, str], max_count: int) -> list[Entry]:
+        """Entries behind these positions, in order of acceptance."""
+        found: list[Entry] = []
+        for topic, position in after.items():
+            log = self._logs.get(topic) or self._ephemeral.find(topic, _now())
+            if log is not None:
+                found += entries_after(log.entries, position, max_count)
+        return sorted(found, key=_position)[:max_count] if len(after) > 1 else found
+
+    def resolve(self, position: str) -> str:
+        """A position that stays where it is, also for `FROM_NOW`."""
+        return self._last_position if position == FROM_NOW else position
+
+    # -- delays ----------------------------------------------------------------------------------
+
+    def release_due(self, max_count: int) -> float | None:
+        now = _now()
+        for _ in range(max_count):
+            if not self._delayed or self._delayed[0][0] > now:
+                break
+            self._put(heapq.heappop(self._delayed)[2]._replace(delay_s=0.0))
+        return max(0.0, self._delayed[0][0] - now) if self._delayed else None
+
+    # -- dead letters ----------------------------------------------------------------------------
+
+    def requeue(self, letter_id: str, envelope: Envelope) -> bool:
+        letter = self.letters.get(letter_id)
+        if letter is None:
+            return False
+        if letter.group not in self.groups:
+            raise NobodyListensError(
+                f"dead letter {letter_id} belongs to {letter.group}, which is not subscribed; "
+                "it stays where it is"
+            )
+        retry_topic = retry_topic_of(letter.group)
+        self.accept([envelope._replace(topic=retry_topic, origin=envelope.published_to)])
+        return self.letters.drop(letter_id)
+
+    # -- single steps ----------------------------------------------------------------------------
+
+    def _admit(self, envelope: Envelope) -> Envelope:
+        """`envelope` as it may be shared: what its sender can still change travels as bytes."""
+        message = envelope.message
+        if message is not None and (self.strict or not message.model_config.get("frozen")):
+            envelope = envelope._replace(message=None, payload=encode(message))
+        if len(envelope.payload) > self.limits.max_envelope_bytes:
+            raise PayloadTooLargeError(
+                envelope.type, len(envelope.payload), self.limits.max_envelope_bytes
+            )
+        return _through_wire(envelope) if self.strict else envelope
+
+    def _admit_settlement(self, settlement: Settlement) -> Settlement:
+        if settlement.dead is not None:
+            letter = settlement.dead
+            dead = letter._replace(envelope=self._admit(letter.envelope))
+            settlement = settlement._replace(dead=dead)
+        if settlement.outbox:
+            outbox = tuple([self._admit(sent) for sent in settlement.outbox])
+            settlement = settlement._replace(outbox=outbox)
+        return settlement
+
+    def _check_room(self, envelopes: Sequence[Envelope]) -> None:
+        wanted: dict[str, int] = {}  # a Counter costs 1 µs more, for a single envelope too
+        for sent in envelopes:
+            place = "" if sent.delay_s > 0 else sent.topic
+            wanted[place] = wanted.get(place, 0) + 1
+        for topic, count in wanted.items():
+            if not topic:
+                present, what = len(self._delayed), "the waiting room for delayed messages"
+            elif is_ephemeral(topic):
+                continue
+            else:
+                present, what = self._backlog(topic, count), f"topic {topic}"
+            if present + count > self.limits.max_backlog:
+                raise BusFullError(
+                    f"{what} holds {present:,} entries and {count:,} more would pass the limit "
+                    f"of {self.limits.max_backlog:,}; nothing was stored: let its agents catch up"
+                )
+
+    def _backlog(self, topic: str, count: int) -> int:
+        log = self._logs.get(topic)
+        if log is None:
+            return 0
+        if len(log.entries) + count > self.limits.max_backlog:
+            log.make_room(count, self.limits.max_backlog)
+        return len(log.entries)
+
+    def _put(self, envelope: Envelope) -> None:
+        if envelope.delay_s > 0:
+            due = _now() + envelope.delay_s
+            heapq.heappush(self._delayed, (due, next(self._numbers), envelope))
+            return
+        topic = envelope.topic
+        log = self._logs.get(topic)
+        if log is not None:
+            log.append(self._delivery(envelope))
+            for group in log.groups:
+                self.work.fire(group.name)
+        elif is_ephemeral(topic):
+            ephemeral = self._ephemeral.find(topic, _now())
+            if ephemeral is not None:
+                ephemeral.entries.append(self._delivery(envelope))
+        else:
+            groups = [group for group in self.groups.values() if group.fits(topic)]
+            self._logs[topic] = Log(groups, self.limits.max_kept)
+            self._put(envelope)
+            return
+        self.arrivals.fire(topic)
+
+    def _delivery(self, envelope: Envelope) -> Delivery:
+        # One object for every group: nobody can change it.
+        self._last_position = f"{next(self._numbers):020d}"
+        return Delivery(envelope, self._last_position)
+
+    def _settle(self, group: Group, incarnation: str, settlement: Settlement) -> None:
+        for envelope in settlement.outbox:
+            self._put(envelope)
+        if settlement.dead is not None:
+            self.letters.add(settlement.dead._replace(id=f"{next(self._numbers):020d}"))
+        settled = group.held[incarnation].pop(settlement.delivery.position)
+        self._logs[settled.envelope.topic].settle(settled.position)
+
+
+def _through_wire(envelope: Envelope) -> Envelope:
+    header = encode_header(envelope)
+    decoded = decode_header(header, envelope.topic, envelope.payload)
+    return decoded._replace(delay_s=envelope.delay_s) if envelope.delay_s else decoded
+
+
+def _by_topic(deliveries: Iterable[Delivery]) -> Counter[str]:
+    return Counter(delivery.envelope.topic for delivery in deliveries)
+
+
+def _position(entry: Entry) -> str:
+    return entry.position
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
