@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from messaging.errors import WireError
 
 HEADER_VERSION = 1
+ID_BYTES = 16
 _FIXED = struct.Struct(">BHBH16s")
 _HOPS, _PRIORITY, _DEADLINE = 1, 2, 4
 _STRINGS = ("sender", "cause", "conversation", "reply_to", "key", "tags", "trace", "origin")
@@ -86,7 +87,35 @@ def new_id() -> str:
 
 
 def encode_header(envelope: Envelope) -> bytes:
-    """The header of `envelope`; topic and payload travel beside it."""
+    """The header of `envelope`; topic and payload travel beside it.
+
+    Raises:
+        WireError: a field does not fit: a NUL or lone surrogate in a string, a number out of
+            range, an id that is not 32 lower-case hex digits.
+    """
+    try:
+        return _encode(envelope)
+    except (struct.error, ValueError) as error:
+        raise WireError(
+            f"the envelope of {envelope.type} {envelope.id} cannot travel: {error}"
+        ) from error
+
+
+def decode_header(header: bytes, topic: str, payload: bytes) -> Envelope:
+    """The envelope that `encode_header` took apart.
+
+    Raises:
+        WireError: not a header of ours, one of a later version, or a damaged one.
+    """
+    try:
+        return _decode(header, topic, payload)
+    except (struct.error, UnicodeDecodeError, IndexError, ValueError) as error:
+        raise WireError(
+            f"an entry on {topic} has a damaged header ({len(header)} bytes)"
+        ) from error
+
+
+def _encode(envelope: Envelope) -> bytes:
     flags = 0
     numbers = b""
     if envelope.hops:
@@ -104,24 +133,14 @@ def encode_header(envelope: Envelope) -> bytes:
         if value:
             flags |= bit
             strings.append(value)
-    fixed = _FIXED.pack(
-        HEADER_VERSION, flags, envelope.attempt, envelope.version, bytes.fromhex(envelope.id)
-    )
-    return fixed + numbers + "\0".join(strings).encode()
-
-
-def decode_header(header: bytes, topic: str, payload: bytes) -> Envelope:
-    """The envelope that `encode_header` took apart.
-
-    Raises:
-        WireError: not a header of ours, one of a later version, or a damaged one.
-    """
-    try:
-        return _decode(header, topic, payload)
-    except (struct.error, UnicodeDecodeError, IndexError, ValueError) as error:
-        raise WireError(
-            f"an entry on {topic} has a damaged header ({len(header)} bytes)"
-        ) from error
+    joined = "\0".join(strings)
+    if joined.count("\0") >= len(strings):
+        raise ValueError("a string field holds a NUL character")
+    raw_id = bytes.fromhex(envelope.id)
+    if raw_id.hex() != envelope.id or len(raw_id) != ID_BYTES:
+        raise ValueError("its id is not 32 lower-case hex digits")
+    fixed = _FIXED.pack(HEADER_VERSION, flags, envelope.attempt, envelope.version, raw_id)
+    return fixed + numbers + joined.encode()
 
 
 def _decode(header: bytes, topic: str, payload: bytes) -> Envelope:
