@@ -1,0 +1,27 @@
+"""From a configuration to an engine. A new backend is one file and one line here."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+from agents.llm.engines.config import EngineConfig
+from agents.llm.engines.engine import Engine
+from agents.llm.engines.errors import UnknownBackendError
+
+BACKENDS: dict[str, str] = {  # name -> module with `create(config) -> Engine`
+    "transformers": "agents.llm.engines.transformers_engine",
+    "scripted": "agents.llm.engines.scripted",
+}
+
+
+def create_engine(config: EngineConfig) -> Engine:
+    """An engine for `config`; its model is loaded on first use.
+
+    Raises:
+        UnknownBackendError: there is no such backend.
+        LLMInitializationError: the configuration lacks what the backend needs.
+    """
+    if config.backend not in BACKENDS:
+        raise UnknownBackendError(config.backend, BACKENDS)
+    module = import_module(BACKENDS[config.backend])
+    return cast(Callable[[EngineConfig], Engine], module.create)(config)

@@ -1,0 +1,66 @@
+"""What one generation is asked for."""
+
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
+
+DEFAULT_MAX_NEW_TOKENS = 512
+
+
+def _is_unicode(text: str) -> str:
+    text.encode()  # a lone surrogate is no character and makes tokenizers fail
+    return text
+
+
+Text = Annotated[str, AfterValidator(_is_unicode)]
+StopString = Annotated[Text, Field(min_length=1, max_length=1000)]
+
+
+class GenerationRequest(BaseModel):
+    """A prompt, how long the answer may be and how its tokens are chosen.
+
+    Attributes:
+        prompt: the text to continue; or else `prompt_ids`, exactly one of them.
+        prompt_ids: the token ids to continue, taken as they are.
+        max_new_tokens: limit on *new* tokens. None: up to 512, or what the window leaves.
+        temperature: 0 chooses the likeliest token, like `do_sample=False`.
+        top_p: sample from the likeliest tokens that together reach this probability.
+        top_k: sample from this many likeliest tokens; 0 from all.
+        seed: makes sampling repeatable, whatever else the engine is doing; 0 is a seed.
+        stop: texts that end the answer; they are not part of it.
+        deadline_s: seconds from submission after which the answer ends as it is.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+    prompt: Text | None = None
+    prompt_ids: tuple[NonNegativeInt, ...] | None = Field(default=None, min_length=1)
+    max_new_tokens: PositiveInt | None = None
+    temperature: float = Field(default=0.7, ge=0.0, le=2.0)
+    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
+    top_k: NonNegativeInt = 50
+    do_sample: bool = True
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    stop: tuple[StopString, ...] = Field(default=(), max_length=16)
+    deadline_s: float | None = Field(default=None, gt=0.0)
+
+    @model_validator(mode="after")
+    def _has_exactly_one_prompt(self) -> Self:
+        if (self.prompt is None) == (self.prompt_ids is None):
+            raise ValueError("give either prompt or prompt_ids")
+        return self
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is always taken."""
+        return not self.do_sample or self.temperature == 0.0

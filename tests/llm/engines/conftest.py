@@ -1,0 +1,53 @@
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.llm.engines import EngineConfig
+from agents.llm.engines.local_engine import LocalEngine
+from agents.llm.engines.local_model import LocalModel
+from agents.llm.engines.scripted import ScriptedModel
+from agents.llm.engines.transformers_model import open_model
+from tests.llm.engines.gate import Gate, GatedModel
+
+MakeEngine = Callable[..., LocalEngine]
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture(params=["scripted", "transformers"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def make_engine(backend: str, tiny_phi: Path, gate: Gate) -> AsyncIterator[MakeEngine]:
+    """Engines of the backend under test, behind `gate`; closed afterwards, with no thread left."""
+    engines = []
+
+    def make(**settings: Any) -> LocalEngine:
+        config = EngineConfig(model=str(tiny_phi), device="cpu", backend=backend, **settings)
+        engines.append(LocalEngine(config, lambda: GatedModel(_open(config), gate)))
+        return engines[-1]
+
+    yield make
+    gate.open()
+    for engine in engines:
+        await engine.close()
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("engine-")]
+
+
+@pytest.fixture
+def engine(make_engine: MakeEngine) -> LocalEngine:
+    return make_engine()
+
+
+def _open(config: EngineConfig) -> LocalModel:
+    if config.backend == "scripted":
+        return ScriptedModel(lambda _: "word " * 500, context_window=128)
+    return open_model(config)

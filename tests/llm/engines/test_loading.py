@@ -1,0 +1,145 @@
+"""Models that cannot be loaded, and what the error says."""
+
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import torch
+
+from agents.llm.engines import EngineConfig, LLMInitializationError, create_engine
+from agents.llm.engines.errors import (
+    DeviceUnavailableError,
+    HubUnreachableError,
+    MissingDependencyError,
+    ModelDamagedError,
+    ModelNotFoundError,
+    UnknownBackendError,
+)
+from agents.llm.engines.loading import choose_device, choose_dtype
+
+
+async def load(model: object, **settings: Any) -> Any:
+    engine = create_engine(EngineConfig(model=str(model), **{"device": "cpu", **settings}))
+    try:
+        await engine.load()
+        return engine.capabilities
+    finally:
+        await engine.close()
+
+
+@pytest.fixture
+def copied(tiny_phi: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_phi, tmp_path / "model"))
+
+
+async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="save_pretrained"):
+        await load(tmp_path / "nothing")
+
+
+async def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_text("")
+    with pytest.raises(ModelNotFoundError, match="is a file"):
+        await load(tmp_path / "model.gguf")
+
+
+async def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelDamagedError, match=r"config\.json"):
+        await load(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["model.safetensors", "tokenizer.json"])
+async def test_a_folder_with_a_part_missing(copied: Path, missing: str) -> None:
+    (copied / missing).unlink()
+    with pytest.raises(ModelDamagedError, match="cannot be loaded"):
+        await load(copied)
+
+
+@pytest.mark.parametrize("damaged", ["model.safetensors", "tokenizer.json", "config.json"])
+async def test_a_folder_with_a_damaged_part(copied: Path, damaged: str) -> None:
+    (copied / damaged).write_bytes(b"{ not what it should be")
+    with pytest.raises(ModelDamagedError, match="cannot be loaded"):
+        await load(copied)
+
+
+async def test_a_model_of_the_hub_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(HubUnreachableError, match="give a folder"):
+        await load("nobody/no-such-model")
+
+
+async def test_a_folder_loads_without_a_connection(
+    tiny_phi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert (await load(tiny_phi)).context_window == 128
+
+
+async def test_a_device_that_is_not_there(tiny_phi: Path) -> None:
+    with pytest.raises(DeviceUnavailableError, match=r"cuda:99.*'cpu' or 'auto'"):
+        await load(tiny_phi, device="cuda:99")
+
+
+async def test_torch_that_is_not_installed(tiny_phi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "agents.llm.engines.transformers_model")
+    monkeypatch.delattr("agents.llm.engines.transformers_model", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'guildbus\[torch\]'"):
+        await load(tiny_phi)
+
+
+async def test_an_unknown_option_is_refused(tiny_phi: Path) -> None:
+    with pytest.raises(LLMInitializationError, match="load_in_9bit"):
+        await load(tiny_phi, options={"load_in_9bit": True})
+
+
+def test_an_unknown_backend_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownBackendError, match="did you mean 'transformers'"):
+        create_engine(EngineConfig(model="x", backend="transformer"))
+
+
+async def test_the_window_asked_for_can_only_be_smaller(tiny_phi: Path) -> None:
+    assert (await load(tiny_phi, context_window=64)).context_window == 64
+    assert (await load(tiny_phi, context_window=4096)).context_window == 128
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+async def test_a_dtype_that_was_asked_for_is_used(tiny_phi: Path, dtype: str) -> None:
+    assert (await load(tiny_phi, dtype=dtype)).dtype == dtype
+
+
+def test_auto_means_the_checkpoints_dtype_but_no_float16_on_the_cpu() -> None:
+    class Saved:
+        dtype = torch.float16
+
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert choose_dtype("auto", cuda, Saved()) is torch.float16
+    assert choose_dtype("auto", cpu, Saved()) is torch.float32
+    Saved.dtype = torch.bfloat16
+    assert choose_dtype("auto", cpu, Saved()) is torch.bfloat16
+
+
+def test_auto_takes_cuda_when_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+
+
+async def test_loading_tells_nobody_but_the_log(
+    tiny_phi: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await load(tiny_phi)
+    assert "Loading weights" not in capfd.readouterr().err
+
+
+async def test_the_interface_imports_no_torch() -> None:
+    code = (
+        "import sys, agents.llm.engines, agents.llm.engines.scripted\n"
+        "import agents.llm.engines.transformers_engine, agents.llm.engines.testing\n"
+        "assert not {'torch', 'transformers', 'guild', 'messaging'} & set(sys.modules)"
+    )
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await child.wait() == 0
