@@ -166,6 +166,7 @@ class Context:
         reply_to: str | None = None,
         key: str = "",
         deadline_s: float | None = None,
+        conversation: str = "",
     ) -> str:
         """Send `message` when the handling is committed.
 
@@ -177,6 +178,8 @@ class Context:
             reply_to: where the answer goes; None for the agent's own inbox, "" for nowhere.
             key: orders handling among equal keys.
             deadline_s: from now on; later nobody wants it handled.
+            conversation: the one it belongs to; "" for the conversation in hand. What is emitted
+                for it is seen there, so that long work can follow whoever asked last.
 
         Returns:
             The message's id; an answer carries it as `cause`.
@@ -191,6 +194,7 @@ class Context:
             reply_to=inbox_of(self.group) if reply_to is None else reply_to,
             key=key,
             deadline=time.time() + deadline_s if deadline_s is not None else 0.0,
+            conversation=conversation or self.conversation,
         )
         if topic is not None:
             check_output_topic(topic)
