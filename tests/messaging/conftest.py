@@ -1,0 +1,74 @@
+"""One fixture, `backend`, that stands for every backend there is."""
+
+import contextlib
+import importlib.util
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from messaging.backend import Backend
+from messaging.backends.memory import MemoryBackend
+from messaging.envelope import new_id
+from tests.servers import SERVER_KINDS, server_url
+
+HAS_SERVERS = importlib.util.find_spec("messaging.connect") is not None
+KINDS = ("memory", "memory-strict", *(SERVER_KINDS if HAS_SERVERS else ()))
+
+
+class Site:
+    """One guild's store, and as many backends on it as a test wants, as if in many processes."""
+
+    def __init__(self, kind: str, url: str) -> None:
+        self.kind = kind
+        self.url = url
+        self.guild_id = f"guild-{new_id()}"
+        self._opened: list[Backend] = []
+
+    async def open(self, **limits: Any) -> Backend:
+        """Another backend on the same store; `limits` of the first one hold."""
+        backend = self._new_backend(limits)
+        await backend.open()
+        self._opened.append(backend)
+        return backend
+
+    async def close(self) -> None:
+        for backend in self._opened:
+            await backend.close()
+
+    def _new_backend(self, limits: dict[str, Any]) -> Backend:
+        if self.kind.startswith("memory"):
+            strict = self.kind == "memory-strict"
+            return MemoryBackend(self.guild_id, name="site", strict=strict, **limits)
+        from messaging.connect import open_backend  # noqa: PLC0415 - only where there is a server
+
+        return open_backend(self.url, guild_id=self.guild_id, **limits)
+
+
+@pytest.fixture(scope="session")
+def url_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """The URL of a server of some kind, started when first asked for and stopped at the end."""
+    urls: dict[str, str] = {}
+    with contextlib.ExitStack() as servers:
+
+        def find(kind: str) -> str:
+            if kind not in urls:
+                folder: Path = tmp_path_factory.mktemp(kind)
+                urls[kind] = servers.enter_context(server_url(kind, folder))
+            return urls[kind]
+
+        yield find
+
+
+@pytest.fixture(params=KINDS)
+async def site(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> AsyncIterator[Site]:
+    kind = request.param
+    site = Site(kind, "" if kind.startswith("memory") else url_of(kind))
+    yield site
+    await site.close()
+
+
+@pytest.fixture
+async def backend(site: Site) -> Backend:
+    return await site.open()
