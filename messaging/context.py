@@ -243,6 +243,16 @@ class Context:
         """
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    @property
+    def sent(self) -> Sequence[Envelope]:
+        """What leaves with the commit so far."""
+        return self._outbox
+
+    def end(self, reason: str) -> None:
+        """Called by the bus when nothing that the handler still does can count any more."""
+        if self._cancel_reason is None:
+            self._cancel_reason = reason
+
     def _load_state(self, key: str) -> Awaitable[StateValue | None]:
         return self._workplace.load_state(self._workplace.group, key)
 

@@ -34,7 +34,9 @@ class MessagingError(Exception):
 
 
 class WireError(MessagingError):
-    """A message that cannot travel as it is."""
+    """A message that cannot travel as it is; no further attempt can cure it."""
+
+    retryable = False
 
 
 class UnknownTypeError(WireError):
@@ -75,6 +77,8 @@ class PayloadTooLargeError(WireError):
 
 class TopicError(MessagingError):
     """Not the name of a topic, or not a pattern over topics."""
+
+    retryable = False
 
 
 class BackendError(MessagingError):

@@ -1,0 +1,338 @@
+"""The bus as its users see it. Everything here delegates; the work is done next door."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Self
+
+from pydantic import BaseModel
+
+from messaging.backend import Backend, Incident
+from messaging.cancellation import Cancellations
+
+# CONNECT
+from messaging.dead_letters import DeadLetters
+from messaging.dispatcher import Dispatcher, Running, drain_all
+from messaging.emitter import Emitter
+from messaging.envelope import new_id
+from messaging.errors import BusClosedError
+from messaging.incidents import Incidents
+from messaging.listeners import Listeners
+from messaging.maintenance import Maintenance
+from messaging.message import MessageRegistry
+from messaging.publishing import Publisher
+from messaging.reading import Decoder
+from messaging.request import Requests
+from messaging.subscription import Subscription
+from messaging.tail import Tail
+from messaging.tap import Tapped, tap
+
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class Bus:
+    """Publishes, asks, follows and subscribes on one backend, under one name.
+
+    Args:
+        backend: where messages are kept; opened and closed with the bus.
+        name: who sends, in the envelopes of what is published here.
+        guild_id: named in log lines.
+        registry: the classes in which answers and emitted items come back.
+        owns_backend: False when others use `backend` too, and one of them opens and closes it.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        name: str = "client",
+        guild_id: str = "default",
+        registry: MessageRegistry | None = None,
+        owns_backend: bool = True,
+    ) -> None:
+        self.client_id = new_id()
+        self.name = name
+        self.guild_id = guild_id
+        self.backend = backend
+        self.registry = registry if registry is not None else MessageRegistry()
+        self.dead_letters = DeadLetters(backend)
+        self._owns_backend = owns_backend
+        self._incidents = Incidents()
+        self._decoder = Decoder(self.registry)
+        self._listeners = Listeners(backend)
+        self._emitter = Emitter(backend.emit)
+        self._tail = Tail(backend, self.client_id)
+        self._publisher = Publisher(backend, self._listeners, name)
+        self._requests = Requests(self._publisher, self._tail, self._decoder)
+        self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
+        self._maintenance = Maintenance(backend)
+        self._running: list[Running] = []
+        backend.listen(self._incidents.report)
+        self._is_open = False
+
+    async def open(self) -> Self:
+        """Connect. Opening an open bus does nothing.
+
+        Raises:
+            BackendUnavailableError: there is no server; says what to do about it.
+            BackendSetupError: the server cannot keep the promises.
+        """
+        if self._is_open:
+            return self
+        if self._owns_backend:
+            await self.backend.open()
+        self._emitter.open()
+        await self._tail.open()
+        self._is_open = True
+        return self
+
+    async def close(self) -> None:
+        """Drain what runs here, give back what was not handled, and disconnect.
+
+        Each subscription gets its `drain_s`. Closing a closed bus does nothing.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        await drain_all(self._running)
+        await self._maintenance.close()
+        await self._emitter.close()
+        self._requests.close()
+        await self._tail.close()
+        if self._owns_backend:
+            await self.backend.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def publish(
+        self,
+        topic: str,
+        message: BaseModel,
+        *,
+        conversation: str = "",
+        reply_to: str = "",
+        tags: Sequence[str] = (),
+        key: str = "",
+        deadline_s: float | None = None,
+        delay_s: float = 0.0,
+        require_listener: bool = False,
+    ) -> str:
+        """Publish `message` and return its id, which means that it was accepted.
+
+        Args:
+            topic: where to.
+            message: any pydantic model.
+            conversation: id of the message that this one follows from.
+            reply_to: topic to which answers go.
+            tags: ids of the agents it is for.
+            key: orders handling among equal keys.
+            deadline_s: from now on; later nobody wants it handled.
+            delay_s: how long it is held back.
+            require_listener: refuse it when no group is subscribed to the topic.
+
+        Raises:
+            TopicError: `topic` is not one to publish to.
+            InvalidMessageError: the message cannot be written as JSON.
+            PayloadTooLargeError: it is past the cap.
+            NobodyListensError: `require_listener`, and nobody does.
+            BusFullError: the topic is at its hard limit.
+            BackendUnavailableError: the server stayed away past the deadline.
+            BusClosedError: the bus is not open.
+        """
+        ids = await self.publish_many(
+            topic,
+            (message,),
+            conversation=conversation,
+            reply_to=reply_to,
+            tags=tags,
+            key=key,
+            deadline_s=deadline_s,
+            delay_s=delay_s,
+            require_listener=require_listener,
+        )
+        return ids[0]
+
+    async def publish_many(
+        self,
+        topic: str,
+        messages: Iterable[BaseModel],
+        *,
+        conversation: str = "",
+        reply_to: str = "",
+        tags: Sequence[str] = (),
+        key: str = "",
+        deadline_s: float | None = None,
+        delay_s: float = 0.0,
+        require_listener: bool = False,
+    ) -> list[str]:
+        """Publish `messages` in order, all or none, as `publish` does with one."""
+        self._check_open()
+        envelopes = [
+            self._publisher.seal(
+                topic,
+                message,
+                conversation=conversation,
+                reply_to=reply_to,
+                tags=tags,
+                key=key,
+                deadline_s=deadline_s,
+                delay_s=delay_s,
+            )
+            for message in messages
+        ]
+        await self._publisher.append(envelopes, require_listener=require_listener)
+        return [envelope.id for envelope in envelopes]
+
+    async def request(
+        self,
+        topic: str,
+        message: BaseModel,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        tags: Sequence[str] = (),
+        message_id: str = "",
+        require_listener: bool = True,
+    ) -> BaseModel:
+        """Publish `message` and wait for the first answer to it.
+
+        Args:
+            topic: where to.
+            message: any pydantic model.
+            timeout_s: how long to wait; the request stays accepted afterwards.
+            conversation: id of the message that this one follows from.
+            tags: ids of the agents it is for.
+            message_id: a fresh `new_id()`, for callers who want to `cancel` it meanwhile.
+            require_listener: refuse at once when no group is subscribed to the topic.
+
+        Returns:
+            The answer, an `UnknownMessage` if the registry does not know its type.
+
+        Raises:
+            RequestFailedError: the agent gave up; says why.
+            RequestCancelledError: somebody cancelled it.
+            RequestTimeoutError: no answer in time.
+            NobodyListensError: no group is subscribed to the topic.
+            InvalidMessageError: the answer does not fit its type.
+        """
+        self._check_open()
+        return await self._requests.request(
+            topic,
+            message,
+            timeout_s=timeout_s,
+            conversation=conversation,
+            tags=tags,
+            message_id=message_id,
+            require_listener=require_listener,
+        )
+
+    async def stream(
+        self,
+        topic: str,
+        message: BaseModel,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        tags: Sequence[str] = (),
+        message_id: str = "",
+        require_listener: bool = True,
+        whole_conversation: bool = False,
+    ) -> AsyncIterator[BaseModel]:
+        """Like `request`, but yields what is emitted meanwhile; the answer comes last.
+
+        Args:
+            topic: where to.
+            message: any pydantic model.
+            timeout_s: how long all of it may take.
+            conversation: id of the message that this one follows from.
+            tags: ids of the agents it is for.
+            message_id: a fresh `new_id()`, for callers who want to `cancel` it meanwhile.
+            require_listener: refuse at once when no group is subscribed to the topic.
+            whole_conversation: also what is emitted for messages that followed from this one.
+
+        Raises:
+            RequestFailedError: and the other errors of `request`.
+        """
+        self._check_open()
+        stream = self._requests.stream(
+            topic,
+            message,
+            timeout_s=timeout_s,
+            conversation=conversation,
+            tags=tags,
+            message_id=message_id,
+            require_listener=require_listener,
+            whole_conversation=whole_conversation,
+        )
+        async for item in stream:
+            yield item
+
+    async def cancel(self, message_id: str, reason: str = "") -> None:
+        """Stop whoever handles the message or what followed from it; its requester is told.
+
+        At most once: a process that is away at this moment does not hear of it.
+        """
+        self._check_open()
+        await self._cancellations.cancel(message_id, reason)
+
+    def tap(self, patterns: Sequence[str], *, from_start: bool = False) -> AsyncIterator[Tapped]:
+        """Watch topics without taking anything from their groups, until the caller leaves.
+
+        Args:
+            patterns: topics, patterns, or the full name of a topic of the bus's own.
+            from_start: begin with what the topics still hold, not with what comes from now on.
+        """
+        self._check_open()
+        return tap(self.backend, self._decoder, patterns, from_start=from_start)
+
+    async def register(self, subscription: Subscription) -> None:
+        """Keep for `subscription.group` whatever is published from now on; handle nothing yet."""
+        self._check_open()
+        await self.backend.subscribe(subscription.group, subscription.all_patterns)
+        self._listeners.forget()
+
+    async def subscribe(self, subscription: Subscription) -> Running:
+        """Register `subscription` and handle its messages here, as one replica of its group."""
+        await self.register(subscription)
+        dispatcher = Dispatcher(
+            subscription,
+            backend=self.backend,
+            guild_id=self.guild_id,
+            emitter=self._emitter,
+            ask=self._requests.request,
+            cancellations=self._cancellations,
+            incidents=self._incidents,
+        )
+        running = Running(subscription.group, dispatcher)
+        self._running = [other for other in self._running if not other.done] + [running]
+        self._maintenance.start()
+        return running
+
+    async def run(self, subscription: Subscription) -> None:
+        """Subscribe and handle until cancelled; then drain."""
+        running = await self.subscribe(subscription)
+        try:
+            await running.wait()
+        finally:
+            await running.drain()
+
+    async def unsubscribe(self, group: str) -> None:
+        """Owe `group` nothing any more: its copies, retries and state are gone for good."""
+        self._check_open()
+        await self.backend.unsubscribe(group)
+        self._listeners.forget()
+
+    async def groups(self) -> Mapping[str, Sequence[str]]:
+        """Every subscribed group and its patterns."""
+        self._check_open()
+        return await self.backend.groups()
+
+    def listen(self, listener: Callable[[Incident], None]) -> None:
+        """Call `listener` with what operators should hear of: takeovers, dead letters, outages."""
+        self._incidents.listen(listener)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise BusClosedError("the bus is not open; use `async with bus:` or `await bus.open()`")

@@ -1,0 +1,90 @@
+"""Cancelling: a word on the control topic that every process of the guild hears."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from messaging.backend import Backend, Entry
+from messaging.envelope import Envelope
+from messaging.errors import MessagingError
+from messaging.message import Message, MessageRegistry
+from messaging.outgoing import seal
+from messaging.reading import Decoder
+from messaging.tail import Tail
+from messaging.topic import CONTROL_TOPIC
+
+log = structlog.get_logger()
+
+MOST_REMEMBERED = 10_000
+
+
+class CancelRequested(Message, wire_name="bus.cancel"):
+    """Stop handling this message and what followed from it."""
+
+    message_id: str
+    reason: str = ""
+
+
+class Cancellable(Protocol):
+    """A handling that runs."""
+
+    @property
+    def envelope(self) -> Envelope: ...
+
+    def cancel(self, reason: str) -> None: ...
+
+
+class Cancellations:
+    """Cancels what runs here, and remembers what was cancelled before it could start."""
+
+    def __init__(
+        self, backend: Backend, tail: Tail, tell_requester: Callable[[str, str], None]
+    ) -> None:
+        self._backend = backend
+        self._tell_requester = tell_requester
+        self._decoder = Decoder(MessageRegistry(CancelRequested))
+        self._running: set[Cancellable] = set()
+        self._reasons: OrderedDict[str, str] = OrderedDict()
+        tail.listen(CONTROL_TOPIC, self._receive)
+
+    async def cancel(self, message_id: str, reason: str) -> None:
+        """Tell every process, this one first."""
+        request = CancelRequested(message_id=message_id, reason=reason)
+        self._apply(request)
+        by_reference = self._backend.by_reference
+        await self._backend.emit([seal(request, CONTROL_TOPIC, by_reference=by_reference)])
+
+    def reason_for(self, envelope: Envelope) -> str | None:
+        """Why `envelope` was cancelled; None if it was not."""
+        if not self._reasons:
+            return None
+        reason = self._reasons.get(envelope.id)
+        return self._reasons.get(envelope.conversation_id) if reason is None else reason
+
+    def started(self, handling: Cancellable) -> None:
+        self._running.add(handling)
+
+    def ended(self, handling: Cancellable) -> None:
+        self._running.discard(handling)
+
+    def _receive(self, entry: Entry) -> None:
+        try:
+            request = self._decoder.read(entry.envelope)
+        except MessagingError as error:
+            log.warning("control.unreadable", error=str(error))
+            return
+        if isinstance(request, CancelRequested):
+            self._apply(request)
+
+    def _apply(self, request: CancelRequested) -> None:
+        if request.message_id in self._reasons:
+            return
+        self._reasons[request.message_id] = request.reason
+        if len(self._reasons) > MOST_REMEMBERED:
+            self._reasons.popitem(last=False)
+        for handling in tuple(self._running):
+            if request.message_id in (handling.envelope.id, handling.envelope.conversation_id):
+                handling.cancel(request.reason)
+        self._tell_requester(request.message_id, request.reason)

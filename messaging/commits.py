@@ -1,0 +1,123 @@
+"""Takes settlements to the backend: as many at once as are ready, one commit at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from messaging.backend import Consumer, Delivery, Incident, Settlement
+from messaging.emitter import Emitter
+from messaging.errors import (
+    BackendUnavailableError,
+    BusFullError,
+    FencedError,
+    MessagingError,
+)
+from messaging.incidents import Incidents
+
+log = structlog.get_logger()
+
+MOST_AT_ONCE = 512
+HELD_S = 0.25
+
+Refused = Callable[[Delivery, MessagingError], Awaitable[Settlement]]
+
+
+class Commits:
+    """Commits in order of completion.
+
+    Args:
+        refused: makes another settlement of a delivery whose settlement can never be stored.
+        settled: called with each settlement that was applied.
+        conflicted: called with each delivery whose state others changed first.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        emitter: Emitter,
+        incidents: Incidents,
+        *,
+        refused: Refused,
+        settled: Callable[[Settlement], None],
+        conflicted: Callable[[Delivery], None],
+    ) -> None:
+        self._consumer = consumer
+        self._emitter = emitter
+        self._incidents = incidents
+        self._refused = refused
+        self._settled = settled
+        self._conflicted = conflicted
+        self._ready: list[Settlement] = []
+        self._wake = asyncio.Event()
+        self._is_closing = False
+
+    def add(self, settlement: Settlement) -> None:
+        self._ready.append(settlement)
+        self._wake.set()
+
+    def finish(self) -> None:
+        """Let `run` return once everything added so far is committed."""
+        self._is_closing = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Commit until finished.
+
+        Raises:
+            FencedError: the consumer was taken over.
+            BackendUnavailableError: the store stayed away.
+        """
+        while True:
+            while self._ready:
+                batch, self._ready = self._ready[:MOST_AT_ONCE], self._ready[MOST_AT_ONCE:]
+                # Whoever follows a request has to see its last token before its answer.
+                await self._emitter.flush()
+                await self._commit(batch)
+            if self._is_closing:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _commit(self, batch: Sequence[Settlement]) -> None:
+        try:
+            conflicts = await self._consumer.commit(batch)
+        except (FencedError, BackendUnavailableError):
+            raise
+        except MessagingError as error:
+            await self._commit_apart(batch, error)
+            return
+        if conflicts:
+            self._sort_out(batch, frozenset(conflicts))
+            return
+        for settlement in batch:
+            self._conclude(settlement)
+
+    def _sort_out(self, batch: Sequence[Settlement], conflicts: frozenset[int]) -> None:
+        for index, settlement in enumerate(batch):
+            if index in conflicts:
+                self._conflicted(settlement.delivery)
+            else:
+                self._conclude(settlement)
+
+    def _conclude(self, settlement: Settlement) -> None:
+        self._settled(settlement)
+        if settlement.dead is not None:
+            envelope, group = settlement.dead.envelope, settlement.dead.group
+            text = f"{group} gave up on {envelope.type or 'an unreadable entry'} {envelope.id}"
+            self._incidents.report(Incident("dead_letter", text))
+
+    async def _commit_apart(self, batch: Sequence[Settlement], error: MessagingError) -> None:
+        # One settlement that cannot be stored must not hold up those that can.
+        if len(batch) > 1:
+            for settlement in batch:
+                await self._commit((settlement,))
+        elif isinstance(error, BusFullError) or batch[0].dead is not None:
+            self._hold(batch[0], error)
+        else:
+            await self._commit((await self._refused(batch[0].delivery, error),))
+
+    def _hold(self, settlement: Settlement, error: MessagingError) -> None:
+        # It stays lent meanwhile, so that the group reads less: the pressure moves upstream.
+        log.warning("commit.held", error=str(error), message_id=settlement.delivery.envelope.id)
+        asyncio.get_running_loop().call_later(HELD_S, self.add, settlement)

@@ -1,0 +1,84 @@
+"""Tokens and progress: collected for a loop tick, sent at most once, never waited for."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from messaging.envelope import Envelope
+from messaging.errors import MessagingError
+
+log = structlog.get_logger()
+
+MOST_WAITING = 10_000
+MOST_AT_ONCE = 512
+
+
+class Emitter:
+    """A bounded queue in front of `send`; what does not fit pushes the oldest out."""
+
+    def __init__(self, send: Callable[[Sequence[Envelope]], Awaitable[None]]) -> None:
+        self._send = send
+        self._waiting: deque[Envelope] = deque(maxlen=MOST_WAITING)
+        self._sending: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self.dropped = 0
+
+    def open(self) -> None:
+        """Work on the running loop from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+
+    def emit(self, envelope: Envelope) -> None:
+        """Have `envelope` sent soon. Callable from any thread."""
+        if self._loop is None:
+            return
+        if len(self._waiting) == MOST_WAITING:
+            self._count_drop(1)
+        self._waiting.append(envelope)
+        if self._sending is not None:
+            return
+        if threading.get_ident() == self._thread:
+            self._start()
+        else:
+            self._loop.call_soon_threadsafe(self._start)
+
+    async def flush(self) -> None:
+        """Return once everything emitted so far was sent, or lost."""
+        while self._waiting or self._sending is not None:
+            self._start()
+            if self._sending is not None:
+                await asyncio.shield(self._sending)
+
+    async def close(self) -> None:
+        """Send what waits, then take no more."""
+        await self.flush()
+        self._loop = None
+
+    def _start(self) -> None:
+        if self._sending is None and self._waiting and self._loop is not None:
+            self._sending = self._loop.create_task(self._send_all(), name="emit")
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                count = min(len(self._waiting), MOST_AT_ONCE)
+                batch = [self._waiting.popleft() for _ in range(count)]
+                await self._send_batch(batch)
+        finally:
+            self._sending = None
+
+    async def _send_batch(self, batch: Sequence[Envelope]) -> None:
+        try:
+            await self._send(batch)
+        except MessagingError as error:
+            self._count_drop(len(batch), error)
+
+    def _count_drop(self, count: int, error: MessagingError | None = None) -> None:
+        # One line for the first and then for each thousandth: a flood must not flood the log too.
+        if self.dropped // 1000 != (self.dropped + count) // 1000 or not self.dropped:
+            log.warning("emit.dropped", count=self.dropped + count, error=str(error or "too many"))
+        self.dropped += count

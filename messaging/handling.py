@@ -1,0 +1,224 @@
+"""From a delivery to its settlement: look at it, decode it, hand it to its handler."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import structlog
+from pydantic import BaseModel
+
+from messaging.backend import Delivery, Settlement
+from messaging.cancellation import Cancellations
+from messaging.context import Context, Workplace
+from messaging.envelope import Envelope
+from messaging.errors import (
+    DeadlineExceededError,
+    HandlerTimeoutError,
+    HopLimitError,
+    LostWorkerError,
+    MessagingError,
+    WireError,
+)
+from messaging.message import decode, wire_type_of
+from messaging.outgoing import payload_of, split_tags
+from messaging.settling import Settling, attempt_of
+from messaging.subscription import Handler, Result, Subscription
+from messaging.threads import Threads
+
+log = structlog.get_logger()
+
+
+class Target(NamedTuple):
+    """The handler of one message type."""
+
+    message_class: type[BaseModel]
+    handler: Any
+    is_async: bool
+
+
+class Handling:
+    """One run of a handler, which others may cancel."""
+
+    __slots__ = ("_task", "context", "reason")
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.reason: str | None = None
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+
+    @property
+    def envelope(self) -> Envelope:
+        return self.context.envelope
+
+    def cancel(self, reason: str) -> None:
+        if self.reason is None:
+            self.reason = reason
+            self.context.end(reason or "cancelled")
+            self._task.cancel()
+
+    def absorbs_cancellation(self) -> bool:
+        """Whether the `CancelledError` just caught ends the handling and not its worker."""
+        if self.reason is None:
+            # Raised by the handler itself, or the worker was told to stop.
+            return self._task.cancelling() == 0
+        return self._task.cancelling() == 1
+
+    async def settle_down(self) -> None:
+        """Let nothing of the cancellation reach what the worker does next."""
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # a cancellation that the handler never got to see
+        self._task.uncancel()
+
+
+class Handlers:
+    """Handles the deliveries of one group; every outcome is a settlement."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        workplace: Workplace,
+        settling: Settling,
+        cancellations: Cancellations,
+    ) -> None:
+        self._group = subscription.group
+        self._inbox = subscription.inbox
+        self._options = subscription.options
+        self._targets = _targets_of(subscription.handlers)
+        self._workplace = workplace
+        self._settling = settling
+        self._cancellations = cancellations
+        self._threads = Threads(subscription.options.concurrency)
+
+    async def handle(self, delivery: Delivery) -> Settlement:
+        """Work on `delivery` until it can be settled.
+
+        Raises:
+            BackendUnavailableError: the history of a failed message could not be read.
+        """
+        envelope = delivery.envelope
+        structlog.contextvars.bind_contextvars(
+            guild=self._workplace.guild_id,
+            agent=self._group,
+            message_id=envelope.id,
+            conversation=envelope.conversation_id,
+            attempt=attempt_of(delivery),
+        )
+        target = self._targets.get((envelope.type, envelope.version))
+        if not delivery.fault and self._is_ignored(envelope, target):
+            return Settlement(delivery)
+        reason = self._cancelled_reason(envelope)
+        if reason is not None:
+            return await self._settling.cancelled(delivery, reason)
+        try:
+            self._check(delivery)
+            assert target is not None
+            message = _message_for(target, envelope)
+        except MessagingError as error:
+            return await self._settling.failed(delivery, error)
+        return await self._run(delivery, target, message)
+
+    async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement:
+        """Settle what was handled but cannot be committed."""
+        return await self._settling.failed(delivery, error)
+
+    def _is_ignored(self, envelope: Envelope, target: Target | None) -> bool:
+        if target is None:
+            log.debug("delivery.ignored", type=envelope.type, why="no handler for its type")
+            return True
+        if not self._options.only_when_tagged or envelope.published_to == self._inbox:
+            return False
+        return self._group not in split_tags(envelope.tags)
+
+    def _cancelled_reason(self, envelope: Envelope) -> str | None:
+        # What the bus itself says must get through: an agent may clean up after a cancellation.
+        if envelope.type.startswith("bus."):
+            return None
+        return self._cancellations.reason_for(envelope)
+
+    def _check(self, delivery: Delivery) -> None:
+        envelope = delivery.envelope
+        if delivery.fault:
+            raise WireError(f"an entry on {envelope.topic} cannot be read: {delivery.fault}")
+        if envelope.deadline and envelope.deadline < time.time():
+            late_s = time.time() - envelope.deadline
+            raise DeadlineExceededError(
+                f"{envelope.type} {envelope.id} was {late_s:.3g} s past its deadline"
+            )
+        if envelope.hops > self._options.max_hops:
+            raise HopLimitError(
+                f"{envelope.type} {envelope.id} came through {envelope.hops} handlings; "
+                "do agents answer each other in a loop?"
+            )
+        # The first lending may have ended before a handler began, so it alone condemns nobody.
+        if delivery.handed_out > 1 and attempt_of(delivery) > self._options.retry.attempts:
+            raise LostWorkerError(
+                f"{delivery.handed_out} processes died while {envelope.type} {envelope.id} was "
+                "lent to them; it probably kills them"
+            )
+
+    async def _run(self, delivery: Delivery, target: Target, message: BaseModel) -> Settlement:
+        context = Context(delivery.envelope, attempt_of(delivery), self._workplace)
+        handling = Handling(context)
+        outbox: tuple[Envelope, ...] = ()
+        error: BaseException | None = None
+        self._cancellations.started(handling)
+        try:
+            result = await self._call(target, message, context)
+            outbox = self._settling.outbox(context, result)
+        except asyncio.CancelledError as raised:
+            if not handling.absorbs_cancellation():
+                raise
+            error = raised
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - here it is decided what follows
+            error = raised
+        finally:
+            self._cancellations.ended(handling)
+            context.end("it has ended")
+        if handling.reason is not None:
+            await handling.settle_down()
+            return await self._settling.cancelled(delivery, handling.reason)
+        if error is not None:
+            return await self._settling.failed(delivery, error)
+        return await self._settling.done(delivery, outbox, context.state.writes())
+
+    async def _call(self, target: Target, message: BaseModel, context: Context) -> Result:
+        timeout_s = self._options.timeout_s
+        if timeout_s is None:
+            return await self._invoke(target, message, context)
+        try:
+            async with asyncio.timeout(timeout_s) as scope:
+                return await self._invoke(target, message, context)
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise HandlerTimeoutError(self._group, context.envelope.type, timeout_s) from error
+
+    async def _invoke(self, target: Target, message: BaseModel, context: Context) -> Result:
+        if target.is_async:
+            result: Result = await target.handler(message, context)
+            return result
+        result = await self._threads.run(target.handler, message, context)
+        return await result if inspect.isawaitable(result) else result
+
+
+def _targets_of(handlers: Mapping[type[BaseModel], Handler]) -> dict[tuple[str, int], Target]:
+    return {
+        wire_type_of(message_class): Target(message_class, handler, _is_async(handler))
+        for message_class, handler in handlers.items()
+    }
+
+
+def _is_async(handler: Handler) -> bool:
+    call = getattr(handler, "__call__", None)  # noqa: B004 - the method itself is looked at
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+
+
+def _message_for(target: Target, envelope: Envelope) -> BaseModel:
+    if isinstance(envelope.message, target.message_class):
+        return envelope.message
+    return decode(target.message_class, payload_of(envelope))

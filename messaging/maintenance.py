@@ -1,0 +1,55 @@
+"""What any bus that handles messages does for all: release what is due, trim what is settled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from messaging.backend import Backend
+from messaging.errors import BackendError
+
+log = structlog.get_logger()
+
+RELEASE_EVERY_S = 0.25
+TRIM_EVERY_S = 10.0
+RECOVERY_S = 1.0
+
+
+class Maintenance:
+    """Two endless chores; harmless when several processes do them at the same time."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin; starting again does nothing."""
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(_repeat(self._release), name="release-due"),
+                asyncio.create_task(_repeat(self._trim), name="trim"),
+            ]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    async def _release(self) -> float:
+        due_in_s = await self._backend.release_due()
+        return RELEASE_EVERY_S if due_in_s is None else min(max(due_in_s, 0.0), RELEASE_EVERY_S)
+
+    async def _trim(self) -> float:
+        await self._backend.trim()
+        return TRIM_EVERY_S
+
+
+async def _repeat(chore: Callable[[], Awaitable[float]]) -> None:
+    while True:
+        try:
+            wait_s = await chore()
+        except BackendError as error:
+            log.warning("maintenance.failed", error=str(error))
+            wait_s = RECOVERY_S
+        await asyncio.sleep(wait_s)

@@ -1,0 +1,51 @@
+"""Publishing: a message becomes an envelope, and an envelope is accepted."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from messaging.backend import Backend
+from messaging.envelope import Envelope
+from messaging.listeners import Listeners
+from messaging.outgoing import check_output_topic, join_tags, seal
+
+
+class Publisher:
+    """Publishes under one name."""
+
+    def __init__(self, backend: Backend, listeners: Listeners, sender: str) -> None:
+        self._backend = backend
+        self._by_reference = backend.by_reference
+        self._listeners = listeners
+        self._sender = sender
+
+    def seal(
+        self,
+        topic: str,
+        message: BaseModel,
+        *,
+        tags: Sequence[str] = (),
+        deadline_s: float | None = None,
+        **header: Any,
+    ) -> Envelope:
+        """The envelope in which `message` goes to `topic`.
+
+        Raises:
+            TopicError: `topic` is not one to publish to.
+            InvalidMessageError: the message cannot be written as JSON.
+        """
+        check_output_topic(topic)
+        if deadline_s is not None:
+            header["deadline"] = time.time() + deadline_s
+        if tags:
+            header["tags"] = join_tags(tags)
+        header.setdefault("sender", self._sender)
+        return seal(message, topic, by_reference=self._by_reference, **header)
+
+    async def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> None:
+        """Return once `envelopes`, all to one topic, are accepted."""
+        if require_listener and envelopes:
+            await self._listeners.require(envelopes[0].topic)
+        await self._backend.append(envelopes)

@@ -1,0 +1,201 @@
+"""What a handling came to: its answer, another attempt, a dead letter, or a cancellation."""
+
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from pydantic import BaseModel, TypeAdapter
+
+from messaging.backend import DeadLetter, Delivery, Settlement, StateValue, StateWrite
+from messaging.context import Context
+from messaging.dead_letters import Attempt, Reason
+from messaging.envelope import Envelope
+from messaging.errors import HandlerResultError
+from messaging.failure import Cancelled, RequestFailed
+from messaging.message import encode
+from messaging.outgoing import seal
+from messaging.retry import MAX_ATTEMPTS
+from messaging.state import RESERVED_PREFIX
+from messaging.subscription import Result, Subscription
+from messaging.topic import retry_topic_of
+
+log = structlog.get_logger()
+
+MOST_TEXT = 2_000
+MOST_TRACEBACK = 20_000
+MOST_ATTEMPTS_KEPT = 20
+
+_HISTORY = TypeAdapter(tuple[Attempt, ...])
+
+
+class Settling:
+    """Builds the settlements of one group.
+
+    The history of failed attempts is kept in the group's state, in the same commit as the retry,
+    so that it outlives the process and follows the message to any replica.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        load_state: Callable[[str, str], Awaitable[StateValue | None]],
+        *,
+        by_reference: bool,
+    ) -> None:
+        self._group = subscription.group
+        self._options = subscription.options
+        self._subscription = subscription
+        self._load_state = load_state
+        self._by_reference = by_reference
+
+    def destinations(
+        self, envelope: Envelope, message: BaseModel
+    ) -> Sequence[tuple[str, BaseModel]]:
+        """Where `message`, made while handling `envelope`, goes when nobody asked for it."""
+        output = (self._subscription.output_topic_for(envelope), message)
+        return (output, *self._routed(envelope, message))
+
+    def outbox(self, context: Context, result: Result) -> tuple[Envelope, ...]:
+        """What the handler sent, then its answer.
+
+        Raises:
+            HandlerResultError: `result` is not a message.
+        """
+        envelope = context.envelope
+        answers = (
+            self._answer(envelope, shaped, topic)
+            for message in _messages_in(result)
+            for topic, shaped in self._targets(envelope, message)
+        )
+        return (*context.sent, *answers)
+
+    async def done(
+        self, delivery: Delivery, outbox: tuple[Envelope, ...], writes: tuple[StateWrite, ...]
+    ) -> Settlement:
+        """The handler did what it was there for."""
+        if delivery.envelope.attempt > 1:
+            writes += await self._forget_history(delivery.envelope)
+        return Settlement(delivery, outbox, writes)
+
+    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement:
+        """The handling ended in `error`: another attempt, or none."""
+        envelope, attempt = delivery.envelope, attempt_of(delivery)
+        history, version = await self._load_history(envelope)
+        history = (*history, _attempt(attempt, error))[-MOST_ATTEMPTS_KEPT:]
+        key = _history_key(envelope)
+        if not self._options.retry.allows_another(error, attempt):
+            forget = (StateWrite(key, None, version),) if version else ()
+            return self._dead(delivery, error, history, forget)
+        wait_s = self._options.retry.wait_s(attempt)
+        log.warning("delivery.retried", wait_s=round(wait_s, 3), **_described(error))
+        retry = envelope._replace(
+            topic=retry_topic_of(self._group),
+            origin=envelope.published_to,
+            attempt=min(attempt + 1, MAX_ATTEMPTS),
+            delay_s=wait_s,
+        )
+        write = StateWrite(key, _HISTORY.dump_json(history), version)
+        return Settlement(delivery, (retry,), (write,))
+
+    async def cancelled(self, delivery: Delivery, reason: str) -> Settlement:
+        """Somebody cancelled it: no further attempt, and the requester is told."""
+        envelope = delivery.envelope
+        log.info("delivery.cancelled", reason=reason)
+        notice = Cancelled(message_id=envelope.id, reason=reason)
+        writes = await self._forget_history(envelope) if envelope.attempt > 1 else ()
+        return Settlement(delivery, self._to_requester(envelope, notice), writes)
+
+    def _dead(
+        self,
+        delivery: Delivery,
+        error: BaseException,
+        history: tuple[Attempt, ...],
+        writes: tuple[StateWrite, ...],
+    ) -> Settlement:
+        envelope = delivery.envelope
+        log.error("delivery.dead_lettered", **_described(error))
+        reason = Reason(
+            error_type=type(error).__name__,
+            text=str(error)[:MOST_TEXT],
+            traceback="".join(traceback.format_exception(error))[-MOST_TRACEBACK:],
+            agent=self._group,
+            attempts=history,
+        )
+        failure = RequestFailed(
+            message_id=envelope.id,
+            error_type=reason.error_type,
+            text=reason.text,
+            agent=self._group,
+            attempts=attempt_of(delivery),
+        )
+        letter = DeadLetter(envelope, self._group, encode(reason), time.time())
+        return Settlement(delivery, self._to_requester(envelope, failure), writes, letter)
+
+    def _targets(self, envelope: Envelope, message: BaseModel) -> Sequence[tuple[str, BaseModel]]:
+        if not envelope.reply_to:
+            return self.destinations(envelope, message)
+        return ((envelope.reply_to, message), *self._routed(envelope, message))
+
+    def _routed(self, envelope: Envelope, message: BaseModel) -> Sequence[tuple[str, BaseModel]]:
+        route = self._options.route
+        return route(envelope, message) if route is not None else ()
+
+    def _to_requester(self, envelope: Envelope, message: BaseModel) -> tuple[Envelope, ...]:
+        if not envelope.reply_to:
+            return ()
+        return (self._answer(envelope, message, envelope.reply_to),)
+
+    def _answer(self, envelope: Envelope, message: BaseModel, topic: str) -> Envelope:
+        return seal(
+            message,
+            topic,
+            by_reference=self._by_reference,
+            sender=self._group,
+            cause=envelope.id,
+            conversation=envelope.conversation_id,
+            hops=min(envelope.hops + 1, 255),
+            trace=envelope.trace,
+        )
+
+    async def _load_history(self, envelope: Envelope) -> tuple[tuple[Attempt, ...], int]:
+        stored = await self._load_state(self._group, _history_key(envelope))
+        return ((), 0) if stored is None else (_HISTORY.validate_json(stored.value), stored.version)
+
+    async def _forget_history(self, envelope: Envelope) -> tuple[StateWrite, ...]:
+        _, version = await self._load_history(envelope)
+        return (StateWrite(_history_key(envelope), None, version),) if version else ()
+
+
+def attempt_of(delivery: Delivery) -> int:
+    """Which start of a handler this is; a lending that ended with its process counts as one."""
+    return delivery.envelope.attempt + delivery.handed_out
+
+
+def _history_key(envelope: Envelope) -> str:
+    return f"{RESERVED_PREFIX}attempts.{envelope.id}"
+
+
+def _attempt(number: int, error: BaseException) -> Attempt:
+    text = str(error)[:MOST_TEXT]
+    return Attempt(number=number, error_type=type(error).__name__, text=text, at=time.time())
+
+
+def _described(error: BaseException) -> dict[str, str]:
+    # No exc_info: renderers that show local variables would write payloads into the log.
+    # The whole traceback lies in the dead letter.
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    return {"error_type": type(error).__name__, "error": str(error)[:MOST_TEXT], "where": where}
+
+
+def _messages_in(result: Result) -> Sequence[BaseModel]:
+    if result is None:
+        return ()
+    if isinstance(result, BaseModel):
+        return (result,)
+    if isinstance(result, list | tuple) and all(isinstance(item, BaseModel) for item in result):
+        return result
+    raise HandlerResultError(
+        f"a handler returns a message, a list of messages or None, not {type(result).__name__}"
+    )

@@ -1,0 +1,136 @@
+"""The one task of a bus that watches its ephemeral topics: answers, emitted items, control."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from messaging.backend import FROM_START, Backend, Entry
+from messaging.envelope import Envelope, new_id
+from messaging.errors import BackendError, BackendUnavailableError
+from messaging.topic import CONTROL_TOPIC, reply_topic_of
+
+log = structlog.get_logger()
+
+TTL_S = 60.0
+WAIT_S = 1.0
+RECOVERY_S = 0.25
+MOST_ENTRIES = 10_000
+MOST_AT_ONCE = 512
+
+EntryListener = Callable[[Entry], None]
+RoundListener = Callable[[bool], None]
+
+
+class Tail:
+    """Reads all followed topics in one call and passes each entry to its listeners.
+
+    Answers come last within a round: what a handler emitted is there before its answer.
+    """
+
+    def __init__(self, backend: Backend, client_id: str) -> None:
+        self.reply_topic = reply_topic_of(client_id)
+        self._backend = backend
+        self._positions: dict[str, str] = {}
+        self._listeners: dict[str, list[EntryListener]] = {}
+        self._round_listeners: list[RoundListener] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_open = False
+
+    async def open(self) -> None:
+        self._is_open = True
+        for topic in (self.reply_topic, CONTROL_TOPIC):
+            await self._open_topic(topic)
+            self._positions.setdefault(topic, FROM_START)
+        self._tasks = [
+            asyncio.create_task(self._read(), name="tail"),
+            asyncio.create_task(self._keep_alive(), name="tail-ttl"),
+        ]
+
+    async def close(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        reading, keeping_alive = self._tasks
+        keeping_alive.cancel()
+        with suppress(BackendError):
+            await self._nudge()
+        await asyncio.gather(reading, keeping_alive, return_exceptions=True)
+        with suppress(BackendError):
+            await self._backend.close_ephemeral(self.reply_topic)
+
+    def listen(self, topic: str, listener: EntryListener) -> None:
+        """Call `listener` with each entry of `topic`."""
+        self._listeners.setdefault(topic, []).append(listener)
+
+    def listen_to_rounds(self, listener: RoundListener) -> None:
+        """Call `listener` after each round, with whether there may be more to read at once."""
+        self._round_listeners.append(listener)
+
+    async def follow(self, topic: str, listener: EntryListener) -> None:
+        """Bring `topic` into being and pass on what comes from now on."""
+        await self._open_topic(topic)
+        self.listen(topic, listener)
+        if topic not in self._positions:
+            self._positions[topic] = FROM_START
+            await self._nudge()
+
+    async def unfollow(self, topic: str, listener: EntryListener, *, close: bool) -> None:
+        """Stop calling `listener`; forget the topic when it was the last and `close` is set."""
+        listeners = self._listeners.get(topic, [])
+        listeners.remove(listener)
+        if listeners:
+            return
+        del self._listeners[topic], self._positions[topic]
+        if close:
+            with suppress(BackendError):
+                await self._backend.close_ephemeral(topic)
+
+    async def _open_topic(self, topic: str) -> None:
+        await self._backend.open_ephemeral(topic, ttl_s=TTL_S, max_entries=MOST_ENTRIES)
+
+    async def _nudge(self) -> None:
+        """End the current read, so that the next one sees what has changed."""
+        nudge = Envelope(new_id(), "bus.nudge", 1, self.reply_topic, b"{}")
+        await self._backend.emit([nudge])
+
+    async def _read(self) -> None:
+        while self._is_open:
+            try:
+                entries = await self._backend.tail(
+                    dict(self._positions), max_count=MOST_AT_ONCE, wait_s=WAIT_S
+                )
+                self._pass_on(entries)
+            except BackendUnavailableError as error:
+                log.warning("tail.unavailable", error=str(error))
+                await self._recover()
+            except Exception:  # whatever it was, without this task no answer would ever arrive
+                log.exception("tail.failed")
+                await self._recover()
+
+    async def _recover(self) -> None:
+        await asyncio.sleep(RECOVERY_S)
+        await self._reopen()
+
+    def _pass_on(self, entries: list[Entry]) -> None:
+        answers = [entry for entry in entries if entry.envelope.topic == self.reply_topic]
+        others = [entry for entry in entries if entry.envelope.topic != self.reply_topic]
+        for entry in (*others, *answers):
+            topic = entry.envelope.topic
+            if topic in self._positions:
+                self._positions[topic] = entry.position
+            for listener in tuple(self._listeners.get(topic, ())):
+                listener(entry)
+        for round_listener in self._round_listeners:
+            round_listener(len(entries) >= MOST_AT_ONCE)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(TTL_S / 3)
+            await self._reopen()
+
+    async def _reopen(self) -> None:
+        with suppress(BackendError):
+            for topic in tuple(self._positions):
+                await self._open_topic(topic)

@@ -1,0 +1,70 @@
+"""Watching topics without owing anything for what is seen."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from messaging.backend import FROM_START, Backend
+from messaging.envelope import Envelope, new_id
+from messaging.errors import MessagingError
+from messaging.reading import Decoder
+from messaging.topic import is_pattern, matches
+
+WAIT_S = 0.5
+MOST_AT_ONCE = 512
+
+
+class Tapped(NamedTuple):
+    """A message seen on its way; `message` is None when it cannot be decoded."""
+
+    topic: str
+    envelope: Envelope
+    message: BaseModel | None
+
+
+async def tap(
+    backend: Backend, decoder: Decoder, patterns: Sequence[str], *, from_start: bool
+) -> AsyncIterator[Tapped]:
+    """What is published to topics that fit `patterns`; see `Bus.tap`."""
+    # A position "now" would move between two reads and lose what comes in between. So each topic
+    # is read from its start, and what is older than the tap is passed over until it caught up.
+    oldest = "" if from_start else new_id()[:12]
+    positions: dict[str, str] = {p: FROM_START for p in patterns if not is_pattern(p)}
+    behind = set(positions)
+    while True:
+        for topic in await _topics(backend, patterns):
+            if topic not in positions:
+                positions[topic] = FROM_START
+                behind.add(topic)
+        entries = await _tail(backend, positions)
+        for position, envelope in entries:
+            positions[envelope.topic] = position
+            if envelope.topic not in behind or envelope.id >= oldest:
+                yield Tapped(envelope.topic, envelope, _message_of(decoder, envelope))
+        if len(entries) < MOST_AT_ONCE:
+            behind.clear()
+
+
+async def _topics(backend: Backend, patterns: Sequence[str]) -> list[str]:
+    if not any(is_pattern(pattern) for pattern in patterns):
+        return []
+    names = [info.topic for info in await backend.topics()]
+    return [name for name in names if any(matches(pattern, name) for pattern in patterns)]
+
+
+async def _tail(backend: Backend, positions: dict[str, str]) -> Sequence[tuple[str, Envelope]]:
+    ends_at = time.monotonic() + WAIT_S
+    while True:
+        wait_s = max(0.0, ends_at - time.monotonic())
+        entries = await backend.tail(positions, max_count=MOST_AT_ONCE, wait_s=wait_s)
+        if entries or wait_s == 0.0:
+            return entries
+
+
+def _message_of(decoder: Decoder, envelope: Envelope) -> BaseModel | None:
+    try:
+        return decoder.read(envelope)
+    except MessagingError:
+        return None

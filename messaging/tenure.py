@@ -1,0 +1,264 @@
+"""The working life of one incarnation of a consumer: read, handle, commit, beat, take over."""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+import structlog
+
+from messaging.backend import Consumer, Delivery, Incident, Settlement
+from messaging.commits import Commits
+from messaging.emitter import Emitter
+from messaging.errors import StateConflictError
+from messaging.handling import Handlers
+from messaging.incidents import Incidents
+from messaging.liveness import LOOKS_PER_LEASE, Watch
+from messaging.prefetch import Prefetch
+from messaging.subscription import SubscriptionOptions
+
+log = structlog.get_logger()
+
+READ_WAIT_S = 0.5
+SLICE_S = 0.002
+MOST_RERUNS = 10
+ISOLATE_FROM = 2
+FEW_ATTEMPTS = 3
+
+Key = tuple[str, str]
+
+
+class Tenure:
+    """One incarnation at work, from joining until it leaves or is lost.
+
+    A lent message that killed its process may kill the next one too. So what dead incarnations
+    held is taken over one by one, and what was lent to two of them is handled alone: then nothing
+    else is lent to this process at the same time from that pile, and only the culprit's count
+    goes up. After `attempts` starts it is dead-lettered.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        handlers: Handlers,
+        options: SubscriptionOptions,
+        emitter: Emitter,
+        incidents: Incidents,
+        *,
+        predecessor: str = "",
+    ) -> None:
+        self._consumer = consumer
+        self._handlers = handlers
+        self._options = options
+        self._incidents = incidents
+        self._loop = asyncio.get_running_loop()
+        self._commits = Commits(
+            consumer,
+            emitter,
+            incidents,
+            refused=handlers.give_up_on,
+            settled=self._settled,
+            conflicted=self._run_again,
+        )
+        self._prefetch = Prefetch(2 * options.concurrency, options.prefetch)
+        self._lent: dict[Key, Delivery] = {}
+        self._ready: deque[Delivery] = deque()
+        self._idle: list[asyncio.Future[None]] = []
+        self._has_room = asyncio.Event()
+        self._silent: set[str] = {predecessor} if predecessor else set()
+        self._silence = asyncio.Event()
+        self._silence.set()
+        self._reruns: dict[Key, int] = {}
+        self._alone: dict[Key, asyncio.Event] = {}
+        self._stopping = False
+        self._stopped: asyncio.Future[None] = self._loop.create_future()
+        self._patience: asyncio.Timeout | None = None
+        self._hurry = False
+
+    async def run(self) -> None:
+        """Work until stopped; then finish what runs, commit, and give back the rest.
+
+        Raises:
+            FencedError: another consumer took this one's work over.
+            BackendError: the store stayed away, or refused.
+        """
+        reader = self._start(self._read())
+        committer = self._start(self._commits.run())
+        workers = [self._start(self._work()) for _ in range(self._options.concurrency)]
+        workers.append(self._start(self._recover()))
+        beat = self._start(self._beat())
+        try:
+            await self._stopped
+            await self._let_finish(workers)
+            await reader
+            self._commits.finish()
+            await committer
+            beat.cancel()
+            await self._consumer.leave(tuple(self._lent.values()))
+        finally:
+            self._stop_reading()
+            for task in (committer, beat, *workers):
+                task.cancel()
+            # A read must not be cancelled: it would swallow what it was about to lend.
+            await asyncio.gather(reader, committer, beat, *workers, return_exceptions=True)
+
+    def stop(self, *, hurry: bool = False) -> None:
+        """Have `run` come to its end; with `hurry` running handlers are cancelled at once."""
+        self._hurry = self._hurry or hurry
+        if hurry and self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(self._loop.time())
+        self._stop_reading()
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work, name=f"tenure-{self._consumer.incarnation}")
+        task.add_done_callback(self._notice)
+        return task
+
+    def _notice(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None or self._stopped.done():
+            return
+        self._stopped.set_exception(task.exception() or RuntimeError())
+
+    # Reading
+
+    async def _read(self) -> None:
+        wait_s = min(READ_WAIT_S, self._options.lease_s / LOOKS_PER_LEASE)
+        while not self._stopping:
+            room = self._prefetch.room(len(self._lent))
+            if not room:
+                self._has_room.clear()
+                await self._has_room.wait()
+                continue
+            deliveries = await self._consumer.read(room, wait_s)
+            if len(deliveries) == room:
+                self._prefetch.filled(self._loop.time())
+            self._take(deliveries)
+
+    def _take(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self._lent[_key(delivery)] = delivery
+            self._ready.append(delivery)
+        self._wake(len(self._ready))
+
+    def _stop_reading(self) -> None:
+        self._stopping = True
+        self._has_room.set()
+        self._silence.set()
+        self._wake(len(self._idle))
+
+    def _wake(self, count: int) -> None:
+        while self._idle and count > 0:
+            sleeper = self._idle.pop()
+            if not sleeper.done():
+                sleeper.set_result(None)
+                count -= 1
+
+    # Handling
+
+    async def _work(self) -> None:
+        slice_ends_at = 0.0
+        while (delivery := await self._next()) is not None:
+            self._commits.add(await self._settle(delivery))
+            # Handlers that never wait would keep the loop from reading, beating and committing.
+            if self._loop.time() > slice_ends_at:
+                await asyncio.sleep(0)
+                slice_ends_at = self._loop.time() + SLICE_S
+
+    async def _next(self) -> Delivery | None:
+        while not self._stopping:
+            if self._ready:
+                return self._ready.popleft()
+            sleeper = self._loop.create_future()
+            self._idle.append(sleeper)
+            await sleeper
+        return None
+
+    async def _settle(self, delivery: Delivery) -> Settlement:
+        reruns = self._reruns.get(_key(delivery), 0)
+        if reruns > MOST_RERUNS:
+            error = StateConflictError(
+                f"others changed the state under {delivery.envelope.type} {reruns} times in a row"
+            )
+            return await self._handlers.give_up_on(delivery, error)
+        return await self._handlers.handle(delivery)
+
+    def _settled(self, settlement: Settlement) -> None:
+        key = _key(settlement.delivery)
+        del self._lent[key]
+        if self._reruns:
+            self._reruns.pop(key, None)
+        if key in self._alone:
+            self._alone.pop(key).set()
+        if self._prefetch.room(len(self._lent)):
+            self._has_room.set()
+
+    def _run_again(self, delivery: Delivery) -> None:
+        key = _key(delivery)
+        self._reruns[key] = self._reruns.get(key, 0) + 1
+        self._ready.appendleft(delivery)
+        self._wake(1)
+
+    # Staying alive, and taking over from those who did not
+
+    async def _beat(self) -> None:
+        watch = Watch(self._consumer.incarnation, self._options.lease_s)
+        while True:
+            silent = watch.look(await self._consumer.beat(), self._loop.time())
+            if silent:
+                self._silent.update(silent)
+                self._silence.set()
+            await asyncio.sleep(self._options.lease_s / LOOKS_PER_LEASE)
+
+    async def _recover(self) -> None:
+        while not self._stopping:
+            await self._silence.wait()
+            self._silence.clear()
+            while self._silent and not self._stopping:
+                await self._take_over(self._silent.pop())
+
+    async def _take_over(self, incarnation: str) -> None:
+        count = 0
+        while not self._stopping and (lent := await self._consumer.take_over(incarnation, 1)):
+            count += 1
+            if self._must_be_alone(lent[0]):
+                await self._handle_alone(lent[0])
+            else:
+                self._take(lent)
+                await self._wait_for_room()
+        if count:
+            text = f"{self._consumer.group} took {count} deliveries over from {incarnation}"
+            self._incidents.report(Incident("takeover", text))
+
+    def _must_be_alone(self, delivery: Delivery) -> bool:
+        return delivery.handed_out >= ISOLATE_FROM or self._options.retry.attempts < FEW_ATTEMPTS
+
+    async def _handle_alone(self, delivery: Delivery) -> None:
+        key = _key(delivery)
+        self._lent[key] = delivery
+        settled = self._alone[key] = asyncio.Event()
+        self._commits.add(await self._settle(delivery))
+        await settled.wait()
+
+    async def _wait_for_room(self) -> None:
+        while not self._prefetch.room(len(self._lent)) and not self._stopping:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    # Leaving
+
+    async def _let_finish(self, workers: list[asyncio.Task[None]]) -> None:
+        patience_s = 0.0 if self._hurry else self._options.drain_s
+        try:
+            async with asyncio.timeout(patience_s) as self._patience:
+                await asyncio.wait(workers)
+        except TimeoutError:
+            log.warning("drain.impatient", agent=self._consumer.group, after_s=patience_s)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+def _key(delivery: Delivery) -> Key:
+    return delivery.envelope.topic, delivery.position
