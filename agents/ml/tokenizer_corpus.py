@@ -1,0 +1,78 @@
+"""Text files as a corpus: checked before anything is learned, read in large pieces."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.ml.errors import TokenizerError
+
+PIECE_CHARS = 1 << 20
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Files of UTF-8 text.
+
+    Attributes:
+        report: told about each piece that is read; what it raises ends the reading.
+    """
+
+    paths: Sequence[Path]
+    report: Report
+
+    def check(self) -> None:
+        """Refuse files that are missing, and a corpus without text.
+
+        Raises:
+            TokenizerError: it names the file.
+        """
+        for path in self.paths:
+            if not path.is_file():
+                problem = "is not a file" if path.exists() else "does not exist"
+                raise TokenizerError(f"the data file {problem}", where=str(path))
+        if not any(piece and not piece.isspace() for piece in self._pieces_of_all()):
+            names = ", ".join(map(str, self.paths))
+            raise TokenizerError("the corpus is empty: there is no text to learn from", where=names)
+
+    def pieces(self, stage: str) -> Iterator[str]:
+        """The text in pieces of whole lines, reporting how far `stage` has got.
+
+        Raises:
+            TokenizerError: a file is not UTF-8, or cannot be read.
+        """
+        size_bytes = sum(path.stat().st_size for path in self.paths)
+        done_bytes = 0
+        for path in self.paths:
+            for piece in _pieces_of(path):
+                self.report({"stage": stage, "done_bytes": done_bytes, "size_bytes": size_bytes})
+                done_bytes += len(piece.encode())
+                yield piece
+        self.report({"stage": stage, "done_bytes": done_bytes, "size_bytes": size_bytes})
+
+    def _pieces_of_all(self) -> Iterator[str]:
+        for path in self.paths:
+            yield from _pieces_of(path)
+
+
+def _pieces_of(path: Path) -> Iterator[str]:
+    try:
+        # newline="": a tokenizer sees the text as it is, line ends too.
+        with path.open(encoding="utf-8", newline="") as file:
+            while lines := file.readlines(PIECE_CHARS):
+                yield "".join(lines)
+    except UnicodeDecodeError as error:
+        raise TokenizerError(_where_it_broke(path), where=str(path)) from error
+    except OSError as error:
+        raise TokenizerError(f"cannot be read: {error.strerror}", where=str(path)) from error
+
+
+def _where_it_broke(path: Path) -> str:
+    try:
+        path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        return f"not UTF-8 text: byte 0x{byte:02x} at offset {error.start}"
+    return "not UTF-8 text"

@@ -1,0 +1,145 @@
+"""Tokenizers as folders that transformers reads, too; and their use."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tokenizers import Tokenizer
+
+from agents.ml.errors import TokenizerError
+from agents.ml.tokenizer_config import roles_of
+
+TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerInfo:
+    """What there is to know about a saved tokenizer."""
+
+    type: str
+    vocab_size: int
+    special_tokens: dict[str, int]
+    tokenizer_path: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return asdict(self)
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, special_tokens: Sequence[str]) -> None:
+    """Write `folder` so that `PreTrainedTokenizerFast.from_pretrained` loads it.
+
+    Raises:
+        TokenizerError: the folder cannot be written.
+    """
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        **roles_of(special_tokens),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2))
+        write_atomically(folder / TOKENIZER_FILE, tokenizer.to_str(pretty=True))
+    except OSError as error:
+        raise TokenizerError(f"cannot be written: {error.strerror}", where=str(folder)) from error
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read the tokenizer in a folder, or in a `tokenizer.json`.
+
+    Raises:
+        TokenizerError: there is none, or it is damaged.
+    """
+    file = path / TOKENIZER_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise TokenizerError(f"there is no {TOKENIZER_FILE}", where=str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception
+        raise TokenizerError(f"the tokenizer is damaged: {error}", where=str(file)) from error
+    # Saved settings must not cut or fill up texts behind the caller's back.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def describe(tokenizer: Tokenizer, path: Path) -> TokenizerInfo:
+    """Read off what kind of tokenizer it is and how large."""
+    parts = json.loads(tokenizer.to_str())
+    kind = parts["model"]["type"]
+    splitter = (parts["pre_tokenizer"] or {}).get("type")
+    added = sorted(tokenizer.get_added_tokens_decoder().items())
+    return TokenizerInfo(
+        type="CharLevel" if (kind, splitter) == ("WordLevel", "Split") else kind,
+        vocab_size=tokenizer.get_vocab_size(),
+        special_tokens={token.content: i for i, token in added if token.special},
+        tokenizer_path=str(path),
+    )
+
+
+def apply_tokenizer(
+    tokenizer: Tokenizer, text_input: str | Sequence[str], *, padding: bool = False
+) -> dict[str, list[list[int]]]:
+    """Token ids and attention mask of each text, one row per text, even for a single one.
+
+    Args:
+        tokenizer: what to apply.
+        text_input: a text or several.
+        padding: make all rows as long as the longest, by the padding token and zeros in the mask.
+
+    Raises:
+        TokenizerError: something is no text, or there is no padding token.
+    """
+    texts = [text_input] if isinstance(text_input, str) else text_input
+    _check_texts(texts)
+    ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    mask = [[1] * len(row) for row in ids]
+    if padding:
+        pad_id = _pad_id(tokenizer)
+        longest = max(map(len, ids), default=0)
+        ids = [row + [pad_id] * (longest - len(row)) for row in ids]
+        mask = [row + [0] * (longest - len(row)) for row in mask]
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace the file as a whole, or not at all."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_texts(texts: Any) -> None:
+    if not isinstance(texts, list | tuple):
+        kind = type(texts).__name__
+        raise TokenizerError(f"expected a text or a list of texts, got {kind}", where="text_input")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            problem = f"expected a text, got {type(text).__name__}"
+            raise TokenizerError(problem, where=f"text_input[{i}]")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            problem = f"no valid Unicode: a lone surrogate at character {error.start}"
+            raise TokenizerError(problem, where=f"text_input[{i}]") from error
+
+
+def _pad_id(tokenizer: Tokenizer) -> int:
+    special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    token = roles_of(special).get("pad_token")
+    pad_id = None if token is None else tokenizer.token_to_id(token)
+    if pad_id is None:
+        raise TokenizerError("the tokenizer has no padding token like '[PAD]'", where="padding")
+    return int(pad_id)
