@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import pytest
+
+from agents.ml.assembler import build_prompt, check_model_source, extract_code, install_model_source
+from agents.ml.assembler.gate import Claims
+from agents.ml.errors import ModelScriptError
+
+HEAD = "import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n"
+GOOD = (
+    f"{HEAD}    def __init__(self):\n        super().__init__()\n"
+    "        self.fc = nn.Linear(4, 2)\n\n"
+    "    def forward(self, x):\n        return self.fc(x)\n"
+)
+CLAIMS = Claims(class_name="Net", input_shape=(4,), output_shape=(2,), total_params=10)
+
+
+def forward(body: str) -> str:
+    return GOOD.replace("return self.fc(x)", body)
+
+
+def test_good_code_passes_and_says_what_was_checked(tmp_path: Path) -> None:
+    checked = check_model_source(GOOD, CLAIMS, script=tmp_path / "net.py")
+
+    assert (checked.output_shape, checked.total_params) == ((2,), 10)
+    assert "forward with batches of 2 and 3 on the meta device" in checked.checks
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("class Net(nn.Module:\n", "line 1"),
+        ("\0", "null bytes"),
+        ("(" * 10_000, "line 1|cannot be parsed|too many nested"),
+        ("-" * 100_000 + "1", "cannot be parsed|too"),
+        ("x = 1\n" * 100_000, "longer than"),
+        ("x = 1\n", "no class Net; it defines none"),
+        ("class Other:\n    pass\n", "no class Net; it defines Other"),
+        ("class Net:\n    pass\n", "not an nn.Module"),
+        (f"{GOOD}\nimport not_there\n", r"line \d+: import raised ModuleNotFoundError"),
+        (f"{GOOD}\nraise SystemExit\n", "SystemExit"),
+        (GOOD.replace("__init__(self)", "__init__(self, width)"), "asks for width"),
+        (GOOD.replace("nn.Linear(4, 2)", "nn.Linear(5, 2)"), "forward with float32 input"),
+        (GOOD.replace("nn.Linear(4, 2)", "nn.Linear(4, 3)"), r"is \(B, 3\) and should be \(B, 2\)"),
+        (GOOD.replace("nn.Linear(4, 2)", "nn.Linear(4, 2, bias=False)"), "has 8 parameters"),
+        (GOOD.replace("nn.Linear(4, 2)", "nn.LazyLinear(2)"), "is lazy"),
+        (GOOD.replace("nn.Linear(4, 2)", "missing"), "construction with"),
+        (forward("return self.fc(x), x"), "one tensor, not tuple"),
+        (forward("return self.fc(x).sum(0)"), "lost the batch"),
+        (forward("return self.fc(x).view(2, 2)"), "forward with float32 input|invalid for input"),
+        (forward("return self.fc(x).detach()"), "does not depend"),
+        (forward("return self.fc(x).sigmoid().mul_(2)"), "backward raised"),
+    ],
+)
+def test_bad_code_is_refused_with_a_reason(tmp_path: Path, source: str, text: str) -> None:
+    script = tmp_path / "net.py"
+
+    with pytest.raises(ModelScriptError, match=text):
+        install_model_source(source, CLAIMS, script=script)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_budget_holds_for_written_code_too(tmp_path: Path) -> None:
+    source = GOOD.replace("nn.Linear(4, 2)", "nn.Linear(4, 2); self.big = nn.Linear(10**6, 10**6)")
+
+    with pytest.raises(ModelScriptError, match="the budget is"):
+        check_model_source(source, CLAIMS, script=tmp_path / "net.py")
+
+
+def test_code_that_looks_at_values_is_run_for_real(tmp_path: Path) -> None:
+    source = forward("return self.fc(x) if x.sum() < 1e9 else x")
+
+    checked = check_model_source(source, CLAIMS, script=tmp_path / "net.py")
+
+    assert "forward with batches of 2 and 3 on the CPU" in checked.checks
+
+
+def test_a_refused_rewrite_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    script = tmp_path / "net.py"
+    install_model_source(GOOD, CLAIMS, script=script)
+
+    with pytest.raises(ModelScriptError):
+        install_model_source(forward("return x.nothing"), CLAIMS, script=script)
+
+    assert script.read_text() == GOOD
+    assert list(tmp_path.iterdir()) == [script]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"Here it is:\n```python\n{GOOD}```\nEnjoy.",
+        f"```\npip install torch\n```\n```py\n{GOOD}\n```",
+        f"<think>```python\nclass Wrong:\n    pass\n```</think>```python\n{GOOD}```",
+        f"```python\nclass First: ...\n```\nBetter:\n```python\n{GOOD}```",
+        f"```python\r\n{GOOD}",
+        GOOD,
+    ],
+)
+def test_the_code_is_found_in_an_answer(answer: str) -> None:
+    assert extract_code(answer) == GOOD
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "I cannot do that.", "```python\nx = 1\n```", "class of its own"]
+)
+def test_an_answer_without_a_class_is_an_error(answer: str) -> None:
+    with pytest.raises(ModelScriptError, match="no Python file"):
+        extract_code(answer)
+
+
+def test_the_prompt_names_class_shapes_and_the_last_error() -> None:
+    config = {"model_name": "Net", "input_shape": [3, 8, 8], "description": "a small CNN"}
+
+    first = build_prompt(config)
+    again = build_prompt(config, previous_error="net.py: line 3: invalid syntax")
+
+    assert "class Net(nn.Module)" in first
+    assert "(batch, 3, 8, 8)" in first
+    assert "a small CNN" in first
+    assert again.startswith(first)
+    assert "line 3: invalid syntax" in again
