@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from messaging.errors import InvalidMessageError, UnknownTypeError, WireNameConflictError
 
@@ -113,8 +114,16 @@ class MessageRegistry:
 
 
 def encode(message: BaseModel) -> bytes:
-    """`message` as JSON."""
-    return message.__pydantic_serializer__.to_json(message)
+    """`message` as JSON.
+
+    Raises:
+        InvalidMessageError: it holds what JSON cannot: a lone surrogate, a cycle, a foreign object.
+    """
+    try:
+        return message.__pydantic_serializer__.to_json(message)
+    except PydanticSerializationError as error:
+        problem = f"cannot be written as JSON: {error}"
+        raise InvalidMessageError(str(wire_type_of(type(message))), (problem,)) from error
 
 
 def decode(message_class: type[M], payload: bytes) -> M:
@@ -132,9 +141,15 @@ def decode(message_class: type[M], payload: bytes) -> M:
 def problems_of(error: ValidationError) -> tuple[str, ...]:
     """Each problem as `field: sentence`, without the offending values."""
     return tuple(
-        f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+        f"{'.'.join(map(str, problem['loc'])) or 'message'}: {_sentence(problem)}"
+        for problem in error.errors(include_url=False, include_input=False)
     )
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    if problem["type"] == "union_tag_invalid":  # pydantic's own sentence repeats the tag it found
+        return f"no such tag, expected one of {problem['ctx']['expected_tags']}"
+    return problem["msg"]
 
 
 def _is_same_source(one: type, other: type) -> bool:
