@@ -161,6 +161,20 @@ async def test_a_fenced_consumers_commit_is_refused_whole_and_publishes_nothing(
     assert await backend.dead_letters() == []
 
 
+async def test_a_zombie_cannot_commit_even_what_nobody_has_taken_yet(backend: Backend) -> None:
+    zombie = await joined(backend, "workers")
+    heir = await backend.join("workers")
+    await backend.append(notes(2))
+    _, second = await take(zombie, 2)
+    await heir.take_over(zombie.incarnation, max_count=1)
+
+    with pytest.raises(FencedError):
+        await zombie.commit([Settlement(second, outbox=(note("undead", "results"),))])
+
+    assert texts(await everything_in(backend, "results")) == []
+    assert texts(await heirloom(heir, zombie)) == ["notes 1"]
+
+
 async def test_a_commit_whose_output_is_full_writes_nothing_of_any_settlement(
     site: Site,
 ) -> None:

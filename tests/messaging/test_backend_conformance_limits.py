@@ -94,7 +94,7 @@ async def test_an_unsubscribed_group_no_longer_keeps_entries(backend: Backend) -
 
 
 async def test_a_topic_without_groups_keeps_its_last_entries_up_to_a_bound(site: Site) -> None:
-    backend = await site.open(max_kept=50)
+    backend = await site.open(keep_unclaimed=50)
     await backend.append(notes(MANY))
 
     await backend.trim()

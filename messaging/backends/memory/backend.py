@@ -20,8 +20,8 @@ from messaging.envelope import Envelope
 from messaging.errors import BusClosedError
 
 MAX_BACKLOG = 250_000
-MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
-MAX_KEPT = 10_000
+MAX_ENVELOPE_BYTES = 4 * 1024 * 1024
+KEEP_UNCLAIMED = 10_000
 
 
 class MemoryBackend:
@@ -32,7 +32,7 @@ class MemoryBackend:
         strict: send every message through its header and JSON, as a server would; for tests.
         max_backlog: entries per topic, delayed entries and dead letters, each.
         max_envelope_bytes: cap on a payload; messages that travel by reference have none.
-        max_kept: settled entries per topic that stay for observers.
+        keep_unclaimed: settled entries per topic that stay for observers.
 
     Frozen messages are handed over by reference. Others are encoded when they are accepted, so
     that nobody can change what others are going to read.
@@ -48,11 +48,11 @@ class MemoryBackend:
         strict: bool = False,
         max_backlog: int = MAX_BACKLOG,
         max_envelope_bytes: int = MAX_ENVELOPE_BYTES,
-        max_kept: int = MAX_KEPT,
+        keep_unclaimed: int = KEEP_UNCLAIMED,
     ) -> None:
         self.by_reference = not strict
         self._key = (guild_id, name) if name else None
-        self._limits = Limits(max_backlog, max_envelope_bytes, max_kept)
+        self._limits = Limits(max_backlog, max_envelope_bytes, keep_unclaimed)
         self._listeners: list[Callable[[Incident], None]] = []
         self._opened: Store | None = None
 

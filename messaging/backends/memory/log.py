@@ -14,14 +14,14 @@ class Log:
     Attributes:
         owed: by position, how many groups have yet to settle the entry.
         groups: who gets the next entry.
-        max_kept: how many settled entries stay for observers until the next `trim`.
+        keep_unclaimed: how many settled entries stay for observers until the next `trim`.
     """
 
-    def __init__(self, groups: list[Group], max_kept: int) -> None:
+    def __init__(self, groups: list[Group], keep_unclaimed: int) -> None:
         self.entries: deque[Delivery] = deque()
         self.owed: dict[str, int] = {}
         self.groups = groups
-        self.max_kept = max_kept
+        self.keep_unclaimed = keep_unclaimed
 
     def append(self, delivery: Delivery) -> None:
         self.entries.append(delivery)
@@ -29,8 +29,8 @@ class Log:
             self.owed[delivery.position] = len(self.groups)
             for group in self.groups:
                 group.ready.append(delivery)
-        if len(self.entries) > self.max_kept:
-            self._drop_settled(self.max_kept)
+        if len(self.entries) > self.keep_unclaimed:
+            self._drop_settled(self.keep_unclaimed)
 
     def settle(self, position: str) -> None:
         left = self.owed[position] - 1
@@ -40,7 +40,7 @@ class Log:
             del self.owed[position]
 
     def trim(self) -> int:
-        return self._drop_settled(0 if self.groups else self.max_kept)
+        return self._drop_settled(0 if self.groups else self.keep_unclaimed)
 
     def make_room(self, count: int, limit: int) -> None:
         """Drop settled entries, oldest first, until `count` more stay within `limit`."""

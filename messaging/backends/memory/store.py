@@ -27,11 +27,11 @@ from messaging.topic import is_ephemeral, retry_topic_of
 
 
 class Limits(NamedTuple):
-    """How much fits. `max_kept` settled entries per topic stay for observers."""
+    """How much fits. `keep_unclaimed` settled entries per topic stay for observers."""
 
     max_backlog: int
     max_envelope_bytes: int
-    max_kept: int
+    keep_unclaimed: int
 
 
 class Store:
@@ -234,7 +234,7 @@ class Store:
                 ephemeral.entries.append(self._delivery(envelope))
         else:
             groups = [group for group in self.groups.values() if group.fits(topic)]
-            self._logs[topic] = Log(groups, self.limits.max_kept)
+            self._logs[topic] = Log(groups, self.limits.keep_unclaimed)
             self._put(envelope)
             return
         self.arrivals.fire(topic)

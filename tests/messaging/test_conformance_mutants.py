@@ -1,0 +1,164 @@
+"""Backends with one line taken out fail the test of the promise which that line keeps."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+import pytest
+
+from messaging.backend import Backend, Delivery, Settlement, StateWrite
+from messaging.backends.memory.group import Group
+from messaging.backends.memory.log import Log
+from messaging.backends.memory.store import Store
+from messaging.envelope import Envelope
+from tests.messaging import test_backend_conformance_commit as commit
+from tests.messaging import test_backend_conformance_limits as limits
+from tests.messaging import test_backend_conformance_state as state
+from tests.messaging import test_backend_conformance_takeover as takeover
+from tests.messaging.conftest import Site
+
+Mutate = Callable[[pytest.MonkeyPatch], None]
+
+
+def without_fence(patch: pytest.MonkeyPatch) -> None:
+    lend = Group.take_over
+
+    def take_over(self: Group, victim: str, heir: str, max_count: int) -> list[Delivery]:
+        beats = self.beats[victim]
+        lent = lend(self, victim, heir, max_count)
+        self.beats[victim] = beats
+        self.held.setdefault(victim, {})
+        return lent
+
+    patch.setattr(Group, "take_over", take_over)
+
+
+def without_holder(patch: pytest.MonkeyPatch) -> None:
+    def lookup(self: Group, incarnation: str, deliveries: object) -> None:
+        for held in self.held.values():
+            self.held[incarnation] = {**held, **self.held[incarnation]}
+
+    patch.setattr(Group, "check_held", lookup)
+
+
+def one_settlement_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    whole = Store.commit
+
+    def piecemeal(
+        self: Store, group: Group, incarnation: str, settlements: Sequence[Settlement]
+    ) -> list[int]:
+        outdated: list[int] = []
+        for index, settlement in enumerate(settlements):
+            outdated += [index] * len(whole(self, group, incarnation, [settlement]))
+        return outdated
+
+    patch.setattr(Store, "commit", piecemeal)
+
+
+def room_checked_while_writing(patch: pytest.MonkeyPatch) -> None:
+    check, put = Store._check_room, Store._put
+
+    def checked_put(self: Store, envelope: Envelope) -> None:
+        check(self, [envelope])
+        put(self, envelope)
+
+    patch.setattr(Store, "_check_room", lambda self, envelopes: None)
+    patch.setattr(Store, "_put", checked_put)
+
+
+def state_written_in_spite_of_its_version(patch: pytest.MonkeyPatch) -> None:
+    write = Group.write_state
+
+    def forced(self: Group, writes: Sequence[StateWrite]) -> bool:
+        present = [self.state.get(one.key) for one in writes]
+        versions = [value.version if value else 0 for value in present]
+        return write(
+            self,
+            [one._replace(expected_version=v) for one, v in zip(writes, versions, strict=True)],
+        )
+
+    patch.setattr(Group, "write_state", forced)
+
+
+def trimmed_by_number(patch: pytest.MonkeyPatch) -> None:
+    def drop(self: Log, keep: int) -> int:
+        dropped = max(0, len(self.entries) - keep)
+        for _ in range(dropped):
+            self.entries.popleft()
+        return dropped
+
+    patch.setattr(Log, "_drop_settled", drop)
+
+
+def given_back_at_the_end(patch: pytest.MonkeyPatch) -> None:
+    def leave(self: Group, incarnation: str, unhandled: Sequence[object]) -> None:
+        self.ready.extend(self.held.pop(incarnation).values())
+        del self.beats[incarnation]
+
+    patch.setattr(Group, "leave", leave)
+
+
+def not_counted(patch: pytest.MonkeyPatch) -> None:
+    lend = Group.take_over
+    patch.setattr(
+        Group,
+        "take_over",
+        lambda self, victim, heir, max_count: [
+            one._replace(handed_out=0) for one in lend(self, victim, heir, max_count)
+        ],
+    )
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site("memory", "")
+    yield site
+    await site.close()
+
+
+@pytest.fixture
+def mutation() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.mark.parametrize(
+    ("mutate", "proof"),
+    [
+        (without_fence, commit.test_a_zombie_cannot_commit_even_what_nobody_has_taken_yet),
+        (without_fence, takeover.test_a_zombie_can_neither_read_nor_beat_nor_take_over),
+        (without_holder, commit.test_what_another_consumer_holds_cannot_be_settled),
+        (
+            room_checked_while_writing,
+            commit.test_a_commit_whose_output_is_full_writes_nothing_of_any_settlement,
+        ),
+        (
+            one_settlement_at_a_time,
+            commit.test_a_commit_whose_output_is_full_writes_nothing_of_any_settlement,
+        ),
+        (
+            one_settlement_at_a_time,
+            commit.test_a_commit_with_an_envelope_past_the_cap_writes_nothing,
+        ),
+        (
+            state_written_in_spite_of_its_version,
+            state.test_a_version_conflict_skips_exactly_that_settlement,
+        ),
+        (trimmed_by_number, limits.test_trimming_keeps_what_waits),
+        (given_back_at_the_end, takeover.test_who_leaves_gives_back_in_order_and_uncounted),
+        (not_counted, takeover.test_a_takeover_lends_what_was_held_and_counts_it),
+    ],
+)
+async def test_a_backend_that_breaks_a_promise_fails_its_test(
+    mutation: pytest.MonkeyPatch,
+    site: Site,
+    mutate: Mutate,
+    proof: Callable[[Site | Backend], Awaitable[None]],
+) -> None:
+    asks_for_site = "site" in proof.__code__.co_varnames[:1]
+    await proof(site if asks_for_site else await site.open())  # sound, it passes
+    mutate(mutation)
+    broken = Site("memory", "")
+
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        await proof(broken if asks_for_site else await broken.open())
+
+    await broken.close()
