@@ -3,6 +3,8 @@
 ResearchError
 ├── WorkRefusedError      the request itself is at fault: a layer, key or file; never tried again
 │   └── OutsideWorkspaceError     a path that leads out of the workspace
+├── WorkOverLimitError    the child ran into a limit of time or memory; never tried again
+├── TrainingDivergedError the loss became infinite or no number
 ├── NoLanguageModelError  the config needs a language model and the guild has none
 ├── NoWorkingCodeError    the language model wrote nothing that passed the gate
 ├── WorkInterruptedError  the child was killed, or could not start; tried again
@@ -44,6 +46,21 @@ class OutsideWorkspaceError(WorkRefusedError):
             f"{key}: {path!r} leads out of the workspace; give a path below it",
             where=key,
         )
+
+
+class WorkOverLimitError(ResearchError):
+    """The child ran into a limit of time, memory or processes, and would do so again."""
+
+
+class TrainingDivergedError(ResearchError):
+    """The loss became infinite or no number; the same training would do so again."""
+
+    def __init__(self, what: str, step: int) -> None:
+        super().__init__(
+            f"{what} diverged: its loss was no finite number at step {step}; lower the learning "
+            "rate, or clip the gradients"
+        )
+        self.step = step
 
 
 class NoLanguageModelError(ResearchError):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from agents.research.report.content import ReportContent
 from messaging.message import Message
 
 
@@ -71,9 +72,11 @@ class QuickEvaluation(Message, wire_name="research.quick_evaluation"):
     """What a few epochs gave, on the validation split.
 
     Attributes:
-        result: the tool's dictionary: metrics by name, losses, warnings, chance level.
+        metrics: final values by name, and what chance alone would give.
+        result: the tool's whole dictionary.
     """
 
+    metrics: dict[str, float]
     result: dict[str, Any]
     seconds: float
 
@@ -96,11 +99,18 @@ class TrainingFinished(Message, wire_name="research.trained"):
 
 
 class EvaluateCheckpoint(Message, wire_name="research.evaluate_checkpoint"):
-    """Measure a trained model on one split, the held-out test set unless said otherwise."""
+    """Measure a checkpoint of an experiment on one split, the held-out test set by default.
 
-    checkpoint_path: str
+    Attributes:
+        experiment_dir: what the full trainer's result called so.
+        checkpoint: "best", "last" or the path of a checkpoint.
+        metrics: None for those the experiment was trained with.
+    """
+
+    experiment_dir: str
     split: Literal["train", "val", "test"] = "test"
-    batch_size: int = Field(default=256, ge=1)
+    checkpoint: str = "best"
+    metrics: list[str] | None = None
     device: str | None = None
 
 
@@ -112,16 +122,18 @@ class CheckpointEvaluated(Message, wire_name="research.checkpoint_evaluated"):
 
 
 class TrainLanguageModel(Message, wire_name="research.train_language_model"):
-    """Train a small Phi on text and save it as a Hugging Face folder.
+    """Train a small Phi on text and save it as a Hugging Face folder, resuming like `TrainFully`.
 
     Attributes:
-        config: the trainer's own configuration of the language model task.
-        output_path: the folder to save to.
+        config: as `agents.ml.training.configs.LanguageModelConfig` describes it.
+        output_dir: the folder to save to.
         serve_as: a link that points to the folder once it is complete, for whoever serves it.
     """
 
     config: dict[str, Any]
-    output_path: str
+    output_dir: str
+    experiment_name: str | None = None
+    log_base_dir: str = "full_experiments"
     serve_as: str | None = None
 
 
@@ -173,5 +185,29 @@ class TokenizerLoaded(Message, wire_name="research.tokenizer_loaded"):
 
 
 class TokenizerApplied(Message, wire_name="research.tokenizer_applied"):
+    """`pieces` are the parts of the text that the ids stand for."""
+
     input_ids: list[list[int]]
     attention_mask: list[list[int]]
+    pieces: tuple[tuple[str, ...], ...] = ()
+
+
+class PrepareRun(Message, wire_name="research.prepare_run"):
+    """Make a run's folder and put the shipped custom blocks into it."""
+
+    folder: str
+
+
+class RunPrepared(Message, wire_name="research.run_prepared"):
+    folder: str
+    block_paths: tuple[str, ...]
+
+
+class WriteReport(Message, wire_name="research.write_report"):
+    content: ReportContent
+
+
+class ReportWritten(Message, wire_name="research.report_written"):
+    markdown_path: str
+    html_path: str
+    figures: tuple[str, ...] = ()

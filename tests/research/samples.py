@@ -108,7 +108,7 @@ def full_content(**changes: Any) -> ReportContent:
             seconds=38.2,
             val_loss=3.31,
             bits_per_byte=1.52,
-            untrained_loss=7.62,
+            uniform_loss=7.62,
             path="runs/first/language_model",
             loss=[
                 Curve(label="train", x=steps, y=[3.1 + 4.5 * math.exp(-s / 60) for s in steps]),

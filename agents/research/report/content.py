@@ -94,7 +94,7 @@ class LanguageModelFacts(_Part):
     seconds: float
     val_loss: float
     bits_per_byte: float
-    untrained_loss: float
+    uniform_loss: float
     path: str
     loss: list[Curve]
 

@@ -31,7 +31,7 @@ from agents.research.report.wording import (
 )
 
 LEADERBOARD_COLUMNS = ("#", "architecture", "params", "FLOPs", "accuracy", "F1", "time", "outcome")
-_LEADERBOARD_NUMBERS = frozenset({0, 2, 3, 4, 5, 6})
+LEADERBOARD_NUMBERS = frozenset({0, 2, 3, 4, 5, 6})
 
 
 def build_document(
@@ -115,7 +115,7 @@ def _leaderboard(content: ReportContent) -> Section:
     )
     return Section(
         "Leaderboard",
-        [Prose(text), Table(list(LEADERBOARD_COLUMNS), rows, _LEADERBOARD_NUMBERS, best)],
+        [Prose(text), Table(list(LEADERBOARD_COLUMNS), rows, LEADERBOARD_NUMBERS, best)],
     )
 
 
@@ -170,7 +170,7 @@ def _language_model(content: ReportContent, figures: Mapping[str, Figure]) -> Se
     text = (
         f"A Phi of {scaled(model.params)} parameters after {whole(model.steps)} steps in "
         f"{duration(model.seconds)}: validation loss {decimal(model.val_loss)} nats per token "
-        f"(an untrained model has {decimal(model.untrained_loss)}), which is "
+        f"(guessing evenly would have {decimal(model.uniform_loss)}), which is "
         f"{decimal(model.bits_per_byte)} bits per byte. Saved in {model.path}"
     )
     blocks: list[Block] = [Prose(text), Picture(figures["language-model-loss"])]

@@ -1,0 +1,163 @@
+"""The shared resource that runs the research agents' work in child processes."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agents.research.errors import (
+    OutsideWorkspaceError,
+    WorkInterruptedError,
+    WorkOverLimitError,
+    WorkRefusedError,
+)
+from agents.sandbox import (
+    JobError,
+    JobFailedError,
+    JobKilledError,
+    JobRunner,
+    JobTimeoutError,
+    Limits,
+)
+from guild.progress import Progress
+from guild.registry import requires
+from messaging.context import Context
+
+MIB = 1024 * 1024
+_INTERRUPTED = "TrainingInterrupted"
+_TEXT_CHARS = 500
+
+
+class JobsProps(BaseModel):
+    """How the jobs of the research agents run.
+
+    Attributes:
+        workspace: the folder that paths in messages are relative to, and may not leave.
+        tokenizers: the folder, below the workspace, where tokenizers are known by name.
+        memory_mb: for each job, what it starts included.
+        threads: for each job; None shares the cores between `max_jobs`.
+        timeout_s: for each job; None lets it run as long as it wants.
+        grace_s: what a job has to save a checkpoint when it must stop.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workspace: str = "."
+    tokenizers: str = ".guildbus/tokenizers"
+    max_jobs: int = Field(default=2, ge=1, le=64)
+    memory_mb: int = Field(default=8192, ge=256)
+    threads: int | None = Field(default=None, ge=1)
+    timeout_s: float | None = Field(default=None, gt=0)
+    grace_s: float = Field(default=5.0, ge=0)
+
+
+class Done(NamedTuple):
+    """A job's result, and how long it took with its wait for a turn."""
+
+    result: dict[str, Any]
+    seconds: float
+
+
+class Jobs:
+    """Runs jobs for handlers: progress is emitted, errors become those of this package.
+
+    A handler that is cancelled, times out or is taken over takes its job with it.
+    """
+
+    def __init__(self, runner: JobRunner, properties: JobsProps) -> None:
+        self._runner = runner
+        self._timeout_s = properties.timeout_s
+        self.workspace = Path(properties.workspace).resolve()
+        self.tokenizers = self.inside(properties.tokenizers, key="tokenizers")
+
+    def inside(self, path: str, *, key: str) -> str:
+        """`path` as it is, when it does not lead out of the workspace.
+
+        Raises:
+            OutsideWorkspaceError: it does, by `..`, a link or from the root; names `key`.
+        """
+        if "\0" in path or not (self.workspace / path).resolve().is_relative_to(self.workspace):
+            raise OutsideWorkspaceError(key, path)
+        return path
+
+    async def run(self, job: str, payload: Mapping[str, Any], ctx: Context, *, task: str) -> Done:
+        """Run `job`, showing its progress as `task` to whoever follows the message in hand.
+
+        Raises:
+            WorkRefusedError: the job refused its input; says what is wrong with it.
+            WorkOverLimitError: it ran out of its time or memory.
+            WorkInterruptedError: it was killed or could not be started.
+        """
+        started_s = time.monotonic()
+
+        def show(event: dict[str, Any]) -> None:
+            ctx.emit(progress_of(task, event))
+
+        try:
+            result = await self._runner.run(
+                job, dict(payload), on_event=show, timeout_s=self._timeout_s
+            )
+        except JobError as error:
+            raise _translated(error) from error
+        return Done(result, round(time.monotonic() - started_s, 3))
+
+
+@requires("torch", "tokenizers", extra="research")
+@asynccontextmanager
+async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
+    """The resource `research.jobs`."""
+    runner = JobRunner(
+        workspace=Path(properties.workspace),
+        limits=Limits(memory_bytes=properties.memory_mb * MIB, threads=properties.threads),
+        max_jobs=properties.max_jobs,
+        grace_s=properties.grace_s,
+    )
+    async with runner:
+        yield Jobs(runner, properties)
+
+
+def progress_of(task: str, event: Mapping[str, Any]) -> Progress:
+    """A job's own event as an item for whoever watches.
+
+    Training reports steps and epochs, the tokenizer stages and bytes, the assembler steps in
+    words; other jobs say `done`, `total` and `text` themselves.
+    """
+    if "steps_total" in event:
+        return Progress(
+            task=task,
+            done=event["step"],
+            total=event["steps_total"],
+            text=", ".join(_figures(event)),
+        )
+    text = event.get("text") or event.get("stage") or event.get("step") or ""
+    return Progress(
+        task=task,
+        done=event.get("done") or event.get("done_bytes") or 0.0,
+        total=event.get("total") or event.get("size_bytes") or None,
+        text=str(text)[:_TEXT_CHARS],
+    )
+
+
+def _figures(event: Mapping[str, Any]) -> list[str]:
+    figures = [f"loss {event['loss']:.3f}"] if event.get("loss") is not None else []
+    metrics = event.get("metrics") or {}
+    shown = ("val_loss", "val_accuracy", "val_bits_per_byte")
+    figures += [f"{name} {metrics[name]:.3f}" for name in shown if metrics.get(name) is not None]
+    return figures
+
+
+def _translated(error: JobError) -> Exception:
+    match error:
+        case JobFailedError() if error.error_type == _INTERRUPTED:
+            return WorkInterruptedError(error.text)
+        case JobFailedError():
+            return WorkRefusedError(error.error_type, error.text, where=error.where)
+        case JobTimeoutError():
+            return WorkOverLimitError(str(error))
+        case JobKilledError() if error.limit:
+            return WorkOverLimitError(str(error))
+        case _:
+            return WorkInterruptedError(str(error))

@@ -1,0 +1,48 @@
+"""The reporter agent: keeps the folder of a run, from its first file to its report."""
+
+from importlib import resources
+from pathlib import Path
+
+from agents.research.architectures import BLOCK_FILES, BLOCKS_FOLDER
+from agents.research.jobs import Jobs
+from agents.research.messages import PrepareRun, ReportWritten, RunPrepared, WriteReport
+from guild import Agent, Context, handles
+from guild.progress import Progress
+
+_WRITE_REPORT = "agents.research.report.writing:write_report"
+
+
+class ReporterAgent(Agent):
+    """Puts custom blocks into a run's folder, and in the end its report."""
+
+    extra = "research"
+    requires = ("matplotlib",)
+
+    def __init__(self, jobs: Jobs) -> None:
+        super().__init__()
+        self._jobs = jobs
+
+    @handles
+    def prepare(self, request: PrepareRun) -> RunPrepared:
+        folder = self._jobs.inside(request.folder, key="folder")
+        paths = [f"{folder}/{BLOCKS_FOLDER}/{name}" for name in BLOCK_FILES]
+        for name, path in zip(BLOCK_FILES, paths, strict=True):
+            _copy_block(name, self._jobs.workspace / self._jobs.inside(path, key="folder"))
+        return RunPrepared(folder=folder, block_paths=tuple(paths))
+
+    @handles(emits=[Progress])
+    async def write(self, request: WriteReport, ctx: Context) -> ReportWritten:
+        self._jobs.inside(request.content.folder, key="content.folder")
+        for file in request.content.code:
+            self._jobs.inside(file.path, key="content.code")
+        payload = {"content": request.content.model_dump(mode="json")}
+        done = await self._jobs.run(_WRITE_REPORT, payload, ctx, task="write the report")
+        return ReportWritten.model_validate(done.result)
+
+
+def _copy_block(name: str, path: Path) -> None:
+    source = (resources.files("agents.research") / BLOCKS_FOLDER / name).read_text("utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{name}.draft")
+    draft.write_text(source, "utf-8")
+    draft.replace(path)

@@ -1,0 +1,133 @@
+"""What a run is asked for and what it answers."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from agents.research.report.content import HeldOutTest, Standing
+from messaging.message import Message
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Count = Annotated[int, Field(ge=1)]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,63}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TextStudy(_Part):
+    """A tokenizer and a small Phi, learned from Python's standard library.
+
+    Attributes:
+        corpus_bytes: how much of the sources is read.
+        max_steps: of training the language model.
+        prompt: what the finished model goes on with.
+        sample: what the report shows the tokenizer's work on.
+    """
+
+    corpus_bytes: Count = 2_000_000
+    vocab_size: Annotated[int, Field(ge=64)] = 2048
+    hidden_size: Count = 128
+    layers: Count = 2
+    heads: Count = 4
+    context_length: Annotated[int, Field(ge=2)] = 128
+    batch_size: Count = 16
+    max_steps: Count = 400
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    seed: Annotated[int, Field(ge=0)] = 0
+    prompt: Annotated[str, Field(min_length=1)] = "def __init__(self, "
+    sample: Annotated[str, Field(min_length=1)] = (
+        "def parse_header(line, *, strict=False):\n"
+        "    name, _, value = line.partition(':')\n"
+        "    return name.strip().lower(), value.strip()\n"
+    )
+
+
+class ImageStudy(_Part):
+    """Several architectures on one dataset, the best of them trained fully.
+
+    Attributes:
+        dataset: a dataset of the trainer's with images and class labels.
+        architectures: model configs as the assembler takes them; None for the three that ship.
+        quick_epochs: of the evaluation by which they are ranked, on the validation split.
+        max_epochs: of the full training, which early stopping may end before.
+        patience: epochs without a better validation loss until it stops.
+    """
+
+    dataset: str = "digits"
+    num_classes: Annotated[int, Field(ge=2)] = 10
+    architectures: tuple[dict[str, Any], ...] | None = Field(default=None, min_length=1)
+    quick_epochs: Count = 4
+    max_epochs: Count = 40
+    patience: Count = 6
+    batch_size: Count = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("architectures")
+    @classmethod
+    def _names_tell_them_apart(
+        cls, configs: tuple[dict[str, Any], ...] | None
+    ) -> tuple[dict[str, Any], ...] | None:
+        names = [config.get("model_name") for config in configs or ()]
+        for index, name in enumerate(names):
+            if not (isinstance(name, str) and name.isidentifier() and name.isascii()):
+                raise ValueError(f"architecture {index} needs a model_name that Python allows")
+            if name in names[:index]:
+                raise ValueError(f"two architectures are called {name}")
+        return configs
+
+
+class ResearchRequest(Message, wire_name="research.request"):
+    """Ask for a run. Asking again under the same name goes on with it, or answers at once.
+
+    Attributes:
+        name: of the run and of its folder.
+        runs_dir: where the folders of runs lie, relative to the workspace.
+        text: None leaves the language model out.
+        images: None leaves the architectures out.
+    """
+
+    name: RunName = "first"
+    runs_dir: str = "runs"
+    text: TextStudy | None = TextStudy()
+    images: ImageStudy | None = ImageStudy()
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> "ResearchRequest":
+        if self.text is None and self.images is None:
+            raise ValueError("a run without text and without images has nothing to do")
+        return self
+
+    @property
+    def folder(self) -> str:
+        return f"{self.runs_dir}/{self.name}"
+
+
+class ResearchReport(Message, wire_name="research.report"):
+    """What a finished run found, and where the full report lies.
+
+    Attributes:
+        failures: each failed step with its error.
+        bits_per_byte: of the language model on validation text.
+        completion: how the language model went on with the prompt, which it includes.
+    """
+
+    name: str
+    folder: str
+    markdown_path: str
+    html_path: str
+    seconds: float
+    leaderboard: tuple[Standing, ...] = ()
+    test: HeldOutTest | None = None
+    bits_per_byte: float | None = None
+    completion: str = ""
+    failures: tuple[str, ...] = ()
+
+    def __rich__(self) -> "RenderableType":
+        from agents.research.report.terminal import render  # noqa: PLC0415  rich only if shown
+
+        return render(self)

@@ -1,0 +1,77 @@
+"""Jobs over text for child processes: gather a corpus, train, load and apply tokenizers."""
+
+import sysconfig
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from agents.ml.tokenizer import pytorch_tokenizer_manager
+from agents.ml.tokenizer_registry import TokenizerRegistry
+
+Report = Callable[[dict[str, Any]], None]
+
+_LEFT_OUT = {"__pycache__", "idlelib", "lib2to3", "site-packages", "test", "tests", "turtledemo"}
+
+
+def collect_corpus(payload: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Write the standard library's sources to `output_path`, sorted, up to `max_bytes`.
+
+    A file that does not fit any more is left out whole, so that no source ends in the middle. The
+    corpus appears under its name once it is complete.
+
+    Raises:
+        FileNotFoundError: this Python came without its sources, or none fits.
+    """
+    path, limit = Path(payload["output_path"]), int(payload["max_bytes"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    size_bytes = files = 0
+    with draft.open("wb") as corpus:
+        for source in _sources():
+            if size_bytes + len(source) > limit:
+                break
+            corpus.write(source)
+            size_bytes += len(source)
+            files += 1
+            if files % 20 == 0:
+                report({"done": size_bytes, "total": limit, "text": f"{files} files"})
+    if not files:
+        draft.unlink()
+        raise FileNotFoundError(
+            f"no source of the standard library in {sysconfig.get_path('stdlib')} fits into "
+            f"{limit:,} bytes"
+        )
+    draft.replace(path)
+    return {"path": str(path), "size_bytes": size_bytes, "files": files}
+
+
+def manage_tokenizer(payload: dict[str, Any], report: Report) -> dict[str, Any]:
+    """`pytorch_tokenizer_manager`; for `apply` also the `pieces` of text behind the ids."""
+    arguments = dict(payload)
+    registry = TokenizerRegistry(Path(arguments.pop("registry")))
+    result = pytorch_tokenizer_manager(**arguments, registry=registry, report=report)
+    if arguments["action"] == "apply":
+        given = arguments["text_input"]
+        texts = [given] if isinstance(given, str) else given
+        tokenizer = registry.get(arguments["tokenizer_name"])
+        result["pieces"] = [
+            [text[start:end] for start, end in tokenizer.encode(text).offsets] for text in texts
+        ]
+    return result
+
+
+def _sources() -> Iterator[bytes]:
+    root = Path(sysconfig.get_path("stdlib"))
+    for path in sorted(root.rglob("*.py")):
+        if _LEFT_OUT.isdisjoint(path.relative_to(root).parts):
+            text = path.read_bytes()
+            if text.strip() and _is_utf8(text):
+                yield text.rstrip() + b"\n\n\n"
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,101 @@
+"""The trainer agent: quick evaluations, full trainings, held-out tests and language models."""
+
+import os
+from pathlib import Path
+
+from agents.research.errors import TrainingDivergedError
+from agents.research.jobs import Done, Jobs
+from agents.research.messages import (
+    CheckpointEvaluated,
+    EvaluateCheckpoint,
+    EvaluateQuickly,
+    LanguageModelTrained,
+    QuickEvaluation,
+    TrainFully,
+    TrainingFinished,
+    TrainLanguageModel,
+)
+from guild import Agent, Context, handles
+from guild.progress import Progress
+
+_JOBS = "agents.ml.jobs_training"
+
+
+class TrainerAgent(Agent):
+    """Trains and measures in child processes; a training cut short goes on where it was."""
+
+    extra = "research"
+    requires = ("torch", "sklearn")
+
+    def __init__(self, jobs: Jobs) -> None:
+        super().__init__()
+        self._jobs = jobs
+
+    @handles(emits=[Progress])
+    async def evaluate_quickly(self, request: EvaluateQuickly, ctx: Context) -> QuickEvaluation:
+        self._jobs.inside(request.model_script_path, key="model_script_path")
+        done = await self._jobs.run(
+            f"{_JOBS}:quick_evaluate",
+            request.model_dump(),
+            ctx,
+            task=f"evaluate {request.model_class_name}",
+        )
+        _require_completed(request.model_class_name, done)
+        return QuickEvaluation(
+            metrics=done.result["metrics"], result=done.result, seconds=done.seconds
+        )
+
+    @handles(emits=[Progress])
+    async def train(self, request: TrainFully, ctx: Context) -> TrainingFinished:
+        self._jobs.inside(request.model_script_path, key="model_script_path")
+        self._jobs.inside(request.log_base_dir, key="log_base_dir")
+        task = f"train {request.model_class_name}"
+        payload = _named(request.model_dump(), ctx)
+        done = await self._jobs.run(f"{_JOBS}:train", payload, ctx, task=task)
+        _require_completed(request.model_class_name, done)
+        return TrainingFinished(result=done.result, seconds=done.seconds)
+
+    @handles(emits=[Progress])
+    async def evaluate(self, request: EvaluateCheckpoint, ctx: Context) -> CheckpointEvaluated:
+        self._jobs.inside(request.experiment_dir, key="experiment_dir")
+        task = f"measure on the {request.split} set"
+        done = await self._jobs.run(
+            f"{_JOBS}:evaluate_checkpoint", request.model_dump(), ctx, task=task
+        )
+        return CheckpointEvaluated(result=done.result, seconds=done.seconds)
+
+    @handles(emits=[Progress])
+    async def train_language_model(
+        self, request: TrainLanguageModel, ctx: Context
+    ) -> LanguageModelTrained:
+        self._jobs.inside(request.log_base_dir, key="log_base_dir")
+        self._jobs.inside(request.output_dir, key="output_dir")
+        link = request.serve_as and self._jobs.inside(request.serve_as, key="serve_as")
+        payload = _named(request.model_dump(exclude={"serve_as"}), ctx)
+        done = await self._jobs.run(
+            f"{_JOBS}:train_language_model", payload, ctx, task="train the language model"
+        )
+        _require_completed("the language model", done)
+        path = done.result["model_path"]
+        if link:
+            _point(self._jobs.workspace / link, self._jobs.workspace / path)
+        return LanguageModelTrained(model_path=path, result=done.result, seconds=done.seconds)
+
+
+def _require_completed(what: str, done: Done) -> None:
+    if done.result["status"] == "diverged":
+        raise TrainingDivergedError(what, done.result["diverged_at_step"])
+
+
+def _named(payload: dict[str, object], ctx: Context) -> dict[str, object]:
+    """Give an experiment without a name one that a second attempt at this message finds again."""
+    return payload | {"experiment_name": payload["experiment_name"] or f"run-{ctx.message_id}"}
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Make `link` lead to `folder`, in one step for whoever reads it meanwhile."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    draft = link.with_name(f".{link.name}.draft")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(os.path.relpath(folder, link.parent))
+    draft.replace(link)
