@@ -1,0 +1,274 @@
+"""How everybody else talks to a guild: publish, ask, follow, cancel, watch."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar, overload
+
+import structlog
+from pydantic import BaseModel
+
+from guild.errors import UnexpectedReplyError
+from guild.parts import listens
+from guild.plan import Plan
+from guild.references import resolve
+from guild.registry import Registry
+from guild.spec import GuildSpec
+from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
+from messaging.errors import NobodyListensError
+from messaging.message import wire_type_of
+from messaging.tap import Tapped
+
+log = structlog.get_logger()
+
+Reply = TypeVar("Reply", bound=BaseModel)
+
+
+class Receipt(str):
+    """The id of a message that was accepted.
+
+    Attributes:
+        warning: what is odd about it, "" if nothing: that no agent of the guild will handle it.
+    """
+
+    __slots__ = ("warning",)
+
+    warning: str
+
+    def __new__(cls, message_id: str, warning: str = "") -> "Receipt":
+        receipt = super().__new__(cls, message_id)
+        receipt.warning = warning
+        return receipt
+
+
+class GuildClient:
+    """Speaks to the agents of one guild.
+
+    Args:
+        bus: an open bus of the guild.
+        plan: who handles what.
+    """
+
+    def __init__(self, bus: Bus, plan: Plan) -> None:
+        self.bus = bus
+        self._plan = plan
+
+    @classmethod
+    def connect(
+        cls,
+        spec: GuildSpec,
+        *,
+        bus: str | None = None,
+        registry: Registry | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager["GuildClient"]:
+        """A client of a guild that runs in another process; starts no agent.
+
+        Args:
+            spec: the guild's.
+            bus: URL of its bus; None for the spec's own.
+            registry: where the types of its agents are found.
+            environ: where references to variables are looked up.
+
+        Raises:
+            SpecError: everything that is wrong with the spec.
+            BackendUnavailableError: there is no server; says what to do about it.
+        """
+        return _connect(cls, Plan.of(spec, registry, environ), bus, environ)
+
+    async def publish(
+        self,
+        topic: str,
+        message: BaseModel,
+        *,
+        conversation: str = "",
+        reply_to: str = "",
+        tags: Sequence[str] = (),
+        key: str = "",
+        deadline_s: float | None = None,
+        delay_s: float = 0.0,
+        require_listener: bool = False,
+    ) -> Receipt:
+        """Publish `message` and return its id, which means that it was accepted.
+
+        A message that no agent of the guild handles there is accepted all the same: the receipt
+        and the log say so, unless `require_listener` has it refused.
+
+        Args:
+            topic: where to.
+            message: any pydantic model.
+            conversation: id of the message that this one follows from.
+            reply_to: topic to which answers go.
+            tags: ids of the agents it is for.
+            key: orders handling among equal keys.
+            deadline_s: from now on; later nobody wants it handled.
+            delay_s: how long it is held back.
+            require_listener: refuse it when nobody handles it.
+
+        Raises:
+            NobodyListensError: `require_listener`, and nobody does.
+            MessagingError: as `Bus.publish`.
+        """
+        warning = self._nobody_handles(topic, type(message))
+        if warning and require_listener:
+            raise NobodyListensError(warning)
+        message_id = await self.bus.publish(
+            topic,
+            message,
+            conversation=conversation,
+            reply_to=reply_to,
+            tags=tags,
+            key=key,
+            deadline_s=deadline_s,
+            delay_s=delay_s,
+            require_listener=require_listener,
+        )
+        if warning:
+            log.warning("publish.nobody_handles", message_id=message_id, warning=warning)
+        return Receipt(message_id, warning)
+
+    @overload
+    async def request(
+        self,
+        topic: str,
+        message: BaseModel,
+        reply_type: None = None,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        tags: Sequence[str] = (),
+        message_id: str = "",
+    ) -> Any: ...
+
+    @overload
+    async def request(
+        self,
+        topic: str,
+        message: BaseModel,
+        reply_type: type[Reply],
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        tags: Sequence[str] = (),
+        message_id: str = "",
+    ) -> Reply: ...
+
+    async def request(
+        self,
+        topic: str,
+        message: BaseModel,
+        reply_type: type[BaseModel] | None = None,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        tags: Sequence[str] = (),
+        message_id: str = "",
+    ) -> Any:
+        """Ask, and wait for the answer.
+
+        Args:
+            topic: where to.
+            message: any pydantic model.
+            reply_type: what the answer must be; None takes any.
+            timeout_s: how long to wait; the request stays accepted afterwards.
+            conversation: id of the message that this one follows from.
+            tags: ids of the agents it is for.
+            message_id: a fresh `new_id()`, for callers who want to `cancel` it meanwhile.
+
+        Raises:
+            NobodyListensError: no agent of the guild handles it there.
+            RequestFailedError: the agent gave up; says why.
+            RequestCancelledError: somebody cancelled it.
+            RequestTimeoutError: no answer in time.
+            UnexpectedReplyError: the answer is not a `reply_type`.
+        """
+        self._require_handler(topic, type(message))
+        answer = await self.bus.request(
+            topic,
+            message,
+            timeout_s=timeout_s,
+            conversation=conversation,
+            tags=tags,
+            message_id=message_id,
+        )
+        if reply_type is not None and not isinstance(answer, reply_type):
+            expected, given = wire_type_of(reply_type).name, wire_type_of(type(answer)).name
+            raise UnexpectedReplyError(expected, given)
+        return answer
+
+    async def stream(
+        self,
+        topic: str,
+        message: BaseModel,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        tags: Sequence[str] = (),
+        message_id: str = "",
+        whole_conversation: bool = False,
+    ) -> AsyncIterator[Any]:
+        """Like `request`, but yields tokens and progress as they come; the answer comes last.
+
+        Args:
+            topic: where to.
+            message: any pydantic model.
+            timeout_s: how long all of it may take.
+            conversation: id of the message that this one follows from.
+            tags: ids of the agents it is for.
+            message_id: a fresh `new_id()`, for callers who want to `cancel` it meanwhile.
+            whole_conversation: also what is emitted for messages that followed from this one.
+
+        Raises:
+            MessagingError: as `request`.
+        """
+        self._require_handler(topic, type(message))
+        items = self.bus.stream(
+            topic,
+            message,
+            timeout_s=timeout_s,
+            conversation=conversation,
+            tags=tags,
+            message_id=message_id,
+            whole_conversation=whole_conversation,
+        )
+        async for item in items:
+            yield item
+
+    async def cancel(self, message_id: str, reason: str = "") -> None:
+        """Stop whoever handles the message or what followed from it; its requester is told."""
+        await self.bus.cancel(message_id, reason)
+
+    def tap(self, patterns: Sequence[str], *, from_start: bool = False) -> AsyncIterator[Tapped]:
+        """Watch topics without taking anything from the agents, until the caller leaves.
+
+        `guild.events` is where the guild tells of itself.
+        """
+        return self.bus.tap(patterns, from_start=from_start)
+
+    def _require_handler(self, topic: str, message: type[BaseModel]) -> None:
+        warning = self._nobody_handles(topic, message)
+        if warning:
+            raise NobodyListensError(warning)
+
+    def _nobody_handles(self, topic: str, message: type[BaseModel]) -> str:
+        """Why `message` would go unhandled on `topic`; "" if somebody handles it."""
+        spec, classes = self._plan.spec, self._plan.agents
+        able = [agent for agent in spec.agents if message in classes[agent.id].accepted()]
+        if any(listens(agent, topic) for agent in able):
+            return ""
+        name = wire_type_of(message).name
+        if not able:
+            return f"no agent of {spec.id!r} handles {name}"
+        where = ", ".join(f"{agent.id} ({', '.join(agent.topics)})" for agent in able)
+        return f"nobody on {topic!r} handles {name}; elsewhere there are: {where}"
+
+
+@asynccontextmanager
+async def _connect(
+    client_class: type[GuildClient],
+    plan: Plan,
+    url: str | None,
+    environ: Mapping[str, str] | None,
+) -> AsyncIterator[GuildClient]:
+    target = url or str(resolve(plan.spec.bus, environ=environ, path=("bus",)))
+    async with connect(target, plan.spec.id, registry=plan.messages) as bus:
+        yield client_class(bus, plan)

@@ -1,0 +1,3 @@
+"""Where a guild's agents run."""
+
+ENGINES = ("inprocess",)

@@ -1,0 +1,163 @@
+"""Runs agents on the event loop of this process."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+
+from guild.engines.engine import AgentState, Observer, ReplicaStatus
+from guild.events import AgentCrashed, AgentFailed, AgentRestarted
+from guild.host import AgentHost, subscription_of
+from guild.plan import Plan, properties_of
+from guild.registry import ResourceFactory
+from guild.resources import Opener, ResourcePool, properties_class_of
+from guild.routes import Router
+from guild.spec import ResourceSpec
+from guild.supervisor import Supervisor
+from messaging.bus import Bus
+
+log = structlog.get_logger()
+
+
+class InProcessEngine:
+    """Each replica is a host kept alive by a supervisor; they share one bus and one pool."""
+
+    def __init__(self, plan: Plan, bus: Bus, observe: Observer) -> None:
+        self._plan = plan
+        self._bus = bus
+        self._pool = ResourcePool(
+            {
+                name: _opener(name, spec, plan.factories[name])
+                for name, spec in plan.spec.resources.items()
+            }
+        )
+        self._keepers = [
+            _Keeper(plan, index, replica, bus, self._pool, observe)
+            for index, agent in enumerate(plan.spec.agents)
+            for replica in range(agent.replicas)
+        ]
+
+    @property
+    def replicas(self) -> Sequence[ReplicaStatus]:
+        return [keeper.status for keeper in self._keepers]
+
+    async def start(self) -> None:
+        # All of them are owed messages before the first can send one.
+        for agent in self._plan.spec.agents:
+            await self._bus.register(subscription_of(self._plan.spec, agent, None))
+        for keeper in self._keepers:
+            keeper.start()
+        await asyncio.gather(*(keeper.settled.wait() for keeper in self._keepers))
+
+    async def drain(self) -> None:
+        await asyncio.gather(*(keeper.stop() for keeper in reversed(self._keepers)))
+        await self._pool.close()
+
+
+class _Keeper:
+    """One replica: its host, its supervisor, and what they say about it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        index: int,
+        replica: int,
+        bus: Bus,
+        pool: ResourcePool,
+        observe: Observer,
+    ) -> None:
+        spec = plan.spec.agents[index]
+        agent_class = plan.agents[spec.id]
+        self.status = ReplicaStatus(spec.id, replica)
+        self.settled = asyncio.Event()
+        self._observe = observe
+        self._host = AgentHost(
+            plan.spec,
+            spec,
+            agent_class,
+            bus=bus,
+            resources=pool,
+            router=Router(spec.id, agent_class, plan.spec.routes, plan.messages),
+            on_ready=self._ready,
+        )
+        self._supervisor = Supervisor(spec.restart, on_crash=self._crashed)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        name = f"agent-{self.status.agent}-{self.status.replica}"
+        self._task = asyncio.create_task(self._keep(), name=name)
+
+    async def stop(self) -> None:
+        """Let it drain if it works, and break off what else it does: starting, or waiting."""
+        self._host.stop()
+        if self._task is None:
+            return
+        if self.status.state is not AgentState.RUNNING:
+            self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _keep(self) -> None:
+        try:
+            verdict = await self._supervisor.keep(
+                self._host.live, is_stopping=lambda: self._host.is_stopping
+            )
+        except asyncio.CancelledError:
+            self.status.state = AgentState.STOPPED
+            raise
+        finally:
+            self.settled.set()
+        if self._host.is_stopping:
+            self.status.state = AgentState.STOPPED
+        elif verdict.error is None and not verdict.is_crash_loop:
+            self.status.state = AgentState.ENDED
+        else:
+            self._failed(verdict.error)
+
+    def _ready(self) -> None:
+        self.status.state = AgentState.RUNNING
+        self.status.restarts = self._supervisor.restarts
+        self.settled.set()
+        log.info("agent.started", **self._who(), restarts=self.status.restarts)
+        if self.status.restarts:
+            self._observe(AgentRestarted(**self._who(), restarts=self.status.restarts))
+
+    def _crashed(self, error: Exception, wait_s: float) -> None:
+        self.status.state = AgentState.RESTARTING
+        self.status.error = _text(error)
+        self.settled.set()
+        log.error("agent.crashed", **self._who(), wait_s=wait_s, exc_info=error)
+        self._observe(AgentCrashed(**self._who(), error=self.status.error, wait_s=wait_s))
+
+    def _failed(self, error: Exception | None) -> None:
+        self.status.state = AgentState.FAILED
+        self.status.restarts = self._supervisor.restarts
+        self.status.error = _text(error) if error else "it ended again and again"
+        log.error("agent.failed", **self._who(), restarts=self.status.restarts, exc_info=error)
+        self._observe(
+            AgentFailed(
+                **self._who(), error=self.status.error, restarts=self.status.restarts
+            )
+        )
+
+    def _who(self) -> dict[str, Any]:
+        return {"agent": self.status.agent, "replica": self.status.replica}
+
+
+def _opener(name: str, spec: ResourceSpec, factory: ResourceFactory) -> Opener:
+    def open_resource(model: Any) -> Any:
+        properties = properties_of(model, spec.properties, ("resources", name, "properties"))
+        return factory(properties) if _takes_properties(factory) else factory()
+
+    return partial(open_resource, properties_class_of(factory))
+
+
+def _takes_properties(factory: ResourceFactory) -> bool:
+    import inspect
+
+    return bool(inspect.signature(factory).parameters)
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:2000]

@@ -1,0 +1,132 @@
+"""What can go wrong between a guild's spec and its running agents.
+
+GuildError
+├── SpecError                  a spec that cannot be used; holds every problem, not the first
+│   └── WiringError            each part is well-formed, but messages would go astray
+├── UnknownAgentTypeError      no agent or resource goes by this type name
+├── MissingExtraError          an agent needs packages that are not installed
+├── HandlerError               a class whose handlers do not state their contract
+├── UnresolvedReferenceError   an environment variable or secret that is not there
+├── ResourceError              a shared resource could not be opened
+├── RouteError                 a route could not be applied to a message
+├── SettingsError              a setting, or the settings file, cannot be used
+├── UnexpectedReplyError       the answer to a request is of another type than was asked for
+└── GuildNotRunningError       a guild, or its client, used outside its `async with`
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+Path = tuple[str | int, ...]
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a spec, where it stands, and what may have been meant.
+
+    Attributes:
+        file: name of the file or text; "" when the spec was built in Python.
+        line: counted from 1; 0 when there is no text.
+        column: counted from 1; 0 when there is no text.
+        path: keys and indices that lead to the place, outermost first.
+        suggestion: what may have been meant, "" when nothing comes close.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: Path
+    text: str
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else dotted(self.path)
+        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
+        return f"{place}: {self.text}{hint}"
+
+
+class GuildError(Exception):
+    """Root of everything the guild layer raises on purpose."""
+
+
+class SpecError(GuildError):
+    """A spec that cannot be used; nothing was started. One line for each problem."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class WiringError(SpecError):
+    """The parts of a spec do not fit together: messages would go astray."""
+
+
+class UnknownAgentTypeError(GuildError):
+    """No class of this kind goes by the name."""
+
+    def __init__(self, kind: str, type_name: str, text: str, suggestion: str = "") -> None:
+        hint = f"; did you mean {suggestion!r}?" if suggestion else ""
+        super().__init__(f"{text}{hint}")
+        self.kind = kind
+        self.type_name = type_name
+        self.text = text
+        self.suggestion = suggestion
+
+
+class MissingExtraError(GuildError):
+    """An agent or resource needs packages that are not installed here."""
+
+    def __init__(self, subject: str, extra: str, missing: Sequence[str], place: str = "") -> None:
+        where = f"{place}: " if place else ""
+        packages = ", ".join(missing)
+        remedy = f"pip install 'guildbus[{extra}]'" if extra else f"pip install {' '.join(missing)}"
+        super().__init__(f"{where}{subject} needs {packages}; run: {remedy}")
+        self.subject = subject
+        self.extra = extra
+        self.missing = tuple(missing)
+        self.place = place
+        self.remedy = remedy
+
+
+class HandlerError(GuildError, TypeError):
+    """An agent class whose handlers do not say what they take and give."""
+
+
+class UnresolvedReferenceError(GuildError):
+    """A reference of a spec that leads nowhere; its text never holds a value."""
+
+
+class ResourceError(GuildError):
+    """A shared resource could not be opened; the next use tries again."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"resource {name!r}: {text}")
+        self.name = name
+
+
+class RouteError(GuildError):
+    """A route could not be applied to a message; the handling counts as failed, for good."""
+
+    retryable = False
+
+
+class SettingsError(GuildError):
+    """A setting, or the file it stands in, cannot be used."""
+
+
+class UnexpectedReplyError(GuildError):
+    """The answer to a request is of another type than was asked for."""
+
+    def __init__(self, expected: str, given: str) -> None:
+        super().__init__(f"the answer is a {given}, not a {expected}")
+        self.expected = expected
+        self.given = given
+
+
+class GuildNotRunningError(GuildError):
+    """The guild was used before it was launched or after it was closed."""
+
+
+def dotted(path: Path) -> str:
+    """`path` as people write it: `agents[2].retry.attempts`."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
+    return "".join(parts).lstrip(".") or "spec"

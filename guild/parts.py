@@ -1,0 +1,48 @@
+"""The well-formed parts of a spec, also of one that is not well-formed as a whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec
+from messaging.topic import inbox_of, matches
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What of a spec can be checked further; agents and routes under their place in the list."""
+
+    agents: Mapping[int, AgentSpec]
+    routes: Mapping[int, RouteSpec]
+    resources: Mapping[str, ResourceSpec]
+    topics: Sequence[str] = ()
+    ends: Sequence[str] = ()
+    engine: EngineSpec = field(default_factory=EngineSpec)
+    is_whole: bool = True
+
+    @classmethod
+    def of(cls, spec: GuildSpec) -> Self:
+        return cls(
+            agents=dict(enumerate(spec.agents)),
+            routes=dict(enumerate(spec.routes)),
+            resources=spec.resources,
+            topics=spec.topics,
+            ends=spec.ends,
+            engine=spec.engine,
+        )
+
+    @property
+    def topics_heard(self) -> set[str]:
+        """Topics and patterns that somebody listens to, in the guild or declared outside it."""
+        heard = {pattern for agent in self.agents.values() for pattern in agent.topics}
+        inboxes = {inbox_of(agent.id) for agent in self.agents.values()}
+        return heard | inboxes | set(self.topics)
+
+    def hears(self, topic: str) -> bool:
+        """Whether somebody, in the guild or outside it, listens to `topic`."""
+        return any(matches(pattern, topic) for pattern in self.topics_heard)
+
+
+def listens(agent: AgentSpec, topic: str) -> bool:
+    """Whether what is published to `topic` reaches `agent`."""
+    return any(matches(pattern, topic) for pattern in (*agent.topics, inbox_of(agent.id)))

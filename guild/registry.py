@@ -1,0 +1,164 @@
+"""Finds agents and resources by the names that specs use.
+
+A name is an entry point of an installed distribution (`guildbus.agents`, `guildbus.resources`).
+A dotted path is code that a spec would have us run: it is refused unless the operator allows its
+package, or Python code of this process has handed the very class to a builder before.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, NamedTuple
+
+from guild.agent import Agent
+from guild.errors import MissingExtraError, UnknownAgentTypeError
+from guild.suggest import closest
+
+AGENTS = "guildbus.agents"
+RESOURCES = "guildbus.resources"
+
+AgentClass = type[Agent[Any]]
+ResourceFactory = Callable[..., Any]
+"""`factory(properties)` -> async context manager of the resource."""
+
+_KIND = {AGENTS: "agent", RESOURCES: "resource"}
+_handed_over: dict[str, Any] = {}
+
+
+class Needs(NamedTuple):
+    """What must be installed before something can start."""
+
+    extra: str
+    modules: tuple[str, ...]
+
+
+class Registry:
+    """The agent and resource types that specs may name here.
+
+    Args:
+        allow: package prefixes below which specs may name classes by dotted path.
+    """
+
+    def __init__(self, allow: Iterable[str] = ()) -> None:
+        self.allow = tuple(allow)
+
+    def agent_class(self, type_name: str) -> AgentClass:
+        """The agent class that `type_name` stands for.
+
+        Raises:
+            UnknownAgentTypeError: there is none, it may not be used, or it cannot be imported.
+        """
+        found = self._find(AGENTS, type_name)
+        if not (isinstance(found, type) and issubclass(found, Agent)):
+            raise UnknownAgentTypeError("agent", type_name, f"{type_name!r} is not an Agent class")
+        return found
+
+    def resource_factory(self, type_name: str) -> ResourceFactory:
+        """The factory that `type_name` stands for.
+
+        Raises:
+            UnknownAgentTypeError: there is none, it may not be used, or it cannot be imported.
+        """
+        found = self._find(RESOURCES, type_name)
+        if not callable(found):
+            raise UnknownAgentTypeError("resource", type_name, f"{type_name!r} is not callable")
+        factory: ResourceFactory = found
+        return factory
+
+    @cached_property
+    def agent_types(self) -> Mapping[str, str]:
+        """Every registered agent type and the class behind it, by name."""
+        return _values(AGENTS)
+
+    @cached_property
+    def resource_types(self) -> Mapping[str, str]:
+        """Every registered resource type and the factory behind it, by name."""
+        return _values(RESOURCES)
+
+    def _find(self, group: str, type_name: str) -> Any:
+        if type_name in _handed_over:
+            return _handed_over[type_name]
+        known = self.agent_types if group == AGENTS else self.resource_types
+        if type_name in known:
+            return _load(_KIND[group], type_name, known[type_name])
+        if any(_is_below(type_name, prefix) for prefix in self.allow):
+            return _load(_KIND[group], type_name, _with_colon(type_name))
+        text = f"unknown {_KIND[group]} type {type_name!r}"
+        if "." in type_name and not closest(type_name, known):
+            text += "; a class by its path must lie below a package that the operator allows"
+        raise UnknownAgentTypeError(_KIND[group], type_name, text, closest(type_name, known))
+
+
+def type_name_of(target: Any, group: str = AGENTS) -> str:
+    """The registered name of a class or factory, else its path, which this process now knows."""
+    path = f"{target.__module__}:{target.__qualname__}"
+    for entry in _entries(group):
+        if entry.value == path or (entry.attr == target.__name__ and entry.load() is target):
+            return entry.name
+    _handed_over[path] = target
+    return path
+
+
+def requires(*modules: str, extra: str = "") -> Callable[[ResourceFactory], ResourceFactory]:
+    """Say which modules a resource factory needs, and which extra of guildbus brings them."""
+
+    def mark(factory: ResourceFactory) -> ResourceFactory:
+        factory.__guild_needs__ = Needs(extra, modules)  # type: ignore[attr-defined] # functions take any
+        return factory
+
+    return mark
+
+
+def check_installed(target: Any, subject: str, place: str = "") -> None:
+    """Pass when everything that `target` needs is installed; imports nothing.
+
+    Raises:
+        MissingExtraError: names `subject`, `place` and the command to run.
+    """
+    needs = needs_of(target)
+    missing = [module for module in needs.modules if not _is_installed(module)]
+    if missing:
+        raise MissingExtraError(subject, needs.extra, missing, place)
+
+
+def needs_of(target: Any) -> Needs:
+    """What `target`, an agent class or a resource factory, says it needs."""
+    marked: Needs | None = getattr(target, "__guild_needs__", None)
+    return marked or Needs(getattr(target, "extra", ""), tuple(getattr(target, "requires", ())))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
+
+
+def _entries(group: str) -> Iterable[EntryPoint]:
+    return entry_points(group=group)
+
+
+def _values(group: str) -> dict[str, str]:
+    return {entry.name: entry.value for entry in sorted(_entries(group), key=lambda e: e.name)}
+
+
+def _is_below(type_name: str, prefix: str) -> bool:
+    return type_name.startswith((f"{prefix}.", f"{prefix}:"))
+
+
+def _with_colon(path: str) -> str:
+    return path if ":" in path else ":".join(path.rpartition(".")[::2])
+
+
+def _load(kind: str, type_name: str, value: str) -> Any:
+    module_name, _, attributes = value.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for attribute in attributes.split("."):
+            found = getattr(found, attribute)
+    except Exception as error:  # noqa: BLE001 - importing runs code of anybody's
+        text = f"{kind} type {type_name!r} cannot be loaded: {type(error).__name__}: {error}"
+        raise UnknownAgentTypeError(kind, type_name, text) from error
+    return found

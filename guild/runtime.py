@@ -1,0 +1,186 @@
+"""A guild at work: its bus opened, its agents started, watched and stopped."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from enum import StrEnum
+from typing import Self
+
+import structlog
+
+from guild.announcer import Announcer
+from guild.client import GuildClient
+from guild.engines.engine import AgentState, Engine, ReplicaStatus
+from guild.engines.inprocess import InProcessEngine
+from guild.errors import GuildNotRunningError
+from guild.events import GuildStarted, GuildStopped
+from guild.plan import Plan
+from guild.references import resolve
+from guild.registry import Registry
+from guild.spec import GuildSpec
+from messaging.bus import Bus, connect
+
+log = structlog.get_logger()
+
+
+class GuildStatus(StrEnum):
+    """What a guild is doing in this process."""
+
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    DEGRADED = "degraded"  # an agent is down for good, the others go on
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class Guild:
+    """A guild in this process; make one with `Guild.launch` and use it with `async with`.
+
+    Several processes may launch the same guild on the same server: they share its work.
+    """
+
+    def __init__(
+        self, plan: Plan, bus: Bus | str, *, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.plan = plan
+        self._bus = bus
+        self._environ = environ
+        self._status = GuildStatus.NEW
+        self._stack = AsyncExitStack()
+        self._closing = asyncio.Lock()
+        self._engine: Engine | None = None
+        self._client: GuildClient | None = None
+
+    @classmethod
+    def launch(
+        cls,
+        spec: GuildSpec,
+        *,
+        bus: Bus | str | None = None,
+        allow: Iterable[str] = (),
+        registry: Registry | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Check `spec` and return its guild, which starts with `async with` or `start`.
+
+        Args:
+            spec: what to run.
+            bus: an open bus, which stays the caller's, or the URL of one; None for the spec's own.
+            allow: packages whose classes the spec may name by dotted path.
+            registry: where types are found, instead of `allow`.
+            environ: where references to variables are looked up; None for the process's own.
+
+        Raises:
+            SpecError: everything that is wrong with the spec; nothing was started.
+            MissingExtraError: an agent needs packages that are not installed.
+            UnresolvedReferenceError: the bus's URL refers to a variable that is not set.
+        """
+        plan = Plan.of(spec, registry or Registry(allow), environ)
+        plan.check_installed()
+        url = str(resolve(spec.bus, environ=environ, path=("bus",))) if bus is None else bus
+        return cls(plan, url, environ=environ)
+
+    @property
+    def spec(self) -> GuildSpec:
+        return self.plan.spec
+
+    @property
+    def client(self) -> GuildClient:
+        """Talks to the guild's agents.
+
+        Raises:
+            GuildNotRunningError: before it is started and after it is closed.
+        """
+        if self._client is None:
+            raise GuildNotRunningError(
+                f"guild {self.spec.id!r} is {self._status}; use it within `async with`"
+            )
+        return self._client
+
+    @property
+    def status(self) -> GuildStatus:
+        """`degraded` while an agent is down for good."""
+        failed = any(replica.state is AgentState.FAILED for replica in self.replicas)
+        return GuildStatus.DEGRADED if self._is_running and failed else self._status
+
+    @property
+    def replicas(self) -> Sequence[ReplicaStatus]:
+        """How each agent is doing, in the order of the spec."""
+        return self._engine.replicas if self._engine is not None else ()
+
+    @property
+    def _is_running(self) -> bool:
+        return self._status is GuildStatus.RUNNING
+
+    async def start(self) -> Self:
+        """Open the bus, subscribe all agents, start them, and return when they have started.
+
+        An agent that crashes at once does not stop the others: it is started again as its policy
+        says.
+
+        Raises:
+            BackendUnavailableError: there is no server; nothing was started.
+            BackendSetupError: the server cannot keep what the bus promises.
+            GuildNotRunningError: it was started before.
+        """
+        if self._status is not GuildStatus.NEW:
+            raise GuildNotRunningError(f"guild {self.spec.id!r} is {self._status}: launch it anew")
+        self._status = GuildStatus.STARTING
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            self._status = GuildStatus.CLOSED
+            raise
+        return self
+
+    async def drain(self) -> None:
+        """Finish what is in hand within `drain_s`, give back the rest, and stop every agent.
+
+        The client works until `close`; what is published meanwhile waits for the next launch.
+        """
+        if self._status not in (GuildStatus.RUNNING, GuildStatus.DRAINING):
+            return
+        self._status = GuildStatus.DRAINING
+        async with self._closing:
+            if self._engine is not None:
+                await self._engine.drain()
+
+    async def close(self) -> None:
+        """Drain, then leave the bus. Closing a closed guild does nothing."""
+        if self._status in (GuildStatus.NEW, GuildStatus.CLOSED):
+            self._status = GuildStatus.CLOSED
+            return
+        await self.drain()
+        self._client = None
+        await self._stack.aclose()
+        self._status = GuildStatus.CLOSED
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _start(self) -> None:
+        for warning in self.plan.warnings:
+            log.warning("guild.wiring", guild=self.spec.id, warning=warning)
+        bus = self._bus
+        if isinstance(bus, str):
+            bus = await self._stack.enter_async_context(
+                connect(bus, self.spec.id, registry=self.plan.messages)
+            )
+        announcer = await self._stack.enter_async_context(Announcer(bus, self.spec.id))
+        engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe)
+        self._stack.push_async_callback(engine.drain)
+        await engine.start()
+        self._client = GuildClient(bus, self.plan)
+        self._status = GuildStatus.RUNNING
+        agents = tuple(agent.id for agent in self.spec.agents)
+        failing = {r.agent for r in engine.replicas if r.error}
+        announcer.observe(
+            GuildStarted(guild=self.spec.id, agents=agents, failing=tuple(sorted(failing)))
+        )
+        self._stack.callback(announcer.observe, GuildStopped(guild=self.spec.id))
+        log.info("guild.started", guild=self.spec.id, agents=agents)

@@ -1,0 +1,230 @@
+"""What a guild is: plain data, the same whether built in Python or read from YAML.
+
+`bus` and everything under `properties` may hold references (`${VAR:-default}`, `${env:NAME}`,
+`${file:/path}`). A spec keeps them as they were written; they are resolved where they are used.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PrivateAttr,
+)
+from pydantic_core import PydanticCustomError
+
+from guild.source import Source
+from messaging.errors import TopicError
+from messaging.topic import DEFAULT_TOPIC, check_pattern, check_topic
+
+DEFAULT_BUS = "${GUILDBUS_URL:-embedded}"
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
+
+
+def _identifier(value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise PydanticCustomError(
+            "identifier",
+            "{value} is not an id: 1 to 100 letters, digits, _ or -, the first a letter or digit",
+            {"value": repr(value)},
+        )
+    return value
+
+
+def _topic(value: str) -> str:
+    return _checked(check_topic, value)
+
+
+def _pattern(value: str) -> str:
+    return _checked(check_pattern, value)
+
+
+def _checked(check: Callable[[str], str], value: str) -> str:
+    try:
+        return check(value)
+    except TopicError as error:
+        raise PydanticCustomError("topic", "{text}", {"text": str(error)}) from None
+
+
+def _expression(value: str) -> str:
+    from jmespath import compile as compile_expression
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        compile_expression(value)
+    except JMESPathError as error:
+        text = " ".join(str(error).split())
+        raise PydanticCustomError(
+            "jmespath", "not a JMESPath expression: {text}", {"text": text}
+        ) from None
+    return value
+
+
+def _finite(properties: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        json.dumps(properties, allow_nan=False)
+    except ValueError:
+        raise PydanticCustomError("finite", "numbers must be finite") from None
+    return properties
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Topic = Annotated[str, AfterValidator(_topic)]
+TopicPattern = Annotated[str, AfterValidator(_pattern)]
+Expression = Annotated[str, AfterValidator(_expression)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+Seconds = Annotated[float, Field(ge=0, le=366 * 86_400, allow_inf_nan=False)]
+Properties = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
+
+
+class _Part(BaseModel):
+    """Nothing unknown, nothing converted: a spec says what it means."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+class RetrySpec(_Part):
+    """How often an agent tries a message again before it becomes a dead letter.
+
+    Attributes:
+        attempts: handlings in all, the first included.
+        backoff_s: wait before the second attempt.
+        factor: what each further wait is multiplied by.
+        max_backoff_s: no wait is longer.
+    """
+
+    attempts: int = Field(default=5, ge=1, le=100)
+    backoff_s: Seconds = 1.0
+    factor: float = Field(default=2.0, ge=1, le=100)
+    max_backoff_s: Seconds = 60.0
+
+
+class RestartSpec(_Part):
+    """What the supervisor does when an agent, not merely a message, fails.
+
+    Attributes:
+        policy: `permanent` always starts it again, `transient` only after a crash, `temporary`
+            never.
+        intensity: restarts within `within_s` seconds; one more is a crash loop, which leaves the
+            agent down and the guild degraded.
+        backoff_s: wait before the first restart; doubles while crashes follow each other.
+    """
+
+    policy: Literal["permanent", "transient", "temporary"] = "permanent"
+    intensity: int = Field(default=5, ge=0, le=10_000)
+    within_s: Seconds = 60.0
+    backoff_s: Seconds = 0.5
+    max_backoff_s: Seconds = 30.0
+
+
+class AgentSpec(_Part):
+    """One agent of a guild.
+
+    Attributes:
+        type: a registry name; a dotted path only under prefixes that the operator allows.
+        topics: topics and patterns it listens to, besides its own inbox.
+        properties: what its class's properties model is made from.
+        dependencies: by parameter of its constructor, the name of the guild's resource, where the
+            two differ.
+        replicas: how many of it share the work in this process.
+        concurrency: how many messages each replica handles at once.
+        timeout_s: how long one handling may take; None for as long as it wants.
+        only_when_tagged: handle only messages that are addressed to it by tag.
+        output_topic: where its answers go when nobody waits for them; None for the topic the
+            request came from.
+    """
+
+    id: Identifier
+    type: str = Field(min_length=1, max_length=200)
+    name: str = ""
+    description: str = ""
+    topics: Annotated[tuple[TopicPattern, ...], Field(strict=False)] = (DEFAULT_TOPIC,)
+    properties: Properties = Field(default_factory=dict)
+    dependencies: dict[str, str] = Field(default_factory=dict)
+    replicas: int = Field(default=1, ge=1, le=1024)
+    concurrency: int = Field(default=16, ge=1, le=2048)
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    only_when_tagged: bool = False
+    output_topic: Topic | None = None
+    retry: RetrySpec = RetrySpec()
+    restart: RestartSpec = RestartSpec()
+
+
+class ResourceSpec(_Part):
+    """Something that agents share: opened when first needed, closed with its last user."""
+
+    type: str = Field(min_length=1, max_length=200)
+    properties: Properties = Field(default_factory=dict)
+
+
+class RouteSpec(_Part):
+    """Sends what an agent gives to a further topic.
+
+    `when` and `transform` are JMESPath expressions over the message's fields; `_envelope` holds
+    the facts of what the agent handled: id, topic, sender, conversation, attempt, hops, tags.
+
+    Attributes:
+        from_agent: id of the agent; None for any.
+        message: wire name or class name of what it gives.
+        to: a topic that somebody listens to.
+        when: only if this is truthy.
+        transform: makes the fields of the message that is sent instead.
+        into: type of the transformed message; None for the same one.
+    """
+
+    from_agent: Identifier | None = Field(default=None, alias="from")
+    message: str = Field(min_length=1)
+    to: Topic
+    when: Expression | None = None
+    transform: Expression | None = None
+    into: str | None = None
+
+
+class EngineSpec(_Part):
+    """Where agents run."""
+
+    type: str = "inprocess"
+    properties: Properties = Field(default_factory=dict)
+
+
+class GuildSpec(_Part):
+    """A guild: agents, what they share, and how messages travel between them.
+
+    Attributes:
+        bus: URL of the bus, `embedded` for a private server, `memory://` for this process alone.
+        topics: topics that only the outside listens to, so that routes may lead there.
+        ends: message types that may go unhandled.
+        drain_s: how long closing waits for work in hand before it is given back.
+    """
+
+    id: Identifier
+    name: str = ""
+    description: str = ""
+    bus: str = Field(default=DEFAULT_BUS, min_length=1)
+    engine: EngineSpec = EngineSpec()
+    resources: dict[str, ResourceSpec] = Field(default_factory=dict)
+    agents: Annotated[tuple[AgentSpec, ...], Field(strict=False)] = ()
+    routes: Annotated[tuple[RouteSpec, ...], Field(strict=False)] = ()
+    topics: Annotated[tuple[Topic, ...], Field(strict=False)] = ()
+    ends: Names = ()
+    drain_s: Seconds = 10.0
+
+    _source: Source = PrivateAttr(default_factory=Source)
+
+    @property
+    def source(self) -> Source:
+        """Where its parts stand in the text it was read from."""
+        return self._source
+
+    def located(self, source: Source) -> Self:
+        """The same spec, knowing where it was read."""
+        copy = self.model_copy()
+        copy._source = source
+        return copy

@@ -1,0 +1,106 @@
+"""Turns what pydantic says about data into findings that name keys and suggest better ones."""
+
+import re
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from guild.errors import Path, SpecError
+from guild.source import Finding, Source
+from guild.suggest import closest
+
+M = TypeVar("M", bound=BaseModel)
+
+_QUOTED = re.compile(r"'([^']*)'")
+
+
+def validated(model: type[M], data: Any) -> M:
+    """`data` as a `model`.
+
+    Raises:
+        SpecError: everything that is wrong with it, without positions.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        source = Source()
+        problems = [source.problem(finding) for finding in findings_of(error, model)]
+        raise SpecError(problems) from None
+
+
+def findings_of(
+    error: ValidationError, model: type[BaseModel], path: Path = ()
+) -> Iterator[Finding]:
+    """Each problem with `model` below `path`. Values are repeated only where they are names."""
+    for problem in error.errors(include_url=False):
+        location = problem["loc"]
+        place = (*path, *location)
+        name = repr(location[-1]) if location else "the whole"
+        kind, text = problem["type"], problem["msg"]
+        if kind == "extra_forbidden":
+            known = keys_of(model_at(model, location[:-1]))
+            yield unknown_key(place, known)
+        elif kind == "missing":
+            yield Finding(place[:-1], f"the key {name} is missing")
+        elif kind in ("literal_error", "enum"):
+            allowed = _QUOTED.findall(problem["ctx"]["expected"])
+            given = problem["input"]
+            hint = closest(given, allowed) if isinstance(given, str) else ""
+            yield Finding(place, f"{name} should be {problem['ctx']['expected']}", hint)
+        elif text.startswith("Input should be"):
+            yield Finding(place, f"{name} should be{text.removeprefix('Input should be')}")
+        elif kind == "value_error":
+            yield Finding(place, f"{name}: {text.removeprefix('Value error, ')}")
+        else:
+            yield Finding(place, f"{name}: {text}")
+
+
+def unknown_key(place: Path, known: list[str]) -> Finding:
+    key = str(place[-1])
+    hint = closest(key, known)
+    text = f"unknown key {key!r}"
+    if not hint:
+        text += f"; known are {', '.join(known)}" if known else "; there are none to set"
+    return Finding(place, text, hint, at_key=True)
+
+
+def keys_of(model: type[BaseModel] | None) -> list[str]:
+    """The keys that a mapping for `model` may have."""
+    if model is None:
+        return []
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def model_at(model: type[BaseModel] | None, location: Path) -> type[BaseModel] | None:
+    """The model that describes the data at `location` below `model`, if there is just one."""
+    annotation: Any = model
+    for part in location:
+        models = [option for option in _options(annotation) if _is_model(option)]
+        if isinstance(part, str) and models and part in keys_of(models[0]):
+            fields = models[0].model_fields.items()
+            annotation = next(f.annotation for name, f in fields if part in (name, f.alias))
+        else:
+            annotation = next((args[-1] for args in _arguments(annotation)), None)
+    return next((option for option in _options(annotation) if _is_model(option)), None)
+
+
+def _arguments(annotation: Any) -> Iterator[tuple[Any, ...]]:
+    for option in _options(annotation):
+        arguments = tuple(part for part in typing.get_args(option) if part is not Ellipsis)
+        if typing.get_origin(option) is not None and arguments:
+            yield arguments
+
+
+def _options(annotation: Any) -> list[Any]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return list(typing.get_args(annotation))
+    if typing.get_origin(annotation) is typing.Annotated:
+        return [typing.get_args(annotation)[0]]
+    return [annotation]
+
+
+def _is_model(option: Any) -> bool:
+    return isinstance(option, type) and issubclass(option, BaseModel)

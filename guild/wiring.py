@@ -1,0 +1,172 @@
+"""Checks, before anything starts, that every message a guild sends arrives somewhere.
+
+Errors are what can only be a mistake; warnings are what may be meant. An answer always has an end,
+whoever asked; what an agent sends of its own accord needs a handler, a route to the outside, or a
+place under the spec's `ends`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from guild.agent import Agent, HandlerContract
+from guild.parts import Parts, listens
+from guild.source import Finding
+from guild.spec import RouteSpec
+from guild.suggest import closest
+from messaging.message import MessageRegistry, wire_type_of
+
+MessageClass = type[BaseModel]
+AgentClasses = Mapping[int, type[Agent[Any]]]
+
+
+class Wires(NamedTuple):
+    """Parts of a spec with the classes behind them.
+
+    Attributes:
+        classes: by place in the list of agents; those that were found.
+        messages: every message class that they mention.
+    """
+
+    parts: Parts
+    classes: AgentClasses
+    messages: MessageRegistry
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every agent is known, so that what is not found is really missing."""
+        return self.parts.is_whole and len(self.classes) == len(self.parts.agents)
+
+    def contracts(self) -> Iterator[tuple[int, HandlerContract]]:
+        for index, agent_class in self.classes.items():
+            for contract in agent_class.contracts.values():
+                yield index, contract
+
+    def handlers(self, message: MessageClass) -> list[int]:
+        """The agents that handle `message`, wherever it is published."""
+        return [index for index, found in self.classes.items() if message in found.accepted()]
+
+    def gives(self, index: int) -> set[MessageClass]:
+        """Everything that leaves an agent, in answer or of its own accord."""
+        contracts = self.classes[index].contracts.values()
+        return {given for c in contracts for given in (*c.returns, *c.sends, *c.answers)}
+
+    def result_of(self, route: RouteSpec) -> MessageClass | None:
+        """What arrives at the end of `route`."""
+        return self.messages.find(route.into or route.message)
+
+    def targets(self, route: RouteSpec) -> list[int]:
+        """The agents that handle what `route` brings."""
+        message = self.result_of(route)
+        agents = self.parts.agents
+        handlers = self.handlers(message) if message else []
+        return [index for index in handlers if listens(agents[index], route.to)]
+
+    def leads_outside(self, route: RouteSpec) -> bool:
+        return route.to in self.parts.topics
+
+
+def wiring_errors(wires: Wires) -> Iterator[Finding]:
+    """Everything in the wiring that can only be a mistake."""
+    for index, route in wires.parts.routes.items():
+        yield from _route_errors(wires, route, ("routes", index))
+    if not wires.is_complete:
+        return
+    for index, end in enumerate(wires.parts.ends):
+        if wires.messages.find(end) is None:
+            yield _unknown_message(wires, end, ("ends", index))
+    for index, contract in wires.contracts():
+        for message in contract.sends:
+            if not _arrives(wires, index, message):
+                yield Finding(
+                    ("agents", index),
+                    f"{wires.parts.agents[index].id!r} sends {_name(message)}, which nobody "
+                    "handles: add an agent that does, or list it under 'ends'",
+                )
+
+
+def wiring_warnings(wires: Wires) -> Iterator[Finding]:
+    """Everything in the wiring that is odd, though it may be meant."""
+    for index, agent_class in wires.classes.items():
+        agent = wires.parts.agents[index]
+        if not agent_class.contracts:
+            yield Finding(("agents", index), f"{agent.id!r} has no handlers: it hears nothing")
+        if agent.output_topic and not wires.parts.hears(agent.output_topic):
+            text = f"nobody listens to the output topic {agent.output_topic!r} of {agent.id!r}"
+            hint = closest(agent.output_topic, wires.parts.topics_heard)
+            yield Finding(("agents", index, "output_topic"), text, hint)
+    for sender, contract in wires.contracts():
+        for message in contract.sends:
+            yield from _deaf_senders(wires, sender, message)
+
+
+def _route_errors(wires: Wires, route: RouteSpec, path: tuple[str | int, ...]) -> Iterator[Finding]:
+    parts = wires.parts
+    senders = [i for i, agent in parts.agents.items() if route.from_agent in (None, agent.id)]
+    if not senders and (parts.is_whole or not parts.agents):
+        ids = [agent.id for agent in parts.agents.values()]
+        text = f"there is no agent {route.from_agent!r}"
+        yield Finding((*path, "from"), text, closest(route.from_agent or "", ids))
+    if not parts.hears(route.to) and parts.is_whole:
+        text = f"nobody listens to the topic {route.to!r}; one for the outside goes under 'topics'"
+        yield Finding((*path, "to"), text, closest(route.to, parts.topics_heard))
+    if not wires.is_complete:
+        return
+    message = wires.messages.find(route.message)
+    if message is None:
+        yield _unknown_message(wires, route.message, (*path, "message"))
+    elif senders and not any(message in wires.gives(index) for index in senders):
+        given = sorted(_name(m) for index in senders for m in wires.gives(index))
+        who = repr(route.from_agent) if route.from_agent else "no agent"
+        text = f"{who} never gives {route.message}; it gives {', '.join(given) or 'nothing'}"
+        yield Finding((*path, "message"), text, closest(route.message, given))
+    if route.into is not None and wires.messages.find(route.into) is None:
+        yield _unknown_message(wires, route.into, (*path, "into"))
+    elif message and parts.hears(route.to) and not _ends(wires, route):
+        text = f"nobody who listens to {route.to!r} handles {route.into or route.message}"
+        yield Finding((*path, "to"), text)
+
+
+def _ends(wires: Wires, route: RouteSpec) -> bool:
+    message = wires.result_of(route)
+    ended = message is not None and _is_ended(wires, message)
+    return ended or wires.leads_outside(route) or bool(wires.targets(route))
+
+
+def _arrives(wires: Wires, sender: int, message: MessageClass) -> bool:
+    if wires.handlers(message) or _is_ended(wires, message):
+        return True
+    sender_id = wires.parts.agents[sender].id
+    return any(
+        wires.messages.find(route.message) is message
+        for route in wires.parts.routes.values()
+        if route.from_agent in (None, sender_id) and _ends(wires, route)
+    )
+
+
+def _is_ended(wires: Wires, message: MessageClass) -> bool:
+    return any(wires.messages.find(end) is message for end in wires.parts.ends)
+
+
+def _deaf_senders(wires: Wires, sender: int, message: MessageClass) -> Iterator[Finding]:
+    """Answers come to the sender's inbox; it should be able to take at least one of them."""
+    accepted = wires.classes[sender].accepted()
+    for index in wires.handlers(message):
+        answers = wires.classes[index].accepted()[message].returns
+        if answers and not any(answer in accepted for answer in answers):
+            names = ", ".join(map(_name, answers))
+            yield Finding(
+                ("agents", sender),
+                f"{wires.parts.agents[sender].id!r} sends {_name(message)} and does not handle "
+                f"the answer of {wires.parts.agents[index].id!r} ({names})",
+            )
+
+
+def _unknown_message(wires: Wires, name: str, path: tuple[str | int, ...]) -> Finding:
+    known = [_name(message) for message in wires.messages]
+    return Finding(path, f"no agent here knows a message {name!r}", closest(name, known))
+
+
+def _name(message: MessageClass) -> str:
+    return wire_type_of(message).name
