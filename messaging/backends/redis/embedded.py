@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class EmbeddedServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: int | None = None
         self._log_start = 0
+        self._starting = threading.Lock()
 
     @property
     def socket_path(self) -> Path:
@@ -76,6 +78,15 @@ class EmbeddedServer:
         Raises:
             BackendUnavailableError: no server program, or it did not come up; names the log.
         """
+        with self._starting:
+            return self._start()
+
+    def stop(self) -> None:
+        """End the server if this process started it; its data stays."""
+        with self._starting:
+            self._stop()
+
+    def _start(self) -> str:
         _make_private(self.folder)
         _make_private(self.socket_path.parent)
         give_up_at = time.monotonic() + START_TIMEOUT_S
@@ -86,15 +97,14 @@ class EmbeddedServer:
             if _answers(self.socket_path):
                 return str(self.socket_path)
             if time.monotonic() > give_up_at:
-                self.stop()
+                self._stop()
                 raise BackendUnavailableError(
                     f"the embedded server in {self.folder} did not answer within "
                     f"{START_TIMEOUT_S:g} s; {self._log_tail()}"
                 )
             time.sleep(_POLL_S)
 
-    def stop(self) -> None:
-        """End the server if this process started it; its data stays."""
+    def _stop(self) -> None:
         if self._process is None or self._pipe is None:
             return
         os.close(self._pipe)

@@ -1,0 +1,198 @@
+"""The Redis backend: a facade that hands each promise to the file that keeps it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from messaging.backend import (
+    FROM_START,
+    Consumer,
+    DeadLetter,
+    Entry,
+    Incident,
+    StateValue,
+    TopicInfo,
+)
+from messaging.backends.redis import dead_letters, ephemeral, upkeep
+from messaging.backends.redis.checks import check_server
+from messaging.backends.redis.connection import Address
+from messaging.backends.redis.consumer import RedisConsumer
+from messaging.backends.redis.endpoint import EmbeddedAddress
+from messaging.backends.redis.publisher import Publisher
+from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.server import Options, Server
+from messaging.backends.redis.topic_info import topic_info
+from messaging.backends.redis.wakes import Wakes
+from messaging.envelope import Envelope
+from messaging.errors import BusClosedError
+from messaging.topic import is_ephemeral
+
+
+class RedisBackend:
+    """See `messaging.backend.Backend`. Two connections, however many topics and consumers."""
+
+    def __init__(self, address: Address, guild_id: str, options: Options) -> None:
+        self._address = address
+        self._guild_id = guild_id
+        self._options = options
+        self._listeners: list[Callable[[Incident], None]] = []
+        self._parts: _Parts | None = None
+
+    @property
+    def profile(self) -> str:
+        return self._open().profile
+
+    @property
+    def by_reference(self) -> bool:
+        return False
+
+    async def open(self) -> None:
+        parts = _Parts(self._address, self._guild_id, self._options, self._listeners)
+        try:
+            await parts.open()
+        except BaseException:
+            await parts.close()
+            raise
+        self._parts = parts
+
+    async def close(self) -> None:
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            await parts.close()
+
+    def listen(self, listener: Callable[[Incident], None]) -> None:
+        self._listeners.append(listener)
+
+    async def subscribe(self, group: str, patterns: Sequence[str]) -> None:
+        await self._open().registry.subscribe(group, patterns)
+
+    async def unsubscribe(self, group: str) -> None:
+        await self._open().registry.unsubscribe(group)
+
+    async def groups(self) -> Mapping[str, Sequence[str]]:
+        registry = self._open().registry
+        await registry.refresh()
+        return dict(registry.groups)
+
+    async def append(self, envelopes: Sequence[Envelope]) -> None:
+        parts = self._open()
+        if any(is_ephemeral(envelope.topic) for envelope in envelopes):
+            await ephemeral.emit(parts.server, [e for e in envelopes if is_ephemeral(e.topic)])
+            envelopes = [envelope for envelope in envelopes if not is_ephemeral(envelope.topic)]
+        if envelopes:
+            await parts.publisher.append(envelopes)
+
+    async def join(self, group: str) -> Consumer:
+        parts = self._open()
+        consumer = RedisConsumer(parts.server, parts.registry, parts.wakes, group)
+        await consumer.join()
+        return consumer
+
+    async def release_due(self, max_count: int = 256) -> float | None:
+        parts = self._open()
+        return await upkeep.release_due(parts.server, parts.registry, max_count)
+
+    async def trim(self) -> int:
+        parts = self._open()
+        return await upkeep.trim_all(parts.server, parts.registry)
+
+    async def open_ephemeral(self, topic: str, *, ttl_s: float, max_entries: int) -> None:
+        await ephemeral.open_topic(self._open().server, topic, ttl_s, max_entries)
+
+    async def close_ephemeral(self, topic: str) -> None:
+        parts = self._open()
+        parts.tails.forget(topic)
+        await ephemeral.close_topic(parts.server, topic)
+
+    async def emit(self, envelopes: Sequence[Envelope]) -> None:
+        await ephemeral.emit(self._open().server, envelopes)
+
+    async def tail(self, after: Mapping[str, str], *, max_count: int, wait_s: float) -> list[Entry]:
+        return await self._open().tails.tail(after, max_count, wait_s)
+
+    async def topics(self) -> list[TopicInfo]:
+        parts = self._open()
+        await parts.registry.refresh()
+        return [await topic_info(parts.server, topic) for topic in sorted(parts.registry.topics)]
+
+    async def load_state(self, group: str, key: str) -> StateValue | None:
+        server = self._open().server
+        stored = await server.link.call("HGET", server.keys.state(group), key)
+        if stored is None:
+            return None
+        version, _, value = stored.partition(b":")
+        return StateValue(value, int(version))
+
+    async def dead_letters(
+        self, *, group: str | None = None, after: str = FROM_START, max_count: int = 100
+    ) -> list[DeadLetter]:
+        return await dead_letters.list_letters(self._open().server, group, after, max_count)
+
+    async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
+        return await dead_letters.find_letter(self._open().server, dead_letter_id)
+
+    async def requeue(self, dead_letter_id: str, envelope: Envelope) -> bool:
+        return await dead_letters.requeue(self._open().server, dead_letter_id, envelope)
+
+    async def drop(self, dead_letter_id: str) -> bool:
+        return await dead_letters.drop(self._open().server, dead_letter_id)
+
+    def _open(self) -> "_Parts":
+        if self._parts is None:
+            raise BusClosedError("the bus is not open")
+        return self._parts
+
+
+class _Parts:
+    """What exists between open and close."""
+
+    def __init__(
+        self,
+        address: Address,
+        guild_id: str,
+        options: Options,
+        listeners: list[Callable[[Incident], None]],
+    ) -> None:
+        self.profile = "ephemeral"
+        self.server = Server(address, guild_id, options, listeners)
+        self.wakes = Wakes(
+            address,
+            give_up_after_s=options.give_up_after_s,
+            reply_timeout_s=options.reply_timeout_s,
+        )
+        self.registry = Registry(self.server)
+        self.publisher = Publisher(self.server, self.registry)
+        self.tails = ephemeral.Tails(self.server, self.wakes)
+        self._refreshing: asyncio.Task[Any] | None = None
+
+    async def open(self) -> None:
+        await self.server.link.open()
+        self.profile, with_shebang = await check_server(self.server)
+        self._announce_truncation()
+        await self.server.load_scripts(with_shebang=with_shebang)
+        await self.wakes.open()
+        await self.registry.refresh()
+        await self.wakes.watch({self.server.keys.registry_channel: self._refresh_soon})
+
+    async def close(self) -> None:
+        await self.publisher.close()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self.wakes.close()
+        await self.server.link.close()
+        if isinstance(self.server.address, EmbeddedAddress):
+            await asyncio.to_thread(self.server.address.server.stop)
+
+    def _refresh_soon(self) -> None:
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.get_running_loop().create_task(self.registry.refresh())
+
+    def _announce_truncation(self) -> None:
+        address = self.server.address
+        if isinstance(address, EmbeddedAddress) and address.server.lost_bytes_at_start():
+            self.server.announce(
+                "bus.truncated",
+                f"the data in {address.server.folder} ended in the middle of a write; the server "
+                "went on without that write: messages of the last moment may be missing",
+            )

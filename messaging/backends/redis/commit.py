@@ -1,0 +1,143 @@
+"""A commit: one script call, sent again until it is answered, applied once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from messaging.backend import Settlement
+from messaging.backends.redis.connection import Argument
+from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.server import Server
+from messaging.backends.redis.upkeep import trim_topic
+from messaging.errors import BackendError, BackendSetupError, BusFullError
+
+_FIXED_KEYS = 6
+
+
+class Commit:
+    """A batch of settlements in the form that `commit.lua` takes."""
+
+    def __init__(
+        self,
+        server: Server,
+        registry: Registry,
+        group: str,
+        incarnation: str,
+        settlements: Sequence[Settlement],
+    ) -> None:
+        self._server = server
+        self._registry = registry
+        self._group = group
+        self._incarnation = incarnation
+        self._inputs: dict[str, int] = {}
+        self._outputs: dict[str, int] = {}
+        self._receipts: list[Argument] = []
+        self._adds: list[Argument] = []
+        self._writes: list[Argument] = []
+        self._dead: list[Argument] = []
+        for settlement in settlements:
+            self._inputs.setdefault(settlement.delivery.envelope.topic, len(self._inputs))
+        for index, settlement in enumerate(settlements):
+            self._add(index, settlement)
+
+    async def apply(self, sequence: int) -> list[int] | None:
+        """Indices of skipped settlements; None when the consumer is fenced.
+
+        Raises:
+            BusFullError, BackendSetupError, BackendUnavailableError
+        """
+        is_trimmed = False
+        while True:
+            verdict, detail, *rest = [*await self._send(sequence), b"", 0]
+            if verdict == b"ok":
+                self._announce_trimmed(rest[0])
+                return [int(index) for index in detail.split(b",") if index]
+            if verdict == b"fenced":
+                return None
+            if verdict == b"absent":
+                await self._registry.ensure(detail.decode())
+            elif verdict == b"full" and not is_trimmed:
+                is_trimmed = True
+                await trim_topic(self._server, detail.decode())
+            else:
+                raise self._refusal(verdict, detail)
+
+    def _add(self, index: int, settlement: Settlement) -> None:
+        limit = self._server.options.max_envelope_bytes
+        delivery = settlement.delivery
+        input_key = _FIXED_KEYS + 1 + self._inputs[delivery.envelope.topic]
+        self._receipts += (index, input_key, delivery.position)
+        for envelope in settlement.outbox:
+            header, payload = pack_entry(envelope, limit)
+            output = self._outputs.setdefault(envelope.topic, len(self._outputs))
+            key = _FIXED_KEYS + 1 + len(self._inputs) + output
+            self._adds += (index, key, int(envelope.delay_s * 1000), header, payload)
+        for write in settlement.state:
+            action = "delete" if write.value is None else "set"
+            value = write.value or b""
+            self._writes += (index, write.key, write.expected_version, action, value)
+        if (dead := settlement.dead) is not None:
+            header, payload = pack_entry(dead.envelope, limit)
+            topic = dead.envelope.topic
+            self._dead += (index, topic, header, payload, dead.reason, repr(dead.at))
+
+    async def _send(self, sequence: int) -> list[Any]:
+        keys, options, scripts = self._server.keys, self._server.options, self._server.scripts
+        only_receipts = not (self._adds or self._writes or self._dead)
+        return list(
+            await self._server.run(
+                scripts.settle if only_receipts else scripts.commit,
+                (
+                    keys.members(self._group),
+                    keys.state(self._group),
+                    keys.floors,
+                    keys.delays,
+                    keys.delayed_bodies,
+                    keys.dead,
+                    *map(keys.stream, self._inputs),
+                    *map(keys.stream, self._outputs),
+                ),
+                keys.prefix,
+                self._group,
+                self._incarnation,
+                sequence,
+                options.max_backlog,
+                options.max_dead_letters,
+                len(self._inputs),
+                len(self._outputs),
+                len(self._receipts) // 3,
+                len(self._adds) // 5,
+                len(self._writes) // 5,
+                len(self._dead) // 6,
+                *self._outputs,
+                *self._receipts,
+                *self._adds,
+                *self._writes,
+                *self._dead,
+            )
+        )
+
+    def _refusal(self, verdict: bytes, detail: Any) -> BackendError:
+        if verdict == b"full":
+            return BusFullError(
+                f"output topic {detail.decode()} holds its limit of "
+                f"{self._server.options.max_backlog:,} messages; nothing was written"
+            )
+        if verdict == b"delays full":
+            return BusFullError(
+                f"the guild holds its limit of {self._server.options.max_backlog:,} delayed "
+                "messages; nothing was written"
+            )
+        if verdict == b"type":
+            return BackendSetupError(
+                f"the key {detail.decode()} is not ours: something else uses this guild's keys"
+            )
+        return BackendError(f"the server is missing commits after {detail!r}: data was lost there")
+
+    def _announce_trimmed(self, count: int) -> None:
+        if count:
+            self._server.announce(
+                "bus.dead_letters_trimmed",
+                f"there are more than {self._server.options.max_dead_letters:,} dead letters; "
+                f"the {count} oldest were dropped",
+            )

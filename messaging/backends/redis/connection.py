@@ -1,0 +1,340 @@
+"""The hot path: one pipelined connection that comes back by itself.
+
+Everything sent in one tick of the loop is one write, and replies are matched in order. A lost
+connection fails what was unanswered with `ConnectionLostError`; who sent it knows whether sending
+it again is harmless. `Link` dials again until it is closed, and `Link.call` sends a harmless
+command again until it is answered or the deadline has passed.
+"""
+
+import asyncio
+import random
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import hiredis
+
+from messaging.backends.redis.endpoint import Endpoint
+from messaging.backends.redis.replies import (
+    is_passing,
+    needs_new_connection,
+    to_messaging_error,
+)
+from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
+
+FIRST_PAUSE_S = 0.02
+LONGEST_PAUSE_S = 1.0
+CONNECT_TIMEOUT_S = 5.0
+
+Argument = bytes | str | float
+
+
+def pack(command: Sequence[Argument]) -> bytes:
+    """The bytes of a command, as the server reads them."""
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type] # says 1-tuple
+    return packed
+
+
+class ConnectionLostError(Exception):
+    """The connection went away before the reply; whether the command ran is not known."""
+
+
+class Address(Protocol):
+    """Where the server is to be found now; asked again before each connection."""
+
+    async def resolve(self) -> Endpoint: ...
+
+
+class Pipeline(asyncio.Protocol):
+    """One connection: commands out in order, replies back in the same order.
+
+    Args:
+        on_lost: called once when the connection is gone.
+        reply_timeout_s: a connection that owes something and is silent so long is given up.
+    """
+
+    def __init__(self, on_lost: Callable[["Pipeline"], None], reply_timeout_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._unwritten: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._on_lost = on_lost
+        self._on_push: Callable[[list[Any]], None] | None = None
+        self._reply_timeout_s = reply_timeout_s
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._heard_something = True
+        self._oldest: asyncio.Future[Any] | None = None
+        self.is_lost = False
+
+    def send(self, packed: bytes) -> asyncio.Future[Any]:
+        """The reply to come; fails with `hiredis.ReplyError` or `ConnectionLostError`."""
+        reply = self._loop.create_future()
+        if self.is_lost:
+            reply.set_exception(ConnectionLostError("the connection is gone"))
+            return reply
+        self._waiting.append(reply)
+        self.write(packed)
+        return reply
+
+    def write(self, packed: bytes) -> None:
+        """Send without expecting a reply, as subscribed connections do."""
+        if not self._unwritten:
+            self._loop.call_soon(self._flush)
+        self._unwritten.append(packed)
+
+    def subscribe_to_pushes(self, on_push: Callable[[list[Any]], None] | None) -> None:
+        """From now on hand every message to `on_push`: the connection listens to channels."""
+        self._on_push = on_push
+
+    def abort(self) -> None:
+        """Drop the connection at once; replies that are still out are lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._watchdog = self._loop.call_later(self._reply_timeout_s, self._check_alive)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        waiting, self._waiting = self._waiting, deque()
+        for reply in waiting:
+            if not reply.done():
+                reply.set_exception(ConnectionLostError(str(exc or "closed by the server")))
+        self._on_lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_something = True
+        try:
+            self._reader.feed(data)
+            self._hand_out()
+        except hiredis.ProtocolError:
+            self.abort()
+
+    def _hand_out(self) -> None:
+        next_reply, waiting = self._reader.gets, self._waiting
+        while True:
+            value = next_reply()
+            if value is False:  # nothing whole is left; Redis has no false in RESP2
+                return
+            if self._on_push is not None:
+                self._on_push(value)
+                continue
+            reply = waiting.popleft()
+            if reply.done():
+                continue
+            if isinstance(value, hiredis.ReplyError):
+                reply.set_exception(value)
+            else:
+                reply.set_result(value)
+
+    def _flush(self) -> None:
+        unwritten, self._unwritten = self._unwritten, []
+        if self._transport is not None and not self.is_lost:
+            self._transport.write(b"".join(unwritten))
+
+    def _check_alive(self) -> None:
+        oldest = self._waiting[0] if self._waiting else None
+        owes_a_reply = oldest is not None and oldest is self._oldest
+        if not self._heard_something and (owes_a_reply or self._on_push is not None):
+            self.abort()
+            return
+        self._oldest, self._heard_something = oldest, False
+        if self._on_push is not None:
+            self.write(pack(("PING",)))
+        self._watchdog = self._loop.call_later(self._reply_timeout_s, self._check_alive)
+
+
+class Link:
+    """A connection to whatever server is at `address` now.
+
+    Args:
+        give_up_after_s: how long a command may wait for a server that is away.
+        on_back: awaited after each reconnection, before anybody else may send.
+        on_push: see `Pipeline.subscribe_to_pushes`.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        give_up_after_s: float,
+        reply_timeout_s: float,
+        on_back: Callable[[Pipeline], Awaitable[None]] | None = None,
+        on_push: Callable[[list[Any]], None] | None = None,
+    ) -> None:
+        self._address = address
+        self._give_up_after_s = give_up_after_s
+        self._reply_timeout_s = reply_timeout_s
+        self._on_back = on_back
+        self._on_push = on_push
+        self._live = asyncio.Event()
+        self._pipeline: Pipeline | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._last_error = ""
+        self._url = ""
+        self.generation = 0
+
+    async def open(self) -> None:
+        """Connect once.
+
+        Raises:
+            BackendUnavailableError: nobody answers there.
+            BackendSetupError: the server refused the credentials.
+        """
+        self._pipeline = await self._dial()
+        self._live.set()
+
+    async def close(self) -> None:
+        self._is_closed = True
+        if self._dialling is not None:
+            self._dialling.cancel()
+            await asyncio.gather(self._dialling, return_exceptions=True)
+        if self._pipeline is not None:
+            self._pipeline.abort()
+            await asyncio.sleep(0)  # lets connection_lost run
+        self._live.set()
+
+    def current(self) -> Pipeline | None:
+        """The connection if there is one at this moment."""
+        pipeline = self._pipeline
+        return None if pipeline is None or pipeline.is_lost else pipeline
+
+    def deadline(self) -> float:
+        """When a command that is sent now gives up, on the loop's clock."""
+        return asyncio.get_running_loop().time() + self._give_up_after_s
+
+    async def connected(self, give_up_at: float) -> Pipeline:
+        """A live connection, waiting for one if need be.
+
+        Raises:
+            BackendUnavailableError: there was none until `give_up_at`.
+            BusClosedError: the link was closed.
+        """
+        while True:
+            if self._is_closed:
+                raise BusClosedError("the bus is closed")
+            if pipeline := self.current():
+                return pipeline
+            try:
+                async with asyncio.timeout_at(give_up_at):
+                    await self._live.wait()
+            except TimeoutError:
+                raise self.unavailable(self._last_error) from None
+
+    async def call(self, *command: Argument) -> Any:
+        """The reply to a command that is harmless to repeat; repeated while the server is away.
+
+        Raises:
+            BackendUnavailableError, BackendSetupError, BusFullError, BusClosedError
+        """
+        packed, give_up_at = pack(command), self.deadline()
+        pause_s = FIRST_PAUSE_S
+        while True:
+            pipeline = await self.connected(give_up_at)
+            try:
+                return await pipeline.send(packed)
+            except ConnectionLostError as error:
+                self._last_error = str(error)
+            except hiredis.ReplyError as error:
+                pause_s = await self.wait_out(error, pause_s, give_up_at, pipeline)
+
+    async def wait_out(
+        self, error: Exception, pause_s: float, give_up_at: float, pipeline: Pipeline
+    ) -> float:
+        """Sleep if `error` will pass, and return the next pause.
+
+        Raises:
+            MessagingError: `error` in our terms if it will not pass, or not in time.
+        """
+        if not is_passing(error):
+            raise to_messaging_error(error) from error
+        loop = asyncio.get_running_loop()
+        if loop.time() + pause_s > give_up_at:
+            raise self.unavailable(str(error)) from error
+        if needs_new_connection(error):
+            pipeline.abort()
+        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
+        return min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def unavailable(self, why: str) -> BackendUnavailableError:
+        return BackendUnavailableError(
+            f"the server at {self._url} stayed away for {self._give_up_after_s:g} s"
+            f"{f': {why}' if why else ''}; start it again, or check the network"
+        )
+
+    async def _dial(self) -> Pipeline:
+        endpoint = await self._address.resolve()
+        self._url = endpoint.url
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                pipeline = await self._connect(endpoint)
+                await self._introduce(pipeline, endpoint)
+        except (OSError, TimeoutError, ConnectionLostError) as error:
+            raise BackendUnavailableError(
+                f"no server answers at {endpoint.url} ({error or 'timed out'}); start one there "
+                "(redis-server), or use the bus `embedded`, or `memory://` without persistence"
+            ) from error
+        self.generation += 1
+        return pipeline
+
+    async def _connect(self, endpoint: Endpoint) -> Pipeline:
+        def make() -> Pipeline:
+            return Pipeline(self._lost, self._reply_timeout_s)
+
+        loop = asyncio.get_running_loop()
+        if endpoint.path:
+            _, pipeline = await loop.create_unix_connection(make, endpoint.path)
+        else:
+            _, pipeline = await loop.create_connection(
+                make, endpoint.host, endpoint.port, ssl=endpoint.tls
+            )
+        return pipeline
+
+    async def _introduce(self, pipeline: Pipeline, endpoint: Endpoint) -> None:
+        replies = [pipeline.send(pack(command)) for command in endpoint.greeting]
+        for answer in await asyncio.gather(*replies, return_exceptions=True):
+            if isinstance(answer, hiredis.ReplyError):
+                pipeline.abort()
+                raise BackendSetupError(
+                    f"the server at {endpoint.url} refused us: {answer}; check user, password and "
+                    "database in the URL"
+                ) from answer
+            if isinstance(answer, BaseException):
+                raise answer
+        pipeline.subscribe_to_pushes(self._on_push)
+
+    def _lost(self, pipeline: Pipeline) -> None:
+        if pipeline is not self._pipeline or self._is_closed or self._dialling is not None:
+            return
+        self._live.clear()
+        self._dialling = asyncio.get_running_loop().create_task(self._dial_until_back())
+
+    async def _dial_until_back(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                pipeline = await self._dial()
+                if self._on_back is not None:
+                    await self._on_back(pipeline)
+                break
+            except (BackendUnavailableError, BackendSetupError, ConnectionLostError) as error:
+                self._last_error = str(error)
+            except hiredis.ReplyError as error:
+                self._last_error = str(error)
+                pipeline.abort()
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        self._pipeline, self._dialling = pipeline, None
+        self._live.set()
+        if pipeline.is_lost:
+            self._lost(pipeline)

@@ -1,0 +1,84 @@
+"""Dead letters: a stream of their own, listed, requeued and dropped by id."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from messaging.backend import FROM_START, DeadLetter
+from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.server import Server
+from messaging.envelope import Envelope, decode_header
+from messaging.errors import NobodyListensError
+from messaging.topic import retry_topic_of
+
+PAGE = 200
+
+
+async def list_letters(
+    server: Server, group: str | None, after: str, max_count: int
+) -> list[DeadLetter]:
+    """Those behind the id `after`, of one group or of all."""
+    letters: list[DeadLetter] = []
+    start = "-" if after == FROM_START else f"({after}"
+    while len(letters) < max_count:
+        page = await server.link.call("XRANGE", server.keys.dead, start, "+", "COUNT", PAGE)
+        found = [_letter(position, fields) for position, fields in page]
+        letters += [letter for letter in found if group in (None, letter.group)]
+        if len(page) < PAGE:
+            break
+        start = f"({found[-1].id}"
+    return letters[:max_count]
+
+
+async def find_letter(server: Server, dead_letter_id: str) -> DeadLetter | None:
+    if not _is_id(dead_letter_id):
+        return None
+    page = await server.link.call("XRANGE", server.keys.dead, dead_letter_id, dead_letter_id)
+    return _letter(*page[0]) if page else None
+
+
+async def requeue(server: Server, dead_letter_id: str, envelope: Envelope) -> bool:
+    """See `Backend.requeue`. The envelope travels on the retry topic of the letter's group."""
+    letter = await find_letter(server, dead_letter_id)
+    if letter is None:
+        return False
+    retry_topic = retry_topic_of(letter.group)
+    if envelope.topic != retry_topic:
+        envelope = envelope._replace(topic=retry_topic, origin=envelope.published_to)
+    header, payload = pack_entry(envelope, server.options.max_envelope_bytes)
+    answer = await server.run(
+        server.scripts.requeue,
+        (server.keys.dead, server.keys.stream(retry_topic)),
+        dead_letter_id,
+        header,
+        payload,
+        server.keys.channel(retry_topic),
+    )
+    if answer < 0:
+        raise NobodyListensError(
+            f"{letter.group}, which gave up on {dead_letter_id}, is no longer subscribed; "
+            "start its agent first, or drop the letter"
+        )
+    return bool(answer)
+
+
+async def drop(server: Server, dead_letter_id: str) -> bool:
+    if not _is_id(dead_letter_id):
+        return False
+    return bool(await server.link.call("XDEL", server.keys.dead, dead_letter_id))
+
+
+def _letter(position: bytes, fields: Sequence[Any]) -> DeadLetter:
+    values = dict(zip(fields[::2], fields[1::2], strict=True))
+    topic = values[b"t"].decode()
+    return DeadLetter(
+        envelope=decode_header(values[b"h"], topic, values[b"p"]),
+        group=values[b"g"].decode(),
+        reason=values[b"r"],
+        at=float(values[b"at"]),
+        id=position.decode(),
+    )
+
+
+def _is_id(text: str) -> bool:
+    milliseconds, _, count = text.partition("-")
+    return milliseconds.isdecimal() and count.isdecimal()

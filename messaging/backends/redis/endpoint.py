@@ -1,0 +1,118 @@
+"""Where a server is and how to greet it, from a URL or from our own embedded server."""
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from redis.connection import parse_url
+
+from messaging.backends.redis.embedded import EmbeddedServer
+from messaging.errors import BackendSetupError
+
+DEFAULT_PORT = 6379
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
+
+
+class Endpoint(NamedTuple):
+    """A server's address; `greeting` holds the commands a fresh connection sends first."""
+
+    url: str
+    path: str = ""
+    host: str = ""
+    port: int = DEFAULT_PORT
+    tls: ssl.SSLContext | None = None
+    greeting: tuple[tuple[str, ...], ...] = ()
+
+
+class FixedAddress:
+    """A server that somebody else runs."""
+
+    def __init__(self, url: str) -> None:
+        self._endpoint = endpoint_of(url)
+
+    async def resolve(self) -> Endpoint:
+        return self._endpoint
+
+
+class EmbeddedAddress:
+    """Our own server, started if it does not run, also after it was lost."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = EmbeddedServer(folder)
+
+    async def resolve(self) -> Endpoint:
+        path = await asyncio.to_thread(self.server.start)
+        return Endpoint(url=f"embedded:{self.server.folder}", path=path)
+
+
+def endpoint_of(url: str) -> Endpoint:
+    """The endpoint that `url` names: redis://, rediss:// or unix://.
+
+    `?allow_no_password=true` permits a server without a password on another host.
+
+    Raises:
+        BackendSetupError: not such a URL, or a bare server on another host.
+    """
+    allow_no_password, plain_url = _take_permission(url)
+    try:
+        found: dict[str, Any] = dict(parse_url(plain_url))  # type: ignore[no-untyped-call] # redis-py
+    except ValueError as error:
+        raise BackendSetupError(f"{redacted(url)} is not the URL of a server: {error}") from error
+    host = str(found.get("host", "localhost"))
+    password = found.get("password")
+    path = str(found.get("path", ""))
+    if not (path or password or allow_no_password or host in LOOPBACK):
+        raise BackendSetupError(
+            f"{redacted(url)} has no password and is not this machine: anybody there could read "
+            "and forge messages. Set one (redis://:password@host), or add ?allow_no_password=true"
+        )
+    return Endpoint(
+        url=redacted(plain_url),
+        path=path,
+        host=host,
+        port=int(found.get("port", DEFAULT_PORT)),
+        tls=_tls_of(found) if plain_url.startswith("rediss:") else None,
+        greeting=_greeting(found.get("username"), password, int(found.get("db") or 0)),
+    )
+
+
+def redacted(url: str) -> str:
+    """`url` without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user = f"{parts.username}:***@" if parts.username else ":***@"
+    return urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2]))
+
+
+def _take_permission(url: str) -> tuple[bool, str]:
+    parts = urlsplit(url)
+    pairs = parse_qsl(parts.query)
+    kept = [(name, value) for name, value in pairs if name != "allow_no_password"]
+    allowed = any(name == "allow_no_password" and value == "true" for name, value in pairs)
+    return allowed, urlunsplit(parts._replace(query=urlencode(kept)))
+
+
+def _greeting(
+    username: str | None, password: str | None, database: int
+) -> tuple[tuple[str, ...], ...]:
+    commands: list[tuple[str, ...]] = []
+    if password:
+        commands.append(("AUTH", username, password) if username else ("AUTH", password))
+    if database:
+        commands.append(("SELECT", str(database)))
+    return tuple(commands)
+
+
+def _tls_of(found: dict[str, Any]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=found.get("ssl_ca_certs"))
+    if found.get("ssl_certfile"):
+        context.load_cert_chain(found["ssl_certfile"], found.get("ssl_keyfile"))
+    if found.get("ssl_cert_reqs") == "none":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif str(found.get("ssl_check_hostname", "true")).lower() in ("false", "0", "no"):
+        context.check_hostname = False
+    return context

@@ -1,0 +1,61 @@
+"""Entries of a stream: two fields, the header and the payload, in this order."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from messaging.backend import Delivery
+from messaging.envelope import Envelope, decode_header, encode_header
+from messaging.errors import PayloadTooLargeError, WireError
+
+
+def pack_entry(envelope: Envelope, limit_bytes: int) -> tuple[bytes, bytes]:
+    """Header and payload of `envelope`.
+
+    Raises:
+        PayloadTooLargeError: together they are longer than `limit_bytes`.
+    """
+    header, payload = encode_header(envelope), envelope.payload
+    size_bytes = len(header) + len(payload)
+    if size_bytes > limit_bytes:
+        raise PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
+    return header, payload
+
+
+def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
+    """The envelope in an entry.
+
+    Raises:
+        WireError: somebody else wrote the entry, or its header is damaged.
+    """
+    if len(fields) != 4 or fields[0] != b"h" or fields[2] != b"p":  # noqa: PLR2004 - two pairs
+        raise WireError(f"an entry on {topic} was not written by guildbus: it lacks h and p")
+    return decode_header(fields[1], topic, fields[3])
+
+
+def unpack_delivery(
+    position: bytes, fields: Sequence[Any], topic: str, handed_out: int = 0
+) -> Delivery:
+    """A delivery that is whole, or says in `fault` why it is not."""
+    try:
+        return Delivery(unpack_entry(fields, topic), position.decode(), handed_out)
+    except WireError as error:
+        left = Envelope(
+            id=hashlib.sha256(topic.encode() + position).hexdigest()[:32],
+            type="",
+            version=1,
+            topic=topic,
+            payload=_payload_of(fields),
+        )
+        return Delivery(left, position.decode(), handed_out, str(error))
+
+
+def _payload_of(fields: Sequence[Any]) -> bytes:
+    pairs = dict(zip(fields[::2], fields[1::2], strict=False))
+    return bytes(pairs.get(b"p", b""))
+
+
+def position_key(position: str) -> tuple[int, int]:
+    """Orders positions of one stream, `milliseconds-count`."""
+    milliseconds, _, count = position.partition("-")
+    return int(milliseconds), int(count or 0)

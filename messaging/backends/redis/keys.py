@@ -1,0 +1,64 @@
+"""Names of a guild's keys. All start with `{guild-id}`, so a cluster keeps them in one slot.
+
+t:<topic>   stream of the topic, one consumer group per subscribed agent
+registry    hash: `version` counts changes, `removed` the last one that took a topic away
+topics      sorted set: topic by the registry version that brought it
+groups      hash: group -> its patterns as JSON
+c:<group>   hash: incarnation -> last commit, "sequence:skipped settlements"
+b:<group>   hash: incarnation -> beats
+u:<group>   hash: topic that the group left -> last position it is still owed
+s:<group>   hash: state key -> "version:value"
+floors      hash: group -> highest state version ever deleted, so that none is used twice
+p:<id>      hash of one producer: stream -> last sequence applied; expires
+d, db       delayed entries: sorted set by due time, hash of bodies
+dead        stream of dead letters
+e:<topic>   bound of an ephemeral topic, expiring with it
+w, w:<topic>  channels that wake readers: the registry changed, the topic has something
+"""
+
+from functools import lru_cache
+
+
+class Keys:
+    """Keys of one guild, as bytes."""
+
+    def __init__(self, guild_id: str) -> None:
+        self.prefix = f"{{{guild_id}}}:".encode()
+        self.registry = self.prefix + b"registry"
+        self.topics = self.prefix + b"topics"
+        self.groups = self.prefix + b"groups"
+        self.floors = self.prefix + b"floors"
+        self.delays = self.prefix + b"d"
+        self.delayed_bodies = self.prefix + b"db"
+        self.dead = self.prefix + b"dead"
+        self.registry_channel = self.prefix + b"w"
+        self._stream_prefix = self.prefix + b"t:"
+        self.stream = lru_cache(maxsize=65_536)(self._stream)
+        self.topic_of = lru_cache(maxsize=65_536)(self._topic_of)
+
+    def members(self, group: str) -> bytes:
+        return self.prefix + b"c:" + group.encode()
+
+    def beats(self, group: str) -> bytes:
+        return self.prefix + b"b:" + group.encode()
+
+    def bounds(self, group: str) -> bytes:
+        return self.prefix + b"u:" + group.encode()
+
+    def state(self, group: str) -> bytes:
+        return self.prefix + b"s:" + group.encode()
+
+    def producer(self, producer_id: str) -> bytes:
+        return self.prefix + b"p:" + producer_id.encode()
+
+    def ephemeral(self, topic: str) -> bytes:
+        return self.prefix + b"e:" + topic.encode()
+
+    def channel(self, topic: str) -> bytes:
+        return self.prefix + b"w:" + topic.encode()
+
+    def _stream(self, topic: str) -> bytes:
+        return self._stream_prefix + topic.encode()
+
+    def _topic_of(self, stream: bytes) -> str:
+        return stream[len(self._stream_prefix) :].decode()

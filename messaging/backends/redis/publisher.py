@@ -1,0 +1,243 @@
+"""Appending: what is queued in one tick goes out as one batch per topic, two ticks at a time.
+
+Each batch carries this producer's sequence on its topic, so a batch that is sent twice is stored
+once. When anything but success comes back, sending stops, and the unsettled batches are settled
+in order, one at a time; then it goes on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import hiredis
+
+from messaging.backends.redis.connection import Argument, ConnectionLostError
+from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.server import Server, pack_script
+from messaging.backends.redis.upkeep import trim_topic
+from messaging.envelope import Envelope, new_id
+from messaging.errors import BusClosedError, BusFullError, MessagingError
+
+MOST_IN_FLIGHT = 2
+BATCH_ENTRIES = 512
+REMEMBERED_S = 86_400
+
+_ABSENT, _FULL, _GAP, _DELAYS_FULL = -1, -2, -3, -4
+
+
+class _Item(NamedTuple):
+    header: bytes
+    payload: bytes
+    delay_ms: int
+
+
+class _Batch:
+    """Entries of one topic that are stored together, for one or more callers."""
+
+    def __init__(self, topic: str, give_up_at: float) -> None:
+        self.topic = topic
+        self.give_up_at = give_up_at
+        self.items: list[_Item] = []
+        self.callers: list[asyncio.Future[None]] = []
+        self.producer = ""
+        self.first = 0
+        self.reply: asyncio.Future[Any] | None = None
+
+    def settle(self, error: BaseException | None = None) -> None:
+        for caller in self.callers:
+            if caller.done():
+                continue
+            if error is None:
+                caller.set_result(None)
+            else:
+                caller.set_exception(error)
+
+
+class Publisher:
+    """Appends for one process, as one producer."""
+
+    def __init__(self, server: Server, registry: Registry) -> None:
+        self._server = server
+        self._registry = registry
+        self._loop = asyncio.get_running_loop()
+        self._queued: dict[str, list[_Batch]] = {}
+        self._unsettled: list[_Batch] = []
+        self._flights = 0
+        self._is_flush_due = False
+        self._settling: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._start_anew()
+
+    async def append(self, envelopes: Sequence[Envelope]) -> None:
+        """See `Backend.append`."""
+        limit = self._server.options.max_envelope_bytes
+        by_topic: dict[str, list[_Item]] = {}
+        for envelope in envelopes:
+            header, payload = pack_entry(envelope, limit)
+            delay_ms = int(envelope.delay_s * 1000)
+            by_topic.setdefault(envelope.topic, []).append(_Item(header, payload, delay_ms))
+        if self._is_closed:
+            raise BusClosedError("the bus is closed")
+        stored = [self._enqueue(topic, items) for topic, items in by_topic.items()]
+        if len(stored) == 1:
+            await stored[0]
+            return
+        for outcome in await asyncio.gather(*stored, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def close(self) -> None:
+        """Fail what was not stored yet."""
+        self._is_closed = True
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
+        for batches in ([self._unsettled], self._queued.values()):
+            for batch in [batch for some in batches for batch in some]:
+                batch.settle(BusClosedError("the bus was closed before this was stored"))
+
+    def _enqueue(self, topic: str, items: list[_Item]) -> asyncio.Future[None]:
+        batches = self._queued.setdefault(topic, [])
+        if not batches or len(batches[-1].items) + len(items) > BATCH_ENTRIES:
+            batches.append(_Batch(topic, self._server.link.deadline()))
+        batch = batches[-1]
+        batch.items += items
+        caller = self._loop.create_future()
+        batch.callers.append(caller)
+        self._flush_soon()
+        return caller
+
+    def _flush_soon(self) -> None:
+        if self._is_flush_due or self._settling is not None or self._flights >= MOST_IN_FLIGHT:
+            return
+        self._is_flush_due = True
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        if not self._queued or self._settling is not None or self._is_closed:
+            return
+        queued, self._queued = self._queued, {}
+        flight = [batch for batches in queued.values() for batch in batches]
+        for batch in flight:
+            self._number(batch)
+        self._unsettled += flight
+        pipeline = self._server.link.current()
+        if pipeline is None:
+            self._settle_one_by_one()
+            return
+        self._flights += 1
+        for batch in flight:
+            batch.reply = pipeline.send(self._command(batch))
+        assert flight[-1].reply is not None
+        flight[-1].reply.add_done_callback(lambda _: self._landed(flight))
+
+    def _landed(self, flight: list[_Batch]) -> None:
+        """Every reply of a flight is there: the connection answers in order."""
+        self._flights -= 1
+        outcomes = [_outcome_of(batch) for batch in flight]
+        if self._settling is None and all(outcomes):
+            for batch in flight:
+                batch.settle()
+            del self._unsettled[: len(flight)]
+        elif self._settling is None:
+            self._settle_one_by_one()
+        self._flush_soon()
+
+    def _settle_one_by_one(self) -> None:
+        self._settling = self._loop.create_task(self._settle_unsettled())
+
+    async def _settle_unsettled(self) -> None:
+        """Bring every unsettled batch to its end, in order, before anything new is sent."""
+        replies = [batch.reply for batch in self._unsettled if batch.reply is not None]
+        await asyncio.gather(*replies, return_exceptions=True)
+        while self._unsettled:
+            batch = self._unsettled[0]
+            if not _outcome_of(batch):
+                batch.reply = None
+                try:
+                    await self._store(batch)
+                except MessagingError as error:
+                    self._start_anew()
+                    batch.settle(error)
+            batch.settle()
+            del self._unsettled[0]
+        self._settling = None
+        if self._queued:
+            self._flush_soon()
+
+    async def _store(self, batch: _Batch) -> None:
+        is_trimmed = False
+        while True:
+            keys, arguments = self._parts(batch)
+            answer = await self._server.run(
+                self._server.scripts.append, keys, *arguments, give_up_at=batch.give_up_at
+            )
+            if answer >= 0:
+                return
+            if answer == _ABSENT:
+                await self._registry.ensure(batch.topic)
+            elif answer == _GAP:  # what came before was refused, so this was too: number it anew
+                self._start_anew()
+                self._number(batch)
+            elif is_trimmed or answer == _DELAYS_FULL:
+                raise _full(batch.topic, self._server.options.max_backlog, answer)
+            else:
+                is_trimmed = True
+                await trim_topic(self._server, batch.topic)
+
+    def _start_anew(self) -> None:
+        """Be a new producer, so that no late copy of a refused batch can stand for a new one."""
+        self._producer = new_id()
+        self._last: dict[str, int] = {}
+
+    def _number(self, batch: _Batch) -> None:
+        last = self._last.get(batch.topic, 0)
+        batch.producer, batch.first = self._producer, last + 1
+        self._last[batch.topic] = last + len(batch.items)
+
+    def _command(self, batch: _Batch) -> bytes:
+        keys, arguments = self._parts(batch)
+        return pack_script(self._server.scripts.append, keys, arguments)
+
+    def _parts(self, batch: _Batch) -> tuple[tuple[bytes, ...], list[Argument]]:
+        keys = self._server.keys
+        delays = "".join(
+            f"{number}:{item.delay_ms},"
+            for number, item in enumerate(batch.items, 1)
+            if item.delay_ms > 0
+        )
+        arguments: list[Argument] = [
+            batch.first,
+            self._server.options.max_backlog,
+            REMEMBERED_S,
+            keys.channel(batch.topic),
+            batch.topic,
+            delays,
+        ]
+        for item in batch.items:
+            arguments += (item.header, item.payload)
+        stream, producer = keys.stream(batch.topic), keys.producer(batch.producer)
+        return (stream, producer, keys.delays, keys.delayed_bodies, keys.topics), arguments
+
+
+def _outcome_of(batch: _Batch) -> bool:
+    """Whether the server said that the batch is stored."""
+    reply = batch.reply
+    if reply is None or not reply.done() or reply.cancelled():
+        return False
+    error = reply.exception()
+    assert error is None or isinstance(error, hiredis.ReplyError | ConnectionLostError)
+    return error is None and reply.result() >= 0
+
+
+def _full(topic: str, limit: int, answer: int) -> BusFullError:
+    if answer == _DELAYS_FULL:
+        return BusFullError(
+            f"the guild holds its limit of {limit:,} delayed messages; {topic} got nothing"
+        )
+    return BusFullError(
+        f"topic {topic} holds its limit of {limit:,} messages that its agents have not settled; "
+        "nothing was stored. Let them catch up, or add replicas"
+    )

@@ -1,0 +1,63 @@
+"""The scripts: what has to be one step happens inside the server.
+
+Each is its own file beside this one, with `common.lua` in front. `#!lua` lets Redis 7 refuse a
+script as a whole when memory is short, except those that free some or keep the group alive.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+_FOLDER = Path(__file__).parent
+_REFUSED_WHEN_FULL = "#!lua\n"
+_ALLOWED_WHEN_FULL = "#!lua flags=allow-oom\n"
+
+
+class Script(NamedTuple):
+    """A script as the server knows it: by the hash of its text."""
+
+    name: str
+    text: str
+    sha: str
+
+
+class Scripts:
+    """Every script, for servers that know `#!lua` (Redis 7) and for those that do not."""
+
+    def __init__(self, *, with_shebang: bool = True) -> None:
+        def load(name: str, *, when_full: bool = False) -> Script:
+            shebang = _ALLOWED_WHEN_FULL if when_full else _REFUSED_WHEN_FULL
+            return make_script(name, (shebang if with_shebang else "") + _source(name))
+
+        self.append = load("append")
+        self.commit = load("commit")
+        self.settle = load("commit", when_full=True)  # a commit of receipts alone: it frees memory
+        self.registry = load("registry", when_full=True)
+        self.create_topic = load("create_topic")
+        self.subscribe = load("subscribe")
+        self.unsubscribe = load("unsubscribe", when_full=True)
+        self.repair = load("repair")
+        self.retire = load("retire", when_full=True)
+        self.join = load("join", when_full=True)
+        self.beat = load("beat", when_full=True)
+        self.claim = load("claim", when_full=True)
+        self.leave = load("leave", when_full=True)
+        self.release = load("release")
+        self.trim = load("trim", when_full=True)
+        self.open_ephemeral = load("open_ephemeral")
+        self.emit = load("emit")
+        self.requeue = load("requeue")
+
+    def all(self) -> list[Script]:
+        return list(vars(self).values())
+
+
+def make_script(name: str, text: str) -> Script:
+    return Script(name, text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324 - Redis's choice
+
+
+@cache
+def _source(name: str) -> str:
+    files = (_FOLDER / "common.lua", _FOLDER / f"{name}.lua")
+    return "\n".join(file.read_text() for file in files)

@@ -1,0 +1,18 @@
+-- Count one beat, and look who else is there.
+-- KEYS: members, beats, some streams of the group
+-- ARGV: group, incarnation
+-- Returns 0 when this consumer is fenced, else beats as a flat list, then orphans.
+if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 then return 0 end
+redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
+local orphans, seen = {}, { returned = true }
+for i = 3, #KEYS do
+  local summary = redis.pcall('XPENDING', KEYS[i], ARGV[1])
+  for _, pair in ipairs(not summary['err'] and summary[4] or {}) do
+    local name = pair[1]
+    if not seen[name] and redis.call('HEXISTS', KEYS[1], name) == 0 then
+      orphans[#orphans + 1] = name
+    end
+    seen[name] = true
+  end
+end
+return { redis.call('HGETALL', KEYS[2]), orphans }

@@ -1,0 +1,151 @@
+-- Settle a batch in one step: fence, every precondition, then outputs, state, dead letters, receipts.
+-- Neither Lua nor MULTI rolls back, so nothing is written before everything is known to fit.
+-- KEYS: members, state, floors, delays, delayed bodies, dead letters, input streams, output streams
+-- ARGV: prefix, group, incarnation, sequence, hard limit, most dead letters, number of input
+--       streams, output streams, receipts, outputs, state writes, dead letters; then
+--       output topics; receipts (settlement, key, id); outputs (settlement, key, delay, header,
+--       payload); state writes (settlement, key, expected version, set or delete, value);
+--       dead letters (settlement, topic, header, payload, reason, at)
+-- Returns {'ok', skipped settlements, dead letters trimmed}, or {what is wrong, with what}.
+local prefix, group, incarnation, sequence = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local n_inputs, n_outputs = tonumber(ARGV[7]), tonumber(ARGV[8])
+local n_receipts, n_adds = tonumber(ARGV[9]), tonumber(ARGV[10])
+local n_writes, n_dead = tonumber(ARGV[11]), tonumber(ARGV[12])
+local receipts_at = 13 + n_outputs
+local adds_at = receipts_at + 3 * n_receipts
+local writes_at = adds_at + 5 * n_adds
+local dead_at = writes_at + 5 * n_writes
+
+-- The fence.
+local member = redis.call('HGET', KEYS[1], incarnation)
+if not member then return { 'fenced' } end
+local last, skipped_then = string.match(member, '^(%d+):?(.*)$')
+last = tonumber(last)
+if sequence == last then return { 'ok', skipped_then, 0 } end
+if sequence < last then return { 'ok', '', 0 } end
+if sequence > last + 1 then return { 'gap', last } end
+
+-- Inputs and outputs are streams, and there is room.
+for i = 7, 6 + n_inputs do
+  local kind = type_of(KEYS[i])
+  if kind ~= 'stream' and kind ~= 'none' then return { 'type', KEYS[i] } end
+end
+local adding, delayed = {}, 0
+for at = adds_at, writes_at - 1, 5 do
+  local key = tonumber(ARGV[at + 1])
+  if ARGV[at + 2] == '0' then adding[key] = (adding[key] or 0) + 1 else delayed = delayed + 1 end
+end
+local bounds = {}
+for i = 1, n_outputs do
+  local key, topic = 6 + n_inputs + i, ARGV[12 + i]
+  local kind = type_of(KEYS[key])
+  if kind ~= 'stream' and kind ~= 'none' then return { 'type', KEYS[key] } end
+  if string.sub(topic, 1, 1) == '_' and string.sub(topic, 1, 7) ~= '_retry.' then
+    bounds[key] = kind == 'stream' and redis.call('GET', prefix .. 'e:' .. topic) or 'closed'
+  elseif kind == 'none' then
+    return { 'absent', topic }
+  elseif adding[key] and redis.call('XLEN', KEYS[key]) + adding[key] > tonumber(ARGV[5]) then
+    return { 'full', topic }
+  end
+end
+for i = 2, 6 do
+  local wanted = ({ [4] = 'zset', [6] = 'stream' })[i] or 'hash'
+  local kind = type_of(KEYS[i])
+  if kind ~= wanted and kind ~= 'none' then return { 'type', KEYS[i] } end
+end
+
+if delayed > 0 and redis.call('ZCARD', KEYS[4]) + delayed > tonumber(ARGV[5]) then
+  return { 'delays full', '' }
+end
+
+-- State: a settlement whose expectations fail is left out as a whole.
+local skipped, skipped_list, versions, floor = {}, {}, {}, nil
+local function version_of(key)
+  if versions[key] then return versions[key] end
+  local stored = redis.call('HGET', KEYS[2], key)
+  return stored and tonumber(string.match(stored, '^(%d+):')) or 0
+end
+local at = writes_at
+while at < dead_at do
+  local settlement, tried, fits = ARGV[at], {}, true
+  floor = floor or tonumber(redis.call('HGET', KEYS[3], group) or 0)
+  local new_floor = floor
+  while at < dead_at and ARGV[at] == settlement do
+    local key = ARGV[at + 1]
+    local version = tried[key] or version_of(key)
+    if version ~= tonumber(ARGV[at + 2]) then fits = false end
+    if ARGV[at + 3] == 'set' then
+      tried[key] = (version == 0 and new_floor or version) + 1
+    else
+      tried[key] = 0
+      new_floor = math.max(new_floor, version)
+    end
+    at = at + 5
+  end
+  if fits then
+    floor = new_floor
+    for key, version in pairs(tried) do versions[key] = version end
+  else
+    skipped[settlement] = true
+    skipped_list[#skipped_list + 1] = settlement
+  end
+end
+
+-- From here on everything is written.
+local skipped_now = table.concat(skipped_list, ',')
+redis.call('HSET', KEYS[1], incarnation, sequence .. ':' .. skipped_now)
+
+local touched = {}
+for at = adds_at, writes_at - 1, 5 do
+  local key = tonumber(ARGV[at + 1])
+  local bound = bounds[key]
+  if not skipped[ARGV[at]] and bound ~= 'closed' then
+    local topic, header, payload = ARGV[12 + key - 6 - n_inputs], ARGV[at + 3], ARGV[at + 4]
+    if ARGV[at + 2] ~= '0' then
+      delay(KEYS[4], KEYS[5], prefix .. 'topics', ARGV[at + 2], topic, header, payload)
+    elseif bound then
+      redis.call('XADD', KEYS[key], 'MAXLEN', '~', bound, '*', 'h', header, 'p', payload)
+    else
+      redis.call('XADD', KEYS[key], '*', 'h', header, 'p', payload)
+    end
+    touched[topic] = true
+  end
+end
+for topic in pairs(touched) do redis.call('PUBLISH', prefix .. 'w:' .. topic, '') end
+
+for at = writes_at, dead_at - 1, 5 do
+  local key = ARGV[at + 1]
+  if not skipped[ARGV[at]] then
+    if versions[key] == 0 then
+      redis.call('HDEL', KEYS[2], key)
+    elseif ARGV[at + 3] == 'set' then
+      redis.call('HSET', KEYS[2], key, versions[key] .. ':' .. ARGV[at + 4])
+    end
+  end
+end
+if n_writes > 0 and floor > 0 then redis.call('HSET', KEYS[3], group, floor) end
+
+local trimmed = 0
+for at = dead_at, dead_at + 6 * n_dead - 1, 6 do
+  if not skipped[ARGV[at]] then
+    redis.call('XADD', KEYS[6], '*', 't', ARGV[at + 1], 'h', ARGV[at + 2], 'p', ARGV[at + 3],
+      'g', group, 'r', ARGV[at + 4], 'at', ARGV[at + 5])
+  end
+end
+if n_dead > 0 then trimmed = redis.call('XTRIM', KEYS[6], 'MAXLEN', ARGV[6]) end
+
+local receipts = {}
+for at = receipts_at, adds_at - 1, 3 do
+  if not skipped[ARGV[at]] then
+    local key = tonumber(ARGV[at + 1])
+    local ids = receipts[key]
+    if not ids then ids = {}; receipts[key] = ids end
+    ids[#ids + 1] = ARGV[at + 2]
+  end
+end
+for key, ids in pairs(receipts) do
+  for from = 1, #ids, 1000 do
+    redis.call('XACK', KEYS[key], group, unpack(ids, from, math.min(from + 999, #ids)))
+  end
+end
+return { 'ok', skipped_now, trimmed }

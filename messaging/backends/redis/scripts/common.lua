@@ -1,0 +1,62 @@
+-- Shared by every script: put in front of it when it is loaded.
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function type_of(key)
+  return redis.call('TYPE', key)['ok']
+end
+
+-- Hold an entry back; members count up, so that equal due times keep their order. The version
+-- that brought the topic goes along: retries of a group that was unsubscribed since are dropped.
+local function delay(delays, bodies, topics, delay_ms, topic, header, payload)
+  local id = string.format('%016d', redis.call('HINCRBY', bodies, 'next', 1))
+  local born = redis.call('ZSCORE', topics, topic) or ''
+  redis.call('HSET', bodies, id, cmsgpack.pack({ topic, header, payload, born }))
+  redis.call('ZADD', delays, string.format('%.0f', now_ms() + tonumber(delay_ms)), id)
+end
+
+-- A field of one of XINFO's flat replies.
+local function field(flat, name)
+  for i = 1, #flat, 2 do
+    if flat[i] == name then return flat[i + 1] end
+  end
+  return nil
+end
+
+-- The group of a stream as XINFO shows it, nil when there is none.
+local function find_group(stream, group)
+  if redis.call('EXISTS', stream) == 0 then return nil end
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    if field(flat, 'name') == group then return flat end
+  end
+  return nil
+end
+
+-- Create a group, or leave the one that is there; whether it was created.
+local function create_group(stream, group, from)
+  local reply = redis.pcall('XGROUP', 'CREATE', stream, group, from, 'MKSTREAM')
+  if type(reply) == 'table' and reply['err'] then
+    if string.find(reply['err'], 'BUSYGROUP', 1, true) then return false end
+    error(reply['err'])
+  end
+  return true
+end
+
+-- An empty stream without groups; only a group can bring one into being.
+local function create_stream(stream)
+  if redis.call('EXISTS', stream) == 1 then return end
+  redis.call('XGROUP', 'CREATE', stream, 'making', '0', 'MKSTREAM')
+  redis.call('XGROUP', 'DESTROY', stream, 'making')
+end
+
+local function compare(one, other)
+  local a, b = string.match(one, '^(%d+)%-?(%d*)$')
+  local c, d = string.match(other, '^(%d+)%-?(%d*)$')
+  a, b, c, d = tonumber(a), tonumber(b) or 0, tonumber(c), tonumber(d) or 0
+  if a ~= c then return a < c and -1 or 1 end
+  if b ~= d then return b < d and -1 or 1 end
+  return 0
+end

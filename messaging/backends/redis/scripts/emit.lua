@@ -1,0 +1,10 @@
+-- Append to an ephemeral topic if somebody opened it.
+-- KEYS: stream, bound
+-- ARGV: channel, then header and payload of each entry
+local bound = redis.call('GET', KEYS[2])
+if not bound or redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+for i = 2, #ARGV, 2 do
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', bound, '*', 'h', ARGV[i], 'p', ARGV[i + 1])
+end
+redis.call('PUBLISH', ARGV[1], '')
+return 1

@@ -1,0 +1,7 @@
+-- Register a consumer of a subscribed group; 0 when the group is not.
+-- KEYS: groups, members, beats
+-- ARGV: group, incarnation
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('HSETNX', KEYS[2], ARGV[2], '0:')
+redis.call('HSETNX', KEYS[3], ARGV[2], 0)
+return 1

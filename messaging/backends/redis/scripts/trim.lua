@@ -1,0 +1,17 @@
+-- Drop what every group of a stream has settled; a stream without groups keeps its last entries.
+-- KEYS: stream
+-- ARGV: entries kept where there is no group
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local groups, lowest = redis.call('XINFO', 'GROUPS', KEYS[1]), nil
+if #groups == 0 then return redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1]) end
+for _, group in ipairs(groups) do
+  local needed
+  if field(group, 'pending') > 0 then
+    needed = redis.call('XPENDING', KEYS[1], field(group, 'name'))[2]
+  else
+    local ms, count = string.match(field(group, 'last-delivered-id'), '^(%d+)%-(%d+)$')
+    needed = ms .. '-' .. string.format('%.0f', tonumber(count) + 1)
+  end
+  if not lowest or compare(needed, lowest) < 0 then lowest = needed end
+end
+return redis.call('XTRIM', KEYS[1], 'MINID', lowest)

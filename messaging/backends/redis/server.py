@@ -1,0 +1,121 @@
+"""The connections of one guild to its server, and the calls that everything else is made of."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import hiredis
+import structlog
+
+from messaging.backend import Incident
+from messaging.backends.redis.connection import (
+    FIRST_PAUSE_S,
+    Address,
+    Argument,
+    ConnectionLostError,
+    Link,
+    Pipeline,
+    pack,
+)
+from messaging.backends.redis.keys import Keys
+from messaging.backends.redis.replies import code_of
+from messaging.backends.redis.scripts import Script, Scripts
+
+log = structlog.get_logger(__name__)
+
+
+class Options(NamedTuple):
+    """Limits of a Redis backend.
+
+    Attributes:
+        profile: `standard` refuses a server without append-only file; None takes what there is.
+        give_up_after_s: how long an operation waits for a server that is away.
+        reply_timeout_s: a connection that owes an answer and is silent so long is replaced.
+        max_backlog: entries that a topic holds at most; then publishers get `BusFullError`.
+        max_envelope_bytes: header and payload of one envelope together.
+        max_dead_letters: the oldest go, with an incident, when there are more.
+        keep_unclaimed: entries that trimming leaves in a topic without subscribers.
+    """
+
+    profile: str | None = None
+    give_up_after_s: float = 30.0
+    reply_timeout_s: float = 5.0
+    max_backlog: int = 1_000_000
+    max_envelope_bytes: int = 4 * 1024 * 1024
+    max_dead_letters: int = 100_000
+    keep_unclaimed: int = 1_000
+
+
+class Server:
+    """What one process and one guild share: a connection, the scripts, the incidents."""
+
+    def __init__(
+        self,
+        address: Address,
+        guild_id: str,
+        options: Options,
+        listeners: list[Callable[[Incident], None]],
+    ) -> None:
+        self.keys = Keys(guild_id)
+        self.options = options
+        self.scripts = Scripts()
+        self.address = address
+        self.link = Link(
+            address,
+            give_up_after_s=options.give_up_after_s,
+            reply_timeout_s=options.reply_timeout_s,
+            on_back=self._back,
+        )
+        self._listeners = listeners
+
+    def announce(self, event: str, text: str) -> None:
+        """Tell every listener, and the log."""
+        log.warning(event, text=text)
+        for listener in self._listeners:
+            listener(Incident(event, text))
+
+    async def load_scripts(self, *, with_shebang: bool) -> None:
+        self.scripts = Scripts(with_shebang=with_shebang)
+        for script in self.scripts.all():
+            await self.link.call("SCRIPT", "LOAD", script.text)
+
+    async def run(
+        self,
+        script: Script,
+        keys: Sequence[bytes],
+        *arguments: Argument,
+        give_up_at: float | None = None,
+    ) -> Any:
+        """What `script` answers; it must be harmless to repeat, and is repeated if need be.
+
+        Raises:
+            BackendUnavailableError, BackendSetupError, BusFullError, BusClosedError
+        """
+        packed = pack_script(script, keys, arguments)
+        give_up_at = self.link.deadline() if give_up_at is None else give_up_at
+        pause_s = FIRST_PAUSE_S
+        while True:
+            pipeline = await self.link.connected(give_up_at)
+            try:
+                return await pipeline.send(packed)
+            except ConnectionLostError:
+                continue
+            except hiredis.ReplyError as error:
+                if code_of(error) == "NOSCRIPT":
+                    await self.link.call("SCRIPT", "LOAD", script.text)
+                else:
+                    pause_s = await self.link.wait_out(error, pause_s, give_up_at, pipeline)
+
+    async def _back(self, pipeline: Pipeline) -> None:
+        """After a reconnection: the server may be another one, so load the scripts again."""
+        for script in self.scripts.all():
+            await pipeline.send(pack(("SCRIPT", "LOAD", script.text)))
+        self.announce("bus.reconnected", "the connection to the server was lost and is back")
+
+
+def pack_script(script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]) -> bytes:
+    return pack(("EVALSHA", script.sha, len(keys), *keys, *arguments))
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,66 @@
+"""From a URL to a backend.
+
+memory://                   in this process, by reference; nothing survives it
+embedded, embedded:FOLDER   a private server with its data in FOLDER (`.guildbus`)
+redis:// rediss:// unix://  a server that somebody runs
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from messaging.backend import Backend
+from messaging.errors import BackendSetupError
+
+KNOWN = "memory://, embedded, redis://, rediss:// or unix://"
+
+
+def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
+    """The backend that `url` names, not yet opened.
+
+    Args:
+        url: see the top of this file.
+        guild_id: whose messages; guilds on one server do not see each other.
+        options: fields of the backend's `Options`, and `folder` for `embedded`.
+
+    Raises:
+        BackendSetupError: no such kind of URL, or no such option.
+    """
+    scheme = urlsplit(url).scheme or url
+    try:
+        if scheme == "memory":
+            return _memory(guild_id, options)
+        if scheme == "embedded":
+            return _embedded(url, guild_id, options)
+        if scheme in ("redis", "rediss", "unix"):
+            return _redis(url, guild_id, options)
+    except TypeError as error:
+        raise BackendSetupError(f"an option does not fit the bus {scheme}: {error}") from error
+    if "sentinel" in scheme or "cluster" in scheme:
+        raise BackendSetupError(
+            f"{scheme} is not supported yet; give the URL of one primary: redis:// or rediss://"
+        )
+    raise BackendSetupError(f"{scheme!r} is not a bus: use {KNOWN}")
+
+
+def _memory(guild_id: str, options: dict[str, Any]) -> Backend:
+    from messaging.backends.memory import MemoryBackend  # noqa: PLC0415 - only what is used
+
+    return MemoryBackend(guild_id, **options)
+
+
+def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
+    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only what is used
+    from messaging.backends.redis.embedded import DEFAULT_FOLDER  # noqa: PLC0415
+    from messaging.backends.redis.endpoint import EmbeddedAddress  # noqa: PLC0415
+
+    in_url = url.removeprefix("embedded").removeprefix(":").removeprefix("//")
+    folder = Path(options.pop("folder", None) or in_url or DEFAULT_FOLDER)
+    return RedisBackend(EmbeddedAddress(folder), guild_id, Options(**options))
+
+
+def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
+    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only what is used
+    from messaging.backends.redis.endpoint import FixedAddress  # noqa: PLC0415
+
+    return RedisBackend(FixedAddress(url), guild_id, Options(**options))
