@@ -1,0 +1,308 @@
+"""Sizes and costs of a model, layer by layer, from one run without memory or arithmetic.
+
+The model is built and run on the meta device under PyTorch's own FLOP counter, which sees every
+matrix product and convolution a layer is made of, inside LSTM, GRU and attention too. Elementwise
+work is not counted: FLOPs here are those of matrix products and convolutions, 2 per MAC. A model
+that looks at values is run on the CPU instead, where fused kernels are switched off because the
+counter cannot look into them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from agents.ml.errors import ConfigError, MLError, ModelScriptError
+from agents.ml.modelscript import load_model_class
+
+DTYPES = {"float32": torch.float32, "int64": torch.int64}
+_MAX_RANK = 9
+_ERROR_CHARS = 800
+
+
+def pytorch_model_summary(
+    model_script_path: str,
+    model_class_name: str,
+    input_size: tuple[int, ...],
+    *,
+    workspace: Path | None = None,
+    input_dtype: str | None = None,
+) -> dict[str, Any]:
+    """Summarise a model class of a script, which is imported: call this in a child process.
+
+    Args:
+        model_script_path: the file, relative to `workspace` when there is one.
+        model_class_name: an nn.Module whose constructor needs no arguments.
+        input_size: shape of the input, the batch first.
+        workspace: nothing outside it is read.
+        input_dtype: "float32" or "int64"; by default whichever the model takes, float32 first.
+
+    Returns:
+        `summary_str` a table for people; `total_params`, `trainable_params` (shared weights once);
+        `flops` and `macs` of one forward; `layer_details` in order of their first call, each with
+        `name`, `type`, `output_shape` (None if never called), `params`, `trainable_params`,
+        `trainable`, `macs`, `calls`, `shares_with`; `unused_modules`; `input_dtype`; `device`
+        ("meta" or "cpu").
+
+    Raises:
+        ConfigError: `input_size` or `input_dtype` is none.
+        ModelScriptError: the file, the class, its construction or its forward.
+    """
+    size = _checked_size(input_size)
+    dtypes = _checked_dtypes(input_dtype)
+    kind = load_model_class(model_script_path, model_class_name, workspace=workspace)
+    return summarize(kind, size, dtypes, where=model_script_path)
+
+
+def summarise(payload: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[str, Any]:  # noqa: ARG001  one signature for all jobs
+    """Run `pytorch_model_summary` as a job: its parameters in, its dictionary out."""
+    return pytorch_model_summary(
+        payload["model_script_path"],
+        payload["model_class_name"],
+        payload["input_size"],
+        workspace=Path(payload.get("workspace") or Path.cwd()),
+        input_dtype=payload.get("input_dtype"),
+    )
+
+
+def summarize(
+    build: Callable[[], nn.Module],
+    input_size: tuple[int, ...],
+    dtypes: tuple[str, ...] = ("float32", "int64"),
+    *,
+    where: str = "model",
+) -> dict[str, Any]:
+    """Build a model and summarise it; see `pytorch_model_summary`.
+
+    Raises:
+        ModelScriptError: it cannot be built, or its forward takes none of `dtypes`.
+    """
+    problems: list[Exception] = []
+    for device in ("meta", "cpu"):
+        for dtype in dtypes:
+            try:
+                model, recorder = _run(build, input_size, dtype, device)
+            except MLError:
+                raise
+            except Exception as error:  # noqa: BLE001  the next device or dtype may do
+                problems.append(error)
+            else:
+                return _summary(model, recorder, input_size, dtype, device)
+    # The CPU's words are about the model; those of meta may be about meta.
+    problem = problems[len(dtypes)]
+    raise ModelScriptError(
+        f"cannot run on input {tuple(input_size)}: {type(problem).__name__}: "
+        f"{str(problem)[:_ERROR_CHARS]}",
+        where=where,
+    ) from problem
+
+
+@dataclass(slots=True)
+class _Layer:
+    """What was seen of one module."""
+
+    name: str
+    module: nn.Module
+    output_shape: list[int] | None = None
+    flops: int = 0
+    calls: int = 0
+
+
+@dataclass(slots=True)
+class _Recorder:
+    """Watches every module's calls; FLOPs go to the innermost module that is running."""
+
+    counter: FlopCounterMode
+    layers: dict[nn.Module, _Layer] = field(default_factory=dict)
+    order: list[_Layer] = field(default_factory=list)
+    _open: list[list[int]] = field(default_factory=list)
+
+    @contextmanager
+    def watching(self, model: nn.Module) -> Iterator[None]:
+        with ExitStack() as hooks:
+            for name, module in _modules(model):
+                self.layers[module] = _Layer(name, module)
+                before = module.register_forward_pre_hook(self._enter)
+                after = module.register_forward_hook(self._leave)
+                hooks.callback(before.remove)
+                hooks.callback(after.remove)
+            yield
+
+    def _enter(self, module: nn.Module, inputs: Any) -> None:  # noqa: ARG002  torch's signature
+        layer = self.layers[module]
+        if layer.calls == 0:
+            self.order.append(layer)
+        layer.calls += 1
+        self._open.append([self.counter.get_total_flops(), 0])
+
+    def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG002  torch's signature
+        started, of_children = self._open.pop()
+        taken = self.counter.get_total_flops() - started
+        layer = self.layers[module]
+        layer.flops += taken - of_children
+        layer.output_shape = layer.output_shape or _shape_of(output)
+        if self._open:
+            self._open[-1][1] += taken
+
+
+def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Name every module; attention is one, for it uses its projection without calling it."""
+    inside: set[nn.Module] = set()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.MultiheadAttention):
+            inside.update(child for child in module.modules() if child is not module)
+        if module not in inside:
+            yield name, module
+
+
+def _run(
+    build: Callable[[], nn.Module], input_size: tuple[int, ...], dtype: str, device: str
+) -> tuple[nn.Module, _Recorder]:
+    counter = FlopCounterMode(display=False)
+    recorder = _Recorder(counter)
+    with torch.device(device):
+        model = build().eval()
+        x = torch.zeros(input_size, dtype=DTYPES[dtype])
+    with recorder.watching(model), _nothing_fused(), torch.no_grad(), counter:
+        model(x)
+    return model, recorder
+
+
+@contextmanager
+def _nothing_fused() -> Iterator[None]:
+    """Have attention and recurrent layers computed by the products the counter knows."""
+    was_fast = torch.backends.mha.get_fastpath_enabled()
+    was_mkldnn: Any = torch.backends.mkldnn.enabled
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch.backends.mkldnn.enabled = False
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_fast)
+        torch.backends.mkldnn.enabled = was_mkldnn
+
+
+def _summary(
+    model: nn.Module, recorder: _Recorder, input_size: tuple[int, ...], dtype: str, device: str
+) -> dict[str, Any]:
+    details = _details(recorder)
+    flops = recorder.counter.get_total_flops()
+    unused = [row["name"] for row in details if row["calls"] == 0]
+    summary = {
+        "total_params": sum(row["params"] for row in details),
+        "trainable_params": sum(row["trainable_params"] for row in details),
+        "flops": flops,
+        "macs": flops // 2,
+        "layer_details": details,
+        "unused_modules": unused,
+        "input_size": list(input_size),
+        "input_dtype": dtype,
+        "device": device,
+    }
+    return {"summary_str": _table(type(model).__name__, summary), **summary}
+
+
+def _details(recorder: _Recorder) -> list[dict[str, Any]]:
+    """One row for each module that has parameters, arithmetic or no children."""
+    never = [layer for layer in recorder.layers.values() if layer.calls == 0]
+    owners: dict[nn.Parameter, str] = {}
+    rows = []
+    for layer in [*recorder.order, *never]:
+        row = _row(layer, owners)
+        is_container = any(child in recorder.layers for child in layer.module.children())
+        if not is_container or row["params"] or row["macs"] or row["shares_with"]:
+            rows.append(row)
+    return rows
+
+
+def _row(layer: _Layer, owners: dict[nn.Parameter, str]) -> dict[str, Any]:
+    whole = isinstance(layer.module, nn.MultiheadAttention)
+    params = trainable = 0
+    shares_with: list[str] = []
+    for name, parameter in layer.module.named_parameters(recurse=whole):
+        if parameter in owners:
+            shares_with.append(owners[parameter])
+            continue
+        owners[parameter] = f"{layer.name}.{name}".removeprefix(".")
+        params += parameter.numel()
+        trainable += parameter.numel() if parameter.requires_grad else 0
+    return {
+        "name": layer.name or "(model)",
+        "type": type(layer.module).__name__,
+        "output_shape": layer.output_shape,
+        "params": params,
+        "trainable_params": trainable,
+        "trainable": trainable > 0,
+        "macs": layer.flops // 2,
+        "calls": layer.calls,
+        "shares_with": shares_with,
+    }
+
+
+def _table(model_name: str, summary: dict[str, Any]) -> str:
+    cells = [("layer", "type", "output shape", "params", "MACs")]
+    for row in summary["layer_details"]:
+        shape = str(tuple(row["output_shape"])) if row["output_shape"] is not None else "-"
+        params = f"{row['params']:,}" + ("*" if row["shares_with"] else "")
+        cells.append((row["name"], row["type"], shape, params, f"{row['macs']:,}"))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column > 2 else cell.ljust(width)  # noqa: PLR2004  numbers last
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    title = f"{model_name} on {summary['input_dtype']} {tuple(summary['input_size'])}"
+    return "\n".join([title, rule, lines[0], rule, *lines[1:], rule, *_totals(summary)])
+
+
+def _totals(summary: dict[str, Any]) -> list[str]:
+    lines = [
+        f"parameters  {summary['total_params']:,} ({summary['trainable_params']:,} trainable)",
+        f"forward     {summary['flops']:,} FLOPs ({summary['macs']:,} MACs)",
+    ]
+    if any(row["shares_with"] for row in summary["layer_details"]):
+        lines.append("*           shares weights with a layer above, counted there")
+    if summary["unused_modules"]:
+        lines.append(f"never used  {', '.join(summary['unused_modules'])}")
+    return lines
+
+
+def _shape_of(output: Any) -> list[int] | None:
+    """Shape of the first tensor in what a module returned."""
+    if isinstance(output, Tensor):
+        return list(output.shape)
+    if isinstance(output, dict):
+        output = list(output.values())
+    if isinstance(output, list | tuple):
+        shapes = (_shape_of(item) for item in output)
+        return next((shape for shape in shapes if shape is not None), None)
+    return None
+
+
+def _checked_size(size: Any) -> tuple[int, ...]:
+    if not isinstance(size, list | tuple) or not 0 < len(size) <= _MAX_RANK:
+        raise ConfigError(f"must be 1 to {_MAX_RANK} sizes, the batch first", where="input_size")
+    for length in size:
+        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+            raise ConfigError(
+                f"{length!r} is no size; sizes are integers from 1", where="input_size"
+            )
+    return tuple(size)
+
+
+def _checked_dtypes(dtype: Any) -> tuple[str, ...]:
+    if dtype is None:
+        return tuple(DTYPES)
+    if dtype not in DTYPES:
+        raise ConfigError(f"must be one of {', '.join(DTYPES)}, not {dtype!r}", where="input_dtype")
+    return (dtype,)

@@ -1,0 +1,256 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agents.ml.errors import ConfigError, ModelScriptError
+from agents.ml.summary import pytorch_model_summary, summarize
+from agents.sandbox import JobFailedError, JobRunner
+
+CNN = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 3, padding=1)
+        self.norm = nn.BatchNorm2d(16)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return self.head(self.norm(self.conv(x)).relu().mean(dim=(2, 3)))
+
+
+class Other(nn.Module):
+    pass
+"""
+
+
+class Forward(nn.Module):
+    """A model from a function, with the modules it uses."""
+
+    def __init__(self, run: Callable[..., Any], **modules: nn.Module) -> None:
+        super().__init__()
+        self._run = run
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, x: Tensor) -> Any:
+        return self._run(self, x)
+
+
+def rows(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in summary["layer_details"]}
+
+
+def test_a_cnn_has_the_numbers_worked_out_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(CNN)
+
+    summary = pytorch_model_summary("net.py", "Net", (2, 3, 8, 8), workspace=tmp_path)
+
+    conv_macs, head_macs = 2 * 8 * 8 * 16 * 3 * 9, 2 * 16 * 10
+    assert summary["total_params"] == (3 * 9 * 16 + 16) + 2 * 16 + (16 * 10 + 10)
+    assert summary["trainable_params"] == summary["total_params"]
+    assert summary["macs"] == conv_macs + head_macs
+    assert summary["flops"] == 2 * summary["macs"]
+    layers = rows(summary)
+    assert list(layers) == ["conv", "norm", "head"]
+    assert layers["conv"]["macs"] == conv_macs
+    assert layers["conv"]["output_shape"] == [2, 16, 8, 8]
+    assert layers["norm"]["params"] == 32
+    assert summary["device"] == "meta"
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize(
+    ("layer", "macs"),
+    [
+        # A gate takes (input + hidden) x hidden products a step: 4 gates in an LSTM, 3 in a GRU.
+        (lambda: nn.LSTM(32, 64, batch_first=True), 2 * 10 * 4 * (32 + 64) * 64),
+        (lambda: nn.GRU(32, 64, batch_first=True), 2 * 10 * 3 * (32 + 64) * 64),
+        (lambda: nn.RNN(32, 64, batch_first=True), 2 * 10 * (32 + 64) * 64),
+        (
+            lambda: nn.LSTM(32, 64, num_layers=2, bidirectional=True, batch_first=True),
+            2 * 10 * 2 * 4 * ((32 + 64) * 64 + (128 + 64) * 64),
+        ),
+    ],
+)
+def test_recurrent_layers_are_exact(layer: Callable[[], nn.Module], macs: int, device: str) -> None:
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        looks = device == "cpu" and bool(x.sum() > 1)
+        assert not looks
+        output: Tensor = model.layer(x)[0]
+        return output
+
+    summary = summarize(lambda: Forward(run, layer=layer()), (2, 10, 32))
+
+    assert summary["device"] == device
+    assert rows(summary)["layer"]["macs"] == summary["macs"] == macs
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_attention_is_exact(device: str) -> None:
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        assert device == "meta" or float(x.sum()) == 0
+        output: Tensor = model.attention(x, x, x, need_weights=False)[0]
+        return output
+
+    def build() -> nn.Module:
+        return Forward(run, attention=nn.MultiheadAttention(32, 4, batch_first=True))
+
+    summary = summarize(build, (2, 10, 32))
+
+    projections = 2 * 10 * 4 * 32 * 32
+    scores_and_mix = 2 * 2 * 10 * 10 * 32
+    assert summary["macs"] == projections + scores_and_mix
+    assert summary["total_params"] == 4 * (32 * 32 + 32)
+    assert [row["name"] for row in summary["layer_details"]] == ["attention"]
+    assert summary["unused_modules"] == []
+    assert summary["device"] == device
+
+
+def test_a_transformer_encoder_layer_is_exact() -> None:
+    def build() -> nn.Module:
+        return nn.TransformerEncoderLayer(32, 4, dim_feedforward=64, batch_first=True)
+
+    summary = summarize(build, (2, 10, 32))
+
+    attention = 2 * 10 * 4 * 32 * 32 + 2 * 2 * 10 * 10 * 32
+    assert summary["macs"] == attention + 2 * 10 * 2 * 32 * 64
+    assert sum(row["macs"] for row in summary["layer_details"]) == summary["macs"]
+
+
+def test_tokens_are_found_out_to_be_the_input() -> None:
+    summary = summarize(lambda: nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 3)), (2, 11))
+
+    assert summary["input_dtype"] == "int64"
+    assert summary["total_params"] == 400 + 27
+    assert summary["macs"] == 2 * 11 * 8 * 3
+
+
+def test_shared_weights_are_counted_once() -> None:
+    def build() -> nn.Module:
+        embed, head = nn.Embedding(50, 8), nn.Linear(8, 50, bias=False)
+        head.weight = embed.weight
+        return nn.Sequential(embed, head)
+
+    summary = summarize(build, (2, 11))
+
+    assert summary["total_params"] == 400
+    assert rows(summary)["1"]["params"] == 0
+    assert rows(summary)["1"]["shares_with"] == ["0.weight"]
+    assert "shares weights" in summary["summary_str"]
+
+
+def test_a_module_called_twice_costs_twice_and_weighs_once() -> None:
+    def build() -> nn.Module:
+        return Forward(lambda model, x: model.fc(model.fc(x)), fc=nn.Linear(8, 8))
+
+    summary = summarize(build, (2, 8))
+
+    assert rows(summary)["fc"]["calls"] == 2
+    assert (summary["total_params"], summary["macs"]) == (72, 2 * 2 * 8 * 8)
+
+
+def test_modules_that_are_never_used_are_listed() -> None:
+    def build() -> nn.Module:
+        return Forward(lambda model, x: model.fc(x), fc=nn.Linear(8, 8), spare=nn.Linear(8, 2))
+
+    summary = summarize(build, (2, 8))
+
+    assert summary["unused_modules"] == ["spare"]
+    assert summary["total_params"] == 72 + 18
+    assert rows(summary)["spare"]["output_shape"] is None
+    assert "never used  spare" in summary["summary_str"]
+
+
+def test_frozen_parameters_are_not_trainable() -> None:
+    def build() -> nn.Module:
+        model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 2))
+        model[0].requires_grad_(False)
+        return model
+
+    summary = summarize(build, (2, 8))
+
+    assert (summary["total_params"], summary["trainable_params"]) == (90, 18)
+    assert [row["trainable"] for row in summary["layer_details"]] == [False, True]
+
+
+def test_a_models_own_parameters_and_products_are_its_own_row() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(8, 5))
+            self.fc = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            output: Tensor = self.fc(x @ self.weight)
+            return output
+
+    layers = rows(summarize(Net, (2, 8)))
+
+    assert (layers["(model)"]["params"], layers["(model)"]["macs"]) == (40, 2 * 8 * 5)
+    assert (layers["fc"]["params"], layers["fc"]["macs"]) == (18, 2 * 5 * 3)
+
+
+def test_a_batch_of_one_does_not_trip_batch_normalisation() -> None:
+    summary = summarize(lambda: nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4)), (1, 8))
+
+    assert summary["device"] == "meta"
+
+
+def test_a_model_far_larger_than_memory_is_summarised() -> None:
+    summary = summarize(lambda: nn.Linear(10**6, 10**6, bias=False), (1, 10**6))
+
+    assert summary["total_params"] == 10**12
+
+
+def test_the_table_shows_layers_and_totals(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(CNN)
+
+    table = pytorch_model_summary("net.py", "Net", (1, 3, 8, 8), workspace=tmp_path)["summary_str"]
+
+    assert table.splitlines()[0] == "Net on float32 (1, 3, 8, 8)"
+    assert "conv   Conv2d       (1, 16, 8, 8)     448  27,648" in table
+    assert "parameters  650 (650 trainable)" in table
+
+
+def test_a_wrong_class_name_lists_the_classes_there_are(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(CNN)
+
+    with pytest.raises(ModelScriptError, match="Net, Other"):
+        pytorch_model_summary("net.py", "Nett", (1, 3, 8, 8), workspace=tmp_path)
+
+
+def test_an_input_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(CNN)
+
+    with pytest.raises(ModelScriptError, match=r"input \(1, 4, 8, 8\).*channels"):
+        pytorch_model_summary("net.py", "Net", (1, 4, 8, 8), workspace=tmp_path)
+
+
+@pytest.mark.parametrize("size", [(), (0, 3), (1, -1), "13", (1, 2.5), (True, 3)])
+def test_a_size_that_is_none_is_refused(size: Any) -> None:
+    with pytest.raises(ConfigError, match="input_size"):
+        pytorch_model_summary("net.py", "Net", size)
+
+
+async def test_the_summary_is_a_job(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(CNN)
+    payload = {
+        "model_script_path": "net.py",
+        "model_class_name": "Net",
+        "input_size": [1, 3, 8, 8],
+    }
+
+    async with JobRunner(workspace=tmp_path) as runner:
+        summary = await runner.run("agents.ml.summary:summarise", payload)
+        with pytest.raises(JobFailedError) as caught:
+            await runner.run("agents.ml.summary:summarise", payload | {"model_class_name": "Nett"})
+
+    assert summary["total_params"] == 650
+    assert caught.value.error_type == "ModelScriptError"
