@@ -1,6 +1,6 @@
 """From a URL to a backend.
 
-memory://                   in this process, by reference; nothing survives it
+memory://, memory://NAME    in this process; buses of one guild and NAME share it, nothing survives
 embedded, embedded:FOLDER   a private server with its data in FOLDER (`.guildbus`)
 redis:// rediss:// unix://  a server that somebody runs
 """
@@ -29,7 +29,7 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
     scheme = urlsplit(url).scheme or url
     try:
         if scheme == "memory":
-            return _memory(guild_id, options)
+            return _memory(url, guild_id, options)
         if scheme == "embedded":
             return _embedded(url, guild_id, options)
         if scheme in ("redis", "rediss", "unix"):
@@ -43,16 +43,17 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
     raise BackendSetupError(f"{scheme!r} is not a bus: use {KNOWN}")
 
 
-def _memory(guild_id: str, options: dict[str, Any]) -> Backend:
-    from messaging.backends.memory import MemoryBackend  # noqa: PLC0415 - only what is used
+def _memory(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
+    from messaging.backends.memory import MemoryBackend  # noqa: PLC0415 - only when used
 
-    return MemoryBackend(guild_id, **options)
+    parts = urlsplit(url)
+    return MemoryBackend(guild_id, **{"name": parts.netloc + parts.path, **options})
 
 
 def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
-    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only what is used
-    from messaging.backends.redis.embedded import DEFAULT_FOLDER  # noqa: PLC0415
-    from messaging.backends.redis.endpoint import EmbeddedAddress  # noqa: PLC0415
+    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
+    from messaging.backends.redis.embedded import DEFAULT_FOLDER  # noqa: PLC0415 - as above
+    from messaging.backends.redis.endpoint import EmbeddedAddress  # noqa: PLC0415 - as above
 
     in_url = url.removeprefix("embedded").removeprefix(":").removeprefix("//")
     folder = Path(options.pop("folder", None) or in_url or DEFAULT_FOLDER)
@@ -60,7 +61,7 @@ def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
 
 
 def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
-    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only what is used
-    from messaging.backends.redis.endpoint import FixedAddress  # noqa: PLC0415
+    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
+    from messaging.backends.redis.endpoint import FixedAddress  # noqa: PLC0415 - as above
 
     return RedisBackend(FixedAddress(url), guild_id, Options(**options))

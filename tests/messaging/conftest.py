@@ -1,20 +1,21 @@
 """One fixture, `backend`, that stands for every backend there is."""
 
 import contextlib
-import importlib.util
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.asyncio
 
 from messaging.backend import Backend
 from messaging.backends.memory import MemoryBackend
+from messaging.backends.redis.embedded import EmbeddedServer
+from messaging.connect import open_backend
 from messaging.envelope import new_id
 from tests.servers import SERVER_KINDS, server_url
 
-HAS_SERVERS = importlib.util.find_spec("messaging.connect") is not None
-KINDS = ("memory", "memory-strict", *(SERVER_KINDS if HAS_SERVERS else ()))
+KINDS = ("memory", "memory-strict", *SERVER_KINDS)
 
 
 class Site:
@@ -33,6 +34,15 @@ class Site:
         self._opened.append(backend)
         return backend
 
+    async def inject(self, topic: str, fields: dict[bytes, bytes]) -> None:
+        """Put an entry into a server's stream as a stranger would, past the bus."""
+        folder = self.url.removeprefix("embedded:")
+        url = (
+            self.url if folder == self.url else f"unix://{EmbeddedServer(Path(folder)).socket_path}"
+        )
+        async with redis.asyncio.Redis.from_url(url) as stranger:
+            await stranger.xadd(f"{{{self.guild_id}}}:t:{topic}", {**fields}, nomkstream=True)
+
     async def close(self) -> None:
         for backend in self._opened:
             await backend.close()
@@ -41,8 +51,6 @@ class Site:
         if self.kind.startswith("memory"):
             strict = self.kind == "memory-strict"
             return MemoryBackend(self.guild_id, name="site", strict=strict, **limits)
-        from messaging.connect import open_backend  # noqa: PLC0415 - only where there is a server
-
         return open_backend(self.url, guild_id=self.guild_id, **limits)
 
 

@@ -68,10 +68,10 @@ async def test_a_read_lends_no_more_than_was_asked_for(backend: Backend) -> None
     await backend.append(notes(5))
 
     first = await reader.read(2, wait_s=1)
-    rest = await take(reader, 3)
+    rest = await take(reader, 5 - len(first))
 
-    assert texts(first) == numbered(2)
-    assert texts(rest) == numbered(5, start=2)
+    assert 1 <= len(first) <= 2
+    assert texts(first + rest) == numbered(5)
 
 
 async def test_every_group_gets_its_own_copy(backend: Backend) -> None:
