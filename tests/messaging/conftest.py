@@ -15,6 +15,9 @@ from messaging.connect import open_backend
 from messaging.envelope import new_id
 from tests.servers import SERVER_KINDS, server_url
 
+# As redis-py wants them: a dict of all that it could take.
+Fields = dict[Any, Any]
+
 KINDS = ("memory", "memory-strict", *SERVER_KINDS)
 
 
@@ -34,14 +37,14 @@ class Site:
         self._opened.append(backend)
         return backend
 
-    async def inject(self, topic: str, fields: dict[bytes, bytes]) -> None:
+    async def inject(self, topic: str, fields: Fields) -> None:
         """Put an entry into a server's stream as a stranger would, past the bus."""
         folder = self.url.removeprefix("embedded:")
         url = (
             self.url if folder == self.url else f"unix://{EmbeddedServer(Path(folder)).socket_path}"
         )
         async with redis.asyncio.Redis.from_url(url) as stranger:
-            await stranger.xadd(f"{{{self.guild_id}}}:t:{topic}", {**fields}, nomkstream=True)
+            await stranger.xadd(f"{{{self.guild_id}}}:t:{topic}", fields, nomkstream=True)
 
     async def close(self) -> None:
         for backend in self._opened:
