@@ -120,6 +120,13 @@ async def test_a_seed_repeats_an_answer_alone_and_in_company(
     assert again.token_ids == alone.token_ids
 
 
+async def test_another_seed_gives_another_answer(engine: LocalEngine) -> None:
+    settings: dict[str, Any] = {"temperature": 2.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 30}
+    first, second = [await answer(engine, "x", seed=seed, **settings) for seed in (0, 1)]
+
+    assert first.token_ids != second.token_ids
+
+
 async def test_without_a_seed_answers_differ(engine: LocalEngine) -> None:
     settings: dict[str, Any] = {"temperature": 2.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 30}
     first, second = [await answer(engine, "The benefits", **settings) for _ in range(2)]

@@ -134,6 +134,14 @@ def test_a_rare_character_is_unknown_when_the_least_frequency_says_so(tmp_path: 
     assert default.encode("ab").tokens == ["a", "b"]
 
 
+def test_line_ends_are_learned_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_bytes(b"a\r\nb\r")
+
+    tokenizer = train(tmp_path / "corpus.txt", type="CharLevel")
+
+    assert tokenizer.encode("\r\n").tokens == ["\r", "\n"]
+
+
 def test_progress_counts_up_to_the_size_of_the_corpus(sources: Path) -> None:
     reports: list[dict[str, Any]] = []
     train(sources, report=reports.append, vocab_size=800)
