@@ -178,15 +178,16 @@ def _run(
 def _nothing_fused() -> Iterator[None]:
     """Have attention and recurrent layers computed by the products the counter knows."""
     was_fast = torch.backends.mha.get_fastpath_enabled()
-    was_mkldnn: Any = torch.backends.mkldnn.enabled
+    mkldnn: Any = torch.backends.mkldnn  # checkers misread its properties
+    was_enabled = mkldnn.enabled
     torch.backends.mha.set_fastpath_enabled(False)
-    torch.backends.mkldnn.enabled = False
+    mkldnn.enabled = False
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(was_fast)
-        torch.backends.mkldnn.enabled = was_mkldnn
+        mkldnn.enabled = was_enabled
 
 
 def _summary(

@@ -18,7 +18,7 @@ CONFIG = {
 
 @pytest.fixture
 async def runner(tmp_path: Path) -> AsyncIterator[JobRunner]:
-    async with JobRunner(workspace=tmp_path) as runner:
+    async with JobRunner(workspace=tmp_path, preload=("agents.ml.preload",)) as runner:
         yield runner
 
 
