@@ -8,7 +8,7 @@ from pydantic import Field
 from guild.agent import Agent, BaseAgentProps, handles
 from messaging.message import Message
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 
 
 class Greet(Message, wire_name="hello.greet"):

@@ -20,6 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 MessageClass = type[BaseModel]
 
 _DECLARED = "__guild_handles__"
+_MESSAGE_AND_CONTEXT = 2
 
 
 class BaseAgentProps(BaseModel):
@@ -169,9 +170,9 @@ class Agent(Generic[Props]):
 def _properties_class_of(cls: type[Agent[Any]]) -> type[BaseModel]:
     for base in cls.__dict__.get("__orig_bases__", ()):
         origin, arguments = typing.get_origin(base), typing.get_args(base)
-        if isinstance(origin, type) and issubclass(origin, Agent):
-            if isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel):
-                return arguments[0]
+        is_agent = isinstance(origin, type) and issubclass(origin, Agent)
+        if is_agent and isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel):
+            return arguments[0]
     return cls.properties_class
 
 
@@ -200,7 +201,7 @@ def _check_shape(method: Any) -> None:
     if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
         raise HandlerError(f"{name} yields; return a list, or use ctx.emit for what comes early")
     parameters = list(inspect.signature(method).parameters.values())[1:]
-    if not 1 <= len(parameters) <= 2:
+    if not 1 <= len(parameters) <= _MESSAGE_AND_CONTEXT:
         raise HandlerError(f"{name} takes a message and, if it likes, a context: nothing else")
     for parameter in parameters:
         if parameter.annotation is parameter.empty:
@@ -220,7 +221,7 @@ def _contract(cls: type[Agent[Any]], name: str, method: Callable[..., Any]) -> H
         ) from error
     declared: _Declared = getattr(method, _DECLARED)
     parameters = list(inspect.signature(method).parameters)[1:]
-    takes_context = len(parameters) == 2  # noqa: PLR2004 - a message and a context
+    takes_context = len(parameters) == _MESSAGE_AND_CONTEXT
     if takes_context and hints[parameters[1]] is not Context:
         raise HandlerError(f"{label}: annotate {parameters[1]!r} as Context")
     accepts = _message_classes(hints[parameters[0]], f"{label}: {parameters[0]!r}")

@@ -45,9 +45,7 @@ class Announcer:
         self._put(event)
         if isinstance(event, AgentFailed):
             log.error("guild.degraded", guild=self._guild_id, agent=event.agent)
-            self._put(
-                GuildDegraded(guild=self._guild_id, agent=event.agent, reason=event.error)
-            )
+            self._put(GuildDegraded(guild=self._guild_id, agent=event.agent, reason=event.error))
 
     def _incident(self, incident: Incident) -> None:
         if self._task is None:

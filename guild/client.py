@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 import structlog
 from pydantic import BaseModel
@@ -34,7 +34,7 @@ class Receipt(str):
 
     warning: str
 
-    def __new__(cls, message_id: str, warning: str = "") -> "Receipt":
+    def __new__(cls, message_id: str, warning: str = "") -> Self:
         receipt = super().__new__(cls, message_id)
         receipt.warning = warning
         return receipt

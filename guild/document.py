@@ -98,14 +98,14 @@ class _Reader:
     def file(self, file: FilePath, name: str, path: Path, depth: int) -> Any:
         try:
             if file.stat().st_size > MAX_SIZE_BYTES:
-                return self._report(Position(name, 1, 1), path, _TOO_LONG)
+                return self.report(Position(name, 1, 1), path, _TOO_LONG)
             text = file.read_text("utf-8-sig")
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
-            return self._report(Position(name, line, 1), path, "the file is not UTF-8 text")
+            return self.report(Position(name, line, 1), path, "the file is not UTF-8 text")
         except OSError as error:
             reason = error.strerror or str(error)
-            return self._report(Position(name, 1, 1), path, f"cannot read {file}: {reason}")
+            return self.report(Position(name, 1, 1), path, f"cannot read {file}: {reason}")
         if self.root is None:
             self.root = file.resolve().parent
         if file.suffix == ".json":
@@ -119,10 +119,10 @@ class _Reader:
         try:
             json.loads(text, parse_constant=_refuse)
         except json.JSONDecodeError as error:
-            return self._report(Position(name, error.lineno, error.colno), path, error.msg)
+            return self.report(Position(name, error.lineno, error.colno), path, error.msg)
         except _NotJSONError as error:
             line = text.count("\n", 0, text.index(str(error))) + 1
-            return self._report(Position(name, line, 1), path, f"{error} is not JSON")
+            return self.report(Position(name, line, 1), path, f"{error} is not JSON")
         except (RecursionError, ValueError):
             pass  # what is too deep or too long for Python is found, and placed, below
         # Valid JSON is YAML but for two things: tabs between tokens, and escaped surrogate pairs.
@@ -139,23 +139,23 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line, mark.column) if mark else (0, 0)
             problem = error.problem or error.context or "not valid YAML"
-            return self._report(Position(name, line + 1, column + 1), path, problem)
+            return self.report(Position(name, line + 1, column + 1), path, problem)
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             column = error.position - text.rfind("\n", 0, error.position)
-            return self._report(Position(name, line, column), path, str(error.reason))
+            return self.report(Position(name, line, column), path, str(error.reason))
 
     def include(self, target: str, position: Position, path: Path, depth: int) -> Any:
         """The data of another file, named relative to the one that includes it."""
         if self.root is None:
-            return self._report(position, path, "!include works in files only")
+            return self.report(position, path, "!include works in files only")
         file = (self.open_files[-1].parent / target).resolve()
         if not file.is_relative_to(self.root):
-            return self._report(position, path, f"{target!r} lies outside {self.root}")
+            return self.report(position, path, f"{target!r} lies outside {self.root}")
         if file in self.open_files:
-            return self._report(position, path, f"{target!r} includes itself")
+            return self.report(position, path, f"{target!r} includes itself")
         if not file.is_file():
-            return self._report(position, path, f"there is no file {target!r} to include")
+            return self.report(position, path, f"there is no file {target!r} to include")
         return self.file(file, target, path, depth)
 
     def _fits(self, text: str, name: str, path: Path) -> bool:
@@ -163,14 +163,14 @@ class _Reader:
             self.size_bytes += len(text.encode())
         except UnicodeEncodeError as error:
             line = text.count("\n", 0, error.start) + 1
-            self._report(Position(name, line, 1), path, "the text holds half a character")
+            self.report(Position(name, line, 1), path, "the text holds half a character")
             return False
         if self.size_bytes > MAX_SIZE_BYTES:
-            self._report(Position(name, 1, 1), path, _TOO_LONG)
+            self.report(Position(name, 1, 1), path, _TOO_LONG)
             return False
         return True
 
-    def _report(self, position: Position, path: Path, text: str) -> None:
+    def report(self, position: Position, path: Path, text: str) -> None:
         self.problems.append(Problem(*position, path, text))
 
 
@@ -185,25 +185,25 @@ class _Walk:
     def document(self, path: Path, depth: int) -> Any:
         next(self._events)  # the stream starts
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            self._reader._report(Position(self._name, 1, 1), path, "the document is empty")
+            self._reader.report(Position(self._name, 1, 1), path, "the document is empty")
             return None
         data = self._value(next(self._events), path, depth)
         next(self._events)  # the document ends
         if not isinstance(event := next(self._events), yaml.StreamEndEvent):
-            self._report(event, path, "one document only: remove what follows ---")
+            self.report(event, path, "one document only: remove what follows ---")
         return data
 
     def _value(self, event: Any, path: Path, depth: int) -> Any:
         self._reader.values[path] = self._position(event)
         self._count(event, path, depth)
         if isinstance(event, yaml.AliasEvent):
-            return self._report(event, path, f"aliases are not allowed (*{event.anchor})")
+            return self.report(event, path, f"aliases are not allowed (*{event.anchor})")
         if event.anchor:
-            self._report(event, path, f"anchors are not allowed (&{event.anchor})")
+            self.report(event, path, f"anchors are not allowed (&{event.anchor})")
         if event.tag == "!include" and isinstance(event, yaml.ScalarEvent):
             return self._reader.include(event.value, self._position(event), path, depth)
         if event.tag is not None:
-            self._report(event, path, f"tags are not allowed ({event.tag})")
+            self.report(event, path, f"tags are not allowed ({event.tag})")
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(path, depth)
         if isinstance(event, yaml.MappingStartEvent):
@@ -223,7 +223,7 @@ class _Walk:
             key_path = (*path, key)
             if key in items:
                 first = self._reader.keys[key_path].line
-                self._report(event, key_path, f"duplicate key {key!r}, first in line {first}")
+                self.report(event, key_path, f"duplicate key {key!r}, first in line {first}")
                 self._value(next(self._events), (*key_path, "duplicate"), depth + 1)
                 continue
             self._reader.keys[key_path] = self._position(event)
@@ -234,9 +234,9 @@ class _Walk:
         if isinstance(event, yaml.ScalarEvent) and event.tag is None and not event.anchor:
             if event.style is not None or isinstance(plain_scalar(event.value), str):
                 return str(event.value)
-            self._report(event, path, f"a key is text: write {event.value!r} in quotes")
+            self.report(event, path, f"a key is text: write {event.value!r} in quotes")
             return str(event.value)
-        self._report(event, path, "a key is plain text")
+        self.report(event, path, "a key is plain text")
         self._value(event, (*path, "key"), depth + 1)
         return f"\0{self._reader.nodes}"
 
@@ -244,32 +244,32 @@ class _Walk:
         if event.style is not None:
             return event.value
         if _NOT_FINITE.fullmatch(event.value):
-            return self._report(event, path, "a number must be finite")
+            return self.report(event, path, "a number must be finite")
         try:
             value = plain_scalar(event.value)
         except ValueError:
-            return self._report(event, path, "the number is too long")
+            return self.report(event, path, "the number is too long")
         if isinstance(value, float) and not math.isfinite(value):
-            return self._report(event, path, "the number is too large")
+            return self.report(event, path, "the number is too large")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            return self._report(event, path, "the number does not fit 64 bits")
+            return self.report(event, path, "the number does not fit 64 bits")
         return value
 
     def _count(self, event: Any, path: Path, depth: int) -> None:
         self._reader.nodes += 1
         if depth >= MAX_DEPTH:
-            self._report(event, path, f"nested more than {MAX_DEPTH} deep")
+            self.report(event, path, f"nested more than {MAX_DEPTH} deep")
             raise _CannotGoOnError
         if self._reader.nodes > MAX_NODES:
-            self._report(event, path, f"a spec has at most {MAX_NODES:,} values")
+            self.report(event, path, f"a spec has at most {MAX_NODES:,} values")
             raise _CannotGoOnError
 
     def _position(self, event: Any) -> Position:
         mark = event.start_mark
         return Position(self._name, mark.line + 1, mark.column + 1)
 
-    def _report(self, event: Any, path: Path, text: str) -> None:
-        self._reader._report(self._position(event), path, text)
+    def report(self, event: Any, path: Path, text: str) -> None:
+        self._reader.report(self._position(event), path, text)
 
 
 class _NotJSONError(Exception):

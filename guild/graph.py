@@ -49,20 +49,25 @@ def graph_of(wires: Wires) -> Graph:
 def _sends(wires: Wires) -> list[Edge]:
     agents, edges = wires.parts.agents, []
     for sender, contract in wires.contracts():
+        wanted = wires.classes[sender].accepted()
         for message in contract.sends:
             for receiver in wires.handlers(message):
                 one, other = agents[sender].id, agents[receiver].id
+                answers = wires.classes[receiver].accepted()[message].returns
                 edges.append(Edge(one, other, wire_type_of(message).name, "send"))
-                for answer in wires.classes[receiver].accepted()[message].returns:
-                    if answer in wires.classes[sender].accepted():
-                        edges.append(Edge(other, one, wire_type_of(answer).name, "reply"))
+                edges += [
+                    Edge(other, one, wire_type_of(answer).name, "reply")
+                    for answer in answers
+                    if answer in wanted
+                ]
     return edges
 
 
 def _requests(wires: Wires) -> list[Edge]:
     """What nobody inside sends must come from outside, and is answered there."""
     given = {message for index in wires.classes for message in wires.gives(index)}
-    given |= {wires.result_of(route) for route in wires.parts.routes.values()} - {None}
+    results = map(wires.result_of, wires.parts.routes.values())
+    given |= {message for message in results if message is not None}
     edges = []
     for index, contract in wires.contracts():
         agent = wires.parts.agents[index].id

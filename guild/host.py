@@ -95,7 +95,8 @@ class AgentHost:
         return agent
 
     async def _serve(self, agent: Agent[Any]) -> None:
-        running = await self._bus.subscribe(subscription_of(self._guild, self._spec, agent, self._router))
+        wanted = subscription_of(self._guild, self._spec, agent, self._router)
+        running = await self._bus.subscribe(wanted)
         work = {asyncio.create_task(self._stopping.wait()), asyncio.create_task(running.wait())}
         own = asyncio.create_task(agent.run()) if type(agent).run is not Agent.run else None
         try:

@@ -20,7 +20,8 @@ from guild.validation import findings_of, keys_of, unknown_key
 M = TypeVar("M", bound=BaseModel)
 
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./-]| (?=[\w./]))*", re.ASCII)
-_LISTS: dict[str, type[BaseModel]] = {"agents": AgentSpec, "routes": RouteSpec}
+
+_LISTED = ("agents", "routes", "resources")
 
 
 def load_file(
@@ -81,9 +82,7 @@ def dump(spec: GuildSpec) -> dict[str, Any]:
     return spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
-def _spec(
-    document: Document, registry: Registry, environ: Mapping[str, str] | None
-) -> GuildSpec:
+def _spec(document: Document, registry: Registry, environ: Mapping[str, str] | None) -> GuildSpec:
     draft = _Draft()
     parts = draft.parts(document.data)
     seen = inspect_parts(parts, registry, environ)
@@ -100,16 +99,16 @@ class _Draft:
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+        self._lost: set[str] = set()
 
     def parts(self, data: Any) -> Parts:
         if not isinstance(data, dict):
             self.findings.append(Finding((), "a spec is a mapping of keys such as id and agents"))
-            return Parts({}, {}, {}, is_whole=False)
-        rest = {key: value for key, value in data.items() if key not in (*_LISTS, "resources")}
+            return Parts({}, {}, {}, knows_agents=False, knows_topics=False, knows_resources=False)
+        rest = {key: value for key, value in data.items() if key not in _LISTED}
         agents = self._items(data, "agents", AgentSpec)
         routes = self._items(data, "routes", RouteSpec)
         resources = self._resources(data)
-        whole = not self.findings
         guild = self._part(GuildSpec, rest, ())
         return Parts(
             agents=agents,
@@ -118,13 +117,16 @@ class _Draft:
             topics=guild.topics if guild else (),
             ends=guild.ends if guild else (),
             engine=guild.engine if guild else EngineSpec(),
-            is_whole=whole and guild is not None,
+            knows_agents="agents" not in self._lost,
+            knows_topics=self._lost.isdisjoint({"agents", "topics", "guild"}),
+            knows_resources="resources" not in self._lost,
         )
 
     def _items(self, data: dict[str, Any], key: str, model: type[M]) -> dict[int, M]:
         items = data.get(key, [])
         if not isinstance(items, list):
             self.findings.append(Finding((key,), f"{key!r} should be a list"))
+            self._lost.add(key)
             return {}
         read = ((index, self._part(model, item, (key, index))) for index, item in enumerate(items))
         return {index: part for index, part in read if part is not None}
@@ -132,16 +134,22 @@ class _Draft:
     def _resources(self, data: dict[str, Any]) -> dict[str, ResourceSpec]:
         items = data.get("resources", {})
         if not isinstance(items, dict):
-            self.findings.append(Finding(("resources",), "'resources' should be a mapping of names"))
+            text = "'resources' should be a mapping of names"
+            self.findings.append(Finding(("resources",), text))
+            self._lost.add("resources")
             return {}
-        read = ((name, self._part(ResourceSpec, it, ("resources", name))) for name, it in items.items())
+        read = (
+            (name, self._part(ResourceSpec, item, ("resources", name)))
+            for name, item in items.items()
+        )
         return {name: part for name, part in read if part is not None}
 
     def _part(self, model: type[M], data: Any, path: Path) -> M | None:
         """`data` as a `model`, without the keys that are wrong; None if it needs those."""
         if not isinstance(data, dict):
-            text = f"{_label(path)} should be a mapping of keys such as {', '.join(keys_of(model)[:3])}"
-            self.findings.append(Finding(path, text))
+            keys = ", ".join(keys_of(model)[:3])
+            self.findings.append(Finding(path, f"this should be a mapping of keys such as {keys}"))
+            self._lose(path)
             return None
         known = keys_of(model)
         self.findings += [unknown_key((*path, key), known) for key in data if key not in known]
@@ -151,20 +159,22 @@ class _Draft:
         except ValidationError as error:
             self.findings += findings_of(error, model, path)
             wrong = {problem["loc"][0] for problem in error.errors()}
+            self._lost |= {"topics"} & wrong
         try:
             return model.model_validate({k: v for k, v in kept.items() if k not in wrong})
         except ValidationError:
+            self._lose(path)
             return None
 
-
-def _label(path: Path) -> str:
-    return repr(path[-1]) if path and isinstance(path[-1], str) else "this item"
+    def _lose(self, path: Path) -> None:
+        """Remember that something is missing, so that nobody is blamed for not finding it."""
+        self._lost.add(str(path[0]) if path else "guild")
 
 
 class _Dumper(yaml.SafeDumper):
     """Writes no aliases, and quotes every text that could be read as anything else."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
 

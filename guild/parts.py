@@ -10,7 +10,13 @@ from messaging.topic import inbox_of, matches
 
 @dataclass(frozen=True)
 class Parts:
-    """What of a spec can be checked further; agents and routes under their place in the list."""
+    """What of a spec can be checked further; agents and routes under their place in the list.
+
+    Attributes:
+        knows_agents: whether every agent could be read, so that who is missing really is.
+        knows_topics: the same of everything that is listened to.
+        knows_resources: the same of the resources.
+    """
 
     agents: Mapping[int, AgentSpec]
     routes: Mapping[int, RouteSpec]
@@ -18,7 +24,9 @@ class Parts:
     topics: Sequence[str] = ()
     ends: Sequence[str] = ()
     engine: EngineSpec = field(default_factory=EngineSpec)
-    is_whole: bool = True
+    knows_agents: bool = True
+    knows_topics: bool = True
+    knows_resources: bool = True
 
     @classmethod
     def of(cls, spec: GuildSpec) -> Self:

@@ -18,7 +18,7 @@ from guild.progress import Progress, TextDelta
 from guild.references import resolve, resolve_gently
 from guild.registry import AgentClass, Registry, ResourceFactory, check_installed
 from guild.resources import properties_class_of
-from guild.source import Finding
+from guild.source import Finding, Source
 from guild.spec import AgentSpec, GuildSpec, ResourceSpec
 from guild.suggest import closest
 from guild.validation import findings_of
@@ -126,9 +126,7 @@ def inspect_parts(
     return seen
 
 
-def properties_of(
-    model: type[BaseModel], properties: Mapping[str, Any], path: Path
-) -> BaseModel:
+def properties_of(model: type[BaseModel], properties: Mapping[str, Any], path: Path) -> BaseModel:
     """`properties` with every reference resolved, as the model that an agent gets.
 
     Raises:
@@ -138,8 +136,6 @@ def properties_of(
     try:
         return model.model_validate(resolve(dict(properties), path=path))
     except ValidationError as error:
-        from guild.source import Source
-
         raise SpecError([Source().problem(f) for f in findings_of(error, model, path)]) from None
 
 
@@ -206,18 +202,19 @@ def _dependencies(
     seen: Inspection, agent: AgentSpec, agent_class: AgentClass, path: Path
 ) -> Iterator[Finding]:
     resources = seen.parts.resources
+    if not seen.parts.knows_resources:
+        return
     for parameter, resource in agent.dependencies.items():
         if resource not in resources:
             text = f"there is no resource {resource!r}"
             yield Finding((*path, "dependencies", parameter), text, closest(resource, resources))
     for parameter, is_needed in injected_parameters(agent_class).items():
-        if is_needed and agent.dependencies.get(parameter, parameter) not in resources:
-            if parameter not in agent.dependencies:
-                text = (
-                    f"{agent.id!r} needs a resource {parameter!r}: add it under 'resources', or "
-                    "name another under the agent's 'dependencies'"
-                )
-                yield Finding(path, text)
+        if is_needed and parameter not in agent.dependencies and parameter not in resources:
+            text = (
+                f"{agent.id!r} needs a resource {parameter!r}: add it under 'resources', or "
+                "name another under the agent's 'dependencies'"
+            )
+            yield Finding(path, text)
 
 
 def injected_parameters(agent_class: type[Agent[Any]]) -> dict[str, bool]:

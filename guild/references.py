@@ -54,8 +54,7 @@ def resolve_gently(
 ) -> Resolved:
     """`value` with its references replaced as far as they lead anywhere.
 
-    Args:
-        with_secrets: look secrets up, too; otherwise they stay references.
+    Secrets stay references unless they are asked for `with_secrets`.
     """
     walk = _Walk(os.environ if environ is None else environ, with_secrets)
     return Resolved(walk.value(value, path), frozenset(walk.secret_paths), tuple(walk.findings))

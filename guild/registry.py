@@ -158,7 +158,7 @@ def _load(kind: str, type_name: str, value: str) -> Any:
         found: Any = importlib.import_module(module_name)
         for attribute in attributes.split("."):
             found = getattr(found, attribute)
-    except Exception as error:  # noqa: BLE001 - importing runs code of anybody's
+    except Exception as error:  # importing runs code of anybody's
         text = f"{kind} type {type_name!r} cannot be loaded: {type(error).__name__}: {error}"
         raise UnknownAgentTypeError(kind, type_name, text) from error
     return found

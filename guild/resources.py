@@ -18,6 +18,8 @@ from guild.agent import BaseAgentProps
 from guild.errors import ResourceError
 from guild.suggest import closest
 
+log = structlog.get_logger()
+
 Opener = Callable[[], AbstractAsyncContextManager[Any]]
 
 
@@ -166,7 +168,7 @@ class _Holder:
 
     def _failed(self, error: BaseException) -> None:
         if self.ready.done():
-            structlog.get_logger().error("resource.close_failed", resource=self.name, exc_info=error)
+            log.error("resource.close_failed", resource=self.name, exc_info=error)
             return
         cancelled = isinstance(error, asyncio.CancelledError)
         text = "closed while it was opened" if cancelled else f"{type(error).__name__}: {error}"
@@ -182,9 +184,9 @@ def properties_class_of(factory: Callable[..., Any]) -> type[BaseModel]:
     Raises:
         TypeError: it has a first parameter that is not annotated with a pydantic model.
     """
-    target = factory.__init__ if isinstance(factory, type) else factory
+    target = inspect.getattr_static(factory, "__init__") if isinstance(factory, type) else factory
     hints = typing.get_type_hints(target)
-    names = [name for name in inspect.signature(factory).parameters]
+    names = list(inspect.signature(factory).parameters)
     if not names:
         return BaseAgentProps
     annotation = hints.get(names[0])

@@ -33,6 +33,10 @@ class GuildStatus(StrEnum):
     DRAINING = "draining"
     CLOSED = "closed"
 
+    @property
+    def is_degraded(self) -> bool:
+        return self is GuildStatus.DEGRADED
+
 
 class Guild:
     """A guild in this process; make one with `Guild.launch` and use it with `async with`.

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
+import jmespath
+from jmespath.exceptions import JMESPathError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -54,11 +56,8 @@ def _checked(check: Callable[[str], str], value: str) -> str:
 
 
 def _expression(value: str) -> str:
-    from jmespath import compile as compile_expression
-    from jmespath.exceptions import JMESPathError
-
     try:
-        compile_expression(value)
+        jmespath.compile(value)
     except JMESPathError as error:
         text = " ".join(str(error).split())
         raise PydanticCustomError(
@@ -226,5 +225,5 @@ class GuildSpec(_Part):
     def located(self, source: Source) -> Self:
         """The same spec, knowing where it was read."""
         copy = self.model_copy()
-        copy._source = source
+        copy._source = source  # noqa: SLF001 - a copy of our own
         return copy

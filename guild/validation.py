@@ -38,7 +38,7 @@ def findings_of(
     for problem in error.errors(include_url=False):
         location = problem["loc"]
         place = (*path, *location)
-        name = repr(location[-1]) if location else "the whole"
+        name = _name(place)
         kind, text = problem["type"], problem["msg"]
         if kind == "extra_forbidden":
             known = keys_of(model_at(model, location[:-1]))
@@ -56,6 +56,14 @@ def findings_of(
             yield Finding(place, f"{name}: {text.removeprefix('Value error, ')}")
         else:
             yield Finding(place, f"{name}: {text}")
+
+
+def _name(place: Path) -> str:
+    """What a value is called: by its key, also where it is one of several under it."""
+    keys = [part for part in place if isinstance(part, str)]
+    if not keys:
+        return "the whole"
+    return repr(keys[-1]) if place[-1] == keys[-1] else f"{keys[-1]}[{place[-1]}]"
 
 
 def unknown_key(place: Path, known: list[str]) -> Finding:

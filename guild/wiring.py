@@ -36,7 +36,7 @@ class Wires(NamedTuple):
     @property
     def is_complete(self) -> bool:
         """Whether every agent is known, so that what is not found is really missing."""
-        return self.parts.is_whole and len(self.classes) == len(self.parts.agents)
+        return self.parts.knows_agents and len(self.classes) == len(self.parts.agents)
 
     def contracts(self) -> Iterator[tuple[int, HandlerContract]]:
         for index, agent_class in self.classes.items():
@@ -104,13 +104,14 @@ def wiring_warnings(wires: Wires) -> Iterator[Finding]:
 def _route_errors(wires: Wires, route: RouteSpec, path: tuple[str | int, ...]) -> Iterator[Finding]:
     parts = wires.parts
     senders = [i for i, agent in parts.agents.items() if route.from_agent in (None, agent.id)]
-    if not senders and (parts.is_whole or not parts.agents):
+    if not senders and route.from_agent and parts.knows_agents:
         ids = [agent.id for agent in parts.agents.values()]
         text = f"there is no agent {route.from_agent!r}"
-        yield Finding((*path, "from"), text, closest(route.from_agent or "", ids))
-    if not parts.hears(route.to) and parts.is_whole:
+        yield Finding((*path, "from"), text, closest(route.from_agent, ids))
+    hint = closest(route.to, parts.topics_heard)
+    if not parts.hears(route.to) and (parts.knows_topics or hint):
         text = f"nobody listens to the topic {route.to!r}; one for the outside goes under 'topics'"
-        yield Finding((*path, "to"), text, closest(route.to, parts.topics_heard))
+        yield Finding((*path, "to"), text, hint)
     if not wires.is_complete:
         return
     message = wires.messages.find(route.message)

@@ -1,6 +1,7 @@
 """Runs agents on the event loop of this process."""
 
 import asyncio
+import inspect
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from guild.plan import Plan, properties_of
 from guild.registry import ResourceFactory
 from guild.resources import Opener, ResourcePool, properties_class_of
 from guild.routes import Router
-from guild.spec import ResourceSpec
+from guild.spec import AgentSpec, ResourceSpec
 from guild.supervisor import Supervisor
 from messaging.bus import Bus
 
@@ -34,8 +35,8 @@ class InProcessEngine:
             }
         )
         self._keepers = [
-            _Keeper(plan, index, replica, bus, self._pool, observe)
-            for index, agent in enumerate(plan.spec.agents)
+            _Keeper(plan, agent, replica, bus=bus, pool=self._pool, observe=observe)
+            for agent in plan.spec.agents
             for replica in range(agent.replicas)
         ]
 
@@ -62,13 +63,13 @@ class _Keeper:
     def __init__(
         self,
         plan: Plan,
-        index: int,
+        spec: AgentSpec,
         replica: int,
+        *,
         bus: Bus,
         pool: ResourcePool,
         observe: Observer,
     ) -> None:
-        spec = plan.spec.agents[index]
         agent_class = plan.agents[spec.id]
         self.status = ReplicaStatus(spec.id, replica)
         self.settled = asyncio.Event()
@@ -136,9 +137,7 @@ class _Keeper:
         self.status.error = _text(error) if error else "it ended again and again"
         log.error("agent.failed", **self._who(), restarts=self.status.restarts, exc_info=error)
         self._observe(
-            AgentFailed(
-                **self._who(), error=self.status.error, restarts=self.status.restarts
-            )
+            AgentFailed(**self._who(), error=self.status.error, restarts=self.status.restarts)
         )
 
     def _who(self) -> dict[str, Any]:
@@ -154,8 +153,6 @@ def _opener(name: str, spec: ResourceSpec, factory: ResourceFactory) -> Opener:
 
 
 def _takes_properties(factory: ResourceFactory) -> bool:
-    import inspect
-
     return bool(inspect.signature(factory).parameters)
 
 

@@ -1,0 +1,114 @@
+"""A guild for scripts without an event loop: it runs in a thread of its own.
+
+with launch_sync(spec) as guild:
+    reply = guild.request("default_topic", GenerationPromptRequest(generation_prompt="…"))
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Coroutine, Iterator
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel
+
+from guild.client import GuildClient, Receipt
+from guild.errors import GuildNotRunningError
+from guild.runtime import Guild, GuildStatus
+from guild.spec import GuildSpec
+
+T = TypeVar("T")
+
+_END = object()
+
+
+def launch_sync(spec: GuildSpec, **options: Any) -> "SyncGuild":
+    """`Guild.launch` for a plain `with`; `options` are the same.
+
+    Raises:
+        SpecError: everything that is wrong with the spec.
+        MissingExtraError: an agent needs packages that are not installed.
+    """
+    return SyncGuild(Guild.launch(spec, **options))
+
+
+class SyncGuild:
+    """A guild on a loop in the background. Any thread may use it, a handler's may not."""
+
+    def __init__(self, guild: Guild) -> None:
+        self._guild = guild
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def status(self) -> GuildStatus:
+        return self._guild.status
+
+    def __enter__(self) -> Self:
+        loop = self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=loop.run_forever, name="guild", daemon=True)
+        self._thread.start()
+        try:
+            self._run(self._guild.start())
+        except BaseException:
+            self._stop_loop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._run(self._guild.close())
+        finally:
+            self._stop_loop()
+
+    def publish(self, topic: str, message: BaseModel, **options: Any) -> Receipt:
+        """As `GuildClient.publish`."""
+        return self._run(self._client.publish(topic, message, **options))
+
+    def request(self, topic: str, message: BaseModel, **options: Any) -> Any:
+        """As `GuildClient.request`."""
+        return self._run(self._client.request(topic, message, **options))
+
+    def stream(self, topic: str, message: BaseModel, **options: Any) -> Iterator[Any]:
+        """As `GuildClient.stream`; leaving early stops following, not the work."""
+        items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        async def follow() -> None:
+            try:
+                async for item in self._client.stream(topic, message, **options):
+                    items.put(item)
+            finally:
+                items.put(_END)
+
+        following = asyncio.run_coroutine_threadsafe(follow(), self._running_loop)
+        try:
+            while (item := items.get()) is not _END:
+                yield item
+            following.result()
+        finally:
+            following.cancel()
+
+    def cancel(self, message_id: str, reason: str = "") -> None:
+        """As `GuildClient.cancel`."""
+        self._run(self._client.cancel(message_id, reason))
+
+    @property
+    def _client(self) -> GuildClient:
+        return self._guild.client
+
+    @property
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise GuildNotRunningError("the guild is not running; use it within `with`")
+        return self._loop
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._running_loop).result()
+
+    def _stop_loop(self) -> None:
+        loop, self._loop = self._running_loop, None
+        assert self._thread is not None
+        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
