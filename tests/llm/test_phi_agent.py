@@ -1,0 +1,143 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from agents.llm import (
+    GenerationPromptRequest,
+    GenerationPromptResponse,
+    LLMPhiAgent,
+    PhiAgentProps,
+    PyTorchAgentProps,
+)
+from agents.llm.resources import models
+from guild import AgentBuilder, Guild, GuildBuilder
+from guild.progress import TextDelta
+from messaging.envelope import new_id
+from messaging.errors import RequestCancelledError, RequestFailedError
+from messaging.message import wire_type_of
+from messaging.topic import DEFAULT_TOPIC
+
+PROMPT = "The benefits of multi-agent systems include"
+
+
+@pytest.fixture
+async def guild(tiny_phi: Path) -> AsyncIterator[Guild]:
+    async with _guild_of(PhiAgentProps(model_id=str(tiny_phi), max_new_tokens=12)) as running:
+        yield running
+
+
+def _guild_of(props: PhiAgentProps) -> Guild:
+    agent = (
+        AgentBuilder(LLMPhiAgent)
+        .set_id("phi_agent")
+        .set_name("Phi-2 LLM")
+        .set_description("Text generation using Microsoft's Phi-2 model")
+        .set_properties(props)
+        .set_retry(attempts=1)
+        .build_spec()
+    )
+    return GuildBuilder("writers").set_messaging("memory://").add_agent_spec(agent).launch()
+
+
+def test_the_properties_have_the_defaults_of_the_document() -> None:
+    assert PhiAgentProps().model_id == "microsoft/phi-2"
+    assert issubclass(PhiAgentProps, PyTorchAgentProps)
+    assert set(GenerationPromptRequest.model_fields) == {"generation_prompt"}
+    assert set(GenerationPromptResponse.model_fields) == {
+        "generation_prompt",
+        "generated_response",
+    }
+    assert wire_type_of(GenerationPromptRequest).name == "GenerationPromptRequest"
+
+
+async def test_the_answer_repeats_the_prompt_and_goes_on(guild: Guild) -> None:
+    answer = await guild.client.request(
+        DEFAULT_TOPIC, GenerationPromptRequest(generation_prompt=PROMPT), timeout_s=60
+    )
+
+    assert isinstance(answer, GenerationPromptResponse)
+    assert answer.generation_prompt == PROMPT
+    assert answer.generated_response.startswith(PROMPT)
+    assert len(answer.generated_response) > len(PROMPT)
+
+
+async def test_the_streamed_pieces_are_the_continuation(guild: Guild) -> None:
+    request = GenerationPromptRequest(generation_prompt=PROMPT)
+
+    items = [item async for item in guild.client.stream(DEFAULT_TOPIC, request, timeout_s=60)]
+
+    *pieces, answer = items
+    assert isinstance(answer, GenerationPromptResponse)
+    assert all(isinstance(piece, TextDelta) for piece in pieces)
+    text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
+    assert PROMPT + text == answer.generated_response
+
+
+async def test_a_prompt_that_does_not_fit_is_refused_with_the_figures(guild: Guild) -> None:
+    request = GenerationPromptRequest(generation_prompt="word " * 500)
+
+    with pytest.raises(RequestFailedError, match="context window of 128") as failure:
+        await guild.client.request(DEFAULT_TOPIC, request, timeout_s=60)
+
+    assert failure.value.error_type == "ContextOverflowError"
+
+
+async def test_a_model_that_is_nowhere_is_a_typed_answer(tmp_path: Path) -> None:
+    async with _guild_of(PhiAgentProps(model_id=str(tmp_path / "nothing"))) as running:
+        with pytest.raises(RequestFailedError, match="nothing") as failure:
+            await running.client.request(
+                DEFAULT_TOPIC, GenerationPromptRequest(generation_prompt=PROMPT), timeout_s=60
+            )
+
+    assert failure.value.error_type in ("ModelNotFoundError", "HubUnreachableError")
+
+
+async def test_a_cancelled_request_ends_its_generation(tiny_phi: Path) -> None:
+    async with _guild_of(PhiAgentProps(model_id=str(tiny_phi), max_new_tokens=100)) as running:
+        request_id = new_id()
+        stream = running.client.stream(
+            DEFAULT_TOPIC,
+            GenerationPromptRequest(generation_prompt="a"),
+            timeout_s=60,
+            message_id=request_id,
+        )
+        with pytest.raises(RequestCancelledError):
+            async for _ in stream:
+                await running.client.cancel(request_id, "enough")
+
+
+async def test_a_link_to_another_model_is_followed_by_the_next_request(
+    tiny_phi: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "served"
+    async with _guild_of(PhiAgentProps(model_id=str(link), max_new_tokens=4)) as running:
+        request = GenerationPromptRequest(generation_prompt=PROMPT)
+        with pytest.raises(RequestFailedError):
+            await running.client.request(DEFAULT_TOPIC, request, timeout_s=60)
+
+        link.symlink_to(tiny_phi, target_is_directory=True)
+
+        answer = await running.client.request(DEFAULT_TOPIC, request, timeout_s=60)
+        assert isinstance(answer, GenerationPromptResponse)
+
+
+async def test_two_agents_share_one_model_through_the_resource(tiny_phi: Path) -> None:
+    builder = GuildBuilder("writers").set_messaging("memory://").add_resource("models", models)
+    for name in ("first", "second"):
+        builder.add_agent_spec(
+            AgentBuilder(LLMPhiAgent)
+            .set_id(name)
+            .listen_to_default_topic(listens=False)
+            .add_additional_topic(name)
+            .set_properties(PhiAgentProps(model_id=str(tiny_phi), max_new_tokens=2))
+            .build_spec()
+        )
+    request = GenerationPromptRequest(generation_prompt=PROMPT)
+    with capture_logs() as logged:
+        async with builder.launch() as running:
+            await running.client.request("first", request, timeout_s=60)
+            await running.client.request("second", request, timeout_s=60)
+
+    assert [line["event"] for line in logged].count("model.loaded") == 1
