@@ -1,0 +1,5 @@
+"""`python -m guild.cli`."""
+
+from guild.cli import main
+
+main()

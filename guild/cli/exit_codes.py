@@ -1,0 +1,29 @@
+"""What the exit status of `guildbus` says."""
+
+from guild import errors as guild_errors
+from messaging import errors as bus_errors
+
+OK = 0
+FAILED = 1  # also a request that was answered by an error
+USAGE = 2
+INVALID = 3  # a spec or a message
+MISSING_EXTRA = 4
+NO_SERVER = 5
+TIMEOUT = 6
+INTERRUPTED = 130
+
+
+def exit_code_of(error: BaseException) -> int:
+    """The status that `error` ends the process with."""
+    by_class: tuple[tuple[type[BaseException], int], ...] = (
+        (guild_errors.MissingExtraError, MISSING_EXTRA),
+        (guild_errors.SpecError, INVALID),
+        (bus_errors.InvalidMessageError, INVALID),
+        (bus_errors.UnknownTypeError, INVALID),
+        (bus_errors.TopicError, INVALID),
+        (bus_errors.BackendUnavailableError, NO_SERVER),
+        (bus_errors.BackendSetupError, NO_SERVER),
+        (bus_errors.RequestTimeoutError, TIMEOUT),
+        (KeyboardInterrupt, INTERRUPTED),
+    )
+    return next((code for kind, code in by_class if isinstance(error, kind)), FAILED)

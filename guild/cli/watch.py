@@ -1,0 +1,116 @@
+"""Shows what a request emits while it is worked on: bars on a terminal, lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+
+from guild.progress import Progress, TextDelta
+
+LINE_EVERY_S = 5.0
+
+
+class Watch:
+    """A view of emitted items on stderr, open between `with` and its end."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._view: _BarView | _LineView = (
+            _BarView(console) if console.is_terminal else _LineView(console)
+        )
+
+    def __enter__(self) -> Self:
+        self._view.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._view.stop()
+
+    def show(self, item: object) -> None:
+        """Show one emitted item; anything but progress and text is left to `--json`."""
+        if isinstance(item, Progress):
+            self._view.progress(item)
+        elif isinstance(item, TextDelta):
+            self._view.text(item.text)
+
+
+class _BarView:
+    def __init__(self, console: Console) -> None:
+        self._bars = Bars(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[text]}"),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._written = ""
+
+    def start(self) -> None:
+        self._bars.start()
+
+    def stop(self) -> None:
+        if self._written.strip():
+            self._bars.console.print(self._written, markup=False, highlight=False)
+        self._bars.stop()
+
+    def progress(self, item: Progress) -> None:
+        task = self._tasks.get(item.task)
+        if task is None:
+            task = self._bars.add_task(item.task, total=item.total, text=item.text)
+            self._tasks[item.task] = task
+        self._bars.update(task, completed=item.done, total=item.total, text=item.text)
+
+    def text(self, text: str) -> None:
+        # Whole lines go above the bars; the unfinished one waits for its end.
+        *lines, self._written = (self._written + text).split("\n")
+        for line in lines:
+            self._bars.console.print(line, markup=False, highlight=False)
+
+
+class _LineView:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown_at: dict[str, float] = {}
+        self._written = ""
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        if self._written.strip():
+            self._line(self._written)
+
+    def progress(self, item: Progress) -> None:
+        now = time.monotonic()
+        shown_at = self._shown_at.get(item.task)
+        if shown_at is not None and not item.is_over and now - shown_at < LINE_EVERY_S:
+            return
+        self._shown_at[item.task] = now
+        share = f"{item.done / item.total:4.0%} " if item.total else ""
+        self._line(f"{item.task}: {share}{item.text}".rstrip())
+
+    def text(self, text: str) -> None:
+        *lines, self._written = (self._written + text).split("\n")
+        for line in lines:
+            self._line(line)
+
+    def _line(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False)
