@@ -164,6 +164,7 @@ class _Parts:
         self.publisher = Publisher(self.server, self.registry)
         self.tails = ephemeral.Tails(self.server, self.wakes)
         self._refreshing: asyncio.Task[Any] | None = None
+        self._has_changed = False
 
     async def open(self) -> None:
         await self.server.link.open()
@@ -185,8 +186,14 @@ class _Parts:
             await asyncio.to_thread(self.server.address.server.stop)
 
     def _refresh_soon(self) -> None:
+        self._has_changed = True
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.get_running_loop().create_task(self.registry.refresh())
+            self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        while self._has_changed:  # a change may come while the answer about an earlier one travels
+            self._has_changed = False
+            await self.registry.refresh()
 
     def _announce_truncation(self) -> None:
         address = self.server.address

@@ -188,7 +188,8 @@ class RedisConsumer:
         loop = asyncio.get_running_loop()
         look_at = self._looked_at + LOOK_ANYWAY_S
         self._something_is_ready.clear()
-        if self._ready:
+        # The fetch may have used up the wake-up of a change that it did not know of yet.
+        if self._ready or self._seen_version != self._registry.version:
             return True
         try:
             async with asyncio.timeout_at(min(give_up_at, look_at)):
