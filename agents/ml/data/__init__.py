@@ -27,6 +27,7 @@ __all__ = [
     "SplitName",
     "TaskKind",
     "check_dataset",
+    "dataset_task",
     "load_dataset",
 ]
 
@@ -64,6 +65,21 @@ def check_dataset(name: str, params: Mapping[str, Any]) -> StrictConfig:
     """
     require_known(name, DATASETS, what="dataset", where="dataset")
     return read_config(DATASETS[name].params, params, where="dataset_params")
+
+
+def dataset_task(name: str, params: Mapping[str, Any]) -> TaskKind:
+    """Return the task a dataset poses, touching no data.
+
+    Raises:
+        ConfigError: as `check_dataset`.
+    """
+    checked = check_dataset(name, params)
+    if isinstance(checked, CsvParams):
+        return checked.target
+    if isinstance(checked, CustomParams):
+        return checked.task
+    other: dict[str, TaskKind] = {"diabetes": "regression", "text": "causal_lm"}
+    return other.get(name, "classification")
 
 
 def load_dataset(

@@ -1,10 +1,7 @@
 """A dataset from a user's script: `build(split, **params) -> Dataset`. Runs the script's code."""
 
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +11,8 @@ from torch import Tensor
 
 from agents.ml.config import StrictConfig
 from agents.ml.data.dataset import Dataset, Split, SplitName, TaskKind, check_labels
-from agents.ml.errors import ConfigError, DatasetError
+from agents.ml.errors import ConfigError, DatasetError, ModelScriptError
+from agents.ml.modelscript import load_module, resolve_script
 
 
 class CustomParams(StrictConfig):
@@ -45,7 +43,10 @@ class MappedSource:
             targets_B = torch.stack([pair[1] for pair in pairs])
         except RuntimeError as error:
             raise DatasetError(f"samples do not stack: {error}", where=self._where) from error
+        if self._task == "classification" and targets_B.is_floating_point():
+            raise DatasetError(f"labels are {targets_B.dtype}, not integers", where=self._where)
         if self._task == "classification" and self._num_classes is not None:
+            targets_B = targets_B.long().reshape(len(targets_B))
             check_labels(targets_B, self._num_classes, where=self._where)
         if self._task == "regression":
             targets_B = targets_B.float().reshape(len(targets_B), -1)
@@ -99,18 +100,10 @@ def load_custom(params: CustomParams, num_classes: int | None) -> Dataset:
 
 
 def _load_build(path: Path) -> Callable[..., Any]:
-    # Hashed, so that two scripts of one stem do not replace each other in sys.modules.
-    name = f"guildbus_dataset_{sha256(str(path.absolute()).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise DatasetError("no such Python script", where=str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the script may raise anything
-        del sys.modules[name]
-        raise DatasetError(f"failed on import: {error!r}", where=str(path)) from error
+        module = load_module(resolve_script(path), shown_as=str(path))
+    except ModelScriptError as error:
+        raise DatasetError(str(error)) from error
     build = getattr(module, "build", None)
     if not callable(build):
         raise DatasetError("defines no function build(split, **params)", where=str(path))

@@ -1,0 +1,172 @@
+"""Learning rate schedules of torch by name, and warm-up of our own."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+from torch.optim import Optimizer, lr_scheduler
+
+from agents.ml.config import StrictConfig, require_known
+from agents.ml.errors import ConfigError
+from agents.ml.metrics import history_key, is_lower_better
+
+_TORCH = (
+    "StepLR",
+    "MultiStepLR",
+    "ConstantLR",
+    "LinearLR",
+    "ExponentialLR",
+    "PolynomialLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
+    "OneCycleLR",
+    "ReduceLROnPlateau",
+)
+_WARMUPS = ("WarmupConstantLR", "WarmupLinearLR", "WarmupCosineLR")
+SCHEDULERS = (*_TORCH, *_WARMUPS)
+_PER_STEP = {"CyclicLR", "OneCycleLR", *_WARMUPS}
+
+
+class SchedulerConfig(StrictConfig):
+    """Which schedule, and when it moves.
+
+    Attributes:
+        interval: by default each step for OneCycleLR, CyclicLR and the warm-ups, each epoch for
+            the others.
+        metric: what ReduceLROnPlateau watches, `val_loss` by default.
+    """
+
+    type: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    interval: Literal["step", "epoch"] | None = None
+    metric: Annotated[str, AfterValidator(history_key)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"type": value} if isinstance(value, str) else value
+
+
+class Schedule:
+    """A torch scheduler that knows when to move, and what to be told."""
+
+    def __init__(
+        self,
+        scheduler: lr_scheduler.LRScheduler,
+        *,
+        per_step: bool,
+        metric: str | None = None,
+    ) -> None:
+        self._scheduler, self._per_step, self._metric = scheduler, per_step, metric
+
+    def after_step(self) -> None:
+        if not self._per_step:
+            return
+        try:
+            self._scheduler.step()
+        except ValueError as error:  # OneCycleLR with fewer total_steps than the run has
+            raise ConfigError(str(error), where="scheduler.params") from error
+
+    def after_epoch(self, record: Mapping[str, Any]) -> None:
+        """Move on, given the scores of the epoch; a score that is no number is not passed on."""
+        if self._metric is not None:
+            value = record.get(self._metric)
+            if value is not None and math.isfinite(value):
+                self._scheduler.step(value)
+        elif not self._per_step:
+            self._scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._scheduler.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._scheduler.load_state_dict(state)
+
+
+def check_scheduler(config: SchedulerConfig) -> None:
+    """Check the names, before there is an optimizer.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    require_known(config.type, SCHEDULERS, what="scheduler", where="scheduler.type")
+    known = _parameters(config.type)
+    for key in config.params:
+        require_known(key, known, what="parameter", where=f"scheduler.params.{key}")
+    if config.type == "ReduceLROnPlateau" and config.interval == "step":
+        raise ConfigError("ReduceLROnPlateau moves once per epoch", where="scheduler.interval")
+    if config.metric is not None and config.type != "ReduceLROnPlateau":
+        raise ConfigError("is for ReduceLROnPlateau only", where="scheduler.metric")
+
+
+def build_schedule(
+    optimizer: Optimizer, config: SchedulerConfig, *, steps_total: int, epochs_total: int
+) -> Schedule:
+    """Return the schedule; lengths that are not given (T_max, total_steps, ...) fill the run.
+
+    Raises:
+        ConfigError: as `check_scheduler`, or a value the scheduler refuses.
+    """
+    check_scheduler(config)
+    per_step = (config.interval or _default_interval(config.type)) == "step"
+    length = steps_total if per_step else epochs_total
+    params = {**_lengths(config, length), **config.params}
+    metric = None
+    if config.type == "ReduceLROnPlateau":
+        metric = config.metric or "val_loss"
+        params.setdefault("mode", "min" if is_lower_better(metric) else "max")
+    try:
+        if config.type in _WARMUPS:
+            factor = _warmup_factor(config.type, steps_total=length, **params)
+            return Schedule(lr_scheduler.LambdaLR(optimizer, factor), per_step=per_step)
+        scheduler = getattr(lr_scheduler, config.type)(optimizer, **params)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ConfigError(f"{config.type} refuses: {error}", where="scheduler.params") from error
+    return Schedule(scheduler, per_step=per_step, metric=metric)
+
+
+def _default_interval(type_: str) -> str:
+    return "step" if type_ in _PER_STEP else "epoch"
+
+
+def _parameters(type_: str) -> set[str]:
+    if type_ in _WARMUPS:
+        return {"warmup_steps", "min_ratio"}
+    parameters = inspect.signature(getattr(lr_scheduler, type_)).parameters
+    return set(parameters) - {"optimizer", "last_epoch", "verbose", "scale_fn"}
+
+
+def _lengths(config: SchedulerConfig, length: int) -> dict[str, Any]:
+    if config.type == "OneCycleLR" and "epochs" not in config.params:
+        return {"total_steps": length}
+    return {
+        "CosineAnnealingLR": {"T_max": length},
+        "PolynomialLR": {"total_iters": length},
+        "LinearLR": {"total_iters": length},
+    }.get(config.type, {})
+
+
+def _warmup_factor(
+    type_: str, *, steps_total: int, warmup_steps: int = 0, min_ratio: float = 0.0
+) -> Callable[[int], float]:
+    if not isinstance(warmup_steps, int) or warmup_steps < 0:
+        raise ValueError(f"warmup_steps must be a whole number from 0, got {warmup_steps!r}")
+    if not 0 <= min_ratio <= 1:
+        raise ValueError(f"min_ratio must lie between 0 and 1, got {min_ratio!r}")
+    return partial(_factor, type_, steps_total, warmup_steps, min_ratio)
+
+
+def _factor(type_: str, steps_total: int, warmup_steps: int, min_ratio: float, step: int) -> float:
+    """Rise to 1 over `warmup_steps`, then fall to `min_ratio` at the end of the run."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    if type_ == "WarmupConstantLR":
+        return 1.0
+    done = min(1.0, (step - warmup_steps) / max(1, steps_total - warmup_steps))
+    if type_ == "WarmupLinearLR":
+        return 1 - (1 - min_ratio) * done
+    return min_ratio + (1 - min_ratio) * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,0 +1,92 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from agents.ml.config import read_config
+from agents.ml.errors import ConfigError
+from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, build_optimizer
+
+
+class TwoParts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 4)
+        self.tied = self.head
+
+
+def build(config: Any, model: nn.Module | None = None) -> torch.optim.Optimizer:
+    return build_optimizer(model or TwoParts(), read_config(OptimizerConfig, config))
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - {"SparseAdam", "Muon"}))
+def test_every_optimizer_of_torch_lowers_a_quadratic(name: str) -> None:
+    model = nn.Linear(4, 1, bias=False)
+    nn.init.ones_(model.weight)
+    optimizer = build({"type": name, "params": {"lr": 0.05}}, model)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = model.weight.square().sum()
+        torch.autograd.backward(loss)
+        return float(loss.detach())
+
+    for _ in range(20):
+        optimizer.step(closure)
+
+    assert float(model.weight.detach().square().sum()) < 4
+
+
+def test_the_first_group_that_matches_takes_a_parameter_and_tied_ones_count_once() -> None:
+    optimizer = build(
+        {
+            "type": "Adam",
+            "default_params": {"lr": 0.1},
+            "param_groups": [
+                {"name_regex": "backbone.*", "lr": 0.2},
+                {"name_regex": r".*\.weight", "weight_decay": 0.3},
+            ],
+        }
+    )
+
+    groups = [(len(g["params"]), g["lr"], g["weight_decay"]) for g in optimizer.param_groups]
+    assert groups == [(2, 0.2, 0), (1, 0.1, 0.3), (1, 0.1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("config", "where", "message"),
+    [
+        ({"type": "AdmW"}, "optimizer.type", "did you mean 'Adam"),
+        (
+            {"type": "Adam", "params": {"learning_rate": 1}},
+            "params.learning_rate",
+            "unknown parameter",
+        ),
+        ({"type": "Adam", "params": {"lr": -1}}, "optimizer.params", "Invalid learning rate"),
+        ({"type": "Adam", "params": {"lr": "x"}}, "optimizer.params", "refuses"),
+        ({"type": "Adam", "param_groups": [{"lr": 1}]}, "0.name_regex", "is required"),
+        ({"type": "Adam", "param_groups": [{"name_regex": "("}]}, "0.name_regex", "no regular"),
+        ({"type": "Adam", "param_groups": [{"name_regex": "heads"}]}, "0.name_regex", "matches no"),
+        ({"type": "Adam", "param_groups": [{"name_regex": "head", "lrr": 1}]}, "0.lrr", "'lr'"),
+        ({"type": "Muon"}, "optimizer.params", "refuses"),
+    ],
+)
+def test_a_wrong_key_is_named(config: dict[str, Any], where: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        build(config)
+
+    assert where in error.value.where
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    model = TwoParts()
+    model.backbone.requires_grad_(requires_grad=False)
+
+    assert sum(len(group["params"]) for group in build({"type": "Adam"}, model).param_groups) == 2
+
+
+def test_a_model_without_parameters_cannot_be_trained() -> None:
+    with pytest.raises(ConfigError, match="no parameters to train"):
+        build({"type": "Adam"}, nn.ReLU())
