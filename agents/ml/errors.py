@@ -6,7 +6,8 @@ MLError
 ├── ModelScriptError     a model file cannot be read, imported or built
 ├── DatasetError         data that is unknown, empty, damaged or out of range
 ├── TokenizerError       a tokenizer or its corpus
-└── CheckpointError      a checkpoint that is damaged or belongs to another run
+├── CheckpointError      a checkpoint that is damaged or belongs to another run
+└── TrainingInterrupted  told to stop; a checkpoint was saved and the same call goes on from it
 """
 
 
@@ -44,3 +45,15 @@ class TokenizerError(MLError):
 
 class CheckpointError(MLError):
     """A checkpoint that is damaged or belongs to another run."""
+
+
+class TrainingInterrupted(MLError):  # noqa: N818  # not a failure: the run goes on later
+    """Told to stop; a checkpoint was saved and the same call goes on from it.
+
+    Attributes:
+        step: the step after which the checkpoint was saved.
+    """
+
+    def __init__(self, step: int, *, where: str) -> None:
+        super().__init__(f"interrupted after step {step}; the same call resumes there", where=where)
+        self.step = step
