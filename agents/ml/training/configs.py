@@ -1,0 +1,197 @@
+"""What can be asked of the training jobs, key by key."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from agents.ml.config import StrictConfig, read_config, require_known
+from agents.ml.data import dataset_task
+from agents.ml.devices import resolve_device
+from agents.ml.early_stopping import EarlyStoppingConfig
+from agents.ml.errors import ConfigError
+from agents.ml.losses import check_loss, default_loss
+from agents.ml.metrics import check_metrics, default_metrics, history_key
+from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, check_optimizer
+from agents.ml.schedulers import SchedulerConfig, check_scheduler
+
+MAX_SEED = 2**63 - 1
+
+
+class QuickEvalConfig(StrictConfig):
+    """The document's `eval_config`, and a seed.
+
+    `input_shape` is read for the dataset `dummy` only. `loss_function` and `metrics` are by default
+    CrossEntropyLoss and accuracy, or MSELoss and r2 where the target is a number.
+    `dataset_params` says, for example, where files lie; `model_params` are passed to the model's
+    constructor.
+    """
+
+    dataset: str
+    input_shape: list[int] | None = None
+    num_classes: int | None = Field(default=None, ge=1, le=100_000)
+    batch_size: int = Field(default=64, ge=1)
+    epochs: int = Field(default=1, ge=1, le=1000)
+    optimizer: str = "Adam"
+    learning_rate: float = Field(default=0.001, gt=0)
+    loss_function: str | None = None
+    metrics: list[str] | None = Field(default=None, min_length=1)
+    device: str | None = None
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    dataset_params: dict[str, Any] = Field(default_factory=dict)
+    model_params: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainerConfig(StrictConfig):
+    """The document's `trainer_config`, and what a long run needs besides.
+
+    Attributes:
+        checkpoint_interval: epochs between checkpoints.
+        checkpoint_every_steps: steps between checkpoints inside an epoch.
+        keep_last: how many checkpoints stay on the disk, besides the best.
+        best_metric: what decides which checkpoint is best; by default what early stopping
+            watches, else `val_loss`.
+        gradient_accumulation_steps: batches added up to one step of the optimizer.
+        precision: bf16 computes the forward pass in bfloat16 by autocast.
+    """
+
+    dataset: str
+    dataset_params: dict[str, Any] = Field(default_factory=dict)
+    num_classes: int | None = Field(default=None, ge=1, le=1_000_000)
+    batch_size: int = Field(default=64, ge=1)
+    epochs: int = Field(default=10, ge=1, le=1_000_000)
+    optimizer: OptimizerConfig = OptimizerConfig(type="AdamW")
+    scheduler: SchedulerConfig | None = None
+    loss_function: str | None = None
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    metrics: list[str] | None = Field(default=None, min_length=1)
+    device: str | None = None
+    checkpoint_interval: int = Field(default=1, ge=1)
+    checkpoint_every_steps: int | None = Field(default=None, ge=1)
+    keep_last: int = Field(default=2, ge=1)
+    save_best_model: bool = True
+    best_metric: str | None = None
+    early_stopping: EarlyStoppingConfig | None = None
+    gradient_clip_norm: float | None = Field(default=None, gt=0)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    model_params: dict[str, Any] = Field(default_factory=dict)
+
+    def watched_metric(self) -> str:
+        """Return the metric that decides which checkpoint is best, as the history calls it."""
+        stopping = self.early_stopping.metric if self.early_stopping else "val_loss"
+        return history_key(self.best_metric or stopping)
+
+
+class PhiArchitecture(StrictConfig):
+    """The size of a Phi; the vocabulary comes from the tokenizer."""
+
+    hidden_size: int = Field(default=128, ge=8)
+    num_layers: int = Field(default=4, ge=1)
+    num_heads: int = Field(default=4, ge=1)
+    intermediate_size: int | None = Field(default=None, ge=8)
+    context_length: int = Field(default=128, ge=2, le=131_072)
+    tie_embeddings: bool = True
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class LanguageModelConfig(StrictConfig):
+    """A causal language model to be trained from nothing.
+
+    Attributes:
+        tokenizer_path: a tokenizer.json, or the folder it lies in.
+        eval_every_steps: how often the run is evaluated; each such stretch is an epoch of the
+            history.
+        eval_tokens: held-out tokens scored each time.
+        eos_token, pad_token: by default recognised by their usual names.
+        sample_prompts: continued, greedily, at the end of the run.
+    """
+
+    corpus_files: list[str] = Field(min_length=1)
+    tokenizer_path: str
+    architecture: PhiArchitecture = PhiArchitecture()
+    steps: int = Field(default=300, ge=1, le=100_000_000)
+    batch_size: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=0.003, gt=0)
+    min_learning_rate_ratio: float = Field(default=0.05, ge=0, le=1)
+    warmup_steps: int = Field(default=20, ge=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    gradient_clip_norm: float | None = Field(default=1.0, gt=0)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    eval_every_steps: int = Field(default=50, ge=1)
+    eval_tokens: int = Field(default=16_384, ge=1)
+    checkpoint_every_steps: int | None = Field(default=None, ge=1)
+    keep_last: int = Field(default=2, ge=1)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    device: str | None = None
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    split_seed: int = Field(default=0, ge=0)
+    val_fraction: float = Field(default=0.05, gt=0, lt=1)
+    test_fraction: float = Field(default=0.05, gt=0, lt=1)
+    eos_token: str | None = None
+    pad_token: str | None = None
+    sample_prompts: list[str] = Field(default=["def "])
+    sample_tokens: int = Field(default=48, ge=1, le=2048)
+
+    @field_validator("corpus_files", mode="before")
+    @classmethod
+    def _one_file_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+def read_quick_eval_config(values: dict[str, Any]) -> QuickEvalConfig:
+    """Check every key, and the names inside them, before anything runs; fill in what depends.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    config = read_config(QuickEvalConfig, values)
+    if config.dataset == "dummy" and config.input_shape is None:
+        raise ConfigError("is required for the dataset 'dummy'", where="input_shape")
+    task = dataset_task(config.dataset, quick_dataset_params(config))
+    loss = config.loss_function or default_loss(task)
+    check_loss(loss, task)
+    metrics = config.metrics or default_metrics(task)
+    check_metrics(metrics, task)
+    require_known(config.optimizer, OPTIMIZERS, what="optimizer", where="optimizer")
+    resolve_device(config.device, [])
+    return config.model_copy(update={"loss_function": loss, "metrics": metrics})
+
+
+def quick_dataset_params(config: QuickEvalConfig) -> dict[str, Any]:
+    """Return the dataset's parameters, `input_shape` among them where it is read."""
+    if config.dataset != "dummy":
+        return config.dataset_params
+    return {"input_shape": config.input_shape, **config.dataset_params}
+
+
+def read_trainer_config(values: dict[str, Any]) -> TrainerConfig:
+    """Check every key, and the names inside them, before anything runs; fill in what depends.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    config = read_config(TrainerConfig, values)
+    task = dataset_task(config.dataset, config.dataset_params)
+    loss = config.loss_function or default_loss(task)
+    check_loss(loss, task, label_smoothing=config.label_smoothing)
+    check_optimizer(config.optimizer)
+    if config.scheduler is not None:
+        check_scheduler(config.scheduler)
+    resolve_device(config.device, [])
+    config = config.model_copy(
+        update={"loss_function": loss, "metrics": config.metrics or default_metrics(task)}
+    )
+    check_metrics(metrics_to_compute(config), task)
+    return config
+
+
+def metrics_to_compute(config: TrainerConfig) -> list[str]:
+    """Return the metrics asked for and those that something else watches, each once."""
+    watched = [config.watched_metric()]
+    if config.early_stopping is not None:
+        watched.append(config.early_stopping.metric)
+    if config.scheduler is not None and config.scheduler.metric is not None:
+        watched.append(config.scheduler.metric)
+    plain = [metric.removeprefix("val_") for metric in watched if metric != "train_loss"]
+    return list(dict.fromkeys([*(config.metrics or []), *plain]))

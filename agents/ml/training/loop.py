@@ -1,0 +1,302 @@
+"""The one training loop, for every task: a step, an epoch, a checkpoint, and back again.
+
+What a run is after a step is a function of its configuration alone, so that a run which was killed
+anywhere and resumed ends in the same weights, bit for bit, and the same lines of history.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from agents.ml.checkpoints import load_checkpoint
+from agents.ml.data.batches import Batches
+from agents.ml.data.dataset import Split
+from agents.ml.early_stopping import Best, EarlyStopping
+from agents.ml.errors import CheckpointError, TrainingInterrupted
+from agents.ml.randomness import load_rng_state, rng_state
+from agents.ml.schedulers import Schedule
+from agents.ml.training.experiment import Experiment
+from agents.ml.training.interrupts import stop_on_sigterm
+from agents.ml.training.progress import Progress
+from agents.ml.training.tasks import Task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how a run goes.
+
+    Attributes:
+        steps_per_epoch: after so many steps the model is evaluated and the history gets a line.
+        accumulate: batches that make up one step.
+        best_metric: the key of the history that decides which weights are best; None keeps none.
+    """
+
+    steps_total: int
+    steps_per_epoch: int
+    batch_size: int
+    seed: int
+    accumulate: int = 1
+    clip_norm: float | None = None
+    checkpoint_every_epochs: int = 1
+    checkpoint_every_steps: int | None = None
+    keep_last: int = 2
+    best_metric: str | None = "val_loss"
+
+
+@dataclass
+class Run:
+    """Everything that learns, and what it learns from."""
+
+    model: nn.Module
+    task: Task
+    train: Split
+    val: Split
+    optimizer: Optimizer
+    plan: Plan
+    schedule: Schedule | None = None
+    early_stopping: EarlyStopping | None = None
+    early_stopping_key: str = "val_loss"
+
+
+@dataclass
+class Outcome:
+    """How a run ended; the model is left with the best weights where they are kept."""
+
+    status: Literal["completed", "diverged"]
+    history: list[dict[str, Any]]
+    steps_run: int
+    stopped_early: bool
+    seconds: float
+    samples_per_s: float
+    resumed_from_step: int
+    diverged_at_step: int | None = None
+    best_file: str | None = None
+    best_epoch: int | None = None
+    best_value: float | None = None
+
+
+class Diverged(Exception):  # noqa: N818  # an outcome
+    """A loss that is no number."""
+
+
+@dataclass
+class _State:
+    step: int = 0
+    epoch_loss: float = 0.0
+    epoch_samples: int = 0
+    stopped_early: bool = False
+    seconds: float = 0.0
+    best_file: str | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Trainer:
+    """Runs a `Run`; with an experiment it checkpoints, and goes on from the latest checkpoint."""
+
+    def __init__(
+        self,
+        run: Run,
+        progress: Progress,
+        *,
+        experiment: Experiment | None = None,
+        warnings: list[str] | None = None,
+    ) -> None:
+        self._run, self._plan, self._progress = run, run.plan, progress
+        self._experiment = experiment
+        self._warnings = warnings if warnings is not None else []
+        self._batches = Batches(
+            len(run.train), run.plan.batch_size * run.plan.accumulate, seed=run.plan.seed
+        )
+        self._state = _State()
+        self._best = Best(run.plan.best_metric) if run.plan.best_metric else None
+        self._clock_s = time.monotonic()
+
+    def fit(self) -> Outcome:
+        """Train to the end of the plan, or until it stops early or diverges.
+
+        Raises:
+            TrainingInterrupted: SIGTERM came and a checkpoint was saved; without an experiment
+                the signal ends the process as usual.
+        """
+        resumed_from_step = self._resume()
+        diverged_at_step = None
+        can_stop = self._experiment is not None
+        with stop_on_sigterm() if can_stop else nullcontext(threading.Event()) as stop:
+            try:
+                while not self._is_finished():
+                    self._step()
+                    self._after_step(stop)
+            except Diverged:
+                diverged_at_step = self._state.step
+        if diverged_at_step is None:
+            self._load_best()
+        return self._outcome(resumed_from_step, diverged_at_step)
+
+    def _is_finished(self) -> bool:
+        return self._state.stopped_early or self._state.step >= self._plan.steps_total
+
+    def _step(self) -> None:
+        run, state = self._run, self._state
+        positions = self._batches.at(state.step)
+        run.model.train()
+        loss = float(run.optimizer.step(self._closure(positions)))
+        state.step += 1
+        if not math.isfinite(loss):
+            raise Diverged
+        if run.schedule is not None:
+            run.schedule.after_step()
+        state.epoch_loss += loss * len(positions)
+        state.epoch_samples += len(positions)
+        self._progress.step(state.step, loss=loss, lr=self._lr(), samples=len(positions))
+
+    def _closure(self, positions: Tensor) -> Callable[[], float]:
+        """Return what computes loss and gradients: optimizers such as LBFGS call it repeatedly."""
+
+        def loss_and_gradients() -> float:
+            run, total = self._run, 0.0
+            run.optimizer.zero_grad(set_to_none=True)
+            with torch.enable_grad():
+                for start in range(0, len(positions), self._plan.batch_size):
+                    micro = positions[start : start + self._plan.batch_size]
+                    share = len(micro) / len(positions)
+                    loss = run.task.loss(run.model, *run.train.batch(micro)) * share
+                    torch.autograd.backward(loss)
+                    total += float(loss.detach())
+            if self._plan.clip_norm is not None:
+                nn.utils.clip_grad_norm_(run.model.parameters(), self._plan.clip_norm)
+            return total
+
+        return loss_and_gradients
+
+    def _after_step(self, stop: threading.Event) -> None:
+        plan, step = self._plan, self._state.step
+        if step % plan.steps_per_epoch == 0 or step == plan.steps_total:
+            self._end_epoch()
+            epochs = len(self._state.history)
+            due = epochs % plan.checkpoint_every_epochs == 0 or self._is_finished()
+        else:
+            due = (
+                plan.checkpoint_every_steps is not None and step % plan.checkpoint_every_steps == 0
+            )
+        if due or stop.is_set():
+            self._save()
+        if stop.is_set() and not self._is_finished():
+            where = str(self._experiment.folder) if self._experiment else ""
+            raise TrainingInterrupted(step, where=where)
+
+    def _end_epoch(self) -> None:
+        run, state = self._run, self._state
+        epoch = len(state.history) + 1
+        train_loss = state.epoch_loss / state.epoch_samples
+        state.epoch_loss, state.epoch_samples = 0.0, 0
+        lr = self._lr()
+        scores = run.task.evaluate(run.model, run.val)
+        if not math.isfinite(scores["loss"]):
+            raise Diverged
+        record = {
+            "epoch": epoch,
+            "step": state.step,
+            "train_loss": train_loss,
+            **{f"val_{name}": value for name, value in scores.items()},
+            "lr": lr,
+            "seconds": round(self._seconds(), 3),
+            "samples_per_s": round(self._progress.samples_per_s(), 1),
+        }
+        state.history.append(record)
+        if run.schedule is not None:
+            run.schedule.after_epoch(record)
+        if run.early_stopping is not None:
+            value = record[run.early_stopping_key]
+            state.stopped_early = run.early_stopping.should_stop(value, epoch)
+        self._keep_if_best(record)
+        if self._experiment is not None:
+            self._experiment.append(record)
+        self._progress.epoch(state.step, record)
+
+    def _keep_if_best(self, record: dict[str, Any]) -> None:
+        if self._best is None or not self._best.update(record[self._best.metric], record["epoch"]):
+            return
+        if self._experiment is not None:
+            contents = {"model": self._run.model.state_dict(), "record": dict(record)}
+            self._state.best_file = self._experiment.save_best(self._state.step, contents)
+
+    def _save(self) -> None:
+        if self._experiment is None:
+            return
+        run, state = self._run, self._state
+        state.seconds = self._seconds()
+        self._clock_s = time.monotonic()
+        contents = {
+            **vars(state),
+            "history": [dict(record) for record in state.history],
+            "model": run.model.state_dict(),
+            "optimizer": run.optimizer.state_dict(),
+            "schedule": run.schedule.state_dict() if run.schedule else None,
+            "early_stopping": run.early_stopping.state_dict() if run.early_stopping else None,
+            "best": self._best.state_dict() if self._best else None,
+            "rng": rng_state(),
+        }
+        self._experiment.save(state.step, contents, keep_last=self._plan.keep_last)
+
+    def _resume(self) -> int:
+        """Take up the latest checkpoint; the history on the disk becomes the checkpoint's again."""
+        if self._experiment is None:
+            return 0
+        saved = self._experiment.latest(self._warnings)
+        if saved is not None:
+            self._load(saved)
+        self._experiment.write_history(self._state.history)
+        self._clock_s = time.monotonic()
+        return self._state.step
+
+    def _load(self, saved: dict[str, Any]) -> None:
+        run = self._run
+        try:
+            run.model.load_state_dict(saved["model"])
+            run.optimizer.load_state_dict(saved["optimizer"])
+            if run.schedule is not None:
+                run.schedule.load_state_dict(saved["schedule"])
+            if run.early_stopping is not None:
+                run.early_stopping.load_state_dict(saved["early_stopping"])
+            if self._best is not None:
+                self._best.load_state_dict(saved["best"])
+            load_rng_state(saved["rng"])
+            self._state = _State(**{name: saved[name] for name in vars(self._state)})
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            where = str(self._experiment.folder) if self._experiment else ""
+            raise CheckpointError(f"does not fit this run: {error}", where=where) from error
+
+    def _load_best(self) -> None:
+        if self._experiment is not None and self._state.best_file is not None:
+            path = self._experiment.folder / "checkpoints" / self._state.best_file
+            self._run.model.load_state_dict(load_checkpoint(path)["model"])
+
+    def _outcome(self, resumed_from_step: int, diverged_at_step: int | None) -> Outcome:
+        state, best = self._state, self._best
+        return Outcome(
+            status="completed" if diverged_at_step is None else "diverged",
+            history=state.history,
+            steps_run=state.step,
+            stopped_early=state.stopped_early,
+            seconds=round(self._seconds(), 3),
+            samples_per_s=round(self._progress.samples_per_s(), 1),
+            resumed_from_step=resumed_from_step,
+            diverged_at_step=diverged_at_step,
+            best_file=state.best_file,
+            best_epoch=best.epoch if best and best.value is not None else None,
+            best_value=best.value if best else None,
+        )
+
+    def _lr(self) -> float:
+        return float(self._run.optimizer.param_groups[0]["lr"])
+
+    def _seconds(self) -> float:
+        return self._state.seconds + time.monotonic() - self._clock_s

@@ -1,0 +1,192 @@
+"""A run that dies anywhere ends like one that did not: these tests really kill processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from agents.ml.checkpoints import load_checkpoint
+from agents.ml.training.full import pytorch_full_trainer
+from tests.ml.training.dying import train_and_die
+
+REPOSITORY = Path(__file__).parents[3]
+TIMINGS = {"seconds", "samples_per_s"}
+PLACES = {"experiment_dir", "best_checkpoint_path", "resumed_from_step", "history"}
+
+# Everything with a state of its own: dropout, batch norm, momentum, a schedule, early stopping.
+CONFIG: dict[str, Any] = {
+    "dataset": "digits",
+    "batch_size": 64,
+    "epochs": 3,
+    "gradient_accumulation_steps": 2,
+    "optimizer": {"type": "AdamW", "params": {"lr": 0.01}},
+    "scheduler": {"type": "OneCycleLR", "params": {"max_lr": 0.02}},
+    "early_stopping": {"metric": "val_accuracy", "patience": 5},
+    "checkpoint_every_steps": 3,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    """Sums are the same bit for bit only over the same number of threads."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(models: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    runs = tmp_path_factory.mktemp("uninterrupted")
+    return pytorch_full_trainer(models, "CNN", CONFIG, "run", str(runs))
+
+
+@pytest.mark.parametrize(
+    ("place", "count"),
+    [
+        ("step", 1),  # before the first checkpoint
+        ("step", 8),  # inside the first epoch, after a checkpoint
+        ("step", 14),
+        ("best", 2),  # the best weights are written, no checkpoint names them
+        ("append", 2),  # the line is written, no checkpoint knows it
+        ("save", 1),
+        ("before result", 1),  # trained to the end, no result written
+    ],
+)
+def test_a_run_killed_anywhere_ends_bit_for_bit_like_one_that_was_not(
+    models: str, runs: str, uninterrupted: dict[str, Any], place: str, count: int
+) -> None:
+    arguments = (models, "CNN", CONFIG, "run", runs)
+    assert train_and_die(place, count, pytorch_full_trainer, *arguments) == -signal.SIGKILL
+
+    result = pytorch_full_trainer(*arguments)
+
+    assert_same(result, uninterrupted)
+
+
+def test_a_run_that_dies_again_and_again_still_ends_the_same(
+    models: str, runs: str, uninterrupted: dict[str, Any]
+) -> None:
+    arguments = (models, "CNN", CONFIG, "run", runs)
+    for count in (4, 7, 11):
+        assert train_and_die("step", count, pytorch_full_trainer, *arguments) == -signal.SIGKILL
+
+    result = pytorch_full_trainer(*arguments)
+
+    assert_same(result, uninterrupted)
+
+
+def test_sigterm_saves_a_checkpoint_at_the_very_step(
+    models: str, runs: str, uninterrupted: dict[str, Any]
+) -> None:
+    arguments = (models, "CNN", CONFIG, "run", runs)
+    died = train_and_die("step", 13, pytorch_full_trainer, *arguments, by=signal.SIGTERM)
+    assert died == 143
+
+    result = pytorch_full_trainer(*arguments)
+
+    assert result["resumed_from_step"] == 13
+    assert_same(result, uninterrupted)
+
+
+@pytest.mark.parametrize("forgotten", ["rng", "optimizer", "schedule", "history"])
+def test_a_resume_that_forgets_a_part_is_noticed(
+    models: str,
+    runs: str,
+    uninterrupted: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    forgotten: str,
+) -> None:
+    """The comparison above can fail: each part of a checkpoint matters to it."""
+    arguments = (models, "CNN", CONFIG, "run", runs)
+    train_and_die("step", 14, pytorch_full_trainer, *arguments)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "agents.ml.training.experiment.load_checkpoint", forgetting(forgotten, load_checkpoint)
+        )
+        result = pytorch_full_trainer(*arguments)
+
+    with pytest.raises(AssertionError):
+        assert_same(result, uninterrupted)
+
+
+def test_a_job_in_a_process_of_its_own_ends_with_its_result(models: str, tmp_path: Path) -> None:
+    payload = {
+        "model_script_path": models,
+        "model_class_name": "MLP",
+        "eval_config": {"dataset": "digits", "device": "cpu"},
+    }
+    (tmp_path / "good.json").write_text(json.dumps(payload))
+    (tmp_path / "bad.json").write_text(json.dumps({**payload, "model_class": "x"}))
+
+    good = run_job("quick_evaluate", tmp_path / "good.json")
+    bad = run_job("quick_evaluate", tmp_path / "bad.json")
+
+    assert good.returncode == 0
+    *progress, last = [json.loads(line) for line in good.stdout.splitlines()]
+    assert progress[-1]["kind"] == "epoch"
+    assert last["result"]["status"] == "completed"
+    assert bad.returncode == 1
+    assert "did you mean 'model_class_name'" in bad.stderr
+
+
+def run_job(job: str, payload: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "agents.ml.training", job, str(payload)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def assert_same(result: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Compare history, metrics.jsonl, weights and measurements, all but the time they took."""
+    for name in expected.keys() - PLACES - TIMINGS:
+        assert result[name] == expected[name], name
+    lines = Path(result["experiment_dir"], "metrics.jsonl").read_text().splitlines()
+    expected_lines = [timeless(record) for record in expected["history"]]
+    assert [timeless(json.loads(line)) for line in lines] == expected_lines
+    ours, theirs = last_checkpoint(result), last_checkpoint(expected)
+    assert_equal_weights(ours, theirs)
+    assert_equal_weights(best_checkpoint(result), best_checkpoint(expected))
+    assert str(ours["optimizer"]) == str(theirs["optimizer"])
+    assert torch.equal(ours["rng"]["torch"], theirs["rng"]["torch"])
+
+
+def assert_equal_weights(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    for name, weight in theirs["model"].items():
+        assert torch.equal(ours["model"][name], weight), name
+
+
+def timeless(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in TIMINGS}
+
+
+def last_checkpoint(result: dict[str, Any]) -> dict[str, Any]:
+    return load_checkpoint(max(Path(result["experiment_dir"], "checkpoints").glob("step_*.pt")))
+
+
+def best_checkpoint(result: dict[str, Any]) -> dict[str, Any]:
+    return load_checkpoint(Path(result["best_checkpoint_path"]))
+
+
+def forgetting(
+    part: str, load: Callable[[Path], dict[str, Any]]
+) -> Callable[[Path], dict[str, Any]]:
+    def forget(path: Path) -> dict[str, Any]:
+        state = load(path)
+        if part == "rng":
+            state["rng"]["torch"] = torch.Generator().manual_seed(99).get_state()
+        elif part == "optimizer":
+            state["optimizer"]["state"] = {}
+        elif part == "schedule":
+            state["schedule"]["last_epoch"] = 0
+        else:
+            state["history"] = state["history"][1:]
+        return state
+
+    return forget
