@@ -1,12 +1,14 @@
 """The bus as its users see it. Everything here delegates; the work is done next door."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Self
+from contextlib import asynccontextmanager
+from typing import Any, Self
 
 from pydantic import BaseModel
 
 from messaging.backend import Backend, Incident
 from messaging.cancellation import Cancellations
+from messaging.connect import open_backend
 
 # CONNECT
 from messaging.dead_letters import DeadLetters
@@ -336,3 +338,30 @@ class Bus:
     def _check_open(self) -> None:
         if not self._is_open:
             raise BusClosedError("the bus is not open; use `async with bus:` or `await bus.open()`")
+
+
+@asynccontextmanager
+async def connect(
+    url: str = "memory://",
+    guild_id: str = "default",
+    *,
+    name: str = "client",
+    registry: MessageRegistry | None = None,
+    **options: Any,
+) -> AsyncIterator[Bus]:
+    """An open bus on the server at `url`, closed at the end of the block.
+
+    Args:
+        url: memory://  embedded  redis://  rediss://  unix://
+        guild_id: whose topics these are; guilds on one server do not see each other.
+        name: who sends.
+        registry: the classes in which answers come back.
+        options: limits and folders of the backend, see `messaging.connect.open_backend`.
+
+    Raises:
+        BackendSetupError: no such URL or option, or a server that cannot keep the promises.
+        BackendUnavailableError: there is no server; says what to do about it.
+    """
+    backend = open_backend(url, guild_id=guild_id, **options)
+    async with Bus(backend, name=name, guild_id=guild_id, registry=registry) as bus:
+        yield bus

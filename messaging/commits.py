@@ -67,6 +67,7 @@ class Commits:
         Raises:
             FencedError: the consumer was taken over.
             BackendUnavailableError: the store stayed away.
+            MessagingError: not even a failure could be stored.
         """
         while True:
             while self._ready:
@@ -79,13 +80,13 @@ class Commits:
             self._wake.clear()
             await self._wake.wait()
 
-    async def _commit(self, batch: Sequence[Settlement]) -> None:
+    async def _commit(self, batch: Sequence[Settlement], *, is_substitute: bool = False) -> None:
         try:
             conflicts = await self._consumer.commit(batch)
         except (FencedError, BackendUnavailableError):
             raise
         except MessagingError as error:
-            await self._commit_apart(batch, error)
+            await self._commit_apart(batch, error, is_substitute=is_substitute)
             return
         if conflicts:
             self._sort_out(batch, frozenset(conflicts))
@@ -107,15 +108,20 @@ class Commits:
             text = f"{group} gave up on {envelope.type or 'an unreadable entry'} {envelope.id}"
             self._incidents.report(Incident("dead_letter", text))
 
-    async def _commit_apart(self, batch: Sequence[Settlement], error: MessagingError) -> None:
+    async def _commit_apart(
+        self, batch: Sequence[Settlement], error: MessagingError, *, is_substitute: bool
+    ) -> None:
         # One settlement that cannot be stored must not hold up those that can.
         if len(batch) > 1:
             for settlement in batch:
                 await self._commit((settlement,))
-        elif isinstance(error, BusFullError) or batch[0].dead is not None:
+        elif isinstance(error, BusFullError):
             self._hold(batch[0], error)
+        elif is_substitute:
+            raise error
         else:
-            await self._commit((await self._refused(batch[0].delivery, error),))
+            substitute = await self._refused(batch[0].delivery, error)
+            await self._commit((substitute,), is_substitute=True)
 
     def _hold(self, settlement: Settlement, error: MessagingError) -> None:
         # It stays lent meanwhile, so that the group reads less: the pressure moves upstream.

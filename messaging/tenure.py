@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -19,10 +20,11 @@ from messaging.subscription import SubscriptionOptions
 
 log = structlog.get_logger()
 
-READ_WAIT_S = 0.5
+READ_WAIT_S = 0.2
 SLICE_S = 0.002
 MOST_RERUNS = 10
 ISOLATE_FROM = 2
+ALONE_S = 30.0
 FEW_ATTEMPTS = 3
 
 Key = tuple[str, str]
@@ -32,9 +34,9 @@ class Tenure:
     """One incarnation at work, from joining until it leaves or is lost.
 
     A lent message that killed its process may kill the next one too. So what dead incarnations
-    held is taken over one by one, and what was lent to two of them is handled alone: then nothing
-    else is lent to this process at the same time from that pile, and only the culprit's count
-    goes up. After `attempts` starts it is dead-lettered.
+    held is taken over one by one, and what was lent to two of them is handled alone: nothing else
+    of that pile is lent to this process meanwhile, so that only the culprit's count goes up. After
+    `attempts` starts it is dead-lettered.
     """
 
     def __init__(
@@ -146,6 +148,8 @@ class Tenure:
         self._stopping = True
         self._has_room.set()
         self._silence.set()
+        for settled in self._alone.values():
+            settled.set()
         self._wake(len(self._idle))
 
     def _wake(self, count: int) -> None:
@@ -235,11 +239,10 @@ class Tenure:
         return delivery.handed_out >= ISOLATE_FROM or self._options.retry.attempts < FEW_ATTEMPTS
 
     async def _handle_alone(self, delivery: Delivery) -> None:
-        key = _key(delivery)
-        self._lent[key] = delivery
-        settled = self._alone[key] = asyncio.Event()
-        self._commits.add(await self._settle(delivery))
-        await settled.wait()
+        settled = self._alone[_key(delivery)] = asyncio.Event()
+        self._take([delivery])
+        with suppress(TimeoutError):  # a long job must not keep the others waiting for ever
+            await asyncio.wait_for(settled.wait(), ALONE_S)
 
     async def _wait_for_room(self) -> None:
         while not self._prefetch.room(len(self._lent)) and not self._stopping:

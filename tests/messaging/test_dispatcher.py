@@ -1,0 +1,611 @@
+"""A handling and its effects, whatever happens to the one who handles."""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from messaging.backend import Backend, Consumer, Delivery, Incident, Settlement
+from messaging.context import Context
+from messaging.dead_letters import reason_of
+from messaging.errors import (
+    BackendUnavailableError,
+    BusFullError,
+    RequestFailedError,
+)
+from messaging.subscription import Routed
+from messaging.testing import Recorder, eventually
+from tests.messaging.buses import (
+    Ask,
+    Count,
+    Progress,
+    Told,
+    dead_letters,
+    listening,
+    lying_in,
+    open_bus,
+    settled_all,
+    texts_in,
+)
+from tests.messaging.conftest import Site
+
+
+async def echo(ask: Ask, context: Context) -> Told:
+    return Told(text=ask.text)
+
+
+async def tell(ask: Ask, context: Context) -> None:
+    context.send(Told(text=ask.text), "told")
+
+
+# -- where messages go ---------------------------------------------------------------------------
+
+
+async def test_an_answer_carries_its_cause_conversation_sender_and_hops(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("echo", echo, output_topic="answers"))
+
+        asked = await bus.publish("asks", Ask(text="hello"), conversation="f" * 32)
+
+        (entry,) = await lying_in(bus, "answers")
+        envelope = entry.envelope
+        assert (envelope.cause, envelope.conversation) == (asked, "f" * 32)
+        assert (envelope.sender, envelope.hops, envelope.reply_to) == ("echo", 1, "")
+
+
+async def test_an_answer_goes_to_whoever_asked_and_where_its_route_leads(site: Site) -> None:
+    def route(envelope: Any, message: Any) -> Sequence[Routed]:
+        return [Routed("log", Told(text=f"{message.text} logged"))]
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("echo", echo, route=route))
+
+        answer = await bus.request("asks", Ask(text="hello"))
+
+        assert answer == Told(text="hello")
+        assert await texts_in(bus, "log") == ["hello logged"]
+
+
+async def test_without_a_requester_the_answer_stays_on_the_topic_of_the_question(
+    site: Site,
+) -> None:
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("echo", echo))
+
+        await bus.publish("asks", Ask(text="hello"))
+
+        entries = await lying_in(bus, "asks", 2)
+        assert [entry.envelope.type for entry in entries] == ["Ask", "Told"]
+
+
+async def test_what_an_agent_sends_asks_for_answers_in_its_inbox(site: Site) -> None:
+    answers = Recorder()
+
+    async def forward(ask: Ask, context: Context) -> None:
+        context.send(Ask(text="further"), "further")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("other", echo, topics=["further"]))
+        subscription = listening("asker", forward)
+        handlers = {**subscription.handlers, Told: answers}
+        await bus.subscribe(type(subscription)("asker", ["asks"], handlers, subscription.options))
+
+        await bus.publish("asks", Ask(text="hello"))
+
+        assert await answers.messages(1) == [Told(text="further")]
+
+
+async def test_an_agent_may_answer_a_request_from_a_later_handling(site: Site) -> None:
+    async def ask_further(ask: Ask, context: Context) -> None:
+        assert context.requester is not None
+        await context.state.save("who", context.requester)
+        context.send(Progress(step=1), "steps")
+
+    async def finish(told: Told, context: Context) -> None:
+        requester = await context.state.load("who", type_of_requester)
+        assert requester is not None
+        context.answer(requester, Told(text=f"at last, {told.text}"))
+
+    async def step(progress: Progress, context: Context) -> Told:
+        return Told(text="done")
+
+    from messaging.context import Requester as type_of_requester  # noqa: N813, PLC0415
+
+    async with open_bus(site) as bus:
+        base = listening("asker", ask_further)
+        handlers = {Ask: ask_further, Told: finish}
+        await bus.subscribe(type(base)("asker", ["asks"], handlers, base.options))
+        await bus.subscribe(listening("stepper", step, Progress, topics=["steps"]))
+
+        assert await bus.request("asks", Ask(text="go")) == Told(text="at last, done")
+
+
+async def test_types_without_a_handler_never_reach_the_agent_and_are_settled(site: Site) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("picky", recorder))
+
+        await bus.publish_many("asks", [Told(text="ignored"), Ask(text="taken")])
+
+        assert await recorder.messages(1) == [Ask(text="taken")]
+        await settled_all(bus, "picky")
+        assert await bus.dead_letters.list() == []
+
+
+async def test_an_agent_that_acts_only_when_tagged_ignores_the_rest(site: Site) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("shy", recorder, only_when_tagged=True))
+
+        await bus.publish("asks", Ask(text="for all"))
+        await bus.publish("asks", Ask(text="for others"), tags=["shyer", "bold"])
+        await bus.publish("asks", Ask(text="for shy"), tags=["bold", "shy"])
+        await bus.publish("inbox.shy", Ask(text="for its inbox"))
+
+        await recorder.messages(2)
+        await settled_all(bus, "shy")
+        texts = {message.text for message in await recorder.messages(2)}  # type: ignore[attr-defined]
+        assert texts == {"for shy", "for its inbox"}
+
+
+async def test_replicas_share_the_work_and_agents_each_get_a_copy(site: Site) -> None:
+    first, second, other = Recorder(), Recorder(), Recorder()
+    async with open_bus(site) as one, open_bus(site) as two:
+        await one.subscribe(listening("team", first))
+        await two.subscribe(listening("team", second))
+        await two.subscribe(listening("solo", other))
+
+        await one.publish_many("asks", [Ask(text=str(number)) for number in range(50)])
+
+        assert len(await other.messages(50)) == 50
+        await settled_all(one, "team")
+        handled = [*await first.messages(0), *await second.messages(0)]
+        assert sorted(int(ask.text) for ask in handled) == list(range(50))  # type: ignore[attr-defined]
+
+
+# -- threads -------------------------------------------------------------------------------------
+
+
+async def test_a_plain_handler_runs_in_a_thread_and_may_load_state(site: Site) -> None:
+    loop_thread = threading.get_ident()
+
+    def count(ask: Ask, context: Context) -> Told:
+        assert threading.get_ident() != loop_thread
+        counted = context.wait_for(context.state.load("count", Count)) or Count()
+        context.wait_for(context.state.save("count", Count(value=counted.value + 1)))
+        return Told(text=f"{ask.text} {counted.value + 1}")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("plain", count))
+
+        assert await bus.request("asks", Ask(text="a")) == Told(text="a 1")
+        assert await bus.request("asks", Ask(text="b")) == Told(text="b 2")
+
+
+async def test_no_more_threads_run_than_the_concurrency_allows(site: Site) -> None:
+    running, most, lock = 0, 0, threading.Lock()
+    release = threading.Event()
+
+    def work(ask: Ask, context: Context) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        release.wait(10)
+        with lock:
+            running -= 1
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("plain", work, concurrency=2))
+        await bus.publish_many("asks", [Ask(text=str(number)) for number in range(6)])
+
+        await eventually(lambda: running == 2)
+        release.set()
+
+        await settled_all(bus, "plain")
+        assert most == 2
+
+
+# -- state ---------------------------------------------------------------------------------------
+
+
+async def test_concurrent_handlings_never_lose_an_update_of_the_state(site: Site) -> None:
+    async def count(ask: Ask, context: Context) -> None:
+        counted = await context.state.load("count", Count) or Count()
+        await asyncio.sleep(0)  # let the others read the same version
+        await context.state.save("count", Count(value=counted.value + 1))
+        context.send(Told(text=ask.text), "told")
+
+    async with open_bus(site) as one, open_bus(site) as two:
+        for bus in (one, two):
+            await bus.subscribe(listening("counter", count, concurrency=4))
+
+        await one.publish_many("asks", [Ask(text=str(number)) for number in range(20)])
+
+        told = await texts_in(one, "told", 20)
+        assert sorted(map(int, told)) == list(range(20))
+        stored = await one.backend.load_state("counter", "count")
+        assert stored is not None
+        assert Count.model_validate_json(stored.value) == Count(value=20)
+
+
+async def test_a_deleted_value_is_gone_and_may_be_written_again(site: Site) -> None:
+    seen: list[Count | None] = []
+
+    async def toggle(ask: Ask, context: Context) -> Told:
+        value = await context.state.load("flag", Count)
+        seen.append(value)
+        if value is None:
+            await context.state.save("flag", Count(value=1))
+        else:
+            await context.state.delete("flag")
+        return Told(text="")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("toggler", toggle))
+        for _ in range(3):
+            await bus.request("asks", Ask(text="toggle"))
+
+    assert seen == [None, Count(value=1), None]
+
+
+async def test_a_failed_handling_writes_no_state_and_sends_nothing(site: Site) -> None:
+    async def fail_at_first(ask: Ask, context: Context) -> None:
+        await context.state.save("count", Count(value=context.attempt))
+        context.send(Told(text=f"attempt {context.attempt}"), "told")
+        if context.attempt == 1:
+            raise RuntimeError("the first time is hard")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("hasty", fail_at_first))
+
+        await bus.publish("asks", Ask(text="go"))
+
+        assert await texts_in(bus, "told") == ["attempt 2"]
+
+
+# -- gates ---------------------------------------------------------------------------------------
+
+
+async def test_a_message_past_its_deadline_is_not_handled_but_its_requester_hears(
+    site: Site,
+) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        await bus.register(listening("late", recorder))
+        envelope = bus._publisher.seal(
+            "asks", Ask(text="now"), reply_to="inbox.asker", deadline_s=-1.0
+        )
+        await bus.backend.append([envelope])
+
+        await bus.subscribe(listening("late", recorder))
+
+        (letter,) = await dead_letters(bus)
+        assert reason_of(letter).error_type == "DeadlineExceededError"
+        (entry,) = await lying_in(bus, "inbox.asker")
+        assert entry.envelope.type == "bus.request_failed"
+        assert await recorder.messages(0) == []
+
+
+async def test_agents_that_answer_each_other_in_a_loop_are_stopped(site: Site) -> None:
+    async with open_bus(site) as bus:
+
+        async def ping(ask: Ask, context: Context) -> Ask:
+            return ask
+
+        await bus.subscribe(listening("ping", ping, max_hops=7))
+
+        await bus.publish("asks", Ask(text="to and fro"))
+
+        (letter,) = await dead_letters(bus)
+        assert letter.envelope.hops == 8
+        assert reason_of(letter).error_type == "HopLimitError"
+
+
+async def test_a_payload_that_does_not_fit_is_dead_lettered_at_once_and_names_the_field(
+    site: Site,
+) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("strict", recorder))
+        good = bus._publisher.seal("asks", Ask(text="x"), reply_to="inbox.asker")
+        await bus.backend.append([good._replace(payload=b'{"text": 7}', message=None)])
+
+        (letter,) = await dead_letters(bus)
+
+        reason = reason_of(letter)
+        assert reason.error_type == "InvalidMessageError"
+        assert "text" in reason.text
+        assert len(reason.attempts) == 1
+        assert await recorder.messages(0) == []
+
+
+async def test_a_handler_that_returns_no_message_fails_at_once(site: Site) -> None:
+    async def wrong(ask: Ask, context: Context) -> Any:
+        return "text"
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("wrong", wrong))
+
+        with pytest.raises(RequestFailedError, match=r"HandlerResultError: .* not str"):
+            await bus.request("asks", Ask(text="go"))
+
+
+# -- crashes, takeovers, outages -----------------------------------------------------------------
+
+
+class Gate:
+    """A handler that tells, then waits to be let through."""
+
+    def __init__(self) -> None:
+        self.started: list[Context] = []
+        self.cancelled = 0
+        self.opened = asyncio.Event()
+
+    async def __call__(self, ask: Ask, context: Context) -> None:
+        context.send(Told(text=ask.text), "told")
+        self.started.append(context)
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+async def test_what_a_dead_replica_held_is_handled_by_another_exactly_once(site: Site) -> None:
+    stuck = Gate()
+    async with open_bus(site) as one, open_bus(site) as two:
+        victim = await one.subscribe(listening("team", stuck, lease_s=1.0))
+        await one.publish_many("asks", [Ask(text=str(number)) for number in range(5)])
+        await eventually(lambda: len(stuck.started) == 5)
+
+        await victim.kill()
+        await two.subscribe(listening("team", tell, lease_s=1.0))
+
+        told = await texts_in(two, "told", 5)
+        await settled_all(two, "team")
+        assert sorted(told) == [str(number) for number in range(5)]
+        assert len(await lying_in(two, "told", 5)) == 5
+
+
+async def test_a_replica_that_was_taken_over_drops_its_results_and_comes_back(site: Site) -> None:
+    gate = Gate()
+    incidents: list[Incident] = []
+    async with open_bus(site) as bus:
+        bus.listen(incidents.append)
+        await bus.subscribe(listening("team", gate))
+        await bus.publish("asks", Ask(text="once"))
+        await eventually(lambda: len(gate.started) == 1)
+        thief = await bus.backend.join("team")
+        (fenced,) = [name for name in await thief.beat() if name != thief.incarnation]
+
+        (stolen,) = await thief.take_over(fenced, 10)
+        await eventually(lambda: gate.cancelled == 1)
+        await thief.leave([stolen])
+        gate.opened.set()
+
+        assert await texts_in(bus, "told") == ["once"]
+        await settled_all(bus, "team")
+        assert len(await lying_in(bus, "told")) == 1
+        assert gate.started[0].cancelled
+        assert "fenced" in [incident.event for incident in incidents]
+
+
+async def test_a_blocked_loop_notices_that_it_was_taken_over(site: Site) -> None:
+    gate = Gate()
+    async with open_bus(site) as slow, open_bus(site) as quick:
+        victim = await slow.subscribe(listening("team", gate, lease_s=1.0))
+        await slow.publish("asks", Ask(text="once"))
+        await eventually(lambda: len(gate.started) == 1)
+        tenure = victim._dispatcher._tenure
+        assert tenure is not None
+        # What a blocked loop is to the others: no beats. It goes on once it was taken over.
+        tenure._consumer.beat = _never  # type: ignore[method-assign]
+
+        await quick.subscribe(listening("team", tell, lease_s=1.0))
+
+        assert await texts_in(quick, "told") == ["once"]
+        gate.opened.set()
+        await settled_all(quick, "team")
+        assert len(await lying_in(quick, "told")) == 1
+
+
+async def _never() -> Mapping[str, int]:
+    return await asyncio.Future()
+
+
+class Failing:
+    """A backend whose consumers fail to commit as often as they are told to."""
+
+    def __init__(self, backend: Backend, error: Exception, times: int) -> None:
+        self._backend = backend
+        self.error = error
+        self.times = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    async def join(self, group: str) -> Consumer:
+        consumer = await self._backend.join(group)
+        commit = consumer.commit
+
+        async def failing_commit(settlements: Sequence[Settlement]) -> list[int]:
+            if self.times > 0:
+                self.times -= 1
+                raise self.error
+            return await commit(settlements)
+
+        consumer.commit = failing_commit  # type: ignore[method-assign]
+        return consumer
+
+
+async def test_an_outage_past_the_deadline_is_survived_under_a_new_name(site: Site) -> None:
+    failing = Failing(await site.open(), BackendUnavailableError("gone"), times=1)
+    incidents: list[Incident] = []
+    async with open_bus(site, backend=failing) as bus:
+        bus.listen(incidents.append)
+        await bus.subscribe(listening("team", tell))
+
+        await bus.publish_many("asks", [Ask(text=str(number)) for number in range(5)])
+
+        told = await texts_in(bus, "told", 5)
+        await settled_all(bus, "team")
+        assert sorted(told) == [str(number) for number in range(5)]
+        assert [incident.event for incident in incidents] == ["backend_away", "takeover"]
+
+
+async def test_a_full_topic_holds_the_commit_until_there_is_room(site: Site) -> None:
+    failing = Failing(await site.open(), BusFullError("told is full"), times=4)
+    calls = 0
+
+    async def count(ask: Ask, context: Context) -> None:
+        nonlocal calls
+        calls += 1
+        context.send(Told(text=ask.text), "told")
+
+    async with open_bus(site, backend=failing) as bus:
+        await bus.subscribe(listening("team", count))
+
+        await bus.publish_many("asks", [Ask(text="a"), Ask(text="b")])
+
+        assert sorted(await texts_in(bus, "told", 2)) == ["a", "b"]
+        assert calls == 2
+
+
+async def test_a_result_too_large_to_store_fails_alone(site: Site) -> None:
+    async def grow(ask: Ask, context: Context) -> Told:
+        return Told(text=ask.text * 100)
+
+    if site.kind == "memory":
+        pytest.skip("messages by reference have no size")
+    backend = await site.open(max_envelope_bytes=5_000)
+    async with open_bus(site, backend=backend) as bus:
+        await bus.subscribe(listening("grower", grow, output_topic="told"))
+
+        await bus.publish_many("asks", [Ask(text="x" * 100), Ask(text="y")])
+
+        (letter,) = await dead_letters(bus)
+        assert reason_of(letter).error_type == "PayloadTooLargeError"
+        assert await texts_in(bus, "told") == ["y" * 100]
+
+
+async def test_a_message_that_kills_its_process_dies_after_exactly_so_many_starts(
+    site: Site,
+) -> None:
+    """Its neighbours, lent to the same processes, are handled in the end."""
+    starts = 0
+    crashed = asyncio.Event()
+
+    async def handle(ask: Ask, context: Context) -> None:
+        nonlocal starts
+        if ask.text == "poison":
+            starts += 1
+            crashed.set()
+            await asyncio.Future()
+        if context.attempt <= 2:
+            await asyncio.Future()  # neighbours are not done before the process dies
+        context.send(Told(text=ask.text), "told")
+
+    retry = listening("x", handle).options.retry
+    from dataclasses import replace  # noqa: PLC0415
+
+    async with open_bus(site) as bus:
+        subscription = listening("team", handle, lease_s=0.6, retry=replace(retry, attempts=4))
+        await bus.register(subscription)
+        await bus.publish_many("asks", [Ask(text="a"), Ask(text="poison"), Ask(text="b")])
+
+        for _ in range(4):
+            running = await bus.subscribe(subscription)
+            async with asyncio.timeout(20):
+                await crashed.wait()
+            crashed.clear()
+            await running.kill()
+        await bus.subscribe(subscription)
+
+        (letter,) = await dead_letters(bus)
+        assert letter.envelope.type == "Ask"
+        assert reason_of(letter).error_type == "LostWorkerError"
+        assert starts == 4
+        assert sorted(await texts_in(bus, "told", 2)) == ["a", "b"]
+
+
+# -- shutdown ------------------------------------------------------------------------------------
+
+
+async def test_draining_finishes_what_runs_and_gives_back_what_did_not_start(site: Site) -> None:
+    gate, later = Gate(), Recorder()
+    async with open_bus(site) as one, open_bus(site) as two:
+        running = await one.subscribe(listening("team", gate, concurrency=1))
+        await one.publish_many("asks", [Ask(text=str(number)) for number in range(4)])
+        await eventually(lambda: len(gate.started) == 1)
+
+        draining = asyncio.create_task(running.drain())
+        await asyncio.sleep(0)
+        gate.opened.set()
+        await draining
+        await two.subscribe(listening("team", later))
+
+        assert await texts_in(one, "told") == ["0"]
+        assert len(await later.messages(3)) == 3
+        assert [context.attempt for context in later.contexts] == [1, 1, 1]
+
+
+async def test_a_second_drain_does_not_wait_for_the_handlers(site: Site) -> None:
+    gate = Gate()
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(listening("team", gate, drain_s=600.0))
+        await bus.publish("asks", Ask(text="slow"))
+        await eventually(lambda: len(gate.started) == 1)
+
+        async with asyncio.timeout(10):
+            await asyncio.gather(running.drain(), running.drain())
+
+        assert gate.cancelled == 1
+        heir = await bus.backend.join("team")
+        (given_back,) = await heir.read(10, wait_s=5)
+        assert given_back.handed_out == 0
+
+
+async def test_closing_the_bus_leaves_no_task_behind(site: Site) -> None:
+    before = asyncio.all_tasks()
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("echo", echo))
+        await bus.request("asks", Ask(text="hello"))
+
+    await eventually(lambda: not _tasks_of_the_bus(before))
+
+
+def _tasks_of_the_bus(before: set[asyncio.Task[Any]]) -> set[str]:
+    names = {task.get_name() for task in asyncio.all_tasks() - before}
+    return {name for name in names if name.startswith(("tenure", "dispatcher", "tail", "emit"))}
+
+
+# -- a mutant that has to fail -------------------------------------------------------------------
+
+
+async def test_acknowledging_before_handling_would_lose_the_message_of_a_crash(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The crash test above proves something: this dispatcher fails it."""
+    from messaging.tenure import Tenure  # noqa: PLC0415
+
+    async def acknowledge_first(self: Tenure, delivery: Delivery) -> Settlement:
+        await self._consumer.commit([Settlement(delivery)])
+        return await self._handlers.handle(delivery)
+
+    stuck, later = Gate(), Recorder()
+    async with open_bus(site) as one, open_bus(site) as two:
+        with monkeypatch.context() as mutant:
+            mutant.setattr(Tenure, "_settle", acknowledge_first)
+            victim = await one.subscribe(listening("team", stuck, lease_s=1.0))
+            await one.publish("asks", Ask(text="lost"))
+            await eventually(lambda: len(stuck.started) == 1)
+            await victim.kill()
+        await two.subscribe(listening("team", later, lease_s=1.0))
+        await settled_all(two, "team")
+
+        await two.publish("asks", Ask(text="next"))
+
+        assert await later.messages(1) == [Ask(text="next")]
