@@ -7,11 +7,12 @@ syntax is in `config.py`; the functions to run in a child process are in `jobs.p
 
 from agents.ml.assembler.compiler import CompiledModel, compile_model
 from agents.ml.assembler.errors import InexpressibleError, MisfitError, UnknownLayerError
-from agents.ml.assembler.gate import CheckedModel, check_model_source, install_model_source
+from agents.ml.assembler.gate import CheckedModel, Claims, check_model_source, install_model_source
 from agents.ml.assembler.prompt import build_prompt, extract_code
 
 __all__ = [
     "CheckedModel",
+    "Claims",
     "CompiledModel",
     "InexpressibleError",
     "MisfitError",

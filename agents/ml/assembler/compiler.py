@@ -19,7 +19,7 @@ from agents.ml.assembler.config import nearest, read_config
 from agents.ml.assembler.entries import Branch, Entry, Layer, Merge, ModelConfig, Residual
 from agents.ml.assembler.errors import MisfitError, show_shape
 from agents.ml.assembler.operations import OPERATIONS
-from agents.ml.assembler.registry import RECURRENT, contradiction
+from agents.ml.assembler.registry import contradiction
 from agents.ml.assembler.source import LINE_CHARS, comment, module_source
 from agents.ml.assembler.stepping import (
     BATCH,
@@ -30,14 +30,16 @@ from agents.ml.assembler.stepping import (
     real_input,
     to_meta,
 )
+from agents.ml.assembler.values import (
+    Value,
+    inputs_of,
+    is_attention,
+    is_needed_after,
+    is_recurrent,
+)
 from agents.ml.errors import ConfigError, LayerError
 
 MAX_PARAMS = 1_000_000_000
-
-# The backward pass of these does not read their output, as that of a ReLU does.
-_OVERWRITABLE = re.compile(r"Conv.*|Linear|.*Norm.*|(Adaptive)?(Max|Avg)Pool.*")
-# The output of these may share memory with their input.
-_VIEWS = re.compile(r"Identity|Flatten|Unflatten|.*Dropout.*|Permute|Reshape|Select")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def compile_model(
     config = read_config(model_config)
     finder = BlockFinder(workspace, workspace / output_script_path, config.vocab_size)
     compiler = _Compiler(finder, max_params)
-    start = _Value("x", meta_input(config.input_shape, config.input_dtype), is_needed=True)
+    start = Value("x", meta_input(config.input_shape, config.input_dtype), is_needed=True)
     end = compiler.stream(config.layers, start, "x")
     output_shape = _check_output(config, end.x)
     summary = (
@@ -100,26 +102,6 @@ def compile_model(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """A variable of the forward method.
-
-    Attributes:
-        name: in the source.
-        x: its shape and dtype, as a meta tensor.
-        is_needed: whether its memory must stay as it is: another stream reads it, the backward
-            pass does, or it is the caller's.
-    """
-
-    name: str
-    x: Tensor
-    is_needed: bool = False
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.x.shape)
-
-
 class _Compiler:
     """Collects the lines of `__init__` and `forward` while it steps through the config."""
 
@@ -128,12 +110,12 @@ class _Compiler:
         self._max_params = max_params
         self._numbers: Counter[str] = Counter()
         self._attributes: set[str] = set()
-        self._saved: dict[str, _Value] = {}
+        self._saved: dict[str, Value] = {}
         self.init: list[str] = []
         self.forward: list[str] = []
         self.total_params = 0
 
-    def stream(self, entries: tuple[Entry, ...], value: _Value, target: str) -> _Value:
+    def stream(self, entries: tuple[Entry, ...], value: Value, target: str) -> Value:
         """Write `entries` from `value` on; each of them assigns to `target`."""
         for entry in entries:
             value = self._entry(entry, value, target)
@@ -146,7 +128,7 @@ class _Compiler:
                 value = self._save(entry, value)
         return value
 
-    def _entry(self, entry: Entry, value: _Value, target: str) -> _Value:
+    def _entry(self, entry: Entry, value: Value, target: str) -> Value:
         match entry:
             case Residual():
                 return self._residual(entry, value, target)
@@ -157,13 +139,13 @@ class _Compiler:
             case Layer():
                 return self._layer(entry, value, target)
 
-    def _residual(self, entry: Residual, value: _Value, target: str) -> _Value:
+    def _residual(self, entry: Residual, value: Value, target: str) -> Value:
         value = replace(value, is_needed=True)
         body = self.stream(entry.body, value, self._number("residual"))
         shortcut = self.stream(entry.shortcut, value, target)
         return self._join(entry, "add", [shortcut, body], target)
 
-    def _branch(self, entry: Branch, value: _Value, target: str) -> _Value:
+    def _branch(self, entry: Branch, value: Value, target: str) -> Value:
         value = replace(value, is_needed=True)
         name = self._number("branch")
         ends = [
@@ -172,7 +154,7 @@ class _Compiler:
         ]
         return self._join(entry, entry.merge, ends, target)
 
-    def _merge(self, entry: Merge, value: _Value, target: str) -> _Value:
+    def _merge(self, entry: Merge, value: Value, target: str) -> Value:
         for name in entry.sources:
             if name not in self._saved:
                 hint = nearest(name, self._saved) or "; a layer before must save_as it"
@@ -184,8 +166,8 @@ class _Compiler:
         )
 
     def _join(
-        self, entry: Residual | Branch | Merge, how: str, values: list[_Value], target: str
-    ) -> _Value:
+        self, entry: Residual | Branch | Merge, how: str, values: list[Value], target: str
+    ) -> Value:
         names = [value.name for value in values]
         shapes = " and ".join(show_shape(value.shape) for value in values)
         dim = getattr(entry, "dim", 1)
@@ -210,7 +192,7 @@ class _Compiler:
             joined = values[0].x
         return self._assign(target, code, joined)
 
-    def _save(self, entry: Entry, value: _Value) -> _Value:
+    def _save(self, entry: Entry, value: Value) -> Value:
         if entry.save_as in self._saved:
             raise ConfigError(
                 f"{entry.save_as!r} is already saved by a layer before",
@@ -221,7 +203,7 @@ class _Compiler:
         self._saved[entry.save_as] = kept
         return replace(value, is_needed=True)
 
-    def _layer(self, layer: Layer, value: _Value, target: str) -> _Value:
+    def _layer(self, layer: Layer, value: Value, target: str) -> Value:
         if layer.description:
             self.forward.append(comment(layer.description))
         if layer.module_path:
@@ -232,7 +214,7 @@ class _Compiler:
             return self._positions(layer, value, target)
         return self._module(layer, value, target)
 
-    def _operation(self, layer: Layer, value: _Value, target: str) -> _Value:
+    def _operation(self, layer: Layer, value: Value, target: str) -> Value:
         operation = OPERATIONS[layer.type]
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in layer.params.items()}
         try:
@@ -244,10 +226,10 @@ class _Compiler:
             target,
             operation.code.format(x=value.name, **params),
             result,
-            is_needed=_is_needed_after(layer, value),
+            is_needed=is_needed_after(layer, value),
         )
 
-    def _positions(self, layer: Layer, value: _Value, target: str) -> _Value:
+    def _positions(self, layer: Layer, value: Value, target: str) -> Value:
         if len(value.shape) != 3 or layer.params:  # noqa: PLR2004  (batch, time, width)
             raise _misfit(
                 layer,
@@ -263,7 +245,7 @@ class _Compiler:
             target, f"{value.name} + self.{name}[:, : {value.name}.shape[1]]", value.x
         )
 
-    def _module(self, layer: Layer, value: _Value, target: str) -> _Value:
+    def _module(self, layer: Layer, value: Value, target: str) -> Value:
         if layer.params.get("inplace") is True and value.is_needed:
             layer = replace(layer, params=layer.params | {"inplace": False})
             self.init.append("# Not in place: the values it would overwrite are still needed.")
@@ -271,12 +253,12 @@ class _Compiler:
         result = self._step(layer, block, value)
         name = self._attribute(layer)
         self.init.append(block.expression(prefix=f"self.{name} = "))
-        inputs = ", ".join([value.name] * _inputs(layer))
-        options = ", need_weights=False" if _is_attention(layer) else ""
+        inputs = ", ".join([value.name] * inputs_of(layer))
+        options = ", need_weights=False" if is_attention(layer) else ""
         code, x = self._pick_output(layer, f"self.{name}({inputs}{options})", result, value)
-        return self._assign(target, code, x, is_needed=_is_needed_after(layer, value))
+        return self._assign(target, code, x, is_needed=is_needed_after(layer, value))
 
-    def _step(self, layer: Layer, block: Block, value: _Value) -> Any:
+    def _step(self, layer: Layer, block: Block, value: Value) -> Any:
         """Build and run one block; one of the user's own that cannot run on meta runs for real."""
         try:
             module = build_on_meta(block.build)
@@ -287,7 +269,7 @@ class _Compiler:
         self._spend(layer, self._count(layer, module))
         try:
             with torch.no_grad():
-                return module(*[value.x] * _inputs(layer))
+                return module(*[value.x] * inputs_of(layer))
         except Exception as error:
             if not layer.module_path:
                 problem = contradiction(block.values, value.shape) or _first_line(error)
@@ -295,7 +277,7 @@ class _Compiler:
             return self._step_for_real(layer, block, value, is_paid=True)
 
     def _step_for_real(
-        self, layer: Layer, block: Block, value: _Value, *, is_paid: bool = False
+        self, layer: Layer, block: Block, value: Value, *, is_paid: bool = False
     ) -> Any:
         try:
             module = block.build()
@@ -315,10 +297,10 @@ class _Compiler:
             raise LayerError(str(error), where=layer.where) from error
 
     def _pick_output(
-        self, layer: Layer, call: str, result: Any, value: _Value
+        self, layer: Layer, call: str, result: Any, value: Value
     ) -> tuple[str, Tensor]:
         """Choose the one tensor that goes on, and write how it is had."""
-        if _is_attention(layer) or _is_recurrent(layer):
+        if is_attention(layer) or is_recurrent(layer):
             call, result = f"{call}[0]", result[0]
         if isinstance(layer.output, int):
             if not isinstance(result, tuple | list) or not -len(result) <= layer.output < len(
@@ -335,19 +317,19 @@ class _Compiler:
             return self._last(layer, call, result, value)
         return call, result
 
-    def _last(self, layer: Layer, call: str, sequence: Tensor, value: _Value) -> tuple[str, Tensor]:
+    def _last(self, layer: Layer, call: str, sequence: Tensor, value: Value) -> tuple[str, Tensor]:
         """Take the last time step; of a bidirectional layer, the last of each direction."""
         if sequence.dim() != 3:  # noqa: PLR2004  (batch, time, width)
             raise _misfit(layer, 'has no "last": no time steps', layer.params, value.shape)
-        if not (_is_recurrent(layer) and layer.params.get("bidirectional")):
+        if not (is_recurrent(layer) and layer.params.get("bidirectional")):
             return f"{call}[:, -1]", sequence[:, -1]
         half = sequence.shape[2] // 2
         self.forward.append(f"steps = {call}")
         code = f"torch.cat((steps[:, -1, :{half}], steps[:, 0, {half}:]), dim=1)"
         return code, sequence[:, -1]
 
-    def _assign(self, target: str, code: str, x: Tensor, *, is_needed: bool = False) -> _Value:
-        value = _Value(target, x, is_needed)
+    def _assign(self, target: str, code: str, x: Tensor, *, is_needed: bool = False) -> Value:
+        value = Value(target, x, is_needed)
         statement, shape = f"{target} = {code}", comment(show_shape(value.shape))
         fits = len(statement) + len(shape) + 10 <= LINE_CHARS
         self.forward.extend([f"{statement}  {shape}"] if fits else [shape, statement])
@@ -388,26 +370,6 @@ def _check_output(config: ModelConfig, x: Tensor) -> tuple[int, ...]:
             f"asks for {claimed}, but the layers give {show_shape(shape)}", where="output_shape"
         )
     return shape[1:]
-
-
-def _is_needed_after(layer: Layer, value: _Value) -> bool:
-    if layer.module_path:
-        return True  # whatever it does is its own business
-    if _VIEWS.fullmatch(layer.type):
-        return value.is_needed
-    return not _OVERWRITABLE.fullmatch(layer.type)
-
-
-def _is_recurrent(layer: Layer) -> bool:
-    return layer.type in RECURRENT and not layer.module_path
-
-
-def _is_attention(layer: Layer) -> bool:
-    return layer.type == "MultiheadAttention" and not layer.module_path
-
-
-def _inputs(layer: Layer) -> int:
-    return 3 if _is_attention(layer) else 1  # self-attention: query, key and value
 
 
 def _snake(name: str) -> str:

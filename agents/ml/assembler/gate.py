@@ -117,7 +117,7 @@ def _parse(source: str, class_name: str, where: str) -> None:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise ModelScriptError(f"line {error.lineno}: {error.msg}", where=where) from error
-    except (ValueError, RecursionError, MemoryError) as error:
+    except (ValueError, RecursionError, MemoryError, SystemError) as error:
         raise ModelScriptError(f"cannot be parsed: {error}", where=where) from error
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     if class_name not in classes:
