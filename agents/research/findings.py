@@ -118,7 +118,7 @@ def _standing(run: Run, name: str, rank: int | None) -> Standing:
             "flops": summary.flops if summary else None,
             "accuracy": metrics.get("accuracy"),
             "f1": metrics.get("f1"),
-            "seconds": evaluation.seconds if evaluation else None,
+            "seconds": evaluation.result["seconds"] if evaluation else None,
             "generated_by": made.generated_by if made else "",
             "outcome": outcome,
             "error": _first_error(run, name),

@@ -1,5 +1,6 @@
 """What a run is asked for and what it answers."""
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -34,9 +35,9 @@ class TextStudy(_Part):
     layers: Count = 2
     heads: Count = 4
     context_length: Annotated[int, Field(ge=2)] = 128
-    batch_size: Count = 16
+    batch_size: Count = 8
     max_steps: Count = 400
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-3
     seed: Annotated[int, Field(ge=0)] = 0
     prompt: Annotated[str, Field(min_length=1)] = "def __init__(self, "
     sample: Annotated[str, Field(min_length=1)] = (
@@ -60,7 +61,7 @@ class ImageStudy(_Part):
     dataset: str = "digits"
     num_classes: Annotated[int, Field(ge=2)] = 10
     architectures: tuple[dict[str, Any], ...] | None = Field(default=None, min_length=1)
-    quick_epochs: Count = 4
+    quick_epochs: Count = 3
     max_epochs: Count = 40
     patience: Count = 6
     batch_size: Count = 64
@@ -105,6 +106,11 @@ class ResearchRequest(Message, wire_name="research.request"):
     @property
     def folder(self) -> str:
         return f"{self.runs_dir}/{self.name}"
+
+    @property
+    def conversation(self) -> str:
+        """The conversation to ask in, so that a second request sees what the first one caused."""
+        return sha256(f"research run {self.name}".encode()).hexdigest()[:32]
 
 
 class ResearchReport(Message, wire_name="research.report"):

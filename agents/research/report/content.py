@@ -26,7 +26,7 @@ class Standing(_Part):
         rank: 1 is the best; None for an architecture that failed.
         accuracy: on the validation split after the quick evaluation; so is `f1`, macro averaged.
         flops: two per multiply-accumulate, for one sample.
-        seconds: of the quick evaluation.
+        seconds: of the quick evaluation's training.
         outcome: "trained" for the one that was trained fully.
     """
 

@@ -77,9 +77,7 @@ def leaderboard_row(standing: Standing) -> list[str]:
         percent(standing.accuracy),
         decimal(standing.f1),
         duration(standing.seconds),
-        {"trained": "trained fully", "evaluated": "evaluated", "failed": "failed"}[
-            standing.outcome
-        ],
+        standing.outcome,
     ]
 
 
@@ -110,8 +108,8 @@ def _leaderboard(content: ReportContent) -> Section:
     rows = [leaderboard_row(standing) for standing in content.leaderboard]
     text = (
         f"Each architecture was generated from its configuration, measured, and trained for a "
-        f"moment on {content.dataset}. Accuracy and macro F1 are those of the validation split; "
-        "FLOPs count two per multiply-accumulate, for one sample."
+        f"moment on {content.dataset}. Accuracy and macro F1 are those of the validation split, time is that of the training; "
+        "FLOPs count two per multiply-accumulate, for one sample. The best was trained fully."
     )
     return Section(
         "Leaderboard",

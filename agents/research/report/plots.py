@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from agents.research.report.content import Curve
 
-DPI = 160
+DPI = 180
 THEMES = {
     "light": {
         "background": "#ffffff",
@@ -66,7 +66,7 @@ def _versions(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _draw_curves(path: Path, theme: dict[str, Any], plot: CurvePlot) -> Path:
-    with _figure(path, theme, (7.2, 3.8)) as axes:
+    with _figure(path, theme, (5.8, 3.4)) as axes:
         for curve, color in zip(plot.curves, cycle(theme["lines"]), strict=False):
             marker = "o" if len(curve.x) <= _MOST_DOTS else ""
             axes.plot(

@@ -1,0 +1,292 @@
+"""The coordinator's state machine, with workers that answer at once, on the strict memory bus."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from agents.research.coordinator import CoordinatorAgent
+from agents.research.messages import EvaluateCheckpoint, TrainFully, WriteReport
+from agents.research.study import ImageStudy, ResearchReport, ResearchRequest, TextStudy
+from guild import AgentBuilder, Guild, GuildBuilder, GuildSpec
+from guild.plan import Plan
+from guild.progress import Progress
+from messaging.backends.memory import MemoryBackend
+from messaging.bus import Bus
+from messaging.envelope import new_id
+from messaging.errors import RequestFailedError
+from tests.research.workers import Script, worker_class
+
+TOPICS = ("research.assembler", "research.trainer", "research.tokenizer", "research.reporter")
+TEXT_STEPS = {"corpus", "tokenizer train", "tokenizer apply", "language model", "completion"}
+NAMES = ("DigitsGated", "DigitsConv", "DigitsResidual")
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+def spec_of(script: Script) -> GuildSpec:
+    coordinator = (
+        AgentBuilder(CoordinatorAgent)
+        .set_id("coordinator")
+        .listen_to_default_topic(False)
+        .add_additional_topic("research")
+        .build_spec()
+    )
+    worker = AgentBuilder(worker_class(script)).set_id("worker").listen_to_default_topic(False)
+    for topic in (*TOPICS, "prompts"):
+        worker.add_additional_topic(topic)
+    spec = worker.set_concurrency(16).set_retry(attempts=3, backoff_s=0.0).build_spec()
+    return GuildBuilder("tests").add_agent_spec(coordinator).add_agent_spec(spec).build_spec()
+
+
+@asynccontextmanager
+async def launched(script: Script) -> AsyncIterator[Guild]:
+    """The guild on a bus of its own."""
+    spec = spec_of(script)
+    async with bus_for(spec) as bus, Guild.launch(spec, bus=bus) as guild:
+        yield guild
+
+
+def bus_for(spec: GuildSpec) -> Bus:
+    backend = MemoryBackend(f"tests-{new_id()}", strict=True)
+    return Bus(backend, name="tests", registry=Plan.of(spec).messages)
+
+
+async def ask(guild: Guild, request: ResearchRequest, **options: Any) -> ResearchReport:
+    return await guild.client.request("research", request, ResearchReport, timeout_s=20, **options)
+
+
+async def test_a_run_asks_for_every_step_once_and_reports(script: Script) -> None:
+    async with launched(script) as guild:
+        report = await ask(guild, ResearchRequest(name="one"))
+
+    images = {f"{step} {name}" for step in ("assemble", "summarise", "evaluate") for name in NAMES}
+    assert set(script.asked) == TEXT_STEPS | images | {
+        "prepare",
+        "train DigitsConv",
+        "test",
+        "report",
+    }
+    assert set(script.asked.values()) == {1}
+    assert [standing.name for standing in report.leaderboard] == [
+        "DigitsConv",
+        "DigitsResidual",
+        "DigitsGated",
+    ]
+    assert report.leaderboard[0].outcome == "trained"
+    assert report.test is not None
+    assert report.test.accuracy == 0.98
+    assert report.bits_per_byte == 1.5
+    assert report.completion.endswith("pass")
+    assert report.failures == ()
+
+
+async def test_branches_run_side_by_side(script: Script) -> None:
+    script.held = {"language model", *(f"evaluate {name}" for name in NAMES)}
+    async with launched(script) as guild:
+        asking = asyncio.create_task(ask(guild, ResearchRequest(name="one")))
+        for label in sorted(script.held):
+            await script.wait_for(label)
+        script.release.set()
+        await asking
+
+
+async def test_training_waits_for_every_evaluation(script: Script) -> None:
+    script.held = {"assemble DigitsConv"}
+    async with launched(script) as guild:
+        asking = asyncio.create_task(ask(guild, ResearchRequest(name="one", text=None)))
+        await script.wait_for("evaluate DigitsGated")
+        await script.wait_for("evaluate DigitsResidual")
+        script.release.set()
+        await asking
+
+    assert script.asked["train DigitsConv"] == 1
+    assert script.asked["train DigitsResidual"] == 0
+
+
+async def test_the_held_out_set_is_opened_once_and_last(script: Script) -> None:
+    async with launched(script) as guild:
+        await ask(guild, ResearchRequest(name="one", text=None))
+
+    test, training = script.messages["test"], script.messages["train DigitsConv"]
+    assert isinstance(test, EvaluateCheckpoint)
+    assert isinstance(training, TrainFully)
+    assert test.split == "test"
+    assert test.experiment_dir == f"{training.log_base_dir}/DigitsConv"
+    assert script.asked["test"] == 1
+
+
+@pytest.mark.parametrize("step", ["assemble", "evaluate"])
+async def test_one_broken_architecture_is_reported_and_sinks_nothing(
+    script: Script, step: str
+) -> None:
+    script.failing = {f"{step} DigitsConv"}
+    async with launched(script) as guild:
+        report = await ask(guild, ResearchRequest(name="one", text=None))
+
+    assert script.asked["train DigitsResidual"] == 1
+    (failed,) = [standing for standing in report.leaderboard if standing.outcome == "failed"]
+    assert failed.name == "DigitsConv"
+    assert failed.rank is None
+    assert report.failures == (
+        f"{step} DigitsConv: worker: RefusedError: layers[1]: {step} DigitsConv does not work",
+    )
+
+
+async def test_the_next_best_is_trained_when_the_best_cannot_be(script: Script) -> None:
+    script.failing = {"train DigitsConv"}
+    async with launched(script) as guild:
+        report = await ask(guild, ResearchRequest(name="one", text=None))
+
+    trained = [standing.name for standing in report.leaderboard if standing.outcome == "trained"]
+    assert trained == ["DigitsResidual"]
+    assert report.test is not None
+
+
+@pytest.mark.parametrize(
+    "label", ["corpus", "tokenizer train", "tokenizer apply", "language model", "completion"]
+)
+async def test_a_failed_text_step_leaves_the_images(script: Script, label: str) -> None:
+    script.failing = {label}
+    async with launched(script) as guild:
+        report = await ask(guild, ResearchRequest(name="one"))
+
+    assert report.test is not None
+    assert len(report.failures) == 1
+    content = script.messages["report"]
+    assert isinstance(content, WriteReport)
+    assert [step.status for step in content.content.steps].count("failed") == 1
+
+
+async def test_a_run_with_nothing_left_is_a_typed_error_and_may_be_asked_for_again(
+    script: Script,
+) -> None:
+    script.failing = {"prepare", "corpus"}
+    request = ResearchRequest(name="one")
+    async with launched(script) as guild:
+        with pytest.raises(RequestFailedError, match="nothing worked") as caught:
+            await ask(guild, request)
+        script.failing = set()
+        report = await ask(guild, request)
+
+    assert caught.value.error_type == "NothingLeftError"
+    assert report.failures == ()
+    assert script.asked["report"] == 2
+
+
+async def test_a_report_that_could_not_be_written_is_written_at_the_next_request(
+    script: Script,
+) -> None:
+    script.failing = {"report"}
+    request = ResearchRequest(name="one", images=None)
+    async with launched(script) as guild:
+        with pytest.raises(RequestFailedError, match="does not work"):
+            await ask(guild, request)
+        script.failing = set()
+        await ask(guild, request)
+
+    assert script.asked["report"] == 2
+    assert script.asked["language model"] == 1
+
+
+async def test_a_finished_run_answers_at_once_with_the_same_report(script: Script) -> None:
+    async with launched(script) as guild:
+        first = await ask(guild, ResearchRequest(name="one"))
+        again = await ask(guild, ResearchRequest(name="one"))
+
+    assert again == first
+    assert set(script.asked.values()) == {1}
+
+
+async def test_another_study_under_the_same_name_is_refused(script: Script) -> None:
+    async with launched(script) as guild:
+        await ask(guild, ResearchRequest(name="one", images=None))
+        with pytest.raises(RequestFailedError, match="another name") as caught:
+            await ask(guild, ResearchRequest(name="one", images=None, text=TextStudy(seed=7)))
+
+    assert caught.value.error_type == "RunConflictError"
+
+
+async def test_everybody_who_asks_for_a_running_run_is_answered(script: Script) -> None:
+    script.held = {"corpus"}
+    request = ResearchRequest(name="one", images=None)
+    async with launched(script) as guild:
+        first = asyncio.create_task(ask(guild, request))
+        await script.wait_for("corpus")
+        second = asyncio.create_task(ask(guild, request, conversation="later"))
+        script.release.set()
+        reports = await asyncio.gather(first, second)
+
+    assert reports[0] == reports[1]
+    assert set(script.asked.values()) == {1}
+
+
+async def test_further_steps_are_shown_to_whoever_asked_last(script: Script) -> None:
+    script.held = {"corpus"}
+    request = ResearchRequest(name="one", images=None)
+    async with launched(script) as guild:
+        first = asyncio.create_task(ask(guild, request, conversation="early"))
+        await script.wait_for("corpus")
+        stream = guild.client.stream(
+            "research", request, conversation="late", whole_conversation=True, timeout_s=20
+        )
+        items = []
+        async for item in stream:
+            items.append(item)
+            script.release.set()
+        await first
+
+    assert script.conversations["corpus"] == "early"
+    assert script.conversations["language model"] == "late"
+    assert "language model" in {item.task for item in items if isinstance(item, Progress)}
+    assert isinstance(items[-1], ResearchReport)
+
+
+async def test_an_answer_that_comes_twice_changes_nothing(script: Script) -> None:
+    script.answer_twice = {"corpus", "evaluate DigitsConv", "train DigitsConv", "report"}
+    async with launched(script) as guild:
+        report = await ask(guild, ResearchRequest(name="one"))
+
+    assert set(script.asked.values()) == {1}
+    assert len(report.leaderboard) == 3
+
+
+async def test_a_guild_that_ends_in_the_middle_goes_on_in_the_next_one(script: Script) -> None:
+    script.held = {"train DigitsConv", "language model"}
+    spec = spec_of(script).model_copy(update={"drain_s": 0.0})
+    request = ResearchRequest(name="one")
+    async with bus_for(spec) as bus:
+        async with Guild.launch(spec, bus=bus) as guild:
+            await guild.client.publish("research", request)
+            await script.wait_for("train DigitsConv")
+            await script.wait_for("language model")
+        script.release.set()
+        async with Guild.launch(spec, bus=bus) as guild:
+            report = await ask(guild, request)
+
+    repeated = {label for label, count in script.asked.items() if count > 1}
+    assert repeated == {"train DigitsConv", "language model"}
+    assert report.failures == ()
+
+
+def test_two_architectures_with_one_name_are_refused_before_anything_runs() -> None:
+    config = {"model_name": "Same", "input_shape": [1], "layers": []}
+    with pytest.raises(ValueError, match="two architectures are called Same"):
+        ImageStudy(architectures=(config, config))
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", "-x", "a" * 65])
+def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        ResearchRequest(name=name)
+
+
+@pytest.mark.parametrize("name", ["../up", "a b", None, "class x"])
+def test_an_architecture_without_a_python_name_is_refused(name: Any) -> None:
+    with pytest.raises(ValueError, match="model_name"):
+        ImageStudy(architectures=({"model_name": name},))
