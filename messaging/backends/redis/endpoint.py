@@ -88,11 +88,11 @@ def redacted(url: str) -> str:
 
 
 def _take_permission(url: str) -> tuple[bool, str]:
-    parts = urlsplit(url)
-    pairs = parse_qsl(parts.query)
+    base, _, query = url.partition("?")
+    pairs = parse_qsl(query)
     kept = [(name, value) for name, value in pairs if name != "allow_no_password"]
     allowed = any(name == "allow_no_password" and value == "true" for name, value in pairs)
-    return allowed, urlunsplit(parts._replace(query=urlencode(kept)))
+    return allowed, f"{base}?{urlencode(kept)}" if kept else base
 
 
 def _greeting(
