@@ -1,0 +1,1 @@
+"""Measures Guildbus beside its peers: `python -m benchmarks`."""
