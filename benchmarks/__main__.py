@@ -73,7 +73,7 @@ async def _measure(url: str, messages: int, rounds: int) -> Results:
 def table(results: Results) -> str:
     """The medians as a Markdown table; ratios are against FastStream, same run."""
     lines = [
-        "| scenario | bus | messages/s | CPU µs/message | p50 ms | p99 ms | × FastStream |",
+        "| scenario | bus | messages/s | CPU µs/message | p50 ms | p99 ms | rate to FastStream |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for scenario, by_peer in results.items():
