@@ -232,7 +232,7 @@ class _Walk:
 
     def _key(self, event: Any, path: Path, depth: int) -> str:
         if isinstance(event, yaml.ScalarEvent) and event.tag is None and not event.anchor:
-            if event.style is not None or isinstance(plain_scalar(event.value), str):
+            if event.style or isinstance(plain_scalar(event.value), str):
                 return str(event.value)
             self.report(event, path, f"a key is text: write {event.value!r} in quotes")
             return str(event.value)
@@ -241,7 +241,7 @@ class _Walk:
         return f"\0{self._reader.nodes}"
 
     def _scalar(self, event: Any, path: Path) -> Any:
-        if event.style is not None:
+        if event.style:  # neither None (PyYAML) nor "" (libyaml) for plain scalars
             return event.value
         if _NOT_FINITE.fullmatch(event.value):
             return self.report(event, path, "a number must be finite")

@@ -85,10 +85,11 @@ class Registry:
             return _load(_KIND[group], type_name, known[type_name])
         if any(_is_below(type_name, prefix) for prefix in self.allow):
             return _load(_KIND[group], type_name, _with_colon(type_name))
-        text = f"unknown {_KIND[group]} type {type_name!r}"
-        if "." in type_name and not closest(type_name, known):
+        text, hint = f"unknown {_KIND[group]} type {type_name!r}", closest(type_name, known)
+        if _is_path(type_name):
             text += "; a class by its path must lie below a package that the operator allows"
-        raise UnknownAgentTypeError(_KIND[group], type_name, text, closest(type_name, known))
+            hint = ""
+        raise UnknownAgentTypeError(_KIND[group], type_name, text, hint)
 
 
 def type_name_of(target: Any, group: str = AGENTS) -> str:
@@ -142,6 +143,11 @@ def _entries(group: str) -> Iterable[EntryPoint]:
 
 def _values(group: str) -> dict[str, str]:
     return {entry.name: entry.value for entry in sorted(_entries(group), key=lambda e: e.name)}
+
+
+def _is_path(type_name: str) -> bool:
+    """Registered names are lower case, as modules are; classes are not."""
+    return ":" in type_name or type_name.rpartition(".")[2][:1].isupper()
 
 
 def _is_below(type_name: str, prefix: str) -> bool:

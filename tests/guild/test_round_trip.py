@@ -1,0 +1,81 @@
+"""Spec -> YAML -> spec is the identity."""
+
+import keyword
+from typing import Any
+
+from hypothesis import given, settings, strategies as st
+
+from guild.document import read_yaml
+from guild.loader import dump, dump_yaml
+from guild.spec import GuildSpec
+
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,20}", fullmatch=True)
+topics = st.lists(names, min_size=1, max_size=3).map(".".join)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+spiky = st.sampled_from(
+    ["no", "yes", "on", "null", "~", "1e3", "0o17", "12:30", "1_000", "- a", "a: b", "#", "", " x",
+     "x ", "${A:-b}", "${env:TOKEN}", "\x85", "\u2028", "\ufeff", "'", '"', "\\", "\t", "a\nb",
+     "!x", "&x", "*x", "%", "@", "`", "a #b", "<<", "=", "---", "...", "? x", "[", "{", "\x00",
+     *keyword.kwlist]
+)  # fmt: skip
+words = texts | spiky
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=8,
+)
+properties = st.dictionaries(words, values, max_size=4)
+seconds = st.floats(0, 3600)
+
+agents = st.fixed_dictionaries(
+    {"id": names, "type": words.filter(bool)},
+    optional={
+        "name": words,
+        "description": words,
+        "topics": st.lists(topics, max_size=3),
+        "properties": properties,
+        "dependencies": st.dictionaries(words, words, max_size=2),
+        "replicas": st.integers(1, 1024),
+        "timeout_s": st.none() | st.floats(0.1, 1e6),
+        "only_when_tagged": st.booleans(),
+        "output_topic": st.none() | topics,
+        "retry": st.fixed_dictionaries({}, optional={"attempts": st.integers(1, 100)}),
+        "restart": st.fixed_dictionaries({}, optional={"within_s": seconds}),
+    },
+)
+routes = st.fixed_dictionaries(
+    {"message": words.filter(bool), "to": topics},
+    optional={"from": names, "when": st.just("a > `1`"), "into": words},
+)
+specs = st.fixed_dictionaries(
+    {"id": names},
+    optional={
+        "name": words,
+        "bus": words.filter(bool),
+        "agents": st.lists(agents, max_size=3),
+        "routes": st.lists(routes, max_size=2),
+        "resources": st.dictionaries(
+            words,
+            st.fixed_dictionaries({"type": st.just("x"), "properties": properties}),
+            max_size=2,
+        ),
+        "topics": st.lists(topics, max_size=2),
+        "ends": st.lists(words, max_size=2),
+        "drain_s": seconds,
+    },
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(specs)
+def test_a_spec_survives_yaml(data: dict[str, Any]) -> None:
+    spec = GuildSpec.model_validate(data)
+
+    again = GuildSpec.model_validate(read_yaml(dump_yaml(spec)).data)
+
+    assert again == spec
+    assert dump(again) == dump(spec)
