@@ -69,7 +69,7 @@ class RedisServer:
             connection.settimeout(1)
             connection.connect(("127.0.0.1", self.port))
             connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+            return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         return False
 
 
@@ -104,8 +104,8 @@ def _free_port() -> int:
 def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
     """An external `redis-server`; `options` go to its command line."""
     server = RedisServer(redis_binary(), folder, *options)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

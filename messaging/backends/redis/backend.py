@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from messaging.backend import (
     FROM_START,
     Consumer,
@@ -24,8 +26,10 @@ from messaging.backends.redis.server import Options, Server
 from messaging.backends.redis.topic_info import topic_info
 from messaging.backends.redis.wakes import Wakes
 from messaging.envelope import Envelope
-from messaging.errors import BusClosedError
+from messaging.errors import BackendError, BusClosedError
 from messaging.topic import is_ephemeral
+
+log = structlog.get_logger(__name__)
 
 
 class RedisBackend:
@@ -193,7 +197,10 @@ class _Parts:
     async def _refresh(self) -> None:
         while self._has_changed:  # a change may come while the answer about an earlier one travels
             self._has_changed = False
-            await self.registry.refresh()
+            try:
+                await self.registry.refresh()
+            except BackendError as error:  # readers ask again by themselves, and are told
+                log.warning("bus.registry_unknown", error=str(error))
 
     def _announce_truncation(self) -> None:
         address = self.server.address

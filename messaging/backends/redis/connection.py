@@ -24,7 +24,7 @@ from messaging.backends.redis.replies import (
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
 
 FIRST_PAUSE_S = 0.02
-LONGEST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 0.25
 CONNECT_TIMEOUT_S = 5.0
 
 Argument = bytes | str | float
@@ -275,36 +275,29 @@ class Link:
     async def _dial(self) -> Pipeline:
         endpoint = await self._address.resolve()
         self._url = endpoint.url
+        pipeline = Pipeline(self._lost, self._reply_timeout_s)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                pipeline = await self._connect(endpoint)
+                await _connect(pipeline, endpoint)
                 await self._introduce(pipeline, endpoint)
+                if self.generation and self._on_back is not None:
+                    await self._on_back(pipeline)
         except (OSError, TimeoutError, ConnectionLostError) as error:
+            pipeline.abort()
             raise BackendUnavailableError(
                 f"no server answers at {endpoint.url} ({error or 'timed out'}); start one there "
                 "(redis-server), or use the bus `embedded`, or `memory://` without persistence"
             ) from error
+        except BaseException:
+            pipeline.abort()
+            raise
         self.generation += 1
-        return pipeline
-
-    async def _connect(self, endpoint: Endpoint) -> Pipeline:
-        def make() -> Pipeline:
-            return Pipeline(self._lost, self._reply_timeout_s)
-
-        loop = asyncio.get_running_loop()
-        if endpoint.path:
-            _, pipeline = await loop.create_unix_connection(make, endpoint.path)
-        else:
-            _, pipeline = await loop.create_connection(
-                make, endpoint.host, endpoint.port, ssl=endpoint.tls
-            )
         return pipeline
 
     async def _introduce(self, pipeline: Pipeline, endpoint: Endpoint) -> None:
         replies = [pipeline.send(pack(command)) for command in endpoint.greeting]
         for answer in await asyncio.gather(*replies, return_exceptions=True):
             if isinstance(answer, hiredis.ReplyError):
-                pipeline.abort()
                 raise BackendSetupError(
                     f"the server at {endpoint.url} refused us: {answer}; check user, password and "
                     "database in the URL"
@@ -324,17 +317,22 @@ class Link:
         while True:
             try:
                 pipeline = await self._dial()
-                if self._on_back is not None:
-                    await self._on_back(pipeline)
                 break
-            except (BackendUnavailableError, BackendSetupError, ConnectionLostError) as error:
-                self._last_error = str(error)
-            except hiredis.ReplyError as error:
-                self._last_error = str(error)
-                pipeline.abort()
+            except (BackendUnavailableError, BackendSetupError, hiredis.ReplyError) as error:
+                self._last_error = str(error.__cause__ or error)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         self._pipeline, self._dialling = pipeline, None
         self._live.set()
         if pipeline.is_lost:
             self._lost(pipeline)
+
+
+async def _connect(pipeline: Pipeline, endpoint: Endpoint) -> None:
+    loop = asyncio.get_running_loop()
+    if endpoint.path:
+        await loop.create_unix_connection(lambda: pipeline, endpoint.path)
+    else:
+        await loop.create_connection(
+            lambda: pipeline, endpoint.host, endpoint.port, ssl=endpoint.tls
+        )

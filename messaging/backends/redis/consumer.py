@@ -53,6 +53,7 @@ class RedisConsumer:
 
     async def join(self) -> None:
         keys = self._server.keys
+        await self._registry.refresh()  # whoever was fenced by a loss of data joins into its repair
         joined = await self._server.run(
             self._server.scripts.join,
             (keys.groups, keys.members(self.group), keys.beats(self.group)),

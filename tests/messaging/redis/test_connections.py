@@ -1,0 +1,125 @@
+"""How the bus uses its connections."""
+
+import asyncio
+
+from messaging.backends.redis import RedisBackend
+from messaging.backends.redis.connection import Pipeline
+from tests.messaging.notes import everything_in, is_owed_nothing, joined, note, settled, take, texts
+from tests.messaging.redis.conftest import Guild, command, server_of
+
+
+async def _connections(guild: Guild, url: str = "") -> int:
+    observer = await guild.open(url)
+    listed = await command(observer, "CLIENT", "LIST")
+    return len(listed.splitlines()) - 2
+
+
+async def test_two_connections_serve_many_topics_consumers_and_observers(guild: Guild) -> None:
+    backend = await guild.open()
+    consumers = [await joined(backend, f"agent{n}", f"topic{n}.>", "shared") for n in range(20)]
+    reading = [asyncio.create_task(consumer.read(10, wait_s=5)) for consumer in consumers]
+    tails = [
+        asyncio.create_task(backend.tail({f"topic{n}.a": ""}, max_count=10, wait_s=5))
+        for n in range(20)
+    ]
+    await backend.append([note("x", f"topic{n}.{leaf}") for n in range(20) for leaf in "abcde"])
+
+    first = await asyncio.gather(*reading)
+    seen = await asyncio.gather(*tails)
+
+    assert await _connections(guild) == 2
+    assert all(first)
+    assert all(seen)
+
+
+async def test_closing_releases_every_connection(guild: Guild) -> None:
+    for _ in range(3):
+        backend = await guild.open()
+        await joined(backend, "workers")
+        await backend.close()
+        await backend.close()
+
+    assert await _connections(guild) == 0
+
+
+async def test_what_is_sent_in_one_tick_is_one_write(guild: Guild) -> None:
+    backend = await guild.open()
+    pipeline = server_of(backend).link.current()
+    assert isinstance(pipeline, Pipeline)
+    transport = pipeline._transport
+    assert transport is not None
+    writes: list[bytes] = []
+    pipeline._transport = _Recording(transport, writes)  # type: ignore[assignment] # stands in
+
+    await asyncio.gather(*[command(backend, "PING") for _ in range(100)])
+
+    assert [data.count(b"PING") for data in writes if b"PING" in data] == [100]
+
+
+async def test_publishers_of_one_tick_share_a_batch(guild: Guild) -> None:
+    backend = await guild.open()
+    await backend.append([note("before")])
+    before = await _calls(backend, "evalsha")
+
+    await asyncio.gather(*[backend.append([note("x")]) for _ in range(200)])
+
+    assert await _calls(backend, "evalsha") - before <= 3
+
+
+async def test_a_read_over_more_topics_than_fit_one_command_finds_all(guild: Guild) -> None:
+    backend = await guild.open()
+    reader = await joined(backend, "readers", ">")
+    await backend.append([note(f"{n}", f"topic{n}") for n in range(150)])
+
+    assert sorted(map(int, texts(await take(reader, 150)))) == list(range(150))
+    assert await is_owed_nothing(backend, reader, "topic7")
+
+
+async def test_a_busy_topic_does_not_starve_a_quiet_one(guild: Guild) -> None:
+    backend = await guild.open()
+    reader = await joined(backend, "readers", ">")
+    await backend.append([note("busy", "busy") for _ in range(500)])
+    await backend.append([note("quiet", "quiet")])
+
+    firsts = await take(reader, 20)
+
+    assert "quiet" in texts(firsts)
+
+
+async def test_a_cancelled_read_loses_nothing(guild: Guild) -> None:
+    backend = await guild.open()
+    reader = await joined(backend, "readers")
+    for number in range(20):
+        reading = asyncio.create_task(reader.read(10, wait_s=5))
+        publishing = asyncio.create_task(backend.append([note(f"{number}")]))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        reading.cancel()
+        got = (await asyncio.gather(reading, return_exceptions=True))[0]
+        await publishing
+        deliveries = got if isinstance(got, list) else await take(reader, 1)
+        assert texts(deliveries) == [f"{number}"]
+        await reader.commit(settled(deliveries))
+
+    assert len(await everything_in(backend, "notes")) == 20
+
+
+async def _calls(backend: RedisBackend, name: str) -> int:
+    stats = (await command(backend, "INFO", "commandstats")).decode()
+    line = next(line for line in stats.splitlines() if line.startswith(f"cmdstat_{name}:"))
+    return int(line.split("calls=")[1].split(",")[0])
+
+
+class _Recording:
+    """A transport that remembers what is written."""
+
+    def __init__(self, transport: asyncio.Transport, writes: list[bytes]) -> None:
+        self._transport = transport
+        self._writes = writes
+
+    def write(self, data: bytes) -> None:
+        self._writes.append(data)
+        self._transport.write(data)
+
+    def abort(self) -> None:
+        self._transport.abort()

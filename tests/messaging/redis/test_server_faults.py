@@ -1,0 +1,315 @@
+"""What happens to a server at night."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from messaging.backend import Settlement
+from messaging.errors import (
+    BackendError,
+    BackendSetupError,
+    BackendUnavailableError,
+    BusFullError,
+    FencedError,
+)
+from tests.faults import FaultyProxy
+from tests.messaging.notes import (
+    everything_in,
+    given_up,
+    is_owed_nothing,
+    joined,
+    note,
+    notes,
+    numbered,
+    settled,
+    take,
+    take_one,
+    texts,
+)
+from tests.messaging.redis.conftest import PATIENCE_S, Guild, command, server_of
+from tests.servers import RedisServer
+
+
+async def test_scripts_are_loaded_again_after_a_flush(guild: Guild) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    for number in range(5):
+        await command(backend, "SCRIPT", "FLUSH")
+        await backend.append([note(f"notes {number}")])
+        await command(backend, "SCRIPT", "FLUSH")
+        job = await take_one(worker)
+        await command(backend, "SCRIPT", "FLUSH")
+        await worker.commit([Settlement(job, (note(f"results {number}", "results"),))])
+        await command(backend, "SCRIPT", "FLUSH")
+        await worker.beat()
+
+    assert texts(await everything_in(backend, "results")) == numbered(5, "results")
+
+
+async def test_an_emission_after_a_flush_is_lost_and_the_next_one_is_not(guild: Guild) -> None:
+    backend = await guild.open()
+    await backend.open_ephemeral("_emit.x", ttl_s=60, max_entries=10)
+    await command(backend, "SCRIPT", "FLUSH")
+
+    await backend.emit([note("lost", "_emit.x")])
+    await backend.emit([note("kept", "_emit.x")])
+
+    assert texts(await everything_in(backend, "_emit.x")) == ["kept"]
+
+
+async def test_everything_accepted_survives_a_server_that_is_killed(
+    guild: Guild, redis_server: RedisServer
+) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append(notes(50))
+    lent = await take(worker, 20)
+
+    redis_server.kill()
+    publishing = asyncio.create_task(backend.append([note("notes 50")]))
+    committing = asyncio.create_task(
+        worker.commit([Settlement(d, (note("done", "results"),)) for d in lent])
+    )
+    await asyncio.sleep(0)
+    redis_server.start()
+    await publishing
+    assert await committing == []
+
+    assert texts(await take(worker, 31)) == numbered(51, start=20)
+    assert texts(await everything_in(backend, "results")) == ["done"] * 20
+    assert "bus.reconnected" in guild.events()
+
+
+async def test_a_server_that_stays_away_is_an_error_after_the_deadline(
+    guild: Guild, redis_server: RedisServer
+) -> None:
+    backend = await guild.open(give_up_after_s=0.3)
+    worker = await joined(backend, "workers")
+    await backend.append(notes(1))
+    job = await take_one(worker)
+
+    redis_server.kill()
+
+    with pytest.raises(BackendUnavailableError, match=r"127\.0\.0\.1.*0\.3 s"):
+        await backend.append([note("unheard")])
+    with pytest.raises(BackendUnavailableError):
+        await worker.commit(settled([job]))
+    redis_server.start()
+    await server_of(backend).link.connected(asyncio.get_running_loop().time() + PATIENCE_S)
+    await backend.append([note("heard")])
+    assert texts(await everything_in(backend, "notes"))[-1] == "heard"
+
+
+async def test_many_publishers_are_told_in_time_that_the_server_is_away(
+    guild: Guild, redis_server: RedisServer
+) -> None:
+    backend = await guild.open(give_up_after_s=0.3)
+    redis_server.kill()
+
+    async with asyncio.timeout(PATIENCE_S):  # not 20 deadlines one after the other
+        outcomes = await asyncio.gather(
+            *[backend.append([note("unheard", f"topic{n}")]) for n in range(200)],
+            return_exceptions=True,
+        )
+
+    assert {type(outcome) for outcome in outcomes} == {BackendUnavailableError}
+    redis_server.start()
+
+
+async def test_a_busy_server_is_waited_for(guild: Guild) -> None:
+    backend, other = await guild.open(), await guild.open()
+    await backend.append(notes(1))
+    await command(backend, "CONFIG", "SET", "busy-reply-threshold", 10)
+    hogging = asyncio.create_task(command(other, "EVAL", "while true do end", 0))
+    await asyncio.sleep(0.05)
+
+    publishing = asyncio.create_task(backend.append([note("notes 1")]))
+    await asyncio.sleep(0.05)
+    assert not publishing.done()
+    await command(backend, "SCRIPT", "KILL")
+    await publishing
+
+    with pytest.raises(BackendError, match="killed"):
+        await hogging
+    assert texts(await everything_in(backend, "notes")) == numbered(2)
+
+
+async def test_a_silent_connection_is_replaced(guild: Guild, proxy: FaultyProxy) -> None:
+    backend = await guild.open(proxy.url, reply_timeout_s=0.2)
+    await backend.append(notes(1))
+    proxy.swallows = True
+    publishing = asyncio.create_task(backend.append([note("notes 1")]))
+
+    await _until(lambda: server_of(backend).link.current() is None)
+    proxy.swallows = False
+    proxy.reset_all()
+    await publishing
+
+    assert texts(await everything_in(backend, "notes")) == numbered(2)
+
+
+async def test_an_idle_connection_is_left_alone(guild: Guild) -> None:
+    backend = await guild.open(reply_timeout_s=0.05)
+    await backend.append(notes(1))
+    await asyncio.sleep(0.3)
+    await backend.append([note("notes 1")])
+
+    assert guild.events() == []
+
+
+async def test_a_deleted_group_is_made_again_and_announced(guild: Guild) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append(notes(2))
+    await worker.commit(settled(await take(worker, 2)))
+    stream = server_of(backend).keys.stream("notes")
+
+    await command(backend, "XGROUP", "DESTROY", stream, "workers")
+    await backend.append([note("notes 2")])
+
+    assert "notes 2" in texts(await take(worker, 3))
+    assert "bus.group_lost" in guild.events()
+
+
+async def test_a_deleted_stream_is_made_again_with_its_groups_and_announced(guild: Guild) -> None:
+    backend = await guild.open()
+    worker, auditor = await joined(backend, "workers"), await joined(backend, "auditors")
+    await backend.append([note("lost")])
+
+    await command(backend, "DEL", server_of(backend).keys.stream("notes"))
+    await backend.append([note("kept")])
+
+    assert texts(await take(worker, 1)) == ["kept"]
+    assert texts(await take(auditor, 1)) == ["kept"]
+    assert "bus.stream_lost" in guild.events()
+
+
+async def test_pending_entries_that_were_deleted_are_announced_and_not_handed_out(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    victim, heir = await joined(backend, "workers"), await joined(backend, "workers")
+    await backend.append(notes(3))
+    lent = await take(victim, 3)
+    await command(backend, "XDEL", server_of(backend).keys.stream("notes"), lent[1].position)
+
+    taken = await heir.take_over(victim.incarnation, 10)
+
+    assert texts(taken) == ["notes 0", "notes 2"]
+    assert guild.events() == ["bus.entries_lost"]
+    assert victim.incarnation not in await heir.beat()
+
+
+async def test_a_server_that_forgot_everything_is_announced_and_served_again(guild: Guild) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append(notes(1))
+
+    await command(backend, "FLUSHALL")
+    with pytest.raises(FencedError):
+        await worker.read(10, wait_s=PATIENCE_S)
+    returned = await backend.join("workers")
+    assert guild.events() == ["bus.data_lost"]
+    await backend.append([note("after")])
+
+    assert texts(await take(returned, 1)) == ["after"]
+
+
+async def test_a_foreign_entry_is_delivered_as_a_fault(guild: Guild) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append([note("ours")])
+    stream = server_of(backend).keys.stream("notes")
+    await command(backend, "XADD", stream, "*", "anything", "goes")
+    await command(backend, "XADD", stream, "*", "h", b"\xff\x00", "p", b"left over")
+
+    ours, foreign, damaged = await take(worker, 3)
+
+    assert ours.fault == ""
+    assert "notes" in foreign.fault
+    assert (damaged.envelope.type, damaged.envelope.payload) == ("", b"left over")
+    assert await worker.commit(settled([ours, foreign, damaged])) == []
+    assert texts(await everything_in(backend, "notes")) == ["ours"]
+
+
+@pytest.mark.parametrize("name", ["t:notes", "registry", "c:workers", "b:workers", "s:workers"])
+async def test_a_key_that_is_not_ours_is_an_error_that_names_it(guild: Guild, name: str) -> None:
+    other = await guild.open()
+    await command(other, "SET", f"{{{guild.guild_id}}}:{name}", "somebody else's")
+
+    with pytest.raises(BackendSetupError, match=r"not ours|another guild id"):
+        await _use_everything(guild)
+
+
+async def test_a_wrong_output_is_found_before_anything_is_written(guild: Guild) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append(notes(1))
+    job = await take_one(worker)
+    await command(backend, "SET", server_of(backend).keys.stream("broken"), "not a stream")
+
+    with pytest.raises(BackendSetupError, match="broken"):
+        await worker.commit([Settlement(job, (note("a", "results"), note("b", "broken")))])
+
+    assert texts(await everything_in(backend, "results")) == []
+    assert await worker.commit(settled([job])) == []
+
+
+async def test_a_server_without_memory_refuses_whole_and_lets_consumers_catch_up(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append(notes(3))
+    first, second, third = await take(worker, 3)
+
+    await command(backend, "CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(BusFullError, match="memory"):
+        await backend.append([note("refused")])
+    with pytest.raises(BusFullError):
+        await worker.commit([Settlement(first, (note("refused", "results"),)), Settlement(second)])
+    await worker.beat()
+    assert await worker.commit([Settlement(third)]) == []
+    await backend.trim()
+    await command(backend, "CONFIG", "SET", "maxmemory", "0")
+
+    assert await worker.commit([Settlement(first, (note("room", "results"),))]) == []
+    assert texts(await everything_in(backend, "results")) == ["room"]
+
+
+async def test_dead_letters_past_their_bound_go_and_are_announced(guild: Guild) -> None:
+    backend = await guild.open(max_dead_letters=3)
+    worker = await joined(backend, "workers")
+    await backend.append(notes(5))
+
+    await worker.commit([given_up(d, "workers") for d in await take(worker, 5)])
+
+    assert texts(await backend.dead_letters()) == numbered(5, start=2)
+    assert guild.events() == ["bus.dead_letters_trimmed"]
+
+
+async def test_a_huge_batch_is_settled_in_one_commit(guild: Guild) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append(notes(20_000))
+    deliveries = await take(worker, 20_000)
+
+    await worker.commit([Settlement(d, (note("x", "results"),)) for d in deliveries])
+
+    assert await is_owed_nothing(backend, worker)
+    assert await command(backend, "XLEN", server_of(backend).keys.stream("results")) == 20_000
+
+
+async def _use_everything(guild: Guild) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append(notes(1))
+    await worker.commit([Settlement(await take_one(worker), (note("x", "results"),))])
+    await backend.load_state("workers", "x")
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_so():  # noqa: ASYNC110 - nothing inside the bus tells when
+            await asyncio.sleep(0.005)
