@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from messaging.backends.redis.endpoint import endpoint_of, redacted
-from messaging.connect import open_backend
+from messaging.urls import open_backend
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
 from tests.messaging.notes import everything_in, note, texts
 from tests.messaging.redis.conftest import Guild, command
