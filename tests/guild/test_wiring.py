@@ -1,0 +1,141 @@
+"""Before anything starts: every message that a guild sends arrives somewhere."""
+
+import pytest
+
+from guild.agent import Agent, handles
+from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
+from guild.errors import SpecError, WiringError
+from guild.graph import Edge
+from guild.plan import Plan
+from guild.testing import guild_of
+from messaging.context import Context
+from messaging.message import Message
+from tests.guild.samples import Asker, Echo, Note, Ping, Pong, Reader, Sender, Writer
+
+
+def builder(*agents: type[Agent]) -> GuildBuilder:
+    return GuildBuilder.from_spec(guild_of(*agents))
+
+
+def errors(guild: GuildBuilder) -> list[str]:
+    with pytest.raises(WiringError) as caught:
+        Plan.of(guild.build_spec())
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_what_is_sent_needs_a_handler() -> None:
+    (line,) = errors(builder(Sender))
+
+    assert line == (
+        "agents[0]: 'sender' sends tests.note, which nobody handles: add an agent that does, or "
+        "list it under 'ends'"
+    )
+    assert Plan.of(builder(Sender, Reader).build_spec())
+
+
+def test_what_is_sent_may_end_as_the_spec_says() -> None:
+    assert Plan.of(builder(Sender).add_end(Note).build_spec())
+    assert errors(builder(Sender).add_end("tests.nope"))[0].startswith("ends[0]: no agent here")
+
+
+def test_what_is_sent_may_be_routed_to_the_outside() -> None:
+    guild = builder(Sender).add_topic("news").add_route(RouteBuilder().on_message(Note).to("news"))
+
+    assert Plan.of(guild.build_spec())
+
+
+def test_an_answer_always_has_an_end() -> None:
+    assert Plan.of(builder(Echo).build_spec()).warnings == ()
+
+
+def test_a_route_must_lead_to_somebody_who_handles_its_message() -> None:
+    route = RouteBuilder("writer").on_message(Note).to("default_topic")
+
+    assert Plan.of(builder(Writer, Reader).add_route(route).build_spec())
+    assert errors(builder(Writer, Echo).add_route(route)) == [
+        "routes[0].to: nobody who listens to 'default_topic' handles tests.note"
+    ]
+
+
+def test_a_route_of_what_an_agent_never_gives_is_refused() -> None:
+    route = RouteBuilder("echo").on_message(Ping).to("default_topic")
+
+    assert errors(builder(Echo).add_route(route)) == [
+        "routes[0].message: 'echo' never gives tests.ping; it gives tests.pong; did you mean "
+        "'tests.pong'?"
+    ]
+
+
+def test_a_route_to_an_inbox_reaches_its_agent() -> None:
+    route = RouteBuilder("writer").on_message(Note).to("inbox.reader")
+
+    assert Plan.of(builder(Writer, Reader).add_route(route).build_spec())
+
+
+def test_a_transformed_message_must_be_handled_as_what_it_becomes() -> None:
+    route = RouteBuilder("echo").on_message(Pong).to("default_topic").transform("@", into=Note)
+
+    assert Plan.of(builder(Echo, Reader).add_route(route).build_spec())
+
+
+def test_what_is_odd_but_may_be_meant_is_a_warning() -> None:
+    class Deaf(Agent):
+        pass
+
+    quiet = AgentBuilder(Echo).set_id("quiet").set_output_topic("nowhere").build_spec()
+    plan = Plan.of(builder(Deaf).add_agent_spec(quiet).build_spec())
+
+    assert plan.warnings == (
+        "agents[0]: 'deaf' has no handlers: it hears nothing",
+        "agents[1].output_topic: nobody listens to the output topic 'nowhere' of 'quiet'",
+    )
+
+
+def test_a_sender_that_cannot_take_the_answer_is_warned_of() -> None:
+    class Impatient(Agent):
+        @handles(sends=[Ping])
+        async def begin(self, note: Note, ctx: Context) -> None: ...
+
+    plan = Plan.of(builder(Impatient, Echo).build_spec())
+
+    assert plan.warnings == (
+        "agents[0]: 'impatient' sends tests.ping and does not handle the answer of 'echo' "
+        "(tests.pong)",
+    )
+
+
+def test_two_classes_of_one_wire_name_are_refused() -> None:
+    class Other(Message, wire_name="tests.ping"):
+        pass
+
+    class Confused(Agent):
+        @handles
+        async def take(self, message: Other) -> None: ...
+
+    with pytest.raises(SpecError, match="both called tests.ping on the wire"):
+        Plan.of(guild_of(Echo, Confused))
+
+
+def test_the_graph_shows_who_sends_what_to_whom() -> None:
+    guild = builder(Asker, Echo, Reader).add_route(
+        RouteBuilder("echo").on_message(Pong).to("default_topic").transform("@", into=Note)
+    )
+
+    graph = Plan.of(guild.build_spec()).graph
+
+    assert [node.id for node in graph.nodes] == ["asker", "echo", "reader"]
+    assert set(graph.edges) == {
+        Edge("asker", "echo", "tests.ping", "send"),
+        Edge("echo", "asker", "tests.pong", "reply"),
+        Edge("echo", "asker", "tests.note", "route"),
+        Edge("echo", "reader", "tests.note", "route"),
+    }
+
+
+def test_what_nobody_inside_sends_comes_from_outside() -> None:
+    graph = Plan.of(guild_of(Echo)).graph
+
+    assert graph.edges == (
+        Edge("outside", "echo", "tests.ping", "request"),
+        Edge("echo", "outside", "tests.pong", "reply"),
+    )
