@@ -1,6 +1,6 @@
 """The bus as its users see it. Everything here delegates; the work is done next door."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -8,9 +8,6 @@ from pydantic import BaseModel
 
 from messaging.backend import Backend, Incident
 from messaging.cancellation import Cancellations
-from messaging.connect import open_backend
-
-# CONNECT
 from messaging.dead_letters import DeadLetters
 from messaging.dispatcher import Dispatcher, Running, drain_all
 from messaging.emitter import Emitter
@@ -26,6 +23,7 @@ from messaging.request import Requests
 from messaging.subscription import Subscription
 from messaging.tail import Tail
 from messaging.tap import Tapped, tap
+from messaging.urls import open_backend
 
 DEFAULT_TIMEOUT_S = 60.0
 
@@ -230,7 +228,7 @@ class Bus:
             require_listener=require_listener,
         )
 
-    async def stream(
+    def stream(
         self,
         topic: str,
         message: BaseModel,
@@ -241,8 +239,11 @@ class Bus:
         message_id: str = "",
         require_listener: bool = True,
         whole_conversation: bool = False,
-    ) -> AsyncIterator[BaseModel]:
+    ) -> AsyncGenerator[BaseModel, None]:
         """Like `request`, but yields what is emitted meanwhile; the answer comes last.
+
+        Who leaves early should close it (`contextlib.aclosing`); the request itself goes on until
+        it is cancelled.
 
         Args:
             topic: where to.
@@ -258,7 +259,7 @@ class Bus:
             RequestFailedError: and the other errors of `request`.
         """
         self._check_open()
-        stream = self._requests.stream(
+        return self._requests.stream(
             topic,
             message,
             timeout_s=timeout_s,
@@ -268,8 +269,6 @@ class Bus:
             require_listener=require_listener,
             whole_conversation=whole_conversation,
         )
-        async for item in stream:
-            yield item
 
     async def cancel(self, message_id: str, reason: str = "") -> None:
         """Stop whoever handles the message or what followed from it; its requester is told.
@@ -279,7 +278,9 @@ class Bus:
         self._check_open()
         await self._cancellations.cancel(message_id, reason)
 
-    def tap(self, patterns: Sequence[str], *, from_start: bool = False) -> AsyncIterator[Tapped]:
+    def tap(
+        self, patterns: Sequence[str], *, from_start: bool = False
+    ) -> AsyncGenerator[Tapped, None]:
         """Watch topics without taking anything from their groups, until the caller leaves.
 
         Args:
@@ -356,7 +357,7 @@ async def connect(
         guild_id: whose topics these are; guilds on one server do not see each other.
         name: who sends.
         registry: the classes in which answers come back.
-        options: limits and folders of the backend, see `messaging.connect.open_backend`.
+        options: limits and folders of the backend, see `messaging.urls.open_backend`.
 
     Raises:
         BackendSetupError: no such URL or option, or a server that cannot keep the promises.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from pydantic import BaseModel
@@ -69,7 +69,7 @@ class Requests:
         require_listener: bool = True,
         whole_conversation: bool = False,
         **header: Any,
-    ) -> AsyncIterator[BaseModel]:
+    ) -> AsyncGenerator[BaseModel, None]:
         """What is emitted for `message`, then its answer; see `Bus.stream`."""
         envelope = self._seal(topic, message, header)
         waiting = _Stream("" if whole_conversation else envelope.id)

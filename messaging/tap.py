@@ -1,7 +1,7 @@
 """Watching topics without owing anything for what is seen."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -24,13 +24,18 @@ class Tapped(NamedTuple):
     message: BaseModel | None
 
 
-async def tap(
+def tap(
     backend: Backend, decoder: Decoder, patterns: Sequence[str], *, from_start: bool
-) -> AsyncIterator[Tapped]:
+) -> AsyncGenerator[Tapped, None]:
     """What is published to topics that fit `patterns`; see `Bus.tap`."""
     # A position "now" would move between two reads and lose what comes in between. So each topic
     # is read from its start, and what is older than the tap is passed over until it caught up.
-    oldest = "" if from_start else new_id()[:12]
+    return _watch(backend, decoder, patterns, "" if from_start else _milliseconds_of(new_id()))
+
+
+async def _watch(
+    backend: Backend, decoder: Decoder, patterns: Sequence[str], oldest: str
+) -> AsyncGenerator[Tapped, None]:
     positions: dict[str, str] = {p: FROM_START for p in patterns if not is_pattern(p)}
     behind = set(positions)
     while True:
@@ -41,7 +46,7 @@ async def tap(
         entries = await _tail(backend, positions)
         for position, envelope in entries:
             positions[envelope.topic] = position
-            if envelope.topic not in behind or envelope.id >= oldest:
+            if envelope.topic not in behind or _milliseconds_of(envelope.id) >= oldest:
                 yield Tapped(envelope.topic, envelope, _message_of(decoder, envelope))
         if len(entries) < MOST_AT_ONCE:
             behind.clear()
@@ -61,6 +66,10 @@ async def _tail(backend: Backend, positions: dict[str, str]) -> Sequence[tuple[s
         entries = await backend.tail(positions, max_count=MOST_AT_ONCE, wait_s=wait_s)
         if entries or wait_s == 0.0:
             return entries
+
+
+def _milliseconds_of(message_id: str) -> str:
+    return message_id[:12]
 
 
 def _message_of(decoder: Decoder, envelope: Envelope) -> BaseModel | None:

@@ -1,0 +1,267 @@
+"""The facade: publishing, listening, watching, opening and closing."""
+
+import asyncio
+import time
+from contextlib import aclosing
+
+import pytest
+from pydantic import BaseModel
+
+import messaging
+from messaging.backend import Incident
+from messaging.bus import Bus
+from messaging.envelope import new_id
+from messaging.errors import (
+    BackendSetupError,
+    BusClosedError,
+    InvalidMessageError,
+    NobodyListensError,
+    TopicError,
+)
+from messaging.incidents import Incidents
+from messaging.message import MessageRegistry
+from messaging.tap import Tapped
+from messaging.testing import Recorder, eventually, memory_bus
+from tests.messaging.buses import Ask, Progress, Told, listening, lying_in, open_bus, options
+from tests.messaging.conftest import Site
+
+
+class Plain(BaseModel):
+    items: list[int]
+
+
+async def test_publishing_answers_with_ids_in_order(site: Site) -> None:
+    async with open_bus(site) as bus:
+        ids = await bus.publish_many("asks", [Ask(text=str(number)) for number in range(10)])
+
+        entries = await lying_in(bus, "asks", 10)
+        assert [entry.envelope.id for entry in entries] == ids
+        assert {entry.envelope.sender for entry in entries} == {"tests"}
+
+
+async def test_publishing_to_nobody_fails_when_a_listener_is_required(site: Site) -> None:
+    async with open_bus(site) as bus:
+        with pytest.raises(NobodyListensError, match="nothing was published"):
+            await bus.publish("asks", Ask(text="hello"), require_listener=True)
+
+        await bus.register(listening("late", Recorder()))
+
+        assert await bus.publish("asks", Ask(text="hello"), require_listener=True)
+
+
+@pytest.mark.parametrize("topic", ["", "a..b", "a.*", "_retry.x", "with space", "x" * 300])
+async def test_a_name_that_is_no_topic_is_refused(topic: str) -> None:
+    async with memory_bus(Ask) as bus:
+        with pytest.raises(TopicError):
+            await bus.publish(topic, Ask(text="hello"))
+
+
+async def test_a_message_that_cannot_be_written_as_json_is_refused_by_name() -> None:
+    async with memory_bus(Ask) as bus:
+        with pytest.raises(InvalidMessageError, match=r"not a valid Ask: .* JSON"):
+            await bus.publish("asks", Ask.model_construct(text="\ud800"))
+
+
+async def test_a_message_that_changes_after_publishing_arrives_as_it_was(site: Site) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        await bus.register(listening("reader", recorder, Plain))
+        plain = Plain(items=[1])
+        await bus.publish("asks", plain)
+        plain.items.append(2)
+
+        await bus.subscribe(listening("reader", recorder, Plain))
+
+        assert await recorder.messages(1) == [Plain(items=[1])]
+
+
+async def test_a_delayed_message_comes_when_its_time_has_come(site: Site) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("reader", recorder))
+        published_at = time.monotonic()
+
+        await bus.publish("asks", Ask(text="later"), delay_s=0.5)
+        await bus.publish("asks", Ask(text="now"))
+
+        assert await recorder.messages(2) == [Ask(text="now"), Ask(text="later")]
+        assert time.monotonic() - published_at >= 0.45
+
+
+async def test_a_registered_group_misses_nothing_before_it_starts(site: Site) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        await bus.register(listening("late", recorder))
+        await bus.publish_many("asks", [Ask(text=str(number)) for number in range(3)])
+
+        await bus.subscribe(listening("late", recorder))
+
+        assert len(await recorder.messages(3)) == 3
+        assert "asks" in (await bus.groups())["late"]
+
+
+async def test_running_a_subscription_drains_it_when_cancelled(site: Site) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        running = asyncio.create_task(bus.run(listening("team", recorder)))
+        await asyncio.sleep(0)
+        await bus.register(listening("team", recorder))
+        await bus.publish("asks", Ask(text="hello"))
+        await recorder.messages(1)
+
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+        heir = await bus.backend.join("team")
+        assert set(await heir.beat()) == {heir.incarnation}
+
+
+async def test_an_unsubscribed_group_is_owed_nothing(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bus.register(listening("gone", Recorder()))
+
+        await bus.unsubscribe("gone")
+
+        assert "gone" not in await bus.groups()
+
+
+async def test_a_tap_sees_what_is_published_from_now_on_and_takes_nothing(site: Site) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        await bus.register(listening("reader", recorder))
+        before = await bus.publish("asks", Ask(text="before"))
+        await eventually(lambda: new_id()[:12] > before[:12])
+        async with aclosing(bus.tap(["asks", "others.*"])) as tapped:
+            await bus.publish("asks", Ask(text="after"))
+            await bus.publish("others.new", Told(text="after too"))
+            seen = await _take(tapped, 2)
+
+        await bus.subscribe(listening("reader", recorder))
+        assert {(one.topic, one.message) for one in seen} == {
+            ("asks", Ask(text="after")),
+            ("others.new", Told(text="after too")),
+        }
+        assert len(await recorder.messages(2)) == 2
+
+
+async def test_a_tap_from_the_start_shows_what_is_still_there(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bus.publish_many("asks", [Ask(text=str(number)) for number in range(1_200)])
+
+        async with aclosing(bus.tap(["asks"], from_start=True)) as tapped:
+            seen = await _take(tapped, 1_200)
+
+        assert [one.message for one in seen] == [Ask(text=str(n)) for n in range(1_200)]
+
+
+async def test_a_tap_shows_what_it_cannot_decode_too(site: Site) -> None:
+    async with open_bus(site) as bus:
+        envelope = bus._publisher.seal("asks", Ask(text="x"))
+        await bus.backend.append([envelope._replace(payload=b"{", message=None)])
+
+        async with aclosing(bus.tap(["asks"], from_start=True)) as tapped:
+            (one,) = await _take(tapped, 1)
+
+        assert one.message is None
+        assert one.envelope.type == "Ask"
+
+
+async def _take(tapped: object, count: int) -> list[Tapped]:
+    async with asyncio.timeout(10):
+        return [await anext(tapped) for _ in range(count)]  # type: ignore[call-overload]
+
+
+async def test_a_bus_that_is_not_open_says_so(site: Site) -> None:
+    bus = Bus(await site.open(), owns_backend=False)
+    with pytest.raises(BusClosedError, match="not open"):
+        await bus.publish("asks", Ask(text="hello"))
+
+    await bus.open()
+    await bus.close()
+    await bus.close()
+
+    with pytest.raises(BusClosedError, match="not open"):
+        await bus.request("asks", Ask(text="hello"))
+
+
+async def test_a_listener_that_fails_harms_nobody() -> None:
+    heard: list[Incident] = []
+
+    def fail(incident: Incident) -> None:
+        raise RuntimeError("a broken listener")
+
+    incidents = Incidents()
+    incidents.listen(fail)
+    incidents.listen(heard.append)
+
+    incidents.report(Incident("takeover", "for the test"))
+
+    assert heard == [Incident("takeover", "for the test")]
+
+
+async def test_an_operator_hears_of_dead_letters(site: Site) -> None:
+    heard: asyncio.Queue[Incident] = asyncio.Queue()
+    async with open_bus(site) as bus:
+        bus.listen(heard.put_nowait)
+        await bus.subscribe(listening("ill", Recorder(ValueError("no"))))
+
+        asked = await bus.publish("asks", Ask(text="go"))
+
+        incident = await asyncio.wait_for(heard.get(), 10)
+        assert incident.event == "dead_letter"
+        assert asked in incident.text
+
+
+async def test_connect_opens_a_bus_and_closes_it_again() -> None:
+    registry = MessageRegistry(Told)
+    async with messaging.connect("memory://", "writers", name="me", registry=registry) as bus:
+        await bus.subscribe(listening("echo", Recorder(Told(text="hi"))))
+        assert await bus.request("asks", Ask(text="hello")) == Told(text="hi")
+    with pytest.raises(BusClosedError):
+        await bus.publish("asks", Ask(text="hello"))
+
+
+async def test_connecting_to_something_unknown_names_what_there_is() -> None:
+    with pytest.raises(BackendSetupError, match="memory://, embedded, redis://"):
+        async with messaging.connect("carrier-pigeon://"):
+            pass
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"concurrency": 0},
+        {"prefetch": 1},
+        {"timeout_s": 0},
+        {"lease_s": 0},
+        {"drain_s": -1},
+        {"max_hops": 255},
+    ],
+)
+def test_options_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"must|not"):
+        options(**wrong)
+
+
+def test_two_handlers_for_one_wire_type_are_refused() -> None:
+    class Told(messaging.Message):
+        other: str
+
+    from tests.messaging import buses  # noqa: PLC0415
+
+    with pytest.raises(ValueError, match="two handlers for Told"):
+        listening("both", Recorder(), Told, buses.Told)
+
+
+async def test_the_testing_helpers_do_what_their_example_says() -> None:
+    async with memory_bus(Ask, Told) as bus:
+        recorder = Recorder(answer=Told(text="42"))
+        await bus.subscribe(recorder.subscription("oracle", Ask, topic="questions"))
+
+        assert await bus.request("questions", Ask(text="6 x 7?")) == Told(text="42")
+
+        assert await recorder.messages(1) == [Ask(text="6 x 7?")]
+        with pytest.raises(TimeoutError):
+            await recorder.messages(2, timeout_s=0.01)
+        assert Progress(step=1) not in await recorder.messages(0)
