@@ -4,8 +4,20 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from agents.llm.engines import EngineConfig, GenerationRequest, ModelRegistry
-from agents.research.errors import NoLanguageModelError, NoWorkingCodeError, WorkRefusedError
+from agents.llm.engines import (
+    EngineConfig,
+    GenerationRequest,
+    LLMError,
+    LLMInitializationError,
+    ModelRegistry,
+)
+from agents.llm.engines.errors import InvalidRequestError
+from agents.research.errors import (
+    LanguageModelError,
+    NoLanguageModelError,
+    NoWorkingCodeError,
+    WorkRefusedError,
+)
 from agents.research.jobs import Done, Jobs
 from agents.research.messages import (
     AssembleModel,
@@ -35,7 +47,7 @@ class AssemblerProps(BaseAgentProps):
 
     llm: EngineConfig | None = None
     attempts: PositiveInt = Field(default=3, le=20)
-    max_new_tokens: PositiveInt = 2048
+    max_new_tokens: PositiveInt = 1024
     temperature: float = Field(default=0.2, ge=0.0, le=2.0)
     seed: int = Field(default=0, ge=0)
 
@@ -119,13 +131,17 @@ class AssemblerAgent(Agent[AssemblerProps]):
             temperature=self.properties.temperature,
             seed=self.properties.seed + attempt,  # the same again would fail the same way
         )
-        async with (
-            self._models.lease(llm) as engine,
-            await engine.submit(generation_request) as generation,
-        ):
-            async for piece in generation.text():
-                ctx.emit(TextDelta(text=piece))
-            return (await generation.result()).text
+        try:
+            async with (
+                self._models.lease(llm) as engine,
+                await engine.submit(generation_request) as generation,
+            ):
+                async for piece in generation.text():
+                    ctx.emit(TextDelta(text=piece))
+                return (await generation.result()).text
+        except LLMError as error:
+            is_lasting = isinstance(error, InvalidRequestError | LLMInitializationError)
+            raise LanguageModelError(llm.model, str(error), retryable=not is_lasting) from error
 
 
 def _assembled(done: Done, author: Literal["compiler", "llm"], *, attempts: int) -> ModelAssembled:

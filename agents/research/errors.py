@@ -6,6 +6,7 @@ ResearchError
 ├── WorkOverLimitError    the child ran into a limit of time or memory; never tried again
 ├── TrainingDivergedError the loss became infinite or no number
 ├── NoLanguageModelError  the config needs a language model and the guild has none
+├── LanguageModelError    the language model could not answer
 ├── NoWorkingCodeError    the language model wrote nothing that passed the gate
 ├── WorkInterruptedError  the child was killed, or could not start; tried again
 ├── RunConflictError      another study was asked for under this run's name
@@ -65,6 +66,14 @@ class TrainingDivergedError(ResearchError):
 
 class NoLanguageModelError(ResearchError):
     """The compiler cannot express the config and there is no model to ask."""
+
+
+class LanguageModelError(ResearchError):
+    """The language model could not be loaded or did not answer."""
+
+    def __init__(self, model: str, text: str, *, retryable: bool) -> None:
+        super().__init__(f"{model}: {text}")
+        self.retryable = retryable
 
 
 class NoWorkingCodeError(ResearchError):

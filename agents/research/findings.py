@@ -199,7 +199,7 @@ def _language_model(run: Run) -> LanguageModelFacts | None:
     return LanguageModelFacts(
         params=result["params"],
         steps=result["steps_run"],
-        seconds=trained.seconds,
+        seconds=result["seconds"],
         val_loss=result["final_evaluation"]["loss"],
         bits_per_byte=result["final_evaluation"]["bits_per_byte"],
         uniform_loss=math.log(tokenizer.vocab_size),

@@ -179,6 +179,7 @@ def worker_class(script: Script) -> type[Agent]:  # noqa: C901  a class with man
                 "history": HISTORY,
                 "params": 660_000,
                 "steps_run": 60,
+                "seconds": 8.0,
                 "final_evaluation": {"loss": 3.2, "bits_per_byte": 1.5},
             }
             answer = LanguageModelTrained(model_path=request.output_dir, result=result, seconds=9.0)

@@ -108,8 +108,9 @@ def _leaderboard(content: ReportContent) -> Section:
     rows = [leaderboard_row(standing) for standing in content.leaderboard]
     text = (
         f"Each architecture was generated from its configuration, measured, and trained for a "
-        f"moment on {content.dataset}. Accuracy and macro F1 are those of the validation split, time is that of the training; "
-        "FLOPs count two per multiply-accumulate, for one sample. The best was trained fully."
+        f"moment on {content.dataset}; the best was then trained fully. Accuracy and macro F1 are "
+        "those of the validation split, time is that of the short training, and FLOPs count two "
+        "per multiply-accumulate for one sample."
     )
     return Section(
         "Leaderboard",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from agents.research.report.content import Curve
 
@@ -80,6 +81,7 @@ def _draw_curves(path: Path, theme: dict[str, Any], plot: CurvePlot) -> Path:
         axes.set_ylabel(plot.y_label)
         axes.grid(visible=True, color=theme["grid"], linewidth=0.8)
         axes.set_axisbelow(True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # nobody trains half an epoch
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         axes.legend(frameon=False, labelcolor=theme["ink"])
