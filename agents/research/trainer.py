@@ -19,6 +19,7 @@ from guild import Agent, Context, handles
 from guild.progress import Progress
 
 _JOBS = "agents.ml.jobs_training"
+_NAMED_JOBS = "agents.research.training_jobs"
 
 
 class TrainerAgent(Agent):
@@ -35,8 +36,8 @@ class TrainerAgent(Agent):
     async def evaluate_quickly(self, request: EvaluateQuickly, ctx: Context) -> QuickEvaluation:
         self._jobs.inside(request.model_script_path, key="model_script_path")
         done = await self._jobs.run(
-            f"{_JOBS}:quick_evaluate",
-            request.model_dump(),
+            f"{_NAMED_JOBS}:quick_evaluate",
+            {**request.model_dump(), "registry": self._jobs.tokenizers},
             ctx,
             task=f"evaluate {request.model_class_name}",
         )
@@ -50,8 +51,8 @@ class TrainerAgent(Agent):
         self._jobs.inside(request.model_script_path, key="model_script_path")
         self._jobs.inside(request.log_base_dir, key="log_base_dir")
         task = f"train {request.model_class_name}"
-        payload = _named(request.model_dump(), ctx)
-        done = await self._jobs.run(f"{_JOBS}:train", payload, ctx, task=task)
+        payload = _named({**request.model_dump(), "registry": self._jobs.tokenizers}, ctx)
+        done = await self._jobs.run(f"{_NAMED_JOBS}:train", payload, ctx, task=task)
         _require_completed(request.model_class_name, done)
         return TrainingFinished(result=done.result, seconds=done.seconds)
 

@@ -318,6 +318,49 @@ async def test_a_corpus_is_gathered_and_a_tokenizer_learned_and_applied(
     assert len(applied.pieces[0]) == len(applied.input_ids[0])
 
 
+async def test_a_model_of_text_is_trained_with_a_tokenizer_known_by_name(guild: Guild) -> None:
+    collect = CollectCorpus(output_path="named/corpus.txt", max_bytes=100_000)
+    learn = ManageTokenizer(
+        action="train",
+        tokenizer_name="named",
+        config={"type": "BPE", "vocab_size": 300, "data_files": ["named/corpus.txt"]},
+    )
+    layers = [
+        {"type": "Embedding", "params": {"num_embeddings": 300, "embedding_dim": 8}},
+        {"type": "Linear", "params": {"out_features": 300}},
+    ]
+    bigram = {"model_name": "Bigram", "input_shape": [16], "layers": layers}
+    assemble = AssembleModel(config=bigram, output_script_path="named/bigram.py")
+    await ask(guild, "tokenizer", collect, CorpusCollected)
+    await ask(guild, "tokenizer", learn, TokenizerTrained)
+    made = await ask(guild, "assembler", assemble, ModelAssembled)
+
+    def training(tokenizer_name: str) -> TrainFully:
+        params = {
+            "data_path": ["named/corpus.txt"],
+            "context_length": 16,
+            "tokenizer_config": {"name": tokenizer_name, "type": "registered"},
+        }
+        config = {
+            "dataset": "text",
+            "dataset_params": params,
+            "epochs": 1,
+            "metrics": ["bits_per_byte"],
+        }
+        return TrainFully(
+            model_script_path=made.script_path,
+            model_class_name="Bigram",
+            trainer_config=config,
+            experiment_name="bigram",
+        )
+
+    finished = await ask(guild, "trainer", training("named"), TrainingFinished)
+    error = await refusal(guild, "trainer", training("nobody"))
+
+    assert finished.result["final_evaluation"]["bits_per_byte"] < 8
+    assert "nobody" in error.text
+
+
 async def test_a_corpus_is_the_same_every_time(guild: Guild, workspace: Path) -> None:
     texts = []
     for name in ("one.txt", "two.txt"):
