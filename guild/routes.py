@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jmespath
 import structlog
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from pydantic import BaseModel, ValidationError
 
 from guild.agent import Agent
@@ -95,8 +95,8 @@ class _Route(NamedTuple):
         try:
             return expression.search(document)
         except JMESPathError as error:
-            text = " ".join(str(error).split())
-            raise RouteError(f"{self.label}: {expression.expression!r} failed: {text}") from error
+            text = f"{self.label}: {expression.expression!r} failed: {_reason(error)}"
+            raise RouteError(text) from None
 
     def _shaped(self, fields: Any) -> BaseModel:
         try:
@@ -121,6 +121,14 @@ def _known(messages: MessageRegistry, name: str) -> type[BaseModel]:
     message = messages.find(name)
     assert message is not None, f"the plan let the unknown message {name} through"
     return message
+
+
+def _reason(error: JMESPathError) -> str:
+    """What went wrong, without the value that it went wrong with."""
+    if isinstance(error, JMESPathTypeError):
+        expected = " or ".join(error.expected_types)
+        return f"{error.function_name}() takes {expected}, not {error.actual_type}"
+    return " ".join(str(error).split())
 
 
 def _facts(envelope: Envelope) -> dict[str, Any]:

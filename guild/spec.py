@@ -7,10 +7,11 @@
 import json
 import re
 from collections.abc import Callable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import jmespath
 from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from guild.source import Source
+from guild.suggest import closest
 from messaging.errors import TopicError
 from messaging.topic import DEFAULT_TOPIC, check_pattern, check_topic
 
@@ -57,13 +59,24 @@ def _checked(check: Callable[[str], str], value: str) -> str:
 
 def _expression(value: str) -> str:
     try:
-        jmespath.compile(value)
+        _check_functions(jmespath.compile(value).parsed)
     except JMESPathError as error:
         text = " ".join(str(error).split())
         raise PydanticCustomError(
             "jmespath", "not a JMESPath expression: {text}", {"text": text}
         ) from None
     return value
+
+
+def _check_functions(node: dict[str, Any]) -> None:
+    """Functions are looked up only when they are called; here a slip is told before."""
+    name = node.get("value")
+    if node.get("type") == "function_expression" and name not in Functions.FUNCTION_TABLE:
+        hint = closest(str(name), Functions.FUNCTION_TABLE)
+        raise JMESPathError(f"no function {name}()" + (f", but {hint}()" if hint else ""))
+    for child in node["children"]:
+        if isinstance(child, dict):
+            _check_functions(child)
 
 
 def _finite(properties: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -125,6 +125,10 @@ def test_a_spec_says_everything_that_an_agent_can_be_told() -> None:
             "s.yaml:7:46: 'when': not a JMESPath expression",
         ),
         (
+            "routes:\n  - {message: tests.pong, to: outside, when: 'a[? lenght(b) > `1`]'}\n",
+            "s.yaml:7:46: 'when': not a JMESPath expression: no function lenght(), but length()",
+        ),
+        (
             "routes:\n  - {message: tests.pong, to: outside, transform: '{'}\n",
             "s.yaml:7:51: 'transform': not a JMESPath expression",
         ),
