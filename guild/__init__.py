@@ -1,15 +1,19 @@
 """Guilds: agents with typed handlers, declared in Python or YAML, run and watched."""
 
+from typing import TYPE_CHECKING
+
+from messaging._lazy import lazily
 from messaging._origin import check_origin
 
 check_origin(__name__, __file__)
 
-from guild.agent import Agent, BaseAgentProps, handles  # noqa: E402 - strangers are told first
-from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder  # noqa: E402
-from guild.client import GuildClient  # noqa: E402
-from guild.runtime import Guild  # noqa: E402
-from guild.spec import AgentSpec, GuildSpec  # noqa: E402
-from messaging.context import Context  # noqa: E402
+if TYPE_CHECKING:
+    from guild.agent import Agent, BaseAgentProps, handles
+    from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
+    from guild.client import GuildClient
+    from guild.runtime import Guild
+    from guild.spec import AgentSpec, GuildSpec
+    from messaging.context import Context
 
 __all__ = [
     "Agent",
@@ -24,3 +28,15 @@ __all__ = [
     "RouteBuilder",
     "handles",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "guild.agent": ("Agent", "BaseAgentProps", "handles"),
+        "guild.builder": ("AgentBuilder", "GuildBuilder", "RouteBuilder"),
+        "guild.client": ("GuildClient",),
+        "guild.runtime": ("Guild",),
+        "guild.spec": ("AgentSpec", "GuildSpec"),
+        "messaging.context": ("Context",),
+    },
+)

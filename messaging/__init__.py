@@ -1,29 +1,25 @@
 """The bus: typed messages on topics, delivered to groups of consumers, settled exactly once."""
 
+from typing import TYPE_CHECKING
+
+from messaging._lazy import lazily
 from messaging._origin import check_origin
 
 check_origin(__name__, __file__)
 
-# The check comes first: it explains what a stranger's files in our place would break below.
-# `connect` is a module here and a function for users; the function is bound last and wins.
-from messaging.backend import DeadLetter, Incident  # noqa: E402
-from messaging.bus import Bus, connect  # noqa: E402
-from messaging.context import Context, Requester  # noqa: E402
-from messaging.dead_letters import DeadLetters, Reason, reason_of  # noqa: E402
-from messaging.dispatcher import Running  # noqa: E402
-from messaging.envelope import Envelope, new_id  # noqa: E402
-from messaging.failure import Cancelled, RequestFailed, UnknownMessage  # noqa: E402
-from messaging.message import Message, MessageRegistry  # noqa: E402
-from messaging.retry import RetryPolicy  # noqa: E402
-from messaging.subscription import (  # noqa: E402
-    Handler,
-    Result,
-    Routed,
-    Subscription,
-    SubscriptionOptions,
-)
-from messaging.tap import Tapped  # noqa: E402
-from messaging.topic import DEFAULT_TOPIC  # noqa: E402
+if TYPE_CHECKING:
+    from messaging.backend import DeadLetter, Incident
+    from messaging.bus import Bus, connect
+    from messaging.context import Context, Requester
+    from messaging.dead_letters import DeadLetters, Reason, reason_of
+    from messaging.dispatcher import Running
+    from messaging.envelope import Envelope, new_id
+    from messaging.failure import Cancelled, RequestFailed, UnknownMessage
+    from messaging.message import Message, MessageRegistry
+    from messaging.retry import RetryPolicy
+    from messaging.subscription import Handler, Result, Routed, Subscription, SubscriptionOptions
+    from messaging.tap import Tapped
+    from messaging.topic import DEFAULT_TOPIC
 
 __all__ = [
     "DEFAULT_TOPIC",
@@ -52,3 +48,27 @@ __all__ = [
     "new_id",
     "reason_of",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "messaging.backend": ("DeadLetter", "Incident"),
+        "messaging.bus": ("Bus", "connect"),
+        "messaging.context": ("Context", "Requester"),
+        "messaging.dead_letters": ("DeadLetters", "Reason", "reason_of"),
+        "messaging.dispatcher": ("Running",),
+        "messaging.envelope": ("Envelope", "new_id"),
+        "messaging.failure": ("Cancelled", "RequestFailed", "UnknownMessage"),
+        "messaging.message": ("Message", "MessageRegistry"),
+        "messaging.retry": ("RetryPolicy",),
+        "messaging.subscription": (
+            "Handler",
+            "Result",
+            "Routed",
+            "Subscription",
+            "SubscriptionOptions",
+        ),
+        "messaging.tap": ("Tapped",),
+        "messaging.topic": ("DEFAULT_TOPIC",),
+    },
+)

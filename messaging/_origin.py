@@ -4,7 +4,6 @@
 over ours, imports fail in ways that nobody can read; this check names the culprit instead.
 """
 
-from importlib import metadata
 from pathlib import Path
 
 
@@ -25,5 +24,7 @@ def check_origin(package: str, package_file: str | None) -> None:
 
 
 def _owner_of(package: str) -> str:
+    from importlib import metadata  # noqa: PLC0415 - 30 ms that only a stranger costs
+
     owners = metadata.packages_distributions().get(package, [])
     return next((name for name in owners if name != "guildbus"), "another distribution")

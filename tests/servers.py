@@ -113,7 +113,7 @@ def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
 
 @contextlib.contextmanager
 def server_url(kind: str, folder: Path) -> Iterator[str]:
-    """The URL, for `messaging.connect.open_backend`, of a running server of one of SERVER_KINDS."""
+    """The URL, for `messaging.urls.open_backend`, of a running server of one of SERVER_KINDS."""
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "external-redis":
         with running_redis(folder) as server:

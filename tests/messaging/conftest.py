@@ -11,7 +11,7 @@ import redis.asyncio
 from messaging.backend import Backend
 from messaging.backends.memory import MemoryBackend
 from messaging.backends.redis.embedded import EmbeddedServer
-from messaging.connect import open_backend
+from messaging.urls import open_backend
 from messaging.envelope import new_id
 from tests.servers import SERVER_KINDS, server_url
 

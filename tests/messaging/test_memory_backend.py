@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from messaging.backend import Backend, Incident, Settlement
 from messaging.backends.memory import MemoryBackend
-from messaging.connect import open_backend
+from messaging.urls import open_backend
 from messaging.envelope import Envelope, new_id
 from messaging.errors import (
     BackendSetupError,
