@@ -18,6 +18,7 @@ from guild.spec import GuildSpec
 DRAFT = "http://json-schema.org/draft-07/schema#"
 SCHEMA_FILE = Path(__file__).resolve().parent.parent / "specs" / "schema.json"
 
+_CLASS_PATH = r"^[\w.]+(:[\w.]+|\.[A-Z]\w*)$"
 _REFERENCE = {"type": "string", "pattern": r"\$\{[^}]+\}"}
 
 
@@ -50,8 +51,8 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
         {name: properties_class_of(found) for name, found in factories.items()},
         {name: _first_line(found.__doc__) for name, found in factories.items()},
     )
-    # draft-07 calls them so.
-    renamed = json.dumps({**schema, "definitions": schema.pop("$defs")})
+    schema["definitions"] = schema.pop("$defs")  # as draft-07 calls them
+    renamed = json.dumps(schema)
     result: dict[str, Any] = json.loads(renamed.replace("#/$defs/", "#/definitions/"))
     return result
 
@@ -77,7 +78,7 @@ def _add_types(
     definition["properties"]["type"] = {
         "anyOf": [
             {"enum": sorted(models), "enumDescriptions": [texts[name] for name in sorted(models)]},
-            {"type": "string", "pattern": r"^[\w.]+[.:]\w+$", "description": "a class by its path"},
+            {"type": "string", "pattern": _CLASS_PATH, "description": "a class by its path"},
         ]
     }
     definition["allOf"] = [

@@ -194,9 +194,7 @@ def test_files_that_include_each_other_end(tmp_path: Path) -> None:
 
 def test_includes_share_one_limit(tmp_path: Path) -> None:
     (tmp_path / "many.yaml").write_text("[" + "1, " * 3000 + "1]")
-    (tmp_path / "spec.yaml").write_text(
-        "".join(f"k{n}: !include many.yaml\n" for n in range(5))
-    )
+    (tmp_path / "spec.yaml").write_text("".join(f"k{n}: !include many.yaml\n" for n in range(5)))
 
     with pytest.raises(SpecError, match="at most 10,000 values") as caught:
         read_file(tmp_path / "spec.yaml")

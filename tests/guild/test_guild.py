@@ -24,7 +24,9 @@ QUICK = {"backoff_s": 0.0, "attempts": 2}
 
 
 def spec_of(agent: type[Agent[Any]], agent_id: str = "a", **restart: Any) -> AgentSpec:
-    return AgentBuilder(agent).set_id(agent_id).set_retry(**QUICK).set_restart(**restart).build_spec()
+    return (
+        AgentBuilder(agent).set_id(agent_id).set_retry(**QUICK).set_restart(**restart).build_spec()
+    )
 
 
 async def test_the_hello_guild_greets_and_counts() -> None:

@@ -74,7 +74,10 @@ def test_a_spec_says_everything_that_an_agent_can_be_told() -> None:
         ("    retry: {attemps: 3}\n", "s.yaml:6:13: unknown key 'attemps'; did you mean 'attem"),
         ("    properties: {time: 3}\n", "s.yaml:6:18: unknown key 'time'; did you mean 'times'?"),
         ("routes:\n  - {form: echo, message: tests.pong, to: outside}\n", "s.yaml:7:6: unk"),
-        ("routes:\n  - {from_agent: echo, message: tests.pong, to: outside}\n", "s.yaml:7:6: unknow"),
+        (
+            "routes:\n  - {from_agent: echo, message: tests.pong, to: outside}\n",
+            "s.yaml:7:6: unknow",
+        ),
         # wrong types
         ("    replicas: two\n", "s.yaml:6:15: 'replicas' should be a valid integer"),
         ('    replicas: "2"\n', "s.yaml:6:15: 'replicas' should be a valid integer"),

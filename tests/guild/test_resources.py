@@ -88,9 +88,7 @@ async def test_a_failure_is_typed_and_the_next_use_tries_again(
     shelf: Shelf, pool: ResourcePool
 ) -> None:
     shelf.error = OSError("no disc")
-    results = await asyncio.gather(
-        pool.acquire("a"), pool.acquire("a"), return_exceptions=True
-    )
+    results = await asyncio.gather(pool.acquire("a"), pool.acquire("a"), return_exceptions=True)
     assert [str(result) for result in results] == [
         "resource 'a': could not be opened: OSError: no disc"
     ] * 2

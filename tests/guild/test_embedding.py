@@ -1,0 +1,112 @@
+"""A guild inside somebody else's program: a web service, a script, the REPL's thread."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from agents.hello import Greet, Greeting
+from guild.errors import GuildNotRunningError
+from guild.loader import load_file
+from guild.runtime import Guild, GuildStatus
+from guild.sync import launch_sync
+from guild.testing import guild_of
+from messaging.errors import BackendSetupError, RequestFailedError
+from tests.guild.samples import Echo, Failing, Ping, Pong
+from tests.guild.test_client import Typist
+
+
+async def test_a_guild_lives_as_long_as_a_web_service() -> None:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with Guild.launch(load_file("specs/hello.yaml")) as guild:
+            app.state.guild = guild
+            yield
+
+    async def greet(request: Request) -> JSONResponse:
+        client = request.app.state.guild.client
+        greeting = await client.request("greetings", Greet(name=request.query_params["name"]))
+        return JSONResponse(greeting.model_dump())
+
+    app = Starlette(routes=[Route("/greet", greet)], lifespan=lifespan)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://guild") as http,
+    ):
+        answers = await asyncio.gather(*(http.get(f"/greet?name=n{n}") for n in range(20)))
+        assert app.state.guild.status is GuildStatus.RUNNING
+
+    assert [Greeting(**answer.json()).name for answer in answers] == [f"n{n}" for n in range(20)]
+    assert app.state.guild.status is GuildStatus.CLOSED
+
+
+def test_a_script_needs_no_event_loop() -> None:
+    with launch_sync(guild_of(Echo, Typist)) as guild:
+        assert guild.status is GuildStatus.RUNNING
+        assert guild.publish("default_topic", Ping()).warning == ""
+        assert guild.request("inbox.echo", Ping(text="x"), reply_type=Pong) == Pong(text="x")
+        items = list(guild.stream("inbox.typist", Ping(text="ab")))
+    assert [type(item).__name__ for item in items] == ["TextDelta", "TextDelta", "Pong"]
+    with pytest.raises(GuildNotRunningError):
+        guild.request("default_topic", Ping())
+
+
+def test_errors_reach_the_script() -> None:
+    spec = guild_of(Failing)
+    quick = spec.agents[0].model_copy(
+        update={"retry": spec.agents[0].retry.model_copy(update={"attempts": 1})}
+    )
+    spec = spec.model_copy(update={"agents": (quick,)})
+
+    with launch_sync(spec) as guild:
+        with pytest.raises(RequestFailedError, match="cannot stand x"):
+            guild.request("default_topic", Ping(text="x"))
+        with pytest.raises(RequestFailedError, match="cannot stand x"):
+            list(guild.stream("default_topic", Ping(text="x")))
+    with (
+        pytest.raises(BackendSetupError),
+        launch_sync(guild_of(Echo), bus="carrier-pigeon://x"),
+    ):
+        pass
+
+
+def test_importing_the_guild_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, guild, guild.loader;"
+        "guild.loader.load_file('specs/research.yaml', environ={});"
+        "heavy = {'torch', 'transformers', 'starlette', 'fastapi', 'uvicorn', 'sklearn',"
+        " 'tokenizers', 'matplotlib', 'numpy', 'redis'};"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_exports_what_it_promises() -> None:
+    import guild
+
+    assert set(guild.__all__) == {
+        "Agent",
+        "AgentBuilder",
+        "AgentSpec",
+        "BaseAgentProps",
+        "Context",
+        "Guild",
+        "GuildBuilder",
+        "GuildClient",
+        "GuildSpec",
+        "RouteBuilder",
+        "handles",
+    }
+    assert all(hasattr(guild, name) for name in guild.__all__)

@@ -1,0 +1,69 @@
+"""Settings: command line over environment over file over default."""
+
+from pathlib import Path
+
+import pytest
+
+from guild.errors import SettingsError
+from guild.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_hold_where_nothing_is_said() -> None:
+    settings = load_settings(environ={})
+
+    assert (settings.bus, settings.allow, settings.log.level) == (None, (), "warning")
+
+
+def test_the_nearer_one_wins() -> None:
+    Path("guildbus.toml").write_text(
+        'bus = "redis://file"\nallow = ["file"]\n[log]\nlevel = "debug"\n'
+    )
+    environ = {"GUILDBUS_BUS": "redis://env", "GUILDBUS_ALLOW": "env, more"}
+
+    settings = load_settings(overrides={"bus": "redis://line", "allow": None}, environ=environ)
+
+    assert settings.bus == "redis://line"
+    assert settings.allow == ("env", "more")
+    assert settings.log.level == "debug"
+
+
+def test_two_underscores_go_one_level_down() -> None:
+    assert load_settings(environ={"GUILDBUS_LOG__LEVEL": "info"}).log.level == "info"
+
+
+def test_an_explicit_file_must_be_there_and_parents_are_not_searched(tmp_path: Path) -> None:
+    (tmp_path / "guildbus.toml").write_text('bus = "redis://parent"\n')
+    (tmp_path / "inner").mkdir()
+
+    with pytest.raises(SettingsError, match=r"cannot read the settings in none\.toml"):
+        load_settings(environ={}, file="none.toml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path / "inner")
+        assert load_settings(environ={}).bus is None
+        assert load_settings(environ={}, file="../guildbus.toml").bus == "redis://parent"
+
+
+def test_a_slip_of_the_pen_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"GUILDBUS_ALOW; did you mean GUILDBUS_ALLOW\?"):
+        load_settings(environ={"GUILDBUS_ALOW": "x"})
+    with pytest.raises(SettingsError, match=r"unknown key 'lvl'"):
+        load_settings(environ={"GUILDBUS_LOG__LVL": "x"})
+    with pytest.raises(SettingsError, match="'level' should be 'debug'"):
+        load_settings(environ={"GUILDBUS_LOG__LEVEL": "loud"})
+    Path("guildbus.toml").write_text("buss = 1\n")
+    with pytest.raises(SettingsError, match=r"unknown key 'buss'; did you mean 'bus'\?"):
+        load_settings(environ={})
+    Path("guildbus.toml").write_text("bus = \n")
+    with pytest.raises(SettingsError, match="cannot read"):
+        load_settings(environ={})
+
+
+def test_variables_that_specs_refer_to_are_left_alone() -> None:
+    environ = {"GUILDBUS_URL": "redis://x", "GUILDBUS_PHI_MODEL": "phi"}
+
+    assert load_settings(environ=environ).bus is None
