@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+import torch._dynamo  # a second, spent by the first optimizer otherwise: better once, before a fork
 from pydantic import Field, model_validator
 from torch import nn
 from torch.optim import Optimizer

@@ -84,13 +84,17 @@ class TrainerConfig(StrictConfig):
 
 
 class PhiArchitecture(StrictConfig):
-    """The size of a Phi; the vocabulary comes from the tokenizer."""
+    """The size of a Phi; the vocabulary comes from the tokenizer.
+
+    The defaults learn most in half a minute on one slow core: measured on 2.5 MB of Python source,
+    two layers beat four, and many small steps over short contexts beat few large ones.
+    """
 
     hidden_size: int = Field(default=128, ge=8)
-    num_layers: int = Field(default=4, ge=1)
+    num_layers: int = Field(default=2, ge=1)
     num_heads: int = Field(default=4, ge=1)
     intermediate_size: int | None = Field(default=None, ge=8)
-    context_length: int = Field(default=128, ge=2, le=131_072)
+    context_length: int = Field(default=96, ge=2, le=131_072)
     tie_embeddings: bool = True
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
@@ -104,22 +108,23 @@ class LanguageModelConfig(StrictConfig):
             history.
         eval_tokens: held-out tokens scored each time.
         eos_token, pad_token: by default recognised by their usual names.
-        sample_prompts: continued, greedily, at the end of the run.
+        sample_prompts: continued at the end of the run.
+        sample_temperature: 0 takes the likeliest token each time.
     """
 
     corpus_files: list[str] = Field(min_length=1)
     tokenizer_path: str
     architecture: PhiArchitecture = PhiArchitecture()
-    steps: int = Field(default=300, ge=1, le=100_000_000)
-    batch_size: int = Field(default=8, ge=1)
-    learning_rate: float = Field(default=0.003, gt=0)
+    steps: int = Field(default=500, ge=1, le=100_000_000)
+    batch_size: int = Field(default=6, ge=1)
+    learning_rate: float = Field(default=0.004, gt=0)
     min_learning_rate_ratio: float = Field(default=0.05, ge=0, le=1)
-    warmup_steps: int = Field(default=20, ge=0)
+    warmup_steps: int = Field(default=25, ge=0)
     weight_decay: float = Field(default=0.1, ge=0)
     gradient_clip_norm: float | None = Field(default=1.0, gt=0)
     gradient_accumulation_steps: int = Field(default=1, ge=1)
-    eval_every_steps: int = Field(default=50, ge=1)
-    eval_tokens: int = Field(default=16_384, ge=1)
+    eval_every_steps: int = Field(default=100, ge=1)
+    eval_tokens: int = Field(default=9_600, ge=1)
     checkpoint_every_steps: int | None = Field(default=None, ge=1)
     keep_last: int = Field(default=2, ge=1)
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -132,6 +137,7 @@ class LanguageModelConfig(StrictConfig):
     pad_token: str | None = None
     sample_prompts: list[str] = Field(default=["def "])
     sample_tokens: int = Field(default=48, ge=1, le=2048)
+    sample_temperature: float = Field(default=0.7, ge=0, le=2)
 
     @field_validator("corpus_files", mode="before")
     @classmethod

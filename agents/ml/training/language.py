@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from transformers import PhiForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from agents.ml.config import read_config
 from agents.ml.data import Dataset, Split, load_dataset
@@ -58,6 +59,7 @@ def train_language_model(
         TrainingInterrupted: SIGTERM came; the same call goes on from the checkpoint.
     """
     checked = read_config(LanguageModelConfig, config)
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # stderr belongs to the caller
     _check_heads(checked)
     identity = {"language_model": checked.model_dump(mode="json"), "output_dir": str(output_dir)}
     with Experiment(experiment_name, log_base_dir, identity) as experiment:

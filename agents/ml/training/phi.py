@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import GenerationConfig, PhiConfig, PhiForCausalLM, PreTrainedTokenizerFast
@@ -111,12 +112,13 @@ def prepare_for_generation(model: PhiForCausalLM) -> None:
 def sample(
     model: Any, tokenizer: PreTrainedTokenizerFast, prompt: str, config: LanguageModelConfig
 ) -> dict[str, str]:
-    """Continue a prompt greedily, within the context the model was trained on."""
+    """Continue a prompt within the context the model was trained on; the same for the same seed."""
     inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False).to(model.device)
     length = inputs["input_ids"].shape[1]
     room = config.architecture.context_length - length
-    output = model.generate(
-        **inputs, max_new_tokens=min(config.sample_tokens, room), do_sample=False
-    )
+    heat = config.sample_temperature
+    choice = {"do_sample": True, "temperature": heat} if heat > 0 else {"do_sample": False}
+    torch.manual_seed(config.seed)
+    output = model.generate(**inputs, **choice, max_new_tokens=min(config.sample_tokens, room))
     completion = tokenizer.decode(output[0, length:], skip_special_tokens=True)
     return {"prompt": prompt, "completion": str(completion)}
