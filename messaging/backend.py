@@ -268,6 +268,13 @@ class Backend(Protocol):
         """Every topic that is not ephemeral, by name."""
         ...
 
+    async def consumers(self, group: str) -> Mapping[str, int]:
+        """Every registered incarnation of `group` with its count of beats, for observers.
+
+        One that died stays until another takes it over, but its count stands still.
+        """
+        ...
+
     async def load_state(self, group: str, key: str) -> StateValue | None:
         """The latest committed value."""
         ...

@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-import structlog
 from pydantic import BaseModel
 
 from messaging.backend import StateValue
@@ -147,6 +146,8 @@ class Context:
     def log(self) -> Any:
         """A structlog logger that names guild, agent, message, conversation and attempt."""
         if self._log is None:
+            import structlog  # noqa: PLC0415 - agent modules are read quickly without it
+
             self._log = structlog.get_logger().bind(
                 guild=self.guild_id,
                 agent=self.group,

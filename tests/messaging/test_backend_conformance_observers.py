@@ -214,3 +214,17 @@ async def test_opening_again_makes_an_ephemeral_topic_live_longer(backend: Backe
     await until_empty(backend, "_reply.witness")
 
     assert texts(await everything_in(backend, REPLIES)) == ["kept"]
+
+
+async def test_observers_see_who_is_registered_and_whether_it_beats(backend: Backend) -> None:
+    assert await backend.consumers("readers") == {}
+    reader = await joined(backend, "readers", "notes")
+    before = await backend.consumers("readers")
+
+    await reader.beat()
+
+    after = await backend.consumers("readers")
+    assert list(before) == list(after) == [reader.incarnation]
+    assert after[reader.incarnation] > before[reader.incarnation]
+    await reader.leave([])
+    assert await backend.consumers("readers") == {}

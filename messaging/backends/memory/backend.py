@@ -91,6 +91,10 @@ class MemoryBackend:
             raise ValueError(f"{group} is not subscribed: subscribe it before a consumer joins")
         return MemoryConsumer(self._store, self._store.groups[group])
 
+    async def consumers(self, group: str) -> Mapping[str, int]:
+        subscribed = self._store.groups.get(group)
+        return dict(subscribed.beats) if subscribed else {}
+
     async def load_state(self, group: str, key: str) -> StateValue | None:
         subscribed = self._store.groups.get(group)
         return subscribed.state.get(key) if subscribed else None

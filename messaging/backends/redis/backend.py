@@ -119,6 +119,12 @@ class RedisBackend:
         await parts.registry.refresh()
         return [await topic_info(parts.server, topic) for topic in sorted(parts.registry.topics)]
 
+    async def consumers(self, group: str) -> Mapping[str, int]:
+        server = self._open().server
+        flat = await server.link.call("HGETALL", server.keys.beats(group))
+        names = (name.decode() for name in flat[::2])
+        return dict(zip(names, map(int, flat[1::2]), strict=True))
+
     async def load_state(self, group: str, key: str) -> StateValue | None:
         server = self._open().server
         stored = await server.link.call("HGET", server.keys.state(group), key)
