@@ -11,14 +11,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import structlog
 from pydantic import BaseModel
 
 from guild.agent import BaseAgentProps
 from guild.errors import ResourceError
 from guild.suggest import closest
-
-log = structlog.get_logger()
 
 Opener = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -168,6 +165,9 @@ class _Holder:
 
     def _failed(self, error: BaseException) -> None:
         if self.ready.done():
+            import structlog  # noqa: PLC0415 - checking a spec needs no log
+
+            log = structlog.get_logger()
             log.error("resource.close_failed", resource=self.name, exc_info=error)
             return
         cancelled = isinstance(error, asyncio.CancelledError)
