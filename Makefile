@@ -2,6 +2,7 @@
 # the others what development needs. A stamp makes the second time quick.
 
 PYTHON ?= python3.11
+NAME ?= first
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -13,10 +14,10 @@ BENCH_STAMP := $(VENV)/.installed-bench
 .PHONY: help run test check bench clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST)
 
-run: $(RUN_STAMP) ## let the research guild work on real data, ending with a report
-	@$(BIN)/guildbus research
+run: $(RUN_STAMP) ## let the research guild work on real data, ending with a report (NAME=other starts another run)
+	@$(BIN)/guildbus run specs/research.yaml --request ResearchRequest name=$(NAME)
 
 test: $(DEV_STAMP) ## run every test
 	@$(BIN)/python -m pytest
