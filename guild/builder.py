@@ -74,6 +74,10 @@ class AgentBuilder(Generic[Props]):
     def set_timeout(self, timeout_s: float) -> Self:
         return self._set("timeout_s", timeout_s)
 
+    def set_lease(self, lease_s: float) -> Self:
+        """How long a process may be silent before the others take its messages over."""
+        return self._set("lease_s", lease_s)
+
     def set_output_topic(self, topic: str) -> Self:
         return self._set("output_topic", topic)
 

@@ -10,8 +10,7 @@ from pydantic import BaseModel
 
 from guild.agent import Agent, HandlerContract
 from guild.errors import GuildError
-from guild.plan import injected_parameters, properties_of
-from guild.registry import AgentClass
+from guild.plan import Plan, injected_parameters
 from guild.resources import ResourcePool, ResourceScope
 from guild.routes import Router
 from guild.spec import AgentSpec, GuildSpec
@@ -27,9 +26,8 @@ class AgentHost:
     """One replica of an agent on the bus.
 
     Args:
-        guild: whose agent it is.
-        spec: the agent.
-        agent_class: its class.
+        plan: the guild's.
+        index: place of the agent in it.
         bus: an open bus.
         resources: what the agents of the guild share.
         router: where its messages go besides their usual way.
@@ -38,18 +36,19 @@ class AgentHost:
 
     def __init__(
         self,
-        guild: GuildSpec,
-        spec: AgentSpec,
-        agent_class: AgentClass,
+        plan: Plan,
+        index: int,
         *,
         bus: Bus,
         resources: ResourcePool,
         router: Router,
         on_ready: Callable[[], None],
     ) -> None:
-        self._guild = guild
-        self._spec = spec
-        self._agent_class = agent_class
+        self._plan = plan
+        self._index = index
+        self._guild = plan.spec
+        self._spec = plan.spec.agents[index]
+        self._agent_class = plan.agents[self._spec.id]
         self._bus = bus
         self._resources = resources
         self._router = router
@@ -79,8 +78,7 @@ class AgentHost:
 
     async def _make(self, scope: ResourceScope) -> Agent[Any]:
         spec, agent_class = self._spec, self._agent_class
-        path = ("agents", spec.id, "properties")
-        properties = properties_of(agent_class.properties_class, spec.properties, path)
+        properties = self._plan.agent_properties(self._index)
         arguments: dict[str, Any] = {}
         for parameter, is_needed in injected_parameters(agent_class).items():
             resource = spec.dependencies.get(parameter, parameter)
@@ -136,6 +134,7 @@ def subscription_of(
             max_backoff_s=retry.max_backoff_s,
         ),
         timeout_s=spec.timeout_s,
+        lease_s=spec.lease_s,
         drain_s=guild.drain_s,
         output_topic=spec.output_topic or "",
         only_when_tagged=spec.only_when_tagged,

@@ -4,21 +4,22 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from guild.agent import Agent
 from guild.engines import ENGINES
-from guild.errors import Path, SpecError, UnknownAgentTypeError, WiringError
+from guild.errors import Path, Problem, SpecError, UnknownAgentTypeError, WiringError
 from guild.events import EVENTS
 from guild.graph import Graph, graph_of
 from guild.parts import Parts
 from guild.progress import Progress, TextDelta
-from guild.references import resolve, resolve_gently
+from guild.references import resolve_gently
 from guild.registry import AgentClass, Registry, ResourceFactory, check_installed
 from guild.resources import properties_class_of
-from guild.source import Finding, Source
+from guild.source import Finding
 from guild.spec import AgentSpec, GuildSpec, ResourceSpec
 from guild.suggest import closest
 from guild.validation import findings_of
@@ -58,6 +59,7 @@ class Plan:
         messages: every message class that may travel.
         warnings: what is odd, though it may be meant; one line each.
         graph: who sends what to whom.
+        environ: where references are looked up.
     """
 
     spec: GuildSpec
@@ -66,6 +68,7 @@ class Plan:
     messages: MessageRegistry
     warnings: tuple[str, ...]
     graph: Graph
+    environ: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def of(
@@ -91,7 +94,43 @@ class Plan:
             messages=seen.messages,
             warnings=tuple(warnings),
             graph=graph_of(seen.wires),
+            environ=seen.environ,
         )
+
+    def agent_properties(self, index: int) -> BaseModel:
+        """What the agent at `index` is set to, every reference and secret resolved.
+
+        Raises:
+            SpecError: a secret is not there, or does not fit its place.
+        """
+        agent = self.spec.agents[index]
+        model = self.agents[agent.id].properties_class
+        return self._properties(model, agent.properties, ("agents", index, "properties"))
+
+    def resource_properties(self, name: str) -> BaseModel:
+        """As `agent_properties`, for the resource `name`."""
+        model = properties_class_of(self.factories[name])
+        given = self.spec.resources[name].properties
+        return self._properties(model, given, ("resources", name, "properties"))
+
+    def check_startable(self) -> None:
+        """Pass when packages and secrets are here that agents and resources need.
+
+        Raises:
+            MissingExtraError: names the agent, its line in the spec and the command to run.
+            SpecError: every secret that is not there, or does not fit its place.
+        """
+        self.check_installed()
+        problems: list[Problem] = []
+        reads = [partial(self.agent_properties, index) for index in range(len(self.spec.agents))]
+        reads += [partial(self.resource_properties, name) for name in self.factories]
+        for read in reads:
+            try:
+                read()
+            except SpecError as error:
+                problems += error.problems
+        if problems:
+            raise SpecError(problems)
 
     def check_installed(self) -> None:
         """Pass when every package that an agent or resource needs is installed here.
@@ -106,6 +145,19 @@ class Plan:
         for name, factory in self.factories.items():
             place = source.place(("resources", name))
             check_installed(factory, f"resource {name!r}", place)
+
+    def _properties(
+        self, model: type[BaseModel], given: Mapping[str, Any], path: Path
+    ) -> BaseModel:
+        resolved = resolve_gently(dict(given), environ=self.environ, path=path, with_secrets=True)
+        findings = list(resolved.findings)
+        if not findings:
+            try:
+                return model.model_validate(resolved.value)
+            except ValidationError as error:
+                findings = list(findings_of(error, model, path))
+        # The cause is left out: what pydantic says may repeat the secret.
+        raise SpecError([self.spec.source.problem(finding) for finding in findings]) from None
 
 
 def inspect_parts(
@@ -124,19 +176,6 @@ def inspect_parts(
         seen.errors += _agent(seen, index, agent)
     seen.wiring += wiring_errors(seen.wires)
     return seen
-
-
-def properties_of(model: type[BaseModel], properties: Mapping[str, Any], path: Path) -> BaseModel:
-    """`properties` with every reference resolved, as the model that an agent gets.
-
-    Raises:
-        UnresolvedReferenceError: a variable or secret is not there.
-        SpecError: a secret does not fit its place.
-    """
-    try:
-        return model.model_validate(resolve(dict(properties), path=path))
-    except ValidationError as error:
-        raise SpecError([Source().problem(f) for f in findings_of(error, model, path)]) from None
 
 
 def _twice(parts: Parts) -> Iterator[Finding]:

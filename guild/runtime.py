@@ -44,12 +44,9 @@ class Guild:
     Several processes may launch the same guild on the same server: they share its work.
     """
 
-    def __init__(
-        self, plan: Plan, bus: Bus | str, *, environ: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, bus: Bus | str) -> None:
         self.plan = plan
         self._bus = bus
-        self._environ = environ
         self._status = GuildStatus.NEW
         self._stack = AsyncExitStack()
         self._closing = asyncio.Lock()
@@ -76,14 +73,14 @@ class Guild:
             environ: where references to variables are looked up; None for the process's own.
 
         Raises:
-            SpecError: everything that is wrong with the spec; nothing was started.
+            SpecError: everything that is wrong with the spec, secrets that are not there included.
             MissingExtraError: an agent needs packages that are not installed.
             UnresolvedReferenceError: the bus's URL refers to a variable that is not set.
         """
         plan = Plan.of(spec, registry or Registry(allow), environ)
-        plan.check_installed()
+        plan.check_startable()
         url = str(resolve(spec.bus, environ=environ, path=("bus",))) if bus is None else bus
-        return cls(plan, url, environ=environ)
+        return cls(plan, url)
 
     @property
     def spec(self) -> GuildSpec:

@@ -148,6 +148,7 @@ class AgentSpec(_Part):
         replicas: how many of it share the work in this process.
         concurrency: how many messages each replica handles at once.
         timeout_s: how long one handling may take; None for as long as it wants.
+        lease_s: a process that is silent for this long loses its messages to the others.
         only_when_tagged: handle only messages that are addressed to it by tag.
         output_topic: where its answers go when nobody waits for them; None for the topic the
             request came from.
@@ -163,6 +164,7 @@ class AgentSpec(_Part):
     replicas: int = Field(default=1, ge=1, le=1024)
     concurrency: int = Field(default=16, ge=1, le=2048)
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    lease_s: Annotated[float, Field(ge=1, le=3600)] = 12.0
     only_when_tagged: bool = False
     output_topic: Topic | None = None
     retry: RetrySpec = RetrySpec()

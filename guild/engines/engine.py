@@ -51,5 +51,5 @@ class Engine(Protocol):
         ...
 
     async def drain(self) -> None:
-        """Finish what is in hand, give back the rest and stop every agent, in reverse order."""
+        """Finish what is in hand, give back the rest, stop every agent, close resources."""
         ...

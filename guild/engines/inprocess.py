@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
@@ -11,11 +12,9 @@ import structlog
 from guild.engines.engine import AgentState, Observer, ReplicaStatus
 from guild.events import AgentCrashed, AgentFailed, AgentRestarted
 from guild.host import AgentHost, subscription_of
-from guild.plan import Plan, properties_of
-from guild.registry import ResourceFactory
-from guild.resources import Opener, ResourcePool, properties_class_of
+from guild.plan import Plan
+from guild.resources import ResourcePool
 from guild.routes import Router
-from guild.spec import AgentSpec, ResourceSpec
 from guild.supervisor import Supervisor
 from messaging.bus import Bus
 
@@ -28,15 +27,10 @@ class InProcessEngine:
     def __init__(self, plan: Plan, bus: Bus, observe: Observer) -> None:
         self._plan = plan
         self._bus = bus
-        self._pool = ResourcePool(
-            {
-                name: _opener(name, spec, plan.factories[name])
-                for name, spec in plan.spec.resources.items()
-            }
-        )
+        self._pool = ResourcePool({name: partial(_open, plan, name) for name in plan.factories})
         self._keepers = [
-            _Keeper(plan, agent, replica, bus=bus, pool=self._pool, observe=observe)
-            for agent in plan.spec.agents
+            _Keeper(plan, index, replica, bus=bus, pool=self._pool, observe=observe)
+            for index, agent in enumerate(plan.spec.agents)
             for replica in range(agent.replicas)
         ]
 
@@ -63,24 +57,23 @@ class _Keeper:
     def __init__(
         self,
         plan: Plan,
-        spec: AgentSpec,
+        index: int,
         replica: int,
         *,
         bus: Bus,
         pool: ResourcePool,
         observe: Observer,
     ) -> None:
-        agent_class = plan.agents[spec.id]
+        spec = plan.spec.agents[index]
         self.status = ReplicaStatus(spec.id, replica)
         self.settled = asyncio.Event()
         self._observe = observe
         self._host = AgentHost(
-            plan.spec,
-            spec,
-            agent_class,
+            plan,
+            index,
             bus=bus,
             resources=pool,
-            router=Router(spec.id, agent_class, plan.spec.routes, plan.messages),
+            router=Router(spec.id, plan.agents[spec.id], plan.spec.routes, plan.messages),
             on_ready=self._ready,
         )
         self._supervisor = Supervisor(spec.restart, on_crash=self._crashed)
@@ -144,16 +137,12 @@ class _Keeper:
         return {"agent": self.status.agent, "replica": self.status.replica}
 
 
-def _opener(name: str, spec: ResourceSpec, factory: ResourceFactory) -> Opener:
-    def open_resource(model: Any) -> Any:
-        properties = properties_of(model, spec.properties, ("resources", name, "properties"))
-        return factory(properties) if _takes_properties(factory) else factory()
-
-    return partial(open_resource, properties_class_of(factory))
-
-
-def _takes_properties(factory: ResourceFactory) -> bool:
-    return bool(inspect.signature(factory).parameters)
+def _open(plan: Plan, name: str) -> AbstractAsyncContextManager[Any]:
+    factory = plan.factories[name]
+    takes_properties = bool(inspect.signature(factory).parameters)
+    arguments = (plan.resource_properties(name),) if takes_properties else ()
+    opened: AbstractAsyncContextManager[Any] = factory(*arguments)
+    return opened
 
 
 def _text(error: BaseException) -> str:

@@ -52,9 +52,9 @@ def test_properties_come_from_the_type_argument() -> None:
 
 async def _no_message(self: Any) -> None: ...
 async def _too_many(self: Any, a: Ping, b: Context, c: int) -> None: ...
-async def _not_annotated(self: Any, a) -> None: ...  # type: ignore[no-untyped-def] # the point
-async def _context_not_annotated(self: Any, a: Ping, b) -> None: ...  # type: ignore[no-untyped-def]
-async def _no_return(self: Any, a: Ping): ...  # type: ignore[no-untyped-def] # the point
+async def _not_annotated(self: Any, a) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN001 - the point
+async def _context_not_annotated(self: Any, a: Ping, b) -> None: ...  # type: ignore[no-untyped-def] # noqa: ANN001 - the point
+async def _no_return(self: Any, a: Ping): ...  # type: ignore[no-untyped-def] # noqa: ANN202 - the point
 async def _generator(self: Any, a: Ping) -> Any:
     yield a
 
@@ -116,5 +116,7 @@ def test_a_handler_of_everything_is_refused(base: Any) -> None:
 def test_an_annotation_that_cannot_be_found_is_named() -> None:
     async def take(self: Any, message: "Missing") -> None: ...  # type: ignore[name-defined] # noqa: F821 - the point
 
-    with pytest.raises(HandlerError, match="'Missing' is not to be found in tests.guild.test_ag"):
+    with pytest.raises(
+        HandlerError, match=r"'Missing' is not to be found in tests\.guild\.test_agent"
+    ):
         type("Lost", (Agent,), {"take": handles(take)})

@@ -26,6 +26,7 @@ def test_builder_and_yaml_make_the_same_spec() -> None:
         .set_replicas(2)
         .set_concurrency(3)
         .set_timeout(1.5)
+        .set_lease(30)
         .set_retry(attempts=3)
         .set_restart(policy="transient")
         .build_spec()
@@ -69,6 +70,7 @@ agents:
     replicas: 2
     concurrency: 3
     timeout_s: 1.5
+    lease_s: 30
     retry: {attempts: 3}
     restart: {policy: transient}
 routes:

@@ -99,9 +99,11 @@ async def test_a_request_can_be_cancelled() -> None:
 async def test_a_client_of_its_own_reaches_a_running_guild() -> None:
     spec = guild_of(Echo)
 
-    async with Guild.launch(spec, bus="memory://shared-by-client"):
-        async with GuildClient.connect(spec, bus="memory://shared-by-client") as client:
-            assert await client.request("default_topic", Ping(text="x")) == Pong(text="x")
+    async with (
+        Guild.launch(spec, bus="memory://shared-by-client"),
+        GuildClient.connect(spec, bus="memory://shared-by-client") as client,
+    ):
+        assert await client.request("default_topic", Ping(text="x")) == Pong(text="x")
 
 
 async def test_watching_takes_nothing_away() -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+import guild
 from agents.hello import Greet, Greeting
 from guild.errors import GuildNotRunningError
 from guild.loader import load_file
@@ -94,8 +95,6 @@ def test_importing_the_guild_imports_nothing_heavy() -> None:
 
 
 def test_the_package_exports_what_it_promises() -> None:
-    import guild
-
     assert set(guild.__all__) == {
         "Agent",
         "AgentBuilder",

@@ -1,6 +1,9 @@
 """A guild at work on a bus in memory."""
 
 import asyncio
+import logging
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -111,8 +114,6 @@ async def test_an_answer_comes_to_the_handler_of_the_one_who_sent() -> None:
 
 
 async def test_plain_methods_run_in_a_thread() -> None:
-    import threading
-
     class Plain(Agent):
         @handles
         def work(self, ping: Ping) -> Pong:
@@ -356,9 +357,6 @@ async def test_a_guild_without_its_bus_does_not_start() -> None:
 
 
 async def test_handlers_of_signals_and_logging_stay_as_they_were() -> None:
-    import logging
-    import signal
-
     before = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
     handlers = list(logging.getLogger().handlers)
 

@@ -1,5 +1,6 @@
 """Loading specs: every mistake is told with its place, and what may have been meant."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,8 +149,10 @@ def test_an_agent_whose_constructor_needs_a_resource_says_so() -> None:
     text = f"id: x\nagents:\n  - {{id: a, type: '{NEEDS_STORE}'}}\n"
 
     assert problems(text) == [
-        "s.yaml:3:5: 'a' needs a resource 'store': add it under 'resources', or name another "
-        "under the agent's 'dependencies'"
+        (
+            "s.yaml:3:5: 'a' needs a resource 'store': add it under 'resources', or name another "
+            "under the agent's 'dependencies'"
+        )
     ]
 
 
@@ -210,7 +213,7 @@ def test_a_wrong_property_is_told_without_its_value() -> None:
 
 
 def test_wiring_that_fails_alone_is_a_wiring_error() -> None:
-    with pytest.raises(WiringError, match="'s' sends tests.note, which nobody handles"):
+    with pytest.raises(WiringError, match=r"'s' sends tests\.note, which nobody handles"):
         load_yaml(f"id: x\nagents:\n  - {{id: s, type: '{SENDER}'}}\n")
 
 
@@ -243,8 +246,6 @@ def test_nothing_of_a_spec_is_imported_that_is_not_allowed(tmp_path: Path) -> No
     with pytest.raises(SpecError):
         load_yaml("id: x\nagents:\n  - {id: a, type: antigravity.X}\n")
 
-    import sys
-
     assert "antigravity" not in sys.modules
 
 
@@ -260,7 +261,8 @@ def test_a_class_that_is_no_agent_and_a_module_that_breaks_are_told() -> None:
 
 
 def test_json_makes_the_same_spec_and_has_places_too() -> None:
-    json = f'{{"id": "writers", "topics": ["outside"], "agents": [{{"id": "echo", "type": "{ECHO}"}}]}}'
+    agent = f'{{"id": "echo", "type": "{ECHO}"}}'
+    json = f'{{"id": "writers", "topics": ["outside"], "agents": [{agent}]}}'
 
     assert load_json(json) == load_yaml(HEAD)
     with pytest.raises(SpecError, match=r"<json>:1:2: unknown key 'idd'; did you mean 'id'\?"):

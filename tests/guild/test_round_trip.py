@@ -3,7 +3,8 @@
 import keyword
 from typing import Any
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guild.document import read_yaml
 from guild.loader import dump, dump_yaml

@@ -61,8 +61,10 @@ def test_a_route_of_what_an_agent_never_gives_is_refused() -> None:
     route = RouteBuilder("echo").on_message(Ping).to("default_topic")
 
     assert errors(builder(Echo).add_route(route)) == [
-        "routes[0].message: 'echo' never gives tests.ping; it gives tests.pong; did you mean "
-        "'tests.pong'?"
+        (
+            "routes[0].message: 'echo' never gives tests.ping; it gives tests.pong; did you mean "
+            "'tests.pong'?"
+        )
     ]
 
 
@@ -99,8 +101,10 @@ def test_a_sender_that_cannot_take_the_answer_is_warned_of() -> None:
     plan = Plan.of(builder(Impatient, Echo).build_spec())
 
     assert plan.warnings == (
-        "agents[0]: 'impatient' sends tests.ping and does not handle the answer of 'echo' "
-        "(tests.pong)",
+        (
+            "agents[0]: 'impatient' sends tests.ping and does not handle the answer of 'echo' "
+            "(tests.pong)"
+        ),
     )
 
 
@@ -112,7 +116,7 @@ def test_two_classes_of_one_wire_name_are_refused() -> None:
         @handles
         async def take(self, message: Other) -> None: ...
 
-    with pytest.raises(SpecError, match="both called tests.ping on the wire"):
+    with pytest.raises(SpecError, match=r"both called tests\.ping on the wire"):
         Plan.of(guild_of(Echo, Confused))
 
 
