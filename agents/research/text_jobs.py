@@ -33,7 +33,7 @@ def collect_corpus(payload: dict[str, Any], report: Report) -> dict[str, Any]:
             corpus.write(source)
             size_bytes += len(source)
             files += 1
-            if files % 20 == 0:
+            if files % 20 == 1:
                 report({"done": size_bytes, "total": limit, "text": f"{files} files"})
     if not files:
         draft.unlink()
