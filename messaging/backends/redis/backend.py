@@ -117,7 +117,8 @@ class RedisBackend:
     async def topics(self) -> list[TopicInfo]:
         parts = self._open()
         await parts.registry.refresh()
-        return [await topic_info(parts.server, topic) for topic in sorted(parts.registry.topics)]
+        names = sorted(parts.registry.topics)
+        return list(await asyncio.gather(*[topic_info(parts.server, name) for name in names]))
 
     async def consumers(self, group: str) -> Mapping[str, int]:
         server = self._open().server

@@ -3,6 +3,7 @@
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError, BackendSetupError
 
+PROFILES = (None, "standard", "ephemeral")
 OLDEST_VERSION = (6, 2)
 FIRST_WITH_SHEBANG = (7, 0)
 
@@ -16,6 +17,8 @@ async def check_server(server: Server) -> tuple[str, bool]:
         BackendSetupError: too old, evicting, or without the persistence that was asked for.
     """
     wanted = server.options.profile
+    if wanted not in PROFILES:
+        raise BackendSetupError(f"the profile {wanted!r} is not one of: standard, ephemeral")
     try:
         info = _parse(await server.link.call("INFO"))
     except BackendSetupError as error:

@@ -123,18 +123,20 @@ class Tails:
         info = dict(zip(flat[::2], flat[1::2], strict=True))
         return str(info[b"last-generated-id"].decode())
 
-    async def _look(self, positions: Mapping[str, str], max_count: int) -> list[Entry]:
-        keys = self._server.keys
+    async def _look(self, positions: dict[str, str], max_count: int) -> list[Entry]:
+        keys, entries = self._server.keys, list[Entry]()
         streams = [keys.stream(topic) for topic in positions]
-        reply = await self._server.link.call(
-            "XREAD", "COUNT", max_count, "STREAMS", *streams, *positions.values()
-        )
-        entries: list[Entry] = []
-        for stream, found in reply or ():
-            topic = keys.topic_of(stream)
-            entries += [
-                entry for position, fields in found if (entry := _entry(position, fields, topic))
-            ]
+        while not entries:  # entries that cannot be read are passed over, however many there are
+            reply = await self._server.link.call(
+                "XREAD", "COUNT", max_count, "STREAMS", *streams, *positions.values()
+            )
+            if not reply:
+                return []
+            for stream, found in reply:
+                topic = keys.topic_of(stream)
+                unpacked = [_entry(position, fields, topic) for position, fields in found]
+                entries += [entry for entry in unpacked if entry is not None]
+                positions[topic] = found[-1][0].decode()
         if len(positions) > 1:
             entries.sort(key=lambda entry: position_key(entry.position))
         return entries[:max_count]

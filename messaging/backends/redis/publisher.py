@@ -21,6 +21,7 @@ from messaging.errors import BusClosedError, BusFullError, MessagingError
 
 MOST_IN_FLIGHT = 2
 BATCH_ENTRIES = 512
+BATCH_BYTES = 1 << 20
 REMEMBERED_S = 86_400
 
 _ABSENT, _FULL, _GAP, _DELAYS_FULL = -1, -2, -3, -4
@@ -39,10 +40,18 @@ class _Batch:
         self.topic = topic
         self.give_up_at = give_up_at
         self.items: list[_Item] = []
+        self.size_bytes = 0
         self.callers: list[asyncio.Future[None]] = []
         self.producer = ""
         self.first = 0
         self.reply: asyncio.Future[Any] | None = None
+
+    def has_room_for(self, count: int) -> bool:
+        return len(self.items) + count <= BATCH_ENTRIES and self.size_bytes < BATCH_BYTES
+
+    def add(self, items: list[_Item]) -> None:
+        self.items += items
+        self.size_bytes += sum([len(item.payload) for item in items])
 
     def settle(self, error: BaseException | None = None) -> None:
         for caller in self.callers:
@@ -99,10 +108,10 @@ class Publisher:
 
     def _enqueue(self, topic: str, items: list[_Item]) -> asyncio.Future[None]:
         batches = self._queued.setdefault(topic, [])
-        if not batches or len(batches[-1].items) + len(items) > BATCH_ENTRIES:
+        if not batches or not batches[-1].has_room_for(len(items)):
             batches.append(_Batch(topic, self._server.link.deadline()))
         batch = batches[-1]
-        batch.items += items
+        batch.add(items)
         caller = self._loop.create_future()
         batch.callers.append(caller)
         self._flush_soon()

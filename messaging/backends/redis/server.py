@@ -1,5 +1,6 @@
 """The connections of one guild to its server, and the calls that everything else is made of."""
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -76,8 +77,8 @@ class Server:
 
     async def load_scripts(self, *, with_shebang: bool) -> None:
         self.scripts = Scripts(with_shebang=with_shebang)
-        for script in self.scripts.all():
-            await self.link.call("SCRIPT", "LOAD", script.text)
+        loads = [self.link.call("SCRIPT", "LOAD", script.text) for script in self.scripts.all()]
+        await asyncio.gather(*loads)
 
     async def run(
         self,
@@ -108,8 +109,8 @@ class Server:
 
     async def _back(self, pipeline: Pipeline) -> None:
         """After a reconnection: the server may be another one, so load the scripts again."""
-        for script in self.scripts.all():
-            await pipeline.send(pack(("SCRIPT", "LOAD", script.text)))
+        loads = [pack(("SCRIPT", "LOAD", script.text)) for script in self.scripts.all()]
+        await asyncio.gather(*map(pipeline.send, loads))
         self.announce("bus.reconnected", "the connection to the server was lost and is back")
 
 

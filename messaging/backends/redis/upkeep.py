@@ -1,5 +1,7 @@
 """What has to be done now and then: release what is due, trim what is settled."""
 
+import asyncio
+
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 
@@ -14,7 +16,7 @@ async def trim_topic(server: Server, topic: str) -> int:
 
 async def trim_all(server: Server, registry: Registry) -> int:
     await registry.refresh()
-    return sum([await trim_topic(server, topic) for topic in sorted(registry.topics)])
+    return sum(await asyncio.gather(*[trim_topic(server, topic) for topic in registry.topics]))
 
 
 async def release_due(server: Server, registry: Registry, max_count: int) -> float | None:

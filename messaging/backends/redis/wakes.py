@@ -11,6 +11,8 @@ from typing import Any
 
 from messaging.backends.redis.connection import Address, Link, Pipeline, pack
 
+CONFIRM_TIMEOUT_S = 1.0
+
 
 class Wakes:
     """Calls whoever watches a channel when something is published there."""
@@ -44,16 +46,16 @@ class Wakes:
         if fresh and pipeline is not None:
             pipeline.write(pack(("SUBSCRIBE", *fresh)))
         unconfirmed = [self._confirmations[c] for c in channels if c in self._confirmations]
-        if unconfirmed:
-            async with asyncio.timeout_at(self._link.deadline()):
-                await asyncio.wait(unconfirmed)
+        if unconfirmed:  # without a connection it will be confirmed later, and readers look anyway
+            await asyncio.wait(unconfirmed, timeout=CONFIRM_TIMEOUT_S)
 
     def unwatch(self, channels: dict[bytes, Callable[[], None]]) -> None:
         for channel, call in channels.items():
             watchers = self._watchers.get(channel, set())
             watchers.discard(call)
             if not watchers and self._watchers.pop(channel, None) is not None:
-                self._confirmations.pop(channel, None)
+                if (waiting := self._confirmations.pop(channel, None)) and not waiting.done():
+                    waiting.set_result(None)
                 if pipeline := self._link.current():
                     pipeline.write(pack(("UNSUBSCRIBE", channel)))
 

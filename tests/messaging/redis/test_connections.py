@@ -104,6 +104,65 @@ async def test_a_cancelled_read_loses_nothing(guild: Guild) -> None:
     assert len(await everything_in(backend, "notes")) == 20
 
 
+async def test_a_read_that_says_nothing_is_there_has_looked_everywhere(guild: Guild) -> None:
+    backend, other = await guild.open(), await guild.open()
+    reader = await joined(backend, "readers", ">")
+    await backend.append([note("x", f"topic{n}") for n in range(150)])
+    await reader.commit(settled(await take(reader, 150)))
+    for number in (3, 77, 149):
+        await other.append([note("late", f"topic{number}")])
+
+        assert texts(await reader.read(1, wait_s=0)) == ["late"]
+
+
+async def test_wake_ups_that_get_lost_delay_a_reader_and_no_more(guild: Guild) -> None:
+    backend, other = await guild.open(), await guild.open()
+    reader = await joined(backend, "readers")
+    await backend.append([note("first")])
+    await take(reader, 1)
+    reading = asyncio.create_task(reader.read(1, wait_s=10))
+    await asyncio.sleep(0.05)
+
+    await command(other, "CLIENT", "KILL", "TYPE", "pubsub")
+    await other.append([note("second")])
+
+    assert texts(await reading) == ["second"]
+
+
+async def test_a_cancelled_takeover_loses_nothing(guild: Guild) -> None:
+    backend = await guild.open()
+    for ticks in range(12):
+        victim, heir = await joined(backend, "workers"), await joined(backend, "workers")
+        await backend.append([note(f"{ticks}")])
+        await take(victim, 1)
+
+        taking = asyncio.create_task(heir.take_over(victim.incarnation, 10))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        taking.cancel()
+        got = (await asyncio.gather(taking, return_exceptions=True))[0]
+        deliveries = got if isinstance(got, list) else await heir.take_over(victim.incarnation, 10)
+
+        assert texts(deliveries or await take(heir, 1)) == [f"{ticks}"]
+        await heir.leave([])
+
+
+async def test_a_topic_that_the_group_left_is_not_mistaken_for_a_deleted_one(
+    guild: Guild,
+) -> None:
+    here, there = await guild.open(), await guild.open()
+    reader = await joined(here, "readers", "notes", "letters")
+    await here.append([note("a"), note("b", "letters")])
+    await reader.commit(settled(await take(reader, 2)))
+
+    await there.subscribe("readers", ["letters"])
+    await there.append([note("unwanted"), note("wanted", "letters")])
+
+    assert texts(await take(reader, 1)) == ["wanted"]
+    assert await reader.read(10, wait_s=0) == []
+    assert guild.events() == []
+
+
 async def _calls(backend: RedisBackend, name: str) -> int:
     stats = (await command(backend, "INFO", "commandstats")).decode()
     line = next(line for line in stats.splitlines() if line.startswith(f"cmdstat_{name}:"))

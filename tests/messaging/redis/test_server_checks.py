@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from messaging.backends.redis.endpoint import endpoint_of, redacted
-from messaging.urls import open_backend
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
+from messaging.urls import open_backend
 from tests.messaging.notes import everything_in, note, texts
 from tests.messaging.redis.conftest import Guild, command
 from tests.servers import running_redis
@@ -45,6 +45,11 @@ async def test_a_server_without_persistence_is_refused_for_the_standard_profile(
         guild = Guild(server.url)
         with pytest.raises(BackendSetupError, match="appendonly yes"):
             await guild.open(profile="standard")
+
+
+async def test_a_profile_that_nobody_knows_is_refused(guild: Guild) -> None:
+    with pytest.raises(BackendSetupError, match="durable"):
+        await guild.open(profile="durable")
 
 
 async def test_a_replica_is_refused(guild: Guild) -> None:

@@ -233,6 +233,31 @@ async def test_a_foreign_entry_is_delivered_as_a_fault(guild: Guild) -> None:
     assert texts(await everything_in(backend, "notes")) == ["ours"]
 
 
+async def test_a_foreign_entry_can_be_dead_lettered(guild: Guild) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append([note("ours")])
+    await command(backend, "XADD", server_of(backend).keys.stream("notes"), "*", "p", "left over")
+    ours, foreign = await take(worker, 2)
+
+    await worker.commit([Settlement(ours), given_up(foreign, "workers")])
+
+    assert texts(await backend.dead_letters()) == ["left over"]
+
+
+async def test_an_observer_passes_over_entries_that_cannot_be_read(guild: Guild) -> None:
+    backend = await guild.open()
+    await backend.append([note("first")])
+    for _ in range(5):
+        await command(backend, "XADD", server_of(backend).keys.stream("notes"), "*", "a", "b")
+    await backend.append([note("last")])
+
+    first = await backend.tail({"notes": ""}, max_count=2, wait_s=0)
+    last = await backend.tail({"notes": first[-1].position}, max_count=2, wait_s=0)
+
+    assert texts([*first, *last]) == ["first", "last"]
+
+
 @pytest.mark.parametrize("name", ["t:notes", "registry", "c:workers", "b:workers", "s:workers"])
 async def test_a_key_that_is_not_ours_is_an_error_that_names_it(guild: Guild, name: str) -> None:
     other = await guild.open()
@@ -287,6 +312,19 @@ async def test_dead_letters_past_their_bound_go_and_are_announced(guild: Guild) 
 
     assert texts(await backend.dead_letters()) == numbered(5, start=2)
     assert guild.events() == ["bus.dead_letters_trimmed"]
+
+
+async def test_a_full_topic_is_trimmed_before_anybody_is_refused(guild: Guild) -> None:
+    backend = await guild.open(max_backlog=3)
+    worker = await joined(backend, "workers")
+    echoes = await joined(backend, "echoes", "results")
+    for number in range(10):
+        await backend.append([note(f"notes {number}")])
+        job = await take_one(worker)
+        await worker.commit([Settlement(job, (note("echo", "results"),))])
+        await echoes.commit(settled([await take_one(echoes)]))
+
+    assert await is_owed_nothing(backend, worker)
 
 
 async def test_a_huge_batch_is_settled_in_one_commit(guild: Guild) -> None:

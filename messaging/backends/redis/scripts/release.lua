@@ -5,7 +5,8 @@
 local now, missing, touched = now_ms(), {}, {}
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(due) do
-  local topic, header, payload, born = unpack(cmsgpack.unpack(redis.call('HGET', KEYS[2], id)))
+  local body = redis.call('HGET', KEYS[2], id) or cmsgpack.pack({ '_gone', '', '', '?' })
+  local topic, header, payload, born = unpack(cmsgpack.unpack(body))
   local is_ours_alone = string.sub(topic, 1, 1) == '_'
   local is_wanted = not is_ours_alone or (redis.call('ZSCORE', KEYS[3], topic) or '') == born
   local is_stored = is_wanted

@@ -1,0 +1,134 @@
+"""What a consumer reads: the topics that fit its group's patterns, and which may hold something.
+
+A topic that may hold something new is *ready*: it was woken, or nobody has looked for a while. A
+topic that the group has left is read up to its *bound*, the last position that is still owed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from messaging.backend import Delivery
+from messaging.backends.redis.entries import position_key
+from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.server import Server
+from messaging.backends.redis.wakes import Wakes
+from messaging.topic import retry_topic_of
+
+
+class Interest:
+    """The topics of one consumer. `topics` holds the group's retries first."""
+
+    def __init__(self, server: Server, registry: Registry, wakes: Wakes, group: str) -> None:
+        self.topics: list[str] = []
+        self.is_returned_work_likely = True
+        self._server = server
+        self._registry = registry
+        self._wakes = wakes
+        self._group = group
+        self._retry_topic = retry_topic_of(group)
+        self._bounds: dict[str, str] = {}
+        self._watched: dict[bytes, Callable[[], None]] = {}
+        self._ready: dict[str, None] = {}
+        self._woken = asyncio.Event()
+        self._seen_version = -1
+        self._is_over = False
+        registry.watch(self._woken.set)
+
+    async def follow(self) -> None:
+        """Catch up with the registry: watch the topics that are wanted now, forget the others."""
+        version = self._registry.version
+        if version == self._seen_version or self._is_over:
+            return
+        bounds = await self._server.link.call("HGETALL", self._server.keys.bounds(self._group))
+        if self._is_over:
+            return
+        self._seen_version = version
+        pairs = zip(bounds[::2], bounds[1::2], strict=True)
+        self._bounds = {topic.decode(): bound.decode() for topic, bound in pairs}
+        topics = self._registry.topics_of(self._group)
+        self.topics = [*topics, *(topic for topic in self._bounds if topic not in topics)]
+        self._ready = {topic: None for topic in self._ready if topic in self.topics}
+        await self._watch_topics()
+
+    async def follow_anew(self) -> None:
+        """Catch up with what others have done, however little of it we have heard."""
+        await self._registry.refresh()
+        self._seen_version = -1
+        await self.follow()
+
+    def wake(self, topics: Iterable[str]) -> None:
+        """These may hold something."""
+        for topic in topics:
+            self._ready[topic] = None
+        self._woken.set()
+
+    def wake_all(self) -> None:
+        self.is_returned_work_likely = True
+        self.wake(self.topics)
+
+    def take_ready(self, max_count: int) -> list[str]:
+        """Some ready topics, which are not ready any more until somebody wakes them."""
+        taken = list(self._ready)[:max_count]
+        for topic in taken:
+            del self._ready[topic]
+        return taken
+
+    async def wait(self, until: float) -> None:
+        """Return when a topic is ready or the registry has changed, at the latest at `until`."""
+        self._woken.clear()
+        if self._ready or self._seen_version != self._registry.version:
+            return
+        try:
+            async with asyncio.timeout_at(until):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    async def still_owed(self, topic: str, deliveries: list[Delivery]) -> list[Delivery]:
+        """Without what came to a topic after the group had left it; that is let go."""
+        if topic not in self._bounds:
+            return deliveries
+        bound = position_key(self._bounds[topic])
+        owed = [d for d in deliveries if position_key(d.position) <= bound]
+        if len(owed) < len(deliveries):
+            stream = self._server.keys.stream(topic)
+            positions = [delivery.position for delivery in deliveries[len(owed) :]]
+            await self._server.link.call("XACK", stream, self._group, *positions)
+        return owed
+
+    async def drop_settled_bounds(self) -> None:
+        """Take the group off the topics that it left and owes nothing any more."""
+        keys = self._server.keys
+        for topic in tuple(self._bounds):
+            is_dropped = await self._server.run(
+                self._server.scripts.retire,
+                (keys.stream(topic), keys.bounds(self._group)),
+                self._group,
+                topic,
+            )
+            if is_dropped:
+                self._seen_version = -1
+
+    def stop(self) -> None:
+        self._is_over = True
+        self._registry.unwatch(self._woken.set)
+        watched, self._watched = self._watched, {}
+        self._wakes.unwatch(watched)
+
+    async def _watch_topics(self) -> None:
+        wanted = {self._server.keys.channel(topic): topic for topic in self.topics}
+        gone = {c: call for c, call in self._watched.items() if c not in wanted}
+        fresh = {c: topic for c, topic in wanted.items() if c not in self._watched}
+        calls = {channel: self._waker(topic) for channel, topic in fresh.items()}
+        self._wakes.unwatch(gone)
+        self._watched = {c: self._watched[c] for c in self._watched.keys() - gone.keys()} | calls
+        await self._wakes.watch(calls)
+        self.wake(fresh.values())
+
+    def _waker(self, topic: str) -> Callable[[], None]:
+        def wake() -> None:
+            if topic == self._retry_topic:  # who leaves gives back through this channel
+                self.is_returned_work_likely = True
+            self.wake((topic,))
+
+        return wake

@@ -1,0 +1,215 @@
+"""What the server has lent to one consumer, and the ways in which it comes to lend more.
+
+Every step that makes the server lend something runs to its end even if its caller is cancelled,
+one at a time: what it brings is kept for the next read. After a reconnection the server is asked
+what it has lent, because an answer may have been lost with the connection.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import hiredis
+
+from messaging.backend import Delivery, Settlement
+from messaging.backends.redis.connection import FIRST_PAUSE_S, Argument, pack
+from messaging.backends.redis.entries import unpack_delivery
+from messaging.backends.redis.interest import Interest
+from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.replies import code_of
+from messaging.backends.redis.server import Server
+from messaging.errors import BackendError, FencedError
+
+TOPICS_AT_ONCE = 64
+PENDING_AT_ONCE = 1_000
+RETURNED = "returned"
+
+
+class Lending:
+    """Deliveries of one incarnation: `stash` has come and was not handed on yet."""
+
+    def __init__(
+        self,
+        server: Server,
+        registry: Registry,
+        interest: Interest,
+        *,
+        group: str,
+        incarnation: str,
+        fenced: Callable[[], FencedError],
+    ) -> None:
+        self.stash: list[Delivery] = []
+        self._server = server
+        self._registry = registry
+        self._interest = interest
+        self._group = group
+        self._incarnation = incarnation
+        self._fenced = fenced
+        self._held: dict[str, set[str]] = {}
+        self._generation = server.link.generation
+        self._one_at_a_time = asyncio.Lock()
+
+    async def bring(self, max_count: int) -> None:
+        """Put up to `max_count` deliveries into the stash if there are any, without waiting."""
+        async with self._one_at_a_time:
+            if self._generation != self._server.link.generation:
+                await self._find_lost_answers()
+            if not self.stash and self._interest.is_returned_work_likely:
+                self._interest.is_returned_work_likely = False
+                self.stash += await self._claim(RETURNED, max_count)
+                self._interest.is_returned_work_likely |= bool(self.stash)
+            if not self.stash:
+                await self._fetch(max_count)
+
+    def hand_on(self, max_count: int) -> list[Delivery]:
+        """What comes first in the stash; it is held from now on."""
+        lent, self.stash = self.stash[:max_count], self.stash[max_count:]
+        self._hold(lent)
+        return lent
+
+    async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
+        """See `Consumer.take_over`. Where the caller does not wait for it, the stash gets it."""
+        async with self._one_at_a_time:
+            deliveries = await self._claim(incarnation, max_count)
+            self._hold(deliveries)
+            return deliveries
+
+    def holds_all(self, settlements: Sequence[Settlement]) -> bool:
+        """Whether each delivery is held here, and settled only once."""
+        lent = [(s.delivery.envelope.topic, s.delivery.position) for s in settlements]
+        is_held = all(position in self._held.get(topic, ()) for topic, position in lent)
+        return is_held and len(set(lent)) == len(lent)
+
+    def let_go(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self._held.get(delivery.envelope.topic, set()).discard(delivery.position)
+
+    def _hold(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self._held.setdefault(delivery.envelope.topic, set()).add(delivery.position)
+
+    async def _fetch(self, max_count: int) -> None:
+        """Read some ready topics, and make sure that this consumer still counts."""
+        link, give_up_at = self._server.link, self._server.link.deadline()
+        pipeline = await link.connected(give_up_at)
+        topics = self._interest.take_ready(min(max_count, TOPICS_AT_ONCE))
+        if not topics:
+            return
+        count = max_count // len(topics)
+        members = self._server.keys.members(self._group)
+        reading = pipeline.send(pack(self._read_command(topics, count)))
+        asking = pipeline.send(pack(("HEXISTS", members, self._incarnation)))
+        outcomes: Sequence[Any] = await asyncio.gather(reading, asking, return_exceptions=True)
+        if outcomes[1] == 0:
+            raise self._fenced()
+        failure = next((o for o in outcomes if isinstance(o, BaseException)), None)
+        if failure is None:
+            await self._take_in(outcomes[0], count)
+            return
+        self._interest.wake(topics)
+        if not isinstance(failure, hiredis.ReplyError):
+            return  # the connection was lost; the next step waits for the new one
+        if code_of(failure) == "NOGROUP":
+            await self._repair()
+        else:
+            await link.wait_out(failure, FIRST_PAUSE_S, give_up_at, pipeline)
+
+    def _read_command(self, topics: Sequence[str], count: int) -> list[Argument]:
+        command: list[Argument] = ["XREADGROUP", "GROUP", self._group, self._incarnation]
+        command += ["COUNT", count, "STREAMS", *map(self._server.keys.stream, topics)]
+        return command + [">"] * len(topics)
+
+    async def _take_in(self, reply: Any, count: int) -> None:
+        for stream, entries in reply or ():
+            topic = self._server.keys.topic_of(stream)
+            if len(entries) == count:
+                self._interest.wake((topic,))
+            deliveries = [unpack_delivery(position, fields, topic) for position, fields in entries]
+            self.stash += await self._interest.still_owed(topic, deliveries)
+
+    async def _repair(self) -> None:
+        """The group is missing: it left a topic and we did not hear of it, or it was deleted."""
+        await self._interest.follow_anew()
+        await self._registry.repair(self._group, self._registry.topics_of(self._group))
+
+    async def _claim(self, incarnation: str, max_count: int) -> list[Delivery]:
+        keys, claimed = self._server.keys, list[Delivery]()
+        topics = self._interest.topics
+        for start in range(0, len(topics), TOPICS_AT_ONCE):
+            some = topics[start : start + TOPICS_AT_ONCE]
+            answer = await self._server.run(
+                self._server.scripts.claim,
+                (keys.members(self._group), keys.beats(self._group), *map(keys.stream, some)),
+                self._group,
+                self._incarnation,
+                incarnation,
+                max_count - len(claimed),
+            )
+            if answer == 0:
+                raise self._fenced()
+            entries, gone = answer
+            claimed += [
+                unpack_delivery(position, fields, some[number - 1], lent)
+                for number, position, lent, fields in entries
+            ]
+            self._announce_gone(gone)
+            if len(claimed) >= max_count:
+                break
+        return claimed
+
+    async def _find_lost_answers(self) -> None:
+        """Put into the stash what the server has lent to us in answers that never came."""
+        self._generation = self._server.link.generation
+        self._interest.wake_all()
+        known = {(d.envelope.topic, d.position) for d in self.stash}
+        known |= {(topic, position) for topic, some in self._held.items() for position in some}
+        topics = self._interest.topics
+        for topic, pending in zip(topics, await self._pending(topics), strict=True):
+            for position, _, _, lent in pending:
+                if (topic, position.decode()) not in known:
+                    await self._reclaim(topic, position, lent)
+
+    async def _pending(self, topics: Sequence[str]) -> Sequence[list[Any]]:
+        return await asyncio.gather(*[self._pending_of(topic) for topic in topics])
+
+    async def _pending_of(self, topic: str) -> list[Any]:
+        found: list[Any] = []
+        start = "-"
+        try:
+            while True:
+                page = await self._server.link.call(
+                    "XPENDING",
+                    self._server.keys.stream(topic),
+                    self._group,
+                    start,
+                    "+",
+                    PENDING_AT_ONCE,
+                    self._incarnation,
+                )
+                found += page
+                if len(page) < PENDING_AT_ONCE:
+                    return found
+                start = f"({page[-1][0].decode()}"
+        except BackendError as error:
+            if isinstance(error.__cause__, Exception) and code_of(error.__cause__) == "NOGROUP":
+                return []
+            raise
+
+    async def _reclaim(self, topic: str, position: bytes, lent: int) -> None:
+        stream = self._server.keys.stream(topic)
+        entries = await self._server.link.call(
+            "XCLAIM", stream, self._group, self._incarnation, 0, position, "RETRYCOUNT", lent
+        )
+        if entries and entries[0] and entries[0][1]:
+            self.stash.append(unpack_delivery(position, entries[0][1], topic, max(0, lent - 1)))
+        else:
+            await self._server.link.call("XACK", stream, self._group, position)
+            self._announce_gone(1)
+
+    def _announce_gone(self, count: int) -> None:
+        if count:
+            self._server.announce(
+                "bus.entries_lost",
+                f"{count} messages that {self._group} was still handling had been deleted from "
+                "their stream by somebody else; they cannot be handed out again",
+            )
