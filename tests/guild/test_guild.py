@@ -13,6 +13,7 @@ import pytest
 from agents.hello import CountWords, Greet, Greeting, WordsCounted
 from guild.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
+from guild.engines.engine import AgentState
 from guild.errors import GuildNotRunningError, MissingExtraError, SpecError
 from guild.events import AgentCrashed, AgentFailed, AgentRestarted, GuildDegraded, GuildStarted
 from guild.loader import load_file
@@ -220,6 +221,14 @@ async def test_an_agent_that_crashes_at_its_start_is_started_again() -> None:
     assert Fragile.stopped == 3
 
 
+async def test_messages_wait_for_an_agent_that_has_not_started_yet() -> None:
+    Fragile.crashes_left = 1
+
+    async with launched(spec_of(Fragile, backoff_s=0.3)) as guild:
+        assert guild.replicas[0].state is AgentState.RESTARTING
+        assert await guild.client.request("default_topic", Ping(text="x")) == Pong(text="x")
+
+
 async def test_a_crash_loop_degrades_the_guild_and_the_others_go_on() -> None:
     Fragile.crashes_left = 1_000
     spec = (
@@ -277,26 +286,31 @@ async def test_a_transient_agent_ends_with_its_own_work() -> None:
 
 
 async def test_draining_finishes_what_is_in_hand() -> None:
-    begun, done = asyncio.Event(), asyncio.Event()
-    release = asyncio.Event()
+    begun, release = asyncio.Event(), asyncio.Event()
+    log: list[str] = []
 
     class Slow(Agent):
         @handles
         async def work(self, ping: Ping) -> Pong:
             begun.set()
             await release.wait()
-            done.set()
+            log.append("handled")
             return Pong(text="done")
+
+        async def stop(self) -> None:
+            log.append("stopped")
 
     async with launched(Slow) as guild:
         answer = asyncio.create_task(guild.client.request("default_topic", Ping()))
         await begun.wait()
         draining = asyncio.create_task(guild.drain())
-        await asyncio.sleep(0)
+        drained, _ = await asyncio.wait([draining], timeout=0.2)
+        assert not drained
         assert guild.status is GuildStatus.DRAINING
         release.set()
         await draining
         assert await answer == Pong(text="done")
+    assert log == ["handled", "stopped"]
 
 
 async def test_closing_does_not_wait_for_an_agent_that_never_starts() -> None:

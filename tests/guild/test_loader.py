@@ -233,6 +233,12 @@ def test_references_are_checked_with_their_value_and_kept_as_they_are() -> None:
     ]
 
 
+def test_what_a_secret_stands_for_is_not_judged_before_it_is_known() -> None:
+    text = HEAD + "    properties: {times: '${env:TIMES}'}\n"
+
+    assert load_yaml(text, environ={}).agents[0].properties == {"times": "${env:TIMES}"}
+
+
 def test_classes_below_a_package_that_the_operator_allows_may_be_named() -> None:
     text = "id: x\nagents:\n  - {id: a, type: agents.hello.Greeter}\n"
 
