@@ -8,9 +8,11 @@ from typing import Any
 import structlog
 from pydantic import BaseModel
 
-from guild.agent import Agent, HandlerContract
+from guild.agent import Agent
+from guild.contracts import HandlerContract
 from guild.errors import GuildError
-from guild.plan import Plan, injected_parameters
+from guild.inspection import injected_parameters
+from guild.plan import Plan
 from guild.resources import ResourcePool, ResourceScope
 from guild.routes import Router
 from guild.spec import AgentSpec, GuildSpec

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from guild.document import Document, plain_scalar, read_file, read_json, read_yaml
 from guild.errors import Path, SpecError, WiringError
+from guild.inspection import inspect_parts
 from guild.parts import Parts
-from guild.plan import inspect_parts
 from guild.registry import Registry
 from guild.source import Finding
 from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from guild.agent import Agent, HandlerContract
+from guild.agent import Agent
+from guild.contracts import HandlerContract
 from guild.parts import Parts, listens
 from guild.source import Finding
 from guild.spec import RouteSpec

@@ -1,0 +1,154 @@
+"""Looks behind the names of a spec, at classes, properties, resources and wiring."""
+
+import inspect
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from guild.agent import Agent
+from guild.engines import ENGINES
+from guild.errors import Path, UnknownAgentTypeError
+from guild.events import EVENTS
+from guild.parts import Parts
+from guild.progress import Progress, TextDelta
+from guild.references import resolve_gently
+from guild.registry import AgentClass, Registry, ResourceFactory
+from guild.resources import properties_class_of
+from guild.source import Finding
+from guild.spec import AgentSpec, ResourceSpec
+from guild.suggest import closest
+from guild.validation import findings_of
+from guild.wiring import Wires, wiring_errors
+from messaging.errors import WireNameConflictError
+from messaging.failure import Cancelled, RequestFailed
+from messaging.message import MessageRegistry
+
+ALWAYS_KNOWN = (*EVENTS, Progress, TextDelta, RequestFailed, Cancelled)
+
+
+@dataclass
+class Inspection:
+    """What looking closely at the parts of a spec has shown."""
+
+    parts: Parts
+    registry: Registry
+    environ: Mapping[str, str]
+    classes: dict[int, AgentClass] = field(default_factory=dict)
+    factories: dict[str, ResourceFactory] = field(default_factory=dict)
+    messages: MessageRegistry = field(default_factory=lambda: MessageRegistry(*ALWAYS_KNOWN))
+    errors: list[Finding] = field(default_factory=list)
+    wiring: list[Finding] = field(default_factory=list)
+
+    @property
+    def wires(self) -> Wires:
+        return Wires(self.parts, self.classes, self.messages)
+
+
+def inspect_parts(
+    parts: Parts, registry: Registry | None = None, environ: Mapping[str, str] | None = None
+) -> Inspection:
+    """Look behind the names in `parts`: classes, properties, resources, wiring."""
+    seen = Inspection(parts, registry or Registry(), os.environ if environ is None else environ)
+    seen.errors += _twice(parts)
+    if parts.engine.type not in ENGINES:
+        hint = closest(parts.engine.type, ENGINES)
+        text = f"unknown engine {parts.engine.type!r}; there are: {', '.join(ENGINES)}"
+        seen.errors.append(Finding(("engine", "type"), text, hint))
+    for name, resource in parts.resources.items():
+        seen.errors += _resource(seen, name, resource)
+    for index, agent in parts.agents.items():
+        seen.errors += _agent(seen, index, agent)
+    seen.wiring += wiring_errors(seen.wires)
+    return seen
+
+
+def _twice(parts: Parts) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for index, agent in parts.agents.items():
+        if agent.id in first:
+            text = f"the id {agent.id!r} is taken by agents[{first[agent.id]}]"
+            yield Finding(("agents", index, "id"), text)
+        first.setdefault(agent.id, index)
+
+
+def _resource(seen: Inspection, name: str, resource: ResourceSpec) -> Iterator[Finding]:
+    path: Path = ("resources", name)
+    try:
+        factory = seen.registry.resource_factory(resource.type)
+        model = properties_class_of(factory)
+    except UnknownAgentTypeError as error:
+        yield Finding((*path, "type"), error.text, error.suggestion)
+    except TypeError as error:
+        yield Finding((*path, "type"), str(error))
+    else:
+        seen.factories[name] = factory
+        yield from _properties(seen, model, resource.properties, path)
+
+
+def _agent(seen: Inspection, index: int, agent: AgentSpec) -> Iterator[Finding]:
+    path: Path = ("agents", index)
+    try:
+        agent_class = seen.registry.agent_class(agent.type)
+    except UnknownAgentTypeError as error:
+        yield Finding((*path, "type"), error.text, error.suggestion)
+        return
+    seen.classes[index] = agent_class
+    yield from _properties(seen, agent_class.properties_class, agent.properties, path)
+    yield from _dependencies(seen, agent, agent_class, path)
+    for contract in agent_class.contracts.values():
+        for message in (*contract.accepts, *contract.returns, *contract.sends, *contract.answers):
+            try:
+                seen.messages.add(message)
+            except WireNameConflictError as error:
+                yield Finding((*path, "type"), str(error))
+        for message in contract.emits:
+            seen.messages.add(message)
+
+
+def _properties(
+    seen: Inspection, model: type[BaseModel], properties: Mapping[str, Any], path: Path
+) -> Iterator[Finding]:
+    path = (*path, "properties")
+    resolved = resolve_gently(dict(properties), environ=seen.environ, path=path)
+    yield from resolved.findings
+    unknown = {finding.path for finding in resolved.findings} | resolved.secret_paths
+    try:
+        model.model_validate(resolved.value)
+    except ValidationError as error:
+        for finding in findings_of(error, model, path):
+            # What a reference stands for is only known where it leads somewhere.
+            if not any(finding.path[: len(place)] == place for place in unknown):
+                yield finding
+
+
+def _dependencies(
+    seen: Inspection, agent: AgentSpec, agent_class: AgentClass, path: Path
+) -> Iterator[Finding]:
+    resources = seen.parts.resources
+    if not seen.parts.knows_resources:
+        return
+    for parameter, resource in agent.dependencies.items():
+        if resource not in resources:
+            text = f"there is no resource {resource!r}"
+            yield Finding((*path, "dependencies", parameter), text, closest(resource, resources))
+    for parameter, is_needed in injected_parameters(agent_class).items():
+        if is_needed and parameter not in agent.dependencies and parameter not in resources:
+            text = (
+                f"{agent.id!r} needs a resource {parameter!r}: add it under 'resources', or "
+                "name another under the agent's 'dependencies'"
+            )
+            yield Finding(path, text)
+
+
+def injected_parameters(agent_class: type[Agent[Any]]) -> dict[str, bool]:
+    """The resources that an agent's constructor takes, and whether it needs each."""
+    parameters = inspect.signature(agent_class).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {
+        parameter.name: parameter.default is parameter.empty
+        for parameter in parameters
+        if parameter.name != "properties" and parameter.kind in named
+    }
