@@ -9,8 +9,13 @@ from guild.cli.options import (
     Allow,
     AsJson,
     BusUrl,
+    Common,
+    Conversation,
     Data,
+    Format,
+    LetterId,
     LogLevel,
+    MessageId,
     Spec,
     TimeoutS,
     Topic,
@@ -29,41 +34,53 @@ letters = typer.Typer(help="Messages that their agent gave up on.", no_args_is_h
 app.add_typer(letters, name="dead-letters")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"guildbus {version('guildbus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Guilds of agents on a typed message bus."""
+
+
 @app.command()
 def run(
     spec: Spec,
+    data: Data = None,
     request: Annotated[
         str | None,
-        typer.Option(help="Ask the guild this one thing, show the answer, and stop."),
+        typer.Option(
+            metavar="TYPE", help="Ask the guild this one thing, print the answer, and stop."
+        ),
     ] = None,
-    data: Data = None,
     topic: Topic = None,
-    conversation: Annotated[
-        str, typer.Option(help="Conversation to go on with, as 32 hex digits.")
-    ] = "",
+    conversation: Conversation = "",
     timeout_s: TimeoutS = 3600.0,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
-    log_level: LogLevel = "warning",
+    log_level: LogLevel = None,
 ) -> None:
-    """Run a guild until it is interrupted, or until one request is answered."""
+    """Run a guild. It ends when it is interrupted, or when its one --request is answered."""
     from guild.cli.commands.run import run_guild
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(
-        run_guild(
-            spec,
-            request=request,
-            data=data or [],
-            topic=topic,
-            conversation=conversation,
-            timeout_s=timeout_s,
-            bus=bus,
-            allow=allow or [],
-            as_json=as_json,
-        ),
-        log_level,
+    run_command(
+        run_guild,
+        Common(spec, bus, allow, as_json, log_level),
+        request,
+        data or [],
+        topic=topic,
+        conversation=conversation,
+        timeout_s=timeout_s,
     )
 
 
@@ -73,10 +90,11 @@ def validate(
     allow: Allow = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check specs: every problem with file, line and column; nothing is started."""
+    """Check specs. Every problem is told with file, line and column; nothing is started."""
     from guild.cli.commands.validate import validate_specs
+    from guild.cli.running import run_command
 
-    raise typer.Exit(validate_specs(specs, allow=allow or [], as_json=as_json))
+    run_command(validate_specs, Common(allow=allow, as_json=as_json), specs)
 
 
 @app.command()
@@ -85,29 +103,20 @@ def publish(
     type_name: TypeName,
     data: Data = None,
     topic: Topic = None,
+    delay_s: Annotated[
+        float, typer.Option("--delay", help="Seconds to hold it back.", min=0.0)
+    ] = 0.0,
     bus: BusUrl = None,
     allow: Allow = None,
-    delay_s: Annotated[float, typer.Option("--delay", help="Seconds to hold it back.")] = 0.0,
     as_json: AsJson = False,
-    log_level: LogLevel = "warning",
+    log_level: LogLevel = None,
 ) -> None:
-    """Publish a message to a running guild and print its id."""
+    """Publish a message. Its id is printed, which means that it was accepted."""
     from guild.cli.commands.talk import publish_message
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(
-        publish_message(
-            spec,
-            type_name,
-            data or [],
-            topic=topic,
-            bus=bus,
-            allow=allow or [],
-            delay_s=delay_s,
-            as_json=as_json,
-        ),
-        log_level,
-    )
+    typed = Common(spec, bus, allow, as_json, log_level)
+    run_command(publish_message, typed, type_name, data or [], topic=topic, delay_s=delay_s)
 
 
 @app.command()
@@ -117,30 +126,40 @@ def request(
     data: Data = None,
     topic: Topic = None,
     timeout_s: TimeoutS = 60.0,
-    conversation: Annotated[str, typer.Option(help="Conversation to go on with.")] = "",
+    conversation: Conversation = "",
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
-    log_level: LogLevel = "warning",
+    log_level: LogLevel = None,
 ) -> None:
-    """Ask a running guild; progress goes to stderr, the answer to stdout."""
+    """Ask a running guild. Progress goes to stderr, the answer to stdout."""
     from guild.cli.commands.talk import request_answer
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(
-        request_answer(
-            spec,
-            type_name,
-            data or [],
-            topic=topic,
-            timeout_s=timeout_s,
-            conversation=conversation,
-            bus=bus,
-            allow=allow or [],
-            as_json=as_json,
-        ),
-        log_level,
+    run_command(
+        request_answer,
+        Common(spec, bus, allow, as_json, log_level),
+        type_name,
+        data or [],
+        topic=topic,
+        timeout_s=timeout_s,
+        conversation=conversation,
     )
+
+
+@app.command()
+def cancel(
+    spec: Spec,
+    message_id: MessageId,
+    reason: Annotated[str, typer.Option(help="Why, for the requester.")] = "",
+    bus: BusUrl = None,
+    allow: Allow = None,
+) -> None:
+    """Stop work on a message. What followed from it is stopped, too."""
+    from guild.cli.commands.talk import cancel_message
+    from guild.cli.running import run_command
+
+    run_command(cancel_message, Common(spec, bus, allow), message_id, reason=reason)
 
 
 @app.command()
@@ -150,56 +169,48 @@ def tap(
         list[str] | None, typer.Argument(help="Topics and patterns; left out: everything.")
     ] = None,
     from_start: Annotated[
-        bool, typer.Option(help="Begin with what the topics still hold.")
+        bool, typer.Option("--from-start", help="Begin with what the topics still hold.")
     ] = False,
     count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
-    log_level: LogLevel = "warning",
+    log_level: LogLevel = None,
 ) -> None:
     """Watch messages as they pass, without taking any."""
-    from guild.cli.commands.talk import tap_topics
-    from guild.cli.running import execute
+    from guild.cli.commands.tap import tap_topics
+    from guild.cli.running import run_command
 
-    execute(
-        tap_topics(
-            spec,
-            patterns or [">"],
-            from_start=from_start,
-            count=count,
-            bus=bus,
-            allow=allow or [],
-            as_json=as_json,
-        ),
-        log_level,
-    )
+    typed = Common(spec, bus, allow, as_json, log_level)
+    run_command(tap_topics, typed, patterns or [">"], from_start=from_start, count=count)
 
 
 @app.command()
 def graph(
     spec: Spec,
-    format_: Annotated[str, typer.Option("--format", help="text, mermaid, svg or json.")] = "text",
+    drawn_as: Annotated[Format, typer.Option("--format", help="How it is drawn.")] = Format.TEXT,
     allow: Allow = None,
 ) -> None:
-    """Draw who sends what to whom."""
+    """Draw who sends what to whom. Nothing is started."""
     from guild.cli.commands.graph import print_graph
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(print_graph(spec, format_, allow=allow or []), "warning")
+    run_command(print_graph, Common(spec, allow=allow), drawn_as)
 
 
 @app.command()
 def schema(
     spec: Annotated[Path | None, typer.Argument(help="A spec whose message is wanted.")] = None,
-    message: Annotated[str | None, typer.Option(help="Class or wire name of a message.")] = None,
+    message: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Wire name or class name of a message.")
+    ] = None,
     allow: Allow = None,
 ) -> None:
-    """Print the JSON schema of guild specs, or of one message of a guild."""
+    """Print a JSON schema. It is that of guild specs, or of one message of a guild."""
     from guild.cli.commands.schema import print_schema
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(print_schema(spec, message, allow=allow or []), "warning")
+    run_command(print_schema, Common(spec, allow=allow), message)
 
 
 @app.command()
@@ -210,13 +221,21 @@ def agents(
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
-    log_level: LogLevel = "warning",
 ) -> None:
-    """List agent types, or the agents of a guild with what waits for them."""
+    """List agents. With a spec: those of the guild, and what waits for them."""
     from guild.cli.commands.agents import list_agents
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(list_agents(spec, bus=bus, allow=allow or [], as_json=as_json), log_level)
+    run_command(list_agents, Common(spec, bus, allow, as_json))
+
+
+@app.command()
+def topics(spec: Spec, bus: BusUrl = None, allow: Allow = None, as_json: AsJson = False) -> None:
+    """List topics. With what they hold, and for whom."""
+    from guild.cli.commands.agents import list_topics
+    from guild.cli.running import run_command
+
+    run_command(list_topics, Common(spec, bus, allow, as_json))
 
 
 @app.command()
@@ -226,9 +245,9 @@ def doctor(
 ) -> None:
     """Check this machine: Python, packages, servers, devices."""
     from guild.cli.commands.doctor import diagnose
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(diagnose(bus, as_json=as_json), "error")
+    run_command(diagnose, Common(bus=bus, as_json=as_json))
 
 
 @letters.command("list")
@@ -241,15 +260,9 @@ def list_letters(
 ) -> None:
     """List dead letters, the oldest first."""
     from guild.cli.commands.dead_letters import list_dead_letters
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(
-        list_dead_letters(spec, agent=agent, bus=bus, allow=allow or [], as_json=as_json),
-        "warning",
-    )
-
-
-LetterId = Annotated[str, typer.Argument(help="Id of the dead letter, or of its message.")]
+    run_command(list_dead_letters, Common(spec, bus, allow, as_json), agent=agent)
 
 
 @letters.command("show")
@@ -262,11 +275,9 @@ def show_letter(
 ) -> None:
     """Show one: the message, why it died, its traceback and every attempt."""
     from guild.cli.commands.dead_letters import show_dead_letter
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(
-        show_dead_letter(spec, letter_id, bus=bus, allow=allow or [], as_json=as_json), "warning"
-    )
+    run_command(show_dead_letter, Common(spec, bus, allow, as_json), letter_id)
 
 
 @letters.command("requeue")
@@ -275,9 +286,9 @@ def requeue_letter(
 ) -> None:
     """Hand one to its agent again, as if for the first time."""
     from guild.cli.commands.dead_letters import requeue_dead_letter
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(requeue_dead_letter(spec, letter_id, bus=bus, allow=allow or []), "warning")
+    run_command(requeue_dead_letter, Common(spec, bus, allow), letter_id)
 
 
 @letters.command("drop")
@@ -290,6 +301,6 @@ def drop_letter(
 ) -> None:
     """Forget one for good."""
     from guild.cli.commands.dead_letters import drop_dead_letter
-    from guild.cli.running import execute
+    from guild.cli.running import run_command
 
-    execute(drop_dead_letter(spec, letter_id, reason, bus=bus, allow=allow or []), "warning")
+    run_command(drop_dead_letter, Common(spec, bus, allow), letter_id, reason=reason)

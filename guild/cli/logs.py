@@ -5,8 +5,6 @@ import sys
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
-
 
 def configure_logs(level: str) -> None:
     """Send structlog's lines at `level` and above to stderr, stdlib's warnings with them."""

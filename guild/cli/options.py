@@ -1,19 +1,54 @@
 """Arguments and options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-Spec = Annotated[Path, typer.Argument(help="The guild spec, YAML or JSON.", metavar="SPEC")]
-TypeName = Annotated[str, typer.Argument(help="Class name or wire name of the message.")]
+
+class Level(StrEnum):
+    """What of the log is shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Format(StrEnum):
+    """How a graph is drawn."""
+
+    TEXT = "text"
+    MERMAID = "mermaid"
+    SVG = "svg"
+    JSON = "json"
+
+
+class Common(NamedTuple):
+    """What was typed after any command: which guild, where it is, and how to answer.
+
+    None is what was not typed; the environment or the settings file may say it.
+    """
+
+    spec: Path | None = None
+    bus: str | None = None
+    allow: list[str] | None = None
+    as_json: bool = False
+    log_level: Level | None = None
+
+
+Spec = Annotated[
+    Path,
+    typer.Argument(help="The guild spec: a YAML or JSON file, or the name of one that is shipped."),
+]
+TypeName = Annotated[str, typer.Argument(help="Wire name or class name of the message.")]
 Data = Annotated[
     list[str] | None,
-    typer.Argument(help="key=value, key:=json, one JSON text, @file, or - for stdin."),
+    typer.Argument(help="Its fields: key=text, key:=json, one JSON text, @file, or - for stdin."),
 ]
 BusUrl = Annotated[
-    str | None,
-    typer.Option("--bus", help="Another bus than the spec's.", envvar="GUILDBUS_BUS"),
+    str | None, typer.Option("--bus", help="Another bus than the spec's. [env: GUILDBUS_BUS]")
 ]
 Allow = Annotated[
     list[str] | None,
@@ -22,6 +57,11 @@ Allow = Annotated[
 Topic = Annotated[
     str | None, typer.Option(help="Where to; left out: where an agent handles the type.")
 ]
+Conversation = Annotated[str, typer.Option(help="Id of the message that this one follows from.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout.")]
-LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
+LogLevel = Annotated[
+    Level | None, typer.Option(help="How much of the log is shown on stderr. [default: warning]")
+]
 TimeoutS = Annotated[float, typer.Option("--timeout", help="Seconds to wait.", min=0.001)]
+MessageId = Annotated[str, typer.Argument(help="Id of the message.")]
+LetterId = Annotated[str, typer.Argument(help="Id of the dead letter, or of its message.")]

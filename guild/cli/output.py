@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console, RenderableType
-from rich.table import Table
+if TYPE_CHECKING:  # rich is imported when there is something to draw
+    from rich.console import Console, RenderableType
 
 
 class Output:
@@ -17,8 +18,14 @@ class Output:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.out = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
-        self.err = Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+    @cached_property
+    def out(self) -> "Console":
+        return _console(sys.stdout)
+
+    @cached_property
+    def err(self) -> "Console":
+        return _console(sys.stderr)
 
     def json(self, document: Any) -> None:
         """One JSON document on a line of its own."""
@@ -30,7 +37,7 @@ class Output:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
-    def show(self, renderable: RenderableType) -> None:
+    def show(self, renderable: "RenderableType") -> None:
         self.out.print(renderable)
 
     def note(self, line: str) -> None:
@@ -46,6 +53,8 @@ class Output:
             for row in rows:
                 self.json(dict(row))
             return
+        from rich.table import Table  # noqa: PLC0415 - see above
+
         table = Table(*columns, box=None, header_style="bold", pad_edge=False)
         for row in rows:
             table.add_row(*(_cell(row[column]) for column in columns))
@@ -58,6 +67,14 @@ class Output:
 def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {each}" for key, each in value.items())
     if isinstance(value, Sequence):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)
+
+
+def _console(stream: TextIO) -> "Console":
+    from rich.console import Console  # noqa: PLC0415 - see above
+
+    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())

@@ -1,31 +1,46 @@
 """Runs a command to its exit status: errors that we know become a sentence and a number."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec
 
 import typer
 
-from guild.cli.exit_codes import INTERRUPTED, exit_code_of
-from guild.cli.logs import LEVELS, configure_logs
-from guild.cli.output import Output
+from guild.cli.call import Call
+from guild.cli.exit_codes import INTERRUPTED, OK, TERMINATED, exit_code_of
+from guild.cli.options import Common
 from guild.errors import GuildError
 from messaging.errors import MessagingError
 
+P = ParamSpec("P")
+Command = Callable[Concatenate[Call, P], Coroutine[Any, Any, int]]
 
-def execute(command: Coroutine[Any, Any, int], log_level: str) -> None:
+
+def run_command(command: Command[P], typed: Common, *args: P.args, **kwargs: P.kwargs) -> None:
     """Run `command` and leave the process with the status it returns or its error stands for."""
-    if log_level not in LEVELS:
-        command.close()
-        raise typer.BadParameter(f"{log_level!r} is none of {', '.join(LEVELS)}")
-    configure_logs(log_level)
+    call = Call(typed)
     try:
-        code = asyncio.run(command)
+        code = asyncio.run(_stoppable(command(call, *args, **kwargs)))
+        sys.stdout.flush()
     except (GuildError, MessagingError) as error:
-        Output().error(str(error))
+        call.output.error(str(error))
         code = exit_code_of(error)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:
-        code = 0  # whoever read our output has seen enough
+    except asyncio.CancelledError:
+        code = TERMINATED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor may the exit flush
+        code = OK
     raise typer.Exit(code)
+
+
+async def _stoppable(command: Coroutine[Any, Any, int]) -> int:
+    """SIGTERM ends a command as Ctrl-C does: it leaves the bus before it goes."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await command

@@ -1,40 +1,53 @@
-"""`guildbus agents`."""
+"""`guildbus agents` and `topics`: what there is, and what waits for whom."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from guild.cli.call import Call
 from guild.cli.exit_codes import OK
-from guild.cli.opening import bus_of, plan_of
-from guild.cli.output import Output
-from guild.registry import Registry
+from guild.spec import AgentSpec
+from messaging.backend import TopicInfo
+from messaging.bus import Bus
 
 
-async def list_agents(
-    path: Path | None, *, bus: str | None, allow: Sequence[str], as_json: bool
-) -> int:
+async def list_agents(call: Call) -> int:
     """List installed agent types, or a guild's agents with what waits for each."""
-    output = Output(as_json=as_json)
-    if path is None:
-        types = Registry(allow).agent_types.items()
+    if call.typed.spec is None:
+        types = call.registry.agent_types.items()
         classes = [{"type": name, "class": value} for name, value in types]
-        output.rows(("type", "class"), classes, "no agent types are installed")
+        call.output.rows(("type", "class"), classes, "no agent types are installed")
         return OK
-    plan = plan_of(path, bus=bus, allow=allow)
-    async with bus_of(plan) as opened:
-        topics = await opened.backend.topics()
-        subscribed = await opened.groups()
-    rows: list[dict[str, Any]] = [
-        {
-            "agent": agent.id,
-            "type": agent.type,
-            "topics": list(agent.topics),
-            "subscribed": "yes" if agent.id in subscribed else "no",
-            "waiting": sum(info.waiting.get(agent.id, 0) for info in topics),
-            "in hand": sum(info.pending.get(agent.id, 0) for info in topics),
-        }
-        for agent in plan.spec.agents
-    ]
-    columns = ("agent", "type", "topics", "subscribed", "waiting", "in hand")
-    output.rows(columns, rows, f"{plan.spec.id} has no agents")
+    async with call.client() as client:
+        topics = await client.bus.backend.topics()
+        rows = [await _agent(client.bus, agent, topics) for agent in call.plan.spec.agents]
+    columns = ("agent", "type", "topics", "running", "waiting", "in_hand")
+    call.output.rows(columns, rows, f"{call.plan.spec.id} has no agents")
     return OK
+
+
+async def list_topics(call: Call) -> int:
+    """List the topics of a guild with what they hold, and who has still to take how much."""
+    async with call.client() as client:
+        topics = await client.bus.backend.topics()
+    rows = [
+        {"topic": info.topic, "entries": info.entries, "waiting": _owed(info)} for info in topics
+    ]
+    columns = ("topic", "entries", "waiting")
+    call.output.rows(columns, rows, f"nothing was ever published to {call.plan.spec.id}")
+    return OK
+
+
+async def _agent(bus: Bus, agent: AgentSpec, topics: list[TopicInfo]) -> dict[str, Any]:
+    return {
+        "agent": agent.id,
+        "type": agent.type,
+        "topics": list(agent.topics),
+        "running": len(await bus.backend.consumers(agent.id)),
+        "waiting": sum(info.waiting.get(agent.id, 0) for info in topics),
+        "in_hand": sum(info.pending.get(agent.id, 0) for info in topics),
+    }
+
+
+def _owed(info: TopicInfo) -> dict[str, int]:
+    """By agent, lent or not."""
+    owed = {name: count + info.pending.get(name, 0) for name, count in info.waiting.items()}
+    return {name: count for name, count in owed.items() if count}

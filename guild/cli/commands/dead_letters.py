@@ -1,46 +1,38 @@
 """`guildbus dead-letters`."""
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from guild.cli.call import Call
 from guild.cli.exit_codes import FAILED, OK
-from guild.cli.opening import bus_of, plan_of
-from guild.cli.output import Output
 from messaging.backend import DeadLetter
 from messaging.dead_letters import reason_of
 
 _PAGE = 500
 
 
-async def list_dead_letters(
-    path: Path, *, agent: str | None, bus: str | None, allow: Sequence[str], as_json: bool
-) -> int:
+async def list_dead_letters(call: Call, *, agent: str | None) -> int:
     """List them all, page by page."""
-    output = Output(as_json=as_json)
     rows: list[dict[str, Any]] = []
-    async with bus_of(plan_of(path, bus=bus, allow=allow)) as opened:
+    async with call.client() as client:
         after = ""
-        while page := await opened.dead_letters.list(group=agent, after=after, max_count=_PAGE):
+        letters = client.bus.dead_letters
+        while page := await letters.list(group=agent, after=after, max_count=_PAGE):
             rows += [_row(letter) for letter in page]
             after = page[-1].id
-    output.rows(("id", "at", "agent", "topic", "type", "error"), rows, "no dead letters")
+    call.output.rows(("id", "at", "agent", "topic", "type", "error"), rows, "no dead letters")
     return OK
 
 
-async def show_dead_letter(
-    path: Path, letter_id: str, *, bus: str | None, allow: Sequence[str], as_json: bool
-) -> int:
+async def show_dead_letter(call: Call, letter_id: str) -> int:
     """Show everything that is known of one."""
-    output = Output(as_json=as_json)
-    async with bus_of(plan_of(path, bus=bus, allow=allow)) as opened:
-        letter = await opened.dead_letters.show(letter_id)
+    async with call.client() as client:
+        letter = await client.bus.dead_letters.show(letter_id)
     if letter is None:
-        return _is_gone(output, letter_id)
-    reason = reason_of(letter)
-    if as_json:
+        return _is_gone(call, letter_id)
+    reason, output = reason_of(letter), call.output
+    if output.as_json:
         output.json(_row(letter) | {"reason": reason.model_dump(), "payload": _payload(letter)})
         return OK
     for key, value in _row(letter).items():
@@ -52,27 +44,21 @@ async def show_dead_letter(
     return OK
 
 
-async def requeue_dead_letter(
-    path: Path, letter_id: str, *, bus: str | None, allow: Sequence[str]
-) -> int:
+async def requeue_dead_letter(call: Call, letter_id: str) -> int:
     """Hand it to its agent again."""
-    output = Output()
-    async with bus_of(plan_of(path, bus=bus, allow=allow)) as opened:
-        if not await opened.dead_letters.requeue(letter_id):
-            return _is_gone(output, letter_id)
-    output.text(f"requeued {letter_id}")
+    async with call.client() as client:
+        if not await client.bus.dead_letters.requeue(letter_id):
+            return _is_gone(call, letter_id)
+    call.output.note(f"requeued {letter_id}")
     return OK
 
 
-async def drop_dead_letter(
-    path: Path, letter_id: str, reason: str, *, bus: str | None, allow: Sequence[str]
-) -> int:
+async def drop_dead_letter(call: Call, letter_id: str, *, reason: str) -> int:
     """Forget it."""
-    output = Output()
-    async with bus_of(plan_of(path, bus=bus, allow=allow)) as opened:
-        if not await opened.dead_letters.drop(letter_id, reason):
-            return _is_gone(output, letter_id)
-    output.text(f"dropped {letter_id}")
+    async with call.client() as client:
+        if not await client.bus.dead_letters.drop(letter_id, reason):
+            return _is_gone(call, letter_id)
+    call.output.note(f"dropped {letter_id}")
     return OK
 
 
@@ -97,6 +83,7 @@ def _payload(letter: DeadLetter) -> Any:
         return payload.decode("utf-8", "replace")
 
 
-def _is_gone(output: Output, letter_id: str) -> int:
-    output.error(f"there is no dead letter {letter_id}; `guildbus dead-letters list` shows all")
+def _is_gone(call: Call, letter_id: str) -> int:
+    listing = f"guildbus dead-letters list {call.spec}"
+    call.output.error(f"there is no dead letter {letter_id}; `{listing}` shows all")
     return FAILED

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from importlib import metadata, util
 from typing import NamedTuple
 
+from guild.cli.call import Call
 from guild.cli.exit_codes import FAILED, OK
-from guild.cli.output import Output
 from messaging.bus import connect
 from messaging.errors import MessagingError
 
@@ -30,18 +30,18 @@ class Finding(NamedTuple):
     text: str
 
 
-async def diagnose(bus: str | None, *, as_json: bool) -> int:
+async def diagnose(call: Call) -> int:
     """Look at this machine; fails when something that every guild needs is not right."""
-    output = Output(as_json=as_json)
+    output = call.output
     findings = [
         *_python(),
         *_packages(),
         _server_binary(),
         _device(),
-        await _bus(bus or "memory://"),
+        await _bus(call.settings.bus or "memory://"),
     ]
     for finding in findings:
-        if as_json:
+        if output.as_json:
             output.json(finding._asdict())
         else:
             output.show(f"{_MARKS[finding.state]} [bold]{finding.subject}[/]  {finding.text}")

@@ -1,35 +1,31 @@
 """`guildbus graph`."""
 
 import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
-import typer
-
+from guild.cli.call import Call
 from guild.cli.drawing import as_mermaid, as_text
 from guild.cli.exit_codes import OK
-from guild.cli.opening import plan_of
-from guild.cli.output import Output
+from guild.cli.options import Format
 from guild.cli.svg import as_svg
 from guild.graph import Graph
 
-_FORMATS: dict[str, Callable[[Graph], str]] = {
-    "text": as_text,
-    "mermaid": as_mermaid,
-    "svg": as_svg,
-    "json": lambda graph: json.dumps(
-        {
-            "nodes": [node._asdict() for node in graph.nodes],
-            "edges": [edge._asdict() for edge in graph.edges],
-        },
-        indent=2,
-    ),
-}
 
-
-async def print_graph(path: Path, format_: str, *, allow: Sequence[str]) -> int:
+async def print_graph(call: Call, drawn_as: Format) -> int:
     """Print the wiring; it is read from the spec, nothing is started."""
-    if format_ not in _FORMATS:
-        raise typer.BadParameter(f"{format_!r} is none of {', '.join(_FORMATS)}")
-    Output().text(_FORMATS[format_](plan_of(path, allow=allow).graph))
+    call.output.text(_DRAW[drawn_as](call.plan.graph))
     return OK
+
+
+def _as_json(graph: Graph) -> str:
+    nodes = [node._asdict() for node in graph.nodes]
+    edges = [edge._asdict() for edge in graph.edges]
+    return json.dumps({"nodes": nodes, "edges": edges}, indent=2)
+
+
+_DRAW: dict[Format, Callable[[Graph], str]] = {
+    Format.TEXT: as_text,
+    Format.MERMAID: as_mermaid,
+    Format.SVG: as_svg,
+    Format.JSON: _as_json,
+}

@@ -1,69 +1,67 @@
 """`guildbus run`."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 
-from guild.cli.commands.talk import last_of, print_answer
-from guild.cli.exit_codes import FAILED, OK
-from guild.cli.opening import message_of, plan_of, topic_for
-from guild.cli.output import Output
-from guild.plan import Plan
+from guild.cli.call import Call
+from guild.cli.commands.talk import answer_of, print_answer
+from guild.cli.compose import message_of, topic_for
+from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError
 from guild.runtime import Guild, GuildStatus
 
 
 async def run_guild(
-    path: Path,
-    *,
+    call: Call,
     request: str | None,
     data: Sequence[str],
+    *,
     topic: str | None,
     conversation: str,
     timeout_s: float,
-    bus: str | None,
-    allow: Sequence[str],
-    as_json: bool,
 ) -> int:
-    """Launch the guild; serve until SIGINT or SIGTERM, or answer one request and stop.
-
-    The first signal drains, a second one hurries.
-    """
-    output = Output(as_json=as_json)
-    plan = plan_of(path, bus=bus, allow=allow)
-    plan.check_installed()
+    """Launch the guild; serve until SIGINT or SIGTERM, or answer one request and stop."""
+    if data and not request:
+        raise UsageError(f"what is {' '.join(data)!r} for? a request is named by --request TYPE")
+    plan = call.plan
     for warning in plan.warnings:
-        output.note(f"warning: {warning}")
+        call.output.note(f"warning: {warning}")
     message = message_of(plan, request, data) if request else None
-    async with Guild.launch(plan.spec, allow=allow) as guild:
+    call.show_logs()
+    async with Guild.launch(plan.spec, bus=call.bus, registry=call.registry) as guild:
         if message is None:
-            return await _serve(guild, plan, output)
-        items = guild.client.stream(
+            return await _serve(guild, call)
+        answer = await answer_of(
+            guild.client,
             topic or topic_for(plan, message),
             message,
+            call,
             timeout_s=timeout_s,
             conversation=conversation,
-            whole_conversation=True,
         )
-        answer = await last_of(items, output)
-    print_answer(answer, output)
+    print_answer(answer, call.output)
     return OK
 
 
-async def _serve(guild: Guild, plan: Plan, output: Output) -> int:
-    """Wait for a signal. The second one ends the process at once: what is in hand goes back."""
+async def _serve(guild: Guild, call: Call) -> int:
+    """Wait for a signal. The first one drains, the second one ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def interrupt() -> None:
         if stop.is_set():
-            signal.raise_signal(signal.SIGKILL)
-        output.note("stopping: work in hand is finished or given back; again to stop at once")
+            os._exit(INTERRUPTED)  # what is in hand is handled again at the next start
+        call.output.note("stopping: work in hand is finished or given back; again to stop at once")
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
-    agents = ", ".join(plan.agents)
-    output.note(f"{plan.spec.id} is running with {agents}; stop with Ctrl-C")
+    agents = ", ".join(call.plan.agents)
+    call.output.note(
+        f"{call.plan.spec.id} is running on {call.bus} with {agents}; stop with Ctrl-C"
+    )
+    if call.is_private:
+        call.output.note("nobody outside this process can reach it; --bus embedded changes that")
     await stop.wait()
     return FAILED if guild.status is GuildStatus.DEGRADED else OK

@@ -1,33 +1,20 @@
 """`guildbus schema`."""
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
 
-import typer
-
-from guild.cli.exit_codes import OK
-from guild.cli.opening import plan_of
-from guild.cli.output import Output
+from guild.cli.call import Call
+from guild.cli.compose import message_class_of
+from guild.cli.exit_codes import OK, UsageError
 from guild.schema import spec_schema
-from guild.suggest import closest
-from messaging.errors import UnknownTypeError
 
 
-async def print_schema(path: Path | None, message: str | None, *, allow: Sequence[str]) -> int:
-    """Print the schema of guild specs, or that of one message of the guild in `path`."""
-    if (path is None) != (message is None):
-        raise typer.BadParameter("a message's schema needs both: SPEC --message TYPE")
-    document = spec_schema() if path is None else _message_schema(path, message or "", allow)
-    Output().text(json.dumps(document, indent=2, ensure_ascii=False))
+async def print_schema(call: Call, message: str | None) -> int:
+    """Print the schema of guild specs, or that of one message of a guild."""
+    if (call.typed.spec is None) != (message is None):
+        raise UsageError("the schema of a message needs both: guildbus schema SPEC --message TYPE")
+    if message is None:
+        document = spec_schema(call.registry)
+    else:
+        document = message_class_of(call.plan, message).model_json_schema()
+    call.output.text(json.dumps(document, indent=2, ensure_ascii=False))
     return OK
-
-
-def _message_schema(path: Path, name: str, allow: Sequence[str]) -> dict[str, object]:
-    messages = plan_of(path, allow=allow).messages
-    message_class = messages.find(name)
-    if message_class is None:
-        known = [each.__name__ for each in messages]
-        near = closest(name, known)
-        raise UnknownTypeError(name, 1, (near,) if near else tuple(sorted(known)))
-    return message_class.model_json_schema()

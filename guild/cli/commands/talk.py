@@ -1,86 +1,116 @@
-"""`guildbus publish`, `request` and `tap`: talking to a guild that runs elsewhere."""
+"""`guildbus publish`, `request`, `cancel`: talking to a guild that runs elsewhere."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from datetime import UTC, datetime
-from pathlib import Path
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from pydantic import BaseModel
 
+from guild.cli.call import Call
+from guild.cli.compose import message_of, topic_for
 from guild.cli.exit_codes import OK
-from guild.cli.opening import bus_of, message_of, plan_of, topic_for
 from guild.cli.output import Output
 from guild.cli.watch import Watch
+from guild.client import GuildClient
+from guild.parts import listens
+from messaging.envelope import new_id
+from messaging.errors import NobodyListensError
 from messaging.message import wire_type_of
-from messaging.tap import Tapped
+from messaging.subscription import SubscriptionOptions
+
+Beats = Mapping[str, int]
+
+SILENCE_S = SubscriptionOptions().lease_s
+"""Replicas that are not heard of for so long are taken over by others, if there are others."""
 
 
 async def publish_message(
-    path: Path,
-    type_name: str,
-    data: Sequence[str],
-    *,
-    topic: str | None,
-    bus: str | None,
-    allow: Sequence[str],
-    delay_s: float,
-    as_json: bool,
+    call: Call, type_name: str, data: Sequence[str], *, topic: str | None, delay_s: float
 ) -> int:
-    """Publish and print the id; a topic without listeners is a warning."""
-    output = Output(as_json=as_json)
-    plan = plan_of(path, bus=bus, allow=allow)
-    message = message_of(plan, type_name, data)
-    to = topic or topic_for(plan, message)
-    async with bus_of(plan) as opened:
-        message_id = await opened.publish(to, message, delay_s=delay_s)
-        groups = await opened.groups()
-    if not groups:
-        output.note(f"warning: no agent of {plan.spec.id} has subscribed yet; start the guild")
-    if as_json:
-        output.json({"id": message_id, "topic": to, "type": str(wire_type_of(type(message)))})
+    """Publish and print the id; that nobody will handle it, or not soon, is a warning."""
+    message = message_of(call.plan, type_name, data)
+    to = topic or topic_for(call.plan, message)
+    async with call.client() as client:
+        owed = await _subscribers(call, client, message, to)
+        message_id = await client.bus.publish(to, message, delay_s=delay_s)
+        beats = await _beats(client, owed)
+    name = wire_type_of(type(message))
+    if not owed:
+        call.output.note(f"warning: {_why_nobody(call, message, to)}; it was stored for nobody")
+    elif not beats:
+        agents = ", ".join(owed)
+        call.output.note(f"warning: it waits for {agents}: start the guild, {call.how_to_run()}")
+    if call.output.as_json:
+        call.output.json({"id": message_id, "topic": to, "type": str(name)})
     else:
-        output.text(message_id)
+        call.output.text(message_id)
     return OK
 
 
 async def request_answer(
-    path: Path,
+    call: Call,
     type_name: str,
     data: Sequence[str],
     *,
     topic: str | None,
     timeout_s: float,
     conversation: str,
-    bus: str | None,
-    allow: Sequence[str],
-    as_json: bool,
 ) -> int:
     """Ask, show what is emitted meanwhile on stderr, and print the answer."""
-    output = Output(as_json=as_json)
-    plan = plan_of(path, bus=bus, allow=allow)
-    message = message_of(plan, type_name, data)
-    async with bus_of(plan) as opened:
-        items = opened.stream(
-            topic or topic_for(plan, message),
-            message,
-            timeout_s=timeout_s,
-            conversation=conversation,
-            whole_conversation=True,
-        )
-        answer = await last_of(items, output)
-    print_answer(answer, output)
+    message = message_of(call.plan, type_name, data)
+    to = topic or topic_for(call.plan, message)
+    async with call.client() as client:
+        owed = await _subscribers(call, client, message, to)
+        if not await _beats(client, owed):
+            raise NobodyListensError(f"{_why_nobody(call, message, to)}; nothing was sent")
+        async with _listening_for_life(client, owed, call):
+            answer = await answer_of(
+                client, to, message, call, timeout_s=timeout_s, conversation=conversation
+            )
+    print_answer(answer, call.output)
     return OK
 
 
-async def last_of(items: AsyncIterator[BaseModel], output: Output) -> BaseModel:
-    """Show all items but the last on stderr, and return the last, which is the answer."""
+async def cancel_message(call: Call, message_id: str, *, reason: str) -> int:
+    """Tell whoever works on the message to stop."""
+    async with call.client() as client:
+        await client.cancel(message_id, reason)
+    call.output.note("told every agent that is running; its requester gets an answer")
+    return OK
+
+
+async def answer_of(
+    client: GuildClient,
+    topic: str,
+    message: BaseModel,
+    call: Call,
+    *,
+    timeout_s: float,
+    conversation: str,
+) -> BaseModel:
+    """The answer to `message`; what comes before it is shown on stderr."""
+    message_id = new_id()
+    items = client.bus.stream(
+        topic,
+        message,
+        timeout_s=timeout_s,
+        conversation=conversation,
+        message_id=message_id,
+        whole_conversation=True,
+    )
     answer: BaseModel | None = None
-    with Watch(output.err) as watch:
-        async for item in items:
-            if answer is not None:
-                watch.show(answer)
-            answer = item
+    try:
+        with Watch(call.output.err) as watch:
+            async with aclosing(items):
+                async for item in items:
+                    if answer is not None:
+                        watch.show(answer)
+                    answer = item
+    except asyncio.CancelledError:
+        if not call.is_private:
+            call.output.note(f"it goes on; stop it: guildbus cancel {call.spec} {message_id}")
+        raise
     assert answer is not None, "a stream ends with an answer or an error"
     return answer
 
@@ -88,61 +118,72 @@ async def last_of(items: AsyncIterator[BaseModel], output: Output) -> BaseModel:
 def print_answer(answer: BaseModel, output: Output) -> None:
     """An answer that can draw itself (`__rich__`) does so; any other is shown as JSON."""
     if output.as_json:
-        output.json(described(answer))
+        output.json(_described(answer))
     elif hasattr(answer, "__rich__"):
         output.show(answer)
     else:
         output.text(answer.model_dump_json(indent=2))
 
 
-async def tap_topics(
-    path: Path,
-    patterns: Sequence[str],
-    *,
-    from_start: bool,
-    count: int | None,
-    bus: str | None,
-    allow: Sequence[str],
-    as_json: bool,
-) -> int:
-    """Print messages as they pass until interrupted, or until `count` have passed."""
-    output = Output(as_json=as_json)
-    plan = plan_of(path, bus=bus, allow=allow)
-    async with bus_of(plan) as opened:
-        output.note(f"tapping {', '.join(patterns)} of {plan.spec.id}; stop with Ctrl-C")
-        seen = 0
-        async with aclosing(opened.tap(patterns, from_start=from_start)) as passing:  # type: ignore[type-var] # an async generator
-            async for tapped in passing:
-                _print_tapped(tapped, output)
-                seen += 1
-                if seen == count:
-                    break
-    return OK
-
-
-def described(message: BaseModel) -> dict[str, Any]:
-    """A message with its type, as plain data."""
+def _described(message: BaseModel) -> dict[str, Any]:
     return {"type": str(wire_type_of(type(message))), "data": message.model_dump(mode="json")}
 
 
-def _print_tapped(tapped: Tapped, output: Output) -> None:
-    envelope = tapped.envelope
-    if output.as_json:
-        message = tapped.message
-        output.json(
-            {
-                "topic": tapped.topic,
-                "id": envelope.id,
-                "type": envelope.type,
-                "sender": envelope.sender,
-                "cause": envelope.cause or None,
-                "conversation": envelope.conversation_id,
-                "attempt": envelope.attempt,
-                "data": message.model_dump(mode="json") if message else None,
-            }
-        )
-        return
-    at = datetime.fromtimestamp(int(envelope.id[:12], 16) / 1000, UTC).astimezone()
-    body = tapped.message.model_dump_json() if tapped.message else "(cannot be decoded)"
-    sender = envelope.sender or "?"
-    output.text(f"{at:%H:%M:%S.%f} {tapped.topic} {sender}: {envelope.type} {body}")
+async def _subscribers(
+    call: Call, client: GuildClient, message: BaseModel, topic: str
+) -> Sequence[str]:
+    """The agents that handle `message` there and have subscribed, at some time or other."""
+    groups = await client.bus.groups()
+    return [agent for agent in _handlers(call, message, topic) if agent in groups]
+
+
+def _handlers(call: Call, message: BaseModel, topic: str) -> Sequence[str]:
+    plan = call.plan
+    return [
+        agent.id
+        for agent in plan.spec.agents
+        if listens(agent, topic) and type(message) in plan.agents[agent.id].accepted()
+    ]
+
+
+def _why_nobody(call: Call, message: BaseModel, topic: str) -> str:
+    name = wire_type_of(type(message)).name
+    handlers = _handlers(call, message, topic)
+    if not handlers:
+        return f"no agent of {call.plan.spec.id} handles {name} on {topic}"
+    are_not = "is not" if len(handlers) == 1 else "are not"
+    agents = ", ".join(handlers)
+    return (
+        f"{agents} of {call.plan.spec.id} {are_not} running; start the guild, {call.how_to_run()}"
+    )
+
+
+async def _beats(client: GuildClient, agents: Sequence[str]) -> Beats:
+    beats: dict[str, int] = {}
+    for agent in agents:
+        beats |= await client.bus.backend.consumers(agent)
+    return beats
+
+
+@asynccontextmanager
+async def _listening_for_life(
+    client: GuildClient, agents: Sequence[str], call: Call
+) -> AsyncIterator[None]:
+    """Say so once when the agents fall silent while their answer is awaited."""
+    listening = asyncio.create_task(_listen_for_life(client, agents, call))
+    try:
+        yield
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _listen_for_life(client: GuildClient, agents: Sequence[str], call: Call) -> None:
+    before: Beats = {}
+    while (beats := await _beats(client, agents)) != before:
+        before = beats
+        await asyncio.sleep(SILENCE_S)
+    call.output.note(
+        f"warning: {', '.join(agents)} of {call.plan.spec.id} have not been heard of for "
+        f"{SILENCE_S:g} s. The request is kept until they are back: {call.how_to_run()}"
+    )

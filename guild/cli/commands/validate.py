@@ -4,34 +4,41 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from guild.cli.call import Call
 from guild.cli.exit_codes import INVALID, OK
-from guild.cli.opening import read_specs
-from guild.cli.output import Output
 from guild.errors import SpecError
 from guild.plan import Plan
 
 
-def validate_specs(paths: Sequence[Path], *, allow: Sequence[str], as_json: bool) -> int:
+async def validate_specs(call: Call, paths: Sequence[Path]) -> int:
     """Check each file; problems go to stderr, one a line, or to stdout as JSON."""
-    output = Output(as_json=as_json)
-    results = read_specs(paths, allow)
-    for path, result in results:
-        if as_json:
-            output.json(_document(path, result))
-        elif isinstance(result, SpecError):
-            output.error(str(result))
-        else:
-            output.text(f"{path}: ok, {_size(result)}")
-            for warning in result.warnings:
-                output.note(f"warning: {warning}")
-    return INVALID if any(isinstance(result, SpecError) for _, result in results) else OK
+    code, output = OK, call.output
+    for path in paths:
+        try:
+            plan = call.plan_of(path)
+        except SpecError as error:
+            code = INVALID
+            if output.as_json:
+                output.json(_problems(path, error))
+            else:
+                output.error(str(error))
+            continue
+        if output.as_json:
+            output.json(_verdict(path, plan))
+            continue
+        output.text(f"{path}: ok, {_size(plan)}")
+        for warning in plan.warnings:
+            output.note(f"warning: {warning}")
+    return code
 
 
-def _document(path: Path, result: Plan | SpecError) -> dict[str, Any]:
-    if isinstance(result, SpecError):
-        problems = [problem._asdict() for problem in result.problems]
-        return {"file": str(path), "ok": False, "problems": problems}
-    return {"file": str(path), "ok": True, "guild": result.spec.id, "warnings": result.warnings}
+def _problems(path: Path, error: SpecError) -> dict[str, Any]:
+    problems = [problem._asdict() for problem in error.problems]
+    return {"file": str(path), "ok": False, "problems": problems}
+
+
+def _verdict(path: Path, plan: Plan) -> dict[str, Any]:
+    return {"file": str(path), "ok": True, "guild": plan.spec.id, "warnings": plan.warnings}
 
 
 def _size(plan: Plan) -> str:

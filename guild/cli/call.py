@@ -1,0 +1,128 @@
+"""One call of the command line: what was typed, and the guild that it is about."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from guild.cli.exit_codes import UsageError
+from guild.cli.options import Common
+from guild.cli.output import Output
+from guild.loader import load_file
+from guild.plan import Plan
+from guild.references import resolve
+from guild.registry import Registry
+from guild.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from guild.client import GuildClient
+
+_SHIPPED = "_specs"
+
+
+class Call:
+    """What a command works with; nothing is read before it is asked for.
+
+    Args:
+        typed: the words of the command line.
+    """
+
+    def __init__(self, typed: Common) -> None:
+        self.typed = typed
+        self.output = Output(as_json=typed.as_json)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What holds here: the command line over the environment over the settings file.
+
+        Raises:
+            SettingsError: something is unknown or does not fit.
+        """
+        level = self.typed.log_level
+        typed = {
+            "bus": self.typed.bus,
+            "allow": self.typed.allow or None,
+            "log": {"level": level.value} if level else None,
+        }
+        return load_settings(overrides=typed)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Where the types of agents and resources are found."""
+        return Registry(self.settings.allow)
+
+    @property
+    def spec(self) -> Path:
+        assert self.typed.spec is not None, "the command takes no spec"
+        return self.typed.spec
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The checked spec.
+
+        Raises:
+            SpecError: everything that is wrong with it.
+        """
+        return self.plan_of(self.spec)
+
+    def plan_of(self, path: Path) -> Plan:
+        """As `plan`, of any file."""
+        spec = load_file(find_spec(path), allow=self.settings.allow)
+        return Plan.of(spec, self.registry)
+
+    @cached_property
+    def bus(self) -> str:
+        """The URL of the guild's bus."""
+        return self.settings.bus or str(resolve(self.plan.spec.bus, path=("bus",)))
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody outside this process can be on the bus."""
+        return self.bus.startswith("memory:")
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator["GuildClient"]:
+        """A client of the guild, which runs elsewhere.
+
+        Raises:
+            BackendUnavailableError: there is no server; says what to do about it.
+        """
+        from guild.client import GuildClient  # noqa: PLC0415 - checking a spec needs none
+
+        if self.is_private:
+            raise UsageError(
+                f"nobody outside the process of {self.plan.spec.id} can reach its bus {self.bus}: "
+                "run it, and ask it, with --bus embedded; or do both at once with "
+                f"`guildbus run {self.spec} --request TYPE`"
+            )
+        self.show_logs()
+        async with GuildClient.connect(
+            self.plan.spec, bus=self.bus, registry=self.registry
+        ) as client:
+            yield client
+
+    def show_logs(self) -> None:
+        """Send the log to stderr from now on."""
+        from guild.cli.logs import configure_logs  # noqa: PLC0415 - as above
+
+        configure_logs(self.settings.log.level)
+
+    def how_to_run(self) -> str:
+        """The command that starts the guild."""
+        bus = f" --bus {self.typed.bus}" if self.typed.bus else ""
+        return f"guildbus run {self.spec}{bus}"
+
+
+def find_spec(path: Path) -> Path:
+    """`path`, or the shipped spec of that name when there is no such file."""
+    shipped = shipped_specs() / f"{path}.yaml"
+    is_name = len(path.parts) == 1 and not path.suffix
+    return shipped if is_name and not path.exists() and shipped.is_file() else path
+
+
+def shipped_specs() -> Path:
+    """The folder of the specs that come with guildbus."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / _SHIPPED
+    return installed if installed.is_dir() else package.parent / "specs"

@@ -1,0 +1,87 @@
+"""From the words of the command line to a message, and to the topic where it is handled."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from guild.plan import Plan
+from guild.suggest import closest
+from messaging.errors import InvalidMessageError, UnknownTypeError
+from messaging.message import problems_of, wire_type_of
+from messaging.topic import DEFAULT_TOPIC, is_pattern
+
+
+def message_class_of(plan: Plan, type_name: str) -> type[BaseModel]:
+    """The class that goes by this wire name or class name in the guild.
+
+    Raises:
+        UnknownTypeError: there is none; names the nearest, or all that somebody handles.
+    """
+    message_class = plan.messages.find(type_name)
+    if message_class is not None:
+        return message_class
+    known = [name for each in plan.messages for name in (each.__name__, wire_type_of(each).name)]
+    near = closest(type_name, known)
+    handled = {wire_type_of(m).name for agent in plan.agents.values() for m in agent.accepted()}
+    raise UnknownTypeError(type_name, 1, (near,) if near else tuple(sorted(handled)))
+
+
+def message_of(plan: Plan, type_name: str, data: Sequence[str]) -> BaseModel:
+    """The message of this type: from `key=text` words, one JSON text, `@file`, or `-` for stdin.
+
+    `key:=json` gives a value that is not a text.
+
+    Raises:
+        UnknownTypeError: nobody in the guild knows the type.
+        InvalidMessageError: the data does not fit it.
+    """
+    message_class = message_class_of(plan, type_name)
+    try:
+        return message_class.model_validate_json(json.dumps(_fields(type_name, data)))
+    except ValidationError as error:
+        raise InvalidMessageError(str(wire_type_of(message_class)), problems_of(error)) from None
+
+
+def topic_for(plan: Plan, message: BaseModel) -> str:
+    """A topic on which somebody handles `message`; the default topic when nobody does."""
+    for agent in plan.spec.agents:
+        plain = [topic for topic in agent.topics if not is_pattern(topic)]
+        if type(message) in plan.agents[agent.id].accepted() and plain:
+            return plain[0]
+    return DEFAULT_TOPIC
+
+
+def _fields(type_name: str, data: Sequence[str]) -> Any:
+    if len(data) == 1 and (data[0] == "-" or data[0][:1] in ("{", "@")):
+        return _parsed(type_name, "the data", _text(type_name, data[0]))
+    fields: dict[str, Any] = {}
+    for word in data:
+        key, separator, value = word.partition("=")
+        name = key.removesuffix(":")
+        if not separator or not name:
+            problem = f"{word!r} is neither key=text, key:=json, one JSON text, @file nor -"
+            raise InvalidMessageError(type_name, (problem,))
+        fields[name] = value if name == key else _parsed(type_name, name, value)
+    return fields
+
+
+def _text(type_name: str, word: str) -> str:
+    if word == "-":
+        return sys.stdin.read()
+    if not word.startswith("@"):
+        return word
+    try:
+        return Path(word[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidMessageError(type_name, (f"cannot read {word[1:]}: {error}",)) from None
+
+
+def _parsed(type_name: str, what: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidMessageError(type_name, (f"{what} is not JSON: {error}",)) from None
