@@ -2,6 +2,7 @@
 
 Each is its own file beside this one, with `common.lua` in front. `#!lua` lets Redis 7 refuse a
 script as a whole when memory is short, except those that free some or keep the group alive.
+Redis 6 knows no such exceptions: short of memory, it refuses beats and receipts too.
 """
 
 import hashlib
