@@ -40,7 +40,7 @@ from agents.research.plan import REPORT, Ask, Role, next_asks, step_count
 from agents.research.run import Asked, Run, Step
 from agents.research.study import ResearchReport, ResearchRequest
 from guild import Agent, BaseAgentProps, Context, handles
-from guild.progress import Progress
+from guild.progress import Progress, TextDelta
 from messaging.failure import Cancelled, RequestFailed
 
 _SENDS = (
@@ -73,7 +73,7 @@ class CoordinatorProps(BaseAgentProps):
 class CoordinatorAgent(Agent[CoordinatorProps]):
     """Answers `ResearchRequest` with a `ResearchReport`, once everything asked for is found."""
 
-    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress])
+    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress, TextDelta])
     async def begin(self, request: ResearchRequest, ctx: Context) -> ResearchReport | None:
         run = await _load(request.name, ctx)
         if run is not None and run.request != request:
@@ -89,7 +89,7 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
         await self._go_on(run, ctx)
         return None
 
-    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress])
+    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress, TextDelta])
     async def take(
         self,
         answer: (
@@ -110,7 +110,7 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
     ) -> None:
         await self._end_step(ctx, answer=answer)
 
-    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress])
+    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress, TextDelta])
     async def take_failure(self, failure: RequestFailed | Cancelled, ctx: Context) -> None:
         if isinstance(failure, Cancelled):
             error = f"cancelled{f': {failure.reason}' if failure.reason else ''}"
@@ -160,6 +160,8 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
 
     async def _ask(self, ask: Ask, run: Run, ctx: Context) -> None:
         topic = self._topic_of(ask.to)
+        if isinstance(ask.message, GenerationPromptRequest):
+            ctx.emit(TextDelta(text=ask.message.generation_prompt))  # its continuation follows
         message_id = ctx.send(ask.message, topic, conversation=run.conversation)
         run.steps[ask.step] = Step(agent=ask.to, asked_at=time.time())
         await ctx.state.save(_question(message_id), Asked(run=run.request.name, step=ask.step))

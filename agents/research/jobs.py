@@ -28,6 +28,7 @@ from messaging.context import Context
 
 MIB = 1024 * 1024
 _INTERRUPTED = "TrainingInterrupted"
+_TASK_CHARS = 200
 _TEXT_CHARS = 500
 
 
@@ -92,9 +93,12 @@ class Jobs:
             WorkInterruptedError: it was killed or could not be started.
         """
         started_s = time.monotonic()
+        latest = Progress(task=task[:_TASK_CHARS])
 
         def show(event: dict[str, Any]) -> None:
-            ctx.emit(progress_of(task, event))
+            nonlocal latest
+            latest = progress_of(latest.task, event)
+            ctx.emit(latest)
 
         try:
             result = await self._runner.run(
@@ -102,6 +106,9 @@ class Jobs:
             )
         except JobError as error:
             raise _translated(error) from error
+        if not latest.is_over:
+            total = latest.total or 1.0
+            ctx.emit(latest.model_copy(update={"done": total, "total": total}))
         return Done(result, round(time.monotonic() - started_s, 3))
 
 

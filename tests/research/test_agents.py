@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 import pytest_asyncio
 from pydantic import BaseModel
@@ -34,7 +35,9 @@ from agents.research.tokenizer import TokenizerAgent
 from agents.research.trainer import TrainerAgent
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.progress import Progress, TextDelta
-from messaging.errors import RequestFailedError
+from messaging.envelope import new_id
+from messaging.errors import RequestCancelledError, RequestFailedError
+from messaging.testing import eventually
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -119,6 +122,22 @@ async def refusal(guild: Guild, topic: str, request: BaseModel) -> RequestFailed
     with pytest.raises(RequestFailedError) as caught:
         await guild.client.request(topic, request, timeout_s=60)
     return caught.value
+
+
+def endless(script: str, name: str, *, epochs: int = 100_000) -> TrainFully:
+    config = {"dataset": "digits", "num_classes": 10, "epochs": epochs, "batch_size": 64}
+    return TrainFully(
+        model_script_path=script,
+        model_class_name="Linear8",
+        trainer_config=config,
+        experiment_name=name,
+    )
+
+
+def job_processes() -> list[psutil.Process]:
+    """What the zygote has forked for jobs, the deepest last."""
+    zygotes = psutil.Process().children()
+    return [child for zygote in zygotes for child in zygote.children(recursive=True)]
 
 
 async def test_the_compiler_writes_what_it_can_express(guild: Guild, workspace: Path) -> None:
@@ -225,6 +244,45 @@ async def test_a_quick_evaluation_shows_progress_and_gives_metrics(
     assert isinstance(items[-1], QuickEvaluation)
     assert items[-1].metrics["accuracy"] > 0.3
     assert any(isinstance(item, Progress) and item.total == 60 for item in items[:-1])
+
+
+async def test_a_cancelled_training_takes_its_processes_with_it(
+    guild: Guild, script: str, workspace: Path
+) -> None:
+    message_id = new_id()
+    stream = guild.client.stream(
+        "trainer", endless(script, "cancelled"), message_id=message_id, timeout_s=60
+    )
+    workers: list[psutil.Process] = []
+
+    async def cancel_once_it_runs() -> None:
+        async for _ in stream:
+            workers.extend(job_processes())
+            await guild.client.cancel(message_id, "enough")
+
+    with pytest.raises(RequestCancelledError):
+        await cancel_once_it_runs()
+
+    assert workers
+    await eventually(lambda: not any(worker.is_running() for worker in workers))
+
+
+async def test_a_training_whose_child_is_killed_goes_on_from_its_checkpoint(
+    guild: Guild, script: str
+) -> None:
+    request = endless(script, "killed", epochs=60)
+    stream = guild.client.stream("trainer", request, timeout_s=90)
+    killed = False
+    async for item in stream:
+        if isinstance(item, Progress) and item.done > 100 and not killed:
+            for worker in job_processes():
+                worker.kill()
+            killed = True
+
+    assert killed
+    assert isinstance(item, TrainingFinished)
+    assert item.result["resumed_from_step"] >= 100
+    assert [record["epoch"] for record in item.result["history"]] == list(range(1, 61))
 
 
 @pytest.mark.parametrize(

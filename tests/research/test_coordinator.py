@@ -256,6 +256,15 @@ async def test_an_answer_that_comes_twice_changes_nothing(script: Script) -> Non
     assert len(report.leaderboard) == 3
 
 
+async def test_questions_that_are_answered_are_forgotten(script: Script) -> None:
+    async with launched(script) as guild:
+        await ask(guild, ResearchRequest(name="one"))
+        backend = guild.client.bus.backend
+        kept = [await backend.load_state("coordinator", f"asked.{i}") for i in script.message_ids]
+
+    assert kept == [None] * sum(script.asked.values())
+
+
 async def test_a_guild_that_ends_in_the_middle_goes_on_in_the_next_one(script: Script) -> None:
     script.held = {"train DigitsConv", "language model"}
     spec = spec_of(script).model_copy(update={"drain_s": 0.0})

@@ -67,7 +67,7 @@ async def driven(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 def lives(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
@@ -98,8 +98,9 @@ async def finished(folder: Path) -> ResearchReport:
 def progress(task: str, *, done: float = 0) -> Moment:
     def is_it(line: Line) -> bool:
         fields = line["fields"]
-        is_task = line["type"] == "guild.progress" and fields["task"].startswith(task)
-        return is_task and fields["done"] >= done
+        if line["type"] != "guild.progress":
+            return False
+        return bool(fields["task"].startswith(task) and fields["done"] >= done)
 
     return is_it
 

@@ -70,11 +70,13 @@ class Script:
         self.asked: Counter[str] = Counter()
         self.messages: dict[str, BaseModel] = {}
         self.conversations: dict[str, str] = {}
+        self.message_ids: list[str] = []
         self._changed = asyncio.Condition()
 
     async def do(self, label: str, request: BaseModel, answer: A, ctx: Context) -> A:
         self.messages[label] = request
         self.conversations[label] = ctx.conversation
+        self.message_ids.append(ctx.message_id)
         async with self._changed:
             self.asked[label] += 1
             self._changed.notify_all()
