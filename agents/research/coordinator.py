@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from agents.llm.messages import GenerationPromptRequest, GenerationPromptResponse
 from agents.research.errors import NothingLeftError, RunConflictError
 from agents.research.findings import content_of, has_results, report_of
+from agents.research.jobs import Jobs
 from agents.research.messages import (
     AssembleModel,
     CheckpointEvaluated,
@@ -71,7 +72,15 @@ class CoordinatorProps(BaseAgentProps):
 
 
 class CoordinatorAgent(Agent[CoordinatorProps]):
-    """Answers `ResearchRequest` with a `ResearchReport`, once everything asked for is found."""
+    """Answers `ResearchRequest` with a `ResearchReport`, once everything asked for is found.
+
+    A finished run answers at once. One whose report was deleted, or in which nothing worked, begins
+    anew; trainings that are still there end at once with what they found before.
+    """
+
+    def __init__(self, properties: CoordinatorProps, jobs: Jobs) -> None:
+        super().__init__(properties)
+        self._jobs = jobs
 
     @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress, TextDelta])
     async def begin(self, request: ResearchRequest, ctx: Context) -> ResearchReport | None:
@@ -81,10 +90,10 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
                 f"the run {request.name!r} was asked for something else; give this one another "
                 "name, or ask for exactly what it began with"
             )
-        if run is None or run.is_failed:
-            run = Run(request=request, started_at=time.time())
-        if run.report is not None:
+        if run is not None and run.report is not None and self._jobs.has(run.report.html_path):
             return run.report
+        if run is None or run.is_over:
+            run = Run(request=request, started_at=time.time())
         run.attach(ctx.requester, ctx.conversation)
         await self._go_on(run, ctx)
         return None

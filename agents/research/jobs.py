@@ -84,6 +84,10 @@ class Jobs:
             raise OutsideWorkspaceError(key, path)
         return path
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a file in the workspace."""
+        return (self.workspace / path).is_file()
+
     async def run(self, job: str, payload: Mapping[str, Any], ctx: Context, *, task: str) -> Done:
         """Run `job`, showing its progress as `task` to whoever follows the message in hand.
 

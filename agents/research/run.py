@@ -70,6 +70,10 @@ class Run(BaseModel):
     def failed(self, step: str) -> bool:
         return step in self.steps and self.steps[step].status == "failed"
 
+    @property
+    def is_over(self) -> bool:
+        return self.is_failed or self.report is not None
+
     def has_ended(self, step: str) -> bool:
         return step in self.steps and self.steps[step].status != "asked"
 

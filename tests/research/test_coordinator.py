@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.research.coordinator import CoordinatorAgent
+from agents.research.jobs import open_jobs
 from agents.research.messages import EvaluateCheckpoint, TrainFully, WriteReport
 from agents.research.study import ImageStudy, ResearchReport, ResearchRequest, TextStudy
 from guild import AgentBuilder, Guild, GuildBuilder, GuildSpec
@@ -25,8 +27,8 @@ NAMES = ("DigitsGated", "DigitsConv", "DigitsResidual")
 
 
 @pytest.fixture
-def script() -> Script:
-    return Script()
+def script(tmp_path: Path) -> Script:
+    return Script(tmp_path)
 
 
 def spec_of(script: Script) -> GuildSpec:
@@ -41,7 +43,13 @@ def spec_of(script: Script) -> GuildSpec:
     for topic in (*TOPICS, "prompts"):
         worker.add_additional_topic(topic)
     spec = worker.set_concurrency(16).set_retry(attempts=3, backoff_s=0.0).build_spec()
-    return GuildBuilder("tests").add_agent_spec(coordinator).add_agent_spec(spec).build_spec()
+    return (
+        GuildBuilder("tests")
+        .add_resource("jobs", open_jobs, {"workspace": str(script.workspace)})
+        .add_agent_spec(coordinator)
+        .add_agent_spec(spec)
+        .build_spec()
+    )
 
 
 @asynccontextmanager
@@ -201,6 +209,17 @@ async def test_a_finished_run_answers_at_once_with_the_same_report(script: Scrip
 
     assert again == first
     assert set(script.asked.values()) == {1}
+
+
+async def test_a_finished_run_whose_report_was_deleted_begins_anew(script: Script) -> None:
+    request = ResearchRequest(name="one", images=None)
+    async with launched(script) as guild:
+        first = await ask(guild, request)
+        (script.workspace / first.html_path).unlink()
+        again = await ask(guild, request)
+
+    assert (script.workspace / again.html_path).exists()
+    assert set(script.asked.values()) == {2}
 
 
 async def test_another_study_under_the_same_name_is_refused(script: Script) -> None:

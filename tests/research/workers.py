@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -56,13 +57,17 @@ class RefusedError(Exception):
 class Script:
     """What the workers shall do, and what they were asked.
 
+    Args:
+        workspace: where the report is written.
+
     Attributes:
         failing: labels whose handling fails.
         held: labels whose handling waits for `release`.
         answer_twice: labels that are answered a second time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
         self.failing: set[str] = set()
         self.held: set[str] = set()
         self.answer_twice: set[str] = set()
@@ -205,6 +210,7 @@ def worker_class(script: Script) -> type[Agent]:  # noqa: C901  a class with man
         @handles(emits=[Progress])
         async def write(self, request: WriteReport, ctx: Context) -> ReportWritten:
             answer = ReportWritten(markdown_path="report.md", html_path="report.html")
+            (script.workspace / answer.html_path).touch()
             return await script.do("report", request, answer, ctx)
 
     return Worker
