@@ -12,8 +12,8 @@ from messaging.backends.redis.lending import TOPICS_AT_ONCE, Lending
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
-from messaging.envelope import new_id
 from messaging.errors import BackendError, FencedError, NotHeldError
+from messaging.incarnation import new_incarnation
 from messaging.topic import retry_topic_of
 
 LOOK_ANYWAY_S = 2.0
@@ -26,7 +26,7 @@ class RedisConsumer:
 
     def __init__(self, server: Server, registry: Registry, wakes: Wakes, group: str) -> None:
         self.group = group
-        self.incarnation = new_id()
+        self.incarnation = new_incarnation()
         self._server = server
         self._registry = registry
         self._interest = Interest(server, registry, wakes, group)
