@@ -3,6 +3,8 @@
 memory://, memory://NAME    in this process; buses of one guild and NAME share it, nothing survives
 embedded, embedded:FOLDER   a private server with its data in FOLDER (`.guildbus`)
 redis:// rediss:// unix://  a server that somebody runs
+sentinel://                 the primary that Redis Sentinel names (rediss+sentinel:// with TLS)
+redis+cluster://            the node of a cluster that has the guild (rediss+cluster:// with TLS)
 """
 
 from pathlib import Path
@@ -12,7 +14,12 @@ from urllib.parse import urlsplit
 from messaging.backend import Backend
 from messaging.errors import BackendSetupError
 
-KNOWN = "memory://, embedded, redis://, rediss:// or unix://"
+KNOWN = "memory://, embedded, redis://, rediss://, unix://, sentinel:// or redis+cluster://"
+SERVER_SCHEMES = (
+    *("redis", "rediss", "unix"),
+    *("sentinel", "redis+sentinel", "rediss+sentinel"),
+    *("redis+cluster", "rediss+cluster"),
+)
 
 
 def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
@@ -32,14 +39,10 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
             return _memory(url, guild_id, options)
         if scheme == "embedded":
             return _embedded(url, guild_id, options)
-        if scheme in ("redis", "rediss", "unix"):
+        if scheme in SERVER_SCHEMES:
             return _redis(url, guild_id, options)
     except TypeError as error:
         raise BackendSetupError(f"an option does not fit the bus {scheme}: {error}") from error
-    if "sentinel" in scheme or "cluster" in scheme:
-        raise BackendSetupError(
-            f"{scheme} is not supported yet; give the URL of one primary: redis:// or rediss://"
-        )
     raise BackendSetupError(f"{scheme!r} is not a bus: use {KNOWN}")
 
 
@@ -62,6 +65,6 @@ def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
 
 def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
     from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
-    from messaging.backends.redis.endpoint import FixedAddress  # noqa: PLC0415 - as above
+    from messaging.backends.redis.address import address_of  # noqa: PLC0415 - as above
 
-    return RedisBackend(FixedAddress(url), guild_id, Options(**options))
+    return RedisBackend(address_of(url, guild_id), guild_id, Options(**options))

@@ -9,6 +9,8 @@ PASSING = frozenset(
         "LOADING",
         "BUSY",
         "TRYAGAIN",
+        "ASK",
+        "MOVED",
         "CLUSTERDOWN",
         "MASTERDOWN",
         "READONLY",
@@ -16,6 +18,7 @@ PASSING = frozenset(
         "NOREPLICAS",
     }
 )
+_MOVED = frozenset({"READONLY", "MOVED"})
 _CODE = re.compile(r"[A-Z]{3,}")
 _IN_SCRIPT = re.compile(
     r"Error running script.*?\b(OOM|WRONGTYPE|READONLY|MISCONF|NOPERM|NOGROUP)\b"
@@ -37,8 +40,8 @@ def is_passing(error: Exception) -> bool:
 
 
 def needs_new_connection(error: Exception) -> bool:
-    """After a failover the primary may be another server at the same address."""
-    return code_of(error) == "READONLY"
+    """Another server is the primary now, or another node has the guild's keys."""
+    return code_of(error) in _MOVED
 
 
 def to_messaging_error(error: Exception) -> BackendError:
