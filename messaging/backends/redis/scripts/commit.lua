@@ -132,7 +132,15 @@ for at = dead_at, dead_at + 6 * n_dead - 1, 6 do
       'g', group, 'r', ARGV[at + 4], 'at', ARGV[at + 5])
   end
 end
-if n_dead > 0 then trimmed = redis.call('XTRIM', KEYS[6], 'MAXLEN', ARGV[6]) end
+if n_dead > 0 then
+  local excess = redis.call('XLEN', KEYS[6]) - tonumber(ARGV[6])
+  if excess > 0 then
+    for _, letter in ipairs(redis.call('XRANGE', KEYS[6], '-', '+', 'COUNT', excess)) do
+      drop_letter(KEYS[6], KEYS[3], prefix .. 's:', letter)
+      trimmed = trimmed + 1
+    end
+  end
+end
 
 local receipts = {}
 for at = receipts_at, adds_at - 1, 3 do
