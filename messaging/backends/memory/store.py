@@ -23,13 +23,14 @@ from messaging.backends.memory.dead_letters import DeadLetters
 from messaging.backends.memory.group import Group
 from messaging.backends.memory.log import EphemeralLogs, Log, entries_after
 from messaging.backends.memory.signals import Signals
-from messaging.envelope import Envelope, decode_header, encode_header
+from messaging.envelope import Envelope
 from messaging.errors import (
     BusFullError,
     NobodyListensError,
     PayloadTooLargeError,
     StateConflictError,
 )
+from messaging.header import decode_header, encode_header
 from messaging.message import encode
 from messaging.topic import is_ephemeral, retry_topic_of
 

@@ -6,8 +6,9 @@ from typing import Any
 from messaging.backend import FROM_START, DeadLetter
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.server import Server
-from messaging.envelope import Envelope, decode_header
+from messaging.envelope import Envelope
 from messaging.errors import NobodyListensError
+from messaging.header import decode_header
 from messaging.topic import retry_topic_of
 
 PAGE = 200

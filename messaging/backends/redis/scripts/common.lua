@@ -54,11 +54,8 @@ end
 
 -- Forget a dead letter, and the steps of its message that its group has journalled.
 local function drop_letter(dead, floors, state_prefix, letter)
-  local group, header = field(letter[2], 'g'), field(letter[2], 'h')
-  local id = string.gsub(string.sub(header, 7, 22), '.', function(byte)
-    return string.format('%02x', string.byte(byte))
-  end)
-  local state, key = state_prefix .. group, '_bus.steps.' .. id
+  local group = field(letter[2], 'g')
+  local state, key = state_prefix .. group, '_bus.steps.' .. (field(letter[2], 'i') or '')
   local stored = redis.call('HGET', state, key)
   if stored then
     local version = tonumber(string.match(stored, '^(%d+):'))
