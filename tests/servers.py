@@ -23,13 +23,19 @@ START_TIMEOUT_S = 20
 
 
 class RedisServer:
-    """A server program of its own on a loopback port, keeping its data in `folder`."""
+    """A server program of its own on a loopback port, keeping its data in `folder`.
 
-    def __init__(self, binary: str, folder: Path, *options: str) -> None:
+    With a `configuration` it is a Sentinel, which writes into that file.
+    """
+
+    def __init__(
+        self, binary: str, folder: Path, *options: str, configuration: Path | None = None
+    ) -> None:
         self.port = free_port()
         self.folder = folder
         self._command = [
             binary,
+            *([str(configuration), "--sentinel"] if configuration else []),
             "--port",
             str(self.port),
             "--bind",
@@ -37,7 +43,9 @@ class RedisServer:
             "--dir",
             str(folder),
         ]
-        self._command += ["--save", "", "--appendonly", "yes", *options]
+        if configuration is None:
+            self._command += ["--save", "", "--appendonly", "yes"]
+        self._command += options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -60,7 +68,8 @@ class RedisServer:
         self._process.wait()
 
     def stop(self) -> None:
-        assert self._process is not None
+        if self._process is None:
+            return
         self._process.terminate()
         self._process.wait()
 

@@ -40,18 +40,26 @@ class Commit:
         for index, settlement in enumerate(settlements):
             self._add(index, settlement)
 
-    async def apply(self, sequence: int) -> list[int] | None:
+    async def apply(self, sequence: int, lent_in: int) -> list[int] | None:
         """Indices of skipped settlements; None when the consumer is fenced.
+
+        Args:
+            sequence: one more than that of the last commit that was applied.
+            lent_in: the connection by which all of this was surely lent. On any other, the
+                server looks first whether it still lends it to us.
 
         Raises:
             BusFullError, BackendSetupError, BackendUnavailableError
         """
         is_trimmed = False
         while True:
-            verdict, detail, *rest = [*await self._send(sequence), b"", 0]
+            verdict, detail, *rest = [*await self._send(sequence, lent_in), b"", 0]
             if verdict == b"ok":
                 self._announce_trimmed(rest[0])
                 return [int(index) for index in detail.split(b",") if index]
+            if verdict in (b"gap", b"unlent"):
+                self._announce_forgotten()
+                return None
             if verdict == b"fenced":
                 return None
             if verdict == b"absent":
@@ -82,7 +90,7 @@ class Commit:
             reason, at = dead.reason, repr(dead.at)
             self._dead += (index, topic, header, payload, reason, at, dead.envelope.id)
 
-    async def _send(self, sequence: int) -> list[Any]:
+    async def _send(self, sequence: int, lent_in: int) -> list[Any]:
         keys, options, scripts = self._server.keys, self._server.options, self._server.scripts
         only_receipts = not (self._adds or self._writes or self._dead)
         return list(
@@ -115,6 +123,8 @@ class Commit:
                 *self._adds,
                 *self._writes,
                 *self._dead,
+                again=scripts.resettle if only_receipts else scripts.recommit,
+                generation=lent_in,
             )
         )
 
@@ -133,7 +143,15 @@ class Commit:
             return BackendSetupError(
                 f"the key {detail.decode()} is not ours: something else uses this guild's keys"
             )
-        return BackendError(f"the server is missing commits after {detail!r}: data was lost there")
+        return BackendError(f"the server answered a commit with {verdict!r}: {detail!r}")
+
+    def _announce_forgotten(self) -> None:
+        self._server.announce(
+            "bus.commits_lost",
+            f"the server has forgotten what it lent to {self._group} or what {self._group} had "
+            "committed (a failover to a replica that lagged, or a file cut short); what it still "
+            "has is handled again, and messages of the last moment may be missing",
+        )
 
     def _announce_trimmed(self, count: int) -> None:
         if count:

@@ -178,7 +178,8 @@ class RedisConsumer:
                 await self._check_membership()
                 raise NotHeldError(self.group, self.incarnation)
             commit = Commit(self._server, self._registry, self.group, self.incarnation, settlements)
-            skipped = await commit.apply(self._sequence + 1)
+            lent_in = self._lending.surely_lent_in(settlements)
+            skipped = await commit.apply(self._sequence + 1, lent_in)
             if skipped is None:
                 raise self._fenced()
             self._sequence += 1

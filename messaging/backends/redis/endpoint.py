@@ -85,10 +85,11 @@ def endpoint_of(url: str) -> Endpoint:
 
 
 def redacted(url: str) -> str:
-    """`url` without its password."""
+    """`url` without its passwords."""
     parts = urlsplit(url)
-    if "ssl_password" in parts.query:
-        hidden = [(n, "***" if n == "ssl_password" else v) for n, v in parse_qsl(parts.query)]
+    if "password" in parts.query:
+        pairs = parse_qsl(parts.query)
+        hidden = [(name, "***" if name.endswith("password") else value) for name, value in pairs]
         parts = parts._replace(query=urlencode(hidden, safe="*/"))
     if parts.password is None:
         return urlunsplit(parts)

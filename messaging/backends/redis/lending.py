@@ -47,6 +47,8 @@ class Lending:
         self._fenced = fenced
         self._held: dict[str, set[str]] = {}
         self._generation = server.link.generation
+        self._lent_in = server.link.generation
+        self._doubted: set[tuple[str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
 
     async def bring(self, max_count: int) -> None:
@@ -80,9 +82,18 @@ class Lending:
         is_held = all(position in self._held.get(topic, ()) for topic, position in lent)
         return is_held and len(set(lent)) == len(lent)
 
+    def surely_lent_in(self, settlements: Sequence[Settlement]) -> int:
+        """The connection by which all of it was lent; -1 when some came by an earlier one."""
+        self._doubt()
+        lent = ((s.delivery.envelope.topic, s.delivery.position) for s in settlements)
+        is_sure = not self._doubted or self._doubted.isdisjoint(lent)
+        return self._lent_in if is_sure else -1
+
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
-            self._held.get(delivery.envelope.topic, set()).discard(delivery.position)
+            topic, position = delivery.envelope.topic, delivery.position
+            self._held.get(topic, set()).discard(position)
+            self._doubted.discard((topic, position))
 
     def _hold(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
@@ -95,6 +106,7 @@ class Lending:
         topics = self._interest.take_ready(min(max_count, TOPICS_AT_ONCE))
         if not topics:
             return
+        self._doubt()
         count = max_count // len(topics)
         members = self._server.keys.members(self._group)
         reading = pipeline.send(pack(self._read_command(topics, count)))
@@ -125,7 +137,21 @@ class Lending:
             if len(entries) == count:
                 self._interest.wake((topic,))
             deliveries = [unpack_delivery(position, fields, topic) for position, fields in entries]
+            if self._doubted:  # what comes again is lent to us again: it is here, and sure now
+                again = {(topic, d.position) for d in deliveries} & self._doubted
+                deliveries = [d for d in deliveries if (topic, d.position) not in again]
+                self._doubted -= again
             self.stash += await self._interest.still_owed(topic, deliveries)
+
+    def _doubt(self) -> None:
+        """After a reconnection: the server may be another one, behind the one that lent this."""
+        if self._lent_in != self._server.link.generation:
+            self._lent_in = self._server.link.generation
+            self._doubted = self._known()
+
+    def _known(self) -> set[tuple[str, str]]:
+        held = {(topic, position) for topic, some in self._held.items() for position in some}
+        return held | {(d.envelope.topic, d.position) for d in self.stash}
 
     async def _repair(self) -> None:
         """The group is missing: it left a topic and we did not hear of it, or it was deleted."""
@@ -161,11 +187,11 @@ class Lending:
         """Put into the stash what the server has lent to us in answers that never came."""
         self._generation = self._server.link.generation
         self._interest.wake_all()
-        known = {(d.envelope.topic, d.position) for d in self.stash}
-        known |= {(topic, position) for topic, some in self._held.items() for position in some}
-        topics = self._interest.topics
+        self._doubt()
+        known, topics = self._known(), self._interest.topics
         for topic, pending in zip(topics, await self._pending(topics), strict=True):
             for position, _, _, lent in pending:
+                self._doubted.discard((topic, position.decode()))
                 if (topic, position.decode()) not in known:
                     await self._reclaim(topic, position, lent)
 

@@ -188,6 +188,7 @@ class Publisher:
             if answer == _ABSENT:
                 await self._registry.ensure(batch.topic)
             elif answer == _GAP:  # what came before was refused, so this was too: number it anew
+                self._announce_forgotten(batch)
                 self._start_anew()
                 self._number(batch)
             elif is_trimmed or answer == _DELAYS_FULL:
@@ -195,6 +196,14 @@ class Publisher:
             else:
                 is_trimmed = True
                 await trim_topic(self._server, batch.topic)
+
+    def _announce_forgotten(self, batch: _Batch) -> None:
+        if batch.producer == self._producer:  # nothing of this producer was refused
+            self._server.announce(
+                "bus.publishes_lost",
+                f"the server has forgotten messages on {batch.topic} that it had accepted (a "
+                "failover to a replica that lagged, or a file cut short)",
+            )
 
     def _start_anew(self) -> None:
         """Be a new producer, so that no late copy of a refused batch can stand for a new one."""

@@ -23,6 +23,7 @@ class Registry:
         self._own_groups: dict[str, Sequence[str]] = {}
         self._identity = b""
         self._refreshed_at = -math.inf
+        self._generation = 0
         self.version = 0
         self.topics: set[str] = set()
         self.groups: dict[str, list[str]] = {}
@@ -44,13 +45,16 @@ class Registry:
     async def refresh(self) -> None:
         """Ask for what changed; announce it when the server has forgotten the guild."""
         async with self._refreshing:
-            keys = self._server.keys
+            keys, generation = self._server.keys, self._server.link.generation
+            if generation != self._generation:  # the server may be another one, and behind
+                self.version = -1
             identity, version, has_all, topics, groups = await self._server.run(
                 self._server.scripts.registry,
                 (keys.registry, keys.topics, keys.groups),
                 self.version,
                 self._identity,
             )
+            self._generation = generation
             self._refreshed_at = asyncio.get_running_loop().time()
             if version == self.version and identity == self._identity:
                 return

@@ -86,8 +86,12 @@ class Server:
         keys: Sequence[bytes],
         *arguments: Argument,
         give_up_at: float | None = None,
+        again: Script | None = None,
+        generation: int = 0,
     ) -> Any:
         """What `script` answers; it must be harmless to repeat, and is repeated if need be.
+
+        On any other connection than that of `generation`, `again` takes the place of `script`.
 
         Raises:
             BackendUnavailableError, BackendSetupError, BusFullError, BusClosedError
@@ -97,6 +101,9 @@ class Server:
         pause_s = FIRST_PAUSE_S
         while True:
             pipeline = await self.link.connected(give_up_at)
+            if again is not None and self.link.generation != generation:
+                script, again = again, None
+                packed = pack_script(script, keys, arguments)
             try:
                 return await pipeline.send(packed)
             except ConnectionLostError:

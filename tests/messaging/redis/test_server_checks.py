@@ -134,6 +134,7 @@ def test_a_bare_server_on_another_host_is_refused_unless_permitted() -> None:
 
 def test_passwords_are_not_shown() -> None:
     assert redacted("redis://user:secret@host:1/0") == "redis://user:***@host:1/0"
+    assert redacted("sentinel://h/m?sentinel_password=s") == "sentinel://h/m?sentinel_password=***"
     assert endpoint_of("rediss://:secret@host:1/3").url == "rediss://:***@host:1/3"
 
 
@@ -153,8 +154,8 @@ def test_tls_is_checked_as_the_url_says(query: str) -> None:
     [
         ("amqp://host", "not a bus"),
         ("", "not a bus"),
-        ("redis+sentinel://host/name", "not supported yet"),
-        ("redis+cluster://host", "not supported yet"),
+        ("redis+sentinels://host/name", "not a bus.*sentinel://"),
+        ("redis-cluster://host", "not a bus.*redis.cluster://"),
         ("redis://host:notaport/0", "not the URL"),
     ],
 )

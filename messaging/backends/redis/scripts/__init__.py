@@ -13,6 +13,8 @@ from typing import NamedTuple
 _FOLDER = Path(__file__).parent
 _REFUSED_WHEN_FULL = "#!lua\n"
 _ALLOWED_WHEN_FULL = "#!lua flags=allow-oom\n"
+_TRUSTS = "local doubts = false\n"
+_DOUBTS = "local doubts = true\n"  # a commit that looks first whether its inputs are still lent
 
 
 class Script(NamedTuple):
@@ -27,13 +29,17 @@ class Scripts:
     """Every script, for servers that know `#!lua` (Redis 7) and for those that do not."""
 
     def __init__(self, *, with_shebang: bool = True) -> None:
-        def load(name: str, *, when_full: bool = False) -> Script:
+        def load(name: str, *, when_full: bool = False, setting: str = "") -> Script:
             shebang = _ALLOWED_WHEN_FULL if when_full else _REFUSED_WHEN_FULL
-            return make_script(name, (shebang if with_shebang else "") + _source(name))
+            return make_script(name, (shebang if with_shebang else "") + setting + _source(name))
 
         self.append = load("append")
-        self.commit = load("commit")
-        self.settle = load("commit", when_full=True)  # a commit of receipts alone: it frees memory
+        self.commit = load("commit", setting=_TRUSTS)
+        self.settle = load(
+            "commit", when_full=True, setting=_TRUSTS
+        )  # a commit of receipts alone: it frees memory
+        self.recommit = load("commit", setting=_DOUBTS)
+        self.resettle = load("commit", when_full=True, setting=_DOUBTS)
         self.journal = load("journal")
         self.drop = load("drop", when_full=True)
         self.registry = load("registry", when_full=True)

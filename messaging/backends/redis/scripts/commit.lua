@@ -24,6 +24,12 @@ last = tonumber(last)
 if sequence == last then return { 'ok', skipped_then, 0 } end
 if sequence < last then return { 'ok', '', 0 } end
 if sequence > last + 1 then return { 'gap', last } end
+if doubts then -- after a failover the server may have forgotten what it lent, and lent it again
+  for at = receipts_at, adds_at - 1, 3 do
+    local held = redis.pcall('XPENDING', KEYS[tonumber(ARGV[at + 1])], group, ARGV[at + 2], ARGV[at + 2], 1, incarnation)
+    if not held[1] then return { 'unlent', ARGV[at + 2] } end
+  end
+end
 
 -- Inputs and outputs are streams, and there is room.
 for i = 7, 6 + n_inputs do
