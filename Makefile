@@ -20,7 +20,7 @@ run: $(RUN_STAMP) ## let the research guild work on real data, ending with a rep
 	@$(BIN)/guildbus run specs/research.yaml --request ResearchRequest name=$(NAME)
 
 test: $(DEV_STAMP) ## run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 check: $(DEV_STAMP) ## lint, types, layers
 	@$(BIN)/ruff check .

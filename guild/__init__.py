@@ -8,9 +8,10 @@ from messaging._origin import check_origin
 check_origin(__name__, __file__)
 
 if TYPE_CHECKING:
-    from guild.agent import Agent, BaseAgentProps, handles
+    from guild.agent import Agent, handles
     from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
     from guild.client import GuildClient
+    from guild.properties import BaseAgentProps
     from guild.runtime import Guild
     from guild.spec import AgentSpec, GuildSpec
     from messaging.context import Context
@@ -32,9 +33,10 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "guild.agent": ("Agent", "BaseAgentProps", "handles"),
+        "guild.agent": ("Agent", "handles"),
         "guild.builder": ("AgentBuilder", "GuildBuilder", "RouteBuilder"),
         "guild.client": ("GuildClient",),
+        "guild.properties": ("BaseAgentProps",),
         "guild.runtime": ("Guild",),
         "guild.spec": ("AgentSpec", "GuildSpec"),
         "messaging.context": ("Context",),

@@ -4,27 +4,14 @@ import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from guild.contracts import HandlerContract, MessageClass, contracts_of, handles
-
-if typing.TYPE_CHECKING:
-    from guild.resources import ResourceScope
+from guild.properties import BaseAgentProps
+from guild.resources import ResourceScope
 
 __all__ = ["Agent", "BaseAgentProps", "Props", "handles"]
-
-
-class BaseAgentProps(BaseModel):
-    """What can be set on an agent; subclass it and give every field a sensible default.
-
-    Unknown keys are refused, and wrong values are reported without repeating them.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, protected_namespaces=()
-    )
-
 
 Props = TypeVar("Props", bound=BaseModel, default=BaseAgentProps)
 
@@ -56,7 +43,7 @@ class Agent(Generic[Props]):
     contracts: ClassVar[Mapping[str, HandlerContract]] = {}
 
     properties: Props
-    resources: "ResourceScope"
+    resources: ResourceScope
     id: str = ""
 
     def __init__(self, properties: Props | None = None) -> None:

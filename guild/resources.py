@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from guild.agent import BaseAgentProps
 from guild.errors import ResourceError
+from guild.properties import BaseAgentProps
 from guild.suggest import closest
 
 Opener = Callable[[], AbstractAsyncContextManager[Any]]

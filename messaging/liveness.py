@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from messaging.incarnation import has_surely_died
+
 LOOKS_PER_LEASE = 4
 UNREGISTERED = -1
 
@@ -24,7 +26,8 @@ class Watch:
     def look(self, beats: Mapping[str, int], now_s: float) -> list[str]:
         """Which incarnations to take over, given everybody's count of beats at `now_s`.
 
-        Those that hold deliveries without being registered (-1) need no waiting.
+        Those that hold deliveries without being registered (-1) need no waiting, nor do those
+        whose process is known to be gone.
         """
         since_s = 0.0 if self._looked_at is None else now_s - self._looked_at
         self._looked_at = now_s
@@ -38,5 +41,5 @@ class Watch:
         return [
             name
             for name, silent_s in self._silent_s.items()
-            if silent_s >= self._lease_s or beats[name] == UNREGISTERED
+            if silent_s >= self._lease_s or beats[name] == UNREGISTERED or has_surely_died(name)
         ]

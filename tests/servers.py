@@ -26,7 +26,7 @@ class RedisServer:
     """A server program of its own on a loopback port, keeping its data in `folder`."""
 
     def __init__(self, binary: str, folder: Path, *options: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.folder = folder
         self._command = [
             binary,
@@ -94,7 +94,7 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,1 +1,1 @@
-"""Plain PyTorch for research: assemble, summarise, load data, train, evaluate, tokenise. Knows no bus."""
+"""Plain PyTorch for research: assemble, load, train, evaluate, tokenise. Knows no bus."""

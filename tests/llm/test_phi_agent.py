@@ -103,9 +103,12 @@ async def test_a_cancelled_request_ends_its_generation(tiny_phi: Path) -> None:
             timeout_s=60,
             message_id=request_id,
         )
-        with pytest.raises(RequestCancelledError):
-            async for _ in stream:
-                await running.client.cancel(request_id, "enough")
+        await anext(stream)
+
+        await running.client.cancel(request_id, "enough")
+
+        with pytest.raises(RequestCancelledError, match="enough"):
+            [item async for item in stream]
 
 
 async def test_a_link_to_another_model_is_followed_by_the_next_request(

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from messaging.backend import Backend, Incident, Settlement
 from messaging.backends.memory import MemoryBackend
-from messaging.urls import open_backend
 from messaging.envelope import Envelope, new_id
 from messaging.errors import (
     BackendSetupError,
@@ -22,6 +21,7 @@ from messaging.errors import (
     WireError,
 )
 from messaging.message import Message, decode
+from messaging.urls import open_backend
 from tests.messaging.notes import (
     everything_in,
     given_up,

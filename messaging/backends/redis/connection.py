@@ -21,6 +21,7 @@ from messaging.backends.redis.replies import (
     needs_new_connection,
     to_messaging_error,
 )
+from messaging.backends.redis.tls import tls_problem
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
 
 FIRST_PAUSE_S = 0.02
@@ -284,8 +285,11 @@ class Link:
                     await self._on_back(pipeline)
         except (OSError, TimeoutError, ConnectionLostError) as error:
             pipeline.abort()
+            if endpoint.tls is not None and (problem := tls_problem(error, endpoint.host)):
+                raise BackendSetupError(f"no trust in {endpoint.url}: {problem}") from error
+            timed_out = "timed out; is it a TLS port?" if endpoint.tls else "timed out"
             raise BackendUnavailableError(
-                f"no server answers at {endpoint.url} ({error or 'timed out'}); start one there "
+                f"no server answers at {endpoint.url} ({str(error) or timed_out}); start one there "
                 "(redis-server), or use the bus `embedded`, or `memory://` without persistence"
             ) from error
         except BaseException:
@@ -295,14 +299,16 @@ class Link:
         return pipeline
 
     async def _introduce(self, pipeline: Pipeline, endpoint: Endpoint) -> None:
-        replies = [pipeline.send(pack(command)) for command in endpoint.greeting]
+        # The PING comes back from a server that has taken our certificate, not before.
+        commands = (*endpoint.greeting, ("PING",))
+        replies = [pipeline.send(pack(command)) for command in commands]
         for answer in await asyncio.gather(*replies, return_exceptions=True):
-            if isinstance(answer, hiredis.ReplyError):
+            if isinstance(answer, hiredis.ReplyError) and not is_passing(answer):
                 raise BackendSetupError(
                     f"the server at {endpoint.url} refused us: {answer}; check user, password and "
                     "database in the URL"
                 ) from answer
-            if isinstance(answer, BaseException):
+            if isinstance(answer, BaseException) and not isinstance(answer, hiredis.ReplyError):
                 raise answer
         pipeline.subscribe_to_pushes(self._on_push)
 

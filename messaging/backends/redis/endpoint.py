@@ -9,9 +9,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from redis.connection import parse_url
 
 from messaging.backends.redis.embedded import EmbeddedServer
+from messaging.backends.redis.tls import PARAMETERS as TLS_PARAMETERS
+from messaging.backends.redis.tls import tls_of
 from messaging.errors import BackendSetupError
 
 DEFAULT_PORT = 6379
+PARAMETERS = TLS_PARAMETERS | {"allow_no_password", "db", "protocol"}
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
@@ -50,11 +53,14 @@ class EmbeddedAddress:
 def endpoint_of(url: str) -> Endpoint:
     """The endpoint that `url` names: redis://, rediss:// or unix://.
 
-    `?allow_no_password=true` permits a server without a password on another host.
+    `?allow_no_password=true` permits a server without a password on another host; for TLS see
+    `messaging.backends.redis.tls`.
 
     Raises:
-        BackendSetupError: not such a URL, or a bare server on another host.
+        BackendSetupError: not such a URL, an unknown parameter or unusable certificate in it, or a
+            bare server on another host.
     """
+    _check_parameters(url)
     allow_no_password, plain_url = _take_permission(url)
     try:
         found: dict[str, Any] = dict(parse_url(plain_url))  # type: ignore[no-untyped-call] # redis-py
@@ -73,7 +79,7 @@ def endpoint_of(url: str) -> Endpoint:
         path=path,
         host=host,
         port=int(found.get("port", DEFAULT_PORT)),
-        tls=_tls_of(found) if plain_url.startswith("rediss:") else None,
+        tls=tls_of(found) if plain_url.startswith("rediss:") else None,
         greeting=_greeting(found.get("username"), password, int(found.get("db") or 0)),
     )
 
@@ -81,10 +87,22 @@ def endpoint_of(url: str) -> Endpoint:
 def redacted(url: str) -> str:
     """`url` without its password."""
     parts = urlsplit(url)
+    if "ssl_password" in parts.query:
+        hidden = [(n, "***" if n == "ssl_password" else v) for n, v in parse_qsl(parts.query)]
+        parts = parts._replace(query=urlencode(hidden, safe="*/"))
     if parts.password is None:
-        return url
+        return urlunsplit(parts)
     user = f"{parts.username}:***@" if parts.username else ":***@"
     return urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2]))
+
+
+def _check_parameters(url: str) -> None:
+    given = [name for name, _ in parse_qsl(urlsplit(url).query)]
+    if unknown := sorted(set(given) - PARAMETERS):
+        raise BackendSetupError(
+            f"{redacted(url)} has {', '.join(unknown)} behind the question mark, which the bus "
+            f"does not know; it knows {', '.join(sorted(PARAMETERS))}"
+        )
 
 
 def _take_permission(url: str) -> tuple[bool, str]:
@@ -104,15 +122,3 @@ def _greeting(
     if database:
         commands.append(("SELECT", str(database)))
     return tuple(commands)
-
-
-def _tls_of(found: dict[str, Any]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=found.get("ssl_ca_certs"))
-    if found.get("ssl_certfile"):
-        context.load_cert_chain(found["ssl_certfile"], found.get("ssl_keyfile"))
-    if found.get("ssl_cert_reqs") == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif str(found.get("ssl_check_hostname", "true")).lower() in ("false", "0", "no"):
-        context.check_hostname = False
-    return context

@@ -27,11 +27,16 @@ class Guild:
         self._opened: list[RedisBackend] = []
 
     async def open(self, url: str = "", **options: Any) -> RedisBackend:
+        backend = self.new(url, **options)
+        await backend.open()
+        self._opened.append(backend)
+        return backend
+
+    def new(self, url: str = "", **options: Any) -> RedisBackend:
+        """A backend that is not open yet."""
         backend = open_backend(url or self.url, self.guild_id, **options)
         assert isinstance(backend, RedisBackend)
         backend.listen(self.incidents.append)
-        await backend.open()
-        self._opened.append(backend)
         return backend
 
     async def close(self) -> None:
