@@ -6,7 +6,7 @@ each can be taken away, to see that the simulation notices.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from messaging.backend import Delivery, Entry, Settlement
@@ -102,13 +102,7 @@ class SimulatedBackend:
         self._consumer_class = consumer_class
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever has nothing special to it: one request, recognised when it comes again."""
-        method = getattr(self._inner, name)
-
-        def call(*args: Any, **options: Any) -> Any:
-            return self._wire.call(once(lambda: now(method(*args, **options))))
-
-        return call
+        return _plain_request(self._wire, getattr(self._inner, name))
 
     async def open(self) -> None:
         """There is nothing to open."""
@@ -151,6 +145,9 @@ class SimulatedConsumer:
         self._inner = inner
         self._sequence = 0
 
+    def __getattr__(self, name: str) -> Any:
+        return _plain_request(self._wire, getattr(self._inner, name))
+
     async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + wait_s
@@ -170,16 +167,10 @@ class SimulatedConsumer:
         self._sequence = sequence
         return skipped
 
-    async def beat(self) -> Mapping[str, int]:
-        return await self._wire.call(once(lambda: now(self._inner.beat())))
-
     async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
         return await self._wire.call(
             once(lambda: self._server.take_over(self._inner, incarnation, max_count))
         )
-
-    async def leave(self, unhandled: Sequence[Delivery]) -> None:
-        await self._wire.call(once(lambda: now(self._inner.leave(unhandled))))
 
     def is_member(self) -> bool:
         return self.incarnation in self._server.groups()[self.group].beats
@@ -193,6 +184,15 @@ class HastyConsumer(SimulatedConsumer):
         if lent:
             await super().commit([Settlement(delivery) for delivery in lent])
         return lent
+
+
+def _plain_request(wire: Wire, method: Callable[..., Coroutine[Any, Any, T]]) -> Any:
+    """A method that has nothing special to it: one request, recognised when it comes again."""
+
+    def call(*args: Any, **options: Any) -> Coroutine[Any, Any, T]:
+        return wire.call(once(lambda: now(method(*args, **options))))
+
+    return call
 
 
 def now(work: Coroutine[Any, Any, T]) -> T:

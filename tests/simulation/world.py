@@ -36,7 +36,8 @@ ATTEMPTS = 8
 BAD_DAY_S = 8.0
 RECOVERED_S = 90.0
 MANY = 5
-KINDS = ("plain", "plain", "plain", "many", "flaky", "poison", "slow", "counted")
+FAILURES = {"flaky": 2, "stepped": 1}
+KINDS = ("plain", "plain", "plain", "many", "flaky", "poison", "slow", "counted", "stepped")
 
 
 class Job(Message):
@@ -158,6 +159,8 @@ class World:
         self._consumer_class = HastyConsumer if mutant == "handling first" else SimulatedConsumer
         self._workers: dict[Process, Bus] = {}
         self._running: list[Process] = []
+        self._paid: dict[int, int] = {}
+        self._problems: list[str] = []
         self._starting: list[asyncio.Task[None]] = []
 
     async def live(self) -> Outcome:
@@ -224,7 +227,7 @@ class World:
             drain_s=10.0,
             retry=RetryPolicy(attempts=ATTEMPTS, backoff_s=0.1, factor=1.5, jitter=0.0),
         )
-        return Subscription("team", ("jobs",), {Job: partial(handle, self.random)}, options)
+        return Subscription("team", ("jobs",), {Job: self._handle}, options)
 
     async def _publish(self, process: Process, jobs: list[Job]) -> None:
         await self.server.backend.subscribe("team", ("jobs", "inbox.team"))
@@ -236,6 +239,24 @@ class World:
 
     def _kind(self) -> str:
         return self.random.choice(KINDS)
+
+    async def _handle(self, job: Job, context: Context) -> None:
+        await asyncio.sleep(self.random.expovariate(100.0))
+        if job.kind == "stepped":
+            await context.step("pay", self._pay, job, context.attempt)
+            self._paid.setdefault(job.number, context.attempt)
+        if job.kind == "poison" or context.attempt <= FAILURES.get(job.kind, 0):
+            raise ValueError(f"{job} fails")
+        if job.kind == "slow":
+            await asyncio.sleep(1.5 * LEASE_S)
+        if job.kind == "counted":
+            await _count(context.state)
+        for part in range(_parts_of(job.kind)):
+            context.send(Done(number=job.number, part=part), "done")
+
+    async def _pay(self, job: Job, attempt: int) -> None:
+        if self._paid.get(job.number, attempt) < attempt:
+            self._problems.append(f"attempt {attempt} at {job} repeated a finished step")
 
     # -- faults ----------------------------------------------------------------------------------
 
@@ -296,7 +317,7 @@ class World:
             for task in process.tasks
             if not task.done()
         ]
-        return leaked + loop.errors
+        return self._problems + leaked + loop.errors
 
     def _owed(self) -> int:
         topics = now(self.server.backend.topics())
@@ -310,18 +331,6 @@ class World:
     def _total(self) -> int:
         stored = now(self.server.backend.load_state("team", "total"))
         return Total.model_validate_json(stored.value).value if stored else 0
-
-
-async def handle(source: random.Random, job: Job, context: Context) -> None:
-    await asyncio.sleep(source.expovariate(100.0))
-    if job.kind == "poison" or (job.kind == "flaky" and context.attempt < 3):
-        raise ValueError(f"{job} fails")
-    if job.kind == "slow":
-        await asyncio.sleep(1.5 * LEASE_S)
-    if job.kind == "counted":
-        await _count(context.state)
-    for part in range(_parts_of(job.kind)):
-        context.send(Done(number=job.number, part=part), "done")
 
 
 def run_seed(seed: int, mutant: str = "") -> Outcome:
