@@ -1,5 +1,6 @@
 """What a server must be before a guild trusts it with messages."""
 
+from messaging.backends.redis.cluster import ClusterAddress
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError, BackendSetupError
 
@@ -36,6 +37,8 @@ async def check_server(server: Server) -> tuple[str, bool]:
         )
     if info.get("role") in ("slave", "replica"):
         raise BackendSetupError("the server is a replica; give the URL of its primary")
+    if info.get("cluster_enabled") == "1" and not isinstance(server.address, ClusterAddress):
+        raise BackendSetupError("the server is a node of a cluster; use redis+cluster:// for it")
     has_aof = info.get("aof_enabled") == "1"
     return _profile(server, wanted, has_aof=has_aof), version >= FIRST_WITH_SHEBANG
 

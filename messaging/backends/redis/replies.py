@@ -23,11 +23,15 @@ _CODE = re.compile(r"[A-Z]{3,}")
 _IN_SCRIPT = re.compile(
     r"Error running script.*?\b(OOM|WRONGTYPE|READONLY|MISCONF|NOPERM|NOGROUP)\b"
 )
+# What a script hears that reaches for a key which has left with its slot.
+_ON_ITS_WAY = "attempted to access a non local key"
 
 
 def code_of(error: Exception) -> str:
     """The first word of an error reply; Redis 6 hides that of a script behind ERR."""
     text = str(error)
+    if _ON_ITS_WAY in text:
+        return "TRYAGAIN"
     if inner := _IN_SCRIPT.search(text):
         return inner.group(1)
     found = _CODE.match(text)
