@@ -12,6 +12,12 @@ from messaging.envelope import Envelope
 
 FROM_START = ""
 FROM_NOW = "$"
+STEPS_PREFIX = "_bus.steps."
+
+
+def steps_key(message_id: str) -> str:
+    """Key, in the state of the group, of the journal of finished steps of one message."""
+    return STEPS_PREFIX + message_id
 
 
 class Delivery(NamedTuple):
@@ -143,6 +149,20 @@ class Consumer(Protocol):
         """
         ...
 
+    async def journal(self, write: StateWrite) -> int:
+        """Write one value of the group's state now, apart from any commit, and return its version.
+
+        Returns once the profile's promise holds for it. A write whose answer was lost is sent
+        again by the backend and is applied once.
+
+        Raises:
+            FencedError: this consumer was taken over; nothing was written.
+            StateConflictError: the key has another version; nothing was written.
+            PayloadTooLargeError: the value is past the cap; nothing was written.
+            BackendUnavailableError: the store stayed away past the deadline.
+        """
+        ...
+
     async def beat(self) -> Mapping[str, int]:
         """Say that this consumer lives, and return every incarnation of the group with its count
         of beats; -1 for one that still holds deliveries without being registered.
@@ -157,6 +177,29 @@ class Consumer(Protocol):
 
         From the first call on, whatever `incarnation` commits is refused as a whole. Returns at
         most `max_count`; call again until the list is empty.
+        """
+        ...
+
+    async def lead(self) -> bool:
+        """Be the one consumer of the group that reads, where the group asks for order.
+
+        True once this consumer is it, which lasts until it leaves or is taken over: at no time do
+        two that could both commit lead. False while another consumer leads. The store keeps
+        nobody from reading; who does not lead must not.
+
+        Raises:
+            FencedError: this consumer was taken over.
+        """
+        ...
+
+    async def inherit(self, max_count: int) -> list[Delivery]:
+        """Lend what consumers that are gone had not settled, and what was given back.
+
+        Within a topic the oldest comes first. Returns at most `max_count`; call again until the
+        list is empty. For whoever leads, before it reads.
+
+        Raises:
+            FencedError: this consumer was taken over.
         """
         ...
 
@@ -296,5 +339,5 @@ class Backend(Protocol):
         ...
 
     async def drop(self, dead_letter_id: str) -> bool:
-        """Forget a dead letter; False when it was gone already."""
+        """Forget a dead letter and the steps of its message; False when it was gone already."""
         ...

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
@@ -11,8 +11,9 @@ from messaging.backend import StateValue
 from messaging.envelope import Envelope
 from messaging.errors import HandlingCancelledError
 from messaging.message import Message
-from messaging.outgoing import check_output_topic, join_tags, seal
+from messaging.outgoing import check_output_topic, check_priority, join_tags, seal
 from messaging.state import State
+from messaging.steps import Journal, Steps
 from messaging.topic import emit_topic_of, inbox_of
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class Context:
         envelope: the envelope in hand.
         attempt: 1 the first time; counts every start of a handler on this message.
         state: the group's durable state.
+        steps: the journal behind `step`.
     """
 
     __slots__ = (
@@ -68,12 +70,16 @@ class Context:
         "attempt",
         "envelope",
         "state",
+        "steps",
     )
 
-    def __init__(self, envelope: Envelope, attempt: int, workplace: Workplace) -> None:
+    def __init__(
+        self, envelope: Envelope, attempt: int, workplace: Workplace, journal: Journal
+    ) -> None:
         self.envelope = envelope
         self.attempt = attempt
         self.state = State(self._load_state)
+        self.steps = Steps(envelope.id, self._load_state, journal)
         self._workplace = workplace
         self._outbox: list[Envelope] = []
         self._cancel_reason: str | None = None
@@ -166,7 +172,9 @@ class Context:
         delay_s: float = 0.0,
         reply_to: str | None = None,
         key: str = "",
+        priority: int | None = None,
         deadline_s: float | None = None,
+        keep_deadline: bool = False,
         conversation: str = "",
     ) -> str:
         """Send `message` when the handling is committed.
@@ -177,8 +185,10 @@ class Context:
             tags: ids of the agents it is for.
             delay_s: how long it is held back, from the commit on.
             reply_to: where the answer goes; None for the agent's own inbox, "" for nowhere.
-            key: orders handling among equal keys.
+            key: orders handling among equal keys, for agents that ask for it.
+            priority: -128 to 127; None for that of the message in hand.
             deadline_s: from now on; later nobody wants it handled.
+            keep_deadline: it gets the deadline of the message in hand, if that comes earlier.
             conversation: the one it belongs to; "" for the conversation in hand. What is emitted
                 for it is seen there, so that long work can follow whoever asked last.
 
@@ -188,15 +198,18 @@ class Context:
         Raises:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: the message cannot be written as JSON.
+            ValueError: `priority` is out of range.
         """
         header = self._header(
             tags=join_tags(tags),
             delay_s=delay_s,
             reply_to=inbox_of(self.group) if reply_to is None else reply_to,
             key=key,
-            deadline=time.time() + deadline_s if deadline_s is not None else 0.0,
+            deadline=self._deadline(deadline_s, keep=keep_deadline),
             conversation=conversation or self.conversation,
         )
+        if priority is not None:
+            header["priority"] = check_priority(priority)
         if topic is not None:
             check_output_topic(topic)
             targets: Sequence[tuple[str, BaseModel]] = ((topic, message),)
@@ -237,6 +250,41 @@ class Context:
         """
         return await self._workplace.ask(topic, message, timeout_s=timeout_s, **self._header())
 
+    @overload
+    async def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, returns: type[T], **kwargs: Any
+    ) -> T: ...
+    @overload
+    async def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, returns: Any = ..., **kwargs: Any
+    ) -> Any: ...
+    async def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, returns: Any = Any, **kwargs: Any
+    ) -> Any:
+        """The result of `fn(*args, **kwargs)`, which no later attempt at this message runs again.
+
+        For effects outside the guild. The result is stored durably before it is returned here, and
+        is found again after a retry, a takeover, a restart or a requeue. `fn` may still repeat when
+        the process dies between its end and the record of it: give it `idempotency_key`, too.
+        A plain `fn` runs in a thread. From a plain handler: `context.wait_for(context.step(…))`.
+
+        Args:
+            name: one of its own for each step of a handling.
+            fn: a plain function or one that returns an awaitable.
+            args: for `fn`, as are `kwargs`.
+            returns: what to read the result back as; needed for a pydantic model. Any JSON else:
+                a tuple comes back as a list, the first time too.
+            kwargs: for `fn`.
+
+        Raises:
+            StepError: the name came before, or the result is not JSON or does not fit `returns`.
+            HandlingCancelledError: the handling is over already.
+            FencedError: another consumer took the message over; the result was not stored.
+            PayloadTooLargeError: all results of this message together are past the cap.
+        """
+        self.raise_if_cancelled()
+        return await self.steps.run(name, fn, args, kwargs, returns)
+
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work`, such as `context.state.load(…)`, on the loop and wait for its result.
 
@@ -257,6 +305,11 @@ class Context:
     def _load_state(self, key: str) -> Awaitable[StateValue | None]:
         return self._workplace.load_state(self._workplace.group, key)
 
+    def _deadline(self, deadline_s: float | None, *, keep: bool) -> float:
+        given = [] if deadline_s is None else [time.time() + deadline_s]
+        inherited = [self.envelope.deadline] if keep and self.envelope.deadline else []
+        return min(given + inherited, default=0.0)
+
     def _header(self, **header: Any) -> dict[str, Any]:
         return {
             "sender": self._workplace.group,
@@ -264,6 +317,7 @@ class Context:
             "conversation": self.envelope.conversation_id,
             "hops": min(self.envelope.hops + 1, 255),
             "trace": self.envelope.trace,
+            "priority": self.envelope.priority,
             **header,
         }
 

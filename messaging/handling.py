@@ -23,7 +23,8 @@ from messaging.errors import (
 )
 from messaging.message import MessageRegistry
 from messaging.outgoing import split_tags
-from messaging.settling import Settling, attempt_of
+from messaging.settling import Again, Settling, attempt_of
+from messaging.steps import Journal
 from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
 from messaging.threads import Threads
@@ -87,8 +88,8 @@ class Handlers:
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
 
-    async def handle(self, delivery: Delivery) -> Settlement:
-        """Work on `delivery` until it can be settled.
+    async def handle(self, delivery: Delivery, journal: Journal) -> Settlement | Again:
+        """Work on `delivery` until it is settled or handled again; its steps go to `journal`.
 
         Raises:
             BackendUnavailableError: the history of a failed message could not be read.
@@ -115,9 +116,9 @@ class Handlers:
             message = target.message_in(envelope)
         except MessagingError as error:
             return await self._settling.failed(delivery, error)
-        return await self._run(delivery, target, message)
+        return await self._run(delivery, target, message, journal)
 
-    async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement:
+    async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | Again:
         """Settle what was handled but cannot be committed."""
         return await self._settling.failed(delivery, error)
 
@@ -156,8 +157,10 @@ class Handlers:
                 "lent to them; it probably kills them"
             )
 
-    async def _run(self, delivery: Delivery, target: Target, message: BaseModel) -> Settlement:
-        context = Context(delivery.envelope, attempt_of(delivery), self._workplace)
+    async def _run(
+        self, delivery: Delivery, target: Target, message: BaseModel, journal: Journal
+    ) -> Settlement | Again:
+        context = Context(delivery.envelope, attempt_of(delivery), self._workplace, journal)
         handling = Handling(context)
         outbox: tuple[Envelope, ...] = ()
         error: BaseException | None = None
@@ -179,7 +182,8 @@ class Handlers:
             return await self._settling.cancelled(delivery, handling.reason)
         if error is not None:
             return await self._settling.failed(delivery, error)
-        return await self._settling.done(delivery, outbox, context.state.writes())
+        writes = context.state.writes()
+        return await self._settling.done(delivery, outbox, writes, context.steps)
 
     async def _call(self, target: Target, message: BaseModel, context: Context) -> Result:
         timeout_s = self._options.timeout_s

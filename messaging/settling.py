@@ -3,20 +3,30 @@
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 from pydantic import BaseModel, TypeAdapter
 
-from messaging.backend import DeadLetter, Delivery, Settlement, StateValue, StateWrite
+from messaging.backend import (
+    DeadLetter,
+    Delivery,
+    Settlement,
+    StateValue,
+    StateWrite,
+    steps_key,
+)
 from messaging.context import Context
 from messaging.dead_letters import Attempt, Reason
 from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError
 from messaging.failure import Cancelled, RequestFailed
 from messaging.message import encode
+from messaging.ordering import key_of
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
 from messaging.state import RESERVED_PREFIX
+from messaging.steps import Steps
 from messaging.subscription import Result, Subscription
 from messaging.topic import retry_topic_of
 
@@ -29,11 +39,19 @@ MOST_ATTEMPTS_KEPT = 20
 _HISTORY = TypeAdapter(tuple[Attempt, ...])
 
 
+class Again(NamedTuple):
+    """Another attempt without a settlement in between: its successors have to wait for it."""
+
+    delivery: Delivery
+    wait_s: float
+
+
 class Settling:
     """Builds the settlements of one group.
 
     The history of failed attempts is kept in the group's state, in the same commit as the retry,
-    so that it outlives the process and follows the message to any replica.
+    so that it outlives the process and follows the message to any replica. Where an order is kept
+    it stays here with the message, and a crash forgets it.
     """
 
     def __init__(
@@ -48,6 +66,7 @@ class Settling:
         self._subscription = subscription
         self._load_state = load_state
         self._by_reference = by_reference
+        self._histories: dict[str, tuple[Attempt, ...]] = {}
 
     def destinations(
         self, envelope: Envelope, message: BaseModel
@@ -71,16 +90,24 @@ class Settling:
         return (*context.sent, *answers)
 
     async def done(
-        self, delivery: Delivery, outbox: tuple[Envelope, ...], writes: tuple[StateWrite, ...]
+        self,
+        delivery: Delivery,
+        outbox: tuple[Envelope, ...],
+        writes: tuple[StateWrite, ...],
+        steps: Steps,
     ) -> Settlement:
         """The handler did what it was there for."""
+        if steps.were_used or not _is_first_start(delivery):
+            writes += await steps.forget()
         if delivery.envelope.attempt > 1:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
 
-    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement:
+    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
         """The handling ended in `error`: another attempt, or none."""
         envelope, attempt = delivery.envelope, attempt_of(delivery)
+        if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
+            return self._failed_in_order(delivery, error)
         history, version = await self._load_history(envelope)
         history = (*history, _attempt(attempt, error))[-MOST_ATTEMPTS_KEPT:]
         key = _history_key(envelope)
@@ -98,12 +125,25 @@ class Settling:
         write = StateWrite(key, _HISTORY.dump_json(history), version)
         return Settlement(delivery, (retry,), (write,))
 
+    def _failed_in_order(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
+        envelope, attempt = delivery.envelope, attempt_of(delivery)
+        history = (*self._histories.pop(envelope.id, ()), _attempt(attempt, error))
+        history = history[-MOST_ATTEMPTS_KEPT:]
+        if not self._options.retry.allows_another(error, attempt):
+            return self._dead(delivery, error, history, ())
+        self._histories[envelope.id] = history
+        wait_s = self._options.retry.wait_s(attempt)
+        log.warning("delivery.retried", wait_s=round(wait_s, 3), **_described(error))
+        envelope = envelope._replace(attempt=min(envelope.attempt + 1, MAX_ATTEMPTS))
+        return Again(delivery._replace(envelope=envelope), wait_s)
+
     async def cancelled(self, delivery: Delivery, reason: str) -> Settlement:
         """Somebody cancelled it: no further attempt, and the requester is told."""
         envelope = delivery.envelope
         log.info("delivery.cancelled", reason=reason)
         notice = Cancelled(message_id=envelope.id, reason=reason)
         writes = await self._forget_history(envelope) if envelope.attempt > 1 else ()
+        writes += await self._forget_steps(envelope)
         return Settlement(delivery, self._to_requester(envelope, notice), writes)
 
     def _dead(
@@ -156,6 +196,7 @@ class Settling:
             conversation=envelope.conversation_id,
             hops=min(envelope.hops + 1, 255),
             trace=envelope.trace,
+            priority=envelope.priority,
         )
 
     async def _load_history(self, envelope: Envelope) -> tuple[tuple[Attempt, ...], int]:
@@ -163,13 +204,24 @@ class Settling:
         return ((), 0) if stored is None else (_HISTORY.validate_json(stored.value), stored.version)
 
     async def _forget_history(self, envelope: Envelope) -> tuple[StateWrite, ...]:
+        self._histories.pop(envelope.id, None)
         _, version = await self._load_history(envelope)
         return (StateWrite(_history_key(envelope), None, version),) if version else ()
+
+    async def _forget_steps(self, envelope: Envelope) -> tuple[StateWrite, ...]:
+        key = steps_key(envelope.id)
+        stored = await self._load_state(self._group, key)
+        return (StateWrite(key, None, stored.version),) if stored else ()
 
 
 def attempt_of(delivery: Delivery) -> int:
     """Which start of a handler this is; a lending that ended with its process counts as one."""
     return delivery.envelope.attempt + delivery.handed_out
+
+
+def _is_first_start(delivery: Delivery) -> bool:
+    """Whether no handler can have begun on the message before: neither a retry nor a requeue."""
+    return attempt_of(delivery) == 1 and not delivery.envelope.origin
 
 
 def _history_key(envelope: Envelope) -> str:

@@ -51,6 +51,10 @@ class SubscriptionOptions:
         only_when_tagged: ignore what was not addressed to this group by tag or by inbox.
         only_known_types: dead-letter what neither a handler nor the bus's registry knows by name;
             otherwise it is ignored, like what is meant for others.
+        ordered_by: `key`, or a field of the messages: those that are equal in it are handled one
+            after the other, in order of acceptance. One replica at a time works then; the others
+            stand by. A message on its way to another attempt holds back its successors, and only
+            those; as many as `prefetch` of them fit beside the rest.
         route: where a message that a handler returned, or sent without a topic, goes as well.
     """
 
@@ -64,6 +68,7 @@ class SubscriptionOptions:
     output_topic: str = ""
     only_when_tagged: bool = False
     only_known_types: bool = False
+    ordered_by: str = ""
     route: Route | None = None
 
     def __post_init__(self) -> None:

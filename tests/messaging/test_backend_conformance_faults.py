@@ -3,7 +3,7 @@
 import pytest
 
 from messaging.backend import Settlement
-from messaging.envelope import encode_header
+from messaging.header import encode_header
 from tests.messaging.conftest import Site
 from tests.messaging.notes import (
     everything_in,

@@ -82,7 +82,8 @@ class Commit:
             # It lies in the store already; a limit must not keep it from being given up.
             header, payload = pack_entry(dead.envelope, None)
             topic = dead.envelope.topic
-            self._dead += (index, topic, header, payload, dead.reason, repr(dead.at))
+            reason, at = dead.reason, repr(dead.at)
+            self._dead += (index, topic, header, payload, reason, at, dead.envelope.id)
 
     async def _send(self, sequence: int) -> list[Any]:
         keys, options, scripts = self._server.keys, self._server.options, self._server.scripts
@@ -111,7 +112,7 @@ class Commit:
                 len(self._receipts) // 3,
                 len(self._adds) // 5,
                 len(self._writes) // 5,
-                len(self._dead) // 6,
+                len(self._dead) // 7,
                 *self._outputs,
                 *self._receipts,
                 *self._adds,

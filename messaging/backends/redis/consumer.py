@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from messaging.backend import Delivery, Settlement
+from messaging.backend import Delivery, Settlement, StateWrite
 from messaging.backends.redis.commit import Commit
 from messaging.backends.redis.connection import Argument
 from messaging.backends.redis.interest import Interest
@@ -12,11 +12,19 @@ from messaging.backends.redis.lending import TOPICS_AT_ONCE, Lending
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
-from messaging.errors import BackendError, FencedError, NotHeldError
+from messaging.errors import (
+    BackendError,
+    FencedError,
+    NotHeldError,
+    PayloadTooLargeError,
+    StateConflictError,
+)
 from messaging.incarnation import new_incarnation
 from messaging.topic import retry_topic_of
 
 LOOK_ANYWAY_S = 2.0
+
+_FENCED, _CONFLICT = -1, -2
 
 T = TypeVar("T")
 
@@ -80,6 +88,29 @@ class RedisConsumer:
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
         return await _to_its_end(self._commit(settlements))
 
+    async def journal(self, write: StateWrite) -> int:
+        if self._is_fenced:
+            raise self._fenced()
+        limit_bytes = self._server.options.max_envelope_bytes
+        value, keys = write.value or b"", self._server.keys
+        if len(value) > limit_bytes:
+            raise PayloadTooLargeError(f"{self.group}'s {write.key}", len(value), limit_bytes)
+        version = await self._server.run(
+            self._server.scripts.journal,
+            (keys.members(self.group), keys.state(self.group), keys.floors),
+            self.group,
+            self.incarnation,
+            write.key,
+            write.expected_version,
+            "delete" if write.value is None else "set",
+            value,
+        )
+        if version == _FENCED:
+            raise self._fenced()
+        if version == _CONFLICT:
+            raise StateConflictError(f"{write.key} of {self.group} was written by somebody else")
+        return int(version)
+
     async def beat(self) -> Mapping[str, int]:
         keys = self._server.keys
         await self._registry.refresh_if_older(LOOK_ANYWAY_S)
@@ -100,12 +131,22 @@ class RedisConsumer:
 
     async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
         await self._interest.follow_anew()
-        taking = asyncio.create_task(self._lending.take_over(incarnation, max_count))
-        try:
-            return await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            taking.add_done_callback(self._keep)
-            raise
+        return await self._lend_at_last(self._lending.take_over(incarnation, max_count))
+
+    async def lead(self) -> bool:
+        keys = self._server.keys
+        answer = await self._server.run(
+            self._server.scripts.lead,
+            (keys.members(self.group), keys.leader(self.group)),
+            self.incarnation,
+        )
+        if answer == 0:
+            raise self._fenced()
+        return bool(answer == 2)  # noqa: PLR2004 - as the script says
+
+    async def inherit(self, max_count: int) -> list[Delivery]:
+        await self._interest.follow_anew()
+        return await self._lend_at_last(self._lending.inherit(max_count))
 
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         keys, topics = self._server.keys, self._interest.topics
@@ -159,6 +200,14 @@ class RedisConsumer:
         members = self._server.keys.members(self.group)
         if not await self._server.link.call("HEXISTS", members, self.incarnation):
             raise self._fenced()
+
+    async def _lend_at_last(self, lending: Coroutine[Any, Any, list[Delivery]]) -> list[Delivery]:
+        taking = asyncio.create_task(lending)
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(self._keep)
+            raise
 
     def _keep(self, taking: asyncio.Task[list[Delivery]]) -> None:
         """The caller went away while this was taken over: the next read hands it on."""

@@ -6,8 +6,9 @@ from typing import Any
 from messaging.backend import FROM_START, DeadLetter
 from messaging.backends.redis.entries import pack_entry, unreadable_envelope
 from messaging.backends.redis.server import Server, to_json
-from messaging.envelope import Envelope, decode_header
+from messaging.envelope import Envelope
 from messaging.errors import NobodyListensError, WireError
+from messaging.header import decode_header
 from messaging.topic import retry_topic_of
 
 PAGE = 200
@@ -64,7 +65,12 @@ async def requeue(server: Server, dead_letter_id: str, envelope: Envelope) -> bo
 async def drop(server: Server, dead_letter_id: str) -> bool:
     if not _is_id(dead_letter_id):
         return False
-    return bool(await server.link.call("XDEL", server.keys.dead, dead_letter_id))
+    keys = server.keys
+    return bool(
+        await server.run(
+            server.scripts.drop, (keys.dead, keys.floors), dead_letter_id, keys.state("")
+        )
+    )
 
 
 def _letter(position: bytes, fields: Sequence[Any]) -> DeadLetter:

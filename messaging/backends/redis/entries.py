@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from messaging.backend import Delivery
-from messaging.envelope import Envelope, decode_header, encode_header
+from messaging.envelope import Envelope
 from messaging.errors import PayloadTooLargeError, WireError
+from messaging.header import decode_header, encode_header
 
 
 def pack_entry(envelope: Envelope, limit_bytes: int | None) -> tuple[bytes, bytes]:

@@ -34,6 +34,8 @@ class Scripts:
         self.append = load("append")
         self.commit = load("commit")
         self.settle = load("commit", when_full=True)  # a commit of receipts alone: it frees memory
+        self.journal = load("journal")
+        self.drop = load("drop", when_full=True)
         self.registry = load("registry", when_full=True)
         self.create_topic = load("create_topic")
         self.subscribe = load("subscribe")
@@ -43,6 +45,8 @@ class Scripts:
         self.join = load("join", when_full=True)
         self.beat = load("beat", when_full=True)
         self.claim = load("claim", when_full=True)
+        self.lead = load("lead", when_full=True)
+        self.inherit = load("inherit", when_full=True)
         self.leave = load("leave", when_full=True)
         self.release = load("release")
         self.trim = load("trim", when_full=True)
