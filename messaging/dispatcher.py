@@ -110,7 +110,8 @@ class Dispatcher:
     async def _pause(self) -> None:
         wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, LONGEST_WAIT_S)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), wait_s)
+            async with asyncio.timeout(wait_s):  # wait_for of Python 3.11 may miss a cancellation
+                await self._stopping.wait()
 
     def _report(self, event: str, text: str) -> None:
         self._incidents.report(Incident(event, text))
