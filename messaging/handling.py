@@ -28,6 +28,7 @@ from messaging.steps import Journal
 from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
 from messaging.threads import Threads
+from messaging.timers import is_timer
 
 log = structlog.get_logger()
 
@@ -102,6 +103,8 @@ class Handlers:
             conversation=envelope.conversation_id,
             attempt=attempt_of(delivery),
         )
+        if envelope.origin and is_timer(envelope):
+            return await self._settling.due(delivery)
         target = self._targets.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
             return Settlement(delivery)
@@ -183,6 +186,8 @@ class Handlers:
         if error is not None:
             return await self._settling.failed(delivery, error)
         writes = context.state.writes()
+        if context.timers:
+            writes += await self._settling.timer_writes(context.timers)
         return await self._settling.done(delivery, outbox, writes, context.steps)
 
     async def _call(self, target: Target, message: BaseModel, context: Context) -> Result:
