@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -28,6 +28,7 @@ from messaging.retry import MAX_ATTEMPTS
 from messaging.state import RESERVED_PREFIX
 from messaging.steps import Steps
 from messaging.subscription import Result, Subscription
+from messaging.timers import disarm, timer_key
 from messaging.topic import retry_topic_of
 
 log = structlog.get_logger()
@@ -103,6 +104,26 @@ class Settling:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
 
+    async def timer_writes(self, timers: Mapping[str, str]) -> tuple[StateWrite, ...]:
+        """What makes these messages the valid ones of their timers; "" calls a timer off."""
+        writes = []
+        for name, message_id in timers.items():
+            stored = await self._load_state(self._group, timer_key(name))
+            if message_id or stored is not None:
+                version = stored.version if stored else 0
+                writes.append(StateWrite(timer_key(name), message_id.encode() or None, version))
+        return tuple(writes)
+
+    async def due(self, delivery: Delivery) -> Settlement:
+        """The time of a timer has come: it is sent, unless it was called off or set anew."""
+        envelope, name = disarm(delivery.envelope)
+        stored = await self._load_state(self._group, timer_key(name))
+        if stored is None or stored.value != envelope.id.encode():
+            return Settlement(delivery)
+        return Settlement(
+            delivery, (envelope,), (StateWrite(timer_key(name), None, stored.version),)
+        )
+
     async def failed(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
         """The handling ended in `error`: another attempt, or none."""
         envelope, attempt = delivery.envelope, attempt_of(delivery)
@@ -157,8 +178,8 @@ class Settling:
         log.error("delivery.dead_lettered", **_described(error))
         reason = Reason(
             error_type=type(error).__name__,
-            text=str(error)[:MOST_TEXT],
-            traceback="".join(traceback.format_exception(error))[-MOST_TRACEBACK:],
+            text=_text_of(error),
+            traceback=_storable("".join(traceback.format_exception(error)))[-MOST_TRACEBACK:],
             agent=self._group,
             attempts=history,
         )
@@ -229,8 +250,22 @@ def _history_key(envelope: Envelope) -> str:
 
 
 def _attempt(number: int, error: BaseException) -> Attempt:
-    text = str(error)[:MOST_TEXT]
-    return Attempt(number=number, error_type=type(error).__name__, text=text, at=time.time())
+    return Attempt(
+        number=number, error_type=type(error).__name__, text=_text_of(error), at=time.time()
+    )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - an error class is somebody else's code
+        text = f"(its text cannot be had: {type(broken).__name__})"
+    return _storable(text[:MOST_TEXT])
+
+
+def _storable(text: str) -> str:
+    """`text` without lone surrogates, which file names bring along and JSON cannot hold."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _described(error: BaseException) -> dict[str, str]:
@@ -238,7 +273,7 @@ def _described(error: BaseException) -> dict[str, str]:
     # The whole traceback lies in the dead letter.
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
-    return {"error_type": type(error).__name__, "error": str(error)[:MOST_TEXT], "where": where}
+    return {"error_type": type(error).__name__, "error": _text_of(error), "where": where}
 
 
 def _messages_in(result: Result) -> Sequence[BaseModel]:

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import redis
+import redis.asyncio
+from redis.crc import key_slot
 
 from messaging.backends.redis.acl import write_acl_file
-from tests.messaging.conftest import Site
+from tests.clusters import Cluster
+from tests.messaging.conftest import Fields, Site
 from tests.servers import RedisServer, running_redis
 
 
@@ -32,6 +35,20 @@ class AclSite(Site):
     def __init__(self, server: AclServer) -> None:
         super().__init__("acl", "")
         self.url = server.admit(self.guild_id)
+
+
+class ClusterSite(Site):
+    """A site whose backends find their node in a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__("cluster", cluster.url)
+        self._cluster = cluster
+
+    async def inject(self, topic: str, fields: Fields) -> None:
+        key = f"{{{self.guild_id}}}:t:{topic}"
+        owner = self._cluster.owner_of(key_slot(key.encode()))
+        async with redis.asyncio.Redis(port=owner.port) as stranger:
+            await stranger.xadd(key, fields, nomkstream=True)
 
 
 @contextlib.contextmanager

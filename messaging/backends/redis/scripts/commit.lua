@@ -60,6 +60,8 @@ for i = 2, 6 do
   if kind ~= wanted and kind ~= 'none' then return { 'type', KEYS[i] } end
 end
 
+-- In a cluster this key may have left with its slot; then fail here, before anything is written.
+if delayed > 0 then redis.call('EXISTS', prefix .. 'topics') end
 if delayed > 0 and redis.call('ZCARD', KEYS[4]) + delayed > tonumber(ARGV[5]) then
   return { 'delays full', '' }
 end

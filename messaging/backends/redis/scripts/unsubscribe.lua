@@ -1,12 +1,13 @@
 -- Forget a group and everything it was owed.
 -- KEYS: registry, topics, groups, floors, stream of its retries, then keys that are the group's own
 -- ARGV: group, retry topic, registry channel, stream prefix, number of own keys
-local group = ARGV[1]
-if redis.call('HDEL', KEYS[3], group) == 0 then return 0 end
-for _, topic in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+local group, streams = ARGV[1], {}
+for _, topic in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do -- fails first, if keys are on their way
   local stream = ARGV[4] .. topic
-  if redis.call('EXISTS', stream) == 1 then redis.call('XGROUP', 'DESTROY', stream, group) end
+  if redis.call('EXISTS', stream) == 1 then streams[#streams + 1] = stream end
 end
+if redis.call('HDEL', KEYS[3], group) == 0 then return 0 end
+for _, stream in ipairs(streams) do redis.call('XGROUP', 'DESTROY', stream, group) end
 redis.call('DEL', unpack(KEYS, 5))
 redis.call('HDEL', KEYS[4], group)
 redis.call('ZREM', KEYS[2], ARGV[2])
