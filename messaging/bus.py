@@ -141,18 +141,19 @@ class Bus:
             BackendUnavailableError: the server stayed away past the deadline.
             BusClosedError: the bus is not open.
         """
-        ids = await self.publish_many(
+        self._check_open()
+        envelope = self._publisher.seal(
             topic,
-            (message,),
+            message,
             conversation=conversation,
             reply_to=reply_to,
             tags=tags,
             key=key,
             deadline_s=deadline_s,
             delay_s=delay_s,
-            require_listener=require_listener,
         )
-        return ids[0]
+        await self._publisher.append((envelope,), require_listener=require_listener)
+        return envelope.id
 
     async def publish_many(
         self,
