@@ -250,6 +250,27 @@ def doctor(
     run_command(diagnose, Common(bus=bus, as_json=as_json))
 
 
+@app.command()
+def acl(
+    spec: Spec,
+    file: Annotated[
+        Path, typer.Option(help="The server's ACL file; lines about other users stay.")
+    ] = Path("users.acl"),
+    user: Annotated[str, typer.Option(help="Name of the user; left out: the guild's id.")] = "",
+    password_file: Annotated[
+        Path | None, typer.Option(help="A password to use; left out: one is made up and printed.")
+    ] = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the ACL file of a Redis server. The guild may use its own keys there, and no more."""
+    from guild.cli.commands.acl import write_acl
+    from guild.cli.running import run_command
+
+    typed = Common(spec, allow=allow, as_json=as_json)
+    run_command(write_acl, typed, file, user=user, password_file=password_file)
+
+
 @letters.command("list")
 def list_letters(
     spec: Spec,

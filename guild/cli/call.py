@@ -1,5 +1,6 @@
 """One call of the command line: what was typed, and the guild that it is about."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -49,7 +50,12 @@ class Call:
 
     @cached_property
     def registry(self) -> Registry:
-        """Where the types of agents and resources are found."""
+        """Where the types of agents and resources are found.
+
+        Classes that the operator allows may live in the current folder, behind what is installed.
+        """
+        if self.settings.allow and str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
         return Registry(self.settings.allow)
 
     @property
@@ -68,13 +74,18 @@ class Call:
 
     def plan_of(self, path: Path) -> Plan:
         """As `plan`, of any file."""
-        spec = load_file(find_spec(path), allow=self.settings.allow)
-        return Plan.of(spec, self.registry)
+        registry = self.registry
+        return Plan.of(load_file(find_spec(path), allow=registry.allow), registry)
 
     @cached_property
     def bus(self) -> str:
         """The URL of the guild's bus."""
         return self.settings.bus or str(resolve(self.plan.spec.bus, path=("bus",)))
+
+    @property
+    def place(self) -> str:
+        """The bus as people may see it."""
+        return redacted(self.bus)
 
     @property
     def is_private(self) -> bool:
@@ -92,9 +103,9 @@ class Call:
 
         if self.is_private:
             raise UsageError(
-                f"nobody outside the process of {self.plan.spec.id} can reach its bus {self.bus}: "
-                "run it, and ask it, with --bus embedded; or do both at once with "
-                f"`guildbus run {self.spec} --request TYPE`"
+                f"the bus {self.bus} of {self.plan.spec.id} is inside the process that runs it, "
+                "where nobody else can reach it. Add --bus embedded here and to `guildbus run`; or "
+                f"run and ask at once: guildbus run {self.spec} --request TYPE"
             )
         self.show_logs()
         async with GuildClient.connect(
@@ -108,10 +119,19 @@ class Call:
 
         configure_logs(self.settings.log.level)
 
-    def how_to_run(self) -> str:
-        """The command that starts the guild."""
-        bus = f" --bus {self.typed.bus}" if self.typed.bus else ""
-        return f"guildbus run {self.spec}{bus}"
+    def command(self, words: str) -> str:
+        """The command line that does something else with the same guild."""
+        bus = f" --bus {self.place}" if self.typed.bus else ""
+        return f"guildbus {words} {self.spec}{bus}"
+
+
+def redacted(url: str) -> str:
+    """`url` without its password."""
+    if "@" not in url:
+        return url
+    from messaging.backends.redis import endpoint  # noqa: PLC0415 - 150 ms that few URLs need
+
+    return endpoint.redacted(url)
 
 
 def find_spec(path: Path) -> Path:

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from guild.cli.exit_codes import NoSuchMessageError
 from guild.plan import Plan
 from guild.suggest import closest
-from messaging.errors import InvalidMessageError, UnknownTypeError
+from messaging.errors import InvalidMessageError
 from messaging.message import problems_of, wire_type_of
 from messaging.topic import DEFAULT_TOPIC, is_pattern
 
@@ -19,7 +20,7 @@ def message_class_of(plan: Plan, type_name: str) -> type[BaseModel]:
     """The class that goes by this wire name or class name in the guild.
 
     Raises:
-        UnknownTypeError: there is none; names the nearest, or all that somebody handles.
+        NoSuchMessageError: there is none; names the nearest, or all that somebody handles.
     """
     message_class = plan.messages.find(type_name)
     if message_class is not None:
@@ -27,7 +28,8 @@ def message_class_of(plan: Plan, type_name: str) -> type[BaseModel]:
     known = [name for each in plan.messages for name in (each.__name__, wire_type_of(each).name)]
     near = closest(type_name, known)
     handled = {wire_type_of(m).name for agent in plan.agents.values() for m in agent.accepted()}
-    raise UnknownTypeError(type_name, 1, (near,) if near else tuple(sorted(handled)))
+    hint = f"did you mean {near!r}?" if near else f"its agents handle {', '.join(sorted(handled))}"
+    raise NoSuchMessageError(f"{plan.spec.id} has no message {type_name!r}; {hint}")
 
 
 def message_of(plan: Plan, type_name: str, data: Sequence[str]) -> BaseModel:
@@ -36,7 +38,7 @@ def message_of(plan: Plan, type_name: str, data: Sequence[str]) -> BaseModel:
     `key:=json` gives a value that is not a text.
 
     Raises:
-        UnknownTypeError: nobody in the guild knows the type.
+        NoSuchMessageError: nobody in the guild knows the type.
         InvalidMessageError: the data does not fit it.
     """
     message_class = message_class_of(plan, type_name)

@@ -18,16 +18,20 @@ class UsageError(guild_errors.GuildError):
     """The words of the command line are well-formed, but do not go together."""
 
 
+class NoSuchMessageError(guild_errors.GuildError):
+    """No message of the guild goes by the name that was typed."""
+
+
 def exit_code_of(error: BaseException) -> int:
     """The status that `error` ends the process with."""
     by_class: tuple[tuple[type[BaseException], int], ...] = (
         (guild_errors.MissingExtraError, MISSING_EXTRA),
         (UsageError, USAGE),
+        (NoSuchMessageError, INVALID),
         (guild_errors.SettingsError, USAGE),
         (guild_errors.SpecError, INVALID),
         (guild_errors.UnresolvedReferenceError, INVALID),
-        (bus_errors.InvalidMessageError, INVALID),
-        (bus_errors.UnknownTypeError, INVALID),
+        (bus_errors.WireError, INVALID),
         (bus_errors.TopicError, INVALID),
         (bus_errors.BackendUnavailableError, NO_SERVER),
         (bus_errors.BackendSetupError, NO_SERVER),

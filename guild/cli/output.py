@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:  # rich is imported when there is something to draw
     from rich.console import Console, RenderableType
 
+_PIPE_WIDTH = 10_000
+_COMMANDS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
+
 
 class Output:
     """One command's way to the terminal.
@@ -42,10 +45,10 @@ class Output:
 
     def note(self, line: str) -> None:
         """A line for the person watching, not part of the data."""
-        self.err.print(line, markup=False)
+        self.err.print(printable(line), markup=False)
 
     def error(self, line: str) -> None:
-        self.err.print(line, style="red", markup=False)
+        self.err.print(printable(line), style="red", markup=False)
 
     def rows(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], empty: str) -> None:
         """Rows as a table, or as one JSON document each; `empty` says that there are none."""
@@ -54,14 +57,22 @@ class Output:
                 self.json(dict(row))
             return
         from rich.table import Table  # noqa: PLC0415 - see above
+        from rich.text import Text  # noqa: PLC0415 - see above
 
-        table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
         for row in rows:
-            table.add_row(*(_cell(row[column]) for column in columns))
+            table.add_row(*(Text(printable(_cell(row[column]))) for column in columns))
         if table.row_count:
             self.show(table)
         else:
             self.note(empty)
+
+
+def printable(text: str) -> str:
+    """`text` without what would command a terminal; models and messages write what they like."""
+    return text.translate(_COMMANDS)
 
 
 def _cell(value: Any) -> str:
@@ -77,4 +88,6 @@ def _cell(value: Any) -> str:
 def _console(stream: TextIO) -> "Console":
     from rich.console import Console  # noqa: PLC0415 - see above
 
-    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+    # Only people have a width; whoever reads a pipe gets each row on one line.
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(file=stream, highlight=False, width=width, soft_wrap=width is not None)

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     TaskID,
@@ -16,6 +17,7 @@ from rich.progress import (
     Progress as Bars,
 )
 
+from guild.cli.output import printable
 from guild.progress import Progress, TextDelta
 
 LINE_EVERY_S = 5.0
@@ -47,7 +49,7 @@ class Watch:
         if isinstance(item, Progress):
             self._view.progress(item)
         elif isinstance(item, TextDelta):
-            self._view.text(item.text)
+            self._view.text(printable(item.text))
 
 
 class _BarView:
@@ -72,11 +74,12 @@ class _BarView:
         self._bars.stop()
 
     def progress(self, item: Progress) -> None:
+        text = escape(printable(item.text))
         task = self._tasks.get(item.task)
         if task is None:
-            task = self._bars.add_task(item.task, total=item.total, text=item.text)
-            self._tasks[item.task] = task
-        self._bars.update(task, completed=item.done, total=item.total, text=item.text)
+            name = escape(printable(item.task))
+            task = self._tasks[item.task] = self._bars.add_task(name, total=item.total, text=text)
+        self._bars.update(task, completed=item.done, total=item.total, text=text)
 
     def text(self, text: str) -> None:
         # Whole lines go above the bars; the unfinished one waits for its end.
@@ -105,7 +108,7 @@ class _LineView:
             return
         self._shown_at[item.task] = now
         share = f"{item.done / item.total:4.0%} " if item.total else ""
-        self._line(f"{item.task}: {share}{item.text}".rstrip())
+        self._line(printable(f"{item.task}: {share}{item.text}".rstrip()))
 
     def text(self, text: str) -> None:
         *lines, self._written = (self._written + text).split("\n")

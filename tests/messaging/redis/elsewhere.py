@@ -1,0 +1,44 @@
+"""Sites that stand somewhere else than on a bare server of this machine."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import redis
+
+from messaging.backends.redis.acl import write_acl_file
+from tests.messaging.conftest import Site
+from tests.servers import RedisServer, running_redis
+
+
+class AclServer:
+    """A server on which nobody may do anything who is not in its ACL file."""
+
+    def __init__(self, server: RedisServer, acl_file: Path, admin: redis.Redis) -> None:
+        self.server = server
+        self.acl_file = acl_file
+        self.admin = admin
+
+    def admit(self, guild_id: str) -> str:
+        """The URL of a guild, after it got its line in the file."""
+        [(user, password)] = write_acl_file(self.acl_file, guild_id)
+        self.admin.execute_command("ACL", "LOAD")  # type: ignore[no-untyped-call] # redis-py
+        return self.server.url.replace("//", f"//{user}:{password}@")
+
+
+class AclSite(Site):
+    """A site whose backends come as the guild's own user."""
+
+    def __init__(self, server: AclServer) -> None:
+        super().__init__("acl", "")
+        self.url = server.admit(self.guild_id)
+
+
+@contextlib.contextmanager
+def running_acl_server(folder: Path) -> Iterator[AclServer]:
+    acl_file = folder / "users.acl"
+    (admin, _) = write_acl_file(acl_file, "first")
+    with running_redis(folder, "--aclfile", str(acl_file)) as server:
+        client = redis.Redis(port=server.port, username=admin.user, password=admin.password)
+        with client:
+            yield AclServer(server, acl_file, client)
