@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from messaging.backend import StateValue
+from messaging.backend import StateValue, StateWrite
 from messaging.envelope import Envelope
 from messaging.errors import HandlingCancelledError
 from messaging.message import Message
@@ -56,7 +56,6 @@ class Context:
     Attributes:
         envelope: the envelope in hand.
         attempt: 1 the first time; counts every start of a handler on this message.
-        state: the group's durable state.
     """
 
     __slots__ = (
@@ -64,21 +63,28 @@ class Context:
         "_log",
         "_loop",
         "_outbox",
+        "_state",
         "_workplace",
         "attempt",
         "envelope",
-        "state",
     )
 
     def __init__(self, envelope: Envelope, attempt: int, workplace: Workplace) -> None:
         self.envelope = envelope
         self.attempt = attempt
-        self.state = State(self._load_state)
+        self._state: State | None = None  # most handlers keep none
         self._workplace = workplace
         self._outbox: list[Envelope] = []
         self._cancel_reason: str | None = None
         self._loop = asyncio.get_running_loop()
         self._log: Any = None
+
+    @property
+    def state(self) -> State:
+        """The group's durable state."""
+        if self._state is None:
+            self._state = State(self._load_state)
+        return self._state
 
     @property
     def group(self) -> str:
@@ -248,6 +254,10 @@ class Context:
     def sent(self) -> Sequence[Envelope]:
         """What leaves with the commit so far."""
         return self._outbox
+
+    def writes(self) -> tuple[StateWrite, ...]:
+        """What the commit has to write into the group's state."""
+        return () if self._state is None else self._state.writes()
 
     def end(self, reason: str) -> None:
         """Called by the bus when nothing that the handler still does can count any more."""

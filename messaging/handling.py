@@ -22,6 +22,7 @@ from messaging.errors import (
     MessagingError,
     WireError,
 )
+from messaging.log_names import in_hand, name_in_logs
 from messaging.message import decode, wire_type_of
 from messaging.outgoing import payload_of, split_tags
 from messaging.settling import Settling, attempt_of
@@ -101,13 +102,7 @@ class Handlers:
             BackendUnavailableError: the history of a failed message could not be read.
         """
         envelope = delivery.envelope
-        structlog.contextvars.bind_contextvars(
-            guild=self._workplace.guild_id,
-            agent=self._group,
-            message_id=envelope.id,
-            conversation=envelope.conversation_id,
-            attempt=attempt_of(delivery),
-        )
+        in_hand.set(delivery)
         target = self._targets.get((envelope.type, envelope.version))
         if not delivery.fault and self._is_ignored(envelope, target):
             return Settlement(delivery)
@@ -122,6 +117,10 @@ class Handlers:
             return await self._settling.failed(delivery, error)
         return await self._run(delivery, target, message)
 
+    def name_in_logs(self) -> None:
+        """Have what this task logs say what it handles."""
+        name_in_logs(self._workplace.guild_id, self._group)
+
     async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement:
         """Settle what was handled but cannot be committed."""
         return await self._settling.failed(delivery, error)
@@ -135,10 +134,9 @@ class Handlers:
         return self._group not in split_tags(envelope.tags)
 
     def _cancelled_reason(self, envelope: Envelope) -> str | None:
+        reason = self._cancellations.reason_for(envelope)
         # What the bus itself says must get through: an agent may clean up after a cancellation.
-        if envelope.type.startswith("bus."):
-            return None
-        return self._cancellations.reason_for(envelope)
+        return None if reason is None or envelope.type.startswith("bus.") else reason
 
     def _check(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
@@ -168,7 +166,10 @@ class Handlers:
         error: BaseException | None = None
         self._cancellations.started(handling)
         try:
-            result = await self._call(target, message, context)
+            if target.is_async and self._options.timeout_s is None:
+                result = await target.handler(message, context)
+            else:
+                result = await self._call(target, message, context)
             outbox = self._settling.outbox(context, result)
         except asyncio.CancelledError as raised:
             if not handling.absorbs_cancellation():
@@ -184,7 +185,7 @@ class Handlers:
             return await self._settling.cancelled(delivery, handling.reason)
         if error is not None:
             return await self._settling.failed(delivery, error)
-        return await self._settling.done(delivery, outbox, context.state.writes())
+        return await self._settling.done(delivery, outbox, context.writes())
 
     async def _call(self, target: Target, message: BaseModel, context: Context) -> Result:
         timeout_s = self._options.timeout_s
@@ -219,6 +220,7 @@ def _is_async(handler: Handler) -> bool:
 
 
 def _message_for(target: Target, envelope: Envelope) -> BaseModel:
-    if isinstance(envelope.message, target.message_class):
-        return envelope.message
+    message = envelope.message
+    if message is not None and isinstance(message, target.message_class):
+        return message
     return decode(target.message_class, payload_of(envelope))

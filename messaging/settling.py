@@ -62,6 +62,8 @@ class Settling:
         Raises:
             HandlerResultError: `result` is not a message.
         """
+        if result is None:
+            return tuple(context.sent)
         envelope = context.envelope
         answers = (
             self._answer(envelope, shaped, topic)

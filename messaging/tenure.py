@@ -66,6 +66,9 @@ class Tenure:
         self._lent: dict[Key, Delivery] = {}
         self._ready: deque[Delivery] = deque()
         self._idle: list[asyncio.Future[None]] = []
+        self._slice_ends_at = 0.0
+        self._wakes = 0
+        self._is_waking = False
         self._has_room = asyncio.Event()
         self._silent: set[str] = {predecessor} if predecessor else set()
         self._silence = asyncio.Event()
@@ -142,7 +145,7 @@ class Tenure:
         for delivery in deliveries:
             self._lent[_key(delivery)] = delivery
             self._ready.append(delivery)
-        self._wake(len(self._ready))
+        self._wake_some()
 
     def _stop_reading(self) -> None:
         self._stopping = True
@@ -151,6 +154,23 @@ class Tenure:
         for settled in self._alone.values():
             settled.set()
         self._wake(len(self._idle))
+
+    def _wake_some(self) -> None:
+        """Wake one worker now; twice as many in each later tick while there is work for them.
+
+        A worker whose handlers never wait empties the queue by itself, and waking the others for
+        nothing would cost more than handling.
+        """
+        self._wakes = 1
+        if not self._is_waking:
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        self._is_waking = bool(self._ready and self._idle)
+        if self._is_waking:
+            self._wake(self._wakes)
+            self._wakes *= 2
+            self._loop.call_soon(self._wake_next)
 
     def _wake(self, count: int) -> None:
         while self._idle and count > 0:
@@ -162,13 +182,17 @@ class Tenure:
     # Handling
 
     async def _work(self) -> None:
-        slice_ends_at = 0.0
+        self._handlers.name_in_logs()
         while (delivery := await self._next()) is not None:
-            self._commits.add(await self._settle(delivery))
+            if self._reruns:
+                settlement = await self._settle_again(delivery)
+            else:
+                settlement = await self._handlers.handle(delivery)
+            self._commits.add(settlement)
             # Handlers that never wait would keep the loop from reading, beating and committing.
-            if self._loop.time() > slice_ends_at:
+            if self._loop.time() > self._slice_ends_at:
                 await asyncio.sleep(0)
-                slice_ends_at = self._loop.time() + SLICE_S
+                self._slice_ends_at = self._loop.time() + SLICE_S
 
     async def _next(self) -> Delivery | None:
         while not self._stopping:
@@ -179,7 +203,7 @@ class Tenure:
             await sleeper
         return None
 
-    async def _settle(self, delivery: Delivery) -> Settlement:
+    async def _settle_again(self, delivery: Delivery) -> Settlement:
         reruns = self._reruns.get(_key(delivery), 0)
         if reruns > MOST_RERUNS:
             error = StateConflictError(
@@ -202,7 +226,7 @@ class Tenure:
         key = _key(delivery)
         self._reruns[key] = self._reruns.get(key, 0) + 1
         self._ready.appendleft(delivery)
-        self._wake(1)
+        self._wake_some()
 
     # Staying alive, and taking over from those who did not
 
