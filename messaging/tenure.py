@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -184,11 +184,7 @@ class Tenure:
     async def _work(self) -> None:
         self._handlers.name_in_logs()
         while (delivery := await self._next()) is not None:
-            if self._reruns:
-                settlement = await self._settle_again(delivery)
-            else:
-                settlement = await self._handlers.handle(delivery)
-            self._commits.add(settlement)
+            self._commits.add(await self._settle(delivery))
             # Handlers that never wait would keep the loop from reading, beating and committing.
             if self._loop.time() > self._slice_ends_at:
                 await asyncio.sleep(0)
@@ -202,6 +198,9 @@ class Tenure:
             self._idle.append(sleeper)
             await sleeper
         return None
+
+    def _settle(self, delivery: Delivery) -> Awaitable[Settlement]:
+        return self._settle_again(delivery) if self._reruns else self._handlers.handle(delivery)
 
     async def _settle_again(self, delivery: Delivery) -> Settlement:
         reruns = self._reruns.get(_key(delivery), 0)
