@@ -12,6 +12,12 @@ from messaging.envelope import Envelope
 
 FROM_START = ""
 FROM_NOW = "$"
+STEPS_PREFIX = "_bus.steps."
+
+
+def steps_key(message_id: str) -> str:
+    """Key, in the state of the group, of the journal of finished steps of one message."""
+    return STEPS_PREFIX + message_id
 
 
 class Delivery(NamedTuple):
@@ -139,6 +145,20 @@ class Consumer(Protocol):
             BusFullError: an output topic is at its hard limit; nothing was written.
             BackendUnavailableError: the store stayed away past the deadline; whether the commit was
                 applied is not known, and the consumer must not be used again.
+        """
+        ...
+
+    async def journal(self, write: StateWrite) -> int:
+        """Write one value of the group's state now, apart from any commit, and return its version.
+
+        Returns once the profile's promise holds for it. A write whose answer was lost is sent
+        again by the backend and is applied once.
+
+        Raises:
+            FencedError: this consumer was taken over; nothing was written.
+            StateConflictError: the key has another version; nothing was written.
+            PayloadTooLargeError: the value is past the cap; nothing was written.
+            BackendUnavailableError: the store stayed away past the deadline.
         """
         ...
 
@@ -295,5 +315,5 @@ class Backend(Protocol):
         ...
 
     async def drop(self, dead_letter_id: str) -> bool:
-        """Forget a dead letter; False when it was gone already."""
+        """Forget a dead letter and the steps of its message; False when it was gone already."""
         ...

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
@@ -13,6 +13,7 @@ from messaging.errors import HandlingCancelledError
 from messaging.message import Message
 from messaging.outgoing import check_output_topic, join_tags, seal
 from messaging.state import State
+from messaging.steps import Journal, Steps
 from messaging.topic import emit_topic_of, inbox_of
 
 T = TypeVar("T")
@@ -69,10 +70,14 @@ class Context:
         "envelope",
     )
 
-    def __init__(self, envelope: Envelope, attempt: int, workplace: Workplace) -> None:
+    def __init__(
+        self, envelope: Envelope, attempt: int, workplace: Workplace, journal: Journal
+    ) -> None:
         self.envelope = envelope
         self.attempt = attempt
         self._state: State | None = None  # most handlers keep none
+        self._journal = journal
+        self._steps: Steps | None = None  # nor does it take steps
         self._workplace = workplace
         self._outbox: list[Envelope] = []
         self._cancel_reason: str | None = None
@@ -242,6 +247,41 @@ class Context:
             RequestCancelledError: somebody cancelled it.
         """
         return await self._workplace.ask(topic, message, timeout_s=timeout_s, **self._header())
+
+    @overload
+    async def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, returns: type[T], **kwargs: Any
+    ) -> T: ...
+    @overload
+    async def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, returns: Any = ..., **kwargs: Any
+    ) -> Any: ...
+    async def step(
+        self, name: str, fn: Callable[..., Any], *args: Any, returns: Any = Any, **kwargs: Any
+    ) -> Any:
+        """The result of `fn(*args, **kwargs)`, which no later attempt at this message runs again.
+
+        For effects outside the guild. The result is stored durably before it is returned here, and
+        is found again after a retry, a takeover, a restart or a requeue. `fn` may still repeat when
+        the process dies between its end and the record of it: give it `idempotency_key`, too.
+        A plain `fn` runs in a thread. From a plain handler: `context.wait_for(context.step(…))`.
+
+        Args:
+            name: one of its own for each step of a handling.
+            fn: a plain function or one that returns an awaitable.
+            args: for `fn`, as are `kwargs`.
+            returns: what to read the result back as; needed for a pydantic model. Any JSON else:
+                a tuple comes back as a list, the first time too.
+            kwargs: for `fn`.
+
+        Raises:
+            StepError: the name came before, or the result is not JSON or does not fit `returns`.
+            HandlingCancelledError: the handling is over already.
+            FencedError: another consumer took the message over; the result was not stored.
+            PayloadTooLargeError: all results of this message together are past the cap.
+        """
+        self.raise_if_cancelled()
+        return await self.steps.run(name, fn, args, kwargs, returns)
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work`, such as `context.state.load(…)`, on the loop and wait for its result.

@@ -24,7 +24,8 @@ MessagingError
 │   ├── DeadlineExceededError  its time was over before it was handled
 │   ├── HopLimitError          it went round in a loop
 │   ├── LostWorkerError        each process that started on it died
-│   └── StateConflictError     others kept changing the state it wrote
+│   ├── StateConflictError     others kept changing the state it wrote
+│   └── StepError              a step that cannot be journalled
 └── BusClosedError             used before it was opened or after it was closed
 """
 
@@ -208,3 +209,9 @@ class LostWorkerError(HandlingError):
 
 class StateConflictError(HandlingError):
     """Other handlings kept changing the state that this one read."""
+
+
+class StepError(HandlingError):
+    """A step that cannot be journalled: its name came twice, or its result is not JSON."""
+
+    retryable = False

@@ -26,6 +26,7 @@ from messaging.log_names import in_hand, name_in_logs
 from messaging.message import decode, wire_type_of
 from messaging.outgoing import payload_of, split_tags
 from messaging.settling import Settling, attempt_of
+from messaging.steps import Journal
 from messaging.subscription import Handler, Result, Subscription
 from messaging.threads import Threads
 
@@ -95,8 +96,8 @@ class Handlers:
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
 
-    async def handle(self, delivery: Delivery) -> Settlement:
-        """Work on `delivery` until it can be settled.
+    async def handle(self, delivery: Delivery, journal: Journal) -> Settlement:
+        """Work on `delivery` until it can be settled; its steps go to `journal`.
 
         Raises:
             BackendUnavailableError: the history of a failed message could not be read.
@@ -115,7 +116,7 @@ class Handlers:
             message = _message_for(target, envelope)
         except MessagingError as error:
             return await self._settling.failed(delivery, error)
-        return await self._run(delivery, target, message)
+        return await self._run(delivery, target, message, journal)
 
     def name_in_logs(self) -> None:
         """Have what this task logs say what it handles."""
@@ -159,8 +160,10 @@ class Handlers:
                 "lent to them; it probably kills them"
             )
 
-    async def _run(self, delivery: Delivery, target: Target, message: BaseModel) -> Settlement:
-        context = Context(delivery.envelope, attempt_of(delivery), self._workplace)
+    async def _run(
+        self, delivery: Delivery, target: Target, message: BaseModel, journal: Journal
+    ) -> Settlement:
+        context = Context(delivery.envelope, attempt_of(delivery), self._workplace, journal)
         handling = Handling(context)
         outbox: tuple[Envelope, ...] = ()
         error: BaseException | None = None
@@ -185,7 +188,7 @@ class Handlers:
             return await self._settling.cancelled(delivery, handling.reason)
         if error is not None:
             return await self._settling.failed(delivery, error)
-        return await self._settling.done(delivery, outbox, context.writes())
+        return await self._settling.done(delivery, outbox, context)
 
     async def _call(self, target: Target, message: BaseModel, context: Context) -> Result:
         timeout_s = self._options.timeout_s

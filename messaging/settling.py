@@ -7,7 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from pydantic import BaseModel, TypeAdapter
 
-from messaging.backend import DeadLetter, Delivery, Settlement, StateValue, StateWrite
+from messaging.backend import (
+    DeadLetter,
+    Delivery,
+    Settlement,
+    StateValue,
+    StateWrite,
+    steps_key,
+)
 from messaging.context import Context
 from messaging.dead_letters import Attempt, Reason
 from messaging.envelope import Envelope
@@ -17,6 +24,7 @@ from messaging.message import encode
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
 from messaging.state import RESERVED_PREFIX
+from messaging.steps import Steps
 from messaging.subscription import Result, Subscription
 from messaging.topic import retry_topic_of
 
@@ -73,9 +81,15 @@ class Settling:
         return (*context.sent, *answers)
 
     async def done(
-        self, delivery: Delivery, outbox: tuple[Envelope, ...], writes: tuple[StateWrite, ...]
+        self,
+        delivery: Delivery,
+        outbox: tuple[Envelope, ...],
+        writes: tuple[StateWrite, ...],
+        steps: Steps,
     ) -> Settlement:
         """The handler did what it was there for."""
+        if steps.were_used or not _is_first_start(delivery):
+            writes += await steps.forget()
         if delivery.envelope.attempt > 1:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
@@ -106,6 +120,7 @@ class Settling:
         log.info("delivery.cancelled", reason=reason)
         notice = Cancelled(message_id=envelope.id, reason=reason)
         writes = await self._forget_history(envelope) if envelope.attempt > 1 else ()
+        writes += await self._forget_steps(envelope)
         return Settlement(delivery, self._to_requester(envelope, notice), writes)
 
     def _dead(
@@ -168,10 +183,20 @@ class Settling:
         _, version = await self._load_history(envelope)
         return (StateWrite(_history_key(envelope), None, version),) if version else ()
 
+    async def _forget_steps(self, envelope: Envelope) -> tuple[StateWrite, ...]:
+        key = steps_key(envelope.id)
+        stored = await self._load_state(self._group, key)
+        return (StateWrite(key, None, stored.version),) if stored else ()
+
 
 def attempt_of(delivery: Delivery) -> int:
     """Which start of a handler this is; a lending that ended with its process counts as one."""
     return delivery.envelope.attempt + delivery.handed_out
+
+
+def _is_first_start(delivery: Delivery) -> bool:
+    """Whether no handler can have begun on the message before: neither a retry nor a requeue."""
+    return attempt_of(delivery) == 1 and not delivery.envelope.origin
 
 
 def _history_key(envelope: Envelope) -> str:

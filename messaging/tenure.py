@@ -209,7 +209,7 @@ class Tenure:
                 f"others changed the state under {delivery.envelope.type} {reruns} times in a row"
             )
             return await self._handlers.give_up_on(delivery, error)
-        return await self._handlers.handle(delivery)
+        return await self._handlers.handle(delivery, self._consumer.journal)
 
     def _settled(self, settlement: Settlement) -> None:
         key = _key(settlement.delivery)

@@ -10,6 +10,7 @@ from messaging.backends.memory.log import Log
 from messaging.backends.memory.store import Store
 from messaging.envelope import Envelope
 from tests.messaging import test_backend_conformance_commit as commit
+from tests.messaging import test_backend_conformance_journal as journal
 from tests.messaging import test_backend_conformance_limits as limits
 from tests.messaging import test_backend_conformance_state as state
 from tests.messaging import test_backend_conformance_takeover as takeover
@@ -107,6 +108,14 @@ def not_counted(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def journalled_without_fence(patch: pytest.MonkeyPatch) -> None:
+    def forced(self: Store, group: Group, incarnation: str, write: StateWrite) -> int:
+        group.write_state((write,))
+        return group.state[write.key].version
+
+    patch.setattr(Store, "journal", forced)
+
+
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     site = Site("memory", "")
@@ -142,6 +151,7 @@ def mutation() -> Iterator[pytest.MonkeyPatch]:
             state_written_in_spite_of_its_version,
             state.test_a_version_conflict_skips_exactly_that_settlement,
         ),
+        (journalled_without_fence, journal.test_a_zombies_journal_is_refused_and_writes_nothing),
         (trimmed_by_number, limits.test_trimming_keeps_what_waits),
         (given_back_at_the_end, takeover.test_who_leaves_gives_back_in_order_and_uncounted),
         (not_counted, takeover.test_a_takeover_lends_what_was_held_and_counts_it),

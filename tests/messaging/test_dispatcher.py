@@ -593,7 +593,7 @@ async def test_acknowledging_before_handling_would_lose_the_message_of_a_crash(
 
     async def acknowledge_first(self: Tenure, delivery: Delivery) -> Settlement:
         await self._consumer.commit([Settlement(delivery)])
-        return await self._handlers.handle(delivery)
+        return await self._handlers.handle(delivery, self._consumer.journal)
 
     stuck, later = Gate(), Recorder()
     async with open_bus(site) as one, open_bus(site) as two:

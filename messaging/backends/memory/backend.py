@@ -11,6 +11,7 @@ from messaging.backend import (
     Incident,
     Settlement,
     StateValue,
+    StateWrite,
     TopicInfo,
 )
 from messaging.backends.memory import shared
@@ -151,7 +152,7 @@ class MemoryBackend:
         return self._store.requeue(dead_letter_id, envelope)
 
     async def drop(self, dead_letter_id: str) -> bool:
-        return self._store.letters.drop(dead_letter_id)
+        return self._store.drop_letter(dead_letter_id)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -194,6 +195,9 @@ class MemoryConsumer:
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
         return self._store.commit(self._group, self.incarnation, settlements)
+
+    async def journal(self, write: StateWrite) -> int:
+        return self._store.journal(self._group, self.incarnation, write)
 
     async def beat(self) -> Mapping[str, int]:
         self._group.check_fence(self.incarnation)

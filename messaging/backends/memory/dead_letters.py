@@ -9,15 +9,22 @@ from messaging.backend import DeadLetter, Incident
 class DeadLetters:
     """Bounded: past `max_letters` the oldest goes, and the operator hears of it."""
 
-    def __init__(self, max_letters: int, announce: Callable[[Incident], None]) -> None:
+    def __init__(
+        self,
+        max_letters: int,
+        announce: Callable[[Incident], None],
+        evicted: Callable[[DeadLetter], None],
+    ) -> None:
         self._letters: dict[str, DeadLetter] = {}
         self._max_letters = max_letters
         self._announce = announce
+        self._evicted = evicted
 
     def add(self, letter: DeadLetter) -> None:
         self._letters[letter.id] = letter
         if len(self._letters) > self._max_letters:
             oldest = self._letters.pop(next(iter(self._letters)))
+            self._evicted(oldest)
             self._announce(
                 Incident(
                     "dead_letters.full",

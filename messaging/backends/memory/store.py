@@ -10,18 +10,26 @@ from typing import NamedTuple
 from messaging.backend import (
     FROM_NOW,
     FROM_START,
+    DeadLetter,
     Delivery,
     Entry,
     Incident,
     Settlement,
+    StateWrite,
     TopicInfo,
+    steps_key,
 )
 from messaging.backends.memory.dead_letters import DeadLetters
 from messaging.backends.memory.group import Group
 from messaging.backends.memory.log import EphemeralLogs, Log, entries_after
 from messaging.backends.memory.signals import Signals
 from messaging.envelope import Envelope
-from messaging.errors import BusFullError, NobodyListensError, PayloadTooLargeError
+from messaging.errors import (
+    BusFullError,
+    NobodyListensError,
+    PayloadTooLargeError,
+    StateConflictError,
+)
 from messaging.header import decode_header, encode_header
 from messaging.message import encode
 from messaging.topic import is_ephemeral, retry_topic_of
@@ -42,7 +50,7 @@ class Store:
         self.limits = limits
         self.strict = strict
         self.groups: dict[str, Group] = {}
-        self.letters = DeadLetters(limits.max_backlog, self.announce)
+        self.letters = DeadLetters(limits.max_backlog, self.announce, self._forget_steps)
         self.work = Signals()  # by group
         self.arrivals = Signals()  # by topic
         self.listeners: list[Callable[[Incident], None]] = []
@@ -104,6 +112,16 @@ class Store:
                 outdated.append(index)
         return outdated
 
+    def journal(self, group: Group, incarnation: str, write: StateWrite) -> int:
+        group.check_fence(incarnation)
+        size_bytes, limit_bytes = len(write.value or b""), self.limits.max_envelope_bytes
+        if size_bytes > limit_bytes:
+            raise PayloadTooLargeError(f"{group.name}'s {write.key}", size_bytes, limit_bytes)
+        if not group.write_state((write,)):
+            raise StateConflictError(f"{write.key} of {group.name} was written by somebody else")
+        present = group.state.get(write.key)
+        return present.version if present else 0
+
     def trim(self) -> int:
         return sum(log.trim() for log in self._logs.values())
 
@@ -156,6 +174,12 @@ class Store:
 
     # -- dead letters ----------------------------------------------------------------------------
 
+    def drop_letter(self, letter_id: str) -> bool:
+        letter = self.letters.get(letter_id)
+        if letter is not None:
+            self._forget_steps(letter)
+        return self.letters.drop(letter_id)
+
     def requeue(self, letter_id: str, envelope: Envelope) -> bool:
         letter = self.letters.get(letter_id)
         if letter is None:
@@ -168,6 +192,10 @@ class Store:
         retry_topic = retry_topic_of(letter.group)
         self.accept([envelope._replace(topic=retry_topic, origin=envelope.published_to)])
         return self.letters.drop(letter_id)
+
+    def _forget_steps(self, letter: DeadLetter) -> None:
+        if letter.group in self.groups:
+            self.groups[letter.group].state.pop(steps_key(letter.envelope.id), None)
 
     # -- single steps ----------------------------------------------------------------------------
 

@@ -79,7 +79,8 @@ class Commit:
         if (dead := settlement.dead) is not None:
             header, payload = pack_entry(dead.envelope, limit)
             topic = dead.envelope.topic
-            self._dead += (index, topic, header, payload, dead.reason, repr(dead.at))
+            reason, at = dead.reason, repr(dead.at)
+            self._dead += (index, topic, header, payload, reason, at, dead.envelope.id)
 
     async def _send(self, sequence: int) -> list[Any]:
         keys, options, scripts = self._server.keys, self._server.options, self._server.scripts
@@ -108,7 +109,7 @@ class Commit:
                 len(self._receipts) // 3,
                 len(self._adds) // 5,
                 len(self._writes) // 5,
-                len(self._dead) // 6,
+                len(self._dead) // 7,
                 *self._outputs,
                 *self._receipts,
                 *self._adds,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from messaging.backend import Delivery, Settlement
+from messaging.backend import Delivery, Settlement, StateWrite
 from messaging.backends.redis.commit import Commit
 from messaging.backends.redis.connection import Argument
 from messaging.backends.redis.interest import Interest
@@ -12,11 +12,19 @@ from messaging.backends.redis.lending import TOPICS_AT_ONCE, Lending
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
-from messaging.errors import BackendError, FencedError, NotHeldError
+from messaging.errors import (
+    BackendError,
+    FencedError,
+    NotHeldError,
+    PayloadTooLargeError,
+    StateConflictError,
+)
 from messaging.incarnation import new_incarnation
 from messaging.topic import retry_topic_of
 
 LOOK_ANYWAY_S = 2.0
+
+_FENCED, _CONFLICT = -1, -2
 
 T = TypeVar("T")
 
@@ -79,6 +87,29 @@ class RedisConsumer:
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
         return await _to_its_end(self._commit(settlements))
+
+    async def journal(self, write: StateWrite) -> int:
+        if self._is_fenced:
+            raise self._fenced()
+        limit_bytes = self._server.options.max_envelope_bytes
+        value, keys = write.value or b"", self._server.keys
+        if len(value) > limit_bytes:
+            raise PayloadTooLargeError(f"{self.group}'s {write.key}", len(value), limit_bytes)
+        version = await self._server.run(
+            self._server.scripts.journal,
+            (keys.members(self.group), keys.state(self.group), keys.floors),
+            self.group,
+            self.incarnation,
+            write.key,
+            write.expected_version,
+            "delete" if write.value is None else "set",
+            value,
+        )
+        if version == _FENCED:
+            raise self._fenced()
+        if version == _CONFLICT:
+            raise StateConflictError(f"{write.key} of {self.group} was written by somebody else")
+        return int(version)
 
     async def beat(self) -> Mapping[str, int]:
         keys = self._server.keys

@@ -65,7 +65,12 @@ async def requeue(server: Server, dead_letter_id: str, envelope: Envelope) -> bo
 async def drop(server: Server, dead_letter_id: str) -> bool:
     if not _is_id(dead_letter_id):
         return False
-    return bool(await server.link.call("XDEL", server.keys.dead, dead_letter_id))
+    keys = server.keys
+    return bool(
+        await server.run(
+            server.scripts.drop, (keys.dead, keys.floors), dead_letter_id, keys.state("")
+        )
+    )
 
 
 def _letter(position: bytes, fields: Sequence[Any]) -> DeadLetter:

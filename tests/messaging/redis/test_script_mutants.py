@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 
-from messaging.backend import Settlement
+from messaging.backend import Settlement, StateValue, StateWrite
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.scripts import Script, make_script
-from messaging.errors import FencedError
+from messaging.errors import FencedError, StateConflictError
 from tests.faults import FaultyProxy
 from tests.messaging.notes import everything_in, heirloom, joined, note, notes, take_one, texts
 from tests.messaging.redis.conftest import Guild, command, server_of
 
 FENCE = "if not member then return { 'fenced' } end"
 NO_FENCE = "if not member then member = '0:' end"
+JOURNAL_FENCE = "if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 then return -1 end"
+SAME_WRITE = "if is_set and value == ARGV[6] then return version end"
 COMMIT_SEQUENCE = "if sequence == last then return { 'ok', skipped_then, 0 } end"
 PRODUCER_SEQUENCE = "local skip = last + 1 - first"
 GAP = "if first > last + 1 then return -3 end"
@@ -49,6 +51,45 @@ async def test_without_the_fence_a_zombie_would_publish(guild: Guild, is_mutant:
 
     effects = await everything_in(backend, "results")
     assert len(effects) == (2 if is_mutant else 1)
+
+
+@pytest.mark.parametrize("is_mutant", [False, True])
+async def test_without_the_fence_a_zombie_would_write_the_journal(
+    guild: Guild, is_mutant: bool
+) -> None:
+    backend = await guild.open()
+    zombie, heir = await joined(backend, "workers"), await joined(backend, "workers")
+    await heirloom(heir, zombie)
+    late = StateWrite("done", b"late", 0)
+
+    if is_mutant:
+        await mutate(backend, "journal", JOURNAL_FENCE, "")
+        await zombie.journal(late)
+    else:
+        with pytest.raises(FencedError):
+            await zombie.journal(late)
+
+    assert (await backend.load_state("workers", "done") is not None) == is_mutant
+
+
+@pytest.mark.parametrize("is_mutant", [False, True])
+async def test_a_journal_whose_answer_was_lost_is_written_once_and_is_no_conflict(
+    guild: Guild, proxy: FaultyProxy, is_mutant: bool
+) -> None:
+    backend = await guild.open(proxy.url)
+    worker = await joined(backend, "workers")
+    if is_mutant:
+        await mutate(backend, "journal", SAME_WRITE, "")
+    proxy.lose_replies_to(server_of(backend).scripts.journal.sha.encode())
+
+    if is_mutant:
+        with pytest.raises(StateConflictError):
+            await worker.journal(StateWrite("done", b"once", 0))
+    else:
+        assert await worker.journal(StateWrite("done", b"once", 0)) == 1
+
+    assert proxy.lost == 1
+    assert await backend.load_state("workers", "done") == StateValue(b"once", 1)
 
 
 @pytest.mark.parametrize("is_mutant", [False, True])

@@ -34,6 +34,8 @@ class Scripts:
         self.append = load("append")
         self.commit = load("commit")
         self.settle = load("commit", when_full=True)  # a commit of receipts alone: it frees memory
+        self.journal = load("journal")
+        self.drop = load("drop", when_full=True)
         self.registry = load("registry", when_full=True)
         self.create_topic = load("create_topic")
         self.subscribe = load("subscribe")

@@ -5,7 +5,7 @@
 --       streams, output streams, receipts, outputs, state writes, dead letters; then
 --       output topics; receipts (settlement, key, id); outputs (settlement, key, delay, header,
 --       payload); state writes (settlement, key, expected version, set or delete, value);
---       dead letters (settlement, topic, header, payload, reason, at)
+--       dead letters (settlement, topic, header, payload, reason, at, message id)
 -- Returns {'ok', skipped settlements, dead letters trimmed}, or {what is wrong, with what}.
 local prefix, group, incarnation, sequence = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local n_inputs, n_outputs = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -126,13 +126,21 @@ end
 if n_writes > 0 and floor > 0 then redis.call('HSET', KEYS[3], group, floor) end
 
 local trimmed = 0
-for at = dead_at, dead_at + 6 * n_dead - 1, 6 do
+for at = dead_at, dead_at + 7 * n_dead - 1, 7 do
   if not skipped[ARGV[at]] then
     redis.call('XADD', KEYS[6], '*', 't', ARGV[at + 1], 'h', ARGV[at + 2], 'p', ARGV[at + 3],
-      'g', group, 'r', ARGV[at + 4], 'at', ARGV[at + 5])
+      'g', group, 'r', ARGV[at + 4], 'at', ARGV[at + 5], 'i', ARGV[at + 6])
   end
 end
-if n_dead > 0 then trimmed = redis.call('XTRIM', KEYS[6], 'MAXLEN', ARGV[6]) end
+if n_dead > 0 then
+  local excess = redis.call('XLEN', KEYS[6]) - tonumber(ARGV[6])
+  if excess > 0 then
+    for _, letter in ipairs(redis.call('XRANGE', KEYS[6], '-', '+', 'COUNT', excess)) do
+      drop_letter(KEYS[6], KEYS[3], prefix .. 's:', letter)
+      trimmed = trimmed + 1
+    end
+  end
+end
 
 local receipts = {}
 for at = receipts_at, adds_at - 1, 3 do

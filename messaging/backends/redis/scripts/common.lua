@@ -52,6 +52,20 @@ local function create_stream(stream)
   redis.call('XGROUP', 'DESTROY', stream, 'making')
 end
 
+-- Forget a dead letter, and the steps of its message that its group has journalled.
+local function drop_letter(dead, floors, state_prefix, letter)
+  local group = field(letter[2], 'g')
+  local state, key = state_prefix .. group, '_bus.steps.' .. (field(letter[2], 'i') or '')
+  local stored = redis.call('HGET', state, key)
+  if stored then
+    local version = tonumber(string.match(stored, '^(%d+):'))
+    local floor = tonumber(redis.call('HGET', floors, group) or 0)
+    redis.call('HSET', floors, group, math.max(floor, version))
+    redis.call('HDEL', state, key)
+  end
+  redis.call('XDEL', dead, letter[1])
+end
+
 local function compare(one, other)
   local a, b = string.match(one, '^(%d+)%-?(%d*)$')
   local c, d = string.match(other, '^(%d+)%-?(%d*)$')
