@@ -179,6 +179,29 @@ class Consumer(Protocol):
         """
         ...
 
+    async def lead(self) -> bool:
+        """Be the one consumer of the group that reads, where the group asks for order.
+
+        True once this consumer is it, which lasts until it leaves or is taken over: at no time do
+        two that could both commit lead. False while another consumer leads. The store keeps
+        nobody from reading; who does not lead must not.
+
+        Raises:
+            FencedError: this consumer was taken over.
+        """
+        ...
+
+    async def inherit(self, max_count: int) -> list[Delivery]:
+        """Lend what consumers that are gone had not settled, and what was given back.
+
+        Within a topic the oldest comes first. Returns at most `max_count`; call again until the
+        list is empty. For whoever leads, before it reads.
+
+        Raises:
+            FencedError: this consumer was taken over.
+        """
+        ...
+
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         """Give back what was lent and not handled, in order, then forget this consumer.
 

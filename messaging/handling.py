@@ -25,7 +25,7 @@ from messaging.errors import (
 from messaging.log_names import in_hand, name_in_logs
 from messaging.message import decode, wire_type_of
 from messaging.outgoing import payload_of, split_tags
-from messaging.settling import Settling, attempt_of
+from messaging.settling import Again, Settling, attempt_of
 from messaging.steps import Journal
 from messaging.subscription import Handler, Result, Subscription
 from messaging.threads import Threads
@@ -96,8 +96,8 @@ class Handlers:
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
 
-    async def handle(self, delivery: Delivery, journal: Journal) -> Settlement:
-        """Work on `delivery` until it can be settled; its steps go to `journal`.
+    async def handle(self, delivery: Delivery, journal: Journal) -> Settlement | Again:
+        """Work on `delivery` until it is settled or handled again; its steps go to `journal`.
 
         Raises:
             BackendUnavailableError: the history of a failed message could not be read.
@@ -122,7 +122,7 @@ class Handlers:
         """Have what this task logs say what it handles."""
         name_in_logs(self._workplace.guild_id, self._group)
 
-    async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement:
+    async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | Again:
         """Settle what was handled but cannot be committed."""
         return await self._settling.failed(delivery, error)
 
@@ -162,7 +162,7 @@ class Handlers:
 
     async def _run(
         self, delivery: Delivery, target: Target, message: BaseModel, journal: Journal
-    ) -> Settlement:
+    ) -> Settlement | Again:
         context = Context(delivery.envelope, attempt_of(delivery), self._workplace, journal)
         handling = Handling(context)
         outbox: tuple[Envelope, ...] = ()

@@ -11,6 +11,8 @@ from messaging.errors import InvalidMessageError
 from messaging.message import encode, wire_type_of
 from messaging.topic import check_topic
 
+PRIORITIES = range(-128, 128)
+
 check_output_topic = lru_cache(maxsize=4096)(check_topic)
 
 
@@ -45,6 +47,13 @@ def seal(
         tags, trace, "", deadline, 1, hops, priority, delay_s, carried,
     )  # fmt: skip
     return tuple.__new__(Envelope, fields)  # half the time of calling the class
+
+
+def check_priority(priority: int) -> int:
+    """Return `priority` if an envelope can carry it; raises ValueError if not."""
+    if priority not in PRIORITIES:
+        raise ValueError(f"a priority is a whole number from -128 to 127, not {priority!r}")
+    return priority
 
 
 def payload_of(envelope: Envelope) -> bytes:

@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 from pydantic import BaseModel, TypeAdapter
@@ -21,10 +22,10 @@ from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError
 from messaging.failure import Cancelled, RequestFailed
 from messaging.message import encode
+from messaging.ordering import key_of
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
 from messaging.state import RESERVED_PREFIX
-from messaging.steps import Steps
 from messaging.subscription import Result, Subscription
 from messaging.topic import retry_topic_of
 
@@ -37,11 +38,19 @@ MOST_ATTEMPTS_KEPT = 20
 _HISTORY = TypeAdapter(tuple[Attempt, ...])
 
 
+class Again(NamedTuple):
+    """Another attempt without a settlement in between: its successors have to wait for it."""
+
+    delivery: Delivery
+    wait_s: float
+
+
 class Settling:
     """Builds the settlements of one group.
 
     The history of failed attempts is kept in the group's state, in the same commit as the retry,
-    so that it outlives the process and follows the message to any replica.
+    so that it outlives the process and follows the message to any replica. Where an order is kept
+    it stays here with the message, and a crash forgets it.
     """
 
     def __init__(
@@ -56,6 +65,7 @@ class Settling:
         self._subscription = subscription
         self._load_state = load_state
         self._by_reference = by_reference
+        self._histories: dict[str, tuple[Attempt, ...]] = {}
 
     def destinations(
         self, envelope: Envelope, message: BaseModel
@@ -81,22 +91,21 @@ class Settling:
         return (*context.sent, *answers)
 
     async def done(
-        self,
-        delivery: Delivery,
-        outbox: tuple[Envelope, ...],
-        writes: tuple[StateWrite, ...],
-        steps: Steps,
+        self, delivery: Delivery, outbox: tuple[Envelope, ...], context: Context
     ) -> Settlement:
         """The handler did what it was there for."""
-        if steps.were_used or not _is_first_start(delivery):
-            writes += await steps.forget()
+        writes = context.writes()
+        if context.took_steps or not _is_first_start(delivery):
+            writes += await context.steps.forget()
         if delivery.envelope.attempt > 1:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
 
-    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement:
+    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
         """The handling ended in `error`: another attempt, or none."""
         envelope, attempt = delivery.envelope, attempt_of(delivery)
+        if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
+            return self._failed_in_order(delivery, error)
         history, version = await self._load_history(envelope)
         history = (*history, _attempt(attempt, error))[-MOST_ATTEMPTS_KEPT:]
         key = _history_key(envelope)
@@ -113,6 +122,18 @@ class Settling:
         )
         write = StateWrite(key, _HISTORY.dump_json(history), version)
         return Settlement(delivery, (retry,), (write,))
+
+    def _failed_in_order(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
+        envelope, attempt = delivery.envelope, attempt_of(delivery)
+        history = (*self._histories.pop(envelope.id, ()), _attempt(attempt, error))
+        history = history[-MOST_ATTEMPTS_KEPT:]
+        if not self._options.retry.allows_another(error, attempt):
+            return self._dead(delivery, error, history, ())
+        self._histories[envelope.id] = history
+        wait_s = self._options.retry.wait_s(attempt)
+        log.warning("delivery.retried", wait_s=round(wait_s, 3), **_described(error))
+        envelope = envelope._replace(attempt=min(envelope.attempt + 1, MAX_ATTEMPTS))
+        return Again(delivery._replace(envelope=envelope), wait_s)
 
     async def cancelled(self, delivery: Delivery, reason: str) -> Settlement:
         """Somebody cancelled it: no further attempt, and the requester is told."""
@@ -173,6 +194,7 @@ class Settling:
             conversation=envelope.conversation_id,
             hops=min(envelope.hops + 1, 255),
             trace=envelope.trace,
+            priority=envelope.priority,
         )
 
     async def _load_history(self, envelope: Envelope) -> tuple[tuple[Attempt, ...], int]:
@@ -180,6 +202,7 @@ class Settling:
         return ((), 0) if stored is None else (_HISTORY.validate_json(stored.value), stored.version)
 
     async def _forget_history(self, envelope: Envelope) -> tuple[StateWrite, ...]:
+        self._histories.pop(envelope.id, None)
         _, version = await self._load_history(envelope)
         return (StateWrite(_history_key(envelope), None, version),) if version else ()
 

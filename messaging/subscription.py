@@ -49,6 +49,10 @@ class SubscriptionOptions:
         output_topic: where answers go when nobody asked for them; "" is the topic of the message
             in hand.
         only_when_tagged: ignore what was not addressed to this group by tag or by inbox.
+        ordered_by: `key`, or a field of the messages: those that are equal in it are handled one
+            after the other, in order of acceptance. One replica at a time works then; the others
+            stand by. A message on its way to another attempt holds back its successors, and only
+            those; as many as `prefetch` of them fit beside the rest.
         route: where a message that a handler returned, or sent without a topic, goes as well.
     """
 
@@ -61,6 +65,7 @@ class SubscriptionOptions:
     max_hops: int = 64
     output_topic: str = ""
     only_when_tagged: bool = False
+    ordered_by: str = ""
     route: Route | None = None
 
     def __post_init__(self) -> None:

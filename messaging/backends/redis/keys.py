@@ -6,6 +6,7 @@ topics      sorted set: topic by the registry version that brought it
 groups      hash: group -> its patterns as JSON
 c:<group>   hash: incarnation -> last commit, "sequence:skipped settlements"
 b:<group>   hash: incarnation -> beats
+l:<group>   string: incarnation that reads where the group asks for order
 u:<group>   hash: topic that the group left -> last position it is still owed
 s:<group>   hash: state key -> "version:value"
 floors      hash: group -> highest state version ever deleted, so that none is used twice
@@ -41,6 +42,9 @@ class Keys:
 
     def beats(self, group: str) -> bytes:
         return self.prefix + b"b:" + group.encode()
+
+    def leader(self, group: str) -> bytes:
+        return self.prefix + b"l:" + group.encode()
 
     def bounds(self, group: str) -> bytes:
         return self.prefix + b"u:" + group.encode()

@@ -13,10 +13,11 @@ import hiredis
 
 from messaging.backend import Delivery, Settlement
 from messaging.backends.redis.connection import FIRST_PAUSE_S, Argument, pack
-from messaging.backends.redis.entries import unpack_delivery
+from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import code_of
+from messaging.backends.redis.scripts import Script
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError, FencedError
 
@@ -73,6 +74,18 @@ class Lending:
             deliveries = await self._claim(incarnation, max_count)
             self._hold(deliveries)
             return deliveries
+
+    async def inherit(self, max_count: int) -> list[Delivery]:
+        """See `Consumer.inherit`."""
+        members = self._server.keys.members(self._group)
+        async with self._one_at_a_time:
+            if not self.stash:
+                script = self._server.scripts.inherit
+                self.stash += await self._claim_by(script, (members,), (), max_count)
+            if self._generation != self._server.link.generation:
+                await self._find_lost_answers()
+                self.stash.sort(key=lambda delivery: position_key(delivery.position))
+            return self.hand_on(max_count)
 
     def holds_all(self, settlements: Sequence[Settlement]) -> bool:
         """Whether each delivery is held here, and settled only once."""
@@ -133,16 +146,22 @@ class Lending:
         await self._registry.repair(self._group, self._registry.topics_of(self._group))
 
     async def _claim(self, incarnation: str, max_count: int) -> list[Delivery]:
-        keys, claimed = self._server.keys, list[Delivery]()
-        topics = self._interest.topics
+        keys = self._server.keys
+        own = (keys.members(self._group), keys.beats(self._group))
+        return await self._claim_by(self._server.scripts.claim, own, (incarnation,), max_count)
+
+    async def _claim_by(
+        self, script: Script, own: Sequence[bytes], arguments: Sequence[str], max_count: int
+    ) -> list[Delivery]:
+        claimed, topics = list[Delivery](), self._interest.topics
         for start in range(0, len(topics), TOPICS_AT_ONCE):
             some = topics[start : start + TOPICS_AT_ONCE]
             answer = await self._server.run(
-                self._server.scripts.claim,
-                (keys.members(self._group), keys.beats(self._group), *map(keys.stream, some)),
+                script,
+                (*own, *map(self._server.keys.stream, some)),
                 self._group,
                 self._incarnation,
-                incarnation,
+                *arguments,
                 max_count - len(claimed),
             )
             if answer == 0:

@@ -143,6 +143,7 @@ class Registry:
                 keys.beats(group),
                 keys.state(group),
                 keys.bounds(group),
+                keys.leader(group),
             ),
             group,
             retry_topic,
