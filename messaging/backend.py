@@ -26,8 +26,9 @@ class Delivery(NamedTuple):
     Attributes:
         position: where the entry lies in its topic; opaque, and increasing within the topic.
         handed_out: how often it was lent before; above 0 only after a takeover.
-        fault: why the entry could not be decoded, "" when it could. The envelope then holds the
-            topic, what is left of the payload, and `type` "".
+        fault: why the entry must not be handled, "" when it may. An entry that could not be
+            decoded has an envelope with the topic, what is left of the payload, and `type` "";
+            one that is past the cap has its own envelope.
     """
 
     envelope: Envelope

@@ -313,6 +313,7 @@ class Bus:
             ask=self._requests.request,
             cancellations=self._cancellations,
             incidents=self._incidents,
+            known=self.registry,
         )
         running = Running(subscription.group, dispatcher)
         self._running = [other for other in self._running if not other.done] + [running]

@@ -3,9 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
 
 import structlog
 from pydantic import BaseModel
@@ -20,25 +18,19 @@ from messaging.errors import (
     HopLimitError,
     LostWorkerError,
     MessagingError,
+    UnknownTypeError,
     WireError,
 )
 from messaging.log_names import in_hand, name_in_logs
-from messaging.message import decode, wire_type_of
-from messaging.outgoing import payload_of, split_tags
+from messaging.message import MessageRegistry
+from messaging.outgoing import split_tags
 from messaging.settling import Again, Settling, attempt_of
 from messaging.steps import Journal
-from messaging.subscription import Handler, Result, Subscription
+from messaging.subscription import Result, Subscription
+from messaging.targets import Target, Targets
 from messaging.threads import Threads
 
 log = structlog.get_logger()
-
-
-class Target(NamedTuple):
-    """The handler of one message type."""
-
-    message_class: type[BaseModel]
-    handler: Any
-    is_async: bool
 
 
 class Handling:
@@ -86,11 +78,12 @@ class Handlers:
         workplace: Workplace,
         settling: Settling,
         cancellations: Cancellations,
+        known: MessageRegistry,
     ) -> None:
         self._group = subscription.group
         self._inbox = subscription.inbox
         self._options = subscription.options
-        self._targets = _targets_of(subscription.handlers)
+        self._targets = Targets(subscription, known)
         self._workplace = workplace
         self._settling = settling
         self._cancellations = cancellations
@@ -104,7 +97,7 @@ class Handlers:
         """
         envelope = delivery.envelope
         in_hand.set(delivery)
-        target = self._targets.get((envelope.type, envelope.version))
+        target = self._targets.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
             return Settlement(delivery)
         reason = self._cancelled_reason(envelope)
@@ -112,8 +105,10 @@ class Handlers:
             return await self._settling.cancelled(delivery, reason)
         try:
             self._check(delivery)
+            if isinstance(target, UnknownTypeError):
+                raise target
             assert target is not None
-            message = _message_for(target, envelope)
+            message = target.message_in(envelope)
         except MessagingError as error:
             return await self._settling.failed(delivery, error)
         return await self._run(delivery, target, message, journal)
@@ -126,7 +121,7 @@ class Handlers:
         """Settle what was handled but cannot be committed."""
         return await self._settling.failed(delivery, error)
 
-    def _is_ignored(self, envelope: Envelope, target: Target | None) -> bool:
+    def _is_ignored(self, envelope: Envelope, target: Target | UnknownTypeError | None) -> bool:
         if target is None:
             log.debug("delivery.ignored", type=envelope.type, why="no handler for its type")
             return True
@@ -208,22 +203,3 @@ class Handlers:
             return result
         result = await self._threads.run(target.handler, message, context)
         return await result if inspect.isawaitable(result) else result
-
-
-def _targets_of(handlers: Mapping[type[BaseModel], Handler]) -> dict[tuple[str, int], Target]:
-    return {
-        wire_type_of(message_class): Target(message_class, handler, _is_async(handler))
-        for message_class, handler in handlers.items()
-    }
-
-
-def _is_async(handler: Handler) -> bool:
-    call = getattr(handler, "__call__", None)  # noqa: B004 - the method itself is looked at
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
-
-
-def _message_for(target: Target, envelope: Envelope) -> BaseModel:
-    message = envelope.message
-    if message is not None and isinstance(message, target.message_class):
-        return message
-    return decode(target.message_class, payload_of(envelope))

@@ -155,8 +155,8 @@ class Settling:
         log.error("delivery.dead_lettered", **_described(error))
         reason = Reason(
             error_type=type(error).__name__,
-            text=str(error)[:MOST_TEXT],
-            traceback="".join(traceback.format_exception(error))[-MOST_TRACEBACK:],
+            text=_text_of(error),
+            traceback=_storable("".join(traceback.format_exception(error)))[-MOST_TRACEBACK:],
             agent=self._group,
             attempts=history,
         )
@@ -227,8 +227,22 @@ def _history_key(envelope: Envelope) -> str:
 
 
 def _attempt(number: int, error: BaseException) -> Attempt:
-    text = str(error)[:MOST_TEXT]
-    return Attempt(number=number, error_type=type(error).__name__, text=text, at=time.time())
+    return Attempt(
+        number=number, error_type=type(error).__name__, text=_text_of(error), at=time.time()
+    )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - an error class is somebody else's code
+        text = f"(its text cannot be had: {type(broken).__name__})"
+    return _storable(text[:MOST_TEXT])
+
+
+def _storable(text: str) -> str:
+    """`text` without lone surrogates, which file names bring along and JSON cannot hold."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _described(error: BaseException) -> dict[str, str]:
@@ -236,7 +250,7 @@ def _described(error: BaseException) -> dict[str, str]:
     # The whole traceback lies in the dead letter.
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
-    return {"error_type": type(error).__name__, "error": str(error)[:MOST_TEXT], "where": where}
+    return {"error_type": type(error).__name__, "error": _text_of(error), "where": where}
 
 
 def _messages_in(result: Result) -> Sequence[BaseModel]:

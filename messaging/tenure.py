@@ -74,7 +74,7 @@ class Tenure:
         self._wakes = 0
         self._is_waking = False
         self._has_room = asyncio.Event()
-        self._silent: set[str] = {predecessor} if predecessor else set()
+        self._silent: dict[str, None] = {predecessor: None} if predecessor else {}
         self._silence = asyncio.Event()
         self._silence.set()
         self._reruns: dict[Key, int] = {}
@@ -287,7 +287,7 @@ class Tenure:
         while True:
             silent = watch.look(await self._consumer.beat(), self._loop.time())
             if silent:
-                self._silent.update(silent)
+                self._silent.update(dict.fromkeys(silent))
                 self._silence.set()
             await asyncio.sleep(self._options.lease_s / LOOKS_PER_LEASE)
 
@@ -296,10 +296,12 @@ class Tenure:
             await self._silence.wait()
             self._silence.clear()
             while self._silent and not self._stopping:
+                incarnation = next(iter(self._silent))
+                del self._silent[incarnation]
                 if self._leads:
-                    await self._take_over(self._silent.pop())
+                    await self._take_over(incarnation)
                 else:  # it may have led, and never will again; whoever leads next inherits
-                    await self._consumer.take_over(self._silent.pop(), 0)
+                    await self._consumer.take_over(incarnation, 0)
 
     async def _take_over(self, incarnation: str) -> None:
         count = 0
@@ -324,7 +326,8 @@ class Tenure:
         settled = self._alone[_key(delivery)] = asyncio.Event()
         self._take([delivery])
         with suppress(TimeoutError):  # a long job must not keep the others waiting for ever
-            await asyncio.wait_for(settled.wait(), ALONE_S)
+            async with asyncio.timeout(ALONE_S):
+                await settled.wait()
 
     async def _wait_for_room(self) -> None:
         while not self._room() and not self._stopping:

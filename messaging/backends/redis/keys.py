@@ -66,3 +66,13 @@ class Keys:
 
     def _topic_of(self, stream: bytes) -> str:
         return stream[len(self._stream_prefix) :].decode()
+
+
+def expected_type(key: bytes) -> str:
+    """What `TYPE` says of a key of ours."""
+    name = key.partition(b"}:")[2]
+    if name == b"dead" or name.startswith(b"t:"):
+        return "stream"
+    if name in (b"topics", b"d"):
+        return "zset"
+    return "string" if name.startswith(b"e:") else "hash"

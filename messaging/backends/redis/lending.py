@@ -125,7 +125,8 @@ class Lending:
         if code_of(failure) == "NOGROUP":
             await self._repair()
         else:
-            await link.wait_out(failure, FIRST_PAUSE_S, give_up_at, pipeline)
+            streams = [*map(self._server.keys.stream, topics), members]
+            await link.wait_out(failure, FIRST_PAUSE_S, give_up_at, pipeline, streams)
 
     def _read_command(self, topics: Sequence[str], count: int) -> list[Argument]:
         command: list[Argument] = ["XREADGROUP", "GROUP", self._group, self._incarnation]
@@ -137,7 +138,11 @@ class Lending:
             topic = self._server.keys.topic_of(stream)
             if len(entries) == count:
                 self._interest.wake((topic,))
-            deliveries = [unpack_delivery(position, fields, topic) for position, fields in entries]
+            limit_bytes = self._server.options.max_envelope_bytes
+            deliveries = [
+                unpack_delivery(position, fields, topic, limit_bytes=limit_bytes)
+                for position, fields in entries
+            ]
             self.stash += await self._interest.still_owed(topic, deliveries)
 
     async def _repair(self) -> None:
@@ -168,7 +173,13 @@ class Lending:
                 raise self._fenced()
             entries, gone = answer
             claimed += [
-                unpack_delivery(position, fields, some[number - 1], lent)
+                unpack_delivery(
+                    position,
+                    fields,
+                    some[number - 1],
+                    lent,
+                    limit_bytes=self._server.options.max_envelope_bytes,
+                )
                 for number, position, lent, fields in entries
             ]
             self._announce_gone(gone)
@@ -220,7 +231,12 @@ class Lending:
             "XCLAIM", stream, self._group, self._incarnation, 0, position, "RETRYCOUNT", lent
         )
         if entries and entries[0] and entries[0][1]:
-            self.stash.append(unpack_delivery(position, entries[0][1], topic, max(0, lent - 1)))
+            limit_bytes = self._server.options.max_envelope_bytes
+            lent_before = max(0, lent - 1)
+            fields = entries[0][1]
+            self.stash.append(
+                unpack_delivery(position, fields, topic, lent_before, limit_bytes=limit_bytes)
+            )
         else:
             await self._server.link.call("XACK", stream, self._group, position)
             self._announce_gone(1)
