@@ -29,6 +29,7 @@ from messaging.steps import Journal
 from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
 from messaging.threads import Threads
+from messaging.timers import is_timer
 
 log = structlog.get_logger()
 
@@ -97,6 +98,8 @@ class Handlers:
         """
         envelope = delivery.envelope
         in_hand.set(delivery)
+        if envelope.origin and is_timer(envelope):
+            return await self._settling.due(delivery)
         target = self._targets.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
             return Settlement(delivery)
