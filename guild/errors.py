@@ -11,7 +11,6 @@ GuildError
 ├── RouteError                 a route could not be applied to a message
 ├── SettingsError              a setting, or the settings file, cannot be used
 ├── UnexpectedReplyError       the answer to a request is of another type than was asked for
-├── GuildDegradedError         an agent is down for good while somebody waits for the guild
 └── GuildNotRunningError       a guild, or its client, used outside its `async with`
 """
 
@@ -121,17 +120,6 @@ class UnexpectedReplyError(GuildError):
         super().__init__(f"the answer is a {given}, not a {expected}")
         self.expected = expected
         self.given = given
-
-
-class GuildDegradedError(GuildError):
-    """An agent is down for good, so its part of the work will not be done."""
-
-    def __init__(self, guild_id: str, agent: str, reason: str) -> None:
-        super().__init__(
-            f"guild {guild_id!r} is degraded: agent {agent!r} is down for good ({reason}); mend "
-            "the cause and start the guild again, nothing that was accepted is lost"
-        )
-        self.agent = agent
 
 
 class GuildNotRunningError(GuildError):

@@ -12,14 +12,13 @@ from guild.announcer import Announcer
 from guild.client import GuildClient
 from guild.engines.engine import AgentState, Engine, ReplicaStatus
 from guild.engines.inprocess import InProcessEngine
-from guild.errors import GuildDegradedError, GuildNotRunningError
-from guild.events import AgentFailed, GuildStarted, GuildStopped
+from guild.errors import GuildNotRunningError
+from guild.events import GuildStarted, GuildStopped
 from guild.plan import Plan
 from guild.references import resolve
 from guild.registry import Registry
 from guild.spec import GuildSpec
 from messaging.bus import Bus, connect
-from messaging.message import Message
 
 log = structlog.get_logger()
 
@@ -53,8 +52,6 @@ class Guild:
         self._closing = asyncio.Lock()
         self._engine: Engine | None = None
         self._client: GuildClient | None = None
-        self._announcer: Announcer | None = None
-        self._failure: asyncio.Future[AgentFailed] | None = None
 
     @classmethod
     def launch(
@@ -139,13 +136,6 @@ class Guild:
             raise
         return self
 
-    async def wait_degraded(self) -> GuildDegradedError:
-        """Wait until an agent is down for good, and return what to tell whoever needs it."""
-        if self._failure is None:
-            raise GuildNotRunningError(f"guild {self.spec.id!r} is {self._status}")
-        failed = await asyncio.shield(self._failure)
-        return GuildDegradedError(self.spec.id, failed.agent, failed.error)
-
     async def drain(self) -> None:
         """Finish what is in hand within `drain_s`, give back the rest, and stop every agent.
 
@@ -183,9 +173,7 @@ class Guild:
                 connect(bus, self.spec.id, registry=self.plan.messages)
             )
         announcer = await self._stack.enter_async_context(Announcer(bus, self.spec.id))
-        self._announcer = announcer
-        self._failure = asyncio.get_running_loop().create_future()
-        engine = self._engine = InProcessEngine(self.plan, bus, self._observe)
+        engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe)
         self._stack.push_async_callback(engine.drain)
         await engine.start()
         self._client = GuildClient(bus, self.plan)
@@ -197,9 +185,3 @@ class Guild:
         )
         self._stack.callback(announcer.observe, GuildStopped(guild=self.spec.id))
         log.info("guild.started", guild=self.spec.id, agents=agents)
-
-    def _observe(self, event: Message) -> None:
-        assert self._announcer is not None and self._failure is not None  # noqa: PT018 - set together
-        self._announcer.observe(event)
-        if isinstance(event, AgentFailed) and not self._failure.done():
-            self._failure.set_result(event)

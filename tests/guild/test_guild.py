@@ -241,7 +241,6 @@ async def test_a_crash_loop_degrades_the_guild_and_the_others_go_on() -> None:
         degraded = await seen(guild, GuildDegraded)
         failed = await seen(guild, AgentFailed)
         assert guild.status is GuildStatus.DEGRADED
-        assert "'fragile' is down for good (OSError: no device)" in str(await guild.wait_degraded())
         assert await guild.client.request("default_topic", Ping(text="x")) == Pong(text="x")
 
     assert (degraded.agent, degraded.reason) == ("fragile", "OSError: no device")

@@ -3,10 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Sequence
-from typing import Any
-
-from pydantic import BaseModel
+from collections.abc import Sequence
 
 from guild.cli.call import Call
 from guild.cli.commands.talk import answer_of, print_answer
@@ -43,26 +40,9 @@ async def run_guild(
             whole_conversation=True,
         )
         farewell = "what is not finished goes on when the guild runs again"
-        answer = await _unless_degraded(
-            guild, answer_of(items, call.output, farewell="" if call.is_private else farewell)
-        )
+        answer = await answer_of(items, call.output, farewell="" if call.is_private else farewell)
     print_answer(answer, call.output)
     return OK
-
-
-async def _unless_degraded(guild: Guild, work: Coroutine[Any, Any, BaseModel]) -> BaseModel:
-    """What `work` comes to; an agent that is down for good ends it, for its part stays undone."""
-    answering = asyncio.create_task(work)
-    watching = asyncio.create_task(guild.wait_degraded())
-    try:
-        await asyncio.wait((answering, watching), return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
-            raise watching.result()
-        return answering.result()
-    finally:
-        answering.cancel()
-        watching.cancel()
-        await asyncio.gather(answering, watching, return_exceptions=True)
 
 
 async def _serve(guild: Guild, call: Call) -> int:
