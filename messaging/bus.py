@@ -148,20 +148,20 @@ class Bus:
             BackendUnavailableError: the server stayed away past the deadline.
             BusClosedError: the bus is not open.
         """
-        ids = await self.publish_many(
+        self._check_open()
+        envelope = self._publisher.seal(
             topic,
-            (message,),
+            message,
             conversation=conversation,
             reply_to=reply_to,
             tags=tags,
             key=key,
             priority=priority,
             deadline_s=deadline_s,
-            delay_s=delay_s,
-            at=at,
-            require_listener=require_listener,
+            delay_s=delay_of(delay_s, at),
         )
-        return ids[0]
+        await self._publisher.append((envelope,), require_listener=require_listener)
+        return envelope.id
 
     async def publish_many(
         self,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
-from messaging.backend import StateValue
+from messaging.backend import StateValue, StateWrite
 from messaging.envelope import Envelope
 from messaging.errors import HandlingCancelledError
 from messaging.message import Message
@@ -59,21 +59,20 @@ class Context:
     Attributes:
         envelope: the envelope in hand.
         attempt: 1 the first time; counts every start of a handler on this message.
-        state: the group's durable state.
-        steps: the journal behind `step`.
     """
 
     __slots__ = (
         "_cancel_reason",
+        "_journal",
         "_log",
         "_loop",
         "_outbox",
+        "_state",
+        "_steps",
         "_timers",
         "_workplace",
         "attempt",
         "envelope",
-        "state",
-        "steps",
     )
 
     def __init__(
@@ -81,14 +80,33 @@ class Context:
     ) -> None:
         self.envelope = envelope
         self.attempt = attempt
-        self.state = State(self._load_state)
-        self.steps = Steps(envelope.id, self._load_state, journal)
+        self._state: State | None = None  # most handlers keep none
+        self._journal = journal
+        self._steps: Steps | None = None  # nor does it take steps
         self._workplace = workplace
         self._outbox: list[Envelope] = []
         self._timers: dict[str, str] = {}
         self._cancel_reason: str | None = None
         self._loop = asyncio.get_running_loop()
         self._log: Any = None
+
+    @property
+    def state(self) -> State:
+        """The group's durable state."""
+        if self._state is None:
+            self._state = State(self._load_state)
+        return self._state
+
+    @property
+    def steps(self) -> Steps:
+        """The journal behind `step`."""
+        if self._steps is None:
+            self._steps = Steps(self.envelope.id, self._load_state, self._journal)
+        return self._steps
+
+    @property
+    def took_steps(self) -> bool:
+        return self._steps is not None and self._steps.were_used
 
     @property
     def group(self) -> str:
@@ -326,6 +344,10 @@ class Context:
     def sent(self) -> Sequence[Envelope]:
         """What leaves with the commit so far."""
         return self._outbox
+
+    def writes(self) -> tuple[StateWrite, ...]:
+        """What the commit has to write into the group's state."""
+        return () if self._state is None else self._state.writes()
 
     def end(self, reason: str) -> None:
         """Called by the bus when nothing that the handler still does can count any more."""

@@ -26,7 +26,6 @@ from messaging.ordering import key_of
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
 from messaging.state import RESERVED_PREFIX
-from messaging.steps import Steps
 from messaging.subscription import Result, Subscription
 from messaging.timers import disarm, timer_key
 from messaging.topic import retry_topic_of
@@ -82,6 +81,8 @@ class Settling:
         Raises:
             HandlerResultError: `result` is not a message.
         """
+        if result is None:
+            return tuple(context.sent)
         envelope = context.envelope
         answers = (
             self._answer(envelope, shaped, topic)
@@ -91,15 +92,14 @@ class Settling:
         return (*context.sent, *answers)
 
     async def done(
-        self,
-        delivery: Delivery,
-        outbox: tuple[Envelope, ...],
-        writes: tuple[StateWrite, ...],
-        steps: Steps,
+        self, delivery: Delivery, outbox: tuple[Envelope, ...], context: Context
     ) -> Settlement:
         """The handler did what it was there for."""
-        if steps.were_used or not _is_first_start(delivery):
-            writes += await steps.forget()
+        writes = context.writes()
+        if context.timers:
+            writes += await self.timer_writes(context.timers)
+        if context.took_steps or not _is_first_start(delivery):
+            writes += await context.steps.forget()
         if delivery.envelope.attempt > 1:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
