@@ -109,6 +109,8 @@ class RedisConsumer:
             raise self._fenced()
         if version == _CONFLICT:
             raise StateConflictError(f"{write.key} of {self.group} was written by somebody else")
+        if self._server.replication is not None:
+            await self._server.replication.report()
         return int(version)
 
     async def beat(self) -> Mapping[str, int]:
@@ -184,6 +186,8 @@ class RedisConsumer:
             self._sequence += 1
             kept = set(skipped)
             self._lending.let_go(s.delivery for i, s in enumerate(settlements) if i not in kept)
+            if self._server.replication is not None:
+                await self._server.replication.report()
             return skipped
 
     async def _check_membership(self) -> None:

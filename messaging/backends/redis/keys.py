@@ -12,6 +12,7 @@ floors      hash: group -> highest state version ever deleted, so that none is u
 p:<id>      hash of one producer: stream -> last sequence applied; expires
 d, db       delayed entries: sorted set by due time, hash of bodies
 dead        stream of dead letters
+replicated  written behind what replicas are asked to confirm
 e:<topic>   bound of an ephemeral topic, expiring with it
 w, w:<topic>  channels that wake readers: the registry changed, the topic has something
 """
@@ -31,6 +32,7 @@ class Keys:
         self.delays = self.prefix + b"d"
         self.delayed_bodies = self.prefix + b"db"
         self.dead = self.prefix + b"dead"
+        self.replicated = self.prefix + b"replicated"
         self.registry_channel = self.prefix + b"w"
         self._stream_prefix = self.prefix + b"t:"
         self.stream = lru_cache(maxsize=65_536)(self._stream)
