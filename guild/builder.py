@@ -61,6 +61,10 @@ class AgentBuilder(Generic[Props]):
         """Handle only messages that are addressed to this agent by tag."""
         return self._set("only_when_tagged", only_when_tagged)
 
+    def set_order(self, ordered_by: str = "key") -> Self:
+        """Handle equals one after the other: of the key they came with, or of this field."""
+        return self._set("ordered_by", ordered_by)
+
     def set_dependency_map(self, dependencies: Mapping[str, str]) -> Self:
         """Name the guild's resource for each parameter of the constructor that needs another."""
         return self._set("dependencies", dict(dependencies))

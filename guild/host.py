@@ -140,6 +140,8 @@ def subscription_of(
         drain_s=guild.drain_s,
         output_topic=spec.output_topic or "",
         only_when_tagged=spec.only_when_tagged,
+        only_known_types=True,
+        ordered_by=spec.ordered_by or "",
         route=router,
     )
     handlers = {} if agent is None else handlers_of(agent)

@@ -25,6 +25,7 @@ from guild.wiring import Wires, wiring_errors
 from messaging.errors import WireNameConflictError
 from messaging.failure import Cancelled, RequestFailed
 from messaging.message import MessageRegistry
+from messaging.ordering import BY_KEY
 
 ALWAYS_KNOWN = (*EVENTS, Progress, TextDelta, RequestFailed, Cancelled)
 
@@ -96,6 +97,7 @@ def _agent(seen: Inspection, index: int, agent: AgentSpec) -> Iterator[Finding]:
         yield Finding((*path, "type"), error.text, error.suggestion)
         return
     seen.classes[index] = agent_class
+    yield from _order(agent, agent_class, path)
     yield from _properties(seen, agent_class.properties_class, agent.properties, path)
     yield from _dependencies(seen, agent, agent_class, path)
     for contract in agent_class.contracts.values():
@@ -106,6 +108,16 @@ def _agent(seen: Inspection, index: int, agent: AgentSpec) -> Iterator[Finding]:
                 yield Finding((*path, "type"), str(error))
         for message in contract.emits:
             seen.messages.add(message)
+
+
+def _order(agent: AgentSpec, agent_class: AgentClass, path: Path) -> Iterator[Finding]:
+    if agent.ordered_by in (None, BY_KEY):
+        return
+    fields = {name for message in agent_class.accepted() for name in message.model_fields}
+    if agent.ordered_by not in fields:
+        text = f"no message that {agent.id!r} handles has a field {agent.ordered_by!r} to order by"
+        hint = closest(str(agent.ordered_by), [BY_KEY, *sorted(fields)])
+        yield Finding((*path, "ordered_by"), text, hint)
 
 
 def _properties(

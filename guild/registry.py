@@ -87,7 +87,10 @@ class Registry:
             return _load(_KIND[group], type_name, _with_colon(type_name))
         text, hint = f"unknown {_KIND[group]} type {type_name!r}", closest(type_name, known)
         if _is_path(type_name):
-            text += "; a class by its path must lie below a package that the operator allows"
+            text += (
+                "; a class by its path must lie below a package that the operator allows: "
+                f"--allow {type_name.partition(':')[0].partition('.')[0]}, or GUILDBUS_ALLOW"
+            )
             hint = ""
         raise UnknownAgentTypeError(_KIND[group], type_name, text, hint)
 

@@ -150,6 +150,9 @@ class AgentSpec(_Part):
         timeout_s: how long one handling may take; None for as long as it wants.
         lease_s: a process that is silent for this long loses its messages to the others.
         only_when_tagged: handle only messages that are addressed to it by tag.
+        ordered_by: `key` for what was published with equal keys, or a field of its messages: equals
+            are handled one after the other, in order. One replica at a time works then, in the
+            whole guild; the others stand by.
         output_topic: where its answers go when nobody waits for them; None for the topic the
             request came from.
     """
@@ -166,6 +169,7 @@ class AgentSpec(_Part):
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     lease_s: Annotated[float, Field(ge=1, le=3600)] = 12.0
     only_when_tagged: bool = False
+    ordered_by: str | None = Field(default=None, min_length=1, max_length=100)
     output_topic: Topic | None = None
     retry: RetrySpec = RetrySpec()
     restart: RestartSpec = RestartSpec()

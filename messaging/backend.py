@@ -33,8 +33,9 @@ class Delivery(NamedTuple):
     Attributes:
         position: where the entry lies in its topic; opaque, and increasing within the topic.
         handed_out: how often it was lent before; above 0 only after a takeover.
-        fault: why the entry could not be decoded, "" when it could. The envelope then holds the
-            topic, what is left of the payload, and `type` "".
+        fault: why the entry must not be handled, "" when it may. An entry that could not be
+            decoded has an envelope with the topic, what is left of the payload, and `type` "";
+            one that is past the cap has its own envelope.
     """
 
     envelope: Envelope
@@ -183,6 +184,29 @@ class Consumer(Protocol):
 
         From the first call on, whatever `incarnation` commits is refused as a whole. Returns at
         most `max_count`; call again until the list is empty.
+        """
+        ...
+
+    async def lead(self) -> bool:
+        """Be the one consumer of the group that reads, where the group asks for order.
+
+        True once this consumer is it, which lasts until it leaves or is taken over: at no time do
+        two that could both commit lead. False while another consumer leads. The store keeps
+        nobody from reading; who does not lead must not.
+
+        Raises:
+            FencedError: this consumer was taken over.
+        """
+        ...
+
+    async def inherit(self, max_count: int) -> list[Delivery]:
+        """Lend what consumers that are gone had not settled, and what was given back.
+
+        Within a topic the oldest comes first. Returns at most `max_count`; call again until the
+        list is empty. For whoever leads, before it reads.
+
+        Raises:
+            FencedError: this consumer was taken over.
         """
         ...
 

@@ -120,6 +120,7 @@ class Bus:
         reply_to: str = "",
         tags: Sequence[str] = (),
         key: str = "",
+        priority: int = 0,
         deadline_s: float | None = None,
         delay_s: float = 0.0,
         require_listener: bool = False,
@@ -132,7 +133,8 @@ class Bus:
             conversation: id of the message that this one follows from.
             reply_to: topic to which answers go.
             tags: ids of the agents it is for.
-            key: orders handling among equal keys.
+            key: orders handling among equal keys, for agents that ask for it.
+            priority: -128 to 127; the highest is handled first of what an agent has at hand.
             deadline_s: from now on; later nobody wants it handled.
             delay_s: how long it is held back.
             require_listener: refuse it when no group is subscribed to the topic.
@@ -153,6 +155,7 @@ class Bus:
             reply_to=reply_to,
             tags=tags,
             key=key,
+            priority=priority,
             deadline_s=deadline_s,
             delay_s=delay_s,
             require_listener=require_listener,
@@ -168,6 +171,7 @@ class Bus:
         reply_to: str = "",
         tags: Sequence[str] = (),
         key: str = "",
+        priority: int = 0,
         deadline_s: float | None = None,
         delay_s: float = 0.0,
         require_listener: bool = False,
@@ -182,6 +186,7 @@ class Bus:
                 reply_to=reply_to,
                 tags=tags,
                 key=key,
+                priority=priority,
                 deadline_s=deadline_s,
                 delay_s=delay_s,
             )
@@ -312,6 +317,7 @@ class Bus:
             ask=self._requests.request,
             cancellations=self._cancellations,
             incidents=self._incidents,
+            known=self.registry,
         )
         running = Running(subscription.group, dispatcher)
         self._running = [other for other in self._running if not other.done] + [running]

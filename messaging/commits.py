@@ -20,14 +20,15 @@ log = structlog.get_logger()
 MOST_AT_ONCE = 512
 HELD_S = 0.25
 
-Refused = Callable[[Delivery, MessagingError], Awaitable[Settlement]]
+Refused = Callable[[Delivery, MessagingError], Awaitable[Settlement | None]]
 
 
 class Commits:
     """Commits in order of completion.
 
     Args:
-        refused: makes another settlement of a delivery whose settlement can never be stored.
+        refused: makes another settlement of a delivery whose settlement can never be stored; None
+            when its handler is to run again.
         settled: called with each settlement that was applied.
         conflicted: called with each delivery whose state others changed first.
     """
@@ -121,7 +122,8 @@ class Commits:
             raise error
         else:
             substitute = await self._refused(batch[0].delivery, error)
-            await self._commit((substitute,), is_substitute=True)
+            if substitute is not None:
+                await self._commit((substitute,), is_substitute=True)
 
     def _hold(self, settlement: Settlement, error: MessagingError) -> None:
         # It stays lent meanwhile, so that the group reads less: the pressure moves upstream.

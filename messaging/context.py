@@ -11,7 +11,7 @@ from messaging.backend import StateValue
 from messaging.envelope import Envelope
 from messaging.errors import HandlingCancelledError
 from messaging.message import Message
-from messaging.outgoing import check_output_topic, join_tags, seal
+from messaging.outgoing import check_output_topic, check_priority, join_tags, seal
 from messaging.state import State
 from messaging.steps import Journal, Steps
 from messaging.topic import emit_topic_of, inbox_of
@@ -172,7 +172,9 @@ class Context:
         delay_s: float = 0.0,
         reply_to: str | None = None,
         key: str = "",
+        priority: int | None = None,
         deadline_s: float | None = None,
+        keep_deadline: bool = False,
         conversation: str = "",
     ) -> str:
         """Send `message` when the handling is committed.
@@ -183,8 +185,10 @@ class Context:
             tags: ids of the agents it is for.
             delay_s: how long it is held back, from the commit on.
             reply_to: where the answer goes; None for the agent's own inbox, "" for nowhere.
-            key: orders handling among equal keys.
+            key: orders handling among equal keys, for agents that ask for it.
+            priority: -128 to 127; None for that of the message in hand.
             deadline_s: from now on; later nobody wants it handled.
+            keep_deadline: it gets the deadline of the message in hand, if that comes earlier.
             conversation: the one it belongs to; "" for the conversation in hand. What is emitted
                 for it is seen there, so that long work can follow whoever asked last.
 
@@ -194,15 +198,18 @@ class Context:
         Raises:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: the message cannot be written as JSON.
+            ValueError: `priority` is out of range.
         """
         header = self._header(
             tags=join_tags(tags),
             delay_s=delay_s,
             reply_to=inbox_of(self.group) if reply_to is None else reply_to,
             key=key,
-            deadline=time.time() + deadline_s if deadline_s is not None else 0.0,
+            deadline=self._deadline(deadline_s, keep=keep_deadline),
             conversation=conversation or self.conversation,
         )
+        if priority is not None:
+            header["priority"] = check_priority(priority)
         if topic is not None:
             check_output_topic(topic)
             targets: Sequence[tuple[str, BaseModel]] = ((topic, message),)
@@ -298,6 +305,11 @@ class Context:
     def _load_state(self, key: str) -> Awaitable[StateValue | None]:
         return self._workplace.load_state(self._workplace.group, key)
 
+    def _deadline(self, deadline_s: float | None, *, keep: bool) -> float:
+        given = [] if deadline_s is None else [time.time() + deadline_s]
+        inherited = [self.envelope.deadline] if keep and self.envelope.deadline else []
+        return min(given + inherited, default=0.0)
+
     def _header(self, **header: Any) -> dict[str, Any]:
         return {
             "sender": self._workplace.group,
@@ -305,6 +317,7 @@ class Context:
             "conversation": self.envelope.conversation_id,
             "hops": min(self.envelope.hops + 1, 255),
             "trace": self.envelope.trace,
+            "priority": self.envelope.priority,
             **header,
         }
 

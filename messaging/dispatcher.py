@@ -13,6 +13,7 @@ from messaging.emitter import Emitter
 from messaging.errors import BackendError, FencedError
 from messaging.handling import Handlers
 from messaging.incidents import Incidents
+from messaging.message import MessageRegistry
 from messaging.settling import Settling
 from messaging.subscription import Subscription
 from messaging.tenure import Tenure
@@ -36,6 +37,7 @@ class Dispatcher:
         ask: Ask,
         cancellations: Cancellations,
         incidents: Incidents,
+        known: MessageRegistry,
     ) -> None:
         self._subscription = subscription
         self._backend = backend
@@ -51,7 +53,7 @@ class Dispatcher:
             emit=emitter.emit,
             ask=ask,
         )
-        self._handlers = Handlers(subscription, workplace, settling, cancellations)
+        self._handlers = Handlers(subscription, workplace, settling, cancellations, known)
         self._tenure: Tenure | None = None
         self._stopping = asyncio.Event()
         self._hurry = False
@@ -108,7 +110,8 @@ class Dispatcher:
     async def _pause(self) -> None:
         wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, LONGEST_WAIT_S)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), wait_s)
+            async with asyncio.timeout(wait_s):  # wait_for of Python 3.11 may miss a cancellation
+                await self._stopping.wait()
 
     def _report(self, event: str, text: str) -> None:
         self._incidents.report(Incident(event, text))

@@ -3,6 +3,8 @@
 MessagingError
 ├── WireError                  a message that cannot travel
 │   ├── UnknownTypeError       nobody registered this wire name
+│   │   ├── TooNewError            a later version of it than any known here
+│   │   └── MissingUpcasterError   an earlier version, and no way from there
 │   ├── WireNameConflictError  two classes claim one wire name
 │   ├── InvalidMessageError    the payload does not fit its type
 │   └── PayloadTooLargeError   past the cap, checked before anything is parsed
@@ -47,6 +49,32 @@ class UnknownTypeError(WireError):
     def __init__(self, wire_name: str, version: int, known: tuple[str, ...] = ()) -> None:
         hint = f"; known types: {', '.join(known)}" if known else ""
         super().__init__(f"no message type is registered as {wire_name}@{version}{hint}")
+        self.wire_name = wire_name
+        self.version = version
+
+
+class TooNewError(UnknownTypeError):
+    """A later version of a known type; nobody guesses how to bring it down."""
+
+    def __init__(self, wire_name: str, version: int, newest: int) -> None:
+        WireError.__init__(
+            self,
+            f"{wire_name}@{version} is newer than {wire_name}@{newest}, the newest known here: "
+            "update this process; then a dead letter of it can be requeued",
+        )
+        self.wire_name = wire_name
+        self.version = version
+
+
+class MissingUpcasterError(UnknownTypeError):
+    """An earlier version of a known type, and a step on the way to the known one is missing."""
+
+    def __init__(self, wire_name: str, version: int, missing: int, newest: int) -> None:
+        WireError.__init__(
+            self,
+            f"{wire_name}@{version} cannot become {wire_name}@{newest}: there is no upcaster from "
+            f"version {missing}; add one with upcast(from_version={missing}) to its class",
+        )
         self.wire_name = wire_name
         self.version = version
 

@@ -3,9 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
 
 import structlog
 from pydantic import BaseModel
@@ -20,24 +18,18 @@ from messaging.errors import (
     HopLimitError,
     LostWorkerError,
     MessagingError,
+    UnknownTypeError,
     WireError,
 )
-from messaging.message import decode, wire_type_of
-from messaging.outgoing import payload_of, split_tags
-from messaging.settling import Settling, attempt_of
+from messaging.message import MessageRegistry
+from messaging.outgoing import split_tags
+from messaging.settling import Again, Settling, attempt_of
 from messaging.steps import Journal
-from messaging.subscription import Handler, Result, Subscription
+from messaging.subscription import Result, Subscription
+from messaging.targets import Target, Targets
 from messaging.threads import Threads
 
 log = structlog.get_logger()
-
-
-class Target(NamedTuple):
-    """The handler of one message type."""
-
-    message_class: type[BaseModel]
-    handler: Any
-    is_async: bool
 
 
 class Handling:
@@ -85,18 +77,19 @@ class Handlers:
         workplace: Workplace,
         settling: Settling,
         cancellations: Cancellations,
+        known: MessageRegistry,
     ) -> None:
         self._group = subscription.group
         self._inbox = subscription.inbox
         self._options = subscription.options
-        self._targets = _targets_of(subscription.handlers)
+        self._targets = Targets(subscription, known)
         self._workplace = workplace
         self._settling = settling
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
 
-    async def handle(self, delivery: Delivery, journal: Journal) -> Settlement:
-        """Work on `delivery` until it can be settled; its steps go to `journal`.
+    async def handle(self, delivery: Delivery, journal: Journal) -> Settlement | Again:
+        """Work on `delivery` until it is settled or handled again; its steps go to `journal`.
 
         Raises:
             BackendUnavailableError: the history of a failed message could not be read.
@@ -109,7 +102,7 @@ class Handlers:
             conversation=envelope.conversation_id,
             attempt=attempt_of(delivery),
         )
-        target = self._targets.get((envelope.type, envelope.version))
+        target = self._targets.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
             return Settlement(delivery)
         reason = self._cancelled_reason(envelope)
@@ -117,17 +110,19 @@ class Handlers:
             return await self._settling.cancelled(delivery, reason)
         try:
             self._check(delivery)
+            if isinstance(target, UnknownTypeError):
+                raise target
             assert target is not None
-            message = _message_for(target, envelope)
+            message = target.message_in(envelope)
         except MessagingError as error:
             return await self._settling.failed(delivery, error)
         return await self._run(delivery, target, message, journal)
 
-    async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement:
+    async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | Again:
         """Settle what was handled but cannot be committed."""
         return await self._settling.failed(delivery, error)
 
-    def _is_ignored(self, envelope: Envelope, target: Target | None) -> bool:
+    def _is_ignored(self, envelope: Envelope, target: Target | UnknownTypeError | None) -> bool:
         if target is None:
             log.debug("delivery.ignored", type=envelope.type, why="no handler for its type")
             return True
@@ -164,7 +159,7 @@ class Handlers:
 
     async def _run(
         self, delivery: Delivery, target: Target, message: BaseModel, journal: Journal
-    ) -> Settlement:
+    ) -> Settlement | Again:
         context = Context(delivery.envelope, attempt_of(delivery), self._workplace, journal)
         handling = Handling(context)
         outbox: tuple[Envelope, ...] = ()
@@ -208,21 +203,3 @@ class Handlers:
             return result
         result = await self._threads.run(target.handler, message, context)
         return await result if inspect.isawaitable(result) else result
-
-
-def _targets_of(handlers: Mapping[type[BaseModel], Handler]) -> dict[tuple[str, int], Target]:
-    return {
-        wire_type_of(message_class): Target(message_class, handler, _is_async(handler))
-        for message_class, handler in handlers.items()
-    }
-
-
-def _is_async(handler: Handler) -> bool:
-    call = getattr(handler, "__call__", None)  # noqa: B004 - the method itself is looked at
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
-
-
-def _message_for(target: Target, envelope: Envelope) -> BaseModel:
-    if isinstance(envelope.message, target.message_class):
-        return envelope.message
-    return decode(target.message_class, payload_of(envelope))

@@ -1,12 +1,28 @@
 """Messages: pydantic models with a stable name and version on the wire."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
-from messaging.errors import InvalidMessageError, UnknownTypeError, WireNameConflictError
+from messaging.errors import (
+    InvalidMessageError,
+    MissingUpcasterError,
+    TooNewError,
+    UnknownTypeError,
+    WireNameConflictError,
+)
+from messaging.soundness import (
+    MOST_PROBLEMS,
+    TOO_DEEP,
+    Leeway,
+    is_too_deep,
+    leeway_of,
+    path_to,
+    problems_in,
+)
+from messaging.versions import Upcaster, check_step, oldest_readable, upcast, upcasters_of
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -35,6 +51,7 @@ class Message(BaseModel):
     )
 
     __wire_type__: ClassVar[WireType]
+    __upcasters__: ClassVar[dict[int, Upcaster]]
 
     def __init_subclass__(
         cls, *, wire_name: str | None = None, version: int = 1, **kwargs: Any
@@ -48,6 +65,24 @@ class Message(BaseModel):
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.__wire_type__ = WireType(wire_name or cls.__name__, version)
+        cls.__upcasters__ = {}
+
+    @classmethod
+    def upcast(cls, *, from_version: int) -> Callable[[Upcaster], Upcaster]:
+        """Decorate the function that turns JSON of `from_version` into that of the next version.
+
+        Messages of earlier versions then decode as this class; see `messaging.versions`.
+
+        Raises:
+            ValueError: the class is not that new, or has that step already.
+        """
+        check_step(cls.__name__, cls.__wire_type__.version, cls.__upcasters__, from_version)
+
+        def register(upcaster: Upcaster) -> Upcaster:
+            cls.__upcasters__[from_version] = upcaster
+            return upcaster
+
+        return register
 
 
 def wire_type_of(message_class: type[BaseModel]) -> WireType:
@@ -91,17 +126,27 @@ class MessageRegistry:
         ]
         return max(named, key=lambda pair: pair[0])[1] if named else None
 
+    def has(self, name: str, version: int | None = None) -> bool:
+        """Whether a class is registered under this wire name and version, None for any version."""
+        if version is not None:
+            return (name, version) in self._classes
+        return any(wire[0] == name for wire in self._classes)
+
     def get(self, name: str, version: int) -> type[BaseModel]:
-        """The class registered under this wire name and version.
+        """The class registered under this wire name and version, or one that reads that version.
 
         Raises:
-            UnknownTypeError: there is none.
+            UnknownTypeError: there is none; a `TooNewError` or `MissingUpcasterError` when only
+                other versions are known.
         """
         message_class = self._classes.get((name, version))
-        if message_class is None:
+        if message_class is not None:
+            return message_class
+        versions = {wire[1]: found for wire, found in self._classes.items() if wire[0] == name}
+        if not versions:
             known = tuple(sorted(str(wire_type_of(c)) for c in self._classes.values()))
             raise UnknownTypeError(name, version, known)
-        return message_class
+        return versions[find_version(name, version, versions)]
 
     def decode(self, name: str, version: int, payload: bytes) -> BaseModel:
         """The message in `payload`.
@@ -110,40 +155,89 @@ class MessageRegistry:
             UnknownTypeError: nobody registered the type.
             InvalidMessageError: the payload does not fit it.
         """
-        return decode(self.get(name, version), payload)
+        return decode(self.get(name, version), payload, version=version)
+
+
+def find_version(name: str, version: int, known: Mapping[int, type[BaseModel]]) -> int:
+    """Which of the known versions of a type reads `version`: the lowest that can.
+
+    Raises:
+        TooNewError: it is later than all of them.
+        MissingUpcasterError: none leads back so far.
+    """
+    later = sorted(each for each in known if each >= version)
+    if not later:
+        raise TooNewError(name, version, max(known))
+    for each in later:
+        if oldest_readable(known[each], each) <= version:
+            return each
+    oldest = oldest_readable(known[later[-1]], later[-1])
+    raise MissingUpcasterError(name, version, oldest - 1, later[-1])
 
 
 def encode(message: BaseModel) -> bytes:
     """`message` as JSON.
 
     Raises:
-        InvalidMessageError: it holds what JSON cannot: a lone surrogate, a cycle, a foreign object.
+        InvalidMessageError: it holds what JSON cannot, a lone surrogate, NaN, a cycle, a foreign
+            object, or more than a payload may: an integer past 64 bits, 65 levels of nesting.
     """
+    message_class = type(message)
     try:
-        return message.__pydantic_serializer__.to_json(message)
+        payload = message.__pydantic_serializer__.to_json(message)
     except PydanticSerializationError as error:
         problem = f"cannot be written as JSON: {error}"
-        raise InvalidMessageError(str(wire_type_of(type(message))), (problem,)) from error
+        raise InvalidMessageError(str(wire_type_of(message_class)), (problem,)) from error
+    leeway = leeway_of(message_class)
+    if leeway is not None:
+        _check_depth(message_class, payload, leeway)
+        _check_values(message, payload, leeway)
+    return payload
 
 
-def decode(message_class: type[M], payload: bytes) -> M:
-    """The `message_class` in `payload`.
+def decode(message_class: type[M], payload: bytes, *, version: int | None = None) -> M:
+    """The `message_class` in `payload`, which is of that `version` of it; None for its own.
 
     Raises:
         InvalidMessageError: it is not one; the text names fields and never repeats values.
+        TooNewError, MissingUpcasterError: nothing leads from that version to this class.
     """
+    if version is not None:
+        name, own = wire_type_of(message_class)
+        if version != own:
+            upcasters = upcasters_of(message_class)
+            payload = upcast(payload, upcasters, name=name, start=version, end=own)
+    leeway = leeway_of(message_class)
+    if leeway is not None:
+        _check_depth(message_class, payload, leeway)
     try:
-        return message_class.model_validate_json(payload)
+        message = message_class.model_validate_json(payload)
     except ValidationError as error:
         raise InvalidMessageError(str(wire_type_of(message_class)), problems_of(error)) from None
+    if leeway is not None:
+        _check_values(message, payload, leeway)
+    return message
 
 
 def problems_of(error: ValidationError) -> tuple[str, ...]:
-    """Each problem as `field: sentence`, without the offending values."""
-    return tuple(
-        f"{'.'.join(map(str, problem['loc'])) or 'message'}: {_sentence(problem)}"
-        for problem in error.errors(include_url=False, include_input=False)
-    )
+    """Each problem as `field: sentence`, without the offending values; the first ones of many."""
+    problems = [
+        f"{path_to(problem['loc'])}: {_sentence(problem)}"
+        for problem in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]
+    ]
+    if (more := error.error_count() - len(problems)) > 0:
+        problems.append(f"and {more:,} more")
+    return tuple(problems)
+
+
+def _check_depth(message_class: type[BaseModel], payload: bytes, leeway: Leeway) -> None:
+    if leeway.depth and is_too_deep(payload):
+        raise InvalidMessageError(str(wire_type_of(message_class)), (TOO_DEEP,))
+
+
+def _check_values(message: BaseModel, payload: bytes, leeway: Leeway) -> None:
+    if problems := problems_in(message, payload, leeway):
+        raise InvalidMessageError(str(wire_type_of(type(message))), problems)
 
 
 def _sentence(problem: ErrorDetails) -> str:

@@ -12,6 +12,8 @@ from messaging.errors import InvalidMessageError
 from messaging.message import encode, wire_type_of
 from messaging.topic import check_topic
 
+PRIORITIES = range(-128, 128)
+
 check_output_topic = lru_cache(maxsize=4096)(check_topic)
 
 
@@ -39,6 +41,13 @@ def seal(message: BaseModel, topic: str, *, by_reference: bool, **header: Any) -
         payload=_payload_of(message),
         **header,
     )
+
+
+def check_priority(priority: int) -> int:
+    """Return `priority` if an envelope can carry it; raises ValueError if not."""
+    if priority not in PRIORITIES:
+        raise ValueError(f"a priority is a whole number from -128 to 127, not {priority!r}")
+    return priority
 
 
 def payload_of(envelope: Envelope) -> bytes:

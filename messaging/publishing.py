@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from messaging.backend import Backend
 from messaging.envelope import Envelope
 from messaging.listeners import Listeners
-from messaging.outgoing import check_output_topic, join_tags, seal
+from messaging.outgoing import check_output_topic, check_priority, join_tags, seal
 
 
 class Publisher:
@@ -28,6 +28,7 @@ class Publisher:
         *,
         tags: Sequence[str] = (),
         deadline_s: float | None = None,
+        priority: int = 0,
         **header: Any,
     ) -> Envelope:
         """The envelope in which `message` goes to `topic`.
@@ -35,10 +36,13 @@ class Publisher:
         Raises:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: the message cannot be written as JSON.
+            ValueError: `priority` is out of range.
         """
         check_output_topic(topic)
         if deadline_s is not None:
             header["deadline"] = time.time() + deadline_s
+        if priority:
+            header["priority"] = check_priority(priority)
         if tags:
             header["tags"] = join_tags(tags)
         header.setdefault("sender", self._sender)

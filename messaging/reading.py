@@ -10,6 +10,7 @@ from messaging.errors import InvalidMessageError, UnknownTypeError
 from messaging.failure import Cancelled, RequestFailed, UnknownMessage
 from messaging.message import MessageRegistry, decode
 from messaging.outgoing import payload_of
+from messaging.soundness import TOO_DEEP, is_too_deep, problems_in_value
 
 _BUS_TYPES = MessageRegistry(RequestFailed, Cancelled)
 
@@ -33,7 +34,7 @@ class Decoder:
             )
         if isinstance(envelope.message, message_class):
             return envelope.message
-        return decode(message_class, payload_of(envelope))
+        return decode(message_class, payload_of(envelope), version=envelope.version)
 
     def _class_of(self, envelope: Envelope) -> type[BaseModel] | None:
         for registry in (self._registry, _BUS_TYPES):
@@ -45,8 +46,13 @@ class Decoder:
 
 
 def _json_of(envelope: Envelope) -> dict[str, Any]:
+    payload = payload_of(envelope)
+    if is_too_deep(payload):
+        raise InvalidMessageError(envelope.type, (TOO_DEEP,))
     try:
-        data = from_json(payload_of(envelope))
+        data = from_json(payload)
     except ValueError:
         raise InvalidMessageError(envelope.type, ("message: it is not JSON",)) from None
+    if problems := problems_in_value(data):
+        raise InvalidMessageError(envelope.type, problems)
     return data if isinstance(data, dict) else {"value": data}

@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 from pydantic import BaseModel, TypeAdapter
@@ -21,6 +22,7 @@ from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError
 from messaging.failure import Cancelled, RequestFailed
 from messaging.message import encode
+from messaging.ordering import key_of
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
 from messaging.state import RESERVED_PREFIX
@@ -37,11 +39,19 @@ MOST_ATTEMPTS_KEPT = 20
 _HISTORY = TypeAdapter(tuple[Attempt, ...])
 
 
+class Again(NamedTuple):
+    """Another attempt without a settlement in between: its successors have to wait for it."""
+
+    delivery: Delivery
+    wait_s: float
+
+
 class Settling:
     """Builds the settlements of one group.
 
     The history of failed attempts is kept in the group's state, in the same commit as the retry,
-    so that it outlives the process and follows the message to any replica.
+    so that it outlives the process and follows the message to any replica. Where an order is kept
+    it stays here with the message, and a crash forgets it.
     """
 
     def __init__(
@@ -56,6 +66,7 @@ class Settling:
         self._subscription = subscription
         self._load_state = load_state
         self._by_reference = by_reference
+        self._histories: dict[str, tuple[Attempt, ...]] = {}
 
     def destinations(
         self, envelope: Envelope, message: BaseModel
@@ -92,9 +103,11 @@ class Settling:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
 
-    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement:
+    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
         """The handling ended in `error`: another attempt, or none."""
         envelope, attempt = delivery.envelope, attempt_of(delivery)
+        if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
+            return self._failed_in_order(delivery, error)
         history, version = await self._load_history(envelope)
         history = (*history, _attempt(attempt, error))[-MOST_ATTEMPTS_KEPT:]
         key = _history_key(envelope)
@@ -111,6 +124,18 @@ class Settling:
         )
         write = StateWrite(key, _HISTORY.dump_json(history), version)
         return Settlement(delivery, (retry,), (write,))
+
+    def _failed_in_order(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
+        envelope, attempt = delivery.envelope, attempt_of(delivery)
+        history = (*self._histories.pop(envelope.id, ()), _attempt(attempt, error))
+        history = history[-MOST_ATTEMPTS_KEPT:]
+        if not self._options.retry.allows_another(error, attempt):
+            return self._dead(delivery, error, history, ())
+        self._histories[envelope.id] = history
+        wait_s = self._options.retry.wait_s(attempt)
+        log.warning("delivery.retried", wait_s=round(wait_s, 3), **_described(error))
+        envelope = envelope._replace(attempt=min(envelope.attempt + 1, MAX_ATTEMPTS))
+        return Again(delivery._replace(envelope=envelope), wait_s)
 
     async def cancelled(self, delivery: Delivery, reason: str) -> Settlement:
         """Somebody cancelled it: no further attempt, and the requester is told."""
@@ -132,8 +157,8 @@ class Settling:
         log.error("delivery.dead_lettered", **_described(error))
         reason = Reason(
             error_type=type(error).__name__,
-            text=str(error)[:MOST_TEXT],
-            traceback="".join(traceback.format_exception(error))[-MOST_TRACEBACK:],
+            text=_text_of(error),
+            traceback=_storable("".join(traceback.format_exception(error)))[-MOST_TRACEBACK:],
             agent=self._group,
             attempts=history,
         )
@@ -171,6 +196,7 @@ class Settling:
             conversation=envelope.conversation_id,
             hops=min(envelope.hops + 1, 255),
             trace=envelope.trace,
+            priority=envelope.priority,
         )
 
     async def _load_history(self, envelope: Envelope) -> tuple[tuple[Attempt, ...], int]:
@@ -178,6 +204,7 @@ class Settling:
         return ((), 0) if stored is None else (_HISTORY.validate_json(stored.value), stored.version)
 
     async def _forget_history(self, envelope: Envelope) -> tuple[StateWrite, ...]:
+        self._histories.pop(envelope.id, None)
         _, version = await self._load_history(envelope)
         return (StateWrite(_history_key(envelope), None, version),) if version else ()
 
@@ -202,8 +229,22 @@ def _history_key(envelope: Envelope) -> str:
 
 
 def _attempt(number: int, error: BaseException) -> Attempt:
-    text = str(error)[:MOST_TEXT]
-    return Attempt(number=number, error_type=type(error).__name__, text=text, at=time.time())
+    return Attempt(
+        number=number, error_type=type(error).__name__, text=_text_of(error), at=time.time()
+    )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - an error class is somebody else's code
+        text = f"(its text cannot be had: {type(broken).__name__})"
+    return _storable(text[:MOST_TEXT])
+
+
+def _storable(text: str) -> str:
+    """`text` without lone surrogates, which file names bring along and JSON cannot hold."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _described(error: BaseException) -> dict[str, str]:
@@ -211,7 +252,7 @@ def _described(error: BaseException) -> dict[str, str]:
     # The whole traceback lies in the dead letter.
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
-    return {"error_type": type(error).__name__, "error": str(error)[:MOST_TEXT], "where": where}
+    return {"error_type": type(error).__name__, "error": _text_of(error), "where": where}
 
 
 def _messages_in(result: Result) -> Sequence[BaseModel]:

@@ -49,6 +49,12 @@ class SubscriptionOptions:
         output_topic: where answers go when nobody asked for them; "" is the topic of the message
             in hand.
         only_when_tagged: ignore what was not addressed to this group by tag or by inbox.
+        only_known_types: dead-letter what neither a handler nor the bus's registry knows by name;
+            otherwise it is ignored, like what is meant for others.
+        ordered_by: `key`, or a field of the messages: those that are equal in it are handled one
+            after the other, in order of acceptance. One replica at a time works then; the others
+            stand by. A message on its way to another attempt holds back its successors, and only
+            those; as many as `prefetch` of them fit beside the rest.
         route: where a message that a handler returned, or sent without a topic, goes as well.
     """
 
@@ -61,6 +67,8 @@ class SubscriptionOptions:
     max_hops: int = 64
     output_topic: str = ""
     only_when_tagged: bool = False
+    only_known_types: bool = False
+    ordered_by: str = ""
     route: Route | None = None
 
     def __post_init__(self) -> None:
@@ -81,7 +89,8 @@ class Subscription:
     """One group's interest: what is published to `patterns`, by type to its handlers.
 
     The group's inbox always belongs to it. Types without a handler never reach the group: they
-    are settled unseen.
+    are settled unseen. Of a type with a handler, earlier versions are brought up by the upcasters
+    of its class; any other version that nobody knows here becomes a dead letter.
 
     Raises:
         TopicError: a pattern, or the group's name, is not one.

@@ -1,7 +1,6 @@
 """The working life of one incarnation of a consumer: read, handle, commit, beat, take over."""
 
 import asyncio
-from collections import deque
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
@@ -11,11 +10,14 @@ import structlog
 from messaging.backend import Consumer, Delivery, Incident, Settlement
 from messaging.commits import Commits
 from messaging.emitter import Emitter
-from messaging.errors import StateConflictError
+from messaging.errors import MessagingError, StateConflictError
 from messaging.handling import Handlers
 from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
+from messaging.ordering import Lanes
 from messaging.prefetch import Prefetch
+from messaging.ready import Ready
+from messaging.settling import Again
 from messaging.subscription import SubscriptionOptions
 
 log = structlog.get_logger()
@@ -58,16 +60,18 @@ class Tenure:
             consumer,
             emitter,
             incidents,
-            refused=handlers.give_up_on,
+            refused=self._give_up_on,
             settled=self._settled,
             conflicted=self._run_again,
         )
         self._prefetch = Prefetch(2 * options.concurrency, options.prefetch)
         self._lent: dict[Key, Delivery] = {}
-        self._ready: deque[Delivery] = deque()
+        self._ready = Ready()
+        self._lanes = Lanes(options.ordered_by) if options.ordered_by else None
+        self._leads = self._lanes is None
         self._idle: list[asyncio.Future[None]] = []
         self._has_room = asyncio.Event()
-        self._silent: set[str] = {predecessor} if predecessor else set()
+        self._silent: dict[str, None] = {predecessor: None} if predecessor else {}
         self._silence = asyncio.Event()
         self._silence.set()
         self._reruns: dict[Key, int] = {}
@@ -127,8 +131,10 @@ class Tenure:
 
     async def _read(self) -> None:
         wait_s = min(READ_WAIT_S, self._options.lease_s / LOOKS_PER_LEASE)
+        if self._lanes is not None:
+            await self._come_to_lead(wait_s)
         while not self._stopping:
-            room = self._prefetch.room(len(self._lent))
+            room = self._room()
             if not room:
                 self._has_room.clear()
                 await self._has_room.wait()
@@ -138,10 +144,32 @@ class Tenure:
                 self._prefetch.filled(self._loop.time())
             self._take(deliveries)
 
+    async def _come_to_lead(self, wait_s: float) -> None:
+        """Stand by until this is the group's only reader, then begin with what others left."""
+        while not self._stopping and not await self._consumer.lead():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._stopped), wait_s)
+        self._leads = not self._stopping
+        count = 0
+        while not self._stopping and (lent := await self._consumer.inherit(1)):
+            count += lent[0].handed_out > 0
+            await self._take_in(lent[0])
+        if count:
+            text = f"{self._consumer.group} goes on with {count} deliveries of a lost replica"
+            self._incidents.report(Incident("takeover", text))
+
+    def _room(self) -> int:
+        if self._lanes is None:
+            return self._prefetch.room(len(self._lent))
+        # Whoever waits for a predecessor must not keep other keys from being read.
+        room = self._prefetch.room(len(self._lent) - self._lanes.waiting)
+        return max(0, min(room, self._options.prefetch - len(self._lent)))
+
     def _take(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
             self._lent[_key(delivery)] = delivery
-            self._ready.append(delivery)
+            if self._lanes is None or self._lanes.enter(delivery):
+                self._ready.put(delivery)
         self._wake(len(self._ready))
 
     def _stop_reading(self) -> None:
@@ -164,7 +192,11 @@ class Tenure:
     async def _work(self) -> None:
         slice_ends_at = 0.0
         while (delivery := await self._next()) is not None:
-            self._commits.add(await self._settle(delivery))
+            outcome = await self._settle(delivery)
+            if isinstance(outcome, Again):
+                self._attempt_later(outcome)
+            else:
+                self._commits.add(outcome)
             # Handlers that never wait would keep the loop from reading, beating and committing.
             if self._loop.time() > slice_ends_at:
                 await asyncio.sleep(0)
@@ -173,13 +205,13 @@ class Tenure:
     async def _next(self) -> Delivery | None:
         while not self._stopping:
             if self._ready:
-                return self._ready.popleft()
+                return self._ready.take()
             sleeper = self._loop.create_future()
             self._idle.append(sleeper)
             await sleeper
         return None
 
-    async def _settle(self, delivery: Delivery) -> Settlement:
+    async def _settle(self, delivery: Delivery) -> Settlement | Again:
         reruns = self._reruns.get(_key(delivery), 0)
         if reruns > MOST_RERUNS:
             error = StateConflictError(
@@ -188,20 +220,39 @@ class Tenure:
             return await self._handlers.give_up_on(delivery, error)
         return await self._handlers.handle(delivery, self._consumer.journal)
 
+    async def _give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | None:
+        """Another settlement; None when there is another attempt to come."""
+        outcome = await self._handlers.give_up_on(delivery, error)
+        if isinstance(outcome, Again):
+            self._attempt_later(outcome)
+            return None
+        return outcome
+
+    def _attempt_later(self, again: Again) -> None:
+        self._lent[_key(again.delivery)] = again.delivery
+        self._loop.call_later(again.wait_s, self._put_first, again.delivery)
+
     def _settled(self, settlement: Settlement) -> None:
         key = _key(settlement.delivery)
         del self._lent[key]
+        if self._lanes is not None:
+            successor = self._lanes.leave(settlement.delivery)
+            if successor is not None:
+                self._put_first(successor)
         if self._reruns:
             self._reruns.pop(key, None)
         if key in self._alone:
             self._alone.pop(key).set()
-        if self._prefetch.room(len(self._lent)):
+        if self._room():
             self._has_room.set()
 
     def _run_again(self, delivery: Delivery) -> None:
         key = _key(delivery)
         self._reruns[key] = self._reruns.get(key, 0) + 1
-        self._ready.appendleft(delivery)
+        self._put_first(delivery)
+
+    def _put_first(self, delivery: Delivery) -> None:
+        self._ready.put_first(delivery)
         self._wake(1)
 
     # Staying alive, and taking over from those who did not
@@ -211,7 +262,7 @@ class Tenure:
         while True:
             silent = watch.look(await self._consumer.beat(), self._loop.time())
             if silent:
-                self._silent.update(silent)
+                self._silent.update(dict.fromkeys(silent))
                 self._silence.set()
             await asyncio.sleep(self._options.lease_s / LOOKS_PER_LEASE)
 
@@ -220,20 +271,28 @@ class Tenure:
             await self._silence.wait()
             self._silence.clear()
             while self._silent and not self._stopping:
-                await self._take_over(self._silent.pop())
+                incarnation = next(iter(self._silent))
+                del self._silent[incarnation]
+                if self._leads:
+                    await self._take_over(incarnation)
+                else:  # it may have led, and never will again; whoever leads next inherits
+                    await self._consumer.take_over(incarnation, 0)
 
     async def _take_over(self, incarnation: str) -> None:
         count = 0
         while not self._stopping and (lent := await self._consumer.take_over(incarnation, 1)):
             count += 1
-            if self._must_be_alone(lent[0]):
-                await self._handle_alone(lent[0])
-            else:
-                self._take(lent)
-                await self._wait_for_room()
+            await self._take_in(lent[0])
         if count:
             text = f"{self._consumer.group} took {count} deliveries over from {incarnation}"
             self._incidents.report(Incident("takeover", text))
+
+    async def _take_in(self, delivery: Delivery) -> None:
+        if self._must_be_alone(delivery):
+            await self._handle_alone(delivery)
+        else:
+            self._take([delivery])
+            await self._wait_for_room()
 
     def _must_be_alone(self, delivery: Delivery) -> bool:
         return delivery.handed_out >= ISOLATE_FROM or self._options.retry.attempts < FEW_ATTEMPTS
@@ -242,10 +301,11 @@ class Tenure:
         settled = self._alone[_key(delivery)] = asyncio.Event()
         self._take([delivery])
         with suppress(TimeoutError):  # a long job must not keep the others waiting for ever
-            await asyncio.wait_for(settled.wait(), ALONE_S)
+            async with asyncio.timeout(ALONE_S):
+                await settled.wait()
 
     async def _wait_for_room(self) -> None:
-        while not self._prefetch.room(len(self._lent)) and not self._stopping:
+        while not self._room() and not self._stopping:
             self._has_room.clear()
             await self._has_room.wait()
 

@@ -25,10 +25,10 @@ def message_class_of(plan: Plan, type_name: str) -> type[BaseModel]:
     message_class = plan.messages.find(type_name)
     if message_class is not None:
         return message_class
-    known = [name for each in plan.messages for name in (each.__name__, wire_type_of(each).name)]
-    near = closest(type_name, known)
-    handled = {wire_type_of(m).name for agent in plan.agents.values() for m in agent.accepted()}
-    hint = f"did you mean {near!r}?" if near else f"its agents handle {', '.join(sorted(handled))}"
+    handled = {message for agent in plan.agents.values() for message in agent.accepted()}
+    names = {wire_type_of(each).name for each in handled}
+    near = closest(type_name, names | {each.__name__ for each in handled})
+    hint = f"did you mean {near!r}?" if near else f"its agents handle {', '.join(sorted(names))}"
     raise NoSuchMessageError(f"{plan.spec.id} has no message {type_name!r}; {hint}")
 
 

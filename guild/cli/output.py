@@ -45,10 +45,10 @@ class Output:
 
     def note(self, line: str) -> None:
         """A line for the person watching, not part of the data."""
-        self.err.print(printable(line), markup=False)
+        self.err.print(printable(line), markup=False, soft_wrap=True)
 
     def error(self, line: str) -> None:
-        self.err.print(printable(line), style="red", markup=False)
+        self.err.print(printable(line), style="red", markup=False, soft_wrap=True)
 
     def rows(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], empty: str) -> None:
         """Rows as a table, or as one JSON document each; `empty` says that there are none."""

@@ -107,6 +107,10 @@ def test_a_spec_says_everything_that_an_agent_can_be_told() -> None:
         ("  - {id: b, type: os:System}\n", "s.yaml:6:19: unknown agent type 'os:System'; a class"),
         ("engine: {type: inproces}\n", "s.yaml:6:16: unknown engine 'inproces'; there are: inp"),
         ("resources: {r: {type: hello.x}}\n", "s.yaml:6:23: unknown resource type 'hello.x'"),
+        (
+            "    ordered_by: txt\n",
+            "s.yaml:6:17: no message that 'echo' handles has a field 'txt' to",
+        ),
         ("ends: [tests.pon]\n", "s.yaml:6:8: no agent here knows a message 'tests.pon'; did y"),
         ("    dependencies: {store: disc}\n", "s.yaml:6:27: there is no resource 'disc'"),
         # ids

@@ -39,12 +39,19 @@ class Site:
 
     async def inject(self, topic: str, fields: Fields) -> None:
         """Put an entry into a server's stream as a stranger would, past the bus."""
+        await self._inject(f"t:{topic}", fields)
+
+    async def inject_dead(self, fields: Fields) -> None:
+        """As `inject`, among the dead letters."""
+        await self._inject("dead", fields)
+
+    async def _inject(self, name: str, fields: Fields) -> None:
         folder = self.url.removeprefix("embedded:")
         url = (
             self.url if folder == self.url else f"unix://{EmbeddedServer(Path(folder)).socket_path}"
         )
         async with redis.asyncio.Redis.from_url(url) as stranger:
-            await stranger.xadd(f"{{{self.guild_id}}}:t:{topic}", fields, nomkstream=True)
+            await stranger.xadd(f"{{{self.guild_id}}}:{name}", fields, nomkstream=True)
 
     async def close(self) -> None:
         for backend in self._opened:

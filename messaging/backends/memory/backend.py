@@ -211,6 +211,14 @@ class MemoryConsumer:
         self._store.work.fire(self.group)  # its reader learns of the fence at once
         return lent
 
+    async def lead(self) -> bool:
+        self._group.check_fence(self.incarnation)
+        return self._group.lead(self.incarnation)
+
+    async def inherit(self, max_count: int) -> list[Delivery]:
+        self._group.check_fence(self.incarnation)
+        return self._group.inherit(self.incarnation, max_count)
+
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         self._group.leave(self.incarnation, unhandled)
         self._store.work.fire(self.group)

@@ -17,6 +17,7 @@ class Group:
         ready: what nobody was lent yet, in order.
         held: what each consumer was lent and has not settled, by position.
         beats: the registered consumers. Whoever is not in here is fenced, whatever it holds.
+        leader: the one that reads where order is kept; void once it is not registered any more.
     """
 
     def __init__(self, name: str) -> None:
@@ -25,6 +26,7 @@ class Group:
         self.ready: deque[Delivery] = deque()
         self.held: dict[str, dict[str, Delivery]] = {}
         self.beats: dict[str, int] = {}
+        self.leader = ""
         self.state: dict[str, StateValue] = {}
         self._writes = 0
 
@@ -68,13 +70,31 @@ class Group:
     def take_over(self, victim: str, heir: str, max_count: int) -> list[Delivery]:
         # The fence falls before anything changes hands, or a zombie could still commit.
         self.beats.pop(victim, None)
-        theirs, ours = self.held.get(victim, {}), self.held[heir]
-        lent = []
-        for position in list(theirs)[:max_count]:
-            delivery = theirs.pop(position)
-            ours[position] = delivery._replace(handed_out=delivery.handed_out + 1)
-            lent.append(ours[position])
+        theirs = self.held.get(victim, {})
+        lent = [self._hand_over(position, victim, heir) for position in list(theirs)[:max_count]]
         self._forget_if_empty(victim)
+        return lent
+
+    def lead(self, incarnation: str) -> bool:
+        if self.leader not in self.beats:
+            self.leader = incarnation
+        return self.leader == incarnation
+
+    def inherit(self, heir: str, max_count: int) -> list[Delivery]:
+        left = [
+            (position, holder)
+            for holder, held in self.held.items()
+            if holder not in self.beats
+            for position in held
+        ]
+        lent: list[Delivery] = []
+        for position, holder in sorted(left):
+            while len(lent) < max_count and self.ready and self.ready[0].position < position:
+                lent += self.lend(heir, 1)  # given back
+            if len(lent) == max_count:
+                break
+            lent.append(self._hand_over(position, holder, heir))
+            self._forget_if_empty(holder)
         return lent
 
     def leave(self, incarnation: str, unhandled: Sequence[Delivery]) -> None:
@@ -93,6 +113,11 @@ class Group:
         self.beats.clear()
         self.held.clear()
         self.ready.clear()
+
+    def _hand_over(self, position: str, victim: str, heir: str) -> Delivery:
+        delivery = self.held[victim].pop(position)
+        lent = self.held[heir][position] = delivery._replace(handed_out=delivery.handed_out + 1)
+        return lent
 
     def _forget_if_empty(self, incarnation: str) -> None:
         if not self.held.get(incarnation, True):

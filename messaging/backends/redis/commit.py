@@ -6,10 +6,12 @@ from typing import Any
 from messaging.backend import Settlement
 from messaging.backends.redis.connection import Argument
 from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.keys import expected_type
 from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.replies import wrong_type
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.upkeep import trim_topic
-from messaging.errors import BackendError, BackendSetupError, BusFullError
+from messaging.errors import BackendError, BusFullError
 
 _FIXED_KEYS = 6
 
@@ -77,7 +79,8 @@ class Commit:
             value = write.value or b""
             self._writes += (index, write.key, write.expected_version, action, value)
         if (dead := settlement.dead) is not None:
-            header, payload = pack_entry(dead.envelope, limit)
+            # It lies in the store already; a limit must not keep it from being given up.
+            header, payload = pack_entry(dead.envelope, None)
             topic = dead.envelope.topic
             reason, at = dead.reason, repr(dead.at)
             self._dead += (index, topic, header, payload, reason, at, dead.envelope.id)
@@ -130,9 +133,8 @@ class Commit:
                 "messages; nothing was written"
             )
         if verdict == b"type":
-            return BackendSetupError(
-                f"the key {detail.decode()} is not ours: something else uses this guild's keys"
-            )
+            kind = "value of another type"
+            return wrong_type({detail.decode(): (kind, expected_type(detail))})
         return BackendError(f"the server is missing commits after {detail!r}: data was lost there")
 
     def _announce_trimmed(self, count: int) -> None:

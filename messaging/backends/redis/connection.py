@@ -11,15 +11,20 @@ import random
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import hiredis
 
 from messaging.backends.redis.endpoint import Endpoint
+from messaging.backends.redis.keys import expected_type
 from messaging.backends.redis.replies import (
+    code_of,
     is_passing,
     needs_new_connection,
+    remedy_of,
     to_messaging_error,
+    wrong_type,
 )
 from messaging.backends.redis.tls import tls_problem
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
@@ -247,30 +252,38 @@ class Link:
             except ConnectionLostError as error:
                 self._last_error = str(error)
             except hiredis.ReplyError as error:
-                pause_s = await self.wait_out(error, pause_s, give_up_at, pipeline)
+                keys = [argument for argument in command if isinstance(argument, bytes)]
+                pause_s = await self.wait_out(error, pause_s, give_up_at, pipeline, keys)
 
     async def wait_out(
-        self, error: Exception, pause_s: float, give_up_at: float, pipeline: Pipeline
+        self,
+        error: Exception,
+        pause_s: float,
+        give_up_at: float,
+        pipeline: Pipeline,
+        keys: Sequence[bytes] = (),
     ) -> float:
-        """Sleep if `error` will pass, and return the next pause.
+        """Sleep if `error`, about these keys, will pass, and return the next pause.
 
         Raises:
             MessagingError: `error` in our terms if it will not pass, or not in time.
         """
         if not is_passing(error):
+            await _check_types(error, keys, pipeline)
             raise to_messaging_error(error) from error
         loop = asyncio.get_running_loop()
         if loop.time() + pause_s > give_up_at:
-            raise self.unavailable(str(error)) from error
+            raise self.unavailable(str(error), code_of(error)) from error
         if needs_new_connection(error):
             pipeline.abort()
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
         return min(pause_s * 2, LONGEST_PAUSE_S)
 
-    def unavailable(self, why: str) -> BackendUnavailableError:
+    def unavailable(self, why: str, code: str = "") -> BackendUnavailableError:
+        did = "refused" if code else "stayed away"
         return BackendUnavailableError(
-            f"the server at {self._url} stayed away for {self._give_up_after_s:g} s"
-            f"{f': {why}' if why else ''}; start it again, or check the network"
+            f"the server at {self._url} {did} for {self._give_up_after_s:g} s"
+            f"{f': {why}' if why else ''}; {remedy_of(code)}"
         )
 
     async def _dial(self) -> Pipeline:
@@ -332,6 +345,22 @@ class Link:
         self._live.set()
         if pipeline.is_lost:
             self._lost(pipeline)
+
+
+async def _check_types(error: Exception, keys: Sequence[bytes], pipeline: Pipeline) -> None:
+    """Say which of the keys holds what does not belong there."""
+    if code_of(error) != "WRONGTYPE":
+        return
+    with suppress(ConnectionLostError, hiredis.ReplyError):  # then the error itself must do
+        types = await asyncio.gather(*[pipeline.send(pack(("TYPE", key))) for key in keys])
+        found = {key: kind.decode() for key, kind in zip(keys, types, strict=True)}
+        misfits = {
+            key.decode(errors="replace"): (kind, expected_type(key))
+            for key, kind in found.items()
+            if kind not in ("none", expected_type(key))
+        }
+        if misfits:
+            raise wrong_type(misfits) from error
 
 
 async def _connect(pipeline: Pipeline, endpoint: Endpoint) -> None:

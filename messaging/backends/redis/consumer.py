@@ -133,12 +133,22 @@ class RedisConsumer:
 
     async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
         await self._interest.follow_anew()
-        taking = asyncio.create_task(self._lending.take_over(incarnation, max_count))
-        try:
-            return await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            taking.add_done_callback(self._keep)
-            raise
+        return await self._lend_at_last(self._lending.take_over(incarnation, max_count))
+
+    async def lead(self) -> bool:
+        keys = self._server.keys
+        answer = await self._server.run(
+            self._server.scripts.lead,
+            (keys.members(self.group), keys.leader(self.group)),
+            self.incarnation,
+        )
+        if answer == 0:
+            raise self._fenced()
+        return bool(answer == 2)  # noqa: PLR2004 - as the script says
+
+    async def inherit(self, max_count: int) -> list[Delivery]:
+        await self._interest.follow_anew()
+        return await self._lend_at_last(self._lending.inherit(max_count))
 
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         keys, topics = self._server.keys, self._interest.topics
@@ -194,6 +204,14 @@ class RedisConsumer:
         members = self._server.keys.members(self.group)
         if not await self._server.link.call("HEXISTS", members, self.incarnation):
             raise self._fenced()
+
+    async def _lend_at_last(self, lending: Coroutine[Any, Any, list[Delivery]]) -> list[Delivery]:
+        taking = asyncio.create_task(lending)
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(self._keep)
+            raise
 
     def _keep(self, taking: asyncio.Task[list[Delivery]]) -> None:
         """The caller went away while this was taken over: the next read hands it on."""

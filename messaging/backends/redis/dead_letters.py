@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from messaging.backend import FROM_START, DeadLetter
-from messaging.backends.redis.entries import pack_entry
-from messaging.backends.redis.server import Server
+from messaging.backends.redis.entries import pack_entry, unreadable_envelope
+from messaging.backends.redis.server import Server, to_json
 from messaging.envelope import Envelope
-from messaging.errors import NobodyListensError
+from messaging.errors import NobodyListensError, WireError
 from messaging.header import decode_header
 from messaging.topic import retry_topic_of
 
@@ -75,14 +75,26 @@ async def drop(server: Server, dead_letter_id: str) -> bool:
 
 def _letter(position: bytes, fields: Sequence[Any]) -> DeadLetter:
     values = dict(zip(fields[::2], fields[1::2], strict=True))
-    topic = values[b"t"].decode()
-    return DeadLetter(
-        envelope=decode_header(values[b"h"], topic, values[b"p"]),
-        group=values[b"g"].decode(),
-        reason=values[b"r"],
-        at=float(values[b"at"]),
-        id=position.decode(),
-    )
+    try:
+        topic = values[b"t"].decode()
+        return DeadLetter(
+            envelope=decode_header(values[b"h"], topic, values[b"p"]),
+            group=values[b"g"].decode(),
+            reason=values[b"r"],
+            at=float(values[b"at"]),
+            id=position.decode(),
+        )
+    except (KeyError, ValueError, WireError) as error:
+        return _unreadable(position, values.get(b"p", b""), error)
+
+
+def _unreadable(position: bytes, payload: bytes, error: Exception) -> DeadLetter:
+    """A stand-in for what somebody else put among the dead letters, to be seen and dropped."""
+    text = f"not written by guildbus, or damaged ({type(error).__name__}: {error})"
+    reason = {"error_type": "WireError", "text": text, "traceback": "", "agent": "", "attempts": []}
+    milliseconds = int(position.partition(b"-")[0])
+    left = unreadable_envelope("", position, payload)
+    return DeadLetter(left, "", to_json(reason).encode(), milliseconds / 1000, position.decode())
 
 
 def _is_id(text: str) -> bool:

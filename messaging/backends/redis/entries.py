@@ -10,7 +10,7 @@ from messaging.errors import PayloadTooLargeError, WireError
 from messaging.header import decode_header, encode_header
 
 
-def pack_entry(envelope: Envelope, limit_bytes: int) -> tuple[bytes, bytes]:
+def pack_entry(envelope: Envelope, limit_bytes: int | None) -> tuple[bytes, bytes]:
     """Header and payload of `envelope`.
 
     Raises:
@@ -18,7 +18,7 @@ def pack_entry(envelope: Envelope, limit_bytes: int) -> tuple[bytes, bytes]:
     """
     header, payload = encode_header(envelope), envelope.payload
     size_bytes = len(header) + len(payload)
-    if size_bytes > limit_bytes:
+    if limit_bytes is not None and size_bytes > limit_bytes:
         raise PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
     return header, payload
 
@@ -35,20 +35,25 @@ def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
 
 
 def unpack_delivery(
-    position: bytes, fields: Sequence[Any], topic: str, handed_out: int = 0
+    position: bytes, fields: Sequence[Any], topic: str, handed_out: int = 0, *, limit_bytes: int
 ) -> Delivery:
-    """A delivery that is whole, or says in `fault` why it is not."""
+    """A delivery that is whole and no longer than `limit_bytes`, or says in `fault` why not."""
     try:
-        return Delivery(unpack_entry(fields, topic), position.decode(), handed_out)
+        envelope = unpack_entry(fields, topic)
+        size_bytes = len(fields[1]) + len(fields[3])
+        if size_bytes <= limit_bytes:
+            return Delivery(envelope, position.decode(), handed_out)
+        too_large = PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
+        return Delivery(envelope, position.decode(), handed_out, str(too_large))
     except WireError as error:
-        left = Envelope(
-            id=hashlib.sha256(topic.encode() + position).hexdigest()[:32],
-            type="",
-            version=1,
-            topic=topic,
-            payload=_payload_of(fields),
-        )
+        left = unreadable_envelope(topic, position, _payload_of(fields))
         return Delivery(left, position.decode(), handed_out, str(error))
+
+
+def unreadable_envelope(topic: str, position: bytes, payload: bytes) -> Envelope:
+    """A stand-in with an id that stays the same each time the entry is read."""
+    stable_id = hashlib.sha256(topic.encode() + position).hexdigest()[:32]
+    return Envelope(id=stable_id, type="", version=1, topic=topic, payload=payload)
 
 
 def _payload_of(fields: Sequence[Any]) -> bytes:

@@ -6,6 +6,7 @@ topics      sorted set: topic by the registry version that brought it
 groups      hash: group -> its patterns as JSON
 c:<group>   hash: incarnation -> last commit, "sequence:skipped settlements"
 b:<group>   hash: incarnation -> beats
+l:<group>   string: incarnation that reads where the group asks for order
 u:<group>   hash: topic that the group left -> last position it is still owed
 s:<group>   hash: state key -> "version:value"
 floors      hash: group -> highest state version ever deleted, so that none is used twice
@@ -44,6 +45,9 @@ class Keys:
     def beats(self, group: str) -> bytes:
         return self.prefix + b"b:" + group.encode()
 
+    def leader(self, group: str) -> bytes:
+        return self.prefix + b"l:" + group.encode()
+
     def bounds(self, group: str) -> bytes:
         return self.prefix + b"u:" + group.encode()
 
@@ -64,3 +68,13 @@ class Keys:
 
     def _topic_of(self, stream: bytes) -> str:
         return stream[len(self._stream_prefix) :].decode()
+
+
+def expected_type(key: bytes) -> str:
+    """What `TYPE` says of a key of ours."""
+    name = key.partition(b"}:")[2]
+    if name == b"dead" or name.startswith(b"t:"):
+        return "stream"
+    if name in (b"topics", b"d"):
+        return "zset"
+    return "string" if name.startswith(b"e:") else "hash"

@@ -13,10 +13,11 @@ import hiredis
 
 from messaging.backend import Delivery, Settlement
 from messaging.backends.redis.connection import FIRST_PAUSE_S, Argument, pack
-from messaging.backends.redis.entries import unpack_delivery
+from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import code_of
+from messaging.backends.redis.scripts import Script
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError, FencedError
 
@@ -74,6 +75,18 @@ class Lending:
             self._hold(deliveries)
             return deliveries
 
+    async def inherit(self, max_count: int) -> list[Delivery]:
+        """See `Consumer.inherit`."""
+        members = self._server.keys.members(self._group)
+        async with self._one_at_a_time:
+            if not self.stash:
+                script = self._server.scripts.inherit
+                self.stash += await self._claim_by(script, (members,), (), max_count)
+            if self._generation != self._server.link.generation:
+                await self._find_lost_answers()
+                self.stash.sort(key=lambda delivery: position_key(delivery.position))
+            return self.hand_on(max_count)
+
     def holds_all(self, settlements: Sequence[Settlement]) -> bool:
         """Whether each delivery is held here, and settled only once."""
         lent = [(s.delivery.envelope.topic, s.delivery.position) for s in settlements]
@@ -112,7 +125,8 @@ class Lending:
         if code_of(failure) == "NOGROUP":
             await self._repair()
         else:
-            await link.wait_out(failure, FIRST_PAUSE_S, give_up_at, pipeline)
+            streams = [*map(self._server.keys.stream, topics), members]
+            await link.wait_out(failure, FIRST_PAUSE_S, give_up_at, pipeline, streams)
 
     def _read_command(self, topics: Sequence[str], count: int) -> list[Argument]:
         command: list[Argument] = ["XREADGROUP", "GROUP", self._group, self._incarnation]
@@ -124,7 +138,11 @@ class Lending:
             topic = self._server.keys.topic_of(stream)
             if len(entries) == count:
                 self._interest.wake((topic,))
-            deliveries = [unpack_delivery(position, fields, topic) for position, fields in entries]
+            limit_bytes = self._server.options.max_envelope_bytes
+            deliveries = [
+                unpack_delivery(position, fields, topic, limit_bytes=limit_bytes)
+                for position, fields in entries
+            ]
             self.stash += await self._interest.still_owed(topic, deliveries)
 
     async def _repair(self) -> None:
@@ -133,23 +151,35 @@ class Lending:
         await self._registry.repair(self._group, self._registry.topics_of(self._group))
 
     async def _claim(self, incarnation: str, max_count: int) -> list[Delivery]:
-        keys, claimed = self._server.keys, list[Delivery]()
-        topics = self._interest.topics
+        keys = self._server.keys
+        own = (keys.members(self._group), keys.beats(self._group))
+        return await self._claim_by(self._server.scripts.claim, own, (incarnation,), max_count)
+
+    async def _claim_by(
+        self, script: Script, own: Sequence[bytes], arguments: Sequence[str], max_count: int
+    ) -> list[Delivery]:
+        claimed, topics = list[Delivery](), self._interest.topics
         for start in range(0, len(topics), TOPICS_AT_ONCE):
             some = topics[start : start + TOPICS_AT_ONCE]
             answer = await self._server.run(
-                self._server.scripts.claim,
-                (keys.members(self._group), keys.beats(self._group), *map(keys.stream, some)),
+                script,
+                (*own, *map(self._server.keys.stream, some)),
                 self._group,
                 self._incarnation,
-                incarnation,
+                *arguments,
                 max_count - len(claimed),
             )
             if answer == 0:
                 raise self._fenced()
             entries, gone = answer
             claimed += [
-                unpack_delivery(position, fields, some[number - 1], lent)
+                unpack_delivery(
+                    position,
+                    fields,
+                    some[number - 1],
+                    lent,
+                    limit_bytes=self._server.options.max_envelope_bytes,
+                )
                 for number, position, lent, fields in entries
             ]
             self._announce_gone(gone)
@@ -201,7 +231,12 @@ class Lending:
             "XCLAIM", stream, self._group, self._incarnation, 0, position, "RETRYCOUNT", lent
         )
         if entries and entries[0] and entries[0][1]:
-            self.stash.append(unpack_delivery(position, entries[0][1], topic, max(0, lent - 1)))
+            limit_bytes = self._server.options.max_envelope_bytes
+            lent_before = max(0, lent - 1)
+            fields = entries[0][1]
+            self.stash.append(
+                unpack_delivery(position, fields, topic, lent_before, limit_bytes=limit_bytes)
+            )
         else:
             await self._server.link.call("XACK", stream, self._group, position)
             self._announce_gone(1)

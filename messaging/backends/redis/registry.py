@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from messaging.backends.redis.server import Server, to_json
+from messaging.errors import BackendSetupError
 from messaging.topic import matches, retry_topic_of
 
 
@@ -58,7 +59,7 @@ class Registry:
             names = {topic.decode() for topic in topics}
             self.topics = names if has_all else self.topics | names
             pairs = zip(groups[::2], groups[1::2], strict=True)
-            self.groups = {group.decode(): json.loads(patterns) for group, patterns in pairs}
+            self.groups = {group.decode(): self._patterns_in(group, text) for group, text in pairs}
             self.version, self._identity = version, identity
         if was_lost:
             await self._recover()
@@ -143,6 +144,7 @@ class Registry:
                 keys.beats(group),
                 keys.state(group),
                 keys.bounds(group),
+                keys.leader(group),
             ),
             group,
             retry_topic,
@@ -166,6 +168,16 @@ class Registry:
                 "again from the start of what the topic still holds, so messages may come twice, "
                 "and what was deleted with the topic is lost",
             )
+
+    def _patterns_in(self, group: bytes, text: bytes) -> list[str]:
+        try:
+            return [str(pattern) for pattern in json.loads(text)]
+        except (ValueError, TypeError) as error:
+            key = self._server.keys.groups.decode()
+            raise BackendSetupError(
+                f"the key {key} holds patterns of {group.decode(errors='replace')} that guildbus "
+                "did not write: remove that field (HDEL), or use another guild id or database"
+            ) from error
 
     async def _recover(self) -> None:
         self._server.announce(

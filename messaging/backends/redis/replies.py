@@ -1,6 +1,7 @@
 """Error replies of the server, and what they mean to us."""
 
 import re
+from collections.abc import Mapping
 
 from messaging.errors import BackendError, BackendSetupError, BusFullError
 
@@ -16,6 +17,15 @@ PASSING = frozenset(
         "NOREPLICAS",
     }
 )
+_REMEDIES = {
+    "LOADING": "it is still reading its data: wait until it is done, then try again",
+    "BUSY": "a script of somebody keeps it busy: find out whose, or end it with SCRIPT KILL",
+    "CLUSTERDOWN": "its cluster lacks a node: bring that back",
+    "MASTERDOWN": "it has lost its primary: bring that back, or give another URL",
+    "READONLY": "it is a replica, which takes no writes: give the URL of its primary",
+    "MISCONF": "it cannot write its data to disk: free space there, its log says more",
+    "NOREPLICAS": "too few replicas follow it: bring them back, or lower min-replicas-to-write",
+}
 _CODE = re.compile(r"[A-Z]{3,}")
 _IN_SCRIPT = re.compile(
     r"Error running script.*?\b(OOM|WRONGTYPE|READONLY|MISCONF|NOPERM|NOGROUP)\b"
@@ -39,6 +49,23 @@ def is_passing(error: Exception) -> bool:
 def needs_new_connection(error: Exception) -> bool:
     """After a failover the primary may be another server at the same address."""
     return code_of(error) == "READONLY"
+
+
+def remedy_of(code: str) -> str:
+    """What to do when an error that passes by itself has not passed in time."""
+    return _REMEDIES.get(code, "start it again, or check the network")
+
+
+def wrong_type(keys: Mapping[str, tuple[str, str]]) -> BackendSetupError:
+    """The error about keys that hold one thing where another belongs: key -> found, expected."""
+    told = "; ".join(
+        f"the key {key} holds a {found} where guildbus keeps a {expected}"
+        for key, (found, expected) in keys.items()
+    )
+    return BackendSetupError(
+        f"{told}: something else uses the keys of this guild. Delete what is not needed, or use "
+        "another guild id or database"
+    )
 
 
 def to_messaging_error(error: Exception) -> BackendError:

@@ -118,7 +118,7 @@ class Server:
                 if code_of(error) == "NOSCRIPT":
                     await self.link.call("SCRIPT", "LOAD", script.text)
                 else:
-                    pause_s = await self.link.wait_out(error, pause_s, give_up_at, pipeline)
+                    pause_s = await self.link.wait_out(error, pause_s, give_up_at, pipeline, keys)
 
     async def _back(self, pipeline: Pipeline) -> None:
         """After a reconnection: the server may be another one, so load the scripts again."""

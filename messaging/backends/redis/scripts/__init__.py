@@ -45,6 +45,8 @@ class Scripts:
         self.join = load("join", when_full=True)
         self.beat = load("beat", when_full=True)
         self.claim = load("claim", when_full=True)
+        self.lead = load("lead", when_full=True)
+        self.inherit = load("inherit", when_full=True)
         self.leave = load("leave", when_full=True)
         self.release = load("release")
         self.trim = load("trim", when_full=True)

@@ -54,7 +54,7 @@ end
 
 -- Forget a dead letter, and the steps of its message that its group has journalled.
 local function drop_letter(dead, floors, state_prefix, letter)
-  local group = field(letter[2], 'g')
+  local group = field(letter[2], 'g') or '' -- a stranger's has none
   local state, key = state_prefix .. group, '_bus.steps.' .. (field(letter[2], 'i') or '')
   local stored = redis.call('HGET', state, key)
   if stored then

@@ -1,0 +1,77 @@
+"""Which handler a message is for, and what to say of messages that have none."""
+
+import inspect
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from messaging.envelope import Envelope
+from messaging.errors import UnknownTypeError
+from messaging.message import MessageRegistry, decode, wire_type_of
+from messaging.outgoing import payload_of
+from messaging.subscription import Handler, Subscription
+
+
+class Target(NamedTuple):
+    """The handler of one message type, and the version of it that came."""
+
+    message_class: type[BaseModel]
+    handler: Any
+    is_async: bool
+    version: int
+
+    def message_in(self, envelope: Envelope) -> BaseModel:
+        """What the handler is given.
+
+        Raises:
+            WireError: the payload does not fit the class, or could not be brought up to it.
+        """
+        if isinstance(envelope.message, self.message_class):
+            return envelope.message
+        return decode(self.message_class, payload_of(envelope), version=self.version)
+
+
+class Targets:
+    """The handlers of one group, by wire type.
+
+    Args:
+        known: what others may handle: of those types an unhandled message is none of our business.
+    """
+
+    def __init__(self, subscription: Subscription, known: MessageRegistry) -> None:
+        self._handled = MessageRegistry(*subscription.handlers)
+        self._known = known
+        self._only_known_types = subscription.options.only_known_types
+        self._targets: dict[tuple[str, int], Target] = {
+            wire_type_of(message_class): _target(message_class, handler)
+            for message_class, handler in subscription.handlers.items()
+        }
+
+    def find(self, envelope: Envelope) -> Target | UnknownTypeError | None:
+        """The handler, None to ignore the message, or why it can be neither."""
+        target = self._targets.get((envelope.type, envelope.version))
+        return target if target is not None else self._find_other(envelope.type, envelope.version)
+
+    def _find_other(self, name: str, version: int) -> Target | UnknownTypeError | None:
+        try:
+            message_class = self._handled.get(name, version)
+        except UnknownTypeError as error:
+            return None if self._is_for_others(name, version) else error
+        target = self._targets[wire_type_of(message_class)]._replace(version=version)
+        self._targets[name, version] = target
+        return target
+
+    def _is_for_others(self, name: str, version: int) -> bool:
+        if self._handled.has(name):
+            return self._known.has(name, version)
+        return not self._only_known_types or name.startswith("bus.") or self._known.has(name)
+
+
+def _target(message_class: type[BaseModel], handler: Handler) -> Target:
+    version = wire_type_of(message_class).version
+    return Target(message_class, handler, _is_async(handler), version)
+
+
+def _is_async(handler: Handler) -> bool:
+    call = getattr(handler, "__call__", None)  # noqa: B004 - the method itself is looked at
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)

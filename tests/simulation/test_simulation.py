@@ -1,0 +1,94 @@
+"""Hundreds of bad days, each drawn from a seed.
+
+A failing seed is printed, and happens again the same way:
+
+    SEED=1234 pytest tests/simulation            that day alone
+    SEEDS=20000 pytest tests/simulation          a longer night
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from tests.simulation.world import Outcome, run_seed
+
+REPOSITORY = Path(__file__).parent.parent.parent
+BATCHES = 10
+SEEDS = int(os.environ.get("SEEDS", "600"))
+ONE_SEED = os.environ.get("SEED")
+MUTANT_SEEDS = 150
+MUTANTS = (
+    "handling first",
+    "fence",
+    "fence before takeover",
+    "commit sequence",
+    "append sequence",
+)
+
+
+@pytest.fixture(autouse=True)
+def _silence() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.timeout(60 + SEEDS)
+@pytest.mark.parametrize("batch", range(1 if ONE_SEED else BATCHES))
+def test_every_accepted_input_has_exactly_one_effect(batch: int) -> None:
+    seeds = [int(ONE_SEED)] if ONE_SEED else range(batch, SEEDS, BATCHES)
+    outcomes = [_live_through(seed) for seed in seeds]
+
+    if not ONE_SEED:  # or the days were not bad at all
+        assert sum(outcome.zombies for outcome in outcomes) > 0
+        assert sum(outcome.lost_answers for outcome in outcomes) > 0
+        assert sum(outcome.crashes for outcome in outcomes) > 0
+        assert sum(outcome.fenced for outcome in outcomes) > 0
+
+
+@pytest.mark.parametrize("without", MUTANTS)
+def test_without_a_part_of_the_protocol_some_day_goes_wrong(without: str) -> None:
+    assert any(run_seed(seed, without).problems() for seed in range(MUTANT_SEEDS))
+
+
+def test_a_seed_is_the_same_day_in_every_process() -> None:
+    days = {_trace_in_a_process_of_its_own(hash_seed) for hash_seed in ("1", "2", "3")}
+
+    assert len(days) == 1
+
+
+def _live_through(seed: int) -> Outcome:
+    try:
+        outcome = run_seed(seed)
+    except Exception as error:
+        error.add_note(f"reproduce it with SEED={seed} pytest tests/simulation")
+        raise
+    problems = outcome.problems()
+    if problems:
+        text = "\n".join(problems)
+        pytest.fail(
+            f"{outcome.plan}\n{text}\nreproduce it with SEED={seed} pytest tests/simulation"
+        )
+    return outcome
+
+
+def _trace_in_a_process_of_its_own(hash_seed: str) -> str:
+    program = (
+        "from tests.simulation.world import run_seed\n"
+        "days = [run_seed(seed) for seed in range(12)]\n"
+        "print('trace', [(day.steps, day.effects, day.lost_answers) for day in days])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.rpartition("trace")[2]
