@@ -71,9 +71,9 @@ class RedisConsumer:
         give_up_at = loop.time() + wait_s
         last_looks: int | None = None
         while True:
-            if not self._lending.stash:
+            if not self._lending.is_ready:
                 await _to_its_end(self._bring(max_count))
-            if self._lending.stash:
+            if self._lending.is_ready:
                 return self._lending.hand_on(max_count)
             await self._interest.wait(min(give_up_at, self._looked_at + LOOK_ANYWAY_S))
             if loop.time() < give_up_at:

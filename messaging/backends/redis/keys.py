@@ -1,6 +1,7 @@
 """Names of a guild's keys. All start with `{guild-id}`, so a cluster keeps them in one slot.
 
 t:<topic>   stream of the topic, one consumer group per subscribed agent
+t:<topic>!  stream of its long payloads, under the positions of their entries
 registry    hash: `version` counts changes, `removed` the last one that took a topic away
 topics      sorted set: topic by the registry version that brought it
 groups      hash: group -> its patterns as JSON
@@ -38,6 +39,9 @@ class Keys:
         self._stream_prefix = self.prefix + b"t:"
         self.stream = lru_cache(maxsize=65_536)(self._stream)
         self.topic_of = lru_cache(maxsize=65_536)(self._topic_of)
+
+    def beside(self, topic: str) -> bytes:
+        return self._stream_prefix + topic.encode() + b"!"
 
     def members(self, group: str) -> bytes:
         return self.prefix + b"c:" + group.encode()
