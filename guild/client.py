@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import Any, Self, TypeVar, overload
 
 import structlog
@@ -87,6 +88,7 @@ class GuildClient:
         priority: int = 0,
         deadline_s: float | None = None,
         delay_s: float = 0.0,
+        at: datetime | None = None,
         require_listener: bool = False,
     ) -> Receipt:
         """Publish `message` and return its id, which means that it was accepted.
@@ -104,6 +106,7 @@ class GuildClient:
             priority: -128 to 127; the highest is handled first of what an agent has at hand.
             deadline_s: from now on; later nobody wants it handled.
             delay_s: how long it is held back.
+            at: until when it is held back, instead of `delay_s`.
             require_listener: refuse it when nobody handles it.
 
         Raises:
@@ -123,6 +126,7 @@ class GuildClient:
             priority=priority,
             deadline_s=deadline_s,
             delay_s=delay_s,
+            at=at,
             require_listener=require_listener,
         )
         if warning:

@@ -5,7 +5,7 @@ it subscribed to. A *consumer* is one incarnation of one replica of a group: it 
 is never used again, and it shares the group's work with the other replicas.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from messaging.envelope import Envelope
@@ -265,7 +265,7 @@ class Backend(Protocol):
         """Every subscribed group and its patterns."""
         ...
 
-    async def append(self, envelopes: Sequence[Envelope]) -> None:
+    def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
         """Accept `envelopes` in order, each with its `delay_s`; all of them or, on an error, none
         per topic. Returns once the profile's promise holds for them. A batch whose answer was
         lost is sent again by the backend and stored once.

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Self
 
 import structlog
@@ -24,6 +25,7 @@ from messaging.request import Requests
 from messaging.subscription import Subscription
 from messaging.tail import Tail
 from messaging.tap import Tapped, tap
+from messaging.timers import delay_of
 from messaging.urls import open_backend
 
 log = structlog.get_logger()
@@ -123,6 +125,7 @@ class Bus:
         priority: int = 0,
         deadline_s: float | None = None,
         delay_s: float = 0.0,
+        at: datetime | None = None,
         require_listener: bool = False,
     ) -> str:
         """Publish `message` and return its id, which means that it was accepted.
@@ -137,30 +140,33 @@ class Bus:
             priority: -128 to 127; the highest is handled first of what an agent has at hand.
             deadline_s: from now on; later nobody wants it handled.
             delay_s: how long it is held back.
+            at: until when it is held back, instead of `delay_s`.
             require_listener: refuse it when no group is subscribed to the topic.
 
         Raises:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: the message cannot be written as JSON.
             PayloadTooLargeError: it is past the cap.
+            ValueError: the priority, the delay or the time is none.
             NobodyListensError: `require_listener`, and nobody does.
             BusFullError: the topic is at its hard limit.
             BackendUnavailableError: the server stayed away past the deadline.
             BusClosedError: the bus is not open.
         """
-        ids = await self.publish_many(
+        self._check_open()
+        envelope = self._publisher.seal(
             topic,
-            (message,),
+            message,
             conversation=conversation,
             reply_to=reply_to,
             tags=tags,
             key=key,
             priority=priority,
             deadline_s=deadline_s,
-            delay_s=delay_s,
-            require_listener=require_listener,
+            delay_s=delay_of(delay_s, at),
         )
-        return ids[0]
+        await self._publisher.append((envelope,), require_listener=require_listener)
+        return envelope.id
 
     async def publish_many(
         self,
@@ -174,6 +180,7 @@ class Bus:
         priority: int = 0,
         deadline_s: float | None = None,
         delay_s: float = 0.0,
+        at: datetime | None = None,
         require_listener: bool = False,
     ) -> list[str]:
         """Publish `messages` in order, all or none, as `publish` does with one."""
@@ -188,7 +195,7 @@ class Bus:
                 key=key,
                 priority=priority,
                 deadline_s=deadline_s,
-                delay_s=delay_s,
+                delay_s=delay_of(delay_s, at),
             )
             for message in messages
         ]

@@ -54,8 +54,9 @@ class Commits:
         self._is_closing = False
 
     def add(self, settlement: Settlement) -> None:
+        if not self._ready:
+            self._wake.set()
         self._ready.append(settlement)
-        self._wake.set()
 
     def finish(self) -> None:
         """Let `run` return once everything added so far is committed."""

@@ -2,18 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
-from messaging.backend import StateValue
+from messaging.backend import StateValue, StateWrite
 from messaging.envelope import Envelope
 from messaging.errors import HandlingCancelledError
 from messaging.message import Message
 from messaging.outgoing import check_output_topic, check_priority, join_tags, seal
 from messaging.state import State
 from messaging.steps import Journal, Steps
+from messaging.timers import arm, check_timer, delay_of
 from messaging.topic import emit_topic_of, inbox_of
 
 T = TypeVar("T")
@@ -51,26 +53,26 @@ class Workplace(NamedTuple):
 class Context:
     """One handling: the envelope in hand and everything that leaves with its commit.
 
-    `send`, `answer` and `state` fill the commit and touch no network: it all leaves when the
-    handler returns, or none of it does. `emit` and `request` act at once.
+    `send`, `answer`, timers and `state` fill the commit and touch no network: it all leaves when
+    the handler returns, or none of it does. `emit` and `request` act at once.
 
     Attributes:
         envelope: the envelope in hand.
         attempt: 1 the first time; counts every start of a handler on this message.
-        state: the group's durable state.
-        steps: the journal behind `step`.
     """
 
     __slots__ = (
         "_cancel_reason",
+        "_journal",
         "_log",
         "_loop",
         "_outbox",
+        "_state",
+        "_steps",
+        "_timers",
         "_workplace",
         "attempt",
         "envelope",
-        "state",
-        "steps",
     )
 
     def __init__(
@@ -78,13 +80,33 @@ class Context:
     ) -> None:
         self.envelope = envelope
         self.attempt = attempt
-        self.state = State(self._load_state)
-        self.steps = Steps(envelope.id, self._load_state, journal)
+        self._state: State | None = None  # most handlers keep none
+        self._journal = journal
+        self._steps: Steps | None = None  # nor does it take steps
         self._workplace = workplace
         self._outbox: list[Envelope] = []
+        self._timers: dict[str, str] = {}
         self._cancel_reason: str | None = None
         self._loop = asyncio.get_running_loop()
         self._log: Any = None
+
+    @property
+    def state(self) -> State:
+        """The group's durable state."""
+        if self._state is None:
+            self._state = State(self._load_state)
+        return self._state
+
+    @property
+    def steps(self) -> Steps:
+        """The journal behind `step`."""
+        if self._steps is None:
+            self._steps = Steps(self.envelope.id, self._load_state, self._journal)
+        return self._steps
+
+    @property
+    def took_steps(self) -> bool:
+        return self._steps is not None and self._steps.were_used
 
     @property
     def group(self) -> str:
@@ -170,12 +192,15 @@ class Context:
         *,
         tags: Sequence[str] = (),
         delay_s: float = 0.0,
+        at: datetime | None = None,
+        timer: str = "",
         reply_to: str | None = None,
         key: str = "",
         priority: int | None = None,
         deadline_s: float | None = None,
         keep_deadline: bool = False,
         conversation: str = "",
+        detached: bool = False,
     ) -> str:
         """Send `message` when the handling is committed.
 
@@ -184,6 +209,10 @@ class Context:
             topic: None for the agent's output topic and the routes of this type.
             tags: ids of the agents it is for.
             delay_s: how long it is held back, from the commit on.
+            at: until when it is held back, instead of `delay_s`.
+            timer: a name under which `cancel_timer` can call it off until then, also from a later
+                handling of this agent; a new timer of this name replaces it. Without a `topic` it
+                goes to the agent's own inbox. It is this agent that sends it when it is due.
             reply_to: where the answer goes; None for the agent's own inbox, "" for nowhere.
             key: orders handling among equal keys, for agents that ask for it.
             priority: -128 to 127; None for that of the message in hand.
@@ -191,6 +220,8 @@ class Context:
             keep_deadline: it gets the deadline of the message in hand, if that comes earlier.
             conversation: the one it belongs to; "" for the conversation in hand. What is emitted
                 for it is seen there, so that long work can follow whoever asked last.
+            detached: it begins a conversation of its own as if nothing had caused it, with no hops:
+                for what an agent starts again and again by itself.
 
         Returns:
             The message's id; an answer carries it as `cause`.
@@ -198,11 +229,11 @@ class Context:
         Raises:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: the message cannot be written as JSON.
-            ValueError: `priority` is out of range.
+            ValueError: `priority` is out of range, or the delay, time or timer is none.
         """
         header = self._header(
             tags=join_tags(tags),
-            delay_s=delay_s,
+            delay_s=delay_of(delay_s, at),
             reply_to=inbox_of(self.group) if reply_to is None else reply_to,
             key=key,
             deadline=self._deadline(deadline_s, keep=keep_deadline),
@@ -210,6 +241,10 @@ class Context:
         )
         if priority is not None:
             header["priority"] = check_priority(priority)
+        if detached:
+            header |= {"cause": "", "conversation": conversation, "hops": 0}
+        if timer:
+            return self._set_timer(timer, self._seal(message, self._timed(topic), header))
         if topic is not None:
             check_output_topic(topic)
             targets: Sequence[tuple[str, BaseModel]] = ((topic, message),)
@@ -218,6 +253,14 @@ class Context:
         sent = [self._seal(shaped, target, header) for target, shaped in targets]
         self._outbox += sent
         return sent[0].id
+
+    def cancel_timer(self, name: str) -> None:
+        """Call the timer `name` off when the handling is committed; nothing happens without one.
+
+        Should it be due at this moment, either it is sent or this commit comes first, never both.
+        """
+        self._forget_timer(check_timer(name))
+        self._timers[name] = ""
 
     def answer(self, requester: Requester, message: BaseModel) -> str:
         """Answer a request that an earlier handling received, when this one is committed."""
@@ -293,9 +336,18 @@ class Context:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     @property
+    def timers(self) -> Mapping[str, str]:
+        """By the name of a timer that was set or called off, its message's id or ""."""
+        return self._timers
+
+    @property
     def sent(self) -> Sequence[Envelope]:
         """What leaves with the commit so far."""
         return self._outbox
+
+    def writes(self) -> tuple[StateWrite, ...]:
+        """What the commit has to write into the group's state."""
+        return () if self._state is None else self._state.writes()
 
     def end(self, reason: str) -> None:
         """Called by the bus when nothing that the handler still does can count any more."""
@@ -304,6 +356,20 @@ class Context:
 
     def _load_state(self, key: str) -> Awaitable[StateValue | None]:
         return self._workplace.load_state(self._workplace.group, key)
+
+    def _timed(self, topic: str | None) -> str:
+        return inbox_of(self.group) if topic is None else check_output_topic(topic)
+
+    def _set_timer(self, name: str, envelope: Envelope) -> str:
+        self._forget_timer(check_timer(name))
+        self._timers[name] = envelope.id
+        self._outbox.append(arm(envelope, name, self.group))
+        return envelope.id
+
+    def _forget_timer(self, name: str) -> None:
+        replaced = self._timers.get(name)
+        if replaced:
+            self._outbox = [sent for sent in self._outbox if sent.id != replaced]
 
     def _deadline(self, deadline_s: float | None, *, keep: bool) -> float:
         given = [] if deadline_s is None else [time.time() + deadline_s]

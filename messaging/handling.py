@@ -21,6 +21,7 @@ from messaging.errors import (
     UnknownTypeError,
     WireError,
 )
+from messaging.log_names import in_hand, name_in_logs
 from messaging.message import MessageRegistry
 from messaging.outgoing import split_tags
 from messaging.settling import Again, Settling, attempt_of
@@ -28,6 +29,7 @@ from messaging.steps import Journal
 from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
 from messaging.threads import Threads
+from messaging.timers import is_timer
 
 log = structlog.get_logger()
 
@@ -95,13 +97,9 @@ class Handlers:
             BackendUnavailableError: the history of a failed message could not be read.
         """
         envelope = delivery.envelope
-        structlog.contextvars.bind_contextvars(
-            guild=self._workplace.guild_id,
-            agent=self._group,
-            message_id=envelope.id,
-            conversation=envelope.conversation_id,
-            attempt=attempt_of(delivery),
-        )
+        in_hand.set(delivery)
+        if envelope.origin and is_timer(envelope):
+            return await self._settling.due(delivery)
         target = self._targets.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
             return Settlement(delivery)
@@ -118,6 +116,10 @@ class Handlers:
             return await self._settling.failed(delivery, error)
         return await self._run(delivery, target, message, journal)
 
+    def name_in_logs(self) -> None:
+        """Have what this task logs say what it handles."""
+        name_in_logs(self._workplace.guild_id, self._group)
+
     async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | Again:
         """Settle what was handled but cannot be committed."""
         return await self._settling.failed(delivery, error)
@@ -131,10 +133,9 @@ class Handlers:
         return self._group not in split_tags(envelope.tags)
 
     def _cancelled_reason(self, envelope: Envelope) -> str | None:
+        reason = self._cancellations.reason_for(envelope)
         # What the bus itself says must get through: an agent may clean up after a cancellation.
-        if envelope.type.startswith("bus."):
-            return None
-        return self._cancellations.reason_for(envelope)
+        return None if reason is None or envelope.type.startswith("bus.") else reason
 
     def _check(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
@@ -166,7 +167,10 @@ class Handlers:
         error: BaseException | None = None
         self._cancellations.started(handling)
         try:
-            result = await self._call(target, message, context)
+            if target.is_async and self._options.timeout_s is None:
+                result = await target.handler(message, context)
+            else:
+                result = await self._call(target, message, context)
             outbox = self._settling.outbox(context, result)
         except asyncio.CancelledError as raised:
             if not handling.absorbs_cancellation():
@@ -182,8 +186,7 @@ class Handlers:
             return await self._settling.cancelled(delivery, handling.reason)
         if error is not None:
             return await self._settling.failed(delivery, error)
-        writes = context.state.writes()
-        return await self._settling.done(delivery, outbox, writes, context.steps)
+        return await self._settling.done(delivery, outbox, context)
 
     async def _call(self, target: Target, message: BaseModel, context: Context) -> Result:
         timeout_s = self._options.timeout_s

@@ -1,7 +1,7 @@
 """Messages: pydantic models with a stable name and version on the wire."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
@@ -211,7 +211,8 @@ def decode(message_class: type[M], payload: bytes, *, version: int | None = None
     if leeway is not None:
         _check_depth(message_class, payload, leeway)
     try:
-        message = message_class.model_validate_json(payload)
+        # What `model_validate_json` calls in the end, without 0.4 µs of looking at options.
+        message = cast(M, message_class.__pydantic_validator__.validate_json(payload))
     except ValidationError as error:
         raise InvalidMessageError(str(wire_type_of(message_class)), problems_of(error)) from None
     if leeway is not None:

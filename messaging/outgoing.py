@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
@@ -17,30 +16,37 @@ PRIORITIES = range(-128, 128)
 check_output_topic = lru_cache(maxsize=4096)(check_topic)
 
 
-def seal(message: BaseModel, topic: str, *, by_reference: bool, **header: Any) -> Envelope:
-    """`message` in an envelope of its own, with `header` as further fields.
+def seal(
+    message: BaseModel,
+    topic: str,
+    *,
+    by_reference: bool,
+    id: str = "",  # noqa: A002 - the field's name
+    sender: str = "",
+    cause: str = "",
+    conversation: str = "",
+    reply_to: str = "",
+    key: str = "",
+    tags: str = "",
+    trace: str = "",
+    deadline: float = 0.0,
+    hops: int = 0,
+    priority: int = 0,
+    delay_s: float = 0.0,
+) -> Envelope:
+    """`message` in an envelope of its own, under a new id unless `id` is one.
 
     Raises:
         InvalidMessageError: it cannot be written as JSON.
     """
-    wire_type = wire_type_of(type(message))
-    header.setdefault("id", new_id())
-    if by_reference and message.model_config.get("frozen"):
-        return Envelope(
-            type=wire_type.name,
-            version=wire_type.version,
-            topic=topic,
-            payload=b"",
-            message=message,
-            **header,
-        )
-    return Envelope(
-        type=wire_type.name,
-        version=wire_type.version,
-        topic=topic,
-        payload=_payload_of(message),
-        **header,
-    )
+    type_, version, is_frozen = _nature_of(type(message))
+    carried = message if by_reference and is_frozen else None
+    payload = _payload_of(message) if carried is None else b""
+    fields = (
+        id or new_id(), type_, version, topic, payload, sender, cause, conversation, reply_to, key,
+        tags, trace, "", deadline, 1, hops, priority, delay_s, carried,
+    )  # fmt: skip
+    return tuple.__new__(Envelope, fields)  # half the time of calling the class
 
 
 def check_priority(priority: int) -> int:
@@ -62,6 +68,13 @@ def join_tags(tags: Iterable[str] | str) -> str:
 
 def split_tags(tags: str) -> Sequence[str]:
     return tags.split(",") if tags else ()
+
+
+@lru_cache(maxsize=4096)
+def _nature_of(message_class: type[BaseModel]) -> tuple[str, int, bool]:
+    """Wire name, version, and whether nobody can change the messages of a class."""
+    name, version = wire_type_of(message_class)
+    return name, version, bool(message_class.model_config.get("frozen"))
 
 
 def _payload_of(message: BaseModel) -> bytes:

@@ -1,7 +1,7 @@
 """Publishing: a message becomes an envelope, and an envelope is accepted."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -48,8 +48,12 @@ class Publisher:
         header.setdefault("sender", self._sender)
         return seal(message, topic, by_reference=self._by_reference, **header)
 
-    async def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> None:
-        """Return once `envelopes`, all to one topic, are accepted."""
+    def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> Awaitable[None]:
+        """To be awaited: done once `envelopes`, all to one topic, are accepted."""
         if require_listener and envelopes:
-            await self._listeners.require(envelopes[0].topic)
+            return self._append_where_heard(envelopes)
+        return self._backend.append(envelopes)
+
+    async def _append_where_heard(self, envelopes: Sequence[Envelope]) -> None:
+        await self._listeners.require(envelopes[0].topic)
         await self._backend.append(envelopes)

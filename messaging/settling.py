@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -26,8 +26,8 @@ from messaging.ordering import key_of
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
 from messaging.state import RESERVED_PREFIX
-from messaging.steps import Steps
 from messaging.subscription import Result, Subscription
+from messaging.timers import disarm, timer_key
 from messaging.topic import retry_topic_of
 
 log = structlog.get_logger()
@@ -81,6 +81,8 @@ class Settling:
         Raises:
             HandlerResultError: `result` is not a message.
         """
+        if result is None:
+            return tuple(context.sent)
         envelope = context.envelope
         answers = (
             self._answer(envelope, shaped, topic)
@@ -90,18 +92,37 @@ class Settling:
         return (*context.sent, *answers)
 
     async def done(
-        self,
-        delivery: Delivery,
-        outbox: tuple[Envelope, ...],
-        writes: tuple[StateWrite, ...],
-        steps: Steps,
+        self, delivery: Delivery, outbox: tuple[Envelope, ...], context: Context
     ) -> Settlement:
         """The handler did what it was there for."""
-        if steps.were_used or not _is_first_start(delivery):
-            writes += await steps.forget()
+        writes = context.writes()
+        if context.timers:
+            writes += await self.timer_writes(context.timers)
+        if context.took_steps or not _is_first_start(delivery):
+            writes += await context.steps.forget()
         if delivery.envelope.attempt > 1:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
+
+    async def timer_writes(self, timers: Mapping[str, str]) -> tuple[StateWrite, ...]:
+        """What makes these messages the valid ones of their timers; "" calls a timer off."""
+        writes = []
+        for name, message_id in timers.items():
+            stored = await self._load_state(self._group, timer_key(name))
+            if message_id or stored is not None:
+                version = stored.version if stored else 0
+                writes.append(StateWrite(timer_key(name), message_id.encode() or None, version))
+        return tuple(writes)
+
+    async def due(self, delivery: Delivery) -> Settlement:
+        """The time of a timer has come: it is sent, unless it was called off or set anew."""
+        envelope, name = disarm(delivery.envelope)
+        stored = await self._load_state(self._group, timer_key(name))
+        if stored is None or stored.value != envelope.id.encode():
+            return Settlement(delivery)
+        return Settlement(
+            delivery, (envelope,), (StateWrite(timer_key(name), None, stored.version),)
+        )
 
     async def failed(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
         """The handling ended in `error`: another attempt, or none."""

@@ -1,7 +1,7 @@
 """The working life of one incarnation of a consumer: read, handle, commit, beat, take over."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -68,8 +68,12 @@ class Tenure:
         self._lent: dict[Key, Delivery] = {}
         self._ready = Ready()
         self._lanes = Lanes(options.ordered_by) if options.ordered_by else None
-        self._leads = self._lanes is None
+        self._leads = False
+        self._inheriting = asyncio.Lock()
         self._idle: list[asyncio.Future[None]] = []
+        self._slice_ends_at = 0.0
+        self._wakes = 0
+        self._is_waking = False
         self._has_room = asyncio.Event()
         self._silent: dict[str, None] = {predecessor: None} if predecessor else {}
         self._silence = asyncio.Event()
@@ -150,10 +154,15 @@ class Tenure:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._stopped), wait_s)
         self._leads = not self._stopping
+        await self._inherit()
+
+    async def _inherit(self) -> None:
+        """Go on with what lost replicas held, whoever of them held it: the oldest first."""
         count = 0
-        while not self._stopping and (lent := await self._consumer.inherit(1)):
-            count += lent[0].handed_out > 0
-            await self._take_in(lent[0])
+        async with self._inheriting:  # two at once would overtake each other
+            while not self._stopping and (lent := await self._consumer.inherit(1)):
+                count += lent[0].handed_out > 0
+                await self._take_in(lent[0])
         if count:
             text = f"{self._consumer.group} goes on with {count} deliveries of a lost replica"
             self._incidents.report(Incident("takeover", text))
@@ -170,7 +179,7 @@ class Tenure:
             self._lent[_key(delivery)] = delivery
             if self._lanes is None or self._lanes.enter(delivery):
                 self._ready.put(delivery)
-        self._wake(len(self._ready))
+        self._wake_some()
 
     def _stop_reading(self) -> None:
         self._stopping = True
@@ -179,6 +188,23 @@ class Tenure:
         for settled in self._alone.values():
             settled.set()
         self._wake(len(self._idle))
+
+    def _wake_some(self) -> None:
+        """Wake one worker now; twice as many in each later tick while there is work for them.
+
+        A worker whose handlers never wait empties the queue by itself, and waking the others for
+        nothing would cost more than handling.
+        """
+        self._wakes = 1
+        if not self._is_waking:
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        self._is_waking = bool(self._ready and self._idle)
+        if self._is_waking:
+            self._wake(self._wakes)
+            self._wakes *= 2
+            self._loop.call_soon(self._wake_next)
 
     def _wake(self, count: int) -> None:
         while self._idle and count > 0:
@@ -190,7 +216,7 @@ class Tenure:
     # Handling
 
     async def _work(self) -> None:
-        slice_ends_at = 0.0
+        self._handlers.name_in_logs()
         while (delivery := await self._next()) is not None:
             outcome = await self._settle(delivery)
             if isinstance(outcome, Again):
@@ -198,9 +224,9 @@ class Tenure:
             else:
                 self._commits.add(outcome)
             # Handlers that never wait would keep the loop from reading, beating and committing.
-            if self._loop.time() > slice_ends_at:
+            if self._loop.time() > self._slice_ends_at:
                 await asyncio.sleep(0)
-                slice_ends_at = self._loop.time() + SLICE_S
+                self._slice_ends_at = self._loop.time() + SLICE_S
 
     async def _next(self) -> Delivery | None:
         while not self._stopping:
@@ -211,7 +237,12 @@ class Tenure:
             await sleeper
         return None
 
-    async def _settle(self, delivery: Delivery) -> Settlement | Again:
+    def _settle(self, delivery: Delivery) -> Awaitable[Settlement | Again]:
+        if self._reruns:
+            return self._settle_again(delivery)
+        return self._handlers.handle(delivery, self._consumer.journal)
+
+    async def _settle_again(self, delivery: Delivery) -> Settlement | Again:
         reruns = self._reruns.get(_key(delivery), 0)
         if reruns > MOST_RERUNS:
             error = StateConflictError(
@@ -253,7 +284,7 @@ class Tenure:
 
     def _put_first(self, delivery: Delivery) -> None:
         self._ready.put_first(delivery)
-        self._wake(1)
+        self._wake_some()
 
     # Staying alive, and taking over from those who did not
 
@@ -273,10 +304,12 @@ class Tenure:
             while self._silent and not self._stopping:
                 incarnation = next(iter(self._silent))
                 del self._silent[incarnation]
-                if self._leads:
+                if self._lanes is None:
                     await self._take_over(incarnation)
-                else:  # it may have led, and never will again; whoever leads next inherits
+                else:  # it may have led, and never will again
                     await self._consumer.take_over(incarnation, 0)
+            if self._leads and not self._stopping:
+                await self._inherit()
 
     async def _take_over(self, incarnation: str) -> None:
         count = 0

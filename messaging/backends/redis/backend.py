@@ -82,7 +82,7 @@ class RedisBackend:
 
     async def append(self, envelopes: Sequence[Envelope]) -> None:
         parts = self._open()
-        if any(is_ephemeral(envelope.topic) for envelope in envelopes):
+        if any(map(is_ephemeral, {envelope.topic for envelope in envelopes})):
             await ephemeral.emit(parts.server, [e for e in envelopes if is_ephemeral(e.topic)])
             envelopes = [envelope for envelope in envelopes if not is_ephemeral(envelope.topic)]
         if envelopes:

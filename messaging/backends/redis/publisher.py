@@ -6,8 +6,9 @@ in order, one at a time; then it goes on.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
 import hiredis
 
@@ -27,19 +28,15 @@ REMEMBERED_S = 86_400
 _ABSENT, _FULL, _GAP, _DELAYS_FULL = -1, -2, -3, -4
 
 
-class _Item(NamedTuple):
-    header: bytes
-    payload: bytes
-    delay_ms: int
-
-
 class _Batch:
     """Entries of one topic that are stored together, for one or more callers."""
 
     def __init__(self, topic: str, give_up_at: float) -> None:
         self.topic = topic
         self.give_up_at = give_up_at
-        self.items: list[_Item] = []
+        self.count = 0
+        self.parts: list[bytes] = []  # header, payload, header, payload …
+        self.delays: list[str] = []  # "number:milliseconds" of those that are held back
         self.size_bytes = 0
         self.callers: list[asyncio.Future[None]] = []
         self.producer = ""
@@ -47,11 +44,14 @@ class _Batch:
         self.reply: asyncio.Future[Any] | None = None
 
     def has_room_for(self, count: int) -> bool:
-        return len(self.items) + count <= BATCH_ENTRIES and self.size_bytes < BATCH_BYTES
+        return self.count + count <= BATCH_ENTRIES and self.size_bytes < BATCH_BYTES
 
-    def add(self, items: list[_Item]) -> None:
-        self.items += items
-        self.size_bytes += sum([len(item.payload) for item in items])
+    def add(self, header: bytes, payload: bytes, delay_s: float) -> None:
+        self.count += 1
+        self.parts += (header, payload)
+        self.size_bytes += len(payload)
+        if delay_s > 0 and (delay_ms := int(delay_s * 1000)):
+            self.delays.append(f"{self.count}:{delay_ms}")
 
     def settle(self, error: BaseException | None = None) -> None:
         for caller in self.callers:
@@ -78,20 +78,24 @@ class Publisher:
         self._is_closed = False
         self._start_anew()
 
-    async def append(self, envelopes: Sequence[Envelope]) -> None:
-        """See `Backend.append`."""
+    def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
+        """See `Backend.append`; everything is queued when this returns."""
         limit = self._server.options.max_envelope_bytes
-        by_topic: dict[str, list[_Item]] = {}
-        for envelope in envelopes:
-            header, payload = pack_entry(envelope, limit)
-            delay_ms = int(envelope.delay_s * 1000)
-            by_topic.setdefault(envelope.topic, []).append(_Item(header, payload, delay_ms))
+        packed = [pack_entry(envelope, limit) for envelope in envelopes]
         if self._is_closed:
             raise BusClosedError("the bus is closed")
-        stored = [self._enqueue(topic, items) for topic, items in by_topic.items()]
-        if len(stored) == 1:
-            await stored[0]
-            return
+        if len(packed) == 1:  # one message, one call: the way of nearly everything
+            envelope = envelopes[0]
+            batch = self._batch_for(envelope.topic, 1)
+            batch.add(*packed[0], envelope.delay_s)
+            return self._wait_for(batch)
+        counts = Counter([envelope.topic for envelope in envelopes])
+        batches = {topic: self._batch_for(topic, count) for topic, count in counts.items()}
+        for envelope, (header, payload) in zip(envelopes, packed, strict=True):
+            batches[envelope.topic].add(header, payload, envelope.delay_s)
+        return self._all_of([self._wait_for(batch) for batch in batches.values()])
+
+    async def _all_of(self, stored: Sequence[asyncio.Future[None]]) -> None:
         for outcome in await asyncio.gather(*stored, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -106,12 +110,15 @@ class Publisher:
             for batch in [batch for some in batches for batch in some]:
                 batch.settle(BusClosedError("the bus was closed before this was stored"))
 
-    def _enqueue(self, topic: str, items: list[_Item]) -> asyncio.Future[None]:
-        batches = self._queued.setdefault(topic, [])
-        if not batches or not batches[-1].has_room_for(len(items)):
+    def _batch_for(self, topic: str, count: int) -> _Batch:
+        batches = self._queued.get(topic)
+        if batches is None:
+            batches = self._queued[topic] = []
+        if not batches or not batches[-1].has_room_for(count):
             batches.append(_Batch(topic, self._server.link.deadline()))
-        batch = batches[-1]
-        batch.add(items)
+        return batches[-1]
+
+    def _wait_for(self, batch: _Batch) -> asyncio.Future[None]:
         caller = self._loop.create_future()
         batch.callers.append(caller)
         self._flush_soon()
@@ -204,7 +211,7 @@ class Publisher:
     def _number(self, batch: _Batch) -> None:
         last = self._last.get(batch.topic, 0)
         batch.producer, batch.first = self._producer, last + 1
-        self._last[batch.topic] = last + len(batch.items)
+        self._last[batch.topic] = last + batch.count
 
     def _command(self, batch: _Batch) -> bytes:
         keys, arguments = self._parts(batch)
@@ -212,21 +219,15 @@ class Publisher:
 
     def _parts(self, batch: _Batch) -> tuple[tuple[bytes, ...], list[Argument]]:
         keys = self._server.keys
-        delays = "".join(
-            f"{number}:{item.delay_ms},"
-            for number, item in enumerate(batch.items, 1)
-            if item.delay_ms > 0
-        )
         arguments: list[Argument] = [
             batch.first,
             self._server.options.max_backlog,
             REMEMBERED_S,
             keys.channel(batch.topic),
             batch.topic,
-            delays,
+            ",".join(batch.delays),
+            *batch.parts,
         ]
-        for item in batch.items:
-            arguments += (item.header, item.payload)
         stream, producer = keys.stream(batch.topic), keys.producer(batch.producer)
         return (stream, producer, keys.delays, keys.delayed_bodies, keys.topics), arguments
 

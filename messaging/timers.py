@@ -1,0 +1,62 @@
+"""Timers: messages to come that their agent may still call off or replace.
+
+Until it is due a timer waits as a delayed message to its own agent alone, and the agent's state
+says which message is the valid one. When it comes, whichever replica gets it sends it on to its
+topic and clears the state in one commit; a timer that was called off or set anew meanwhile is
+settled unseen. So it fires once, however many replicas there are and whenever they die.
+"""
+
+import math
+import time
+from datetime import datetime
+
+from messaging.envelope import Envelope
+from messaging.state import RESERVED_PREFIX
+from messaging.topic import retry_topic_of
+
+MOST_NAME = 200
+_MARK = " "  # no topic holds one
+
+
+def check_timer(name: str) -> str:
+    """Return `name` if a timer may be called so; raises ValueError if not."""
+    if not name or len(name) > MOST_NAME or not name.isprintable():
+        raise ValueError(f"a timer's name is 1 to {MOST_NAME} printable characters, not {name!r}")
+    return name
+
+
+def timer_key(name: str) -> str:
+    """Where the group's state says which message is the timer's."""
+    return f"{RESERVED_PREFIX}timer.{name}"
+
+
+def arm(envelope: Envelope, name: str, group: str) -> Envelope:
+    """`envelope` as it waits: for `group`, with its topic and the timer's name in `origin`."""
+    return envelope._replace(topic=retry_topic_of(group), origin=f"{envelope.topic}{_MARK}{name}")
+
+
+def is_timer(envelope: Envelope) -> bool:
+    return _MARK in envelope.origin
+
+
+def disarm(envelope: Envelope) -> tuple[Envelope, str]:
+    """The message of a timer as it goes to its topic, and the timer's name."""
+    topic, _, name = envelope.origin.partition(_MARK)
+    return envelope._replace(topic=topic, origin="", delay_s=0.0), name
+
+
+def delay_of(delay_s: float, at: datetime | None) -> float:
+    """Seconds to hold a message back; 0.0 when `at` has passed.
+
+    Raises:
+        ValueError: both are given, `at` has no time zone, or the delay is negative or endless.
+    """
+    if at is None:
+        if not 0 <= delay_s < math.inf:
+            raise ValueError(f"delay_s must be finite and not negative, not {delay_s}")
+        return delay_s
+    if delay_s:
+        raise ValueError("give delay_s or at, not both")
+    if at.tzinfo is None:
+        raise ValueError(f"at needs a time zone: {at.isoformat()} could be any")
+    return max(0.0, at.timestamp() - time.time())
