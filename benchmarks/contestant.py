@@ -1,9 +1,18 @@
 """What a bus must be able to do to take part in a benchmark."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
+
+AWAITED = "awaited publish to handled, 64 publishers"
+BULK = "bulk publish to acknowledged by the server"
+HANDLED = "bulk publish to handled and acknowledged"
+PROCESS = "consume, process, produce, to handled"
+REQUEST = "request/reply, one at a time"
+REQUEST_64 = "request/reply, 64 at once"
+ALL = (AWAITED, BULK, HANDLED, PROCESS, REQUEST, REQUEST_64)
 
 
 class Note(BaseModel):
@@ -17,9 +26,18 @@ class Note(BaseModel):
 
 
 class Contestant(Protocol):
-    """One bus, open between `open` and `close`, with a consumer running."""
+    """One bus, open between `open` and `close`, with its consumers running.
+
+    Attributes:
+        scenarios: the ones it takes part in; the methods of the others raise.
+        is_on_server: whether it uses the server, so that the server's CPU time is its doing.
+        share: it gets one message of so many, because it is so much slower.
+    """
 
     name: str
+    scenarios: Sequence[str]
+    is_on_server: bool
+    share: int
 
     async def open(self) -> None: ...
 
@@ -34,6 +52,34 @@ class Contestant(Protocol):
         """Hand all notes over at once and return when the server has acknowledged them."""
         ...
 
+    async def publish_handled(self, notes: Sequence[Note]) -> None:
+        """Hand all notes over at once and return when the consumer has handled all of them."""
+        ...
+
+    async def process(self, notes: Sequence[Note]) -> None:
+        """Hand all notes to an agent that sends each one on, and return when they all arrived."""
+        ...
+
     async def request(self, note: Note) -> Note:
         """Ask the consumer and return its answer."""
         ...
+
+
+class Tally:
+    """Counts what a consumer has handled."""
+
+    def __init__(self) -> None:
+        self._missing = 0
+        self._is_complete = asyncio.Event()
+
+    def expect(self, count: int) -> None:
+        self._missing = count
+        self._is_complete.clear()
+
+    def count(self, number: int = 1) -> None:
+        self._missing -= number
+        if self._missing == 0:
+            self._is_complete.set()
+
+    async def complete(self) -> None:
+        await self._is_complete.wait()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from benchmarks.contestant import Note
+from benchmarks.contestant import ALL, Note, Tally
 from messaging import (
     Bus,
     Context,
@@ -23,28 +23,32 @@ class Question(Message, frozen=True, wire_name="bench.question"):
 
 
 class GuildbusPeer:
-    """One bus, one group that counts notes and one that answers questions."""
+    """One bus with a group that counts notes, one that sends them on, one that answers."""
+
+    scenarios = ALL
+    share = 1
 
     def __init__(self, url: str, name: str = "Guildbus") -> None:
         self.name = name
+        self.is_on_server = not url.startswith("memory")
         self._url = url
         self._stack = AsyncExitStack()
-        self._handled = asyncio.Event()
-        self._missing = 0
+        self._tally = Tally()
         self._bus: Bus | None = None
 
     async def open(self) -> None:
         registry = MessageRegistry(Note, Question)
-        self._bus = await self._stack.enter_async_context(
+        self._bus = bus = await self._stack.enter_async_context(
             connect(self._url, "bench", registry=registry)
         )
         options = SubscriptionOptions(concurrency=64)
-        await self._bus.subscribe(
-            Subscription("readers", ["bench.notes"], {Note: self._count}, options)
-        )
-        await self._bus.subscribe(
-            Subscription("answerers", ["bench.questions"], {Question: self._answer}, options)
-        )
+        forward = SubscriptionOptions(concurrency=64, output_topic="bench.notes")
+        for subscription in (
+            Subscription("readers", ["bench.notes"], {Note: self._count}, options),
+            Subscription("forwarders", ["bench.inputs"], {Note: self._forward}, forward),
+            Subscription("answerers", ["bench.questions"], {Question: self._answer}, options),
+        ):
+            await bus.subscribe(subscription)
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -52,19 +56,24 @@ class GuildbusPeer:
     async def publish_awaited(self, notes: Sequence[Note], publishers: int) -> None:
         assert self._bus is not None
         bus = self._bus
-        self._missing = len(notes)
-        self._handled.clear()
+        self._tally.expect(len(notes))
 
         async def publish(share: Sequence[Note]) -> None:
             for note in share:
                 await bus.publish("bench.notes", note)
 
         await asyncio.gather(*(publish(notes[start::publishers]) for start in range(publishers)))
-        await self._handled.wait()
+        await self._tally.complete()
 
     async def publish_bulk(self, notes: Sequence[Note]) -> None:
         assert self._bus is not None
         await self._bus.publish_many("bench.bulk", notes)
+
+    async def publish_handled(self, notes: Sequence[Note]) -> None:
+        await self._publish_all("bench.notes", notes)
+
+    async def process(self, notes: Sequence[Note]) -> None:
+        await self._publish_all("bench.inputs", notes)
 
     async def request(self, note: Note) -> Note:
         assert self._bus is not None
@@ -72,10 +81,17 @@ class GuildbusPeer:
         assert isinstance(answer, Note)
         return answer
 
+    async def _publish_all(self, topic: str, notes: Sequence[Note]) -> None:
+        assert self._bus is not None
+        self._tally.expect(len(notes))
+        await self._bus.publish_many(topic, notes)
+        await self._tally.complete()
+
     async def _count(self, note: Note, ctx: Context) -> None:
-        self._missing -= 1
-        if self._missing == 0:
-            self._handled.set()
+        self._tally.count()
+
+    async def _forward(self, note: Note, ctx: Context) -> Note:
+        return note
 
     async def _answer(self, question: Question, ctx: Context) -> Note:
         return question.note

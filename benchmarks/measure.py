@@ -6,14 +6,34 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from benchmarks.contestant import Contestant, Note
+from redis import Redis
+
+from benchmarks.contestant import (
+    AWAITED,
+    BULK,
+    HANDLED,
+    PROCESS,
+    REQUEST,
+    REQUEST_64,
+    Contestant,
+    Note,
+)
+
+PUBLISHERS = 64
 
 
 class Round(NamedTuple):
-    """One round of one contestant. `latencies_s` is empty where only the rate counts."""
+    """One round of one contestant.
+
+    Attributes:
+        cpu_s: processor time of this process: publishers, consumers and the client library.
+        server_cpu_s: processor time of the server; 0.0 where it has no part.
+        latencies_s: of each request; empty where only the rate counts.
+    """
 
     wall_s: float
     cpu_s: float
+    server_cpu_s: float
     messages: int
     latencies_s: tuple[float, ...] = ()
 
@@ -25,31 +45,64 @@ class Round(NamedTuple):
     def cpu_us(self) -> float:
         return self.cpu_s / self.messages * 1e6
 
-
-async def awaited(contestant: Contestant, messages: int, publishers: int = 64) -> Round:
-    notes = _notes(messages)
-    return await _timed(lambda: contestant.publish_awaited(notes, publishers), messages)
-
-
-async def bulk(contestant: Contestant, messages: int) -> Round:
-    notes = _notes(messages)
-    return await _timed(lambda: contestant.publish_bulk(notes), messages)
+    @property
+    def server_cpu_us(self) -> float:
+        return self.server_cpu_s / self.messages * 1e6
 
 
-async def requests(contestant: Contestant, messages: int, at_once: int) -> Round:
-    latencies: list[float] = []
+class Meter:
+    """Runs rounds and reads the clocks around them."""
 
-    async def ask(share: Sequence[Note]) -> None:
-        for note in share:
-            start = time.perf_counter()
-            await contestant.request(note)
-            latencies.append(time.perf_counter() - start)
+    def __init__(self, server: Redis) -> None:
+        self._server = server
 
-    notes = _notes(messages)
-    timed = await _timed(
-        lambda: asyncio.gather(*(ask(notes[start::at_once]) for start in range(at_once))), messages
-    )
-    return timed._replace(latencies_s=tuple(latencies))
+    async def run(self, scenario: str, contestant: Contestant, messages: int) -> Round:
+        """One round of `scenario`; slow scenarios and contestants get fewer messages."""
+        messages = max(PUBLISHERS, messages // contestant.share)
+        if scenario in (REQUEST, REQUEST_64):
+            at_once = 1 if scenario == REQUEST else PUBLISHERS
+            return await self._requests(
+                contestant, max(20, messages // (20 // at_once or 2)), at_once
+            )
+        notes = notes_of(messages)
+        work: Callable[[], Awaitable[object]] = {
+            AWAITED: lambda: contestant.publish_awaited(notes, PUBLISHERS),
+            BULK: lambda: contestant.publish_bulk(notes),
+            HANDLED: lambda: contestant.publish_handled(notes),
+            PROCESS: lambda: contestant.process(notes),
+        }[scenario]
+        return await self.timed(work, messages, is_on_server=contestant.is_on_server)
+
+    async def timed(
+        self, work: Callable[[], Awaitable[object]], messages: int, *, is_on_server: bool
+    ) -> Round:
+        server = self._server_cpu_s()
+        wall, cpu = time.perf_counter(), time.process_time()
+        await work()
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        served = self._server_cpu_s() - server if is_on_server else 0.0
+        return Round(wall, cpu, served, messages)
+
+    async def _requests(self, contestant: Contestant, messages: int, at_once: int) -> Round:
+        latencies: list[float] = []
+
+        async def ask(share: Sequence[Note]) -> None:
+            for note in share:
+                start = time.perf_counter()
+                await contestant.request(note)
+                latencies.append(time.perf_counter() - start)
+
+        notes = notes_of(messages)
+        timed = await self.timed(
+            lambda: asyncio.gather(*(ask(notes[start::at_once]) for start in range(at_once))),
+            messages,
+            is_on_server=contestant.is_on_server,
+        )
+        return timed._replace(latencies_s=tuple(latencies))
+
+    def _server_cpu_s(self) -> float:
+        used = self._server.info("cpu")
+        return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
@@ -57,11 +110,5 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def _notes(count: int) -> list[Note]:
+def notes_of(count: int) -> list[Note]:
     return [Note(number=number) for number in range(count)]
-
-
-async def _timed(work: Callable[[], Awaitable[object]], messages: int) -> Round:
-    wall, cpu = time.perf_counter(), time.process_time()
-    await work()
-    return Round(time.perf_counter() - wall, time.process_time() - cpu, messages)

@@ -158,8 +158,7 @@ class Bus:
             key=key,
             priority=priority,
             deadline_s=deadline_s,
-            delay_s=delay_s,
-            at=at,
+            delay_s=delay_of(delay_s, at),
         )
         await self._publisher.append((envelope,), require_listener=require_listener)
         return envelope.id

@@ -68,7 +68,8 @@ class Tenure:
         self._lent: dict[Key, Delivery] = {}
         self._ready = Ready()
         self._lanes = Lanes(options.ordered_by) if options.ordered_by else None
-        self._leads = self._lanes is None
+        self._leads = False
+        self._inheriting = asyncio.Lock()
         self._idle: list[asyncio.Future[None]] = []
         self._slice_ends_at = 0.0
         self._wakes = 0
@@ -153,10 +154,15 @@ class Tenure:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._stopped), wait_s)
         self._leads = not self._stopping
+        await self._inherit()
+
+    async def _inherit(self) -> None:
+        """Go on with what lost replicas held, whoever of them held it: the oldest first."""
         count = 0
-        while not self._stopping and (lent := await self._consumer.inherit(1)):
-            count += lent[0].handed_out > 0
-            await self._take_in(lent[0])
+        async with self._inheriting:  # two at once would overtake each other
+            while not self._stopping and (lent := await self._consumer.inherit(1)):
+                count += lent[0].handed_out > 0
+                await self._take_in(lent[0])
         if count:
             text = f"{self._consumer.group} goes on with {count} deliveries of a lost replica"
             self._incidents.report(Incident("takeover", text))
@@ -298,10 +304,12 @@ class Tenure:
             while self._silent and not self._stopping:
                 incarnation = next(iter(self._silent))
                 del self._silent[incarnation]
-                if self._leads:
+                if self._lanes is None:
                     await self._take_over(incarnation)
-                else:  # it may have led, and never will again; whoever leads next inherits
+                else:  # it may have led, and never will again
                     await self._consumer.take_over(incarnation, 0)
+            if self._leads and not self._stopping:
+                await self._inherit()
 
     async def _take_over(self, incarnation: str) -> None:
         count = 0

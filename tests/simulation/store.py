@@ -1,8 +1,8 @@
 """The memory store behind a network, with the commit protocol of the Redis scripts.
 
 The server trusts as Redis does: a receipt takes no consumer (`XACK`), a read asks for no fence
-(`XREADGROUP`). Only the fence and the sequence of a commit keep effects from happening twice, and
-each can be taken away, to see that the simulation notices.
+(`XREADGROUP`) unless order is asked for. Only the fence and the sequence of a commit keep effects
+from happening twice, and each can be taken away, to see that the simulation notices.
 """
 
 import asyncio
@@ -44,8 +44,10 @@ class SimulatedServer:
     def delayed(self) -> int:
         return len(self.backend._store._delayed)
 
-    def read(self, consumer: MemoryConsumer, max_count: int) -> list[Delivery]:
+    def read(self, consumer: MemoryConsumer, max_count: int, *, is_fenced: bool) -> list[Delivery]:
         group = self.groups()[consumer.group]
+        if is_fenced:
+            group.check_fence(consumer.incarnation)
         group.held.setdefault(consumer.incarnation, {})
         return group.lend(consumer.incarnation, max_count)
 
@@ -144,6 +146,7 @@ class SimulatedConsumer:
         self._wire = wire
         self._inner = inner
         self._sequence = 0
+        self._leads = False
 
     def __getattr__(self, name: str) -> Any:
         return _plain_request(self._wire, getattr(self._inner, name))
@@ -151,13 +154,21 @@ class SimulatedConsumer:
     async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + wait_s
+
+        def read() -> list[Delivery]:
+            return self._server.read(self._inner, max_count, is_fenced=self._leads)
+
         while True:
-            lent = await self._wire.call(once(lambda: self._server.read(self._inner, max_count)))
+            lent = await self._wire.call(once(read))
             if not self.is_member():
                 raise FencedError(self.group, self.incarnation)
             if lent or loop.time() >= give_up_at:
                 return lent
             await asyncio.sleep(min(POLL_S, wait_s))
+
+    async def lead(self) -> bool:
+        self._leads = await self._wire.call(once(lambda: now(self._inner.lead())))
+        return self._leads
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
         sequence = self._sequence + 1

@@ -36,6 +36,7 @@ ATTEMPTS = 8
 BAD_DAY_S = 8.0
 RECOVERED_S = 90.0
 MANY = 5
+LANES = 3
 FAILURES = {"flaky": 2, "stepped": 1}
 KINDS = ("plain", "plain", "plain", "many", "flaky", "poison", "slow", "counted", "stepped")
 
@@ -43,6 +44,7 @@ KINDS = ("plain", "plain", "plain", "many", "flaky", "poison", "slow", "counted"
 class Job(Message):
     number: int
     kind: str
+    lane: int
 
 
 class Done(Message):
@@ -66,6 +68,7 @@ class Plan:
     outages: int
     loss: float
     lateness: float
+    is_ordered: bool = False
 
     @classmethod
     def draw(cls, source: random.Random) -> "Plan":
@@ -80,6 +83,7 @@ class Plan:
             outages=source.choice((0, 0, 1)),
             loss=source.choice((0.0, 0.02, 0.1)),
             lateness=source.choice((0.0, 0.05)),
+            is_ordered=source.random() < 0.4,
         )
 
     @property
@@ -137,10 +141,16 @@ class Outcome:
         return [f"counted {self.total} of {wanted}"] if self.total != wanted else []
 
     def _order(self) -> list[str]:
-        plain = [done.number for done in self.effects if self.jobs[done.number].kind == "plain"]
-        is_promised = self.plan.is_calm and self.plan.workers == self.plan.concurrency == 1
-        is_wrong = is_promised and plain != sorted(plain)
-        return [f"out of order: {plain}"] if is_wrong else []
+        if self.plan.is_ordered:
+            lanes = [
+                [done.number for done in self.effects if self.jobs[done.number].lane == lane]
+                for lane in range(LANES)
+            ]
+        elif self.plan.is_calm and self.plan.workers == self.plan.concurrency == 1:
+            lanes = [[d.number for d in self.effects if self.jobs[d.number].kind == "plain"]]
+        else:
+            return []
+        return [f"out of order: {lane}" for lane in lanes if lane != sorted(lane)]
 
     def _leftovers(self) -> list[str]:
         return self.left_over + ([f"{self.owed} still owed"] if self.owed else [])
@@ -169,7 +179,7 @@ class World:
         assert isinstance(loop, SimulatedLoop)
         await self.server.backend.open()
         client = Process("client")
-        jobs = [Job(number=n, kind=self._kind()) for n in range(self.plan.inputs)]
+        jobs = [self._job(number) for number in range(self.plan.inputs)]
         for _ in range(self.plan.workers):
             self._start_worker()
         publishing = client.start(self._publish(client, jobs))
@@ -225,6 +235,7 @@ class World:
             lease_s=LEASE_S,
             concurrency=self.plan.concurrency,
             drain_s=10.0,
+            ordered_by="lane" if self.plan.is_ordered else "",
             retry=RetryPolicy(attempts=ATTEMPTS, backoff_s=0.1, factor=1.5, jitter=0.0),
         )
         return Subscription("team", ("jobs",), {Job: self._handle}, options)
@@ -237,8 +248,9 @@ class World:
                 if self.random.random() < 0.5:
                     await asyncio.sleep(self.random.expovariate(8.0))
 
-    def _kind(self) -> str:
-        return self.random.choice(KINDS)
+    def _job(self, number: int) -> Job:
+        kind, lane = self.random.choice(KINDS), self.random.randrange(LANES)
+        return Job(number=number, kind=kind, lane=lane)
 
     async def _handle(self, job: Job, context: Context) -> None:
         await asyncio.sleep(self.random.expovariate(100.0))

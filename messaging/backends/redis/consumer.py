@@ -142,7 +142,8 @@ class RedisConsumer:
         )
         if answer == 0:
             raise self._fenced()
-        return bool(answer == 2)  # noqa: PLR2004 - as the script says
+        self._lending.is_in_order = bool(answer == 2)  # noqa: PLR2004 - as the script says
+        return self._lending.is_in_order
 
     async def inherit(self, max_count: int) -> list[Delivery]:
         await self._interest.follow_anew()

@@ -18,7 +18,7 @@ from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script
-from messaging.backends.redis.server import Server
+from messaging.backends.redis.server import Server, pack_script
 from messaging.errors import BackendError, FencedError
 
 TOPICS_AT_ONCE = 64
@@ -27,7 +27,11 @@ RETURNED = "returned"
 
 
 class Lending:
-    """Deliveries of one incarnation: `stash` has come and was not handed on yet."""
+    """Deliveries of one incarnation: `stash` has come and was not handed on yet.
+
+    With `is_in_order` set, the server refuses to lend to a consumer that is fenced. Without, what
+    a zombie reads is found later, behind what others have read since.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Lending:
         fenced: Callable[[], FencedError],
     ) -> None:
         self.stash: list[Delivery] = []
+        self.is_in_order = False
         self._server = server
         self._registry = registry
         self._interest = interest
@@ -110,10 +115,10 @@ class Lending:
             return
         count = max_count // len(topics)
         members = self._server.keys.members(self._group)
-        reading = pipeline.send(pack(self._read_command(topics, count)))
+        reading = pipeline.send(self._read_command(topics, count))
         asking = pipeline.send(pack(("HEXISTS", members, self._incarnation)))
         outcomes: Sequence[Any] = await asyncio.gather(reading, asking, return_exceptions=True)
-        if outcomes[1] == 0:
+        if 0 in outcomes:
             raise self._fenced()
         failure = next((o for o in outcomes if isinstance(o, BaseException)), None)
         if failure is None:
@@ -124,14 +129,20 @@ class Lending:
             return  # the connection was lost; the next step waits for the new one
         if code_of(failure) == "NOGROUP":
             await self._repair()
+        elif code_of(failure) == "NOSCRIPT":
+            await link.call("SCRIPT", "LOAD", self._server.scripts.read.text)
         else:
             streams = [*map(self._server.keys.stream, topics), members]
             await link.wait_out(failure, FIRST_PAUSE_S, give_up_at, pipeline, streams)
 
-    def _read_command(self, topics: Sequence[str], count: int) -> list[Argument]:
-        command: list[Argument] = ["XREADGROUP", "GROUP", self._group, self._incarnation]
-        command += ["COUNT", count, "STREAMS", *map(self._server.keys.stream, topics)]
-        return command + [">"] * len(topics)
+    def _read_command(self, topics: Sequence[str], count: int) -> bytes:
+        keys, group, me = self._server.keys, self._group, self._incarnation
+        streams = [*map(keys.stream, topics)]
+        if self.is_in_order:
+            script = self._server.scripts.read
+            return pack_script(script, (keys.members(group), *streams), (group, me, count))
+        command: list[Argument] = ["XREADGROUP", "GROUP", group, me, "COUNT", count, "STREAMS"]
+        return pack([*command, *streams, *[">"] * len(topics)])
 
     async def _take_in(self, reply: Any, count: int) -> None:
         for stream, entries in reply or ():
@@ -226,20 +237,25 @@ class Lending:
             raise
 
     async def _reclaim(self, topic: str, position: bytes, lent: int) -> None:
-        stream = self._server.keys.stream(topic)
-        entries = await self._server.link.call(
-            "XCLAIM", stream, self._group, self._incarnation, 0, position, "RETRYCOUNT", lent
+        keys = self._server.keys
+        answer = await self._server.run(
+            self._server.scripts.reclaim,
+            (keys.members(self._group), keys.stream(topic)),
+            self._group,
+            self._incarnation,
+            position,
+            lent,
         )
-        if entries and entries[0] and entries[0][1]:
+        if answer == 0:
+            raise self._fenced()
+        if answer == 1:
+            self._announce_gone(1)
+        else:
             limit_bytes = self._server.options.max_envelope_bytes
             lent_before = max(0, lent - 1)
-            fields = entries[0][1]
             self.stash.append(
-                unpack_delivery(position, fields, topic, lent_before, limit_bytes=limit_bytes)
+                unpack_delivery(position, answer, topic, lent_before, limit_bytes=limit_bytes)
             )
-        else:
-            await self._server.link.call("XACK", stream, self._group, position)
-            self._announce_gone(1)
 
     def _announce_gone(self, count: int) -> None:
         if count:

@@ -47,6 +47,8 @@ class Scripts:
         self.claim = load("claim", when_full=True)
         self.lead = load("lead", when_full=True)
         self.inherit = load("inherit", when_full=True)
+        self.read = load("read", when_full=True)
+        self.reclaim = load("reclaim", when_full=True)
         self.leave = load("leave", when_full=True)
         self.release = load("release")
         self.trim = load("trim", when_full=True)

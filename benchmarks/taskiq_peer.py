@@ -1,0 +1,73 @@
+"""taskiq on Redis streams, which acknowledge, with its worker in this process."""
+
+import asyncio
+from collections.abc import Sequence
+
+from taskiq.api import run_receiver_task
+from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
+
+from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Note, Tally
+
+
+class TaskiqPeer:
+    """One broker without results for counting, one with results for questions."""
+
+    name = "taskiq"
+    scenarios = (AWAITED, REQUEST, REQUEST_64)
+    is_on_server = True
+    share = 10
+
+    def __init__(self, url: str) -> None:
+        self._tally = Tally()
+        self._notes = RedisStreamBroker(url, queue_name="taskiq.notes", xread_count=512)
+        results: RedisAsyncResultBackend[Note] = RedisAsyncResultBackend(url, result_ex_time=60)
+        questions = RedisStreamBroker(url, queue_name="taskiq.questions", xread_count=512)
+        self._questions = questions.with_result_backend(results)
+        self._receivers: list[asyncio.Task[None]] = []
+
+        @self._notes.task(task_name="bench.count")
+        async def count(note: Note) -> None:
+            self._tally.count()
+
+        @self._questions.task(task_name="bench.answer")
+        async def answer(note: Note) -> Note:
+            return note
+
+        self._count, self._answer = count, answer
+
+    async def open(self) -> None:
+        for broker in (self._notes, self._questions):
+            await broker.startup()
+            receiving = run_receiver_task(broker, max_async_tasks=64, max_prefetch=64)
+            self._receivers.append(asyncio.create_task(receiving))
+
+    async def close(self) -> None:
+        for receiver in self._receivers:
+            receiver.cancel()
+        await asyncio.gather(*self._receivers, return_exceptions=True)
+        for broker in (self._notes, self._questions):
+            await broker.shutdown()
+
+    async def publish_awaited(self, notes: Sequence[Note], publishers: int) -> None:
+        self._tally.expect(len(notes))
+
+        async def publish(share: Sequence[Note]) -> None:
+            for note in share:
+                await self._count.kiq(note)
+
+        await asyncio.gather(*(publish(notes[start::publishers]) for start in range(publishers)))
+        await self._tally.complete()
+
+    async def publish_bulk(self, notes: Sequence[Note]) -> None:
+        raise NotImplementedError
+
+    async def publish_handled(self, notes: Sequence[Note]) -> None:
+        raise NotImplementedError
+
+    async def process(self, notes: Sequence[Note]) -> None:
+        raise NotImplementedError
+
+    async def request(self, note: Note) -> Note:
+        question = await self._answer.kiq(note)
+        result = await question.wait_result(check_interval=0.001, timeout=30)
+        return Note.model_validate(result.return_value)

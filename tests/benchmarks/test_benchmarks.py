@@ -1,0 +1,70 @@
+"""The benchmarks run, count every message and compare what belongs together."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from benchmarks import __main__ as command
+from benchmarks import scale
+from benchmarks.contestant import ALL, BULK, REQUEST
+from benchmarks.floor import Floor
+from benchmarks.guildbus_peer import GuildbusPeer
+from benchmarks.measure import Meter, Round
+from benchmarks.server import private_server
+from benchmarks.storage import stored_bytes
+from benchmarks.table import table
+
+
+async def test_every_scenario_is_measured_for_whoever_takes_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "contestants", lambda url: [GuildbusPeer(url), Floor(url)])
+    with private_server(tmp_path) as url, Redis.from_url(url) as server:
+        results = await command.measure(url, Meter(server), messages=64, rounds=1)
+        stored = await stored_bytes(url, server)
+
+    assert list(results) == list(ALL)
+    for by_name in results.values():
+        (round_,) = by_name["Guildbus"]
+        assert round_.messages > 0
+        assert round_.cpu_s > 0
+    assert [scenario for scenario in ALL if results[scenario]["floor by hand"]] == list(
+        Floor.scenarios
+    )
+    assert len(results[REQUEST]["Guildbus"][0].latencies_s) == 20
+    assert "times the payload" in stored
+    assert json.loads(json.dumps(results))[BULK]["Guildbus"]
+    assert len(table(results).splitlines()) == 2 + len(ALL) + len(Floor.scenarios)
+
+
+async def test_growth_is_measured_per_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = scale.Setting("two of all", topics=2, groups=2, payload_bytes=500)
+    monkeypatch.setattr(scale, "SETTINGS", (setting,))
+    with private_server(tmp_path) as url, Redis.from_url(url) as server:
+        async with asyncio.timeout(20):
+            measured = await scale.measure(url, Meter(server), messages=64)
+
+    assert "two of all" in measured
+
+
+def test_a_table_compares_rates_and_for_requests_the_median_latency() -> None:
+    ours = Round(1.0, 0.1, 0.05, 1_000)
+    theirs = Round(2.0, 0.4, 0.05, 500)
+    asked = Round(1.0, 0.1, 0.0, 2, (0.001, 0.001))
+    answered_late = Round(1.0, 0.1, 0.0, 2, (0.004, 0.006))
+
+    text = table(
+        {
+            BULK: {"Guildbus": [ours], "FastStream": [theirs], "taskiq": []},
+            REQUEST: {"Guildbus in memory": [asked], "autogen-core in memory": [answered_late]},
+        }
+    )
+
+    lines = text.splitlines()
+    assert lines[2] == f"| {BULK} | Guildbus | 1,000 | 100.0 | 50.0 |  |  |  |"
+    assert lines[3] == f"| {BULK} | FastStream | 250 | 800.0 | 100.0 |  |  | 4 |"
+    assert lines[5].endswith("| 5.00 | 5.98 | 5 |")
+    assert len(lines) == 6
