@@ -5,17 +5,19 @@ whoever asked; what an agent sends of its own accord needs a handler, a route to
 place under the spec's `ends`.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from guild.agent import Agent
 from guild.contracts import HandlerContract, reader_of
 from guild.parts import Parts, listens
 from guild.source import Finding
-from guild.spec import RouteSpec
+from guild.spec import RouteSpec, ScheduleSpec
 from guild.suggest import closest
+from guild.validation import findings_of
 from messaging.message import MessageRegistry, wire_type_of
 
 MessageClass = type[BaseModel]
@@ -76,6 +78,8 @@ def wiring_errors(wires: Wires) -> Iterator[Finding]:
     """Everything in the wiring that can only be a mistake."""
     for index, route in wires.parts.routes.items():
         yield from _route_errors(wires, route, ("routes", index))
+    for place, schedule in wires.parts.schedules.items():
+        yield from _schedule_errors(wires, schedule, ("schedules", place))
     if not wires.is_complete:
         return
     for index, end in enumerate(wires.parts.ends):
@@ -128,6 +132,31 @@ def _route_errors(wires: Wires, route: RouteSpec, path: tuple[str | int, ...]) -
     elif message and parts.hears(route.to) and not _ends(wires, route):
         text = f"nobody who listens to {route.to!r} handles {route.into or route.message}"
         yield Finding((*path, "to"), text)
+
+
+def _schedule_errors(
+    wires: Wires, schedule: ScheduleSpec, path: tuple[str | int, ...]
+) -> Iterator[Finding]:
+    parts = wires.parts
+    hint = closest(schedule.topic, parts.topics_heard)
+    if not parts.hears(schedule.topic) and (parts.knows_topics or hint):
+        text = f"nobody listens to the topic {schedule.topic!r}"
+        yield Finding((*path, "topic"), text, hint)
+    if not wires.is_complete:
+        return
+    message = wires.messages.find(schedule.message)
+    if message is None:
+        yield _unknown_message(wires, schedule.message, (*path, "message"))
+        return
+    try:
+        message.model_validate_json(json.dumps(schedule.data))
+    except ValidationError as error:
+        yield from findings_of(error, message, (*path, "data"))
+    ends = _is_ended(wires, message) or schedule.topic in parts.topics
+    takers = [i for i in wires.handlers(message) if listens(parts.agents[i], schedule.topic)]
+    if parts.hears(schedule.topic) and not takers and not ends:
+        text = f"nobody who listens to {schedule.topic!r} handles {schedule.message}"
+        yield Finding((*path, "message"), text)
 
 
 def _ends(wires: Wires, route: RouteSpec) -> bool:
