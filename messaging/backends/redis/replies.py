@@ -34,7 +34,7 @@ _REMEDIES = {
 }
 _CODE = re.compile(r"[A-Z]{3,}")
 _IN_SCRIPT = re.compile(
-    r"Error running script.*?\b(OOM|WRONGTYPE|READONLY|MISCONF|NOPERM|NOGROUP)\b"
+    r"Error running script.*?\b(OOM|WRONGTYPE|READONLY|MISCONF|NOREPLICAS|NOPERM|NOGROUP)\b"
 )
 # What a script hears that reaches for a key which has left with its slot.
 _ON_ITS_WAY = "attempted to access a non local key"

@@ -26,6 +26,7 @@ end
 local immediate = count - skip - delayed
 if immediate > 0 and length + immediate > limit then return -2 end
 
+for i = skip + 1, count do expect_beside(stream, ARGV[6 + 2 * i]) end
 redis.call('HSET', producer, stream, first + count - 1)
 redis.call('EXPIRE', producer, ARGV[3])
 for i = skip + 1, count do
@@ -33,7 +34,7 @@ for i = skip + 1, count do
   if delays and delays[i] then
     delay(KEYS[3], KEYS[4], KEYS[5], delays[i], ARGV[5], header, payload)
   else
-    redis.call('XADD', stream, '*', 'h', header, 'p', payload)
+    add(stream, header, payload)
   end
 end
 redis.call('PUBLISH', ARGV[4], '')

@@ -39,6 +39,7 @@ end
 local adding, delayed = {}, 0
 for at = adds_at, writes_at - 1, 5 do
   local key = tonumber(ARGV[at + 1])
+  expect_beside(KEYS[key], ARGV[at + 4])
   if ARGV[at + 2] == '0' then adding[key] = (adding[key] or 0) + 1 else delayed = delayed + 1 end
 end
 local bounds = {}
@@ -114,7 +115,7 @@ for at = adds_at, writes_at - 1, 5 do
     elseif bound then
       redis.call('XADD', KEYS[key], 'MAXLEN', '~', bound, '*', 'h', header, 'p', payload)
     else
-      redis.call('XADD', KEYS[key], '*', 'h', header, 'p', payload)
+      add(KEYS[key], header, payload)
     end
     touched[topic] = true
   end

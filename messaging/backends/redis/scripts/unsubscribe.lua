@@ -6,9 +6,10 @@ for _, topic in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do -- fails first, 
   local stream = ARGV[4] .. topic
   if redis.call('EXISTS', stream) == 1 then streams[#streams + 1] = stream end
 end
+redis.call('EXISTS', KEYS[5] .. '!')
 if redis.call('HDEL', KEYS[3], group) == 0 then return 0 end
 for _, stream in ipairs(streams) do redis.call('XGROUP', 'DESTROY', stream, group) end
-redis.call('DEL', unpack(KEYS, 5))
+redis.call('DEL', KEYS[5] .. '!', unpack(KEYS, 5))
 redis.call('HDEL', KEYS[4], group)
 redis.call('ZREM', KEYS[2], ARGV[2])
 local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
