@@ -281,6 +281,16 @@ class Backend(Protocol):
         """A new consumer of `group`, which must be subscribed."""
         ...
 
+    async def append_once(self, envelope: Envelope) -> None:
+        """Store `envelope`, unless this has stored one of the same id within the last day.
+
+        For who cannot know whether an earlier call, perhaps of another process, has succeeded.
+
+        Raises:
+            PayloadTooLargeError, BusFullError, BackendUnavailableError: as `append`.
+        """
+        ...
+
     async def release_due(self, max_count: int = 256) -> float | None:
         """Move delayed envelopes whose time has come to their topics.
 

@@ -1,5 +1,6 @@
 """The bus as its users see it. Everything here delegates; the work is done next door."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -21,6 +22,7 @@ from messaging.maintenance import Maintenance
 from messaging.message import MessageRegistry
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
+from messaging.relay import DEFAULT_LEASE_S, Relay, relay_subscription
 from messaging.request import Requests
 from messaging.subscription import Subscription
 from messaging.tail import Tail
@@ -70,6 +72,7 @@ class Bus:
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
         self._maintenance = Maintenance(backend)
         self._running: list[Running] = []
+        self._relays: list[Relay] = []
         backend.listen(self._incidents.report)
         self._is_open = False
 
@@ -100,6 +103,7 @@ class Bus:
             return
         self._is_open = False
         await drain_all(self._running)
+        await asyncio.gather(*[relay.close() for relay in self._relays])
         await self._maintenance.close()
         await self._emitter.close()
         self._requests.close()
@@ -310,7 +314,9 @@ class Bus:
     async def register(self, subscription: Subscription) -> None:
         """Keep for `subscription.group` whatever is published from now on; handle nothing yet."""
         self._check_open()
-        await self.backend.subscribe(subscription.group, subscription.all_patterns)
+        outboxes = [relay_subscription(guild) for guild in subscription.options.neighbours]
+        for one in (*outboxes, subscription):  # parcels are kept until somebody relays them
+            await self.backend.subscribe(one.group, one.all_patterns)
         self._listeners.forget()
 
     async def subscribe(self, subscription: Subscription) -> Running:
@@ -330,6 +336,24 @@ class Bus:
         self._running = [other for other in self._running if not other.done] + [running]
         self._maintenance.start()
         return running
+
+    async def relay(
+        self, guild: str, to: str | Backend, *, lease_s: float = DEFAULT_LEASE_S
+    ) -> Running:
+        """Take what handlers send to another guild there, as one replica of who does so.
+
+        Args:
+            guild: id of the other guild.
+            to: the URL of its bus, or a backend of it that is not open yet.
+            lease_s: a relay that is silent for so long loses its parcels to the others.
+
+        Raises:
+            BackendSetupError: no such URL. A server that is away is waited for.
+        """
+        there = open_backend(to, guild_id=guild) if isinstance(to, str) else to
+        relay = Relay(guild, there)
+        self._relays.append(relay)
+        return await self.subscribe(relay_subscription(guild, relay, lease_s=lease_s))
 
     async def run(self, subscription: Subscription) -> None:
         """Subscribe and handle until cancelled; then drain."""

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 
 from messaging.backend import StateValue, StateWrite
 from messaging.envelope import Envelope
-from messaging.errors import HandlingCancelledError
+from messaging.errors import HandlingCancelledError, TopicError
 from messaging.message import Message
 from messaging.outgoing import check_output_topic, check_priority, join_tags, seal
+from messaging.parcels import pack_parcel
 from messaging.state import State
 from messaging.steps import Journal, Steps
 from messaging.timers import arm, check_timer, delay_of
@@ -48,6 +49,7 @@ class Workplace(NamedTuple):
     load_state: Callable[[str, str], Awaitable[StateValue | None]]
     emit: Callable[[Envelope], None]
     ask: Ask
+    neighbours: Sequence[str] = ()
 
 
 class Context:
@@ -201,6 +203,7 @@ class Context:
         keep_deadline: bool = False,
         conversation: str = "",
         detached: bool = False,
+        guild: str = "",
     ) -> str:
         """Send `message` when the handling is committed.
 
@@ -222,19 +225,21 @@ class Context:
                 for it is seen there, so that long work can follow whoever asked last.
             detached: it begins a conversation of its own as if nothing had caused it, with no hops:
                 for what an agent starts again and again by itself.
+            guild: another guild, one of the subscription's `neighbours`; `topic` is one of its
+                topics then, and so is `reply_to`. It arrives once; see `messaging.relay`.
 
         Returns:
             The message's id; an answer carries it as `cause`.
 
         Raises:
-            TopicError: `topic` is not one to publish to.
+            TopicError: `topic` is not one to publish to, or `guild` is no neighbour.
             InvalidMessageError: the message cannot be written as JSON.
             ValueError: `priority` is out of range, or the delay, time or timer is none.
         """
         header = self._header(
             tags=join_tags(tags),
             delay_s=delay_of(delay_s, at),
-            reply_to=inbox_of(self.group) if reply_to is None else reply_to,
+            reply_to=self._usual_reply_to(guild) if reply_to is None else reply_to,
             key=key,
             deadline=self._deadline(deadline_s, keep=keep_deadline),
             conversation=conversation or self.conversation,
@@ -243,6 +248,8 @@ class Context:
             header["priority"] = check_priority(priority)
         if detached:
             header |= {"cause": "", "conversation": conversation, "hops": 0}
+        if guild:
+            return self._send_abroad(guild, message, topic, timer, header)
         if timer:
             return self._set_timer(timer, self._seal(message, self._timed(topic), header))
         if topic is not None:
@@ -356,6 +363,24 @@ class Context:
 
     def _load_state(self, key: str) -> Awaitable[StateValue | None]:
         return self._workplace.load_state(self._workplace.group, key)
+
+    def _usual_reply_to(self, guild: str) -> str:
+        return "" if guild else inbox_of(self.group)  # another guild has no such inbox
+
+    def _send_abroad(
+        self, guild: str, message: BaseModel, topic: str | None, timer: str, header: dict[str, Any]
+    ) -> str:
+        if guild not in self._workplace.neighbours:
+            raise TopicError(
+                f"{self.group} has no neighbour {guild!r} to send to; name the guild and its bus "
+                "under `neighbours` of the spec, or in the options of the subscription"
+            )
+        if topic is None or timer:
+            raise TopicError(f"what goes to guild {guild} needs a topic there, and cannot be timed")
+        envelope = self._seal(message, check_output_topic(topic), header)
+        sender = f"{self.guild_id}.{self.group}"
+        self._outbox.append(pack_parcel(guild, envelope, sender=sender))
+        return envelope.id
 
     def _timed(self, topic: str | None) -> str:
         return inbox_of(self.group) if topic is None else check_output_topic(topic)

@@ -52,6 +52,7 @@ class Dispatcher:
             load_state=backend.load_state,
             emit=emitter.emit,
             ask=ask,
+            neighbours=subscription.options.neighbours,
         )
         self._handlers = Handlers(subscription, workplace, settling, cancellations, known)
         self._tenure: Tenure | None = None

@@ -56,6 +56,7 @@ class SubscriptionOptions:
             stand by. A message on its way to another attempt holds back its successors, and only
             those; as many as `prefetch` of them fit beside the rest.
         route: where a message that a handler returned, or sent without a topic, goes as well.
+        neighbours: ids of the guilds that its handlers may send to, besides their own.
     """
 
     concurrency: int = 16
@@ -70,6 +71,7 @@ class SubscriptionOptions:
     only_known_types: bool = False
     ordered_by: str = ""
     route: Route | None = None
+    neighbours: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or self.prefetch < self.concurrency:

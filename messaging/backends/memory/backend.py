@@ -105,6 +105,9 @@ class MemoryBackend:
     async def append(self, envelopes: Sequence[Envelope]) -> None:
         self._store.accept(envelopes)
 
+    async def append_once(self, envelope: Envelope) -> None:
+        self._store.accept_once(envelope)
+
     async def release_due(self, max_count: int = 256) -> float | None:
         return self._store.release_due(max_count)
 

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -34,6 +35,8 @@ from messaging.header import decode_header, encode_header
 from messaging.message import encode
 from messaging.topic import is_ephemeral, retry_topic_of
 
+REMEMBERED_S = 86_400.0
+
 
 class Limits(NamedTuple):
     """How much fits. `keep_unclaimed` settled entries per topic stay for observers."""
@@ -57,6 +60,7 @@ class Store:
         self._logs: dict[str, Log] = {}
         self._ephemeral = EphemeralLogs()
         self._delayed: list[tuple[float, int, Envelope]] = []
+        self._once: dict[str, float] = {}
         self._numbers = itertools.count(1)
         self._last_position = FROM_START
 
@@ -95,6 +99,14 @@ class Store:
         self._check_room(admitted)
         for envelope in admitted:
             self._put(envelope)
+
+    def accept_once(self, envelope: Envelope) -> None:
+        now = time.monotonic()
+        while self._once and now - next(iter(self._once.values())) > REMEMBERED_S:
+            del self._once[next(iter(self._once))]
+        if envelope.id not in self._once:
+            self.accept((envelope,))
+            self._once[envelope.id] = now
 
     def commit(
         self, group: Group, incarnation: str, settlements: Sequence[Settlement]

@@ -90,6 +90,12 @@ class RedisBackend:
             if parts.server.replication is not None:
                 await parts.server.replication.require()
 
+    async def append_once(self, envelope: Envelope) -> None:
+        parts = self._open()
+        await parts.publisher.append_once(envelope)
+        if parts.server.replication is not None:
+            await parts.server.replication.require()
+
     async def join(self, group: str) -> Consumer:
         parts = self._open()
         consumer = RedisConsumer(parts.server, parts.registry, parts.wakes, group)

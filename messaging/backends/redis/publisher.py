@@ -100,6 +100,14 @@ class Publisher:
             if isinstance(outcome, BaseException):
                 raise outcome
 
+    async def append_once(self, envelope: Envelope) -> None:
+        """See `Backend.append_once`: each message is its own producer, of one message."""
+        header, payload = pack_entry(envelope, self._server.options.max_envelope_bytes)
+        batch = _Batch(envelope.topic, self._server.link.deadline())
+        batch.add(header, payload, envelope.delay_s)
+        batch.producer, batch.first = f"once.{envelope.id}", 1
+        await self._store(batch)
+
     async def close(self) -> None:
         """Fail what was not stored yet."""
         self._is_closed = True

@@ -1,0 +1,58 @@
+"""A message to another guild, packed into one of this guild; see `relay`."""
+
+from messaging.envelope import Envelope
+from messaging.message import Message
+from messaging.outgoing import payload_of, seal
+from messaging.topic import check_topic
+
+
+class Parcel(Message, wire_name="bus.parcel"):
+    """A message for `topic` of another guild. Its id, cause and deadline are the envelope's."""
+
+    guild: str
+    topic: str
+    type: str
+    version: int
+    payload: str
+    sender: str = ""
+    reply_to: str = ""
+    key: str = ""
+    tags: str = ""
+
+
+def outbox_of(guild: str) -> str:
+    """The topic that holds parcels for `guild`, and the group that brings them there.
+
+    Raises:
+        TopicError: `guild` is not the id of one.
+    """
+    return check_topic(f"outbox.{guild}")
+
+
+def pack_parcel(guild: str, envelope: Envelope, *, sender: str) -> Envelope:
+    """`envelope`, whose topic is one of `guild`, as a parcel in the outbox for it."""
+    parcel = Parcel(
+        guild=guild,
+        topic=envelope.topic,
+        type=envelope.type,
+        version=envelope.version,
+        payload=payload_of(envelope).decode(),
+        sender=sender,
+        reply_to=envelope.reply_to,
+        key=envelope.key,
+        tags=envelope.tags,
+    )
+    return seal(
+        parcel,
+        outbox_of(guild),
+        by_reference=False,
+        id=envelope.id,
+        sender=envelope.sender,
+        cause=envelope.cause,
+        conversation=envelope.conversation,
+        trace=envelope.trace,
+        deadline=envelope.deadline,
+        delay_s=envelope.delay_s,
+        hops=envelope.hops,
+        priority=envelope.priority,
+    )
