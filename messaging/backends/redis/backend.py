@@ -23,6 +23,7 @@ from messaging.backends.redis.endpoint import EmbeddedAddress
 from messaging.backends.redis.publisher import Publisher
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Options, Server
+from messaging.backends.redis.tails import Tails
 from messaging.backends.redis.topic_info import topic_info
 from messaging.backends.redis.wakes import Wakes
 from messaging.envelope import Envelope
@@ -173,7 +174,7 @@ class _Parts:
         )
         self.registry = Registry(self.server)
         self.publisher = Publisher(self.server, self.registry)
-        self.tails = ephemeral.Tails(self.server, self.wakes)
+        self.tails = Tails(self.server, self.wakes)
         self._refreshing: asyncio.Task[Any] | None = None
         self._has_changed = False
 
@@ -196,7 +197,7 @@ class _Parts:
         if isinstance(self.server.address, EmbeddedAddress):
             await asyncio.to_thread(self.server.address.server.stop)
 
-    def _refresh_soon(self) -> None:
+    def _refresh_soon(self, _: bytes) -> None:
         self._has_changed = True
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh())

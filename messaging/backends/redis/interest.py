@@ -27,7 +27,7 @@ class Interest:
         self._group = group
         self._retry_topic = retry_topic_of(group)
         self._bounds: dict[str, str] = {}
-        self._watched: dict[bytes, Callable[[], None]] = {}
+        self._watched: dict[bytes, Callable[[bytes], None]] = {}
         self._ready: dict[str, None] = {}
         self._woken = asyncio.Event()
         self._seen_version = -1
@@ -125,8 +125,8 @@ class Interest:
         await self._wakes.watch(calls)
         self.wake(fresh.values())
 
-    def _waker(self, topic: str) -> Callable[[], None]:
-        def wake() -> None:
+    def _waker(self, topic: str) -> Callable[[bytes], None]:
+        def wake(_: bytes) -> None:
             if topic == self._retry_topic:  # who leaves gives back through this channel
                 self.is_returned_work_likely = True
             self.wake((topic,))

@@ -14,7 +14,7 @@ p:<id>      hash of one producer: stream -> last sequence applied; expires
 d, db       delayed entries: sorted set by due time, hash of bodies
 dead        stream of dead letters
 e:<topic>   bound of an ephemeral topic, expiring with it
-w, w:<topic>  channels that wake readers: the registry changed, the topic has something
+w, w:<topic>  channels that wake readers: the registry changed, the topic has something (news.py)
 """
 
 from functools import lru_cache
