@@ -98,7 +98,9 @@ class Server:
         while True:
             pipeline = await self.link.connected(give_up_at)
             try:
-                return await pipeline.send(packed)
+                reply = pipeline.send(packed)
+                pipeline.flush()
+                return await reply
             except ConnectionLostError:
                 continue
             except hiredis.ReplyError as error:

@@ -34,22 +34,25 @@ class Tails:
 
     async def tail(self, after: Mapping[str, str], max_count: int, wait_s: float) -> list[Entry]:
         """See `Backend.tail`."""
-        give_up_at = asyncio.get_running_loop().time() + wait_s
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + wait_s
         woken = asyncio.Event()
         positions = {topic: await self._resolve(topic, at) for topic, at in after.items()}
         watched = await self._watch(after)
         for topic in watched.values():
             topic.waiting.add(woken)
+        timer = loop.call_at(give_up_at, woken.set)
         try:
             while True:
                 woken.clear()
                 if entries := await self._see(positions, watched, max_count):
                     return entries
-                async with asyncio.timeout_at(give_up_at):
+                if loop.time() < give_up_at:
                     await woken.wait()
-        except TimeoutError:
-            return await self._look(positions, watched, max_count)
+                if loop.time() >= give_up_at:
+                    return await self._look(positions, watched, max_count)
         finally:
+            timer.cancel()
             for topic in watched.values():
                 topic.waiting.discard(woken)
 
