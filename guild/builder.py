@@ -251,6 +251,39 @@ class GuildBuilder:
         self._resources[name] = {"type": type_name, "properties": _plain(properties or {})}
         return self
 
+    def add_schedule(
+        self,
+        schedule_id: str,
+        message: BaseModel | type[BaseModel] | str,
+        *,
+        topic: str = DEFAULT_TOPIC,
+        cron: str | None = None,
+        every_s: float | None = None,
+        **options: Any,
+    ) -> Self:
+        """Publish `message` at the times of `cron`, or every `every_s` seconds.
+
+        Args:
+            schedule_id: its name in the guild.
+            message: the message itself, or its type, whose fields then come as `data=`.
+            topic: where to.
+            cron: minute, hour, day of the month, month, day of the week.
+            every_s: how often instead.
+            options: what differs from the defaults of `ScheduleSpec`.
+        """
+        if isinstance(message, BaseModel):
+            options["data"] = message.model_dump(mode="json")
+            message = type(message)
+        schedule = {
+            "id": schedule_id,
+            "message": _message_name(message),
+            "topic": topic,
+            "cron": cron,
+            "every_s": every_s,
+            **options,
+        }
+        return self._set("schedules", (*self._fields.get("schedules", ()), schedule))
+
     def add_topic(self, topic: str) -> Self:
         """Declare a topic that only the outside listens to."""
         return self._set("topics", (*self._fields.get("topics", ()), topic))

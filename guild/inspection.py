@@ -67,12 +67,13 @@ def inspect_parts(
 
 
 def _twice(parts: Parts) -> Iterator[Finding]:
-    first: dict[str, int] = {}
-    for index, agent in parts.agents.items():
-        if agent.id in first:
-            text = f"the id {agent.id!r} is taken by agents[{first[agent.id]}]"
-            yield Finding(("agents", index, "id"), text)
-        first.setdefault(agent.id, index)
+    for kind, named in (("agents", parts.agents), ("schedules", parts.schedules)):
+        first: dict[str, int] = {}
+        for index, part in named.items():
+            if part.id in first:
+                text = f"the id {part.id!r} is taken by {kind}[{first[part.id]}]"
+                yield Finding((kind, index, "id"), text)
+            first.setdefault(part.id, index)
 
 
 def _resource(seen: Inspection, name: str, resource: ResourceSpec) -> Iterator[Finding]:

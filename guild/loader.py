@@ -14,14 +14,14 @@ from guild.inspection import inspect_parts
 from guild.parts import Parts
 from guild.registry import Registry
 from guild.source import Finding
-from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec
+from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
 from guild.validation import findings_of, keys_of, unknown_key
 
 M = TypeVar("M", bound=BaseModel)
 
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./-]| (?=[\w./]))*", re.ASCII)
 
-_LISTED = ("agents", "routes", "resources")
+_LISTED = ("agents", "routes", "resources", "schedules")
 
 
 def load_file(
@@ -114,6 +114,7 @@ class _Draft:
             agents=agents,
             routes=routes,
             resources=resources,
+            schedules=self._items(data, "schedules", ScheduleSpec),
             topics=guild.topics if guild else (),
             ends=guild.ends if guild else (),
             engine=guild.engine if guild else EngineSpec(),
@@ -158,7 +159,7 @@ class _Draft:
             return model.model_validate(kept)
         except ValidationError as error:
             self.findings += findings_of(error, model, path)
-            wrong = {problem["loc"][0] for problem in error.errors()}
+            wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
             self._lost |= {"topics"} & wrong
         try:
             return model.model_validate({k: v for k, v in kept.items() if k not in wrong})

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec
+from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
 from messaging.topic import inbox_of, matches
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What of a spec can be checked further; agents and routes under their place in the list.
+    """What of a spec can be checked further; agents, routes and schedules under their place in
+    the list.
 
     Attributes:
         knows_agents: whether every agent could be read, so that who is missing really is.
@@ -21,6 +22,7 @@ class Parts:
     agents: Mapping[int, AgentSpec]
     routes: Mapping[int, RouteSpec]
     resources: Mapping[str, ResourceSpec]
+    schedules: Mapping[int, ScheduleSpec] = field(default_factory=dict)
     topics: Sequence[str] = ()
     ends: Sequence[str] = ()
     engine: EngineSpec = field(default_factory=EngineSpec)
@@ -34,6 +36,7 @@ class Parts:
             agents=dict(enumerate(spec.agents)),
             routes=dict(enumerate(spec.routes)),
             resources=spec.resources,
+            schedules=dict(enumerate(spec.schedules)),
             topics=spec.topics,
             ends=spec.ends,
             engine=spec.engine,

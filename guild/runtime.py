@@ -17,8 +17,10 @@ from guild.events import GuildStarted, GuildStopped
 from guild.plan import Plan
 from guild.references import resolve
 from guild.registry import Registry
+from guild.scheduler import run_schedules
 from guild.spec import GuildSpec
 from messaging.bus import Bus, connect
+from messaging.dispatcher import Running
 
 log = structlog.get_logger()
 
@@ -51,6 +53,7 @@ class Guild:
         self._stack = AsyncExitStack()
         self._closing = asyncio.Lock()
         self._engine: Engine | None = None
+        self._scheduler: Running | None = None
         self._client: GuildClient | None = None
 
     @classmethod
@@ -145,6 +148,8 @@ class Guild:
             return
         self._status = GuildStatus.DRAINING
         async with self._closing:
+            if self._scheduler is not None:
+                await self._scheduler.drain()
             if self._engine is not None:
                 await self._engine.drain()
 
@@ -176,6 +181,7 @@ class Guild:
         engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe)
         self._stack.push_async_callback(engine.drain)
         await engine.start()
+        self._scheduler = await run_schedules(bus, self.spec.schedules, self.plan.messages)
         self._client = GuildClient(bus, self.plan)
         self._status = GuildStatus.RUNNING
         agents = tuple(agent.id for agent in self.spec.agents)

@@ -19,9 +19,11 @@ from pydantic import (
     Field,
     JsonValue,
     PrivateAttr,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from guild.recurrence import check_cron, check_timezone
 from guild.source import Source
 from guild.suggest import closest
 from messaging.errors import TopicError
@@ -50,11 +52,19 @@ def _pattern(value: str) -> str:
     return _checked(check_pattern, value)
 
 
+def _cron(value: str) -> str:
+    return _checked(check_cron, value)
+
+
+def _timezone(value: str) -> str:
+    return _checked(check_timezone, value)
+
+
 def _checked(check: Callable[[str], str], value: str) -> str:
     try:
         return check(value)
-    except TopicError as error:
-        raise PydanticCustomError("topic", "{text}", {"text": str(error)}) from None
+    except (TopicError, ValueError) as error:
+        raise PydanticCustomError("refused", "{text}", {"text": str(error)}) from None
 
 
 def _expression(value: str) -> str:
@@ -90,6 +100,8 @@ def _finite(properties: dict[str, JsonValue]) -> dict[str, JsonValue]:
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Topic = Annotated[str, AfterValidator(_topic)]
 TopicPattern = Annotated[str, AfterValidator(_pattern)]
+Cron = Annotated[str, Field(max_length=200), AfterValidator(_cron)]
+TimeZone = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_timezone)]
 Expression = Annotated[str, AfterValidator(_expression)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Seconds = Annotated[float, Field(ge=0, le=366 * 86_400, allow_inf_nan=False)]
@@ -205,6 +217,38 @@ class RouteSpec(_Part):
     into: str | None = None
 
 
+class ScheduleSpec(_Part):
+    """Publishes a message again and again: once each time, however many processes run the guild.
+
+    When it fires next is stored on the bus. A schedule that is changed begins anew.
+
+    Attributes:
+        cron: when, as minute, hour, day of the month, month and day of the week.
+        every_s: how often instead, from when the guild first runs with it.
+        timezone: whose clock `cron` means.
+        message: wire name or class name of what is published.
+        data: the fields of the message.
+        missed: what happens to times that passed while nobody ran the guild, which is to say over
+            a minute ago or before the latest one: `once` publishes one message for all of them,
+            `skip` none.
+    """
+
+    id: Identifier
+    cron: Cron | None = None
+    every_s: Annotated[float, Field(ge=1, le=366 * 86_400, allow_inf_nan=False)] | None = None
+    timezone: TimeZone = "UTC"
+    topic: Topic = DEFAULT_TOPIC
+    message: str = Field(min_length=1)
+    data: Properties = Field(default_factory=dict)
+    missed: Literal["once", "skip"] = "once"
+
+    @model_validator(mode="after")
+    def _has_one_rhythm(self) -> Self:
+        if (self.cron is None) == (self.every_s is None):
+            raise ValueError("a schedule needs either 'cron' or 'every_s'")
+        return self
+
+
 class EngineSpec(_Part):
     """Where agents run."""
 
@@ -216,7 +260,8 @@ class GuildSpec(_Part):
     """A guild: agents, what they share, and how messages travel between them.
 
     Attributes:
-        bus: URL of the bus, `embedded` for a private server, `memory://` for this process alone.
+        bus: URL of the bus, `embedded` for a private server, `memory://` for this process alone;
+            options may follow a question mark: `redis://host/0?profile=durable`.
         topics: topics that only the outside listens to, so that routes may lead there.
         ends: message types that may go unhandled.
         drain_s: how long closing waits for work in hand before it is given back.
@@ -230,6 +275,7 @@ class GuildSpec(_Part):
     resources: dict[str, ResourceSpec] = Field(default_factory=dict)
     agents: Annotated[tuple[AgentSpec, ...], Field(strict=False)] = ()
     routes: Annotated[tuple[RouteSpec, ...], Field(strict=False)] = ()
+    schedules: Annotated[tuple[ScheduleSpec, ...], Field(strict=False)] = ()
     topics: Annotated[tuple[Topic, ...], Field(strict=False)] = ()
     ends: Names = ()
     drain_s: Seconds = 10.0

@@ -45,7 +45,7 @@ class Watch:
         self._view.stop()
 
     def show(self, item: object) -> None:
-        """Show one emitted item; anything but progress and text is left to `--json`."""
+        """Show one emitted item; anything but progress and text is passed over."""
         if isinstance(item, Progress):
             self._view.progress(item)
         elif isinstance(item, TextDelta):

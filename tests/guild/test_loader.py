@@ -140,6 +140,39 @@ def test_a_spec_says_everything_that_an_agent_can_be_told() -> None:
             "routes:\n  - {message: tests.pong, to: outside, transform: '{'}\n",
             "s.yaml:7:51: 'transform': not a JMESPath expression",
         ),
+        # schedules
+        (
+            "schedules:\n  - {id: s, message: tests.ping}\n",
+            "s.yaml:7:5: schedules[0]: a schedule needs either 'cron' or 'every_s'",
+        ),
+        (
+            "schedules:\n  - {id: s, message: tests.ping, every_s: 5, cron: '* * * * *'}\n",
+            "s.yaml:7:5: schedules[0]: a schedule needs either",
+        ),
+        (
+            "schedules:\n  - {id: s, message: tests.ping, cron: 61 * * * *}\n",
+            "s.yaml:7:40: 'cron': '61 * * * *' is not a cron expression (Bad minute)",
+        ),
+        (
+            "schedules:\n  - {id: s, message: tests.ping, every_s: 0.5}\n",
+            "s.yaml:7:43: 'every_s' should be greater than or equal to 1",
+        ),
+        (
+            "schedules:\n  - {id: s, message: tests.ping, every_s: 5, topic: nowhere}\n",
+            "s.yaml:7:53: nobody listens to the topic 'nowhere'",
+        ),
+        (
+            "schedules:\n  - {id: s, message: tests.ping, every_s: 5, data: {text: 3}}\n",
+            "s.yaml:7:59: 'text' should be a valid string",
+        ),
+        (
+            "schedules:\n  - {id: s, message: tests.pnig, every_s: 5}\n",
+            "s.yaml:7:22: no agent here knows a message 'tests.pnig'",
+        ),
+        (
+            "schedules:\n  - {id: s, message: tests.pong, every_s: 5, data: {text: a}}\n",
+            "s.yaml:7:22: nobody who listens to 'default_topic' handles tests.pong",
+        ),
     ],
 )
 def test_a_mistake_is_told_where_it_stands(addition: str, expected: str) -> None:

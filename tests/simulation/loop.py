@@ -23,13 +23,14 @@ class Process:
 
     Attributes:
         is_stopped: nothing of it runs, until it is resumed.
+        was_stopped: it may go on with what others have finished since.
         is_dead: whatever it still asks of the network is not sent.
         tasks: those that were started here and have not ended.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.is_stopped = False
+        self.is_stopped = self.was_stopped = False
         self.is_dead = False
         self.tasks: dict[asyncio.Task[Any], None] = {}  # in order, as a set is not
         self._context = contextvars.Context()
@@ -42,6 +43,10 @@ class Process:
 
 
 _process: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
+
+
+def current_process() -> Process | None:
+    return _process.get()
 
 
 class DeadlockError(Exception):

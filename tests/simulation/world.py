@@ -21,7 +21,7 @@ from messaging.message import Message, decode
 from messaging.retry import RetryPolicy
 from messaging.state import State
 from messaging.subscription import Subscription, SubscriptionOptions
-from tests.simulation.loop import Process, SimulatedLoop, simulate
+from tests.simulation.loop import Process, SimulatedLoop, current_process, simulate
 from tests.simulation.network import GIVE_UP_AFTER_S, Network, Wire
 from tests.simulation.store import (
     HastyConsumer,
@@ -267,7 +267,9 @@ class World:
             context.send(Done(number=job.number, part=part), "done")
 
     async def _pay(self, job: Job, attempt: int) -> None:
-        if self._paid.get(job.number, attempt) < attempt:
+        process = current_process()
+        is_zombie = process is not None and process.was_stopped
+        if self._paid.get(job.number, attempt) < attempt and not is_zombie:
             self._problems.append(f"attempt {attempt} at {job} repeated a finished step")
 
     # -- faults ----------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ class World:
     def _freeze(self, loop: SimulatedLoop) -> None:
         process = self.random.choice(self._running) if self._running else None
         if process is not None and not self._is_evening and not process.is_stopped:
-            process.is_stopped = True
+            process.is_stopped = process.was_stopped = True
             self.zombies += 1
             loop.call_later(3 * LEASE_S, self._wake, loop, process)
 

@@ -1,6 +1,7 @@
 """`guildbus publish`, `request`, `cancel`: talking to a guild that runs elsewhere."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -21,8 +22,11 @@ from messaging.subscription import SubscriptionOptions
 
 Beats = Mapping[str, int]
 
+GRACE_S = 1.0
 SILENCE_S = SubscriptionOptions().lease_s / 2
 """Two beats of a replica: whoever misses them is probably not there."""
+
+_LOOK_EVERY_S = 0.1
 
 
 async def publish_message(
@@ -64,7 +68,7 @@ async def request_answer(
     to = topic or topic_for(call.plan, message)
     async with call.client() as client:
         owed = await _subscribers(call, client, message, to)
-        if not await _beats(client, owed):
+        if not await _at_work(client, owed):
             raise NobodyListensError(f"nothing was sent: {_why_nobody(call, message, to)}")
         async with _listening_for_life(client, owed, call):
             message_id = new_id()
@@ -95,7 +99,7 @@ async def cancel_message(call: Call, message_id: str, *, reason: str) -> int:
 async def answer_of(
     items: AsyncGenerator[BaseModel, None], output: Output, *, farewell: str
 ) -> BaseModel:
-    """The last of `items`, which is the answer; what comes before it is shown on stderr.
+    """The last of `items`, which is the answer; progress and text are shown on stderr.
 
     Args:
         items: as `Bus.stream` yields them.
@@ -107,8 +111,7 @@ async def answer_of(
         with Watch(output.err) as watch:
             async with aclosing(items):
                 async for item in items:
-                    if answer is not None:
-                        watch.show(answer)
+                    watch.show(item)
                     answer = item
     except (asyncio.CancelledError, RequestTimeoutError):
         output.note(farewell)
@@ -156,6 +159,16 @@ def _why_nobody(call: Call, message: BaseModel, topic: str) -> str:
     is_not = "is not" if len(handlers) == 1 else "are not"
     agents = ", ".join(handlers)
     return f"{agents} {is_not} running; start the guild first: {call.command('run')}"
+
+
+async def _at_work(client: GuildClient, agents: Sequence[str]) -> bool:
+    """Whether one of them is registered, or registers soon: the guild may just be starting."""
+    give_up_at = time.monotonic() + GRACE_S
+    while not await _beats(client, agents):
+        if not agents or time.monotonic() > give_up_at:
+            return False
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return True
 
 
 async def _beats(client: GuildClient, agents: Sequence[str]) -> Beats:

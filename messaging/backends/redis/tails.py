@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from messaging.backend import FROM_NOW, FROM_START, Entry
+from messaging.backends.redis.claims import redeem_entry
 from messaging.backends.redis.entries import position_key, unpack_entry
 from messaging.backends.redis.news import News, read_news
 from messaging.backends.redis.server import Server
@@ -123,9 +124,14 @@ class Tails:
                     known.pop(topic, None)  # there may be more
             if not reply:
                 break
+            whole = [
+                await redeem_entry(self._server, entry)
+                for entry in _first(entries, max_count, len(positions))
+            ]
+            entries = [entry for entry in whole if entry is not None]
         for topic, epoch in known.items():
             watched[topic].has_looked(positions[topic], epoch)
-        return _first(entries, max_count, len(positions))
+        return entries
 
 
 class _Watched:

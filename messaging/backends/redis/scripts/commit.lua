@@ -112,7 +112,7 @@ for at = adds_at, writes_at - 1, 5 do
       added[#added + 1] = payload
       shown[topic] = news
     else
-      redis.call('XADD', KEYS[key], '*', 'h', header, 'p', payload)
+      add(KEYS[key], header, payload)
     end
     touched[topic] = true
   end

@@ -1,0 +1,258 @@
+"""Commands that need no running guild, and the exit status of every way to fail."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from guild.cli.call import find_spec, shipped_specs
+from tests.cli.conftest import SPEC, Run
+
+SHIPPED = sorted(path.stem for path in shipped_specs().glob("*.yaml"))
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "guild.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """The crew on a bus inside whatever process runs it."""
+    return written(tmp_path, SPEC.format(bus="memory://"))
+
+
+def test_a_guild_is_run_for_one_request(run: Run, private: Path) -> None:
+    outcome = run("run", private, "--request", "crew.work", "count=7", "--json")
+
+    assert outcome.code == 0
+    assert outcome.documents() == [{"type": "crew.worked", "data": {"count": 7}}]
+
+
+def test_a_shipped_spec_is_known_by_its_name(run: Run) -> None:
+    outcome = run("run", "hello", "--request", "Greet", "name=Ada", "--json")
+
+    assert outcome.documents()[0]["data"]["text"] == "Hello, Ada! Welcome to the guild."
+
+
+def test_a_file_goes_before_a_shipped_spec_of_its_name(tmp_path: Path) -> None:
+    assert find_spec(Path("hello")) == shipped_specs() / "hello.yaml"
+    (tmp_path / "hello").touch()
+    assert find_spec(Path("hello")) == Path("hello")
+    assert find_spec(Path("specs/hello")) == Path("specs/hello")
+
+
+def test_every_shipped_spec_is_valid(run: Run) -> None:
+    outcome = run("validate", *SHIPPED)
+
+    assert "hello" in SHIPPED
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [line.partition(":")[0] for line in outcome.out.splitlines()] == SHIPPED
+
+
+def test_every_problem_of_every_spec_is_told_with_its_place(run: Run, tmp_path: Path) -> None:
+    broken = written(
+        tmp_path,
+        "id: broken\nbsu: memory://\nagents:\n"
+        "  - {id: a, type: hello.greter}\n  - {id: a, type: hello.greeter, replicas: many}\n",
+    )
+
+    outcome = run("validate", broken, "hello", "nowhere.yaml")
+
+    assert outcome.code == 3
+    assert outcome.out == "hello: ok, 2 agents, 1 route\n"
+    first, second, taken, third, fourth = outcome.err.splitlines()
+    assert first == f"{broken}:2:1: unknown key 'bsu'; did you mean 'bus'?"
+    assert second.startswith(f"{broken}:4:19: unknown agent type 'hello.greter'; did you mean")
+    assert taken.startswith(f"{broken}:5:10: the id 'a' is taken")
+    assert third.startswith(f"{broken}:5:")
+    assert "replicas" in third
+    assert fourth.startswith("nowhere.yaml:1:1: cannot read nowhere.yaml")
+
+
+def test_problems_as_json_are_one_document_a_spec(run: Run, tmp_path: Path) -> None:
+    broken = written(tmp_path, "id: broken\nbsu: x\nagents: []\n")
+
+    outcome = run("validate", broken, "hello", "--json")
+
+    bad, good = outcome.documents()
+    assert (outcome.code, outcome.err) == (3, "")
+    assert (bad["ok"], good["ok"]) == (False, True)
+    assert bad["problems"][0]["line"] == 2
+    assert bad["problems"][0]["suggestion"] == "bus"
+
+
+@pytest.mark.parametrize("command", ["run", "graph", "agents", "tap"])
+def test_a_broken_spec_is_3_whatever_was_wanted(run: Run, tmp_path: Path, command: str) -> None:
+    assert run(command, written(tmp_path, "id: [")).code == 3
+
+
+def test_a_class_that_is_not_allowed_says_how_to_allow_it(
+    run: Run, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GUILDBUS_ALLOW")
+
+    outcome = run("validate", private)
+
+    assert outcome.code == 3
+    assert "--allow tests" in outcome.err
+    assert run("validate", private, "--allow", "tests.cli").code == 0
+
+
+def test_allowed_classes_may_lie_in_the_current_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "own_agents.py").write_text(
+        "from guild import Agent, handles\nfrom messaging import Message\n\n"
+        "class Ask(Message):\n    pass\n\nclass Own(Agent):\n"
+        "    @handles\n    async def take(self, ask: Ask) -> None: ...\n"
+    )
+    spec = written(
+        tmp_path, "id: own\nbus: memory://\nagents: [{id: own, type: 'own_agents:Own'}]\n"
+    )
+
+    assert run("validate", spec, "--allow", "own_agents").code == 0
+
+
+def test_a_missing_extra_is_4_with_the_command_to_run(run: Run, tmp_path: Path) -> None:
+    needy = written(tmp_path, SPEC.format(bus="memory://").replace("crew:Worker", "crew:Needy"))
+
+    outcome = run("run", needy)
+
+    assert outcome.code == 4
+    assert f"{needy}:6:5: agent 'worker' needs no_such_package" in outcome.err
+    assert "pip install 'guildbus[torch]'" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("bus", "text"),
+    [
+        ("redis://127.0.0.1:1", "no server answers at redis://127.0.0.1:1"),
+        ("redis://:hush@127.0.0.1:1", "redis://:***@127.0.0.1:1"),
+        ("carrier-pigeon://", "'carrier-pigeon' is not a bus: use memory://, embedded"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "request", "publish", "tap", "agents", "topics"])
+def test_no_server_is_5_with_the_remedy(
+    run: Run, private: Path, command: str, bus: str, text: str
+) -> None:
+    words = ["crew.work"] if command in ("request", "publish") else []
+
+    outcome = run(command, private, *words, "--bus", bus)
+
+    assert outcome.code == 5
+    assert text in outcome.err
+    assert "hush" not in outcome.err
+
+
+def test_the_bus_may_come_from_the_environment(
+    run: Run, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GUILDBUS_BUS", "redis://127.0.0.1:1")
+
+    assert run("agents", private).code == 5
+
+
+def test_a_setting_that_does_not_fit_is_a_usage_error(
+    run: Run, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GUILDBUS_LOG__LEVEL", "loud")
+
+    outcome = run("run", private, "--request", "crew.work")
+
+    assert outcome.code == 2
+    assert "'level' should be" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["frobnicate"],
+        ["run"],
+        ["run", "hello", "name=Ada"],
+        ["run", "hello", "--log-level", "loud"],
+        ["graph", "hello", "--format", "png"],
+        ["schema", "hello"],
+        ["schema", "--message", "Greet"],
+        ["tap", "hello", "--count", "0"],
+    ],
+)
+def test_words_that_do_not_fit_are_2_and_start_nothing(run: Run, words: list[str]) -> None:
+    outcome = run(*words)
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err
+
+
+def test_a_request_that_takes_too_long_is_6(run: Run, private: Path) -> None:
+    words = ["--request", "crew.work", "is_endless=true", "--timeout", "0.2"]
+
+    assert run("run", private, *words).code == 6
+
+
+def test_the_wiring_is_drawn_as_text(run: Run) -> None:
+    assert run("graph", "hello").out.splitlines() == [
+        "outside -> greeter: hello.greet",
+        "greeter -> outside: hello.greeting",
+        "greeter -> counter: hello.count_words",
+    ]
+
+
+def test_the_wiring_is_drawn_as_mermaid_and_json(run: Run) -> None:
+    mermaid = run("graph", "hello", "--format", "mermaid").out
+    document = json.loads(run("graph", "hello", "--format", "json").out)
+
+    assert mermaid.startswith('flowchart LR\n    n0(["outside"])')
+    assert 'n1 -->|"hello.count_words"| n2' in mermaid
+    assert [node["id"] for node in document["nodes"]] == ["greeter", "counter"]
+    assert document["edges"][0]["message"] == "hello.greet"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_wiring_of_every_shipped_guild_is_drawn_as_svg(run: Run, name: str) -> None:
+    root = ET.fromstring(run("graph", name, "--format", "svg").out)
+
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_schemas_are_printed_for_specs_and_for_messages(run: Run) -> None:
+    of_specs = json.loads(run("schema").out)
+    of_message = json.loads(run("schema", "hello", "--message", "hello.greet").out)
+
+    assert of_specs["$schema"] == "http://json-schema.org/draft-07/schema#"
+    assert of_message["required"] == ["name"]
+
+
+def test_installed_agent_types_are_listed(run: Run) -> None:
+    types = {row["type"]: row["class"] for row in run("agents", "--json").documents()}
+
+    assert types["hello.greeter"] == "agents.hello:Greeter"
+    assert "llm.phi" in types
+
+
+def test_the_doctor_finds_a_server_that_works(run: Run) -> None:
+    findings = {each["subject"]: each["state"] for each in run("doctor", "--json").documents()}
+
+    assert findings["python"] == findings["guildbus"] == findings["server"] == "ok"
+    assert "ok server" in run("doctor").out
+
+
+def test_the_doctor_fails_when_the_bus_that_was_asked_for_is_away(run: Run) -> None:
+    outcome = run("doctor", "--bus", "redis://:hush@127.0.0.1:1", "--json")
+
+    assert outcome.code == 1
+    last = outcome.documents()[-1]
+    assert (last["subject"], last["state"]) == ("bus", "failed")
+    assert "hush" not in outcome.out
+
+
+def test_the_version_is_printed(run: Run) -> None:
+    assert run("--version").out.startswith("guildbus 0.")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "-h"], ["dead-letters", "--help"]])
+def test_help_is_data(run: Run, words: list[str]) -> None:
+    outcome = run(*words)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("Usage: ")

@@ -1,0 +1,111 @@
+"""The command as a process: signals, closed pipes, terminals."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cli.conftest import Start, until
+
+ENDLESS = ("crew.work", "is_endless=true")
+
+
+def test_a_guild_is_told_on_stderr_and_drains_at_the_first_signal(spec: Path, start: Start) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        guild = start("run", spec)
+        until(guild.stderr, "crew is running on embedded:")
+        guild.send_signal(number)
+
+        out, err = guild.communicate()
+
+        assert (guild.returncode, out) == (0, "")
+        assert "stopping: work in hand is finished or given back" in err
+
+
+def test_a_second_signal_ends_the_guild_at_once_and_loses_nothing(spec: Path, start: Start) -> None:
+    guild = start("run", spec)
+    until(guild.stderr, "is running")
+    asking = start("request", spec, *ENDLESS)
+    until(asking.stderr, "and another")
+    guild.terminate()
+    until(guild.stderr, "stopping")
+    guild.terminate()
+    guild.communicate()
+    asking.terminate()
+    asking.communicate()
+
+    agents, _ = start("agents", spec, "--json").communicate()
+
+    assert guild.returncode == 130
+    assert '"in_hand": 1' in agents
+
+
+def test_an_interrupted_request_says_how_to_stop_the_work(spec: Path, start: Start) -> None:
+    guild = start("run", spec)
+    until(guild.stderr, "is running")
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        asking = start("request", spec, *ENDLESS)
+        until(asking.stderr, "and another")
+        asking.send_signal(number)
+
+        out, err = asking.communicate()
+
+        assert (asking.returncode, out) == (code, "")
+        assert f"guildbus cancel {spec} " in err
+    guild.terminate()
+    guild.communicate()
+
+
+def test_a_tap_ends_by_ctrl_c_and_shows_each_message_at_once(spec: Path, start: Start) -> None:
+    guild = start("run", spec)
+    until(guild.stderr, "is running")
+    tap = start("tap", spec, "aside", "--from-start")
+    start("publish", spec, "crew.work", "--topic", "aside").communicate()
+
+    until(tap.stdout, "aside client: crew.work")
+
+    tap.send_signal(signal.SIGINT)
+    tap.communicate()
+    assert tap.returncode == 130
+    guild.terminate()
+    guild.communicate()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(start: Start) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    command = start("schema", stdout=writing)
+    os.close(writing)
+    _, err = command.communicate()
+
+    assert (command.returncode, err) == (0, "")
+
+
+def test_log_lines_off_a_terminal_are_json_on_stderr(spec: Path, start: Start) -> None:
+    guild = start("run", spec, "--request", "crew.break", "why=glass")
+
+    out, err = guild.communicate()
+
+    assert (guild.returncode, out) == (1, "")
+    assert '"event": "delivery.dead_lettered"' in err
+    assert err.splitlines()[-1] == "worker answered with RuntimeError: broken: glass"
+
+
+def test_a_terminal_gets_colour_unless_told_not_to(tmp_path: Path) -> None:
+    assert b"\x1b[31m" in _on_a_terminal(NO_COLOR="")
+    assert b"\x1b[31m" not in _on_a_terminal(NO_COLOR="1")
+
+
+def _on_a_terminal(**environ: str) -> bytes:
+    """What a command with an error writes to a terminal."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "guild.cli", "validate", "nowhere.yaml"]
+    environ = os.environ | {"TERM": "xterm"} | environ
+    subprocess.run(command, stdout=follower, stderr=follower, env=environ, check=False)
+    written = os.read(leader, 100_000)
+    os.close(follower)
+    os.close(leader)
+    return written

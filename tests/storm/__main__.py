@@ -1,0 +1,40 @@
+"""The storm at any size, on a server of its own."""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.servers import running_redis
+from tests.storm.storm import storm_on_the_bus, storm_without_the_bus
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__)
+    parser.add_argument("--inputs", type=int, default=200_000)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--patience", type=float, default=3600.0, metavar="SECONDS")
+    parser.add_argument("--control", action="store_true", help="plain at-least-once consumers")
+    chosen = parser.parse_args()
+    storm = storm_without_the_bus if chosen.control else storm_on_the_bus
+    sys.stderr.write(f"seed {chosen.seed}\n")
+    with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as server:
+        result = asyncio.run(
+            storm(
+                server.url,
+                inputs=chosen.inputs,
+                kills=chosen.kills,
+                seed=chosen.seed,
+                patience_s=chosen.patience,
+            )
+        )
+    sys.stdout.write(f"{result}\n")
+    is_sound = not (result.missing or result.repeated or result.left_pending)
+    return 0 if is_sound and not any(result.exit_codes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
