@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, overload
 import structlog
 from pydantic import BaseModel
 
+from guild.contracts import reader_of
 from guild.errors import UnexpectedReplyError
 from guild.parts import listens
 from guild.plan import Plan
@@ -259,10 +260,10 @@ class GuildClient:
     def _nobody_handles(self, topic: str, message: type[BaseModel]) -> str:
         """Why `message` would go unhandled on `topic`; "" if somebody handles it."""
         spec, classes = self._plan.spec, self._plan.agents
-        able = [agent for agent in spec.agents if message in classes[agent.id].accepted()]
+        able = [a for a in spec.agents if reader_of(classes[a.id].accepted(), message)]
         if any(listens(agent, topic) for agent in able):
             return ""
-        name = wire_type_of(message).name
+        name = str(wire_type_of(message))
         if not able:
             return f"no agent of {spec.id!r} handles {name}"
         where = ", ".join(f"{agent.id} ({', '.join(agent.topics)})" for agent in able)

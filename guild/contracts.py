@@ -10,13 +10,24 @@ from pydantic import BaseModel
 
 from guild.errors import HandlerError
 from messaging.context import Context
-from messaging.message import Message
+from messaging.errors import UnknownTypeError
+from messaging.message import Message, MessageRegistry, wire_type_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 MessageClass = type[BaseModel]
 
 _DECLARED = "__guild_handles__"
 _MESSAGE_AND_CONTEXT = 2
+
+
+def reader_of(accepted: Iterable[MessageClass], message: MessageClass) -> MessageClass | None:
+    """Which of the accepted classes `message` is read as: itself, or a later version of it."""
+    name, version = wire_type_of(message)
+    versions = [each for each in accepted if wire_type_of(each).name == name]
+    try:
+        return MessageRegistry(*versions).get(name, version)
+    except UnknownTypeError:
+        return None
 
 
 class HandlerContract(NamedTuple):

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from guild.contracts import reader_of
 from guild.wiring import Wires
 from messaging.message import wire_type_of
 
@@ -53,12 +54,13 @@ def _sends(wires: Wires) -> list[Edge]:
         for message in contract.sends:
             for receiver in wires.handlers(message):
                 one, other = agents[sender].id, agents[receiver].id
-                answers = wires.classes[receiver].accepted()[message].returns
-                edges.append(Edge(one, other, wire_type_of(message).name, "send"))
+                handled = wires.classes[receiver].accepted()
+                answers = handled[reader_of(handled, message) or message].returns
+                edges.append(Edge(one, other, str(wire_type_of(message)), "send"))
                 edges += [
-                    Edge(other, one, wire_type_of(answer).name, "reply")
+                    Edge(other, one, str(wire_type_of(answer)), "reply")
                     for answer in answers
-                    if answer in wanted
+                    if reader_of(wanted, answer)
                 ]
     return edges
 
@@ -71,10 +73,14 @@ def _requests(wires: Wires) -> list[Edge]:
     edges = []
     for index, contract in wires.contracts():
         agent = wires.parts.agents[index].id
-        asked = [message for message in contract.accepts if message not in given]
-        edges += [Edge(OUTSIDE, agent, wire_type_of(m).name, "request") for m in asked]
+        asked = [
+            message
+            for message in contract.accepts
+            if not any(reader_of((message,), each) for each in given)
+        ]
+        edges += [Edge(OUTSIDE, agent, str(wire_type_of(m)), "request") for m in asked]
         answers = (*(contract.returns if asked else ()), *contract.answers)
-        edges += [Edge(agent, OUTSIDE, wire_type_of(m).name, "reply") for m in answers]
+        edges += [Edge(agent, OUTSIDE, str(wire_type_of(m)), "reply") for m in answers]
     return edges
 
 

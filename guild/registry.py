@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from guild.agent import Agent
 from guild.errors import MissingExtraError, UnknownAgentTypeError
 from guild.suggest import closest
+from messaging._origin import check_origin
 
 AGENTS = "guildbus.agents"
 RESOURCES = "guildbus.resources"
@@ -168,6 +169,16 @@ def _load(kind: str, type_name: str, value: str) -> Any:
         for attribute in attributes.split("."):
             found = getattr(found, attribute)
     except Exception as error:  # importing runs code of anybody's
-        text = f"{kind} type {type_name!r} cannot be loaded: {type(error).__name__}: {error}"
+        text = f"{kind} type {type_name!r} cannot be loaded: {_explained(error, module_name)}"
         raise UnknownAgentTypeError(kind, type_name, text) from error
     return found
+
+
+def _explained(error: Exception, module_name: str) -> str:
+    """What went wrong; when another project's `agents` stands where ours should, that it does."""
+    try:
+        if module_name.startswith("agents."):
+            check_origin("agents")
+    except ImportError as better:
+        error = better
+    return f"{type(error).__name__}: {error}"

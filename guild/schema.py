@@ -14,6 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from guild.registry import Registry
 from guild.resources import properties_class_of
 from guild.spec import GuildSpec
+from messaging.message import wire_type_of
+from messaging.versions import oldest_readable
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 SCHEMA_FILE = Path(__file__).resolve().parent.parent / "specs" / "schema.json"
@@ -129,6 +131,16 @@ def _or_reference(field: dict[str, Any]) -> dict[str, Any]:
 
 def _first_line(docstring: str | None) -> str:
     return (docstring or "").strip().split("\n", 1)[0]
+
+
+def message_schema(message_class: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schema of a message; a comment names its wire type and the versions it reads."""
+    wire_type = wire_type_of(message_class)
+    comment = f"wire type {wire_type.name}, version {wire_type.version}"
+    oldest = oldest_readable(message_class, wire_type.version)
+    if oldest < wire_type.version:
+        comment += f"; versions from {oldest} on are brought up to it"
+    return {"$comment": comment, **message_class.model_json_schema()}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from guild.agent import Agent
-from guild.contracts import HandlerContract
+from guild.contracts import HandlerContract, reader_of
 from guild.parts import Parts, listens
 from guild.source import Finding
 from guild.spec import RouteSpec, ScheduleSpec
@@ -48,7 +48,11 @@ class Wires(NamedTuple):
 
     def handlers(self, message: MessageClass) -> list[int]:
         """The agents that handle `message`, wherever it is published."""
-        return [index for index, found in self.classes.items() if message in found.accepted()]
+        return [
+            index
+            for index, found in self.classes.items()
+            if reader_of(found.accepted(), message) is not None
+        ]
 
     def gives(self, index: int) -> set[MessageClass]:
         """Everything that leaves an agent, in answer or of its own accord."""
@@ -84,11 +88,7 @@ def wiring_errors(wires: Wires) -> Iterator[Finding]:
     for index, contract in wires.contracts():
         for message in contract.sends:
             if not _arrives(wires, index, message):
-                yield Finding(
-                    ("agents", index),
-                    f"{wires.parts.agents[index].id!r} sends {_name(message)}, which nobody "
-                    "handles: add an agent that does, or list it under 'ends'",
-                )
+                yield Finding(("agents", index), _told_unhandled(wires, index, message))
 
 
 def wiring_warnings(wires: Wires) -> Iterator[Finding]:
@@ -176,6 +176,21 @@ def _arrives(wires: Wires, sender: int, message: MessageClass) -> bool:
     )
 
 
+def _told_unhandled(wires: Wires, sender: int, message: MessageClass) -> str:
+    who = repr(wires.parts.agents[sender].id)
+    for index, found in wires.classes.items():
+        for other in found.accepted():
+            if wire_type_of(other).name == wire_type_of(message).name:
+                return (
+                    f"{who} sends {_name(message)} and {wires.parts.agents[index].id!r} handles "
+                    f"{_name(other)}: bring both to one version, or let an upcaster lead there"
+                )
+    return (
+        f"{who} sends {_name(message)}, which nobody handles: add an agent that does, or list it "
+        "under 'ends'"
+    )
+
+
 def _is_ended(wires: Wires, message: MessageClass) -> bool:
     return any(wires.messages.find(end) is message for end in wires.parts.ends)
 
@@ -184,8 +199,9 @@ def _deaf_senders(wires: Wires, sender: int, message: MessageClass) -> Iterator[
     """Answers come to the sender's inbox; it should be able to take at least one of them."""
     accepted = wires.classes[sender].accepted()
     for index in wires.handlers(message):
-        answers = wires.classes[index].accepted()[message].returns
-        if answers and not any(answer in accepted for answer in answers):
+        handled = wires.classes[index].accepted()
+        answers = handled[reader_of(handled, message) or message].returns
+        if answers and not any(reader_of(accepted, answer) for answer in answers):
             names = ", ".join(map(_name, answers))
             yield Finding(
                 ("agents", sender),
@@ -200,4 +216,4 @@ def _unknown_message(wires: Wires, name: str, path: tuple[str | int, ...]) -> Fi
 
 
 def _name(message: MessageClass) -> str:
-    return wire_type_of(message).name
+    return str(wire_type_of(message))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from messaging._lazy import lazily
 from messaging._origin import check_origin
 
-check_origin(__name__, __file__)
+check_origin(__name__)
 
 if TYPE_CHECKING:
     from messaging.backend import DeadLetter, Incident

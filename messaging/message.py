@@ -118,11 +118,14 @@ class MessageRegistry:
         self._classes[wire_type] = message_class
 
     def find(self, name: str) -> type[BaseModel] | None:
-        """The class with this wire name or class name, the latest version of several."""
+        """The class with this wire name or class name, the latest version of several.
+
+        `name@2` is that version.
+        """
         named = [
             (wire[1], message_class)
             for wire, message_class in self._classes.items()
-            if name in (wire[0], message_class.__name__)
+            if name in (wire[0], message_class.__name__, f"{wire[0]}@{wire[1]}")
         ]
         return max(named, key=lambda pair: pair[0])[1] if named else None
 

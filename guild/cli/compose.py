@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from guild.cli.exit_codes import NoSuchMessageError
+from guild.contracts import reader_of
 from guild.plan import Plan
 from guild.suggest import closest
 from messaging.errors import InvalidMessageError
@@ -52,7 +53,7 @@ def topic_for(plan: Plan, message: BaseModel) -> str:
     """A topic on which somebody handles `message`; the default topic when nobody does."""
     for agent in plan.spec.agents:
         plain = [topic for topic in agent.topics if not is_pattern(topic)]
-        if type(message) in plan.agents[agent.id].accepted() and plain:
+        if plain and reader_of(plan.agents[agent.id].accepted(), type(message)):
             return plain[0]
     return DEFAULT_TOPIC
 

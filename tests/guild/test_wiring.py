@@ -7,6 +7,7 @@ from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
 from guild.errors import SpecError, WiringError
 from guild.graph import Edge
 from guild.plan import Plan
+from guild.schema import message_schema
 from guild.testing import guild_of
 from messaging.context import Context
 from messaging.message import Message
@@ -142,4 +143,66 @@ def test_what_nobody_inside_sends_comes_from_outside() -> None:
     assert graph.edges == (
         Edge("outside", "echo", "tests.ping", "request"),
         Edge("echo", "outside", "tests.pong", "reply"),
+    )
+
+
+# -- versions ------------------------------------------------------------------------------------
+
+
+class LaterNote(Message, wire_name="tests.note", version=2):
+    text: str
+    stars: int = 0
+    author: str = ""
+
+
+class UpdatedNote(Message, wire_name="tests.note", version=3):
+    body: str
+
+
+UpdatedNote.upcast(from_version=2)(lambda data: {"body": data["text"]})
+UpdatedNote.upcast(from_version=1)(lambda data: data)
+
+
+class LaterReader(Agent):
+    @handles
+    async def read(self, note: LaterNote) -> None: ...
+
+
+class UpdatedReader(Agent):
+    @handles
+    async def read(self, note: UpdatedNote) -> None: ...
+
+
+class LaterSender(Agent):
+    @handles(sends=[LaterNote])
+    async def begin(self, ping: Ping, ctx: Context) -> None: ...
+
+
+def test_an_earlier_version_needs_a_handler_whose_class_leads_back_to_it() -> None:
+    (line,) = errors(builder(Sender, LaterReader))
+
+    assert line == (
+        "agents[0]: 'sender' sends tests.note and 'laterreader' handles tests.note@2: bring both "
+        "to one version, or let an upcaster lead there"
+    )
+    assert Plan.of(builder(Sender, UpdatedReader).build_spec())
+
+
+def test_a_later_version_is_never_brought_down() -> None:
+    (line,) = errors(builder(LaterSender, Reader))
+
+    assert "sends tests.note@2 and 'reader' handles tests.note:" in line
+
+
+def test_the_graph_names_the_version_that_is_sent() -> None:
+    graph = Plan.of(builder(LaterSender, UpdatedReader).build_spec()).graph
+
+    assert Edge("latersender", "updatedreader", "tests.note@2", "send") in graph.edges
+    assert not any(edge.source == "outside" and "note" in edge.message for edge in graph.edges)
+
+
+def test_the_schema_of_a_message_tells_its_versions() -> None:
+    assert message_schema(LaterNote)["$comment"] == "wire type tests.note, version 2"
+    assert message_schema(UpdatedNote)["$comment"] == (
+        "wire type tests.note, version 3; versions from 1 on are brought up to it"
     )

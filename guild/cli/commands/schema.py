@@ -5,7 +5,7 @@ import json
 from guild.cli.call import Call
 from guild.cli.compose import message_class_of
 from guild.cli.exit_codes import OK, UsageError
-from guild.schema import spec_schema
+from guild.schema import message_schema, spec_schema
 
 
 async def print_schema(call: Call, message: str | None) -> int:
@@ -15,6 +15,6 @@ async def print_schema(call: Call, message: str | None) -> int:
     if message is None:
         document = spec_schema(call.registry)
     else:
-        document = message_class_of(call.plan, message).model_json_schema()
+        document = message_schema(message_class_of(call.plan, message))
     call.output.text(json.dumps(document, indent=2, ensure_ascii=False))
     return OK

@@ -8,6 +8,7 @@ import hiredis
 import structlog
 
 from messaging.backend import FROM_NOW, FROM_START, Entry
+from messaging.backends.redis.claims import redeem_entry
 from messaging.backends.redis.connection import ConnectionLostError
 from messaging.backends.redis.entries import pack_entry, position_key, unpack_entry
 from messaging.backends.redis.replies import code_of
@@ -137,9 +138,11 @@ class Tails:
                 unpacked = [_entry(position, fields, topic) for position, fields in found]
                 entries += [entry for entry in unpacked if entry is not None]
                 positions[topic] = found[-1][0].decode()
-        if len(positions) > 1:
-            entries.sort(key=lambda entry: position_key(entry.position))
-        return entries[:max_count]
+            if len(positions) > 1:
+                entries.sort(key=lambda entry: position_key(entry.position))
+            whole = [await redeem_entry(self._server, entry) for entry in entries[:max_count]]
+            entries = [entry for entry in whole if entry is not None]
+        return entries
 
 
 class _Watched:

@@ -28,7 +28,7 @@ _REMEDIES = {
 }
 _CODE = re.compile(r"[A-Z]{3,}")
 _IN_SCRIPT = re.compile(
-    r"Error running script.*?\b(OOM|WRONGTYPE|READONLY|MISCONF|NOPERM|NOGROUP)\b"
+    r"Error running script.*?\b(OOM|WRONGTYPE|READONLY|MISCONF|NOREPLICAS|NOPERM|NOGROUP)\b"
 )
 
 

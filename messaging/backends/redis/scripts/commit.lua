@@ -106,7 +106,7 @@ for at = adds_at, writes_at - 1, 5 do
     elseif bound then
       redis.call('XADD', KEYS[key], 'MAXLEN', '~', bound, '*', 'h', header, 'p', payload)
     else
-      redis.call('XADD', KEYS[key], '*', 'h', header, 'p', payload)
+      add(KEYS[key], header, payload)
     end
     touched[topic] = true
   end

@@ -35,8 +35,36 @@ local function find_group(stream, group)
   return nil
 end
 
+-- Add an entry to a stream that is there. A long payload goes beside it, under the same position.
+local CLAIMED_FROM = 65536
+local function add(stream, header, payload)
+  if #payload <= CLAIMED_FROM then
+    return redis.call('XADD', stream, 'NOMKSTREAM', '*', 'h', header, 'p', payload)
+  end
+  local id = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'h', header, 'c', #payload)
+  if id then redis.call('XADD', stream .. '!', id, 'p', payload) end
+  return id
+end
+
+-- Drop the payloads of entries that are there no more.
+local function trim_beside(stream)
+  if redis.call('EXISTS', stream .. '!') == 0 then return end
+  local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  if first then
+    redis.call('XTRIM', stream .. '!', 'MINID', first[1])
+  else
+    redis.call('DEL', stream .. '!')
+  end
+end
+
+-- A stream that is made anew starts at positions of its own, with nothing beside it.
+local function forget_beside(stream)
+  if redis.call('EXISTS', stream) == 0 then redis.call('DEL', stream .. '!') end
+end
+
 -- Create a group, or leave the one that is there; whether it was created.
 local function create_group(stream, group, from)
+  forget_beside(stream)
   local reply = redis.pcall('XGROUP', 'CREATE', stream, group, from, 'MKSTREAM')
   if type(reply) == 'table' and reply['err'] then
     if string.find(reply['err'], 'BUSYGROUP', 1, true) then return false end
@@ -48,6 +76,7 @@ end
 -- An empty stream without groups; only a group can bring one into being.
 local function create_stream(stream)
   if redis.call('EXISTS', stream) == 1 then return end
+  forget_beside(stream)
   redis.call('XGROUP', 'CREATE', stream, 'making', '0', 'MKSTREAM')
   redis.call('XGROUP', 'DESTROY', stream, 'making')
 end
