@@ -25,6 +25,7 @@ from messaging.backends.redis.publisher import Publisher
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replication import Replication
 from messaging.backends.redis.server import Options, Server
+from messaging.backends.redis.tails import Tails
 from messaging.backends.redis.topic_info import topic_info
 from messaging.backends.redis.wakes import Wakes
 from messaging.envelope import Envelope
@@ -187,7 +188,7 @@ class _Parts:
         )
         self.registry = Registry(self.server)
         self.publisher = Publisher(self.server, self.registry)
-        self.tails = ephemeral.Tails(self.server, self.wakes)
+        self.tails = Tails(self.server, self.wakes)
         self._refreshing: asyncio.Task[Any] | None = None
         self._has_changed = False
 
@@ -224,7 +225,7 @@ class _Parts:
             await replication.open()
             self.server.replication = replication
 
-    def _refresh_soon(self) -> None:
+    def _refresh_soon(self, _: bytes) -> None:
         self._has_changed = True
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh())

@@ -16,7 +16,7 @@ d, db       delayed entries: sorted set by due time, hash of bodies
 dead        stream of dead letters
 replicated  written behind what replicas are asked to confirm
 e:<topic>   bound of an ephemeral topic, expiring with it
-w, w:<topic>  channels that wake readers: the registry changed, the topic has something
+w, w:<topic>  channels that wake readers: the registry changed, the topic has something (news.py)
 """
 
 from functools import lru_cache

@@ -14,7 +14,12 @@ import hiredis
 
 from messaging.backend import Delivery, Settlement
 from messaging.backends.redis.claims import is_claimed, redeem_all, redeem_first
-from messaging.backends.redis.connection import FIRST_PAUSE_S, Argument, pack
+from messaging.backends.redis.connection import (
+    FIRST_PAUSE_S,
+    Argument,
+    ConnectionLostError,
+    pack,
+)
 from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.registry import Registry
@@ -141,7 +146,8 @@ class Lending:
         members = self._server.keys.members(self._group)
         reading = pipeline.send(self._read_command(topics, count))
         asking = pipeline.send(pack(("HEXISTS", members, self._incarnation)))
-        outcomes: Sequence[Any] = await asyncio.gather(reading, asking, return_exceptions=True)
+        pipeline.flush()
+        outcomes = (await _outcome_of(reading), await _outcome_of(asking))  # gather costs a tick
         if 0 in outcomes:
             raise self._fenced()
         failure = next((o for o in outcomes if isinstance(o, BaseException)), None)
@@ -302,3 +308,10 @@ class Lending:
                 f"{count} messages that {self._group} was still handling had been deleted from "
                 "their stream by somebody else; they cannot be handed out again",
             )
+
+
+async def _outcome_of(reply: asyncio.Future[Any]) -> Any:
+    try:
+        return await reply
+    except (hiredis.ReplyError, ConnectionLostError) as error:
+        return error

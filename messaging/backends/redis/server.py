@@ -118,7 +118,9 @@ class Server:
                 script, again = again, None
                 packed = pack_script(script, keys, arguments)
             try:
-                return await pipeline.send(packed)
+                reply = pipeline.send(packed)
+                pipeline.flush()
+                return await reply
             except ConnectionLostError:
                 continue
             except hiredis.ReplyError as error:

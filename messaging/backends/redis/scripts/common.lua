@@ -108,3 +108,23 @@ local function compare(one, other)
   if b ~= d then return b < d and -1 or 1 end
   return 0
 end
+
+-- The position of a stream's last entry, "0-0" without one.
+local function last_of(stream)
+  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  return last and last[1] or '0-0'
+end
+
+-- Publish what was added behind `before`, itself if it is small; see news.py.
+local function show(channel, before, added)
+  local parts, size = { before, '\n' }, 0
+  for i = 1, #added, 3 do
+    local id, header, payload = added[i], added[i + 1], added[i + 2]
+    size = size + #header + #payload
+    if size > 8192 then return redis.call('PUBLISH', channel, '') end
+    parts[#parts + 1] = id .. ' ' .. #header .. ' ' .. #payload .. '\n'
+    parts[#parts + 1] = header
+    parts[#parts + 1] = payload
+  end
+  redis.call('PUBLISH', channel, table.concat(parts))
+end
