@@ -288,6 +288,10 @@ class GuildBuilder:
         """Declare a topic that only the outside listens to."""
         return self._set("topics", (*self._fields.get("topics", ()), topic))
 
+    def add_neighbour(self, guild_id: str, bus: str) -> Self:
+        """Let the agents send to another guild, whose bus is at the URL `bus`."""
+        return self._set("neighbours", {**self._fields.get("neighbours", {}), guild_id: bus})
+
     def add_end(self, message: type[BaseModel] | str) -> Self:
         """Say that nobody in the guild needs to handle this type."""
         return self._set("ends", (*self._fields.get("ends", ()), _message_name(message)))

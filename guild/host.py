@@ -143,6 +143,7 @@ def subscription_of(
         only_known_types=True,
         ordered_by=spec.ordered_by or "",
         route=router,
+        neighbours=tuple(guild.neighbours),
     )
     handlers = {} if agent is None else handlers_of(agent)
     return Subscription(spec.id, spec.topics, handlers, options)

@@ -172,6 +172,7 @@ class Guild:
     async def _start(self) -> None:
         for warning in self.plan.warnings:
             log.warning("guild.wiring", guild=self.spec.id, warning=warning)
+        neighbours = resolve(self.spec.neighbours, environ=self.plan.environ, path=("neighbours",))
         bus = self._bus
         if isinstance(bus, str):
             bus = await self._stack.enter_async_context(
@@ -181,6 +182,9 @@ class Guild:
         engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe)
         self._stack.push_async_callback(engine.drain)
         await engine.start()
+        for guild_id, url in neighbours.items():
+            relay = await bus.relay(guild_id, url)
+            self._stack.push_async_callback(relay.drain)
         self._scheduler = await run_schedules(bus, self.spec.schedules, self.plan.messages)
         self._client = GuildClient(bus, self.plan)
         self._status = GuildStatus.RUNNING

@@ -264,6 +264,7 @@ class GuildSpec(_Part):
             options may follow a question mark: `redis://host/0?profile=durable`.
         topics: topics that only the outside listens to, so that routes may lead there.
         ends: message types that may go unhandled.
+        neighbours: other guilds that its agents may send to, each with the URL of its bus.
         drain_s: how long closing waits for work in hand before it is given back.
     """
 
@@ -278,6 +279,7 @@ class GuildSpec(_Part):
     schedules: Annotated[tuple[ScheduleSpec, ...], Field(strict=False)] = ()
     topics: Annotated[tuple[Topic, ...], Field(strict=False)] = ()
     ends: Names = ()
+    neighbours: dict[Identifier, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     drain_s: Seconds = 10.0
 
     _source: Source = PrivateAttr(default_factory=Source)
