@@ -1,7 +1,15 @@
 """The bus as its users see it. Everything here delegates; the work is done next door."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Self
@@ -20,6 +28,7 @@ from messaging.incidents import Incidents
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
 from messaging.message import MessageRegistry
+from messaging.pausing import Pauses
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
 from messaging.relay import DEFAULT_LEASE_S, Relay, relay_subscription
@@ -70,6 +79,7 @@ class Bus:
         self._publisher = Publisher(backend, self._listeners, name)
         self._requests = Requests(self._publisher, self._tail, self._decoder)
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
+        self._pauses = Pauses(backend, self._tail)
         self._maintenance = Maintenance(backend)
         self._running: list[Running] = []
         self._relays: list[Relay] = []
@@ -105,6 +115,7 @@ class Bus:
         await drain_all(self._running)
         await asyncio.gather(*[relay.close() for relay in self._relays])
         await self._maintenance.close()
+        await self._pauses.close()
         await self._emitter.close()
         self._requests.close()
         await self._tail.close()
@@ -322,6 +333,7 @@ class Bus:
     async def subscribe(self, subscription: Subscription) -> Running:
         """Register `subscription` and handle its messages here, as one replica of its group."""
         await self.register(subscription)
+        await self._pauses.start()
         dispatcher = Dispatcher(
             subscription,
             backend=self.backend,
@@ -331,6 +343,7 @@ class Bus:
             cancellations=self._cancellations,
             incidents=self._incidents,
             known=self.registry,
+            pauses=self._pauses,
         )
         running = Running(subscription.group, dispatcher)
         self._running = [other for other in self._running if not other.done] + [running]
@@ -368,6 +381,25 @@ class Bus:
         self._check_open()
         await self.backend.unsubscribe(group)
         self._listeners.forget()
+
+    async def pause(self, group: str) -> None:
+        """Have nobody begin to handle what `group` is owed, until it is resumed.
+
+        Every process obeys within moments and gives back what it was lent; handlers that run come
+        to their end. It outlives every process. What is published meanwhile waits.
+        """
+        self._check_open()
+        await self._pauses.change(group, is_paused=True)
+
+    async def resume(self, group: str) -> None:
+        """Go on with a paused group; nothing happens to one that is not."""
+        self._check_open()
+        await self._pauses.change(group, is_paused=False)
+
+    async def paused(self) -> Collection[str]:
+        """The groups that are paused."""
+        self._check_open()
+        return await self._pauses.look()
 
     async def groups(self) -> Mapping[str, Sequence[str]]:
         """Every subscribed group and its patterns."""

@@ -63,5 +63,6 @@ LogLevel = Annotated[
     Level | None, typer.Option(help="How much of the log is shown on stderr. [default: warning]")
 ]
 TimeoutS = Annotated[float, typer.Option("--timeout", help="Seconds to wait.", min=0.001)]
+AgentId = Annotated[str, typer.Argument(help="Id of the agent.")]
 MessageId = Annotated[str, typer.Argument(help="Id of the message.")]
 LetterId = Annotated[str, typer.Argument(help="Id of the dead letter, or of its message.")]
