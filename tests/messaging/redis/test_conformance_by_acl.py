@@ -6,15 +6,7 @@ import pytest
 
 from tests.messaging.conftest import Site
 from tests.messaging.redis.elsewhere import AclServer, AclSite, running_acl_server
-from tests.messaging.test_backend_conformance_commit import *  # noqa: F403 - the same tests, here
-from tests.messaging.test_backend_conformance_dead_letters import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_delays import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_delivery import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_limits import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_observers import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_state import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_takeover import *  # noqa: F403 - as above
-from tests.messaging.test_request import *  # noqa: F403 - as above
+from tests.messaging.redis.every_promise import *  # noqa: F403 - the same tests, here
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.messaging.conftest import Site
-from tests.messaging.test_backend_conformance_commit import *  # noqa: F403 - the same tests, here
-from tests.messaging.test_backend_conformance_dead_letters import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_delays import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_delivery import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_limits import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_observers import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_state import *  # noqa: F403 - as above
-from tests.messaging.test_backend_conformance_takeover import *  # noqa: F403 - as above
-from tests.messaging.test_request import *  # noqa: F403 - as above
+from tests.messaging.redis.every_promise import *  # noqa: F403 - the same tests, here
 from tests.servers import RedisServer, redis_6_binary, running, valkey_binary
 
 BINARIES = {"redis-6.2": redis_6_binary, "valkey": valkey_binary}
