@@ -147,7 +147,7 @@ async def test_a_wake_up_reaches_a_reader_whose_slot_has_moved(
     woken = asyncio.Event()
     parts = backend._parts
     assert parts is not None
-    await parts.wakes.watch({parts.server.keys.channel("notes"): woken.set})
+    await parts.wakes.watch({parts.server.keys.channel("notes"): lambda _: woken.set()})
     woken.clear()
     await other.append([note("notes 1")])
 
