@@ -147,9 +147,11 @@ class MemoryBackend:
     async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
         return self._store.letters.get(dead_letter_id)
 
-    async def requeue(self, dead_letter_id: str, envelope: Envelope) -> bool:
+    async def requeue(
+        self, dead_letter_id: str, envelope: Envelope, *, history: bytes = b""
+    ) -> bool:
         """As promised; raises NobodyListensError while the letter's group is not subscribed."""
-        return self._store.requeue(dead_letter_id, envelope)
+        return self._store.requeue(dead_letter_id, envelope, history)
 
     async def drop(self, dead_letter_id: str) -> bool:
         return self._store.drop_letter(dead_letter_id)

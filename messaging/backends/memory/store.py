@@ -17,6 +17,7 @@ from messaging.backend import (
     Settlement,
     StateWrite,
     TopicInfo,
+    history_key,
     steps_key,
 )
 from messaging.backends.memory.dead_letters import DeadLetters
@@ -180,7 +181,7 @@ class Store:
             self._forget_steps(letter)
         return self.letters.drop(letter_id)
 
-    def requeue(self, letter_id: str, envelope: Envelope) -> bool:
+    def requeue(self, letter_id: str, envelope: Envelope, history: bytes) -> bool:
         letter = self.letters.get(letter_id)
         if letter is None:
             return False
@@ -191,6 +192,10 @@ class Store:
             )
         retry_topic = retry_topic_of(letter.group)
         self.accept([envelope._replace(topic=retry_topic, origin=envelope.published_to)])
+        if history:
+            group, key = self.groups[letter.group], history_key(envelope.id)
+            present = group.state.get(key)
+            group.write_state([StateWrite(key, history, present.version if present else 0)])
         return self.letters.drop(letter_id)
 
     def _forget_steps(self, letter: DeadLetter) -> None:

@@ -142,8 +142,10 @@ class RedisBackend:
     async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
         return await dead_letters.find_letter(self._open().server, dead_letter_id)
 
-    async def requeue(self, dead_letter_id: str, envelope: Envelope) -> bool:
-        return await dead_letters.requeue(self._open().server, dead_letter_id, envelope)
+    async def requeue(
+        self, dead_letter_id: str, envelope: Envelope, *, history: bytes = b""
+    ) -> bool:
+        return await dead_letters.requeue(self._open().server, dead_letter_id, envelope, history)
 
     async def drop(self, dead_letter_id: str) -> bool:
         return await dead_letters.drop(self._open().server, dead_letter_id)
