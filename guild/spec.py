@@ -260,7 +260,8 @@ class GuildSpec(_Part):
     """A guild: agents, what they share, and how messages travel between them.
 
     Attributes:
-        bus: URL of the bus, `embedded` for a private server, `memory://` for this process alone.
+        bus: URL of the bus, `embedded` for a private server, `memory://` for this process alone;
+            options may follow a question mark: `redis://host/0?profile=durable`.
         topics: topics that only the outside listens to, so that routes may lead there.
         ends: message types that may go unhandled.
         drain_s: how long closing waits for work in hand before it is given back.

@@ -10,6 +10,13 @@ from typing import NamedTuple, Protocol
 
 from messaging.envelope import Envelope
 
+PROFILES = {
+    "ephemeral": "messages live as long as the server that holds them",
+    "standard": "a crash loses nothing, loss of power the last second or two",
+    "durable": "what was accepted is on the disk, and on the replicas where there are any",
+}
+"""What a crash may cost."""
+
 FROM_START = ""
 FROM_NOW = "$"
 STEPS_PREFIX = "_bus.steps."
@@ -222,7 +229,7 @@ class Backend(Protocol):
 
     @property
     def profile(self) -> str:
-        """What a crash may cost: `ephemeral` (as long as the server lives) or `standard`."""
+        """What a crash may cost: `ephemeral`, `standard` or `durable`, see `PROFILES`."""
         ...
 
     @property

@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Self
 
+import structlog
 from pydantic import BaseModel
 
-from messaging.backend import Backend, Incident
+from messaging.backend import PROFILES, Backend, Incident
 from messaging.cancellation import Cancellations
 from messaging.dead_letters import DeadLetters
 from messaging.dispatcher import Dispatcher, Running, drain_all
@@ -26,6 +27,8 @@ from messaging.tail import Tail
 from messaging.tap import Tapped, tap
 from messaging.timers import delay_of
 from messaging.urls import open_backend
+
+log = structlog.get_logger()
 
 DEFAULT_TIMEOUT_S = 60.0
 
@@ -84,6 +87,8 @@ class Bus:
         self._emitter.open()
         await self._tail.open()
         self._is_open = True
+        profile = self.backend.profile
+        log.info("bus.opened", guild=self.guild_id, profile=profile, promise=PROFILES[profile])
         return self
 
     async def close(self) -> None:
@@ -370,7 +375,8 @@ async def connect(
         guild_id: whose topics these are; guilds on one server do not see each other.
         name: who sends.
         registry: the classes in which answers come back.
-        options: limits and folders of the backend, see `messaging.urls.open_backend`.
+        options: profile, limits and folders of the backend, see `messaging.urls.open_backend`;
+            they may stand in the URL, too: `redis://host/0?profile=durable`.
 
     Raises:
         BackendSetupError: no such URL or option, or a server that cannot keep the promises.

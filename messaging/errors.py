@@ -12,7 +12,8 @@ MessagingError
 ├── BackendError               the store refused or is away
 │   ├── BackendUnavailableError    no server to be had, or it went away past the deadline
 │   ├── BackendSetupError          a server that cannot keep the promises asked of it
-│   └── BusFullError               a hard limit was reached; nothing was stored
+│   ├── BusFullError               a hard limit was reached; nothing was stored
+│   └── NotReplicatedError         stored, but not on every replica in time
 ├── FencedError                this consumer was taken over; nothing was written
 ├── NotHeldError               a commit of what the consumer does not hold; nothing was written
 ├── RequestTimeoutError        no answer in time; the request itself is still accepted
@@ -124,6 +125,19 @@ class BackendSetupError(BackendError):
 
 class BusFullError(BackendError):
     """A hard limit was reached; nothing of the batch was stored."""
+
+
+class NotReplicatedError(BackendError):
+    """Stored on the server's disk and accepted, but not on every replica in time."""
+
+    def __init__(self, replicas: int, wanted: int, waited_s: float) -> None:
+        super().__init__(
+            f"{replicas} of {wanted} replicas confirmed within {waited_s:g} s; it is on the disk "
+            "of the primary and will be delivered, so do not publish it again; but it would be "
+            "lost with that server: look after the replicas"
+        )
+        self.replicas = replicas
+        self.wanted = wanted
 
 
 class FencedError(MessagingError):

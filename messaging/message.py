@@ -17,6 +17,7 @@ from messaging.soundness import (
     MOST_PROBLEMS,
     TOO_DEEP,
     Leeway,
+    is_suspect,
     is_too_deep,
     leeway_of,
     path_to,
@@ -192,7 +193,7 @@ def encode(message: BaseModel) -> bytes:
         problem = f"cannot be written as JSON: {error}"
         raise InvalidMessageError(str(wire_type_of(message_class)), (problem,)) from error
     leeway = leeway_of(message_class)
-    if leeway is not None:
+    if leeway is not None and is_suspect(payload, leeway):
         _check_depth(message_class, payload, leeway)
         _check_values(message, payload, leeway)
     return payload
@@ -211,6 +212,8 @@ def decode(message_class: type[M], payload: bytes, *, version: int | None = None
             upcasters = upcasters_of(message_class)
             payload = upcast(payload, upcasters, name=name, start=version, end=own)
     leeway = leeway_of(message_class)
+    if leeway is not None and not is_suspect(payload, leeway):
+        leeway = None
     if leeway is not None:
         _check_depth(message_class, payload, leeway)
     try:

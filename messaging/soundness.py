@@ -98,6 +98,11 @@ def leeway_of(message_class: type[BaseModel]) -> Leeway | None:
     return leeway if any(leeway) else None
 
 
+def is_suspect(payload: bytes, leeway: Leeway) -> bool:
+    """Whether `payload` has to be looked at more closely: most classes leave only integers open."""
+    return leeway.depth or leeway.floats or _LONG_NUMBER in payload.translate(_DIGITS_TO_ZERO)
+
+
 def is_too_deep(payload: bytes) -> bool:
     """Whether JSON is nested past 64 levels, found without parsing it."""
     if len(payload) < _SHORTEST_TOO_DEEP or _brackets(payload) <= MOST_LEVELS:

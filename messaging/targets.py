@@ -13,12 +13,12 @@ from messaging.subscription import Handler, Subscription
 
 
 class Target(NamedTuple):
-    """The handler of one message type, and the version of it that came."""
+    """The handler of one message type, and the version that came; None for the class's own."""
 
     message_class: type[BaseModel]
     handler: Any
     is_async: bool
-    version: int
+    version: int | None = None
 
     def message_in(self, envelope: Envelope) -> BaseModel:
         """What the handler is given.
@@ -69,8 +69,7 @@ class Targets:
 
 
 def _target(message_class: type[BaseModel], handler: Handler) -> Target:
-    version = wire_type_of(message_class).version
-    return Target(message_class, handler, _is_async(handler), version)
+    return Target(message_class, handler, _is_async(handler))
 
 
 def _is_async(handler: Handler) -> bool:

@@ -22,7 +22,7 @@ from messaging.retry import RetryPolicy
 from messaging.subscription import Result, Subscription, SubscriptionOptions
 from messaging.topic import DEFAULT_TOPIC
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 POLL_S = 0.002
 
 QUICK_RETRY = RetryPolicy(attempts=3, backoff_s=0.0, jitter=0.0)

@@ -3,14 +3,17 @@
 memory://, memory://NAME    in this process; buses of one guild and NAME share it, nothing survives
 embedded, embedded:FOLDER   a private server with its data in FOLDER (`.guildbus`)
 redis:// rediss:// unix://  a server that somebody runs
+
+Options of the backend may stand behind a question mark: `redis://host/0?profile=durable`.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 from messaging.backend import Backend
 from messaging.errors import BackendSetupError
+from messaging.url_options import refuse_parameters, take_options
 
 KNOWN = "memory://, embedded, redis://, rediss:// or unix://"
 
@@ -21,12 +24,13 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
     Args:
         url: see the top of this file.
         guild_id: whose messages; guilds on one server do not see each other.
-        options: fields of the backend's `Options`, and `folder` for `embedded`.
+        options: fields of the backend's `Options`, and `folder` for `embedded`; they take
+            precedence over those in the URL.
 
     Raises:
         BackendSetupError: no such kind of URL, or no such option.
     """
-    scheme = urlsplit(url).scheme or url
+    scheme = urlsplit(url).scheme or url.partition("?")[0]
     try:
         if scheme == "memory":
             return _memory(url, guild_id, options)
@@ -46,8 +50,19 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
 def _memory(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
     from messaging.backends.memory import MemoryBackend  # noqa: PLC0415 - only when used
 
+    types = get_type_hints(MemoryBackend.__init__) | {"profile": str | None}
+    types = {name: types[name] for name in types.keys() - {"guild_id", "name", "return"}}
+    url, in_url = take_options(url, types)
+    refuse_parameters(url, types)
     parts = urlsplit(url)
-    return MemoryBackend(guild_id, **{"name": parts.netloc + parts.path, **options})
+    options = {"name": parts.netloc + parts.path, **in_url, **options}
+    profile = options.pop("profile", None)
+    if profile not in (None, "ephemeral"):
+        raise BackendSetupError(
+            f"memory:// cannot keep the profile {profile}: what it holds ends with this process; "
+            "use `embedded`, or a server"
+        )
+    return MemoryBackend(guild_id, **options)
 
 
 def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
@@ -55,13 +70,19 @@ def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
     from messaging.backends.redis.embedded import DEFAULT_FOLDER  # noqa: PLC0415 - as above
     from messaging.backends.redis.endpoint import EmbeddedAddress  # noqa: PLC0415 - as above
 
-    in_url = url.removeprefix("embedded").removeprefix(":").removeprefix("//")
-    folder = Path(options.pop("folder", None) or in_url or DEFAULT_FOLDER)
-    return RedisBackend(EmbeddedAddress(folder), guild_id, Options(**options))
+    types = get_type_hints(Options)
+    url, in_url = take_options(url, types)
+    refuse_parameters(url, types)
+    named = url.removeprefix("embedded").removeprefix(":").removeprefix("//")
+    folder = Path(options.pop("folder", None) or named or DEFAULT_FOLDER)
+    chosen = Options(**(in_url | options))
+    fsync = "always" if chosen.profile == "durable" else "everysec"
+    return RedisBackend(EmbeddedAddress(folder, fsync=fsync), guild_id, chosen)
 
 
 def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
     from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
     from messaging.backends.redis.endpoint import FixedAddress  # noqa: PLC0415 - as above
 
-    return RedisBackend(FixedAddress(url), guild_id, Options(**options))
+    url, in_url = take_options(url, get_type_hints(Options))
+    return RedisBackend(FixedAddress(url), guild_id, Options(**(in_url | options)))

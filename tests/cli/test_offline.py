@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from guild.cli.call import find_spec, shipped_specs
+from guild.cli.call import Call, find_spec, shipped_specs
+from guild.cli.compose import conversation_of
+from guild.cli.options import Common
+from messaging import Message
 from tests.cli.conftest import SPEC, Run
 
 SHIPPED = sorted(path.stem for path in shipped_specs().glob("*.yaml"))
@@ -256,3 +259,25 @@ def test_help_is_data(run: Run, words: list[str]) -> None:
 
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("Usage: ")
+
+
+def test_the_place_of_a_bus_is_told_without_its_password() -> None:
+    call = Call(Common(bus="redis://me:hush@127.0.0.1:1/0"))
+
+    assert call.bus == "redis://me:hush@127.0.0.1:1/0"
+    assert call.place == "redis://me:***@127.0.0.1:1/0"
+
+
+def test_a_message_may_name_the_conversation_it_is_asked_in() -> None:
+    class Named(Message):
+        name: str
+
+        @property
+        def conversation(self) -> str:
+            return self.name * 32
+
+    class Filled(Message):
+        conversation: str
+
+    assert conversation_of(Named(name="a")) == "a" * 32
+    assert conversation_of(Filled(conversation="a field like others")) == ""

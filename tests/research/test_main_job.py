@@ -59,8 +59,9 @@ async def driven(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         yield process
     finally:
         if process.returncode is None:
-            children = psutil.Process(process.pid).children(recursive=True)
-            process.send_signal(signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may end at this very moment
+                children = psutil.Process(process.pid).children(recursive=True)
+                process.send_signal(signal.SIGKILL)
             await process.wait()
         await eventually(lambda: not any(map(lives, children)), timeout_s=20)
 

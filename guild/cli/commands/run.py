@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from guild.cli.call import Call
 from guild.cli.commands.talk import answer_of, print_answer
-from guild.cli.compose import message_of, topic_for
+from guild.cli.compose import conversation_of, message_of, topic_for
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError
 from guild.runtime import Guild, GuildStatus
 
@@ -36,7 +36,7 @@ async def run_guild(
             topic or topic_for(plan, message),
             message,
             timeout_s=timeout_s,
-            conversation=conversation,
+            conversation=conversation or conversation_of(message),
             whole_conversation=True,
         )
         farewell = "what is not finished goes on when the guild runs again"
@@ -59,9 +59,7 @@ async def _serve(guild: Guild, call: Call) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
     agents = ", ".join(call.plan.agents)
-    call.output.note(
-        f"{call.plan.spec.id} is running on {call.bus} with {agents}; stop with Ctrl-C"
-    )
+    call.output.note(f"{call.plan.spec.id} is running on {call.place}: {agents}; stop with Ctrl-C")
     if call.is_private:
         call.output.note("nobody outside this process can reach it; --bus embedded changes that")
     await stop.wait()

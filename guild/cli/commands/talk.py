@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from guild.cli.call import Call
-from guild.cli.compose import message_of, topic_for
+from guild.cli.compose import conversation_of, message_of, topic_for
 from guild.cli.exit_codes import OK
 from guild.cli.output import Output
 from guild.cli.watch import Watch
@@ -77,7 +77,7 @@ async def request_answer(
                     to,
                     message,
                     timeout_s=timeout_s,
-                    conversation=conversation,
+                    conversation=conversation or conversation_of(message),
                     message_id=message_id,
                     whole_conversation=True,
                 ),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,13 +17,15 @@ from messaging.backend import (
     TopicInfo,
 )
 from messaging.backends.redis import dead_letters, ephemeral, upkeep
-from messaging.backends.redis.checks import check_server
+from messaging.backends.redis.checks import check_server, recheck_durable
 from messaging.backends.redis.connection import Address
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.endpoint import EmbeddedAddress
 from messaging.backends.redis.publisher import Publisher
 from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.replication import Replication
 from messaging.backends.redis.server import Options, Server
+from messaging.backends.redis.tails import Tails
 from messaging.backends.redis.topic_info import topic_info
 from messaging.backends.redis.wakes import Wakes
 from messaging.envelope import Envelope
@@ -85,6 +88,8 @@ class RedisBackend:
             envelopes = [envelope for envelope in envelopes if not is_ephemeral(envelope.topic)]
         if envelopes:
             await parts.publisher.append(envelopes)
+            if parts.server.replication is not None:
+                await parts.server.replication.require()
 
     async def join(self, group: str) -> Consumer:
         parts = self._open()
@@ -145,7 +150,11 @@ class RedisBackend:
     async def requeue(
         self, dead_letter_id: str, envelope: Envelope, *, history: bytes = b""
     ) -> bool:
-        return await dead_letters.requeue(self._open().server, dead_letter_id, envelope, history)
+        server = self._open().server
+        was_there = await dead_letters.requeue(server, dead_letter_id, envelope, history)
+        if server.replication is not None:
+            await server.replication.report()
+        return was_there
 
     async def drop(self, dead_letter_id: str) -> bool:
         return await dead_letters.drop(self._open().server, dead_letter_id)
@@ -175,15 +184,18 @@ class _Parts:
         )
         self.registry = Registry(self.server)
         self.publisher = Publisher(self.server, self.registry)
-        self.tails = ephemeral.Tails(self.server, self.wakes)
+        self.tails = Tails(self.server, self.wakes)
         self._refreshing: asyncio.Task[Any] | None = None
         self._has_changed = False
 
     async def open(self) -> None:
         await self.server.link.open()
-        self.profile, with_shebang = await check_server(self.server)
+        found = await check_server(self.server)
+        self.profile = found.profile
         self._announce_truncation()
-        await self.server.load_scripts(with_shebang=with_shebang)
+        await self.server.load_scripts(with_shebang=found.knows_shebang)
+        if found.profile == "durable":
+            await self._open_durable(found.replicas)
         await self.wakes.open()
         await self.registry.refresh()
         await self.wakes.watch({self.server.keys.registry_channel: self._refresh_soon})
@@ -194,11 +206,22 @@ class _Parts:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
         await self.wakes.close()
+        if self.server.replication is not None:
+            await self.server.replication.close()
         await self.server.link.close()
         if isinstance(self.server.address, EmbeddedAddress):
             await asyncio.to_thread(self.server.address.server.stop)
 
-    def _refresh_soon(self) -> None:
+    async def _open_durable(self, connected: int) -> None:
+        self.server.recheck = partial(recheck_durable, self.server)
+        wanted = self.server.options.replicas
+        wanted = connected if wanted is None else wanted
+        if wanted:
+            replication = Replication(self.server, wanted)
+            await replication.open()
+            self.server.replication = replication
+
+    def _refresh_soon(self, _: bytes) -> None:
         self._has_changed = True
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh())

@@ -1,28 +1,51 @@
 """What a server must be before a guild trusts it with messages."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import hiredis
+
+from messaging.backend import PROFILES
+from messaging.backends.redis.connection import Pipeline, pack
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError, BackendSetupError
 
-PROFILES = (None, "standard", "ephemeral")
 OLDEST_VERSION = (6, 2)
 FIRST_WITH_SHEBANG = (7, 0)
 
 _AOF_REMEDY = "set `appendonly yes` in its configuration, or use the bus `embedded`"
+_FSYNC_REMEDY = "set `appendfsync always` there (CONFIG SET appendfsync always)"
+
+Ask = Callable[..., Awaitable[Any]]
 
 
-async def check_server(server: Server) -> tuple[str, bool]:
-    """The profile that the server can keep, and whether it knows `#!lua`.
+class Standing(NamedTuple):
+    """What a server is good for.
+
+    Attributes:
+        profile: the one that it can keep, of what was asked for.
+        knows_shebang: whether its scripts may begin with `#!lua`.
+        replicas: how many are connected to it.
+    """
+
+    profile: str
+    knows_shebang: bool
+    replicas: int
+
+
+async def check_server(server: Server) -> Standing:
+    """What the server is good for.
 
     Raises:
         BackendSetupError: too old, evicting, or without the persistence that was asked for.
     """
     wanted = server.options.profile
-    if wanted not in PROFILES:
-        raise BackendSetupError(f"the profile {wanted!r} is not one of: standard, ephemeral")
+    if wanted is not None and wanted not in PROFILES:
+        raise BackendSetupError(f"the profile {wanted!r} is not one of: {', '.join(PROFILES)}")
     try:
         info = _parse(await server.link.call("INFO"))
     except BackendSetupError as error:
-        return _unchecked(server, wanted, error), True
+        return Standing(_unchecked(server, wanted, error), True, 0)
     version = _version_of(info)
     if version < OLDEST_VERSION:
         raise BackendSetupError(
@@ -37,7 +60,52 @@ async def check_server(server: Server) -> tuple[str, bool]:
     if info.get("role") in ("slave", "replica"):
         raise BackendSetupError("the server is a replica; give the URL of its primary")
     has_aof = info.get("aof_enabled") == "1"
-    return _profile(server, wanted, has_aof=has_aof), version >= FIRST_WITH_SHEBANG
+    profile = _profile(server, wanted, has_aof=has_aof)
+    if profile == "durable":
+        await _check_fsync(server)
+    replicas = int(info.get("connected_slaves", 0))
+    return Standing(profile, version >= FIRST_WITH_SHEBANG, replicas)
+
+
+async def recheck_durable(server: Server, pipeline: Pipeline) -> None:
+    """After a reconnection: the server may be another one, or may have been set up anew."""
+
+    async def ask(*command: str) -> Any:
+        return await pipeline.send(pack(command))
+
+    try:
+        has_aof = _parse(await ask("INFO")).get("aof_enabled") == "1"
+        fsync = await _fsync_of(ask)
+    except hiredis.ReplyError:
+        return  # the user may not ask; that was said at the start
+    if not has_aof or fsync != "always":
+        server.announce(
+            "bus.not_durable",
+            f"the server is back with appendonly {'yes' if has_aof else 'no'} and appendfsync "
+            f"{fsync}: power loss may cost accepted messages now; {_FSYNC_REMEDY}",
+        )
+
+
+async def _check_fsync(server: Server) -> None:
+    try:
+        fsync = await _fsync_of(server.link.call)
+    except BackendSetupError as error:
+        server.announce(
+            "bus.unchecked",
+            f"this user may not ask when the server writes to its disk ({error}); nobody has "
+            "checked that `appendfsync always` is set. Allow the user CONFIG GET, or see to it",
+        )
+        return
+    if fsync != "always":
+        raise BackendSetupError(
+            f"the profile durable needs every write on the disk before it is answered, and the "
+            f"server has appendfsync {fsync}; {_FSYNC_REMEDY}"
+        )
+
+
+async def _fsync_of(ask: Ask) -> str:
+    _, value = await ask("CONFIG", "GET", "appendfsync")
+    return str(value.decode())
 
 
 def _profile(server: Server, wanted: str | None, *, has_aof: bool) -> str:

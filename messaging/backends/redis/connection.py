@@ -87,7 +87,7 @@ class Pipeline(asyncio.Protocol):
     def write(self, packed: bytes) -> None:
         """Send without expecting a reply, as subscribed connections do."""
         if not self._unwritten:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._unwritten.append(packed)
 
     def subscribe_to_pushes(self, on_push: Callable[[list[Any]], None] | None) -> None:
@@ -142,9 +142,10 @@ class Pipeline(asyncio.Protocol):
             else:
                 reply.set_result(value)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what waits now: for who has nothing to add, a tick of the loop earlier."""
         unwritten, self._unwritten = self._unwritten, []
-        if self._transport is not None and not self.is_lost:
+        if unwritten and self._transport is not None and not self.is_lost:
             self._transport.write(b"".join(unwritten))
 
     def _check_alive(self) -> None:

@@ -71,9 +71,9 @@ class RedisConsumer:
         give_up_at = loop.time() + wait_s
         last_looks: int | None = None
         while True:
-            if not self._lending.stash:
+            if not self._lending.is_ready:
                 await _to_its_end(self._bring(max_count))
-            if self._lending.stash:
+            if self._lending.is_ready:
                 return self._lending.hand_on(max_count)
             await self._interest.wait(min(give_up_at, self._looked_at + LOOK_ANYWAY_S))
             if loop.time() < give_up_at:
@@ -109,6 +109,8 @@ class RedisConsumer:
             raise self._fenced()
         if version == _CONFLICT:
             raise StateConflictError(f"{write.key} of {self.group} was written by somebody else")
+        if self._server.replication is not None:
+            await self._server.replication.report()
         return int(version)
 
     async def beat(self) -> Mapping[str, int]:
@@ -195,6 +197,8 @@ class RedisConsumer:
             self._sequence += 1
             kept = set(skipped)
             self._lending.let_go(s.delivery for i, s in enumerate(settlements) if i not in kept)
+            if self._server.replication is not None:
+                await self._server.replication.report()
             return skipped
 
     async def _check_membership(self) -> None:

@@ -46,10 +46,16 @@ exec "$@"
 
 
 class EmbeddedServer:
-    """The server of one folder, started here or attached to."""
+    """The server of one folder, started here or attached to.
 
-    def __init__(self, folder: Path = DEFAULT_FOLDER) -> None:
+    Args:
+        fsync: when it forces what it wrote to the disk, if it is started here: `everysec`, or
+            `always`, before it answers.
+    """
+
+    def __init__(self, folder: Path = DEFAULT_FOLDER, *, fsync: str = "everysec") -> None:
         self.folder = folder.resolve()
+        self._fsync = fsync
         self.log_file = self.folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: int | None = None
@@ -141,7 +147,8 @@ class EmbeddedServer:
                 os.close(reading_end)
 
     def _spawn(self, binary: Path, lock: int, reading_end: int) -> subprocess.Popen[bytes]:
-        command = [str(binary), *_options(self.folder, self.socket_path, self.log_file)]
+        options = _options(self.folder, self.socket_path, self.log_file, self._fsync)
+        command = [str(binary), *options]
         with self.log_file.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own command line, no shell expansion
                 ["/bin/sh", "-c", _LAUNCH, "guildbus-embedded", *command],
@@ -191,7 +198,7 @@ def find_binary() -> Path:
         raise BackendUnavailableError(f"there is no server program: {REMEDY}") from error
 
 
-def _options(folder: Path, socket_path: Path, log_file: Path) -> list[str]:
+def _options(folder: Path, socket_path: Path, log_file: Path, fsync: str) -> list[str]:
     values = {
         "port": "0",
         "unixsocket": str(socket_path),
@@ -201,7 +208,7 @@ def _options(folder: Path, socket_path: Path, log_file: Path) -> list[str]:
         "daemonize": "no",
         "save": "",
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": fsync,
         "aof-load-truncated": "yes",
         "maxmemory-policy": "noeviction",
     }

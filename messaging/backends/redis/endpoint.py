@@ -42,8 +42,8 @@ class FixedAddress:
 class EmbeddedAddress:
     """Our own server, started if it does not run, also after it was lost."""
 
-    def __init__(self, folder: Path) -> None:
-        self.server = EmbeddedServer(folder)
+    def __init__(self, folder: Path, *, fsync: str = "everysec") -> None:
+        self.server = EmbeddedServer(folder, fsync=fsync)
 
     async def resolve(self) -> Endpoint:
         path = await asyncio.to_thread(self.server.start)

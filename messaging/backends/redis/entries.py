@@ -1,10 +1,11 @@
-"""Entries of a stream: two fields, the header and the payload, in this order."""
+"""Entries of a stream: two fields, the header and the payload or its length, in this order."""
 
 import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 from messaging.backend import Delivery
+from messaging.backends.redis.claims import Claim
 from messaging.envelope import Envelope
 from messaging.errors import PayloadTooLargeError, WireError
 from messaging.header import decode_header, encode_header
@@ -29,9 +30,12 @@ def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
     Raises:
         WireError: somebody else wrote the entry, or its header is damaged.
     """
-    if len(fields) != 4 or fields[0] != b"h" or fields[2] != b"p":  # noqa: PLR2004 - two pairs
-        raise WireError(f"an entry on {topic} was not written by guildbus: it lacks h and p")
-    return decode_header(fields[1], topic, fields[3])
+    if len(fields) == 4 and fields[0] == b"h":  # noqa: PLR2004 - two pairs
+        if fields[2] == b"p":
+            return decode_header(fields[1], topic, fields[3])
+        if fields[2] == b"c" and fields[3].isdigit():
+            return decode_header(fields[1], topic, Claim(fields[3]))
+    raise WireError(f"an entry on {topic} was not written by guildbus: it lacks h and p")
 
 
 def unpack_delivery(
@@ -40,10 +44,14 @@ def unpack_delivery(
     """A delivery that is whole and no longer than `limit_bytes`, or says in `fault` why not."""
     try:
         envelope = unpack_entry(fields, topic)
-        size_bytes = len(fields[1]) + len(fields[3])
+        payload = envelope.payload
+        payload_bytes = payload.size_bytes if isinstance(payload, Claim) else len(payload)
+        size_bytes = len(fields[1]) + payload_bytes
         if size_bytes <= limit_bytes:
             return Delivery(envelope, position.decode(), handed_out)
         too_large = PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
+        if isinstance(payload, Claim):
+            envelope = envelope._replace(payload=b"")
         return Delivery(envelope, position.decode(), handed_out, str(too_large))
     except WireError as error:
         left = unreadable_envelope(topic, position, _payload_of(fields))

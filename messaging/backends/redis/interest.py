@@ -27,7 +27,7 @@ class Interest:
         self._group = group
         self._retry_topic = retry_topic_of(group)
         self._bounds: dict[str, str] = {}
-        self._watched: dict[bytes, Callable[[], None]] = {}
+        self._watched: dict[bytes, Callable[[bytes], None]] = {}
         self._ready: dict[str, None] = {}
         self._woken = asyncio.Event()
         self._seen_version = -1
@@ -78,11 +78,12 @@ class Interest:
         self._woken.clear()
         if self._ready or self._seen_version != self._registry.version:
             return
+        # A timer costs half of what a timeout does, and being woken for nothing does no harm.
+        timer = asyncio.get_running_loop().call_at(until, self._woken.set)
         try:
-            async with asyncio.timeout_at(until):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+            await self._woken.wait()
+        finally:
+            timer.cancel()
 
     async def still_owed(self, topic: str, deliveries: list[Delivery]) -> list[Delivery]:
         """Without what came to a topic after the group had left it; that is let go."""
@@ -125,8 +126,8 @@ class Interest:
         await self._wakes.watch(calls)
         self.wake(fresh.values())
 
-    def _waker(self, topic: str) -> Callable[[], None]:
-        def wake() -> None:
+    def _waker(self, topic: str) -> Callable[[bytes], None]:
+        def wake(_: bytes) -> None:
             if topic == self._retry_topic:  # who leaves gives back through this channel
                 self.is_returned_work_likely = True
             self.wake((topic,))

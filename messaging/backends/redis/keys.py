@@ -1,6 +1,7 @@
 """Names of a guild's keys. All start with `{guild-id}`, so a cluster keeps them in one slot.
 
 t:<topic>   stream of the topic, one consumer group per subscribed agent
+t:<topic>!  stream of its long payloads, under the positions of their entries
 registry    hash: `version` counts changes, `removed` the last one that took a topic away
 topics      sorted set: topic by the registry version that brought it
 groups      hash: group -> its patterns as JSON
@@ -13,8 +14,9 @@ floors      hash: group -> highest state version ever deleted, so that none is u
 p:<id>      hash of one producer: stream -> last sequence applied; expires
 d, db       delayed entries: sorted set by due time, hash of bodies
 dead        stream of dead letters
+replicated  written behind what replicas are asked to confirm
 e:<topic>   bound of an ephemeral topic, expiring with it
-w, w:<topic>  channels that wake readers: the registry changed, the topic has something
+w, w:<topic>  channels that wake readers: the registry changed, the topic has something (news.py)
 """
 
 from functools import lru_cache
@@ -32,10 +34,14 @@ class Keys:
         self.delays = self.prefix + b"d"
         self.delayed_bodies = self.prefix + b"db"
         self.dead = self.prefix + b"dead"
+        self.replicated = self.prefix + b"replicated"
         self.registry_channel = self.prefix + b"w"
         self._stream_prefix = self.prefix + b"t:"
         self.stream = lru_cache(maxsize=65_536)(self._stream)
         self.topic_of = lru_cache(maxsize=65_536)(self._topic_of)
+
+    def beside(self, topic: str) -> bytes:
+        return self._stream_prefix + topic.encode() + b"!"
 
     def members(self, group: str) -> bytes:
         return self.prefix + b"c:" + group.encode()

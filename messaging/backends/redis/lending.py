@@ -7,12 +7,19 @@ what it has lent, because an answer may have been lost with the connection.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 import hiredis
 
 from messaging.backend import Delivery, Settlement
-from messaging.backends.redis.connection import FIRST_PAUSE_S, Argument, pack
+from messaging.backends.redis.claims import is_claimed, redeem_all, redeem_first
+from messaging.backends.redis.connection import (
+    FIRST_PAUSE_S,
+    Argument,
+    ConnectionLostError,
+    pack,
+)
 from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.registry import Registry
@@ -66,10 +73,18 @@ class Lending:
                 self._interest.is_returned_work_likely |= bool(self.stash)
             if not self.stash:
                 await self._fetch(max_count)
+            self.stash = await redeem_first(self._server, self.stash)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to hand on."""
+        return bool(self.stash) and not is_claimed(self.stash[0].envelope)
 
     def hand_on(self, max_count: int) -> list[Delivery]:
-        """What comes first in the stash; it is held from now on."""
-        lent, self.stash = self.stash[:max_count], self.stash[max_count:]
+        """What comes first in the stash and has its payload; it is held from now on."""
+        whole = takewhile(lambda delivery: not is_claimed(delivery.envelope), self.stash)
+        lent = list(islice(whole, max_count))
+        self.stash = self.stash[len(lent) :]
         self._hold(lent)
         return lent
 
@@ -77,6 +92,7 @@ class Lending:
         """See `Consumer.take_over`. Where the caller does not wait for it, the stash gets it."""
         async with self._one_at_a_time:
             deliveries = await self._claim(incarnation, max_count)
+            deliveries = await redeem_all(self._server, deliveries)
             self._hold(deliveries)
             return deliveries
 
@@ -90,6 +106,7 @@ class Lending:
             if self._generation != self._server.link.generation:
                 await self._find_lost_answers()
                 self.stash.sort(key=lambda delivery: position_key(delivery.position))
+            self.stash = await redeem_first(self._server, self.stash)
             return self.hand_on(max_count)
 
     def holds_all(self, settlements: Sequence[Settlement]) -> bool:
@@ -117,7 +134,8 @@ class Lending:
         members = self._server.keys.members(self._group)
         reading = pipeline.send(self._read_command(topics, count))
         asking = pipeline.send(pack(("HEXISTS", members, self._incarnation)))
-        outcomes: Sequence[Any] = await asyncio.gather(reading, asking, return_exceptions=True)
+        pipeline.flush()
+        outcomes = (await _outcome_of(reading), await _outcome_of(asking))  # gather costs a tick
         if 0 in outcomes:
             raise self._fenced()
         failure = next((o for o in outcomes if isinstance(o, BaseException)), None)
@@ -264,3 +282,10 @@ class Lending:
                 f"{count} messages that {self._group} was still handling had been deleted from "
                 "their stream by somebody else; they cannot be handed out again",
             )
+
+
+async def _outcome_of(reply: asyncio.Future[Any]) -> Any:
+    try:
+        return await reply
+    except (hiredis.ReplyError, ConnectionLostError) as error:
+        return error

@@ -146,6 +146,7 @@ class Publisher:
         self._flights += 1
         for batch in flight:
             batch.reply = pipeline.send(self._command(batch))
+        pipeline.flush()
         assert flight[-1].reply is not None
         flight[-1].reply.add_done_callback(lambda _: self._landed(flight))
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hiredis
 import structlog
@@ -22,6 +22,9 @@ from messaging.backends.redis.keys import Keys
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script, Scripts
 
+if TYPE_CHECKING:
+    from messaging.backends.redis.replication import Replication
+
 log = structlog.get_logger(__name__)
 
 
@@ -29,7 +32,13 @@ class Options(NamedTuple):
     """Limits of a Redis backend.
 
     Attributes:
-        profile: `standard` refuses a server without append-only file; None takes what there is.
+        profile: what a crash may cost. `ephemeral`: everything; `standard`: nothing, and power loss
+            the last second or two; `durable`: not even those. A server that cannot keep it is
+            refused; None takes what there is.
+        replicas: how many have to confirm each write under `durable`; None for those that are
+            connected at the start.
+        replication_timeout_s: how long they have for it; then publishers get
+            `NotReplicatedError` and operators an incident.
         give_up_after_s: how long an operation waits for a server that is away.
         reply_timeout_s: a connection that owes an answer and is silent so long is replaced.
         max_backlog: entries that a topic holds at most; then publishers get `BusFullError`.
@@ -39,6 +48,8 @@ class Options(NamedTuple):
     """
 
     profile: str | None = None
+    replicas: int | None = None
+    replication_timeout_s: float = 1.0
     give_up_after_s: float = 30.0
     reply_timeout_s: float = 5.0
     max_backlog: int = 1_000_000
@@ -67,6 +78,8 @@ class Server:
             reply_timeout_s=options.reply_timeout_s,
             on_back=self._back,
         )
+        self.replication: Replication | None = None
+        self.recheck: Callable[[Pipeline], Awaitable[None]] | None = None
         self._listeners = listeners
 
     def announce(self, event: str, text: str) -> None:
@@ -98,7 +111,9 @@ class Server:
         while True:
             pipeline = await self.link.connected(give_up_at)
             try:
-                return await pipeline.send(packed)
+                reply = pipeline.send(packed)
+                pipeline.flush()
+                return await reply
             except ConnectionLostError:
                 continue
             except hiredis.ReplyError as error:
@@ -111,6 +126,8 @@ class Server:
         """After a reconnection: the server may be another one, so load the scripts again."""
         loads = [pack(("SCRIPT", "LOAD", script.text)) for script in self.scripts.all()]
         await asyncio.gather(*map(pipeline.send, loads))
+        if self.recheck is not None:
+            await self.recheck(pipeline)
         self.announce("bus.reconnected", "the connection to the server was lost and is back")
 
 

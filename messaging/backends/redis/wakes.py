@@ -18,7 +18,7 @@ class Wakes:
     """Calls whoever watches a channel when something is published there."""
 
     def __init__(self, address: Address, *, give_up_after_s: float, reply_timeout_s: float) -> None:
-        self._watchers: dict[bytes, set[Callable[[], None]]] = {}
+        self._watchers: dict[bytes, set[Callable[[bytes], None]]] = {}
         self._confirmations: dict[bytes, asyncio.Future[None]] = {}
         self._link = Link(
             address,
@@ -34,8 +34,8 @@ class Wakes:
     async def close(self) -> None:
         await self._link.close()
 
-    async def watch(self, channels: dict[bytes, Callable[[], None]]) -> None:
-        """Call these from now on; returns once the server knows of it."""
+    async def watch(self, channels: dict[bytes, Callable[[bytes], None]]) -> None:
+        """Call these, with what is published, from now on; returns once the server knows of it."""
         fresh = [channel for channel in channels if channel not in self._watchers]
         for channel, call in channels.items():
             self._watchers.setdefault(channel, set()).add(call)
@@ -49,7 +49,7 @@ class Wakes:
         if unconfirmed:  # without a connection it will be confirmed later, and readers look anyway
             await asyncio.wait(unconfirmed, timeout=CONFIRM_TIMEOUT_S)
 
-    def unwatch(self, channels: dict[bytes, Callable[[], None]]) -> None:
+    def unwatch(self, channels: dict[bytes, Callable[[bytes], None]]) -> None:
         for channel, call in channels.items():
             watchers = self._watchers.get(channel, set())
             watchers.discard(call)
@@ -66,9 +66,12 @@ class Wakes:
     def _pushed(self, message: list[Any]) -> None:
         kind, channel = message[0], message[1]
         if kind == b"subscribe":  # whatever came before it was not heard, so look
+            news = b""
             if (confirmation := self._confirmations.pop(channel, None)) and not confirmation.done():
                 confirmation.set_result(None)
-        elif kind != b"message":
+        elif kind == b"message":
+            news = message[2]
+        else:
             return
         for call in tuple(self._watchers.get(channel, ())):
-            call()
+            call(news)

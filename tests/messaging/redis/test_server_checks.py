@@ -48,8 +48,8 @@ async def test_a_server_without_persistence_is_refused_for_the_standard_profile(
 
 
 async def test_a_profile_that_nobody_knows_is_refused(guild: Guild) -> None:
-    with pytest.raises(BackendSetupError, match="durable"):
-        await guild.open(profile="durable")
+    with pytest.raises(BackendSetupError, match=r"eternal.*ephemeral, standard, durable"):
+        await guild.open(profile="eternal")
 
 
 async def test_a_replica_is_refused(guild: Guild) -> None:

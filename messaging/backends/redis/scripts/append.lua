@@ -33,7 +33,7 @@ for i = skip + 1, count do
   if delays and delays[i] then
     delay(KEYS[3], KEYS[4], KEYS[5], delays[i], ARGV[5], header, payload)
   else
-    redis.call('XADD', stream, '*', 'h', header, 'p', payload)
+    add(stream, header, payload)
   end
 end
 redis.call('PUBLISH', ARGV[4], '')

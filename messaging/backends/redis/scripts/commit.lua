@@ -95,7 +95,7 @@ end
 local skipped_now = table.concat(skipped_list, ',')
 redis.call('HSET', KEYS[1], incarnation, sequence .. ':' .. skipped_now)
 
-local touched = {}
+local touched, shown = {}, {}
 for at = adds_at, writes_at - 1, 5 do
   local key = tonumber(ARGV[at + 1])
   local bound = bounds[key]
@@ -104,14 +104,23 @@ for at = adds_at, writes_at - 1, 5 do
     if ARGV[at + 2] ~= '0' then
       delay(KEYS[4], KEYS[5], prefix .. 'topics', ARGV[at + 2], topic, header, payload)
     elseif bound then
-      redis.call('XADD', KEYS[key], 'MAXLEN', '~', bound, '*', 'h', header, 'p', payload)
+      local news = shown[topic] or { before = last_of(KEYS[key]), added = {} }
+      local added = news.added
+      added[#added + 1] =
+        redis.call('XADD', KEYS[key], 'MAXLEN', '~', bound, '*', 'h', header, 'p', payload)
+      added[#added + 1] = header
+      added[#added + 1] = payload
+      shown[topic] = news
     else
-      redis.call('XADD', KEYS[key], '*', 'h', header, 'p', payload)
+      add(KEYS[key], header, payload)
     end
     touched[topic] = true
   end
 end
-for topic in pairs(touched) do redis.call('PUBLISH', prefix .. 'w:' .. topic, '') end
+for topic in pairs(touched) do
+  local channel, news = prefix .. 'w:' .. topic, shown[topic]
+  if news then show(channel, news.before, news.added) else redis.call('PUBLISH', channel, '') end
+end
 
 for at = writes_at, dead_at - 1, 5 do
   local key = ARGV[at + 1]

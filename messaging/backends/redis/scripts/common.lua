@@ -35,8 +35,36 @@ local function find_group(stream, group)
   return nil
 end
 
+-- Add an entry to a stream that is there. A long payload goes beside it, under the same position.
+local CLAIMED_FROM = 65536
+local function add(stream, header, payload)
+  if #payload <= CLAIMED_FROM then
+    return redis.call('XADD', stream, 'NOMKSTREAM', '*', 'h', header, 'p', payload)
+  end
+  local id = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'h', header, 'c', #payload)
+  if id then redis.call('XADD', stream .. '!', id, 'p', payload) end
+  return id
+end
+
+-- Drop the payloads of entries that are there no more.
+local function trim_beside(stream)
+  if redis.call('EXISTS', stream .. '!') == 0 then return end
+  local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  if first then
+    redis.call('XTRIM', stream .. '!', 'MINID', first[1])
+  else
+    redis.call('DEL', stream .. '!')
+  end
+end
+
+-- A stream that is made anew starts at positions of its own, with nothing beside it.
+local function forget_beside(stream)
+  if redis.call('EXISTS', stream) == 0 then redis.call('DEL', stream .. '!') end
+end
+
 -- Create a group, or leave the one that is there; whether it was created.
 local function create_group(stream, group, from)
+  forget_beside(stream)
   local reply = redis.pcall('XGROUP', 'CREATE', stream, group, from, 'MKSTREAM')
   if type(reply) == 'table' and reply['err'] then
     if string.find(reply['err'], 'BUSYGROUP', 1, true) then return false end
@@ -48,6 +76,7 @@ end
 -- An empty stream without groups; only a group can bring one into being.
 local function create_stream(stream)
   if redis.call('EXISTS', stream) == 1 then return end
+  forget_beside(stream)
   redis.call('XGROUP', 'CREATE', stream, 'making', '0', 'MKSTREAM')
   redis.call('XGROUP', 'DESTROY', stream, 'making')
 end
@@ -73,4 +102,24 @@ local function compare(one, other)
   if a ~= c then return a < c and -1 or 1 end
   if b ~= d then return b < d and -1 or 1 end
   return 0
+end
+
+-- The position of a stream's last entry, "0-0" without one.
+local function last_of(stream)
+  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  return last and last[1] or '0-0'
+end
+
+-- Publish what was added behind `before`, itself if it is small; see news.py.
+local function show(channel, before, added)
+  local parts, size = { before, '\n' }, 0
+  for i = 1, #added, 3 do
+    local id, header, payload = added[i], added[i + 1], added[i + 2]
+    size = size + #header + #payload
+    if size > 8192 then return redis.call('PUBLISH', channel, '') end
+    parts[#parts + 1] = id .. ' ' .. #header .. ' ' .. #payload .. '\n'
+    parts[#parts + 1] = header
+    parts[#parts + 1] = payload
+  end
+  redis.call('PUBLISH', channel, table.concat(parts))
 end

@@ -9,8 +9,7 @@ for _, id in ipairs(due) do
   local topic, header, payload, born = unpack(cmsgpack.unpack(body))
   local is_ours_alone = string.sub(topic, 1, 1) == '_'
   local is_wanted = not is_ours_alone or (redis.call('ZSCORE', KEYS[3], topic) or '') == born
-  local is_stored = is_wanted
-    and redis.call('XADD', ARGV[2] .. topic, 'NOMKSTREAM', '*', 'h', header, 'p', payload)
+  local is_stored = is_wanted and add(ARGV[2] .. topic, header, payload)
   if is_stored then touched[topic] = true end
   if is_stored or is_ours_alone then
     redis.call('ZREM', KEYS[1], id)

@@ -6,7 +6,7 @@
 local stored = redis.call('HGET', KEYS[3], ARGV[6])
 local floor = tonumber(redis.call('HGET', KEYS[4], ARGV[5]) or 0)
 if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then return 0 end
-if not redis.call('XADD', KEYS[2], 'NOMKSTREAM', '*', 'h', ARGV[2], 'p', ARGV[3]) then return -1 end
+if not add(KEYS[2], ARGV[2], ARGV[3]) then return -1 end
 redis.call('XDEL', KEYS[1], ARGV[1])
 if ARGV[7] ~= '' then
   local version = stored and tonumber(string.match(stored, '^(%d+):')) or floor

@@ -3,7 +3,11 @@
 -- ARGV: entries kept where there is no group
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local groups, lowest = redis.call('XINFO', 'GROUPS', KEYS[1]), nil
-if #groups == 0 then return redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1]) end
+if #groups == 0 then
+  local dropped = redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1])
+  trim_beside(KEYS[1])
+  return dropped
+end
 for _, group in ipairs(groups) do
   local needed
   if field(group, 'pending') > 0 then
@@ -14,4 +18,6 @@ for _, group in ipairs(groups) do
   end
   if not lowest or compare(needed, lowest) < 0 then lowest = needed end
 end
-return redis.call('XTRIM', KEYS[1], 'MINID', lowest)
+local dropped = redis.call('XTRIM', KEYS[1], 'MINID', lowest)
+trim_beside(KEYS[1])
+return dropped

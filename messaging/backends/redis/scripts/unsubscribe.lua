@@ -7,7 +7,7 @@ for _, topic in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
   local stream = ARGV[4] .. topic
   if redis.call('EXISTS', stream) == 1 then redis.call('XGROUP', 'DESTROY', stream, group) end
 end
-redis.call('DEL', unpack(KEYS, 5))
+redis.call('DEL', KEYS[5] .. '!', unpack(KEYS, 5))
 redis.call('HDEL', KEYS[4], group)
 redis.call('ZREM', KEYS[2], ARGV[2])
 local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
