@@ -1,5 +1,7 @@
 """How everybody else talks to a guild: publish, ask, follow, cancel, watch."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -9,7 +11,7 @@ import structlog
 from pydantic import BaseModel
 
 from guild.contracts import reader_of
-from guild.errors import UnexpectedReplyError
+from guild.errors import UnexpectedReplyError, UnknownAgentError
 from guild.parts import listens
 from guild.plan import Plan
 from guild.references import resolve
@@ -19,6 +21,8 @@ from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
 from messaging.errors import NobodyListensError
 from messaging.message import wire_type_of
 from messaging.tap import Tapped
+
+LOOK_S = 0.1
 
 log = structlog.get_logger()
 
@@ -244,6 +248,49 @@ class GuildClient:
     async def cancel(self, message_id: str, reason: str = "") -> None:
         """Stop whoever handles the message or what followed from it; its requester is told."""
         await self.bus.cancel(message_id, reason)
+
+    async def pause(self, agent: str) -> None:
+        """Have nobody begin to handle what `agent` is owed, until it is resumed.
+
+        All processes obey within moments; handlers that run come to their end. Nothing is lost:
+        what is published meanwhile waits. It lasts beyond every process of the guild.
+
+        Raises:
+            UnknownAgentError: the guild has no such agent.
+        """
+        await self.bus.pause(self._known(agent))
+
+    async def resume(self, agent: str) -> None:
+        """Let a paused agent go on.
+
+        Raises:
+            UnknownAgentError: the guild has no such agent.
+        """
+        await self.bus.resume(self._known(agent))
+
+    async def drain(self, agent: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> int:
+        """Pause `agent` and wait until nobody has any of its messages in hand.
+
+        Returns:
+            How many still were after `timeout_s`; 0 when it is drained. It stays paused.
+
+        Raises:
+            UnknownAgentError: the guild has no such agent.
+        """
+        await self.pause(agent)
+        ends_at = time.monotonic() + timeout_s
+        while True:
+            topics = await self.bus.backend.topics()
+            in_hand = sum(topic.pending.get(agent, 0) for topic in topics)
+            if not in_hand or time.monotonic() >= ends_at:
+                return in_hand
+            await asyncio.sleep(LOOK_S)
+
+    def _known(self, agent: str) -> str:
+        ids = [spec.id for spec in self._plan.spec.agents]
+        if agent not in ids:
+            raise UnknownAgentError(self._plan.spec.id, agent, ids)
+        return agent
 
     def tap(self, patterns: Sequence[str], *, from_start: bool = False) -> AsyncIterator[Tapped]:
         """Watch topics without taking anything from the agents, until the caller leaves.

@@ -4,6 +4,7 @@ GuildError
 ├── SpecError                  a spec that cannot be used; holds every problem, not the first
 │   └── WiringError            each part is well-formed, but messages would go astray
 ├── UnknownAgentTypeError      no agent or resource goes by this type name
+├── UnknownAgentError          a guild has no agent of this id
 ├── MissingExtraError          an agent needs packages that are not installed
 ├── HandlerError               a class whose handlers do not state their contract
 ├── UnresolvedReferenceError   an environment variable or secret that is not there
@@ -16,6 +17,8 @@ GuildError
 
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from guild.suggest import closest
 
 Path = tuple[str | int, ...]
 
@@ -70,6 +73,16 @@ class UnknownAgentTypeError(GuildError):
         self.type_name = type_name
         self.text = text
         self.suggestion = suggestion
+
+
+class UnknownAgentError(GuildError):
+    """The guild has no agent of this id."""
+
+    def __init__(self, guild: str, agent: str, known: Sequence[str]) -> None:
+        hint = closest(agent, known)
+        there = f"did you mean {hint!r}?" if hint else f"its agents are {', '.join(known)}"
+        super().__init__(f"{guild!r} has no agent {agent!r}; {there}")
+        self.agent = agent
 
 
 class MissingExtraError(GuildError):

@@ -283,6 +283,18 @@ class Backend(Protocol):
         """
         ...
 
+    async def set_paused(self, group: str, is_paused: bool) -> None:
+        """Remember that nobody is to handle what `group` is owed, or forget it.
+
+        It survives whatever the profile says messages survive. The store goes on lending: whoever
+        handles has to look at `paused`.
+        """
+        ...
+
+    async def paused(self) -> Sequence[str]:
+        """The groups that are paused."""
+        ...
+
     async def join(self, group: str) -> Consumer:
         """A new consumer of `group`, which must be subscribed."""
         ...

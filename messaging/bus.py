@@ -1,6 +1,14 @@
 """The bus as its users see it. Everything here delegates; the work is done next door."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Self
@@ -19,6 +27,7 @@ from messaging.incidents import Incidents
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
 from messaging.message import MessageRegistry
+from messaging.pausing import Pauses
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
 from messaging.request import Requests
@@ -68,6 +77,7 @@ class Bus:
         self._publisher = Publisher(backend, self._listeners, name)
         self._requests = Requests(self._publisher, self._tail, self._decoder)
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
+        self._pauses = Pauses(backend, self._tail)
         self._maintenance = Maintenance(backend)
         self._running: list[Running] = []
         backend.listen(self._incidents.report)
@@ -101,6 +111,7 @@ class Bus:
         self._is_open = False
         await drain_all(self._running)
         await self._maintenance.close()
+        await self._pauses.close()
         await self._emitter.close()
         self._requests.close()
         await self._tail.close()
@@ -316,6 +327,7 @@ class Bus:
     async def subscribe(self, subscription: Subscription) -> Running:
         """Register `subscription` and handle its messages here, as one replica of its group."""
         await self.register(subscription)
+        await self._pauses.start()
         dispatcher = Dispatcher(
             subscription,
             backend=self.backend,
@@ -325,6 +337,7 @@ class Bus:
             cancellations=self._cancellations,
             incidents=self._incidents,
             known=self.registry,
+            pauses=self._pauses,
         )
         running = Running(subscription.group, dispatcher)
         self._running = [other for other in self._running if not other.done] + [running]
@@ -344,6 +357,25 @@ class Bus:
         self._check_open()
         await self.backend.unsubscribe(group)
         self._listeners.forget()
+
+    async def pause(self, group: str) -> None:
+        """Have nobody begin to handle what `group` is owed, until it is resumed.
+
+        Every process obeys within moments and gives back what it was lent; handlers that run come
+        to their end. It outlives every process. What is published meanwhile waits.
+        """
+        self._check_open()
+        await self._pauses.change(group, is_paused=True)
+
+    async def resume(self, group: str) -> None:
+        """Go on with a paused group; nothing happens to one that is not."""
+        self._check_open()
+        await self._pauses.change(group, is_paused=False)
+
+    async def paused(self) -> Collection[str]:
+        """The groups that are paused."""
+        self._check_open()
+        return await self._pauses.look()
 
     async def groups(self) -> Mapping[str, Sequence[str]]:
         """Every subscribed group and its patterns."""

@@ -14,6 +14,7 @@ from messaging.errors import BackendError, FencedError
 from messaging.handling import Handlers
 from messaging.incidents import Incidents
 from messaging.message import MessageRegistry
+from messaging.pausing import Pauses
 from messaging.settling import Settling
 from messaging.subscription import Subscription
 from messaging.tenure import Tenure
@@ -38,6 +39,7 @@ class Dispatcher:
         cancellations: Cancellations,
         incidents: Incidents,
         known: MessageRegistry,
+        pauses: Pauses,
     ) -> None:
         self._subscription = subscription
         self._backend = backend
@@ -55,14 +57,28 @@ class Dispatcher:
         )
         self._handlers = Handlers(subscription, workplace, settling, cancellations, known)
         self._tenure: Tenure | None = None
+        self._pauses = pauses
+        self._may_work = asyncio.Event()
+        self._may_work.set()
         self._stopping = asyncio.Event()
         self._hurry = False
         self._wait_s = FIRST_WAIT_S
 
     async def run(self) -> None:
-        """Work until stopped."""
+        """Work until stopped, while the group is not paused."""
+        group = self._subscription.group
+        self._pauses.watch(group, self._pause_changed)
+        try:
+            await self._run()
+        finally:
+            self._pauses.unwatch(group, self._pause_changed)
+
+    async def _run(self) -> None:
         predecessor = ""
         while not self._stopping.is_set():
+            if not self._may_work.is_set():
+                await self._may_work.wait()
+                continue
             consumer: Consumer | None = None
             try:
                 consumer = await self._join()
@@ -82,8 +98,17 @@ class Dispatcher:
         """Have `run` drain and return; with `hurry` running handlers are cancelled at once."""
         self._hurry = self._hurry or hurry
         self._stopping.set()
+        self._may_work.set()
         if self._tenure is not None:
             self._tenure.stop(hurry=self._hurry)
+
+    def _pause_changed(self, is_paused: bool) -> None:
+        if is_paused and not self._stopping.is_set():
+            self._may_work.clear()
+        else:
+            self._may_work.set()
+        if self._tenure is not None:
+            (self._tenure.pause if is_paused else self._tenure.resume)()
 
     async def _join(self) -> Consumer:
         # Subscribing again changes nothing, unless a server came back without its data.
@@ -102,6 +127,8 @@ class Dispatcher:
         self._wait_s = FIRST_WAIT_S
         if self._stopping.is_set():
             self._tenure.stop(hurry=self._hurry)
+        elif not self._may_work.is_set():
+            self._tenure.pause()
         try:
             await self._tenure.run()
         finally:

@@ -81,6 +81,7 @@ class Tenure:
         self._reruns: dict[Key, int] = {}
         self._alone: dict[Key, asyncio.Event] = {}
         self._stopping = False
+        self._is_paused = False
         self._stopped: asyncio.Future[None] = self._loop.create_future()
         self._patience: asyncio.Timeout | None = None
         self._hurry = False
@@ -121,6 +122,21 @@ class Tenure:
         if not self._stopped.done():
             self._stopped.set_result(None)
 
+    def pause(self) -> None:
+        """Begin nothing more. When everything that runs has ended, `run` comes to its end."""
+        self._is_paused = True
+        self._leave_if_paused()
+
+    def resume(self) -> None:
+        """Go on, unless `run` has come to its end meanwhile."""
+        self._is_paused = False
+        self._has_room.set()
+        self._wake(len(self._ready))
+
+    def _leave_if_paused(self) -> None:
+        if self._is_paused and len(self._idle) == self._options.concurrency:
+            self.stop()
+
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work, name=f"tenure-{self._consumer.incarnation}")
         task.add_done_callback(self._notice)
@@ -143,16 +159,23 @@ class Tenure:
                 self._has_room.clear()
                 await self._has_room.wait()
                 continue
-            deliveries = await self._consumer.read(room, wait_s)
+            deliveries = await self._lend(room, wait_s)
             if len(deliveries) == room:
                 self._prefetch.filled(self._loop.time())
             self._take(deliveries)
+
+    async def _lend(self, room: int, wait_s: float) -> list[Delivery]:
+        if self._lanes is None:
+            return await self._consumer.read(room, wait_s)
+        async with self._inheriting:  # what is inherited is older than what is read
+            return await self._consumer.read(room, wait_s)
 
     async def _come_to_lead(self, wait_s: float) -> None:
         """Stand by until this is the group's only reader, then begin with what others left."""
         while not self._stopping and not await self._consumer.lead():
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._stopped), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await asyncio.shield(self._stopped)
         self._leads = not self._stopping
         await self._inherit()
 
@@ -168,6 +191,8 @@ class Tenure:
             self._incidents.report(Incident("takeover", text))
 
     def _room(self) -> int:
+        if self._is_paused:
+            return 0
         if self._lanes is None:
             return self._prefetch.room(len(self._lent))
         # Whoever waits for a predecessor must not keep other keys from being read.
@@ -230,10 +255,11 @@ class Tenure:
 
     async def _next(self) -> Delivery | None:
         while not self._stopping:
-            if self._ready:
+            if self._ready and not self._is_paused:
                 return self._ready.take()
             sleeper = self._loop.create_future()
             self._idle.append(sleeper)
+            self._leave_if_paused()
             await sleeper
         return None
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from guild.cli.options import (
+    AgentId,
     Allow,
     AsJson,
     BusUrl,
@@ -239,6 +240,39 @@ def topics(spec: Spec, bus: BusUrl = None, allow: Allow = None, as_json: AsJson 
     from guild.cli.running import run_command
 
     run_command(list_topics, Common(spec, bus, allow, as_json))
+
+
+@app.command()
+def pause(spec: Spec, agent: AgentId, bus: BusUrl = None, allow: Allow = None) -> None:
+    """Pause an agent, in all processes, until it is resumed. What is published for it waits."""
+    from guild.cli.commands.pausing import pause_agent
+    from guild.cli.running import run_command
+
+    run_command(pause_agent, Common(spec, bus, allow), agent)
+
+
+@app.command()
+def resume(spec: Spec, agent: AgentId, bus: BusUrl = None, allow: Allow = None) -> None:
+    """Let a paused agent go on."""
+    from guild.cli.commands.pausing import resume_agent
+    from guild.cli.running import run_command
+
+    run_command(resume_agent, Common(spec, bus, allow), agent)
+
+
+@app.command()
+def drain(
+    spec: Spec,
+    agent: AgentId,
+    timeout_s: TimeoutS = 60.0,
+    bus: BusUrl = None,
+    allow: Allow = None,
+) -> None:
+    """Pause an agent and wait until nothing of it runs any more, as before an upgrade."""
+    from guild.cli.commands.pausing import drain_agent
+    from guild.cli.running import run_command
+
+    run_command(drain_agent, Common(spec, bus, allow), agent, timeout_s=timeout_s)
 
 
 @app.command()

@@ -28,6 +28,7 @@ def exit_code_of(error: BaseException) -> int:
         (guild_errors.MissingExtraError, MISSING_EXTRA),
         (UsageError, USAGE),
         (NoSuchMessageError, INVALID),
+        (guild_errors.UnknownAgentError, USAGE),
         (guild_errors.SettingsError, USAGE),
         (guild_errors.SpecError, INVALID),
         (guild_errors.UnresolvedReferenceError, INVALID),

@@ -63,6 +63,7 @@ LogLevel = Annotated[
     Level | None, typer.Option(help="How much of the log is shown on stderr. [default: warning]")
 ]
 TimeoutS = Annotated[float, typer.Option("--timeout", help="Seconds to wait.", min=0.001)]
+AgentId = Annotated[str, typer.Argument(help="Id of the agent.")]
 MessageId = Annotated[str, typer.Argument(help="Id of the message.")]
 LetterId = Annotated[str, typer.Argument(help="Id of the dead letter, or of its message.")]
 OfAgent = Annotated[str | None, typer.Option("--agent", help="Only this agent's.")]

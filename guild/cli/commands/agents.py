@@ -18,8 +18,12 @@ async def list_agents(call: Call) -> int:
         return OK
     async with call.client() as client:
         topics = await client.bus.backend.topics()
-        rows = [await _agent(client.bus, agent, topics) for agent in call.plan.spec.agents]
-    columns = ("agent", "type", "topics", "running", "waiting", "in_hand")
+        paused = await client.bus.paused()
+        rows = [
+            await _agent(client.bus, agent, topics, is_paused=agent.id in paused)
+            for agent in call.plan.spec.agents
+        ]
+    columns = ("agent", "type", "topics", "state", "running", "waiting", "in_hand")
     call.output.rows(columns, rows, f"{call.plan.spec.id} has no agents")
     return OK
 
@@ -36,11 +40,14 @@ async def list_topics(call: Call) -> int:
     return OK
 
 
-async def _agent(bus: Bus, agent: AgentSpec, topics: list[TopicInfo]) -> dict[str, Any]:
+async def _agent(
+    bus: Bus, agent: AgentSpec, topics: list[TopicInfo], *, is_paused: bool
+) -> dict[str, Any]:
     return {
         "agent": agent.id,
         "type": agent.type,
         "topics": list(agent.topics),
+        "state": "paused" if is_paused else "active",
         "running": len(await bus.backend.consumers(agent.id)),
         "waiting": sum(info.waiting.get(agent.id, 0) for info in topics),
         "in_hand": sum(info.pending.get(agent.id, 0) for info in topics),

@@ -87,6 +87,12 @@ class MemoryBackend:
     async def groups(self) -> Mapping[str, Sequence[str]]:
         return {name: group.patterns for name, group in self._store.groups.items()}
 
+    async def set_paused(self, group: str, is_paused: bool) -> None:
+        (self._store.paused.add if is_paused else self._store.paused.discard)(group)
+
+    async def paused(self) -> Sequence[str]:
+        return tuple(self._store.paused)
+
     async def join(self, group: str) -> "MemoryConsumer":
         if group not in self._store.groups:
             raise ValueError(f"{group} is not subscribed: subscribe it before a consumer joins")

@@ -51,6 +51,7 @@ class Store:
         self.limits = limits
         self.strict = strict
         self.groups: dict[str, Group] = {}
+        self.paused: set[str] = set()
         self.letters = DeadLetters(limits.max_backlog, self.announce, self._forget_steps)
         self.work = Signals()  # by group
         self.arrivals = Signals()  # by topic
@@ -75,6 +76,7 @@ class Store:
             log.groups = [*others, group] if group.fits(topic) else others
 
     def unsubscribe(self, name: str) -> None:
+        self.paused.discard(name)
         group = self.groups.pop(name, None)
         if group is None:
             return

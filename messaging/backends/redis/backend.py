@@ -75,6 +75,7 @@ class RedisBackend:
 
     async def unsubscribe(self, group: str) -> None:
         await self._open().registry.unsubscribe(group)
+        await self.set_paused(group, False)
 
     async def groups(self) -> Mapping[str, Sequence[str]]:
         registry = self._open().registry
@@ -90,6 +91,14 @@ class RedisBackend:
             await parts.publisher.append(envelopes)
             if parts.server.replication is not None:
                 await parts.server.replication.require()
+
+    async def set_paused(self, group: str, is_paused: bool) -> None:
+        server = self._open().server
+        await server.link.call("SADD" if is_paused else "SREM", server.keys.paused, group)
+
+    async def paused(self) -> Sequence[str]:
+        server = self._open().server
+        return [name.decode() for name in await server.link.call("SMEMBERS", server.keys.paused)]
 
     async def join(self, group: str) -> Consumer:
         parts = self._open()

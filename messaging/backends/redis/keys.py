@@ -10,6 +10,7 @@ b:<group>   hash: incarnation -> beats
 l:<group>   string: incarnation that reads where the group asks for order
 u:<group>   hash: topic that the group left -> last position it is still owed
 s:<group>   hash: state key -> "version:value"
+paused      set of the groups that nobody is to handle for
 floors      hash: group -> highest state version ever deleted, so that none is used twice
 p:<id>      hash of one producer: stream -> last sequence applied; expires
 d, db       delayed entries: sorted set by due time, hash of bodies
@@ -30,6 +31,7 @@ class Keys:
         self.registry = self.prefix + b"registry"
         self.topics = self.prefix + b"topics"
         self.groups = self.prefix + b"groups"
+        self.paused = self.prefix + b"paused"
         self.floors = self.prefix + b"floors"
         self.delays = self.prefix + b"d"
         self.delayed_bodies = self.prefix + b"db"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from messaging.backend import TopicInfo
+from messaging.backends.redis.lending import RETURNED
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError
 
@@ -18,11 +19,13 @@ async def topic_info(server: Server, topic: str) -> TopicInfo:
     for flat in await _groups(server, stream):
         info: dict[bytes, Any] = dict(zip(flat[::2], flat[1::2], strict=True))
         name = info[b"name"].decode()
-        pending[name] = info[b"pending"]
+        returned = await _returned(server, stream, name) if info[b"pending"] else 0
+        pending[name] = info[b"pending"] - returned
         lag = info.get(b"lag")
-        waiting[name] = (
+        behind = (
             lag if lag is not None else await _count(server, stream, info[b"last-delivered-id"])
         )
+        waiting[name] = behind + returned
     return TopicInfo(topic, entries, waiting, pending)
 
 
@@ -33,6 +36,12 @@ async def _groups(server: Server, stream: bytes) -> list[Any]:
         if "no such key" in str(error):
             return []
         raise
+
+
+async def _returned(server: Server, stream: bytes, group: str) -> int:
+    """Entries that whoever left has given back; the server counts them as lent."""
+    summary = await server.link.call("XPENDING", stream, group)
+    return sum(int(count) for name, count in summary[3] or () if name == RETURNED.encode())
 
 
 async def _count(server: Server, stream: bytes, after: bytes) -> int:
