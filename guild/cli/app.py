@@ -276,6 +276,30 @@ def drain(
 
 
 @app.command()
+def replay(
+    spec: Spec,
+    topic: Annotated[str, typer.Argument(help="The topic whose messages are repeated.")],
+    agent: Annotated[str, typer.Option(help="Id of the agent that gets them, and nobody else.")],
+    since: Annotated[
+        str | None, typer.Option("--from", help="Only those made since, as 2030-01-31T12:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Only those made before.")] = None,
+    really: Annotated[
+        bool, typer.Option("--really", help="Do it; otherwise it is only counted.")
+    ] = False,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand what a topic still holds to one agent again, as new messages."""
+    from guild.cli.commands.replay import replay_topic
+    from guild.cli.running import run_command
+
+    typed = Common(spec, bus, allow, as_json)
+    run_command(replay_topic, typed, topic, agent=agent, since=since, until=until, really=really)
+
+
+@app.command()
 def doctor(
     bus: Annotated[str | None, typer.Option("--bus", help="A server to try, too.")] = None,
     as_json: AsJson = False,

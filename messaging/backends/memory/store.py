@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from messaging.backend import (
 )
 from messaging.backends.memory.dead_letters import DeadLetters
 from messaging.backends.memory.group import Group
-from messaging.backends.memory.log import EphemeralLogs, Log, entries_after
+from messaging.backends.memory.log import NEWEST_ID, EphemeralLogs, Log, entries_after
 from messaging.backends.memory.signals import Signals
 from messaging.envelope import Envelope
 from messaging.errors import (
@@ -42,6 +43,7 @@ class Limits(NamedTuple):
     max_backlog: int
     max_envelope_bytes: int
     keep_unclaimed: int
+    keep_settled_s: float = 0.0
 
 
 class Store:
@@ -126,7 +128,11 @@ class Store:
         return present.version if present else 0
 
     def trim(self) -> int:
-        return sum(log.trim() for log in self._logs.values())
+        oldest_id = NEWEST_ID
+        if self.limits.keep_settled_s:
+            oldest_ms = int(1000 * (time.time() - self.limits.keep_settled_s))
+            oldest_id = f"{max(0, oldest_ms):012x}"
+        return sum(log.trim(oldest_id) for log in self._logs.values())
 
     def topics(self) -> list[TopicInfo]:
         waiting = {group.name: _by_topic(group.ready) for group in self.groups.values()}
