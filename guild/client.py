@@ -20,6 +20,7 @@ from guild.spec import GuildSpec
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
 from messaging.errors import NobodyListensError
 from messaging.message import wire_type_of
+from messaging.replay import Range, Replayed, replay
 from messaging.tap import Tapped
 
 LOOK_S = 0.1
@@ -285,6 +286,39 @@ class GuildClient:
             if not in_hand or time.monotonic() >= ends_at:
                 return in_hand
             await asyncio.sleep(LOOK_S)
+
+    async def replay(
+        self,
+        topic: str,
+        agent: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        really: bool = False,
+    ) -> Replayed:
+        """Hand what a topic still holds to one agent again; nobody else gets it.
+
+        They come as new messages, in order, with those that they repeat as their cause. Nobody gets
+        an answer once more. A topic holds what was settled only as long as the option
+        `keep_settled_s` of the bus says.
+
+        Args:
+            topic: whose messages.
+            agent: who is to handle them again, if it handles their types.
+            since: only what was made from then on.
+            until: only what was made before.
+            really: do it; otherwise it is only counted what would be done.
+
+        Raises:
+            UnknownAgentError: the guild has no such agent.
+            NobodyListensError: the agent never ran on this bus.
+            ValueError: a time has no time zone.
+            MessagingError: as `Bus.publish`.
+        """
+        agent = self._known(agent)
+        types = {wire_type_of(message).name for message in self._plan.agents[agent].accepted()}
+        wanted = Range(since, until)
+        return await replay(self.bus.backend, topic, agent, wanted, types=types, really=really)
 
     def _known(self, agent: str) -> str:
         ids = [spec.id for spec in self._plan.spec.agents]

@@ -1,5 +1,6 @@
 """What happens to a guild, as messages on `guild.events` for whoever watches."""
 
+from messaging.dead_letters import DeadLetterDropped
 from messaging.message import Message
 
 
@@ -75,6 +76,7 @@ class BusIncident(Message, wire_name="guild.bus_incident"):
 
 
 EVENTS = (
+    DeadLetterDropped,
     GuildStarted,
     GuildStopped,
     GuildDegraded,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from messaging.backend import DeadLetter, Incident
     from messaging.bus import Bus, connect
     from messaging.context import Context, Requester
-    from messaging.dead_letters import DeadLetters, Reason, reason_of
+    from messaging.dead_letters import DeadLetterDropped, DeadLetters, Reason, Wanted, reason_of
     from messaging.dispatcher import Running
     from messaging.envelope import Envelope, new_id
     from messaging.failure import Cancelled, RequestFailed, UnknownMessage
@@ -27,6 +27,7 @@ __all__ = [
     "Cancelled",
     "Context",
     "DeadLetter",
+    "DeadLetterDropped",
     "DeadLetters",
     "Envelope",
     "Handler",
@@ -44,6 +45,7 @@ __all__ = [
     "SubscriptionOptions",
     "Tapped",
     "UnknownMessage",
+    "Wanted",
     "connect",
     "new_id",
     "reason_of",
@@ -55,7 +57,13 @@ __getattr__ = lazily(
         "messaging.backend": ("DeadLetter", "Incident"),
         "messaging.bus": ("Bus", "connect"),
         "messaging.context": ("Context", "Requester"),
-        "messaging.dead_letters": ("DeadLetters", "Reason", "reason_of"),
+        "messaging.dead_letters": (
+            "DeadLetterDropped",
+            "DeadLetters",
+            "Reason",
+            "Wanted",
+            "reason_of",
+        ),
         "messaging.dispatcher": ("Running",),
         "messaging.envelope": ("Envelope", "new_id"),
         "messaging.failure": ("Cancelled", "RequestFailed", "UnknownMessage"),

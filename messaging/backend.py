@@ -20,11 +20,17 @@ PROFILES = {
 FROM_START = ""
 FROM_NOW = "$"
 STEPS_PREFIX = "_bus.steps."
+HISTORY_PREFIX = "_bus.attempts."
 
 
 def steps_key(message_id: str) -> str:
     """Key, in the state of the group, of the journal of finished steps of one message."""
     return STEPS_PREFIX + message_id
+
+
+def history_key(message_id: str) -> str:
+    """Key, in the state of the group, of how earlier attempts at one message ended."""
+    return HISTORY_PREFIX + message_id
 
 
 class Delivery(NamedTuple):
@@ -360,10 +366,17 @@ class Backend(Protocol):
 
     async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None: ...
 
-    async def requeue(self, dead_letter_id: str, envelope: Envelope) -> bool:
+    async def requeue(
+        self, dead_letter_id: str, envelope: Envelope, *, history: bytes = b""
+    ) -> bool:
         """Hand `envelope` to the dead letter's group alone and drop the letter, in one step.
 
-        False when the letter is gone already; then nothing was stored.
+        `history`, unless empty, becomes the group's state under `history_key` of the message. False
+        when the letter is gone already; then nothing was stored.
+
+        Raises:
+            NobodyListensError: the group is not subscribed; nothing was stored.
+            PayloadTooLargeError: the envelope is past the cap; nothing was stored.
         """
         ...
 

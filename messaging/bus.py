@@ -69,7 +69,7 @@ class Bus:
         self.guild_id = guild_id
         self.backend = backend
         self.registry = registry if registry is not None else MessageRegistry()
-        self.dead_letters = DeadLetters(backend)
+        self.dead_letters = DeadLetters(backend, self.registry, self.publish, name)
         self._owns_backend = owns_backend
         self._incidents = Incidents()
         self._decoder = Decoder(self.registry)

@@ -1,24 +1,33 @@
 """Messages that their group gave up on: kept with why, to be shown, requeued or dropped."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import structlog
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from messaging.backend import FROM_START, Backend, DeadLetter
-from messaging.message import decode
-from messaging.topic import retry_topic_of
+from messaging.envelope import Envelope
+from messaging.errors import InvalidMessageError
+from messaging.message import Message, MessageRegistry, decode, wire_type_of
+from messaging.outgoing import payload_of
+from messaging.topic import EVENTS_TOPIC, retry_topic_of
 
 log = structlog.get_logger()
 
 PAGE = 100
+
+Publish = Callable[[str, BaseModel], Awaitable[str]]
 
 
 class Attempt(BaseModel):
     """How one handling of the message ended.
 
     Attributes:
-        number: which start of a handler it was, from 1.
+        number: which start of a handler it was, from 1. 0 is no attempt but a requeue, whose text
+            says by whom, and what was edited.
         at: unix seconds.
     """
 
@@ -28,14 +37,17 @@ class Attempt(BaseModel):
     at: float
 
 
+HISTORY = TypeAdapter(tuple[Attempt, ...])
+
+
 class Reason(BaseModel):
     """Why a message was given up.
 
     Attributes:
         error_type: class name of the last error; `text` and `traceback` belong to it.
         agent: the group that gave up.
-        attempts: what went wrong each time, the last time included. An attempt that ended with
-            its process is not among them: it could not say.
+        attempts: what went wrong each time, also before it was requeued, the last time included.
+            An attempt that ended with its process is not among them: it could not say.
     """
 
     error_type: str
@@ -50,11 +62,78 @@ def reason_of(letter: DeadLetter) -> Reason:
     return decode(Reason, letter.reason)
 
 
-class DeadLetters:
-    """The dead letters of a guild."""
+class DeadLetterDropped(Message, wire_name="guild.dead_letter_dropped"):
+    """Told on `guild.events` before a dead letter is forgotten; its payload is not repeated.
 
-    def __init__(self, backend: Backend) -> None:
+    Attributes:
+        by: name of the bus on which it was dropped.
+        error: class name and text of the error that it died of.
+    """
+
+    letter_id: str
+    message_id: str
+    type: str
+    agent: str
+    topic: str
+    error: str
+    reason: str
+    by: str
+
+
+class Wanted(NamedTuple):
+    """Which dead letters are meant; what is None does not matter.
+
+    Attributes:
+        type: wire name of the message.
+        error: class name of the last error.
+        topic: where the message was published.
+    """
+
+    agent: str | None = None
+    type: str | None = None
+    error: str | None = None
+    topic: str | None = None
+
+    def fits(self, letter: DeadLetter) -> bool:
+        envelope = letter.envelope
+        return (
+            self.agent in (None, letter.group)
+            and self.type in (None, envelope.type)
+            and self.topic in (None, envelope.published_to)
+            and self.error in (None, reason_of(letter).error_type)
+        )
+
+
+class Bundle(NamedTuple):
+    """Dead letters that have something in common; what they were not grouped by is ""."""
+
+    type: str
+    error: str
+    agent: str
+    letters: int
+    first_at: float
+    last_at: float
+
+
+EVERY = Wanted()
+
+
+class DeadLetters:
+    """The dead letters of a guild.
+
+    Args:
+        registry: the classes that an edited message must fit.
+        publish: tells of what was dropped.
+        name: who acts here, for the history of what was requeued or dropped.
+    """
+
+    def __init__(
+        self, backend: Backend, registry: MessageRegistry, publish: Publish, name: str
+    ) -> None:
         self._backend = backend
+        self._registry = registry
+        self._publish = publish
+        self._name = name
 
     async def list(
         self, *, group: str | None = None, after: str = FROM_START, max_count: int = PAGE
@@ -62,41 +141,168 @@ class DeadLetters:
         """Dead letters in order of their death, behind the id `after`."""
         return await self._backend.dead_letters(group=group, after=after, max_count=max_count)
 
+    async def find(self, wanted: Wanted = EVERY) -> AsyncIterator[DeadLetter]:
+        """All that fit, in order of their death."""
+        after = FROM_START
+        while letters := await self.list(group=wanted.agent, after=after):
+            for letter in letters:
+                if wanted.fits(letter):
+                    yield letter
+            after = letters[-1].id
+
+    async def summary(
+        self, by: Sequence[str] = ("type", "error", "agent"), *, wanted: Wanted = EVERY
+    ) -> Sequence[Bundle]:
+        """How many there are of each kind, the most frequent first.
+
+        Args:
+            by: what makes a kind: any of `type`, `error`, `agent`.
+            wanted: which letters are counted.
+
+        Raises:
+            ValueError: `by` names something else.
+        """
+        if odd := set(by) - {"type", "error", "agent"}:
+            raise ValueError(f"dead letters are grouped by type, error and agent, not {odd.pop()}")
+        bundles: dict[tuple[str, str, str], Bundle] = {}
+        async for letter in self.find(wanted):
+            key = (
+                letter.envelope.type if "type" in by else "",
+                reason_of(letter).error_type if "error" in by else "",
+                letter.group if "agent" in by else "",
+            )
+            before = bundles.get(key) or Bundle(*key, 0, letter.at, letter.at)
+            bundles[key] = before._replace(letters=before.letters + 1, last_at=letter.at)
+        return sorted(bundles.values(), key=lambda bundle: -bundle.letters)
+
     async def show(self, letter_id: str) -> DeadLetter | None:
         """The dead letter with this id, or with a message of this id."""
-        return await self._backend.dead_letter(letter_id) or await self._find(letter_id)
+        letter = await self._backend.dead_letter(letter_id)
+        if letter is not None:
+            return letter
+        async for letter in self.find():
+            if letter.envelope.id == letter_id:
+                return letter
+        return None
 
-    async def requeue(self, letter_id: str) -> bool:
+    async def requeue(
+        self,
+        letter_id: str,
+        *,
+        edit: Mapping[str, Any] | None = None,
+        payload: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Hand the message to its group again, as if for the first time, without its deadline.
 
-        False when there is no such letter any more.
+        It keeps its id and its cause; should it die again, its history goes on and tells of the
+        requeue and of the names of the fields that were edited.
+
+        Args:
+            letter_id: of the letter, or of its message.
+            edit: fields of the message that get other values, as JSON.
+            payload: instead of it, all fields.
+
+        Returns:
+            False when there is no such letter any more.
+
+        Raises:
+            InvalidMessageError: the edited message does not fit its type; nothing was stored.
+            UnknownTypeError: it was to be edited, and nobody here knows its type.
+            PayloadTooLargeError: it is past the cap; nothing was stored.
+            NobodyListensError: its group is not subscribed; the letter stays.
         """
         letter = await self.show(letter_id)
         if letter is None:
             return False
-        envelope = letter.envelope._replace(
+        envelope, edited = letter.envelope, ""
+        if edit is not None or payload is not None:
+            envelope, edited = edited_envelope(envelope, self._registry, edit or {}, payload)
+        return await self._requeue(letter, envelope, edited)
+
+    async def requeue_all(
+        self, wanted: Wanted = EVERY, *, dry_run: bool = True
+    ) -> Sequence[DeadLetter]:
+        """Requeue all that fit, the oldest first; unless told otherwise, only say which.
+
+        Those that come while it works are left alone.
+
+        Raises:
+            NobodyListensError: a group is not subscribed; what came before it is requeued.
+        """
+        letters = [letter async for letter in self.find(wanted)]
+        if dry_run:
+            return letters
+        return [letter for letter in letters if await self._requeue(letter, letter.envelope)]
+
+    async def drop(self, letter_id: str, reason: str = "") -> bool:
+        """Forget it for good; `guild.events` keeps the reason. False when it was gone already."""
+        letter = await self.show(letter_id)
+        if letter is None:
+            return False
+        died_of = reason_of(letter)
+        event = DeadLetterDropped(
+            letter_id=letter.id,
+            message_id=letter.envelope.id,
+            type=letter.envelope.type,
+            agent=letter.group,
+            topic=letter.envelope.published_to,
+            error=f"{died_of.error_type}: {died_of.text}",
+            reason=reason,
+            by=self._name,
+        )
+        await self._publish(EVENTS_TOPIC, event)
+        log.info("dead_letter.dropped", id=letter.id, group=letter.group, reason=reason)
+        return await self._backend.drop(letter.id)
+
+    async def _requeue(self, letter: DeadLetter, envelope: Envelope, edited: str = "") -> bool:
+        again = envelope._replace(
             topic=retry_topic_of(letter.group),
             origin=letter.envelope.published_to,
             attempt=1,
             deadline=0.0,
             delay_s=0.0,
         )
-        log.info("dead_letter.requeued", id=letter.id, group=letter.group)
-        return await self._backend.requeue(letter.id, envelope)
+        text = f"by {self._name}" + (f", edited: {edited}" if edited else "")
+        mark = Attempt(number=0, error_type="requeued", text=text, at=time.time())
+        history = HISTORY.dump_json((*reason_of(letter).attempts, mark))
+        log.info("dead_letter.requeued", id=letter.id, group=letter.group, edited=edited)
+        return await self._backend.requeue(letter.id, again, history=history)
 
-    async def drop(self, letter_id: str, reason: str = "") -> bool:
-        """Forget it for good; `reason` goes to the log. False when it was gone already."""
-        letter = await self.show(letter_id)
-        if letter is None:
-            return False
-        log.info("dead_letter.dropped", id=letter.id, group=letter.group, reason=reason)
-        return await self._backend.drop(letter.id)
 
-    async def _find(self, message_id: str) -> DeadLetter | None:
-        after = FROM_START
-        while letters := await self._backend.dead_letters(after=after, max_count=PAGE):
-            for letter in letters:
-                if letter.envelope.id == message_id:
-                    return letter
-            after = letters[-1].id
-        return None
+def edited_envelope(
+    envelope: Envelope,
+    registry: MessageRegistry,
+    edit: Mapping[str, Any],
+    payload: Mapping[str, Any] | None,
+) -> tuple[Envelope, str]:
+    """`envelope` with another message in it, and the names of the fields that are new.
+
+    Raises:
+        UnknownTypeError: nobody here knows the type.
+        InvalidMessageError: the message would not fit it.
+    """
+    message_class = registry.get(envelope.type, envelope.version)
+    if payload is None:
+        data, version = {**_fields_in(envelope), **edit}, envelope.version
+        edited = ", ".join(edit)
+    else:
+        data, version = {**payload, **edit}, wire_type_of(message_class).version
+        edited = "all fields"
+    try:
+        text = to_json(data, inf_nan_mode="constants")
+    except (PydanticSerializationError, ValueError) as error:
+        problem = f"message: it cannot be written as JSON ({type(error).__name__})"
+        raise InvalidMessageError(envelope.type, (problem,)) from None
+    decode(message_class, text, version=version)
+    return envelope._replace(payload=text, version=version, message=None), edited
+
+
+def _fields_in(envelope: Envelope) -> dict[str, Any]:
+    try:
+        data = from_json(payload_of(envelope))
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        problem = "message: it is no JSON object with fields to edit, so give all of its fields"
+        raise InvalidMessageError(envelope.type, (problem,))
+    return data

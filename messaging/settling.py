@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from messaging.backend import (
     DeadLetter,
@@ -14,10 +14,11 @@ from messaging.backend import (
     Settlement,
     StateValue,
     StateWrite,
+    history_key,
     steps_key,
 )
 from messaging.context import Context
-from messaging.dead_letters import Attempt, Reason
+from messaging.dead_letters import HISTORY, Attempt, Reason
 from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError
 from messaging.failure import Cancelled, RequestFailed
@@ -25,7 +26,6 @@ from messaging.message import encode
 from messaging.ordering import key_of
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
-from messaging.state import RESERVED_PREFIX
 from messaging.subscription import Result, Subscription
 from messaging.timers import disarm, timer_key
 from messaging.topic import retry_topic_of
@@ -35,8 +35,6 @@ log = structlog.get_logger()
 MOST_TEXT = 2_000
 MOST_TRACEBACK = 20_000
 MOST_ATTEMPTS_KEPT = 20
-
-_HISTORY = TypeAdapter(tuple[Attempt, ...])
 
 
 class Again(NamedTuple):
@@ -100,7 +98,7 @@ class Settling:
             writes += await self.timer_writes(context.timers)
         if context.took_steps or not _is_first_start(delivery):
             writes += await context.steps.forget()
-        if delivery.envelope.attempt > 1:
+        if delivery.envelope.origin or delivery.envelope.attempt > 1:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
 
@@ -128,10 +126,10 @@ class Settling:
         """The handling ended in `error`: another attempt, or none."""
         envelope, attempt = delivery.envelope, attempt_of(delivery)
         if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
-            return self._failed_in_order(delivery, error)
+            return await self._failed_in_order(delivery, error)
         history, version = await self._load_history(envelope)
         history = (*history, _attempt(attempt, error))[-MOST_ATTEMPTS_KEPT:]
-        key = _history_key(envelope)
+        key = history_key(envelope.id)
         if not self._options.retry.allows_another(error, attempt):
             forget = (StateWrite(key, None, version),) if version else ()
             return self._dead(delivery, error, history, forget)
@@ -143,16 +141,20 @@ class Settling:
             attempt=min(attempt + 1, MAX_ATTEMPTS),
             delay_s=wait_s,
         )
-        write = StateWrite(key, _HISTORY.dump_json(history), version)
+        write = StateWrite(key, HISTORY.dump_json(history), version)
         return Settlement(delivery, (retry,), (write,))
 
-    def _failed_in_order(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
+    async def _failed_in_order(
+        self, delivery: Delivery, error: BaseException
+    ) -> Settlement | Again:
         envelope, attempt = delivery.envelope, attempt_of(delivery)
         history = (*self._histories.pop(envelope.id, ()), _attempt(attempt, error))
-        history = history[-MOST_ATTEMPTS_KEPT:]
         if not self._options.retry.allows_another(error, attempt):
-            return self._dead(delivery, error, history, ())
-        self._histories[envelope.id] = history
+            before, version = await self._load_history(envelope)  # from before it was requeued
+            forget = (StateWrite(history_key(envelope.id), None, version),) if version else ()
+            history = (*before, *history)[-MOST_ATTEMPTS_KEPT:]
+            return self._dead(delivery, error, history, forget)
+        self._histories[envelope.id] = history[-MOST_ATTEMPTS_KEPT:]
         wait_s = self._options.retry.wait_s(attempt)
         log.warning("delivery.retried", wait_s=round(wait_s, 3), **_described(error))
         envelope = envelope._replace(attempt=min(envelope.attempt + 1, MAX_ATTEMPTS))
@@ -163,7 +165,8 @@ class Settling:
         envelope = delivery.envelope
         log.info("delivery.cancelled", reason=reason)
         notice = Cancelled(message_id=envelope.id, reason=reason)
-        writes = await self._forget_history(envelope) if envelope.attempt > 1 else ()
+        was_tried = envelope.origin or envelope.attempt > 1
+        writes = await self._forget_history(envelope) if was_tried else ()
         writes += await self._forget_steps(envelope)
         return Settlement(delivery, self._to_requester(envelope, notice), writes)
 
@@ -221,13 +224,13 @@ class Settling:
         )
 
     async def _load_history(self, envelope: Envelope) -> tuple[tuple[Attempt, ...], int]:
-        stored = await self._load_state(self._group, _history_key(envelope))
-        return ((), 0) if stored is None else (_HISTORY.validate_json(stored.value), stored.version)
+        stored = await self._load_state(self._group, history_key(envelope.id))
+        return ((), 0) if stored is None else (HISTORY.validate_json(stored.value), stored.version)
 
     async def _forget_history(self, envelope: Envelope) -> tuple[StateWrite, ...]:
         self._histories.pop(envelope.id, None)
         _, version = await self._load_history(envelope)
-        return (StateWrite(_history_key(envelope), None, version),) if version else ()
+        return (StateWrite(history_key(envelope.id), None, version),) if version else ()
 
     async def _forget_steps(self, envelope: Envelope) -> tuple[StateWrite, ...]:
         key = steps_key(envelope.id)
@@ -243,10 +246,6 @@ def attempt_of(delivery: Delivery) -> int:
 def _is_first_start(delivery: Delivery) -> bool:
     """Whether no handler can have begun on the message before: neither a retry nor a requeue."""
     return attempt_of(delivery) == 1 and not delivery.envelope.origin
-
-
-def _history_key(envelope: Envelope) -> str:
-    return f"{RESERVED_PREFIX}attempts.{envelope.id}"
 
 
 def _attempt(number: int, error: BaseException) -> Attempt:

@@ -17,6 +17,9 @@ from guild.cli.options import (
     LetterId,
     LogLevel,
     MessageId,
+    OfAgent,
+    OfError,
+    OfType,
     Spec,
     TimeoutS,
     Topic,
@@ -273,6 +276,30 @@ def drain(
 
 
 @app.command()
+def replay(
+    spec: Spec,
+    topic: Annotated[str, typer.Argument(help="The topic whose messages are repeated.")],
+    agent: Annotated[str, typer.Option(help="Id of the agent that gets them, and nobody else.")],
+    since: Annotated[
+        str | None, typer.Option("--from", help="Only those made since, as 2030-01-31T12:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Only those made before.")] = None,
+    really: Annotated[
+        bool, typer.Option("--really", help="Do it; otherwise it is only counted.")
+    ] = False,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand what a topic still holds to one agent again, as new messages."""
+    from guild.cli.commands.replay import replay_topic
+    from guild.cli.running import run_command
+
+    typed = Common(spec, bus, allow, as_json)
+    run_command(replay_topic, typed, topic, agent=agent, since=since, until=until, really=really)
+
+
+@app.command()
 def doctor(
     bus: Annotated[str | None, typer.Option("--bus", help="A server to try, too.")] = None,
     as_json: AsJson = False,
@@ -308,7 +335,9 @@ def acl(
 @letters.command("list")
 def list_letters(
     spec: Spec,
-    agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
+    agent: OfAgent = None,
+    type_name: OfType = None,
+    error: OfError = None,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
@@ -316,8 +345,32 @@ def list_letters(
     """List dead letters, the oldest first."""
     from guild.cli.commands.dead_letters import list_dead_letters
     from guild.cli.running import run_command
+    from messaging.dead_letters import Wanted
 
-    run_command(list_dead_letters, Common(spec, bus, allow, as_json), agent=agent)
+    wanted = Wanted(agent, type_name, error)
+    run_command(list_dead_letters, Common(spec, bus, allow, as_json), wanted=wanted)
+
+
+@letters.command("summary")
+def count_letters(
+    spec: Spec,
+    by: Annotated[
+        str, typer.Option(help="What they are grouped by: type, error, agent.")
+    ] = "type,error,agent",
+    agent: OfAgent = None,
+    type_name: OfType = None,
+    error: OfError = None,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count dead letters by type, error and agent, the most frequent first."""
+    from guild.cli.commands.dead_letters import count_dead_letters
+    from guild.cli.running import run_command
+    from messaging.dead_letters import Wanted
+
+    typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
+    run_command(count_dead_letters, typed, by=by.split(","), wanted=wanted)
 
 
 @letters.command("show")
@@ -337,20 +390,50 @@ def show_letter(
 
 @letters.command("requeue")
 def requeue_letter(
-    spec: Spec, letter_id: LetterId, bus: BusUrl = None, allow: Allow = None
+    spec: Spec,
+    letter_id: LetterId,
+    edit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A field that gets another value: key=text, key:=json; or all fields: one JSON "
+            "text, @file, or - for stdin. It is checked against the type first."
+        ),
+    ] = None,
+    bus: BusUrl = None,
+    allow: Allow = None,
 ) -> None:
-    """Hand one to its agent again, as if for the first time."""
+    """Hand one to its agent again, as if for the first time; its history goes on."""
     from guild.cli.commands.dead_letters import requeue_dead_letter
     from guild.cli.running import run_command
 
-    run_command(requeue_dead_letter, Common(spec, bus, allow), letter_id)
+    run_command(requeue_dead_letter, Common(spec, bus, allow), letter_id, edit or [])
+
+
+@letters.command("requeue-all")
+def requeue_letters(
+    spec: Spec,
+    agent: OfAgent = None,
+    type_name: OfType = None,
+    error: OfError = None,
+    really: Annotated[bool, typer.Option("--yes", help="Do it; otherwise only say which.")] = False,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+) -> None:
+    """List those that fit, and with --yes hand them to their agents again."""
+    from guild.cli.commands.dead_letters import requeue_dead_letters
+    from guild.cli.running import run_command
+    from messaging.dead_letters import Wanted
+
+    typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
+    run_command(requeue_dead_letters, typed, wanted=wanted, really=really)
 
 
 @letters.command("drop")
 def drop_letter(
     spec: Spec,
     letter_id: LetterId,
-    reason: Annotated[str, typer.Option(help="Why, for the log.")],
+    reason: Annotated[str, typer.Option(help="Why; guild.events keeps it.")],
     bus: BusUrl = None,
     allow: Allow = None,
 ) -> None:

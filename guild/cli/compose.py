@@ -44,7 +44,7 @@ def message_of(plan: Plan, type_name: str, data: Sequence[str]) -> BaseModel:
     """
     message_class = message_class_of(plan, type_name)
     try:
-        return message_class.model_validate_json(json.dumps(_fields(type_name, data)))
+        return message_class.model_validate_json(json.dumps(fields_of(type_name, data)))
     except ValidationError as error:
         raise InvalidMessageError(str(wire_type_of(message_class)), problems_of(error)) from None
 
@@ -68,7 +68,12 @@ def conversation_of(message: BaseModel) -> str:
     return str(message.conversation) if is_named else ""  # type: ignore[attr-defined] # just looked
 
 
-def _fields(type_name: str, data: Sequence[str]) -> Any:
+def fields_of(type_name: str, data: Sequence[str]) -> Any:
+    """What these words say, as JSON.
+
+    Raises:
+        InvalidMessageError: they are not of the forms that `message_of` takes.
+    """
     if len(data) == 1 and (data[0] == "-" or data[0][:1] in ("{", "@")):
         return _parsed(type_name, "the data", _text(type_name, data[0]))
     fields: dict[str, Any] = {}

@@ -66,3 +66,10 @@ TimeoutS = Annotated[float, typer.Option("--timeout", help="Seconds to wait.", m
 AgentId = Annotated[str, typer.Argument(help="Id of the agent.")]
 MessageId = Annotated[str, typer.Argument(help="Id of the message.")]
 LetterId = Annotated[str, typer.Argument(help="Id of the dead letter, or of its message.")]
+OfAgent = Annotated[str | None, typer.Option("--agent", help="Only this agent's.")]
+OfType = Annotated[
+    str | None, typer.Option("--type", metavar="TYPE", help="Only messages of this wire name.")
+]
+OfError = Annotated[
+    str | None, typer.Option("--error", metavar="CLASS", help="Only those that died of this error.")
+]

@@ -1,5 +1,6 @@
 """What an agent gave up on: listed, shown, handed over again, dropped."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,114 @@ def test_a_letter_that_is_not_there_fails_and_says_where_to_look(
 
 def test_dropping_needs_a_reason(run: Run, running: Path) -> None:
     assert run("dead-letters", "drop", running, "nothing").code == 2
+
+
+def test_letters_are_counted_by_what_they_have_in_common(
+    run: Run, running: Path, letter: Any
+) -> None:
+    (kind,) = run("dead-letters", "summary", running, "--by", "error,agent", "--json").documents()
+
+    assert {name: kind[name] for name in ("letters", "error", "agent")} == {
+        "letters": 1,
+        "error": "RuntimeError",
+        "agent": "worker",
+    }
+    assert "type" not in kind
+    table = run("dead-letters", "summary", running).out.splitlines()
+    assert table[0].split() == ["letters", "type", "error", "agent", "first_at", "last_at"]
+    assert table[1].split()[:4] == ["1", "crew.break", "RuntimeError", "worker"]
+    assert run("dead-letters", "summary", running, "--by", "colour").code == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--agent", "nobody"), ("--type", "crew.work"), ("--error", "KeyError")]
+)
+def test_letters_are_listed_by_what_they_have_in_common(
+    run: Run, running: Path, letter: Any, option: str, value: str
+) -> None:
+    same = {"--agent": "worker", "--type": "crew.break", "--error": "RuntimeError"}[option]
+
+    assert run("dead-letters", "list", running, option, value, "--json").documents() == []
+    assert run("dead-letters", "list", running, option, same, "--json").documents() == [letter]
+
+
+def test_an_edited_letter_tells_so_when_it_dies_again(run: Run, running: Path, letter: Any) -> None:
+    assert run("dead-letters", "requeue", running, letter["id"], "--edit", "why=clay").code == 0
+
+    again = _next_letter(run, running, letter)
+    (document,) = run("dead-letters", "show", running, again, "--json").documents()
+    assert document["payload"] == {"why": "clay"}
+    assert document["message"] == letter["message"]
+    assert document["error"] == "RuntimeError: broken: clay"
+    attempts = document["reason"]["attempts"]
+    assert [attempt["error_type"] for attempt in attempts] == [
+        "RuntimeError",
+        "requeued",
+        "RuntimeError",
+    ]
+    assert attempts[1]["text"].endswith("edited: why")
+    assert "attempt  - requeued: by " in run("dead-letters", "show", running, again).out
+
+
+def test_a_letter_gets_all_its_fields_from_a_file(
+    run: Run, running: Path, letter: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "break.json"
+    file.write_text('{"why": "steel"}')
+
+    assert run("dead-letters", "requeue", running, letter["id"], "--edit", f"@{file}").code == 0
+
+    again = _next_letter(run, running, letter)
+    (document,) = run("dead-letters", "show", running, again, "--json").documents()
+    assert document["payload"] == {"why": "steel"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [("colour=red", "colour"), ("why:=3", "why"), ("[1]", "neither"), ("@/no/such", "cannot read")],
+)
+def test_an_edit_that_does_not_fit_leaves_the_letter_where_it_is(
+    run: Run, running: Path, letter: Any, edit: str, says: str
+) -> None:
+    outcome = run("dead-letters", "requeue", running, letter["id"], "--edit", edit)
+
+    assert outcome.code == 3
+    assert says in outcome.err
+    assert run("dead-letters", "list", running, "--json").documents() == [letter]
+
+
+def test_many_are_requeued_only_when_it_is_said_so(run: Run, running: Path, letter: Any) -> None:
+    told = run("dead-letters", "requeue-all", running, "--error", "RuntimeError", "--json")
+    assert told.documents() == [letter]
+    assert "--yes" in told.err
+    assert run("dead-letters", "list", running, "--json").documents() == [letter]
+
+    done = run("dead-letters", "requeue-all", running, "--error", "RuntimeError", "--yes", "--json")
+
+    assert done.documents() == [letter]
+    assert "requeued 1 dead letters" in done.err
+    assert _next_letter(run, running, letter) != letter["id"]
+
+
+def test_the_reason_of_a_drop_is_kept_on_the_events(run: Run, running: Path, letter: Any) -> None:
+    run("dead-letters", "drop", running, letter["id"], "--reason", "seen by Ada")
+
+    (count,) = [
+        str(row["entries"])
+        for row in run("topics", running, "--json").documents()
+        if row["topic"] == "guild.events"
+    ]
+    events = run("tap", running, "guild.events", "--from-start", "--json", "--count", count)
+    (dropped,) = [event for event in events.documents() if "seen by Ada" in str(event)]
+    assert letter["id"] in str(dropped)
+
+
+def _next_letter(run: Run, running: Path, letter: Any) -> str:
+    """The id of the letter that the same message became when it died again."""
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:
+        rows = run("dead-letters", "list", running, "--json").documents()
+        ids = [row["id"] for row in rows if row["message"] == letter["message"]]
+        if ids and ids != [letter["id"]]:
+            return str(ids[0])
+    pytest.fail("the message did not die again")

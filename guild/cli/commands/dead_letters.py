@@ -1,27 +1,43 @@
 """`guildbus dead-letters`."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from guild.cli.call import Call
-from guild.cli.exit_codes import FAILED, OK
+from guild.cli.compose import fields_of
+from guild.cli.exit_codes import FAILED, OK, UsageError
 from messaging.backend import DeadLetter
-from messaging.dead_letters import reason_of
+from messaging.dead_letters import Wanted, reason_of
+from messaging.errors import InvalidMessageError
+from messaging.outgoing import payload_of
 
-_PAGE = 500
+_COLUMNS = ("id", "at", "agent", "topic", "type", "error")
+_KINDS = ("type", "error", "agent")
 
 
-async def list_dead_letters(call: Call, *, agent: str | None) -> int:
-    """List them all, page by page."""
-    rows: list[dict[str, Any]] = []
+async def list_dead_letters(call: Call, *, wanted: Wanted) -> int:
+    """List those that fit, page by page."""
     async with call.client() as client:
-        after = ""
-        letters = client.bus.dead_letters
-        while page := await letters.list(group=agent, after=after, max_count=_PAGE):
-            rows += [_row(letter) for letter in page]
-            after = page[-1].id
-    call.output.rows(("id", "at", "agent", "topic", "type", "error"), rows, "no dead letters")
+        rows = [_row(letter) async for letter in client.bus.dead_letters.find(wanted)]
+    call.output.rows(_COLUMNS, rows, "no dead letters")
+    return OK
+
+
+async def count_dead_letters(call: Call, *, by: Sequence[str], wanted: Wanted) -> int:
+    """Count those that fit, by what they have in common."""
+    if odd := set(by) - set(_KINDS):
+        raise UsageError(f"dead letters are grouped by {', '.join(_KINDS)}, not by {odd.pop()}")
+    async with call.client() as client:
+        bundles = await client.bus.dead_letters.summary(by, wanted=wanted)
+    times = ("first_at", "last_at")
+    rows = [
+        bundle._asdict() | {time: _local(getattr(bundle, time)) for time in times}
+        for bundle in bundles
+    ]
+    columns = ("letters", *(kind for kind in _KINDS if kind in by), *times)
+    call.output.rows(columns, [{name: row[name] for name in columns} for row in rows], "none")
     return OK
 
 
@@ -39,17 +55,31 @@ async def show_dead_letter(call: Call, letter_id: str) -> int:
         output.text(f"{key:<8} {value}")
     output.text("payload  " + json.dumps(_payload(letter), ensure_ascii=False))
     for attempt in reason.attempts:
-        output.text(f"attempt  {attempt.number} {attempt.error_type}: {attempt.text}")
+        number = attempt.number or "-"
+        output.text(f"attempt  {number} {attempt.error_type}: {attempt.text}")
     output.text(reason.traceback.rstrip())
     return OK
 
 
-async def requeue_dead_letter(call: Call, letter_id: str) -> int:
-    """Hand it to its agent again."""
+async def requeue_dead_letter(call: Call, letter_id: str, edit: Sequence[str]) -> int:
+    """Hand it to its agent again, changed or as it was."""
+    changes, payload = _edited(edit)
     async with call.client() as client:
-        if not await client.bus.dead_letters.requeue(letter_id):
+        letters = client.bus.dead_letters
+        if not await letters.requeue(letter_id, edit=changes, payload=payload):
             return _is_gone(call, letter_id)
     call.output.note(f"requeued {letter_id}")
+    return OK
+
+
+async def requeue_dead_letters(call: Call, *, wanted: Wanted, really: bool) -> int:
+    """Hand all that fit to their agents again, or say which they are."""
+    async with call.client() as client:
+        letters = await client.bus.dead_letters.requeue_all(wanted, dry_run=not really)
+    call.output.rows(_COLUMNS, map(_row, letters), "no dead letters")
+    if letters:
+        told = "requeued" if really else "add --yes to requeue"
+        call.output.note(f"{told} {len(letters):,} dead letters")
     return OK
 
 
@@ -66,7 +96,7 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
     reason = reason_of(letter)
     return {
         "id": letter.id,
-        "at": datetime.fromtimestamp(letter.at, UTC).astimezone().isoformat(timespec="seconds"),
+        "at": _local(letter.at),
         "agent": letter.group,
         "topic": letter.envelope.published_to,
         "type": letter.envelope.type,
@@ -75,8 +105,23 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
+def _local(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(timespec="seconds")
+
+
+def _edited(words: Sequence[str]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The fields that get other values, or the whole message in place of the old one."""
+    if not words:
+        return None, None
+    fields = fields_of("edit", words)
+    if not isinstance(fields, dict):
+        raise InvalidMessageError("edit", ("message: it is not a JSON object",))
+    is_whole = len(words) == 1 and (words[0] == "-" or words[0][:1] in ("{", "@"))
+    return (None, fields) if is_whole else (fields, None)
+
+
 def _payload(letter: DeadLetter) -> Any:
-    payload = letter.envelope.payload
+    payload = payload_of(letter.envelope)
     try:
         return json.loads(payload)
     except ValueError:

@@ -33,6 +33,7 @@ class MemoryBackend:
         strict: send every message through its header and JSON, as a server would; for tests.
         max_backlog: entries per topic, delayed entries and dead letters, each.
         max_envelope_bytes: cap on a payload; messages that travel by reference have none.
+        keep_settled_s: for how long trimming leaves settled entries, to be replayed.
         keep_unclaimed: settled entries per topic that stay for observers.
 
     Frozen messages are handed over by reference. Others are encoded when they are accepted, so
@@ -50,10 +51,11 @@ class MemoryBackend:
         max_backlog: int = MAX_BACKLOG,
         max_envelope_bytes: int = MAX_ENVELOPE_BYTES,
         keep_unclaimed: int = KEEP_UNCLAIMED,
+        keep_settled_s: float = 0.0,
     ) -> None:
         self.by_reference = not strict
         self._key = (guild_id, name) if name else None
-        self._limits = Limits(max_backlog, max_envelope_bytes, keep_unclaimed)
+        self._limits = Limits(max_backlog, max_envelope_bytes, keep_unclaimed, keep_settled_s)
         self._listeners: list[Callable[[Incident], None]] = []
         self._opened: Store | None = None
 
@@ -156,9 +158,11 @@ class MemoryBackend:
     async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
         return self._store.letters.get(dead_letter_id)
 
-    async def requeue(self, dead_letter_id: str, envelope: Envelope) -> bool:
+    async def requeue(
+        self, dead_letter_id: str, envelope: Envelope, *, history: bytes = b""
+    ) -> bool:
         """As promised; raises NobodyListensError while the letter's group is not subscribed."""
-        return self._store.requeue(dead_letter_id, envelope)
+        return self._store.requeue(dead_letter_id, envelope, history)
 
     async def drop(self, dead_letter_id: str) -> bool:
         return self._store.drop_letter(dead_letter_id)

@@ -7,6 +7,8 @@ from itertools import islice
 from messaging.backend import Delivery, Entry
 from messaging.backends.memory.group import Group
 
+NEWEST_ID = "g"  # behind every id
+
 
 class Log:
     """One durable topic.
@@ -39,16 +41,19 @@ class Log:
         else:
             del self.owed[position]
 
-    def trim(self) -> int:
-        return self._drop_settled(0 if self.groups else self.keep_unclaimed)
+    def trim(self, oldest_id: str) -> int:
+        """Drop what is settled, except what was made since `oldest_id`."""
+        return self._drop_settled(0 if self.groups else self.keep_unclaimed, oldest_id)
 
     def make_room(self, count: int, limit: int) -> None:
         """Drop settled entries, oldest first, until `count` more stay within `limit`."""
         self._drop_settled(max(0, limit - count))
 
-    def _drop_settled(self, keep: int) -> int:
+    def _drop_settled(self, keep: int, oldest_id: str = NEWEST_ID) -> int:
         entries, before = self.entries, len(self.entries)
         while len(entries) > keep and entries[0].position not in self.owed:
+            if entries[0].envelope.id >= oldest_id:
+                break
             entries.popleft()
         return before - len(entries)
 

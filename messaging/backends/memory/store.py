@@ -18,11 +18,12 @@ from messaging.backend import (
     Settlement,
     StateWrite,
     TopicInfo,
+    history_key,
     steps_key,
 )
 from messaging.backends.memory.dead_letters import DeadLetters
 from messaging.backends.memory.group import Group
-from messaging.backends.memory.log import EphemeralLogs, Log, entries_after
+from messaging.backends.memory.log import NEWEST_ID, EphemeralLogs, Log, entries_after
 from messaging.backends.memory.signals import Signals
 from messaging.envelope import Envelope
 from messaging.errors import (
@@ -44,6 +45,7 @@ class Limits(NamedTuple):
     max_backlog: int
     max_envelope_bytes: int
     keep_unclaimed: int
+    keep_settled_s: float = 0.0
 
 
 class Store:
@@ -137,7 +139,11 @@ class Store:
         return present.version if present else 0
 
     def trim(self) -> int:
-        return sum(log.trim() for log in self._logs.values())
+        oldest_id = NEWEST_ID
+        if self.limits.keep_settled_s:
+            oldest_ms = int(1000 * (time.time() - self.limits.keep_settled_s))
+            oldest_id = f"{max(0, oldest_ms):012x}"
+        return sum(log.trim(oldest_id) for log in self._logs.values())
 
     def topics(self) -> list[TopicInfo]:
         waiting = {group.name: _by_topic(group.ready) for group in self.groups.values()}
@@ -194,7 +200,7 @@ class Store:
             self._forget_steps(letter)
         return self.letters.drop(letter_id)
 
-    def requeue(self, letter_id: str, envelope: Envelope) -> bool:
+    def requeue(self, letter_id: str, envelope: Envelope, history: bytes) -> bool:
         letter = self.letters.get(letter_id)
         if letter is None:
             return False
@@ -205,6 +211,10 @@ class Store:
             )
         retry_topic = retry_topic_of(letter.group)
         self.accept([envelope._replace(topic=retry_topic, origin=envelope.published_to)])
+        if history:
+            group, key = self.groups[letter.group], history_key(envelope.id)
+            present = group.state.get(key)
+            group.write_state([StateWrite(key, history, present.version if present else 0)])
         return self.letters.drop(letter_id)
 
     def _forget_steps(self, letter: DeadLetter) -> None:

@@ -162,9 +162,11 @@ class RedisBackend:
     async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
         return await dead_letters.find_letter(self._open().server, dead_letter_id)
 
-    async def requeue(self, dead_letter_id: str, envelope: Envelope) -> bool:
+    async def requeue(
+        self, dead_letter_id: str, envelope: Envelope, *, history: bytes = b""
+    ) -> bool:
         server = self._open().server
-        was_there = await dead_letters.requeue(server, dead_letter_id, envelope)
+        was_there = await dead_letters.requeue(server, dead_letter_id, envelope, history)
         if server.replication is not None:
             await server.replication.report()
         return was_there

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.backend import FROM_START, DeadLetter
+from messaging.backend import FROM_START, DeadLetter, history_key
 from messaging.backends.redis.entries import pack_entry, unreadable_envelope
 from messaging.backends.redis.server import Server, to_json
 from messaging.envelope import Envelope
@@ -37,7 +37,7 @@ async def find_letter(server: Server, dead_letter_id: str) -> DeadLetter | None:
     return _letter(*page[0]) if page else None
 
 
-async def requeue(server: Server, dead_letter_id: str, envelope: Envelope) -> bool:
+async def requeue(server: Server, dead_letter_id: str, envelope: Envelope, history: bytes) -> bool:
     """See `Backend.requeue`. The envelope travels on the retry topic of the letter's group."""
     letter = await find_letter(server, dead_letter_id)
     if letter is None:
@@ -48,11 +48,19 @@ async def requeue(server: Server, dead_letter_id: str, envelope: Envelope) -> bo
     header, payload = pack_entry(envelope, server.options.max_envelope_bytes)
     answer = await server.run(
         server.scripts.requeue,
-        (server.keys.dead, server.keys.stream(retry_topic)),
+        (
+            server.keys.dead,
+            server.keys.stream(retry_topic),
+            server.keys.state(letter.group),
+            server.keys.floors,
+        ),
         dead_letter_id,
         header,
         payload,
         server.keys.channel(retry_topic),
+        letter.group,
+        history_key(envelope.id),
+        history,
     )
     if answer < 0:
         raise NobodyListensError(

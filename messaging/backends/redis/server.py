@@ -44,6 +44,8 @@ class Options(NamedTuple):
         max_backlog: entries that a topic holds at most; then publishers get `BusFullError`.
         max_envelope_bytes: header and payload of one envelope together.
         max_dead_letters: the oldest go, with an incident, when there are more.
+        keep_settled_s: for how long trimming leaves what everybody has settled, to be replayed; a
+            topic at its limit is trimmed all the same.
         keep_unclaimed: entries that trimming leaves in a topic without subscribers.
     """
 
@@ -55,6 +57,7 @@ class Options(NamedTuple):
     max_backlog: int = 1_000_000
     max_envelope_bytes: int = 4 * 1024 * 1024
     max_dead_letters: int = 100_000
+    keep_settled_s: float = 0.0
     keep_unclaimed: int = 1_000
 
 

@@ -6,17 +6,22 @@ from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 
 
-async def trim_topic(server: Server, topic: str) -> int:
-    """Drop what every group of `topic` has settled; how many entries that were."""
+async def trim_topic(server: Server, topic: str, keep_settled_s: float = 0.0) -> int:
+    """Drop what every group of `topic` has settled so long ago; how many entries that were."""
     dropped = await server.run(
-        server.scripts.trim, (server.keys.stream(topic),), server.options.keep_unclaimed
+        server.scripts.trim,
+        (server.keys.stream(topic),),
+        server.options.keep_unclaimed,
+        int(1000 * keep_settled_s),
     )
     return int(dropped)
 
 
 async def trim_all(server: Server, registry: Registry) -> int:
     await registry.refresh()
-    return sum(await asyncio.gather(*[trim_topic(server, topic) for topic in registry.topics]))
+    keep_s = server.options.keep_settled_s
+    trims = [trim_topic(server, topic, keep_s) for topic in registry.topics]
+    return sum(await asyncio.gather(*trims))
 
 
 async def release_due(server: Server, registry: Registry, max_count: int) -> float | None:

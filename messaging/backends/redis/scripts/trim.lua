@@ -1,6 +1,6 @@
 -- Drop what every group of a stream has settled; a stream without groups keeps its last entries.
 -- KEYS: stream
--- ARGV: entries kept where there is no group
+-- ARGV: entries kept where there is no group, milliseconds for which settled ones are kept
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local groups, lowest = redis.call('XINFO', 'GROUPS', KEYS[1]), nil
 if #groups == 0 then
@@ -18,6 +18,8 @@ for _, group in ipairs(groups) do
   end
   if not lowest or compare(needed, lowest) < 0 then lowest = needed end
 end
+local oldest = string.format('%.0f-0', now_ms() - tonumber(ARGV[2]))
+if tonumber(ARGV[2]) > 0 and compare(oldest, lowest) < 0 then lowest = oldest end
 local dropped = redis.call('XTRIM', KEYS[1], 'MINID', lowest)
 trim_beside(KEYS[1])
 return dropped

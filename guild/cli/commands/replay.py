@@ -1,0 +1,39 @@
+"""`guildbus replay`."""
+
+from datetime import UTC, datetime
+
+from guild.cli.call import Call
+from guild.cli.exit_codes import OK, UsageError
+
+
+async def replay_topic(
+    call: Call, topic: str, *, agent: str, since: str | None, until: str | None, really: bool
+) -> int:
+    """Count what would be handed on, by type, and hand it on if that is wanted."""
+    earliest, latest = _time(since, "--from"), _time(until, "--to")
+    async with call.client() as client:
+        found = await client.replay(topic, agent, since=earliest, until=latest, really=really)
+    rows = [
+        {"type": name, "messages": count, "to": agent} for name, count in found.handed_on.items()
+    ]
+    rows += [{"type": name, "messages": n, "to": None} for name, n in found.passed_over.items()]
+    call.output.rows(
+        ("type", "messages", "to"), rows, f"{topic} holds nothing of that time any more"
+    )
+    count = sum(found.handed_on.values())
+    if really:
+        call.output.note(f"replayed {count} of {topic} to {agent}")
+    elif count:
+        call.output.note("nothing was done; to do it, add --really")
+    return OK
+
+
+def _time(text: str | None, option: str) -> datetime | None:
+    """A time without a zone is meant in UTC."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text}: write a time such as 2030-01-31T12:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,313 @@
+"""Dead letters in numbers: grouped, edited, requeued and dropped, with nothing forgotten."""
+
+from typing import Any
+
+import pytest
+from pydantic import Field
+
+from messaging.bus import Bus
+from messaging.context import Context
+from messaging.dead_letters import DeadLetterDropped, Wanted, reason_of
+from messaging.errors import (
+    InvalidMessageError,
+    NobodyListensError,
+    PayloadTooLargeError,
+    UnknownTypeError,
+)
+from messaging.message import Message
+from messaging.outgoing import payload_of
+from messaging.retry import RetryPolicy
+from messaging.testing import Recorder
+from messaging.topic import EVENTS_TOPIC
+from tests.messaging.buses import (
+    REGISTRY,
+    Ask,
+    Told,
+    dead_letters,
+    listening,
+    lying_in,
+    open_bus,
+    settled_all,
+    texts_in,
+)
+from tests.messaging.conftest import Site
+
+ONCE = RetryPolicy(attempts=1)
+
+
+class Paid(Message, wire_name="tests.paid"):
+    cents: int = Field(ge=0)
+    by: str = "cash"
+
+
+class Strange(Message, wire_name="tests.strange"):
+    text: str = ""
+
+
+REGISTRY.add(Paid)
+
+
+async def picky(message: Ask | Paid, context: Context) -> None:
+    """Takes nothing that contains `bad`."""
+    if isinstance(message, Paid):
+        if message.by == "bad":
+            raise ValueError("bad payment")
+        context.send(Told(text=f"paid {message.cents}"), "told")
+        return
+    if "bad" in message.text:
+        raise KeyError(message.text)
+    context.send(Told(text=message.text), "told")
+
+
+async def bury(bus: Bus, *messages: Message, group: str = "picky", **changes: Any) -> None:
+    """Let `group` give up on these."""
+    known = len(await bus.dead_letters.list())
+    classes = (Ask, Paid, Strange)
+    await bus.subscribe(listening(group, picky, *classes, topics=[group], retry=ONCE, **changes))
+    await bus.publish_many(group, messages)
+    await dead_letters(bus, known + len(messages))
+
+
+# -- grouped -------------------------------------------------------------------------------------
+
+
+async def test_letters_are_counted_by_type_error_and_agent(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Ask(text="bad"), Ask(text="bad too"), Paid(cents=1, by="bad"))
+        await bury(bus, Ask(text="bad"), group="other")
+
+        kinds = [bundle[:4] for bundle in await bus.dead_letters.summary()]
+
+        assert kinds[0] == ("Ask", "KeyError", "picky", 2)
+        assert set(kinds[1:]) == {
+            ("Ask", "KeyError", "other", 1),
+            ("tests.paid", "ValueError", "picky", 1),
+        }
+
+
+async def test_letters_are_counted_by_what_was_asked_for(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Ask(text="bad"), Ask(text="bad too"), Paid(cents=1, by="bad"))
+
+        by_error = await bus.dead_letters.summary(["error"], wanted=Wanted(type="Ask"))
+
+        ((kind, error, agent, count, first_at, last_at),) = by_error
+        assert (kind, error, agent, count) == ("", "KeyError", "", 2)
+        assert first_at <= last_at
+        with pytest.raises(ValueError, match="not colour"):
+            await bus.dead_letters.summary(["colour"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        (Wanted(), 3),
+        (Wanted(agent="picky"), 3),
+        (Wanted(agent="nobody"), 0),
+        (Wanted(type="Ask"), 2),
+        (Wanted(error="ValueError"), 1),
+        (Wanted(topic="picky", error="KeyError"), 2),
+        (Wanted(topic="elsewhere"), 0),
+    ],
+)
+async def test_letters_are_found_by_what_they_have_in_common(
+    site: Site, wanted: Wanted, count: int
+) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Ask(text="bad"), Ask(text="bad too"), Paid(cents=1, by="bad"))
+
+        assert len([letter async for letter in bus.dead_letters.find(wanted)]) == count
+
+
+# -- edited --------------------------------------------------------------------------------------
+
+
+async def test_an_edited_letter_keeps_its_id_and_is_handled(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Paid(cents=7, by="bad"))
+        (letter,) = await dead_letters(bus)
+
+        assert await bus.dead_letters.requeue(letter.id, edit={"by": "card"})
+
+        (told,) = await lying_in(bus, "told")
+        assert told.envelope.cause == letter.envelope.id
+        assert await texts_in(bus, "told") == ["paid 7"]
+        assert await bus.dead_letters.list() == []
+
+
+async def test_a_letter_that_cannot_be_read_gets_a_whole_new_payload(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Paid(cents=7, by="bad"))
+        (letter,) = await dead_letters(bus)
+        broken = letter.envelope._replace(payload=b"?", message=None, topic="picky", origin="")
+        await bus.backend.append([broken])
+        unreadable = (await dead_letters(bus, 2))[-1]
+
+        with pytest.raises(InvalidMessageError, match="give all of its fields"):
+            await bus.dead_letters.requeue(unreadable.id, edit={"by": "card"})
+        assert await bus.dead_letters.requeue(unreadable.id, payload={"cents": 9})
+
+        assert await texts_in(bus, "told") == ["paid 9"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        ({"cents": -1}, "cents"),
+        ({"cents": "many"}, "cents"),
+        ({"colour": "red"}, "colour"),
+        ({"cents": 10**30}, "cents"),
+        ({"by": "\ud800"}, "JSON"),
+        ({"by": object()}, "JSON"),
+        ({"cents": float("nan")}, "cents"),
+    ],
+)
+async def test_an_edit_that_does_not_fit_the_type_stores_nothing(
+    site: Site, edit: dict[str, Any], says: str
+) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Paid(cents=7, by="bad"))
+        (letter,) = await dead_letters(bus)
+
+        with pytest.raises(InvalidMessageError, match=says):
+            await bus.dead_letters.requeue(letter.id, edit=edit)
+
+        assert await bus.dead_letters.list() == [letter]
+        await settled_all(bus, "picky")
+
+
+async def test_a_message_of_an_unknown_type_is_not_edited(site: Site) -> None:
+    async def refuse(message: Strange, context: Context) -> None:
+        raise ValueError("no")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("reader", refuse, Strange, retry=ONCE))
+        await bus.publish("asks", Strange())
+        (letter,) = await dead_letters(bus)
+
+        with pytest.raises(UnknownTypeError, match=r"tests\.strange"):
+            await bus.dead_letters.requeue(letter.id, edit={"text": "x"})
+
+        assert await bus.dead_letters.list() == [letter]
+
+
+async def test_an_edit_past_the_cap_stores_nothing(site: Site) -> None:
+    backend = await site.open(max_envelope_bytes=1_000)
+    async with open_bus(site, backend=backend) as bus:
+        await bury(bus, Paid(cents=7, by="bad"))
+        (letter,) = await dead_letters(bus)
+
+        with pytest.raises(PayloadTooLargeError):
+            await bus.dead_letters.requeue(letter.id, edit={"by": "x" * 2_000})
+
+        assert await bus.dead_letters.list() == [letter]
+
+
+# -- history -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ordered_by", ["", "by"])
+async def test_a_letter_that_dies_again_keeps_its_history(site: Site, ordered_by: str) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Paid(cents=7, by="bad"), ordered_by=ordered_by)
+        (first,) = await dead_letters(bus)
+        await bus.dead_letters.requeue(first.id, edit={"cents": 8})
+        (second,) = await dead_letters(bus)
+        await bus.dead_letters.requeue(second.id)
+        (third,) = await dead_letters(bus)
+
+        attempts = reason_of(third).attempts
+
+        assert third.envelope.id == first.envelope.id
+        assert payload_of(third.envelope) == b'{"cents":8,"by":"bad"}'
+        assert [(each.number, each.error_type) for each in attempts] == [
+            (1, "ValueError"),
+            (0, "requeued"),
+            (1, "ValueError"),
+            (0, "requeued"),
+            (1, "ValueError"),
+        ]
+        assert attempts[1].text == "by tests, edited: cents"
+        assert attempts[3].text == "by tests"
+
+
+@pytest.mark.parametrize("ordered_by", ["", "by"])
+async def test_a_requeued_letter_that_is_cured_leaves_nothing_behind(
+    site: Site, ordered_by: str
+) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Paid(cents=7, by="bad"), ordered_by=ordered_by)
+        (letter,) = await dead_letters(bus)
+
+        await bus.dead_letters.requeue(letter.id, edit={"by": "card"})
+        await texts_in(bus, "told")
+        await settled_all(bus, "picky")
+
+        key = f"_bus.attempts.{letter.envelope.id}"
+        assert await bus.backend.load_state("picky", key) is None
+
+
+# -- many at once --------------------------------------------------------------------------------
+
+
+async def test_many_are_requeued_by_what_they_have_in_common_once_it_is_said_so(site: Site) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(listening("picky", picky, Ask, Paid, retry=ONCE))
+        messages = [Ask(text=f"bad {number}") for number in range(150)]
+        await bus.publish_many("asks", [*messages, Paid(cents=1, by="bad")])
+        await dead_letters(bus, 100)
+        await settled_all(bus, "picky")
+        await running.drain()
+        await bus.subscribe(listening("picky", recorder, Ask, Paid))
+
+        meant = await bus.dead_letters.requeue_all(Wanted(type="Ask"))
+        assert len(meant) == 150
+        assert (await bus.dead_letters.summary(["agent"]))[0].letters == 151
+        assert recorder.contexts == []
+
+        done = await bus.dead_letters.requeue_all(Wanted(type="Ask"), dry_run=False)
+
+        assert [letter.id for letter in done] == [letter.id for letter in meant]
+        assert await recorder.messages(150) == messages
+        (left,) = await bus.dead_letters.list()
+        assert left.envelope.type == "tests.paid"
+
+
+async def test_requeueing_for_a_group_that_left_keeps_the_letter(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Ask(text="bad"))
+        (letter,) = await dead_letters(bus)
+        await bus._running[0].drain()
+        await bus.unsubscribe("picky")
+
+        with pytest.raises(NobodyListensError, match="picky"):
+            await bus.dead_letters.requeue_all(dry_run=False)
+
+        assert await bus.dead_letters.list() == [letter]
+
+
+# -- dropped -------------------------------------------------------------------------------------
+
+
+async def test_why_a_letter_was_dropped_is_told_on_the_events_and_stays_there(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, Paid(cents=7, by="bad"))
+        (letter,) = await dead_letters(bus)
+
+        assert await bus.dead_letters.drop(letter.id, "a test payment")
+
+        (entry,) = await lying_in(bus, EVENTS_TOPIC)
+        event = DeadLetterDropped.model_validate_json(payload_of(entry.envelope))
+        assert event == DeadLetterDropped(
+            letter_id=letter.id,
+            message_id=letter.envelope.id,
+            type="tests.paid",
+            agent="picky",
+            topic="picky",
+            error="ValueError: bad payment",
+            reason="a test payment",
+            by="tests",
+        )
+        assert not await bus.dead_letters.drop(letter.id, "again")
+        assert len(await lying_in(bus, EVENTS_TOPIC)) == 1
