@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import lru_cache
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -66,12 +67,14 @@ os.register_at_fork(after_in_child=_random_ends.clear)  # or a child would repea
 
 def new_id() -> str:
     """A UUID version 7 as 32 hex digits: 48 bits of milliseconds, then randomness."""
-    try:
-        end = _random_ends.pop()
-    except IndexError:
+    if not _random_ends:
         _random_ends.extend(_draw_ends())  # one call of the system for many ids
-        end = _random_ends.pop()
-    return f"{time.time_ns() // 1_000_000:012x}{end}"
+    return _digits_of(time.time_ns() // 1_000_000) + _random_ends.pop()
+
+
+@lru_cache(maxsize=1)  # many ids are made within one millisecond
+def _digits_of(milliseconds: int) -> str:
+    return f"{milliseconds:012x}"
 
 
 def _draw_ends() -> list[str]:

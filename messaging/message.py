@@ -189,7 +189,7 @@ def encode(message: BaseModel) -> bytes:
     message_class = type(message)
     try:
         payload = message.__pydantic_serializer__.to_json(message)
-    except PydanticSerializationError as error:
+    except (PydanticSerializationError, UnicodeEncodeError) as error:
         problem = f"cannot be written as JSON: {error}"
         raise InvalidMessageError(str(wire_type_of(message_class)), (problem,)) from error
     leeway = leeway_of(message_class)

@@ -4,10 +4,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError
 
 from messaging.envelope import Envelope, new_id
-from messaging.errors import InvalidMessageError
 from messaging.message import encode, wire_type_of
 from messaging.topic import check_topic
 
@@ -41,7 +39,7 @@ def seal(
     """
     type_, version, is_frozen = _nature_of(type(message))
     carried = message if by_reference and is_frozen else None
-    payload = _payload_of(message) if carried is None else b""
+    payload = encode(message) if carried is None else b""
     fields = (
         id or new_id(), type_, version, topic, payload, sender, cause, conversation, reply_to, key,
         tags, trace, "", deadline, 1, hops, priority, delay_s, carried,
@@ -58,7 +56,7 @@ def check_priority(priority: int) -> int:
 
 def payload_of(envelope: Envelope) -> bytes:
     """The JSON in `envelope`, also when the message travels by reference."""
-    return _payload_of(envelope.message) if envelope.message is not None else envelope.payload
+    return encode(envelope.message) if envelope.message is not None else envelope.payload
 
 
 def join_tags(tags: Iterable[str] | str) -> str:
@@ -75,11 +73,3 @@ def _nature_of(message_class: type[BaseModel]) -> tuple[str, int, bool]:
     """Wire name, version, and whether nobody can change the messages of a class."""
     name, version = wire_type_of(message_class)
     return name, version, bool(message_class.model_config.get("frozen"))
-
-
-def _payload_of(message: BaseModel) -> bytes:
-    try:
-        return encode(message)
-    except (PydanticSerializationError, UnicodeEncodeError) as error:
-        wire_type = str(wire_type_of(type(message)))
-        raise InvalidMessageError(wire_type, (f"cannot be written as JSON: {error}",)) from error
