@@ -50,6 +50,14 @@ class Delivery(NamedTuple):
     fault: str = ""
 
 
+Place = tuple[str, str]
+"""Topic and position: where an entry lies."""
+
+
+def place_of(delivery: Delivery) -> Place:
+    return delivery.envelope.topic, delivery.position
+
+
 class StateWrite(NamedTuple):
     """One value of a group's state, written only over the version that was read.
 

@@ -10,12 +10,10 @@ from collections import deque
 
 from pydantic_core import from_json
 
-from messaging.backend import Delivery
+from messaging.backend import Delivery, Place, place_of
 from messaging.outgoing import payload_of
 
 BY_KEY = "key"
-
-Place = tuple[str, str]
 
 
 class Lanes:
@@ -37,7 +35,7 @@ class Lanes:
         key = key_of(delivery, self._ordered_by)
         if not key:
             return True
-        self._keys[_place(delivery)] = key
+        self._keys[place_of(delivery)] = key
         lane = self._lanes.get(key)
         if lane is None:
             self._lanes[key] = deque()
@@ -48,7 +46,7 @@ class Lanes:
 
     def leave(self, delivery: Delivery) -> Delivery | None:
         """The one whose turn it is, now that `delivery` is settled for good."""
-        key = self._keys.pop(_place(delivery), "")
+        key = self._keys.pop(place_of(delivery), "")
         if not key:
             return None
         if self._lanes[key]:
@@ -76,7 +74,3 @@ def _field(payload: bytes, name: str) -> object:
     except ValueError:
         return None  # whoever handles it will say what is wrong with it
     return fields.get(name) if isinstance(fields, dict) else None
-
-
-def _place(delivery: Delivery) -> Place:
-    return delivery.envelope.topic, delivery.position

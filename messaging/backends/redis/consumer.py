@@ -196,8 +196,8 @@ class RedisConsumer:
             if skipped is None:
                 raise self._fenced()
             self._sequence += 1
-            kept = set(skipped)
-            self._lending.let_go(s.delivery for i, s in enumerate(settlements) if i not in kept)
+            kept = frozenset(skipped)
+            self._lending.let_go(s for i, s in enumerate(settlements) if i not in kept)
             if self._server.replication is not None:
                 await self._server.replication.report()
             return skipped

@@ -12,7 +12,7 @@ from typing import Any
 
 import hiredis
 
-from messaging.backend import Delivery, Settlement
+from messaging.backend import Delivery, Place, Settlement, place_of
 from messaging.backends.redis.claims import is_claimed, redeem_all, redeem_first
 from messaging.backends.redis.connection import (
     FIRST_PAUSE_S,
@@ -58,10 +58,10 @@ class Lending:
         self._group = group
         self._incarnation = incarnation
         self._fenced = fenced
-        self._held: dict[str, set[str]] = {}
+        self._held: set[Place] = set()
         self._generation = server.link.generation
         self._lent_in = server.link.generation
-        self._doubted: set[tuple[str, str]] = set()
+        self._doubted: set[Place] = set()
         self._one_at_a_time = asyncio.Lock()
 
     async def bring(self, max_count: int) -> None:
@@ -113,26 +113,25 @@ class Lending:
 
     def holds_all(self, settlements: Sequence[Settlement]) -> bool:
         """Whether each delivery is held here, and settled only once."""
-        lent = [(s.delivery.envelope.topic, s.delivery.position) for s in settlements]
-        is_held = all(position in self._held.get(topic, ()) for topic, position in lent)
-        return is_held and len(set(lent)) == len(lent)
+        settled = {place_of(settlement.delivery) for settlement in settlements}
+        return len(settled) == len(settlements) and settled <= self._held
 
     def surely_lent_in(self, settlements: Sequence[Settlement]) -> int:
         """The connection by which all of it was lent; -1 when some came by an earlier one."""
         self._doubt()
-        lent = ((s.delivery.envelope.topic, s.delivery.position) for s in settlements)
-        is_sure = not self._doubted or self._doubted.isdisjoint(lent)
+        is_sure = not self._doubted or self._doubted.isdisjoint(
+            place_of(settlement.delivery) for settlement in settlements
+        )
         return self._lent_in if is_sure else -1
 
-    def let_go(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in deliveries:
-            topic, position = delivery.envelope.topic, delivery.position
-            self._held.get(topic, set()).discard(position)
-            self._doubted.discard((topic, position))
+    def let_go(self, settlements: Iterable[Settlement]) -> None:
+        settled = [place_of(settlement.delivery) for settlement in settlements]
+        self._held.difference_update(settled)
+        if self._doubted:
+            self._doubted.difference_update(settled)
 
     def _hold(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in deliveries:
-            self._held.setdefault(delivery.envelope.topic, set()).add(delivery.position)
+        self._held.update([place_of(delivery) for delivery in deliveries])
 
     async def _fetch(self, max_count: int) -> None:
         """Read some ready topics, and make sure that this consumer still counts."""
@@ -185,8 +184,8 @@ class Lending:
                 for position, fields in entries
             ]
             if self._doubted:  # what comes again is lent to us again: it is here, and sure now
-                again = {(topic, d.position) for d in deliveries} & self._doubted
-                deliveries = [d for d in deliveries if (topic, d.position) not in again]
+                again = self._doubted.intersection(map(place_of, deliveries))
+                deliveries = [d for d in deliveries if place_of(d) not in again]
                 self._doubted -= again
             self.stash += await self._interest.still_owed(topic, deliveries)
 
@@ -196,9 +195,8 @@ class Lending:
             self._lent_in = self._server.link.generation
             self._doubted = self._known()
 
-    def _known(self) -> set[tuple[str, str]]:
-        held = {(topic, position) for topic, some in self._held.items() for position in some}
-        return held | {(d.envelope.topic, d.position) for d in self.stash}
+    def _known(self) -> set[Place]:
+        return self._held.union(map(place_of, self.stash))
 
     async def _repair(self) -> None:
         """The group is missing: it left a topic and we did not hear of it, or it was deleted."""

@@ -91,7 +91,7 @@ async def test_a_cancelled_read_loses_nothing(guild: Guild) -> None:
     reader = await joined(backend, "readers")
     for number in range(20):
         reading = asyncio.create_task(reader.read(10, wait_s=5))
-        publishing = asyncio.create_task(backend.append([note(f"{number}")]))
+        publishing = asyncio.ensure_future(backend.append([note(f"{number}")]))
         for _ in range(number):
             await asyncio.sleep(0)
         reading.cancel()

@@ -41,7 +41,7 @@ async def test_appends_in_flight_are_sent_again_in_order(guild: Guild, proxy: Fa
 
     waiting = []
     for number in range(50):
-        waiting.append(asyncio.create_task(backend.append([note(f"notes {number}")])))
+        waiting.append(asyncio.ensure_future(backend.append([note(f"notes {number}")])))
         await asyncio.sleep(0)  # one batch per tick of the loop, as publishers come in
     await asyncio.gather(*waiting)
 
@@ -51,8 +51,8 @@ async def test_appends_in_flight_are_sent_again_in_order(guild: Guild, proxy: Fa
 
 async def test_a_cancelled_publisher_does_not_disturb_the_others(guild: Guild) -> None:
     backend = await guild.open()
-    leaving = asyncio.create_task(backend.append([note("leaving")]))
-    staying = asyncio.create_task(backend.append([note("staying")]))
+    leaving = asyncio.ensure_future(backend.append([note("leaving")]))
+    staying = asyncio.ensure_future(backend.append([note("staying")]))
     await asyncio.sleep(0)
 
     leaving.cancel()
@@ -163,7 +163,7 @@ async def test_publishing_through_a_storm_of_resets_stores_everything_once_in_or
     backend = await guild.open(proxy.url)
     count, resets = 300, 0
     for number in range(count):
-        waiting = asyncio.create_task(backend.append([note(f"notes {number}")]))
+        waiting = asyncio.ensure_future(backend.append([note(f"notes {number}")]))
         if number % 20 == 7:
             await asyncio.sleep(0)
             proxy.reset_all()

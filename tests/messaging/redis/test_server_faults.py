@@ -67,7 +67,7 @@ async def test_everything_accepted_survives_a_server_that_is_killed(
     lent = await take(worker, 20)
 
     redis_server.kill()
-    publishing = asyncio.create_task(backend.append([note("notes 50")]))
+    publishing = asyncio.ensure_future(backend.append([note("notes 50")]))
     committing = asyncio.create_task(
         worker.commit([Settlement(d, (note("done", "results"),)) for d in lent])
     )
@@ -124,7 +124,7 @@ async def test_a_busy_server_is_waited_for(guild: Guild) -> None:
     hogging = asyncio.create_task(command(other, "EVAL", "while true do end", 0))
     await asyncio.sleep(0.05)
 
-    publishing = asyncio.create_task(backend.append([note("notes 1")]))
+    publishing = asyncio.ensure_future(backend.append([note("notes 1")]))
     await asyncio.sleep(0.05)
     assert not publishing.done()
     await command(backend, "SCRIPT", "KILL")
@@ -139,7 +139,7 @@ async def test_a_silent_connection_is_replaced(guild: Guild, proxy: FaultyProxy)
     backend = await guild.open(proxy.url, reply_timeout_s=0.2)
     await backend.append(notes(1))
     proxy.swallows = True
-    publishing = asyncio.create_task(backend.append([note("notes 1")]))
+    publishing = asyncio.ensure_future(backend.append([note("notes 1")]))
 
     await _until(lambda: server_of(backend).link.current() is None)
     proxy.swallows = False
