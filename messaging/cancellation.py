@@ -28,10 +28,14 @@ class CancelRequested(Message, wire_name="bus.cancel"):
 
 
 class Cancellable(Protocol):
-    """A handling that runs."""
+    """Where handlers run, one after the other.
+
+    Attributes:
+        envelope: of the message whose handler runs; None between two of them.
+    """
 
     @property
-    def envelope(self) -> Envelope: ...
+    def envelope(self) -> Envelope | None: ...
 
     def cancel(self, reason: str) -> None: ...
 
@@ -45,7 +49,7 @@ class Cancellations:
         self._backend = backend
         self._tell_requester = tell_requester
         self._decoder = Decoder(MessageRegistry(CancelRequested))
-        self._running: set[Cancellable] = set()
+        self._seats: set[Cancellable] = set()
         self._reasons: OrderedDict[str, str] = OrderedDict()
         tail.listen(CONTROL_TOPIC, self._receive)
 
@@ -63,11 +67,12 @@ class Cancellations:
         reason = self._reasons.get(envelope.id)
         return self._reasons.get(envelope.conversation_id) if reason is None else reason
 
-    def started(self, handling: Cancellable) -> None:
-        self._running.add(handling)
+    def add(self, seat: Cancellable) -> None:
+        """From now on cancel what runs there."""
+        self._seats.add(seat)
 
-    def ended(self, handling: Cancellable) -> None:
-        self._running.discard(handling)
+    def remove(self, seat: Cancellable) -> None:
+        self._seats.discard(seat)
 
     def _receive(self, entry: Entry) -> None:
         try:
@@ -84,7 +89,8 @@ class Cancellations:
         self._reasons[request.message_id] = request.reason
         if len(self._reasons) > MOST_REMEMBERED:
             self._reasons.popitem(last=False)
-        for handling in tuple(self._running):
-            if request.message_id in (handling.envelope.id, handling.envelope.conversation_id):
-                handling.cancel(request.reason)
+        for seat in tuple(self._seats):
+            running = seat.envelope
+            if running is not None and request.message_id in (running.id, running.conversation_id):
+                seat.cancel(request.reason)
         self._tell_requester(request.message_id, request.reason)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from messaging.backend import Consumer, Delivery, Incident, Settlement
+from messaging.backend import Consumer, DeadLetter, Delivery, Incident, Settlement
 from messaging.emitter import Emitter
 from messaging.errors import (
     BackendUnavailableError,
@@ -29,7 +29,7 @@ class Commits:
     Args:
         refused: makes another settlement of a delivery whose settlement can never be stored; None
             when its handler is to run again.
-        settled: called with each settlement that was applied.
+        settled: called with the settlements that were applied, some at once.
         conflicted: called with each delivery whose state others changed first.
     """
 
@@ -40,7 +40,7 @@ class Commits:
         incidents: Incidents,
         *,
         refused: Refused,
-        settled: Callable[[Settlement], None],
+        settled: Callable[[Sequence[Settlement]], None],
         conflicted: Callable[[Delivery], None],
     ) -> None:
         self._consumer = consumer
@@ -91,24 +91,19 @@ class Commits:
             await self._commit_apart(batch, error, is_substitute=is_substitute)
             return
         if conflicts:
-            self._sort_out(batch, frozenset(conflicts))
-            return
+            for index in conflicts:
+                self._conflicted(batch[index].delivery)
+            left_out = frozenset(conflicts)
+            batch = [each for index, each in enumerate(batch) if index not in left_out]
+        self._settled(batch)
         for settlement in batch:
-            self._conclude(settlement)
+            if settlement.dead is not None:
+                self._report_death(settlement.dead)
 
-    def _sort_out(self, batch: Sequence[Settlement], conflicts: frozenset[int]) -> None:
-        for index, settlement in enumerate(batch):
-            if index in conflicts:
-                self._conflicted(settlement.delivery)
-            else:
-                self._conclude(settlement)
-
-    def _conclude(self, settlement: Settlement) -> None:
-        self._settled(settlement)
-        if settlement.dead is not None:
-            envelope, group = settlement.dead.envelope, settlement.dead.group
-            text = f"{group} gave up on {envelope.type or 'an unreadable entry'} {envelope.id}"
-            self._incidents.report(Incident("dead_letter", text))
+    def _report_death(self, dead: DeadLetter) -> None:
+        envelope = dead.envelope
+        text = f"{dead.group} gave up on {envelope.type or 'an unreadable entry'} {envelope.id}"
+        self._incidents.report(Incident("dead_letter", text))
 
     async def _commit_apart(
         self, batch: Sequence[Settlement], error: MessagingError, *, is_substitute: bool

@@ -49,6 +49,7 @@ class Workplace(NamedTuple):
     load_state: Callable[[str, str], Awaitable[StateValue | None]]
     emit: Callable[[Envelope], None]
     ask: Ask
+    loop: asyncio.AbstractEventLoop
     neighbours: Sequence[str] = ()
 
 
@@ -67,7 +68,6 @@ class Context:
         "_cancel_reason",
         "_journal",
         "_log",
-        "_loop",
         "_outbox",
         "_state",
         "_steps",
@@ -82,14 +82,14 @@ class Context:
     ) -> None:
         self.envelope = envelope
         self.attempt = attempt
-        self._state: State | None = None  # most handlers keep none
-        self._journal = journal
-        self._steps: Steps | None = None  # nor does it take steps
         self._workplace = workplace
-        self._outbox: list[Envelope] = []
-        self._timers: dict[str, str] = {}
+        self._journal = journal
         self._cancel_reason: str | None = None
-        self._loop = asyncio.get_running_loop()
+        self._outbox: list[Envelope] = []
+        # Most handlers need none of these.
+        self._state: State | None = None
+        self._steps: Steps | None = None
+        self._timers: dict[str, str] | None = None
         self._log: Any = None
 
     @property
@@ -105,6 +105,11 @@ class Context:
         if self._steps is None:
             self._steps = Steps(self.envelope.id, self._load_state, self._journal)
         return self._steps
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a commit has nothing to write but what was sent."""
+        return self._state is None and self._steps is None and self._timers is None
 
     @property
     def took_steps(self) -> bool:
@@ -266,8 +271,7 @@ class Context:
 
         Should it be due at this moment, either it is sent or this commit comes first, never both.
         """
-        self._forget_timer(check_timer(name))
-        self._timers[name] = ""
+        self._note_timer(name, "")
 
     def answer(self, requester: Requester, message: BaseModel) -> str:
         """Answer a request that an earlier handling received, when this one is committed."""
@@ -340,12 +344,12 @@ class Context:
 
         For plain handlers, which run in a thread; a coroutine handler just awaits.
         """
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return asyncio.run_coroutine_threadsafe(work, self._workplace.loop).result()
 
     @property
     def timers(self) -> Mapping[str, str]:
         """By the name of a timer that was set or called off, its message's id or ""."""
-        return self._timers
+        return self._timers or {}
 
     @property
     def sent(self) -> Sequence[Envelope]:
@@ -386,15 +390,16 @@ class Context:
         return inbox_of(self.group) if topic is None else check_output_topic(topic)
 
     def _set_timer(self, name: str, envelope: Envelope) -> str:
-        self._forget_timer(check_timer(name))
-        self._timers[name] = envelope.id
+        self._note_timer(name, envelope.id)
         self._outbox.append(arm(envelope, name, self.group))
         return envelope.id
 
-    def _forget_timer(self, name: str) -> None:
-        replaced = self._timers.get(name)
+    def _note_timer(self, name: str, message_id: str) -> None:
+        timers = self._timers = self._timers or {}
+        replaced = timers.get(check_timer(name))
         if replaced:
             self._outbox = [sent for sent in self._outbox if sent.id != replaced]
+        timers[name] = message_id
 
     def _deadline(self, deadline_s: float | None, *, keep: bool) -> float:
         given = [] if deadline_s is None else [time.time() + deadline_s]

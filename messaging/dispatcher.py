@@ -54,6 +54,7 @@ class Dispatcher:
             load_state=backend.load_state,
             emit=emitter.emit,
             ask=ask,
+            loop=asyncio.get_running_loop(),
             neighbours=subscription.options.neighbours,
         )
         self._handlers = Handlers(subscription, workplace, settling, cancellations, known)

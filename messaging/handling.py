@@ -3,7 +3,8 @@
 import asyncio
 import inspect
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import structlog
 from pydantic import BaseModel
@@ -24,7 +25,7 @@ from messaging.errors import (
 from messaging.log_names import in_hand, name_in_logs
 from messaging.message import MessageRegistry
 from messaging.outgoing import split_tags
-from messaging.settling import Again, Settling, attempt_of
+from messaging.settling import Again, Settling, attempt_of, is_first_start
 from messaging.steps import Journal
 from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
@@ -34,24 +35,29 @@ from messaging.timers import is_timer
 log = structlog.get_logger()
 
 
-class Handling:
-    """One run of a handler, which others may cancel."""
+class Seat:
+    """Where a worker handles one message after the other, and where others may cancel it.
 
-    __slots__ = ("_task", "context", "reason")
+    Args:
+        journal: where steps of handlers are recorded.
+    """
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.reason: str | None = None
+    __slots__ = ("_task", "context", "journal", "reason")
+
+    def __init__(self, journal: Journal) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
+        self.journal = journal
+        self.context: Context | None = None  # while a handler runs
+        self.reason: str | None = None
 
     @property
-    def envelope(self) -> Envelope:
-        return self.context.envelope
+    def envelope(self) -> Envelope | None:
+        return None if self.context is None else self.context.envelope
 
     def cancel(self, reason: str) -> None:
-        if self.reason is None:
+        if self.context is not None and self.reason is None:
             self.reason = reason
             self.context.end(reason or "cancelled")
             self._task.cancel()
@@ -63,11 +69,14 @@ class Handling:
             return self._task.cancelling() == 0
         return self._task.cancelling() == 1
 
-    async def settle_down(self) -> None:
-        """Let nothing of the cancellation reach what the worker does next."""
+    async def settle_down(self) -> str:
+        """Let nothing of the cancellation reach what the worker does next; its reason."""
+        reason, self.reason = self.reason, None
+        assert reason is not None
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)  # a cancellation that the handler never got to see
         self._task.uncancel()
+        return reason
 
 
 class Handlers:
@@ -90,8 +99,19 @@ class Handlers:
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
 
-    async def handle(self, delivery: Delivery, journal: Journal) -> Settlement | Again:
-        """Work on `delivery` until it is settled or handled again; its steps go to `journal`.
+    @contextmanager
+    def seat(self, journal: Journal) -> Iterator[Seat]:
+        """For a worker's task: its place, and its name in what it logs."""
+        name_in_logs(self._workplace.guild_id, self._group)
+        seat = Seat(journal)
+        self._cancellations.add(seat)
+        try:
+            yield seat
+        finally:
+            self._cancellations.remove(seat)
+
+    async def handle(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
+        """Work on `delivery` until it is settled or handled again.
 
         Raises:
             BackendUnavailableError: the history of a failed message could not be read.
@@ -114,11 +134,7 @@ class Handlers:
             message = target.message_in(envelope)
         except MessagingError as error:
             return await self._settling.failed(delivery, error)
-        return await self._run(delivery, target, message, journal)
-
-    def name_in_logs(self) -> None:
-        """Have what this task logs say what it handles."""
-        name_in_logs(self._workplace.guild_id, self._group)
+        return await self._run(delivery, target, message, seat)
 
     async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | Again:
         """Settle what was handled but cannot be committed."""
@@ -159,13 +175,12 @@ class Handlers:
             )
 
     async def _run(
-        self, delivery: Delivery, target: Target, message: BaseModel, journal: Journal
+        self, delivery: Delivery, target: Target, message: BaseModel, seat: Seat
     ) -> Settlement | Again:
-        context = Context(delivery.envelope, attempt_of(delivery), self._workplace, journal)
-        handling = Handling(context)
+        context = Context(delivery.envelope, attempt_of(delivery), self._workplace, seat.journal)
         outbox: tuple[Envelope, ...] = ()
         error: BaseException | None = None
-        self._cancellations.started(handling)
+        seat.context = context
         try:
             if target.is_async and self._options.timeout_s is None:
                 result = await target.handler(message, context)
@@ -173,19 +188,20 @@ class Handlers:
                 result = await self._call(target, message, context)
             outbox = self._settling.outbox(context, result)
         except asyncio.CancelledError as raised:
-            if not handling.absorbs_cancellation():
+            if not seat.absorbs_cancellation():
                 raise
             error = raised
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - here it is decided what follows
             error = raised
         finally:
-            self._cancellations.ended(handling)
+            seat.context = None
             context.end("it has ended")
-        if handling.reason is not None:
-            await handling.settle_down()
-            return await self._settling.cancelled(delivery, handling.reason)
+        if seat.reason is not None:
+            return await self._settling.cancelled(delivery, await seat.settle_down())
         if error is not None:
             return await self._settling.failed(delivery, error)
+        if context.is_plain and is_first_start(delivery):
+            return Settlement(delivery, outbox)
         return await self._settling.done(delivery, outbox, context)
 
     async def _call(self, target: Target, message: BaseModel, context: Context) -> Result:

@@ -96,7 +96,7 @@ class Settling:
         writes = context.writes()
         if context.timers:
             writes += await self.timer_writes(context.timers)
-        if context.took_steps or not _is_first_start(delivery):
+        if context.took_steps or not is_first_start(delivery):
             writes += await context.steps.forget()
         if delivery.envelope.origin or delivery.envelope.attempt > 1:
             writes += await self._forget_history(delivery.envelope)
@@ -243,7 +243,7 @@ def attempt_of(delivery: Delivery) -> int:
     return delivery.envelope.attempt + delivery.handed_out
 
 
-def _is_first_start(delivery: Delivery) -> bool:
+def is_first_start(delivery: Delivery) -> bool:
     """Whether no handler can have begun on the message before: neither a retry nor a requeue."""
     return attempt_of(delivery) == 1 and not delivery.envelope.origin
 

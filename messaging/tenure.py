@@ -1,17 +1,17 @@
 """The working life of one incarnation of a consumer: read, handle, commit, beat, take over."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import structlog
 
-from messaging.backend import Consumer, Delivery, Incident, Settlement
+from messaging.backend import Consumer, Delivery, Incident, Place, Settlement, place_of
 from messaging.commits import Commits
 from messaging.emitter import Emitter
 from messaging.errors import MessagingError, StateConflictError
-from messaging.handling import Handlers
+from messaging.handling import Handlers, Seat
 from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
 from messaging.ordering import Lanes
@@ -28,8 +28,6 @@ MOST_RERUNS = 10
 ISOLATE_FROM = 2
 ALONE_S = 30.0
 FEW_ATTEMPTS = 3
-
-Key = tuple[str, str]
 
 
 class Tenure:
@@ -65,7 +63,7 @@ class Tenure:
             conflicted=self._run_again,
         )
         self._prefetch = Prefetch(2 * options.concurrency, options.prefetch)
-        self._lent: dict[Key, Delivery] = {}
+        self._lent: dict[Place, Delivery] = {}
         self._ready = Ready()
         self._lanes = Lanes(options.ordered_by) if options.ordered_by else None
         self._leads = False
@@ -78,8 +76,8 @@ class Tenure:
         self._silent: dict[str, None] = {predecessor: None} if predecessor else {}
         self._silence = asyncio.Event()
         self._silence.set()
-        self._reruns: dict[Key, int] = {}
-        self._alone: dict[Key, asyncio.Event] = {}
+        self._reruns: dict[Place, int] = {}
+        self._alone: dict[Place, asyncio.Event] = {}
         self._stopping = False
         self._is_paused = False
         self._stopped: asyncio.Future[None] = self._loop.create_future()
@@ -201,7 +199,7 @@ class Tenure:
 
     def _take(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
-            self._lent[_key(delivery)] = delivery
+            self._lent[place_of(delivery)] = delivery
             if self._lanes is None or self._lanes.enter(delivery):
                 self._ready.put(delivery)
         self._wake_some()
@@ -241,41 +239,41 @@ class Tenure:
     # Handling
 
     async def _work(self) -> None:
-        self._handlers.name_in_logs()
-        while (delivery := await self._next()) is not None:
-            outcome = await self._settle(delivery)
-            if isinstance(outcome, Again):
-                self._attempt_later(outcome)
-            else:
-                self._commits.add(outcome)
-            # Handlers that never wait would keep the loop from reading, beating and committing.
-            if self._loop.time() > self._slice_ends_at:
-                await asyncio.sleep(0)
-                self._slice_ends_at = self._loop.time() + SLICE_S
+        with self._handlers.seat(self._consumer.journal) as seat:
+            while not self._stopping:
+                if self._is_paused or not self._ready:
+                    await self._rest()
+                    continue
+                outcome = await self._settle(self._ready.take(), seat)
+                if isinstance(outcome, Again):
+                    self._attempt_later(outcome)
+                else:
+                    self._commits.add(outcome)
+                # Handlers that never wait would keep the loop from reading, beating, committing.
+                if self._loop.time() > self._slice_ends_at:
+                    await asyncio.sleep(0)
+                    self._slice_ends_at = self._loop.time() + SLICE_S
 
-    async def _next(self) -> Delivery | None:
-        while not self._stopping:
-            if self._ready and not self._is_paused:
-                return self._ready.take()
-            sleeper = self._loop.create_future()
-            self._idle.append(sleeper)
-            self._leave_if_paused()
-            await sleeper
-        return None
+    async def _rest(self) -> None:
+        """Return when this worker is woken: there may be something to do, or it is the end."""
+        sleeper = self._loop.create_future()
+        self._idle.append(sleeper)
+        self._leave_if_paused()
+        await sleeper
 
-    def _settle(self, delivery: Delivery) -> Awaitable[Settlement | Again]:
+    def _settle(self, delivery: Delivery, seat: Seat) -> Awaitable[Settlement | Again]:
         if self._reruns:
-            return self._settle_again(delivery)
-        return self._handlers.handle(delivery, self._consumer.journal)
+            return self._settle_again(delivery, seat)
+        return self._handlers.handle(delivery, seat)
 
-    async def _settle_again(self, delivery: Delivery) -> Settlement | Again:
-        reruns = self._reruns.get(_key(delivery), 0)
+    async def _settle_again(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
+        reruns = self._reruns.get(place_of(delivery), 0)
         if reruns > MOST_RERUNS:
             error = StateConflictError(
                 f"others changed the state under {delivery.envelope.type} {reruns} times in a row"
             )
             return await self._handlers.give_up_on(delivery, error)
-        return await self._handlers.handle(delivery, self._consumer.journal)
+        return await self._handlers.handle(delivery, seat)
 
     async def _give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | None:
         """Another settlement; None when there is another attempt to come."""
@@ -286,25 +284,29 @@ class Tenure:
         return outcome
 
     def _attempt_later(self, again: Again) -> None:
-        self._lent[_key(again.delivery)] = again.delivery
+        self._lent[place_of(again.delivery)] = again.delivery
         self._loop.call_later(again.wait_s, self._put_first, again.delivery)
 
-    def _settled(self, settlement: Settlement) -> None:
-        key = _key(settlement.delivery)
-        del self._lent[key]
+    def _settled(self, settlements: Sequence[Settlement]) -> None:
+        lent = self._lent
+        for settlement in settlements:
+            del lent[place_of(settlement.delivery)]
         if self._lanes is not None:
-            successor = self._lanes.leave(settlement.delivery)
-            if successor is not None:
-                self._put_first(successor)
-        if self._reruns:
-            self._reruns.pop(key, None)
-        if key in self._alone:
-            self._alone.pop(key).set()
+            for settlement in settlements:
+                successor = self._lanes.leave(settlement.delivery)
+                if successor is not None:
+                    self._put_first(successor)
+        if self._reruns or self._alone:
+            for settlement in settlements:
+                key = place_of(settlement.delivery)
+                self._reruns.pop(key, None)
+                if key in self._alone:
+                    self._alone.pop(key).set()
         if self._room():
             self._has_room.set()
 
     def _run_again(self, delivery: Delivery) -> None:
-        key = _key(delivery)
+        key = place_of(delivery)
         self._reruns[key] = self._reruns.get(key, 0) + 1
         self._put_first(delivery)
 
@@ -357,7 +359,7 @@ class Tenure:
         return delivery.handed_out >= ISOLATE_FROM or self._options.retry.attempts < FEW_ATTEMPTS
 
     async def _handle_alone(self, delivery: Delivery) -> None:
-        settled = self._alone[_key(delivery)] = asyncio.Event()
+        settled = self._alone[place_of(delivery)] = asyncio.Event()
         self._take([delivery])
         with suppress(TimeoutError):  # a long job must not keep the others waiting for ever
             async with asyncio.timeout(ALONE_S):
@@ -380,7 +382,3 @@ class Tenure:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-
-
-def _key(delivery: Delivery) -> Key:
-    return delivery.envelope.topic, delivery.position

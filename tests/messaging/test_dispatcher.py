@@ -15,6 +15,8 @@ from messaging.errors import (
     BusFullError,
     RequestFailedError,
 )
+from messaging.handling import Seat
+from messaging.settling import Again
 from messaging.subscription import Routed
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
@@ -591,9 +593,9 @@ async def test_acknowledging_before_handling_would_lose_the_message_of_a_crash(
     """The crash test above proves something: this dispatcher fails it."""
     from messaging.tenure import Tenure  # noqa: PLC0415
 
-    async def acknowledge_first(self: Tenure, delivery: Delivery) -> Settlement:
+    async def acknowledge_first(self: Tenure, delivery: Delivery, seat: Seat) -> Settlement | Again:
         await self._consumer.commit([Settlement(delivery)])
-        return await self._handlers.handle(delivery, self._consumer.journal)
+        return await self._handlers.handle(delivery, seat)
 
     stuck, later = Gate(), Recorder()
     async with open_bus(site) as one, open_bus(site) as two:
