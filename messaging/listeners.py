@@ -10,15 +10,20 @@ FRESH_S = 5.0
 
 
 class Listeners:
-    """The patterns of all groups, remembered for a few seconds once they fit."""
+    """The patterns of all groups, and the topics that fit one, remembered for a few seconds."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._patterns: set[str] = set()
+        self._heard: set[str] = set()
         self._fresh_until = 0.0
 
     def forget(self) -> None:
         self._fresh_until = 0.0
+
+    def surely_hear(self, topic: str) -> bool:
+        """Whether a group was subscribed to `topic` a moment ago; if not, ask `require`."""
+        return topic in self._heard and time.monotonic() < self._fresh_until
 
     async def require(self, topic: str) -> None:
         """Pass when a group is subscribed to `topic`.
@@ -26,17 +31,22 @@ class Listeners:
         Raises:
             NobodyListensError: none is; names those that are.
         """
-        if time.monotonic() < self._fresh_until and self._fits(topic):
-            return
-        groups = await self._backend.groups()
-        self._patterns = {pattern for patterns in groups.values() for pattern in patterns}
-        self._fresh_until = time.monotonic() + FRESH_S
+        is_fresh = time.monotonic() < self._fresh_until
+        if not is_fresh or not self._fits(topic):
+            await self._look()
         if not self._fits(topic):
             known = ", ".join(sorted(self._patterns)) or "nothing"
             raise NobodyListensError(
                 f"no agent listens to {topic!r}, so nothing was published; "
                 f"agents listen to: {known}"
             )
+        self._heard.add(topic)
+
+    async def _look(self) -> None:
+        groups = await self._backend.groups()
+        self._patterns = {pattern for patterns in groups.values() for pattern in patterns}
+        self._heard.clear()
+        self._fresh_until = time.monotonic() + FRESH_S
 
     def _fits(self, topic: str) -> bool:
         return any(matches(pattern, topic) for pattern in self._patterns)

@@ -50,7 +50,7 @@ class Publisher:
 
     def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> Awaitable[None]:
         """To be awaited: done once `envelopes`, all to one topic, are accepted."""
-        if require_listener and envelopes:
+        if require_listener and envelopes and not self._listeners.surely_hear(envelopes[0].topic):
             return self._append_where_heard(envelopes)
         return self._backend.append(envelopes)
 
