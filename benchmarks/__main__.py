@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 from redis import Redis
 
-from benchmarks import scale
+from benchmarks import capacity, scale
 from benchmarks.contestant import ALL
 from benchmarks.measure import Meter
 from benchmarks.peers import contestants
@@ -26,11 +26,13 @@ from benchmarks.server import private_server
 from benchmarks.storage import stored_bytes
 from benchmarks.table import Results, table
 
+MEASURES = {"scale": scale.measure, "capacity": capacity.measure}
+
 
 def main() -> None:
     """Parse the arguments, measure, print a table, and JSON where it was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("peers", "scale"), default="peers")
+    parser.add_argument("what", nargs="?", choices=("peers", *MEASURES), default="peers")
     parser.add_argument("--messages", type=int, default=10_000, help="a round's messages")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each contestant")
     parser.add_argument("--json", type=Path, help="write all rounds to this file, too")
@@ -39,8 +41,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, private_server(Path(folder)) as url:
         server = Redis.from_url(url)
         print(f"{datetime.now(UTC):%Y-%m-%d}, {_machine(server)}\n")
-        if arguments.what == "scale":
-            print(asyncio.run(scale.measure(url, Meter(server), arguments.messages)))
+        if arguments.what in MEASURES:
+            measure_ = MEASURES[arguments.what]
+            print(asyncio.run(measure_(url, Meter(server), arguments.messages)))
             return
         results = asyncio.run(measure(url, Meter(server), arguments.messages, arguments.rounds))
         print(table(results))
