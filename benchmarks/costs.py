@@ -71,7 +71,7 @@ async def _round(
 ) -> tuple[float, float, float]:
     """Microseconds of the server for each append, read and commit of `size` messages."""
     calls = max(2, messages // size)
-    batches = [_sealed(size) for _ in range(calls)]
+    batches = [sealed(size) for _ in range(calls)]
     lent: list[list[Delivery]] = []
 
     async def append() -> None:
@@ -92,6 +92,6 @@ async def _round(
     return await cost_us(append), await cost_us(read), await cost_us(commit)
 
 
-def _sealed(count: int) -> list[Envelope]:
+def sealed(count: int) -> list[Envelope]:
     notes: list[Note] = notes_of(count)
     return [seal(note, TOPIC, by_reference=False, sender="bench") for note in notes]

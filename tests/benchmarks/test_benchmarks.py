@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from benchmarks import __main__ as command
-from benchmarks import scale
+from benchmarks import fence, scale
 from benchmarks.contestant import ALL, BULK, REQUEST
 from benchmarks.floor import Floor
 from benchmarks.guildbus_peer import GuildbusPeer
@@ -48,6 +48,16 @@ async def test_growth_is_measured_per_copy(tmp_path: Path, monkeypatch: pytest.M
             measured = await scale.measure(url, Meter(server), messages=64)
 
     assert "two of all" in measured
+
+
+async def test_the_fence_is_weighed_against_a_commit_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fence, "ROUNDS", 1)
+    with private_server(tmp_path) as url, Redis.from_url(url) as server:
+        report = await fence.measure(url, Meter(server), messages=64)
+
+    assert "% of it" in report
 
 
 def test_a_table_compares_rates_and_for_requests_the_median_latency() -> None:
