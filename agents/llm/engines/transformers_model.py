@@ -36,8 +36,10 @@ class TransformersModel:
         self._tokenizer = _without_limits(tokenizer)
         self._states: dict[int, _State] = {}
         self._weights_bytes = _weights_bytes(model)
-        takes_keep = "logits_to_keep" in inspect.signature(model.forward).parameters
-        self._last_only = {"logits_to_keep": 1} if takes_keep else {}
+        takes = inspect.signature(model.forward).parameters
+        self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+        # transformers renamed it in 5.24 for models of its own; remote code has the old name
+        self._cache_name = "cache" if "cache" in takes else "past_key_values"
         self.context_window = _context_window(model.config, tokenizer, context_window)
         self.vocab_size = int(model.config.get_text_config().vocab_size)
         self.device = str(model.device)
@@ -97,7 +99,10 @@ class TransformersModel:
         chunk = state.pending[:PROMPT_CHUNK_TOKENS]
         ids_BT = torch.tensor([chunk], device=self._model.device)
         out = self._model(
-            input_ids=ids_BT, past_key_values=state.cache, use_cache=True, **self._last_only
+            input_ids=ids_BT,
+            use_cache=True,
+            **{self._cache_name: state.cache},
+            **self._last_only,
         )
         state.pending = state.pending[len(chunk) :]
         state.cache_bytes = _cache_bytes(state.cache)
