@@ -1,10 +1,11 @@
 """Shows what a request emits while it is worked on: bars on a terminal, lines elsewhere."""
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -13,9 +14,8 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.progress import (
-    Progress as Bars,
-)
+from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 from guild.cli.output import printable
 from guild.progress import Progress, TextDelta
@@ -52,9 +52,22 @@ class Watch:
             self._view.text(printable(item.text))
 
 
+class _Bars(RichProgress):
+    """Progress bars below the line of text that is not finished yet."""
+
+    unfinished = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.unfinished.strip():
+            yield Text(self.unfinished)
+        yield from super().get_renderables()
+
+
 class _BarView:
+    """Whole lines of text go above the bars and stay there."""
+
     def __init__(self, console: Console) -> None:
-        self._bars = Bars(
+        self._bars = _Bars(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
@@ -63,56 +76,69 @@ class _BarView:
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._written = ""
 
     def start(self) -> None:
         self._bars.start()
 
     def stop(self) -> None:
-        if self._written.strip():
-            self._bars.console.print(self._written, markup=False, highlight=False)
+        self._end_text()
         self._bars.stop()
 
     def progress(self, item: Progress) -> None:
         text = escape(printable(item.text))
         task = self._tasks.get(item.task)
         if task is None:
+            self._end_text()
             name = escape(printable(item.task))
             task = self._tasks[item.task] = self._bars.add_task(name, total=item.total, text=text)
         self._bars.update(task, completed=item.done, total=item.total, text=text)
 
     def text(self, text: str) -> None:
-        # Whole lines go above the bars; the unfinished one waits for its end.
-        *lines, self._written = (self._written + text).split("\n")
+        *lines, self._bars.unfinished = (self._bars.unfinished + text).split("\n")
         for line in lines:
+            self._bars.console.print(line, markup=False, highlight=False)
+
+    def _end_text(self) -> None:
+        """A text does not say when it ends; the next task does."""
+        if self._bars.unfinished.strip():
+            line, self._bars.unfinished = self._bars.unfinished, ""
             self._bars.console.print(line, markup=False, highlight=False)
 
 
 class _LineView:
+    """One line at a time, in the order in which things came."""
+
     def __init__(self, console: Console) -> None:
         self._console = console
         self._shown_at: dict[str, float] = {}
-        self._written = ""
+        self._unfinished = ""
 
     def start(self) -> None:
         pass
 
     def stop(self) -> None:
-        if self._written.strip():
-            self._line(self._written)
+        self._end_text()
 
     def progress(self, item: Progress) -> None:
         now = time.monotonic()
         shown_at = self._shown_at.get(item.task)
-        if shown_at is not None and not item.is_over and now - shown_at < LINE_EVERY_S:
+        if shown_at is None:
+            self._end_text()
+        elif not item.is_over and now - shown_at < LINE_EVERY_S:
             return
         self._shown_at[item.task] = now
         share = f"{item.done / item.total:4.0%} " if item.total else ""
         self._line(printable(f"{item.task}: {share}{item.text}".rstrip()))
 
     def text(self, text: str) -> None:
-        *lines, self._written = (self._written + text).split("\n")
+        *lines, self._unfinished = (self._unfinished + text).split("\n")
         for line in lines:
+            self._line(line)
+
+    def _end_text(self) -> None:
+        """A text does not say when it ends; the next task does."""
+        if self._unfinished.strip():
+            line, self._unfinished = self._unfinished, ""
             self._line(line)
 
     def _line(self, line: str) -> None:

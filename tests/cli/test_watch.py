@@ -1,6 +1,7 @@
 """Progress and text while an answer is awaited."""
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -58,6 +59,34 @@ def test_text_comes_line_by_line_and_its_last_line_at_the_end(is_terminal: bool)
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
+def test_text_stands_before_the_task_that_begins_after_it(is_terminal: bool) -> None:
+    items = (_delta("the "), _delta("end"), Progress(task="report", done=1, total=2), _delta("new"))
+
+    written = shown(*items, is_terminal=is_terminal)
+
+    assert written.index("the end\n") < written.index("report") < written.index("new\n")
+
+
+def test_a_task_under_way_does_not_break_a_line_of_text() -> None:
+    begun, goes_on = (Progress(task="training", done=n, total=4) for n in (1, 2))
+
+    written = shown(begun, _delta("one "), goes_on, _delta("line\n"), is_terminal=False)
+
+    assert written.splitlines() == ["training:  25%", "one line"]
+
+
+def test_on_a_terminal_text_is_seen_before_its_line_is_finished() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, no_color=True)
+    with Watch(console) as view:
+        view.show(_delta("half a li"))
+        view.show(Progress(task="training", done=1, total=2))
+        view.show(_delta("another li"))
+
+        assert came_to_show("another li", stream)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
 def test_nothing_that_is_shown_commands_the_terminal(is_terminal: bool) -> None:
     red = "\x1b[31mred"
 
@@ -70,6 +99,14 @@ def test_nothing_that_is_shown_commands_the_terminal(is_terminal: bool) -> None:
 
 def test_other_items_are_passed_over() -> None:
     assert shown(object(), is_terminal=False) == ""
+
+
+def came_to_show(text: str, stream: io.StringIO) -> bool:
+    """Wait for the bars to be drawn again, which a thread does ten times a second."""
+    deadline_s = time.monotonic() + 30
+    while text not in stream.getvalue() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    return text in stream.getvalue()
 
 
 def _delta(text: str) -> TextDelta:
