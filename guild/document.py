@@ -23,7 +23,9 @@ MAX_SIZE_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 10_000
 
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _TOO_LONG = f"a spec is at most {MAX_SIZE_BYTES // 1024} KiB long"
+_TOO_DEEP_FOR_LIBYAML = "exceeded maximum nesting depth"  # it looks far ahead of what it gives us
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -139,6 +141,8 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line, mark.column) if mark else (0, 0)
             problem = error.problem or error.context or "not valid YAML"
+            if problem == _TOO_DEEP_FOR_LIBYAML:
+                problem = _TOO_DEEP
             return self.report(Position(name, line + 1, column + 1), path, problem)
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
@@ -258,7 +262,7 @@ class _Walk:
     def _count(self, event: Any, path: Path, depth: int) -> None:
         self._reader.nodes += 1
         if depth >= MAX_DEPTH:
-            self.report(event, path, f"nested more than {MAX_DEPTH} deep")
+            self.report(event, path, _TOO_DEEP)
             raise _CannotGoOnError
         if self._reader.nodes > MAX_NODES:
             self.report(event, path, f"a spec has at most {MAX_NODES:,} values")
