@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import structlog
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -14,8 +13,6 @@ from messaging.errors import InvalidMessageError
 from messaging.message import Message, MessageRegistry, decode, wire_type_of
 from messaging.outgoing import payload_of
 from messaging.topic import EVENTS_TOPIC, retry_topic_of
-
-log = structlog.get_logger()
 
 PAGE = 100
 
@@ -251,7 +248,7 @@ class DeadLetters:
             by=self._name,
         )
         await self._publish(EVENTS_TOPIC, event)
-        log.info("dead_letter.dropped", id=letter.id, group=letter.group, reason=reason)
+        _log().info("dead_letter.dropped", id=letter.id, group=letter.group, reason=reason)
         return await self._backend.drop(letter.id)
 
     async def _requeue(self, letter: DeadLetter, envelope: Envelope, edited: str = "") -> bool:
@@ -265,7 +262,7 @@ class DeadLetters:
         text = f"by {self._name}" + (f", edited: {edited}" if edited else "")
         mark = Attempt(number=0, error_type="requeued", text=text, at=time.time())
         history = HISTORY.dump_json((*reason_of(letter).attempts, mark))
-        log.info("dead_letter.requeued", id=letter.id, group=letter.group, edited=edited)
+        _log().info("dead_letter.requeued", id=letter.id, group=letter.group, edited=edited)
         return await self._backend.requeue(letter.id, again, history=history)
 
 
@@ -306,3 +303,9 @@ def _fields_in(envelope: Envelope) -> dict[str, Any]:
         problem = "message: it is no JSON object with fields to edit, so give all of its fields"
         raise InvalidMessageError(envelope.type, (problem,))
     return data
+
+
+def _log() -> Any:
+    import structlog  # noqa: PLC0415 - specs are checked without it
+
+    return structlog.get_logger()
