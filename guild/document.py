@@ -37,17 +37,22 @@ _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]
 
 @dataclass(frozen=True)
 class Document:
-    """Plain data and where it stood."""
+    """Plain data and where it stood.
+
+    Attributes:
+        problems: keys that are there twice; the first one counts in `data`.
+    """
 
     data: Any
     source: Source
+    problems: tuple[Problem, ...] = ()
 
 
 def read_file(path: str | FilePath) -> Document:
     """The document in a `.json` file, or in a YAML file with what it includes.
 
     Raises:
-        SpecError: everything wrong with it, each problem with file, line and column.
+        SpecError: it cannot be used at all; each problem with file, line and column.
     """
     reader = _Reader()
     return reader.read(str(path), lambda: reader.file(FilePath(path), str(path), (), 0))
@@ -57,7 +62,7 @@ def read_yaml(text: str, name: str = "<yaml>") -> Document:
     """The document in `text`, which may not include files.
 
     Raises:
-        SpecError: everything wrong with it, each problem with name, line and column.
+        SpecError: it cannot be used at all; each problem with name, line and column.
     """
     reader = _Reader()
     return reader.read(name, lambda: reader.text(text, name, (), 0))
@@ -67,7 +72,7 @@ def read_json(text: str, name: str = "<json>") -> Document:
     """As `read_yaml`, for JSON and nothing else.
 
     Raises:
-        SpecError: everything wrong with it, each problem with name, line and column.
+        SpecError: it cannot be used at all; each problem with name, line and column.
     """
     reader = _Reader()
     return reader.read(name, lambda: reader.json(text, name, (), 0))
@@ -82,6 +87,7 @@ class _Reader:
     """Gathers the data, positions and problems of one document and its includes."""
 
     problems: list[Problem] = field(default_factory=list)
+    duplicates: list[Problem] = field(default_factory=list)
     values: dict[Path, Position] = field(default_factory=dict)
     keys: dict[Path, Position] = field(default_factory=dict)
     nodes: int = 0
@@ -94,8 +100,8 @@ class _Reader:
         with suppress(_CannotGoOnError):
             data = produce()
         if self.problems:
-            raise SpecError(self.problems)
-        return Document(data, Source(name, self.values, self.keys))
+            raise SpecError(sorted([*self.problems, *self.duplicates], key=lambda each: each[:3]))
+        return Document(data, Source(name, self.values, self.keys), tuple(self.duplicates))
 
     def file(self, file: FilePath, name: str, path: Path, depth: int) -> Any:
         try:
@@ -227,7 +233,8 @@ class _Walk:
             key_path = (*path, key)
             if key in items:
                 first = self._reader.keys[key_path].line
-                self.report(event, key_path, f"duplicate key {key!r}, first in line {first}")
+                text = f"duplicate key {key!r}, first in line {first}"
+                self._reader.duplicates.append(Problem(*self._position(event), key_path, text))
                 self._value(next(self._events), (*key_path, "duplicate"), depth + 1)
                 continue
             self._reader.keys[key_path] = self._position(event)

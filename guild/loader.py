@@ -86,10 +86,11 @@ def _spec(document: Document, registry: Registry, environ: Mapping[str, str] | N
     draft = _Draft()
     parts = draft.parts(document.data)
     seen = inspect_parts(parts, registry, environ)
-    findings = [*draft.findings, *seen.errors, *seen.wiring]
-    if findings:
-        error = SpecError if draft.findings or seen.errors else WiringError
-        problems = [document.source.problem(finding) for finding in dict.fromkeys(findings)]
+    findings = dict.fromkeys([*draft.findings, *seen.errors, *seen.wiring])
+    problems = [*document.problems, *map(document.source.problem, findings)]
+    if problems:
+        is_only_wired_wrong = not (document.problems or draft.findings or seen.errors)
+        error = WiringError if is_only_wired_wrong else SpecError
         raise error(sorted(problems, key=lambda problem: problem[:3]))
     return GuildSpec.model_validate(document.data).located(document.source)
 

@@ -206,6 +206,7 @@ agents:
     topics: ["a b"]
     properties: {{tims: 1, prefix: 3}}
     restart: {{polcy: x, policy: permanant}}
+    topics: [twice]
   - type: {ECHO}
 routes:
   - {{from: c, message: Foo, to: nope, when: "a[["}}
@@ -222,7 +223,8 @@ routes:
         "s.yaml:10:15",
         "s.yaml:10:33",
         "s.yaml:11:5",
-        "s.yaml:13:45",
+        "s.yaml:12:5",
+        "s.yaml:14:45",
     ]
 
 
