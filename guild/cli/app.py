@@ -194,12 +194,13 @@ def graph(
     spec: Spec,
     drawn_as: Annotated[Format, typer.Option("--format", help="How it is drawn.")] = Format.TEXT,
     allow: Allow = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw who sends what to whom. Nothing is started."""
     from guild.cli.commands.graph import print_graph
     from guild.cli.running import run_command
 
-    run_command(print_graph, Common(spec, allow=allow), drawn_as)
+    run_command(print_graph, Common(spec, allow=allow, as_json=as_json), drawn_as)
 
 
 @app.command()

@@ -35,6 +35,7 @@ class Finding(NamedTuple):
 
 async def diagnose(call: Call) -> int:
     """Look at this machine; fails when something that every guild needs is not right."""
+    call.show_logs()
     findings = [*_python(), *_packages(), _device(), await _embedded_server()]
     if url := call.settings.bus:
         findings.append(await _bus("bus", url, f"{redacted(url)} answers"))

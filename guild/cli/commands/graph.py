@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 from guild.cli.call import Call
 from guild.cli.drawing import as_mermaid, as_text
@@ -13,14 +14,22 @@ from guild.graph import Graph
 
 async def print_graph(call: Call, drawn_as: Format) -> int:
     """Print the wiring; it is read from the spec, nothing is started."""
-    call.output.text(_DRAW[drawn_as](call.plan.graph))
+    if call.output.as_json:
+        call.output.json(_document(call.plan.graph))
+    else:
+        call.output.text(_DRAW[drawn_as](call.plan.graph))
     return OK
 
 
+def _document(graph: Graph) -> dict[str, Any]:
+    return {
+        "nodes": [node._asdict() for node in graph.nodes],
+        "edges": [edge._asdict() for edge in graph.edges],
+    }
+
+
 def _as_json(graph: Graph) -> str:
-    nodes = [node._asdict() for node in graph.nodes]
-    edges = [edge._asdict() for edge in graph.edges]
-    return json.dumps({"nodes": nodes, "edges": edges}, indent=2)
+    return json.dumps(_document(graph), indent=2)
 
 
 _DRAW: dict[Format, Callable[[Graph], str]] = {
