@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 from rich.text import Text
 
 from guild.cli.output import printable
@@ -68,12 +69,13 @@ class _BarView:
 
     def __init__(self, console: Console) -> None:
         self._bars = _Bars(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
+            TextColumn("[bold]{task.description}", table_column=_cut(max_width=32)),
+            BarColumn(bar_width=None, table_column=Column(width=20)),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[text]}"),
+            TextColumn("[dim]{task.fields[text]}", table_column=_cut(ratio=1)),
             console=console,
+            expand=True,  # a long text takes what the others leave, and nothing of theirs
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -143,3 +145,8 @@ class _LineView:
 
     def _line(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False)
+
+
+def _cut(*, max_width: int | None = None, ratio: int | None = None) -> Column:
+    """A column whose texts end in … where they do not fit."""
+    return Column(no_wrap=True, overflow="ellipsis", max_width=max_width, ratio=ratio)

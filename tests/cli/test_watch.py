@@ -1,6 +1,7 @@
 """Progress and text while an answer is awaited."""
 
 import io
+import re
 import time
 
 import pytest
@@ -49,6 +50,14 @@ def test_on_a_terminal_a_task_has_a_bar_with_its_latest_figure() -> None:
     assert "[a] task" in written
     assert "50%" in written
     assert "[b] text" in written
+
+
+def test_a_long_text_leaves_the_bars_their_room() -> None:
+    long = Progress(task="evaluate DigitsResidual", done=1, total=2, text="a long finding " * 20)
+
+    written = shown(long, is_terminal=True)
+
+    assert re.search(r"evaluate DigitsResidual\S* ━+ .*50%.* a long finding .*…", written)
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
