@@ -1,12 +1,14 @@
 """A finished run on the terminal."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from agents.research.report.content import HeldOutTest, Standing
 from agents.research.report.document import (
     LEADERBOARD_COLUMNS,
     LEADERBOARD_NUMBERS,
@@ -14,11 +16,29 @@ from agents.research.report.document import (
 )
 from agents.research.report.wording import decimal, duration, percent
 
-if TYPE_CHECKING:
-    from agents.research.study import ResearchReport
+
+class Finished(Protocol):
+    """What is shown of a run; `agents.research.study.ResearchReport` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def leaderboard(self) -> Sequence[Standing]: ...
+    @property
+    def test(self) -> HeldOutTest | None: ...
+    @property
+    def bits_per_byte(self) -> float | None: ...
+    @property
+    def completion(self) -> str: ...
+    @property
+    def failures(self) -> Sequence[str]: ...
+    @property
+    def html_path(self) -> str: ...
 
 
-def render(report: "ResearchReport") -> RenderableType:
+def render(report: Finished) -> RenderableType:
     """The leaderboard, the headline figures, what failed, and where to read on."""
     parts: list[RenderableType] = []
     if report.leaderboard:
@@ -31,7 +51,7 @@ def render(report: "ResearchReport") -> RenderableType:
     return Group(*parts)
 
 
-def _leaderboard(report: "ResearchReport") -> Table:
+def _leaderboard(report: Finished) -> Table:
     table = Table(title=f"Leaderboard of run {report.name}", title_justify="left")
     for index, column in enumerate(LEADERBOARD_COLUMNS):
         table.add_column(column, justify="right" if index in LEADERBOARD_NUMBERS else "left")
@@ -41,7 +61,7 @@ def _leaderboard(report: "ResearchReport") -> Table:
     return table
 
 
-def _headlines(report: "ResearchReport") -> Text:
+def _headlines(report: Finished) -> Text:
     lines = [f"finished in {duration(report.seconds)}"]
     if report.test is not None:
         lines.append(
