@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from guild.cli.letters import letters
 from guild.cli.options import (
     AgentId,
     Allow,
@@ -14,12 +15,8 @@ from guild.cli.options import (
     Conversation,
     Data,
     Format,
-    LetterId,
     LogLevel,
     MessageId,
-    OfAgent,
-    OfError,
-    OfType,
     Spec,
     TimeoutS,
     Topic,
@@ -34,7 +31,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-letters = typer.Typer(help="Messages that their agent gave up on.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
 
 
@@ -331,115 +327,3 @@ def acl(
 
     typed = Common(spec, allow=allow, as_json=as_json)
     run_command(write_acl, typed, file, user=user, password_file=password_file)
-
-
-@letters.command("list")
-def list_letters(
-    spec: Spec,
-    agent: OfAgent = None,
-    type_name: OfType = None,
-    error: OfError = None,
-    bus: BusUrl = None,
-    allow: Allow = None,
-    as_json: AsJson = False,
-) -> None:
-    """List dead letters, the oldest first."""
-    from guild.cli.commands.dead_letters import list_dead_letters
-    from guild.cli.running import run_command
-    from messaging.dead_letters import Wanted
-
-    wanted = Wanted(agent, type_name, error)
-    run_command(list_dead_letters, Common(spec, bus, allow, as_json), wanted=wanted)
-
-
-@letters.command("summary")
-def count_letters(
-    spec: Spec,
-    by: Annotated[
-        str, typer.Option(help="What they are grouped by: type, error, agent.")
-    ] = "type,error,agent",
-    agent: OfAgent = None,
-    type_name: OfType = None,
-    error: OfError = None,
-    bus: BusUrl = None,
-    allow: Allow = None,
-    as_json: AsJson = False,
-) -> None:
-    """Count dead letters by type, error and agent, the most frequent first."""
-    from guild.cli.commands.dead_letters import count_dead_letters
-    from guild.cli.running import run_command
-    from messaging.dead_letters import Wanted
-
-    typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
-    run_command(count_dead_letters, typed, by=by.split(","), wanted=wanted)
-
-
-@letters.command("show")
-def show_letter(
-    spec: Spec,
-    letter_id: LetterId,
-    bus: BusUrl = None,
-    allow: Allow = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show one: the message, why it died, its traceback and every attempt."""
-    from guild.cli.commands.dead_letters import show_dead_letter
-    from guild.cli.running import run_command
-
-    run_command(show_dead_letter, Common(spec, bus, allow, as_json), letter_id)
-
-
-@letters.command("requeue")
-def requeue_letter(
-    spec: Spec,
-    letter_id: LetterId,
-    edit: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A field that gets another value: key=text, key:=json; or all fields: one JSON "
-            "text, @file, or - for stdin. It is checked against the type first."
-        ),
-    ] = None,
-    bus: BusUrl = None,
-    allow: Allow = None,
-) -> None:
-    """Hand one to its agent again, as if for the first time; its history goes on."""
-    from guild.cli.commands.dead_letters import requeue_dead_letter
-    from guild.cli.running import run_command
-
-    run_command(requeue_dead_letter, Common(spec, bus, allow), letter_id, edit or [])
-
-
-@letters.command("requeue-all")
-def requeue_letters(
-    spec: Spec,
-    agent: OfAgent = None,
-    type_name: OfType = None,
-    error: OfError = None,
-    really: Annotated[bool, typer.Option("--yes", help="Do it; otherwise only say which.")] = False,
-    bus: BusUrl = None,
-    allow: Allow = None,
-    as_json: AsJson = False,
-) -> None:
-    """List those that fit, and with --yes hand them to their agents again."""
-    from guild.cli.commands.dead_letters import requeue_dead_letters
-    from guild.cli.running import run_command
-    from messaging.dead_letters import Wanted
-
-    typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
-    run_command(requeue_dead_letters, typed, wanted=wanted, really=really)
-
-
-@letters.command("drop")
-def drop_letter(
-    spec: Spec,
-    letter_id: LetterId,
-    reason: Annotated[str, typer.Option(help="Why; guild.events keeps it.")],
-    bus: BusUrl = None,
-    allow: Allow = None,
-) -> None:
-    """Forget one for good."""
-    from guild.cli.commands.dead_letters import drop_dead_letter
-    from guild.cli.running import run_command
-
-    run_command(drop_dead_letter, Common(spec, bus, allow), letter_id, reason=reason)
