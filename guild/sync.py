@@ -8,6 +8,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
@@ -32,22 +33,59 @@ def launch_sync(spec: GuildSpec, **options: Any) -> "SyncGuild":
     return SyncGuild(Guild.launch(spec, **options))
 
 
+class BackgroundLoop:
+    """An event loop in a thread of its own, for callers who have none or whose own is busy."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Begin `work` there.
+
+        Raises:
+            RuntimeError: the loop was closed.
+        """
+        if self._loop.is_closed():
+            work.close()
+            raise RuntimeError(f"the {self._thread.name} is closed")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for `work`; it is cancelled when the waiting is interrupted."""
+        future = self.start(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Stop it; whatever still runs there is forgotten."""
+        self.run(self._loop.shutdown_default_executor())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
 class SyncGuild:
     """A guild on a loop in the background. Any thread may use it, a handler's may not."""
 
     def __init__(self, guild: Guild) -> None:
         self._guild = guild
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._loop: BackgroundLoop | None = None
 
     @property
     def status(self) -> GuildStatus:
         return self._guild.status
 
     def __enter__(self) -> Self:
-        loop = self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=loop.run_forever, name="guild", daemon=True)
-        self._thread.start()
+        self._loop = BackgroundLoop("guild")
         try:
             self._run(self._guild.start())
         except BaseException:
@@ -80,7 +118,7 @@ class SyncGuild:
             finally:
                 items.put(_END)
 
-        following = asyncio.run_coroutine_threadsafe(follow(), self._running_loop)
+        following = self._running_loop.start(follow())
         try:
             while (item := items.get()) is not _END:
                 yield item
@@ -97,18 +135,14 @@ class SyncGuild:
         return self._guild.client
 
     @property
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def _running_loop(self) -> BackgroundLoop:
         if self._loop is None:
             raise GuildNotRunningError("the guild is not running; use it within `with`")
         return self._loop
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._running_loop).result()
+        return self._running_loop.run(work)
 
     def _stop_loop(self) -> None:
         loop, self._loop = self._running_loop, None
-        assert self._thread is not None
-        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        self._thread.join()
         loop.close()

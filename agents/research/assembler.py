@@ -12,6 +12,7 @@ from agents.llm.engines import (
     ModelRegistry,
 )
 from agents.llm.engines.errors import InvalidRequestError
+from agents.research import tools
 from agents.research.errors import (
     LanguageModelError,
     NoLanguageModelError,
@@ -28,10 +29,8 @@ from agents.research.messages import (
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import Progress, TextDelta
 
-_ASSEMBLE = "agents.ml.assembler.jobs:assemble"
 _PROMPT = "agents.research.model_jobs:write_prompt"
 _CHECK = "agents.research.model_jobs:check_answer"
-_SUMMARISE = "agents.ml.summary:summarise"
 _IN_WORDS = "InexpressibleError"
 
 
@@ -69,27 +68,23 @@ class AssemblerAgent(Agent[AssemblerProps]):
 
     @handles(emits=[Progress, TextDelta])
     async def assemble(self, request: AssembleModel, ctx: Context) -> ModelAssembled:
-        self._jobs.inside(request.output_script_path, key="output_script_path")
-        task = f"assemble {request.config.get('model_name', 'a model')}"
         try:
-            done = await self._jobs.run(_ASSEMBLE, request.model_dump(), ctx, task=task)
+            done = await tools.assemble(self._jobs, request, ctx)
         except WorkRefusedError as error:
             if error.kind != _IN_WORDS:
                 raise
-            return await self._ask(request, ctx, task, error)
+            return await self._ask(request, ctx, error)
         return _assembled(done, "compiler", attempts=1)
 
     @handles(emits=[Progress])
     async def summarise(self, request: SummariseModel, ctx: Context) -> ModelSummarised:
-        self._jobs.inside(request.model_script_path, key="model_script_path")
-        task = f"summarise {request.model_class_name}"
-        done = await self._jobs.run(_SUMMARISE, request.model_dump(), ctx, task=task)
+        done = await tools.summarise(self._jobs, request, ctx)
         return ModelSummarised.model_validate(
             {name: done.result[name] for name in ModelSummarised.model_fields}
         )
 
     async def _ask(
-        self, request: AssembleModel, ctx: Context, task: str, reason: WorkRefusedError
+        self, request: AssembleModel, ctx: Context, reason: WorkRefusedError
     ) -> ModelAssembled:
         """Have the language model write it, showing it what the gate said, until it passes."""
         if self.properties.llm is None:
@@ -102,7 +97,7 @@ class AssemblerAgent(Agent[AssemblerProps]):
             answer = await self._write(self.properties.llm, request, problem, attempt, ctx)
             payload = {**request.model_dump(), "answer": answer}
             try:
-                done = await self._jobs.run(_CHECK, payload, ctx, task=task)
+                done = await self._jobs.run(_CHECK, payload, ctx, task=tools.assembling(request))
             except WorkRefusedError as error:
                 problem = str(error)
                 ctx.log.info("assembler.attempt_refused", number=attempt, problem=problem)

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,7 +24,6 @@ from agents.sandbox import (
 )
 from guild.progress import Progress
 from guild.registry import requires
-from messaging.context import Context
 
 MIB = 1024 * 1024
 _INTERRUPTED = "TrainingInterrupted"
@@ -53,6 +52,12 @@ class JobsProps(BaseModel):
     threads: int | None = Field(default=None, ge=1)
     timeout_s: float | None = Field(default=None, gt=0)
     grace_s: float = Field(default=5.0, ge=0)
+
+
+class Audience(Protocol):
+    """Whoever is shown how far the work has come; a handler's context is one."""
+
+    def emit(self, message: BaseModel, /) -> None: ...
 
 
 class Done(NamedTuple):
@@ -88,8 +93,10 @@ class Jobs:
         """Whether there is such a file in the workspace."""
         return (self.workspace / path).is_file()
 
-    async def run(self, job: str, payload: Mapping[str, Any], ctx: Context, *, task: str) -> Done:
-        """Run `job`, showing its progress as `task` to whoever follows the message in hand.
+    async def run(
+        self, job: str, payload: Mapping[str, Any], audience: Audience, *, task: str
+    ) -> Done:
+        """Run `job`, showing its progress as `task` to the audience.
 
         Raises:
             WorkRefusedError: the job refused its input; says what is wrong with it.
@@ -102,7 +109,7 @@ class Jobs:
         def show(event: dict[str, Any]) -> None:
             nonlocal latest
             latest = progress_of(latest.task, event)
-            ctx.emit(latest)
+            audience.emit(latest)
 
         try:
             result = await self._runner.run(
@@ -112,7 +119,7 @@ class Jobs:
             raise _translated(error) from error
         if not latest.is_over:
             total = latest.total or 1.0
-            ctx.emit(latest.model_copy(update={"done": total, "total": total}))
+            audience.emit(latest.model_copy(update={"done": total, "total": total}))
         return Done(result, round(time.monotonic() - started_s, 3))
 
 

@@ -1,5 +1,6 @@
 """The tokenizer agent: gathers text, and trains, loads and applies tokenizers by name."""
 
+from agents.research import tools
 from agents.research.jobs import Jobs
 from agents.research.messages import (
     CollectCorpus,
@@ -13,7 +14,6 @@ from guild import Agent, Context, handles
 from guild.progress import Progress
 
 _COLLECT = "agents.research.text_jobs:collect_corpus"
-_MANAGE = "agents.research.text_jobs:manage_tokenizer"
 _Answer = TokenizerTrained | TokenizerLoaded | TokenizerApplied
 _ANSWERS: dict[str, type[_Answer]] = {
     "train": TokenizerTrained,
@@ -36,13 +36,7 @@ class TokenizerAgent(Agent):
     async def manage(
         self, request: ManageTokenizer, ctx: Context
     ) -> TokenizerTrained | TokenizerLoaded | TokenizerApplied:
-        for path in (request.config or {}).get("data_files") or ():
-            self._jobs.inside(str(path), key="config.data_files")
-        if request.tokenizer_path is not None:
-            self._jobs.inside(request.tokenizer_path, key="tokenizer_path")
-        payload = {**request.model_dump(), "registry": self._jobs.tokenizers}
-        task = f"{request.action} tokenizer {request.tokenizer_name}"
-        done = await self._jobs.run(_MANAGE, payload, ctx, task=task)
+        done = await tools.manage_tokenizer(self._jobs, request, ctx)
         return _ANSWERS[request.action].model_validate(done.result)
 
     @handles(emits=[Progress])

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from agents.research import tools
 from agents.research.errors import TrainingDivergedError
 from agents.research.jobs import Done, Jobs
 from agents.research.messages import (
@@ -19,7 +20,6 @@ from guild import Agent, Context, handles
 from guild.progress import Progress
 
 _JOBS = "agents.ml.jobs_training"
-_NAMED_JOBS = "agents.research.training_jobs"
 
 
 class TrainerAgent(Agent):
@@ -34,13 +34,7 @@ class TrainerAgent(Agent):
 
     @handles(emits=[Progress])
     async def evaluate_quickly(self, request: EvaluateQuickly, ctx: Context) -> QuickEvaluation:
-        self._jobs.inside(request.model_script_path, key="model_script_path")
-        done = await self._jobs.run(
-            f"{_NAMED_JOBS}:quick_evaluate",
-            {**request.model_dump(), "registry": self._jobs.tokenizers},
-            ctx,
-            task=f"evaluate {request.model_class_name}",
-        )
+        done = await tools.evaluate_quickly(self._jobs, request, ctx)
         _require_completed(request.model_class_name, done)
         return QuickEvaluation(
             metrics=done.result["metrics"], result=done.result, seconds=done.seconds
@@ -48,11 +42,8 @@ class TrainerAgent(Agent):
 
     @handles(emits=[Progress])
     async def train(self, request: TrainFully, ctx: Context) -> TrainingFinished:
-        self._jobs.inside(request.model_script_path, key="model_script_path")
-        self._jobs.inside(request.log_base_dir, key="log_base_dir")
-        task = f"train {request.model_class_name}"
-        payload = _named({**request.model_dump(), "registry": self._jobs.tokenizers}, ctx)
-        done = await self._jobs.run(f"{_NAMED_JOBS}:train", payload, ctx, task=task)
+        named = request.model_copy(update=_named(request.experiment_name, ctx))
+        done = await tools.train(self._jobs, named, ctx)
         _require_completed(request.model_class_name, done)
         return TrainingFinished(result=done.result, seconds=done.seconds)
 
@@ -72,7 +63,7 @@ class TrainerAgent(Agent):
         self._jobs.inside(request.log_base_dir, key="log_base_dir")
         self._jobs.inside(request.output_dir, key="output_dir")
         link = request.serve_as and self._jobs.inside(request.serve_as, key="serve_as")
-        payload = _named(request.model_dump(exclude={"serve_as"}), ctx)
+        payload = request.model_dump(exclude={"serve_as"}) | _named(request.experiment_name, ctx)
         done = await self._jobs.run(
             f"{_JOBS}:train_language_model", payload, ctx, task="train the language model"
         )
@@ -88,9 +79,9 @@ def _require_completed(what: str, done: Done) -> None:
         raise TrainingDivergedError(what, done.result["diverged_at_step"])
 
 
-def _named(payload: dict[str, object], ctx: Context) -> dict[str, object]:
+def _named(name: str | None, ctx: Context) -> dict[str, str]:
     """Give an experiment without a name one that a second attempt at this message finds again."""
-    return payload | {"experiment_name": payload["experiment_name"] or f"run-{ctx.message_id}"}
+    return {"experiment_name": name or f"run-{ctx.message_id}"}
 
 
 def _point(link: Path, folder: Path) -> None:

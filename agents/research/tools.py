@@ -1,0 +1,65 @@
+"""The research tools, one function each: what the messages of agents and plain calls share."""
+
+from agents.research.jobs import Audience, Done, Jobs
+from agents.research.messages import (
+    AssembleModel,
+    EvaluateQuickly,
+    ManageTokenizer,
+    SummariseModel,
+    TrainFully,
+)
+
+
+async def assemble(jobs: Jobs, request: AssembleModel, audience: Audience) -> Done:
+    """Compile the model config; the result is that of `agents.ml.assembler.jobs.assemble`."""
+    jobs.inside(request.output_script_path, key="output_script_path")
+    return await jobs.run(
+        "agents.ml.assembler.jobs:assemble",
+        request.model_dump(),
+        audience,
+        task=assembling(request),
+    )
+
+
+def assembling(request: AssembleModel) -> str:
+    """What this is called while it goes on, whoever writes the code."""
+    return f"assemble {request.config.get('model_name', 'a model')}"
+
+
+async def summarise(jobs: Jobs, request: SummariseModel, audience: Audience) -> Done:
+    """The result is that of `agents.ml.summary.pytorch_model_summary`."""
+    jobs.inside(request.model_script_path, key="model_script_path")
+    task = f"summarise {request.model_class_name}"
+    return await jobs.run("agents.ml.summary:summarise", request.model_dump(), audience, task=task)
+
+
+async def evaluate_quickly(jobs: Jobs, request: EvaluateQuickly, audience: Audience) -> Done:
+    """The result is that of `agents.ml.training.quick.pytorch_quick_evaluator`."""
+    jobs.inside(request.model_script_path, key="model_script_path")
+    payload = {**request.model_dump(), "registry": jobs.tokenizers}
+    task = f"evaluate {request.model_class_name}"
+    return await jobs.run(
+        "agents.research.training_jobs:quick_evaluate", payload, audience, task=task
+    )
+
+
+async def train(jobs: Jobs, request: TrainFully, audience: Audience) -> Done:
+    """The result is that of `agents.ml.training.full.pytorch_full_trainer`."""
+    jobs.inside(request.model_script_path, key="model_script_path")
+    jobs.inside(request.log_base_dir, key="log_base_dir")
+    payload = {**request.model_dump(), "registry": jobs.tokenizers}
+    task = f"train {request.model_class_name}"
+    return await jobs.run("agents.research.training_jobs:train", payload, audience, task=task)
+
+
+async def manage_tokenizer(jobs: Jobs, request: ManageTokenizer, audience: Audience) -> Done:
+    """The result is that of `agents.research.text_jobs.manage_tokenizer`."""
+    for path in (request.config or {}).get("data_files") or ():
+        jobs.inside(str(path), key="config.data_files")
+    if request.tokenizer_path is not None:
+        jobs.inside(request.tokenizer_path, key="tokenizer_path")
+    payload = {**request.model_dump(), "registry": jobs.tokenizers}
+    task = f"{request.action} tokenizer {request.tokenizer_name}"
+    return await jobs.run(
+        "agents.research.text_jobs:manage_tokenizer", payload, audience, task=task
+    )
