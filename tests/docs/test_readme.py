@@ -46,7 +46,7 @@ def code_in(cell: str) -> list[str]:
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert {block.language for block in BLOCKS} == {"sh", "python", "console", "yaml"}
     assert all(block.file for block in BLOCKS if block.language in ("python", "yaml"))
-    tested = {"hello_guild.py", "hello_guild.yaml", "writers.py", "service.py"}
+    tested = {"hello_guild.py", "hello_guild.yaml", "writers.py", "research.py", "service.py"}
     assert set(FILES) == tested
 
 
@@ -90,6 +90,15 @@ def test_the_sample_of_the_phi_agent_runs_on_a_small_phi(reader: Reader, tmp_pat
     prompt = "The benefits of multi-agent systems include"
     (completion,) = [line for line in printed.splitlines() if line.startswith(prompt)]
     assert len(completion) > len(prompt)
+
+
+def test_the_research_without_a_guild_measures_its_model(reader: Reader) -> None:
+    reader.save(FILES["research.py"])
+
+    printed = reader.type(Step("python research.py", ["SmallCNN on float32 (1, 1, 8, 8)", "..."]))
+
+    assert "parameters  10,410 (10,410 trainable)" in printed
+    assert re.search(r"\{'accuracy': 0\.\d+, 'f1': 0\.\d+, 'loss': \d\.\d+\}", printed)
 
 
 async def test_the_web_service_answers(
