@@ -13,15 +13,16 @@ from agents.ml.errors import CheckpointError, ModelScriptError
 from agents.ml.optimizers import build_optimizer
 from agents.ml.randomness import seeded
 from agents.ml.schedulers import build_schedule
+from agents.ml.training.account import account_of
 from agents.ml.training.configs import (
     TrainerConfig,
     metrics_to_compute,
     read_trainer_config,
 )
 from agents.ml.training.experiment import Experiment, checkpoint_path, finite_mapping, read_json
-from agents.ml.training.loop import Outcome, Plan, Run, Trainer
-from agents.ml.training.progress import Progress, Report, no_report
-from agents.ml.training.supervised import Setup, chance_level, parameter_count, prepare
+from agents.ml.training.loop import Plan, Run, Trainer
+from agents.ml.training.progress import Report, no_report
+from agents.ml.training.supervised import Setup, chance_level, prepare
 from agents.ml.training.tasks import Classification
 
 _MAX_CONFUSION_CLASSES = 100
@@ -146,12 +147,15 @@ def _train(
         script, class_name, config, metrics=metrics, device=config.device, warnings=warnings
     )
     run = _run(setup, config)
-    progress = Progress(
-        report, steps_total=run.plan.steps_total, steps_per_epoch=run.plan.steps_per_epoch
-    )
-    outcome = Trainer(run, progress, experiment=experiment, warnings=warnings).fit()
-    result = _result(outcome, setup, run, config, experiment)
-    return {**result, "warnings": warnings}
+    outcome = Trainer(run, report, experiment=experiment, warnings=warnings).fit()
+    result = {
+        **account_of(outcome, run, experiment),
+        "train_samples": len(run.train),
+        "val_samples": len(run.val),
+        "chance_level": chance_level(run.val, setup.dataset),
+        "device": str(setup.compute.device),
+    }
+    return {**finite_mapping(result), "warnings": warnings}
 
 
 def _prepare(
@@ -218,45 +222,6 @@ def _run(setup: Setup, config: TrainerConfig) -> Run:
         schedule=schedule,
         early_stopping=EarlyStopping(stopping) if stopping else None,
         early_stopping_key=stopping.metric if stopping else "",
-    )
-
-
-def _result(
-    outcome: Outcome,
-    setup: Setup,
-    run: Run,
-    config: TrainerConfig,
-    experiment: Experiment,
-) -> dict[str, Any]:
-    final: dict[str, float] = {}
-    if outcome.status == "completed":
-        final = run.task.evaluate(setup.model, run.val)
-    best = outcome.best_file
-    return finite_mapping(
-        {
-            "status": outcome.status,
-            "history": outcome.history,
-            "best_checkpoint_path": str(experiment.folder / "checkpoints" / best) if best else None,
-            "best_epoch": outcome.best_epoch,
-            "best_metric": run.plan.best_metric,
-            "best_value": outcome.best_value,
-            "final_evaluation": final,
-            "epochs_run": len(outcome.history),
-            "steps_run": outcome.steps_run,
-            "stopped_early": outcome.stopped_early,
-            "diverged_at_step": outcome.diverged_at_step,
-            "resumed_from_step": outcome.resumed_from_step,
-            "experiment_name": experiment.name,
-            "experiment_dir": str(experiment.folder),
-            "params": parameter_count(setup.model),
-            "train_samples": len(run.train),
-            "val_samples": len(run.val),
-            "chance_level": chance_level(run.val, setup.dataset),
-            "seconds": outcome.seconds,
-            "samples_per_s": outcome.samples_per_s,
-            "device": str(setup.compute.device),
-            "seed": config.seed,
-        }
     )
 
 

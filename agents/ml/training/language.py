@@ -15,10 +15,11 @@ from agents.ml.errors import ConfigError
 from agents.ml.optimizers import OptimizerConfig, build_optimizer
 from agents.ml.randomness import seeded
 from agents.ml.schedulers import SchedulerConfig, build_schedule
+from agents.ml.training.account import account_of
 from agents.ml.training.compute import Compute
 from agents.ml.training.configs import LanguageModelConfig
 from agents.ml.training.experiment import Experiment, finite_mapping
-from agents.ml.training.loop import Outcome, Plan, Run, Trainer
+from agents.ml.training.loop import Plan, Run, Trainer
 from agents.ml.training.phi import (
     build_phi,
     check_prompts,
@@ -27,8 +28,7 @@ from agents.ml.training.phi import (
     sample,
     save_folder,
 )
-from agents.ml.training.progress import Progress, Report, no_report
-from agents.ml.training.supervised import parameter_count
+from agents.ml.training.progress import Report, no_report
 from agents.ml.training.tasks import CausalLanguage
 
 _METRICS = ["perplexity", "bits_per_byte", "accuracy"]
@@ -83,11 +83,16 @@ def _train(
     compute = Compute(device, bf16=config.precision == "bf16")
     compute.place(model)
     run = _run(config, dataset, model, compute)
-    progress = Progress(
-        report, steps_total=run.plan.steps_total, steps_per_epoch=run.plan.steps_per_epoch
-    )
-    outcome = Trainer(run, progress, experiment=experiment, warnings=warnings).fit()
-    result = _result(outcome, run, config, experiment, model.config.vocab_size)
+    outcome = Trainer(run, report, experiment=experiment, warnings=warnings).fit()
+    context = config.architecture.context_length
+    tokens_per_step = config.batch_size * config.gradient_accumulation_steps * context
+    result = {
+        **account_of(outcome, run, experiment),
+        "vocab_size": model.config.vocab_size,
+        "train_tokens": len(run.train) * context,
+        "tokens_seen": outcome.steps_run * tokens_per_step,
+        "tokens_per_s": round(outcome.samples_per_s * context, 1),
+    }
     samples = []
     if outcome.status == "completed":
         fast = fast_tokenizer(config, tokenizer, warnings)
@@ -96,7 +101,7 @@ def _train(
         output_dir.parent.mkdir(parents=True, exist_ok=True)
         save_folder(model, fast, output_dir)
     return {
-        **result,
+        **finite_mapping(result),
         "model_path": str(output_dir) if outcome.status == "completed" else None,
         "samples": samples,
         "device": str(device),
@@ -166,47 +171,6 @@ def _run(
 def _evenly_spaced(indices_N: torch.Tensor, count: int) -> torch.Tensor:
     stride = max(1, len(indices_N) // count)
     return indices_N[::stride][:count]
-
-
-def _result(
-    outcome: Outcome,
-    run: Run,
-    config: LanguageModelConfig,
-    experiment: Experiment,
-    vocab_size: int,
-) -> dict[str, Any]:
-    final: dict[str, float] = {}
-    if outcome.status == "completed":
-        final = run.task.evaluate(run.model, run.val)
-    context = config.architecture.context_length
-    best = outcome.best_file
-    tokens_per_step = config.batch_size * config.gradient_accumulation_steps * context
-    return finite_mapping(
-        {
-            "status": outcome.status,
-            "history": outcome.history,
-            "best_checkpoint_path": str(experiment.folder / "checkpoints" / best) if best else None,
-            "best_epoch": outcome.best_epoch,
-            "best_metric": run.plan.best_metric,
-            "best_value": outcome.best_value,
-            "final_evaluation": final,
-            "epochs_run": len(outcome.history),
-            "steps_run": outcome.steps_run,
-            "stopped_early": outcome.stopped_early,
-            "diverged_at_step": outcome.diverged_at_step,
-            "resumed_from_step": outcome.resumed_from_step,
-            "experiment_name": experiment.name,
-            "experiment_dir": str(experiment.folder),
-            "params": parameter_count(run.model),
-            "vocab_size": vocab_size,
-            "train_tokens": len(run.train) * context,
-            "tokens_seen": outcome.steps_run * tokens_per_step,
-            "tokens_per_s": round(outcome.samples_per_s * context, 1),
-            "seconds": outcome.seconds,
-            "samples_per_s": outcome.samples_per_s,
-            "seed": config.seed,
-        }
-    )
 
 
 def _check_heads(config: LanguageModelConfig) -> None:

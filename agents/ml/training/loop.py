@@ -25,7 +25,7 @@ from agents.ml.randomness import load_rng_state, rng_state
 from agents.ml.schedulers import Schedule
 from agents.ml.training.experiment import Experiment
 from agents.ml.training.interrupts import stop_on_sigterm
-from agents.ml.training.progress import Progress
+from agents.ml.training.progress import Progress, Report
 from agents.ml.training.tasks import Task
 
 
@@ -104,12 +104,15 @@ class Trainer:
     def __init__(
         self,
         run: Run,
-        progress: Progress,
+        report: Report,
         *,
         experiment: Experiment | None = None,
         warnings: list[str] | None = None,
     ) -> None:
-        self._run, self._plan, self._progress = run, run.plan, progress
+        self._run, self._plan = run, run.plan
+        self._progress = Progress(
+            report, steps_total=run.plan.steps_total, steps_per_epoch=run.plan.steps_per_epoch
+        )
         self._experiment = experiment
         self._warnings = warnings if warnings is not None else []
         self._batches = Batches(

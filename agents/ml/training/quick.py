@@ -11,7 +11,7 @@ from agents.ml.training.configs import (
     read_quick_eval_config,
 )
 from agents.ml.training.loop import Outcome, Plan, Run, Trainer
-from agents.ml.training.progress import Progress, Report, no_report
+from agents.ml.training.progress import Report, no_report
 from agents.ml.training.supervised import Setup, chance_level, parameter_count, prepare
 
 
@@ -50,12 +50,7 @@ def pytorch_quick_evaluator(
             warnings=warnings,
         )
         run = _run(setup, config)
-        progress = Progress(
-            report,
-            steps_total=run.plan.steps_total,
-            steps_per_epoch=run.plan.steps_per_epoch,
-        )
-        outcome = Trainer(run, progress).fit()
+        outcome = Trainer(run, report).fit()
     return _result(outcome, setup, run, config, warnings)
 
 
