@@ -124,11 +124,10 @@ class _LineView:
     def progress(self, item: Progress) -> None:
         now = time.monotonic()
         shown_at = self._shown_at.get(item.task)
-        if shown_at is None:
-            self._end_text()
-        elif not item.is_over and now - shown_at < LINE_EVERY_S:
+        if shown_at is not None and not item.is_over and now - shown_at < LINE_EVERY_S:
             return
         self._shown_at[item.task] = now
+        self._end_text()
         share = f"{item.done / item.total:4.0%} " if item.total else ""
         self._line(printable(f"{item.task}: {share}{item.text}".rstrip()))
 
@@ -138,7 +137,7 @@ class _LineView:
             self._line(line)
 
     def _end_text(self) -> None:
-        """A text does not say when it ends; the next task does."""
+        """A text does not say when it ends; the next line of anything else does."""
         if self._unfinished.strip():
             line, self._unfinished = self._unfinished, ""
             self._line(line)
