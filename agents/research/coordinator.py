@@ -145,11 +145,15 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
 
     async def _go_on(self, run: Run, ctx: Context) -> None:
         """Ask for what is possible now; when nothing is and nothing is awaited, come to an end."""
-        for ask in next_asks(run):
+        asks = next_asks(run)
+        for ask in asks:
             await self._ask(ask, run, ctx)
         if not run.is_waiting_for_answers:
             await self._conclude(run, ctx)
         ctx.emit(_progress(run))
+        for ask in asks:
+            if isinstance(ask.message, GenerationPromptRequest):
+                ctx.emit(TextDelta(text=ask.message.generation_prompt))  # its continuation follows
         await ctx.state.save(_key(run.request.name), run)
 
     async def _conclude(self, run: Run, ctx: Context) -> None:
@@ -168,10 +172,7 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
             _answer_all(run, ctx, run.report)
 
     async def _ask(self, ask: Ask, run: Run, ctx: Context) -> None:
-        topic = self._topic_of(ask.to)
-        if isinstance(ask.message, GenerationPromptRequest):
-            ctx.emit(TextDelta(text=ask.message.generation_prompt))  # its continuation follows
-        message_id = ctx.send(ask.message, topic, conversation=run.conversation)
+        message_id = ctx.send(ask.message, self._topic_of(ask.to), conversation=run.conversation)
         run.steps[ask.step] = Step(agent=ask.to, asked_at=time.time())
         await ctx.state.save(_question(message_id), Asked(run=run.request.name, step=ask.step))
 

@@ -14,7 +14,7 @@ from agents.research.messages import EvaluateCheckpoint, TrainFully, WriteReport
 from agents.research.study import ImageStudy, ResearchReport, ResearchRequest, TextStudy
 from guild import AgentBuilder, Guild, GuildBuilder, GuildSpec
 from guild.plan import Plan
-from guild.progress import Progress
+from guild.progress import Progress, TextDelta
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.envelope import new_id
@@ -92,6 +92,23 @@ async def test_a_run_asks_for_every_step_once_and_reports(script: Script) -> Non
     assert report.bits_per_byte == 1.5
     assert report.completion.endswith("pass")
     assert report.failures == ()
+
+
+async def test_the_prompt_is_shown_right_before_what_follows_it(script: Script) -> None:
+    request = ResearchRequest(name="one", images=None)
+    async with launched(script) as guild:
+        items = [
+            item
+            async for item in guild.client.bus.stream(
+                "research", request, whole_conversation=True, timeout_s=20
+            )
+        ]
+
+    at = next(n for n, item in enumerate(items) if isinstance(item, TextDelta))
+    before, prompt = items[at - 1 : at + 1]
+    assert before.task == "run one"
+    assert before.text.endswith("completion")
+    assert prompt.text == TextStudy().prompt
 
 
 async def test_branches_run_side_by_side(script: Script) -> None:
