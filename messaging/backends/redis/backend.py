@@ -18,7 +18,7 @@ from messaging.backend import (
 )
 from messaging.backends.redis import dead_letters, ephemeral, upkeep
 from messaging.backends.redis.checks import check_server, recheck_durable
-from messaging.backends.redis.connection import Address
+from messaging.backends.redis.connection import Address, Link
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.endpoint import EmbeddedAddress
 from messaging.backends.redis.publisher import Publisher
@@ -234,13 +234,22 @@ class _Parts:
             await asyncio.to_thread(self.server.address.server.stop)
 
     async def _open_durable(self, connected: int) -> None:
-        self.server.recheck = partial(recheck_durable, self.server)
-        wanted = self.server.options.replicas
-        wanted = connected if wanted is None else wanted
-        if wanted:
-            replication = Replication(self.server, wanted)
-            await replication.open()
-            self.server.replication = replication
+        server, options = self.server, self.server.options
+        server.recheck = partial(recheck_durable, server)
+        wanted = connected if options.replicas is None else options.replicas
+        if not wanted:
+            return
+        wait_s = options.replication_timeout_s
+        link = Link(
+            server.address,
+            give_up_after_s=options.give_up_after_s,
+            reply_timeout_s=options.reply_timeout_s + wait_s,
+        )
+        replication = Replication(
+            link, server.keys.replicated, wanted=wanted, wait_s=wait_s, announce=server.announce
+        )
+        await replication.open()
+        server.replication = replication
 
     def _refresh_soon(self, _: bytes) -> None:
         self._has_changed = True

@@ -6,6 +6,7 @@ without holding up anybody else.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import hiredis
@@ -16,7 +17,6 @@ from messaging.backends.redis.connection import (
     Link,
     pack,
 )
-from messaging.backends.redis.server import Server
 from messaging.errors import NotReplicatedError
 
 
@@ -24,19 +24,27 @@ class Replication:
     """Asks how many of `wanted` replicas have everything that was written before.
 
     Args:
+        link: a connection of its own, not open, which bears `wait_s` of silence.
+        mark: the key that each round writes.
         wanted: how many have to; below that, publishers get `NotReplicatedError`.
+        wait_s: how long they have for it.
+        announce: told when they fall behind, and when they have caught up.
     """
 
-    def __init__(self, server: Server, wanted: int) -> None:
-        options = server.options
-        self._server = server
+    def __init__(
+        self,
+        link: Link,
+        mark: bytes,
+        *,
+        wanted: int,
+        wait_s: float,
+        announce: Callable[[str, str], None],
+    ) -> None:
+        self._link = link
+        self._mark = mark
         self._wanted = wanted
-        self._wait_s = options.replication_timeout_s
-        self._link = Link(
-            server.address,
-            give_up_after_s=options.give_up_after_s,
-            reply_timeout_s=options.reply_timeout_s + self._wait_s,
-        )
+        self._wait_s = wait_s
+        self._announce = announce
         self._round: asyncio.Task[int] | None = None
         self._is_behind = False
 
@@ -65,20 +73,18 @@ class Replication:
             self._round = asyncio.create_task(self._go_round())
         count = await asyncio.shield(self._round)
         if count < self._wanted and not self._is_behind:
-            self._server.announce(
-                "bus.not_replicated", str(NotReplicatedError(count, self._wanted, self._wait_s))
-            )
+            behind = NotReplicatedError(count, self._wanted, self._wait_s)
+            self._announce("bus.not_replicated", str(behind))
         elif count >= self._wanted and self._is_behind:
-            self._server.announce(
-                "bus.replicated_again", f"all {self._wanted} replicas have what was written again"
-            )
+            caught_up = f"all {self._wanted} replicas have what was written again"
+            self._announce("bus.replicated_again", caught_up)
         self._is_behind = count < self._wanted
         return count
 
     async def _go_round(self) -> int:
         # Whoever asks from here on may have written behind this round's mark.
         self._round = None
-        mark = pack(("SET", self._server.keys.replicated, 1))
+        mark = pack(("SET", self._mark, 1))
         wait = pack(("WAIT", self._wanted, int(self._wait_s * 1000)))
         give_up_at, pause_s = self._link.deadline(), FIRST_PAUSE_S
         while True:

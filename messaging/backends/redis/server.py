@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import hiredis
 import structlog
@@ -19,11 +19,9 @@ from messaging.backends.redis.connection import (
     pack,
 )
 from messaging.backends.redis.keys import Keys
+from messaging.backends.redis.replication import Replication
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script, Scripts
-
-if TYPE_CHECKING:
-    from messaging.backends.redis.replication import Replication
 
 log = structlog.get_logger(__name__)
 
