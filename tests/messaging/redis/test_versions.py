@@ -11,9 +11,9 @@ from messaging.backends.redis.versions import version_of
 from messaging.errors import BackendSetupError, BusFullError
 from tests.messaging.notes import everything_in, joined, note, notes, settled, take, texts
 from tests.messaging.redis.conftest import Guild, command
-from tests.servers import redis_6_binary, redis_binary, running, valkey_binary
+from tests.servers import redis_6_binary, redis_8_binary, redis_binary, running, valkey_binary
 
-ALL = [redis_6_binary, redis_binary, valkey_binary]
+ALL = [redis_6_binary, redis_binary, redis_8_binary, valkey_binary]
 
 
 @pytest.mark.parametrize("binary", ALL)
