@@ -2,10 +2,7 @@
 
 import asyncio
 import contextlib
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +13,10 @@ from guild.loader import load_file, load_yaml
 from guild.registry import type_name_of
 from guild.runtime import Guild, GuildStatus
 from messaging.errors import BackendUnavailableError
+from tests.guild.processes import TIMEOUT_S, line, running_module
 from tests.guild.samples import Echo, Ping, Pong
 from tests.guild.worker import Worker, shared_spec
 from tests.servers import running_redis
-
-TIMEOUT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -29,33 +25,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-@contextlib.asynccontextmanager
-async def worker(url: str, **environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
+def worker(
+    url: str, **environ: str
+) -> contextlib.AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """Another process that runs the shared guild."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        Worker.__module__,
-        url,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, **environ},
-    )
-    try:
-        await line(process, "ready")
-        yield process
-    finally:
-        if process.returncode is None:
-            assert process.stdin is not None
-            process.stdin.close()
-        await process.communicate()
-
-
-async def line(process: asyncio.subprocess.Process, wanted: str) -> None:
-    assert process.stdout is not None
-    async with asyncio.timeout(TIMEOUT_S):
-        while wanted not in (read := (await process.stdout.readline()).decode()):
-            assert read, "the worker ended"
+    return running_module(Worker.__module__, url, **environ)
 
 
 async def test_a_second_launch_shares_the_work(url: str) -> None:
