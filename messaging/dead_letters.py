@@ -9,12 +9,13 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from messaging.backend import FROM_START, Backend, DeadLetter
 from messaging.envelope import Envelope
-from messaging.errors import InvalidMessageError
+from messaging.errors import InvalidMessageError, WireError
 from messaging.message import Message, MessageRegistry, decode, wire_type_of
 from messaging.outgoing import payload_of
 from messaging.topic import EVENTS_TOPIC, retry_topic_of
 
 PAGE = 100
+SHORT_PAGE = 25  # of all that are looked through; each may hold megabytes
 
 Publish = Callable[[str, BaseModel], Awaitable[str]]
 
@@ -55,8 +56,14 @@ class Reason(BaseModel):
 
 
 def reason_of(letter: DeadLetter) -> Reason:
-    """Why `letter` died."""
-    return decode(Reason, letter.reason)
+    """Why `letter` died; a reason that cannot be read is no reason to hide the letter."""
+    try:
+        return decode(Reason, letter.reason)
+    except WireError as error:
+        text = f"why it died cannot be read: {error}"
+        return Reason(
+            error_type="WireError", text=text, traceback="", agent=letter.group, attempts=()
+        )
 
 
 class DeadLetterDropped(Message, wire_name="guild.dead_letter_dropped"):
@@ -138,10 +145,11 @@ class DeadLetters:
         """Dead letters in order of their death, behind the id `after`."""
         return await self._backend.dead_letters(group=group, after=after, max_count=max_count)
 
-    async def find(self, wanted: Wanted = EVERY) -> AsyncIterator[DeadLetter]:
-        """All that fit, in order of their death."""
-        after = FROM_START
-        while letters := await self.list(group=wanted.agent, after=after):
+    async def find(
+        self, wanted: Wanted = EVERY, *, after: str = FROM_START
+    ) -> AsyncIterator[DeadLetter]:
+        """All that fit, behind the id `after`, in order of their death."""
+        while letters := await self.list(group=wanted.agent, after=after, max_count=SHORT_PAGE):
             for letter in letters:
                 if wanted.fits(letter):
                     yield letter

@@ -25,6 +25,10 @@ def list_letters(
     agent: OfAgent = None,
     type_name: OfType = None,
     error: OfError = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only those that died after this one.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
@@ -34,8 +38,8 @@ def list_letters(
     from guild.cli.running import run_command
     from messaging.dead_letters import Wanted
 
-    wanted = Wanted(agent, type_name, error)
-    run_command(list_dead_letters, Common(spec, bus, allow, as_json), wanted=wanted)
+    typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
+    run_command(list_dead_letters, typed, wanted=wanted, after=after, count=count)
 
 
 @letters.command("summary")

@@ -56,18 +56,33 @@ class Output:
             for row in rows:
                 self.json(dict(row))
             return
+        lines = [[printable(_cell(row[column])) for column in columns] for row in rows]
+        if not lines:
+            self.note(empty)
+        elif sys.stdout.isatty():
+            self._draw(columns, lines)
+        else:
+            self._write(columns, lines)
+
+    def _draw(self, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+        """A table for a terminal, whose last column folds."""
         from rich.table import Table  # noqa: PLC0415 - see above
         from rich.text import Text  # noqa: PLC0415 - see above
 
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column in columns:
             table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(printable(_cell(row[column]))) for column in columns))
-        if table.row_count:
-            self.show(table)
-        else:
-            self.note(empty)
+        for line in lines:
+            table.add_row(*map(Text, line))
+        self.show(table)
+
+    def _write(self, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+        """A table for a pipe or a file: a row a line, however long, and a hundred thousand rows."""
+        flat = [columns, *([cell.replace("\n", " ") for cell in line] for line in lines)]
+        widths = [max(map(len, column)) for column in zip(*flat, strict=True)]
+        for line in flat:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
 def printable(text: str) -> str:

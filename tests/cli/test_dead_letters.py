@@ -1,12 +1,19 @@
 """What an agent gave up on: listed, shown, handed over again, dropped."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from messaging.backend import DeadLetter, Settlement
+from messaging.backends.redis.embedded import EmbeddedServer
+from messaging.dead_letters import Reason
+from messaging.message import encode
+from messaging.urls import open_backend
 from tests.cli.conftest import Run
+from tests.messaging.notes import joined, notes, take
 
 
 @pytest.fixture
@@ -179,6 +186,58 @@ def test_the_reason_of_a_drop_is_kept_on_the_events(run: Run, running: Path, let
     events = run("tap", running, "guild.events", "--from-start", "--json", "--count", count)
     (dropped,) = [event for event in events.documents() if "seen by Ada" in str(event)]
     assert letter["id"] in str(dropped)
+
+
+def test_thousands_are_listed_whole_or_page_by_page(run: Run, spec: Path, tmp_path: Path) -> None:
+    count = 2_500
+    server = EmbeddedServer(tmp_path / "bus")
+    server.start()
+    try:
+        asyncio.run(_bury(f"embedded:{tmp_path / 'bus'}", count))
+
+        table = run("dead-letters", "list", spec).out.splitlines()
+        listed = run("dead-letters", "list", spec, "--json").documents()
+        pages, after = [], "0-0"
+        while page := run(
+            "dead-letters", "list", spec, "--json", "--count", "1000", "--after", after
+        ).documents():
+            pages.append(page)
+            after = page[-1]["id"]
+        first = run("dead-letters", "list", spec, "--count", "1")
+        (counted,) = run("dead-letters", "summary", spec, "--by", "agent", "--json").documents()
+    finally:
+        server.stop()
+
+    assert len(table) == count + 1
+    assert [row["id"] for row in listed] == [line.split()[0] for line in table[1:]]
+    assert [len(page) for page in pages] == [1000, 1000, 500]
+    assert [row for page in pages for row in page] == listed
+    assert [line.split() for line in first.out.splitlines()] == [line.split() for line in table[:2]]
+    assert f"--after {listed[0]['id']}" in first.err
+    assert counted["letters"] == count
+
+
+def test_an_id_that_is_none_is_no_page(run: Run, running: Path) -> None:
+    outcome = run("dead-letters", "list", running, "--after", "the first")
+
+    assert outcome.code == 2
+    assert "the first" in outcome.err
+
+
+async def _bury(url: str, count: int) -> None:
+    """Let the crew's worker have given up on so many messages."""
+    backend = open_backend(url, "crew")
+    await backend.open()
+    worker = await joined(backend, "worker", "jobs")
+    await backend.append(notes(count, "jobs"))
+    reason = encode(Reason(error_type="E", text="t", traceback="", agent="worker", attempts=()))
+    letters = [
+        Settlement(job, dead=DeadLetter(job.envelope, "worker", reason, at=1.0))
+        for job in await take(worker, count)
+    ]
+    await worker.commit(letters)
+    await worker.leave(())
+    await backend.close()
 
 
 def _next_letter(run: Run, running: Path, letter: Any) -> str:

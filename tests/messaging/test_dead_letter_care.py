@@ -31,6 +31,7 @@ from tests.messaging.buses import (
     texts_in,
 )
 from tests.messaging.conftest import Site
+from tests.messaging.notes import given_up, joined, notes, take, texts
 
 ONCE = RetryPolicy(attempts=1)
 
@@ -311,3 +312,20 @@ async def test_why_a_letter_was_dropped_is_told_on_the_events_and_stays_there(si
         )
         assert not await bus.dead_letters.drop(letter.id, "again")
         assert len(await lying_in(bus, EVENTS_TOPIC)) == 1
+
+
+async def test_a_letter_whose_reason_cannot_be_read_is_listed_requeued_and_dropped(
+    site: Site,
+) -> None:
+    async with open_bus(site) as bus:
+        worker = await joined(bus.backend, "workers")
+        await bus.backend.append(notes(2))
+        await worker.commit([given_up(job, "workers") for job in await take(worker, 2)])
+        first, second = [letter async for letter in bus.dead_letters.find()]
+
+        assert "cannot be read" in reason_of(first).text
+        (bundle,) = await bus.dead_letters.summary()
+        assert bundle[:4] == ("Note", "WireError", "workers", 2)
+        assert await bus.dead_letters.requeue(first.id)
+        assert await bus.dead_letters.drop(second.id)
+        assert texts(await take(worker, 1)) == texts([first])

@@ -1,6 +1,7 @@
 """`guildbus dead-letters`."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -8,20 +9,39 @@ from typing import Any
 from guild.cli.call import Call
 from guild.cli.compose import fields_of
 from guild.cli.exit_codes import FAILED, OK, UsageError
-from messaging.backend import DeadLetter
+from messaging.backend import FROM_START, DeadLetter
 from messaging.dead_letters import Wanted, reason_of
 from messaging.errors import InvalidMessageError
 from messaging.outgoing import payload_of
 
 _COLUMNS = ("id", "at", "agent", "topic", "type", "error")
 _KINDS = ("type", "error", "agent")
+_LETTER_ID = re.compile(r"\d+-\d+")
 
 
-async def list_dead_letters(call: Call, *, wanted: Wanted) -> int:
-    """List those that fit, page by page."""
+async def list_dead_letters(
+    call: Call, *, wanted: Wanted, after: str | None, count: int | None
+) -> int:
+    """List those that fit, at most `count` behind the id `after`; as JSON while they are read."""
+    if after is not None and not _LETTER_ID.fullmatch(after):
+        raise UsageError(
+            f"--after wants the id of a dead letter, as the list shows it; not {after!r}"
+        )
+    rows: list[dict[str, Any]] = []
+    shown, has_more = 0, False
     async with call.client() as client:
-        rows = [_row(letter) async for letter in client.bus.dead_letters.find(wanted)]
-    call.output.rows(_COLUMNS, rows, "no dead letters")
+        async for letter in client.bus.dead_letters.find(wanted, after=after or FROM_START):
+            if has_more := shown == count:
+                break
+            shown, last = shown + 1, letter.id
+            if call.output.as_json:
+                call.output.json(_row(letter))
+            else:
+                rows.append(_row(letter))
+    if not call.output.as_json:
+        call.output.rows(_COLUMNS, rows, "no dead letters")
+    if has_more:
+        call.output.note(f"there are more behind these: add --after {last}")
     return OK
 
 

@@ -11,7 +11,8 @@ from messaging.errors import NobodyListensError, WireError
 from messaging.header import decode_header
 from messaging.topic import retry_topic_of
 
-PAGE = 200
+FIRST_PAGE, LARGEST_PAGE = 25, 200
+SMALL_BYTES = 1 << 20
 
 
 async def list_letters(
@@ -20,13 +21,17 @@ async def list_letters(
     """Those behind the id `after`, of one group or of all."""
     letters: list[DeadLetter] = []
     start = "-" if after == FROM_START else f"({after}"
+    count = min(FIRST_PAGE, max_count)
     while len(letters) < max_count:
-        page = await server.link.call("XRANGE", server.keys.dead, start, "+", "COUNT", PAGE)
+        page = await server.link.call("XRANGE", server.keys.dead, start, "+", "COUNT", count)
         found = [_letter(position, fields) for position, fields in page]
         letters += [letter for letter in found if group in (None, letter.group)]
-        if len(page) < PAGE:
+        if len(page) < count:
             break
         start = f"({found[-1].id}"
+        # Payloads lie in the letters: a page of long ones stays short.
+        is_small = sum(len(letter.envelope.payload) for letter in found) < SMALL_BYTES
+        count = min(2 * count, LARGEST_PAGE) if is_small else FIRST_PAGE
     return letters[:max_count]
 
 
