@@ -41,6 +41,8 @@ def test_a_request_that_is_answered_by_an_error_fails_with_1(run: Run, running: 
 
     assert (outcome.code, outcome.out) == (1, "")
     assert "worker answered with RuntimeError: broken: glass" in outcome.err
+    show = outcome.err.partition("the traceback: guildbus ")[2].splitlines()[0]
+    assert "RuntimeError: broken: glass" in run(*show.split()).out
 
 
 def test_no_answer_in_time_is_6_and_says_how_to_stop_the_work(run: Run, running: Path) -> None:

@@ -16,7 +16,7 @@ from guild.cli.watch import Watch
 from guild.client import GuildClient
 from guild.parts import listens
 from messaging.envelope import new_id
-from messaging.errors import NobodyListensError, RequestTimeoutError
+from messaging.errors import NobodyListensError, RequestFailedError, RequestTimeoutError
 from messaging.message import wire_type_of
 from messaging.subscription import SubscriptionOptions
 
@@ -70,7 +70,7 @@ async def request_answer(
         owed = await _subscribers(call, client, message, to)
         if not await _at_work(client, owed):
             raise NobodyListensError(f"nothing was sent: {_why_nobody(call, message, to)}")
-        async with _listening_for_life(client, owed, call):
+        async with _listening_for_life(client, owed, call), _naming_the_letter(call):
             message_id = new_id()
             answer = await answer_of(
                 client.bus.stream(
@@ -189,6 +189,18 @@ async def _listening_for_life(
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _naming_the_letter(call: Call) -> AsyncIterator[None]:
+    """Say where to look when the agent has given up."""
+    try:
+        yield
+    except RequestFailedError as error:
+        if error.dead_letter_id:
+            show = call.command("dead-letters show")
+            call.output.note(f"each attempt and the traceback: {show} {error.dead_letter_id}")
+        raise
 
 
 async def _listen_for_life(client: GuildClient, agents: Sequence[str], call: Call) -> None:
