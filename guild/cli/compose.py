@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from guild.cli.exit_codes import NoSuchMessageError
 from guild.contracts import reader_of
@@ -14,6 +15,7 @@ from guild.plan import Plan
 from guild.suggest import closest
 from messaging.errors import InvalidMessageError
 from messaging.message import problems_of, wire_type_of
+from messaging.soundness import TOO_DEEP, is_too_deep
 from messaging.topic import DEFAULT_TOPIC, is_pattern
 
 
@@ -88,18 +90,20 @@ def fields_of(type_name: str, data: Sequence[str]) -> Any:
 
 
 def _text(type_name: str, word: str) -> str:
-    if word == "-":
-        return sys.stdin.read()
-    if not word.startswith("@"):
+    if word != "-" and not word.startswith("@"):
         return word
     try:
-        return Path(word[1:]).read_text(encoding="utf-8")
+        return sys.stdin.read() if word == "-" else Path(word[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidMessageError(type_name, (f"cannot read {word[1:]}: {error}",)) from None
+        where = "stdin" if word == "-" else word[1:]
+        raise InvalidMessageError(type_name, (f"cannot read {where}: {error}",)) from None
 
 
 def _parsed(type_name: str, what: str, text: str) -> Any:
+    payload = text.encode(errors="surrogatepass")  # the parser says best what is wrong with those
+    if is_too_deep(payload):
+        raise InvalidMessageError(type_name, (TOO_DEEP,))
     try:
-        return json.loads(text)
+        return from_json(payload)
     except ValueError as error:
         raise InvalidMessageError(type_name, (f"{what} is not JSON: {error}",)) from None
