@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import hiredis
-import structlog
 
 from messaging.backend import Incident
 from messaging.backends.redis.connection import (
@@ -23,14 +22,13 @@ from messaging.backends.redis.replication import Replication
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script, Scripts
 
-log = structlog.get_logger(__name__)
-
 
 class Options(NamedTuple):
     """Limits of a Redis backend.
 
     Attributes:
-        profile: what a crash may cost. `ephemeral`: everything; `standard`: nothing, and power loss
+        profile: what a crash may cost. `ephemeral`: everything; `standard`: nothing, and power
+            loss, or a crash of the server while its disk is behind with the sync of each second,
             the last second or two; `durable`: not even those. A server that cannot keep it is
             refused; None takes what there is.
         replicas: how many have to confirm each write under `durable`; None for those that are
@@ -84,8 +82,7 @@ class Server:
         self._listeners = listeners
 
     def announce(self, event: str, text: str) -> None:
-        """Tell every listener, and the log."""
-        log.warning(event, text=text)
+        """Tell every listener; the bus writes what it hears to the log."""
         for listener in self._listeners:
             listener(Incident(event, text))
 
@@ -102,10 +99,12 @@ class Server:
         give_up_at: float | None = None,
         again: Script | None = None,
         generation: int = 0,
+        touches: Sequence[bytes] = (),
     ) -> Any:
         """What `script` answers; it must be harmless to repeat, and is repeated if need be.
 
         On any other connection than that of `generation`, `again` takes the place of `script`.
+        What it `touches` besides `keys` is looked at when a key holds what does not belong there.
 
         Raises:
             BackendUnavailableError, BackendSetupError, BusFullError, BusClosedError
@@ -128,7 +127,10 @@ class Server:
                 if code_of(error) == "NOSCRIPT":
                     await self.link.call("SCRIPT", "LOAD", script.text)
                 else:
-                    pause_s = await self.link.wait_out(error, pause_s, give_up_at, pipeline, keys)
+                    touched = (*keys, *touches)
+                    pause_s = await self.link.wait_out(
+                        error, pause_s, give_up_at, pipeline, touched
+                    )
 
     async def _back(self, pipeline: Pipeline) -> None:
         """After a reconnection: the server may be another one, so load the scripts again."""

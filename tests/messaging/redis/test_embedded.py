@@ -162,6 +162,7 @@ async def test_a_server_that_crashes_is_started_again_on_its_data(folder: Path) 
     info = (await command(backend, "INFO", "server")).decode()
     pid = int(next(line for line in info.split() if line.startswith("process_id:"))[11:])
 
+    await command(backend, "CONFIG", "SET", "appendfsync", "no")  # see `RedisServer.kill`
     os.kill(pid, signal.SIGKILL)
     await backend.append([note("notes 3")])
 
