@@ -9,7 +9,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from messaging.backend import FROM_START, Backend, DeadLetter
 from messaging.envelope import Envelope
-from messaging.errors import InvalidMessageError, WireError
+from messaging.errors import InvalidMessageError, NobodyListensError, WireError
 from messaging.message import Message, MessageRegistry, decode, wire_type_of
 from messaging.outgoing import payload_of
 from messaging.topic import EVENTS_TOPIC, retry_topic_of
@@ -229,12 +229,12 @@ class DeadLetters:
     ) -> Sequence[DeadLetter]:
         """Requeue all that fit, the oldest first; unless told otherwise, only say which.
 
-        Those that come while it works are left alone.
+        Those that come while it works are left alone, and those that a stranger wrote.
 
         Raises:
             NobodyListensError: a group is not subscribed; what came before it is requeued.
         """
-        letters = [letter async for letter in self.find(wanted)]
+        letters = [letter async for letter in self.find(wanted) if letter.group]
         if dry_run:
             return letters
         return [letter for letter in letters if await self._requeue(letter, letter.envelope)]
@@ -260,6 +260,10 @@ class DeadLetters:
         return await self._backend.drop(letter.id)
 
     async def _requeue(self, letter: DeadLetter, envelope: Envelope, edited: str = "") -> bool:
+        if not letter.group:
+            raise NobodyListensError(
+                f"{letter.id} was not written by guildbus: no agent can be handed it; drop it"
+            )
         again = envelope._replace(
             topic=retry_topic_of(letter.group),
             origin=letter.envelope.published_to,

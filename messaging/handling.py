@@ -156,7 +156,7 @@ class Handlers:
     def _check(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
         if delivery.fault:
-            raise WireError(f"an entry on {envelope.topic} cannot be read: {delivery.fault}")
+            raise WireError(delivery.fault)
         if envelope.deadline and envelope.deadline < time.time():
             late_s = time.time() - envelope.deadline
             raise DeadlineExceededError(

@@ -105,4 +105,6 @@ def _console(stream: TextIO) -> "Console":
 
     # Only people have a width; whoever reads a pipe gets each row on one line.
     width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(file=stream, highlight=False, width=width, soft_wrap=width is not None)
+    return Console(
+        file=stream, highlight=False, emoji=False, width=width, soft_wrap=width is not None
+    )

@@ -9,6 +9,7 @@ import pytest
 from guild.cli.call import Call, find_spec, shipped_specs
 from guild.cli.compose import conversation_of
 from guild.cli.options import Common
+from guild.cli.output import Output
 from messaging import Message
 from tests.cli.conftest import SPEC, Run, Start
 
@@ -284,3 +285,9 @@ def test_a_message_may_name_the_conversation_it_is_asked_in() -> None:
 
     assert conversation_of(Named(name="a")) == "a" * 32
     assert conversation_of(Filled(conversation="a field like others")) == ""
+
+
+def test_a_line_is_shown_letter_by_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().error("the key {crew}:b:worker [bold]")
+
+    assert capsys.readouterr().err == "the key {crew}:b:worker [bold]\n"

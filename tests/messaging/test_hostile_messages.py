@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.envelope import Envelope, new_id
-from messaging.errors import InvalidMessageError, RequestFailedError
+from messaging.errors import InvalidMessageError, NobodyListensError, RequestFailedError
 from messaging.message import Message
 from messaging.subscription import Subscription
 from messaging.testing import Recorder
@@ -260,7 +260,10 @@ async def test_what_strangers_put_among_the_dead_letters_is_shown_and_can_be_dro
         good, *foreign = await bus.dead_letters.list()
 
         assert good.group == "ill"
+        assert await bus.dead_letters.requeue_all() == [good]
         for letter in foreign:
             assert "not written by guildbus" in reason_of(letter).text
+            with pytest.raises(NobodyListensError, match="no agent can be handed it; drop it"):
+                await bus.dead_letters.requeue(letter.id)
             assert await bus.dead_letters.drop(letter.id, "not ours")
         assert await bus.dead_letters.list() == [good]

@@ -46,17 +46,21 @@ async def check_server(server: Server) -> Standing:
     except BackendSetupError as error:
         profile = _unchecked(server, wanted, error)
         return Standing(profile, await _takes_shebang(server), 0)
-    version = version_of(info)
+    url = server.link.url
+    version = version_of(info, url)
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise BackendSetupError(
-            f"the server's maxmemory-policy is {policy}: when memory runs short it would throw "
-            "accepted messages away. Set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
+            f"the server at {url} has maxmemory-policy {policy}: when memory runs short it would "
+            "throw accepted messages away. Set it to noeviction (CONFIG SET maxmemory-policy "
+            "noeviction, and in its configuration)"
         )
     if info.get("role") in ("slave", "replica"):
-        raise BackendSetupError("the server is a replica; give the URL of its primary")
+        raise BackendSetupError(f"the server at {url} is a replica; give the URL of its primary")
     if info.get("cluster_enabled") == "1" and not isinstance(server.address, ClusterAddress):
-        raise BackendSetupError("the server is a node of a cluster; use redis+cluster:// for it")
+        raise BackendSetupError(
+            f"the server at {url} is a node of a cluster; use redis+cluster:// for it"
+        )
     has_aof = info.get("aof_enabled") == "1"
     profile = _profile(server, wanted, has_aof=has_aof)
     if profile == "durable":
@@ -96,8 +100,8 @@ async def _check_fsync(server: Server) -> None:
         return
     if fsync != "always":
         raise BackendSetupError(
-            f"the profile durable needs every write on the disk before it is answered, and the "
-            f"server has appendfsync {fsync}; {_FSYNC_REMEDY}"
+            "the profile durable needs every write on the disk before it is answered, and the "
+            f"server at {server.link.url} has appendfsync {fsync}; {_FSYNC_REMEDY}"
         )
 
 
@@ -111,13 +115,14 @@ def _profile(server: Server, wanted: str | None, *, has_aof: bool) -> str:
         return wanted or "standard"
     if wanted not in (None, "ephemeral"):
         raise BackendSetupError(
-            f"the profile {wanted} needs an append-only file and the server has none; {_AOF_REMEDY}"
+            f"the profile {wanted} needs an append-only file and the server at {server.link.url} "
+            f"has none; {_AOF_REMEDY}"
         )
     if wanted is None:
         server.announce(
             "bus.ephemeral",
-            "the server has no append-only file, so messages live only as long as it does; "
-            + _AOF_REMEDY,
+            f"the server at {server.link.url} has no append-only file, so messages live only as "
+            f"long as it does; {_AOF_REMEDY}",
         )
     return "ephemeral"
 

@@ -70,8 +70,9 @@ def _with_payload(delivery: Delivery, payload: bytes | None) -> Delivery:
         return delivery._replace(envelope=_filled(delivery.envelope, payload))
     return delivery._replace(
         envelope=_filled(delivery.envelope, b""),
-        fault=f"its payload of {_size_of(delivery.envelope):,} bytes, which lay beside the stream, "
-        "was deleted by somebody else",
+        fault=f"an entry on {delivery.envelope.topic} has lost its payload of "
+        f"{_size_of(delivery.envelope):,} bytes, which lay beside the stream: it was deleted by "
+        "somebody else",
     )
 
 

@@ -10,7 +10,7 @@ import asyncio
 import random
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
@@ -32,6 +32,8 @@ from messaging.errors import BackendSetupError, BackendUnavailableError, BusClos
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.25
 CONNECT_TIMEOUT_S = 5.0
+_SILENT = "it is silent: a server there may be loading its data or stand still, its log says more"
+_SILENT_TLS = "it is silent; is it a TLS port?"
 
 Argument = bytes | str | float
 
@@ -72,6 +74,7 @@ class Pipeline(asyncio.Protocol):
         self._watchdog: asyncio.TimerHandle | None = None
         self._heard_something = True
         self._oldest: asyncio.Future[Any] | None = None
+        self._why = "closed by the server"
         self.is_lost = False
 
     def send(self, packed: bytes) -> asyncio.Future[Any]:
@@ -113,7 +116,7 @@ class Pipeline(asyncio.Protocol):
         waiting, self._waiting = self._waiting, deque()
         for reply in waiting:
             if not reply.done():
-                reply.set_exception(ConnectionLostError(str(exc or "closed by the server")))
+                reply.set_exception(ConnectionLostError(str(exc or self._why)))
         self._on_lost(self)
 
     def data_received(self, data: bytes) -> None:
@@ -122,6 +125,7 @@ class Pipeline(asyncio.Protocol):
             self._reader.feed(data)
             self._hand_out()
         except hiredis.ProtocolError:
+            self._why = "what answers there does not speak the protocol of Redis"
             self.abort()
 
     def _hand_out(self) -> None:
@@ -255,6 +259,15 @@ class Link:
                 keys = [argument for argument in command if isinstance(argument, bytes)]
                 pause_s = await self.wait_out(error, pause_s, give_up_at, pipeline, keys)
 
+    async def check_types(self, keys: Collection[bytes]) -> None:
+        """Return if each of the keys holds what belongs there.
+
+        Raises:
+            BackendSetupError: one does not; names it, what it holds, and what to do.
+        """
+        if keys:
+            await _check_types(keys, await self.connected(self.deadline()))
+
     async def wait_out(
         self,
         error: Exception,
@@ -269,8 +282,9 @@ class Link:
             MessagingError: `error` in our terms if it will not pass, or not in time.
         """
         if not is_passing(error):
-            await _check_types(error, keys, pipeline)
-            raise to_messaging_error(error) from error
+            if code_of(error) == "WRONGTYPE":
+                await _check_types(keys, pipeline, error)
+            raise to_messaging_error(error, self.url) from error
         loop = asyncio.get_running_loop()
         if loop.time() + pause_s > give_up_at:
             raise self.unavailable(str(error), code_of(error)) from error
@@ -278,6 +292,11 @@ class Link:
             pipeline.abort()
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
         return min(pause_s * 2, LONGEST_PAUSE_S)
+
+    @property
+    def url(self) -> str:
+        """Where the server was when it was last looked for, without passwords."""
+        return self._url
 
     def unavailable(self, why: str, code: str = "") -> BackendUnavailableError:
         did = "refused" if code else "stayed away"
@@ -300,10 +319,10 @@ class Link:
             pipeline.abort()
             if endpoint.tls is not None and (problem := tls_problem(error, endpoint.host)):
                 raise BackendSetupError(f"no trust in {endpoint.url}: {problem}") from error
-            timed_out = "timed out; is it a TLS port?" if endpoint.tls else "timed out"
+            why = str(error) or (_SILENT_TLS if endpoint.tls else _SILENT)
             raise BackendUnavailableError(
-                f"no server answers at {endpoint.url} ({str(error) or timed_out}); start one there "
-                "(redis-server), or use the bus `embedded`, or `memory://` without persistence"
+                f"no server answers at {endpoint.url} ({why}); start one there (redis-server), or "
+                "use the bus `embedded`, or `memory://` without persistence"
             ) from error
         except BaseException:
             pipeline.abort()
@@ -338,7 +357,7 @@ class Link:
                 pipeline = await self._dial()
                 break
             except (BackendUnavailableError, BackendSetupError, hiredis.ReplyError) as error:
-                self._last_error = str(error.__cause__ or error)
+                self._last_error = str(error.__cause__ or error) or _SILENT
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         self._pipeline, self._dialling = pipeline, None
@@ -347,11 +366,11 @@ class Link:
             self._lost(pipeline)
 
 
-async def _check_types(error: Exception, keys: Sequence[bytes], pipeline: Pipeline) -> None:
+async def _check_types(
+    keys: Collection[bytes], pipeline: Pipeline, cause: Exception | None = None
+) -> None:
     """Say which of the keys holds what does not belong there."""
-    if code_of(error) != "WRONGTYPE":
-        return
-    with suppress(ConnectionLostError, hiredis.ReplyError):  # then the error itself must do
+    with suppress(ConnectionLostError, hiredis.ReplyError):  # then the cause itself must do
         types = await asyncio.gather(*[pipeline.send(pack(("TYPE", key))) for key in keys])
         found = {key: kind.decode() for key, kind in zip(keys, types, strict=True)}
         misfits = {
@@ -360,7 +379,7 @@ async def _check_types(error: Exception, keys: Sequence[bytes], pipeline: Pipeli
             if kind not in ("none", expected_type(key))
         }
         if misfits:
-            raise wrong_type(misfits) from error
+            raise wrong_type(misfits) from cause
 
 
 async def _connect(pipeline: Pipeline, endpoint: Endpoint) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from messaging.backend import FROM_START, DeadLetter, history_key
-from messaging.backends.redis.entries import pack_entry, unreadable_envelope
+from messaging.backends.redis.entries import left_in, pack_entry, unreadable_envelope
 from messaging.backends.redis.server import Server, to_json
 from messaging.envelope import Envelope
 from messaging.errors import NobodyListensError, WireError
@@ -98,12 +98,13 @@ def _letter(position: bytes, fields: Sequence[Any]) -> DeadLetter:
             id=position.decode(),
         )
     except (KeyError, ValueError, WireError) as error:
-        return _unreadable(position, values.get(b"p", b""), error)
+        return _unreadable(position, left_in(fields), error)
 
 
 def _unreadable(position: bytes, payload: bytes, error: Exception) -> DeadLetter:
     """A stand-in for what somebody else put among the dead letters, to be seen and dropped."""
-    text = f"not written by guildbus, or damaged ({type(error).__name__}: {error})"
+    what = f"it lacks the field {error.args[0].decode()}" if isinstance(error, KeyError) else error
+    text = f"not written by guildbus, or damaged: {what}"
     reason = {"error_type": "WireError", "text": text, "traceback": "", "agent": "", "attempts": []}
     milliseconds = int(position.partition(b"-")[0])
     left = unreadable_envelope("", position, payload)

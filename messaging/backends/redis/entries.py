@@ -1,6 +1,7 @@
 """Entries of a stream: two fields, the header and the payload or its length, in this order."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from messaging.backends.redis.claims import Claim
 from messaging.envelope import Envelope
 from messaging.errors import PayloadTooLargeError, WireError
 from messaging.header import decode_header, encode_header
+
+MOST_SHOWN_BYTES = 10_000  # of each field of a stranger's entry
 
 
 def pack_entry(envelope: Envelope, limit_bytes: int | None) -> tuple[bytes, bytes]:
@@ -35,7 +38,10 @@ def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
             return decode_header(fields[1], topic, fields[3])
         if fields[2] == b"c" and fields[3].isdigit():
             return decode_header(fields[1], topic, Claim(fields[3]))
-    raise WireError(f"an entry on {topic} was not written by guildbus: it lacks h and p")
+    raise WireError(
+        f"an entry on {topic} was not written by guildbus: it lacks the fields h and p; find out "
+        "what else writes to that stream"
+    )
 
 
 def unpack_delivery(
@@ -54,7 +60,7 @@ def unpack_delivery(
             envelope = envelope._replace(payload=b"")
         return Delivery(envelope, position.decode(), handed_out, str(too_large))
     except WireError as error:
-        left = unreadable_envelope(topic, position, _payload_of(fields))
+        left = unreadable_envelope(topic, position, left_in(fields))
         return Delivery(left, position.decode(), handed_out, str(error))
 
 
@@ -64,9 +70,17 @@ def unreadable_envelope(topic: str, position: bytes, payload: bytes) -> Envelope
     return Envelope(id=stable_id, type="", version=1, topic=topic, payload=payload)
 
 
-def _payload_of(fields: Sequence[Any]) -> bytes:
+def left_in(fields: Sequence[Any]) -> bytes:
+    """What a stranger's entry holds, for whoever looks at it later: our field, or all as JSON."""
     pairs = dict(zip(fields[::2], fields[1::2], strict=False))
-    return bytes(pairs.get(b"p", b""))
+    if b"p" in pairs:
+        return bytes(pairs[b"p"])
+    texts = {name.decode(errors="replace"): _shown(value) for name, value in pairs.items()}
+    return json.dumps(texts, ensure_ascii=False).encode()
+
+
+def _shown(value: bytes) -> str:
+    return value[:MOST_SHOWN_BYTES].decode(errors="replace")
 
 
 def position_key(position: str) -> tuple[int, int]:

@@ -83,4 +83,6 @@ def expected_type(key: bytes) -> str:
         return "stream"
     if name in (b"topics", b"d"):
         return "zset"
-    return "string" if name.startswith(b"e:") else "hash"
+    if name == b"paused":
+        return "set"
+    return "string" if name.startswith((b"e:", b"l:")) or name == b"replicated" else "hash"

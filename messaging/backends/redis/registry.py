@@ -127,6 +127,7 @@ class Registry:
                 len(fitting),
                 *fitting,
                 *leaving,
+                touches=[keys.stream(topic) for topic in others],
             )
             await self.refresh()
             if answer == 0:

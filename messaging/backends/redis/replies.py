@@ -34,14 +34,15 @@ _REMEDIES = {
 }
 _CODE = re.compile(r"[A-Z]{3,}")
 _IN_SCRIPT = re.compile(
-    r"Error running script.*?\b(OOM|WRONGTYPE|READONLY|MISCONF|NOREPLICAS|NOPERM|NOGROUP)\b"
+    r"(?:Error running script|user_script:\d+:).*?"
+    r"\b(OOM|WRONGTYPE|READONLY|MISCONF|NOREPLICAS|NOPERM|NOGROUP)\b"
 )
 # What a script hears that reaches for a key which has left with its slot.
 _ON_ITS_WAY = "attempted to access a non local key"
 
 
 def code_of(error: Exception) -> str:
-    """The first word of an error reply; Redis 6 hides that of a script behind ERR."""
+    """The first word of an error reply; ERR may hide that of a script, in Redis 6 always."""
     text = str(error)
     if _ON_ITS_WAY in text:
         return "TRYAGAIN"
@@ -78,24 +79,24 @@ def wrong_type(keys: Mapping[str, tuple[str, str]]) -> BackendSetupError:
     )
 
 
-def to_messaging_error(error: Exception) -> BackendError:
-    """What an error reply that will not pass means."""
+def to_messaging_error(error: Exception, url: str) -> BackendError:
+    """What an error reply of the server at `url` means that will not pass."""
     code = code_of(error)
     if code == "OOM":
         return BusFullError(
-            "the server is out of memory and stored nothing; consumers and trimming still work: "
-            "let them catch up, or raise maxmemory"
+            f"the server at {url} is out of memory and stored nothing; consumers and trimming "
+            "still work: let them catch up, or raise maxmemory"
         )
     if code == "WRONGTYPE":
         return BackendSetupError(
-            f"a key of this guild holds something that is not ours ({error}); "
+            f"a key of this guild at {url} holds something that is not ours ({error}); "
             "use another guild id or database"
         )
     if code == "NOPERM":
         return BackendSetupError(
-            f"the server's ACL keeps this user from what the guild needs ({error}); write its "
-            "rights with `guildbus acl SPEC`, or use another user"
+            f"the ACL of the server at {url} keeps this user from what the guild needs ({error}); "
+            "write its rights with `guildbus acl SPEC`, or use another user"
         )
     if code in ("NOAUTH", "WRONGPASS"):
-        return BackendSetupError(f"the server does not let this user do that: {error}")
-    return BackendError(f"the server answered {error}")
+        return BackendSetupError(f"the server at {url} does not let this user do that: {error}")
+    return BackendError(f"the server at {url} answered {error}")

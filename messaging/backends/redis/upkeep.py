@@ -25,10 +25,14 @@ async def trim_all(server: Server, registry: Registry) -> int:
 
 
 async def release_due(server: Server, registry: Registry, max_count: int) -> float | None:
-    """See `Backend.release_due`. A topic that has gone meanwhile is made again first."""
+    """See `Backend.release_due`. A topic that has gone meanwhile is made again first.
+
+    Raises:
+        BackendSetupError: a topic's key holds something else; what is for others was released.
+    """
     keys = server.keys
     while True:
-        wait_ms, missing = await server.run(
+        wait_ms, missing, odd = await server.run(
             server.scripts.release,
             (keys.delays, keys.delayed_bodies, keys.topics),
             max_count,
@@ -37,5 +41,6 @@ async def release_due(server: Server, registry: Registry, max_count: int) -> flo
         )
         for topic in {name.decode() for name in missing}:
             await registry.ensure(topic)
+        await server.link.check_types({*odd})
         if not missing:
             return None if wait_ms < 0 else wait_ms / 1000

@@ -31,8 +31,8 @@ class Version(NamedTuple):
         return self.as_redis >= FIRST_WITH_SHEBANG
 
 
-def version_of(info: Mapping[str, str]) -> Version:
-    """The version in what INFO says.
+def version_of(info: Mapping[str, str], url: str) -> Version:
+    """The version in what INFO of the server at `url` says.
 
     Raises:
         BackendSetupError: older than Redis 6.2, or no server that we know.
@@ -43,7 +43,7 @@ def version_of(info: Mapping[str, str]) -> Version:
     numbers = tuple(int(part) for part in as_redis.split(".")[:2] if part.isdecimal())
     if numbers < OLDEST:
         raise BackendSetupError(
-            f"the server is version {text or 'unknown'}; guildbus needs Redis 6.2 or later, or "
-            "Valkey"
+            f"the server at {url} is {product} {text or 'of an unknown version'}; guildbus needs "
+            "Redis 6.2 or later, or Valkey: upgrade it, or use the bus `embedded`"
         )
     return Version(product, text, numbers)

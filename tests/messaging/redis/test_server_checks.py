@@ -1,9 +1,12 @@
 """A server that cannot keep the promises is refused with the remedy, before anything is sent."""
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 
+from messaging.backends.redis import connection
 from messaging.backends.redis.endpoint import endpoint_of, redacted
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
 from messaging.urls import open_backend
@@ -24,8 +27,9 @@ async def test_a_server_that_evicts_is_refused(guild: Guild, policy: str) -> Non
     healthy = await guild.open()
     await command(healthy, "CONFIG", "SET", "maxmemory-policy", policy)
 
-    with pytest.raises(BackendSetupError, match=f"{policy}.*noeviction"):
+    with pytest.raises(BackendSetupError, match=f"{policy}.*noeviction") as refused:
         await guild.open()
+    assert guild.url in str(refused.value)
 
 
 async def test_a_server_without_persistence_says_so(tmp_path: Path) -> None:
@@ -69,6 +73,35 @@ async def test_no_server_is_an_error_that_names_the_url_and_the_remedy() -> None
     with pytest.raises(BusClosedError):
         await backend.append([note("x")])
     await backend.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n", "does not speak the protocol of Redis"),
+        (b"", "silent"),
+    ],
+)
+async def test_what_is_no_redis_at_all_is_named(
+    answer: bytes, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.3)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(100):  # until the other side has enough
+                pass
+        writer.close()
+        closed.set()
+
+    closed = asyncio.Event()
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as stranger:
+        port = stranger.sockets[0].getsockname()[1]
+        with pytest.raises(BackendUnavailableError, match=says):
+            await open_backend(f"redis://127.0.0.1:{port}", "g").open()
+        await closed.wait()
 
 
 async def test_no_socket_is_an_error_too(tmp_path: Path) -> None:

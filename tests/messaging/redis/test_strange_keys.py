@@ -1,11 +1,16 @@
 """Keys of the guild that hold something else: named, with what to do, and over once it is done."""
 
+import asyncio
+import contextlib
+
 import pytest
 
+from messaging.backend import Consumer, Delivery
+from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.keys import Keys, expected_type
 from messaging.errors import BackendSetupError, BackendUnavailableError
 from tests.messaging.notes import given_up, joined, note, settled, take, texts
-from tests.messaging.redis.conftest import Guild, command
+from tests.messaging.redis.conftest import PATIENCE_S, Guild, command
 
 
 def key_of(guild: Guild, name: str) -> str:
@@ -17,7 +22,9 @@ def test_every_kind_of_key_has_its_type() -> None:
 
     assert expected_type(keys.stream("t")) == expected_type(keys.dead) == "stream"
     assert expected_type(keys.topics) == expected_type(keys.delays) == "zset"
-    assert expected_type(keys.ephemeral("x")) == "string"
+    assert expected_type(keys.ephemeral("x")) == expected_type(keys.leader("x")) == "string"
+    assert expected_type(keys.replicated) == "string"
+    assert expected_type(keys.paused) == "set"
     assert expected_type(keys.state("readers")) == expected_type(keys.groups) == "hash"
 
 
@@ -35,6 +42,52 @@ async def test_a_topic_key_of_another_type_is_named_with_the_remedy(guild: Guild
     assert "another guild id" in str(refused.value)
     await command(backend, "DEL", key)
     await backend.append([note("third")])
+
+
+async def test_a_topic_of_another_type_is_named_to_who_subscribes_to_it(guild: Guild) -> None:
+    backend = await guild.open()
+    await backend.append([note("first")])
+    key = key_of(guild, "t:notes")
+    await command(backend, "DEL", key)
+    await command(backend, "SET", key, "mine")
+
+    with pytest.raises(BackendSetupError, match="t:notes holds a string"):
+        await backend.subscribe("readers", ["notes"])
+
+
+async def test_what_is_due_on_a_topic_of_another_type_waits_and_holds_nobody_up(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    notes_reader = await joined(backend, "readers", "notes")
+    letters_reader = await joined(backend, "others", "letters")
+    await backend.append([note("held", delay_s=0.05), note("free", "letters", delay_s=0.05)])
+    key = key_of(guild, "t:notes")
+    await command(backend, "SET", key, "mine")
+
+    with pytest.raises(BackendSetupError, match="t:notes holds a string"):
+        await everything_released(backend)
+    assert texts(await released(backend, letters_reader, BackendSetupError)) == ["free"]
+
+    await command(backend, "DEL", key)
+    assert texts(await released(backend, notes_reader)) == ["held"]
+
+
+async def everything_released(backend: RedisBackend) -> None:
+    while await backend.release_due() is not None:  # noqa: ASYNC110 - time alone tells
+        await asyncio.sleep(0.01)
+
+
+async def released(
+    backend: RedisBackend, reader: Consumer, *expected: type[Exception]
+) -> list[Delivery]:
+    """What `reader` gets of what is released, whatever is said of the rest."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with contextlib.suppress(*expected):
+                await backend.release_due()
+            if read := await reader.read(1, wait_s=0.01):
+                return read
 
 
 @pytest.mark.parametrize("name", ["registry", "groups"])

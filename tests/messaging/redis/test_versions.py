@@ -94,7 +94,7 @@ async def test_redis_6_names_a_key_that_is_not_ours(tmp_path: Path) -> None:
 def test_a_version_is_read_from_what_the_server_says(
     info: dict[str, str], named: str, has_shebang: bool
 ) -> None:
-    version = version_of(info)
+    version = version_of(info, "redis://here")
 
     assert f"{version.product} {version.text}" == named
     assert version.has_shebang is has_shebang
@@ -103,4 +103,4 @@ def test_a_version_is_read_from_what_the_server_says(
 @pytest.mark.parametrize("text", ["6.0.16", "5.0.7", "", "unstable"])
 def test_a_server_that_is_too_old_or_unknown_is_refused(text: str) -> None:
     with pytest.raises(BackendSetupError, match=r"needs Redis 6\.2"):
-        version_of({"redis_version": text})
+        version_of({"redis_version": text}, "redis://here")
