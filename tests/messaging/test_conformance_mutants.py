@@ -80,7 +80,7 @@ def state_written_in_spite_of_its_version(patch: pytest.MonkeyPatch) -> None:
 
 
 def trimmed_by_number(patch: pytest.MonkeyPatch) -> None:
-    def drop(self: Log, keep: int) -> int:
+    def drop(self: Log, keep: int, oldest_id: str = "") -> int:
         dropped = max(0, len(self.entries) - keep)
         for _ in range(dropped):
             self.entries.popleft()
