@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 from redis import Redis
 
-from benchmarks import capacity, fence, scale
+from benchmarks import capacity, fence, recovery, scale
 from benchmarks.contestant import ALL
 from benchmarks.measure import Meter
 from benchmarks.peers import contestants
@@ -26,7 +26,12 @@ from benchmarks.server import private_server
 from benchmarks.storage import stored_bytes
 from benchmarks.table import Results, table
 
-MEASURES = {"scale": scale.measure, "capacity": capacity.measure, "fence": fence.measure}
+MEASURES = {
+    "scale": scale.measure,
+    "capacity": capacity.measure,
+    "fence": fence.measure,
+    "recovery": recovery.measure,
+}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from benchmarks import __main__ as command
-from benchmarks import fence, scale
+from benchmarks import fence, recovery, scale
 from benchmarks.contestant import ALL, BULK, REQUEST
 from benchmarks.floor import Floor
 from benchmarks.guildbus_peer import GuildbusPeer
@@ -16,6 +16,7 @@ from benchmarks.measure import Meter, Round
 from benchmarks.server import private_server
 from benchmarks.storage import stored_bytes
 from benchmarks.table import table
+from benchmarks.victim import HANGING_FROM
 
 
 async def test_every_scenario_is_measured_for_whoever_takes_part(
@@ -58,6 +59,19 @@ async def test_the_fence_is_weighed_against_a_commit_without_one(
         report = await fence.measure(url, Meter(server), messages=64)
 
     assert "% of it" in report
+
+
+async def test_recovery_is_measured_from_the_death_of_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = recovery.Setting("quick", lease_s=0.5, is_elsewhere=True, goal_s=5.0)
+    monkeypatch.setattr(recovery, "SETTINGS", (setting,))
+    with private_server(tmp_path) as url, Redis.from_url(url) as server:
+        measured = await recovery.measure(url, Meter(server), 0, HANGING_FROM + 100)
+
+    held, took_s = (cell.strip() for cell in measured.splitlines()[-1].split("|")[2:4])
+    assert int(held) == 100
+    assert float(took_s) > 0
 
 
 def test_a_table_compares_rates_and_for_requests_the_median_latency() -> None:
