@@ -77,6 +77,13 @@ class Sentinels:
     def is_promoted(self) -> bool:
         return b"role:master" in self.info(self.replica)
 
+    def is_over(self) -> bool:
+        """Whether every Sentinel names the replica as the primary."""
+        ports = [
+            self.ask(s, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)[1] for s in self.sentinels
+        ]
+        return self.is_promoted() and {*map(int, ports)} == {self.replica.port}
+
     def _start(self, server: RedisServer) -> None:
         server.start()
         self._started.append(server)

@@ -62,7 +62,10 @@ class SentinelAddress:
         told = "; ".join(map(str, failures))
         if all(isinstance(error, BackendSetupError) for error in failures):
             raise BackendSetupError(told)
-        raise BackendUnavailableError(f"Sentinel of {self.url} names no primary now: {told}")
+        raise BackendUnavailableError(
+            f"Sentinel of {self.url} names no primary now: {told}. While it fails over this takes "
+            "some seconds, so try again; else start what does not answer"
+        )
 
     async def _primary_by(self, sentinel: Endpoint) -> Endpoint:
         try:
