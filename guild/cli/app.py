@@ -298,14 +298,16 @@ def replay(
 
 @app.command()
 def doctor(
+    spec: Annotated[Path | None, typer.Argument(help="A guild whose bus is tried, too.")] = None,
     bus: Annotated[str | None, typer.Option("--bus", help="A server to try, too.")] = None,
+    allow: Allow = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check this machine: Python, packages, servers, devices."""
+    """Check this machine: Python, packages, servers, devices; and the bus of a guild."""
     from guild.cli.commands.doctor import diagnose
     from guild.cli.running import run_command
 
-    run_command(diagnose, Common(bus=bus, as_json=as_json))
+    run_command(diagnose, Common(spec, bus, allow, as_json))
 
 
 @app.command()

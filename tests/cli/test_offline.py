@@ -12,6 +12,7 @@ from guild.cli.options import Common
 from guild.cli.output import Output
 from messaging import Message
 from tests.cli.conftest import SPEC, Run, Start
+from tests.servers import running_redis
 
 SHIPPED = sorted(path.stem for path in shipped_specs().glob("*.yaml"))
 
@@ -251,6 +252,16 @@ def test_the_doctor_fails_when_the_bus_that_was_asked_for_is_away(run: Run) -> N
     last = outcome.documents()[-1]
     assert (last["subject"], last["state"]) == ("bus", "failed")
     assert "hush" not in outcome.out
+
+
+def test_the_doctor_tells_what_is_odd_about_the_bus_of_a_guild(run: Run, tmp_path: Path) -> None:
+    with running_redis(tmp_path, "--maxmemory", "1", "--appendonly", "no") as server:
+        outcome = run("doctor", "hello", "--bus", server.url, "--json")
+
+    last = outcome.documents()[-1]
+    assert (outcome.code, last["state"]) == (1, "failed")
+    assert f"the server at {server.url} is out of memory" in last["text"]
+    assert "no append-only file" in last["text"]
 
 
 def test_the_version_is_printed(run: Run) -> None:

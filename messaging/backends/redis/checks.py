@@ -1,6 +1,6 @@
 """What a server must be before a guild trusts it with messages."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import hiredis
@@ -61,6 +61,7 @@ async def check_server(server: Server) -> Standing:
         raise BackendSetupError(
             f"the server at {url} is a node of a cluster; use redis+cluster:// for it"
         )
+    _tell_if_full(server, info)
     has_aof = info.get("aof_enabled") == "1"
     profile = _profile(server, wanted, has_aof=has_aof)
     if profile == "durable":
@@ -125,6 +126,16 @@ def _profile(server: Server, wanted: str | None, *, has_aof: bool) -> str:
             f"long as it does; {_AOF_REMEDY}",
         )
     return "ephemeral"
+
+
+def _tell_if_full(server: Server, info: Mapping[str, str]) -> None:
+    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    if 0 < most <= used:
+        server.announce(
+            "bus.full",
+            f"the server at {server.link.url} is out of memory ({used:,} of {most:,} bytes): it "
+            "stores nothing until consumers have caught up, or maxmemory is raised",
+        )
 
 
 def _unchecked(server: Server, wanted: str | None, error: BackendError) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from messaging.backend import Settlement
+from messaging.bus import Bus
 from messaging.errors import (
     BackendError,
     BackendSetupError,
@@ -13,7 +14,9 @@ from messaging.errors import (
     BusFullError,
     FencedError,
 )
+from messaging.testing import Recorder
 from tests.faults import FaultyProxy
+from tests.messaging.buses import Ask, listening, settled_all
 from tests.messaging.notes import (
     everything_in,
     given_up,
@@ -301,6 +304,27 @@ async def test_a_server_without_memory_refuses_whole_and_lets_consumers_catch_up
 
     assert await worker.commit([Settlement(first, (note("room", "results"),))]) == []
     assert texts(await everything_in(backend, "results")) == ["room"]
+
+
+async def test_whoever_starts_on_a_server_without_memory_is_told_and_catches_up(
+    guild: Guild,
+) -> None:
+    recorder = Recorder()
+    async with Bus(guild.new()) as first:
+        await first.register(listening("workers", recorder))
+        await first.publish_many("asks", [Ask(text=str(number)) for number in range(3)])
+    admin = await guild.open()
+    await command(admin, "CONFIG", "SET", "maxmemory", "1")
+
+    async with Bus(guild.new()) as bus:
+        assert guild.events() == ["bus.full"]
+        await bus.subscribe(listening("workers", recorder))
+        await recorder.messages(3)
+        await settled_all(bus, "workers")
+        assert await bus.dead_letters.list() == []
+        with pytest.raises(BusFullError, match="out of memory"):
+            await bus.publish("asks", Ask(text="refused"))
+    await command(admin, "CONFIG", "SET", "maxmemory", "0")
 
 
 async def test_dead_letters_past_their_bound_go_and_are_announced(guild: Guild) -> None:

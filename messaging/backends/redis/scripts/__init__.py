@@ -44,7 +44,7 @@ class Scripts:
         self.drop = load("drop", when_full=True)
         self.registry = load("registry", when_full=True)
         self.create_topic = load("create_topic")
-        self.subscribe = load("subscribe")
+        self.subscribe = load("subscribe", when_full=True)  # or nobody could start to catch up
         self.unsubscribe = load("unsubscribe", when_full=True)
         self.repair = load("repair")
         self.retire = load("retire", when_full=True)
@@ -58,7 +58,7 @@ class Scripts:
         self.leave = load("leave", when_full=True)
         self.release = load("release")
         self.trim = load("trim", when_full=True)
-        self.open_ephemeral = load("open_ephemeral")
+        self.open_ephemeral = load("open_ephemeral", when_full=True)  # nor look at what is wrong
         self.emit = load("emit")
         self.requeue = load("requeue")
 
