@@ -1,0 +1,121 @@
+"""Workers that lack one thing which keeps the promises: each row has one that has to fail.
+
+`plain` is no bus at all but what at-least-once consumers do: outputs by XADD, then XACK; what is
+idle is claimed by the server's clock; and the client repeats whatever went unanswered.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import redis.asyncio
+
+from messaging.backend import Delivery
+from messaging.backends.redis.consumer import RedisConsumer
+from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.keys import Keys
+from messaging.backends.redis.scripts import make_script
+from messaging.backends.redis.server import Server
+from messaging.envelope import Envelope, new_id
+from messaging.message import decode, encode
+from tests.crew.moments import Moments, say
+from tests.crew.orders import (
+    AFTER_COMMIT,
+    AFTER_READ,
+    BEFORE_COMMIT,
+    COMMIT_SENT,
+    GROUP,
+    IN_HANDLER,
+    INPUTS,
+    OUTPUTS,
+    READY,
+    Input,
+    Orders,
+    Output,
+)
+
+BATCH = 64
+RECOVERY_S = 0.1
+
+FENCE = "if not member then return { 'fenced' } end"
+NO_FENCE = "if not member then member = (sequence - 1) .. ':' end"
+
+
+async def without_fence(server: Server) -> None:
+    """Commit whatever comes, whoever was taken over."""
+    for name in ("commit", "recommit", "settle", "resettle"):
+        text = getattr(server.scripts, name).text
+        assert text.count(FENCE) == 1
+        mutant = make_script(name, text.replace(FENCE, NO_FENCE))
+        setattr(server.scripts, name, mutant)
+        await server.link.call("SCRIPT", "LOAD", mutant.text)
+
+
+async def acknowledging_early(server: Server) -> None:
+    """Acknowledge what is lent, as at-most-once consumers do."""
+    read = RedisConsumer.read
+
+    async def read_and_acknowledge(
+        self: RedisConsumer, max_count: int, wait_s: float
+    ) -> list[Delivery]:
+        lent = await read(self, max_count, wait_s)
+        for delivery in lent:
+            stream = server.keys.stream(delivery.envelope.topic)
+            await server.link.call("XACK", stream, self.group, delivery.position)
+        return lent
+
+    RedisConsumer.read = read_and_acknowledge  # type: ignore[method-assign] # this is a mutant
+
+
+MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
+    "no-fence": without_fence,
+    "early-ack": acknowledging_early,
+}
+
+
+async def work_plainly(orders: Orders, moments: Moments) -> None:
+    """`plain`: see above."""
+    async with redis.asyncio.Redis.from_url(orders.url) as server:
+        worker = _Plain(server, orders, moments)
+        say(READY)
+        while True:
+            try:
+                await worker.step()
+            except redis.RedisError:
+                await asyncio.sleep(RECOVERY_S)
+
+
+class _Plain:
+    def __init__(self, server: "redis.asyncio.Redis", orders: Orders, moments: Moments) -> None:
+        keys = Keys(orders.guild_id)
+        self._inputs, self._outputs = keys.stream(INPUTS), keys.stream(OUTPUTS)
+        self._server = server
+        self._name = new_id()
+        self._lease_ms = int(orders.lease_s * 1000)
+        self._moments = moments
+
+    async def step(self) -> None:
+        """Answer a batch, what others left lying first."""
+        _, claimed, _ = await self._server.xautoclaim(
+            self._inputs, GROUP, self._name, min_idle_time=self._lease_ms, count=BATCH
+        )
+        read: Any = await self._server.xreadgroup(
+            GROUP, self._name, {self._inputs: ">"}, count=BATCH, block=None if claimed else 50
+        )
+        batch = [*claimed, *(entry for _, entries in read for entry in entries)]
+        if batch:
+            self._moments.reach(AFTER_READ)
+        for position, fields in batch:
+            await self._answer(position, decode(Input, fields[b"p"]))
+
+    async def _answer(self, position: bytes, task: Input) -> None:
+        self._moments.reach(IN_HANDLER)
+        payload = encode(Output(number=task.number))
+        header, payload = pack_entry(
+            Envelope(new_id(), "crew.output", 1, OUTPUTS, payload), limit_bytes=None
+        )
+        self._moments.reach(BEFORE_COMMIT)
+        await self._server.xadd(self._outputs, {b"h": header, b"p": payload})
+        self._moments.reach(COMMIT_SENT)
+        await self._server.xack(self._inputs, GROUP, position)
+        self._moments.reach(AFTER_COMMIT)

@@ -1,0 +1,63 @@
+"""What a worker process is told on its command line, and the messages it works on."""
+
+from pydantic import BaseModel, ConfigDict
+
+from messaging.message import Message
+
+GROUP = "workers"
+INPUTS, OUTPUTS = "inputs", "outputs"
+LEASE_S = 2.0
+KEPT = 10_000_000
+
+BUS, PLAIN = "bus", "plain"
+
+# Where a worker may be held, in the order in which it comes by.
+AFTER_READ = "after read"
+IN_HANDLER = "in the handler"
+BEFORE_COMMIT = "before the commit"
+COMMIT_SENT = "after the commit was sent"
+AFTER_COMMIT = "after the commit"
+MOMENTS = (AFTER_READ, IN_HANDLER, BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT)
+
+# What a worker writes, a line each; of incidents the event follows.
+READY, HELD, INCIDENT = "ready", "held", "incident"
+
+
+class Input(Message, wire_name="crew.input"):
+    """Ask for one `Output`; `deed` names what the handler does to its process first."""
+
+    number: int
+    deed: str = ""
+
+
+class Output(Message, wire_name="crew.output"):
+    number: int
+
+
+class Orders(BaseModel):
+    """How one worker is to work.
+
+    Attributes:
+        kind: `bus`, or a mutant of tests/crew/mutants.py.
+        hold_at: the moment at which it stops itself; somebody else kills it or lets it go on.
+        hold_on: at which of its arrivals there.
+        blocks: it blocks its event loop for three leases there instead, and then goes on.
+        fails_every: which inputs fail at the first attempt; 0 for none.
+        drain_s: for how long handlers may finish at a SIGTERM.
+        attempts: how many handlings condemn an input; so many kills shall not.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    guild_id: str
+    kind: str = BUS
+    lease_s: float = LEASE_S
+    hold_at: str = ""
+    hold_on: int = 3
+    blocks: bool = False
+    fails_every: int = 100
+    concurrency: int = 16
+    prefetch: int = 512
+    drain_s: float = 5.0
+    attempts: int = 200

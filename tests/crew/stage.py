@@ -1,0 +1,167 @@
+"""A guild with a publisher, a crew and somebody who counts: where faults are tried."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NamedTuple
+
+from messaging.backend import Incident
+from messaging.backends.redis.backend import RedisBackend
+from messaging.backends.redis.server import Server
+from messaging.bus import Bus
+from messaging.envelope import new_id
+from messaging.message import decode
+from messaging.urls import open_backend
+from tests.crew.account import Account
+from tests.crew.crew import Crew
+from tests.crew.orders import INPUTS, KEPT, OUTPUTS, Input, Orders, Output
+from tests.crew.worker import subscription
+
+PATIENCE_S = 60.0
+PAGE = 5_000
+AT_ONCE = 100
+LOOK_EVERY_S = 0.05
+
+
+class Heard(NamedTuple):
+    """An incident that the publisher's side was told of, and when on the monotonic clock."""
+
+    incident: Incident
+    at_s: float
+
+
+class Stage:
+    """Publishes numbered inputs, watches the outputs, and draws the account.
+
+    Attributes:
+        bus: the publisher's, in this process; faults that hit workers alone leave it in peace.
+        accepted: numbers of the inputs that were stored, as the publisher was told.
+        heard: incidents of the publisher's bus.
+    """
+
+    def __init__(self, bus: Bus, crew: Crew) -> None:
+        self.bus = bus
+        self.crew = crew
+        self.accepted: set[int] = set()
+        self.heard: list[Heard] = []
+        self._seen: Counter[int] = Counter()
+        self._after = ""
+        self._next = 0
+        bus.listen(lambda incident: self.heard.append(Heard(incident, time.monotonic())))
+
+    @property
+    def server(self) -> Server:
+        """The publisher's own connection, for commands past the bus."""
+        backend = self.bus.backend
+        assert isinstance(backend, RedisBackend)
+        assert backend._parts is not None
+        return backend._parts.server
+
+    async def command(self, *parts: Any) -> Any:
+        return await self.server.link.call(*parts)
+
+    async def publish(self, count: int, *, deed: str = "") -> list[int]:
+        """That many further inputs; their numbers, once they are accepted."""
+        first, self._next = self._next, self._next + count
+        for start in range(first, first + count, AT_ONCE):
+            numbers = range(start, min(start + AT_ONCE, first + count))
+            messages = [Input(number=number, deed=deed) for number in numbers]
+            await self.bus.publish_many(INPUTS, messages)
+            self.accepted.update(numbers)
+        return list(range(first, first + count))
+
+    @asynccontextmanager
+    async def publishing(self, every_s: float = 0.02, count: int = 20) -> AsyncIterator[None]:
+        """Publish `count` inputs again and again while the block runs; then the last is stored."""
+        done = asyncio.Event()
+
+        async def keep_on() -> None:
+            while not done.is_set():
+                await self.publish(count)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(every_s):
+                        await done.wait()
+
+        going = asyncio.create_task(keep_on())
+        try:
+            yield
+        finally:
+            done.set()
+            await going
+
+    async def told(self, count: int, timeout_s: float = PATIENCE_S) -> None:
+        """Return once that many different inputs have come out.
+
+        Raises:
+            TimeoutError: they did not.
+        """
+        async with asyncio.timeout(timeout_s):
+            while len(await self.look()) < count:  # noqa: ASYNC110 - other processes work
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> Counter[int]:
+        """How often each number has come out so far."""
+        while entries := await self.bus.backend.tail(
+            {OUTPUTS: self._after}, max_count=PAGE, wait_s=0
+        ):
+            envelopes = [entry.envelope for entry in entries]
+            self._seen.update(decode(Output, envelope.payload).number for envelope in envelopes)
+            self._after = entries[-1].position
+        return self._seen
+
+    async def owed(self) -> int:
+        """What waits for the group or was lent and is not settled."""
+        topics = await self.bus.backend.topics()
+        return sum(sum(t.waiting.values()) + sum(t.pending.values()) for t in topics)
+
+    async def server_is_through(self) -> None:
+        """Return once the server has run whatever had been written to it before."""
+        for _ in range(2):  # in one turn it serves those who wait in any order
+            await self.command("PING")
+
+    async def account(self, *, since_s: float | None = None, patience_s: float) -> Account:
+        """Wait until everything is settled, dismiss the crew, count once more.
+
+        Args:
+            since_s: when the fault ended, on the monotonic clock; the default is now.
+            patience_s: how long to wait at most; what is not settled then is in the account.
+        """
+        since_s = time.monotonic() if since_s is None else since_s
+        account = Account(self.accepted, self._seen)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._settled()
+            account.took_s = time.monotonic() - since_s
+        account.exit_codes = await self.crew.dismiss()
+        await self.look()  # what a zombie did when it woke counts, too
+        account.left_pending = await self.owed()
+        account.left_behind = self.crew.left_behind()
+        return account
+
+    async def _settled(self) -> None:
+        while not self.accepted <= (await self.look()).keys() or await self.owed():  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+@asynccontextmanager
+async def on_stage(
+    url: str, *, publisher_url: str = "", workers: int = 0, **orders: Any
+) -> AsyncIterator[Stage]:
+    """A stage on the server at `url`, with so many workers; `orders` are those of all of them.
+
+    Args:
+        url: where the workers work, perhaps through a proxy.
+        publisher_url: where the publisher is, if that is somewhere else.
+        workers: how many to start with; `stage.crew.hire` adds to them.
+        orders: of `tests.crew.orders.Orders`.
+    """
+    guild_id = f"crew-{new_id()}"
+    told = Orders(url=url, guild_id=guild_id, **orders)
+    backend = open_backend(publisher_url or url, guild_id, keep_unclaimed=KEPT, max_backlog=KEPT)
+    async with Bus(backend, name="stage") as bus, Crew(told) as crew:
+        stage = Stage(bus, crew)
+        await bus.register(subscription(told))
+        await crew.hire(workers)
+        yield stage
