@@ -107,12 +107,12 @@ class Crew:
         for worker in self.workers:
             await worker.kill()
 
-    async def hire(self, count: int = 1, **changes: Any) -> list[Worker]:
-        """More workers, once they are subscribed; `changes` are of their orders."""
+    async def hire(self, count: int = 1, *, wait: bool = True, **changes: Any) -> list[Worker]:
+        """More workers, once they are subscribed if told to `wait`; `changes` to their orders."""
         orders = self._orders.model_copy(update=changes)
         hired = [await self._start(orders) for _ in range(count)]
-        for worker in hired:
-            await worker.ready()
+        if wait:
+            await asyncio.gather(*[worker.ready() for worker in hired])
         return hired
 
     async def hire_one(self, **changes: Any) -> Worker:

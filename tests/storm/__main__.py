@@ -7,8 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.crew.orders import BUS, PLAIN
 from tests.servers import running_redis
-from tests.storm.storm import storm_on_the_bus, storm_without_the_bus
+from tests.storm.storm import storm
 
 
 def main() -> int:
@@ -19,7 +20,6 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=3600.0, metavar="SECONDS")
     parser.add_argument("--control", action="store_true", help="plain at-least-once consumers")
     chosen = parser.parse_args()
-    storm = storm_without_the_bus if chosen.control else storm_on_the_bus
     sys.stderr.write(f"seed {chosen.seed}\n")
     with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as server:
         result = asyncio.run(
@@ -29,11 +29,13 @@ def main() -> int:
                 kills=chosen.kills,
                 seed=chosen.seed,
                 patience_s=chosen.patience,
+                kind=PLAIN if chosen.control else BUS,
             )
         )
     sys.stdout.write(f"{result}\n")
-    is_sound = not (result.missing or result.repeated or result.left_pending)
-    return 0 if is_sound and not any(result.exit_codes) else 1
+    account = result.account
+    is_sound = account.is_exact and not account.left_pending
+    return 0 if is_sound and not any(account.exit_codes) else 1
 
 
 if __name__ == "__main__":
