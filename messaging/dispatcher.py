@@ -10,14 +10,14 @@ from messaging.backend import Backend, Consumer, Incident
 from messaging.cancellation import Cancellations
 from messaging.context import Ask, Workplace
 from messaging.emitter import Emitter
-from messaging.errors import BackendError, FencedError
+from messaging.errors import BackendError, BackendUnavailableError, FencedError
 from messaging.handling import Handlers
 from messaging.incidents import Incidents
 from messaging.message import MessageRegistry
 from messaging.pausing import Pauses
 from messaging.settling import Settling
 from messaging.subscription import Subscription
-from messaging.tenure import Tenure
+from messaging.tenure import LEAVE_S, Tenure
 
 log = structlog.get_logger()
 
@@ -59,6 +59,7 @@ class Dispatcher:
         )
         self._handlers = Handlers(subscription, workplace, settling, cancellations, known)
         self._tenure: Tenure | None = None
+        self._joining: asyncio.Timeout | None = None
         self._pauses = pauses
         self._may_work = asyncio.Event()
         self._may_work.set()
@@ -101,6 +102,8 @@ class Dispatcher:
         self._hurry = self._hurry or hurry
         self._stopping.set()
         self._may_work.set()
+        if self._joining is not None and not self._joining.expired():
+            self._joining.reschedule(asyncio.get_running_loop().time() + LEAVE_S)
         if self._tenure is not None:
             self._tenure.stop(hurry=self._hurry)
 
@@ -113,9 +116,16 @@ class Dispatcher:
             (self._tenure.pause if is_paused else self._tenure.resume)()
 
     async def _join(self) -> Consumer:
-        # Subscribing again changes nothing, unless a server came back without its data.
-        await self._backend.subscribe(self._subscription.group, self._subscription.all_patterns)
-        return await self._backend.join(self._subscription.group)
+        group = self._subscription.group
+        try:
+            async with asyncio.timeout(None) as self._joining:
+                # Subscribing again changes nothing, unless a server came back without its data.
+                await self._backend.subscribe(group, self._subscription.all_patterns)
+                return await self._backend.join(group)
+        except TimeoutError as error:
+            raise BackendUnavailableError(f"{group} was stopped before it could join") from error
+        finally:
+            self._joining = None
 
     async def _work(self, consumer: Consumer, predecessor: str) -> None:
         self._tenure = Tenure(

@@ -16,6 +16,7 @@ log = structlog.get_logger()
 TTL_S = 60.0
 WAIT_S = 1.0
 RECOVERY_S = 0.25
+FAREWELL_S = 1.0
 MOST_ENTRIES = 10_000
 MOST_AT_ONCE = 512
 
@@ -52,13 +53,12 @@ class Tail:
         if not self._is_open:
             return
         self._is_open = False
-        reading, keeping_alive = self._tasks
-        keeping_alive.cancel()
-        with suppress(BackendError):
-            await self._nudge()
-        await asyncio.gather(reading, keeping_alive, return_exceptions=True)
-        with suppress(BackendError):
-            await self._backend.close_ephemeral(self.reply_topic)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(BackendError, TimeoutError):  # it expires by itself
+            async with asyncio.timeout(FAREWELL_S):
+                await self._backend.close_ephemeral(self.reply_topic)
 
     def listen(self, topic: str, listener: EntryListener) -> None:
         """Call `listener` with each entry of `topic`."""

@@ -10,7 +10,7 @@ import structlog
 from messaging.backend import Consumer, Delivery, Incident, Place, Settlement, place_of
 from messaging.commits import Commits
 from messaging.emitter import Emitter
-from messaging.errors import MessagingError, StateConflictError
+from messaging.errors import BackendUnavailableError, MessagingError, StateConflictError
 from messaging.handling import Handlers, Seat
 from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
@@ -28,6 +28,7 @@ MOST_RERUNS = 10
 ISOLATE_FROM = 2
 ALONE_S = 30.0
 FEW_ATTEMPTS = 3
+LEAVE_S = 2.0
 
 
 class Tenure:
@@ -89,7 +90,7 @@ class Tenure:
 
         Raises:
             FencedError: another consumer took this one's work over.
-            BackendError: the store stayed away, or refused.
+            BackendError: the store stayed away, or refused. To who leaves, it is away soon.
         """
         reader = self._start(self._read())
         committer = self._start(self._commits.run())
@@ -99,11 +100,7 @@ class Tenure:
         try:
             await self._stopped
             await self._let_finish(workers)
-            await reader
-            self._commits.finish()
-            await committer
-            beat.cancel()
-            await self._consumer.leave(tuple(self._lent.values()))
+            await self._leave(reader, committer, beat)
         finally:
             self._stop_reading()
             for task in (committer, beat, *workers):
@@ -371,6 +368,25 @@ class Tenure:
             await self._has_room.wait()
 
     # Leaving
+
+    async def _leave(
+        self,
+        reader: asyncio.Task[None],
+        committer: asyncio.Task[None],
+        beat: asyncio.Task[None],
+    ) -> None:
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await reader
+                self._commits.finish()
+                await committer
+                beat.cancel()
+                await self._consumer.leave(tuple(self._lent.values()))
+        except TimeoutError as error:  # what a read that ends here was lent, others take over, too
+            raise BackendUnavailableError(
+                f"the store did not answer {self._consumer.group} for {LEAVE_S:g} s when it left; "
+                "what it was lent goes to the others, or to whoever starts next"
+            ) from error
 
     async def _let_finish(self, workers: list[asyncio.Task[None]]) -> None:
         patience_s = 0.0 if self._hurry else self._options.drain_s

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from tests.crew.orders import HELD, INCIDENT, READY, Orders
+from tests.crew.orders import HELD, INCIDENT, LEAVING, READY, Orders
 
 REPOSITORY = Path(__file__).parent.parent.parent
 PATIENCE_S = 60.0
@@ -44,6 +44,10 @@ class Worker:
     async def held(self) -> None:
         """Return once it is held at the moment that its orders name."""
         await self.until(lambda: HELD in self.heard)
+
+    async def leaving(self) -> None:
+        """Return once it has noticed that it shall end."""
+        await self.until(lambda: LEAVING in self.heard)
 
     async def until(self, holds: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
         """Return once `holds()` of what it has told.

@@ -8,9 +8,14 @@ from messaging.context import Context
 Deed = Callable[[Context], Awaitable[None]]
 
 
-async def rest(context: Context) -> None:
-    """Take long."""
-    await asyncio.sleep(3600)
+async def dally(context: Context) -> None:
+    """Take so long that much is lent and waits."""
+    await asyncio.sleep(0.05)
 
 
-DEEDS: dict[str, Deed] = {"rest": rest}
+async def never_end(context: Context) -> None:
+    """Wait until somebody cancels this."""
+    await asyncio.Event().wait()
+
+
+DEEDS: dict[str, Deed] = {"dally": dally, "never end": never_end}

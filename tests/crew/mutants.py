@@ -5,17 +5,20 @@ idle is claimed by the server's clock; and the client repeats whatever went unan
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import redis.asyncio
 
+from messaging import tail, tenure
 from messaging.backend import Delivery
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import Keys
 from messaging.backends.redis.scripts import make_script
 from messaging.backends.redis.server import Server
+from messaging.dispatcher import Running
 from messaging.envelope import Envelope, new_id
 from messaging.message import decode, encode
 from tests.crew.moments import Moments, say
@@ -67,9 +70,25 @@ async def acknowledging_early(server: Server) -> None:
     RedisConsumer.read = read_and_acknowledge  # type: ignore[method-assign] # this is a mutant
 
 
+async def leaving_at_once(server: Server) -> None:
+    """Neither finish nor give back anything at a SIGTERM."""
+
+    async def drain(self: Running) -> None:
+        os._exit(0)
+
+    Running.drain = drain  # type: ignore[method-assign] # this is a mutant
+
+
+async def leaving_patiently(server: Server) -> None:
+    """Wait for a store that is away, also when leaving."""
+    tenure.LEAVE_S = tail.FAREWELL_S = 3600.0
+
+
 MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "no-fence": without_fence,
     "early-ack": acknowledging_early,
+    "no-drain": leaving_at_once,
+    "patient": leaving_patiently,
 }
 
 

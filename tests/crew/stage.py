@@ -15,8 +15,8 @@ from messaging.envelope import new_id
 from messaging.message import decode
 from messaging.urls import open_backend
 from tests.crew.account import Account
-from tests.crew.crew import Crew
-from tests.crew.orders import INPUTS, KEPT, OUTPUTS, Input, Orders, Output
+from tests.crew.crew import Crew, Worker
+from tests.crew.orders import GROUP, INPUTS, KEPT, OUTPUTS, Input, Orders, Output
 from tests.crew.worker import subscription
 
 PATIENCE_S = 60.0
@@ -115,6 +115,19 @@ class Stage:
         """What waits for the group or was lent and is not settled."""
         topics = await self.bus.backend.topics()
         return sum(sum(t.waiting.values()) + sum(t.pending.values()) for t in topics)
+
+    async def pending_by(self, worker: Worker) -> int:
+        """What this process was lent and has neither settled nor given back."""
+        summary = await self.command("XPENDING", self.server.keys.stream(INPUTS), GROUP)
+        consumers = {name.decode(): int(count) for name, count in summary[3] or ()}
+        # An incarnation names its process, see messaging/incarnation.py.
+        return sum(count for name, count in consumers.items() if f".{worker.pid}." in name)
+
+    async def lent_to(self, worker: Worker, count: int = 1) -> None:
+        """Return once the worker was lent that many."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.pending_by(worker) < count:  # noqa: ASYNC110 - other processes work
+                await asyncio.sleep(LOOK_EVERY_S)
 
     async def server_is_through(self) -> None:
         """Return once the server has run whatever had been written to it before."""

@@ -23,6 +23,7 @@ from tests.crew.orders import (
     INCIDENT,
     INPUTS,
     KEPT,
+    LEAVING,
     OUTPUTS,
     PLAIN,
     READY,
@@ -72,6 +73,7 @@ async def work(orders: Orders, moments: Moments) -> None:
         def leave() -> None:
             leaving.append(loop.create_task(running.drain()))
             stopping.set()
+            say(LEAVING)
 
         loop.add_signal_handler(signal.SIGTERM, leave)
         say(READY)
