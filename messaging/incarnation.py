@@ -38,8 +38,15 @@ def has_surely_died(incarnation: str) -> bool:
     where, *rest = incarnation.split(".")
     if len(rest) != 3 or not where or where != _machine() or not rest[0].isdigit():  # noqa: PLR2004 - as named above
         return False
-    process = _look_up(int(rest[0]))
-    return process is None or process.state in _DEAD or process.started != rest[1]
+    pid = int(rest[0])
+    try:
+        os.kill(pid, 0)  # tells the dead from those that we cannot look at: it opens nothing
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass
+    process = _look_up(pid)
+    return process is not None and (process.state in _DEAD or process.started != rest[1])
 
 
 @functools.cache
@@ -54,6 +61,7 @@ def _machine() -> str:
 
 
 def _look_up(pid: int) -> _Process | None:
+    """None for who is gone, is hidden from us, or when there is no descriptor to look with."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

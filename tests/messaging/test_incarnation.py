@@ -1,3 +1,5 @@
+import os
+import resource
 import subprocess
 import sys
 
@@ -44,6 +46,24 @@ def test_a_later_process_with_the_same_number_is_not_taken_for_the_dead_one() ->
     where, pid, started, unique = new_incarnation().split(".")
 
     assert has_surely_died(f"{where}.{pid}.{int(started) + 1}.{unique}")
+
+
+def test_who_cannot_look_declares_nobody_dead(child: subprocess.Popen[str]) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with child:
+        assert child.stdout is not None
+        incarnation = child.stdout.readline().strip()
+        assert not has_surely_died(incarnation)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                os.open(os.devnull, os.O_RDONLY)
+            while_blind = has_surely_died(incarnation)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        child.kill()
+
+    assert not while_blind
 
 
 @pytest.mark.parametrize("name", ["", "abc", "a.b.c.d", "0123456789ab.1.2.3", "....", "-1"])
