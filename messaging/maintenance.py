@@ -52,4 +52,7 @@ async def _repeat(chore: Callable[[], Awaitable[float]]) -> None:
         except BackendError as error:
             log.warning("maintenance.failed", error=str(error))
             wait_s = RECOVERY_S
+        except Exception:  # a bug of ours must not end the chore for good
+            log.exception("maintenance.broken")
+            wait_s = RECOVERY_S
         await asyncio.sleep(wait_s)

@@ -91,3 +91,5 @@ class Pauses:
                 await self.look()
             except BackendError as error:
                 log.warning("pauses.unknown", error=str(error))
+            except Exception:  # a bug of ours must not leave this process blind to pauses for good
+                log.exception("pauses.failed")

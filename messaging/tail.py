@@ -131,6 +131,10 @@ class Tail:
             await self._reopen()
 
     async def _reopen(self) -> None:
-        with suppress(BackendError):
+        try:
             for topic in tuple(self._positions):
                 await self._open_topic(topic)
+        except BackendError:
+            pass  # it is tried again soon
+        except Exception:  # as above
+            log.exception("tail.failed")

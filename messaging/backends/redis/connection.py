@@ -113,11 +113,13 @@ class Pipeline(asyncio.Protocol):
         self.is_lost = True
         if self._watchdog is not None:
             self._watchdog.cancel()
-        waiting, self._waiting = self._waiting, deque()
-        for reply in waiting:
-            if not reply.done():
-                reply.set_exception(ConnectionLostError(str(exc or self._why)))
-        self._on_lost(self)
+        try:
+            waiting, self._waiting = self._waiting, deque()
+            for reply in waiting:
+                if not reply.done():
+                    reply.set_exception(ConnectionLostError(str(exc or self._why)))
+        finally:  # also short of memory: or nobody would dial again
+            self._on_lost(self)
 
     def data_received(self, data: bytes) -> None:
         self._heard_something = True
@@ -356,7 +358,7 @@ class Link:
             try:
                 pipeline = await self._dial()
                 break
-            except (BackendUnavailableError, BackendSetupError, hiredis.ReplyError) as error:
+            except Exception as error:  # noqa: BLE001 - without this task all would stay deaf for good
                 self._last_error = str(error.__cause__ or error) or _SILENT
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)

@@ -18,7 +18,7 @@ from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import trim_topic
 from messaging.envelope import Envelope, new_id
-from messaging.errors import BusClosedError, BusFullError, MessagingError
+from messaging.errors import BusClosedError, BusFullError
 
 MOST_IN_FLIGHT = 2
 BATCH_ENTRIES = 512
@@ -183,7 +183,7 @@ class Publisher:
                 batch.reply = None
                 try:
                     await self._store(batch)
-                except MessagingError as error:
+                except Exception as error:  # noqa: BLE001 - its publishers are told
                     self._start_anew()
                     batch.settle(error)
             batch.settle()
