@@ -12,7 +12,7 @@ from typing import Any
 import redis.asyncio
 
 from messaging import tail, tenure
-from messaging.backend import Delivery
+from messaging.backend import Delivery, Settlement
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import Keys
@@ -21,6 +21,7 @@ from messaging.backends.redis.server import Server
 from messaging.dispatcher import Running
 from messaging.envelope import Envelope, new_id
 from messaging.message import decode, encode
+from messaging.settling import Settling
 from tests.crew.moments import Moments, say
 from tests.crew.orders import (
     AFTER_COMMIT,
@@ -40,18 +41,22 @@ from tests.crew.orders import (
 BATCH = 64
 RECOVERY_S = 0.1
 
-FENCE = "if not member then return { 'fenced' } end"
-NO_FENCE = "if not member then member = (sequence - 1) .. ':' end"
+FENCING = "redis.call('HDEL', KEYS[1], old)"
+
+
+async def mutate(server: Server, name: str, instead: Callable[[str], str]) -> None:
+    """Let this process run the script `name` with another text."""
+    text = getattr(server.scripts, name).text
+    mutant = make_script(name, instead(text))
+    assert mutant.text != text
+    setattr(server.scripts, name, mutant)
+    await server.link.call("SCRIPT", "LOAD", mutant.text)
 
 
 async def without_fence(server: Server) -> None:
-    """Commit whatever comes, whoever was taken over."""
-    for name in ("commit", "recommit", "settle", "resettle"):
-        text = getattr(server.scripts, name).text
-        assert text.count(FENCE) == 1
-        mutant = make_script(name, text.replace(FENCE, NO_FENCE))
-        setattr(server.scripts, name, mutant)
-        await server.link.call("SCRIPT", "LOAD", mutant.text)
+    """Take over without making the other powerless, and never doubt what one was lent."""
+    await mutate(server, "claim", lambda text: text.replace(FENCING, ""))
+    server.scripts.recommit, server.scripts.resettle = server.scripts.commit, server.scripts.settle
 
 
 async def acknowledging_early(server: Server) -> None:
@@ -68,6 +73,15 @@ async def acknowledging_early(server: Server) -> None:
         return lent
 
     RedisConsumer.read = read_and_acknowledge  # type: ignore[method-assign] # this is a mutant
+
+
+async def forgetting_failures(server: Server) -> None:
+    """Acknowledge what failed, instead of trying it again."""
+
+    async def failed(self: Settling, delivery: Delivery, error: BaseException) -> Settlement:
+        return Settlement(delivery)
+
+    Settling.failed = failed  # type: ignore[method-assign] # this is a mutant
 
 
 async def leaving_at_once(server: Server) -> None:
@@ -87,6 +101,7 @@ async def leaving_patiently(server: Server) -> None:
 MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "no-fence": without_fence,
     "early-ack": acknowledging_early,
+    "no-retry": forgetting_failures,
     "no-drain": leaving_at_once,
     "patient": leaving_patiently,
 }

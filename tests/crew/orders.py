@@ -20,7 +20,7 @@ AFTER_COMMIT = "after the commit"
 MOMENTS = (AFTER_READ, IN_HANDLER, BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT)
 
 # What a worker writes, a line each; of incidents the event follows.
-READY, HELD, LEAVING, INCIDENT = "ready", "held", "leaving", "incident"
+READY, HELD, STARVED, LEAVING, INCIDENT = "ready", "held", "starved", "leaving", "incident"
 
 
 class Input(Message, wire_name="crew.input"):

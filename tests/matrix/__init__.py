@@ -17,6 +17,21 @@ process
 * kill -9 after read, in the handler, before the commit, after sending it, after it: E1, R(5), clean
     test_process.py::test_a_worker_that_is_killed
     mutants: early-ack loses inputs; after sending it, plain repeats one
+* all workers killed at once: E1, R(10) from the kill, with the start of new ones; clean
+    test_process.py::test_all_workers_are_killed_at_once
+    mutant: early-ack loses inputs
+* SIGSTOP for three leases, then SIGCONT: E1, R(5), clean
+    test_process.py::test_a_worker_that_stands_still_for_three_leases
+    mutant: no-fence commits a second time when it wakes
+* event loop blocked for three leases: E1, R(5), clean
+    test_process.py::test_an_event_loop_that_is_blocked_for_three_leases
+    mutant: no-fence, as above
+* out of memory (RLIMIT_AS in the child): E1, R(5), clean; the worker goes on when there is some
+    test_process.py::test_a_worker_out_of_memory
+    mutant: no-retry loses the input whose handler failed
+* out of descriptors (RLIMIT_NOFILE in the child) and cut off: E1, R(5), clean; it goes on
+    test_process.py::test_a_worker_out_of_descriptors
+    mutant: no-fence commits what others took over
 
 Redis
 -----

@@ -1,33 +1,49 @@
 """Worker processes die, stop, stall and starve."""
 
+import asyncio
+import time
+
 import pytest
 
+from tests.crew.deeds import STARVES_S
 from tests.crew.orders import (
     AFTER_COMMIT,
     AFTER_READ,
     BEFORE_COMMIT,
+    BUS,
     COMMIT_SENT,
     IN_HANDLER,
-    MOMENTS,
+    STARVED,
 )
-from tests.crew.stage import on_stage
+from tests.crew.stage import Stage, on_stage
 
 INPUTS = 1_000
+RECOVERY_S = 5.0
+SHORT_LEASE_S = 1.0
 PATIENCE_S = 30.0
 MUTANT_PATIENCE_S = 3.0  # somewhat more than a lease
-EXPOSED_BY = {
-    AFTER_READ: "early-ack",
-    IN_HANDLER: "early-ack",
-    BEFORE_COMMIT: "early-ack",
-    COMMIT_SENT: "plain",
-    AFTER_COMMIT: "early-ack",
-}
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
-async def test_a_worker_that_is_killed(server_url: str, moment: str, is_mutant: bool) -> None:
-    kind = EXPOSED_BY[moment] if is_mutant else "bus"
+def patience_s(kind: str) -> float:
+    return PATIENCE_S if kind == BUS else MUTANT_PATIENCE_S
+
+
+@pytest.mark.parametrize(
+    ("moment", "kind"),
+    [
+        (AFTER_READ, BUS),
+        (AFTER_READ, "early-ack"),
+        (IN_HANDLER, BUS),
+        (IN_HANDLER, "early-ack"),
+        (BEFORE_COMMIT, BUS),
+        (BEFORE_COMMIT, "early-ack"),
+        (COMMIT_SENT, BUS),
+        (COMMIT_SENT, "plain"),
+        (AFTER_COMMIT, BUS),
+        (AFTER_COMMIT, "early-ack"),
+    ],
+)
+async def test_a_worker_that_is_killed(server_url: str, moment: str, kind: str) -> None:
     async with on_stage(server_url, workers=1, kind=kind) as stage:
         victim = await stage.crew.hire_one(hold_at=moment)
         await stage.publish(INPUTS)
@@ -36,5 +52,82 @@ async def test_a_worker_that_is_killed(server_url: str, moment: str, is_mutant: 
 
         await victim.kill()
 
-        account = await stage.account(patience_s=MUTANT_PATIENCE_S if is_mutant else PATIENCE_S)
-    account.check(within_s=5, is_mutant=is_mutant)
+        account = await stage.account(patience_s=patience_s(kind))
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize("kind", [BUS, "early-ack"])
+async def test_all_workers_are_killed_at_once(server_url: str, kind: str) -> None:
+    async with on_stage(server_url, workers=3, kind=kind) as stage:
+        publishing = asyncio.create_task(stage.publish(INPUTS, deed="dally"))
+        await stage.told(INPUTS // 4)
+
+        await asyncio.gather(*[worker.kill() for worker in stage.crew.workers])
+
+        killed_at = time.monotonic()
+        await stage.crew.hire(3, concurrency=64)
+        await publishing
+        account = await stage.account(since_s=killed_at, patience_s=patience_s(kind))
+    account.check(within_s=10, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize(
+    ("moment", "kind"), [(BEFORE_COMMIT, BUS), (BEFORE_COMMIT, "no-fence"), (COMMIT_SENT, BUS)]
+)
+async def test_a_worker_that_stands_still_for_three_leases(
+    server_url: str, moment: str, kind: str
+) -> None:
+    async with on_stage(server_url, workers=1, kind=kind, lease_s=SHORT_LEASE_S) as stage:
+        victim = await stage.crew.hire_one(hold_at=moment)
+        await stage.publish(INPUTS)
+        await victim.held()
+
+        await asyncio.sleep(3 * SHORT_LEASE_S)
+        victim.go_on()
+
+        account = await stage.account(patience_s=PATIENCE_S)
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize("kind", [BUS, "no-fence"])
+async def test_an_event_loop_that_is_blocked_for_three_leases(server_url: str, kind: str) -> None:
+    async with on_stage(server_url, workers=1, kind=kind, lease_s=SHORT_LEASE_S) as stage:
+        victim = await stage.crew.hire_one(hold_at=IN_HANDLER, blocks=True)
+        await stage.publish(INPUTS)
+        await victim.held()
+
+        await asyncio.sleep(3 * SHORT_LEASE_S)
+
+        account = await stage.account(patience_s=PATIENCE_S)
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize("kind", [BUS, "no-retry"])
+async def test_a_worker_out_of_memory(server_url: str, kind: str) -> None:
+    async with on_stage(server_url, workers=2, kind=kind, lease_s=SHORT_LEASE_S) as stage:
+        await _starve(stage, "use up memory")
+
+        account = await stage.account(patience_s=patience_s(kind))
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize("kind", [BUS, "no-fence"])
+async def test_a_worker_out_of_descriptors(server_url: str, kind: str) -> None:
+    async with on_stage(server_url, workers=2, kind=kind, lease_s=SHORT_LEASE_S) as stage:
+        await _starve(stage, "use up descriptors", is_cut_off=True)
+
+        account = await stage.account(patience_s=PATIENCE_S)
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+
+
+async def _starve(stage: Stage, deed: str, *, is_cut_off: bool = False) -> None:
+    """Among many inputs, one whose handler leaves its process nothing; until it has enough."""
+    await stage.publish(INPUTS // 2)
+    await stage.publish(1, deed=deed)
+    await stage.publish(INPUTS // 2)
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(STARVED in worker.heard for worker in stage.crew.workers):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    for kind_of_client in ("normal", "pubsub") * is_cut_off:
+        await stage.command("CLIENT", "KILL", "TYPE", kind_of_client)
+    await asyncio.sleep(STARVES_S)
