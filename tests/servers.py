@@ -55,7 +55,10 @@ class RedisServer:
 
     def start(self) -> None:
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            # A file that may not grow is an error to it, as to us, and no deadly signal.
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, restore_signals=False
+            )
         give_up_at = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "server.log").read_text()

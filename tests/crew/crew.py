@@ -49,6 +49,10 @@ class Worker:
         """Return once it has noticed that it shall end."""
         await self.until(lambda: LEAVING in self.heard)
 
+    async def told_of(self, event: str) -> None:
+        """Return once it has told of this incident."""
+        await self.until(lambda: event in self.incidents)
+
     async def until(self, holds: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
         """Return once `holds()` of what it has told.
 

@@ -13,13 +13,17 @@ import redis.asyncio
 
 from messaging import tail, tenure
 from messaging.backend import Delivery, Settlement
+from messaging.backends.redis import replies
+from messaging.backends.redis import server as server_module
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import Keys
 from messaging.backends.redis.scripts import make_script
 from messaging.backends.redis.server import Server
+from messaging.commits import Commits
 from messaging.dispatcher import Running
 from messaging.envelope import Envelope, new_id
+from messaging.errors import MessagingError
 from messaging.message import decode, encode
 from messaging.settling import Settling
 from tests.crew.moments import Moments, say
@@ -84,6 +88,29 @@ async def forgetting_failures(server: Server) -> None:
     Settling.failed = failed  # type: ignore[method-assign] # this is a mutant
 
 
+async def without_reloading(server: Server) -> None:
+    """Take a script that the server does not know for an error like any other."""
+
+    def code_of(error: Exception) -> str:
+        return "" if "NOSCRIPT" in str(error) else replies.code_of(error)
+
+    server_module.code_of = code_of  # type: ignore[attr-defined] # this is a mutant
+
+
+async def dropping_when_full(server: Server) -> None:
+    """Acknowledge what there was no room to answer."""
+
+    def hold(self: Commits, settlement: Settlement, error: MessagingError) -> None:
+        self.add(Settlement(settlement.delivery))
+
+    Commits._hold = hold  # type: ignore[method-assign] # this is a mutant
+
+
+async def doubting_always(server: Server) -> None:
+    """Refuse a commit of what the server does not say is lent, also when it surely was."""
+    server.scripts.commit, server.scripts.settle = server.scripts.recommit, server.scripts.resettle
+
+
 async def leaving_at_once(server: Server) -> None:
     """Neither finish nor give back anything at a SIGTERM."""
 
@@ -102,6 +129,9 @@ MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "no-fence": without_fence,
     "early-ack": acknowledging_early,
     "no-retry": forgetting_failures,
+    "no-reload": without_reloading,
+    "drop-when-full": dropping_when_full,
+    "doubting": doubting_always,
     "no-drain": leaving_at_once,
     "patient": leaving_patiently,
 }

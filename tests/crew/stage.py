@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from messaging.backends.redis.server import Server
 from messaging.bus import Bus
 from messaging.envelope import new_id
 from messaging.message import decode
+from messaging.testing import eventually
 from messaging.urls import open_backend
 from tests.crew.account import Account
 from tests.crew.crew import Crew, Worker
@@ -58,6 +59,11 @@ class Stage:
         assert isinstance(backend, RedisBackend)
         assert backend._parts is not None
         return backend._parts.server
+
+    @property
+    def events(self) -> list[str]:
+        """Events of the incidents that the publisher's bus was told of."""
+        return [heard.incident.event for heard in self.heard]
 
     async def command(self, *parts: Any) -> Any:
         return await self.server.link.call(*parts)
@@ -110,6 +116,25 @@ class Stage:
             self._seen.update(decode(Output, envelope.payload).number for envelope in envelopes)
             self._after = entries[-1].position
         return self._seen
+
+    async def told_of(self, event: str, *, since_s: float, within_s: float) -> None:
+        """The publisher's bus was told of `event`, at most `within_s` after `since_s`."""
+        await eventually(lambda: event in self.events)
+        late_s = min(h.at_s for h in self.heard if h.incident.event == event) - since_s
+        assert late_s <= within_s, f"{event} was told {late_s:.1f} s late"
+
+    async def anybody_told_of(
+        self, events: Collection[str], *, since_s: float, within_s: float
+    ) -> None:
+        """As `told_of`, for one of these events and whichever process hears of it first."""
+
+        def heard() -> bool:
+            crew = [event for worker in self.crew.workers for event in worker.incidents]
+            return not {*events}.isdisjoint([*self.events, *crew])
+
+        await eventually(heard)
+        late_s = time.monotonic() - since_s
+        assert late_s <= within_s, f"{events} was told {late_s:.1f} s late"
 
     async def owed(self) -> int:
         """What waits for the group or was lent and is not settled."""

@@ -33,8 +33,48 @@ process
     test_process.py::test_a_worker_out_of_descriptors
     mutant: no-fence commits what others took over
 
+* out of disk: see below, "writes that are refused": it is the server that writes
+
 Redis
 -----
+* kill -9 and restart, everysec, always, and with a long LOADING: E1, R(5), clean
+    test_redis.py::test_a_server_that_is_killed_and_comes_back
+    mutant: plain, whose client sends an XADD again that had been executed
+* restart without persistence: announced within 2 s to everybody; what comes after it: E1, R(5)
+    test_redis.py::test_a_server_without_persistence_that_restarts
+    can fail: nothing is announced by the row above, where nothing was lost
+* truncated AOF: announced within 2 s; E1 for what is kept and what comes after it, R(5), clean
+    test_redis.py::test_a_file_that_was_cut_short
+    messaging/redis/test_embedded.py::test_a_cut_off_write_is_announced_and_the_rest_is_there
+    mutant: no-fence commits what the server forgot to have lent and lent again
+* SCRIPT FLUSH every 100 ms: E1, R(5), clean
+    test_redis.py::test_scripts_that_are_flushed_again_and_again
+    mutant: no-reload
+* OOM: publishers get a named error; E1, R(5), clean
+    test_redis.py::test_a_server_out_of_memory
+    messaging/redis/test_server_faults.py::test_a_server_without_memory_refuses_whole_and_lets_consumers_catch_up
+    mutant: drop-when-full acknowledges what it has no room to answer
+* wrong eviction policy: refused with the remedy
+    messaging/redis/test_server_checks.py::test_a_server_that_evicts_is_refused
+    can fail: the same server is taken before its policy is changed
+* failover to a replica that lags: announced; E1 for what was replicated and what comes after, R(15)
+    test_redis.py::test_a_failover_to_a_replica_that_lags
+    messaging/redis/test_sentinel.py::test_publishers_and_consumers_go_on_after_a_failover
+    messaging/redis/test_sentinel.py::test_what_only_the_lost_primary_had_lent_is_lent_again_and_committed_once
+    mutant: in the last of them, a commit that is not doubted
+* writes that are refused: READONLY, BUSY, MISCONF (disk full): named when it lasts; E1, R(5), clean
+    test_redis.py::test_a_server_that_takes_no_writes_for_a_while
+    mutant: plain, whose XACK is refused after its XADD
+* TRYAGAIN, MOVED, ASK while slots move: nothing missing, nothing twice, in order
+    messaging/redis/test_cluster.py::test_a_slot_moves_under_load_and_nothing_is_lost_or_doubled
+    messaging/redis/test_cluster.py::test_what_is_sent_while_a_slot_is_on_its_way_waits_for_it_in_order
+    can fail: the second sees that the same calls wait while the keys are on both sides
+* stream deleted: announced within 2 s; what comes after it E1, R(5), clean
+    test_redis.py::test_a_stream_that_is_deleted
+    can fail: nothing is announced before the deletion
+* DELCONSUMER of everybody at work: E1, R(5), clean
+    test_redis.py::test_a_consumer_that_is_deleted
+    mutant: doubting refuses to commit what the server does not say is lent
 
 network
 -------

@@ -1,10 +1,20 @@
-"""One server for the rows that do it no harm."""
+"""How long rows wait, and one server for those that do it no harm."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.crew.orders import BUS
 from tests.servers import running_redis
+
+RECOVERY_S = 5.0
+PATIENCE_S = 30.0
+MUTANT_PATIENCE_S = 3.0  # somewhat more than a lease
+
+
+def patience_s(kind: str) -> float:
+    """How long to wait for what a mutant may never do."""
+    return PATIENCE_S if kind == BUS else MUTANT_PATIENCE_S
 
 
 @pytest.fixture(scope="session")

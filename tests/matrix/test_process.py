@@ -16,16 +16,10 @@ from tests.crew.orders import (
     STARVED,
 )
 from tests.crew.stage import Stage, on_stage
+from tests.matrix.conftest import PATIENCE_S, RECOVERY_S, patience_s
 
 INPUTS = 1_000
-RECOVERY_S = 5.0
 SHORT_LEASE_S = 1.0
-PATIENCE_S = 30.0
-MUTANT_PATIENCE_S = 3.0  # somewhat more than a lease
-
-
-def patience_s(kind: str) -> float:
-    return PATIENCE_S if kind == BUS else MUTANT_PATIENCE_S
 
 
 @pytest.mark.parametrize(
