@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import util
 from pathlib import Path
 from typing import NoReturn
@@ -26,11 +26,17 @@ START_TIMEOUT_S = 20
 class RedisServer:
     """A server program of its own on a loopback port, keeping its data in `folder`.
 
-    With a `configuration` it is a Sentinel, which writes into that file.
+    With a `configuration` it is a Sentinel, which writes into that file. An `environment` is added
+    to that of this process.
     """
 
     def __init__(
-        self, binary: str, folder: Path, *options: str, configuration: Path | None = None
+        self,
+        binary: str,
+        folder: Path,
+        *options: str,
+        configuration: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
         self.folder = folder
@@ -47,6 +53,7 @@ class RedisServer:
         if configuration is None:
             self._command += ["--save", "", "--appendonly", "yes"]
         self._command += options
+        self._environment = os.environ | dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -57,7 +64,11 @@ class RedisServer:
         with (self.folder / "server.log").open("ab") as log:
             # A file that may not grow is an error to it, as to us, and no deadly signal.
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, restore_signals=False
+                self._command,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                restore_signals=False,
             )
         give_up_at = time.monotonic() + START_TIMEOUT_S
         while not self._answers():

@@ -1,9 +1,10 @@
 """The worker processes, as whoever torments them sees them."""
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -115,10 +116,17 @@ class Crew:
         for worker in self.workers:
             await worker.kill()
 
-    async def hire(self, count: int = 1, *, wait: bool = True, **changes: Any) -> list[Worker]:
+    async def hire(
+        self,
+        count: int = 1,
+        *,
+        wait: bool = True,
+        environment: Mapping[str, str] | None = None,
+        **changes: Any,
+    ) -> list[Worker]:
         """More workers, once they are subscribed if told to `wait`; `changes` to their orders."""
         orders = self._orders.model_copy(update=changes)
-        hired = [await self._start(orders) for _ in range(count)]
+        hired = [await self._start(orders, environment or {}) for _ in range(count)]
         if wait:
             await asyncio.gather(*[worker.ready() for worker in hired])
         return hired
@@ -142,10 +150,11 @@ class Crew:
         found = [int(path.parent.name) for path in _command_lines() if name in _read(path)]
         return sorted(found)
 
-    async def _start(self, orders: Orders) -> Worker:
+    async def _start(self, orders: Orders, environment: Mapping[str, str]) -> Worker:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.crew.worker", orders.model_dump_json()),
             cwd=REPOSITORY,
+            env=os.environ | dict(environment),
             stdout=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT,
         )

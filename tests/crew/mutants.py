@@ -5,8 +5,10 @@ idle is claimed by the server's clock; and the client repeats whatever went unan
 """
 
 import asyncio
+import math
 import os
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import redis.asyncio
@@ -24,6 +26,7 @@ from messaging.commits import Commits
 from messaging.dispatcher import Running
 from messaging.envelope import Envelope, new_id
 from messaging.errors import MessagingError
+from messaging.liveness import Watch
 from messaging.message import decode, encode
 from messaging.settling import Settling
 from tests.crew.moments import Moments, say
@@ -111,6 +114,34 @@ async def doubting_always(server: Server) -> None:
     server.scripts.commit, server.scripts.settle = server.scripts.recommit, server.scripts.resettle
 
 
+async def beating_by_the_clock(server: Server) -> None:
+    """Take for dead whoever's last beat is older than a lease, by the clocks on the wall."""
+    beat = RedisConsumer.beat
+
+    async def beat_by_the_clock(self: RedisConsumer) -> Mapping[str, int]:
+        beats, now = await beat(self), int(time.time() * 1000)
+        await server.link.call("HSET", server.keys.beats(self.group), self.incarnation, now)
+        return beats
+
+    def look(self: Watch, beats: Mapping[str, int], now_s: float) -> list[str]:
+        oldest = (time.time() - self._lease_s) * 1000
+        return [name for name, at in beats.items() if name != self._own and at < oldest]
+
+    RedisConsumer.beat = beat_by_the_clock  # type: ignore[method-assign] # this is a mutant
+    Watch.look = look  # type: ignore[method-assign] # this is a mutant
+
+
+async def counting_sleep(server: Server) -> None:
+    """Take others for dead also for the time in which nobody could look."""
+    look = Watch.look
+
+    def look_and_count(self: Watch, beats: Mapping[str, int], now_s: float) -> list[str]:
+        self._most_per_look_s = math.inf
+        return look(self, beats, now_s)
+
+    Watch.look = look_and_count  # type: ignore[method-assign] # this is a mutant
+
+
 async def leaving_at_once(server: Server) -> None:
     """Neither finish nor give back anything at a SIGTERM."""
 
@@ -132,6 +163,8 @@ MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "no-reload": without_reloading,
     "drop-when-full": dropping_when_full,
     "doubting": doubting_always,
+    "wall-clock": beating_by_the_clock,
+    "counts-sleep": counting_sleep,
     "no-drain": leaving_at_once,
     "patient": leaving_patiently,
 }

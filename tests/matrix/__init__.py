@@ -106,4 +106,15 @@ shutdown
 
 time
 ----
+A real Valkey and real workers whose clocks are set by libfaketime while they run.
+
+* server's clock set an hour ahead or back, one worker silent: E1, recovered in two leases, clean
+    test_time.py::test_the_servers_clock_is_set
+    mutant: plain, which claims what is idle by that clock: from the living, or never
+* a worker's clock set an hour ahead or back: E1, R(4), clean, nobody is taken for dead
+    test_time.py::test_a_workers_clock_is_set
+    mutant: wall-clock takes over from the living
+* suspend, the server too, for three leases: E1, R(4), clean, nobody is taken for dead
+    test_time.py::test_the_whole_machine_sleeps
+    mutant: counts-sleep takes over from those who slept as long
 """

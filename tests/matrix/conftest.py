@@ -8,6 +8,7 @@ from tests.crew.orders import BUS
 from tests.servers import running_redis
 
 RECOVERY_S = 5.0
+SHORT_LEASE_S = 1.0
 PATIENCE_S = 30.0
 MUTANT_PATIENCE_S = 3.0  # somewhat more than a lease
 

@@ -16,10 +16,9 @@ from tests.crew.orders import (
     STARVED,
 )
 from tests.crew.stage import Stage, on_stage
-from tests.matrix.conftest import PATIENCE_S, RECOVERY_S, patience_s
+from tests.matrix.conftest import PATIENCE_S, RECOVERY_S, SHORT_LEASE_S, patience_s
 
 INPUTS = 1_000
-SHORT_LEASE_S = 1.0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""Clocks are set, and everybody sleeps."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.clocks import Clock
+from tests.crew.orders import BEFORE_COMMIT, BUS, LEASE_S, PLAIN
+from tests.crew.stage import Stage, on_stage
+from tests.matrix.conftest import PATIENCE_S, SHORT_LEASE_S, patience_s
+from tests.servers import RedisServer, valkey_binary
+
+COUNT = 600
+HOUR_S = 3600
+ASLEEP_S = 3 * SHORT_LEASE_S
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    return Clock(tmp_path / "clock")
+
+
+@pytest.fixture
+def server(tmp_path: Path, clock: Clock) -> Iterator[RedisServer]:
+    """A Valkey that goes by `clock`; jemalloc, which Redis often comes with, does not bear one."""
+    server = RedisServer(valkey_binary(), tmp_path, environment=clock.environment)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("ahead_s", [HOUR_S, -HOUR_S])
+@pytest.mark.parametrize("kind", [BUS, PLAIN])
+async def test_the_servers_clock_is_set(
+    server: RedisServer, clock: Clock, ahead_s: int, kind: str
+) -> None:
+    async with on_stage(server.url, workers=1, kind=kind) as stage:
+        silent = await stage.crew.hire_one(hold_at=BEFORE_COMMIT)
+        await stage.publish(COUNT)
+        await silent.held()
+
+        clock.set(ahead_s)
+        await _goes_by_it(stage, ahead_s)
+        set_at = time.monotonic()
+        await stage.publish(COUNT)
+        with suppress(TimeoutError):
+            await stage.told(2 * COUNT, timeout_s=patience_s(kind))
+        recovered_s = time.monotonic() - set_at
+        if ahead_s > 0:
+            silent.go_on()  # what if it was taken for dead too early
+        else:
+            await silent.kill()  # what if it was not taken for dead at all
+        await stage.publish(COUNT)
+
+        account = await stage.account(patience_s=patience_s(kind))
+    account.check(within_s=2 * LEASE_S, is_mutant=kind != BUS)
+    assert kind != BUS or recovered_s < 2 * LEASE_S
+
+
+@pytest.mark.parametrize("ahead_s", [HOUR_S, -HOUR_S])
+@pytest.mark.parametrize("kind", [BUS, "wall-clock"])
+async def test_a_workers_clock_is_set(
+    server_url: str, clock: Clock, ahead_s: int, kind: str
+) -> None:
+    async with on_stage(server_url, workers=2, kind=kind, lease_s=SHORT_LEASE_S) as stage:
+        await stage.crew.hire(environment=clock.environment)
+        async with stage.publishing():
+            await stage.told(COUNT)
+            clock.set(ahead_s)
+            await asyncio.sleep(2 * SHORT_LEASE_S)
+
+        account = await stage.account(patience_s=PATIENCE_S)
+        incidents = [event for worker in stage.crew.workers for event in worker.incidents]
+    account.check(within_s=2 * LEASE_S)
+    assert ("fenced" in incidents) is (kind != BUS)
+
+
+@pytest.mark.parametrize("kind", [BUS, "counts-sleep"])
+async def test_the_whole_machine_sleeps(server: RedisServer, kind: str) -> None:
+    async with on_stage(server.url, workers=3, kind=kind, lease_s=SHORT_LEASE_S) as stage:
+        await stage.publish(COUNT, deed="dally")
+        await stage.told(COUNT // 4)
+        assert server._process is not None
+        asleep = [server._process.pid, *(worker.pid for worker in stage.crew.workers)]
+
+        for pid in asleep:
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(ASLEEP_S)
+        for pid in asleep:
+            os.kill(pid, signal.SIGCONT)
+
+        account = await stage.account(patience_s=PATIENCE_S)
+        incidents = [event for worker in stage.crew.workers for event in worker.incidents]
+    account.check(within_s=2 * LEASE_S)
+    assert ("fenced" in incidents) is (kind != BUS)
+
+
+async def _goes_by_it(stage: Stage, ahead_s: int) -> None:
+    """Return once the server's clock is so far ahead."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            seconds, _ = await stage.command("TIME")
+            if abs(int(seconds) - time.time() - ahead_s) < HOUR_S / 2:
+                return
+            await asyncio.sleep(0.02)
