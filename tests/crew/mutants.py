@@ -131,6 +131,12 @@ async def beating_by_the_clock(server: Server) -> None:
     Watch.look = look  # type: ignore[method-assign] # this is a mutant
 
 
+async def waiting_by_the_clock(server: Server) -> None:
+    """Keep what waits until the hour that it was told, whatever became of the clock."""
+    for name in ("release", "commit", "recommit"):
+        await mutate(server, name, lambda text: text.replace("if now < seen then", "if false then"))
+
+
 async def counting_sleep(server: Server) -> None:
     """Take others for dead also for the time in which nobody could look."""
     look = Watch.look
@@ -164,6 +170,7 @@ MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "drop-when-full": dropping_when_full,
     "doubting": doubting_always,
     "wall-clock": beating_by_the_clock,
+    "waits-by-clock": waiting_by_the_clock,
     "counts-sleep": counting_sleep,
     "no-drain": leaving_at_once,
     "patient": leaving_patiently,

@@ -44,6 +44,7 @@ class Orders(BaseModel):
         blocks: it blocks its event loop for three leases there instead, and then goes on.
         fails_every: which inputs fail at the first attempt; 0 for none.
         drain_s: for how long handlers may finish at a SIGTERM.
+        backoff_s: for how long an input rests that failed.
         attempts: how many handlings condemn an input; so many kills shall not.
     """
 
@@ -60,4 +61,5 @@ class Orders(BaseModel):
     concurrency: int = 16
     prefetch: int = 512
     drain_s: float = 5.0
+    backoff_s: float = 0.0
     attempts: int = 200

@@ -47,7 +47,7 @@ def subscription(orders: Orders, moments: Moments | None = None) -> Subscription
 
     options = SubscriptionOptions(
         lease_s=orders.lease_s,
-        retry=RetryPolicy(attempts=orders.attempts, backoff_s=0.0, jitter=0.0),
+        retry=RetryPolicy(attempts=orders.attempts, backoff_s=orders.backoff_s, jitter=0.0),
         concurrency=orders.concurrency,
         prefetch=orders.prefetch,
         drain_s=orders.drain_s,

@@ -111,6 +111,9 @@ A real Valkey and real workers whose clocks are set by libfaketime while they ru
 * server's clock set an hour ahead or back, one worker silent: E1, recovered in two leases, clean
     test_time.py::test_the_servers_clock_is_set
     mutant: plain, which claims what is idle by that clock: from the living, or never
+* server's clock set an hour back while failed inputs rest for 3 s: E1, R(7), clean
+    test_time.py::test_what_waits_while_the_servers_clock_is_set_back
+    mutant: waits-by-clock waits for the hour
 * a worker's clock set an hour ahead or back: E1, R(4), clean, nobody is taken for dead
     test_time.py::test_a_workers_clock_is_set
     mutant: wall-clock takes over from the living

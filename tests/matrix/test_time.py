@@ -18,6 +18,7 @@ from tests.servers import RedisServer, valkey_binary
 
 COUNT = 600
 HOUR_S = 3600
+BACKOFF_S = 3.0
 ASLEEP_S = 3 * SHORT_LEASE_S
 
 
@@ -61,6 +62,22 @@ async def test_the_servers_clock_is_set(
         account = await stage.account(patience_s=patience_s(kind))
     account.check(within_s=2 * LEASE_S, is_mutant=kind != BUS)
     assert kind != BUS or recovered_s < 2 * LEASE_S
+
+
+@pytest.mark.parametrize("kind", [BUS, "waits-by-clock"])
+async def test_what_waits_while_the_servers_clock_is_set_back(
+    server: RedisServer, clock: Clock, kind: str
+) -> None:
+    async with on_stage(server.url, kind=kind, fails_every=10, backoff_s=BACKOFF_S) as stage:
+        await stage.crew.hire()
+        await stage.publish(COUNT)
+        await stage.told(COUNT * 9 // 10)  # the others have failed, and rest
+
+        clock.set(-HOUR_S)
+        await _goes_by_it(stage, -HOUR_S)
+
+        account = await stage.account(patience_s=PATIENCE_S if kind == BUS else 2 * BACKOFF_S)
+    account.check(within_s=BACKOFF_S + 2 * LEASE_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("ahead_s", [HOUR_S, -HOUR_S])

@@ -13,7 +13,7 @@ s:<group>   hash: state key -> "version:value"
 paused      set of the groups that nobody is to handle for
 floors      hash: group -> highest state version ever deleted, so that none is used twice
 p:<id>      hash of one producer: stream -> last sequence applied; expires
-d, db       delayed entries: sorted set by due time, hash of bodies
+d, db       delayed entries: sorted set by due time, hash of bodies; counters in the latter
 dead        stream of dead letters
 replicated  written behind what replicas are asked to confirm
 e:<topic>   bound of an ephemeral topic, expiring with it

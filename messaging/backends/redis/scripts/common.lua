@@ -5,6 +5,19 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- The server's clock as long as nobody sets it back: what waits for a second must not wait for the
+-- hour that the clock then lacks. Looked at each second, and kept with the bodies of what waits.
+local function steady_ms(bodies)
+  local kept = redis.call('HMGET', bodies, 'seen', 'ahead')
+  local seen, now = tonumber(kept[1] or 0), now_ms() + tonumber(kept[2] or 0)
+  if now < seen then
+    redis.call('HINCRBY', bodies, 'ahead', string.format('%.0f', seen - now))
+    return seen
+  end
+  if now >= seen + 1000 then redis.call('HSET', bodies, 'seen', string.format('%.0f', now)) end
+  return now
+end
+
 local function type_of(key)
   return redis.call('TYPE', key)['ok']
 end
@@ -15,7 +28,7 @@ local function delay(delays, bodies, topics, delay_ms, topic, header, payload)
   local id = string.format('%016d', redis.call('HINCRBY', bodies, 'next', 1))
   local born = redis.call('ZSCORE', topics, topic) or ''
   redis.call('HSET', bodies, id, cmsgpack.pack({ topic, header, payload, born }))
-  redis.call('ZADD', delays, string.format('%.0f', now_ms() + tonumber(delay_ms)), id)
+  redis.call('ZADD', delays, string.format('%.0f', steady_ms(bodies) + tonumber(delay_ms)), id)
 end
 
 -- A field of one of XINFO's flat replies.

@@ -3,7 +3,8 @@
 -- ARGV: at most, stream prefix, channel prefix
 -- Returns milliseconds until the next is due (-1: none waits), topics to be created first, and
 -- keys that hold something else; what is due there is looked at again in a second.
-local now, missing, touched, odd = now_ms(), {}, {}, {}
+if redis.call('EXISTS', KEYS[1]) == 0 then return { -1, {}, {} } end
+local now, missing, touched, odd = steady_ms(KEYS[2]), {}, {}, {}
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(due) do
   local body = redis.call('HGET', KEYS[2], id) or cmsgpack.pack({ '_gone', '', '', '?' })
