@@ -12,6 +12,8 @@ Each row also runs with a mutant (tests/crew/mutants.py) in which the account ha
 damage; where no mutant makes sense, the row says what shows that its check can fail. Tests are
 named by their files below tests/matrix, or below tests/ where they are at home elsewhere.
 
+python -m tests.matrix --rounds 20 repeats it all; -k repeats some of it.
+
 process
 -------
 * kill -9 after read, in the handler, before the commit, after sending it, after it: E1, R(5), clean

@@ -1,0 +1,30 @@
+"""The matrix again and again, until a row fails or all rounds are through."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+
+import tests.matrix
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.matrix",
+        description=f"{__doc__}\n\n{tests.matrix.__doc__}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("-k", dest="rows", default="", help="only tests whose names say this")
+    chosen = parser.parse_args()
+    for number in range(1, chosen.rounds + 1):
+        sys.stderr.write(f"round {number} of {chosen.rounds}\n")
+        code = pytest.main([str(Path(__file__).parent), "-q", "-x", "-k", chosen.rows])
+        if code != pytest.ExitCode.OK:
+            return int(code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
