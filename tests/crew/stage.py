@@ -159,6 +159,14 @@ class Stage:
         for _ in range(2):  # in one turn it serves those who wait in any order
             await self.command("PING")
 
+    async def written(self) -> None:
+        """Return once the server has given its file whatever it has answered for.
+
+        With `appendfsync everysec` it holds writes back while it syncs; killed then, it loses them.
+        """
+        while b"aof_pending_bio_fsync:0\r\n" not in await self.command("INFO", "persistence"):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
     async def account(self, *, since_s: float | None = None, patience_s: float) -> Account:
         """Wait until everything is settled, dismiss the crew, count once more.
 
@@ -173,7 +181,9 @@ class Stage:
                 await self._settled()
             account.took_s = time.monotonic() - since_s
         account.exit_codes = await self.crew.dismiss()
-        await self.look()  # what a zombie did when it woke counts, too
+        self._seen.clear()  # a server may have forgotten what it had told before,
+        self._after = ""
+        await self.look()  # and what a zombie did when it woke counts, too
         account.left_pending = await self.owed()
         account.left_behind = self.crew.left_behind()
         return account

@@ -39,7 +39,8 @@ process
 
 Redis
 -----
-* kill -9 and restart, everysec, always, and with a long LOADING: E1, R(5), clean
+* kill -9 and restart, everysec, always, and with a long LOADING: E1, R(5), clean; with everysec
+  not in the moments in which the server syncs its file: what it holds back then is lost, and told
     test_redis.py::test_a_server_that_is_killed_and_comes_back
     mutant: plain, whose client sends an XADD again that had been executed
 * restart without persistence: announced within 2 s to everybody; what comes after it: E1, R(5)

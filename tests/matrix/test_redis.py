@@ -53,6 +53,7 @@ async def test_a_server_that_is_killed_and_comes_back(
                 await stage.told(COUNT)
                 proxy.lose_replies_to(done)  # as if it had died between its work and its answer
                 await eventually(lambda: proxy.lost == 1)
+                await stage.written()
                 server.kill()
                 loading = await _restart(server)
             account = await stage.account(patience_s=PATIENCE_S)
@@ -92,6 +93,7 @@ async def test_a_file_that_was_cut_short(server: RedisServer, kind: str) -> None
         victim.stop()
         other.stop()
         await stage.publish(COUNT, deed="dally")
+        await stage.written()
         kept_bytes = _log_of(server).stat().st_size  # all of it is there, nothing is lent
         victim.go_on()
         await victim.held()

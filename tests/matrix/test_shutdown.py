@@ -76,6 +76,7 @@ async def test_a_sigterm_while_the_server_is_away(server: RedisServer, kind: str
     async with on_stage(server.url, workers=2, kind=kind) as stage:
         await stage.publish(500, deed="dally")
         await stage.told(50)
+        await stage.written()
         server.kill()
 
         for worker in stage.crew.workers:
