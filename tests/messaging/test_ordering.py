@@ -9,6 +9,7 @@ import pytest
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.message import Message
+from messaging.replay import Range, replay
 from messaging.retry import RetryPolicy
 from tests.messaging.buses import (
     Ask,
@@ -245,6 +246,50 @@ async def test_a_priority_survives_retries_and_is_that_of_what_follows(site: Sit
 
     assert seen == [(1, 7), (2, 7)]
     assert [entry.envelope.priority for entry in told] == [0, 7, 7]
+
+
+async def test_priorities_outlive_the_replica_that_held_them(site: Site) -> None:
+    sent = {"first": 127, "low": -5, "usual": 0, "high": 3}
+    one, handled = Log(), dict[str, int]()
+    one.hold("first")
+
+    async def handle(ask: Ask, context: Context) -> None:
+        handled[ask.text] = context.envelope.priority
+
+    async with open_bus(site) as here, open_bus(site) as there:
+        doomed = await here.subscribe(listening("workers", one, concurrency=1))
+        for text, priority in sent.items():
+            await here.publish("asks", Ask(text=text), priority=priority)
+        await one.until("first")
+        await lent(here, "workers", 2)
+        await doomed.kill()
+
+        await there.subscribe(listening("workers", handle))
+        await settled_all(there, "workers")
+
+    assert handled == sent
+
+
+async def test_what_is_replayed_has_the_priority_it_had(site: Site) -> None:
+    log = Log()
+    backend = await site.open(keep_settled_s=3600.0)
+    async with open_bus(site, backend=backend) as bus:
+        wanted = listening("workers", log, concurrency=1)
+        running = await bus.subscribe(wanted)
+        for text, priority in {"low": -5, "usual": 0, "high": 3}.items():
+            await bus.publish("asks", Ask(text=text), priority=priority)
+        await settled_all(bus, "workers")
+        await running.drain()
+        log.calls.clear()
+
+        await replay(backend, "asks", "workers", Range(), types={"Ask"}, really=True)
+        entries = await backend.tail({"_retry.workers": ""}, max_count=9, wait_s=0)
+        await bus.subscribe(wanted)
+        await log.until("low", "usual", "high")
+        await settled_all(bus, "workers")
+
+    assert [entry.envelope.priority for entry in entries] == [-5, 0, 3]
+    assert sorted(log.calls) == ["high", "low", "usual"]
 
 
 @pytest.mark.parametrize("priority", [128, -129])

@@ -14,20 +14,24 @@ async def _connections(guild: Guild, url: str = "") -> int:
     return len(listed.splitlines()) - 2
 
 
-async def test_two_connections_serve_many_topics_consumers_and_observers(guild: Guild) -> None:
+async def test_two_connections_serve_a_thousand_topics_consumers_and_observers(
+    guild: Guild,
+) -> None:
     backend = await guild.open()
     consumers = [await joined(backend, f"agent{n}", f"topic{n}.>", "shared") for n in range(20)]
-    reading = [asyncio.create_task(consumer.read(10, wait_s=5)) for consumer in consumers]
+    reading = [asyncio.create_task(consumer.read(10, wait_s=60)) for consumer in consumers]
     tails = [
-        asyncio.create_task(backend.tail({f"topic{n}.a": ""}, max_count=10, wait_s=5))
+        asyncio.create_task(backend.tail({f"topic{n}.a": ""}, max_count=10, wait_s=60))
         for n in range(20)
     ]
-    await backend.append([note("x", f"topic{n}.{leaf}") for n in range(20) for leaf in "abcde"])
+    leaves = ["a", *map(str, range(49))]
+    await backend.append([note("x", f"topic{n}.{leaf}") for n in range(20) for leaf in leaves])
 
     first = await asyncio.gather(*reading)
     seen = await asyncio.gather(*tails)
 
     assert await _connections(guild) == 2
+    assert len([info for info in await backend.topics() if info.entries]) == 1_000
     assert all(first)
     assert all(seen)
 
