@@ -427,7 +427,7 @@ async def connect(
     """An open bus on the server at `url`, closed at the end of the block.
 
     Args:
-        url: memory://  embedded  redis://  rediss://  unix://
+        url: memory://  embedded  redis://  rediss://  unix://  sentinel://  redis+cluster://
         guild_id: whose topics these are; guilds on one server do not see each other.
         name: who sends.
         registry: the classes in which answers come back.

@@ -188,6 +188,28 @@ async def test_a_deleted_stream_is_made_again_with_its_groups_and_announced(guil
     assert "bus.stream_lost" in guild.events()
 
 
+async def test_patterns_fit_a_topic_that_was_deleted_and_left_and_comes_again(guild: Guild) -> None:
+    here, there = await guild.open(), await guild.open()
+    some = await joined(here, "some", "orders.*")
+    everything = await joined(there, "everything", "orders.>")
+    await here.append([note("first", "orders.new")])
+    for reader in (some, everything):
+        await reader.commit(settled(await take(reader, 1)))
+
+    await command(here, "DEL", server_of(here).keys.stream("orders.new"))
+    await there.append([note("second", "orders.new")])
+    for reader in (some, everything):
+        assert texts(await take(reader, 1)) == ["second"]
+    assert "bus.stream_lost" in guild.events()
+
+    await here.unsubscribe("some")
+    await there.append([note("nobody's", "orders.new"), note("deep", "orders.new.express")])
+    again = await joined(there, "some", "orders.*")
+    await here.append([note("third", "orders.new"), note("other", "orders.old")])
+    assert sorted(texts(await take(again, 2))) == ["other", "third"]
+    assert sorted(texts(await take(everything, 4))) == ["deep", "nobody's", "other", "third"]
+
+
 async def test_pending_entries_that_were_deleted_are_announced_and_not_handed_out(
     guild: Guild,
 ) -> None:
