@@ -284,8 +284,12 @@ class Backend(Protocol):
         per topic. Returns once the profile's promise holds for them. A batch whose answer was
         lost is sent again by the backend and stored once.
 
+        Where a topic is past its soft limit by then, because a group lags, it returns when that
+        has caught up, at the latest after `soft_wait_s`. What was appended lies in the topic
+        meanwhile: a caller who is cancelled has appended it all the same. Commits never wait.
+
         Raises:
-            BusFullError: a topic is at its hard limit.
+            BusFullError: a topic is at its hard limit; names the topic and the group that lags.
             PayloadTooLargeError: one is past the cap; nothing was stored.
             BackendUnavailableError: the store stayed away past the deadline.
         """

@@ -32,6 +32,8 @@ MessagingError
 └── BusClosedError             used before it was opened or after it was closed
 """
 
+from typing import Self
+
 
 class MessagingError(Exception):
     """Root of everything the bus raises on purpose."""
@@ -124,7 +126,35 @@ class BackendSetupError(BackendError):
 
 
 class BusFullError(BackendError):
-    """A hard limit was reached; nothing of the batch was stored."""
+    """A hard limit was reached; nothing of the batch was stored.
+
+    Attributes:
+        topic: the topic that is full, "" where it is something else.
+        limit: how many entries fit, 0 where it is the server's memory.
+        lagging: the group that has not settled the topic's oldest entry, "" when none lags.
+    """
+
+    def __init__(self, text: str, *, topic: str = "", limit: int = 0, lagging: str = "") -> None:
+        super().__init__(text)
+        self.topic = topic
+        self.limit = limit
+        self.lagging = lagging
+
+    @classmethod
+    def of_topic(cls, topic: str, limit: int, lagging: str) -> Self:
+        """The error of a topic that has no room for a batch."""
+        remedy = (
+            f"{lagging} has not settled the oldest of them: let it catch up, or add replicas of it"
+            if lagging
+            else "no agent lags: publish less at once, or raise max_backlog"
+        )
+        return cls(
+            f"topic {topic} has no room left within its limit of {limit:,} messages, nothing was "
+            f"stored; {remedy}",
+            topic=topic,
+            limit=limit,
+            lagging=lagging,
+        )
 
 
 class NotReplicatedError(BackendError):

@@ -1,12 +1,15 @@
 """Trimming and hard limits: asked of every backend."""
 
+import asyncio
+
 import pytest
 
-from messaging.backend import Backend
+from messaging.backend import Backend, Settlement
 from messaging.errors import BusFullError, PayloadTooLargeError
 from messaging.topic import retry_topic_of
 from tests.messaging.conftest import Site
 from tests.messaging.notes import (
+    PATIENCE_S,
     everything_in,
     heirloom,
     is_owed_nothing,
@@ -22,6 +25,8 @@ from tests.messaging.notes import (
 # A server trims whole nodes of a stream, a hundred entries or so: tests of trimming ask for more.
 MANY = 1_000
 NODE = 250
+TINY = {"max_backlog": 5, "soft_backlog": 5}
+SLOWING = {"max_backlog": 20, "soft_backlog": 5, "soft_wait_s": 60.0}
 
 
 async def test_trimming_drops_what_every_group_has_settled(backend: Backend) -> None:
@@ -107,7 +112,7 @@ async def test_a_topic_without_groups_keeps_its_last_entries_up_to_a_bound(site:
 async def test_a_full_topic_refuses_what_passes_its_limit_and_stores_none_of_it(
     site: Site,
 ) -> None:
-    backend = await site.open(max_backlog=5)
+    backend = await site.open(**TINY)
     reader = await joined(backend, "readers")
     await backend.append(notes(4))
 
@@ -119,7 +124,7 @@ async def test_a_full_topic_refuses_what_passes_its_limit_and_stores_none_of_it(
 
 
 async def test_a_newborn_topic_has_a_limit_too(site: Site) -> None:
-    backend = await site.open(max_backlog=5)
+    backend = await site.open(**TINY)
     await joined(backend, "readers")
 
     with pytest.raises(BusFullError, match="notes"):
@@ -127,7 +132,7 @@ async def test_a_newborn_topic_has_a_limit_too(site: Site) -> None:
 
 
 async def test_a_full_topic_takes_more_once_its_groups_have_caught_up(site: Site) -> None:
-    backend = await site.open(max_backlog=5)
+    backend = await site.open(**TINY)
     reader = await joined(backend, "readers")
     await backend.append(notes(5))
     await reader.commit(settled(await take(reader, 5)))
@@ -139,13 +144,173 @@ async def test_a_full_topic_takes_more_once_its_groups_have_caught_up(site: Site
 
 
 async def test_a_full_topic_does_not_keep_others_from_publishing(site: Site) -> None:
-    backend = await site.open(max_backlog=5)
+    backend = await site.open(**TINY)
     reader = await joined(backend, "readers", ">")
     await backend.append(notes(5, "full"))
 
     await backend.append([note("elsewhere", "other")])
 
     assert "elsewhere" in texts(await take(reader, 6))
+
+
+async def test_a_full_topic_names_the_group_that_lags(site: Site) -> None:
+    backend = await site.open(**TINY)
+    quick, _ = await joined(backend, "quick"), await joined(backend, "slow")
+    await backend.append(notes(5))
+    await quick.commit(settled(await take(quick, 5)))
+
+    with pytest.raises(BusFullError, match="slow has not settled the oldest") as refusal:
+        await backend.append([note("too much")])
+
+    assert (refusal.value.topic, refusal.value.limit) == ("notes", 5)
+    assert refusal.value.lagging == "slow"
+
+
+async def test_a_batch_that_never_fits_blames_no_group(site: Site) -> None:
+    backend = await site.open(**TINY)
+    await joined(backend, "readers")
+
+    with pytest.raises(BusFullError, match="no agent lags") as refusal:
+        await backend.append(notes(6))
+
+    assert refusal.value.lagging == ""
+
+
+# -- the soft limit ------------------------------------------------------------------------------
+
+
+async def test_past_the_soft_limit_a_publisher_waits_until_the_group_that_lags_catches_up(
+    site: Site,
+) -> None:
+    backend = await site.open(**SLOWING)
+    quick, slow = await joined(backend, "quick"), await joined(backend, "slow")
+    await backend.append(notes(5))
+    waiting = asyncio.create_task(backend.append([note("notes 5")]))
+    lent = await take(slow, 6)  # it is stored already
+    await quick.commit(settled(await take(quick, 6)))
+    assert not waiting.done()
+
+    await slow.commit(settled(lent))
+
+    async with asyncio.timeout(PATIENCE_S):
+        await waiting
+    assert texts(lent) == numbered(6)
+
+
+async def test_nobody_waits_for_longer_than_the_soft_wait(site: Site) -> None:
+    backend = await site.open(max_backlog=20, soft_backlog=5, soft_wait_s=0.2)
+    await joined(backend, "away")
+    await backend.append(notes(5))
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+
+    async with asyncio.timeout(PATIENCE_S):
+        await backend.append([note("patient")])
+
+    assert loop.time() - began_at >= 0.2
+    assert len(await everything_in(backend, "notes")) == 6
+
+
+async def test_nobody_waits_where_everything_is_settled(site: Site) -> None:
+    backend = await site.open(**SLOWING)
+    reader = await joined(backend, "readers")
+    for first in range(0, 30, 5):
+        async with asyncio.timeout(PATIENCE_S):
+            await backend.append([note(f"notes {n}") for n in range(first, first + 5)])
+        await reader.commit(settled(await take(reader, 5)))
+
+
+async def test_nobody_waits_where_nobody_is_subscribed(site: Site) -> None:
+    backend = await site.open(keep_unclaimed=7, **SLOWING)
+    async with asyncio.timeout(PATIENCE_S):
+        await backend.append(notes(7))
+        await backend.append(notes(7))
+
+
+async def test_nobody_waits_for_a_group_that_was_unsubscribed(site: Site) -> None:
+    backend = await site.open(**SLOWING)
+    await joined(backend, "gone")
+    waiting = asyncio.create_task(backend.append(notes(6)))
+    await everything_in_comes(backend, 6)
+    assert not waiting.done()
+
+    await backend.unsubscribe("gone")
+
+    async with asyncio.timeout(PATIENCE_S):
+        await waiting
+
+
+async def test_a_crowded_topic_slows_nobody_who_publishes_elsewhere(site: Site) -> None:
+    backend = await site.open(**SLOWING)
+    await joined(backend, "readers", ">")
+    crowding = asyncio.create_task(backend.append(notes(6)))
+    await everything_in_comes(backend, 6)
+
+    async with asyncio.timeout(PATIENCE_S):
+        await backend.append([note("elsewhere", "letters")])
+
+    assert not crowding.done()
+    crowding.cancel()
+
+
+async def test_who_is_cancelled_while_waiting_has_published(site: Site) -> None:
+    backend = await site.open(**SLOWING)
+    reader = await joined(backend, "readers")
+    waiting = asyncio.create_task(backend.append(notes(6)))
+    lent = await take(reader, 6)
+
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert waiting.cancelled()
+    await reader.commit(settled(lent))
+    assert await is_owed_nothing(backend, reader)
+
+
+async def test_what_is_published_once_waits_like_everything_else(site: Site) -> None:
+    backend = await site.open(**SLOWING)
+    reader = await joined(backend, "readers")
+    await backend.append(notes(5))
+    waiting = asyncio.create_task(backend.append_once(note("notes 5")))
+    lent = await take(reader, 6)
+    assert not waiting.done()
+
+    await reader.commit(settled(lent))
+
+    async with asyncio.timeout(PATIENCE_S):
+        await waiting
+
+
+async def test_commits_never_wait_at_the_soft_limit(site: Site) -> None:
+    backend = await site.open(**SLOWING)
+    worker = await joined(backend, "workers", "jobs")
+    await backend.subscribe("away", ["notes"])
+    await backend.append([note("job", "jobs")])
+    (job,) = await take(worker, 1)
+
+    async with asyncio.timeout(PATIENCE_S):
+        await worker.commit([Settlement(job, tuple(notes(10)))])
+
+    assert len(await everything_in(backend, "notes")) == 10
+
+
+async def test_closing_lets_publishers_go_who_wait(site: Site) -> None:
+    backend = await site.open(max_backlog=20, soft_backlog=5, soft_wait_s=0.5)
+    await joined(backend, "away")
+    waiting = asyncio.create_task(backend.append(notes(6)))
+    await everything_in_comes(backend, 6)
+
+    await backend.close()
+
+    async with asyncio.timeout(PATIENCE_S):
+        await waiting
+
+
+async def everything_in_comes(backend: Backend, count: int) -> None:
+    """Return once `count` notes are stored."""
+    async with asyncio.timeout(PATIENCE_S):
+        while len(await backend.tail({"notes": ""}, max_count=count, wait_s=1.0)) < count:
+            pass
 
 
 async def test_an_envelope_past_the_cap_is_refused_with_its_whole_batch(site: Site) -> None:

@@ -89,6 +89,15 @@ def trimmed_by_number(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Log, "_drop_settled", drop)
 
 
+def without_soft_limit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "is_crowded", lambda self, topic: False)
+
+
+def never_told_of_room(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "_tell_of_room", lambda self, topic: None)
+    patch.setattr("tests.messaging.test_backend_conformance_limits.PATIENCE_S", 0.1)
+
+
 def given_back_at_the_end(patch: pytest.MonkeyPatch) -> None:
     def leave(self: Group, incarnation: str, unhandled: Sequence[object]) -> None:
         self.ready.extend(self.held.pop(incarnation).values())
@@ -153,6 +162,14 @@ def mutation() -> Iterator[pytest.MonkeyPatch]:
         ),
         (journalled_without_fence, journal.test_a_zombies_journal_is_refused_and_writes_nothing),
         (trimmed_by_number, limits.test_trimming_keeps_what_waits),
+        (
+            without_soft_limit,
+            limits.test_past_the_soft_limit_a_publisher_waits_until_the_group_that_lags_catches_up,
+        ),
+        (
+            never_told_of_room,
+            limits.test_past_the_soft_limit_a_publisher_waits_until_the_group_that_lags_catches_up,
+        ),
         (given_back_at_the_end, takeover.test_who_leaves_gives_back_in_order_and_uncounted),
         (not_counted, takeover.test_a_takeover_lends_what_was_held_and_counts_it),
     ],
@@ -168,7 +185,7 @@ async def test_a_backend_that_breaks_a_promise_fails_its_test(
     mutate(mutation)
     broken = Site("memory", "")
 
-    with pytest.raises((AssertionError, pytest.fail.Exception)):
+    with pytest.raises((AssertionError, TimeoutError, pytest.fail.Exception)):
         await proof(broken if asks_for_site else await broken.open())
 
     await broken.close()

@@ -264,7 +264,7 @@ async def test_settled_entries_do_not_pile_up_without_trimming(opened: Open) -> 
 
 
 async def test_a_full_topic_makes_room_by_itself_when_its_groups_are_done(opened: Open) -> None:
-    backend = await opened(max_backlog=5)
+    backend = await opened(max_backlog=5, soft_backlog=5)
     reader = await joined(backend, "readers")
 
     for _ in range(3):

@@ -132,7 +132,7 @@ async def test_what_is_settled_is_kept_as_long_as_it_was_asked_for(
 
 
 async def test_what_is_kept_makes_room_when_a_topic_is_full(site: Site) -> None:
-    backend = await site.open(keep_settled_s=3600.0, max_backlog=5)
+    backend = await site.open(keep_settled_s=3600.0, max_backlog=5, soft_backlog=5)
     consumer = await joined(backend, "workers")
     await backend.append(notes(5))
     await consumer.commit(settled(await take(consumer, 5)))

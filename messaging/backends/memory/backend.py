@@ -32,6 +32,9 @@ class MemoryBackend:
         name: backends of one guild with the same name share what they store; "" shares nothing.
         strict: send every message through its header and JSON, as a server would; for tests.
         max_backlog: entries per topic, delayed entries and dead letters, each.
+        soft_backlog: entries of a topic from which on publishers wait for agents to catch up; None
+            for three quarters of `max_backlog`.
+        soft_wait_s: how long each of them waits at most.
         max_envelope_bytes: cap on a payload; messages that travel by reference have none.
         keep_settled_s: for how long trimming leaves settled entries, to be replayed.
         keep_unclaimed: settled entries per topic that stay for observers.
@@ -49,13 +52,18 @@ class MemoryBackend:
         name: str = "",
         strict: bool = False,
         max_backlog: int = MAX_BACKLOG,
+        soft_backlog: int | None = None,
+        soft_wait_s: float = 1.0,
         max_envelope_bytes: int = MAX_ENVELOPE_BYTES,
         keep_unclaimed: int = KEEP_UNCLAIMED,
         keep_settled_s: float = 0.0,
     ) -> None:
         self.by_reference = not strict
         self._key = (guild_id, name) if name else None
-        self._limits = Limits(max_backlog, max_envelope_bytes, keep_unclaimed, keep_settled_s)
+        soft = max_backlog - max_backlog // 4 if soft_backlog is None else soft_backlog
+        self._limits = Limits(
+            max_backlog, soft, soft_wait_s, max_envelope_bytes, keep_unclaimed, keep_settled_s
+        )
         self._listeners: list[Callable[[Incident], None]] = []
         self._opened: Store | None = None
 
@@ -111,10 +119,12 @@ class MemoryBackend:
     # -- entries ---------------------------------------------------------------------------------
 
     async def append(self, envelopes: Sequence[Envelope]) -> None:
-        self._store.accept(envelopes)
+        if crowded := self._store.accept(envelopes):
+            await self._wait_for_room(crowded)
 
     async def append_once(self, envelope: Envelope) -> None:
-        self._store.accept_once(envelope)
+        if crowded := self._store.accept_once(envelope):
+            await self._wait_for_room(crowded)
 
     async def release_due(self, max_count: int = 256) -> float | None:
         return self._store.release_due(max_count)
@@ -174,6 +184,13 @@ class MemoryBackend:
         if self._opened is None:
             raise BusClosedError("the memory backend is not open: open() it first")
         return self._opened
+
+    async def _wait_for_room(self, topics: Sequence[str]) -> None:
+        store, loop = self._store, asyncio.get_running_loop()
+        give_up_at = loop.time() + store.limits.soft_wait_s
+        for topic in topics:
+            while store.is_crowded(topic) and (left_s := give_up_at - loop.time()) > 0:
+                await store.room.wait((topic,), left_s)
 
     def _new_store(self) -> Store:
         return Store(self._limits, strict=not self.by_reference)

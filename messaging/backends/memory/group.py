@@ -1,5 +1,6 @@
 """One group: what it is owed, which consumer holds what, and the group's state."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -41,6 +42,12 @@ class Group:
 
     def pending(self) -> Iterator[Delivery]:
         return chain.from_iterable(held.values() for held in self.held.values())
+
+    def owes(self, position: str) -> bool:
+        """Whether this entry is neither settled nor given up."""
+        at = bisect_left(self.ready, position, key=_position)
+        is_ready = at < len(self.ready) and self.ready[at].position == position
+        return is_ready or any(position in held for held in self.held.values())
 
     # -- consumers -------------------------------------------------------------------------------
 

@@ -16,6 +16,9 @@ class Signals:
             for waiter in self._waiting.pop(name, ()):
                 _resolve(waiter)
 
+    def is_awaited(self, name: str) -> bool:
+        return name in self._waiting
+
     async def wait(self, names: Collection[str], wait_s: float) -> None:
         """Return when one of `names` fires, at the latest after `wait_s`."""
         loop = asyncio.get_running_loop()

@@ -43,6 +43,8 @@ class Limits(NamedTuple):
     """How much fits. `keep_unclaimed` settled entries per topic stay for observers."""
 
     max_backlog: int
+    soft_backlog: int
+    soft_wait_s: float
     max_envelope_bytes: int
     keep_unclaimed: int
     keep_settled_s: float = 0.0
@@ -59,6 +61,7 @@ class Store:
         self.letters = DeadLetters(limits.max_backlog, self.announce, self._forget_steps)
         self.work = Signals()  # by group
         self.arrivals = Signals()  # by topic
+        self.room = Signals()  # by topic
         self.listeners: list[Callable[[Incident], None]] = []
         self._logs: dict[str, Log] = {}
         self._ephemeral = EphemeralLogs()
@@ -95,22 +98,28 @@ class Store:
         self._delayed = [waiting for waiting in self._delayed if waiting[2].topic != retries]
         heapq.heapify(self._delayed)
         self.work.fire(name)
+        for topic in self._logs:
+            self._tell_of_room(topic)
 
     # -- entries ---------------------------------------------------------------------------------
 
-    def accept(self, envelopes: Iterable[Envelope]) -> None:
+    def accept(self, envelopes: Iterable[Envelope]) -> Sequence[str]:
+        """Store them all or none, and return the topics that passed their soft limit by it."""
         admitted = [self._admit(envelope) for envelope in envelopes]
-        self._check_room(admitted)
+        crowded = self._check_room(admitted)
         for envelope in admitted:
             self._put(envelope)
+        return crowded
 
-    def accept_once(self, envelope: Envelope) -> None:
+    def accept_once(self, envelope: Envelope) -> Sequence[str]:
         now = time.monotonic()
         while self._once and now - next(iter(self._once.values())) > REMEMBERED_S:
             del self._once[next(iter(self._once))]
-        if envelope.id not in self._once:
-            self.accept((envelope,))
-            self._once[envelope.id] = now
+        if envelope.id in self._once:
+            return ()
+        crowded = self.accept((envelope,))
+        self._once[envelope.id] = now
+        return crowded
 
     def commit(
         self, group: Group, incarnation: str, settlements: Sequence[Settlement]
@@ -137,6 +146,14 @@ class Store:
             raise StateConflictError(f"{write.key} of {group.name} was written by somebody else")
         present = group.state.get(write.key)
         return present.version if present else 0
+
+    def is_crowded(self, topic: str) -> bool:
+        """Whether more lies in the topic than its soft limit, and some group is owed it."""
+        log, soft = self._logs.get(topic), self.limits.soft_backlog
+        if log is None or len(log.entries) <= soft:
+            return False
+        log.make_room(0, soft)
+        return len(log.entries) > soft
 
     def trim(self) -> int:
         oldest_id = NEWEST_ID
@@ -244,31 +261,45 @@ class Store:
             settlement = settlement._replace(outbox=outbox)
         return settlement
 
-    def _check_room(self, envelopes: Sequence[Envelope]) -> None:
+    def _check_room(self, envelopes: Sequence[Envelope]) -> Sequence[str]:
+        """Refuse what does not fit, and return the topics that will be past their soft limit."""
+        hard, soft = self.limits.max_backlog, self.limits.soft_backlog
+        crowded: list[str] = []
         wanted: dict[str, int] = {}  # a Counter costs 1 µs more, for a single envelope too
         for sent in envelopes:
             place = "" if sent.delay_s > 0 else sent.topic
             wanted[place] = wanted.get(place, 0) + 1
         for topic, count in wanted.items():
             if not topic:
-                present, what = len(self._delayed), "the waiting room for delayed messages"
-            elif is_ephemeral(topic):
-                continue
-            else:
-                present, what = self._backlog(topic, count), f"topic {topic}"
-            if present + count > self.limits.max_backlog:
-                raise BusFullError(
-                    f"{what} holds {present:,} entries and {count:,} more would pass the limit "
-                    f"of {self.limits.max_backlog:,}; nothing was stored: let its agents catch up"
-                )
+                if len(self._delayed) + count > hard:
+                    raise BusFullError(
+                        f"the guild holds its limit of {hard:,} delayed messages; nothing was "
+                        "stored",
+                        limit=hard,
+                    )
+            elif not is_ephemeral(topic):
+                total = count + self._backlog(topic, count)
+                if total > hard:
+                    raise BusFullError.of_topic(topic, hard, self._lagging(topic))
+                if total > soft:
+                    crowded.append(topic)
+        return crowded
 
     def _backlog(self, topic: str, count: int) -> int:
         log = self._logs.get(topic)
         if log is None:
             return 0
-        if len(log.entries) + count > self.limits.max_backlog:
-            log.make_room(count, self.limits.max_backlog)
+        limit = min(self.limits.soft_backlog, self.limits.max_backlog)
+        if len(log.entries) + count > limit:
+            log.make_room(count, limit)
         return len(log.entries)
+
+    def _lagging(self, topic: str) -> str:
+        """The group that has not settled the topic's oldest entry, "" when none lags."""
+        log = self._logs.get(topic)
+        oldest = next(iter(log.owed), None) if log is not None else None
+        owing = (name for name, group in self.groups.items() if oldest and group.owes(oldest))
+        return next(owing, "")
 
     def _put(self, envelope: Envelope) -> None:
         if envelope.delay_s > 0:
@@ -303,7 +334,13 @@ class Store:
         if settlement.dead is not None:
             self.letters.add(settlement.dead._replace(id=f"{next(self._numbers):020d}"))
         settled = group.held[incarnation].pop(settlement.delivery.position)
-        self._logs[settled.envelope.topic].settle(settled.position)
+        topic = settled.envelope.topic
+        self._logs[topic].settle(settled.position)
+        self._tell_of_room(topic)
+
+    def _tell_of_room(self, topic: str) -> None:
+        if self.room.is_awaited(topic) and not self.is_crowded(topic):
+            self.room.fire(topic)
 
 
 def _through_wire(envelope: Envelope) -> Envelope:

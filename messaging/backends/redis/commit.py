@@ -10,7 +10,7 @@ from messaging.backends.redis.keys import expected_type
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import wrong_type
 from messaging.backends.redis.server import Server
-from messaging.backends.redis.upkeep import trim_topic
+from messaging.backends.redis.upkeep import Trimmed, trim_topic
 from messaging.errors import BackendError, BusFullError
 
 _FIXED_KEYS = 6
@@ -53,7 +53,7 @@ class Commit:
         Raises:
             BusFullError, BackendSetupError, BackendUnavailableError
         """
-        is_trimmed = False
+        trimmed: Trimmed | None = None
         while True:
             verdict, detail, *rest = [*await self._send(sequence, lent_in), b"", 0]
             if verdict == b"ok":
@@ -66,11 +66,10 @@ class Commit:
                 return None
             if verdict == b"absent":
                 await self._registry.ensure(detail.decode())
-            elif verdict == b"full" and not is_trimmed:
-                is_trimmed = True
-                await trim_topic(self._server, detail.decode())
+            elif verdict == b"full" and trimmed is None:
+                trimmed = await trim_topic(self._server, detail.decode())
             else:
-                raise self._refusal(verdict, detail)
+                raise self._refusal(verdict, detail, trimmed)
 
     def _add(self, index: int, settlement: Settlement) -> None:
         limit = self._server.options.max_envelope_bytes
@@ -131,16 +130,15 @@ class Commit:
             )
         )
 
-    def _refusal(self, verdict: bytes, detail: Any) -> BackendError:
+    def _refusal(self, verdict: bytes, detail: Any, trimmed: Trimmed | None) -> BackendError:
+        limit = self._server.options.max_backlog
         if verdict == b"full":
-            return BusFullError(
-                f"output topic {detail.decode()} holds its limit of "
-                f"{self._server.options.max_backlog:,} messages; nothing was written"
-            )
+            lagging = trimmed.lagging if trimmed is not None else ""
+            return BusFullError.of_topic(detail.decode(), limit, lagging)
         if verdict == b"delays full":
             return BusFullError(
-                f"the guild holds its limit of {self._server.options.max_backlog:,} delayed "
-                "messages; nothing was written"
+                f"the guild holds its limit of {limit:,} delayed messages; nothing was written",
+                limit=limit,
             )
         if verdict == b"type":
             kind = "value of another type"

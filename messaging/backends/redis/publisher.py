@@ -14,9 +14,10 @@ import hiredis
 
 from messaging.backends.redis.connection import Argument, ConnectionLostError
 from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.pressure import Pressure
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server, pack_script
-from messaging.backends.redis.upkeep import trim_topic
+from messaging.backends.redis.upkeep import Trimmed, trim_topic
 from messaging.envelope import Envelope, new_id
 from messaging.errors import BusClosedError, BusFullError
 
@@ -76,6 +77,7 @@ class Publisher:
         self._is_flush_due = False
         self._settling: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._pressure = Pressure(server)
         self._start_anew()
 
     def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
@@ -106,7 +108,10 @@ class Publisher:
         batch = _Batch(envelope.topic, self._server.link.deadline())
         batch.add(header, payload, envelope.delay_s)
         batch.producer, batch.first = f"once.{envelope.id}", 1
-        await self._store(batch)
+        stored = self._loop.create_future()
+        batch.callers.append(stored)
+        self._accepted(batch, await self._store(batch))
+        await stored
 
     async def close(self) -> None:
         """Fail what was not stored yet."""
@@ -114,6 +119,7 @@ class Publisher:
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)
+        await self._pressure.close()
         for batches in ([self._unsettled], self._queued.values()):
             for batch in [batch for some in batches for batch in some]:
                 batch.settle(BusClosedError("the bus was closed before this was stored"))
@@ -161,10 +167,10 @@ class Publisher:
     def _landed(self, flight: list[_Batch]) -> None:
         """Every reply of a flight is there: the connection answers in order."""
         self._flights -= 1
-        outcomes = [_outcome_of(batch) for batch in flight]
-        if self._settling is None and all(outcomes):
-            for batch in flight:
-                batch.settle()
+        lengths = [length for b in flight if (length := _length_after(b)) is not None]
+        if self._settling is None and len(lengths) == len(flight):
+            for batch, length in zip(flight, lengths, strict=True):
+                self._accepted(batch, length)
             del self._unsettled[: len(flight)]
         elif self._settling is None:
             self._settle_one_by_one()
@@ -179,39 +185,57 @@ class Publisher:
         await asyncio.gather(*replies, return_exceptions=True)
         while self._unsettled:
             batch = self._unsettled[0]
-            if not _outcome_of(batch):
-                batch.reply = None
-                try:
-                    await self._store(batch)
-                except Exception as error:  # noqa: BLE001 - its publishers are told
-                    self._start_anew()
-                    batch.settle(error)
-            batch.settle()
+            length = _length_after(batch)
+            try:
+                if length is None:
+                    batch.reply = None
+                    length = await self._store(batch)
+                self._accepted(batch, length)
+            except Exception as error:  # noqa: BLE001 - its publishers are told
+                self._start_anew()
+                batch.settle(error)
             del self._unsettled[0]
         self._settling = None
         if self._queued:
             self._flush_soon()
 
-    async def _store(self, batch: _Batch) -> None:
-        is_trimmed = False
+    def _accepted(self, batch: _Batch, length: int) -> None:
+        """Tell its callers: at once, or when the topic, which is so long now, has room again."""
+        if length > self._pressure.soft_backlog:
+            self._pressure.hold(batch.topic, batch.settle)
+        else:
+            batch.settle()
+
+    async def _store(self, batch: _Batch) -> int:
+        """Store `batch`, and return how long its topic is then."""
+        trimmed: Trimmed | None = None
         while True:
             keys, arguments = self._parts(batch)
             answer = await self._server.run(
                 self._server.scripts.append, keys, *arguments, give_up_at=batch.give_up_at
             )
             if answer >= 0:
-                return
+                return int(answer)
             if answer == _ABSENT:
                 await self._registry.ensure(batch.topic)
             elif answer == _GAP:  # what came before was refused, so this was too: number it anew
                 self._announce_forgotten(batch)
                 self._start_anew()
                 self._number(batch)
-            elif is_trimmed or answer == _DELAYS_FULL:
-                raise _full(batch.topic, self._server.options.max_backlog, answer)
+            elif answer == _DELAYS_FULL:
+                raise self._too_many_delayed(batch.topic)
+            elif trimmed is not None:
+                limit = self._server.options.max_backlog
+                raise BusFullError.of_topic(batch.topic, limit, trimmed.lagging)
             else:
-                is_trimmed = True
-                await trim_topic(self._server, batch.topic)
+                trimmed = await trim_topic(self._server, batch.topic)
+
+    def _too_many_delayed(self, topic: str) -> BusFullError:
+        limit = self._server.options.max_backlog
+        return BusFullError(
+            f"the guild holds its limit of {limit:,} delayed messages; {topic} got nothing",
+            limit=limit,
+        )
 
     def _announce_forgotten(self, batch: _Batch) -> None:
         if batch.producer == self._producer:  # nothing of this producer was refused
@@ -250,22 +274,11 @@ class Publisher:
         return (stream, producer, keys.delays, keys.delayed_bodies, keys.topics), arguments
 
 
-def _outcome_of(batch: _Batch) -> bool:
-    """Whether the server said that the batch is stored."""
+def _length_after(batch: _Batch) -> int | None:
+    """How long the topic is, if the server said that the batch is stored."""
     reply = batch.reply
     if reply is None or not reply.done() or reply.cancelled():
-        return False
+        return None
     error = reply.exception()
     assert error is None or isinstance(error, hiredis.ReplyError | ConnectionLostError)
-    return error is None and reply.result() >= 0
-
-
-def _full(topic: str, limit: int, answer: int) -> BusFullError:
-    if answer == _DELAYS_FULL:
-        return BusFullError(
-            f"the guild holds its limit of {limit:,} delayed messages; {topic} got nothing"
-        )
-    return BusFullError(
-        f"topic {topic} holds its limit of {limit:,} messages that its agents have not settled; "
-        "nothing was stored. Let them catch up, or add replicas"
-    )
+    return reply.result() if error is None and reply.result() >= 0 else None

@@ -38,10 +38,13 @@ class Options(NamedTuple):
         give_up_after_s: how long an operation waits for a server that is away.
         reply_timeout_s: a connection that owes an answer and is silent so long is replaced.
         max_backlog: entries that a topic holds at most; then publishers get `BusFullError`.
+        soft_backlog: from so many on publishers wait for agents to catch up; None for three
+            quarters of `max_backlog`.
+        soft_wait_s: how long each of them waits at most.
         max_envelope_bytes: header and payload of one envelope together.
         max_dead_letters: the oldest go, with an incident, when there are more.
         keep_settled_s: for how long trimming leaves what everybody has settled, to be replayed; a
-            topic at its limit is trimmed all the same.
+            topic at one of its limits is trimmed all the same.
         keep_unclaimed: entries that trimming leaves in a topic without subscribers.
     """
 
@@ -51,6 +54,8 @@ class Options(NamedTuple):
     give_up_after_s: float = 30.0
     reply_timeout_s: float = 5.0
     max_backlog: int = 1_000_000
+    soft_backlog: int | None = None
+    soft_wait_s: float = 1.0
     max_envelope_bytes: int = 4 * 1024 * 1024
     max_dead_letters: int = 100_000
     keep_settled_s: float = 0.0

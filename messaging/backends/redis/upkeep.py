@@ -1,27 +1,36 @@
 """What has to be done now and then: release what is due, trim what is settled."""
 
 import asyncio
+from typing import NamedTuple
 
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 
 
-async def trim_topic(server: Server, topic: str, keep_settled_s: float = 0.0) -> int:
-    """Drop what every group of `topic` has settled so long ago; how many entries that were."""
-    dropped = await server.run(
+class Trimmed(NamedTuple):
+    """What trimming a topic came to: entries `dropped` and `left`, and who needs the oldest."""
+
+    dropped: int
+    left: int
+    lagging: str
+
+
+async def trim_topic(server: Server, topic: str, keep_settled_s: float = 0.0) -> Trimmed:
+    """Drop what every group of `topic` has settled so long ago."""
+    dropped, left, lagging = await server.run(
         server.scripts.trim,
         (server.keys.stream(topic),),
         server.options.keep_unclaimed,
         int(1000 * keep_settled_s),
     )
-    return int(dropped)
+    return Trimmed(dropped, left, lagging.decode())
 
 
 async def trim_all(server: Server, registry: Registry) -> int:
     await registry.refresh()
     keep_s = server.options.keep_settled_s
     trims = [trim_topic(server, topic, keep_s) for topic in registry.topics]
-    return sum(await asyncio.gather(*trims))
+    return sum(trimmed.dropped for trimmed in await asyncio.gather(*trims))
 
 
 async def release_due(server: Server, registry: Registry, max_count: int) -> float | None:

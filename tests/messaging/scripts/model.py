@@ -44,7 +44,7 @@ class Model:
                 self.delayed += fresh
             else:
                 self._accept(fresh)
-        return len(fresh)
+        return 0 if delayed else len(fresh)
 
     def release(self) -> None:
         self._accept(self.delayed)

@@ -326,11 +326,13 @@ class Scripts(RuleBasedStateMachine):
     ) -> None:
         delays = ",".join(f"{n}:{delay_ms}" for n in range(1, len(texts) + 1)) if delay_ms else ""
         keys = self.keys
-        stored = self.run(
+        length = self.wait(self.server.link.call("XLEN", self.stream))
+        answer = self.run(
             self.server.scripts.append,
             (self.stream, keys.producer(producer), keys.delays, keys.delayed_bodies, keys.topics),
             first, LIMIT, 60, "channel", TOPIC, delays, *_entries(texts),
         )  # fmt: skip
+        stored = answer if answer < 0 else answer - length
         assert stored == self.model.append(producer, first, texts, delayed=bool(delay_ms))
         if stored >= 0:
             self.batches.pop(producer, None)

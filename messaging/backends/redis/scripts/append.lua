@@ -2,8 +2,8 @@
 -- KEYS: stream, producer, delays, delayed bodies, topics
 -- ARGV: first sequence, hard limit, seconds the producer is remembered, channel, topic,
 --       delays as "item:milliseconds,", then header and payload of each item
--- Returns how many were stored; -1 no such stream, -2 full, -3 an earlier batch is missing,
---         -4 too many delayed.
+-- Returns how many entries the stream holds afterwards; -1 no such stream, -2 full,
+--         -3 an earlier batch is missing, -4 too many delayed.
 local stream, producer = KEYS[1], KEYS[2]
 local first, count = tonumber(ARGV[1]), (#ARGV - 6) / 2
 
@@ -13,7 +13,7 @@ if length == 0 and redis.call('EXISTS', stream) == 0 then return -1 end
 local last = tonumber(redis.call('HGET', producer, stream) or first - 1)
 if first > last + 1 then return -3 end
 local skip = last + 1 - first
-if skip >= count then return 0 end
+if skip >= count then return length end
 local limit, delayed, delays = tonumber(ARGV[2]), 0, nil
 if ARGV[6] ~= '' then
   delays = {}
@@ -38,4 +38,4 @@ for i = skip + 1, count do
   end
 end
 redis.call('PUBLISH', ARGV[4], '')
-return count - skip
+return length + immediate
