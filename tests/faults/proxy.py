@@ -14,7 +14,7 @@ from tests.faults.road import CHUNK, Barrier, Conditions, Lane, Road
 _MARK = b"executed-and-not-answered"
 # Its answer tells that the server has run what came before; also where channels are listened to.
 _MARKED = b"*2\r\n$4\r\nPING\r\n$%d\r\n%s\r\n" % (len(_MARK), _MARK)
-_RECEIVE_BYTES = 1 << 15  # little, so that a slow road is felt by whoever sends
+_RECEIVE_BYTES = CHUNK  # little, so that a slow road is felt by whoever sends
 
 
 class FaultyProxy:
@@ -52,9 +52,10 @@ class FaultyProxy:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def __aenter__(self) -> Self:
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
-        self._server = await asyncio.start_server(self._connected, sock=listening)
+        listening.bind(("127.0.0.1", 0))
+        self._server = await asyncio.start_server(self._connected, sock=listening, limit=CHUNK)
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-CHUNK = 1 << 16
-MOST_CHUNKS = 16  # on their way at once; then the sender has to wait, as in TCP
+CHUNK = 1 << 14
+MOST_CHUNKS = 8  # on their way at once; then the sender has to wait, as in TCP
 
 
 @dataclass

@@ -7,8 +7,11 @@ command again until it is answered or the deadline has passed.
 """
 
 import asyncio
+import fcntl
 import random
 import socket
+import termios
+from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
@@ -59,7 +62,8 @@ class Pipeline(asyncio.Protocol):
 
     Args:
         on_lost: called once when the connection is gone.
-        reply_timeout_s: a connection that owes something and is silent so long is given up.
+        reply_timeout_s: a connection that owes something and is silent so long is given up, unless
+            the server is still taking what it was asked: a long message on a narrow link.
     """
 
     def __init__(self, on_lost: Callable[["Pipeline"], None], reply_timeout_s: float) -> None:
@@ -75,6 +79,7 @@ class Pipeline(asyncio.Protocol):
         self._heard_something = True
         self._oldest: asyncio.Future[Any] | None = None
         self._why = "closed by the server"
+        self._written_bytes = self._asked_bytes = self._taken_bytes = 0
         self.is_lost = False
 
     def send(self, packed: bytes) -> asyncio.Future[Any]:
@@ -151,18 +156,33 @@ class Pipeline(asyncio.Protocol):
         """Write what waits now: for who has nothing to add, a tick of the loop earlier."""
         unwritten, self._unwritten = self._unwritten, []
         if unwritten and self._transport is not None and not self.is_lost:
-            self._transport.write(b"".join(unwritten))
+            data = b"".join(unwritten)
+            self._written_bytes += len(data)
+            self._transport.write(data)
 
     def _check_alive(self) -> None:
         oldest = self._waiting[0] if self._waiting else None
         owes_a_reply = oldest is not None and oldest is self._oldest
-        if not self._heard_something and (owes_a_reply or self._on_push is not None):
+        is_taking = self._is_taking()
+        is_silent = not self._heard_something and not is_taking
+        if is_silent and (owes_a_reply or self._on_push is not None):
             self.abort()
             return
         self._oldest, self._heard_something = oldest, False
         if self._on_push is not None:
             self.write(pack(("PING",)))
         self._watchdog = self._loop.call_later(self._reply_timeout_s, self._check_alive)
+
+    def _is_taking(self) -> bool:
+        """Whether what had been asked by the last look is not all taken yet, but more of it is."""
+        assert self._transport is not None
+        on_its_way = self._transport.get_write_buffer_size() + _unacknowledged(self._transport)
+        asked, before = self._asked_bytes, self._taken_bytes
+        self._asked_bytes, self._taken_bytes = (
+            self._written_bytes,
+            self._written_bytes - on_its_way,
+        )
+        return before < self._taken_bytes and before < asked
 
 
 class Link:
@@ -366,6 +386,14 @@ class Link:
         self._live.set()
         if pipeline.is_lost:
             self._lost(pipeline)
+
+
+def _unacknowledged(transport: asyncio.Transport) -> int:
+    """Bytes that the system has and the other side has not confirmed."""
+    count = array("i", [0])
+    with suppress(OSError, ValueError):  # it is closed, or a kind of socket that cannot tell
+        fcntl.ioctl(transport.get_extra_info("socket"), termios.TIOCOUTQ, count)
+    return count[0]
 
 
 async def _check_types(

@@ -138,6 +138,17 @@ async def test_a_busy_server_is_waited_for(guild: Guild) -> None:
     assert texts(await everything_in(backend, "notes")) == numbered(2)
 
 
+async def test_a_long_message_gets_through_a_narrow_link(guild: Guild, proxy: FaultyProxy) -> None:
+    """It takes longer than a connection may owe an answer, and the server is heard only after."""
+    backend = await guild.open(proxy.url, reply_timeout_s=1.0)
+    await backend.append([note("before")])
+    proxy.conditions.bytes_per_s = 400_000
+
+    await backend.append([note("x" * (1 << 20))])
+
+    assert guild.events() == []
+
+
 async def test_a_silent_connection_is_replaced(guild: Guild, proxy: FaultyProxy) -> None:
     backend = await guild.open(proxy.url, reply_timeout_s=0.2)
     await backend.append(notes(1))
