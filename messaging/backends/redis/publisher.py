@@ -188,7 +188,6 @@ class Publisher:
             length = _length_after(batch)
             try:
                 if length is None:
-                    batch.reply = None
                     length = await self._store(batch)
                 self._accepted(batch, length)
             except Exception as error:  # noqa: BLE001 - its publishers are told
@@ -209,6 +208,9 @@ class Publisher:
     async def _store(self, batch: _Batch) -> int:
         """Store `batch`, and return how long its topic is then."""
         trimmed: Trimmed | None = None
+        if _answer_to(batch) == _ABSENT:  # a newborn topic need not be told of a long batch twice
+            await self._registry.ensure(batch.topic)
+        batch.reply = None
         while True:
             keys, arguments = self._parts(batch)
             answer = await self._server.run(
@@ -276,9 +278,14 @@ class Publisher:
 
 def _length_after(batch: _Batch) -> int | None:
     """How long the topic is, if the server said that the batch is stored."""
+    answer = _answer_to(batch)
+    return answer if answer is not None and answer >= 0 else None
+
+
+def _answer_to(batch: _Batch) -> int | None:
     reply = batch.reply
     if reply is None or not reply.done() or reply.cancelled():
         return None
     error = reply.exception()
     assert error is None or isinstance(error, hiredis.ReplyError | ConnectionLostError)
-    return reply.result() if error is None and reply.result() >= 0 else None
+    return reply.result() if error is None else None
