@@ -1,7 +1,7 @@
 """The working life of one incarnation of a consumer: read, handle, commit, beat, take over."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +29,7 @@ ISOLATE_FROM = 2
 ALONE_S = 30.0
 FEW_ATTEMPTS = 3
 LEAVE_S = 2.0
+MOST_UNANSWERED_BEATS = 64
 
 
 class Tenure:
@@ -314,13 +315,31 @@ class Tenure:
     # Staying alive, and taking over from those who did not
 
     async def _beat(self) -> None:
+        # An answer may have to wait behind a long message on a narrow link; the next beat may not.
         watch = Watch(self._consumer.incarnation, self._options.lease_s)
-        while True:
-            silent = watch.look(await self._consumer.beat(), self._loop.time())
-            if silent:
-                self._silent.update(dict.fromkeys(silent))
-                self._silence.set()
-            await asyncio.sleep(self._options.lease_s / LOOKS_PER_LEASE)
+        pause_s = self._options.lease_s / LOOKS_PER_LEASE
+        unanswered: set[asyncio.Task[Mapping[str, int]]] = set()
+        try:
+            while True:
+                if len(unanswered) < MOST_UNANSWERED_BEATS:
+                    unanswered.add(self._loop.create_task(self._consumer.beat()))
+                next_at = self._loop.time() + pause_s
+                while unanswered and (left_s := next_at - self._loop.time()) > 0:
+                    answered, unanswered = await asyncio.wait(
+                        unanswered, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    for beats in await asyncio.gather(*answered):
+                        self._look(watch, beats)
+                await asyncio.sleep(next_at - self._loop.time())
+        finally:
+            for beat in unanswered:
+                beat.cancel()
+            await asyncio.gather(*unanswered, return_exceptions=True)
+
+    def _look(self, watch: Watch, beats: Mapping[str, int]) -> None:
+        if silent := watch.look(beats, self._loop.time()):
+            self._silent.update(dict.fromkeys(silent))
+            self._silence.set()
 
     async def _recover(self) -> None:
         while not self._stopping:

@@ -115,15 +115,15 @@ class RedisConsumer:
 
     async def beat(self) -> Mapping[str, int]:
         keys = self._server.keys
-        await self._registry.refresh_if_older(LOOK_ANYWAY_S)
-        await self._interest.follow()
         streams = map(keys.stream, self._next_topics_to_check())
-        answer = await self._server.run(
+        beating = self._server.run(
             self._server.scripts.beat,
             (keys.members(self.group), keys.beats(self.group), *streams),
             self.group,
             self.incarnation,
         )
+        # Sent first: the answers to the others may be a long time coming.
+        answer, _ = await asyncio.gather(beating, self._keep_up())
         if answer == 0:
             raise self._fenced()
         flat, orphans = answer
@@ -202,6 +202,10 @@ class RedisConsumer:
                 await self._server.replication.report()
             return skipped
 
+    async def _keep_up(self) -> None:
+        await self._registry.refresh_if_older(LOOK_ANYWAY_S)
+        await self._interest.follow()
+
     async def _check_membership(self) -> None:
         members = self._server.keys.members(self.group)
         if not await self._server.link.call("HEXISTS", members, self.incarnation):
@@ -222,11 +226,12 @@ class RedisConsumer:
 
     def _next_topics_to_check(self) -> list[str]:
         """A slice of the topics; after some beats every topic was looked at for orphans."""
-        if self._beat_from >= len(self._interest.topics):
+        topics = self._interest.known_topics()
+        if self._beat_from >= len(topics):
             self._beat_from = 0
-        topics = self._interest.topics[self._beat_from : self._beat_from + TOPICS_AT_ONCE]
+        chosen = topics[self._beat_from : self._beat_from + TOPICS_AT_ONCE]
         self._beat_from += TOPICS_AT_ONCE
-        return topics
+        return chosen
 
     def _fenced(self) -> FencedError:
         self._is_fenced = True

@@ -50,6 +50,13 @@ class Interest:
         self._ready = {topic: None for topic in self._ready if topic in self.topics}
         await self._watch_topics()
 
+    def known_topics(self) -> list[str]:
+        """The topics, as far as they are known without asking."""
+        if self._seen_version == self._registry.version:
+            return self.topics
+        topics = self._registry.topics_of(self._group)
+        return [*topics, *(topic for topic in self._bounds if topic not in topics)]
+
     async def follow_anew(self) -> None:
         """Catch up with what others have done, however little of it we have heard."""
         await self._registry.refresh()

@@ -71,7 +71,9 @@ class Registry:
             call()
 
     async def refresh_if_older(self, age_s: float) -> None:
-        if asyncio.get_running_loop().time() - self._refreshed_at > age_s:
+        """Refresh unless it was done within `age_s`, or somebody is at it."""
+        age = asyncio.get_running_loop().time() - self._refreshed_at
+        if age > age_s and not self._refreshing.locked():
             await self.refresh()
 
     async def ensure(self, topic: str) -> None:
