@@ -6,7 +6,7 @@ from typing import Any
 from messaging.backend import FROM_START, DeadLetter, history_key
 from messaging.backends.redis.entries import left_in, pack_entry, unreadable_envelope
 from messaging.backends.redis.server import Server, to_json
-from messaging.envelope import Envelope
+from messaging.envelope import Envelope, new_id
 from messaging.errors import NobodyListensError, WireError
 from messaging.header import decode_header
 from messaging.topic import retry_topic_of
@@ -58,6 +58,7 @@ async def requeue(server: Server, dead_letter_id: str, envelope: Envelope, histo
             server.keys.stream(retry_topic),
             server.keys.state(letter.group),
             server.keys.floors,
+            _mark(server),
         ),
         dead_letter_id,
         header,
@@ -81,9 +82,17 @@ async def drop(server: Server, dead_letter_id: str) -> bool:
     keys = server.keys
     return bool(
         await server.run(
-            server.scripts.drop, (keys.dead, keys.floors), dead_letter_id, keys.state("")
+            server.scripts.drop,
+            (keys.dead, keys.floors, _mark(server)),
+            dead_letter_id,
+            keys.state(""),
         )
     )
+
+
+def _mark(server: Server) -> bytes:
+    """A key by which the server knows a call again whose answer was lost."""
+    return server.keys.producer(f"call.{new_id()}")
 
 
 def _letter(position: bytes, fields: Sequence[Any]) -> DeadLetter:

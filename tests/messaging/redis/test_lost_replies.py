@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from messaging.backend import Delivery, Settlement, StateValue, StateWrite
 from messaging.envelope import Envelope
 from tests.faults import FaultyProxy
 from tests.messaging.notes import (
     everything_in,
+    given_up,
     heirloom,
     is_owed_nothing,
     joined,
@@ -15,6 +18,7 @@ from tests.messaging.notes import (
     numbered,
     settled,
     take,
+    take_one,
     texts,
 )
 from tests.messaging.redis.conftest import Guild, command, server_of
@@ -140,6 +144,28 @@ async def test_what_was_claimed_in_a_lost_answer_is_found_again(
     assert proxy.lost == 1
     assert texts(inherited) == numbered(3)
     assert [delivery.handed_out for delivery in inherited] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("action", ["requeue", "drop"])
+async def test_a_dead_letter_whose_answer_was_lost_is_done_with_once_and_said_to_be(
+    guild: Guild, proxy: FaultyProxy, action: str
+) -> None:
+    backend = await guild.open(proxy.url)
+    worker = await joined(backend, "workers")
+    await backend.append(notes(1))
+    await worker.commit([given_up(await take_one(worker), "workers")])
+    (letter,) = await backend.dead_letters()
+    proxy.lose_replies_to(getattr(server_of(backend).scripts, action).sha.encode())
+
+    if action == "requeue":
+        assert await backend.requeue(letter.id, letter.envelope)
+        assert texts(await take(worker, 1)) == ["notes 0"]
+    else:
+        assert await backend.drop(letter.id)
+
+    assert proxy.lost == 1
+    assert await worker.read(10, wait_s=0) == []
+    assert not await backend.drop(letter.id)
 
 
 async def test_a_delayed_append_whose_answer_was_lost_is_released_once(

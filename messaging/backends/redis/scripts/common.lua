@@ -99,6 +99,12 @@ local function create_stream(stream)
   redis.call('XGROUP', 'DESTROY', stream, 'making')
 end
 
+-- Remember, for as long as a call may be repeated, that it did what it was to do.
+local function mark(call)
+  redis.call('HSET', call, 'done', 1)
+  redis.call('EXPIRE', call, 3600)
+end
+
 -- Forget a dead letter, and the steps of its message that its group has journalled.
 local function drop_letter(dead, floors, state_prefix, letter)
   local group = field(letter[2], 'g') or '' -- a stranger's has none

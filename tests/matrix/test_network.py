@@ -1,0 +1,186 @@
+"""Connections break, stall, crawl and are cut off; everybody here is behind a proxy."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+import redis.asyncio
+
+from messaging.backends.redis.entries import pack_entry
+from messaging.envelope import Envelope, new_id
+from messaging.message import encode
+from tests.crew.crew import Crew
+from tests.crew.orders import BEFORE_COMMIT, INPUTS, LEASE_S, Input
+from tests.crew.stage import Stage, on_stage
+from tests.faults import FaultyProxy
+
+PATIENCE_S = 60.0
+MUTANT_PATIENCE_S = 4 * LEASE_S
+BUS, PLAIN, NO_FENCE = "bus", "plain", "no-fence"
+CLIENT_RETRIES = "client-retries"  # workers of the bus, and a publisher that is redis-py's
+
+
+class Network(NamedTuple):
+    """A guild, the proxy in front of everybody, and the server behind it."""
+
+    stage: Stage
+    proxy: FaultyProxy
+    server_url: str
+
+
+Fault = Callable[[Network], Awaitable[None]]
+
+
+async def resets(network: Network) -> None:
+    """A storm of them, for three seconds."""
+    for _ in range(60):
+        network.proxy.reset_all()
+        await asyncio.sleep(0.05)
+
+
+async def killed_clients(network: Network) -> None:
+    """Every second the server throws out whoever is connected."""
+    async with redis.asyncio.Redis.from_url(network.server_url) as server:
+        for _ in range(5):
+            for kind in ("normal", "pubsub"):
+                await server.client_kill_filter(_type=kind)
+            await asyncio.sleep(1)
+
+
+async def blackhole(network: Network) -> None:
+    """For ten seconds nothing gets through, and nothing is closed."""
+    network.proxy.swallows = True
+    await asyncio.sleep(10)
+    network.proxy.swallows = False
+
+
+async def distance(network: Network) -> None:
+    """For three leases a round trip takes 200 ms longer."""
+    network.proxy.conditions.latency_s = 0.2
+    await asyncio.sleep(3 * LEASE_S)
+    network.proxy.conditions.latency_s = 0.0
+
+
+async def slices(network: Network) -> None:
+    """For three leases everything arrives one byte at a time."""
+    network.proxy.conditions.slice_bytes = 1
+    await asyncio.sleep(3 * LEASE_S)
+    network.proxy.conditions.slice_bytes = 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "backlog"),
+    [
+        (resets, BUS, 5_000),
+        (resets, PLAIN, 5_000),
+        (killed_clients, BUS, 5_000),
+        (killed_clients, PLAIN, 5_000),
+        (blackhole, BUS, 100),
+        (blackhole, CLIENT_RETRIES, 100),
+        (distance, BUS, 100),
+        (slices, BUS, 100),
+    ],
+)
+async def test_a_network_that_fails_for_a_while(
+    server_url: str, fault: Fault, kind: str, backlog: int
+) -> None:
+    is_mutant = kind != BUS
+    async with _network(server_url, kind=BUS if kind == CLIENT_RETRIES else kind) as network:
+        stage = network.stage
+        await stage.crew.hire(2)
+        await stage.publish(100)
+        await stage.told(100)
+        before = _descriptors(stage.crew)
+        await stage.publish(backlog)
+
+        publishing = _publishing_with_retries if kind == CLIENT_RETRIES else _publishing
+        async with publishing(network):
+            await fault(network)
+
+        ended_at = time.monotonic()
+        if not is_mutant:
+            await stage.told(len(stage.accepted))
+            await _until_descriptors_are(stage.crew, before)
+        patience_s = MUTANT_PATIENCE_S if is_mutant else PATIENCE_S
+        account = await stage.account(since_s=ended_at, patience_s=patience_s)
+    sys.stdout.write(f"{fault.__name__}: {account}\n")
+    account.check(within_s=5, is_mutant=is_mutant)
+    if is_mutant:
+        assert account.repeated, str(account)
+
+
+@pytest.mark.parametrize("kind", [BUS, NO_FENCE])
+async def test_half_of_the_workers_cut_off(server_url: str, kind: str) -> None:
+    """For three leases; what they had sent arrives afterwards, when others did their work."""
+    is_mutant = kind != BUS
+    async with _network(server_url, publisher_url=server_url, kind=kind) as network:
+        stage, proxy = network.stage, network.proxy
+        cut = await stage.crew.hire(2, hold_at=BEFORE_COMMIT)
+        await stage.publish(1_000)
+        for worker in cut:
+            await worker.held()
+        proxy.swallows = True
+        for worker in cut:
+            worker.go_on()
+        await stage.crew.hire(2, url=server_url)
+        async with stage.publishing():
+            await stage.told(len(stage.accepted), timeout_s=PATIENCE_S)
+            await asyncio.sleep(3 * LEASE_S)
+
+        proxy.swallows = False
+
+        patience_s = MUTANT_PATIENCE_S if is_mutant else PATIENCE_S
+        account = await stage.account(patience_s=patience_s)
+    account.check(within_s=5, is_mutant=is_mutant)
+
+
+@asynccontextmanager
+async def _network(server_url: str, **orders: Any) -> AsyncIterator[Network]:
+    port = urlsplit(server_url).port
+    assert port is not None
+    async with FaultyProxy(port) as proxy, on_stage(proxy.url, **orders) as stage:
+        yield Network(stage, proxy, server_url)
+
+
+@asynccontextmanager
+async def _publishing(network: Network) -> AsyncIterator[None]:
+    async with network.stage.publishing(count=5):
+        yield
+
+
+@asynccontextmanager
+async def _publishing_with_retries(network: Network) -> AsyncIterator[None]:
+    """As a client does that repeats what went unanswered, which is what redis-py does."""
+    stage, number = network.stage, 1_000
+    payload = encode(Input(number=number))
+    header, payload = pack_entry(Envelope(new_id(), "crew.input", 1, INPUTS, payload), None)
+    stream = stage.server.keys.stream(INPUTS)
+
+    async def publish() -> None:
+        while number not in stage.accepted:
+            with suppress(redis.RedisError):  # whoever wants it stored tries again
+                await client.xadd(stream, {"h": header, "p": payload})
+                stage.accepted.add(number)
+
+    async with redis.asyncio.Redis.from_url(network.proxy.url, socket_timeout=1.0) as client:
+        await client.ping()
+        publishing = asyncio.create_task(publish())
+        yield
+        await publishing
+
+
+def _descriptors(crew: Crew) -> list[int]:
+    return [len(list(Path(f"/proc/{worker.pid}/fd").iterdir())) for worker in crew.workers]
+
+
+async def _until_descriptors_are(crew: Crew, wanted: list[int]) -> None:
+    """Flat: whatever was opened for a connection that broke is closed again."""
+    async with asyncio.timeout(PATIENCE_S):
+        while _descriptors(crew) != wanted:  # noqa: ASYNC110 - other processes work
+            await asyncio.sleep(0.05)
