@@ -81,6 +81,24 @@ Redis
 
 network
 -------
+* reply dropped after each command, every script and command once: E1, stored once, steps, state,
+  timers, dead letters and answers too
+    test_each_reply_lost.py::test_a_guild_that_loses_an_answer_of_every_kind
+    messaging/redis/test_lost_replies.py::test_an_append_whose_answer_was_lost_is_stored_once
+    mutant: test_each_reply_lost.py::test_a_client_that_repeats_what_went_unanswered_stores_copies
+* RST storm; CLIENT KILL every second; blackhole of 10 s, after which what was sent arrives late:
+  E1, R(5), stored once, clean, descriptors as before
+    test_network.py::test_a_network_that_fails_for_a_while
+    mutants: plain repeats inputs; client-retries (redis-py as it comes) stores copies
+* 200 ms latency; slices of one byte: E1, R(5), clean, descriptors as before
+    test_network.py::test_a_network_that_fails_for_a_while
+    can fail: what slices and latency do to a connection is seen in faults/test_proxy.py
+* half of the workers cut off for three leases, with commits on their way: E1, R(5), clean
+    test_network.py::test_half_of_the_workers_cut_off
+    mutant: no-fence commits late what others have done
+* 64 kB/s with 1 MiB messages: accepted, handled once, nobody taken over meanwhile
+    test_network.py::test_long_messages_on_a_narrow_link
+    mutant: a connection that knows only silence never gets the message out
 
 messages
 --------

@@ -12,18 +12,29 @@ from urllib.parse import urlsplit
 import pytest
 import redis.asyncio
 
+from messaging.backends.redis.connection import Pipeline
 from messaging.backends.redis.entries import pack_entry
+from messaging.bus import Bus
 from messaging.envelope import Envelope, new_id
-from messaging.message import encode
+from messaging.errors import BackendUnavailableError
+from messaging.message import Message, encode
+from messaging.subscription import SubscriptionOptions
+from messaging.testing import Recorder
+from messaging.urls import open_backend
 from tests.crew.crew import Crew
 from tests.crew.orders import BEFORE_COMMIT, INPUTS, LEASE_S, Input
 from tests.crew.stage import Stage, on_stage
 from tests.faults import FaultyProxy
+from tests.messaging.buses import settled_all
 
 PATIENCE_S = 60.0
 MUTANT_PATIENCE_S = 4 * LEASE_S
 BUS, PLAIN, NO_FENCE = "bus", "plain", "no-fence"
 CLIENT_RETRIES = "client-retries"  # workers of the bus, and a publisher that is redis-py's
+
+
+class Long(Message, wire_name="matrix.long"):
+    text: str
 
 
 class Network(NamedTuple):
@@ -140,6 +151,39 @@ async def test_half_of_the_workers_cut_off(server_url: str, kind: str) -> None:
     account.check(within_s=5, is_mutant=is_mutant)
 
 
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_long_messages_on_a_narrow_link(
+    server_url: str, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 MiB at 64 kB/s: sixteen seconds in, sixteen out, past lease and patience with silence."""
+    if is_mutant:
+        monkeypatch.setattr(Pipeline, "_is_taking", lambda self: False)
+    told, guild_id, options = Recorder(), f"narrow-{new_id()}", SubscriptionOptions(lease_s=LEASE_S)
+    subscription = told.subscription("workers", Long, topic="long", options=options)
+    async with (
+        FaultyProxy(urlsplit(server_url).port or 0) as near,
+        FaultyProxy(urlsplit(server_url).port or 0) as far,
+        Bus(open_backend(near.url, guild_id, give_up_after_s=12.0)) as publisher,
+        Bus(open_backend(far.url, guild_id)) as one,
+        Bus(open_backend(far.url, guild_id)) as two,
+    ):
+        for worker in (one, two):
+            await worker.subscribe(subscription)
+        await publisher.publish("long", Long(text="short"))
+        await told.messages(1)
+        near.conditions.bytes_per_s = far.conditions.bytes_per_s = 64_000
+
+        if is_mutant:
+            with pytest.raises(BackendUnavailableError):
+                await publisher.publish("long", Long(text="x" * (1 << 20)))
+            return
+        await publisher.publish("long", Long(text="x" * (1 << 20)))
+        await told.messages(2, timeout_s=PATIENCE_S)
+        await settled_all(publisher, "workers")
+        assert len(await told.messages(2)) == 2  # nobody was taken over on the way
+        assert not await publisher.dead_letters.list()
+
+
 @asynccontextmanager
 async def _network(server_url: str, **orders: Any) -> AsyncIterator[Network]:
     port = urlsplit(server_url).port
@@ -168,7 +212,7 @@ async def _publishing_with_retries(network: Network) -> AsyncIterator[None]:
                 await client.xadd(stream, {"h": header, "p": payload})
                 stage.accepted.add(number)
 
-    async with redis.asyncio.Redis.from_url(network.proxy.url, socket_timeout=1.0) as client:
+    async with redis.asyncio.Redis(port=network.proxy.port, socket_timeout=1.0) as client:
         await client.ping()
         publishing = asyncio.create_task(publish())
         yield
