@@ -95,6 +95,7 @@ class GuildClient:
         deadline_s: float | None = None,
         delay_s: float = 0.0,
         at: datetime | None = None,
+        message_id: str = "",
         require_listener: bool = False,
     ) -> Receipt:
         """Publish `message` and return its id, which means that it was accepted.
@@ -113,6 +114,8 @@ class GuildClient:
             deadline_s: from now on; later nobody wants it handled.
             delay_s: how long it is held back.
             at: until when it is held back, instead of `delay_s`.
+            message_id: a `new_id()` that you keep: published again under it within a day, by any
+                process, the message is stored once.
             require_listener: refuse it when nobody handles it.
 
         Raises:
@@ -122,7 +125,7 @@ class GuildClient:
         warning = self._nobody_handles(topic, type(message))
         if warning and require_listener:
             raise NobodyListensError(warning)
-        message_id = await self.bus.publish(
+        accepted_id = await self.bus.publish(
             topic,
             message,
             conversation=conversation,
@@ -133,11 +136,12 @@ class GuildClient:
             deadline_s=deadline_s,
             delay_s=delay_s,
             at=at,
+            message_id=message_id,
             require_listener=require_listener,
         )
         if warning:
-            log.warning("publish.nobody_handles", message_id=message_id, warning=warning)
-        return Receipt(message_id, warning)
+            log.warning("publish.nobody_handles", message_id=accepted_id, warning=warning)
+        return Receipt(accepted_id, warning)
 
     @overload
     async def request(

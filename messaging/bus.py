@@ -28,6 +28,7 @@ from messaging.incidents import Incidents
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
 from messaging.message import MessageRegistry
+from messaging.outgoing import check_id
 from messaging.pausing import Pauses
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
@@ -141,6 +142,7 @@ class Bus:
         deadline_s: float | None = None,
         delay_s: float = 0.0,
         at: datetime | None = None,
+        message_id: str = "",
         require_listener: bool = False,
     ) -> str:
         """Publish `message` and return its id, which means that it was accepted.
@@ -156,13 +158,15 @@ class Bus:
             deadline_s: from now on; later nobody wants it handled.
             delay_s: how long it is held back.
             at: until when it is held back, instead of `delay_s`.
+            message_id: a `new_id()` that you keep where a crash does not lose it: published again
+                under it within a day, by any process, the message is stored once.
             require_listener: refuse it when no group is subscribed to the topic.
 
         Raises:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: the message cannot be written as JSON.
             PayloadTooLargeError: it is past the cap.
-            ValueError: the priority, the delay or the time is none.
+            ValueError: the priority, the delay, the time or the id is none.
             NobodyListensError: `require_listener`, and nobody does.
             BusFullError: the topic is at its hard limit.
             BackendUnavailableError: the server stayed away past the deadline.
@@ -179,8 +183,10 @@ class Bus:
             priority=priority,
             deadline_s=deadline_s,
             delay_s=delay_of(delay_s, at),
+            id=check_id(message_id) if message_id else "",
         )
-        await self._publisher.append((envelope,), require_listener=require_listener)
+        publish = self._publisher.append_once if message_id else self._publisher.append
+        await publish((envelope,), require_listener=require_listener)
         return envelope.id
 
     async def publish_many(

@@ -1,5 +1,6 @@
 """Puts a message into its envelope."""
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ from messaging.message import encode, wire_type_of
 from messaging.topic import check_topic
 
 PRIORITIES = range(-128, 128)
+_ID = re.compile(r"[0-9a-f]{32}")
 
 check_output_topic = lru_cache(maxsize=4096)(check_topic)
 
@@ -45,6 +47,15 @@ def seal(
         tags, trace, "", deadline, 1, hops, priority, delay_s, carried,
     )  # fmt: skip
     return tuple.__new__(Envelope, fields)  # half the time of calling the class
+
+
+def check_id(message_id: str) -> str:
+    """Return `message_id` if an envelope can carry it; raises ValueError if not."""
+    if not _ID.fullmatch(message_id):
+        raise ValueError(
+            f"a message id is 32 lower-case hex digits, as new_id() makes them, not {message_id!r}"
+        )
+    return message_id
 
 
 def check_priority(priority: int) -> int:

@@ -54,6 +54,13 @@ class Publisher:
             return self._append_where_heard(envelopes)
         return self._backend.append(envelopes)
 
+    async def append_once(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> None:
+        """Like `append`, but what was accepted under the same id within a day is not stored."""
+        for envelope in envelopes:
+            if require_listener:
+                await self._listeners.require(envelope.topic)
+            await self._backend.append_once(envelope)
+
     async def _append_where_heard(self, envelopes: Sequence[Envelope]) -> None:
         await self._listeners.require(envelopes[0].topic)
         await self._backend.append(envelopes)

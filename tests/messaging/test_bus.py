@@ -25,9 +25,36 @@ from messaging.testing import Recorder, eventually, memory_bus
 from tests.messaging.buses import Ask, Progress, Told, listening, lying_in, open_bus, options
 from tests.messaging.conftest import Site
 
+REPEATS = 50
+
 
 class Plain(BaseModel):
     items: list[int]
+
+
+async def test_what_many_publish_under_one_id_is_stored_once(site: Site) -> None:
+    kept, other = new_id(), new_id()
+    async with open_bus(site) as here, open_bus(site) as there:
+        await asyncio.gather(
+            *[
+                bus.publish("asks", Ask(text=text), message_id=message_id)
+                for bus in (here, there)
+                for text, message_id in [("a", kept), ("b", other)] * REPEATS
+            ]
+        )
+    async with open_bus(site) as later:
+        assert await later.publish("asks", Ask(text="a"), message_id=kept) == kept
+        await later.publish("asks", Ask(text="last"))
+
+        entries = await lying_in(later, "asks", 3)
+        assert len(entries) == 3
+        assert {entry.envelope.id for entry in entries} > {kept, other}
+
+
+async def test_an_id_that_no_envelope_can_carry_is_refused(site: Site) -> None:
+    async with open_bus(site) as bus:
+        with pytest.raises(ValueError, match="32 lower-case hex digits"):
+            await bus.publish("asks", Ask(text="a"), message_id="order-17")
 
 
 async def test_publishing_answers_with_ids_in_order(site: Site) -> None:
