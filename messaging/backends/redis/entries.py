@@ -12,6 +12,7 @@ from messaging.errors import PayloadTooLargeError, WireError
 from messaging.header import decode_header, encode_header
 
 MOST_SHOWN_BYTES = 10_000  # of each field of a stranger's entry
+_MOST_DIGITS = 15  # of a length; Python refuses to make a number of some thousand
 
 
 def pack_entry(envelope: Envelope, limit_bytes: int | None) -> tuple[bytes, bytes]:
@@ -36,7 +37,7 @@ def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
     if len(fields) == 4 and fields[0] == b"h":  # noqa: PLR2004 - two pairs
         if fields[2] == b"p":
             return decode_header(fields[1], topic, fields[3])
-        if fields[2] == b"c" and fields[3].isdigit():
+        if fields[2] == b"c" and fields[3].isdigit() and len(fields[3]) <= _MOST_DIGITS:
             return decode_header(fields[1], topic, Claim(fields[3]))
     raise WireError(
         f"an entry on {topic} was not written by guildbus: it lacks the fields h and p; find out "

@@ -1,0 +1,35 @@
+"""As many inputs as one likes, other ones each time; an input that breaks a decoder is printed."""
+
+import argparse
+import sys
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.decoders import DECODERS, hold_to_it, inputs
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--examples", type=int, default=20_000, help="for each decoder")
+    parser.add_argument("decoders", nargs="*", default=list(DECODERS), help="all, unless named")
+    chosen = parser.parse_args()
+    for decoder in chosen.decoders:
+
+        @settings(
+            max_examples=chosen.examples,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(st.data())
+        def fuzz(data: st.DataObject, decoder: str = decoder) -> None:
+            hold_to_it(decoder, data.draw(inputs(decoder)))
+
+        fuzz()
+        sys.stdout.write(f"{decoder}: {chosen.examples:,} inputs\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
