@@ -102,9 +102,54 @@ network
 
 messages
 --------
+* poison that raises: a dead letter after exactly N attempts; others less than 1 s late
+    test_messages.py::test_poison_dies_after_exactly_n_attempts_and_delays_nobody
+    messaging/test_retry.py::test_a_slow_retry_holds_nobody_up
+    mutant: one attempt more is seen
+* poison that kills its process: a dead letter after exactly N starts; others go on
+    messaging/test_dispatcher.py::test_a_message_that_kills_its_process_dies_after_exactly_so_many_starts
+    mutant: messaging/test_dispatcher.py::test_acknowledging_before_handling_would_lose_the_message_of_a_crash
+* unknown type, too new version: a dead letter that says what to do, handled once it is known
+    messaging/test_hostile_messages.py::test_an_unknown_type_is_ignored_unless_all_types_are_known
+    messaging/test_hostile_messages.py::test_a_version_that_is_too_new_is_kept_until_its_reader_is_updated
+* too big, too deep, NaN, lone surrogates, NUL, huge integers, any bytes: the error names the field
+    messaging/test_hostile_messages.py::test_a_hostile_payload_is_dead_lettered_at_once_and_the_next_is_handled
+    messaging/test_hostile_messages.py::test_an_entry_past_the_cap_is_dead_lettered_unread_and_told_to_its_requester
+    messaging/test_soundness.py::test_a_nul_in_a_text_is_json_like_any_other
+    fuzz/test_decoders.py::test_whatever_comes_in_is_a_value_or_an_error_of_its_own
+    can fail: fuzz/test_decoders.py::test_a_decoder_that_lets_another_error_out_is_found
+* 100 concurrent identical publishes: stored once
+    messaging/test_bus.py::test_what_many_publish_under_one_id_is_stored_once
+    mutant: messaging/redis/test_script_mutants.py::test_without_its_sequence_an_append_would_be_stored_twice
+* 256 outputs, their sender cut off and dead in between: all or none, and all in the end
+    test_messages.py::test_256_outputs_are_all_there_or_none_wherever_their_sender_is_cut_off
+    mutant: messaging/redis/test_script_mutants.py::test_without_its_sequence_a_commit_would_be_applied_twice
+* loops: a dead letter after so many hops
+    messaging/test_dispatcher.py::test_agents_that_answer_each_other_in_a_loop_are_stopped
+* expired deadline: not handled, a dead letter, and the requester hears
+    messaging/test_dispatcher.py::test_a_message_past_its_deadline_is_not_handled_but_its_requester_hears
 
 load
 ----
+The full sizes are those of `python -m tests.matrix.full_load`.
+
+* 10x overload: the topic stays within its limit, publishers wait or get BusFullError, nothing lost
+    test_load.py::test_an_overload_is_bounded_and_loses_nothing
+    messaging/test_backend_conformance_limits.py::test_past_the_soft_limit_a_publisher_waits_until_the_group_that_lags_catches_up
+    mutant: without limits the topic grows past them
+* one slow agent of ten; a hot agent: the p99 of the others stays where it was
+    test_load.py::test_one_agent_of_ten_holds_up_none_of_the_others
+    mutant: a handler that blocks the loop
+* 100,000 waiting at the start (20,000 here): the first result within 2 s
+    test_load.py::test_the_first_result_comes_soon_however_much_has_waited
+    no mutant: the figure is printed
+* 1,000 topics: at most 5 connections per process
+    test_load.py::test_a_thousand_topics_take_a_process_no_more_connections_than_one
+    messaging/redis/test_connections.py::test_two_connections_serve_many_topics_consumers_and_observers
+    can fail: the server's own list of clients is counted, and may not be empty
+* soak: memory, descriptors, keys and tasks flat
+    soak/test_soak.py::test_consumers_that_come_and_go_leave_nothing_behind
+    can fail: soak/test_soak.py::test_growth_shows_as_a_slope
 
 shutdown
 --------
@@ -141,4 +186,4 @@ A real Valkey and real workers whose clocks are set by libfaketime while they ru
 * suspend, the server too, for three leases: E1, R(4), clean, nobody is taken for dead
     test_time.py::test_the_whole_machine_sleeps
     mutant: counts-sleep takes over from those who slept as long
-"""
+"""  # noqa: E501 - names of tests stay whole

@@ -1,0 +1,184 @@
+"""The rows about load, at any size: what happened, for a test or a reader to judge."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from statistics import quantiles
+from typing import Any
+
+from messaging.bus import Bus
+from messaging.context import Context
+from messaging.envelope import new_id
+from messaging.errors import BusFullError
+from messaging.message import Message
+from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.testing import eventually
+from messaging.urls import open_backend
+
+HARD, SOFT = 400, 200
+PUBLISHERS = 20
+HANDLING_S = 0.002
+AGENTS = 10
+PROBES_EVERY_S = 0.02
+PATIENCE_S = 120.0
+
+
+class Job(Message, wire_name="load.job"):
+    number: int = 0
+    sent_at: float = 0.0
+
+
+@dataclass
+class Overload:
+    """What came of more publishing than handling.
+
+    Attributes:
+        accepted: by number, as publishers were told.
+        refused: how often a publisher met `BusFullError`.
+        handled: by number.
+        longest: most entries seen in the topic.
+    """
+
+    accepted: set[int] = field(default_factory=set)
+    refused: int = 0
+    handled: Counter[int] = field(default_factory=Counter)
+    longest: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.accepted):,} accepted, {self.refused:,} refused, "
+            f"{sum(self.handled.values()):,} handled, at most {self.longest:,} in the topic"
+        )
+
+
+async def overload(url: str, duration_s: float, **limits: Any) -> Overload:
+    """Twenty publishers that never rest, and one agent that does a few hundred a second."""
+    result, numbers = Overload(), iter(range(10**9))
+    limits = {"max_backlog": HARD, "soft_backlog": SOFT, "soft_wait_s": 0.2, **limits}
+
+    async def handle(job: Job, _: Context) -> None:
+        await asyncio.sleep(HANDLING_S)
+        result.handled[job.number] += 1
+
+    async def publish(bus: Bus) -> None:
+        while time.monotonic() < ends_at:
+            number = next(numbers)
+            try:
+                await bus.publish("jobs", Job(number=number))
+                result.accepted.add(number)
+            except BusFullError:
+                result.refused += 1
+                await asyncio.sleep(HANDLING_S)
+
+    async def watch(bus: Bus) -> None:
+        while True:
+            for topic in await bus.backend.topics():
+                if topic.topic == "jobs":
+                    result.longest = max(result.longest, topic.entries)
+            await asyncio.sleep(0.02)
+
+    async with Bus(open_backend(url, f"load-{new_id()}", **limits)) as bus:
+        options = SubscriptionOptions(concurrency=1, prefetch=16)
+        await bus.subscribe(Subscription("busy", ("jobs",), {Job: handle}, options))
+        watching = asyncio.create_task(watch(bus))
+        ends_at = time.monotonic() + duration_s
+        await asyncio.gather(*[publish(bus) for _ in range(PUBLISHERS)])
+        await eventually(lambda: result.accepted <= result.handled.keys(), timeout_s=PATIENCE_S)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    return result
+
+
+Disturbance = Callable[[Bus], Coroutine[Any, Any, None]]
+
+
+async def neighbours_p99_s(url: str, disturb: Disturbance | None, probes: int) -> float:
+    """How long messages take to nine quiet agents, while something befalls the tenth."""
+    took_s: list[float] = []
+
+    async def probe(job: Job, _: Context) -> None:
+        took_s.append(time.monotonic() - job.sent_at)
+
+    guild_id = f"load-{new_id()}"
+    async with AsyncExitStack() as stack:
+        buses = [
+            await stack.enter_async_context(Bus(open_backend(url, guild_id))) for _ in range(AGENTS)
+        ]
+        for number, bus in enumerate(buses[1:], 1):
+            await bus.subscribe(Subscription(f"agent{number}", ("work",), {Job: probe}))
+        disturbing = asyncio.create_task(disturb(buses[0])) if disturb is not None else None
+        for number in range(probes):
+            await buses[-1].publish("work", Job(number=number, sent_at=time.monotonic()))
+            await asyncio.sleep(PROBES_EVERY_S)
+        await eventually(lambda: len(took_s) == probes * (AGENTS - 1), timeout_s=PATIENCE_S)
+        if disturbing is not None:
+            disturbing.cancel()
+            with suppress(asyncio.CancelledError):
+                await disturbing
+    return quantiles(took_s, n=100)[-1]
+
+
+async def slow_agent(bus: Bus) -> None:
+    """Gets its copy of what the others get, and needs a second for each."""
+
+    async def crawl(_: Job, __: Context) -> None:
+        await asyncio.sleep(1)
+
+    options = SubscriptionOptions(concurrency=1, prefetch=16, drain_s=0.0)
+    await bus.run(Subscription("slow", ("work",), {Job: crawl}, options))
+
+
+async def blocking_agent(bus: Bus) -> None:
+    """Does what no handler may: it keeps everybody of its process from running."""
+
+    async def block(_: Job, __: Context) -> None:
+        time.sleep(0.2)  # noqa: ASYNC251 - the mutant
+
+    await bus.run(Subscription("slow", ("work",), {Job: block}, SubscriptionOptions(drain_s=0.0)))
+
+
+async def hot_agent(bus: Bus) -> None:
+    """Gets a hundred messages for each that the others get, and handles them as they come."""
+
+    async def note(_: Job, __: Context) -> None:
+        pass
+
+    await bus.subscribe(Subscription("hot", ("heat",), {Job: note}))
+    while True:
+        await bus.publish_many("heat", [Job(number=number) for number in range(100)])
+        await asyncio.sleep(PROBES_EVERY_S)
+
+
+async def first_of_a_backlog_s(url: str, backlog: int) -> float:
+    """How long the first result takes when so much has waited for the agent."""
+    first = asyncio.Event()
+
+    async def handle(_: Job, __: Context) -> None:
+        first.set()
+
+    subscription = Subscription("late", ("jobs",), {Job: handle})
+    async with Bus(open_backend(url, f"load-{new_id()}")) as bus:
+        await bus.register(subscription)
+        for start in range(0, backlog, 500):
+            jobs = [Job(number=number) for number in range(start, min(start + 500, backlog))]
+            await bus.publish_many("jobs", jobs)
+        began_at = time.monotonic()
+        await bus.subscribe(subscription)
+        await first.wait()
+        return time.monotonic() - began_at
+
+
+async def handled_on_topics(bus: Bus, count: int) -> int:
+    """How many of so many topics had their message handled by one agent with a pattern."""
+    handled: set[int] = set()
+
+    async def handle(job: Job, _: Context) -> None:
+        handled.add(job.number)
+
+    await bus.subscribe(Subscription("all", ("many.>",), {Job: handle}))
+    await asyncio.gather(*[bus.publish(f"many.t{n}", Job(number=n)) for n in range(count)])
+    await eventually(lambda: len(handled) == count, timeout_s=PATIENCE_S)
+    return len(handled)
