@@ -185,7 +185,7 @@ async def test_past_the_soft_limit_a_publisher_waits_until_the_group_that_lags_c
     backend = await site.open(**SLOWING)
     quick, slow = await joined(backend, "quick"), await joined(backend, "slow")
     await backend.append(notes(5))
-    waiting = asyncio.create_task(backend.append([note("notes 5")]))
+    waiting = asyncio.ensure_future(backend.append([note("notes 5")]))
     lent = await take(slow, 6)  # it is stored already
     await quick.commit(settled(await take(quick, 6)))
     assert not waiting.done()
@@ -230,7 +230,7 @@ async def test_nobody_waits_where_nobody_is_subscribed(site: Site) -> None:
 async def test_nobody_waits_for_a_group_that_was_unsubscribed(site: Site) -> None:
     backend = await site.open(**SLOWING)
     await joined(backend, "gone")
-    waiting = asyncio.create_task(backend.append(notes(6)))
+    waiting = asyncio.ensure_future(backend.append(notes(6)))
     await everything_in_comes(backend, 6)
     assert not waiting.done()
 
@@ -243,7 +243,7 @@ async def test_nobody_waits_for_a_group_that_was_unsubscribed(site: Site) -> Non
 async def test_a_crowded_topic_slows_nobody_who_publishes_elsewhere(site: Site) -> None:
     backend = await site.open(**SLOWING)
     await joined(backend, "readers", ">")
-    crowding = asyncio.create_task(backend.append(notes(6)))
+    crowding = asyncio.ensure_future(backend.append(notes(6)))
     await everything_in_comes(backend, 6)
 
     async with asyncio.timeout(PATIENCE_S):
@@ -256,7 +256,7 @@ async def test_a_crowded_topic_slows_nobody_who_publishes_elsewhere(site: Site) 
 async def test_who_is_cancelled_while_waiting_has_published(site: Site) -> None:
     backend = await site.open(**SLOWING)
     reader = await joined(backend, "readers")
-    waiting = asyncio.create_task(backend.append(notes(6)))
+    waiting = asyncio.ensure_future(backend.append(notes(6)))
     lent = await take(reader, 6)
 
     waiting.cancel()
@@ -297,7 +297,7 @@ async def test_commits_never_wait_at_the_soft_limit(site: Site) -> None:
 async def test_closing_lets_publishers_go_who_wait(site: Site) -> None:
     backend = await site.open(max_backlog=20, soft_backlog=5, soft_wait_s=0.5)
     await joined(backend, "away")
-    waiting = asyncio.create_task(backend.append(notes(6)))
+    waiting = asyncio.ensure_future(backend.append(notes(6)))
     await everything_in_comes(backend, 6)
 
     await backend.close()
