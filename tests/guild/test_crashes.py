@@ -39,7 +39,7 @@ async def test_a_delay_a_timer_and_schedules_survive_the_server_and_all_workers(
             async with workers(server.url):
                 async with asyncio.timeout(90):
                     await seen(client.bus, "told", {"delay", "timer"})
-                    await seen(client.bus, "ticks", {*clockwork.SCHEDULES})
+                    await fired(client.bus, begun)
                 await settled_all(client.bus, "clock")
                 told = [text for text, _ in await seen(client.bus, "told")]
                 ticks = await seen(client.bus, "ticks")
@@ -50,7 +50,7 @@ async def test_a_delay_a_timer_and_schedules_survive_the_server_and_all_workers(
         # What was missed while all were away comes once: each tick has a time of its own.
         times = [math.floor((at - first_due + ROUNDING_S) / clockwork.EVERY_S) for at in fired_at]
         assert times == sorted(set(times))
-        assert times[0] >= 0
+        assert times[-1] >= 0  # one that was armed before everything died
 
 
 @contextlib.asynccontextmanager
@@ -83,6 +83,14 @@ async def seen(bus: Bus, topic: str, wanted: Collection[str] = ()) -> list[tuple
         found = [(_text(entry.envelope), _made_at(entry.envelope)) for entry in entries]
         if {*wanted} <= {text for text, _ in found}:
             return found
+
+
+async def fired(bus: Bus, due: dict[str, float]) -> None:
+    """Return once each schedule has fired for the time at which it was due, or a later one."""
+    while True:
+        latest = dict(sorted(await seen(bus, "ticks"), key=lambda tick: tick[1]))
+        if all(latest.get(each, 0.0) + ROUNDING_S >= at for each, at in due.items()):
+            return
 
 
 def _text(envelope: Envelope) -> str:
