@@ -2,7 +2,10 @@
 
 Words: a *group* is one agent; each group gets its own copy of what is published to the topics
 it subscribed to. A *consumer* is one incarnation of one replica of a group: it has a name that
-is never used again, and it shares the group's work with the other replicas.
+is never used again, and it shares the group's work with the other replicas. A *partition* is a
+share of a group's work that comes by a topic of its own, see `messaging.partitions`: its consumers
+share that with each other and with nobody else, and what is said of a group below, they take for
+their partition; only the state is the group's.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -307,8 +310,12 @@ class Backend(Protocol):
         """The groups that are paused."""
         ...
 
-    async def join(self, group: str) -> Consumer:
-        """A new consumer of `group`, which must be subscribed."""
+    async def join(self, group: str, partition: int | None = None) -> Consumer:
+        """A new consumer of `group`, which must be subscribed, or of one of its partitions.
+
+        A partition comes into being with its first consumer or its first entry, and goes with the
+        group. Its entries are the group's alone, and only its own consumers are lent them.
+        """
         ...
 
     async def append_once(self, envelope: Envelope) -> None:

@@ -3,11 +3,14 @@
 import os
 import time
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from pydantic import BaseModel
 
+from messaging.topic import is_partition
+
 _IDS_AT_ONCE = 256
+_AGAIN = "\x01"  # no topic holds one, nor does the name of a timer
 
 
 class Envelope(NamedTuple):
@@ -26,7 +29,7 @@ class Envelope(NamedTuple):
         hops: how many handlings lie between the first message and this one.
         key: orders handling among equal keys where the agent asks for it.
         tags: ids of the agents addressed, joined by commas.
-        origin: the topic it was first published to, once a retry has moved it; "" before.
+        origin: the topic it was first published to, once the bus has moved it; "" before.
         delay_s: how long the backend holds it back from the moment it is stored; not on the wire.
         message: the model itself, on backends that hand frozen models over by reference.
     """
@@ -53,8 +56,20 @@ class Envelope(NamedTuple):
 
     @property
     def published_to(self) -> str:
-        """The topic a user would recognise, also after a retry has moved the envelope."""
-        return self.origin or self.topic
+        """The topic a user would recognise, wherever the bus has moved the envelope."""
+        return self.origin.removesuffix(_AGAIN) or self.topic
+
+    @property
+    def was_handled(self) -> bool:
+        """Whether a handler may have begun on it before: a retry, requeued, or replayed."""
+        if self.attempt > 1 or not self.origin:
+            return self.attempt > 1
+        return self.origin.endswith(_AGAIN) or not is_partition(self.topic)
+
+    def moved_to_partition(self, topic: str, *, was_handled: bool) -> Self:
+        """The envelope as it lies in a partition of its group, with where it came from."""
+        origin = self.origin or self.topic
+        return self._replace(topic=topic, origin=f"{origin}{_AGAIN}" if was_handled else origin)
 
     @property
     def conversation_id(self) -> str:

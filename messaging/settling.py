@@ -98,7 +98,7 @@ class Settling:
             writes += await self.timer_writes(context.timers)
         if context.took_steps or not is_first_start(delivery):
             writes += await context.steps.forget()
-        if delivery.envelope.origin or delivery.envelope.attempt > 1:
+        if delivery.envelope.was_handled:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
 
@@ -165,8 +165,7 @@ class Settling:
         envelope = delivery.envelope
         log.info("delivery.cancelled", reason=reason)
         notice = Cancelled(message_id=envelope.id, reason=reason)
-        was_tried = envelope.origin or envelope.attempt > 1
-        writes = await self._forget_history(envelope) if was_tried else ()
+        writes = await self._forget_history(envelope) if envelope.was_handled else ()
         writes += await self._forget_steps(envelope)
         return Settlement(delivery, self._to_requester(envelope, notice), writes)
 
@@ -245,7 +244,7 @@ def attempt_of(delivery: Delivery) -> int:
 
 def is_first_start(delivery: Delivery) -> bool:
     """Whether no handler can have begun on the message before: neither a retry nor a requeue."""
-    return attempt_of(delivery) == 1 and not delivery.envelope.origin
+    return not (delivery.handed_out or delivery.envelope.was_handled)
 
 
 def _attempt(number: int, error: BaseException) -> Attempt:

@@ -1,7 +1,8 @@
 """Topics `a.b.c` and patterns over them: `a.*` one segment, `a.>` one or more.
 
 Names that start with `_` belong to the bus: `_reply.<client>`, `_emit.<conversation>` and
-`_control` are ephemeral (bounded, expiring, without groups); `_retry.<group>` reaches one group.
+`_control` are ephemeral (bounded, expiring, without groups); `_retry.<group>` and
+`_partition.<group>.<number>` are private: they reach one group.
 """
 
 import re
@@ -13,6 +14,8 @@ EVENTS_TOPIC = "guild.events"
 CONTROL_TOPIC = "_control"
 MAX_LENGTH = 200
 
+_RETRY = "_retry."
+_PARTITION = "_partition."
 _SEGMENT = re.compile(r"[A-Za-z0-9_\-]+")
 
 
@@ -23,7 +26,30 @@ def inbox_of(agent_id: str) -> str:
 
 def retry_topic_of(group: str) -> str:
     """The topic that brings retries and requeued dead letters to `group` alone."""
-    return f"_retry.{group}"
+    return f"{_RETRY}{group}"
+
+
+def partition_topic_of(group: str, number: int) -> str:
+    """The topic of one partition of `group`, where it keeps order by key and splits the work."""
+    return f"{_PARTITION}{group}.{number}"
+
+
+def partition_of(topic: str) -> tuple[str, int] | None:
+    """The group and the number of the partition whose topic this is; None for any other topic."""
+    group, _, number = topic.removeprefix(_PARTITION).rpartition(".")
+    return (group, int(number)) if is_partition(topic) and number.isdecimal() else None
+
+
+def is_partition(topic: str) -> bool:
+    return topic.startswith(_PARTITION)
+
+
+def owner_of(topic: str) -> str:
+    """The one group that a private topic reaches; "" for all other topics."""
+    if topic.startswith(_RETRY):
+        return topic.removeprefix(_RETRY)
+    partition = partition_of(topic)
+    return partition[0] if partition else ""
 
 
 def reply_topic_of(client_id: str) -> str:

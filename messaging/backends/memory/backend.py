@@ -103,10 +103,13 @@ class MemoryBackend:
     async def paused(self) -> Sequence[str]:
         return tuple(self._store.paused)
 
-    async def join(self, group: str) -> "MemoryConsumer":
+    async def join(self, group: str, partition: int | None = None) -> "MemoryConsumer":
         if group not in self._store.groups:
             raise ValueError(f"{group} is not subscribed: subscribe it before a consumer joins")
-        return MemoryConsumer(self._store, self._store.groups[group])
+        whole = self._store.groups[group]
+        return MemoryConsumer(
+            self._store, whole if partition is None else whole.partition(partition)
+        )
 
     async def consumers(self, group: str) -> Mapping[str, int]:
         subscribed = self._store.groups.get(group)
@@ -201,7 +204,7 @@ class MemoryBackend:
 
 
 class MemoryConsumer:
-    """One incarnation of one replica of a group in this process."""
+    """One incarnation of one replica of a group, or of a partition of it, in this process."""
 
     def __init__(self, store: Store, group: Group) -> None:
         self.incarnation = group.join()
@@ -221,7 +224,7 @@ class MemoryConsumer:
             left_s = give_up_at - loop.time()
             if deliveries or left_s <= 0:
                 return deliveries
-            await self._store.work.wait((self.group,), left_s)
+            await self._store.work.wait((self._group.signal,), left_s)
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
         return self._store.commit(self._group, self.incarnation, settlements)
@@ -238,7 +241,7 @@ class MemoryConsumer:
         self._group.check_fence(self.incarnation)
         assert incarnation != self.incarnation, "a consumer cannot take itself over"
         lent = self._group.take_over(incarnation, self.incarnation, max_count)
-        self._store.work.fire(self.group)  # its reader learns of the fence at once
+        self._store.work.fire(self._group.signal)  # its reader learns of the fence at once
         return lent
 
     async def lead(self) -> bool:
@@ -251,4 +254,4 @@ class MemoryConsumer:
 
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         self._group.leave(self.incarnation, unhandled)
-        self._store.work.fire(self.group)
+        self._store.work.fire(self._group.signal)

@@ -8,7 +8,7 @@ from itertools import chain
 from messaging.backend import Delivery, StateValue, StateWrite
 from messaging.envelope import new_id
 from messaging.errors import FencedError, NotHeldError
-from messaging.topic import matches, retry_topic_of
+from messaging.topic import matches, partition_topic_of, retry_topic_of
 
 
 class Group:
@@ -19,6 +19,8 @@ class Group:
         held: what each consumer was lent and has not settled, by position.
         beats: the registered consumers. Whoever is not in here is fenced, whatever it holds.
         leader: the one that reads where order is kept; void once it is not registered any more.
+        partitions: those that somebody has joined or written to, by number.
+        signal: what its readers wait for.
     """
 
     def __init__(self, name: str) -> None:
@@ -29,7 +31,12 @@ class Group:
         self.beats: dict[str, int] = {}
         self.leader = ""
         self.state: dict[str, StateValue] = {}
+        self.partitions: dict[int, Partition] = {}
+        self.signal = name
         self._writes = 0
+
+    def partition(self, number: int) -> "Partition":
+        return self.partitions.setdefault(number, Partition(self, number))
 
     def fits(self, topic: str) -> bool:
         return topic == retry_topic_of(self.name) or any(
@@ -120,6 +127,8 @@ class Group:
         self.beats.clear()
         self.held.clear()
         self.ready.clear()
+        for partition in self.partitions.values():
+            partition.disband()
 
     def _hand_over(self, position: str, victim: str, heir: str) -> Delivery:
         delivery = self.held[victim].pop(position)
@@ -153,6 +162,22 @@ class Group:
                 version = write.expected_version + 1 if write.expected_version else self._writes
                 self.state[write.key] = StateValue(write.value, version)
         return True
+
+
+class Partition(Group):
+    """One partition of a group: consumers and entries of its own, the state of the group."""
+
+    def __init__(self, whole: Group, number: int) -> None:
+        super().__init__(whole.name)
+        self._whole = whole
+        self.topic = self.signal = partition_topic_of(whole.name, number)
+        self.state = whole.state
+
+    def fits(self, topic: str) -> bool:
+        return topic == self.topic
+
+    def write_state(self, writes: Sequence[StateWrite]) -> bool:
+        return self._whole.write_state(writes)
 
 
 def _position(delivery: Delivery) -> str:

@@ -5,7 +5,7 @@ import heapq
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from messaging.backend import (
@@ -34,7 +34,7 @@ from messaging.errors import (
 )
 from messaging.header import decode_header, encode_header
 from messaging.message import encode
-from messaging.topic import is_ephemeral, retry_topic_of
+from messaging.topic import is_ephemeral, partition_of, retry_topic_of
 
 REMEMBERED_S = 86_400.0
 
@@ -95,6 +95,9 @@ class Store:
             log.groups = [other for other in log.groups if other is not group]
         retries = retry_topic_of(name)
         self._logs.pop(retries, None)
+        for partition in group.partitions.values():
+            self._logs.pop(partition.topic, None)
+            self.work.fire(partition.signal)
         self._delayed = [waiting for waiting in self._delayed if waiting[2].topic != retries]
         heapq.heapify(self._delayed)
         self.work.fire(name)
@@ -163,8 +166,12 @@ class Store:
         return sum(log.trim(oldest_id) for log in self._logs.values())
 
     def topics(self) -> list[TopicInfo]:
-        waiting = {group.name: _by_topic(group.ready) for group in self.groups.values()}
-        pending = {group.name: _by_topic(group.pending()) for group in self.groups.values()}
+        waiting = {name: Counter[str]() for name in self.groups}
+        pending = {name: Counter[str]() for name in self.groups}
+        for whole in self.groups.values():
+            for group in (whole, *whole.partitions.values()):
+                waiting[group.name].update(_topics_of(group.ready))
+                pending[group.name].update(_topics_of(group.pending()))
         infos = []
         for topic, log in sorted(self._logs.items()):
             getting = {group.name: 0 for group in log.groups}
@@ -311,17 +318,23 @@ class Store:
         if log is not None:
             log.append(self._delivery(envelope))
             for group in log.groups:
-                self.work.fire(group.name)
+                self.work.fire(group.signal)
         elif is_ephemeral(topic):
             ephemeral = self._ephemeral.find(topic, _now())
             if ephemeral is not None:
                 ephemeral.entries.append(self._delivery(envelope))
         else:
-            groups = [group for group in self.groups.values() if group.fits(topic)]
-            self._logs[topic] = Log(groups, self.limits.keep_unclaimed)
+            self._logs[topic] = Log(self._groups_on(topic), self.limits.keep_unclaimed)
             self._put(envelope)
             return
         self.arrivals.fire(topic)
+
+    def _groups_on(self, topic: str) -> list[Group]:
+        partition = partition_of(topic)
+        if partition is None:
+            return [group for group in self.groups.values() if group.fits(topic)]
+        name, number = partition
+        return [self.groups[name].partition(number)] if name in self.groups else []
 
     def _delivery(self, envelope: Envelope) -> Delivery:
         # One object for every group: nobody can change it.
@@ -349,8 +362,8 @@ def _through_wire(envelope: Envelope) -> Envelope:
     return decoded._replace(delay_s=envelope.delay_s) if envelope.delay_s else decoded
 
 
-def _by_topic(deliveries: Iterable[Delivery]) -> Counter[str]:
-    return Counter(delivery.envelope.topic for delivery in deliveries)
+def _topics_of(deliveries: Iterable[Delivery]) -> Iterator[str]:
+    return (delivery.envelope.topic for delivery in deliveries)
 
 
 def _position(entry: Entry) -> str:

@@ -21,6 +21,7 @@ from messaging.backends.redis.checks import check_server, recheck_durable
 from messaging.backends.redis.connection import Address, Link
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.endpoint import EmbeddedAddress
+from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.publisher import Publisher
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replication import Replication
@@ -112,9 +113,9 @@ class RedisBackend:
         server = self._open().server
         return [name.decode() for name in await server.link.call("SMEMBERS", server.keys.paused)]
 
-    async def join(self, group: str) -> Consumer:
-        parts = self._open()
-        consumer = RedisConsumer(parts.server, parts.registry, parts.wakes, group)
+    async def join(self, group: str, partition: int | None = None) -> Consumer:
+        parts, membership = self._open(), Membership(group, partition)
+        consumer = RedisConsumer(parts.server, parts.registry, parts.wakes, membership)
         await consumer.join()
         return consumer
 

@@ -7,6 +7,7 @@ from messaging.backend import Settlement
 from messaging.backends.redis.connection import Argument
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import expected_type
+from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import wrong_type
 from messaging.backends.redis.server import Server
@@ -23,13 +24,14 @@ class Commit:
         self,
         server: Server,
         registry: Registry,
-        group: str,
+        membership: Membership,
         incarnation: str,
         settlements: Sequence[Settlement],
     ) -> None:
         self._server = server
         self._registry = registry
-        self._group = group
+        self._group = membership.group
+        self._members = server.keys.members(membership.name)
         self._incarnation = incarnation
         self._inputs: dict[str, int] = {}
         self._outputs: dict[str, int] = {}
@@ -99,7 +101,7 @@ class Commit:
             await self._server.run(
                 scripts.settle if only_receipts else scripts.commit,
                 (
-                    keys.members(self._group),
+                    self._members,
                     keys.state(self._group),
                     keys.floors,
                     keys.delays,

@@ -1,4 +1,4 @@
-"""One incarnation of a replica: reads, commits, beats, takes over, leaves."""
+"""One incarnation of a replica, at a group or a partition: reads, commits, beats, leaves."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
@@ -9,6 +9,7 @@ from messaging.backends.redis.commit import Commit
 from messaging.backends.redis.connection import Argument
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.lending import TOPICS_AT_ONCE, Lending
+from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
@@ -20,7 +21,6 @@ from messaging.errors import (
     StateConflictError,
 )
 from messaging.incarnation import new_incarnation
-from messaging.topic import retry_topic_of
 
 LOOK_ANYWAY_S = 2.0
 
@@ -32,17 +32,22 @@ T = TypeVar("T")
 class RedisConsumer:
     """See `messaging.backend.Consumer`."""
 
-    def __init__(self, server: Server, registry: Registry, wakes: Wakes, group: str) -> None:
-        self.group = group
+    def __init__(
+        self, server: Server, registry: Registry, wakes: Wakes, membership: Membership
+    ) -> None:
+        self.group = membership.group
         self.incarnation = new_incarnation()
         self._server = server
         self._registry = registry
-        self._interest = Interest(server, registry, wakes, group)
+        self._membership = membership
+        self._members = server.keys.members(membership.name)
+        self._beats = server.keys.beats(membership.name)
+        self._interest = Interest(server, registry, wakes, membership)
         self._lending = Lending(
             server,
             registry,
             self._interest,
-            group=group,
+            membership=membership,
             incarnation=self.incarnation,
             fenced=self._fenced,
         )
@@ -57,13 +62,15 @@ class RedisConsumer:
         await self._registry.refresh()  # whoever was fenced by a loss of data joins into its repair
         joined = await self._server.run(
             self._server.scripts.join,
-            (keys.groups, keys.members(self.group), keys.beats(self.group)),
+            (keys.groups, self._members, self._beats),
             self.group,
             self.incarnation,
         )
         if not joined:
             self._interest.stop()
             raise BackendError(f"{self.group} is not subscribed; subscribe it before it joins")
+        if self._membership.partition is not None:
+            await self._registry.ensure(self._membership.own_topic)
         await self._interest.follow()
 
     async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
@@ -97,7 +104,7 @@ class RedisConsumer:
             raise PayloadTooLargeError(f"{self.group}'s {write.key}", len(value), limit_bytes)
         version = await self._server.run(
             self._server.scripts.journal,
-            (keys.members(self.group), keys.state(self.group), keys.floors),
+            (self._members, keys.state(self.group), keys.floors),
             self.group,
             self.incarnation,
             write.key,
@@ -118,7 +125,7 @@ class RedisConsumer:
         streams = map(keys.stream, self._next_topics_to_check())
         beating = self._server.run(
             self._server.scripts.beat,
-            (keys.members(self.group), keys.beats(self.group), *streams),
+            (self._members, self._beats, *streams),
             self.group,
             self.incarnation,
         )
@@ -136,10 +143,9 @@ class RedisConsumer:
         return await self._lend_at_last(self._lending.take_over(incarnation, max_count))
 
     async def lead(self) -> bool:
-        keys = self._server.keys
         answer = await self._server.run(
             self._server.scripts.lead,
-            (keys.members(self.group), keys.leader(self.group)),
+            (self._members, self._server.keys.leader(self._membership.name)),
             self.incarnation,
         )
         if answer == 0:
@@ -163,10 +169,10 @@ class RedisConsumer:
         self._interest.stop()
         await self._server.run(
             self._server.scripts.leave,
-            (keys.members(self.group), keys.beats(self.group), *map(keys.stream, topics)),
+            (self._members, self._beats, *map(keys.stream, topics)),
             self.group,
             self.incarnation,
-            keys.channel(retry_topic_of(self.group)),
+            keys.channel(self._membership.own_topic),
             *back,
         )
         self._is_fenced = True
@@ -190,7 +196,9 @@ class RedisConsumer:
             if not self._lending.holds_all(settlements):
                 await self._check_membership()
                 raise NotHeldError(self.group, self.incarnation)
-            commit = Commit(self._server, self._registry, self.group, self.incarnation, settlements)
+            commit = Commit(
+                self._server, self._registry, self._membership, self.incarnation, settlements
+            )
             lent_in = self._lending.surely_lent_in(settlements)
             skipped = await commit.apply(self._sequence + 1, lent_in)
             if skipped is None:
@@ -207,8 +215,7 @@ class RedisConsumer:
         await self._interest.follow()
 
     async def _check_membership(self) -> None:
-        members = self._server.keys.members(self.group)
-        if not await self._server.link.call("HEXISTS", members, self.incarnation):
+        if not await self._server.link.call("HEXISTS", self._members, self.incarnation):
             raise self._fenced()
 
     async def _lend_at_last(self, lending: Coroutine[Any, Any, list[Delivery]]) -> list[Delivery]:

@@ -9,23 +9,25 @@ from collections.abc import Callable, Iterable
 
 from messaging.backend import Delivery
 from messaging.backends.redis.entries import position_key
+from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
-from messaging.topic import retry_topic_of
 
 
 class Interest:
-    """The topics of one consumer. `topics` holds the group's retries first."""
+    """The topics of one consumer. `topics` holds its own topic first."""
 
-    def __init__(self, server: Server, registry: Registry, wakes: Wakes, group: str) -> None:
+    def __init__(
+        self, server: Server, registry: Registry, wakes: Wakes, membership: Membership
+    ) -> None:
         self.topics: list[str] = []
         self.is_returned_work_likely = True
         self._server = server
         self._registry = registry
         self._wakes = wakes
-        self._group = group
-        self._retry_topic = retry_topic_of(group)
+        self._membership = membership
+        self._group = membership.group
         self._bounds: dict[str, str] = {}
         self._watched: dict[bytes, Callable[[bytes], None]] = {}
         self._ready: dict[str, None] = {}
@@ -39,13 +41,12 @@ class Interest:
         version = self._registry.version
         if version == self._seen_version or self._is_over:
             return
-        bounds = await self._server.link.call("HGETALL", self._server.keys.bounds(self._group))
+        bounds = await self._look_up_bounds()
         if self._is_over:
             return
         self._seen_version = version
-        pairs = zip(bounds[::2], bounds[1::2], strict=True)
-        self._bounds = {topic.decode(): bound.decode() for topic, bound in pairs}
-        topics = self._registry.topics_of(self._group)
+        self._bounds = bounds
+        topics = self._registry.topics_of(self._membership)
         self.topics = [*topics, *(topic for topic in self._bounds if topic not in topics)]
         self._ready = {topic: None for topic in self._ready if topic in self.topics}
         await self._watch_topics()
@@ -123,6 +124,13 @@ class Interest:
         watched, self._watched = self._watched, {}
         self._wakes.unwatch(watched)
 
+    async def _look_up_bounds(self) -> dict[str, str]:
+        if self._membership.partition is not None:
+            return {}
+        flat = await self._server.link.call("HGETALL", self._server.keys.bounds(self._group))
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return {topic.decode(): bound.decode() for topic, bound in pairs}
+
     async def _watch_topics(self) -> None:
         wanted = {self._server.keys.channel(topic): topic for topic in self.topics}
         gone = {c: call for c, call in self._watched.items() if c not in wanted}
@@ -135,7 +143,7 @@ class Interest:
 
     def _waker(self, topic: str) -> Callable[[bytes], None]:
         def wake(_: bytes) -> None:
-            if topic == self._retry_topic:  # who leaves gives back through this channel
+            if topic == self._membership.own_topic:  # who leaves gives back through this channel
                 self.is_returned_work_likely = True
             self.wake((topic,))
 

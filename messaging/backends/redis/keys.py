@@ -8,6 +8,7 @@ groups      hash: group -> its patterns as JSON
 c:<group>   hash: incarnation -> last commit, "sequence:skipped settlements"
 b:<group>   hash: incarnation -> beats
 l:<group>   string: incarnation that reads where the group asks for order
+            a partition of a group has its own three, under <group>#<number>
 u:<group>   hash: topic that the group left -> last position it is still owed
 s:<group>   hash: state key -> "version:value"
 paused      set of the groups that nobody is to handle for

@@ -22,6 +22,7 @@ from messaging.backends.redis.connection import (
 )
 from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.interest import Interest
+from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script
@@ -46,7 +47,7 @@ class Lending:
         registry: Registry,
         interest: Interest,
         *,
-        group: str,
+        membership: Membership,
         incarnation: str,
         fenced: Callable[[], FencedError],
     ) -> None:
@@ -55,7 +56,9 @@ class Lending:
         self._server = server
         self._registry = registry
         self._interest = interest
-        self._group = group
+        self._membership = membership
+        self._group = membership.group
+        self._members = server.keys.members(membership.name)
         self._incarnation = incarnation
         self._fenced = fenced
         self._held: set[Place] = set()
@@ -100,11 +103,10 @@ class Lending:
 
     async def inherit(self, max_count: int) -> list[Delivery]:
         """See `Consumer.inherit`."""
-        members = self._server.keys.members(self._group)
         async with self._one_at_a_time:
             if not self.stash:
                 script = self._server.scripts.inherit
-                self.stash += await self._claim_by(script, (members,), (), max_count)
+                self.stash += await self._claim_by(script, (self._members,), (), max_count)
             if self._generation != self._server.link.generation:
                 await self._find_lost_answers()
                 self.stash.sort(key=lambda delivery: position_key(delivery.position))
@@ -142,9 +144,8 @@ class Lending:
             return
         self._doubt()
         count = max_count // len(topics)
-        members = self._server.keys.members(self._group)
         reading = pipeline.send(self._read_command(topics, count))
-        asking = pipeline.send(pack(("HEXISTS", members, self._incarnation)))
+        asking = pipeline.send(pack(("HEXISTS", self._members, self._incarnation)))
         pipeline.flush()
         outcomes = (await _outcome_of(reading), await _outcome_of(asking))  # gather costs a tick
         if 0 in outcomes:
@@ -161,7 +162,7 @@ class Lending:
         elif code_of(failure) == "NOSCRIPT":
             await link.call("SCRIPT", "LOAD", self._server.scripts.read.text)
         else:
-            streams = [*map(self._server.keys.stream, topics), members]
+            streams = [*map(self._server.keys.stream, topics), self._members]
             await link.wait_out(failure, FIRST_PAUSE_S, give_up_at, pipeline, streams)
 
     def _read_command(self, topics: Sequence[str], count: int) -> bytes:
@@ -169,7 +170,7 @@ class Lending:
         streams = [*map(keys.stream, topics)]
         if self.is_in_order:
             script = self._server.scripts.read
-            return pack_script(script, (keys.members(group), *streams), (group, me, count))
+            return pack_script(script, (self._members, *streams), (group, me, count))
         command: list[Argument] = ["XREADGROUP", "GROUP", group, me, "COUNT", count, "STREAMS"]
         return pack([*command, *streams, *[">"] * len(topics)])
 
@@ -201,11 +202,10 @@ class Lending:
     async def _repair(self) -> None:
         """The group is missing: it left a topic and we did not hear of it, or it was deleted."""
         await self._interest.follow_anew()
-        await self._registry.repair(self._group, self._registry.topics_of(self._group))
+        await self._registry.repair(self._group, self._registry.topics_of(self._membership))
 
     async def _claim(self, incarnation: str, max_count: int) -> list[Delivery]:
-        keys = self._server.keys
-        own = (keys.members(self._group), keys.beats(self._group))
+        own = (self._members, self._server.keys.beats(self._membership.name))
         return await self._claim_by(self._server.scripts.claim, own, (incarnation,), max_count)
 
     async def _claim_by(
@@ -282,7 +282,7 @@ class Lending:
         keys = self._server.keys
         answer = await self._server.run(
             self._server.scripts.reclaim,
-            (keys.members(self._group), keys.stream(topic)),
+            (self._members, keys.stream(topic)),
             self._group,
             self._incarnation,
             position,

@@ -9,9 +9,10 @@ import json
 import math
 from collections.abc import Callable, Sequence
 
+from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.server import Server, to_json
 from messaging.errors import BackendSetupError
-from messaging.topic import matches, retry_topic_of
+from messaging.topic import matches, owner_of, retry_topic_of
 
 
 class Registry:
@@ -36,12 +37,15 @@ class Registry:
     def unwatch(self, call: Callable[[], None]) -> None:
         self._watchers.discard(call)
 
-    def topics_of(self, group: str) -> list[str]:
-        """The existing topics that the group's patterns fit, its retries first."""
-        retry_topic = retry_topic_of(group)
-        patterns = self.groups.get(group, [])
-        fitting = sorted(topic for topic in self.topics if _fits(patterns, topic))
-        return [retry_topic, *fitting]
+    def topics_of(self, membership: Membership) -> list[str]:
+        """Its own topic, and for a whole group the existing topics that its patterns fit."""
+        if membership.partition is not None:
+            return [membership.own_topic]
+        patterns = self.groups.get(membership.group, [])
+        return [
+            membership.own_topic,
+            *sorted(topic for topic in self.topics if _fits(patterns, topic)),
+        ]
 
     async def refresh(self) -> None:
         """Ask for what changed; announce it when the server has forgotten the guild."""
@@ -78,12 +82,12 @@ class Registry:
 
     async def ensure(self, topic: str) -> None:
         """Bring `topic` into being with all groups that are owed its first entry."""
-        keys = self._server.keys
+        keys, owner = self._server.keys, owner_of(topic)
         while True:
             groups = [
                 group
                 for group, patterns in self.groups.items()
-                if _fits(patterns, topic) or topic == retry_topic_of(group)
+                if group == owner or _fits(patterns, topic)
             ]
             answer = await self._server.run(
                 self._server.scripts.create_topic,
@@ -108,7 +112,7 @@ class Registry:
         self._own_groups[group] = list(patterns)
         retry_topic = retry_topic_of(group)
         while True:
-            others = self.topics - {retry_topic}
+            others = [topic for topic in self.topics if not owner_of(topic)]
             fitting = [topic for topic in others if _fits(patterns, topic)]
             leaving = [topic for topic in others if not _fits(patterns, topic)]
             answer = await self._server.run(
@@ -149,9 +153,9 @@ class Registry:
                 keys.stream(retry_topic),
                 keys.members(group),
                 keys.beats(group),
+                keys.leader(group),
                 keys.state(group),
                 keys.bounds(group),
-                keys.leader(group),
             ),
             group,
             retry_topic,

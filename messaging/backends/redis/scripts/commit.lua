@@ -47,7 +47,7 @@ for i = 1, n_outputs do
   local key, topic = 6 + n_inputs + i, ARGV[12 + i]
   local kind = type_of(KEYS[key])
   if kind ~= 'stream' and kind ~= 'none' then return { 'type', KEYS[key] } end
-  if string.sub(topic, 1, 1) == '_' and string.sub(topic, 1, 7) ~= '_retry.' then
+  if string.sub(topic, 1, 1) == '_' and not is_private(topic) then
     bounds[key] = kind == 'stream' and redis.call('GET', prefix .. 'e:' .. topic) or 'closed'
   elseif kind == 'none' then
     return { 'absent', topic }

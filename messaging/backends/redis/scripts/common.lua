@@ -80,6 +80,11 @@ local function forget_beside(stream)
   if redis.call('EXISTS', stream) == 0 then redis.call('DEL', stream .. '!') end
 end
 
+-- Whether a topic of the bus is one that a group owns, and not an ephemeral one.
+local function is_private(topic)
+  return string.sub(topic, 1, 7) == '_retry.' or string.sub(topic, 1, 11) == '_partition.'
+end
+
 -- Create a group, or leave the one that is there; whether it was created.
 local function create_group(stream, group, from)
   forget_beside(stream)
