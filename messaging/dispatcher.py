@@ -1,32 +1,31 @@
-"""Keeps one replica of a group at work: one incarnation after the other, whatever happens."""
+"""Keeps one replica of a group at work, at the group itself and at its share of the partitions."""
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import replace
+from functools import partial
 
-import structlog
-
-from messaging.backend import Backend, Consumer, Incident
+from messaging.backend import Backend, Consumer
+from messaging.balance import share_of
 from messaging.cancellation import Cancellations
 from messaging.context import Ask, Workplace
+from messaging.crew import Crew
 from messaging.emitter import Emitter
-from messaging.errors import BackendError, BackendUnavailableError, FencedError
-from messaging.handling import Handlers
+from messaging.handling import Handlers, HandlesDeliveries
 from messaging.incidents import Incidents
 from messaging.message import MessageRegistry
+from messaging.partitions import WHOLE, in_force
 from messaging.pausing import Pauses
+from messaging.post import Post, Work
+from messaging.router import Router
 from messaging.settling import Settling
-from messaging.subscription import Subscription
-from messaging.tenure import LEAVE_S, Tenure
-
-log = structlog.get_logger()
-
-FIRST_WAIT_S = 0.1
-LONGEST_WAIT_S = 5.0
+from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.tenure import Tenure
+from messaging.turns import Turns
 
 
 class Dispatcher:
-    """Joins the group, works, and joins again under a new name when it lost the old one."""
+    """Joins the group and works, as a handler of its messages or as a router of them."""
 
     def __init__(
         self,
@@ -42,6 +41,8 @@ class Dispatcher:
         pauses: Pauses,
     ) -> None:
         self._subscription = subscription
+        self._options = subscription.options
+        self._group = subscription.group
         self._backend = backend
         self._emitter = emitter
         self._incidents = incidents
@@ -58,102 +59,90 @@ class Dispatcher:
             neighbours=subscription.options.neighbours,
         )
         self._handlers = Handlers(subscription, workplace, settling, cancellations, known)
-        self._tenure: Tenure | None = None
-        self._joining: asyncio.Timeout | None = None
+        self._turns = Turns(self._handlers, self._options.concurrency)
         self._pauses = pauses
-        self._may_work = asyncio.Event()
-        self._may_work.set()
-        self._stopping = asyncio.Event()
-        self._hurry = False
-        self._wait_s = FIRST_WAIT_S
+        self._post = Post(self._group, self._join, self._begin, incidents)
+        self._crew = Crew(self._open_partition)
 
     async def run(self) -> None:
         """Work until stopped, while the group is not paused."""
-        group = self._subscription.group
-        self._pauses.watch(group, self._pause_changed)
+        self._pauses.watch(self._group, self._pause_changed)
         try:
-            await self._run()
+            await self._post.run()
+            await self._crew.wait()
         finally:
-            self._pauses.unwatch(group, self._pause_changed)
-
-    async def _run(self) -> None:
-        predecessor = ""
-        while not self._stopping.is_set():
-            if not self._may_work.is_set():
-                await self._may_work.wait()
-                continue
-            consumer: Consumer | None = None
-            try:
-                consumer = await self._join()
-                await self._work(consumer, predecessor)
-            except FencedError as error:
-                self._report("fenced", f"{error}; it starts again under a new name")
-            except BackendError as error:
-                self._report("backend_away", f"{self._subscription.group} stopped: {error}")
-                await self._pause()
-            except Exception:  # a bug of ours must not silence an agent for good
-                log.exception("dispatcher.failed", agent=self._subscription.group)
-                await self._pause()
-            if consumer is not None:
-                predecessor = consumer.incarnation
+            self._pauses.unwatch(self._group, self._pause_changed)
+            await self._crew.abandon()
 
     def stop(self, *, hurry: bool = False) -> None:
         """Have `run` drain and return; with `hurry` running handlers are cancelled at once."""
-        self._hurry = self._hurry or hurry
-        self._stopping.set()
-        self._may_work.set()
-        if self._joining is not None and not self._joining.expired():
-            self._joining.reschedule(asyncio.get_running_loop().time() + LEAVE_S)
-        if self._tenure is not None:
-            self._tenure.stop(hurry=self._hurry)
+        self._post.stop(hurry=hurry)
+        self._crew.stop(hurry=hurry)
 
     def _pause_changed(self, is_paused: bool) -> None:
-        if is_paused and not self._stopping.is_set():
-            self._may_work.clear()
-        else:
-            self._may_work.set()
-        if self._tenure is not None:
-            (self._tenure.pause if is_paused else self._tenure.resume)()
+        for part in (self._post, self._crew):
+            (part.pause if is_paused else part.resume)()
 
     async def _join(self) -> Consumer:
-        group = self._subscription.group
-        try:
-            async with asyncio.timeout(None) as self._joining:
-                # Subscribing again changes nothing, unless a server came back without its data.
-                await self._backend.subscribe(group, self._subscription.all_patterns)
-                return await self._backend.join(group)
-        except TimeoutError as error:
-            raise BackendUnavailableError(f"{group} was stopped before it could join") from error
-        finally:
-            self._joining = None
+        # Subscribing again changes nothing, unless a server came back without its data.
+        await self._backend.subscribe(self._group, self._subscription.all_patterns)
+        return await self._backend.join(self._group)
 
-    async def _work(self, consumer: Consumer, predecessor: str) -> None:
-        self._tenure = Tenure(
+    async def _begin(self, consumer: Consumer, predecessor: str) -> Work:
+        options = self._options
+        if not options.ordered_by:
+            return self._tenure(consumer, predecessor, self._handlers, options)
+        if await self._is_whole():
+            self._crew.work_at((), WHOLE)
+            return self._tenure(
+                consumer, predecessor, self._handlers, options, may_handle=self._is_whole
+            )
+        return Router(
             consumer,
+            self._backend,
             self._handlers,
-            self._subscription.options,
+            options,
+            self._share_out,
+            predecessor=predecessor,
+        )
+
+    def _tenure(
+        self,
+        consumer: Consumer,
+        predecessor: str,
+        handlers: HandlesDeliveries,
+        options: SubscriptionOptions,
+        may_handle: Callable[[], Awaitable[bool]] | None = None,
+    ) -> Tenure:
+        return Tenure(
+            consumer,
+            handlers,
+            options,
             self._emitter,
             self._incidents,
             predecessor=predecessor,
+            may_handle=may_handle,
         )
-        self._wait_s = FIRST_WAIT_S
-        if self._stopping.is_set():
-            self._tenure.stop(hurry=self._hurry)
-        elif not self._may_work.is_set():
-            self._tenure.pause()
-        try:
-            await self._tenure.run()
-        finally:
-            self._tenure = None
 
-    async def _pause(self) -> None:
-        wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, LONGEST_WAIT_S)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):  # wait_for of Python 3.11 may miss a cancellation
-                await self._stopping.wait()
+    async def _is_whole(self) -> bool:
+        """Whether whoever leads handles: nobody wants partitions, nor are there any left."""
+        if self._options.partitions != WHOLE:
+            return False
+        return (await in_force(self._backend.load_state, self._group)).number == WHOLE
 
-    def _report(self, event: str, text: str) -> None:
-        self._incidents.report(Incident(event, text))
+    def _share_out(self, replica: str, living: Collection[str], count: int) -> None:
+        share = share_of(replica, living, count) if count > WHOLE else set[int]()
+        self._crew.work_at(share, count)
+
+    def _open_partition(self, number: int, count: int) -> Post:
+        prefetch = max(self._options.concurrency, self._options.prefetch // count)
+        options = replace(self._options, prefetch=prefetch)
+
+        async def begin(consumer: Consumer, predecessor: str) -> Work:
+            return self._tenure(consumer, predecessor, self._turns, options)
+
+        join = partial(self._backend.join, self._group, number)
+        return Post(self._group, join, begin, self._incidents)
 
 
 class Running:

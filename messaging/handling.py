@@ -3,8 +3,9 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Protocol
 
 import structlog
 from pydantic import BaseModel
@@ -77,6 +78,18 @@ class Seat:
             await asyncio.sleep(0)  # a cancellation that the handler never got to see
         self._task.uncancel()
         return reason
+
+
+class HandlesDeliveries(Protocol):
+    """What the work of an incarnation needs of the handlers; see `Handlers`."""
+
+    def seat(self, journal: Journal) -> AbstractContextManager[Seat]: ...
+
+    def handle(self, delivery: Delivery, seat: Seat) -> Awaitable[Settlement | Again]: ...
+
+    def give_up_on(
+        self, delivery: Delivery, error: MessagingError
+    ) -> Awaitable[Settlement | Again]: ...
 
 
 class Handlers:

@@ -13,6 +13,7 @@ from messaging.retry import RetryPolicy
 from messaging.topic import DEFAULT_TOPIC, check_pattern, check_topic, inbox_of, is_pattern
 
 HOPS_ON_THE_WIRE = 255
+MOST_PARTITIONS = 256
 
 Result = BaseModel | Sequence[BaseModel] | None
 """What a handler answers; of several messages a requester gets the first as the answer."""
@@ -52,9 +53,12 @@ class SubscriptionOptions:
         only_known_types: dead-letter what neither a handler nor the bus's registry knows by name;
             otherwise it is ignored, like what is meant for others.
         ordered_by: `key`, or a field of the messages: those that are equal in it are handled one
-            after the other, in order of acceptance. One replica at a time works then; the others
-            stand by. A message on its way to another attempt holds back its successors, and only
-            those; as many as `prefetch` of them fit beside the rest.
+            after the other, in order of acceptance. A message on its way to another attempt holds
+            back its successors, and only those; as many as `prefetch` of them fit beside the rest.
+            Without `partitions` one replica at a time works then; the others stand by.
+        partitions: into how many shares the work is split where `ordered_by` is set, by key: as
+            many replicas can work at the same time. Each message is stored once more on its way. A
+            change holds in the whole group once everything that was shared out before is settled.
         route: where a message that a handler returned, or sent without a topic, goes as well.
         neighbours: ids of the guilds that its handlers may send to, besides their own.
     """
@@ -70,6 +74,7 @@ class SubscriptionOptions:
     only_when_tagged: bool = False
     only_known_types: bool = False
     ordered_by: str = ""
+    partitions: int = 1
     route: Route | None = None
     neighbours: tuple[str, ...] = ()
 
@@ -82,6 +87,10 @@ class SubscriptionOptions:
             raise ValueError("lease_s must be above 0 and drain_s not negative")
         if not 1 <= self.max_hops < HOPS_ON_THE_WIRE:
             raise ValueError(f"max_hops must be 1 to {HOPS_ON_THE_WIRE - 1}, not {self.max_hops}")
+        if not 1 <= self.partitions <= MOST_PARTITIONS:
+            raise ValueError(f"partitions must be 1 to {MOST_PARTITIONS}, not {self.partitions}")
+        if self.partitions > 1 and not self.ordered_by:
+            raise ValueError("partitions split what is ordered: set ordered_by, too")
         if self.output_topic:
             check_topic(self.output_topic)
 

@@ -1,7 +1,7 @@
 """The working life of one incarnation of a consumer: read, handle, commit, beat, take over."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,8 @@ from messaging.backend import Consumer, Delivery, Incident, Place, Settlement, p
 from messaging.commits import Commits
 from messaging.emitter import Emitter
 from messaging.errors import BackendUnavailableError, MessagingError, StateConflictError
-from messaging.handling import Handlers, Seat
+from messaging.handling import HandlesDeliveries, Seat
+from messaging.heartbeat import keep_beating
 from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
 from messaging.ordering import Lanes
@@ -29,7 +30,6 @@ ISOLATE_FROM = 2
 ALONE_S = 30.0
 FEW_ATTEMPTS = 3
 LEAVE_S = 2.0
-MOST_UNANSWERED_BEATS = 64
 
 
 class Tenure:
@@ -39,19 +39,25 @@ class Tenure:
     held is taken over one by one, and what was lent to two of them is handled alone: nothing else
     of that pile is lent to this process meanwhile, so that only the culprit's count goes up. After
     `attempts` starts it is dead-lettered.
+
+    Args:
+        may_handle: asked where order is kept, by whoever stands by and whoever comes to lead: once
+            it says no, there are partitions, and whoever leads must not handle.
     """
 
     def __init__(
         self,
         consumer: Consumer,
-        handlers: Handlers,
+        handlers: HandlesDeliveries,
         options: SubscriptionOptions,
         emitter: Emitter,
         incidents: Incidents,
         *,
         predecessor: str = "",
+        may_handle: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._consumer = consumer
+        self._may_handle = may_handle
         self._handlers = handlers
         self._options = options
         self._incidents = incidents
@@ -168,12 +174,22 @@ class Tenure:
 
     async def _come_to_lead(self, wait_s: float) -> None:
         """Stand by until this is the group's only reader, then begin with what others left."""
+        look_at = self._loop.time()
         while not self._stopping and not await self._consumer.lead():
+            if self._loop.time() >= look_at:
+                look_at = self._loop.time() + self._options.lease_s / LOOKS_PER_LEASE
+                await self._stop_unless_whole()
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await asyncio.shield(self._stopped)
+        await self._stop_unless_whole()
         self._leads = not self._stopping
         await self._inherit()
+
+    async def _stop_unless_whole(self) -> None:
+        may_handle = self._may_handle
+        if may_handle is not None and not self._stopping and not await may_handle():
+            self.stop()
 
     async def _inherit(self) -> None:
         """Go on with what lost replicas held, whoever of them held it: the oldest first."""
@@ -315,31 +331,14 @@ class Tenure:
     # Staying alive, and taking over from those who did not
 
     async def _beat(self) -> None:
-        # An answer may have to wait behind a long message on a narrow link; the next beat may not.
         watch = Watch(self._consumer.incarnation, self._options.lease_s)
-        pause_s = self._options.lease_s / LOOKS_PER_LEASE
-        unanswered: set[asyncio.Task[Mapping[str, int]]] = set()
-        try:
-            while True:
-                if len(unanswered) < MOST_UNANSWERED_BEATS:
-                    unanswered.add(self._loop.create_task(self._consumer.beat()))
-                next_at = self._loop.time() + pause_s
-                while unanswered and (left_s := next_at - self._loop.time()) > 0:
-                    answered, unanswered = await asyncio.wait(
-                        unanswered, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    for beats in await asyncio.gather(*answered):
-                        self._look(watch, beats)
-                await asyncio.sleep(next_at - self._loop.time())
-        finally:
-            for beat in unanswered:
-                beat.cancel()
-            await asyncio.gather(*unanswered, return_exceptions=True)
 
-    def _look(self, watch: Watch, beats: Mapping[str, int]) -> None:
-        if silent := watch.look(beats, self._loop.time()):
-            self._silent.update(dict.fromkeys(silent))
-            self._silence.set()
+        def look(beats: Mapping[str, int]) -> None:
+            if silent := watch.look(beats, self._loop.time()):
+                self._silent.update(dict.fromkeys(silent))
+                self._silence.set()
+
+        await keep_beating(self._consumer, self._options.lease_s / LOOKS_PER_LEASE, look)
 
     async def _recover(self) -> None:
         while not self._stopping:

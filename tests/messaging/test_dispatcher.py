@@ -18,6 +18,7 @@ from messaging.errors import (
 from messaging.handling import Seat
 from messaging.settling import Again
 from messaging.subscription import Routed
+from messaging.tenure import Tenure
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,
@@ -401,8 +402,8 @@ async def test_a_blocked_loop_notices_that_it_was_taken_over(site: Site) -> None
         victim = await slow.subscribe(listening("team", gate, lease_s=1.0))
         await slow.publish("asks", Ask(text="once"))
         await eventually(lambda: len(gate.started) == 1)
-        tenure = victim._dispatcher._tenure
-        assert tenure is not None
+        tenure = victim._dispatcher._post.work
+        assert isinstance(tenure, Tenure)
         # What a blocked loop is to the others: no beats. It goes on once it was taken over.
         tenure._consumer.beat = _never  # type: ignore[method-assign]
 
@@ -429,8 +430,8 @@ class Failing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
-    async def join(self, group: str) -> Consumer:
-        consumer = await self._backend.join(group)
+    async def join(self, group: str, partition: int | None = None) -> Consumer:
+        consumer = await self._backend.join(group, partition)
         commit = consumer.commit
 
         async def failing_commit(settlements: Sequence[Settlement]) -> list[int]:

@@ -70,7 +70,7 @@ class Wire:
     """The connection of one process."""
 
     def __init__(self, process: Process, network: Network, give_up_after_s: float) -> None:
-        self._process = process
+        self.process = process
         self._network = network
         self._give_up_after_s = give_up_after_s
 
@@ -81,13 +81,13 @@ class Wire:
         """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._give_up_after_s
-        while not self._process.is_dead and loop.time() < give_up_at:
+        while not self.process.is_dead and loop.time() < give_up_at:
             reply: asyncio.Future[T] = loop.create_future()
             self._network.send(step, reply)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REPLY_TIMEOUT_S):
                     return await reply
-        raise BackendUnavailableError(f"{self._process.name} cannot reach the server")
+        raise BackendUnavailableError(f"{self.process.name} cannot reach the server")
 
 
 def once(step: Callable[[], T]) -> Callable[[], T]:

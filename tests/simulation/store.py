@@ -9,11 +9,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from messaging.backend import Delivery, Entry, Settlement
+from messaging.backend import Delivery, Entry, Settlement, TopicInfo
 from messaging.backends.memory import MemoryBackend, MemoryConsumer
-from messaging.backends.memory.group import Group
+from messaging.backends.memory.group import Group, Partition
 from messaging.envelope import Envelope
 from messaging.errors import FencedError
+from messaging.topic import is_partition
+from tests.simulation.loop import Process
 from tests.simulation.network import Wire, once
 
 T = TypeVar("T")
@@ -26,26 +28,37 @@ class SimulatedServer:
 
     Args:
         without: the part of the protocol to leave out: "fence", "commit sequence",
-            "append sequence", "fence before takeover"; "" for the sound one.
+            "append sequence", "fence before takeover", "router fence", "one leader", "draining"; ""
+            for the sound one.
 
     Attributes:
         fenced: commits that came too late.
+        lent: called with each process that was lent what had been published to its group.
     """
 
     def __init__(self, *, without: str = "") -> None:
         self.backend = MemoryBackend("simulated")
         self.without = without
         self.fenced = 0
+        self.lent: Callable[[Process], None] = lambda _: None
         self._commits: dict[str, tuple[int, list[int]]] = {}
+        self._joined = 0
 
-    def groups(self) -> dict[str, Group]:
-        return self.backend._store.groups
+    def join(self, name: str, partition: int | None) -> MemoryConsumer:
+        """A consumer with a name that the seed decides: who works where depends on names."""
+        consumer = now(self.backend.join(name, partition))
+        group, drawn = consumer._group, consumer.incarnation
+        self._joined += 1
+        consumer.incarnation = f"{name}-{self._joined}"
+        group.beats[consumer.incarnation] = group.beats.pop(drawn)
+        group.held[consumer.incarnation] = group.held.pop(drawn)
+        return consumer
 
     def delayed(self) -> int:
         return len(self.backend._store._delayed)
 
     def read(self, consumer: MemoryConsumer, max_count: int, *, is_fenced: bool) -> list[Delivery]:
-        group = self.groups()[consumer.group]
+        group = consumer._group
         if is_fenced:
             group.check_fence(consumer.incarnation)
         group.held.setdefault(consumer.incarnation, {})
@@ -54,10 +67,10 @@ class SimulatedServer:
     def commit(
         self, consumer: MemoryConsumer, sequence: int, settlements: Sequence[Settlement]
     ) -> list[int]:
-        group, name = self.groups()[consumer.group], consumer.incarnation
+        group, name = consumer._group, consumer.incarnation
         if name not in group.beats:
             self.fenced += 1
-            if self.without != "fence":
+            if self.without != ("router fence" if _routes(settlements) else "fence"):
                 raise FencedError(group.name, name)
             group.beats[name] = 0
         last, answer = self._commits.get(name, (0, list[int]()))
@@ -69,7 +82,7 @@ class SimulatedServer:
         return skipped
 
     def take_over(self, heir: MemoryConsumer, victim: str, max_count: int) -> list[Delivery]:
-        group = self.groups()[heir.group]
+        group = heir._group
         beats = group.beats.get(victim)
         lent = now(heir.take_over(victim, max_count))
         if self.without == "fence before takeover" and lent and beats is not None:
@@ -131,8 +144,12 @@ class SimulatedBackend:
             entries = await self._wire.call(step)
         return entries
 
-    async def join(self, group: str) -> "SimulatedConsumer":
-        inner = await self._wire.call(once(lambda: now(self._inner.join(group))))
+    async def topics(self) -> list[TopicInfo]:
+        topics = await self._wire.call(lambda: now(self._inner.topics()))
+        return [] if self._server.without == "draining" else topics
+
+    async def join(self, group: str, partition: int | None = None) -> "SimulatedConsumer":
+        inner = await self._wire.call(once(lambda: self._server.join(group, partition)))
         return self._consumer_class(self._server, self._wire, inner)
 
 
@@ -155,19 +172,23 @@ class SimulatedConsumer:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + wait_s
 
-        def read() -> list[Delivery]:
-            return self._server.read(self._inner, max_count, is_fenced=self._leads)
+        def read() -> tuple[list[Delivery], bool]:
+            lent = self._server.read(self._inner, max_count, is_fenced=self._leads)
+            if lent and not isinstance(self._inner._group, Partition):
+                self._server.lent(self._wire.process)
+            return lent, self.is_member()
 
         while True:
-            lent = await self._wire.call(once(read))
-            if not self.is_member():
+            lent, was_member = await self._wire.call(once(read))
+            if not was_member:
                 raise FencedError(self.group, self.incarnation)
             if lent or loop.time() >= give_up_at:
                 return lent
             await asyncio.sleep(min(POLL_S, wait_s))
 
     async def lead(self) -> bool:
-        self._leads = await self._wire.call(once(lambda: now(self._inner.lead())))
+        leads = await self._wire.call(once(lambda: now(self._inner.lead())))
+        self._leads = leads or self._server.without == "one leader"
         return self._leads
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
@@ -184,7 +205,7 @@ class SimulatedConsumer:
         )
 
     def is_member(self) -> bool:
-        return self.incarnation in self._server.groups()[self.group].beats
+        return self.incarnation in self._inner._group.beats
 
 
 class HastyConsumer(SimulatedConsumer):
@@ -204,6 +225,10 @@ def _plain_request(wire: Wire, method: Callable[..., Coroutine[Any, Any, T]]) ->
         return wire.call(once(lambda: now(method(*args, **options))))
 
     return call
+
+
+def _routes(settlements: Sequence[Settlement]) -> bool:
+    return any(is_partition(sent.topic) for settled in settlements for sent in settled.outbox)
 
 
 def now(work: Coroutine[Any, Any, T]) -> T:

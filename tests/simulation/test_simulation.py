@@ -21,13 +21,16 @@ REPOSITORY = Path(__file__).parent.parent.parent
 BATCHES = 10
 SEEDS = int(os.environ.get("SEEDS", "600"))
 ONE_SEED = os.environ.get("SEED")
-MUTANT_SEEDS = 150
+MUTANT_SEEDS = 300
 MUTANTS = (
     "handling first",
     "fence",
     "fence before takeover",
     "commit sequence",
     "append sequence",
+    "router fence",
+    "one leader",
+    "draining",
 )
 
 

@@ -21,7 +21,7 @@ from messaging.message import Message, decode
 from messaging.retry import RetryPolicy
 from messaging.state import State
 from messaging.subscription import Subscription, SubscriptionOptions
-from tests.simulation.loop import Process, SimulatedLoop, current_process, simulate
+from tests.simulation.loop import NOBODY, Process, SimulatedLoop, current_process, simulate
 from tests.simulation.network import GIVE_UP_AFTER_S, Network, Wire
 from tests.simulation.store import (
     HastyConsumer,
@@ -38,6 +38,7 @@ RECOVERED_S = 90.0
 MANY = 5
 LANES = 3
 FAILURES = {"flaky": 2, "stepped": 1}
+PARTITIONS = ((1,), (4,), (4,), (1, 4), (4, 2))  # the last two change it
 KINDS = ("plain", "plain", "plain", "many", "flaky", "poison", "slow", "counted", "stepped")
 
 
@@ -69,6 +70,9 @@ class Plan:
     loss: float
     lateness: float
     is_ordered: bool = False
+    partitions: tuple[int, ...] = (1,)  # what one worker after the other is told
+    latency_s: float = 0.002
+    ambushes: int = 0  # freezes of whoever is lent something next
 
     @classmethod
     def draw(cls, source: random.Random) -> "Plan":
@@ -84,11 +88,15 @@ class Plan:
             loss=source.choice((0.0, 0.02, 0.1)),
             lateness=source.choice((0.0, 0.05)),
             is_ordered=source.random() < 0.4,
+            partitions=source.choice(PARTITIONS),
+            latency_s=source.choice((0.002, 0.002, 0.05)),
+            ambushes=source.choice((0, 0, 1)),
         )
 
     @property
     def is_calm(self) -> bool:
-        return not (self.crashes or self.freezes or self.outages or self.loss or self.lateness)
+        faults = self.crashes + self.freezes + self.ambushes + self.outages
+        return not (faults or self.loss or self.lateness)
 
 
 @dataclass
@@ -162,9 +170,12 @@ class World:
     def __init__(self, seed: int, mutant: str) -> None:
         self.random = random.Random(seed)
         self.plan = Plan.draw(self.random)
-        self.network = Network(self.random, self.plan.loss, self.plan.lateness)
+        self.network = Network(
+            self.random, self.plan.loss, self.plan.lateness, latency_s=self.plan.latency_s
+        )
         self.server = SimulatedServer(without=mutant)
-        self.zombies = self.crashes = 0
+        self.server.lent = self._lent
+        self.zombies = self.crashes = self._ambushes = 0
         self._is_evening = self._is_night = False
         self._consumer_class = HastyConsumer if mutant == "handling first" else SimulatedConsumer
         self._workers: dict[Process, Bus] = {}
@@ -175,8 +186,7 @@ class World:
 
     async def live(self) -> Outcome:
         """The whole day."""
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, SimulatedLoop)
+        loop = _loop()
         await self.server.backend.open()
         client = Process("client")
         jobs = [self._job(number) for number in range(self.plan.inputs)]
@@ -207,20 +217,21 @@ class World:
     def _start_worker(self) -> None:
         if self._is_night:
             return
+        told = self.plan.partitions[len(self._workers) % len(self.plan.partitions)]
         process = Process(f"worker {len(self._workers) + 1}")
         bus = self._workers[process] = self._bus(process)
-        self._starting.append(process.start(self._work(bus)))
+        self._starting.append(process.start(self._work(bus, self._subscription(told))))
         self._running.append(process)
 
-    async def _work(self, bus: Bus) -> None:
+    async def _work(self, bus: Bus, subscription: Subscription) -> None:
         async with asyncio.timeout(RECOVERED_S):
-            while not await self._is_up(bus):  # noqa: ASYNC110 - a supervisor's pause
+            while not await self._is_up(bus, subscription):  # noqa: ASYNC110 - a supervisor's pause
                 await asyncio.sleep(0.5)
 
-    async def _is_up(self, bus: Bus) -> bool:
+    async def _is_up(self, bus: Bus, subscription: Subscription) -> bool:
         try:
             await bus.open()
-            await bus.subscribe(self._subscription())
+            await bus.subscribe(subscription)
         except BackendUnavailableError:
             return False
         return True
@@ -230,12 +241,13 @@ class World:
         backend: Any = SimulatedBackend(self.server, wire, self._consumer_class)
         return Bus(backend, name=process.name)
 
-    def _subscription(self) -> Subscription:
+    def _subscription(self, partitions: int) -> Subscription:
         options = SubscriptionOptions(
             lease_s=LEASE_S,
             concurrency=self.plan.concurrency,
             drain_s=10.0,
             ordered_by="lane" if self.plan.is_ordered else "",
+            partitions=partitions if self.plan.is_ordered else 1,
             retry=RetryPolicy(attempts=ATTEMPTS, backoff_s=0.1, factor=1.5, jitter=0.0),
         )
         return Subscription("team", ("jobs",), {Job: self._handle}, options)
@@ -283,6 +295,8 @@ class World:
                 loop.call_later(self.random.uniform(0, BAD_DAY_S), fault, loop)
             else:
                 loop.at_step(self.random.randint(50, 4_000), partial(fault, loop))
+        for _ in range(self.plan.ambushes):
+            loop.call_later(self.random.uniform(0, BAD_DAY_S), self._lie_in_wait)
         for _ in range(self.plan.outages):
             loop.call_later(self.random.uniform(0, BAD_DAY_S / 2), self._outage, loop)
         await asyncio.sleep(BAD_DAY_S + 3 * LEASE_S)
@@ -295,11 +309,22 @@ class World:
             loop.call_later(self.random.uniform(0, LEASE_S), self._start_worker)
 
     def _freeze(self, loop: SimulatedLoop) -> None:
-        process = self.random.choice(self._running) if self._running else None
-        if process is not None and not self._is_evening and not process.is_stopped:
+        if self._running:
+            self._stop(loop, self.random.choice(self._running))
+
+    def _lie_in_wait(self) -> None:
+        self._ambushes += 1
+
+    def _lent(self, process: Process) -> None:
+        if self._ambushes:
+            self._ambushes -= 1
+            self._stop(_loop(), process)
+
+    def _stop(self, loop: SimulatedLoop, process: Process) -> None:
+        if not self._is_evening and not process.is_stopped:
             process.is_stopped = process.was_stopped = True
             self.zombies += 1
-            loop.call_later(3 * LEASE_S, self._wake, loop, process)
+            loop.call_later(3 * LEASE_S, self._wake, loop, process, context=NOBODY)
 
     def _wake(self, loop: SimulatedLoop, process: Process) -> None:
         if not process.is_dead:
@@ -351,6 +376,12 @@ def run_seed(seed: int, mutant: str = "") -> Outcome:
     """One day under `seed`."""
     outcome, _ = simulate(lambda: World(seed, mutant).live(), seed)
     return outcome
+
+
+def _loop() -> SimulatedLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimulatedLoop)
+    return loop
 
 
 async def _count(state: State) -> None:

@@ -168,10 +168,9 @@ class Store:
     def topics(self) -> list[TopicInfo]:
         waiting = {name: Counter[str]() for name in self.groups}
         pending = {name: Counter[str]() for name in self.groups}
-        for whole in self.groups.values():
-            for group in (whole, *whole.partitions.values()):
-                waiting[group.name].update(_topics_of(group.ready))
-                pending[group.name].update(_topics_of(group.pending()))
+        for group in self._groups_and_partitions():
+            waiting[group.name].update(_topics_of(group.ready))
+            pending[group.name].update(_topics_of(group.pending()))
         infos = []
         for topic, log in sorted(self._logs.items()):
             getting = {group.name: 0 for group in log.groups}
@@ -305,8 +304,8 @@ class Store:
         """The group that has not settled the topic's oldest entry, "" when none lags."""
         log = self._logs.get(topic)
         oldest = next(iter(log.owed), None) if log is not None else None
-        owing = (name for name, group in self.groups.items() if oldest and group.owes(oldest))
-        return next(owing, "")
+        groups = self._groups_and_partitions()
+        return next((group.name for group in groups if oldest and group.owes(oldest)), "")
 
     def _put(self, envelope: Envelope) -> None:
         if envelope.delay_s > 0:
@@ -335,6 +334,11 @@ class Store:
             return [group for group in self.groups.values() if group.fits(topic)]
         name, number = partition
         return [self.groups[name].partition(number)] if name in self.groups else []
+
+    def _groups_and_partitions(self) -> Iterator[Group]:
+        for whole in self.groups.values():
+            yield whole
+            yield from whole.partitions.values()
 
     def _delivery(self, envelope: Envelope) -> Delivery:
         # One object for every group: nobody can change it.

@@ -55,7 +55,7 @@ class Interest:
         """The topics, as far as they are known without asking."""
         if self._seen_version == self._registry.version:
             return self.topics
-        topics = self._registry.topics_of(self._group)
+        topics = self._registry.topics_of(self._membership)
         return [*topics, *(topic for topic in self._bounds if topic not in topics)]
 
     async def follow_anew(self) -> None:

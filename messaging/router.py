@@ -1,0 +1,236 @@
+"""One incarnation of a replica at a group with partitions: it is counted, and perhaps it leads.
+
+While it leads, it hands on what the group is lent, to the partition of each key. It handles nothing
+but what cannot be handed on.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from messaging.backend import Backend, Consumer, Delivery, Settlement
+from messaging.errors import (
+    BackendUnavailableError,
+    BusFullError,
+    FencedError,
+    MessagingError,
+)
+from messaging.handling import HandlesDeliveries
+from messaging.heartbeat import keep_beating
+from messaging.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
+from messaging.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
+from messaging.settling import Again
+from messaging.subscription import SubscriptionOptions
+from messaging.tenure import LEAVE_S
+
+log = structlog.get_logger()
+
+READ_WAIT_S = 0.2
+FULL_WAIT_S = 0.25
+MOST_AT_ONCE = 512
+
+Seen = Callable[[str, Collection[str], int], None]
+"""Called with this replica, all that live, and how many partitions are in force."""
+
+
+class Router:
+    """Watches over the group's replicas, leads when it can, and then routes."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        backend: Backend,
+        handlers: HandlesDeliveries,
+        options: SubscriptionOptions,
+        seen: Seen,
+        *,
+        predecessor: str = "",
+    ) -> None:
+        self._consumer = consumer
+        self._backend = backend
+        self._handlers = handlers
+        self._options = options
+        self._seen = seen
+        self._loop = asyncio.get_running_loop()
+        self._wait_s = min(READ_WAIT_S, options.lease_s / LOOKS_PER_LEASE)
+        self._is_routing = False
+        self._may_have_left_some = True
+        self._in_hand: Sequence[Delivery] = ()
+        self._living: Collection[str] = ()
+        self._lost: dict[str, None] = {predecessor: None} if predecessor else {}
+        self._look_now = asyncio.Event()
+        self._stopping = False
+        self._stopped: asyncio.Future[None] = self._loop.create_future()
+
+    async def run(self) -> None:
+        """Work until stopped, then give back what was not handed on.
+
+        Raises:
+            FencedError: another consumer took this one's work over.
+            BackendError: the store stayed away, or refused. To who leaves, it is away soon.
+        """
+        routing = self._start(self._lead())
+        beating, watching = self._start(self._beat()), self._start(self._watch())
+        try:
+            await self._stopped
+            await self._leave(routing, beating)
+        finally:
+            self._stopping = True
+            beating.cancel()
+            watching.cancel()
+            # A read must not be cancelled: it would swallow what it was about to lend.
+            await asyncio.gather(routing, beating, watching, return_exceptions=True)
+
+    def stop(self, *, hurry: bool = False) -> None:  # noqa: ARG002 - nothing here takes long
+        """Have `run` come to its end, which is soon in any case."""
+        self._stopping = True
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+    def pause(self) -> None:
+        """Hand on nothing more; `run` comes to its end."""
+        self.stop()
+
+    def resume(self) -> None:
+        """Nothing to do: paused, it has come to its end."""
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work, name=f"router-{self._consumer.incarnation}")
+        task.add_done_callback(self._notice)
+        return task
+
+    def _notice(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None or self._stopped.done():
+            return
+        self._stopped.set_exception(task.exception() or RuntimeError())
+
+    async def _leave(self, routing: asyncio.Task[None], beating: asyncio.Task[None]) -> None:
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await routing
+                beating.cancel()
+                await self._consumer.leave(self._in_hand)
+        except TimeoutError as error:
+            text = f"the store did not answer a router of {self._consumer.group} when it left"
+            raise BackendUnavailableError(text) from error
+
+    # Routing
+
+    async def _lead(self) -> None:
+        while not self._stopping and not await self._consumer.lead():
+            await self._linger(self._wait_s)
+        await self._bring_into_force()
+        if self._options.partitions == WHOLE:
+            self.stop()  # a leader handles from now on
+        self._is_routing = not self._stopping
+        while not self._stopping:
+            await self._hand_on(await self._lend())
+
+    async def _bring_into_force(self) -> None:
+        """Have as many partitions as wanted; whatever there are must have been emptied first."""
+        wanted = self._options.partitions
+        while not self._stopping:
+            present = await in_force(self._backend.load_state, self._consumer.group)
+            needed = await owed_in_partitions(self._backend, self._consumer.group)
+            if needed > present.number:  # a loss of data took the number back
+                await self._change(present, needed)
+            elif present.number == wanted:
+                return
+            elif needed:
+                await self._linger(self._wait_s)
+            else:
+                await self._change(present, wanted)
+
+    async def _change(self, present: InForce, number: int) -> None:
+        await self._consumer.journal(present.changed_to(number))
+        self._look_now.set()
+
+    async def _lend(self) -> list[Delivery]:
+        if self._may_have_left_some:  # what lost leaders held is older than what is new
+            self._may_have_left_some = False
+            lent = await self._consumer.inherit(MOST_AT_ONCE)
+            self._may_have_left_some |= bool(lent)
+            return lent
+        return await self._consumer.read(MOST_AT_ONCE, self._wait_s)
+
+    async def _hand_on(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle `deliveries` in order; what cannot be stored holds up all behind it."""
+        self._in_hand, at_once, dead = deliveries, MOST_AT_ONCE, None
+        while self._in_hand and not self._stopping:
+            batch, rest = self._in_hand[:at_once], self._in_hand[at_once:]
+            try:
+                settlements = [dead] if dead else [await self._settlement_of(one) for one in batch]
+                skipped = await self._consumer.commit(settlements)
+            except (FencedError, BackendUnavailableError):
+                raise
+            except MessagingError as error:
+                if len(batch) > 1:
+                    at_once = len(batch) // 2
+                elif isinstance(error, BusFullError):
+                    log.warning("router.held", error=str(error))
+                    await self._linger(FULL_WAIT_S)
+                elif dead is None:
+                    dead = await self._given_up(batch[0], error)
+                else:
+                    raise
+            else:
+                dead, at_once = None, min(2 * at_once, MOST_AT_ONCE)
+                self._in_hand = (*(batch[index] for index in skipped), *rest)
+
+    async def _settlement_of(self, delivery: Delivery) -> Settlement:
+        if not delivery.fault:
+            group, ordered_by = self._consumer.group, self._options.ordered_by
+            return Settlement(
+                delivery, (handed_on(delivery, group, ordered_by, self._options.partitions),)
+            )
+        with self._handlers.seat(self._consumer.journal) as seat:
+            outcome = await self._handlers.handle(delivery, seat)
+        assert isinstance(outcome, Settlement), "nothing can be read better by another attempt"
+        return outcome
+
+    async def _given_up(self, delivery: Delivery, error: MessagingError) -> Settlement:
+        outcome = await self._handlers.give_up_on(delivery, error)
+        if isinstance(outcome, Again):
+            raise error
+        return outcome
+
+    async def _linger(self, wait_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await asyncio.shield(self._stopped)
+
+    # Watching
+
+    async def _beat(self) -> None:
+        watch = Watch(self._consumer.incarnation, self._options.lease_s)
+
+        def look(beats: Mapping[str, int]) -> None:
+            silent = watch.look(beats, self._loop.time())
+            self._lost.update(dict.fromkeys(silent))
+            self._living = [name for name in beats if beats[name] != UNREGISTERED]
+            self._look_now.set()
+
+        await keep_beating(self._consumer, self._options.lease_s / LOOKS_PER_LEASE, look)
+
+    async def _watch(self) -> None:
+        while True:
+            await self._look_now.wait()
+            self._look_now.clear()
+            living = [name for name in self._living if name not in self._lost]
+            while self._lost:  # any of them may have led, and never will again
+                incarnation = next(iter(self._lost))
+                await self._consumer.take_over(incarnation, 0)
+                del self._lost[incarnation]
+                self._may_have_left_some = True
+            if living:
+                await self._look_at_partitions(living)
+
+    async def _look_at_partitions(self, living: Collection[str]) -> None:
+        was_routing, wanted = self._is_routing, self._options.partitions
+        number = (await in_force(self._backend.load_state, self._consumer.group)).number
+        self._seen(self._consumer.incarnation, living, number)
+        if number == wanted == WHOLE or (was_routing and number != wanted):
+            self.stop()  # it is up to a handler now, or a loss of data took the number back

@@ -1,0 +1,31 @@
+"""Handlers that take turns, so that one limit holds for all who use them."""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import AbstractContextManager
+
+from messaging.backend import Delivery, Settlement
+from messaging.errors import MessagingError
+from messaging.handling import HandlesDeliveries, Seat
+from messaging.settling import Again
+from messaging.steps import Journal
+
+
+class Turns:
+    """`handlers`, of which `concurrency` run at a time, whichever partition they run for."""
+
+    def __init__(self, handlers: HandlesDeliveries, concurrency: int) -> None:
+        self._handlers = handlers
+        self._turns = asyncio.Semaphore(concurrency)
+
+    def seat(self, journal: Journal) -> AbstractContextManager[Seat]:
+        return self._handlers.seat(journal)
+
+    async def handle(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
+        async with self._turns:
+            return await self._handlers.handle(delivery, seat)
+
+    def give_up_on(
+        self, delivery: Delivery, error: MessagingError
+    ) -> Awaitable[Settlement | Again]:
+        return self._handlers.give_up_on(delivery, error)
