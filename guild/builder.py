@@ -61,8 +61,15 @@ class AgentBuilder(Generic[Props]):
         """Handle only messages that are addressed to this agent by tag."""
         return self._set("only_when_tagged", only_when_tagged)
 
-    def set_order(self, ordered_by: str = "key") -> Self:
-        """Handle equals one after the other: of the key they came with, or of this field."""
+    def set_order(self, ordered_by: str = "key", *, partitions: int = 1) -> Self:
+        """Handle equals one after the other: of the key they came with, or of this field.
+
+        Args:
+            ordered_by: `key`, or a field of the messages.
+            partitions: how many replicas can work at the same time.
+        """
+        if partitions != 1:
+            self._set("partitions", partitions)
         return self._set("ordered_by", ordered_by)
 
     def set_dependency_map(self, dependencies: Mapping[str, str]) -> Self:

@@ -142,6 +142,7 @@ def subscription_of(
         only_when_tagged=spec.only_when_tagged,
         only_known_types=True,
         ordered_by=spec.ordered_by or "",
+        partitions=spec.partitions,
         route=router,
         neighbours=tuple(guild.neighbours),
     )

@@ -27,7 +27,7 @@ from guild.recurrence import check_cron, check_timezone
 from guild.source import Source
 from guild.suggest import closest
 from messaging.errors import TopicError
-from messaging.topic import DEFAULT_TOPIC, check_pattern, check_topic
+from messaging.topic import DEFAULT_TOPIC, MOST_PARTITIONS, check_pattern, check_topic
 
 DEFAULT_BUS = "${GUILDBUS_URL:-embedded}"
 
@@ -163,8 +163,10 @@ class AgentSpec(_Part):
         lease_s: a process that is silent for this long loses its messages to the others.
         only_when_tagged: handle only messages that are addressed to it by tag.
         ordered_by: `key` for what was published with equal keys, or a field of its messages: equals
-            are handled one after the other, in order. One replica at a time works then, in the
-            whole guild; the others stand by.
+            are handled one after the other, in order. Without `partitions` one replica at a time
+            works then, in the whole guild; the others stand by.
+        partitions: into how many shares its work is split by what orders it, so that as many
+            replicas can work at the same time. It may change with the next deployment.
         output_topic: where its answers go when nobody waits for them; None for the topic the
             request came from.
     """
@@ -182,9 +184,16 @@ class AgentSpec(_Part):
     lease_s: Annotated[float, Field(ge=1, le=3600)] = 12.0
     only_when_tagged: bool = False
     ordered_by: str | None = Field(default=None, min_length=1, max_length=100)
+    partitions: int = Field(default=1, ge=1, le=MOST_PARTITIONS)
     output_topic: Topic | None = None
     retry: RetrySpec = RetrySpec()
     restart: RestartSpec = RestartSpec()
+
+    @model_validator(mode="after")
+    def _splits_what_is_ordered(self) -> Self:
+        if self.partitions > 1 and self.ordered_by is None:
+            raise ValueError("'partitions' split what is ordered: set 'ordered_by', too")
+        return self
 
 
 class ResourceSpec(_Part):

@@ -10,10 +10,16 @@ from messaging.context import Context
 from messaging.envelope import Envelope
 from messaging.message import wire_type_of
 from messaging.retry import RetryPolicy
-from messaging.topic import DEFAULT_TOPIC, check_pattern, check_topic, inbox_of, is_pattern
+from messaging.topic import (
+    DEFAULT_TOPIC,
+    MOST_PARTITIONS,
+    check_pattern,
+    check_topic,
+    inbox_of,
+    is_pattern,
+)
 
 HOPS_ON_THE_WIRE = 255
-MOST_PARTITIONS = 256
 
 Result = BaseModel | Sequence[BaseModel] | None
 """What a handler answers; of several messages a requester gets the first as the answer."""

@@ -13,6 +13,7 @@ DEFAULT_TOPIC = "default_topic"
 EVENTS_TOPIC = "guild.events"
 CONTROL_TOPIC = "_control"
 MAX_LENGTH = 200
+MOST_PARTITIONS = 256
 
 _RETRY = "_retry."
 _PARTITION = "_partition."

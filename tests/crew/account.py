@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.crew.orders import lane_of
+
 
 @dataclass
 class Account:
@@ -10,7 +12,7 @@ class Account:
 
     Attributes:
         accepted: numbers of the inputs whose publisher was told that they are stored.
-        seen: how often each number lies among the outputs.
+        seen: how often each number lies among the outputs, in the order in which they came.
         took_s: until everything was settled, from the moment that the caller named; None if it
             never was.
         left_pending: what the group is owed or was lent, once the crew had left.
@@ -32,6 +34,18 @@ class Account:
     @property
     def repeated(self) -> list[int]:
         return sorted(number for number, count in self.seen.items() if count > 1)
+
+    @property
+    def overtaken(self) -> list[int]:
+        """Those that came out after a later one of their lane."""
+        latest = dict[int, int]()
+        late = []
+        for number in self.seen:
+            lane = lane_of(number)
+            if number < latest.get(lane, -1):
+                late.append(number)
+            latest[lane] = max(number, latest.get(lane, -1))
+        return late
 
     @property
     def is_exact(self) -> bool:

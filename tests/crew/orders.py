@@ -8,6 +8,7 @@ GROUP = "workers"
 INPUTS, OUTPUTS = "inputs", "outputs"
 LEASE_S = 2.0
 KEPT = 10_000_000
+LANES = 40
 
 BUS, PLAIN = "bus", "plain"
 
@@ -24,9 +25,13 @@ READY, HELD, STARVED, LEAVING, INCIDENT = "ready", "held", "starved", "leaving",
 
 
 class Input(Message, wire_name="crew.input"):
-    """Ask for one `Output`; `deed` names what the handler does to its process first."""
+    """Ask for one `Output`; `deed` names what the handler does to its process first.
+
+    Those of one lane come out in order where the orders ask for it.
+    """
 
     number: int
+    lane: int = 0
     deed: str = ""
 
 
@@ -46,6 +51,7 @@ class Orders(BaseModel):
         drain_s: for how long handlers may finish at a SIGTERM.
         backoff_s: for how long an input rests that failed.
         attempts: how many handlings condemn an input; so many kills shall not.
+        partitions: among which inputs are shared out, in order by lane; 0 keeps no order.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,3 +69,8 @@ class Orders(BaseModel):
     drain_s: float = 5.0
     backoff_s: float = 0.0
     attempts: int = 200
+    partitions: int = 0
+
+
+def lane_of(number: int) -> int:
+    return number % LANES

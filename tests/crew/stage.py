@@ -17,7 +17,7 @@ from messaging.testing import eventually
 from messaging.urls import open_backend
 from tests.crew.account import Account
 from tests.crew.crew import Crew, Worker
-from tests.crew.orders import GROUP, INPUTS, KEPT, OUTPUTS, Input, Orders, Output
+from tests.crew.orders import GROUP, INPUTS, KEPT, OUTPUTS, Input, Orders, Output, lane_of
 from tests.crew.worker import subscription
 
 PATIENCE_S = 60.0
@@ -73,7 +73,7 @@ class Stage:
         first, self._next = self._next, self._next + count
         for start in range(first, first + count, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, first + count))
-            messages = [Input(number=number, deed=deed) for number in numbers]
+            messages = [Input(number=n, lane=lane_of(n), deed=deed) for n in numbers]
             await self.bus.publish_many(INPUTS, messages)
             self.accepted.update(numbers)
         return list(range(first, first + count))

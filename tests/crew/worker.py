@@ -51,6 +51,8 @@ def subscription(orders: Orders, moments: Moments | None = None) -> Subscription
         concurrency=orders.concurrency,
         prefetch=orders.prefetch,
         drain_s=orders.drain_s,
+        ordered_by="lane" if orders.partitions else "",
+        partitions=max(1, orders.partitions),
     )
     return Subscription(GROUP, (INPUTS,), {Input: answer}, options)
 

@@ -23,6 +23,7 @@ def test_builder_and_yaml_make_the_same_spec() -> None:
         .listen_to_default_topic(False)
         .act_only_when_tagged()
         .set_output_topic("pongs")
+        .set_order("text", partitions=4)
         .set_replicas(2)
         .set_concurrency(3)
         .set_timeout(1.5)
@@ -67,6 +68,8 @@ agents:
     properties: {prefix: "> "}
     only_when_tagged: true
     output_topic: pongs
+    ordered_by: text
+    partitions: 4
     replicas: 2
     concurrency: 3
     timeout_s: 1.5

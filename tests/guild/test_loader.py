@@ -111,6 +111,8 @@ def test_a_spec_says_everything_that_an_agent_can_be_told() -> None:
             "    ordered_by: txt\n",
             "s.yaml:6:17: no message that 'echo' handles has a field 'txt' to",
         ),
+        ("    partitions: 4\n", "s.yaml:4:5: agents[0]: 'partitions' split what is ordered: set"),
+        ("    partitions: 0\n", "s.yaml:6:17: 'partitions' should be greater than or equal to 1"),
         ("ends: [tests.pon]\n", "s.yaml:6:8: no agent here knows a message 'tests.pon'; did y"),
         ("    dependencies: {store: disc}\n", "s.yaml:6:27: there is no resource 'disc'"),
         # ids

@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--patience", type=float, default=3600.0, metavar="SECONDS")
+    parser.add_argument("--partitions", type=int, default=0, help="keep the order by lane")
     parser.add_argument("--control", action="store_true", help="plain at-least-once consumers")
     chosen = parser.parse_args()
     sys.stderr.write(f"seed {chosen.seed}\n")
@@ -30,11 +31,13 @@ def main() -> int:
                 seed=chosen.seed,
                 patience_s=chosen.patience,
                 kind=PLAIN if chosen.control else BUS,
+                partitions=chosen.partitions,
             )
         )
     sys.stdout.write(f"{result}\n")
     account = result.account
-    is_sound = account.is_exact and not account.left_pending
+    is_in_order = not (chosen.partitions and account.overtaken)
+    is_sound = account.is_exact and is_in_order and not account.left_pending
     return 0 if is_sound and not any(account.exit_codes) else 1
 
 

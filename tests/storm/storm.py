@@ -25,18 +25,27 @@ class Result:
 
     def __str__(self) -> str:
         storm = f"{self.kills} kills, {self.stops} stops of {REST_S:g} s, {self.took_s:.0f} s"
-        return f"{storm}: {self.account}"
+        return f"{storm}: {self.account}, {len(self.account.overtaken):,} overtaken"
 
 
 async def storm(
-    url: str, *, inputs: int, kills: int, seed: int, patience_s: float, kind: str = BUS
+    url: str,
+    *,
+    inputs: int,
+    kills: int,
+    seed: int,
+    patience_s: float,
+    kind: str = BUS,
+    partitions: int = 0,
 ) -> Result:
     """Let `kills` workers die, and as many be stopped as there are two kills.
 
-    Whoever is killed is replaced, whoever is stopped goes on after three leases.
+    Whoever is killed is replaced, whoever is stopped goes on after three leases. With `partitions`
+    the workers keep the order of each lane.
     """
+    orders = {"workers": WORKERS, "kind": kind, "partitions": partitions}
     started_at = time.monotonic()
-    async with asyncio.timeout(patience_s), on_stage(url, workers=WORKERS, kind=kind) as stage:
+    async with asyncio.timeout(patience_s), on_stage(url, **orders) as stage:
         publishing = asyncio.create_task(stage.publish(inputs))
         stops = await _torment(stage, inputs, kills=kills, seed=seed)
         await publishing
