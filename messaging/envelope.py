@@ -68,7 +68,7 @@ class Envelope(NamedTuple):
 
     def moved_to_partition(self, topic: str, *, was_handled: bool) -> Self:
         """The envelope as it lies in a partition of its group, with where it came from."""
-        origin = self.origin or self.topic
+        origin = self.published_to
         return self._replace(topic=topic, origin=f"{origin}{_AGAIN}" if was_handled else origin)
 
     @property

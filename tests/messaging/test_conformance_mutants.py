@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 import pytest
 
 from messaging.backend import Backend, Delivery, Settlement, StateWrite
-from messaging.backends.memory.group import Group
+from messaging.backends.memory.group import Group, Partition
 from messaging.backends.memory.log import Log
 from messaging.backends.memory.store import Store
 from messaging.envelope import Envelope
 from tests.messaging import test_backend_conformance_commit as commit
 from tests.messaging import test_backend_conformance_journal as journal
 from tests.messaging import test_backend_conformance_limits as limits
+from tests.messaging import test_backend_conformance_partitions as partitions
 from tests.messaging import test_backend_conformance_state as state
 from tests.messaging import test_backend_conformance_takeover as takeover
 from tests.messaging.conftest import Site
@@ -125,6 +126,30 @@ def journalled_without_fence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Store, "journal", forced)
 
 
+def everybody_leads(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Group, "lead", lambda self, incarnation: True)
+
+
+def one_partition_for_all(patch: pytest.MonkeyPatch) -> None:
+    find = Group.partition
+    patch.setattr(Group, "partition", lambda self, number: find(self, 0))
+
+
+def state_by_partition(patch: pytest.MonkeyPatch) -> None:
+    make = Partition.__init__
+
+    def apart(self: Partition, whole: Group, number: int) -> None:
+        make(self, whole, number)
+        self.state = {}
+
+    patch.setattr(Partition, "__init__", apart)
+    patch.setattr(Partition, "write_state", Group.write_state)
+
+
+def disbanded_without_its_partitions(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Group, "disband", lambda self: self.beats.clear())
+
+
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     site = Site("memory", "")
@@ -172,6 +197,19 @@ def mutation() -> Iterator[pytest.MonkeyPatch]:
         ),
         (given_back_at_the_end, takeover.test_who_leaves_gives_back_in_order_and_uncounted),
         (not_counted, takeover.test_a_takeover_lends_what_was_held_and_counts_it),
+        (
+            everybody_leads,
+            partitions.test_each_partition_has_its_own_members_leader_and_fence,
+        ),
+        (
+            one_partition_for_all,
+            partitions.test_what_lies_in_a_partition_is_lent_to_its_own_consumers_alone,
+        ),
+        (state_by_partition, partitions.test_partitions_share_the_state_of_their_group),
+        (
+            disbanded_without_its_partitions,
+            partitions.test_partitions_go_with_their_group_and_no_other,
+        ),
     ],
 )
 async def test_a_backend_that_breaks_a_promise_fails_its_test(

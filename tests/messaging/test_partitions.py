@@ -17,7 +17,15 @@ from messaging.retry import RetryPolicy
 from messaging.subscription import Subscription
 from messaging.testing import eventually
 from messaging.topic import is_partition, partition_topic_of
-from tests.messaging.buses import Ask, Told, dead_letters, listening, open_bus, settled_all
+from tests.messaging.buses import (
+    Ask,
+    Told,
+    dead_letters,
+    listening,
+    open_bus,
+    settled_all,
+    texts_in,
+)
 from tests.messaging.conftest import Site
 
 CUSTOMERS = 12
@@ -304,6 +312,22 @@ async def test_a_message_looks_as_if_it_had_come_straight_from_its_topic(site: S
 
     assert seen == [("asks", 1), ("asks", 1), ("asks", 2), ("asks", 3), ("asks", 1)]
     assert state is None, "what was requeued has a history, which its success forgets"
+
+
+async def test_a_timer_rings_in_its_partition(site: Site) -> None:
+    async def handle(ask: Ask, context: Context) -> None:
+        for name in ("kept", "called off"):
+            context.send(Told(text=name), "told", delay_s=0.2, timer=name)
+        if ask.text == "second":
+            context.cancel_timer("called off")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("clock", handle, ordered_by="key", partitions=2))
+        await bus.publish("asks", Ask(text="first"), key="k")
+        await bus.publish("asks", Ask(text="second"), key="k")
+        assert await texts_in(bus, "told") == ["kept"]
+        await settled_all(bus, "clock")
+        assert await texts_in(bus, "told") == ["kept"]
 
 
 async def test_what_cannot_be_read_is_given_up_and_the_rest_goes_on(site: Site) -> None:

@@ -1,0 +1,56 @@
+"""What a message becomes in its partition."""
+
+import pytest
+
+from messaging.backend import Delivery
+from messaging.envelope import Envelope
+from messaging.partitions import handed_on
+from messaging.timers import arm, disarm, is_timer
+from tests.messaging.notes import note
+
+
+def moved(envelope: Envelope, *, handed_out: int = 0, count: int = 8) -> Envelope:
+    return handed_on(Delivery(envelope, "1-0", handed_out), "workers", "key", count)
+
+
+@pytest.mark.parametrize(
+    ("key", "number"), [("a", 3), ("order-1", 7), ("order-2", 5), ("żółw", 6), ("\ud800", 0)]
+)
+def test_a_key_has_the_same_partition_in_every_process_and_release(key: str, number: int) -> None:
+    assert moved(note("one")._replace(key=key)).topic == f"_partition.workers.{number}"
+
+
+def test_messages_without_a_key_are_spread() -> None:
+    topics = {moved(note(str(number))).topic for number in range(200)}
+
+    assert len(topics) == 8
+
+
+def test_what_is_new_is_known_as_new_and_by_its_topic() -> None:
+    envelope = moved(note("one"))
+
+    assert (envelope.published_to, envelope.was_handled) == ("notes", False)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "handed_out"),
+    [
+        (note("requeued", "_retry.workers")._replace(origin="notes"), 0),
+        (note("tried")._replace(attempt=2), 0),
+        (note("begun by whoever handled before there were partitions"), 1),
+    ],
+)
+def test_what_may_have_been_handled_is_known_as_such(envelope: Envelope, handed_out: int) -> None:
+    there = moved(envelope, handed_out=handed_out)
+
+    assert (there.published_to, there.was_handled) == ("notes", True)
+    assert moved(there).published_to == "notes"
+
+
+@pytest.mark.parametrize("handed_out", [0, 2])
+def test_a_timer_keeps_its_name(handed_out: int) -> None:
+    there = moved(arm(note("ring"), "wake-up", "workers"), handed_out=handed_out)
+
+    assert is_timer(there)
+    rung, name = disarm(there)
+    assert (rung.topic, name) == ("notes", "wake-up")
