@@ -9,6 +9,7 @@ from tests.messaging.test_backend_conformance_large import *  # noqa: F403 - all
 from tests.messaging.test_backend_conformance_leading import *  # noqa: F403 - all tests of it
 from tests.messaging.test_backend_conformance_limits import *  # noqa: F403 - all tests of it
 from tests.messaging.test_backend_conformance_observers import *  # noqa: F403 - all tests of it
+from tests.messaging.test_backend_conformance_partitions import *  # noqa: F403 - all tests of it
 from tests.messaging.test_backend_conformance_state import *  # noqa: F403 - all tests of it
 from tests.messaging.test_backend_conformance_takeover import *  # noqa: F403 - all tests of it
 from tests.messaging.test_pausing import *  # noqa: F403 - all tests of it
