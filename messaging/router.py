@@ -128,6 +128,7 @@ class Router:
         self._is_routing = not self._stopping
         while not self._stopping:
             await self._hand_on(await self._lend())
+            await asyncio.sleep(0)  # a store that never waits must not keep the loop from others
 
     async def _bring_into_force(self) -> None:
         """Have as many partitions as wanted; whatever there are must have been emptied first."""
