@@ -6,7 +6,8 @@ then it is led by one of them while the other stands by.
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import lru_cache, partial
 
 
 def share_of(replica: str, replicas: Collection[str], count: int) -> set[int]:
@@ -15,20 +16,24 @@ def share_of(replica: str, replicas: Collection[str], count: int) -> set[int]:
     No share is larger than another by more than one. A replica that comes or goes moves few
     partitions besides those that it gets or leaves.
     """
+    owners = _owners(tuple(sorted(replicas)), count)
+    return {number for number, owner in enumerate(owners) if owner == replica}
+
+
+@lru_cache(maxsize=64)  # it is asked for at every look, and changes with who lives
+def _owners(replicas: Sequence[str], count: int) -> Sequence[str]:
     fewest, left_over = divmod(count, len(replicas))
     sizes = Counter[str]()
-    share = set[int]()
+    owners = list[str]()
     for number in range(count):
         most = fewest + (left_over > 0)
-        owner = max(
-            (name for name in replicas if sizes[name] < most), key=lambda name: _rank(name, number)
-        )
+        free = (name for name in replicas if sizes[name] < most)
+        owner = max(free, key=partial(_rank, number))
         left_over -= sizes[owner] == fewest
         sizes[owner] += 1
-        if owner == replica:
-            share.add(number)
-    return share
+        owners.append(owner)
+    return owners
 
 
-def _rank(replica: str, number: int) -> bytes:
+def _rank(number: int, replica: str) -> bytes:
     return hashlib.sha256(f"{number} {replica}".encode()).digest()

@@ -1,6 +1,6 @@
 """Shares of the partitions: complete, even, and steady."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messaging.balance import share_of
@@ -10,6 +10,7 @@ COUNTS = st.integers(1, 64)
 
 
 @given(REPLICAS, COUNTS)
+@settings(deadline=None)
 def test_every_partition_has_one_owner_and_no_share_is_larger_by_more_than_one(
     replicas: set[str], count: int
 ) -> None:
@@ -21,6 +22,7 @@ def test_every_partition_has_one_owner_and_no_share_is_larger_by_more_than_one(
 
 
 @given(REPLICAS, COUNTS)
+@settings(deadline=None)
 def test_everybody_comes_to_the_same_answer_in_whatever_order_they_are_named(
     replicas: set[str], count: int
 ) -> None:
