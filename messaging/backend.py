@@ -15,7 +15,7 @@ from messaging.envelope import Envelope
 
 PROFILES = {
     "ephemeral": "messages live as long as the server that holds them",
-    "standard": "a crash loses nothing if the disk keeps up, loss of power the last second or two",
+    "standard": "a crash loses nothing, loss of power the last second or two",
     "durable": "what was accepted is on the disk, and on the replicas where there are any",
 }
 """What a crash may cost."""

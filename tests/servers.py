@@ -77,14 +77,8 @@ class RedisServer:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """End it as a crash would that meets a disk which keeps up.
-
-        While the sync of an earlier second still runs, Redis holds back what it should write for
-        up to two more, and answers all the same. A busy disk would let a crash cost what loss of
-        power may. So have it write at once from now on, and wait until it does.
-        """
+        """End it as a crash would."""
         assert self._process is not None
-        self._ask(b"CONFIG SET appendfsync no\r\n")
         self._process.kill()
         self._process.wait()
 

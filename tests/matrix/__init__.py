@@ -39,15 +39,16 @@ process
 
 Redis
 -----
-* kill -9 and restart, everysec, always, and with a long LOADING: E1, R(5), clean; with everysec
-  not in the moments in which the server syncs its file: what it holds back then is lost, and told
+* kill -9 and restart, everysec, always, and with a long LOADING: E1, R(5), clean
     test_redis.py::test_a_server_that_is_killed_and_comes_back
     mutant: plain, whose client sends an XADD again that had been executed
 * restart without persistence: announced within 2 s to everybody; what comes after it: E1, R(5)
     test_redis.py::test_a_server_without_persistence_that_restarts
     can fail: nothing is announced by the row above, where nothing was lost
-* truncated AOF: announced within 2 s; E1 for what is kept and what comes after it, R(5), clean
+* truncated AOF: announced within 2 s, and sent again by who published it; E1, R(5), clean
     test_redis.py::test_a_file_that_was_cut_short
+    messaging/redis/test_forgetful_servers.py::test_it_is_sent_again_once_in_order_without_being_asked
+    messaging/redis/test_forgetful_servers.py::test_what_nobody_has_any_more_is_announced
     messaging/redis/test_embedded.py::test_a_cut_off_write_is_announced_and_the_rest_is_there
     mutant: no-fence commits what the server forgot to have lent and lent again
 * SCRIPT FLUSH every 100 ms: E1, R(5), clean
@@ -60,7 +61,7 @@ Redis
 * wrong eviction policy: refused with the remedy
     messaging/redis/test_server_checks.py::test_a_server_that_evicts_is_refused
     can fail: the same server is taken before its policy is changed
-* failover to a replica that lags: announced; E1 for what was replicated and what comes after, R(15)
+* failover to a replica that lags: announced, and sent again by who published it; E1, R(15)
     test_redis.py::test_a_failover_to_a_replica_that_lags
     messaging/redis/test_sentinel.py::test_publishers_and_consumers_go_on_after_a_failover
     messaging/redis/test_sentinel.py::test_what_only_the_lost_primary_had_lent_is_lent_again_and_committed_once
@@ -145,7 +146,7 @@ The full sizes are those of `python -m tests.matrix.full_load`.
     no mutant: the figure is printed
 * 1,000 topics: at most 5 connections per process
     test_load.py::test_a_thousand_topics_take_a_process_no_more_connections_than_one
-    messaging/redis/test_connections.py::test_two_connections_serve_many_topics_consumers_and_observers
+    messaging/redis/test_connections.py::test_two_connections_serve_a_thousand_topics_consumers_and_observers
     can fail: the server's own list of clients is counted, and may not be empty
 * soak: memory, descriptors, keys and tasks flat
     soak/test_soak.py::test_consumers_that_come_and_go_leave_nothing_behind

@@ -236,7 +236,7 @@ class _Parts:
 
     async def _open_durable(self, connected: int) -> None:
         server, options = self.server, self.server.options
-        server.recheck = partial(recheck_durable, server)
+        server.on_back.append(partial(recheck_durable, server))
         wanted = connected if options.replicas is None else options.replicas
         if not wanted:
             return

@@ -2,19 +2,21 @@
 
 Each batch carries this producer's sequence on its topic, so a batch that is sent twice is stored
 once. When anything but success comes back, sending stops, and the unsettled batches are settled
-in order, one at a time; then it goes on.
+in order, one at a time; then it goes on. A server that comes back without what it had accepted
+last is sent that again first.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Sequence
-from typing import Any
 
 import hiredis
 
-from messaging.backends.redis.connection import Argument, ConnectionLostError
+from messaging.backends.redis.batch import Batch
+from messaging.backends.redis.connection import Argument, ConnectionLostError, Pipeline
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.pressure import Pressure
+from messaging.backends.redis.recent import Recent
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
@@ -22,46 +24,9 @@ from messaging.envelope import Envelope, new_id
 from messaging.errors import BusClosedError, BusFullError
 
 MOST_IN_FLIGHT = 2
-BATCH_ENTRIES = 512
-BATCH_BYTES = 1 << 20
 REMEMBERED_S = 86_400
 
 _ABSENT, _FULL, _GAP, _DELAYS_FULL = -1, -2, -3, -4
-
-
-class _Batch:
-    """Entries of one topic that are stored together, for one or more callers."""
-
-    def __init__(self, topic: str, give_up_at: float) -> None:
-        self.topic = topic
-        self.give_up_at = give_up_at
-        self.count = 0
-        self.parts: list[bytes] = []  # header, payload, header, payload …
-        self.delays: list[str] = []  # "number:milliseconds" of those that are held back
-        self.size_bytes = 0
-        self.callers: list[asyncio.Future[None]] = []
-        self.producer = ""
-        self.first = 0
-        self.reply: asyncio.Future[Any] | None = None
-
-    def has_room_for(self, count: int) -> bool:
-        return self.count + count <= BATCH_ENTRIES and self.size_bytes < BATCH_BYTES
-
-    def add(self, header: bytes, payload: bytes, delay_s: float) -> None:
-        self.count += 1
-        self.parts += (header, payload)
-        self.size_bytes += len(payload)
-        if delay_s > 0 and (delay_ms := int(delay_s * 1000)):
-            self.delays.append(f"{self.count}:{delay_ms}")
-
-    def settle(self, error: BaseException | None = None) -> None:
-        for caller in self.callers:
-            if caller.done():
-                continue
-            if error is None:
-                caller.set_result(None)
-            else:
-                caller.set_exception(error)
 
 
 class Publisher:
@@ -71,13 +36,15 @@ class Publisher:
         self._server = server
         self._registry = registry
         self._loop = asyncio.get_running_loop()
-        self._queued: dict[str, list[_Batch]] = {}
-        self._unsettled: list[_Batch] = []
+        self._queued: dict[str, list[Batch]] = {}
+        self._unsettled: list[Batch] = []
         self._flights = 0
         self._is_flush_due = False
         self._settling: asyncio.Task[None] | None = None
         self._is_closed = False
         self._pressure = Pressure(server)
+        self._recent = Recent(server.keys)
+        server.on_back.append(self._look_what_is_forgotten)
         self._start_anew()
 
     def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
@@ -105,12 +72,18 @@ class Publisher:
     async def append_once(self, envelope: Envelope) -> None:
         """See `Backend.append_once`: each message is its own producer, of one message."""
         header, payload = pack_entry(envelope, self._server.options.max_envelope_bytes)
-        batch = _Batch(envelope.topic, self._server.link.deadline())
+        batch = Batch(envelope.topic, self._server.link.deadline())
         batch.add(header, payload, envelope.delay_s)
         batch.producer, batch.first = f"once.{envelope.id}", 1
         stored = self._loop.create_future()
         batch.callers.append(stored)
-        self._accepted(batch, await self._store(batch))
+        while True:
+            try:
+                length = await self._store(batch)
+                break
+            except ConnectionLostError:
+                await self._server.link.connected(batch.give_up_at)
+        self._accepted(batch, length)
         await stored
 
     async def close(self) -> None:
@@ -124,15 +97,15 @@ class Publisher:
             for batch in [batch for some in batches for batch in some]:
                 batch.settle(BusClosedError("the bus was closed before this was stored"))
 
-    def _batch_for(self, topic: str, count: int) -> _Batch:
+    def _batch_for(self, topic: str, count: int) -> Batch:
         batches = self._queued.get(topic)
         if batches is None:
             batches = self._queued[topic] = []
         if not batches or not batches[-1].has_room_for(count):
-            batches.append(_Batch(topic, self._server.link.deadline()))
+            batches.append(Batch(topic, self._server.link.deadline()))
         return batches[-1]
 
-    def _wait_for(self, batch: _Batch) -> asyncio.Future[None]:
+    def _wait_for(self, batch: Batch) -> asyncio.Future[None]:
         caller = self._loop.create_future()
         batch.callers.append(caller)
         self._flush_soon()
@@ -164,7 +137,7 @@ class Publisher:
         assert flight[-1].reply is not None
         flight[-1].reply.add_done_callback(lambda _: self._landed(flight))
 
-    def _landed(self, flight: list[_Batch]) -> None:
+    def _landed(self, flight: list[Batch]) -> None:
         """Every reply of a flight is there: the connection answers in order."""
         self._flights -= 1
         lengths = [length for b in flight if (length := _length_after(b)) is not None]
@@ -188,25 +161,60 @@ class Publisher:
             length = _length_after(batch)
             try:
                 if length is None:
+                    await self._server.link.connected(batch.give_up_at)
+                    if batch is not self._unsettled[0]:
+                        continue  # a server that came back needs something else first
                     length = await self._store(batch)
-                self._accepted(batch, length)
+            except ConnectionLostError:
+                continue
             except Exception as error:  # noqa: BLE001 - its publishers are told
-                self._start_anew()
-                batch.settle(error)
-            del self._unsettled[0]
+                self._give_up(batch, error)
+            else:
+                self._accepted(batch, length)
+            self._unsettled.remove(batch)
         self._settling = None
         if self._queued:
             self._flush_soon()
 
-    def _accepted(self, batch: _Batch, length: int) -> None:
+    def _give_up(self, batch: Batch, error: Exception) -> None:
+        if batch.was_accepted:
+            self._announce_lost(batch)
+        batch.settle(error)
+        self._start_anew()
+
+    async def _look_what_is_forgotten(self, pipeline: Pipeline) -> None:
+        """Before anybody uses a new connection: put what has to be sent again in front."""
+        forgotten = await self._recent.forgotten(pipeline)
+        if not forgotten or self._is_closed:
+            return
+        give_up_at = self._server.link.deadline()
+        for batch in forgotten:
+            batch.reply, batch.give_up_at, batch.was_accepted = None, give_up_at, True
+        self._unsettled = [*forgotten, *self._unsettled]
+        count = sum(batch.count for batch in forgotten)
+        self._server.announce(
+            "bus.sent_again",
+            f"the server has forgotten {count:,} messages that it had accepted lately; "
+            "they are sent again",
+        )
+        if self._settling is None:
+            self._settle_one_by_one()
+
+    def _accepted(self, batch: Batch, length: int) -> None:
         """Tell its callers: at once, or when the topic, which is so long now, has room again."""
+        self._recent.keep(batch, self._loop.time())
         if length > self._pressure.soft_backlog:
             self._pressure.hold(batch.topic, batch.settle)
         else:
             batch.settle()
 
-    async def _store(self, batch: _Batch) -> int:
-        """Store `batch`, and return how long its topic is then."""
+    async def _store(self, batch: Batch) -> int:
+        """Store `batch`, and return how long its topic is then.
+
+        Raises:
+            ConnectionLostError: on another connection something else may have to come first.
+        """
+        generation = self._server.link.generation
         trimmed: Trimmed | None = None
         if _answer_to(batch) == _ABSENT:  # a newborn topic need not be told of a long batch twice
             await self._registry.ensure(batch.topic)
@@ -214,14 +222,19 @@ class Publisher:
         while True:
             keys, arguments = self._parts(batch)
             answer = await self._server.run(
-                self._server.scripts.append, keys, *arguments, give_up_at=batch.give_up_at
+                self._server.scripts.append,
+                keys,
+                *arguments,
+                give_up_at=batch.give_up_at,
+                only_in=generation,
             )
             if answer >= 0:
                 return int(answer)
             if answer == _ABSENT:
                 await self._registry.ensure(batch.topic)
             elif answer == _GAP:  # what came before was refused, so this was too: number it anew
-                self._announce_forgotten(batch)
+                if batch.producer == self._producer:  # nothing of this producer was refused
+                    self._announce_lost(batch)
                 self._start_anew()
                 self._number(batch)
             elif answer == _DELAYS_FULL:
@@ -239,29 +252,28 @@ class Publisher:
             limit=limit,
         )
 
-    def _announce_forgotten(self, batch: _Batch) -> None:
-        if batch.producer == self._producer:  # nothing of this producer was refused
-            self._server.announce(
-                "bus.publishes_lost",
-                f"the server has forgotten messages on {batch.topic} that it had accepted (a "
-                "failover to a replica that lagged, or a file cut short)",
-            )
+    def _announce_lost(self, batch: Batch) -> None:
+        self._server.announce(
+            "bus.publishes_lost",
+            f"the server has forgotten messages on {batch.topic} that it had accepted (a failover "
+            "to a replica that lagged, or a file cut short), and nobody has them any more",
+        )
 
     def _start_anew(self) -> None:
         """Be a new producer, so that no late copy of a refused batch can stand for a new one."""
         self._producer = new_id()
         self._last: dict[str, int] = {}
 
-    def _number(self, batch: _Batch) -> None:
+    def _number(self, batch: Batch) -> None:
         last = self._last.get(batch.topic, 0)
         batch.producer, batch.first = self._producer, last + 1
         self._last[batch.topic] = last + batch.count
 
-    def _command(self, batch: _Batch) -> bytes:
+    def _command(self, batch: Batch) -> bytes:
         keys, arguments = self._parts(batch)
         return pack_script(self._server.scripts.append, keys, arguments)
 
-    def _parts(self, batch: _Batch) -> tuple[tuple[bytes, ...], list[Argument]]:
+    def _parts(self, batch: Batch) -> tuple[tuple[bytes, ...], list[Argument]]:
         keys = self._server.keys
         arguments: list[Argument] = [
             batch.first,
@@ -276,13 +288,13 @@ class Publisher:
         return (stream, producer, keys.delays, keys.delayed_bodies, keys.topics), arguments
 
 
-def _length_after(batch: _Batch) -> int | None:
+def _length_after(batch: Batch) -> int | None:
     """How long the topic is, if the server said that the batch is stored."""
     answer = _answer_to(batch)
     return answer if answer is not None and answer >= 0 else None
 
 
-def _answer_to(batch: _Batch) -> int | None:
+def _answer_to(batch: Batch) -> int | None:
     reply = batch.reply
     if reply is None or not reply.done() or reply.cancelled():
         return None

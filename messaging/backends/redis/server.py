@@ -83,7 +83,7 @@ class Server:
             on_back=self._back,
         )
         self.replication: Replication | None = None
-        self.recheck: Callable[[Pipeline], Awaitable[None]] | None = None
+        self.on_back: list[Callable[[Pipeline], Awaitable[None]]] = []
         self._listeners = listeners
 
     def announce(self, event: str, text: str) -> None:
@@ -104,21 +104,26 @@ class Server:
         give_up_at: float | None = None,
         again: Script | None = None,
         generation: int = 0,
+        only_in: int | None = None,
         touches: Sequence[bytes] = (),
     ) -> Any:
         """What `script` answers; it must be harmless to repeat, and is repeated if need be.
 
-        On any other connection than that of `generation`, `again` takes the place of `script`.
+        On any other connection than that of `generation`, `again` takes the place of `script`. With
+        `only_in` it is repeated on no other connection than that one.
         What it `touches` besides `keys` is looked at when a key holds what does not belong there.
 
         Raises:
             BackendUnavailableError, BackendSetupError, BusFullError, BusClosedError
+            ConnectionLostError: `only_in`, and that connection is gone.
         """
         packed = pack_script(script, keys, arguments)
         give_up_at = self.link.deadline() if give_up_at is None else give_up_at
         pause_s = FIRST_PAUSE_S
         while True:
             pipeline = await self.link.connected(give_up_at)
+            if only_in is not None and self.link.generation != only_in:
+                raise ConnectionLostError("the connection is another one by now")
             if again is not None and self.link.generation != generation:
                 script, again = again, None
                 packed = pack_script(script, keys, arguments)
@@ -141,8 +146,8 @@ class Server:
         """After a reconnection: the server may be another one, so load the scripts again."""
         loads = [pack(("SCRIPT", "LOAD", script.text)) for script in self.scripts.all()]
         await asyncio.gather(*map(pipeline.send, loads))
-        if self.recheck is not None:
-            await self.recheck(pipeline)
+        for look in self.on_back:
+            await look(pipeline)
         self.announce("bus.reconnected", "the connection to the server was lost and is back")
 
 
