@@ -1,7 +1,7 @@
 """Workers that lack one thing which keeps the promises: each row has one that has to fail.
 
-`plain` is no bus at all but what at-least-once consumers do: outputs by XADD, then XACK; what is
-idle is claimed by the server's clock; and the client repeats whatever went unanswered.
+`plain` is no bus at all but what at-least-once consumers do: outputs by XADD, then XACK of the
+batch; what is idle is claimed by the server's clock; the client repeats whatever went unanswered.
 """
 
 import asyncio
@@ -209,10 +209,13 @@ class _Plain:
         batch = [*claimed, *(entry for _, entries in read for entry in entries)]
         if batch:
             self._moments.reach(AFTER_READ)
-        for position, fields in batch:
-            await self._answer(position, decode(Input, fields[b"p"]))
+        for _, fields in batch:
+            await self._answer(decode(Input, fields[b"p"]))
+        if batch:
+            await self._server.xack(self._inputs, GROUP, *[position for position, _ in batch])
+            self._moments.reach(AFTER_COMMIT)
 
-    async def _answer(self, position: bytes, task: Input) -> None:
+    async def _answer(self, task: Input) -> None:
         self._moments.reach(IN_HANDLER)
         payload = encode(Output(number=task.number))
         header, payload = pack_entry(
@@ -221,5 +224,3 @@ class _Plain:
         self._moments.reach(BEFORE_COMMIT)
         await self._server.xadd(self._outputs, {b"h": header, b"p": payload})
         self._moments.reach(COMMIT_SENT)
-        await self._server.xack(self._inputs, GROUP, position)
-        self._moments.reach(AFTER_COMMIT)

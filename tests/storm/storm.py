@@ -43,10 +43,14 @@ async def storm(
     Whoever is killed is replaced, whoever is stopped goes on after three leases. With `partitions`
     the workers keep the order of each lane.
     """
-    orders = {"workers": WORKERS, "kind": kind, "partitions": partitions}
     started_at = time.monotonic()
-    async with asyncio.timeout(patience_s), on_stage(url, **orders) as stage:
-        publishing = asyncio.create_task(stage.publish(inputs))
+    async with (
+        asyncio.timeout(patience_s),
+        on_stage(url, kind=kind, partitions=partitions) as stage,
+    ):
+        await stage.publish(inputs // 2)  # there is always something to do
+        await stage.crew.hire(WORKERS)
+        publishing = asyncio.create_task(stage.publish(inputs - inputs // 2))
         stops = await _torment(stage, inputs, kills=kills, seed=seed)
         await publishing
         account = await stage.account(patience_s=patience_s)
