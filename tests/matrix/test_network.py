@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 import redis.asyncio
 
-from messaging.backends.redis.connection import Pipeline
 from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.pipeline import Pipeline
 from messaging.bus import Bus
 from messaging.envelope import Envelope, new_id
 from messaging.errors import BackendUnavailableError

@@ -1,8 +1,8 @@
 """From a URL to whoever knows where the server is now."""
 
 from messaging.backends.redis.cluster import ClusterAddress
-from messaging.backends.redis.connection import Address
 from messaging.backends.redis.endpoint import FixedAddress
+from messaging.backends.redis.link import Address
 from messaging.backends.redis.sentinel import SentinelAddress
 
 

@@ -18,9 +18,9 @@ from messaging.backend import (
 )
 from messaging.backends.redis import dead_letters, ephemeral, upkeep
 from messaging.backends.redis.checks import check_server, recheck_durable
-from messaging.backends.redis.connection import Address, Link
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.endpoint import EmbeddedAddress
+from messaging.backends.redis.link import Address, Link
 from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.publisher import Publisher
 from messaging.backends.redis.registry import Registry

@@ -7,7 +7,7 @@ import hiredis
 
 from messaging.backend import PROFILES
 from messaging.backends.redis.cluster import ClusterAddress
-from messaging.backends.redis.connection import Pipeline, pack
+from messaging.backends.redis.pipeline import Pipeline, pack
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.versions import version_of
 from messaging.errors import BackendError, BackendSetupError

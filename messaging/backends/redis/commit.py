@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from messaging.backend import Settlement
-from messaging.backends.redis.connection import Argument
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import expected_type
 from messaging.backends.redis.membership import Membership
+from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import wrong_type
 from messaging.backends.redis.server import Server

@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 from messaging.backend import Delivery, Settlement, StateWrite
 from messaging.backends.redis.commit import Commit
-from messaging.backends.redis.connection import Argument
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.lending import TOPICS_AT_ONCE, Lending
 from messaging.backends.redis.membership import Membership
+from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes

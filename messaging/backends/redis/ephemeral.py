@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import hiredis
 import structlog
 
-from messaging.backends.redis.connection import ConnectionLostError
 from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.pipeline import ConnectionLostError
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.server import Server, pack_script
 from messaging.envelope import Envelope

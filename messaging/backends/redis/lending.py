@@ -14,15 +14,11 @@ import hiredis
 
 from messaging.backend import Delivery, Place, Settlement, place_of
 from messaging.backends.redis.claims import is_claimed, redeem_all, redeem_first
-from messaging.backends.redis.connection import (
-    FIRST_PAUSE_S,
-    Argument,
-    ConnectionLostError,
-    pack,
-)
 from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.interest import Interest
+from messaging.backends.redis.link import FIRST_PAUSE_S
 from messaging.backends.redis.membership import Membership
+from messaging.backends.redis.pipeline import Argument, ConnectionLostError, pack
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Sequence
 import hiredis
 
 from messaging.backends.redis.batch import Batch
-from messaging.backends.redis.connection import Argument, ConnectionLostError, Pipeline
 from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.pipeline import Argument, ConnectionLostError, Pipeline
 from messaging.backends.redis.pressure import Pressure
 from messaging.backends.redis.recent import Recent
 from messaging.backends.redis.registry import Registry

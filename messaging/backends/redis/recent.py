@@ -9,8 +9,8 @@ import asyncio
 from collections import deque
 
 from messaging.backends.redis.batch import Batch
-from messaging.backends.redis.connection import Pipeline, pack
 from messaging.backends.redis.keys import Keys
+from messaging.backends.redis.pipeline import Pipeline, pack
 
 KEPT_S = 5.0
 KEPT_BYTES = 8 * 1024 * 1024

@@ -11,12 +11,8 @@ from typing import Any
 
 import hiredis
 
-from messaging.backends.redis.connection import (
-    FIRST_PAUSE_S,
-    ConnectionLostError,
-    Link,
-    pack,
-)
+from messaging.backends.redis.link import FIRST_PAUSE_S, Link
+from messaging.backends.redis.pipeline import ConnectionLostError, pack
 from messaging.errors import NotReplicatedError
 
 

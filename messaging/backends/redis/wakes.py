@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from messaging.backends.redis.connection import Address, Link, Pipeline, pack
+from messaging.backends.redis.link import Address, Link
+from messaging.backends.redis.pipeline import Pipeline, pack
 
 CONFIRM_TIMEOUT_S = 1.0
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.connection import Pipeline
+from messaging.backends.redis.pipeline import Pipeline
 from tests.messaging.notes import everything_in, is_owed_nothing, joined, note, settled, take, texts
 from tests.messaging.redis.conftest import Guild, command, server_of
 

@@ -1,0 +1,165 @@
+"""The hot path: one connection on which commands go out together and replies come in order.
+
+Everything sent in one tick of the loop is one write. A lost connection fails what was unanswered
+with `ConnectionLostError`; who sent it knows whether sending it again is harmless.
+"""
+
+import asyncio
+import fcntl
+import socket
+import termios
+from array import array
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+import hiredis
+
+Argument = bytes | str | float
+
+
+def pack(command: Sequence[Argument]) -> bytes:
+    """The bytes of a command, as the server reads them."""
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type] # says 1-tuple
+    return packed
+
+
+class ConnectionLostError(Exception):
+    """The connection went away before the reply; whether the command ran is not known."""
+
+
+class Pipeline(asyncio.Protocol):
+    """One connection: commands out in order, replies back in the same order.
+
+    Args:
+        on_lost: called once when the connection is gone.
+        reply_timeout_s: a connection that owes something and is silent so long is given up, unless
+            the server is still taking what it was asked: a long message on a narrow link.
+    """
+
+    def __init__(self, on_lost: Callable[["Pipeline"], None], reply_timeout_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._unwritten: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._on_lost = on_lost
+        self._on_push: Callable[[list[Any]], None] | None = None
+        self._reply_timeout_s = reply_timeout_s
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._heard_something = True
+        self._oldest: asyncio.Future[Any] | None = None
+        self._why = "closed by the server"
+        self._written_bytes = self._asked_bytes = self._taken_bytes = 0
+        self.is_lost = False
+
+    def send(self, packed: bytes) -> asyncio.Future[Any]:
+        """The reply to come; fails with `hiredis.ReplyError` or `ConnectionLostError`."""
+        reply = self._loop.create_future()
+        if self.is_lost:
+            reply.set_exception(ConnectionLostError("the connection is gone"))
+            return reply
+        self._waiting.append(reply)
+        self.write(packed)
+        return reply
+
+    def write(self, packed: bytes) -> None:
+        """Send without expecting a reply, as subscribed connections do."""
+        if not self._unwritten:
+            self._loop.call_soon(self.flush)
+        self._unwritten.append(packed)
+
+    def subscribe_to_pushes(self, on_push: Callable[[list[Any]], None] | None) -> None:
+        """From now on hand every message to `on_push`: the connection listens to channels."""
+        self._on_push = on_push
+
+    def abort(self) -> None:
+        """Drop the connection at once; replies that are still out are lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._watchdog = self._loop.call_later(self._reply_timeout_s, self._check_alive)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        try:
+            waiting, self._waiting = self._waiting, deque()
+            for reply in waiting:
+                if not reply.done():
+                    reply.set_exception(ConnectionLostError(str(exc or self._why)))
+        finally:  # also short of memory: or nobody would dial again
+            self._on_lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_something = True
+        try:
+            self._reader.feed(data)
+            self._hand_out()
+        except hiredis.ProtocolError:
+            self._why = "what answers there does not speak the protocol of Redis"
+            self.abort()
+
+    def _hand_out(self) -> None:
+        next_reply, waiting = self._reader.gets, self._waiting
+        while True:
+            value = next_reply()
+            if value is False:  # nothing whole is left; Redis has no false in RESP2
+                return
+            if self._on_push is not None:
+                self._on_push(value)
+                continue
+            reply = waiting.popleft()
+            if reply.done():
+                continue
+            if isinstance(value, hiredis.ReplyError):
+                reply.set_exception(value)
+            else:
+                reply.set_result(value)
+
+    def flush(self) -> None:
+        """Write what waits now: for who has nothing to add, a tick of the loop earlier."""
+        unwritten, self._unwritten = self._unwritten, []
+        if unwritten and self._transport is not None and not self.is_lost:
+            data = b"".join(unwritten)
+            self._written_bytes += len(data)
+            self._transport.write(data)
+
+    def _check_alive(self) -> None:
+        oldest = self._waiting[0] if self._waiting else None
+        owes_a_reply = oldest is not None and oldest is self._oldest
+        is_taking = self._is_taking()
+        is_silent = not self._heard_something and not is_taking
+        if is_silent and (owes_a_reply or self._on_push is not None):
+            self.abort()
+            return
+        self._oldest, self._heard_something = oldest, False
+        if self._on_push is not None:
+            self.write(pack(("PING",)))
+        self._watchdog = self._loop.call_later(self._reply_timeout_s, self._check_alive)
+
+    def _is_taking(self) -> bool:
+        """Whether what had been asked by the last look is not all taken yet, but more of it is."""
+        assert self._transport is not None
+        on_its_way = self._transport.get_write_buffer_size() + _unacknowledged(self._transport)
+        asked, before = self._asked_bytes, self._taken_bytes
+        self._asked_bytes, self._taken_bytes = (
+            self._written_bytes,
+            self._written_bytes - on_its_way,
+        )
+        return before < self._taken_bytes and before < asked
+
+
+def _unacknowledged(transport: asyncio.Transport) -> int:
+    """Bytes that the system has and the other side has not confirmed."""
+    count = array("i", [0])
+    with suppress(OSError, ValueError):  # it is closed, or a kind of socket that cannot tell
+        fcntl.ioctl(transport.get_extra_info("socket"), termios.TIOCOUTQ, count)
+    return count[0]
