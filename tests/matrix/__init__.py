@@ -103,7 +103,7 @@ network
 
 messages
 --------
-* poison that raises: a dead letter after exactly N attempts; others less than 1 s late
+* poison that raises: a dead letter after exactly N attempts; others do not wait for them
     test_messages.py::test_poison_dies_after_exactly_n_attempts_and_delays_nobody
     messaging/test_retry.py::test_a_slow_retry_holds_nobody_up
     mutant: one attempt more is seen
