@@ -22,6 +22,7 @@ PROFILES = {
 
 FROM_START = ""
 FROM_NOW = "$"
+NEVER_ALONE = 1_000_000_000
 STEPS_PREFIX = "_bus.steps."
 HISTORY_PREFIX = "_bus.attempts."
 
@@ -196,11 +197,14 @@ class Consumer(Protocol):
         """
         ...
 
-    async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
+    async def take_over(
+        self, incarnation: str, max_count: int, *, alone_from: int = NEVER_ALONE
+    ) -> list[Delivery]:
         """Make `incarnation` powerless, then lend what it held to this consumer.
 
         From the first call on, whatever `incarnation` commits is refused as a whole. Returns at
-        most `max_count`; call again until the list is empty.
+        most `max_count`; call again until the list is empty. What was handed out `alone_from`
+        times or more comes alone: nothing else is lent by the call that lends it.
         """
         ...
 

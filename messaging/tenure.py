@@ -29,6 +29,8 @@ MOST_RERUNS = 10
 ISOLATE_FROM = 2
 ALONE_S = 30.0
 FEW_ATTEMPTS = 3
+TAKEN_OVER_AT_ONCE = 64
+TAKEN_OVER_AT_ONCE = 64
 LEAVE_S = 2.0
 
 
@@ -36,7 +38,7 @@ class Tenure:
     """One incarnation at work, from joining until it leaves or is lost.
 
     A lent message that killed its process may kill the next one too. So what dead incarnations
-    held is taken over one by one, and what was lent to two of them is handled alone: nothing else
+    held is taken over bit by bit, and what was lent to two of them is handled alone: nothing else
     of that pile is lent to this process meanwhile, so that only the culprit's count goes up. After
     `attempts` starts it is dead-lettered.
 
@@ -197,7 +199,7 @@ class Tenure:
         async with self._inheriting:  # two at once would overtake each other
             while not self._stopping and (lent := await self._consumer.inherit(1)):
                 count += lent[0].handed_out > 0
-                await self._take_in(lent[0])
+                await self._take_in(lent)
         if count:
             text = f"{self._consumer.group} goes on with {count} deliveries of a lost replica"
             self._incidents.report(Incident("takeover", text))
@@ -355,23 +357,29 @@ class Tenure:
                 await self._inherit()
 
     async def _take_over(self, incarnation: str) -> None:
-        count = 0
-        while not self._stopping and (lent := await self._consumer.take_over(incarnation, 1)):
-            count += 1
-            await self._take_in(lent[0])
+        count, alone_from = 0, self._alone_from
+        while not self._stopping:
+            most = max(1, min(self._room(), TAKEN_OVER_AT_ONCE))
+            lent = await self._consumer.take_over(incarnation, most, alone_from=alone_from)
+            if not lent:
+                break
+            count += len(lent)
+            await self._take_in(lent)
         if count:
             text = f"{self._consumer.group} took {count} deliveries over from {incarnation}"
             self._incidents.report(Incident("takeover", text))
 
-    async def _take_in(self, delivery: Delivery) -> None:
-        if self._must_be_alone(delivery):
-            await self._handle_alone(delivery)
+    async def _take_in(self, lent: Sequence[Delivery]) -> None:
+        if lent[0].handed_out >= self._alone_from:
+            await self._handle_alone(lent[0])
         else:
-            self._take([delivery])
+            self._take(lent)
             await self._wait_for_room()
 
-    def _must_be_alone(self, delivery: Delivery) -> bool:
-        return delivery.handed_out >= ISOLATE_FROM or self._options.retry.attempts < FEW_ATTEMPTS
+    @property
+    def _alone_from(self) -> int:
+        """To how many that died a message was lent before it is handled alone."""
+        return ISOLATE_FROM if self._options.retry.attempts >= FEW_ATTEMPTS else 1
 
     async def _handle_alone(self, delivery: Delivery) -> None:
         settled = self._alone[place_of(delivery)] = asyncio.Event()

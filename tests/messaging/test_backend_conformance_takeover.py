@@ -226,3 +226,18 @@ async def test_what_a_leaver_started_and_did_not_give_back_can_be_taken_over(
 
     assert beats[leaver.incarnation] == -1
     assert sorted(texts(taken)) == numbered(2)
+
+
+async def test_what_was_lent_to_two_who_died_comes_alone(backend: Backend) -> None:
+    first, second = await joined(backend, "workers"), await joined(backend, "workers")
+    heir = await joined(backend, "workers")
+    await backend.append(notes(5))
+    await take(first, 2)
+    await second.take_over(first.incarnation, 2)
+    await take(second, 3)
+
+    lent = []
+    while some := await heir.take_over(second.incarnation, 10, alone_from=2):
+        lent.append(texts(some))
+
+    assert sorted(lent) == [["notes 0"], ["notes 1"], ["notes 2", "notes 3", "notes 4"]]

@@ -23,9 +23,9 @@ Mutate = Callable[[pytest.MonkeyPatch], None]
 def without_fence(patch: pytest.MonkeyPatch) -> None:
     lend = Group.take_over
 
-    def take_over(self: Group, victim: str, heir: str, max_count: int) -> list[Delivery]:
+    def take_over(self: Group, victim: str, heir: str, *how: int) -> list[Delivery]:
         beats = self.beats[victim]
-        lent = lend(self, victim, heir, max_count)
+        lent = lend(self, victim, heir, *how)
         self.beats[victim] = beats
         self.held.setdefault(victim, {})
         return lent
@@ -112,8 +112,8 @@ def not_counted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Group,
         "take_over",
-        lambda self, victim, heir, max_count: [
-            one._replace(handed_out=0) for one in lend(self, victim, heir, max_count)
+        lambda self, victim, heir, *how: [
+            one._replace(handed_out=0) for one in lend(self, victim, heir, *how)
         ],
     )
 

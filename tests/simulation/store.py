@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from messaging.backend import Delivery, Entry, Settlement, TopicInfo
+from messaging.backend import NEVER_ALONE, Delivery, Entry, Settlement, TopicInfo
 from messaging.backends.memory import MemoryBackend, MemoryConsumer
 from messaging.backends.memory.group import Group, Partition
 from messaging.envelope import Envelope
@@ -81,10 +81,12 @@ class SimulatedServer:
         self._commits[name] = (sequence, skipped)
         return skipped
 
-    def take_over(self, heir: MemoryConsumer, victim: str, max_count: int) -> list[Delivery]:
+    def take_over(
+        self, heir: MemoryConsumer, victim: str, max_count: int, alone_from: int
+    ) -> list[Delivery]:
         group = heir._group
         beats = group.beats.get(victim)
-        lent = now(heir.take_over(victim, max_count))
+        lent = now(heir.take_over(victim, max_count, alone_from=alone_from))
         if self.without == "fence before takeover" and lent and beats is not None:
             group.beats[victim] = beats
             group.held.setdefault(victim, {})
@@ -199,9 +201,11 @@ class SimulatedConsumer:
         self._sequence = sequence
         return skipped
 
-    async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
+    async def take_over(
+        self, incarnation: str, max_count: int, *, alone_from: int = NEVER_ALONE
+    ) -> list[Delivery]:
         return await self._wire.call(
-            once(lambda: self._server.take_over(self._inner, incarnation, max_count))
+            once(lambda: self._server.take_over(self._inner, incarnation, max_count, alone_from))
         )
 
     def is_member(self) -> bool:

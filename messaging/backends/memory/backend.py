@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from messaging.backend import (
     FROM_START,
+    NEVER_ALONE,
     DeadLetter,
     Delivery,
     Entry,
@@ -236,11 +237,13 @@ class MemoryConsumer:
         self._group.check_fence(self.incarnation)
         return self._group.beat(self.incarnation)
 
-    async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
+    async def take_over(
+        self, incarnation: str, max_count: int, *, alone_from: int = NEVER_ALONE
+    ) -> list[Delivery]:
         """As promised; raises FencedError when this consumer was taken over itself."""
         self._group.check_fence(self.incarnation)
         assert incarnation != self.incarnation, "a consumer cannot take itself over"
-        lent = self._group.take_over(incarnation, self.incarnation, max_count)
+        lent = self._group.take_over(incarnation, self.incarnation, max_count, alone_from)
         self._store.work.fire(self._group.signal)  # its reader learns of the fence at once
         return lent
 

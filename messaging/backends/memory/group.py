@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from messaging.backend import Delivery, StateValue, StateWrite
+from messaging.backend import NEVER_ALONE, Delivery, StateValue, StateWrite
 from messaging.envelope import new_id
 from messaging.errors import FencedError, NotHeldError
 from messaging.topic import matches, partition_topic_of, retry_topic_of
@@ -81,11 +81,16 @@ class Group:
             held[delivery.position] = delivery
         return lent
 
-    def take_over(self, victim: str, heir: str, max_count: int) -> list[Delivery]:
+    def take_over(
+        self, victim: str, heir: str, max_count: int, alone_from: int = NEVER_ALONE
+    ) -> list[Delivery]:
         # The fence falls before anything changes hands, or a zombie could still commit.
         self.beats.pop(victim, None)
-        theirs = self.held.get(victim, {})
-        lent = [self._hand_over(position, victim, heir) for position in list(theirs)[:max_count]]
+        theirs = tuple(self.held.get(victim, {}).values())[:max_count]
+        alone = (i for i, delivery in enumerate(theirs) if delivery.handed_out + 1 >= alone_from)
+        count = next(alone, len(theirs))
+        chosen = theirs[: max(1, count)]
+        lent = [self._hand_over(delivery.position, victim, heir) for delivery in chosen]
         self._forget_if_empty(victim)
         return lent
 

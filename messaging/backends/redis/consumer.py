@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from messaging.backend import Delivery, Settlement, StateWrite
+from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite
 from messaging.backends.redis.commit import Commit
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.lending import TOPICS_AT_ONCE, Lending
@@ -138,9 +138,11 @@ class RedisConsumer:
         beats = {name.decode(): int(count) for name, count in pairs}
         return beats | {name.decode(): -1 for name in orphans}
 
-    async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
+    async def take_over(
+        self, incarnation: str, max_count: int, *, alone_from: int = NEVER_ALONE
+    ) -> list[Delivery]:
         await self._interest.follow_anew()
-        return await self._lend_at_last(self._lending.take_over(incarnation, max_count))
+        return await self._lend_at_last(self._lending.take_over(incarnation, max_count, alone_from))
 
     async def lead(self) -> bool:
         answer = await self._server.run(

@@ -12,7 +12,7 @@ from typing import Any
 
 import hiredis
 
-from messaging.backend import Delivery, Place, Settlement, place_of
+from messaging.backend import NEVER_ALONE, Delivery, Place, Settlement, place_of
 from messaging.backends.redis.claims import is_claimed, redeem_all, redeem_first
 from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.interest import Interest
@@ -89,10 +89,10 @@ class Lending:
         self._hold(lent)
         return lent
 
-    async def take_over(self, incarnation: str, max_count: int) -> list[Delivery]:
+    async def take_over(self, incarnation: str, max_count: int, alone_from: int) -> list[Delivery]:
         """See `Consumer.take_over`. Where the caller does not wait for it, the stash gets it."""
         async with self._one_at_a_time:
-            deliveries = await self._claim(incarnation, max_count)
+            deliveries = await self._claim(incarnation, max_count, alone_from)
             deliveries = await redeem_all(self._server, deliveries)
             self._hold(deliveries)
             return deliveries
@@ -200,12 +200,15 @@ class Lending:
         await self._interest.follow_anew()
         await self._registry.repair(self._group, self._registry.topics_of(self._membership))
 
-    async def _claim(self, incarnation: str, max_count: int) -> list[Delivery]:
+    async def _claim(
+        self, incarnation: str, max_count: int, alone_from: int = NEVER_ALONE
+    ) -> list[Delivery]:
         own = (self._members, self._server.keys.beats(self._membership.name))
-        return await self._claim_by(self._server.scripts.claim, own, (incarnation,), max_count)
+        script, arguments = self._server.scripts.claim, (incarnation, alone_from)
+        return await self._claim_by(script, own, arguments, max_count)
 
     async def _claim_by(
-        self, script: Script, own: Sequence[bytes], arguments: Sequence[str], max_count: int
+        self, script: Script, own: Sequence[bytes], arguments: Sequence[Argument], max_count: int
     ) -> list[Delivery]:
         claimed, topics = list[Delivery](), self._interest.topics
         for start in range(0, len(topics), TOPICS_AT_ONCE):
@@ -220,7 +223,7 @@ class Lending:
             )
             if answer == 0:
                 raise self._fenced()
-            entries, gone = answer
+            entries, gone, has_stopped = answer
             claimed += [
                 unpack_delivery(
                     position,
@@ -232,7 +235,7 @@ class Lending:
                 for number, position, lent, fields in entries
             ]
             self._announce_gone(gone)
-            if len(claimed) >= max_count:
+            if has_stopped or len(claimed) >= max_count:
                 break
         return claimed
 

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from messaging.backend import NEVER_ALONE
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.scripts import Script, make_script
 from messaging.envelope import new_id
@@ -377,7 +378,8 @@ class Scripts(RuleBasedStateMachine):
 
     def _claim(self, heir: str, victim: str, most: int) -> list[tuple[str, int]]:
         keys = (self.keys.members(GROUP), self.keys.beats(GROUP), self.stream)
-        entries, gone = self.run(self.server.scripts.claim, keys, GROUP, heir, victim, most)
+        script, how = self.server.scripts.claim, (GROUP, heir, victim, NEVER_ALONE, most)
+        entries, gone, _ = self.run(script, keys, *how)
         assert gone == 0
         for _, position, _, fields in entries:
             self.positions[fields[3].decode()] = position.decode()

@@ -2,7 +2,7 @@
 -- KEYS: members, streams of the group
 -- ARGV: group, new holder, at most
 -- Returns 0 when the new holder is fenced, else claimed entries (stream, id, lent before, fields),
--- and how many were pending but gone from their stream.
+-- how many were pending but gone from their stream, and 0.
 local group, holder, left = ARGV[1], ARGV[2], tonumber(ARGV[3])
 if redis.call('HEXISTS', KEYS[1], holder) == 0 then return 0 end
 local claimed, gone, page = {}, 0, 100
@@ -31,4 +31,4 @@ for i = 2, #KEYS do
     from = #pending == page and '(' .. pending[page][1] or nil
   end
 end
-return { claimed, gone }
+return { claimed, gone, 0 }
