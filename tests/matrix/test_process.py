@@ -124,3 +124,5 @@ async def _starve(stage: Stage, deed: str, *, is_cut_off: bool = False) -> None:
     for kind_of_client in ("normal", "pubsub") * is_cut_off:
         await stage.command("CLIENT", "KILL", "TYPE", kind_of_client)
     await asyncio.sleep(STARVES_S)
+    for worker in stage.crew.workers * is_cut_off:
+        await worker.told_of("bus.reconnected")

@@ -104,12 +104,12 @@ async def test_the_whole_machine_sleeps(server: RedisServer, kind: str) -> None:
         await stage.publish(COUNT, deed="dally")
         await stage.told(COUNT // 4)
         assert server._process is not None
-        asleep = [server._process.pid, *(worker.pid for worker in stage.crew.workers)]
+        asleep = [*(worker.pid for worker in stage.crew.workers), server._process.pid]
 
         for pid in asleep:
             os.kill(pid, signal.SIGSTOP)
         await asyncio.sleep(ASLEEP_S)
-        for pid in asleep:
+        for pid in reversed(asleep):
             os.kill(pid, signal.SIGCONT)
 
         account = await stage.account(patience_s=PATIENCE_S)
