@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 GROUP = "guild.scheduler"
 LATE_S = 60.0
+DRAIN_S = 1.0  # its handlers only read and write state: they are done, or wait for a server
 
 _INBOX = inbox_of(GROUP)
 _INDEX = "schedules"
@@ -93,7 +94,7 @@ class Scheduler:
         handlers: dict[type[BaseModel], Handler] = {SchedulesLoaded: self.load, Tick: self.fire}
         # A schedule must outlast whatever is wrong for a while.
         retry = RetryPolicy(attempts=255, max_backoff_s=60.0)
-        options = SubscriptionOptions(concurrency=4, retry=retry, lease_s=lease_s)
+        options = SubscriptionOptions(concurrency=4, retry=retry, lease_s=lease_s, drain_s=DRAIN_S)
         return Subscription(GROUP, (), handlers, options)
 
     async def load(self, loaded: SchedulesLoaded, ctx: Context) -> None:

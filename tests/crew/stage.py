@@ -18,6 +18,7 @@ from messaging.urls import open_backend
 from tests.crew.account import Account
 from tests.crew.crew import Crew, Worker
 from tests.crew.orders import GROUP, INPUTS, KEPT, OUTPUTS, Input, Orders, Output, lane_of
+from tests.crew.patience import stretched
 from tests.crew.worker import subscription
 
 PATIENCE_S = 60.0
@@ -121,7 +122,7 @@ class Stage:
         """The publisher's bus was told of `event`, at most `within_s` after `since_s`."""
         await eventually(lambda: event in self.events)
         late_s = min(h.at_s for h in self.heard if h.incident.event == event) - since_s
-        assert late_s <= within_s, f"{event} was told {late_s:.1f} s late"
+        assert late_s <= stretched(within_s), f"{event} was told {late_s:.1f} s late"
 
     async def anybody_told_of(
         self, events: Collection[str], *, since_s: float, within_s: float
@@ -134,7 +135,7 @@ class Stage:
 
         await eventually(heard)
         late_s = time.monotonic() - since_s
-        assert late_s <= within_s, f"{events} was told {late_s:.1f} s late"
+        assert late_s <= stretched(within_s), f"{events} was told {late_s:.1f} s late"
 
     async def owed(self) -> int:
         """What waits for the group or was lent and is not settled."""

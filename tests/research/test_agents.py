@@ -136,7 +136,11 @@ def endless(script: str, name: str, *, epochs: int = 100_000) -> TrainFully:
 
 def job_processes() -> list[psutil.Process]:
     """What the zygote has forked for jobs, the deepest last."""
-    zygotes = psutil.Process().children()
+    zygotes = [
+        child
+        for child in psutil.Process().children()
+        if "agents.sandbox.zygote" in child.cmdline()  # other tests have children, too
+    ]
     return [child for zygote in zygotes for child in zygote.children(recursive=True)]
 
 
