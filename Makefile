@@ -1,10 +1,12 @@
 # Every target sets up .venv itself when it must: `make run` installs what the guild needs,
-# the others what development needs. A stamp makes the second time quick.
+# the others what development needs. A stamp makes the second time quick. Tests wait more than they
+# compute, so there are two workers a core.
 
 PYTHON ?= python3.11
 NAME ?= first
 VENV := .venv
 BIN := $(VENV)/bin
+TEST_WORKERS ?= $(shell expr 2 '*' $$(nproc))
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
@@ -20,7 +22,7 @@ run: $(RUN_STAMP) ## let the research guild work on real data, ending with a rep
 	@$(BIN)/guildbus run specs/research.yaml --request ResearchRequest name=$(NAME)
 
 test: $(DEV_STAMP) ## run every test
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS)
 
 check: $(DEV_STAMP) ## lint, types, layers
 	@$(BIN)/ruff check .
