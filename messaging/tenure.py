@@ -420,6 +420,8 @@ class Tenure:
                 await asyncio.wait(workers)
         except TimeoutError:
             log.warning("drain.impatient", agent=self._consumer.group, after_s=patience_s)
+        finally:
+            self._patience = None  # whoever hurries later has nothing to hasten
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)

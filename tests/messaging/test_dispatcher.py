@@ -537,6 +537,30 @@ async def test_a_message_that_kills_its_process_dies_after_exactly_so_many_start
 # -- shutdown ------------------------------------------------------------------------------------
 
 
+async def test_draining_may_be_hurried_when_only_the_farewell_is_left(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving, may_leave = asyncio.Event(), asyncio.Event()
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(listening("team", Recorder()))
+        await settled_all(bus, "team")
+
+        async def leave_slowly(self: Tenure, *tasks: object) -> None:
+            leaving.set()
+            await may_leave.wait()
+            await leave(self, *tasks)  # type: ignore[arg-type]
+
+        leave = Tenure._leave
+        monkeypatch.setattr(Tenure, "_leave", leave_slowly)
+        draining = asyncio.create_task(running.drain())
+        await leaving.wait()
+        hurrying = asyncio.create_task(running.drain())
+        await asyncio.sleep(0)
+        may_leave.set()
+
+        await asyncio.gather(draining, hurrying)
+
+
 async def test_draining_finishes_what_runs_and_gives_back_what_did_not_start(site: Site) -> None:
     gate, later = Gate(), Recorder()
     async with open_bus(site) as one, open_bus(site) as two:
@@ -592,7 +616,6 @@ async def test_acknowledging_before_handling_would_lose_the_message_of_a_crash(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The crash test above proves something: this dispatcher fails it."""
-    from messaging.tenure import Tenure  # noqa: PLC0415
 
     async def acknowledge_first(self: Tenure, delivery: Delivery, seat: Seat) -> Settlement | Again:
         await self._consumer.commit([Settlement(delivery)])
