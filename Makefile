@@ -22,7 +22,7 @@ run: $(RUN_STAMP) ## let the research guild work on real data, ending with a rep
 	@$(BIN)/guildbus run specs/research.yaml --request ResearchRequest name=$(NAME)
 
 test: $(DEV_STAMP) ## run every test
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
 check: $(DEV_STAMP) ## lint, types, layers
 	@$(BIN)/ruff check .
