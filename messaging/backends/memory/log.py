@@ -96,11 +96,15 @@ class EphemeralLogs:
 
 
 def entries_after(entries: deque[Delivery], position: str, max_count: int) -> list[Entry]:
-    """Up to `max_count` entries behind `position`, found without walking there."""
+    """Up to `max_count` entries behind `position`; found from the end on if it is near there."""
     if not entries or entries[-1].position <= position:
         return []
     first = bisect_right(entries, position, key=_position)
-    found = islice(entries, first, first + max_count)
+    count = len(entries) - first
+    if count <= max_count:
+        found = reversed([*islice(reversed(entries), count)])
+    else:
+        found = islice(entries, first, first + max_count)
     return [Entry(delivery.position, delivery.envelope) for delivery in found]
 
 
