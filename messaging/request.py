@@ -49,15 +49,19 @@ class Requests:
         """The answer to `message`; see `Bus.request`."""
         envelope = self._seal(topic, message, header)
         waiting = self._waiting[envelope.id] = _Waiting()
+        # A timer costs a third of a timeout, and one wait half of two.
+        timer = asyncio.get_running_loop().call_later(
+            timeout_s, waiting.give_up, envelope, timeout_s
+        )
+        stored = asyncio.ensure_future(
+            self._publisher.append((envelope,), require_listener=require_listener)
+        )
+        stored.add_done_callback(waiting.fail_with)
         try:
-            async with asyncio.timeout(timeout_s) as scope:
-                await self._publisher.append((envelope,), require_listener=require_listener)
-                return await waiting.answer
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            raise _too_late(envelope, timeout_s) from None
+            return await waiting.answer
         finally:
+            timer.cancel()
+            stored.cancel()
             del self._waiting[envelope.id]
 
     async def stream(
@@ -159,6 +163,14 @@ class _Waiting:
             self.answer.exception()  # seen: whoever waits may have left already
         else:
             self.answer.set_result(answer)
+
+    def give_up(self, envelope: Envelope, after_s: float) -> None:
+        self.settle(_too_late(envelope, after_s))
+
+    def fail_with(self, stored: "asyncio.Future[None]") -> None:
+        """Take note of why the request was not stored, if it was not."""
+        if not stored.cancelled() and isinstance(error := stored.exception(), Exception):
+            self.settle(error)
 
     def end(self) -> None:
         """Nothing more will come."""

@@ -238,9 +238,10 @@ class Tenure:
             self._wake_next()
 
     def _wake_next(self) -> None:
-        self._is_waking = bool(self._ready and self._idle)
+        waiting = len(self._ready)
+        self._wake(min(self._wakes, waiting))
+        self._is_waking = waiting > self._wakes and bool(self._idle)
         if self._is_waking:
-            self._wake(self._wakes)
             self._wakes *= 2
             self._loop.call_soon(self._wake_next)
 

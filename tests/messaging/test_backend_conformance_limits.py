@@ -188,6 +188,7 @@ async def test_past_the_soft_limit_a_publisher_waits_until_the_group_that_lags_c
     waiting = asyncio.ensure_future(backend.append([note("notes 5")]))
     lent = await take(slow, 6)  # it is stored already
     await quick.commit(settled(await take(quick, 6)))
+    await asyncio.wait([waiting], timeout=0.05)
     assert not waiting.done()
 
     await slow.commit(settled(lent))

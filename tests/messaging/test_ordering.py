@@ -216,8 +216,10 @@ async def test_what_is_urgent_is_handled_first_of_what_is_at_hand(
         for text in busy:
             await bus.publish("asks", Ask(text=text))
         await log.until(*busy)
-        await bus.publish("asks", Ask(text="usual"))
-        await bus.publish("asks", Ask(text="other"), priority=priority)
+        await asyncio.gather(  # so that they are read together
+            bus.publish("asks", Ask(text="usual")),
+            bus.publish("asks", Ask(text="other"), priority=priority),
+        )
         await lent(bus, "workers", 6)
         releases[0].set()
         await log.until("usual", "other")

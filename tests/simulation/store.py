@@ -6,7 +6,7 @@ from happening twice, and each can be taken away, to see that the simulation not
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from messaging.backend import NEVER_ALONE, Delivery, Entry, Settlement, TopicInfo
@@ -235,10 +235,10 @@ def _routes(settlements: Sequence[Settlement]) -> bool:
     return any(is_partition(sent.topic) for settled in settlements for sent in settled.outbox)
 
 
-def now(work: Coroutine[Any, Any, T]) -> T:
+def now(work: Awaitable[T]) -> T:
     """What `work`, which never waits, returns."""
     try:
-        work.send(None)
+        next(iter(work.__await__()))
     except StopIteration as end:
         result: T = end.value
         return result

@@ -1,7 +1,7 @@
 """The backend of `memory` and `memory://name`: every promise but survival."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from messaging.backend import (
     FROM_START,
@@ -122,13 +122,18 @@ class MemoryBackend:
 
     # -- entries ---------------------------------------------------------------------------------
 
-    async def append(self, envelopes: Sequence[Envelope]) -> None:
-        if crowded := self._store.accept(envelopes):
-            await self._wait_for_room(crowded)
+    def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
+        store = self._store
+        if crowded := store.accept(envelopes):
+            return _wait_for_room(store, crowded)
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
     async def append_once(self, envelope: Envelope) -> None:
-        if crowded := self._store.accept_once(envelope):
-            await self._wait_for_room(crowded)
+        store = self._store
+        if crowded := store.accept_once(envelope):
+            await _wait_for_room(store, crowded)
 
     async def release_due(self, max_count: int = 256) -> float | None:
         return self._store.release_due(max_count)
@@ -189,19 +194,20 @@ class MemoryBackend:
             raise BusClosedError("the memory backend is not open: open() it first")
         return self._opened
 
-    async def _wait_for_room(self, topics: Sequence[str]) -> None:
-        store, loop = self._store, asyncio.get_running_loop()
-        give_up_at = loop.time() + store.limits.soft_wait_s
-        for topic in topics:
-            while store.is_crowded(topic) and (left_s := give_up_at - loop.time()) > 0:
-                await store.room.wait((topic,), left_s)
-
     def _new_store(self) -> Store:
         return Store(self._limits, strict=not self.by_reference)
 
     def _announce(self, incident: Incident) -> None:
         for listener in self._listeners:
             listener(incident)
+
+
+async def _wait_for_room(store: Store, topics: Sequence[str]) -> None:
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + store.limits.soft_wait_s
+    for topic in topics:
+        while store.is_crowded(topic) and (left_s := give_up_at - loop.time()) > 0:
+            await store.room.wait((topic,), left_s)
 
 
 class MemoryConsumer:

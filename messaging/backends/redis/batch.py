@@ -1,7 +1,6 @@
 """Entries of one topic on their way to the server."""
 
 import asyncio
-from typing import Any
 
 BATCH_ENTRIES = 512
 BATCH_BYTES = 1 << 20
@@ -11,6 +10,7 @@ class Batch:
     """Entries that are stored together, for one or more callers.
 
     Attributes:
+        answer: what the server said to it last, or why it said nothing; None while that is open.
         producer: who stores it; together with `first`, the sequence of its first entry on this
             topic, it is stored once however often it is sent.
         was_accepted: it was stored before, and the server has forgotten it.
@@ -26,13 +26,18 @@ class Batch:
         self.callers: list[asyncio.Future[None]] = []
         self.producer = ""
         self.first = 0
-        self.reply: asyncio.Future[Any] | None = None
+        self.answer: int | Exception | None = None
         self.was_accepted = False
 
     @property
     def last(self) -> int:
         """The sequence of its last entry."""
         return self.first + self.count - 1
+
+    @property
+    def length_after(self) -> int | None:
+        """How long the topic is, if the server said that the batch is stored."""
+        return self.answer if isinstance(self.answer, int) and self.answer >= 0 else None
 
     def has_room_for(self, count: int) -> bool:
         return self.count + count <= BATCH_ENTRIES and self.size_bytes < BATCH_BYTES

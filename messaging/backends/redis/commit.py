@@ -7,10 +7,11 @@ from messaging.backend import Settlement
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import expected_type
 from messaging.backends.redis.membership import Membership
-from messaging.backends.redis.pipeline import Argument
+from messaging.backends.redis.pipeline import Argument, ConnectionLostError, Receiver
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import wrong_type
-from messaging.backends.redis.server import Server
+from messaging.backends.redis.scripts import Script
+from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
 from messaging.errors import BackendError, BusFullError
 
@@ -18,7 +19,13 @@ _FIXED_KEYS = 6
 
 
 class Commit:
-    """A batch of settlements in the form that `commit.lua` takes."""
+    """A batch of settlements in the form that `commit.lua` takes.
+
+    Args:
+        sequence: one more than that of the last commit that was applied.
+        lent_in: the connection by which all of this was surely lent. On any other, the server
+            looks first whether it still lends it to us.
+    """
 
     def __init__(
         self,
@@ -27,7 +34,13 @@ class Commit:
         membership: Membership,
         incarnation: str,
         settlements: Sequence[Settlement],
+        *,
+        sequence: int,
+        lent_in: int,
     ) -> None:
+        self.settlements = settlements
+        self._sequence = sequence
+        self._lent_in = lent_in
         self._server = server
         self._registry = registry
         self._group = membership.group
@@ -44,23 +57,41 @@ class Commit:
         for index, settlement in enumerate(settlements):
             self._add(index, settlement)
 
-    async def apply(self, sequence: int, lent_in: int) -> list[int] | None:
+    def send(self, receiver: Receiver) -> None:
+        """Send it once, now, and have `receiver` take to `apply` what comes back."""
+        pipeline = self._server.link.current()
+        if pipeline is None:
+            receiver.set_exception(ConnectionLostError("there is no connection"))
+            return
+        script, again = self._scripts()
+        if self._server.link.generation != self._lent_in:
+            script = again
+        pipeline.send_for(receiver, pack_script(script, *self._call()))
+        pipeline.flush()
+
+    def skipped_if_applied(self, answer: Any) -> list[int] | None:
+        """Indices of skipped settlements if the server has applied it and nothing is left to do."""
+        if isinstance(answer, list) and answer[0] == b"ok":
+            self._announce_trimmed(answer[2])
+            return [int(index) for index in answer[1].split(b",")] if answer[1] else []
+        return None
+
+    async def apply(self, answer: Any) -> list[int] | None:
         """Indices of skipped settlements; None when the consumer is fenced.
 
         Args:
-            sequence: one more than that of the last commit that was applied.
-            lent_in: the connection by which all of this was surely lent. On any other, the
-                server looks first whether it still lends it to us.
+            answer: what came back from `send`; anything but success is seen to.
 
         Raises:
             BusFullError, BackendSetupError, BackendUnavailableError
         """
         trimmed: Trimmed | None = None
         while True:
-            verdict, detail, *rest = [*await self._send(sequence, lent_in), b"", 0]
-            if verdict == b"ok":
-                self._announce_trimmed(rest[0])
-                return [int(index) for index in detail.split(b",") if index]
+            if isinstance(answer, Exception):
+                answer = await self._send_until_answered()
+            if (skipped := self.skipped_if_applied(answer)) is not None:
+                return skipped
+            verdict, detail = [*answer, b""][:2]
             if verdict in (b"gap", b"unlent"):
                 self._announce_forgotten()
                 return None
@@ -72,6 +103,7 @@ class Commit:
                 trimmed = await trim_topic(self._server, detail.decode())
             else:
                 raise self._refusal(verdict, detail, trimmed)
+            answer = await self._send_until_answered()
 
     def _add(self, index: int, settlement: Settlement) -> None:
         limit = self._server.options.max_envelope_bytes
@@ -94,42 +126,49 @@ class Commit:
             reason, at = dead.reason, repr(dead.at)
             self._dead += (index, topic, header, payload, reason, at, dead.envelope.id)
 
-    async def _send(self, sequence: int, lent_in: int) -> list[Any]:
-        keys, options, scripts = self._server.keys, self._server.options, self._server.scripts
-        only_receipts = not (self._adds or self._writes or self._dead)
-        return list(
-            await self._server.run(
-                scripts.settle if only_receipts else scripts.commit,
-                (
-                    self._members,
-                    keys.state(self._group),
-                    keys.floors,
-                    keys.delays,
-                    keys.delayed_bodies,
-                    keys.dead,
-                    *map(keys.stream, self._inputs),
-                    *map(keys.stream, self._outputs),
-                ),
-                keys.prefix,
-                self._group,
-                self._incarnation,
-                sequence,
-                options.max_backlog,
-                options.max_dead_letters,
-                len(self._inputs),
-                len(self._outputs),
-                len(self._receipts) // 3,
-                len(self._adds) // 5,
-                len(self._writes) // 5,
-                len(self._dead) // 7,
-                *self._outputs,
-                *self._receipts,
-                *self._adds,
-                *self._writes,
-                *self._dead,
-                again=scripts.resettle if only_receipts else scripts.recommit,
-                generation=lent_in,
-            )
+    async def _send_until_answered(self) -> Any:
+        script, again = self._scripts()
+        keys, arguments = self._call()
+        return await self._server.run(
+            script, keys, *arguments, again=again, generation=self._lent_in
+        )
+
+    def _scripts(self) -> tuple[Script, Script]:
+        """By that connection, and by any other."""
+        scripts = self._server.scripts
+        if self._adds or self._writes or self._dead:
+            return scripts.commit, scripts.recommit
+        return scripts.settle, scripts.resettle
+
+    def _call(self) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:
+        keys, options = self._server.keys, self._server.options
+        return (
+            self._members,
+            keys.state(self._group),
+            keys.floors,
+            keys.delays,
+            keys.delayed_bodies,
+            keys.dead,
+            *map(keys.stream, self._inputs),
+            *map(keys.stream, self._outputs),
+        ), (
+            keys.prefix,
+            self._group,
+            self._incarnation,
+            self._sequence,
+            options.max_backlog,
+            options.max_dead_letters,
+            len(self._inputs),
+            len(self._outputs),
+            len(self._receipts) // 3,
+            len(self._adds) // 5,
+            len(self._writes) // 5,
+            len(self._dead) // 7,
+            *self._outputs,
+            *self._receipts,
+            *self._adds,
+            *self._writes,
+            *self._dead,
         )
 
     def _refusal(self, verdict: bytes, detail: Any, trimmed: Trimmed | None) -> BackendError:

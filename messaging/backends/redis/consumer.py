@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite
@@ -9,7 +10,7 @@ from messaging.backends.redis.commit import Commit
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.lending import TOPICS_AT_ONCE, Lending
 from messaging.backends.redis.membership import Membership
-from messaging.backends.redis.pipeline import Argument
+from messaging.backends.redis.pipeline import Answers, Argument
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
@@ -37,6 +38,7 @@ class RedisConsumer:
     ) -> None:
         self.group = membership.group
         self.incarnation = new_incarnation()
+        self._loop = asyncio.get_running_loop()
         self._server = server
         self._registry = registry
         self._membership = membership
@@ -55,6 +57,8 @@ class RedisConsumer:
         self._beat_from = 0
         self._sequence = 0
         self._one_commit_at_a_time = asyncio.Lock()
+        self._landing: asyncio.Future[None] | None = None
+        self._finishing: asyncio.Task[list[int]] | None = None
         self._is_fenced = False
 
     async def join(self) -> None:
@@ -74,16 +78,16 @@ class RedisConsumer:
         await self._interest.follow()
 
     async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + wait_s
+        give_up_at = self._loop.time() + wait_s
         last_looks: int | None = None
+        begin = partial(self._begin, max_count)
         while True:
-            if not self._lending.is_ready:
+            if not self._lending.is_ready and (last_looks is not None or not self._is_routine):
                 await _to_its_end(self._bring(max_count))
             if self._lending.is_ready:
                 return self._lending.hand_on(max_count)
-            await self._interest.wait(min(give_up_at, self._looked_at + LOOK_ANYWAY_S))
-            if loop.time() < give_up_at:
+            await self._interest.wait(min(give_up_at, self._looked_at + LOOK_ANYWAY_S), begin)
+            if self._loop.time() < give_up_at:
                 continue
             if last_looks is None:  # an empty answer says that there was nothing anywhere
                 self._interest.wake_all()
@@ -93,7 +97,18 @@ class RedisConsumer:
             last_looks -= 1
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
-        return await _to_its_end(self._commit(settlements))
+        async with self._one_commit_at_a_time:
+            if self._landing is not None:  # whoever sent it was cancelled
+                await asyncio.wait([self._landing])
+            commit = await self._prepare(settlements)
+            outcome: asyncio.Future[list[int]] = self._loop.create_future()
+            self._landing = self._loop.create_future()
+            try:
+                commit.send(Answers(1, partial(self._landed, commit, outcome)))
+            except BaseException:
+                self._end_landing()
+                raise
+            return await outcome
 
     async def journal(self, write: StateWrite) -> int:
         if self._is_fenced:
@@ -179,10 +194,23 @@ class RedisConsumer:
         )
         self._is_fenced = True
 
+    @property
+    def _is_routine(self) -> bool:
+        """Whether there is nothing to care for before the next read."""
+        return (
+            not self._is_fenced
+            and self._loop.time() - self._looked_at < LOOK_ANYWAY_S
+            and self._interest.is_up_to_date
+            and self._lending.is_routine
+        )
+
+    def _begin(self, max_count: int) -> bool:
+        return self._is_routine and self._lending.begin(max_count)
+
     async def _bring(self, max_count: int) -> None:
         if self._is_fenced:
             raise self._fenced()
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if now - self._looked_at >= LOOK_ANYWAY_S:  # a wake-up may have been lost
             self._looked_at = now
             await self._registry.refresh_if_older(LOOK_ANYWAY_S)
@@ -191,26 +219,69 @@ class RedisConsumer:
         await self._interest.follow()
         await self._lending.bring(max_count)
 
-    async def _commit(self, settlements: Sequence[Settlement]) -> list[int]:
-        async with self._one_commit_at_a_time:
-            if self._is_fenced:
-                raise self._fenced()
-            if not self._lending.holds_all(settlements):
-                await self._check_membership()
-                raise NotHeldError(self.group, self.incarnation)
-            commit = Commit(
-                self._server, self._registry, self._membership, self.incarnation, settlements
-            )
-            lent_in = self._lending.surely_lent_in(settlements)
-            skipped = await commit.apply(self._sequence + 1, lent_in)
-            if skipped is None:
-                raise self._fenced()
-            self._sequence += 1
-            kept = frozenset(skipped)
-            self._lending.let_go(s for i, s in enumerate(settlements) if i not in kept)
-            if self._server.replication is not None:
-                await self._server.replication.report()
-            return skipped
+    async def _prepare(self, settlements: Sequence[Settlement]) -> Commit:
+        if self._is_fenced:
+            raise self._fenced()
+        if not self._lending.holds_all(settlements):
+            await self._check_membership()
+            raise NotHeldError(self.group, self.incarnation)
+        return Commit(
+            self._server,
+            self._registry,
+            self._membership,
+            self.incarnation,
+            settlements,
+            sequence=self._sequence + 1,
+            lent_in=self._lending.surely_lent_in(settlements),
+        )
+
+    def _landed(
+        self, commit: Commit, outcome: asyncio.Future[list[int]], answers: list[Any]
+    ) -> None:
+        """The first answer to `commit`; what it says counts, whoever still waits for it."""
+        skipped = commit.skipped_if_applied(answers[0])
+        if skipped is None or self._server.replication is not None:
+            self._finishing = self._loop.create_task(self._finish(commit, answers[0]))
+            self._finishing.add_done_callback(partial(self._finished, outcome))
+            return
+        self._note_applied(commit, skipped)
+        self._end_landing()
+        if not outcome.done():
+            outcome.set_result(skipped)
+
+    async def _finish(self, commit: Commit, answer: Any) -> list[int]:
+        skipped = await commit.apply(answer)
+        if skipped is None:
+            raise self._fenced()
+        self._note_applied(commit, skipped)
+        if self._server.replication is not None:
+            await self._server.replication.report()
+        return skipped
+
+    def _finished(
+        self, outcome: asyncio.Future[list[int]], finishing: asyncio.Task[list[int]]
+    ) -> None:
+        self._end_landing()
+        if finishing.cancelled():
+            outcome.cancel()
+        elif error := finishing.exception():
+            if not outcome.done():  # otherwise it shows again in the next call
+                outcome.set_exception(error)
+        elif not outcome.done():
+            outcome.set_result(finishing.result())
+
+    def _note_applied(self, commit: Commit, skipped: list[int]) -> None:
+        self._sequence += 1
+        if skipped:
+            left_out = frozenset(skipped)
+            self._lending.let_go(s for i, s in enumerate(commit.settlements) if i not in left_out)
+        else:
+            self._lending.let_go(commit.settlements)
+
+    def _end_landing(self) -> None:
+        landing, self._landing = self._landing, None
+        if landing is not None and not landing.done():
+            landing.set_result(None)
 
     async def _keep_up(self) -> None:
         await self._registry.refresh_if_older(LOOK_ANYWAY_S)

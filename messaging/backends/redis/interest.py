@@ -31,15 +31,16 @@ class Interest:
         self._bounds: dict[str, str] = {}
         self._watched: dict[bytes, Callable[[bytes], None]] = {}
         self._ready: dict[str, None] = {}
-        self._woken = asyncio.Event()
+        self._sleeper: asyncio.Future[None] | None = None
+        self._begin: Callable[[], bool] | None = None
         self._seen_version = -1
         self._is_over = False
-        registry.watch(self._woken.set)
+        registry.watch(self.rouse)
 
     async def follow(self) -> None:
         """Catch up with the registry: watch the topics that are wanted now, forget the others."""
         version = self._registry.version
-        if version == self._seen_version or self._is_over:
+        if self.is_up_to_date or self._is_over:
             return
         bounds = await self._look_up_bounds()
         if self._is_over:
@@ -51,9 +52,19 @@ class Interest:
         self._ready = {topic: None for topic in self._ready if topic in self.topics}
         await self._watch_topics()
 
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether there is nothing to `follow`."""
+        return self._seen_version == self._registry.version
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether some topic is read only up to its bound."""
+        return bool(self._bounds)
+
     def known_topics(self) -> list[str]:
         """The topics, as far as they are known without asking."""
-        if self._seen_version == self._registry.version:
+        if self.is_up_to_date:
             return self.topics
         topics = self._registry.topics_of(self._membership)
         return [*topics, *(topic for topic in self._bounds if topic not in topics)]
@@ -68,7 +79,13 @@ class Interest:
         """These may hold something."""
         for topic in topics:
             self._ready[topic] = None
-        self._woken.set()
+        if self._begin is None or not self._begin():
+            self.rouse()
+
+    def rouse(self) -> None:
+        """Have `wait` return."""
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
 
     def wake_all(self) -> None:
         self.is_returned_work_likely = True
@@ -81,17 +98,25 @@ class Interest:
             del self._ready[topic]
         return taken
 
-    async def wait(self, until: float) -> None:
-        """Return when a topic is ready or the registry has changed, at the latest at `until`."""
-        self._woken.clear()
-        if self._ready or self._seen_version != self._registry.version:
+    async def wait(self, until: float, begin: Callable[[], bool]) -> None:
+        """Return when a topic is ready or the registry has changed, at the latest at `until`.
+
+        Args:
+            until: on the clock of the loop.
+            begin: called when a topic is ready, at that moment and not a turn of the loop later.
+                If it says that reading has begun, whoever waits sleeps on, until `rouse`.
+        """
+        if not self.is_up_to_date or (self._ready and not begin()):
             return
+        loop = asyncio.get_running_loop()
+        self._sleeper, self._begin = loop.create_future(), begin
         # A timer costs half of what a timeout does, and being woken for nothing does no harm.
-        timer = asyncio.get_running_loop().call_at(until, self._woken.set)
+        timer = loop.call_at(until, self.rouse)
         try:
-            await self._woken.wait()
+            await self._sleeper
         finally:
             timer.cancel()
+            self._sleeper = self._begin = None
 
     async def still_owed(self, topic: str, deliveries: list[Delivery]) -> list[Delivery]:
         """Without what came to a topic after the group had left it; that is let go."""
@@ -120,7 +145,7 @@ class Interest:
 
     def stop(self) -> None:
         self._is_over = True
-        self._registry.unwatch(self._woken.set)
+        self._registry.unwatch(self.rouse)
         watched, self._watched = self._watched, {}
         self._wakes.unwatch(watched)
 

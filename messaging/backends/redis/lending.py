@@ -6,7 +6,9 @@ what it has lent, because an answer may have been lost with the connection.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any
 
@@ -18,7 +20,7 @@ from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.link import FIRST_PAUSE_S
 from messaging.backends.redis.membership import Membership
-from messaging.backends.redis.pipeline import Argument, ConnectionLostError, pack
+from messaging.backends.redis.pipeline import Answers, Argument, Pipeline, pack
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script
@@ -62,10 +64,45 @@ class Lending:
         self._lent_in = server.link.generation
         self._doubted: set[Place] = set()
         self._one_at_a_time = asyncio.Lock()
+        self._reading: asyncio.Future[None] | None = None
+        self._has_stumbled = False
+        self._late: list[tuple[Any, int]] = []
+
+    @property
+    def is_routine(self) -> bool:
+        """Whether nothing but to read is to be done, so that `begin` will do instead of `bring`."""
+        return not (
+            self.stash
+            or self._has_stumbled
+            or self._doubted
+            or self._interest.is_returned_work_likely
+            or self._one_at_a_time.locked()
+        ) and (self._generation == self._lent_in == self._server.link.generation)
+
+    def begin(self, max_count: int) -> bool:
+        """Send for what is in ready topics, at once; whether something has been sent for.
+
+        It is in the stash the moment it comes, whoever waits for it or was cancelled meanwhile, and
+        then the interest is roused. If anything else comes of it, `bring` sees to that.
+        """
+        if self._reading is None:
+            pipeline = self._server.link.current()
+            if pipeline is None:
+                return False
+            topics = self._interest.take_ready(min(max_count, TOPICS_AT_ONCE))
+            if not topics:
+                return False
+            count = max_count // len(topics)
+            land = partial(self._land, topics, count)
+            self._ask(pipeline, topics, count, Answers(2, land))
+            self._reading = asyncio.get_running_loop().create_future()
+        return True
 
     async def bring(self, max_count: int) -> None:
         """Put up to `max_count` deliveries into the stash if there are any, without waiting."""
-        async with self._one_at_a_time:
+        async with self._alone():
+            self._has_stumbled = False
+            await self._take_in_late()
             if self._generation != self._server.link.generation:
                 await self._find_lost_answers()
             if not self.stash and self._interest.is_returned_work_likely:
@@ -91,7 +128,7 @@ class Lending:
 
     async def take_over(self, incarnation: str, max_count: int, alone_from: int) -> list[Delivery]:
         """See `Consumer.take_over`. Where the caller does not wait for it, the stash gets it."""
-        async with self._one_at_a_time:
+        async with self._alone():
             deliveries = await self._claim(incarnation, max_count, alone_from)
             deliveries = await redeem_all(self._server, deliveries)
             self._hold(deliveries)
@@ -99,7 +136,7 @@ class Lending:
 
     async def inherit(self, max_count: int) -> list[Delivery]:
         """See `Consumer.inherit`."""
-        async with self._one_at_a_time:
+        async with self._alone():
             if not self.stash:
                 script = self._server.scripts.inherit
                 self.stash += await self._claim_by(script, (self._members,), (), max_count)
@@ -131,6 +168,38 @@ class Lending:
     def _hold(self, deliveries: Iterable[Delivery]) -> None:
         self._held.update([place_of(delivery) for delivery in deliveries])
 
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        async with self._one_at_a_time:
+            if self._reading is not None:
+                await self._reading
+            yield
+
+    def _land(self, topics: Sequence[str], count: int, answers: list[Any]) -> None:
+        """What `begin` has sent for is there."""
+        assert self._reading is not None
+        if not self._reading.done():
+            self._reading.set_result(None)
+        self._reading = None
+        found, is_member = answers
+        if is_member == 0:
+            self._fenced()
+        elif isinstance(found, Exception) or isinstance(is_member, Exception):
+            self._has_stumbled = True
+            self._interest.wake(topics)
+        elif self._interest.is_bounded:
+            self._has_stumbled = True
+            self._late.append((found, count))
+        else:
+            for _, deliveries in self._unpack(found, count):
+                self.stash += deliveries
+        self._interest.rouse()
+
+    async def _take_in_late(self) -> None:
+        late, self._late = self._late, []
+        for found, count in late:
+            await self._take_in(found, count)
+
     async def _fetch(self, max_count: int) -> None:
         """Read some ready topics, and make sure that this consumer still counts."""
         link, give_up_at = self._server.link, self._server.link.deadline()
@@ -140,15 +209,14 @@ class Lending:
             return
         self._doubt()
         count = max_count // len(topics)
-        reading = pipeline.send(self._read_command(topics, count))
-        asking = pipeline.send(pack(("HEXISTS", self._members, self._incarnation)))
-        pipeline.flush()
-        outcomes = (await _outcome_of(reading), await _outcome_of(asking))  # gather costs a tick
-        if 0 in outcomes:
+        answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._ask(pipeline, topics, count, Answers(2, answered.set_result))
+        found, is_member = await answered
+        if is_member == 0:
             raise self._fenced()
-        failure = next((o for o in outcomes if isinstance(o, BaseException)), None)
+        failure = next((o for o in (found, is_member) if isinstance(o, Exception)), None)
         if failure is None:
-            await self._take_in(outcomes[0], count)
+            await self._take_in(found, count)
             return
         self._interest.wake(topics)
         if not isinstance(failure, hiredis.ReplyError):
@@ -161,6 +229,14 @@ class Lending:
             streams = [*map(self._server.keys.stream, topics), self._members]
             await link.wait_out(failure, FIRST_PAUSE_S, give_up_at, pipeline, streams)
 
+    def _ask(self, pipeline: Pipeline, topics: Sequence[str], count: int, answers: Answers) -> None:
+        """Read, and ask whether this consumer still counts."""
+        reading = self._read_command(topics, count)
+        asking = pack(("HEXISTS", self._members, self._incarnation))
+        pipeline.send_for(answers, reading)
+        pipeline.send_for(answers, asking)
+        pipeline.flush()
+
     def _read_command(self, topics: Sequence[str], count: int) -> bytes:
         keys, group, me = self._server.keys, self._group, self._incarnation
         streams = [*map(keys.stream, topics)]
@@ -170,21 +246,27 @@ class Lending:
         command: list[Argument] = ["XREADGROUP", "GROUP", group, me, "COUNT", count, "STREAMS"]
         return pack([*command, *streams, *[">"] * len(topics)])
 
-    async def _take_in(self, reply: Any, count: int) -> None:
-        for stream, entries in reply or ():
+    async def _take_in(self, found: Any, count: int) -> None:
+        for topic, deliveries in self._unpack(found, count):
+            # What was doubted and comes again is lent to us again: it is here, and sure now.
+            again = self._doubted.intersection(map(place_of, deliveries))
+            self._doubted -= again
+            new = [d for d in deliveries if place_of(d) not in again] if again else deliveries
+            self.stash += await self._interest.still_owed(topic, new)
+
+    def _unpack(self, found: Any, count: int) -> Iterator[tuple[str, list[Delivery]]]:
+        limit_bytes = self._server.options.max_envelope_bytes
+        for stream, entries in found or ():
             topic = self._server.keys.topic_of(stream)
-            if len(entries) == count:
+            yield (
+                topic,
+                [
+                    unpack_delivery(position, fields, topic, limit_bytes=limit_bytes)
+                    for position, fields in entries
+                ],
+            )
+            if len(entries) == count:  # not before they are in the stash: it may begin to read
                 self._interest.wake((topic,))
-            limit_bytes = self._server.options.max_envelope_bytes
-            deliveries = [
-                unpack_delivery(position, fields, topic, limit_bytes=limit_bytes)
-                for position, fields in entries
-            ]
-            if self._doubted:  # what comes again is lent to us again: it is here, and sure now
-                again = self._doubted.intersection(map(place_of, deliveries))
-                deliveries = [d for d in deliveries if place_of(d) not in again]
-                self._doubted -= again
-            self.stash += await self._interest.still_owed(topic, deliveries)
 
     def _doubt(self) -> None:
         """After a reconnection: the server may be another one, behind the one that lent this."""
@@ -305,10 +387,3 @@ class Lending:
                 f"{count} messages that {self._group} was still handling had been deleted from "
                 "their stream by somebody else; they cannot be handed out again",
             )
-
-
-async def _outcome_of(reply: asyncio.Future[Any]) -> Any:
-    try:
-        return await reply
-    except (hiredis.ReplyError, ConnectionLostError) as error:
-        return error

@@ -12,7 +12,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import hiredis
 
@@ -29,6 +29,43 @@ class ConnectionLostError(Exception):
     """The connection went away before the reply; whether the command ran is not known."""
 
 
+class Receiver(Protocol):
+    """Takes a reply at the moment it is read, before anything else runs; a future is one."""
+
+    def done(self) -> bool:
+        """Whether it wants no reply any more."""
+        ...
+
+    def set_result(self, value: Any, /) -> None: ...
+
+    def set_exception(self, error: Exception, /) -> None: ...
+
+
+class Answers:
+    """A receiver of some replies, which are handed on, errors among them, with the last one.
+
+    What `then` does is done even if everybody who waits for it has been cancelled. It must not
+    raise.
+    """
+
+    __slots__ = ("_answers", "_count", "_then")
+
+    def __init__(self, count: int, then: Callable[[list[Any]], None]) -> None:
+        self._count = count
+        self._then = then
+        self._answers: list[Any] = []
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, value: Any) -> None:
+        self._answers.append(value)
+        if len(self._answers) == self._count:
+            self._then(self._answers)
+
+    set_exception = set_result
+
+
 class Pipeline(asyncio.Protocol):
     """One connection: commands out in order, replies back in the same order.
 
@@ -41,7 +78,7 @@ class Pipeline(asyncio.Protocol):
     def __init__(self, on_lost: Callable[["Pipeline"], None], reply_timeout_s: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader()
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._waiting: deque[Receiver] = deque()
         self._unwritten: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._on_lost = on_lost
@@ -49,7 +86,7 @@ class Pipeline(asyncio.Protocol):
         self._reply_timeout_s = reply_timeout_s
         self._watchdog: asyncio.TimerHandle | None = None
         self._heard_something = True
-        self._oldest: asyncio.Future[Any] | None = None
+        self._oldest: Receiver | None = None
         self._why = "closed by the server"
         self._written_bytes = self._asked_bytes = self._taken_bytes = 0
         self.is_lost = False
@@ -57,12 +94,16 @@ class Pipeline(asyncio.Protocol):
     def send(self, packed: bytes) -> asyncio.Future[Any]:
         """The reply to come; fails with `hiredis.ReplyError` or `ConnectionLostError`."""
         reply = self._loop.create_future()
-        if self.is_lost:
-            reply.set_exception(ConnectionLostError("the connection is gone"))
-            return reply
-        self._waiting.append(reply)
-        self.write(packed)
+        self.send_for(reply, packed)
         return reply
+
+    def send_for(self, receiver: Receiver, packed: bytes) -> None:
+        """Give the reply to `receiver`."""
+        if self.is_lost:
+            receiver.set_exception(ConnectionLostError("the connection is gone"))
+            return
+        self._waiting.append(receiver)
+        self.write(packed)
 
     def write(self, packed: bytes) -> None:
         """Send without expecting a reply, as subscribed connections do."""

@@ -9,12 +9,11 @@ last is sent that again first.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Sequence
-
-import hiredis
+from functools import partial
 
 from messaging.backends.redis.batch import Batch
 from messaging.backends.redis.entries import pack_entry
-from messaging.backends.redis.pipeline import Argument, ConnectionLostError, Pipeline
+from messaging.backends.redis.pipeline import Answers, Argument, ConnectionLostError, Pipeline
 from messaging.backends.redis.pressure import Pressure
 from messaging.backends.redis.recent import Recent
 from messaging.backends.redis.registry import Registry
@@ -40,6 +39,7 @@ class Publisher:
         self._unsettled: list[Batch] = []
         self._flights = 0
         self._is_flush_due = False
+        self._is_grounded = asyncio.Event()
         self._settling: asyncio.Task[None] | None = None
         self._is_closed = False
         self._pressure = Pressure(server)
@@ -130,35 +130,42 @@ class Publisher:
         if pipeline is None:
             self._settle_one_by_one()
             return
+        commands = [self._command(batch) for batch in flight]
         self._flights += 1
-        for batch in flight:
-            batch.reply = pipeline.send(self._command(batch))
+        answers = Answers(len(flight), partial(self._landed, flight))
+        for command in commands:
+            pipeline.send_for(answers, command)
         pipeline.flush()
-        assert flight[-1].reply is not None
-        flight[-1].reply.add_done_callback(lambda _: self._landed(flight))
 
-    def _landed(self, flight: list[Batch]) -> None:
-        """Every reply of a flight is there: the connection answers in order."""
+    def _landed(self, flight: list[Batch], answers: list[int | Exception]) -> None:
+        """Every answer of a flight is there, in order."""
         self._flights -= 1
-        lengths = [length for b in flight if (length := _length_after(b)) is not None]
-        if self._settling is None and len(lengths) == len(flight):
+        for batch, answer in zip(flight, answers, strict=True):
+            batch.answer = answer
+        lengths = [length for b in flight if (length := b.length_after) is not None]
+        if self._settling is not None:
+            if not self._flights:
+                self._is_grounded.set()
+        elif len(lengths) == len(flight):
             for batch, length in zip(flight, lengths, strict=True):
                 self._accepted(batch, length)
             del self._unsettled[: len(flight)]
-        elif self._settling is None:
+        else:
             self._settle_one_by_one()
         self._flush_soon()
 
     def _settle_one_by_one(self) -> None:
+        self._is_grounded = asyncio.Event()
+        if not self._flights:
+            self._is_grounded.set()
         self._settling = self._loop.create_task(self._settle_unsettled())
 
     async def _settle_unsettled(self) -> None:
         """Bring every unsettled batch to its end, in order, before anything new is sent."""
-        replies = [batch.reply for batch in self._unsettled if batch.reply is not None]
-        await asyncio.gather(*replies, return_exceptions=True)
+        await self._is_grounded.wait()
         while self._unsettled:
             batch = self._unsettled[0]
-            length = _length_after(batch)
+            length = batch.length_after
             try:
                 if length is None:
                     await self._server.link.connected(batch.give_up_at)
@@ -189,7 +196,7 @@ class Publisher:
             return
         give_up_at = self._server.link.deadline()
         for batch in forgotten:
-            batch.reply, batch.give_up_at, batch.was_accepted = None, give_up_at, True
+            batch.answer, batch.give_up_at, batch.was_accepted = None, give_up_at, True
         self._unsettled = [*forgotten, *self._unsettled]
         count = sum(batch.count for batch in forgotten)
         self._server.announce(
@@ -216,9 +223,9 @@ class Publisher:
         """
         generation = self._server.link.generation
         trimmed: Trimmed | None = None
-        if _answer_to(batch) == _ABSENT:  # a newborn topic need not be told of a long batch twice
+        if batch.answer == _ABSENT:  # a newborn topic need not be told of a long batch twice
             await self._registry.ensure(batch.topic)
-        batch.reply = None
+        batch.answer = None
         while True:
             keys, arguments = self._parts(batch)
             answer = await self._server.run(
@@ -286,18 +293,3 @@ class Publisher:
         ]
         stream, producer = keys.stream(batch.topic), keys.producer(batch.producer)
         return (stream, producer, keys.delays, keys.delayed_bodies, keys.topics), arguments
-
-
-def _length_after(batch: Batch) -> int | None:
-    """How long the topic is, if the server said that the batch is stored."""
-    answer = _answer_to(batch)
-    return answer if answer is not None and answer >= 0 else None
-
-
-def _answer_to(batch: Batch) -> int | None:
-    reply = batch.reply
-    if reply is None or not reply.done() or reply.cancelled():
-        return None
-    error = reply.exception()
-    assert error is None or isinstance(error, hiredis.ReplyError | ConnectionLostError)
-    return reply.result() if error is None else None
