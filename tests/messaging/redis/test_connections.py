@@ -1,10 +1,26 @@
 """How the bus uses its connections."""
 
 import asyncio
+import contextlib
+from typing import Any
+
+import pytest
 
 from messaging.backends.redis import RedisBackend
+from messaging.backends.redis.commit import Commit
+from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.pipeline import Pipeline
-from tests.messaging.notes import everything_in, is_owed_nothing, joined, note, settled, take, texts
+from messaging.errors import NotHeldError
+from tests.messaging.notes import (
+    everything_in,
+    is_owed_nothing,
+    joined,
+    note,
+    notes,
+    settled,
+    take,
+    texts,
+)
 from tests.messaging.redis.conftest import Guild, command, server_of
 
 
@@ -106,6 +122,40 @@ async def test_a_cancelled_read_loses_nothing(guild: Guild) -> None:
         await reader.commit(settled(deliveries))
 
     assert len(await everything_in(backend, "notes")) == 20
+
+
+@pytest.mark.parametrize("is_mutant", [False, True])
+async def test_a_commit_whose_caller_was_cancelled_counts_and_the_next_one_comes_after_it(
+    guild: Guild, monkeypatch: pytest.MonkeyPatch, is_mutant: bool
+) -> None:
+    if is_mutant:  # it forgets what nobody waits for any more
+        monkeypatch.setattr(RedisConsumer, "_landed", _landed_where_awaited)
+    backend = await guild.open()
+    reader = await joined(backend, "readers")
+    with pytest.raises((NotHeldError, TimeoutError)) if is_mutant else contextlib.nullcontext():
+        for turns in range(8):
+            await backend.append(notes(2))
+            held = await take(reader, 2)
+            committing = asyncio.create_task(reader.commit(settled(held[:1])))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            was_sent = bool(turns)
+            committing.cancel()
+
+            async with asyncio.timeout(1):
+                assert await reader.commit(settled(held[was_sent:])) == []
+
+        assert await is_owed_nothing(backend, reader)
+
+
+def _landed_where_awaited(
+    self: RedisConsumer, commit: Commit, outcome: asyncio.Future[list[int]], answers: list[Any]
+) -> None:
+    if not outcome.done():
+        _LANDED(self, commit, outcome, answers)
+
+
+_LANDED = RedisConsumer._landed
 
 
 async def test_a_read_that_says_nothing_is_there_has_looked_everywhere(guild: Guild) -> None:
