@@ -1,18 +1,20 @@
 """Runs every contestant through the same rounds, in turn, on one server, and prints the medians.
 
-Figures of one run are to be compared with each other only: machines differ, and this one may be
-busy. The last column says how many times faster Guildbus is than the contestant of the line.
+Each has a process of its own, so what it takes of the processor is its own doing. Figures of one
+run are to be compared with each other only: machines differ, and this one may be busy. The last
+column says how many times faster Guildbus is than the contestant of the line.
 """
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import os
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,9 +22,10 @@ import structlog
 from redis import Redis
 
 from benchmarks import capacity, fence, recovery, scale
+from benchmarks.child import MissingError, child
 from benchmarks.contestant import ALL
 from benchmarks.measure import Meter
-from benchmarks.peers import contestants
+from benchmarks.peers import PEERS
 from benchmarks.server import private_server
 from benchmarks.storage import stored_bytes
 from benchmarks.table import Results, table
@@ -41,6 +44,9 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=("peers", *MEASURES), default="peers")
     parser.add_argument("--messages", type=int, default=10_000, help="a round's messages")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each contestant")
+    parser.add_argument(
+        "--only", type=_names, default=tuple(PEERS), metavar="NAME[,NAME]", help=", ".join(PEERS)
+    )
     parser.add_argument("--json", type=Path, help="write all rounds to this file, too")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -51,36 +57,39 @@ def main() -> None:
             measure_ = MEASURES[arguments.what]
             print(asyncio.run(measure_(url, Meter(server), arguments.messages)))
             return
-        results = asyncio.run(measure(url, Meter(server), arguments.messages, arguments.rounds))
+        results = measure(url, arguments.only, arguments.messages, arguments.rounds)
         print(table(results))
         print(f"\nstored bytes per message of 200 bytes: {asyncio.run(stored_bytes(url, server))}")
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
 
 
-async def measure(url: str, meter: Meter, messages: int, rounds: int) -> Results:
+def measure(url: str, names: Sequence[str], messages: int, rounds: int) -> Results:
     """Every contestant's rounds by scenario; each round has all of them in turn."""
-    peers = contestants(url)
-    results: Results = {scenario: {peer.name: [] for peer in peers} for scenario in ALL}
-    for peer in peers:
-        await peer.open()
-    # They share this process: nobody's rounds shall pay for what all the others have imported.
-    gc.collect()
-    gc.freeze()
-    try:
+    results: Results = {scenario: {name: [] for name in names} for scenario in ALL}
+    with ExitStack() as stack:
+        children = []
+        for name in names:
+            try:
+                children.append(stack.enter_context(child(name, url)))
+            except MissingError as error:
+                print(f"skipped {error}; pip install 'guildbus[bench]'", file=sys.stderr)
         for number in range(rounds + 1):  # the first one warms up
             for scenario in ALL:
-                for peer in peers:
+                for peer in children:
                     if scenario in peer.scenarios:
-                        measured = await meter.run(scenario, peer, messages)
+                        measured = peer.run(scenario, messages)
                         if number:
                             results[scenario][peer.name].append(measured)
             print(f"round {number} of {rounds} done", file=sys.stderr)
-    finally:
-        gc.unfreeze()
-        for peer in peers:
-            await peer.close()
     return results
+
+
+def _names(text: str) -> Sequence[str]:
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if name not in PEERS]:
+        raise argparse.ArgumentTypeError(f"nobody is called {', '.join(unknown)}")
+    return names
 
 
 def _machine(server: Redis) -> str:

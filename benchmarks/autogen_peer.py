@@ -36,7 +36,6 @@ class Counter(RoutedAgent):
 class AutogenPeer:
     """Messages never leave the process, as in Guildbus' memory."""
 
-    name = "autogen-core in memory"
     scenarios = (AWAITED, REQUEST, REQUEST_64)
     is_on_server = False
     share = 4

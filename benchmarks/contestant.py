@@ -34,7 +34,6 @@ class Contestant(Protocol):
         share: it gets one message of so many, because it is so much slower.
     """
 
-    name: str
     scenarios: Sequence[str]
     is_on_server: bool
     share: int

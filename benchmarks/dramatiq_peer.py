@@ -16,7 +16,6 @@ from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Note, Tally
 class DramatiqPeer:
     """Publishing and waiting block, so both happen in as many threads as there are callers."""
 
-    name = "dramatiq"
     scenarios = (AWAITED, REQUEST, REQUEST_64)
     is_on_server = True
     share = 20

@@ -13,7 +13,6 @@ AT_ONCE = 512
 class FastStreamPeer:
     """One broker; each stream with one group, acknowledged as FastStream does by default."""
 
-    name = "FastStream"
     scenarios = ALL
     is_on_server = True
     share = 2

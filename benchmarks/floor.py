@@ -53,7 +53,6 @@ class _Connection(asyncio.Protocol):
 class Floor:
     """XADD, XREADGROUP in batches on a connection of its own, XACK in batches."""
 
-    name = "floor by hand"
     scenarios = (AWAITED, BULK, HANDLED)
     is_on_server = True
     share = 1

@@ -26,11 +26,10 @@ class GuildbusPeer:
     """One bus with a group that counts notes, one that sends them on, one that answers."""
 
     scenarios = ALL
+    is_on_server = True
     share = 1
 
-    def __init__(self, url: str, name: str = "Guildbus") -> None:
-        self.name = name
-        self.is_on_server = not url.startswith("memory")
+    def __init__(self, url: str) -> None:
         self._url = url
         self._stack = AsyncExitStack()
         self._tally = Tally()
@@ -95,3 +94,12 @@ class GuildbusPeer:
 
     async def _answer(self, question: Question, ctx: Context) -> Note:
         return question.note
+
+
+class GuildbusInMemory(GuildbusPeer):
+    """The same without a server."""
+
+    is_on_server = False
+
+    def __init__(self, _url: str) -> None:
+        super().__init__("memory://")

@@ -35,6 +35,7 @@ def _line(
     p50, p99 = (
         (f"{percentile(latencies, q) * 1e3:.2f}" for q in (50, 99)) if latencies else ("", "")
     )
+    ours = by_name.get(_match(name))
     server_us = _median(rounds, lambda one: one.server_cpu_us)
     cells = (
         scenario,
@@ -44,7 +45,7 @@ def _line(
         f"{server_us:.1f}" if server_us else "",
         p50,
         p99,
-        "" if name in OURS else f"{_ratio(scenario, by_name[_match(name)], rounds):.2g}",
+        "" if name in OURS or not ours else f"{_ratio(scenario, ours, rounds):.2g}",
     )
     return f"| {' | '.join(cells)} |"
 

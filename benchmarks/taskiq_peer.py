@@ -12,7 +12,6 @@ from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Note, Tally
 class TaskiqPeer:
     """One broker without results for counting, one with results for questions."""
 
-    name = "taskiq"
     scenarios = (AWAITED, REQUEST, REQUEST_64)
     is_on_server = True
     share = 10

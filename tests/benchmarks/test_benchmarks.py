@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from benchmarks import __main__ as command
 from benchmarks import fence, recovery, scale
+from benchmarks.__main__ import measure
 from benchmarks.contestant import ALL, BULK, REQUEST
 from benchmarks.floor import Floor
-from benchmarks.guildbus_peer import GuildbusPeer
 from benchmarks.measure import Meter, Round
 from benchmarks.server import private_server
 from benchmarks.storage import stored_bytes
@@ -19,19 +18,17 @@ from benchmarks.table import table
 from benchmarks.victim import HANGING_FROM
 
 
-async def test_every_scenario_is_measured_for_whoever_takes_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(command, "contestants", lambda url: [GuildbusPeer(url), Floor(url)])
+def test_every_scenario_is_measured_for_whoever_takes_part(tmp_path: Path) -> None:
     with private_server(tmp_path) as url, Redis.from_url(url) as server:
-        results = await command.measure(url, Meter(server), messages=64, rounds=1)
-        stored = await stored_bytes(url, server)
+        results = measure(url, ["Guildbus", "floor by hand"], messages=64, rounds=1)
+        stored = asyncio.run(stored_bytes(url, server))
 
     assert list(results) == list(ALL)
     for by_name in results.values():
         (round_,) = by_name["Guildbus"]
         assert round_.messages > 0
         assert round_.cpu_s > 0
+        assert round_.server_cpu_s > 0
     assert [scenario for scenario in ALL if results[scenario]["floor by hand"]] == list(
         Floor.scenarios
     )
@@ -92,3 +89,9 @@ def test_a_table_compares_rates_and_for_requests_the_median_latency() -> None:
     assert lines[3] == f"| {BULK} | FastStream | 250 | 800.0 | 100.0 |  |  | 4 |"
     assert lines[5].endswith("| 5.00 | 5.98 | 5 |")
     assert len(lines) == 6
+
+
+def test_a_table_without_guildbus_compares_with_nobody() -> None:
+    text = table({BULK: {"FastStream": [Round(2.0, 0.4, 0.05, 500)]}})
+
+    assert text.splitlines()[2].endswith("| 100.0 |  |  |  |")
