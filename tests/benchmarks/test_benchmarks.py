@@ -51,11 +51,23 @@ async def test_growth_is_measured_per_copy(tmp_path: Path, monkeypatch: pytest.M
 async def test_the_fence_is_weighed_against_a_commit_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fence, "ROUNDS", 1)
+    monkeypatch.setattr(fence, "PAIRS", 8)
     with private_server(tmp_path) as url, Redis.from_url(url) as server:
-        report = await fence.measure(url, Meter(server), messages=64)
+        report = await fence.measure(url, Meter(server), 0)
 
-    assert "% of it" in report
+    batches, costs_us = zip(
+        *((line.split("|")[1:3]) for line in report.splitlines()[2:]), strict=True
+    )
+    assert tuple(map(int, batches)) == fence.BATCHES
+    assert 0 < int(costs_us[0]) < int(costs_us[1])
+
+
+def test_a_median_is_told_with_where_it_may_lie_and_no_outlier_moves_it() -> None:
+    steady = [float(number) for number in range(101)]
+    hit = [*steady[:-3], 1e6, 1e6, 1e6]
+
+    assert fence.median(steady) == fence.median(hit) == (50.0, 40.0, 60.0)
+    assert fence.median([1.0, 3.0]) == (2.0, 1.0, 3.0)
 
 
 async def test_recovery_is_measured_from_the_death_of_a_process(
