@@ -12,6 +12,9 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
+# An environment of its own, for a peer that cannot live beside ours: its Python, its name, its needs.
+peer = $(1) -m venv $(VENV)/peers/$(2) && $(VENV)/peers/$(2)/bin/pip install --quiet --disable-pip-version-check $(3) 'pydantic>=2.11,<3' 'structlog>=24.4'
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench clean
 
@@ -54,4 +57,5 @@ $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 $(BENCH_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing the peers to measure beside into $(VENV) ..." >&2
 	@$(PIP) --editable '.[bench]'
+	@$(call peer,$(PYTHON),arq,'arq~=0.28.0')
 	@touch $@ $(RUN_STAMP) $(DEV_STAMP)

@@ -73,7 +73,7 @@ def measure(url: str, names: Sequence[str], messages: int, rounds: int) -> Resul
             try:
                 children.append(stack.enter_context(child(name, url)))
             except MissingError as error:
-                print(f"skipped {error}; pip install 'guildbus[bench]'", file=sys.stderr)
+                print(f"skipped {error}", file=sys.stderr)
         for number in range(rounds + 1):  # the first one warms up
             for scenario in ALL:
                 for peer in children:

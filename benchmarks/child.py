@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -69,12 +70,18 @@ def child(name: str, url: str) -> Iterator[Child]:
         MissingError: its library is not installed.
         ChildError: it failed to open, to work or to close.
     """
-    command = (sys.executable, "-m", "benchmarks.child", PEERS[name], url)
+    command = (_python(name), "-m", "benchmarks.child", PEERS[name], url)
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         yield Child(name, process)
     if process.returncode:
         raise ChildError(f"{name} ended with status {process.returncode}")
+
+
+def _python(name: str) -> str:
+    """Ours, or that of the environment of its own, for a library that cannot live beside ours."""
+    own = Path(sys.prefix, "peers", name, "bin", "python")
+    return str(own) if own.exists() else sys.executable
 
 
 def main(path: str, url: str) -> None:

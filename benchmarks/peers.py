@@ -1,4 +1,4 @@
-"""Who takes part: Guildbus, the floor, and the others, whose libraries the extra `bench` brings."""
+"""Who takes part: Guildbus, the floor, and the others, whose libraries `make bench` brings."""
 
 # Where to find each; nothing is imported here, for each has a process of its own.
 PEERS = {
@@ -8,5 +8,7 @@ PEERS = {
     "FastStream": "benchmarks.faststream_peer:FastStreamPeer",
     "taskiq": "benchmarks.taskiq_peer:TaskiqPeer",
     "dramatiq": "benchmarks.dramatiq_peer:DramatiqPeer",
+    "arq": "benchmarks.arq_peer:ArqPeer",
+    "streaq": "benchmarks.streaq_peer:StreaqPeer",
     "autogen-core in memory": "benchmarks.autogen_peer:AutogenPeer",
 }

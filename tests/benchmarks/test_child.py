@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,19 @@ def test_every_contestant_does_every_scenario_it_takes_part_in(name: str, url: s
 def test_what_a_contestant_prints_is_no_answer(url: str) -> None:
     with child("Chatty", url) as peer:
         assert peer.run(AWAITED, 64).messages == 64
+
+
+def test_whoever_has_an_environment_of_its_own_runs_there(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "peers" / "Chatty" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nexit 7\n")
+    python.chmod(0o700)
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+
+    with pytest.raises(ChildError, match="Chatty ended with status 7"), child("Chatty", url):
+        raise AssertionError("it ran elsewhere")
 
 
 def test_whoever_lacks_a_library_is_skipped(url: str, capsys: pytest.CaptureFixture[str]) -> None:
