@@ -3,6 +3,7 @@
 # compute, so there are two workers a core.
 
 PYTHON ?= python3.11
+PYTHON_3_13 ?= python3.13
 NAME ?= first
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,4 +59,5 @@ $(BENCH_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing the peers to measure beside into $(VENV) ..." >&2
 	@$(PIP) --editable '.[bench]'
 	@$(call peer,$(PYTHON),arq,'arq~=0.28.0')
+	@! $(PYTHON_3_13) -c '' 2>/dev/null || $(call peer,$(PYTHON_3_13),rusticai,'rusticai-core~=1.4.0' 'rusticai-redis~=1.4.0')
 	@touch $@ $(RUN_STAMP) $(DEV_STAMP)

@@ -10,5 +10,6 @@ PEERS = {
     "dramatiq": "benchmarks.dramatiq_peer:DramatiqPeer",
     "arq": "benchmarks.arq_peer:ArqPeer",
     "streaq": "benchmarks.streaq_peer:StreaqPeer",
+    "rusticai": "benchmarks.rusticai_peer:RusticAIPeer",
     "autogen-core in memory": "benchmarks.autogen_peer:AutogenPeer",
 }
