@@ -1,4 +1,8 @@
-"""taskiq on Redis streams, which acknowledge, with its worker in this process."""
+"""taskiq on Redis streams, which acknowledge, with its worker in this process.
+
+Results are polled. Every 20 ms is no later for one question than every one, and for 64 three times
+sooner: their polls cost more than their answers.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -68,5 +72,5 @@ class TaskiqPeer:
 
     async def request(self, note: Note) -> Note:
         question = await self._answer.kiq(note)
-        result = await question.wait_result(check_interval=0.001, timeout=30)
+        result = await question.wait_result(check_interval=0.02, timeout=30)
         return Note.model_validate(result.return_value)
