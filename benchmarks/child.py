@@ -91,6 +91,7 @@ def main(path: str, url: str) -> None:
         def answer(kind: str, value: object) -> None:
             print(json.dumps([kind, value]), file=answers, flush=True)
 
+        logging.disable(logging.WARNING)
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
         try:
             peer = pkgutil.resolve_name(path)(url)

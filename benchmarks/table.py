@@ -45,13 +45,17 @@ def _line(
         f"{server_us:.1f}" if server_us else "",
         p50,
         p99,
-        "" if name in OURS or not ours else f"{_ratio(scenario, ours, rounds):.2g}",
+        "" if name in OURS or not ours else _times(_ratio(scenario, ours, rounds)),
     )
     return f"| {' | '.join(cells)} |"
 
 
 def _match(name: str) -> str:
     return "Guildbus in memory" if name.endswith("in memory") else "Guildbus"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def _ratio(scenario: str, ours: Sequence[Round], theirs: Sequence[Round]) -> float:

@@ -86,12 +86,13 @@ async def test_recovery_is_measured_from_the_death_of_a_process(
 def test_a_table_compares_rates_and_for_requests_the_median_latency() -> None:
     ours = Round(1.0, 0.1, 0.05, 1_000)
     theirs = Round(2.0, 0.4, 0.05, 500)
+    far_behind = Round(1.0, 0.4, 0.05, 8)
     asked = Round(1.0, 0.1, 0.0, 2, (0.001, 0.001))
     answered_late = Round(1.0, 0.1, 0.0, 2, (0.004, 0.006))
 
     text = table(
         {
-            BULK: {"Guildbus": [ours], "FastStream": [theirs], "taskiq": []},
+            BULK: {"Guildbus": [ours], "FastStream": [theirs], "taskiq": [], "arq": [far_behind]},
             REQUEST: {"Guildbus in memory": [asked], "autogen-core in memory": [answered_late]},
         }
     )
@@ -99,8 +100,9 @@ def test_a_table_compares_rates_and_for_requests_the_median_latency() -> None:
     lines = text.splitlines()
     assert lines[2] == f"| {BULK} | Guildbus | 1,000 | 100.0 | 50.0 |  |  |  |"
     assert lines[3] == f"| {BULK} | FastStream | 250 | 800.0 | 100.0 |  |  | 4 |"
-    assert lines[5].endswith("| 5.00 | 5.98 | 5 |")
-    assert len(lines) == 6
+    assert lines[4].endswith("|  |  | 125 |")
+    assert lines[6].endswith("| 5.00 | 5.98 | 5 |")
+    assert len(lines) == 7
 
 
 def test_a_table_without_guildbus_compares_with_nobody() -> None:
