@@ -88,7 +88,7 @@ class Pipeline(asyncio.Protocol):
         self._heard_something = True
         self._oldest: Receiver | None = None
         self._why = "closed by the server"
-        self._written_bytes = self._asked_bytes = self._taken_bytes = 0
+        self.written_bytes = self._asked_bytes = self._taken_bytes = 0
         self.is_lost = False
 
     def send(self, packed: bytes) -> asyncio.Future[Any]:
@@ -170,7 +170,7 @@ class Pipeline(asyncio.Protocol):
         unwritten, self._unwritten = self._unwritten, []
         if unwritten and self._transport is not None and not self.is_lost:
             data = b"".join(unwritten)
-            self._written_bytes += len(data)
+            self.written_bytes += len(data)
             self._transport.write(data)
 
     def _check_alive(self) -> None:
@@ -192,8 +192,8 @@ class Pipeline(asyncio.Protocol):
         on_its_way = self._transport.get_write_buffer_size() + _unacknowledged(self._transport)
         asked, before = self._asked_bytes, self._taken_bytes
         self._asked_bytes, self._taken_bytes = (
-            self._written_bytes,
-            self._written_bytes - on_its_way,
+            self.written_bytes,
+            self.written_bytes - on_its_way,
         )
         return before < self._taken_bytes and before < asked
 

@@ -1,4 +1,5 @@
 """Appending: what is queued in one tick goes out as one batch per topic, two ticks at a time.
+A batch that is full does not wait for either.
 
 Each batch carries this producer's sequence on its topic, so a batch that is sent twice is stored
 once. When anything but success comes back, sending stops, and the unsettled batches are settled
@@ -55,14 +56,18 @@ class Publisher:
             raise BusClosedError("the bus is closed")
         if len(packed) == 1:  # one message, one call: the way of nearly everything
             envelope = envelopes[0]
+            self._send_what_is_full(envelope.topic, 1)
             batch = self._batch_for(envelope.topic, 1)
             batch.add(*packed[0], envelope.delay_s)
             return self._wait_for(batch)
         counts = Counter([envelope.topic for envelope in envelopes])
+        for topic, count in counts.items():
+            self._send_what_is_full(topic, count)
         batches = {topic: self._batch_for(topic, count) for topic, count in counts.items()}
         for envelope, (header, payload) in zip(envelopes, packed, strict=True):
             batches[envelope.topic].add(header, payload, envelope.delay_s)
-        return self._all_of([self._wait_for(batch) for batch in batches.values()])
+        stored = [self._wait_for(batch) for batch in batches.values()]
+        return self._all_of(stored)
 
     async def _all_of(self, stored: Sequence[asyncio.Future[None]]) -> None:
         for outcome in await asyncio.gather(*stored, return_exceptions=True):
@@ -96,6 +101,12 @@ class Publisher:
         for batches in ([self._unsettled], self._queued.values()):
             for batch in [batch for some in batches for batch in some]:
                 batch.settle(BusClosedError("the bus was closed before this was stored"))
+
+    def _send_what_is_full(self, topic: str, count: int) -> None:
+        """Send the batch that has no room for `count` more: the server stores it meanwhile."""
+        queued = self._queued.get(topic)
+        if queued and not queued[-1].has_room_for(count):
+            self._flush()
 
     def _batch_for(self, topic: str, count: int) -> Batch:
         batches = self._queued.get(topic)

@@ -106,6 +106,28 @@ async def test_a_busy_topic_does_not_starve_a_quiet_one(guild: Guild) -> None:
     assert "quiet" in texts(firsts)
 
 
+async def test_what_fills_a_batch_leaves_before_more_is_made_ready(guild: Guild) -> None:
+    backend = await guild.open()
+    reader = await joined(backend, "readers", "notes", "letters")
+    pipeline = server_of(backend).link.current()
+    assert pipeline is not None
+    mixed = [note(f"{n}", topic) for n in range(400) for topic in ("notes", "letters")]
+    before = pipeline.written_bytes
+
+    stored = [backend.append(mixed)]
+    assert pipeline.written_bytes == before  # there may be more to come in this turn
+    stored += [backend.append(mixed), backend.append([note("last")])]
+    assert pipeline.written_bytes > before
+
+    await asyncio.gather(*stored)
+    read = await take(reader, 1_601)
+    by_topic = {
+        topic: texts(d for d in read if d.envelope.topic == topic) for topic in ("notes", "letters")
+    }
+    numbers = [f"{n}" for n in range(400)] * 2
+    assert by_topic == {"notes": [*numbers, "last"], "letters": numbers}
+
+
 async def test_a_cancelled_read_loses_nothing(guild: Guild) -> None:
     backend = await guild.open()
     reader = await joined(backend, "readers")
