@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,26 +10,29 @@ from hypothesis import strategies as st
 from tests.fuzz.decoders import DECODERS, hold_to_it, inputs
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--examples", type=int, default=20_000, help="for each decoder")
     parser.add_argument("decoders", nargs="*", default=list(DECODERS), help="all, unless named")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     for decoder in chosen.decoders:
-
-        @settings(
-            max_examples=chosen.examples,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(st.data())
-        def fuzz(data: st.DataObject, decoder: str = decoder) -> None:
-            hold_to_it(decoder, data.draw(inputs(decoder)))
-
-        fuzz()
+        fuzz(decoder, chosen.examples)
         sys.stdout.write(f"{decoder}: {chosen.examples:,} inputs\n")
     return 0
+
+
+def fuzz(decoder: str, examples: int) -> None:
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def hold(data: st.DataObject) -> None:
+        hold_to_it(decoder, data.draw(inputs(decoder)))
+
+    hold()
 
 
 if __name__ == "__main__":

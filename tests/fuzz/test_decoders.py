@@ -9,6 +9,7 @@ from messaging.envelope import Envelope, new_id
 from messaging.errors import WireError
 from messaging.header import encode_header
 from tests.fuzz import decoders
+from tests.fuzz.__main__ import main
 from tests.fuzz.decoders import DECODERS, hold_to_it, inputs
 
 CALM = settings(
@@ -65,3 +66,16 @@ def test_a_decoder_that_takes_memory_is_found(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(AssertionError, match="bytes for"):
         hold_to_it("header", b"x")
+
+
+def test_the_command_runs_as_many_as_it_was_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--examples", "20", "header", "unknown type"]) == 0
+
+    assert capsys.readouterr().out == "header: 20 inputs\nunknown type: 20 inputs\n"
+
+
+def test_the_command_ends_in_the_error_of_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(decoders.DECODERS, "header", (lambda raw: raw[20], (WireError,)))
+
+    with pytest.raises(IndexError):
+        main(["--examples", "20", "header"])
