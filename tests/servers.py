@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from importlib import util
@@ -163,6 +164,20 @@ def running(binary: str, folder: Path, *options: str) -> Iterator[RedisServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def running_redis_5() -> Iterator[str]:
+    """The URL of a server that is too old. Its code is a library, so a process is put around it."""
+    if util.find_spec("birdisle") is None:
+        missing("birdisle, which brings a Redis 5, is not installed")
+    command = [sys.executable, str(Path(__file__).with_name("redis_5.py"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"redis://127.0.0.1:{int(process.stdout.readline())}/0"
+        finally:
+            process.kill()
 
 
 def running_redis(folder: Path, *options: str) -> contextlib.AbstractContextManager[RedisServer]:

@@ -12,7 +12,7 @@ from guild.cli.options import Common
 from guild.cli.output import Output
 from messaging import Message
 from tests.cli.conftest import SPEC, Run, Start
-from tests.servers import running_redis
+from tests.servers import running_redis, running_redis_5
 
 SHIPPED = sorted(path.stem for path in shipped_specs().glob("*.yaml"))
 
@@ -148,6 +148,21 @@ def test_no_server_is_5_with_the_remedy(
     assert outcome.code == 5
     assert text in outcome.err
     assert "hush" not in outcome.err
+
+
+def test_a_server_that_is_too_old_is_5_with_the_remedy(run: Run, tmp_path: Path) -> None:
+    with running_redis_5() as url:
+        spec = written(tmp_path, SPEC.format(bus=url))
+        ran, looked_at = run("run", spec), run("doctor", spec)
+
+    refusal = f"the server at {url} is Redis 5.0"
+    remedy = "guildbus needs Redis 6.2 or later, or Valkey: upgrade it"
+    assert ran.code == 5
+    assert refusal in ran.err
+    assert remedy in ran.err
+    assert looked_at.code == 1
+    assert refusal in looked_at.out
+    assert remedy in looked_at.out
 
 
 def test_the_bus_may_come_from_the_environment(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 
 from messaging.backend import Settlement
 from messaging.backends.redis.acl import write_acl_file
@@ -11,7 +12,14 @@ from messaging.backends.redis.versions import version_of
 from messaging.errors import BackendSetupError, BusFullError
 from tests.messaging.notes import everything_in, joined, note, notes, settled, take, texts
 from tests.messaging.redis.conftest import Guild, command
-from tests.servers import redis_6_binary, redis_8_binary, redis_binary, running, valkey_binary
+from tests.servers import (
+    redis_6_binary,
+    redis_8_binary,
+    redis_binary,
+    running,
+    running_redis_5,
+    valkey_binary,
+)
 
 ALL = [redis_6_binary, redis_binary, redis_8_binary, valkey_binary]
 
@@ -79,6 +87,24 @@ async def test_redis_6_names_a_key_that_is_not_ours(tmp_path: Path) -> None:
         with pytest.raises(BackendSetupError, match="another guild id"):
             await backend.append([note("x")])
         await guild.close()
+
+
+@pytest.mark.parametrize("profile", [None, "ephemeral"])
+async def test_redis_5_is_refused_before_anything_is_written(profile: str | None) -> None:
+    with running_redis_5() as url:
+        guild = Guild(url)
+        with pytest.raises(BackendSetupError, match=r"is Redis 5\.0.*needs Redis 6\.2") as refused:
+            await guild.open(profile=profile)
+
+        assert url in str(refused.value)
+        assert await commands_given(url) <= {"ping", "info", "client"}
+
+
+async def commands_given(url: str) -> set[str]:
+    """What that server has ever been told to do."""
+    async with redis.asyncio.from_url(url, protocol=2) as client:
+        statistics = await client.info("commandstats")
+    return {name.removeprefix("cmdstat_") for name in statistics}
 
 
 @pytest.mark.parametrize(
