@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 
@@ -91,6 +91,8 @@ class HandlesDeliveries(Protocol):
         self, delivery: Delivery, error: MessagingError
     ) -> Awaitable[Settlement | Again]: ...
 
+    def let_go(self, deliveries: Iterable[Delivery]) -> None: ...
+
 
 class Handlers:
     """Handles the deliveries of one group; every outcome is a settlement."""
@@ -152,6 +154,10 @@ class Handlers:
     async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | Again:
         """Settle what was handled but cannot be committed."""
         return await self._settling.failed(delivery, error)
+
+    def let_go(self, deliveries: Iterable[Delivery]) -> None:
+        """Forget these: they were given back, or taken over."""
+        self._settling.let_go(deliveries)
 
     def _is_ignored(self, envelope: Envelope, target: Target | UnknownTypeError | None) -> bool:
         if target is None:

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -49,7 +49,7 @@ class Settling:
 
     The history of failed attempts is kept in the group's state, in the same commit as the retry,
     so that it outlives the process and follows the message to any replica. Where an order is kept
-    it stays here with the message, and a crash forgets it.
+    it stays here with the message, and who is lent that next knows nothing of it.
     """
 
     def __init__(
@@ -168,6 +168,12 @@ class Settling:
         writes = await self._forget_history(envelope) if envelope.was_handled else ()
         writes += await self._forget_steps(envelope)
         return Settlement(delivery, self._to_requester(envelope, notice), writes)
+
+    def let_go(self, deliveries: Iterable[Delivery]) -> None:
+        """Forget the attempts at what is no longer lent to this process."""
+        if self._histories:
+            for delivery in deliveries:
+                self._histories.pop(delivery.envelope.id, None)
 
     def _dead(
         self,

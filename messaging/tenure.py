@@ -115,6 +115,7 @@ class Tenure:
                 task.cancel()
             # A read must not be cancelled: it would swallow what it was about to lend.
             await asyncio.gather(reader, committer, beat, *workers, return_exceptions=True)
+            self._handlers.let_go(self._lent.values())
 
     def stop(self, *, hurry: bool = False) -> None:
         """Have `run` come to its end; with `hurry` running handlers are cancelled at once."""

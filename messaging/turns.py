@@ -1,7 +1,7 @@
 """Handlers that take turns, so that one limit holds for all who use them."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import AbstractContextManager
 
 from messaging.backend import Delivery, Settlement
@@ -29,3 +29,6 @@ class Turns:
         self, delivery: Delivery, error: MessagingError
     ) -> Awaitable[Settlement | Again]:
         return self._handlers.give_up_on(delivery, error)
+
+    def let_go(self, deliveries: Iterable[Delivery]) -> None:
+        self._handlers.let_go(deliveries)

@@ -8,6 +8,7 @@ import pytest
 
 from messaging.bus import Bus
 from messaging.context import Context
+from messaging.dead_letters import reason_of
 from messaging.message import Message
 from messaging.replay import Range, replay
 from messaging.retry import RetryPolicy
@@ -27,6 +28,10 @@ from tests.messaging.conftest import Site
 class Order(Message):
     customer: str | None
     number: int
+
+
+class HopelessError(Exception):
+    retryable = False
 
 
 class Log:
@@ -58,6 +63,15 @@ async def lent(bus: Bus, group: str, count: int) -> None:
         while True:
             topics = await bus.backend.topics()
             if sum(topic.pending.get(group, 0) for topic in topics) >= count:
+                return
+            await asyncio.sleep(0.005)
+
+
+async def nobody_works(bus: Bus, group: str) -> None:
+    """Return once all replicas of `group` have given back what they were lent, and left."""
+    async with asyncio.timeout(10):
+        while True:
+            if not await bus.backend.consumers(group):
                 return
             await asyncio.sleep(0.005)
 
@@ -145,6 +159,27 @@ async def test_a_message_that_is_given_up_lets_its_successors_go(site: Site) -> 
         assert await texts_in(bus, "told") == ["a2"]
 
     assert log.calls == ["a1", "a1", "a1", "a2"]
+
+
+async def test_a_retry_that_is_given_back_begins_anew(site: Site) -> None:
+    log = Log()
+
+    async def handle(ask: Ask, context: Context) -> None:
+        await log(ask, context)
+        raise RuntimeError("the first time") if len(log.calls) == 1 else HopelessError
+
+    wanted = listening("ordered", handle, ordered_by="key")
+    object.__setattr__(wanted.options, "retry", RetryPolicy(attempts=3, backoff_s=60.0))
+    async with open_bus(site) as bus:
+        await bus.subscribe(wanted)
+        await bus.publish("asks", Ask(text="a1"), key="a")
+        await log.until("a1")
+        await bus.pause("ordered")
+        await nobody_works(bus, "ordered")
+        await bus.resume("ordered")
+        (letter,) = await dead_letters(bus)
+
+    assert [attempt.number for attempt in reason_of(letter).attempts] == [1]
 
 
 async def test_an_answer_that_can_never_be_stored_lets_the_successors_go(site: Site) -> None:
