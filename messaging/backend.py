@@ -293,7 +293,8 @@ class Backend(Protocol):
 
         Where a topic is past its soft limit by then, because a group lags, it returns when that
         has caught up, at the latest after `soft_wait_s`. What was appended lies in the topic
-        meanwhile: a caller who is cancelled has appended it all the same. Commits never wait.
+        meanwhile: a caller who is cancelled, or let go by `close`, has appended it all the same.
+        Commits never wait.
 
         Raises:
             BusFullError: a topic is at its hard limit; names the topic and the group that lags.

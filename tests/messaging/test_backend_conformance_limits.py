@@ -296,7 +296,7 @@ async def test_commits_never_wait_at_the_soft_limit(site: Site) -> None:
 
 
 async def test_closing_lets_publishers_go_who_wait(site: Site) -> None:
-    backend = await site.open(max_backlog=20, soft_backlog=5, soft_wait_s=0.5)
+    backend = await site.open(**SLOWING)
     await joined(backend, "away")
     waiting = asyncio.ensure_future(backend.append(notes(6)))
     await everything_in_comes(backend, 6)

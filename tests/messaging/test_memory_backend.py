@@ -340,3 +340,18 @@ async def test_a_cancelled_read_takes_nothing_and_leaves_nothing_behind(opened: 
 
     assert texts(await take(reader, 1)) == ["still there"]
     assert backend._store.work._waiting == {}
+
+
+async def test_closing_lets_nobody_go_who_waits_elsewhere(opened: Open) -> None:
+    one, other = [await opened(name="shared", soft_backlog=1, soft_wait_s=60.0) for _ in range(2)]
+    await joined(one, "away")
+    going, staying = [asyncio.ensure_future(each.append(notes(2))) for each in (one, other)]
+    assert len(await other.tail({"notes": ""}, max_count=9, wait_s=1)) == 4
+
+    await one.close()
+    await going
+    await other.topics()
+
+    assert not staying.done()
+    await other.unsubscribe("away")
+    await staying

@@ -82,6 +82,7 @@ class MemoryBackend:
         store, self._opened = self._opened, None
         if store is not None:
             store.listeners.remove(self._announce)
+            store.room.fire_all()  # ours go: what they published is stored
             shared.release(self._key, store)
 
     def listen(self, listener: Callable[[Incident], None]) -> None:
@@ -125,7 +126,7 @@ class MemoryBackend:
     def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
         store = self._store
         if crowded := store.accept(envelopes):
-            return _wait_for_room(store, crowded)
+            return self._wait_for_room(store, crowded)
         done = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
@@ -133,7 +134,7 @@ class MemoryBackend:
     async def append_once(self, envelope: Envelope) -> None:
         store = self._store
         if crowded := store.accept_once(envelope):
-            await _wait_for_room(store, crowded)
+            await self._wait_for_room(store, crowded)
 
     async def release_due(self, max_count: int = 256) -> float | None:
         return self._store.release_due(max_count)
@@ -194,20 +195,22 @@ class MemoryBackend:
             raise BusClosedError("the memory backend is not open: open() it first")
         return self._opened
 
+    async def _wait_for_room(self, store: Store, topics: Sequence[str]) -> None:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + store.limits.soft_wait_s
+        for topic in topics:
+            while self._opened is store and store.is_crowded(topic):
+                left_s = give_up_at - loop.time()
+                if left_s <= 0:
+                    return
+                await store.room.wait((topic,), left_s)
+
     def _new_store(self) -> Store:
         return Store(self._limits, strict=not self.by_reference)
 
     def _announce(self, incident: Incident) -> None:
         for listener in self._listeners:
             listener(incident)
-
-
-async def _wait_for_room(store: Store, topics: Sequence[str]) -> None:
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + store.limits.soft_wait_s
-    for topic in topics:
-        while store.is_crowded(topic) and (left_s := give_up_at - loop.time()) > 0:
-            await store.room.wait((topic,), left_s)
 
 
 class MemoryConsumer:

@@ -16,6 +16,10 @@ class Signals:
             for waiter in self._waiting.pop(name, ()):
                 _resolve(waiter)
 
+    def fire_all(self) -> None:
+        for name in tuple(self._waiting):
+            self.fire(name)
+
     def is_awaited(self, name: str) -> bool:
         return name in self._waiting
 
