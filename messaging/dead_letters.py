@@ -1,7 +1,8 @@
 """Messages that their group gave up on: kept with why, to be shown, requeued or dropped."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter
@@ -149,11 +150,9 @@ class DeadLetters:
         self, wanted: Wanted = EVERY, *, after: str = FROM_START
     ) -> AsyncIterator[DeadLetter]:
         """All that fit, behind the id `after`, in order of their death."""
-        while letters := await self.list(group=wanted.agent, after=after, max_count=SHORT_PAGE):
+        async for letters in self._pages(wanted, after):
             for letter in letters:
-                if wanted.fits(letter):
-                    yield letter
-            after = letters[-1].id
+                yield letter
 
     async def summary(
         self, by: Sequence[str] = ("type", "error", "agent"), *, wanted: Wanted = EVERY
@@ -226,18 +225,25 @@ class DeadLetters:
 
     async def requeue_all(
         self, wanted: Wanted = EVERY, *, dry_run: bool = True
-    ) -> Sequence[DeadLetter]:
+    ) -> AsyncGenerator[DeadLetter, None]:
         """Requeue all that fit, the oldest first; unless told otherwise, only say which.
 
-        Those that come while it works are left alone, and those that a stranger wrote.
+        Each is yielded once it is requeued, and a page of them is at the same time: whoever leaves
+        early, or fails, goes on later by asking again. A message that dies again meanwhile is left
+        alone, and so is what a stranger wrote.
 
         Raises:
-            NobodyListensError: a group is not subscribed; what came before it is requeued.
+            NobodyListensError: a group is not subscribed, and keeps its letters.
         """
-        letters = [letter async for letter in self.find(wanted) if letter.group]
-        if dry_run:
-            return letters
-        return [letter for letter in letters if await self._requeue(letter, letter.envelope)]
+        seen: set[tuple[str, str]] = set()
+        async for page in self._pages(wanted):
+            letters = [letter for letter in page if letter.group and _copy_of(letter) not in seen]
+            seen.update(map(_copy_of, letters))
+            done, error = (letters, None) if dry_run else await self._requeue_page(letters)
+            for letter in done:
+                yield letter
+            if error is not None:
+                raise error
 
     async def drop(self, letter_id: str, reason: str = "") -> bool:
         """Forget it for good; `guild.events` keeps the reason. False when it was gone already."""
@@ -259,6 +265,23 @@ class DeadLetters:
         _log().info("dead_letter.dropped", id=letter.id, group=letter.group, reason=reason)
         return await self._backend.drop(letter.id)
 
+    async def _pages(
+        self, wanted: Wanted, after: str = FROM_START
+    ) -> AsyncIterator[Sequence[DeadLetter]]:
+        while letters := await self.list(group=wanted.agent, after=after, max_count=SHORT_PAGE):
+            yield [letter for letter in letters if wanted.fits(letter)]
+            after = letters[-1].id
+
+    async def _requeue_page(
+        self, letters: Sequence[DeadLetter]
+    ) -> tuple[Sequence[DeadLetter], BaseException | None]:
+        """Those that were still there, and the first error."""
+        outcomes = await asyncio.gather(
+            *[self._requeue(letter, letter.envelope) for letter in letters], return_exceptions=True
+        )
+        done = [letter for letter, was in zip(letters, outcomes, strict=True) if was is True]
+        return done, next((was for was in outcomes if isinstance(was, BaseException)), None)
+
     async def _requeue(self, letter: DeadLetter, envelope: Envelope, edited: str = "") -> bool:
         if not letter.group:
             raise NobodyListensError(
@@ -276,6 +299,11 @@ class DeadLetters:
         history = HISTORY.dump_json((*reason_of(letter).attempts, mark))
         _log().info("dead_letter.requeued", id=letter.id, group=letter.group, edited=edited)
         return await self._backend.requeue(letter.id, again, history=history)
+
+
+def _copy_of(letter: DeadLetter) -> tuple[str, str]:
+    """Of a message each group has its own copy, which may die more than once."""
+    return letter.group, letter.envelope.id
 
 
 def edited_envelope(

@@ -1,13 +1,16 @@
 """Dead letters in numbers: grouped, edited, requeued and dropped, with nothing forgotten."""
 
+from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 from pydantic import Field
 
+from messaging.backend import DeadLetter
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.dead_letters import DeadLetterDropped, Wanted, reason_of
+from messaging.dead_letters import EVERY, DeadLetterDropped, Wanted, reason_of
 from messaging.errors import (
     InvalidMessageError,
     NobodyListensError,
@@ -67,6 +70,23 @@ async def bury(bus: Bus, *messages: Message, group: str = "picky", **changes: An
     await bus.subscribe(listening(group, picky, *classes, topics=[group], retry=ONCE, **changes))
     await bus.publish_many(group, messages)
     await dead_letters(bus, known + len(messages))
+
+
+async def requeued(
+    bus: Bus,
+    wanted: Wanted = EVERY,
+    *,
+    dry_run: bool = False,
+    done: list[DeadLetter] | None = None,
+) -> Sequence[DeadLetter]:
+    done = [] if done is None else done
+    async for letter in bus.dead_letters.requeue_all(wanted, dry_run=dry_run):
+        done.append(letter)
+    return done
+
+
+def message_in(letter: DeadLetter) -> Ask:
+    return Ask.model_validate_json(payload_of(letter.envelope))
 
 
 # -- grouped -------------------------------------------------------------------------------------
@@ -262,12 +282,12 @@ async def test_many_are_requeued_by_what_they_have_in_common_once_it_is_said_so(
         await running.drain()
         await bus.subscribe(listening("picky", recorder, Ask, Paid))
 
-        meant = await bus.dead_letters.requeue_all(Wanted(type="Ask"))
+        meant = await requeued(bus, Wanted(type="Ask"), dry_run=True)
         assert len(meant) == 150
         assert (await bus.dead_letters.summary(["agent"]))[0].letters == 151
         assert recorder.contexts == []
 
-        done = await bus.dead_letters.requeue_all(Wanted(type="Ask"), dry_run=False)
+        done = await requeued(bus, Wanted(type="Ask"))
 
         assert [letter.id for letter in done] == [letter.id for letter in meant]
         assert await recorder.messages(150) == messages
@@ -283,9 +303,58 @@ async def test_requeueing_for_a_group_that_left_keeps_the_letter(site: Site) -> 
         await bus.unsubscribe("picky")
 
         with pytest.raises(NobodyListensError, match="picky"):
-            await bus.dead_letters.requeue_all(dry_run=False)
+            await requeued(bus)
 
         assert await bus.dead_letters.list() == [letter]
+
+
+async def test_who_leaves_while_requeueing_goes_on_later(site: Site) -> None:
+    recorder = Recorder()
+    async with open_bus(site) as bus:
+        messages = [Ask(text=f"bad {number}") for number in range(60)]
+        await bury(bus, *messages)
+        await bus._running[0].drain()
+
+        async with aclosing(bus.dead_letters.requeue_all(dry_run=False)) as requeueing:
+            first = await anext(requeueing)
+        left = await requeued(bus)
+
+        assert message_in(first) == messages[0]
+        assert 0 < len(left) < 60
+        assert await bus.dead_letters.list() == []
+        await bus.subscribe(listening("picky", recorder, Ask, topics=["picky"]))
+        assert await recorder.messages(60) == messages
+        await settled_all(bus, "picky")
+        assert len(recorder.contexts) == 60
+
+
+async def test_what_dies_again_while_the_rest_is_requeued_is_left_alone(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bury(bus, *[Ask(text=f"bad {number}") for number in range(60)])
+        done = []
+
+        async for letter in bus.dead_letters.requeue_all(dry_run=False):
+            done.append(letter.envelope.id)
+            await settled_all(bus, "picky")  # it has died again
+
+        assert len(set(done)) == len(done) == 60
+        assert len(await dead_letters(bus, 60)) == 60
+
+
+async def test_a_group_that_left_keeps_no_other_from_its_letters(site: Site) -> None:
+    done: list[DeadLetter] = []
+    async with open_bus(site) as bus:
+        await bury(bus, Ask(text="bad"), group="gone")
+        await bury(bus, Ask(text="bad"), group="here")
+        for running in bus._running:
+            await running.drain()
+        await bus.unsubscribe("gone")
+
+        with pytest.raises(NobodyListensError, match="gone"):
+            await requeued(bus, done=done)
+
+        assert [letter.group for letter in done] == ["here"]
+        assert [letter.group for letter in await bus.dead_letters.list()] == ["gone"]
 
 
 # -- dropped -------------------------------------------------------------------------------------

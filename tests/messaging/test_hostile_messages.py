@@ -260,7 +260,7 @@ async def test_what_strangers_put_among_the_dead_letters_is_shown_and_can_be_dro
         good, *foreign = await bus.dead_letters.list()
 
         assert good.group == "ill"
-        assert await bus.dead_letters.requeue_all() == [good]
+        assert [letter async for letter in bus.dead_letters.requeue_all()] == [good]
         for letter in foreign:
             assert "not written by guildbus" in reason_of(letter).text
             with pytest.raises(NobodyListensError, match="no agent can be handed it; drop it"):

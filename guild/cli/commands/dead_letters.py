@@ -94,12 +94,16 @@ async def requeue_dead_letter(call: Call, letter_id: str, edit: Sequence[str]) -
 
 async def requeue_dead_letters(call: Call, *, wanted: Wanted, really: bool) -> int:
     """Hand all that fit to their agents again, or say which they are."""
+    rows: list[dict[str, Any]] = []
     async with call.client() as client:
-        letters = await client.bus.dead_letters.requeue_all(wanted, dry_run=not really)
-    call.output.rows(_COLUMNS, map(_row, letters), "no dead letters")
-    if letters:
-        told = "requeued" if really else "add --yes to requeue"
-        call.output.note(f"{told} {len(letters):,} dead letters")
+        try:
+            async for letter in client.bus.dead_letters.requeue_all(wanted, dry_run=not really):
+                rows.append(_row(letter))  # noqa: PERF401 - those before an error are told, too
+        finally:
+            call.output.rows(_COLUMNS, rows, "no dead letters")
+            if rows:
+                told = "requeued" if really else "add --yes to requeue"
+                call.output.note(f"{told} {len(rows):,} dead letters")
     return OK
 
 
