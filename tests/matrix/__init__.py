@@ -108,8 +108,8 @@ messages
     messaging/test_retry.py::test_a_slow_retry_holds_nobody_up
     mutant: one attempt more is seen
 * poison that kills its process: a dead letter after exactly N starts; others go on
-    messaging/test_dispatcher.py::test_a_message_that_kills_its_process_dies_after_exactly_so_many_starts
-    mutant: messaging/test_dispatcher.py::test_acknowledging_before_handling_would_lose_the_message_of_a_crash
+    messaging/test_lost_replicas.py::test_a_message_that_kills_its_process_dies_after_exactly_so_many_starts
+    mutant: messaging/test_lost_replicas.py::test_acknowledging_before_handling_would_lose_the_message_of_a_crash
 * unknown type, too new version: a dead letter that says what to do, handled once it is known
     messaging/test_hostile_messages.py::test_an_unknown_type_is_ignored_unless_all_types_are_known
     messaging/test_hostile_messages.py::test_a_version_that_is_too_new_is_kept_until_its_reader_is_updated

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from messaging.backend import Backend, DeadLetter, Entry
 from messaging.bus import Bus
+from messaging.context import Context
 from messaging.message import Message, MessageRegistry
 from messaging.retry import RetryPolicy
 from messaging.subscription import Handler, Subscription, SubscriptionOptions
@@ -38,6 +39,32 @@ class Count(BaseModel):
 
 
 REGISTRY = MessageRegistry(Ask, Told, Progress)
+
+
+async def echo(ask: Ask, context: Context) -> Told:
+    return Told(text=ask.text)
+
+
+async def tell(ask: Ask, context: Context) -> None:
+    context.send(Told(text=ask.text), "told")
+
+
+class Gate:
+    """A handler that tells, then waits to be let through."""
+
+    def __init__(self) -> None:
+        self.started: list[Context] = []
+        self.cancelled = 0
+        self.opened = asyncio.Event()
+
+    async def __call__(self, ask: Ask, context: Context) -> None:
+        context.send(Told(text=ask.text), "told")
+        self.started.append(context)
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
 
 
 def options(**changes: Any) -> SubscriptionOptions:

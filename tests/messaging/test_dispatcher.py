@@ -2,23 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from messaging.backend import Backend, Consumer, Delivery, Incident, Settlement
 from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.errors import (
-    BackendUnavailableError,
-    BusFullError,
     RequestFailedError,
 )
-from messaging.handling import Seat
-from messaging.settling import Again
 from messaging.subscription import Routed
-from messaging.tenure import Tenure
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,
@@ -26,6 +20,7 @@ from tests.messaging.buses import (
     Progress,
     Told,
     dead_letters,
+    echo,
     listening,
     lying_in,
     open_bus,
@@ -33,15 +28,6 @@ from tests.messaging.buses import (
     texts_in,
 )
 from tests.messaging.conftest import Site
-
-
-async def echo(ask: Ask, context: Context) -> Told:
-    return Told(text=ask.text)
-
-
-async def tell(ask: Ask, context: Context) -> None:
-    context.send(Told(text=ask.text), "told")
-
 
 # -- where messages go ---------------------------------------------------------------------------
 
@@ -334,304 +320,3 @@ async def test_a_handler_that_returns_no_message_fails_at_once(site: Site) -> No
 
         with pytest.raises(RequestFailedError, match=r"HandlerResultError: .* not str"):
             await bus.request("asks", Ask(text="go"))
-
-
-# -- crashes, takeovers, outages -----------------------------------------------------------------
-
-
-class Gate:
-    """A handler that tells, then waits to be let through."""
-
-    def __init__(self) -> None:
-        self.started: list[Context] = []
-        self.cancelled = 0
-        self.opened = asyncio.Event()
-
-    async def __call__(self, ask: Ask, context: Context) -> None:
-        context.send(Told(text=ask.text), "told")
-        self.started.append(context)
-        try:
-            await self.opened.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-
-
-async def test_what_a_dead_replica_held_is_handled_by_another_exactly_once(site: Site) -> None:
-    stuck = Gate()
-    async with open_bus(site) as one, open_bus(site) as two:
-        victim = await one.subscribe(listening("team", stuck, lease_s=1.0))
-        await one.publish_many("asks", [Ask(text=str(number)) for number in range(5)])
-        await eventually(lambda: len(stuck.started) == 5)
-
-        await victim.kill()
-        await two.subscribe(listening("team", tell, lease_s=1.0))
-
-        told = await texts_in(two, "told", 5)
-        await settled_all(two, "team")
-        assert sorted(told) == [str(number) for number in range(5)]
-        assert len(await lying_in(two, "told", 5)) == 5
-
-
-async def test_a_replica_that_was_taken_over_drops_its_results_and_comes_back(site: Site) -> None:
-    gate = Gate()
-    incidents: list[Incident] = []
-    async with open_bus(site) as bus:
-        bus.listen(incidents.append)
-        await bus.subscribe(listening("team", gate))
-        await bus.publish("asks", Ask(text="once"))
-        await eventually(lambda: len(gate.started) == 1)
-        thief = await bus.backend.join("team")
-        (fenced,) = [name for name in await thief.beat() if name != thief.incarnation]
-
-        (stolen,) = await thief.take_over(fenced, 10)
-        await eventually(lambda: gate.cancelled == 1)
-        await thief.leave([stolen])
-        gate.opened.set()
-
-        assert await texts_in(bus, "told") == ["once"]
-        await settled_all(bus, "team")
-        assert len(await lying_in(bus, "told")) == 1
-        assert gate.started[0].cancelled
-        assert "fenced" in [incident.event for incident in incidents]
-
-
-async def test_a_blocked_loop_notices_that_it_was_taken_over(site: Site) -> None:
-    gate = Gate()
-    async with open_bus(site) as slow, open_bus(site) as quick:
-        victim = await slow.subscribe(listening("team", gate, lease_s=1.0))
-        await slow.publish("asks", Ask(text="once"))
-        await eventually(lambda: len(gate.started) == 1)
-        tenure = victim._dispatcher._post.work
-        assert isinstance(tenure, Tenure)
-        # What a blocked loop is to the others: no beats. It goes on once it was taken over.
-        tenure._consumer.beat = _never  # type: ignore[method-assign]
-
-        await quick.subscribe(listening("team", tell, lease_s=1.0))
-
-        assert await texts_in(quick, "told") == ["once"]
-        gate.opened.set()
-        await settled_all(quick, "team")
-        assert len(await lying_in(quick, "told")) == 1
-
-
-async def _never() -> Mapping[str, int]:
-    return await asyncio.Future()
-
-
-class Failing:
-    """A backend whose consumers fail to commit as often as they are told to."""
-
-    def __init__(self, backend: Backend, error: Exception, times: int) -> None:
-        self._backend = backend
-        self.error = error
-        self.times = times
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    async def join(self, group: str, partition: int | None = None) -> Consumer:
-        consumer = await self._backend.join(group, partition)
-        commit = consumer.commit
-
-        async def failing_commit(settlements: Sequence[Settlement]) -> list[int]:
-            if self.times > 0:
-                self.times -= 1
-                raise self.error
-            return await commit(settlements)
-
-        consumer.commit = failing_commit  # type: ignore[method-assign]
-        return consumer
-
-
-async def test_an_outage_past_the_deadline_is_survived_under_a_new_name(site: Site) -> None:
-    failing = Failing(await site.open(), BackendUnavailableError("gone"), times=1)
-    incidents: list[Incident] = []
-    async with open_bus(site, backend=failing) as bus:
-        bus.listen(incidents.append)
-        await bus.subscribe(listening("team", tell))
-
-        await bus.publish_many("asks", [Ask(text=str(number)) for number in range(5)])
-
-        told = await texts_in(bus, "told", 5)
-        await settled_all(bus, "team")
-        assert sorted(told) == [str(number) for number in range(5)]
-        assert [incident.event for incident in incidents] == ["backend_away", "takeover"]
-
-
-async def test_a_full_topic_holds_the_commit_until_there_is_room(site: Site) -> None:
-    failing = Failing(await site.open(), BusFullError("told is full"), times=4)
-    calls = 0
-
-    async def count(ask: Ask, context: Context) -> None:
-        nonlocal calls
-        calls += 1
-        context.send(Told(text=ask.text), "told")
-
-    async with open_bus(site, backend=failing) as bus:
-        await bus.subscribe(listening("team", count))
-
-        await bus.publish_many("asks", [Ask(text="a"), Ask(text="b")])
-
-        assert sorted(await texts_in(bus, "told", 2)) == ["a", "b"]
-        assert calls == 2
-
-
-async def test_a_result_too_large_to_store_fails_alone(site: Site) -> None:
-    async def grow(ask: Ask, context: Context) -> Told:
-        return Told(text=ask.text * 100)
-
-    if site.kind == "memory":
-        pytest.skip("messages by reference have no size")
-    backend = await site.open(max_envelope_bytes=5_000)
-    async with open_bus(site, backend=backend) as bus:
-        await bus.subscribe(listening("grower", grow, output_topic="told"))
-
-        await bus.publish_many("asks", [Ask(text="x" * 100), Ask(text="y")])
-
-        (letter,) = await dead_letters(bus)
-        assert reason_of(letter).error_type == "PayloadTooLargeError"
-        assert await texts_in(bus, "told") == ["y" * 100]
-
-
-async def test_a_message_that_kills_its_process_dies_after_exactly_so_many_starts(
-    site: Site,
-) -> None:
-    """Its neighbours, lent to the same processes, are handled in the end."""
-    starts = 0
-    crashed = asyncio.Event()
-
-    async def handle(ask: Ask, context: Context) -> None:
-        nonlocal starts
-        if ask.text == "poison":
-            starts += 1
-            crashed.set()
-            await asyncio.Future()
-        if context.attempt <= 2:
-            await asyncio.Future()  # neighbours are not done before the process dies
-        context.send(Told(text=ask.text), "told")
-
-    retry = listening("x", handle).options.retry
-    from dataclasses import replace  # noqa: PLC0415
-
-    async with open_bus(site) as bus:
-        subscription = listening("team", handle, lease_s=0.6, retry=replace(retry, attempts=4))
-        await bus.register(subscription)
-        await bus.publish_many("asks", [Ask(text="a"), Ask(text="poison"), Ask(text="b")])
-
-        for _ in range(4):
-            running = await bus.subscribe(subscription)
-            async with asyncio.timeout(20):
-                await crashed.wait()
-            crashed.clear()
-            await running.kill()
-        await bus.subscribe(subscription)
-
-        (letter,) = await dead_letters(bus)
-        assert letter.envelope.type == "Ask"
-        assert reason_of(letter).error_type == "LostWorkerError"
-        assert starts == 4
-        assert sorted(await texts_in(bus, "told", 2)) == ["a", "b"]
-
-
-# -- shutdown ------------------------------------------------------------------------------------
-
-
-async def test_draining_may_be_hurried_when_only_the_farewell_is_left(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leaving, may_leave = asyncio.Event(), asyncio.Event()
-    async with open_bus(site) as bus:
-        running = await bus.subscribe(listening("team", Recorder()))
-        await settled_all(bus, "team")
-
-        async def leave_slowly(self: Tenure, *tasks: object) -> None:
-            leaving.set()
-            await may_leave.wait()
-            await leave(self, *tasks)  # type: ignore[arg-type]
-
-        leave = Tenure._leave
-        monkeypatch.setattr(Tenure, "_leave", leave_slowly)
-        draining = asyncio.create_task(running.drain())
-        await leaving.wait()
-        hurrying = asyncio.create_task(running.drain())
-        await asyncio.sleep(0)
-        may_leave.set()
-
-        await asyncio.gather(draining, hurrying)
-
-
-async def test_draining_finishes_what_runs_and_gives_back_what_did_not_start(site: Site) -> None:
-    gate, later = Gate(), Recorder()
-    async with open_bus(site) as one, open_bus(site) as two:
-        running = await one.subscribe(listening("team", gate, concurrency=1))
-        await one.publish_many("asks", [Ask(text=str(number)) for number in range(4)])
-        await eventually(lambda: len(gate.started) == 1)
-
-        draining = asyncio.create_task(running.drain())
-        await asyncio.sleep(0)
-        gate.opened.set()
-        await draining
-        await two.subscribe(listening("team", later))
-
-        assert await texts_in(one, "told") == ["0"]
-        assert len(await later.messages(3)) == 3
-        assert [context.attempt for context in later.contexts] == [1, 1, 1]
-
-
-async def test_a_second_drain_does_not_wait_for_the_handlers(site: Site) -> None:
-    gate = Gate()
-    async with open_bus(site) as bus:
-        running = await bus.subscribe(listening("team", gate, drain_s=600.0))
-        await bus.publish("asks", Ask(text="slow"))
-        await eventually(lambda: len(gate.started) == 1)
-
-        async with asyncio.timeout(10):
-            await asyncio.gather(running.drain(), running.drain())
-
-        assert gate.cancelled == 1
-        heir = await bus.backend.join("team")
-        (given_back,) = await heir.read(10, wait_s=5)
-        assert given_back.handed_out == 0
-
-
-async def test_closing_the_bus_leaves_no_task_behind(site: Site) -> None:
-    before = asyncio.all_tasks()
-    async with open_bus(site) as bus:
-        await bus.subscribe(listening("echo", echo))
-        await bus.request("asks", Ask(text="hello"))
-
-    await eventually(lambda: not _tasks_of_the_bus(before))
-
-
-def _tasks_of_the_bus(before: set[asyncio.Task[Any]]) -> set[str]:
-    names = {task.get_name() for task in asyncio.all_tasks() - before}
-    return {name for name in names if name.startswith(("tenure", "dispatcher", "tail", "emit"))}
-
-
-# -- a mutant that has to fail -------------------------------------------------------------------
-
-
-async def test_acknowledging_before_handling_would_lose_the_message_of_a_crash(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The crash test above proves something: this dispatcher fails it."""
-
-    async def acknowledge_first(self: Tenure, delivery: Delivery, seat: Seat) -> Settlement | Again:
-        await self._consumer.commit([Settlement(delivery)])
-        return await self._handlers.handle(delivery, seat)
-
-    stuck, later = Gate(), Recorder()
-    async with open_bus(site) as one, open_bus(site) as two:
-        with monkeypatch.context() as mutant:
-            mutant.setattr(Tenure, "_settle", acknowledge_first)
-            victim = await one.subscribe(listening("team", stuck, lease_s=1.0))
-            await one.publish("asks", Ask(text="lost"))
-            await eventually(lambda: len(stuck.started) == 1)
-            await victim.kill()
-        await two.subscribe(listening("team", later, lease_s=1.0))
-        await settled_all(two, "team")
-
-        await two.publish("asks", Ask(text="next"))
-
-        assert await later.messages(1) == [Ask(text="next")]
