@@ -8,9 +8,9 @@ from typing import Protocol, TypeVar
 import structlog
 
 from messaging.backend import Consumer, Incident
+from messaging.course import LEAVE_S
 from messaging.errors import BackendError, BackendUnavailableError, FencedError
 from messaging.incidents import Incidents
-from messaging.tenure import LEAVE_S
 
 log = structlog.get_logger()
 

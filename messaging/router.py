@@ -5,13 +5,12 @@ but what cannot be handed on.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 
 from messaging.backend import Backend, Consumer, Delivery, Settlement
+from messaging.course import Course, farewell
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
@@ -24,7 +23,6 @@ from messaging.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
 from messaging.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
 from messaging.settling import Again
 from messaging.subscription import SubscriptionOptions
-from messaging.tenure import LEAVE_S
 
 log = structlog.get_logger()
 
@@ -62,8 +60,7 @@ class Router:
         self._living: Collection[str] = ()
         self._lost: dict[str, None] = {predecessor: None} if predecessor else {}
         self._look_now = asyncio.Event()
-        self._stopping = False
-        self._stopped: asyncio.Future[None] = self._loop.create_future()
+        self._course = Course(f"router-{consumer.incarnation}")
 
     async def run(self) -> None:
         """Work until stopped, then give back what was not handed on.
@@ -72,13 +69,17 @@ class Router:
             FencedError: another consumer took this one's work over.
             BackendError: the store stayed away, or refused. To who leaves, it is away soon.
         """
-        routing = self._start(self._lead())
-        beating, watching = self._start(self._beat()), self._start(self._watch())
+        course = self._course
+        routing = course.start(self._lead())
+        beating, watching = course.start(self._beat()), course.start(self._watch())
         try:
-            await self._stopped
-            await self._leave(routing, beating)
+            await course.wait()
+            async with farewell(self._consumer.group):
+                await routing
+                beating.cancel()
+                await self._consumer.leave(self._in_hand)
         finally:
-            self._stopping = True
+            course.stop()
             beating.cancel()
             watching.cancel()
             # A read must not be cancelled: it would swallow what it was about to lend.
@@ -86,9 +87,7 @@ class Router:
 
     def stop(self, *, hurry: bool = False) -> None:  # noqa: ARG002 - nothing here takes long
         """Have `run` come to its end, which is soon in any case."""
-        self._stopping = True
-        if not self._stopped.done():
-            self._stopped.set_result(None)
+        self._course.stop()
 
     def pause(self) -> None:
         """Hand on nothing more; `run` comes to its end."""
@@ -97,43 +96,23 @@ class Router:
     def resume(self) -> None:
         """Nothing to do: paused, it has come to its end."""
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work, name=f"router-{self._consumer.incarnation}")
-        task.add_done_callback(self._notice)
-        return task
-
-    def _notice(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is None or self._stopped.done():
-            return
-        self._stopped.set_exception(task.exception() or RuntimeError())
-
-    async def _leave(self, routing: asyncio.Task[None], beating: asyncio.Task[None]) -> None:
-        try:
-            async with asyncio.timeout(LEAVE_S):
-                await routing
-                beating.cancel()
-                await self._consumer.leave(self._in_hand)
-        except TimeoutError as error:
-            text = f"the store did not answer a router of {self._consumer.group} when it left"
-            raise BackendUnavailableError(text) from error
-
     # Routing
 
     async def _lead(self) -> None:
-        while not self._stopping and not await self._consumer.lead():
-            await self._linger(self._wait_s)
+        while not self._course.is_stopping and not await self._consumer.lead():
+            await self._course.linger(self._wait_s)
         await self._bring_into_force()
         if self._options.partitions == WHOLE:
             self.stop()  # a leader handles from now on
-        self._is_routing = not self._stopping
-        while not self._stopping:
+        self._is_routing = not self._course.is_stopping
+        while not self._course.is_stopping:
             await self._hand_on(await self._lend())
             await asyncio.sleep(0)  # a store that never waits must not keep the loop from others
 
     async def _bring_into_force(self) -> None:
         """Have as many partitions as wanted; whatever there are must have been emptied first."""
         wanted = self._options.partitions
-        while not self._stopping:
+        while not self._course.is_stopping:
             present = await in_force(self._backend.load_state, self._consumer.group)
             needed = await owed_in_partitions(self._backend, self._consumer.group)
             if needed > present.number:  # a loss of data took the number back
@@ -141,7 +120,7 @@ class Router:
             elif present.number == wanted:
                 return
             elif needed:
-                await self._linger(self._wait_s)
+                await self._course.linger(self._wait_s)
             else:
                 await self._change(present, wanted)
 
@@ -160,7 +139,7 @@ class Router:
     async def _hand_on(self, deliveries: Sequence[Delivery]) -> None:
         """Settle `deliveries` in order; what cannot be stored holds up all behind it."""
         self._in_hand, at_once, dead = deliveries, MOST_AT_ONCE, None
-        while self._in_hand and not self._stopping:
+        while self._in_hand and not self._course.is_stopping:
             batch, rest = self._in_hand[:at_once], self._in_hand[at_once:]
             try:
                 settlements = [dead] if dead else [await self._settlement_of(one) for one in batch]
@@ -172,7 +151,7 @@ class Router:
                     at_once = len(batch) // 2
                 elif isinstance(error, BusFullError):
                     log.warning("router.held", error=str(error))
-                    await self._linger(FULL_WAIT_S)
+                    await self._course.linger(FULL_WAIT_S)
                 elif dead is None:
                     dead = await self._given_up(batch[0], error)
                 else:
@@ -197,11 +176,6 @@ class Router:
         if isinstance(outcome, Again):
             raise error
         return outcome
-
-    async def _linger(self, wait_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await asyncio.shield(self._stopped)
 
     # Watching
 

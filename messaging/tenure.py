@@ -1,16 +1,15 @@
 """The working life of one incarnation of a consumer: read, handle, commit, beat, take over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import structlog
 
-from messaging.backend import Consumer, Delivery, Incident, Place, Settlement, place_of
+from messaging.backend import Consumer, Delivery, Place, Settlement, place_of
 from messaging.commits import Commits
+from messaging.course import Course, farewell
 from messaging.emitter import Emitter
-from messaging.errors import BackendUnavailableError, MessagingError, StateConflictError
+from messaging.errors import MessagingError, StateConflictError
 from messaging.handling import HandlesDeliveries, Seat
 from messaging.heartbeat import keep_beating
 from messaging.incidents import Incidents
@@ -20,26 +19,17 @@ from messaging.prefetch import Prefetch
 from messaging.ready import Ready
 from messaging.settling import Again
 from messaging.subscription import SubscriptionOptions
+from messaging.takeover import Takeover
 
 log = structlog.get_logger()
 
 READ_WAIT_S = 0.2
 SLICE_S = 0.002
 MOST_RERUNS = 10
-ISOLATE_FROM = 2
-ALONE_S = 30.0
-FEW_ATTEMPTS = 3
-TAKEN_OVER_AT_ONCE = 64
-LEAVE_S = 2.0
 
 
 class Tenure:
     """One incarnation at work, from joining until it leaves or is lost.
-
-    A lent message that killed its process may kill the next one too. So what dead incarnations
-    held is taken over bit by bit, and what was lent to two of them is handled alone: nothing else
-    of that pile is lent to this process meanwhile, so that only the culprit's count goes up. After
-    `attempts` starts it is dead-lettered.
 
     Args:
         may_handle: asked where order is kept, by whoever stands by and whoever comes to lead: once
@@ -61,7 +51,6 @@ class Tenure:
         self._may_handle = may_handle
         self._handlers = handlers
         self._options = options
-        self._incidents = incidents
         self._loop = asyncio.get_running_loop()
         self._commits = Commits(
             consumer,
@@ -75,21 +64,26 @@ class Tenure:
         self._lent: dict[Place, Delivery] = {}
         self._ready = Ready()
         self._lanes = Lanes(options.ordered_by) if options.ordered_by else None
-        self._leads = False
-        self._inheriting = asyncio.Lock()
         self._idle: list[asyncio.Future[None]] = []
         self._slice_ends_at = 0.0
         self._wakes = 0
         self._is_waking = False
         self._has_room = asyncio.Event()
-        self._silent: dict[str, None] = {predecessor: None} if predecessor else {}
-        self._silence = asyncio.Event()
-        self._silence.set()
         self._reruns: dict[Place, int] = {}
-        self._alone: dict[Place, asyncio.Event] = {}
-        self._stopping = False
+        self._course = Course(f"tenure-{consumer.incarnation}")
+        self._takeover = Takeover(
+            consumer,
+            self._course,
+            incidents,
+            attempts=options.retry.attempts,
+            in_order=self._lanes is not None,
+            room=self._room,
+            room_comes=self._wait_for_room,
+            take=self._take,
+        )
+        if predecessor:
+            self._takeover.add([predecessor])
         self._is_paused = False
-        self._stopped: asyncio.Future[None] = self._loop.create_future()
         self._patience: asyncio.Timeout | None = None
         self._hurry = False
 
@@ -100,17 +94,18 @@ class Tenure:
             FencedError: another consumer took this one's work over.
             BackendError: the store stayed away, or refused. To who leaves, it is away soon.
         """
-        reader = self._start(self._read())
-        committer = self._start(self._commits.run())
-        workers = [self._start(self._work()) for _ in range(self._options.concurrency)]
-        workers.append(self._start(self._recover()))
-        beat = self._start(self._beat())
+        course = self._course
+        reader = course.start(self._read())
+        committer = course.start(self._commits.run())
+        workers = [course.start(self._work()) for _ in range(self._options.concurrency)]
+        workers.append(course.start(self._takeover.run()))
+        beat = course.start(self._beat())
         try:
-            await self._stopped
+            await course.wait()
             await self._let_finish(workers)
             await self._leave(reader, committer, beat)
         finally:
-            self._stop_reading()
+            self._end()
             for task in (committer, beat, *workers):
                 task.cancel()
             # A read must not be cancelled: it would swallow what it was about to lend.
@@ -122,9 +117,7 @@ class Tenure:
         self._hurry = self._hurry or hurry
         if hurry and self._patience is not None and not self._patience.expired():
             self._patience.reschedule(self._loop.time())
-        self._stop_reading()
-        if not self._stopped.done():
-            self._stopped.set_result(None)
+        self._end()
 
     def pause(self) -> None:
         """Begin nothing more. When everything that runs has ended, `run` comes to its end."""
@@ -141,23 +134,13 @@ class Tenure:
         if self._is_paused and len(self._idle) == self._options.concurrency:
             self.stop()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work, name=f"tenure-{self._consumer.incarnation}")
-        task.add_done_callback(self._notice)
-        return task
-
-    def _notice(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is None or self._stopped.done():
-            return
-        self._stopped.set_exception(task.exception() or RuntimeError())
-
     # Reading
 
     async def _read(self) -> None:
         wait_s = min(READ_WAIT_S, self._options.lease_s / LOOKS_PER_LEASE)
         if self._lanes is not None:
             await self._come_to_lead(wait_s)
-        while not self._stopping:
+        while not self._course.is_stopping:
             room = self._room()
             if not room:
                 self._has_room.clear()
@@ -171,38 +154,24 @@ class Tenure:
     async def _lend(self, room: int, wait_s: float) -> list[Delivery]:
         if self._lanes is None:
             return await self._consumer.read(room, wait_s)
-        async with self._inheriting:  # what is inherited is older than what is read
+        async with self._takeover.turn:  # what is inherited is older than what is read
             return await self._consumer.read(room, wait_s)
 
     async def _come_to_lead(self, wait_s: float) -> None:
         """Stand by until this is the group's only reader, then begin with what others left."""
         look_at = self._loop.time()
-        while not self._stopping and not await self._consumer.lead():
+        while not self._course.is_stopping and not await self._consumer.lead():
             if self._loop.time() >= look_at:
                 look_at = self._loop.time() + self._options.lease_s / LOOKS_PER_LEASE
                 await self._stop_unless_whole()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await asyncio.shield(self._stopped)
+            await self._course.linger(wait_s)
         await self._stop_unless_whole()
-        self._leads = not self._stopping
-        await self._inherit()
+        await self._takeover.lead()
 
     async def _stop_unless_whole(self) -> None:
         may_handle = self._may_handle
-        if may_handle is not None and not self._stopping and not await may_handle():
+        if may_handle is not None and not self._course.is_stopping and not await may_handle():
             self.stop()
-
-    async def _inherit(self) -> None:
-        """Go on with what lost replicas held, whoever of them held it: the oldest first."""
-        count = 0
-        async with self._inheriting:  # two at once would overtake each other
-            while not self._stopping and (lent := await self._consumer.inherit(1)):
-                count += lent[0].handed_out > 0
-                await self._take_in(lent)
-        if count:
-            text = f"{self._consumer.group} goes on with {count} deliveries of a lost replica"
-            self._incidents.report(Incident("takeover", text))
 
     def _room(self) -> int:
         if self._is_paused:
@@ -220,12 +189,10 @@ class Tenure:
                 self._ready.put(delivery)
         self._wake_some()
 
-    def _stop_reading(self) -> None:
-        self._stopping = True
+    def _end(self) -> None:
+        self._course.stop()
         self._has_room.set()
-        self._silence.set()
-        for settled in self._alone.values():
-            settled.set()
+        self._takeover.end()
         self._wake(len(self._idle))
 
     def _wake_some(self) -> None:
@@ -257,7 +224,7 @@ class Tenure:
 
     async def _work(self) -> None:
         with self._handlers.seat(self._consumer.journal) as seat:
-            while not self._stopping:
+            while not self._course.is_stopping:
                 if self._is_paused or not self._ready:
                     await self._rest()
                     continue
@@ -313,12 +280,10 @@ class Tenure:
                 successor = self._lanes.leave(settlement.delivery)
                 if successor is not None:
                     self._put_first(successor)
-        if self._reruns or self._alone:
+        if self._reruns:
             for settlement in settlements:
-                key = place_of(settlement.delivery)
-                self._reruns.pop(key, None)
-                if key in self._alone:
-                    self._alone.pop(key).set()
+                self._reruns.pop(place_of(settlement.delivery), None)
+        self._takeover.settled(settlements)
         if self._room():
             self._has_room.set()
 
@@ -331,66 +296,18 @@ class Tenure:
         self._ready.put_first(delivery)
         self._wake_some()
 
-    # Staying alive, and taking over from those who did not
+    # Staying alive
 
     async def _beat(self) -> None:
         watch = Watch(self._consumer.incarnation, self._options.lease_s)
 
         def look(beats: Mapping[str, int]) -> None:
-            if silent := watch.look(beats, self._loop.time()):
-                self._silent.update(dict.fromkeys(silent))
-                self._silence.set()
+            self._takeover.add(watch.look(beats, self._loop.time()))
 
         await keep_beating(self._consumer, self._options.lease_s / LOOKS_PER_LEASE, look)
 
-    async def _recover(self) -> None:
-        while not self._stopping:
-            await self._silence.wait()
-            self._silence.clear()
-            while self._silent and not self._stopping:
-                incarnation = next(iter(self._silent))
-                del self._silent[incarnation]
-                if self._lanes is None:
-                    await self._take_over(incarnation)
-                else:  # it may have led, and never will again
-                    await self._consumer.take_over(incarnation, 0)
-            if self._leads and not self._stopping:
-                await self._inherit()
-
-    async def _take_over(self, incarnation: str) -> None:
-        count, alone_from = 0, self._alone_from
-        while not self._stopping:
-            most = max(1, min(self._room(), TAKEN_OVER_AT_ONCE))
-            lent = await self._consumer.take_over(incarnation, most, alone_from=alone_from)
-            if not lent:
-                break
-            count += len(lent)
-            await self._take_in(lent)
-        if count:
-            text = f"{self._consumer.group} took {count} deliveries over from {incarnation}"
-            self._incidents.report(Incident("takeover", text))
-
-    async def _take_in(self, lent: Sequence[Delivery]) -> None:
-        if lent[0].handed_out >= self._alone_from:
-            await self._handle_alone(lent[0])
-        else:
-            self._take(lent)
-            await self._wait_for_room()
-
-    @property
-    def _alone_from(self) -> int:
-        """To how many that died a message was lent before it is handled alone."""
-        return ISOLATE_FROM if self._options.retry.attempts >= FEW_ATTEMPTS else 1
-
-    async def _handle_alone(self, delivery: Delivery) -> None:
-        settled = self._alone[place_of(delivery)] = asyncio.Event()
-        self._take([delivery])
-        with suppress(TimeoutError):  # a long job must not keep the others waiting for ever
-            async with asyncio.timeout(ALONE_S):
-                await settled.wait()
-
     async def _wait_for_room(self) -> None:
-        while not self._room() and not self._stopping:
+        while not self._room() and not self._course.is_stopping:
             self._has_room.clear()
             await self._has_room.wait()
 
@@ -402,18 +319,12 @@ class Tenure:
         committer: asyncio.Task[None],
         beat: asyncio.Task[None],
     ) -> None:
-        try:
-            async with asyncio.timeout(LEAVE_S):
-                await reader
-                self._commits.finish()
-                await committer
-                beat.cancel()
-                await self._consumer.leave(tuple(self._lent.values()))
-        except TimeoutError as error:  # what a read that ends here was lent, others take over, too
-            raise BackendUnavailableError(
-                f"the store did not answer {self._consumer.group} for {LEAVE_S:g} s when it left; "
-                "what it was lent goes to the others, or to whoever starts next"
-            ) from error
+        async with farewell(self._consumer.group):
+            await reader
+            self._commits.finish()
+            await committer
+            beat.cancel()
+            await self._consumer.leave(tuple(self._lent.values()))
 
     async def _let_finish(self, workers: list[asyncio.Task[None]]) -> None:
         patience_s = 0.0 if self._hurry else self._options.drain_s

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis.asyncio
 
-from messaging import tail, tenure
+from messaging import course, tail
 from messaging.backend import Delivery, Settlement
 from messaging.backends.redis import replies
 from messaging.backends.redis import server as server_module
@@ -159,7 +159,7 @@ async def leaving_at_once(server: Server) -> None:
 
 async def leaving_patiently(server: Server) -> None:
     """Wait for a store that is away, also when leaving."""
-    tenure.LEAVE_S = tail.FAREWELL_S = 3600.0
+    course.LEAVE_S = tail.FAREWELL_S = 3600.0
 
 
 MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
