@@ -299,6 +299,7 @@ class Backend(Protocol):
         Raises:
             BusFullError: a topic is at its hard limit; names the topic and the group that lags.
             PayloadTooLargeError: one is past the cap; nothing was stored.
+            NobodyListensError: a topic is a group's own, and that is not subscribed.
             BackendUnavailableError: the store stayed away past the deadline.
         """
         ...

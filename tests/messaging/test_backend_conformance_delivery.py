@@ -6,7 +6,8 @@ import pytest
 
 from messaging.backend import Backend, Settlement
 from messaging.envelope import Envelope, new_id
-from messaging.topic import retry_topic_of
+from messaging.errors import NobodyListensError
+from messaging.topic import partition_topic_of, retry_topic_of
 from tests.messaging.conftest import Site
 from tests.messaging.notes import (
     PATIENCE_S,
@@ -191,6 +192,16 @@ async def test_a_group_reads_its_own_retries_and_no_other_group_does(backend: Ba
 
     assert texts(await take(reader, 1)) == ["again"]
     assert await is_owed_nothing(backend, auditor)
+
+
+@pytest.mark.parametrize("topic", [retry_topic_of("nobody"), partition_topic_of("nobody", 0)])
+async def test_what_is_a_groups_own_is_refused_while_it_is_not_subscribed(
+    backend: Backend, topic: str
+) -> None:
+    with pytest.raises(NobodyListensError, match="nobody"):
+        await backend.append([note("lost", topic)])
+
+    assert await backend.topics() == []
 
 
 async def test_subscribing_again_changes_nothing_of_what_is_owed(backend: Backend) -> None:

@@ -34,7 +34,7 @@ from messaging.errors import (
 )
 from messaging.header import decode_header, encode_header
 from messaging.message import encode
-from messaging.topic import is_ephemeral, partition_of, retry_topic_of
+from messaging.topic import is_ephemeral, owner_of, partition_of, retry_topic_of
 
 REMEMBERED_S = 86_400.0
 
@@ -294,6 +294,8 @@ class Store:
     def _backlog(self, topic: str, count: int) -> int:
         log = self._logs.get(topic)
         if log is None:
+            if (owner := owner_of(topic)) and owner not in self.groups:
+                raise NobodyListensError(f"{topic} is {owner}'s own, which is not subscribed")
             return 0
         limit = min(self.limits.soft_backlog, self.limits.max_backlog)
         if len(log.entries) + count > limit:

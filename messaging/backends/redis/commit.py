@@ -1,6 +1,7 @@
 """A commit: one script call, sent again until it is answered, applied once."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from messaging.backend import Settlement
@@ -13,7 +14,7 @@ from messaging.backends.redis.replies import wrong_type
 from messaging.backends.redis.scripts import Script
 from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
-from messaging.errors import BackendError, BusFullError
+from messaging.errors import BackendError, BusFullError, NobodyListensError
 
 _FIXED_KEYS = 6
 
@@ -98,7 +99,8 @@ class Commit:
             if verdict == b"fenced":
                 return None
             if verdict == b"absent":
-                await self._registry.ensure(detail.decode())
+                with suppress(NobodyListensError):  # then there is a fence now
+                    await self._registry.ensure(detail.decode())
             elif verdict == b"full" and trimmed is None:
                 trimmed = await trim_topic(self._server, detail.decode())
             else:

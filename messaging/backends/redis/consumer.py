@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from messaging.backends.redis.wakes import Wakes
 from messaging.errors import (
     BackendError,
     FencedError,
+    NobodyListensError,
     NotHeldError,
     PayloadTooLargeError,
     StateConflictError,
@@ -64,6 +66,9 @@ class RedisConsumer:
     async def join(self) -> None:
         keys = self._server.keys
         await self._registry.refresh()  # whoever was fenced by a loss of data joins into its repair
+        if self._membership.partition is not None:
+            with suppress(NobodyListensError):  # joining says so
+                await self._registry.ensure(self._membership.own_topic)
         joined = await self._server.run(
             self._server.scripts.join,
             (keys.groups, self._members, self._beats),
@@ -73,8 +78,6 @@ class RedisConsumer:
         if not joined:
             self._interest.stop()
             raise BackendError(f"{self.group} is not subscribed; subscribe it before it joins")
-        if self._membership.partition is not None:
-            await self._registry.ensure(self._membership.own_topic)
         await self._interest.follow()
 
     async def read(self, max_count: int, wait_s: float) -> list[Delivery]:

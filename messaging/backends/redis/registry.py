@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.server import Server, to_json
-from messaging.errors import BackendSetupError
+from messaging.errors import BackendSetupError, NobodyListensError
 from messaging.topic import matches, owner_of, retry_topic_of
 
 
@@ -81,7 +81,11 @@ class Registry:
             await self.refresh()
 
     async def ensure(self, topic: str) -> None:
-        """Bring `topic` into being with all groups that are owed its first entry."""
+        """Bring `topic` into being with all groups that are owed its first entry.
+
+        Raises:
+            NobodyListensError: it belongs to a group that is not subscribed; nobody needs it.
+        """
         keys, owner = self._server.keys, owner_of(topic)
         while True:
             groups = [
@@ -89,6 +93,11 @@ class Registry:
                 for group, patterns in self.groups.items()
                 if group == owner or _fits(patterns, topic)
             ]
+            if owner and not groups:
+                await self.refresh()
+                if owner not in self.groups:
+                    raise NobodyListensError(f"{topic} is {owner}'s own, which is not subscribed")
+                continue
             answer = await self._server.run(
                 self._server.scripts.create_topic,
                 (keys.registry, keys.topics, keys.stream(topic)),
