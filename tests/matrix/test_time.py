@@ -10,10 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from messaging import connect
+from messaging.backends.redis import RedisBackend
+from messaging.bus import Bus
+from messaging.tail import REOPEN_EVERY_S
+from messaging.testing import eventually
 from tests.clocks import Clock
 from tests.crew.orders import BEFORE_COMMIT, BUS, LEASE_S, PLAIN
 from tests.crew.stage import Stage, on_stage
 from tests.matrix.conftest import PATIENCE_S, SHORT_LEASE_S, patience_s
+from tests.messaging.buses import REGISTRY, Ask, Gate, Told, listening
+from tests.messaging.redis.conftest import command, server_of
 from tests.servers import RedisServer, valkey_binary
 
 COUNT = 600
@@ -62,6 +69,35 @@ async def test_the_servers_clock_is_set(
         account = await stage.account(patience_s=patience_s(kind))
     account.check(within_s=2 * LEASE_S, is_mutant=kind != BUS)
     assert kind != BUS or recovered_s < 2 * LEASE_S
+
+
+async def test_who_asked_before_the_servers_clock_was_set_ahead_is_answered(
+    server: RedisServer, clock: Clock
+) -> None:
+    gate = Gate(Told(text="answer"))
+    async with connect(server.url, registry=REGISTRY) as bus:
+        await bus.subscribe(listening("slow", gate))
+        asking = asyncio.create_task(bus.request("asks", Ask(text="early"), timeout_s=PATIENCE_S))
+        await eventually(lambda: len(gate.started) == 1)
+
+        clock.set(HOUR_S)
+        await _until_open(bus, is_open=False)
+        async with asyncio.timeout(2 * REOPEN_EVERY_S):
+            await _until_open(bus, is_open=True)
+        gate.opened.set()
+
+        assert await asking == Told(text="answer")
+
+
+async def _until_open(bus: Bus, *, is_open: bool) -> None:
+    """Return once there is, or is not, a topic for the answers to what `bus` asks."""
+    assert isinstance(bus.backend, RedisBackend)
+    stream = server_of(bus.backend).keys.stream(bus._tail.reply_topic)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            if await command(bus.backend, "EXISTS", stream) == is_open:
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("kind", [BUS, "waits-by-clock"])

@@ -50,14 +50,15 @@ async def tell(ask: Ask, context: Context) -> None:
 
 
 class Gate:
-    """A handler that tells, then waits to be let through."""
+    """A handler that tells, then waits to be let through; and then answers, if it has an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Told | None = None) -> None:
+        self._answer = answer
         self.started: list[Context] = []
         self.cancelled = 0
         self.opened = asyncio.Event()
 
-    async def __call__(self, ask: Ask, context: Context) -> None:
+    async def __call__(self, ask: Ask, context: Context) -> Told | None:
         context.send(Told(text=ask.text), "told")
         self.started.append(context)
         try:
@@ -65,6 +66,7 @@ class Gate:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        return self._answer
 
 
 def options(**changes: Any) -> SubscriptionOptions:
