@@ -100,6 +100,9 @@ network
 * 64 kB/s with 1 MiB messages: accepted, handled once, nobody taken over meanwhile
     test_network.py::test_long_messages_on_a_narrow_link
     mutant: a connection that knows only silence never gets the message out
+* 64 kB/s with answers of 512 KiB, for eight leases: handled once, nobody taken over meanwhile
+    test_network.py::test_long_answers_on_a_narrow_link
+    mutant: beats that wait behind the answer are too late
 
 messages
 --------

@@ -15,10 +15,11 @@ import redis.asyncio
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.pipeline import Pipeline
 from messaging.bus import Bus
+from messaging.context import Context
 from messaging.envelope import Envelope, new_id
 from messaging.errors import BackendUnavailableError
 from messaging.message import Message, encode
-from messaging.subscription import SubscriptionOptions
+from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.testing import Recorder
 from messaging.urls import open_backend
 from tests.crew.crew import Crew
@@ -182,6 +183,44 @@ async def test_long_messages_on_a_narrow_link(
         await settled_all(publisher, "workers")
         assert len(await told.messages(2)) == 2  # nobody was taken over on the way
         assert not await publisher.dead_letters.list()
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_long_answers_on_a_narrow_link(
+    server_url: str, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """512 KiB at 64 kB/s, told twice as the topic is new: the beats may not wait behind it."""
+    if is_mutant:
+        monkeypatch.setattr(Pipeline, "is_crowded", False)
+    starts, started = list[int](), asyncio.Event()
+    incidents = list[str]()
+
+    async def answer(message: Long, context: Context) -> None:
+        starts.append(context.attempt)
+        started.set()
+        far.conditions.bytes_per_s = 64_000
+        context.send(Long(text="x" * (1 << 19)), "answers")
+
+    guild_id, options = f"narrow-{new_id()}", SubscriptionOptions(lease_s=LEASE_S)
+    async with (
+        FaultyProxy(urlsplit(server_url).port or 0) as far,
+        Bus(open_backend(server_url, guild_id)) as publisher,
+        Bus(open_backend(far.url, guild_id)) as one,
+        Bus(open_backend(server_url, guild_id)) as two,
+    ):
+        subscription = Subscription("workers", ["long"], {Long: answer}, options)
+        await one.subscribe(subscription)
+        await publisher.publish("long", Long(text="short"))
+        async with asyncio.timeout(PATIENCE_S):
+            await started.wait()
+            two.listen(lambda incident: incidents.append(incident.event))
+            await two.subscribe(subscription)
+            while not await publisher.backend.tail({"answers": ""}, max_count=1, wait_s=1.0):
+                pass
+        await settled_all(publisher, "workers")
+
+    assert starts == ([1, 2] if is_mutant else [1])
+    assert incidents == (["takeover"] if is_mutant else [])
 
 
 @asynccontextmanager

@@ -230,7 +230,7 @@ class _Parts:
         await self.wakes.close()
         if self.server.replication is not None:
             await self.server.replication.close()
-        await self.server.link.close()
+        await self.server.close()
         if isinstance(self.server.address, EmbeddedAddress):
             await asyncio.to_thread(self.server.address.server.stop)
 

@@ -146,6 +146,7 @@ class RedisConsumer:
             (self._members, self._beats, *streams),
             self.group,
             self.incarnation,
+            is_urgent=True,
         )
         # Sent first: the answers to the others may be a long time coming.
         answer, _ = await asyncio.gather(beating, self._keep_up())

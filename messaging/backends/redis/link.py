@@ -79,6 +79,11 @@ class Link:
         self._pipeline = await self._dial()
         self._live.set()
 
+    def open_soon(self) -> None:
+        """Connect in the background, again and again, unless that was begun."""
+        if self._pipeline is None and self._dialling is None:
+            self._dialling = asyncio.get_running_loop().create_task(self._dial_until_back())
+
     async def close(self) -> None:
         self._is_closed = True
         if self._dialling is not None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 import hiredis
 
 Argument = bytes | str | float
+LONG_BYTES = 1 << 16
 
 
 def pack(command: Sequence[Argument]) -> bytes:
@@ -87,6 +88,7 @@ class Pipeline(asyncio.Protocol):
         self._watchdog: asyncio.TimerHandle | None = None
         self._heard_something = True
         self._oldest: Receiver | None = None
+        self._sent = self._long_at = 0
         self._why = "closed by the server"
         self.written_bytes = self._asked_bytes = self._taken_bytes = 0
         self.is_lost = False
@@ -103,7 +105,14 @@ class Pipeline(asyncio.Protocol):
             receiver.set_exception(ConnectionLostError("the connection is gone"))
             return
         self._waiting.append(receiver)
+        self._sent += 1
         self.write(packed)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether what is sent now may have to wait behind something long that is on its way."""
+        answered = self._sent - len(self._waiting)
+        return answered < self._long_at
 
     def write(self, packed: bytes) -> None:
         """Send without expecting a reply, as subscribed connections do."""
@@ -171,6 +180,8 @@ class Pipeline(asyncio.Protocol):
         if unwritten and self._transport is not None and not self.is_lost:
             data = b"".join(unwritten)
             self.written_bytes += len(data)
+            if len(data) > LONG_BYTES:
+                self._long_at = self._sent
             self._transport.write(data)
 
     def _check_alive(self) -> None:

@@ -75,6 +75,11 @@ class Server:
             reply_timeout_s=options.reply_timeout_s,
             on_back=self._back,
         )
+        self._side = Link(
+            address,
+            give_up_after_s=options.give_up_after_s,
+            reply_timeout_s=options.reply_timeout_s,
+        )
         self.replication: Replication | None = None
         self.on_back: list[Callable[[Pipeline], Awaitable[None]]] = []
         self._listeners = listeners
@@ -99,12 +104,15 @@ class Server:
         generation: int = 0,
         only_in: int | None = None,
         touches: Sequence[bytes] = (),
+        is_urgent: bool = False,
     ) -> Any:
         """What `script` answers; it must be harmless to repeat, and is repeated if need be.
 
         On any other connection than that of `generation`, `again` takes the place of `script`. With
         `only_in` it is repeated on no other connection than that one.
         What it `touches` besides `keys` is looked at when a key holds what does not belong there.
+        If it `is_urgent`, it does not wait behind a long message that is on its way, but goes by a
+        connection of its own.
 
         Raises:
             BackendUnavailableError, BackendSetupError, BusFullError, BusClosedError
@@ -114,7 +122,8 @@ class Server:
         give_up_at = self.link.deadline() if give_up_at is None else give_up_at
         pause_s = FIRST_PAUSE_S
         while True:
-            pipeline = await self.link.connected(give_up_at)
+            link = self._quickest() if is_urgent else self.link
+            pipeline = await link.connected(give_up_at)
             if only_in is not None and self.link.generation != only_in:
                 raise ConnectionLostError("the connection is another one by now")
             if again is not None and self.link.generation != generation:
@@ -128,12 +137,22 @@ class Server:
                 continue
             except hiredis.ReplyError as error:
                 if code_of(error) == "NOSCRIPT":
-                    await self.link.call("SCRIPT", "LOAD", script.text)
+                    await link.call("SCRIPT", "LOAD", script.text)
                 else:
                     touched = (*keys, *touches)
-                    pause_s = await self.link.wait_out(
-                        error, pause_s, give_up_at, pipeline, touched
-                    )
+                    pause_s = await link.wait_out(error, pause_s, give_up_at, pipeline, touched)
+
+    async def close(self) -> None:
+        await self._side.close()
+        await self.link.close()
+
+    def _quickest(self) -> Link:
+        """The side link, if there is one by now, while the other one is crowded."""
+        pipeline = self.link.current()
+        if pipeline is None or not pipeline.is_crowded:
+            return self.link
+        self._side.open_soon()
+        return self.link if self._side.current() is None else self._side
 
     async def _back(self, pipeline: Pipeline) -> None:
         """After a reconnection: the server may be another one, so load the scripts again."""
