@@ -20,6 +20,8 @@ from messaging.backends.redis import server as server_module
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import Keys
+from messaging.backends.redis.lending import Lending
+from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.scripts import make_script
 from messaging.backends.redis.server import Server
 from messaging.commits import Commits
@@ -100,6 +102,20 @@ async def without_reloading(server: Server) -> None:
     server_module.code_of = code_of  # type: ignore[attr-defined] # this is a mutant
 
 
+async def without_memory(server: Server) -> None:
+    """Do not notice that the server has forgotten the guild."""
+    Registry._recover = nothing  # type: ignore[method-assign] # this is a mutant
+
+
+async def without_repair(server: Server) -> None:
+    """Take a group that is gone from its stream for one that is owed nothing."""
+    Lending._repair = nothing  # type: ignore[method-assign] # this is a mutant
+
+
+async def nothing(self: object) -> None:
+    """Instead of a method that matters."""
+
+
 async def dropping_when_full(server: Server) -> None:
     """Acknowledge what there was no room to answer."""
 
@@ -157,6 +173,16 @@ async def leaving_at_once(server: Server) -> None:
     Running.drain = drain  # type: ignore[method-assign] # this is a mutant
 
 
+async def leaving_unhurried(server: Server) -> None:
+    """Wait for handlers after a second SIGTERM as after the first."""
+
+    async def drain(self: Running) -> None:
+        self._dispatcher.stop()
+        await self.wait()
+
+    Running.drain = drain  # type: ignore[method-assign] # this is a mutant
+
+
 async def leaving_patiently(server: Server) -> None:
     """Wait for a store that is away, also when leaving."""
     course.LEAVE_S = tail.FAREWELL_S = 3600.0
@@ -167,12 +193,15 @@ MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "early-ack": acknowledging_early,
     "no-retry": forgetting_failures,
     "no-reload": without_reloading,
+    "no-memory": without_memory,
+    "no-repair": without_repair,
     "drop-when-full": dropping_when_full,
     "doubting": doubting_always,
     "wall-clock": beating_by_the_clock,
     "waits-by-clock": waiting_by_the_clock,
     "counts-sleep": counting_sleep,
     "no-drain": leaving_at_once,
+    "unhurried": leaving_unhurried,
     "patient": leaving_patiently,
 }
 

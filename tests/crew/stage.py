@@ -66,6 +66,12 @@ class Stage:
         """Events of the incidents that the publisher's bus was told of."""
         return [heard.incident.event for heard in self.heard]
 
+    @property
+    def all_events(self) -> list[str]:
+        """As `events`, with those of which workers have told."""
+        told = [event for worker in self.crew.workers for event in worker.incidents]
+        return [*self.events, *told]
+
     async def command(self, *parts: Any) -> Any:
         return await self.server.link.call(*parts)
 
@@ -108,6 +114,16 @@ class Stage:
             while len(await self.look()) < count:  # noqa: ASYNC110 - other processes work
                 await asyncio.sleep(LOOK_EVERY_S)
 
+    async def told_twice(self, timeout_s: float = PATIENCE_S) -> None:
+        """Return once some input has come out twice.
+
+        Raises:
+            TimeoutError: none did.
+        """
+        async with asyncio.timeout(timeout_s):
+            while max((await self.look()).values(), default=0) < 2:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(LOOK_EVERY_S)
+
     async def look(self) -> Counter[int]:
         """How often each number has come out so far."""
         while entries := await self.bus.backend.tail(
@@ -128,12 +144,7 @@ class Stage:
         self, events: Collection[str], *, since_s: float, within_s: float
     ) -> None:
         """As `told_of`, for one of these events and whichever process hears of it first."""
-
-        def heard() -> bool:
-            crew = [event for worker in self.crew.workers for event in worker.incidents]
-            return not {*events}.isdisjoint([*self.events, *crew])
-
-        await eventually(heard)
+        await eventually(lambda: not {*events}.isdisjoint(self.all_events))
         late_s = time.monotonic() - since_s
         assert late_s <= stretched(within_s), f"{events} was told {late_s:.1f} s late"
 

@@ -44,7 +44,7 @@ Redis
     mutant: plain, whose client sends an XADD again that had been executed
 * restart without persistence: announced within 2 s to everybody; what comes after it: E1, R(5)
     test_redis.py::test_a_server_without_persistence_that_restarts
-    can fail: nothing is announced by the row above, where nothing was lost
+    mutant: no-memory does not notice, and tells nobody
 * truncated AOF: announced within 2 s, and sent again by who published it; E1, R(5), clean
     test_redis.py::test_a_file_that_was_cut_short
     messaging/redis/test_forgetful_servers.py::test_it_is_sent_again_once_in_order_without_being_asked
@@ -60,7 +60,8 @@ Redis
     mutant: drop-when-full acknowledges what it has no room to answer
 * wrong eviction policy: refused with the remedy
     messaging/redis/test_server_checks.py::test_a_server_that_evicts_is_refused
-    can fail: the same server is taken before its policy is changed
+    test_redis.py::test_a_server_that_would_evict_what_it_has_accepted
+    mutant: in the latter, nobody looks at the policy, and accepted topics are gone
 * failover to a replica that lags: announced, and sent again by who published it; E1, R(15)
     test_redis.py::test_a_failover_to_a_replica_that_lags
     messaging/redis/test_sentinel.py::test_publishers_and_consumers_go_on_after_a_failover
@@ -72,10 +73,10 @@ Redis
 * TRYAGAIN, MOVED, ASK while slots move: nothing missing, nothing twice, in order
     messaging/redis/test_cluster.py::test_a_slot_moves_under_load_and_nothing_is_lost_or_doubled
     messaging/redis/test_cluster.py::test_what_is_sent_while_a_slot_is_on_its_way_waits_for_it_in_order
-    can fail: the second sees that the same calls wait while the keys are on both sides
+    mutant: in the second, TRYAGAIN is final, and what was sent meanwhile is missing
 * stream deleted: announced within 2 s; what comes after it E1, R(5), clean
     test_redis.py::test_a_stream_that_is_deleted
-    can fail: nothing is announced before the deletion
+    mutant: no-repair, beside a publisher that creates what it does not find: all lost, unannounced
 * DELCONSUMER of everybody at work: E1, R(5), clean
     test_redis.py::test_a_consumer_that_is_deleted
     mutant: doubting refuses to commit what the server does not say is lent

@@ -11,14 +11,23 @@ import pytest
 import redis.asyncio
 
 from messaging.backend import Backend
-from messaging.errors import BackendUnavailableError, BusFullError
+from messaging.backends.redis import checks
+from messaging.backends.redis.registry import Registry
+from messaging.errors import (
+    BackendError,
+    BackendSetupError,
+    BackendUnavailableError,
+    BusFullError,
+)
 from messaging.testing import eventually
 from messaging.urls import open_backend
+from tests.crew.mutants import mutate, nothing
 from tests.crew.orders import BUS, COMMIT_SENT, GROUP, IN_HANDLER, INPUTS, PLAIN
+from tests.crew.patience import stretched
 from tests.crew.stage import on_stage
 from tests.faults import FaultyProxy
 from tests.matrix.conftest import PATIENCE_S, RECOVERY_S, patience_s
-from tests.messaging.notes import note
+from tests.messaging.notes import everything_in, note
 from tests.sentinels import running_sentinels
 from tests.servers import RedisServer, running_redis
 
@@ -29,6 +38,8 @@ FAILOVER_S = 15.0
 
 EVERYSEC = ("--appendfsync", "everysec")
 ALWAYS = ("--appendfsync", "always")
+Parse = Callable[[bytes], dict[str, str]]
+
 SLOWLY = ("--key-load-delay", "300")  # microseconds for each command in its file
 
 
@@ -64,9 +75,14 @@ async def test_a_server_that_is_killed_and_comes_back(
     account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
-async def test_a_server_without_persistence_that_restarts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [BUS, "no-memory"])
+async def test_a_server_without_persistence_that_restarts(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind != BUS:
+        monkeypatch.setattr(Registry, "_recover", nothing)
     with running_redis(tmp_path, "--appendonly", "no") as server:
-        async with on_stage(server.url, workers=2) as stage:
+        async with on_stage(server.url, workers=2, kind=kind) as stage:
             await stage.publish(COUNT)
             await stage.told(COUNT // 2)
 
@@ -76,13 +92,16 @@ async def test_a_server_without_persistence_that_restarts(tmp_path: Path) -> Non
             stage.accepted.clear()  # what was accepted until now is gone, and that is told:
             await stage.publish(COUNT)
 
-            await stage.told_of("bus.data_lost", since_s=back_at, within_s=ANNOUNCED_WITHIN_S)
-            for worker in stage.crew.workers:
-                await worker.told_of("bus.data_lost")
+            if kind == BUS:
+                await stage.told_of("bus.data_lost", since_s=back_at, within_s=ANNOUNCED_WITHIN_S)
+                for worker in stage.crew.workers:
+                    await worker.told_of("bus.data_lost")
             workers_told_s = time.monotonic() - back_at
-            account = await stage.account(since_s=back_at, patience_s=PATIENCE_S)
-    assert workers_told_s < ANNOUNCED_WITHIN_S
-    account.check(within_s=RECOVERY_S)
+            account = await stage.account(since_s=back_at, patience_s=patience_s(kind))
+            assert ("bus.data_lost" in stage.all_events) is (kind == BUS)
+    if kind == BUS:
+        assert workers_told_s < stretched(ANNOUNCED_WITHIN_S)
+        account.check(within_s=RECOVERY_S)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-fence"])
@@ -111,6 +130,8 @@ async def test_a_file_that_was_cut_short(server: RedisServer, kind: str) -> None
         await stage.told_of("bus.sent_again", since_s=back_at, within_s=ANNOUNCED_WITHIN_S)
         await stage.told(3 * COUNT)  # also what the victim believes to hold
         victim.go_on()
+        if kind != BUS:
+            await stage.told_twice()
         account = await stage.account(since_s=back_at, patience_s=PATIENCE_S)
     account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
@@ -206,22 +227,27 @@ async def test_a_server_that_takes_no_writes_for_a_while(
     account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
-async def test_a_stream_that_is_deleted(server: RedisServer) -> None:
-    async with on_stage(server.url, workers=2, fails_every=0) as stage:
+@pytest.mark.parametrize("kind", [BUS, "no-repair"])
+async def test_a_stream_that_is_deleted(server: RedisServer, kind: str) -> None:
+    """The mutants publish with a plain XADD, and read on where there is no group."""
+    async with on_stage(server.url, workers=2, fails_every=0, kind=kind) as stage:
         await stage.publish(COUNT, deed="dally")
         await stage.told(COUNT // 4)
         assert not stage.events
+        if kind != BUS:
+            await mutate(stage.server, "append", _create_what_is_not_there)
 
         await stage.command("DEL", stage.server.keys.stream(INPUTS))
         deleted_at = time.monotonic()
         stage.accepted.clear()  # what was lent is answered, the rest is gone, and that is told:
         await stage.publish(COUNT)
 
-        await stage.anybody_told_of(
-            {"bus.stream_lost", "bus.group_lost"}, since_s=deleted_at, within_s=ANNOUNCED_WITHIN_S
-        )
-        account = await stage.account(since_s=deleted_at, patience_s=PATIENCE_S)
-    account.check(within_s=RECOVERY_S)
+        told = {"bus.stream_lost", "bus.group_lost"}
+        if kind == BUS:
+            await stage.anybody_told_of(told, since_s=deleted_at, within_s=ANNOUNCED_WITHIN_S)
+        account = await stage.account(since_s=deleted_at, patience_s=patience_s(kind))
+        assert told.isdisjoint(stage.all_events) is (kind != BUS)
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "doubting"])
@@ -240,6 +266,33 @@ async def test_a_consumer_that_is_deleted(server: RedisServer, kind: str) -> Non
     account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_a_server_that_would_evict_what_it_has_accepted(
+    tmp_path: Path, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody looks at its policy, it throws a whole topic away as soon as memory is short."""
+    if is_mutant:
+        monkeypatch.setattr(checks, "_parse", _without_the_policy(checks._parse))
+    with running_redis(tmp_path, "--maxmemory-policy", "allkeys-lru") as server:
+        backend = open_backend(server.url, "evicted")
+        if not is_mutant:
+            with pytest.raises(BackendSetupError, match=r"allkeys-lru.*Set it to noeviction"):
+                await backend.open()
+            return
+        await backend.open()
+        async with redis.asyncio.Redis(port=server.port) as admin:
+            used_bytes = (await admin.info("memory"))["used_memory"]
+            await admin.config_set("maxmemory", used_bytes + (1 << 20))
+        with suppress(BackendError):  # by then what a topic needs is gone, too
+            for number in range(64):
+                await backend.append([note("x" * 32_768, f"notes{number}")])
+                accepted = number + 1
+
+        left = [len(await everything_in(backend, f"notes{n}")) for n in range(accepted)]
+        await backend.close()
+    assert sum(left) < accepted
+
+
 async def test_a_failover_to_a_replica_that_lags(tmp_path: Path) -> None:
     with running_sentinels(tmp_path) as site:
         async with on_stage(site.url, workers=2) as stage:
@@ -256,6 +309,19 @@ async def test_a_failover_to_a_replica_that_lags(tmp_path: Path) -> None:
             account = await stage.account(since_s=killed_at, patience_s=PATIENCE_S)
             assert "bus.sent_again" in stage.events
     account.check(within_s=FAILOVER_S)
+
+
+def _without_the_policy(parse: Parse) -> Parse:
+    """As for a server that says nothing of its policy."""
+
+    def parse_the_rest(info: bytes) -> dict[str, str]:
+        return {name: value for name, value in parse(info).items() if name != "maxmemory_policy"}
+
+    return parse_the_rest
+
+
+def _create_what_is_not_there(append: str) -> str:
+    return append.replace("'NOMKSTREAM', ", "").replace("then return -1 end", "then length = 0 end")
 
 
 async def _restart(server: RedisServer) -> bool:

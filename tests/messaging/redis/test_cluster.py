@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from messaging.backend import Settlement
-from messaging.backends.redis import RedisBackend
+from messaging.backends.redis import RedisBackend, link
 from messaging.backends.redis.cluster import ClusterAddress
+from messaging.backends.redis.replies import code_of, is_passing
 from messaging.bus import Bus, connect
 from messaging.context import Context
 from messaging.errors import BackendSetupError, BackendUnavailableError
@@ -100,9 +101,15 @@ async def test_a_slot_moves_under_load_and_nothing_is_lost_or_doubled(
         assert _port(bus.backend) == target.port
 
 
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
 async def test_what_is_sent_while_a_slot_is_on_its_way_waits_for_it_in_order(
-    cluster: Cluster, guild: Guild
+    cluster: Cluster, guild: Guild, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The mutant takes it for final that keys are on their way, and misses all of it."""
+    if is_mutant:
+        monkeypatch.setattr(
+            link, "is_passing", lambda error: code_of(error) != "TRYAGAIN" and is_passing(error)
+        )
     backend = await guild.open()
     worker = await joined(backend, "workers")
     await backend.append(notes(10))
@@ -118,13 +125,17 @@ async def test_what_is_sent_while_a_slot_is_on_its_way_waits_for_it_in_order(
         worker.commit([Settlement(d, (note("done", "results"),)) for d in lent])
     )
     await asyncio.sleep(0.3)
-    assert not any(task.done() for task in (*waiting, committing))
+    assert [task.done() for task in (*waiting, committing)] == [is_mutant] * 11
     await asyncio.to_thread(cluster.move_keys, slot, source, target, 1_000)  # all: ASK
     await asyncio.sleep(0.1)
     await asyncio.to_thread(cluster.close_way, slot, target)  # MOVED
 
-    await asyncio.gather(*waiting)
-    assert await committing == []
+    refused = await asyncio.gather(*waiting, committing, return_exceptions=True)
+    if is_mutant:
+        assert all("TRYAGAIN" in str(error) for error in refused)
+        assert await worker.read(10, wait_s=0) == []
+        return
+    assert refused == [None] * 10 + [[]]
     assert texts(await take(worker, 10)) == numbered(20, start=10)
     assert texts(await everything_in(backend, "results")) == ["done"] * 10
 
