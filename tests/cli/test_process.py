@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from tests.cli.conftest import Start, until
+from tests.crew.patience import stretched
 
+HURRIES_WITHIN_S = 1.0
 ENDLESS = ("crew.work", "is_endless=true")
 
 
@@ -32,7 +34,7 @@ def test_a_second_signal_ends_the_guild_at_once_and_loses_nothing(spec: Path, st
     guild.terminate()
     until(guild.stderr, "stopping")
     guild.terminate()
-    guild.communicate()
+    guild.communicate(timeout=stretched(HURRIES_WITHIN_S))
     asking.terminate()
     asking.communicate()
 
