@@ -15,7 +15,7 @@ from messaging.topic import EVENTS_TOPIC
 log = structlog.get_logger()
 
 MOST_WAITING = 1000
-LAST_WORDS_S = 2.0
+LAST_WORDS_S = 1.0
 
 
 class Announcer:

@@ -148,10 +148,8 @@ class Guild:
             return
         self._status = GuildStatus.DRAINING
         async with self._closing:
-            if self._scheduler is not None:
-                await self._scheduler.drain()
-            if self._engine is not None:
-                await self._engine.drain()
+            parts = [part for part in (self._scheduler, self._engine) if part is not None]
+            await asyncio.gather(*[part.drain() for part in parts])
 
     async def close(self) -> None:
         """Drain, then leave the bus. Closing a closed guild does nothing."""

@@ -1,5 +1,6 @@
 """Schedules of a guild: each time fires once, however many run it, and restarts do not matter."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -183,3 +184,29 @@ HOURLY = {"id": "hourly", "every_s": 3600.0, "message": "tests.ping"}
 async def test_a_guild_without_schedules_has_no_scheduler(site: Site) -> None:
     async with running(site, guild_with()) as guild:
         assert GROUP not in await guild.client.bus.groups()
+
+
+async def test_agents_drain_while_the_schedules_do(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other they would wait twice as long for a server that is away."""
+    async with running(site, guild_with(EVERY_HOUR)) as guild:
+        agents_are_done = asyncio.Event()
+        schedules, engine = guild._scheduler, guild._engine
+        assert schedules is not None
+        assert engine is not None
+        drain, drain_agents = schedules.drain, engine.drain
+
+        async def drain_last() -> None:
+            await agents_are_done.wait()
+            await drain()
+
+        async def tell_when_done() -> None:
+            await drain_agents()
+            agents_are_done.set()
+
+        monkeypatch.setattr(schedules, "drain", drain_last)
+        monkeypatch.setattr(engine, "drain", tell_when_done)
+
+        async with asyncio.timeout(10):
+            await guild.drain()
