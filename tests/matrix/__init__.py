@@ -94,7 +94,8 @@ network
     mutants: plain repeats inputs; client-retries (redis-py as it comes) stores copies
 * 200 ms latency; slices of one byte: E1, R(5), clean, descriptors as before
     test_network.py::test_a_network_that_fails_for_a_while
-    can fail: what slices and latency do to a connection is seen in faults/test_proxy.py
+    mutants, which store copies: client-retries, with less patience than a round trip takes;
+    whole-reads takes what arrives at once for all of an answer
 * half of the workers cut off for three leases, with commits on their way: E1, R(5), clean
     test_network.py::test_half_of_the_workers_cut_off
     mutant: no-fence commits late what others have done

@@ -13,7 +13,7 @@ import pytest
 import redis.asyncio
 
 from messaging.backends.redis.entries import pack_entry
-from messaging.backends.redis.pipeline import Pipeline
+from messaging.backends.redis.pipeline import Argument, Pipeline, pack
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.envelope import Envelope, new_id
@@ -29,9 +29,12 @@ from tests.faults import FaultyProxy
 from tests.messaging.buses import settled_all
 
 PATIENCE_S = 60.0
+LATE = 1_000
 MUTANT_PATIENCE_S = 4 * LEASE_S
 BUS, PLAIN, NO_FENCE = "bus", "plain", "no-fence"
 CLIENT_RETRIES = "client-retries"  # workers of the bus, and a publisher that is redis-py's
+WHOLE_READS = "whole-reads"  # so too, and a publisher that takes what it reads at once for all
+IMPATIENCE_S = 0.15  # of that publisher: for less than a round trip where that is long
 
 
 class Long(Message, wire_name="matrix.long"):
@@ -96,14 +99,16 @@ async def slices(network: Network) -> None:
         (blackhole, BUS, 100),
         (blackhole, CLIENT_RETRIES, 100),
         (distance, BUS, 100),
+        (distance, CLIENT_RETRIES, 100),
         (slices, BUS, 100),
+        (slices, WHOLE_READS, 100),
     ],
 )
 async def test_a_network_that_fails_for_a_while(
     server_url: str, fault: Fault, kind: str, backlog: int
 ) -> None:
     is_mutant = kind != BUS
-    async with _network(server_url, kind=BUS if kind == CLIENT_RETRIES else kind) as network:
+    async with _network(server_url, kind=BUS if kind in PUBLISHING else kind) as network:
         stage = network.stage
         await stage.crew.hire(2)
         await stage.publish(100)
@@ -111,8 +116,7 @@ async def test_a_network_that_fails_for_a_while(
         before = _descriptors(stage.crew)
         await stage.publish(backlog)
 
-        publishing = _publishing_with_retries if kind == CLIENT_RETRIES else _publishing
-        async with publishing(network):
+        async with PUBLISHING.get(kind, _publishing)(network):
             await fault(network)
 
         ended_at = time.monotonic()
@@ -240,22 +244,51 @@ async def _publishing(network: Network) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _publishing_with_retries(network: Network) -> AsyncIterator[None]:
     """As a client does that repeats what went unanswered, which is what redis-py does."""
-    stage, number = network.stage, 1_000
-    payload = encode(Input(number=number))
-    header, payload = pack_entry(Envelope(new_id(), "crew.input", 1, INPUTS, payload), None)
-    stream = stage.server.keys.stream(INPUTS)
+    command = _plain_publish(network.stage)
 
     async def publish() -> None:
-        while number not in stage.accepted:
+        while LATE not in network.stage.accepted:
             with suppress(redis.RedisError):  # whoever wants it stored tries again
-                await client.xadd(stream, {"h": header, "p": payload})
-                stage.accepted.add(number)
+                await client.execute_command(*command)
+                network.stage.accepted.add(LATE)
 
-    async with redis.asyncio.Redis(port=network.proxy.port, socket_timeout=1.0) as client:
+    async with redis.asyncio.Redis(port=network.proxy.port, socket_timeout=IMPATIENCE_S) as client:
         await client.ping()
         publishing = asyncio.create_task(publish())
         yield
         await publishing
+
+
+@asynccontextmanager
+async def _publishing_by_whole_reads(network: Network) -> AsyncIterator[None]:
+    """As a client does that takes half an answer for none, and repeats what went unanswered."""
+    packed = pack(_plain_publish(network.stage))
+
+    async def publish() -> None:
+        while LATE not in network.stage.accepted:
+            reader, writer = await asyncio.open_connection("127.0.0.1", network.proxy.port)
+            writer.write(packed)
+            if (await reader.read(1_024)).endswith(b"\r\n"):
+                network.stage.accepted.add(LATE)
+            writer.close()
+            await writer.wait_closed()
+
+    publishing = asyncio.create_task(publish())
+    yield
+    await publishing
+
+
+def _plain_publish(stage: Stage) -> tuple[Argument, ...]:
+    """The command by which who has no bus publishes the input `LATE`."""
+    envelope = Envelope(new_id(), "crew.input", 1, INPUTS, encode(Input(number=LATE)))
+    header, payload = pack_entry(envelope, None)
+    return ("XADD", stage.server.keys.stream(INPUTS), "*", "h", header, "p", payload)
+
+
+PUBLISHING = {
+    CLIENT_RETRIES: _publishing_with_retries,
+    WHOLE_READS: _publishing_by_whole_reads,
+}
 
 
 def _descriptors(crew: Crew) -> list[int]:
