@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Any
 
+import redis.asyncio
+
+from messaging.backend import FROM_START
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.envelope import new_id
@@ -21,6 +24,7 @@ from messaging.urls import open_backend
 HARD, SOFT = 400, 200
 PUBLISHERS = 20
 HANDLING_S = 0.002
+PADDING = "x" * 1_000
 AGENTS = 10
 PROBES_EVERY_S = 0.02
 PATIENCE_S = 120.0
@@ -29,6 +33,11 @@ PATIENCE_S = 120.0
 class Job(Message, wire_name="load.job"):
     number: int = 0
     sent_at: float = 0.0
+    text: str = ""
+
+
+class Result(Message, wire_name="load.result"):
+    number: int
 
 
 @dataclass
@@ -40,17 +49,26 @@ class Overload:
         refused: how often a publisher met `BusFullError`.
         handled: by number.
         longest: most entries seen in the topic.
+        used_bytes: the server's memory, looked at again and again while publishing went on.
     """
 
     accepted: set[int] = field(default_factory=set)
     refused: int = 0
     handled: Counter[int] = field(default_factory=Counter)
     longest: int = 0
+    used_bytes: list[int] = field(default_factory=list)
+
+    @property
+    def grown_bytes(self) -> int:
+        """By how much the server's memory had its peak later in the second half."""
+        half = len(self.used_bytes) // 2
+        return max(self.used_bytes[half:]) - max(self.used_bytes[:half])
 
     def __str__(self) -> str:
         return (
             f"{len(self.accepted):,} accepted, {self.refused:,} refused, "
-            f"{sum(self.handled.values()):,} handled, at most {self.longest:,} in the topic"
+            f"{sum(self.handled.values()):,} handled, at most {self.longest:,} in the topic; "
+            f"{max(self.used_bytes):,} bytes used, in the second half {self.grown_bytes:+,}"
         )
 
 
@@ -67,24 +85,29 @@ async def overload(url: str, duration_s: float, **limits: Any) -> Overload:
         while time.monotonic() < ends_at:
             number = next(numbers)
             try:
-                await bus.publish("jobs", Job(number=number))
+                await bus.publish("jobs", Job(number=number, text=PADDING))
                 result.accepted.add(number)
             except BusFullError:
                 result.refused += 1
                 await asyncio.sleep(HANDLING_S)
 
-    async def watch(bus: Bus) -> None:
+    async def watch(bus: Bus, server: Any) -> None:
         while True:
+            if time.monotonic() < ends_at:
+                result.used_bytes.append((await server.info("memory"))["used_memory"])
             for topic in await bus.backend.topics():
                 if topic.topic == "jobs":
                     result.longest = max(result.longest, topic.entries)
             await asyncio.sleep(0.02)
 
-    async with Bus(open_backend(url, f"load-{new_id()}", **limits)) as bus:
+    async with (
+        redis.asyncio.Redis.from_url(url) as server,
+        Bus(open_backend(url, f"load-{new_id()}", **limits)) as bus,
+    ):
         options = SubscriptionOptions(concurrency=1, prefetch=16)
         await bus.subscribe(Subscription("busy", ("jobs",), {Job: handle}, options))
-        watching = asyncio.create_task(watch(bus))
         ends_at = time.monotonic() + duration_s
+        watching = asyncio.create_task(watch(bus, server))
         await asyncio.gather(*[publish(bus) for _ in range(PUBLISHERS)])
         await eventually(lambda: result.accepted <= result.handled.keys(), timeout_s=PATIENCE_S)
         watching.cancel()
@@ -135,7 +158,7 @@ async def blocking_agent(bus: Bus) -> None:
     """Does what no handler may: it keeps everybody of its process from running."""
 
     async def block(_: Job, __: Context) -> None:
-        time.sleep(0.2)  # noqa: ASYNC251 - the mutant
+        time.sleep(0.1)  # noqa: ASYNC251 - the mutant
 
     await bus.run(Subscription("slow", ("work",), {Job: block}, SubscriptionOptions(drain_s=0.0)))
 
@@ -153,11 +176,10 @@ async def hot_agent(bus: Bus) -> None:
 
 
 async def first_of_a_backlog_s(url: str, backlog: int) -> float:
-    """How long the first result takes when so much has waited for the agent."""
-    first = asyncio.Event()
+    """How long it takes until the first result is stored when so much has waited for the agent."""
 
-    async def handle(_: Job, __: Context) -> None:
-        first.set()
+    async def handle(job: Job, context: Context) -> None:
+        context.send(Result(number=job.number), "results")
 
     subscription = Subscription("late", ("jobs",), {Job: handle})
     async with Bus(open_backend(url, f"load-{new_id()}")) as bus:
@@ -166,9 +188,11 @@ async def first_of_a_backlog_s(url: str, backlog: int) -> float:
             jobs = [Job(number=number) for number in range(start, min(start + 500, backlog))]
             await bus.publish_many("jobs", jobs)
         began_at = time.monotonic()
-        await bus.subscribe(subscription)
-        await first.wait()
-        return time.monotonic() - began_at
+        running = await bus.subscribe(subscription)
+        assert await bus.backend.tail({"results": FROM_START}, max_count=1, wait_s=PATIENCE_S)
+        took_s = time.monotonic() - began_at
+        await running.kill()
+        return took_s
 
 
 async def handled_on_topics(bus: Bus, count: int) -> int:
