@@ -9,8 +9,8 @@ clean   nothing is left pending, every worker that was asked to end did so with 
         process outlives its crew
 
 Each row also runs with a mutant (tests/crew/mutants.py) in which the account has to find the
-damage; where no mutant makes sense, the row says what shows that its check can fail. Tests are
-named by their files below tests/matrix, or below tests/ where they are at home elsewhere.
+damage; or a test sees the check of the row fail, which the row names. Tests are named by their
+files below tests/matrix, or below tests/ where they are at home elsewhere.
 
 python -m tests.matrix --rounds 20 repeats it all; -k repeats some of it.
 
@@ -111,13 +111,15 @@ messages
 * poison that raises: a dead letter after exactly N attempts; others do not wait for them
     test_messages.py::test_poison_dies_after_exactly_n_attempts_and_delays_nobody
     messaging/test_retry.py::test_a_slow_retry_holds_nobody_up
-    mutant: one attempt more is seen
+    mutants: one forgets the attempt, and poison never dies; one waits in place, and others wait
 * poison that kills its process: a dead letter after exactly N starts; others go on
     messaging/test_lost_replicas.py::test_a_message_that_kills_its_process_dies_after_exactly_so_many_starts
     mutant: messaging/test_lost_replicas.py::test_acknowledging_before_handling_would_lose_the_message_of_a_crash
 * unknown type, too new version: a dead letter that says what to do, handled once it is known
     messaging/test_hostile_messages.py::test_an_unknown_type_is_ignored_unless_all_types_are_known
     messaging/test_hostile_messages.py::test_a_version_that_is_too_new_is_kept_until_its_reader_is_updated
+    mutant: messaging/test_handling_mutants.py::test_if_everything_strange_were_for_others_it_would_vanish
+    mutant: messaging/test_handling_mutants.py::test_if_a_newer_version_passed_for_ours_it_would_be_misread
 * too big, too deep, NaN, lone surrogates, NUL, huge integers, any bytes: the error names the field
     messaging/test_hostile_messages.py::test_a_hostile_payload_is_dead_lettered_at_once_and_the_next_is_handled
     messaging/test_hostile_messages.py::test_an_entry_past_the_cap_is_dead_lettered_unread_and_told_to_its_requester
@@ -129,11 +131,13 @@ messages
     mutant: messaging/redis/test_script_mutants.py::test_without_its_sequence_an_append_would_be_stored_twice
 * 256 outputs, their sender cut off and dead in between: all or none, and all in the end
     test_messages.py::test_256_outputs_are_all_there_or_none_wherever_their_sender_is_cut_off
-    mutant: messaging/redis/test_script_mutants.py::test_without_its_sequence_a_commit_would_be_applied_twice
+    mutant: sends them one by one, and leaves a part
 * loops: a dead letter after so many hops
     messaging/test_dispatcher.py::test_agents_that_answer_each_other_in_a_loop_are_stopped
+    mutant: messaging/test_handling_mutants.py::test_if_nobody_counted_hops_a_loop_would_not_end
 * expired deadline: not handled, a dead letter, and the requester hears
     messaging/test_dispatcher.py::test_a_message_past_its_deadline_is_not_handled_but_its_requester_hears
+    mutant: messaging/test_handling_mutants.py::test_if_nobody_looked_at_the_deadline_it_would_be_handled_late
 
 load
 ----
