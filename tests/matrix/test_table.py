@@ -1,4 +1,4 @@
-"""The table names tests that exist, and every test of the matrix is in it."""
+"""The table names tests that exist, every test of the matrix is in it, and rows have mutants."""
 
 import ast
 import re
@@ -8,12 +8,19 @@ import tests.matrix
 
 MATRIX = Path(__file__).parent
 TESTS = MATRIX.parent
+EXPOSED = re.compile(r"^    (mutants?\b|can fail: .+::)", re.MULTILINE)
 NAMED = re.compile(r"([\w/]+\.py)::(\w+)")
 
 
 def _named() -> set[tuple[Path, str]]:
     found = NAMED.findall(tests.matrix.__doc__ or "")
     return {(_file(path), name) for path, name in found}
+
+
+def _rows() -> list[str]:
+    """Each with its tests and its mutant; one that only says where another is has neither."""
+    _, *rows = re.split(r"^\* ", tests.matrix.__doc__ or "", flags=re.MULTILINE)
+    return [row for row in rows if "::" in row]
 
 
 def _file(path: str) -> Path:
@@ -40,3 +47,10 @@ def test_every_test_of_the_matrix_is_in_the_table() -> None:
 
     assert there
     assert there <= _named()
+
+
+def test_every_row_has_a_mutant_or_a_test_that_sees_its_check_fail() -> None:
+    rows = _rows()
+
+    assert rows
+    assert [row for row in rows if not EXPOSED.search(row)] == []
