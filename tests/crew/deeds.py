@@ -62,9 +62,16 @@ async def never_end(context: Context) -> None:
     await asyncio.Event().wait()
 
 
+async def stall(context: Context) -> None:
+    """Come to no end; the next attempt does."""
+    if context.attempt == 1:
+        await never_end(context)
+
+
 DEEDS: dict[str, Deed] = {
     "dally": dally,
     "use up memory": use_up_memory,
     "use up descriptors": use_up_descriptors,
     "never end": never_end,
+    "stall": stall,
 }

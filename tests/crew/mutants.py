@@ -112,6 +112,15 @@ async def without_repair(server: Server) -> None:
     Lending._repair = nothing  # type: ignore[method-assign] # this is a mutant
 
 
+async def without_counting(server: Server) -> None:
+    """Do not compare what the server lends with what is in hand."""
+
+    async def lend_again(self: Lending, topic: str) -> None:
+        pass
+
+    Lending.lend_again = lend_again  # type: ignore[method-assign] # this is a mutant
+
+
 async def nothing(self: object) -> None:
     """Instead of a method that matters."""
 
@@ -195,6 +204,7 @@ MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "no-reload": without_reloading,
     "no-memory": without_memory,
     "no-repair": without_repair,
+    "no-count": without_counting,
     "drop-when-full": dropping_when_full,
     "doubting": doubting_always,
     "wall-clock": beating_by_the_clock,

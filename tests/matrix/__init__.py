@@ -80,6 +80,10 @@ Redis
 * DELCONSUMER of everybody at work: E1, R(5), clean
     test_redis.py::test_a_consumer_that_is_deleted
     mutant: doubting refuses to commit what the server does not say is lent
+* DELCONSUMER of a worker that dies soon after: announced within 2 s, and E1, R(5), clean then
+    test_redis.py::test_a_consumer_that_is_deleted_before_its_worker_dies
+    messaging/redis/test_strangers.py::test_what_was_taken_from_a_worker_outlives_it_once_it_has_beaten
+    mutant: no-count does not compare what the server lends with what it holds, and loses it
 
 network
 -------

@@ -22,9 +22,9 @@ from messaging.errors import (
 from messaging.testing import eventually
 from messaging.urls import open_backend
 from tests.crew.mutants import mutate, nothing
-from tests.crew.orders import BUS, COMMIT_SENT, GROUP, IN_HANDLER, INPUTS, PLAIN
+from tests.crew.orders import BUS, COMMIT_SENT, GROUP, IN_HANDLER, INPUTS, LEASE_S, PLAIN
 from tests.crew.patience import stretched
-from tests.crew.stage import on_stage
+from tests.crew.stage import Stage, on_stage
 from tests.faults import FaultyProxy
 from tests.matrix.conftest import PATIENCE_S, RECOVERY_S, patience_s
 from tests.messaging.notes import everything_in, note
@@ -32,6 +32,7 @@ from tests.sentinels import running_sentinels
 from tests.servers import RedisServer, running_redis
 
 COUNT = 600
+SEATS = 16  # of a worker, each with one more that waits for it
 OUTAGE_S = 1.0
 ANNOUNCED_WITHIN_S = 2.0
 FAILOVER_S = 15.0
@@ -256,14 +257,36 @@ async def test_a_consumer_that_is_deleted(server: RedisServer, kind: str) -> Non
         await stage.publish(COUNT, deed="dally")
         await stage.told(COUNT // 4)
 
-        stream = stage.server.keys.stream(INPUTS)
-        summary = await stage.command("XPENDING", stream, GROUP)
-        assert summary[3]
-        for name, _ in summary[3]:
-            await stage.command("XGROUP", "DELCONSUMER", stream, GROUP, name)
+        assert await _delete_consumers(stage)
 
         account = await stage.account(patience_s=patience_s(kind))
     account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize("kind", [BUS, "no-count"])
+async def test_a_consumer_that_is_deleted_before_its_worker_dies(
+    server: RedisServer, kind: str
+) -> None:
+    async with on_stage(server.url, kind=kind) as stage:
+        victim = await stage.crew.hire_one()
+        await stage.publish(SEATS, deed="stall")
+        await stage.publish(COUNT)
+        await stage.lent_to(victim, 2 * SEATS)
+        deleted = await _delete_consumers(stage)
+        deleted_at = time.monotonic()
+        if kind == BUS:
+            within_s = ANNOUNCED_WITHIN_S
+            await stage.anybody_told_of(["bus.lending_lost"], since_s=deleted_at, within_s=within_s)
+        else:
+            await asyncio.sleep(LEASE_S)
+
+        await victim.kill()
+
+        killed_at = time.monotonic()
+        await stage.crew.hire(2)
+        account = await stage.account(since_s=killed_at, patience_s=patience_s(kind))
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+    assert kind == BUS or len(account.missing) == deleted
 
 
 @pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
@@ -322,6 +345,14 @@ def _without_the_policy(parse: Parse) -> Parse:
 
 def _create_what_is_not_there(append: str) -> str:
     return append.replace("'NOMKSTREAM', ", "").replace("then return -1 end", "then length = 0 end")
+
+
+async def _delete_consumers(stage: Stage) -> int:
+    """Of everybody who was lent something; how much that was."""
+    stream = stage.server.keys.stream(INPUTS)
+    _, _, _, lent = await stage.command("XPENDING", stream, GROUP)
+    deleting = ("XGROUP", "DELCONSUMER", stream, GROUP)
+    return sum([await stage.command(*deleting, name) for name, _ in lent or ()])
 
 
 async def _restart(server: RedisServer) -> bool:

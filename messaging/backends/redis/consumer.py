@@ -139,23 +139,9 @@ class RedisConsumer:
         return int(version)
 
     async def beat(self) -> Mapping[str, int]:
-        keys = self._server.keys
-        streams = map(keys.stream, self._next_topics_to_check())
-        beating = self._server.run(
-            self._server.scripts.beat,
-            (self._members, self._beats, *streams),
-            self.group,
-            self.incarnation,
-            is_urgent=True,
-        )
         # Sent first: the answers to the others may be a long time coming.
-        answer, _ = await asyncio.gather(beating, self._keep_up())
-        if answer == 0:
-            raise self._fenced()
-        flat, orphans = answer
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        beats = {name.decode(): int(count) for name, count in pairs}
-        return beats | {name.decode(): -1 for name in orphans}
+        beats, _ = await asyncio.gather(self._beat(self._next_topics_to_check()), self._keep_up())
+        return beats
 
     async def take_over(
         self, incarnation: str, max_count: int, *, alone_from: int = NEVER_ALONE
@@ -226,7 +212,7 @@ class RedisConsumer:
     async def _prepare(self, settlements: Sequence[Settlement]) -> Commit:
         if self._is_fenced:
             raise self._fenced()
-        if not self._lending.holds_all(settlements):
+        if not self._lending.begin_to_settle(settlements):
             await self._check_membership()
             raise NotHeldError(self.group, self.incarnation)
         return Commit(
@@ -286,6 +272,33 @@ class RedisConsumer:
         landing, self._landing = self._landing, None
         if landing is not None and not landing.done():
             landing.set_result(None)
+
+    async def _beat(self, topics: Sequence[str]) -> Mapping[str, int]:
+        link, sure = self._server.link, self._lending.surely_lent()
+        generation = link.generation
+        answer = await self._server.run(
+            self._server.scripts.beat,
+            (self._members, self._beats, *map(self._server.keys.stream, topics)),
+            self.group,
+            self.incarnation,
+            is_urgent=True,
+        )
+        if answer == 0:
+            raise self._fenced()
+        flat, orphans, lent = answer
+        if generation == link.generation:
+            for topic, count in zip(topics, lent, strict=True):
+                if 0 <= count < sure[topic]:
+                    await self._lend_again(topic)
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        beats = {name.decode(): int(count) for name, count in pairs}
+        return beats | {name.decode(): -1 for name in orphans}
+
+    async def _lend_again(self, topic: str) -> None:
+        async with self._one_commit_at_a_time:
+            if self._landing is not None:
+                await asyncio.wait([self._landing])
+            await self._lending.lend_again(topic)
 
     async def _keep_up(self) -> None:
         await self._registry.refresh_if_older(LOOK_ANYWAY_S)

@@ -6,6 +6,7 @@ what it has lent, because an answer may have been lost with the connection.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,7 +21,7 @@ from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.link import FIRST_PAUSE_S
 from messaging.backends.redis.membership import Membership
-from messaging.backends.redis.pipeline import Answers, Argument, Pipeline, pack
+from messaging.backends.redis.pipeline import Answers, Argument, ConnectionLostError, Pipeline, pack
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script
@@ -60,6 +61,7 @@ class Lending:
         self._incarnation = incarnation
         self._fenced = fenced
         self._held: set[Place] = set()
+        self._perhaps_settled: set[Place] = set()
         self._generation = server.link.generation
         self._lent_in = server.link.generation
         self._doubted: set[Place] = set()
@@ -146,9 +148,10 @@ class Lending:
             self.stash = await redeem_first(self._server, self.stash)
             return self.hand_on(max_count)
 
-    def holds_all(self, settlements: Sequence[Settlement]) -> bool:
+    def begin_to_settle(self, settlements: Sequence[Settlement]) -> bool:
         """Whether each delivery is held here, and settled only once."""
         settled = {place_of(settlement.delivery) for settlement in settlements}
+        self._perhaps_settled = settled  # until an answer says so
         return len(settled) == len(settlements) and settled <= self._held
 
     def surely_lent_in(self, settlements: Sequence[Settlement]) -> int:
@@ -162,8 +165,40 @@ class Lending:
     def let_go(self, settlements: Iterable[Settlement]) -> None:
         settled = [place_of(settlement.delivery) for settlement in settlements]
         self._held.difference_update(settled)
+        self._perhaps_settled.clear()
         if self._doubted:
             self._doubted.difference_update(settled)
+
+    def surely_lent(self) -> Counter[str]:
+        """How much of each topic the server must say that it lends to us, if it is asked now."""
+        return Counter(topic for topic, _ in self._surely_lent())
+
+    async def lend_again(self, topic: str) -> None:
+        """Have what a stranger took out of our hands lent to us again.
+
+        Nobody may commit meanwhile: what is settled must not be lent again.
+        """
+        positions = [position for place, position in self._surely_lent() if place == topic]
+        keys = (self._members, self._server.keys.stream(topic))
+        who = (self._group, self._incarnation)
+        try:
+            count = await self._server.run(
+                self._server.scripts.relend, keys, *who, *positions, only_in=self._lent_in
+            )
+        except ConnectionLostError:
+            return  # and the server may be another one, which has lent this to somebody else
+        if count < 0:
+            raise self._fenced()
+        if count:
+            self._server.announce(
+                "bus.lending_lost",
+                f"{count} messages of {topic} had been taken out of the hands of {self._group} by "
+                "somebody else (XGROUP DELCONSUMER, XACK); they are lent to it again",
+            )
+
+    def _surely_lent(self) -> set[Place]:
+        self._doubt()
+        return self._known() - self._doubted - self._perhaps_settled
 
     def _hold(self, deliveries: Iterable[Delivery]) -> None:
         self._held.update([place_of(delivery) for delivery in deliveries])

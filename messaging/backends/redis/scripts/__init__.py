@@ -55,6 +55,7 @@ class Scripts:
         self.inherit = load("inherit", when_full=True)
         self.read = load("read", when_full=True)
         self.reclaim = load("reclaim", when_full=True)
+        self.relend = load("relend", when_full=True)
         self.leave = load("leave", when_full=True)
         self.release = load("release")
         self.trim = load("trim", when_full=True)
