@@ -104,6 +104,14 @@ class Stage:
             done.set()
             await going
 
+    async def held(self, worker: Worker) -> None:
+        """Publish until the worker is held at the moment that its orders name.
+
+        However much lies there already: others may be quicker to take it.
+        """
+        async with self.publishing():
+            await worker.held()
+
     async def told(self, count: int, timeout_s: float = PATIENCE_S) -> None:
         """Return once that many different inputs have come out.
 

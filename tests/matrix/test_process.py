@@ -39,8 +39,11 @@ INPUTS = 1_000
 async def test_a_worker_that_is_killed(server_url: str, moment: str, kind: str) -> None:
     async with on_stage(server_url, workers=1, kind=kind) as stage:
         victim = await stage.crew.hire_one(hold_at=moment)
-        await stage.publish(INPUTS)
-        await victim.held()
+        if moment == AFTER_COMMIT:  # it has to have more in hand
+            await stage.publish(INPUTS // 3, deed="dally")
+        else:
+            await stage.publish(INPUTS)
+        await stage.held(victim)
         await stage.server_is_through()
 
         await victim.kill()
@@ -73,7 +76,7 @@ async def test_a_worker_that_stands_still_for_three_leases(
     async with on_stage(server_url, workers=1, kind=kind, lease_s=SHORT_LEASE_S) as stage:
         victim = await stage.crew.hire_one(hold_at=moment)
         await stage.publish(INPUTS)
-        await victim.held()
+        await stage.held(victim)
 
         await asyncio.sleep(3 * SHORT_LEASE_S)
         victim.go_on()
@@ -87,7 +90,7 @@ async def test_an_event_loop_that_is_blocked_for_three_leases(server_url: str, k
     async with on_stage(server_url, workers=1, kind=kind, lease_s=SHORT_LEASE_S) as stage:
         victim = await stage.crew.hire_one(hold_at=IN_HANDLER, blocks=True)
         await stage.publish(INPUTS)
-        await victim.held()
+        await stage.held(victim)
 
         await asyncio.sleep(3 * SHORT_LEASE_S)
 

@@ -210,7 +210,7 @@ async def test_a_server_that_takes_no_writes_for_a_while(
     ):
         victim = await stage.crew.hire_one(hold_at=COMMIT_SENT)
         await stage.publish(COUNT)
-        await victim.held()
+        await stage.held(victim)
         await stage.server_is_through()
 
         async with fault(server) as code:
@@ -393,8 +393,10 @@ async def _answer(server: RedisServer, command: bytes) -> str:
 async def _impatient(server: RedisServer) -> AsyncIterator[Backend]:
     backend = open_backend(server.url, "impatient", give_up_after_s=0.3)
     await backend.open()
-    yield backend
-    await backend.close()
+    try:
+        yield backend
+    finally:
+        await backend.close()
 
 
 def _log_of(server: RedisServer) -> Path:

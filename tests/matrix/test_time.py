@@ -51,7 +51,7 @@ async def test_the_servers_clock_is_set(
     async with on_stage(server.url, workers=1, kind=kind) as stage:
         silent = await stage.crew.hire_one(hold_at=BEFORE_COMMIT)
         await stage.publish(COUNT)
-        await silent.held()
+        await stage.held(silent)
 
         clock.set(ahead_s)
         await _goes_by_it(stage, ahead_s)
