@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite
-from messaging.backends.redis.commit import Commit
+from messaging.backends.redis.committing import Committing
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.lending import TOPICS_AT_ONCE, Lending
 from messaging.backends.redis.membership import Membership
-from messaging.backends.redis.pipeline import Answers, Argument
+from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
@@ -19,7 +19,6 @@ from messaging.errors import (
     BackendError,
     FencedError,
     NobodyListensError,
-    NotHeldError,
     PayloadTooLargeError,
     StateConflictError,
 )
@@ -55,12 +54,17 @@ class RedisConsumer:
             incarnation=self.incarnation,
             fenced=self._fenced,
         )
+        self._committing = Committing(
+            server,
+            registry,
+            self._lending,
+            membership=membership,
+            incarnation=self.incarnation,
+            check_fence=self._check_fence,
+            fenced=self._fenced,
+        )
         self._looked_at = 0.0
         self._beat_from = 0
-        self._sequence = 0
-        self._one_commit_at_a_time = asyncio.Lock()
-        self._landing: asyncio.Future[None] | None = None
-        self._finishing: asyncio.Task[list[int]] | None = None
         self._is_fenced = False
 
     async def join(self) -> None:
@@ -100,22 +104,10 @@ class RedisConsumer:
             last_looks -= 1
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
-        async with self._one_commit_at_a_time:
-            if self._landing is not None:  # whoever sent it was cancelled
-                await asyncio.wait([self._landing])
-            commit = await self._prepare(settlements)
-            outcome: asyncio.Future[list[int]] = self._loop.create_future()
-            self._landing = self._loop.create_future()
-            try:
-                commit.send(Answers(1, partial(self._landed, commit, outcome)))
-            except BaseException:
-                self._end_landing()
-                raise
-            return await outcome
+        return await self._committing.commit(settlements)
 
     async def journal(self, write: StateWrite) -> int:
-        if self._is_fenced:
-            raise self._fenced()
+        self._check_fence()
         limit_bytes = self._server.options.max_envelope_bytes
         value, keys = write.value or b"", self._server.keys
         if len(value) > limit_bytes:
@@ -198,8 +190,7 @@ class RedisConsumer:
         return self._is_routine and self._lending.begin(max_count)
 
     async def _bring(self, max_count: int) -> None:
-        if self._is_fenced:
-            raise self._fenced()
+        self._check_fence()
         now = self._loop.time()
         if now - self._looked_at >= LOOK_ANYWAY_S:  # a wake-up may have been lost
             self._looked_at = now
@@ -208,70 +199,6 @@ class RedisConsumer:
             self._interest.wake_all()
         await self._interest.follow()
         await self._lending.bring(max_count)
-
-    async def _prepare(self, settlements: Sequence[Settlement]) -> Commit:
-        if self._is_fenced:
-            raise self._fenced()
-        if not self._lending.begin_to_settle(settlements):
-            await self._check_membership()
-            raise NotHeldError(self.group, self.incarnation)
-        return Commit(
-            self._server,
-            self._registry,
-            self._membership,
-            self.incarnation,
-            settlements,
-            sequence=self._sequence + 1,
-            lent_in=self._lending.surely_lent_in(settlements),
-        )
-
-    def _landed(
-        self, commit: Commit, outcome: asyncio.Future[list[int]], answers: list[Any]
-    ) -> None:
-        """The first answer to `commit`; what it says counts, whoever still waits for it."""
-        skipped = commit.skipped_if_applied(answers[0])
-        if skipped is None or self._server.replication is not None:
-            self._finishing = self._loop.create_task(self._finish(commit, answers[0]))
-            self._finishing.add_done_callback(partial(self._finished, outcome))
-            return
-        self._note_applied(commit, skipped)
-        self._end_landing()
-        if not outcome.done():
-            outcome.set_result(skipped)
-
-    async def _finish(self, commit: Commit, answer: Any) -> list[int]:
-        skipped = await commit.apply(answer)
-        if skipped is None:
-            raise self._fenced()
-        self._note_applied(commit, skipped)
-        if self._server.replication is not None:
-            await self._server.replication.report()
-        return skipped
-
-    def _finished(
-        self, outcome: asyncio.Future[list[int]], finishing: asyncio.Task[list[int]]
-    ) -> None:
-        self._end_landing()
-        if finishing.cancelled():
-            outcome.cancel()
-        elif error := finishing.exception():
-            if not outcome.done():  # otherwise it shows again in the next call
-                outcome.set_exception(error)
-        elif not outcome.done():
-            outcome.set_result(finishing.result())
-
-    def _note_applied(self, commit: Commit, skipped: list[int]) -> None:
-        self._sequence += 1
-        if skipped:
-            left_out = frozenset(skipped)
-            self._lending.let_go(s for i, s in enumerate(commit.settlements) if i not in left_out)
-        else:
-            self._lending.let_go(commit.settlements)
-
-    def _end_landing(self) -> None:
-        landing, self._landing = self._landing, None
-        if landing is not None and not landing.done():
-            landing.set_result(None)
 
     async def _beat(self, topics: Sequence[str]) -> Mapping[str, int]:
         link, sure = self._server.link, self._lending.surely_lent()
@@ -295,18 +222,12 @@ class RedisConsumer:
         return beats | {name.decode(): -1 for name in orphans}
 
     async def _lend_again(self, topic: str) -> None:
-        async with self._one_commit_at_a_time:
-            if self._landing is not None:
-                await asyncio.wait([self._landing])
+        async with self._committing.alone():
             await self._lending.lend_again(topic)
 
     async def _keep_up(self) -> None:
         await self._registry.refresh_if_older(LOOK_ANYWAY_S)
         await self._interest.follow()
-
-    async def _check_membership(self) -> None:
-        if not await self._server.link.call("HEXISTS", self._members, self.incarnation):
-            raise self._fenced()
 
     async def _lend_at_last(self, lending: Coroutine[Any, Any, list[Delivery]]) -> list[Delivery]:
         taking = asyncio.create_task(lending)
@@ -329,6 +250,10 @@ class RedisConsumer:
         chosen = topics[self._beat_from : self._beat_from + TOPICS_AT_ONCE]
         self._beat_from += TOPICS_AT_ONCE
         return chosen
+
+    def _check_fence(self) -> None:
+        if self._is_fenced:
+            raise self._fenced()
 
     def _fenced(self) -> FencedError:
         self._is_fenced = True

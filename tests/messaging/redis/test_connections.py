@@ -8,7 +8,7 @@ import pytest
 
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.commit import Commit
-from messaging.backends.redis.consumer import RedisConsumer
+from messaging.backends.redis.committing import Committing
 from messaging.backends.redis.pipeline import Pipeline
 from messaging.errors import NotHeldError
 from tests.messaging.notes import (
@@ -151,7 +151,7 @@ async def test_a_commit_whose_caller_was_cancelled_counts_and_the_next_one_comes
     guild: Guild, monkeypatch: pytest.MonkeyPatch, is_mutant: bool
 ) -> None:
     if is_mutant:  # it forgets what nobody waits for any more
-        monkeypatch.setattr(RedisConsumer, "_landed", _landed_where_awaited)
+        monkeypatch.setattr(Committing, "_landed", _landed_where_awaited)
     backend = await guild.open()
     reader = await joined(backend, "readers")
     with pytest.raises((NotHeldError, TimeoutError)) if is_mutant else contextlib.nullcontext():
@@ -171,13 +171,13 @@ async def test_a_commit_whose_caller_was_cancelled_counts_and_the_next_one_comes
 
 
 def _landed_where_awaited(
-    self: RedisConsumer, commit: Commit, outcome: asyncio.Future[list[int]], answers: list[Any]
+    self: Committing, commit: Commit, outcome: asyncio.Future[list[int]], answers: list[Any]
 ) -> None:
     if not outcome.done():
         _LANDED(self, commit, outcome, answers)
 
 
-_LANDED = RedisConsumer._landed
+_LANDED = Committing._landed
 
 
 async def test_a_read_that_says_nothing_is_there_has_looked_everywhere(guild: Guild) -> None:
