@@ -148,10 +148,10 @@ async def test_if_gaps_passed_a_refused_batch_would_look_stored(
         return b"*1\r\n$4\r\nNOPE\r\n" if len(sent) == 1 else original(batch)
 
     publisher._command = break_the_first  # type: ignore[method-assign] # a fault on the way
-    first = asyncio.ensure_future(backend.append([note("first")]))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    second = asyncio.ensure_future(backend.append([note("second")]))
+    first = backend.append([note("first")])
+    publisher._flush()
+    second = backend.append([note("second")])
+    publisher._flush()
     await asyncio.gather(first, second)
 
     assert len(sent) == 2
