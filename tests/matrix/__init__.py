@@ -194,7 +194,7 @@ A real Valkey and real workers whose clocks are set by libfaketime while they ru
     mutant: plain, which claims what is idle by that clock: from the living, or never
 * server's clock set an hour ahead, so that topics for answers expire: they are back within 4 s
     test_time.py::test_who_asked_before_the_servers_clock_was_set_ahead_is_answered
-    can fail: it waits first until the topic has expired
+    mutant: opens them again three times in their life, by a clock that was not set
 * server's clock set an hour back while failed inputs rest for 3 s: E1, R(7), clean
     test_time.py::test_what_waits_while_the_servers_clock_is_set_back
     mutant: waits-by-clock waits for the hour
