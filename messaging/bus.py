@@ -206,20 +206,17 @@ class Bus:
     ) -> list[str]:
         """Publish `messages` in order, all or none, as `publish` does with one."""
         self._check_open()
-        envelopes = [
-            self._publisher.seal(
-                topic,
-                message,
-                conversation=conversation,
-                reply_to=reply_to,
-                tags=tags,
-                key=key,
-                priority=priority,
-                deadline_s=deadline_s,
-                delay_s=delay_of(delay_s, at),
-            )
-            for message in messages
-        ]
+        envelopes = self._publisher.seal_all(
+            topic,
+            messages,
+            conversation=conversation,
+            reply_to=reply_to,
+            tags=tags,
+            key=key,
+            priority=priority,
+            deadline_s=deadline_s,
+            delay_s=delay_of(delay_s, at),
+        )
         await self._publisher.append(envelopes, require_listener=require_listener)
         return [envelope.id for envelope in envelopes]
 

@@ -1,7 +1,7 @@
 """Publishing: a message becomes an envelope, and an envelope is accepted."""
 
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -38,6 +38,32 @@ class Publisher:
             InvalidMessageError: the message cannot be written as JSON.
             ValueError: `priority` is out of range.
         """
+        header = self._header(topic, tags, deadline_s, priority, header)
+        return seal(message, topic, by_reference=self._by_reference, **header)
+
+    def seal_all(
+        self,
+        topic: str,
+        messages: Iterable[BaseModel],
+        *,
+        tags: Sequence[str] = (),
+        deadline_s: float | None = None,
+        priority: int = 0,
+        **header: Any,
+    ) -> list[Envelope]:
+        """As `seal` does with one, but what they have in common is made ready once."""
+        header = self._header(topic, tags, deadline_s, priority, header)
+        by_reference = self._by_reference
+        return [seal(message, topic, by_reference=by_reference, **header) for message in messages]
+
+    def _header(
+        self,
+        topic: str,
+        tags: Sequence[str],
+        deadline_s: float | None,
+        priority: int,
+        header: dict[str, Any],
+    ) -> dict[str, Any]:
         check_output_topic(topic)
         if deadline_s is not None:
             header["deadline"] = time.time() + deadline_s
@@ -46,7 +72,7 @@ class Publisher:
         if tags:
             header["tags"] = join_tags(tags)
         header.setdefault("sender", self._sender)
-        return seal(message, topic, by_reference=self._by_reference, **header)
+        return header
 
     def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> Awaitable[None]:
         """To be awaited: done once `envelopes`, all to one topic, are accepted."""
