@@ -76,6 +76,8 @@ class Envelope(NamedTuple):
         return self.conversation or self.id
 
 
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
 _random_ends: list[str] = []
 os.register_at_fork(after_in_child=_random_ends.clear)  # or a child would repeat its parent's ids
 
@@ -93,6 +95,8 @@ def _digits_of(milliseconds: int) -> str:
 
 
 def _draw_ends() -> list[str]:
-    digits = os.urandom(10 * _IDS_AT_ONCE).hex()
-    drawn = (digits[start : start + 20] for start in range(0, len(digits), 20))
-    return [f"7{end[1:4]}{'89ab'[int(end[4], 16) & 3]}{end[5:]}" for end in drawn]
+    drawn = os.urandom(10 * _IDS_AT_ONCE).hex()
+    return [
+        f"7{drawn[at + 1 : at + 4]}{_VARIANTS[drawn[at + 4]]}{drawn[at + 5 : at + 20]}"
+        for at in range(0, len(drawn), 20)
+    ]

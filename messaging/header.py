@@ -66,7 +66,7 @@ def _encode(envelope: Envelope) -> bytes:
         id_, type_, version, _, _, sender, cause, conversation, reply_to, key, tags, trace, origin,
         deadline, attempt, hops, priority, _, _,
     ) = envelope  # fmt: skip
-    flags, shared = _encode_shared((type_, sender, reply_to, tags, origin))
+    flags, shared = _encode_shared(type_, sender, reply_to, tags, origin)
     parts = b""
     if hops:
         flags |= _HOPS
@@ -131,16 +131,17 @@ def _raw_id(text: str) -> bytes | None:
     return raw if raw.hex() == text else None
 
 
-def _encode_shared(strings: tuple[str, ...]) -> tuple[int, bytes]:
-    """`type`, and what there is of `sender`, `reply_to`, `tags` and `origin`."""
-    if sum(map(len, strings)) > _LONGEST_REMEMBERED:
-        return _remembered_bytes.__wrapped__(strings)
-    return _remembered_bytes(strings)
+def _encode_shared(
+    type_: str, sender: str, reply_to: str, tags: str, origin: str
+) -> tuple[int, bytes]:
+    """`type_`, and what there is of the others."""
+    if len(type_) + len(sender) + len(reply_to) + len(tags) + len(origin) > _LONGEST_REMEMBERED:
+        return _remembered_bytes.__wrapped__(type_, sender, reply_to, tags, origin)
+    return _remembered_bytes(type_, sender, reply_to, tags, origin)
 
 
 @lru_cache(maxsize=_MOST_REMEMBERED)
-def _remembered_bytes(strings: tuple[str, ...]) -> tuple[int, bytes]:
-    type_, *others = strings
+def _remembered_bytes(type_: str, *others: str) -> tuple[int, bytes]:
     bits = zip((_SENDER, _REPLY_TO, _TAGS, _ORIGIN), others, strict=True)
     flags = sum(bit for bit, string in bits if string)
     return flags, _join([type_, *filter(None, others)])

@@ -85,7 +85,8 @@ class RedisBackend:
 
     def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
         parts = self._open()
-        has_reserved = any(envelope.topic.startswith("_") for envelope in envelopes)
+        topics = {envelope.topic for envelope in envelopes}
+        has_reserved = any(topic.startswith("_") for topic in topics)
         if has_reserved or parts.server.replication is not None:
             return self._append_with_care(parts, envelopes)
         return parts.publisher.append(envelopes)  # the way of nearly everything
