@@ -1,6 +1,7 @@
 """Messages: pydantic models with a stable name and version on the wire."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -86,6 +87,7 @@ class Message(BaseModel):
         return register
 
 
+@lru_cache(maxsize=4096)
 def wire_type_of(message_class: type[BaseModel]) -> WireType:
     """The wire name and version of any model; a plain `BaseModel` goes by its class name."""
     declared = message_class.__dict__.get("__wire_type__")
