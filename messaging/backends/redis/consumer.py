@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite
 from messaging.backends.redis.committing import Committing
 from messaging.backends.redis.interest import Interest
-from messaging.backends.redis.lending import TOPICS_AT_ONCE, Lending
+from messaging.backends.redis.lending import Lending
+from messaging.backends.redis.loans import TOPICS_AT_ONCE
 from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.registry import Registry

@@ -15,22 +15,19 @@ from typing import Any
 
 import hiredis
 
-from messaging.backend import NEVER_ALONE, Delivery, Place, Settlement, place_of
+from messaging.backend import Delivery, Settlement, place_of
 from messaging.backends.redis.claims import is_claimed, redeem_all, redeem_first
 from messaging.backends.redis.entries import position_key, unpack_delivery
+from messaging.backends.redis.holdings import Holdings
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.link import FIRST_PAUSE_S
+from messaging.backends.redis.loans import RETURNED, TOPICS_AT_ONCE, Loans
 from messaging.backends.redis.membership import Membership
-from messaging.backends.redis.pipeline import Answers, Argument, ConnectionLostError, Pipeline, pack
+from messaging.backends.redis.pipeline import Answers, Argument, Pipeline, pack
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replies import code_of
-from messaging.backends.redis.scripts import Script
 from messaging.backends.redis.server import Server, pack_script
-from messaging.errors import BackendError, FencedError
-
-TOPICS_AT_ONCE = 64
-PENDING_AT_ONCE = 1_000
-RETURNED = "returned"
+from messaging.errors import FencedError
 
 
 class Lending:
@@ -60,11 +57,11 @@ class Lending:
         self._members = server.keys.members(membership.name)
         self._incarnation = incarnation
         self._fenced = fenced
-        self._held: set[Place] = set()
-        self._perhaps_settled: set[Place] = set()
+        self._holdings = Holdings(server.link.generation)
+        self._loans = Loans(
+            server, interest, membership=membership, incarnation=incarnation, fenced=fenced
+        )
         self._generation = server.link.generation
-        self._lent_in = server.link.generation
-        self._doubted: set[Place] = set()
         self._one_at_a_time = asyncio.Lock()
         self._reading: asyncio.Future[None] | None = None
         self._has_stumbled = False
@@ -76,10 +73,10 @@ class Lending:
         return not (
             self.stash
             or self._has_stumbled
-            or self._doubted
+            or self._holdings.doubted
             or self._interest.is_returned_work_likely
             or self._one_at_a_time.locked()
-        ) and (self._generation == self._lent_in == self._server.link.generation)
+        ) and (self._generation == self._holdings.lent_in == self._server.link.generation)
 
     def begin(self, max_count: int) -> bool:
         """Send for what is in ready topics, at once; whether something has been sent for.
@@ -109,7 +106,7 @@ class Lending:
                 await self._find_lost_answers()
             if not self.stash and self._interest.is_returned_work_likely:
                 self._interest.is_returned_work_likely = False
-                self.stash += await self._claim(RETURNED, max_count)
+                self.stash += await self._loans.claim(RETURNED, max_count)
                 self._interest.is_returned_work_likely |= bool(self.stash)
             if not self.stash:
                 await self._fetch(max_count)
@@ -125,23 +122,22 @@ class Lending:
         whole = takewhile(lambda delivery: not is_claimed(delivery.envelope), self.stash)
         lent = list(islice(whole, max_count))
         self.stash = self.stash[len(lent) :]
-        self._hold(lent)
+        self._holdings.take(lent)
         return lent
 
     async def take_over(self, incarnation: str, max_count: int, alone_from: int) -> list[Delivery]:
         """See `Consumer.take_over`. Where the caller does not wait for it, the stash gets it."""
         async with self._alone():
-            deliveries = await self._claim(incarnation, max_count, alone_from)
+            deliveries = await self._loans.claim(incarnation, max_count, alone_from)
             deliveries = await redeem_all(self._server, deliveries)
-            self._hold(deliveries)
+            self._holdings.take(deliveries)
             return deliveries
 
     async def inherit(self, max_count: int) -> list[Delivery]:
         """See `Consumer.inherit`."""
         async with self._alone():
             if not self.stash:
-                script = self._server.scripts.inherit
-                self.stash += await self._claim_by(script, (self._members,), (), max_count)
+                self.stash += await self._loans.inherit(max_count)
             if self._generation != self._server.link.generation:
                 await self._find_lost_answers()
                 self.stash.sort(key=lambda delivery: position_key(delivery.position))
@@ -150,64 +146,36 @@ class Lending:
 
     def begin_to_settle(self, settlements: Sequence[Settlement]) -> bool:
         """Whether each delivery is held here, and settled only once."""
-        settled = {place_of(settlement.delivery) for settlement in settlements}
-        self._perhaps_settled = settled  # until an answer says so
-        return len(settled) == len(settlements) and settled <= self._held
+        return self._holdings.begin_to_settle(settlements)
 
     def surely_lent_in(self, settlements: Sequence[Settlement]) -> int:
         """The connection by which all of it was lent; -1 when some came by an earlier one."""
         self._doubt()
-        is_sure = not self._doubted or self._doubted.isdisjoint(
-            place_of(settlement.delivery) for settlement in settlements
-        )
-        return self._lent_in if is_sure else -1
+        return self._holdings.lent_in if self._holdings.are_sure(settlements) else -1
 
     def let_go(self, settlements: Iterable[Settlement]) -> None:
-        settled = [place_of(settlement.delivery) for settlement in settlements]
-        self._held.difference_update(settled)
-        self._perhaps_settled.clear()
-        if self._doubted:
-            self._doubted.difference_update(settled)
+        self._holdings.let_go(settlements)
 
     def surely_lent(self) -> Counter[str]:
         """How much of each topic the server must say that it lends to us, if it is asked now."""
-        return Counter(topic for topic, _ in self._surely_lent())
+        self._doubt()
+        return Counter(topic for topic, _ in self._holdings.surely_lent(self.stash))
 
     async def lend_again(self, topic: str) -> None:
         """Have what a stranger took out of our hands lent to us again.
 
         Nobody may commit meanwhile: what is settled must not be lent again.
         """
-        positions = [position for place, position in self._surely_lent() if place == topic]
-        keys = (self._members, self._server.keys.stream(topic))
-        who = (self._group, self._incarnation)
-        try:
-            count = await self._server.run(
-                self._server.scripts.relend, keys, *who, *positions, only_in=self._lent_in
-            )
-        except ConnectionLostError:
-            return  # and the server may be another one, which has lent this to somebody else
-        if count < 0:
-            raise self._fenced()
-        if count:
-            self._server.announce(
-                "bus.lending_lost",
-                f"{count} messages of {topic} had been taken out of the hands of {self._group} by "
-                "somebody else (XGROUP DELCONSUMER, XACK); they are lent to it again",
-            )
-
-    def _surely_lent(self) -> set[Place]:
         self._doubt()
-        return self._known() - self._doubted - self._perhaps_settled
-
-    def _hold(self, deliveries: Iterable[Delivery]) -> None:
-        self._held.update([place_of(delivery) for delivery in deliveries])
+        sure = self._holdings.surely_lent(self.stash)
+        positions = [position for place, position in sure if place == topic]
+        await self._loans.relend(topic, positions, self._holdings.lent_in)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         async with self._one_at_a_time:
             if self._reading is not None:
-                await self._reading
+                await asyncio.wait([self._reading])
             yield
 
     def _land(self, topics: Sequence[str], count: int, answers: list[Any]) -> None:
@@ -284,8 +252,8 @@ class Lending:
     async def _take_in(self, found: Any, count: int) -> None:
         for topic, deliveries in self._unpack(found, count):
             # What was doubted and comes again is lent to us again: it is here, and sure now.
-            again = self._doubted.intersection(map(place_of, deliveries))
-            self._doubted -= again
+            again = self._holdings.doubted.intersection(map(place_of, deliveries))
+            self._holdings.doubted -= again
             new = [d for d in deliveries if place_of(d) not in again] if again else deliveries
             self.stash += await self._interest.still_owed(topic, new)
 
@@ -304,121 +272,22 @@ class Lending:
                 self._interest.wake((topic,))
 
     def _doubt(self) -> None:
-        """After a reconnection: the server may be another one, behind the one that lent this."""
-        if self._lent_in != self._server.link.generation:
-            self._lent_in = self._server.link.generation
-            self._doubted = self._known()
-
-    def _known(self) -> set[Place]:
-        return self._held.union(map(place_of, self.stash))
+        self._holdings.doubt(self._server.link.generation, self.stash)
 
     async def _repair(self) -> None:
         """The group is missing: it left a topic and we did not hear of it, or it was deleted."""
         await self._interest.follow_anew()
         await self._registry.repair(self._group, self._registry.topics_of(self._membership))
 
-    async def _claim(
-        self, incarnation: str, max_count: int, alone_from: int = NEVER_ALONE
-    ) -> list[Delivery]:
-        own = (self._members, self._server.keys.beats(self._membership.name))
-        script, arguments = self._server.scripts.claim, (incarnation, alone_from)
-        return await self._claim_by(script, own, arguments, max_count)
-
-    async def _claim_by(
-        self, script: Script, own: Sequence[bytes], arguments: Sequence[Argument], max_count: int
-    ) -> list[Delivery]:
-        claimed, topics = list[Delivery](), self._interest.topics
-        for start in range(0, len(topics), TOPICS_AT_ONCE):
-            some = topics[start : start + TOPICS_AT_ONCE]
-            answer = await self._server.run(
-                script,
-                (*own, *map(self._server.keys.stream, some)),
-                self._group,
-                self._incarnation,
-                *arguments,
-                max_count - len(claimed),
-            )
-            if answer == 0:
-                raise self._fenced()
-            entries, gone, has_stopped = answer
-            claimed += [
-                unpack_delivery(
-                    position,
-                    fields,
-                    some[number - 1],
-                    lent,
-                    limit_bytes=self._server.options.max_envelope_bytes,
-                )
-                for number, position, lent, fields in entries
-            ]
-            self._announce_gone(gone)
-            if has_stopped or len(claimed) >= max_count:
-                break
-        return claimed
-
     async def _find_lost_answers(self) -> None:
         """Put into the stash what the server has lent to us in answers that never came."""
         self._generation = self._server.link.generation
         self._interest.wake_all()
         self._doubt()
-        known, topics = self._known(), self._interest.topics
-        for topic, pending in zip(topics, await self._pending(topics), strict=True):
+        known, topics = self._holdings.places_with(self.stash), self._interest.topics
+        for topic, pending in zip(topics, await self._loans.pending(topics), strict=True):
             for position, _, _, lent in pending:
-                self._doubted.discard((topic, position.decode()))
-                if (topic, position.decode()) not in known:
-                    await self._reclaim(topic, position, lent)
-
-    async def _pending(self, topics: Sequence[str]) -> Sequence[list[Any]]:
-        return await asyncio.gather(*[self._pending_of(topic) for topic in topics])
-
-    async def _pending_of(self, topic: str) -> list[Any]:
-        found: list[Any] = []
-        start = "-"
-        try:
-            while True:
-                page = await self._server.link.call(
-                    "XPENDING",
-                    self._server.keys.stream(topic),
-                    self._group,
-                    start,
-                    "+",
-                    PENDING_AT_ONCE,
-                    self._incarnation,
-                )
-                found += page
-                if len(page) < PENDING_AT_ONCE:
-                    return found
-                start = f"({page[-1][0].decode()}"
-        except BackendError as error:
-            if isinstance(error.__cause__, Exception) and code_of(error.__cause__) == "NOGROUP":
-                return []
-            raise
-
-    async def _reclaim(self, topic: str, position: bytes, lent: int) -> None:
-        keys = self._server.keys
-        answer = await self._server.run(
-            self._server.scripts.reclaim,
-            (self._members, keys.stream(topic)),
-            self._group,
-            self._incarnation,
-            position,
-            lent,
-        )
-        if answer == 0:
-            raise self._fenced()
-        if answer == 1:
-            self._announce_gone(1)
-        else:
-            limit_bytes = self._server.options.max_envelope_bytes
-            lent_before = max(0, lent - 1)
-            self.stash.append(
-                unpack_delivery(position, answer, topic, lent_before, limit_bytes=limit_bytes)
-            )
-
-    def _announce_gone(self, count: int) -> None:
-        if count:
-            self._server.announce(
-                "bus.entries_lost",
-                f"{count} messages that {self._group} was still handling had been deleted from "
-                "their stream by somebody else; they cannot be handed out again",
-            )
+                place = (topic, position.decode())
+                self._holdings.doubted.discard(place)
+                if place not in known:
+                    self.stash += await self._loans.reclaim(topic, position, lent)

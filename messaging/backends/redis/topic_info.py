@@ -3,7 +3,7 @@
 from typing import Any
 
 from messaging.backend import TopicInfo
-from messaging.backends.redis.lending import RETURNED
+from messaging.backends.redis.loans import RETURNED
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError
 

@@ -1,0 +1,56 @@
+"""Which of what a consumer was lent it has to settle yet, and how surely that is lent to it."""
+
+from collections.abc import Iterable, Sequence
+
+from messaging.backend import Delivery, Place, Settlement, place_of
+
+
+class Holdings:
+    """Places that were handed on and are not settled.
+
+    Attributes:
+        lent_in: the connection by which all that is not doubted was lent.
+        doubted: came by an earlier one; the server behind this one may not know of it.
+    """
+
+    def __init__(self, generation: int) -> None:
+        self.lent_in = generation
+        self.doubted: set[Place] = set()
+        self._held: set[Place] = set()
+        self._perhaps_settled: set[Place] = set()
+
+    def take(self, deliveries: Iterable[Delivery]) -> None:
+        self._held.update([place_of(delivery) for delivery in deliveries])
+
+    def places_with(self, stash: Iterable[Delivery]) -> set[Place]:
+        """These and what has come and was not handed on yet."""
+        return self._held.union(map(place_of, stash))
+
+    def doubt(self, generation: int, stash: Iterable[Delivery]) -> None:
+        """On another connection: the server may be another one, behind the one that lent this."""
+        if self.lent_in != generation:
+            self.lent_in = generation
+            self.doubted = self.places_with(stash)
+
+    def begin_to_settle(self, settlements: Sequence[Settlement]) -> bool:
+        """Whether each delivery is held here, and settled only once."""
+        settled = {place_of(settlement.delivery) for settlement in settlements}
+        self._perhaps_settled = settled  # until an answer says so
+        return len(settled) == len(settlements) and settled <= self._held
+
+    def are_sure(self, settlements: Sequence[Settlement]) -> bool:
+        """Whether none of these is doubted."""
+        return not self.doubted or self.doubted.isdisjoint(
+            place_of(settlement.delivery) for settlement in settlements
+        )
+
+    def let_go(self, settlements: Iterable[Settlement]) -> None:
+        settled = [place_of(settlement.delivery) for settlement in settlements]
+        self._held.difference_update(settled)
+        self._perhaps_settled.clear()
+        if self.doubted:
+            self.doubted.difference_update(settled)
+
+    def surely_lent(self, stash: Iterable[Delivery]) -> set[Place]:
+        """What the server must say that it lends to us, if it is asked now."""
+        return self.places_with(stash) - self.doubted - self._perhaps_settled
