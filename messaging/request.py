@@ -48,15 +48,15 @@ class Requests:
     ) -> BaseModel:
         """The answer to `message`; see `Bus.request`."""
         envelope = self._seal(topic, message, header)
+        stored = asyncio.ensure_future(
+            self._publisher.append((envelope,), require_listener=require_listener)
+        )
         waiting = self._waiting[envelope.id] = _Waiting()
+        stored.add_done_callback(waiting.fail_with)
         # A timer costs a third of a timeout, and one wait half of two.
         timer = asyncio.get_running_loop().call_later(
             timeout_s, waiting.give_up, envelope, timeout_s
         )
-        stored = asyncio.ensure_future(
-            self._publisher.append((envelope,), require_listener=require_listener)
-        )
-        stored.add_done_callback(waiting.fail_with)
         try:
             return await waiting.answer
         finally:

@@ -12,6 +12,7 @@ from messaging.emitter import Emitter
 from messaging.errors import (
     BusClosedError,
     NobodyListensError,
+    PayloadTooLargeError,
     RequestFailedError,
     RequestTimeoutError,
 )
@@ -44,6 +45,20 @@ def counting(count: int) -> Callable[..., object]:
         return Told(text=ask.text)
 
     return count_up
+
+
+async def test_a_request_that_cannot_leave_leaves_nobody_waiting_for_its_answer(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PayloadTooLargeError("Ask", 2, 1)
+
+    async with open_bus(site) as bus:
+        monkeypatch.setattr(bus._publisher, "append", refuse)
+        with pytest.raises(PayloadTooLargeError):
+            await bus.request("asks", Ask(text="long"))
+
+        assert not bus._requests._waiting
 
 
 async def test_requests_from_many_sides_each_get_their_own_answer(site: Site) -> None:
