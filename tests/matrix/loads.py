@@ -73,8 +73,13 @@ class Overload:
         )
 
 
-async def overload(url: str, duration_s: float, **limits: Any) -> Overload:
-    """Twenty publishers that never rest, and one agent that does a few hundred a second."""
+async def overload(
+    url: str, duration_s: float, enough: Callable[[Overload], bool], **limits: Any
+) -> Overload:
+    """Twenty publishers that never rest, and one agent that does a few hundred a second.
+
+    They publish for `duration_s`, or until what has come of it is `enough`.
+    """
     result, numbers = Overload(), iter(range(10**9))
     limits = {"max_backlog": HARD, "soft_backlog": SOFT, "soft_wait_s": 0.2, **limits}
 
@@ -83,7 +88,7 @@ async def overload(url: str, duration_s: float, **limits: Any) -> Overload:
         result.handled[job.number] += 1
 
     async def publish(bus: Bus) -> None:
-        while time.monotonic() < ends_at:
+        while is_going_on():
             number = next(numbers)
             try:
                 await bus.publish("jobs", Job(number=number, text=PADDING))
@@ -92,13 +97,14 @@ async def overload(url: str, duration_s: float, **limits: Any) -> Overload:
                 result.refused += 1
                 await asyncio.sleep(HANDLING_S)
 
+    def is_going_on() -> bool:
+        return time.monotonic() < ends_at and not enough(result)
+
     async def watch(bus: Bus, server: Any) -> None:
         while True:
-            if time.monotonic() < ends_at:
+            if is_going_on():
                 result.used_bytes.append((await server.info("memory"))["used_memory"])
-            for topic in await bus.backend.topics():
-                if topic.topic == "jobs":
-                    result.longest = max(result.longest, topic.entries)
+            result.longest = max(result.longest, await _length_of("jobs", bus))
             await asyncio.sleep(0.02)
 
     async with (
@@ -114,6 +120,10 @@ async def overload(url: str, duration_s: float, **limits: Any) -> Overload:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     return result
+
+
+async def _length_of(topic: str, bus: Bus) -> int:
+    return sum(each.entries for each in await bus.backend.topics() if each.topic == topic)
 
 
 Disturbance = Callable[[Bus], Coroutine[Any, Any, None]]

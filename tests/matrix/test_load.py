@@ -25,6 +25,7 @@ from tests.matrix.loads import (
     HARD,
     SOFT,
     Disturbance,
+    Overload,
     blocking_agent,
     first_of_a_backlog_s,
     handled_on_topics,
@@ -43,12 +44,16 @@ BACKLOG = 100_000
 FIRST_WITHIN_S = 2.0
 
 
+def _is_past_all_bounds(result: Overload) -> bool:
+    return result.longest > HARD and len(result.used_bytes) > 1 and result.grown_bytes > FLAT_BYTES
+
+
 @pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
 async def test_an_overload_is_bounded_and_loses_nothing(tmp_path: Path, is_mutant: bool) -> None:
     unbounded = {"max_backlog": 1_000_000, "soft_backlog": 1_000_000}
     with running_redis(tmp_path) as server:
         limits = unbounded if is_mutant else {}
-        result = await overload(server.url, 0.1 if is_mutant else 4.0, **limits)
+        result = await overload(server.url, 4.0, _is_past_all_bounds, **limits)
 
     sys.stdout.write(f"{result}\n")
     assert result.handled.keys() == result.accepted
