@@ -11,17 +11,24 @@ from typing import Any
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.worker import Worker, func
 
-from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Note, Tally
+from benchmarks.contestant import (
+    AWAITED,
+    REQUEST,
+    REQUEST_64,
+    Contestant,
+    Note,
+    Tally,
+    publish_each,
+)
 
 POLL_S = 0.01
 ANSWER_POLL_S = 0.001
 
 
-class ArqPeer:
+class ArqPeer(Contestant):
     """One pool and one worker with a job that counts and one that answers."""
 
     scenarios = (AWAITED, REQUEST, REQUEST_64)
-    is_on_server = True
     share = 20
 
     def __init__(self, url: str) -> None:
@@ -57,21 +64,8 @@ class ArqPeer:
         pool = self._pool
         self._tally.expect(len(notes))
 
-        async def publish(share: Sequence[Note]) -> None:
-            for note in share:
-                await pool.enqueue_job("count", note)
-
-        await asyncio.gather(*(publish(notes[start::publishers]) for start in range(publishers)))
+        await publish_each(lambda note: pool.enqueue_job("count", note), notes, publishers)
         await self._tally.complete()
-
-    async def publish_bulk(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def publish_handled(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def process(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
 
     async def request(self, note: Note) -> Note:
         assert self._pool is not None

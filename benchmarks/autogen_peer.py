@@ -1,6 +1,5 @@
 """autogen-core in memory: one runtime, two routed agents."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,15 @@ from autogen_core import (
     message_handler,
 )
 
-from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Note, Tally
+from benchmarks.contestant import (
+    AWAITED,
+    REQUEST,
+    REQUEST_64,
+    Contestant,
+    Note,
+    Tally,
+    publish_each,
+)
 
 
 class Counter(RoutedAgent):
@@ -33,7 +40,7 @@ class Counter(RoutedAgent):
         return message
 
 
-class AutogenPeer:
+class AutogenPeer(Contestant):
     """Messages never leave the process, as in Guildbus' memory."""
 
     scenarios = (AWAITED, REQUEST, REQUEST_64)
@@ -56,21 +63,10 @@ class AutogenPeer:
         self._tally.expect(len(notes))
         topic = TopicId("bench.notes", "bench")
 
-        async def publish(share: Sequence[Note]) -> None:
-            for note in share:
-                await self._runtime.publish_message(note, topic)
-
-        await asyncio.gather(*(publish(notes[start::publishers]) for start in range(publishers)))
+        await publish_each(
+            lambda note: self._runtime.publish_message(note, topic), notes, publishers
+        )
         await self._tally.complete()
-
-    async def publish_bulk(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def publish_handled(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def process(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
 
     async def request(self, note: Note) -> Note:
         answer: Any = await self._runtime.send_message(note, AgentId("counter", "bench"))

@@ -1,8 +1,8 @@
 """What a bus must be able to do to take part in a benchmark."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,43 +25,57 @@ class Note(BaseModel):
     text: str = "The quick brown fox jumps over the lazy dog, and again, and again. " * 2
 
 
-class Contestant(Protocol):
+class Contestant(ABC):
     """One bus, open between `open` and `close`, with its consumers running.
 
     Attributes:
-        scenarios: the ones it takes part in; the methods of the others raise.
+        scenarios: the ones it takes part in; nobody asks it for the others.
         is_on_server: whether it uses the server, so that the server's CPU time is its doing.
         share: it gets one message of so many, because it is so much slower.
     """
 
     scenarios: Sequence[str]
-    is_on_server: bool
-    share: int
+    is_on_server = True
+    share = 1
 
+    @abstractmethod
     async def open(self) -> None: ...
 
+    @abstractmethod
     async def close(self) -> None: ...
 
     async def publish_awaited(self, notes: Sequence[Note], publishers: int) -> None:
         """Publish each note with an await of its own from `publishers` tasks, and return when the
         consumer has handled all of them."""
-        ...
+        raise NotImplementedError
 
     async def publish_bulk(self, notes: Sequence[Note]) -> None:
         """Hand all notes over at once and return when the server has acknowledged them."""
-        ...
+        raise NotImplementedError
 
     async def publish_handled(self, notes: Sequence[Note]) -> None:
         """Hand all notes over at once and return when the consumer has handled all of them."""
-        ...
+        raise NotImplementedError
 
     async def process(self, notes: Sequence[Note]) -> None:
         """Hand all notes to an agent that sends each one on, and return when they all arrived."""
-        ...
+        raise NotImplementedError
 
     async def request(self, note: Note) -> Note:
         """Ask the consumer and return its answer."""
-        ...
+        raise NotImplementedError
+
+
+async def publish_each(
+    publish: Callable[[Note], Awaitable[object]], notes: Sequence[Note], publishers: int
+) -> None:
+    """Each note with an await of its own, from so many tasks."""
+
+    async def publish_share(share: Sequence[Note]) -> None:
+        for note in share:
+            await publish(note)
+
+    await asyncio.gather(*(publish_share(notes[at::publishers]) for at in range(publishers)))
 
 
 class Tally:

@@ -10,14 +10,13 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
-from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Note, Tally
+from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Contestant, Note, Tally
 
 
-class DramatiqPeer:
+class DramatiqPeer(Contestant):
     """Publishing and waiting block, so both happen in as many threads as there are callers."""
 
     scenarios = (AWAITED, REQUEST, REQUEST_64)
-    is_on_server = True
     share = 20
 
     def __init__(self, url: str) -> None:
@@ -53,15 +52,6 @@ class DramatiqPeer:
         shares = (notes[start::publishers] for start in range(publishers))
         await asyncio.gather(*(loop.run_in_executor(self._threads, publish, s) for s in shares))
         await self._tally.complete()
-
-    async def publish_bulk(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def publish_handled(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def process(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
 
     async def request(self, note: Note) -> Note:
         def ask() -> Any:

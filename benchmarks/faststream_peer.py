@@ -5,22 +5,20 @@ and acknowledged in batches. What is handled one by one is so for its decorators
 make that no faster.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from faststream.redis import RedisBroker, StreamSub
 
-from benchmarks.contestant import ALL, BULK, Note, Tally
+from benchmarks.contestant import ALL, BULK, Contestant, Note, Tally, publish_each
 
 RECORDS = 512
 
 
-class FastStreamPeer:
+class FastStreamPeer(Contestant):
     """One broker; each stream with one group, acknowledged as FastStream does by default."""
 
     scenarios = ALL
-    is_on_server = True
     share = 2
 
     def __init__(self, url: str) -> None:
@@ -58,11 +56,9 @@ class FastStreamPeer:
     async def publish_awaited(self, notes: Sequence[Note], publishers: int) -> None:
         self._tally.expect(len(notes))
 
-        async def publish(share: Sequence[Note]) -> None:
-            for note in share:
-                await self._broker.publish(note, stream="bench.notes")
-
-        await asyncio.gather(*(publish(notes[start::publishers]) for start in range(publishers)))
+        await publish_each(
+            lambda note: self._broker.publish(note, stream="bench.notes"), notes, publishers
+        )
         await self._tally.complete()
 
     async def publish_bulk(self, notes: Sequence[Note]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import hiredis
 
-from benchmarks.contestant import AWAITED, BULK, HANDLED, Note, Tally
+from benchmarks.contestant import AWAITED, BULK, HANDLED, Contestant, Note, Tally, publish_each
 
 COUNT = 512
 PIPELINED = 512
@@ -50,12 +50,10 @@ class _Connection(asyncio.Protocol):
         self._unwritten.clear()
 
 
-class Floor:
+class Floor(Contestant):
     """XADD, XREADGROUP in batches on a connection of its own, XACK in batches."""
 
     scenarios = (AWAITED, BULK, HANDLED)
-    is_on_server = True
-    share = 1
 
     def __init__(self, url: str) -> None:
         self._path = url.removeprefix("unix://")
@@ -81,11 +79,9 @@ class Floor:
         self._tally.expect(len(notes))
         call, encode = self._connections[0].call, Note.__pydantic_serializer__.to_json
 
-        async def publish(share: Sequence[Note]) -> None:
-            for note in share:
-                await call("XADD", "floor", "*", "p", encode(note))
-
-        await asyncio.gather(*(publish(notes[start::publishers]) for start in range(publishers)))
+        await publish_each(
+            lambda note: call("XADD", "floor", "*", "p", encode(note)), notes, publishers
+        )
         await self._tally.complete()
 
     async def publish_bulk(self, notes: Sequence[Note]) -> None:
@@ -95,12 +91,6 @@ class Floor:
         self._tally.expect(len(notes))
         await self._add_all("floor", notes)
         await self._tally.complete()
-
-    async def process(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def request(self, note: Note) -> Note:
-        raise NotImplementedError
 
     async def _add_all(self, stream: str, notes: Sequence[Note]) -> None:
         call, encode = self._connections[0].call, Note.__pydantic_serializer__.to_json

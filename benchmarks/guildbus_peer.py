@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from benchmarks.contestant import ALL, Note, Tally
+from benchmarks.contestant import ALL, Contestant, Note, Tally, publish_each
 from messaging import (
     Bus,
     Context,
@@ -24,12 +24,10 @@ class Question(Message, frozen=True, wire_name="bench.question"):
     note: Note
 
 
-class GuildbusPeer:
+class GuildbusPeer(Contestant):
     """One bus with a group that counts notes, one that sends them on, one that answers."""
 
     scenarios = ALL
-    is_on_server = True
-    share = 1
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -59,11 +57,7 @@ class GuildbusPeer:
         bus = self._bus
         self._tally.expect(len(notes))
 
-        async def publish(share: Sequence[Note]) -> None:
-            for note in share:
-                await bus.publish("bench.notes", note)
-
-        await asyncio.gather(*(publish(notes[start::publishers]) for start in range(publishers)))
+        await publish_each(lambda note: bus.publish("bench.notes", note), notes, publishers)
         await self._tally.complete()
 
     async def publish_bulk(self, notes: Sequence[Note]) -> None:

@@ -15,7 +15,7 @@ from rustic_ai.core.agents.testutils.probe_agent import PublishMixin
 from rustic_ai.core.guild import Agent, agent
 from rustic_ai.core.guild.builders import AgentBuilder, GuildBuilder, RouteBuilder
 
-from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Note, Tally
+from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Contestant, Note, Tally
 
 THREADS = 8
 NOTES, QUESTIONS, ANSWERS = "notes", "questions", "answers"
@@ -48,11 +48,10 @@ class Asker(Agent, PublishMixin):
         _handle[ANSWERS](ctx.payload)
 
 
-class RusticAIPeer:
+class RusticAIPeer(Contestant):
     """All agents share a client of Redis; what they handle comes from threads of theirs."""
 
     scenarios = (AWAITED, REQUEST, REQUEST_64)
-    is_on_server = True
     share = 10
 
     def __init__(self, url: str) -> None:
@@ -95,15 +94,6 @@ class RusticAIPeer:
 
         await asyncio.get_running_loop().run_in_executor(self._threads, publish)
         await self._tally.complete()
-
-    async def publish_bulk(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def publish_handled(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def process(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
 
     async def request(self, note: Note) -> Note:
         loop = asyncio.get_running_loop()

@@ -5,7 +5,6 @@ Nothing is logged, and counting keeps no results. Who waits for a result holds o
 asks for another, so 64 who ask at once need more than the 64 that the pool has by default.
 """
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -14,14 +13,22 @@ import anyio
 from anyio.abc import TaskGroup
 from streaq import Worker
 
-from benchmarks.contestant import AWAITED, HANDLED, REQUEST, REQUEST_64, Note, Tally
+from benchmarks.contestant import (
+    AWAITED,
+    HANDLED,
+    REQUEST,
+    REQUEST_64,
+    Contestant,
+    Note,
+    Tally,
+    publish_each,
+)
 
 
-class StreaqPeer:
+class StreaqPeer(Contestant):
     """One worker with a task that counts and one that answers; it publishes, too."""
 
     scenarios = (AWAITED, HANDLED, REQUEST, REQUEST_64)
-    is_on_server = True
     share = 10
 
     def __init__(self, url: str) -> None:
@@ -54,23 +61,13 @@ class StreaqPeer:
     async def publish_awaited(self, notes: Sequence[Note], publishers: int) -> None:
         self._tally.expect(len(notes))
 
-        async def publish(share: Sequence[Note]) -> None:
-            for note in share:
-                await self._count.enqueue(note)
-
-        await asyncio.gather(*(publish(notes[start::publishers]) for start in range(publishers)))
+        await publish_each(self._count.enqueue, notes, publishers)
         await self._tally.complete()
-
-    async def publish_bulk(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
 
     async def publish_handled(self, notes: Sequence[Note]) -> None:
         self._tally.expect(len(notes))
         await self._worker.enqueue_many([self._count.enqueue(note) for note in notes])
         await self._tally.complete()
-
-    async def process(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
 
     async def request(self, note: Note) -> Note:
         question = await self._answer.enqueue(note)

@@ -10,14 +10,21 @@ from collections.abc import Sequence
 from taskiq.api import run_receiver_task
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
-from benchmarks.contestant import AWAITED, REQUEST, REQUEST_64, Note, Tally
+from benchmarks.contestant import (
+    AWAITED,
+    REQUEST,
+    REQUEST_64,
+    Contestant,
+    Note,
+    Tally,
+    publish_each,
+)
 
 
-class TaskiqPeer:
+class TaskiqPeer(Contestant):
     """One broker without results for counting, one with results for questions."""
 
     scenarios = (AWAITED, REQUEST, REQUEST_64)
-    is_on_server = True
     share = 10
 
     def __init__(self, url: str) -> None:
@@ -54,21 +61,8 @@ class TaskiqPeer:
     async def publish_awaited(self, notes: Sequence[Note], publishers: int) -> None:
         self._tally.expect(len(notes))
 
-        async def publish(share: Sequence[Note]) -> None:
-            for note in share:
-                await self._count.kiq(note)
-
-        await asyncio.gather(*(publish(notes[start::publishers]) for start in range(publishers)))
+        await publish_each(self._count.kiq, notes, publishers)
         await self._tally.complete()
-
-    async def publish_bulk(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def publish_handled(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
-
-    async def process(self, notes: Sequence[Note]) -> None:
-        raise NotImplementedError
 
     async def request(self, note: Note) -> Note:
         question = await self._answer.kiq(note)
