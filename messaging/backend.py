@@ -25,6 +25,7 @@ FROM_NOW = "$"
 NEVER_ALONE = 1_000_000_000
 STEPS_PREFIX = "_bus.steps."
 HISTORY_PREFIX = "_bus.attempts."
+STARTS_PREFIX = "_bus.starts."
 
 
 def steps_key(message_id: str) -> str:
@@ -35,6 +36,11 @@ def steps_key(message_id: str) -> str:
 def history_key(message_id: str) -> str:
     """Key, in the state of the group, of how earlier attempts at one message ended."""
     return HISTORY_PREFIX + message_id
+
+
+def starts_key(message_id: str) -> str:
+    """Key, in the state of the group, of how often one message was begun after a takeover."""
+    return STARTS_PREFIX + message_id
 
 
 class Delivery(NamedTuple):

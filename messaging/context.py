@@ -61,7 +61,9 @@ class Context:
 
     Attributes:
         envelope: the envelope in hand.
-        attempt: 1 the first time; counts every start of a handler on this message.
+        attempt: 1 when no handler can have begun on this message before. It counts the attempts
+            that failed, the starts that are on record, and one more if the message was taken over
+            from a process that is lost, which may have begun it.
     """
 
     __slots__ = (

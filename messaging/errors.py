@@ -26,7 +26,7 @@ MessagingError
 │   ├── HandlingCancelledError somebody cancelled it while a thread worked on it
 │   ├── DeadlineExceededError  its time was over before it was handled
 │   ├── HopLimitError          it went round in a loop
-│   ├── LostWorkerError        each process that started on it died
+│   ├── LostWorkerError        it was begun so often, and its processes died
 │   ├── StateConflictError     others kept changing the state it wrote
 │   └── StepError              a step that cannot be journalled
 └── BusClosedError             used before it was opened or after it was closed
@@ -274,9 +274,17 @@ class HopLimitError(HandlingError):
 
 
 class LostWorkerError(HandlingError):
-    """Every process that was lent the message died before it was settled."""
+    """A message was begun as often as it may be, and the process of the last start is lost."""
 
     retryable = False
+
+    def __init__(self, wire_name: str, message_id: str, starts: int) -> None:
+        times = "once" if starts == 1 else f"{starts} times"
+        super().__init__(
+            f"{wire_name} {message_id} was begun {times}; the process that began it last is lost, "
+            "as is one that held it earlier: it probably kills them"
+        )
+        self.starts = starts
 
 
 class StateConflictError(HandlingError):

@@ -15,7 +15,9 @@ from messaging.cancellation import Cancellations
 from messaging.context import Context, Workplace
 from messaging.envelope import Envelope
 from messaging.errors import (
+    BackendUnavailableError,
     DeadlineExceededError,
+    FencedError,
     HandlerTimeoutError,
     HopLimitError,
     LostWorkerError,
@@ -26,7 +28,8 @@ from messaging.errors import (
 from messaging.log_names import in_hand, name_in_logs
 from messaging.message import MessageRegistry
 from messaging.outgoing import split_tags
-from messaging.settling import Again, Settling, attempt_of, is_first_start
+from messaging.settling import Again, Settling
+from messaging.starts import Starts, attempt_of, is_first_start, numbered
 from messaging.steps import Journal
 from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
@@ -91,6 +94,8 @@ class HandlesDeliveries(Protocol):
         self, delivery: Delivery, error: MessagingError
     ) -> Awaitable[Settlement | Again]: ...
 
+    def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]: ...
+
     def let_go(self, deliveries: Iterable[Delivery]) -> None: ...
 
 
@@ -111,6 +116,8 @@ class Handlers:
         self._targets = Targets(subscription, known)
         self._workplace = workplace
         self._settling = settling
+        attempts = subscription.options.retry.attempts
+        self._starts = Starts(subscription.group, attempts, workplace.load_state)
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
 
@@ -125,12 +132,22 @@ class Handlers:
         finally:
             self._cancellations.remove(seat)
 
-    async def handle(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
+    def handle(self, delivery: Delivery, seat: Seat) -> Awaitable[Settlement | Again]:
         """Work on `delivery` until it is settled or handled again.
 
         Raises:
-            BackendUnavailableError: the history of a failed message could not be read.
+            FencedError: its start could not be recorded, because it was taken over.
+            BackendUnavailableError: neither could that, nor its history be read.
         """
+        if delivery.handed_out:
+            return self._without_record(self._handle(delivery, seat))
+        return self._handle(delivery, seat)
+
+    async def _without_record(self, handling: Awaitable[Settlement | Again]) -> Settlement | Again:
+        outcome = await handling
+        return outcome if isinstance(outcome, Again) else await self._starts.forgotten(outcome)
+
+    async def _handle(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
         envelope = delivery.envelope
         in_hand.set(delivery)
         if envelope.origin and is_timer(envelope):
@@ -146,18 +163,35 @@ class Handlers:
             if isinstance(target, UnknownTypeError):
                 raise target
             assert target is not None
+            if delivery.handed_out:  # before its payload is read: that may kill the process, too
+                delivery = await self._starts.begin(delivery, seat.journal)
+                in_hand.set(delivery)
             message = target.message_in(envelope)
+        except (FencedError, BackendUnavailableError):
+            raise
+        except LostWorkerError as error:
+            return await self._settling.failed(numbered(delivery, error.starts), error)
         except MessagingError as error:
             return await self._settling.failed(delivery, error)
         return await self._run(delivery, target, message, seat)
 
-    async def give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | Again:
+    def give_up_on(
+        self, delivery: Delivery, error: MessagingError
+    ) -> Awaitable[Settlement | Again]:
         """Settle what was handled but cannot be committed."""
-        return await self._settling.failed(delivery, error)
+        failing = self._settling.failed(delivery, error)
+        return self._without_record(failing) if delivery.handed_out else failing
+
+    def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]:
+        """Let these, which are about to be given back, count as never begun here."""
+        return self._starts.take_back(deliveries, journal)
 
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
-        """Forget these: they were given back, or taken over."""
-        self._settling.let_go(deliveries)
+        """Forget these: they were settled, given back, or taken over."""
+        if self._starts.remembers or self._settling.remembers:
+            for delivery in deliveries:
+                self._starts.let_go(delivery)
+                self._settling.let_go(delivery)
 
     def _is_ignored(self, envelope: Envelope, target: Target | UnknownTypeError | None) -> bool:
         if target is None:
@@ -185,12 +219,6 @@ class Handlers:
             raise HopLimitError(
                 f"{envelope.type} {envelope.id} came through {envelope.hops} handlings; "
                 "do agents answer each other in a loop?"
-            )
-        # The first lending may have ended before a handler began, so it alone condemns nobody.
-        if delivery.handed_out > 1 and attempt_of(delivery) > self._options.retry.attempts:
-            raise LostWorkerError(
-                f"{delivery.handed_out} processes died while {envelope.type} {envelope.id} was "
-                "lent to them; it probably kills them"
             )
 
     async def _run(

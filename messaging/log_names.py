@@ -11,6 +11,7 @@ from contextvars import ContextVar
 import structlog
 
 from messaging.backend import Delivery
+from messaging.starts import attempt_of
 
 in_hand: ContextVar[Delivery | None] = ContextVar("messaging_in_hand", default=None)
 
@@ -40,7 +41,7 @@ class _Name:
 
 _MESSAGE_ID = _Name(lambda delivery: delivery.envelope.id)
 _CONVERSATION = _Name(lambda delivery: delivery.envelope.conversation_id)
-_ATTEMPT = _Name(lambda delivery: delivery.envelope.attempt + delivery.handed_out)
+_ATTEMPT = _Name(attempt_of)
 
 
 def name_in_logs(guild_id: str, group: str) -> None:

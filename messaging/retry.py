@@ -11,7 +11,9 @@ class RetryPolicy:
     """How often a message is handled before it becomes a dead letter.
 
     Attributes:
-        attempts: how often a handler may start on one message, the first time included.
+        attempts: how often a handler may start on one message, the first time included. After
+            the loss of a process that held it, only starts that surely were are counted, see
+            `messaging.starts`: a message that kills its process each time is begun once more.
         backoff_s: wait before the second attempt.
         factor: what each further wait is multiplied by.
         max_backoff_s: no wait is longer than this.

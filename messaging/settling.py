@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -26,6 +26,7 @@ from messaging.message import encode
 from messaging.ordering import key_of
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
+from messaging.starts import attempt_of, is_first_start
 from messaging.subscription import Result, Subscription
 from messaging.timers import disarm, timer_key
 from messaging.topic import retry_topic_of
@@ -65,6 +66,11 @@ class Settling:
         self._load_state = load_state
         self._by_reference = by_reference
         self._histories: dict[str, tuple[Attempt, ...]] = {}
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is anything to let go of."""
+        return bool(self._histories)
 
     def destinations(
         self, envelope: Envelope, message: BaseModel
@@ -124,7 +130,7 @@ class Settling:
 
     async def failed(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
         """The handling ended in `error`: another attempt, or none."""
-        envelope, attempt = delivery.envelope, attempt_of(delivery)
+        envelope, attempt = delivery.envelope, delivery.envelope.attempt
         if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
             return await self._failed_in_order(delivery, error)
         history, version = await self._load_history(envelope)
@@ -147,7 +153,7 @@ class Settling:
     async def _failed_in_order(
         self, delivery: Delivery, error: BaseException
     ) -> Settlement | Again:
-        envelope, attempt = delivery.envelope, attempt_of(delivery)
+        envelope, attempt = delivery.envelope, delivery.envelope.attempt
         history = (*self._histories.pop(envelope.id, ()), _attempt(attempt, error))
         if not self._options.retry.allows_another(error, attempt):
             before, version = await self._load_history(envelope)  # from before it was requeued
@@ -169,11 +175,9 @@ class Settling:
         writes += await self._forget_steps(envelope)
         return Settlement(delivery, self._to_requester(envelope, notice), writes)
 
-    def let_go(self, deliveries: Iterable[Delivery]) -> None:
+    def let_go(self, delivery: Delivery) -> None:
         """Forget the attempts at what is no longer lent to this process."""
-        if self._histories:
-            for delivery in deliveries:
-                self._histories.pop(delivery.envelope.id, None)
+        self._histories.pop(delivery.envelope.id, None)
 
     def _dead(
         self,
@@ -241,16 +245,6 @@ class Settling:
         key = steps_key(envelope.id)
         stored = await self._load_state(self._group, key)
         return (StateWrite(key, None, stored.version),) if stored else ()
-
-
-def attempt_of(delivery: Delivery) -> int:
-    """Which start of a handler this is; a lending that ended with its process counts as one."""
-    return delivery.envelope.attempt + delivery.handed_out
-
-
-def is_first_start(delivery: Delivery) -> bool:
-    """Whether no handler can have begun on the message before: neither a retry nor a requeue."""
-    return not (delivery.handed_out or delivery.envelope.was_handled)
 
 
 def _attempt(number: int, error: BaseException) -> Attempt:

@@ -275,6 +275,7 @@ class Tenure:
         lent = self._lent
         for settlement in settlements:
             del lent[place_of(settlement.delivery)]
+        self._handlers.let_go(settlement.delivery for settlement in settlements)
         if self._lanes is not None:
             for settlement in settlements:
                 successor = self._lanes.leave(settlement.delivery)
@@ -324,7 +325,9 @@ class Tenure:
             self._commits.finish()
             await committer
             beat.cancel()
-            await self._consumer.leave(tuple(self._lent.values()))
+            unhandled = tuple(self._lent.values())
+            await self._handlers.take_back(unhandled, self._consumer.journal)
+            await self._consumer.leave(unhandled)
 
     async def _let_finish(self, workers: list[asyncio.Task[None]]) -> None:
         patience_s = 0.0 if self._hurry else self._options.drain_s

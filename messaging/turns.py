@@ -30,5 +30,8 @@ class Turns:
     ) -> Awaitable[Settlement | Again]:
         return self._handlers.give_up_on(delivery, error)
 
+    def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]:
+        return self._handlers.take_back(deliveries, journal)
+
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
         self._handlers.let_go(deliveries)

@@ -1,7 +1,9 @@
 """What an input may have a handler do to its own process."""
 
 import asyncio
+import os
 import resource
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +64,11 @@ async def never_end(context: Context) -> None:
     await asyncio.Event().wait()
 
 
+async def die(context: Context) -> None:
+    """Take the process along."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 async def stall(context: Context) -> None:
     """Come to no end; the next attempt does."""
     if context.attempt == 1:
@@ -73,5 +80,6 @@ DEEDS: dict[str, Deed] = {
     "use up memory": use_up_memory,
     "use up descriptors": use_up_descriptors,
     "never end": never_end,
+    "die": die,
     "stall": stall,
 }

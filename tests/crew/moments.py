@@ -14,6 +14,7 @@ from messaging.backends.redis.server import Server
 from tests.crew.orders import (
     AFTER_COMMIT,
     AFTER_READ,
+    AFTER_TAKEOVER,
     BEFORE_COMMIT,
     COMMIT_SENT,
     HELD,
@@ -50,12 +51,19 @@ class Moments:
 def watch(moments: Moments, server: Server) -> None:
     """Have every consumer of this process report where it comes by."""
     read, commit, flush = RedisConsumer.read, RedisConsumer.commit, Pipeline.flush
+    take_over = RedisConsumer.take_over
     commits = [getattr(server.scripts, name).sha.encode() for name in ("commit", "recommit")]
 
     async def watched_read(self: RedisConsumer, max_count: int, wait_s: float) -> list[Delivery]:
         lent = await read(self, max_count, wait_s)
         if lent:
             moments.reach(AFTER_READ)
+        return lent
+
+    async def watched_take_over(self: RedisConsumer, *which: Any, **how: Any) -> list[Delivery]:
+        lent = await take_over(self, *which, **how)
+        if lent:
+            moments.reach(AFTER_TAKEOVER)
         return lent
 
     async def watched_commit(self: RedisConsumer, settlements: Sequence[Settlement]) -> list[int]:
@@ -70,7 +78,7 @@ def watch(moments: Moments, server: Server) -> None:
         if is_commit:
             moments.reach(COMMIT_SENT)
 
-    _set(RedisConsumer, read=watched_read, commit=watched_commit)
+    _set(RedisConsumer, read=watched_read, take_over=watched_take_over, commit=watched_commit)
     _set(Pipeline, flush=watched_flush)
 
 

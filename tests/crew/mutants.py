@@ -27,10 +27,12 @@ from messaging.backends.redis.server import Server
 from messaging.commits import Commits
 from messaging.dispatcher import Running
 from messaging.envelope import Envelope, new_id
-from messaging.errors import MessagingError
+from messaging.errors import LostWorkerError, MessagingError
 from messaging.liveness import Watch
 from messaging.message import decode, encode
 from messaging.settling import Settling
+from messaging.starts import Starts
+from messaging.steps import Journal
 from tests.crew.moments import Moments, say
 from tests.crew.orders import (
     AFTER_COMMIT,
@@ -91,6 +93,27 @@ async def forgetting_failures(server: Server) -> None:
         return Settlement(delivery)
 
     Settling.failed = failed  # type: ignore[method-assign] # this is a mutant
+
+
+async def counting_lendings(server: Server) -> None:
+    """Take what was lent so often for what was begun so often."""
+
+    async def begin(self: Starts, delivery: Delivery, journal: Journal) -> Delivery:
+        lendings = delivery.envelope.attempt + delivery.handed_out
+        if delivery.handed_out > 1 and lendings > self._attempts:
+            raise LostWorkerError(delivery.envelope.type, delivery.envelope.id, lendings)
+        return delivery
+
+    Starts.begin = begin  # type: ignore[method-assign] # this is a mutant
+
+
+async def forgetting_starts(server: Server) -> None:
+    """Record no start of a handler."""
+
+    async def begin(self: Starts, delivery: Delivery, journal: Journal) -> Delivery:
+        return delivery
+
+    Starts.begin = begin  # type: ignore[method-assign] # this is a mutant
 
 
 async def without_reloading(server: Server) -> None:
@@ -201,6 +224,8 @@ MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "no-fence": without_fence,
     "early-ack": acknowledging_early,
     "no-retry": forgetting_failures,
+    "count-lendings": counting_lendings,
+    "forget-starts": forgetting_starts,
     "no-reload": without_reloading,
     "no-memory": without_memory,
     "no-repair": without_repair,

@@ -14,11 +14,12 @@ BUS, PLAIN = "bus", "plain"
 
 # Where a worker may be held, in the order in which it comes by.
 AFTER_READ = "after read"
+AFTER_TAKEOVER = "after a takeover"
 IN_HANDLER = "in the handler"
 BEFORE_COMMIT = "before the commit"
 COMMIT_SENT = "after the commit was sent"
 AFTER_COMMIT = "after the commit"
-MOMENTS = (AFTER_READ, IN_HANDLER, BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT)
+MOMENTS = (AFTER_READ, AFTER_TAKEOVER, IN_HANDLER, BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT)
 
 # What a worker writes, a line each; of incidents the event follows.
 READY, HELD, STARVED, LEAVING, INCIDENT = "ready", "held", "starved", "leaving", "incident"

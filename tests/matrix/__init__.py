@@ -35,6 +35,11 @@ process
     test_process.py::test_a_worker_out_of_descriptors
     mutant: no-fence commits what others took over
 
+* kill -9 again and again after a takeover, before a handler begins: no dead letter, E1, R(5), clean
+    test_process.py::test_many_workers_die_with_inputs_that_they_never_began
+    messaging/test_starts.py::test_a_message_lent_to_many_that_died_before_it_was_begun_is_handled
+    messaging/test_starts.py::test_a_message_of_a_partition_lent_to_many_that_died_is_handled
+    mutant: count-lendings condemns what was only lent; in the others too
 * out of disk: see below, "writes that are refused": it is the server that writes
 
 Redis
@@ -116,7 +121,10 @@ messages
     test_messages.py::test_poison_dies_after_exactly_n_attempts_and_delays_nobody
     messaging/test_retry.py::test_a_slow_retry_holds_nobody_up
     mutants: one forgets the attempt, and poison never dies; one waits in place, and others wait
-* poison that kills its process: a dead letter after exactly N starts; others go on
+* poison that kills its process: a dead letter after exactly N + 1 starts, of which the first leaves
+  no record; others go on
+    test_process.py::test_an_input_that_kills_its_worker
+    mutant: forget-starts, whose workers die on and on
     messaging/test_lost_replicas.py::test_a_message_that_kills_its_process_dies_after_exactly_so_many_starts
     mutant: messaging/test_lost_replicas.py::test_acknowledging_before_handling_would_lose_the_message_of_a_crash
 * unknown type, too new version: a dead letter that says what to do, handled once it is known

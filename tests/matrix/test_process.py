@@ -1,14 +1,17 @@
 """Worker processes die, stop, stall and starve."""
 
 import asyncio
+import signal
 import time
 
 import pytest
 
+from messaging.dead_letters import reason_of
 from tests.crew.deeds import STARVES_S
 from tests.crew.orders import (
     AFTER_COMMIT,
     AFTER_READ,
+    AFTER_TAKEOVER,
     BEFORE_COMMIT,
     BUS,
     COMMIT_SENT,
@@ -19,6 +22,8 @@ from tests.crew.stage import Stage, on_stage
 from tests.matrix.conftest import PATIENCE_S, RECOVERY_S, SHORT_LEASE_S, patience_s
 
 INPUTS = 1_000
+FEW_INPUTS = 200
+ATTEMPTS = 3
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,50 @@ async def test_all_workers_are_killed_at_once(server_url: str, kind: str) -> Non
         await publishing
         account = await stage.account(since_s=killed_at, patience_s=patience_s(kind))
     account.check(within_s=10, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize("kind", [BUS, "count-lendings"])
+async def test_many_workers_die_with_inputs_that_they_never_began(
+    server_url: str, kind: str
+) -> None:
+    """Each takes over from the one before, and dies before a handler begins on any of it."""
+    async with on_stage(server_url, kind=kind, attempts=ATTEMPTS, fails_every=0) as stage:
+        victim = await stage.crew.hire_one(hold_at=AFTER_READ, hold_on=1)
+        await stage.publish(FEW_INPUTS)
+        await victim.held()
+        await victim.kill()
+        for _ in range(2 * ATTEMPTS):
+            victim = await stage.crew.hire_one(wait=False, hold_at=AFTER_TAKEOVER, hold_on=1)
+            await victim.held()
+            await victim.kill()
+
+        await stage.crew.hire_one()
+
+        account = await stage.account(patience_s=patience_s(kind))
+        assert bool(await stage.bus.dead_letters.list()) is (kind != BUS)
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize("kind", [BUS, "forget-starts"])
+async def test_an_input_that_kills_its_worker(server_url: str, kind: str) -> None:
+    """It is given up after so many recorded starts and the first, which is not recorded."""
+    async with on_stage(server_url, kind=kind, attempts=ATTEMPTS, fails_every=0) as stage:
+        worker = await stage.crew.hire_one()
+        await stage.publish(FEW_INPUTS)
+        (poison,) = await stage.publish(1, deed="die")
+        await stage.publish(FEW_INPUTS)
+        for _ in range(ATTEMPTS + 1):
+            assert await worker.gone() == -signal.SIGKILL
+            worker = await stage.crew.hire_one(wait=False)
+        if kind != BUS:
+            await worker.gone()  # and so on
+            return
+
+        stage.accepted.discard(poison)
+        account = await stage.account(patience_s=patience_s(kind))
+        (letter,) = await stage.bus.dead_letters.list()
+        assert f"was begun {ATTEMPTS} times" in reason_of(letter).text
+    account.check(within_s=RECOVERY_S)
 
 
 @pytest.mark.parametrize(

@@ -169,10 +169,11 @@ async def test_a_result_too_large_to_store_fails_alone(site: Site) -> None:
         assert await texts_in(bus, "told") == ["y" * 100]
 
 
+@pytest.mark.parametrize("attempts", [1, 4])
 async def test_a_message_that_kills_its_process_dies_after_exactly_so_many_starts(
-    site: Site,
+    site: Site, attempts: int
 ) -> None:
-    """Its neighbours, lent to the same processes, are handled in the end."""
+    """Those that are recorded and the first, which is not. Its neighbours are handled."""
     starts = 0
     crashed = asyncio.Event()
 
@@ -182,7 +183,7 @@ async def test_a_message_that_kills_its_process_dies_after_exactly_so_many_start
             starts += 1
             crashed.set()
             await asyncio.Future()
-        if context.attempt <= 2:
+        if context.attempt <= min(2, attempts):
             await asyncio.Future()  # neighbours are not done before the process dies
         context.send(Told(text=ask.text), "told")
 
@@ -190,11 +191,13 @@ async def test_a_message_that_kills_its_process_dies_after_exactly_so_many_start
     from dataclasses import replace  # noqa: PLC0415
 
     async with open_bus(site) as bus:
-        subscription = listening("team", handle, lease_s=0.6, retry=replace(retry, attempts=4))
+        subscription = listening(
+            "team", handle, lease_s=0.6, retry=replace(retry, attempts=attempts)
+        )
         await bus.register(subscription)
         await bus.publish_many("asks", [Ask(text="a"), Ask(text="poison"), Ask(text="b")])
 
-        for _ in range(4):
+        for _ in range(attempts + 1):
             running = await bus.subscribe(subscription)
             async with asyncio.timeout(20):
                 await crashed.wait()
@@ -204,8 +207,11 @@ async def test_a_message_that_kills_its_process_dies_after_exactly_so_many_start
 
         (letter,) = await dead_letters(bus)
         assert letter.envelope.type == "Ask"
-        assert reason_of(letter).error_type == "LostWorkerError"
-        assert starts == 4
+        reason = reason_of(letter)
+        assert reason.error_type == "LostWorkerError"
+        times = "once" if attempts == 1 else f"{attempts} times"
+        assert f"was begun {times}" in reason.text
+        assert starts == attempts + 1
         assert sorted(await texts_in(bus, "told", 2)) == ["a", "b"]
 
 
