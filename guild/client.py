@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, Self, TypeVar, overload
@@ -17,6 +17,7 @@ from guild.plan import Plan
 from guild.references import resolve
 from guild.registry import Registry
 from guild.spec import GuildSpec
+from guild.strays import DEFAULT_LEASE_S, Forgotten, Stray, find_strays, forget
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
 from messaging.errors import NobodyListensError
 from messaging.message import wire_type_of
@@ -324,8 +325,47 @@ class GuildClient:
         wanted = Range(since, until)
         return await replay(self.bus.backend, topic, agent, wanted, types=types, really=really)
 
+    async def strays(self) -> Sequence[Stray]:
+        """Agents that are subscribed and not in the spec, with what waits for each.
+
+        Another process may run them, as during a change of the spec. If none does, their backlog
+        refuses publishers in the end: see `forget`.
+        """
+        return await find_strays(self.bus, self._ids)
+
+    async def forget(
+        self,
+        agent: str,
+        *,
+        really: bool = False,
+        quiet_s: float = DEFAULT_LEASE_S,
+        on_wait: Callable[[float], None] | None = None,
+    ) -> Forgotten:
+        """Unsubscribe an agent that was taken out of the spec: see `strays`.
+
+        What waits for it, its retries, timers and state are gone for good. Its dead letters stay.
+
+        Args:
+            agent: which one.
+            really: do it; otherwise it is only counted what would be lost.
+            quiet_s: how long to listen for replicas that are registered: the lease that it had.
+            on_wait: told how long that may take, when there are any.
+
+        Raises:
+            UnknownAgentError: no such agent is subscribed.
+            AgentInUseError: it is in the spec, or runs in some process; nothing was done.
+        """
+        guild = self._plan.spec.id
+        return await forget(
+            self.bus, guild, self._ids, agent, really=really, quiet_s=quiet_s, on_wait=on_wait
+        )
+
+    @property
+    def _ids(self) -> Sequence[str]:
+        return [spec.id for spec in self._plan.spec.agents]
+
     def _known(self, agent: str) -> str:
-        ids = [spec.id for spec in self._plan.spec.agents]
+        ids = self._ids
         if agent not in ids:
             raise UnknownAgentError(self._plan.spec.id, agent, ids)
         return agent

@@ -5,6 +5,7 @@ GuildError
 │   └── WiringError            each part is well-formed, but messages would go astray
 ├── UnknownAgentTypeError      no agent or resource goes by this type name
 ├── UnknownAgentError          a guild has no agent of this id
+├── AgentInUseError            an agent that cannot be forgotten: it is in the spec, or at work
 ├── MissingExtraError          an agent needs packages that are not installed
 ├── HandlerError               a class whose handlers do not state their contract
 ├── UnresolvedReferenceError   an environment variable or secret that is not there
@@ -78,11 +79,16 @@ class UnknownAgentTypeError(GuildError):
 class UnknownAgentError(GuildError):
     """The guild has no agent of this id."""
 
-    def __init__(self, guild: str, agent: str, known: Sequence[str]) -> None:
-        hint = closest(agent, known)
-        there = f"did you mean {hint!r}?" if hint else f"its agents are {', '.join(known)}"
-        super().__init__(f"{guild!r} has no agent {agent!r}; {there}")
+    def __init__(self, guild: str, agent: str, known: Sequence[str], where: str = "") -> None:
+        hint, names = closest(agent, known), ", ".join(known) or "none at all"
+        there = f"did you mean {hint!r}?" if hint else f"there are: {names}"
+        where = f" {where}" if where else ""
+        super().__init__(f"{guild!r} has no agent {agent!r}{where}; {there}")
         self.agent = agent
+
+
+class AgentInUseError(GuildError):
+    """An agent that cannot be forgotten; nothing was done."""
 
 
 class MissingExtraError(GuildError):

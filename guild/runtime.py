@@ -19,6 +19,7 @@ from guild.references import resolve
 from guild.registry import Registry
 from guild.scheduler import run_schedules
 from guild.spec import GuildSpec
+from guild.strays import find_strays
 from messaging.bus import Bus, connect
 from messaging.dispatcher import Running
 
@@ -193,3 +194,17 @@ class Guild:
         )
         self._stack.callback(announcer.observe, GuildStopped(guild=self.spec.id))
         log.info("guild.started", guild=self.spec.id, agents=agents)
+        await self._tell_of_strays(bus)
+
+    async def _tell_of_strays(self, bus: Bus) -> None:
+        strays = await find_strays(bus, [agent.id for agent in self.spec.agents])
+        if strays:
+            log.warning(
+                "guild.strays",
+                guild=self.spec.id,
+                agents=[stray.agent for stray in strays],
+                waiting=sum(stray.waiting for stray in strays),
+                warning="these agents are subscribed and not in the spec: another process may run "
+                "them, with another version of the spec; if none does, what is published waits for "
+                "them until publishers are refused, and `guildbus forget SPEC AGENT` ends that",
+            )

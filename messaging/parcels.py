@@ -5,6 +5,8 @@ from messaging.message import Message
 from messaging.outgoing import payload_of, seal
 from messaging.topic import check_topic
 
+_OUTBOX = "outbox."
+
 
 class Parcel(Message, wire_name="bus.parcel"):
     """A message for `topic` of another guild. Its id, cause and deadline are the envelope's."""
@@ -26,7 +28,12 @@ def outbox_of(guild: str) -> str:
     Raises:
         TopicError: `guild` is not the id of one.
     """
-    return check_topic(f"outbox.{guild}")
+    return check_topic(f"{_OUTBOX}{guild}")
+
+
+def is_outbox(group: str) -> bool:
+    """Whether this is the group of a relay, and not one of an agent."""
+    return group.startswith(_OUTBOX)
 
 
 def pack_parcel(guild: str, envelope: Envelope, *, sender: str) -> Envelope:

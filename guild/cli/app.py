@@ -297,6 +297,31 @@ def replay(
 
 
 @app.command()
+def forget(
+    spec: Spec,
+    agent: Annotated[str, typer.Argument(help="Id of an agent that is not in the spec any more.")],
+    really: Annotated[
+        bool, typer.Option("--really", help="Do it; otherwise it is only counted.")
+    ] = False,
+    quiet_s: Annotated[
+        float,
+        typer.Option(
+            "--quiet", help="Seconds of silence after which its replicas count as dead.", min=0.1
+        ),
+    ] = 12.0,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+) -> None:
+    """Unsubscribe an agent that was taken out of the spec, with all that was kept for it."""
+    from guild.cli.commands.forget import forget_agent
+    from guild.cli.running import run_command
+
+    typed = Common(spec, bus, allow, as_json)
+    run_command(forget_agent, typed, agent, really=really, quiet_s=quiet_s)
+
+
+@app.command()
 def doctor(
     spec: Annotated[Path | None, typer.Argument(help="A guild whose bus is tried, too.")] = None,
     bus: Annotated[str | None, typer.Option("--bus", help="A server to try, too.")] = None,

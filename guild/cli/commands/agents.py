@@ -5,6 +5,7 @@ from typing import Any
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK
 from guild.spec import AgentSpec
+from guild.strays import Stray, replicas_of
 from messaging.backend import TopicInfo
 from messaging.bus import Bus
 
@@ -23,8 +24,13 @@ async def list_agents(call: Call) -> int:
             await _agent(client.bus, agent, topics, is_paused=agent.id in paused)
             for agent in call.plan.spec.agents
         ]
+        strays = await client.strays()
+        rows += [_stray(stray, is_paused=stray.agent in paused) for stray in strays]
     columns = ("agent", "type", "topics", "state", "running", "waiting", "in_hand")
     call.output.rows(columns, rows, f"{call.plan.spec.id} has no agents")
+    for stray in strays:
+        command = f"{call.command('forget')} {stray.agent}"
+        call.output.note(f"{problem_of(stray)}; if none does, forget it: {command}")
     return OK
 
 
@@ -48,9 +54,30 @@ async def _agent(
         "type": agent.type,
         "topics": list(agent.topics),
         "state": "paused" if is_paused else "active",
-        "running": len(await bus.backend.consumers(agent.id)),
+        "running": await replicas_of(bus, agent.id),
         "waiting": sum(info.waiting.get(agent.id, 0) for info in topics),
         "in_hand": sum(info.pending.get(agent.id, 0) for info in topics),
+    }
+
+
+def problem_of(stray: Stray) -> str:
+    """What is odd about an agent that is not in the spec, up to what to do about it."""
+    return (
+        f"{stray.agent} is subscribed and not in the spec; {stray.waiting + stray.in_hand:,} "
+        "messages are kept for it, and publishers are refused when there are too many; "
+        "another process may run it, with another version of the spec"
+    )
+
+
+def _stray(stray: Stray, *, is_paused: bool) -> dict[str, Any]:
+    return {
+        "agent": stray.agent,
+        "type": "",
+        "topics": list(stray.topics),
+        "state": "not in the spec, paused" if is_paused else "not in the spec",
+        "running": stray.running,
+        "waiting": stray.waiting,
+        "in_hand": stray.in_hand,
     }
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from guild.cli.call import Call, redacted
+from guild.cli.commands.agents import problem_of
 from guild.cli.exit_codes import FAILED, OK
 from messaging.backend import PROFILES, Incident
 from messaging.backends.redis.embedded import find_binary
@@ -44,6 +45,8 @@ async def diagnose(call: Call) -> int:
     url = call.bus if call.typed.spec else call.settings.bus
     if url:
         findings.append(await _bus("bus", url, f"{redacted(url)} answers", guild_id))
+    if call.typed.spec and not call.is_private and findings[-1].state == "ok":
+        findings += await _strays(call)
     for finding in findings:
         if call.output.as_json:
             call.output.json(finding._asdict())
@@ -109,6 +112,20 @@ async def _bus(subject: str, url: str, text: str, guild_id: str = _NOBODY) -> Fi
     told = [f"profile {profile}: {PROFILES[profile]}", *(incident.text for incident in incidents)]
     is_full = any(incident.event == "bus.full" for incident in incidents)
     return Finding(subject, "failed" if is_full else "ok", "; ".join((text, *told)))
+
+
+async def _strays(call: Call) -> list[Finding]:
+    """Agents that nobody may run any more, for which everything goes on being kept."""
+    async with call.client() as client:
+        strays = await client.strays()
+    return [
+        Finding(
+            "agent",
+            "missing" if stray.running else "failed",
+            f"{problem_of(stray)}; if none does: {call.command('forget')} {stray.agent}",
+        )
+        for stray in strays
+    ]
 
 
 def _version(distribution: str) -> str:
