@@ -68,6 +68,7 @@ class GuildClient:
         bus: str | None = None,
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
+        wait_s: float = 0.0,
     ) -> AbstractAsyncContextManager["GuildClient"]:
         """A client of a guild that runs in another process; starts no agent.
 
@@ -76,12 +77,13 @@ class GuildClient:
             bus: URL of its bus; None for the spec's own.
             registry: where the types of its agents are found.
             environ: where references to variables are looked up.
+            wait_s: how long to wait for a server that is not there yet.
 
         Raises:
             SpecError: everything that is wrong with the spec.
             BackendUnavailableError: there is no server; says what to do about it.
         """
-        return _connect(cls, Plan.of(spec, registry, environ), bus, environ)
+        return _connect(cls, Plan.of(spec, registry, environ), bus, environ, wait_s)
 
     async def publish(
         self,
@@ -401,7 +403,8 @@ async def _connect(
     plan: Plan,
     url: str | None,
     environ: Mapping[str, str] | None,
+    wait_s: float,
 ) -> AsyncIterator[GuildClient]:
     target = url or str(resolve(plan.spec.bus, environ=environ, path=("bus",)))
-    async with connect(target, plan.spec.id, registry=plan.messages) as bus:
+    async with connect(target, plan.spec.id, registry=plan.messages, wait_s=wait_s) as bus:
         yield client_class(bus, plan)

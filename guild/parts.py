@@ -49,6 +49,15 @@ class Parts:
         inboxes = {inbox_of(agent.id) for agent in self.agents.values()}
         return heard | inboxes | set(self.topics)
 
+    @property
+    def topics_named(self) -> set[str]:
+        """Topics and patterns that the spec names: those heard, and where something is sent to."""
+        outputs = {agent.output_topic for agent in self.agents.values() if agent.output_topic}
+        scheduled = {schedule.topic for schedule in self.schedules.values()}
+        return (
+            self.topics_heard | outputs | scheduled | {route.to for route in self.routes.values()}
+        )
+
     def hears(self, topic: str) -> bool:
         """Whether somebody, in the guild or outside it, listens to `topic`."""
         return any(matches(pattern, topic) for pattern in self.topics_heard)

@@ -47,9 +47,10 @@ class Guild:
     Several processes may launch the same guild on the same server: they share its work.
     """
 
-    def __init__(self, plan: Plan, bus: Bus | str) -> None:
+    def __init__(self, plan: Plan, bus: Bus | str, *, wait_s: float = 0.0) -> None:
         self.plan = plan
         self._bus = bus
+        self._wait_s = wait_s
         self._status = GuildStatus.NEW
         self._stack = AsyncExitStack()
         self._closing = asyncio.Lock()
@@ -66,6 +67,7 @@ class Guild:
         allow: Iterable[str] = (),
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
+        wait_s: float = 0.0,
     ) -> Self:
         """Check `spec` and return its guild, which starts with `async with` or `start`.
 
@@ -75,6 +77,7 @@ class Guild:
             allow: packages whose classes the spec may name by dotted path.
             registry: where types are found, instead of `allow`.
             environ: where references to variables are looked up; None for the process's own.
+            wait_s: how long its start waits for a server that is not there yet.
 
         Raises:
             SpecError: everything that is wrong with the spec, secrets that are not there included.
@@ -84,7 +87,7 @@ class Guild:
         plan = Plan.of(spec, registry or Registry(allow), environ)
         plan.check_startable()
         url = str(resolve(spec.bus, environ=environ, path=("bus",))) if bus is None else bus
-        return cls(plan, url)
+        return cls(plan, url, wait_s=wait_s)
 
     @property
     def spec(self) -> GuildSpec:
@@ -175,7 +178,7 @@ class Guild:
         bus = self._bus
         if isinstance(bus, str):
             bus = await self._stack.enter_async_context(
-                connect(bus, self.spec.id, registry=self.plan.messages)
+                connect(bus, self.spec.id, registry=self.plan.messages, wait_s=self._wait_s)
             )
         announcer = await self._stack.enter_async_context(Announcer(bus, self.spec.id))
         engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe)

@@ -29,6 +29,7 @@ from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
 from messaging.message import MessageRegistry
 from messaging.outgoing import check_id
+from messaging.patience import open_within
 from messaging.pausing import Pauses
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
@@ -54,6 +55,7 @@ class Bus:
         guild_id: named in log lines.
         registry: the classes in which answers and emitted items come back.
         owns_backend: False when others use `backend` too, and one of them opens and closes it.
+        wait_s: how long `open` waits for a server that is not there yet.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Bus:
         guild_id: str = "default",
         registry: MessageRegistry | None = None,
         owns_backend: bool = True,
+        wait_s: float = 0.0,
     ) -> None:
         self.client_id = new_id()
         self.name = name
@@ -72,6 +75,7 @@ class Bus:
         self.registry = registry if registry is not None else MessageRegistry()
         self.dead_letters = DeadLetters(backend, self.registry, self.publish, name)
         self._owns_backend = owns_backend
+        self._wait_s = wait_s
         self._incidents = Incidents()
         self._decoder = Decoder(self.registry)
         self._listeners = Listeners(backend)
@@ -97,7 +101,7 @@ class Bus:
         if self._is_open:
             return self
         if self._owns_backend:
-            await self.backend.open()
+            await open_within(self.backend, self._wait_s)
         self._emitter.open()
         await self._tail.open()
         self._is_open = True
@@ -321,6 +325,9 @@ class Bus:
         Args:
             patterns: topics, patterns, or the full name of a topic of the bus's own.
             from_start: begin with what the topics still hold, not with what comes from now on.
+
+        Raises:
+            TopicError: one of the patterns can never fit a topic.
         """
         self._check_open()
         return tap(self.backend, self._decoder, patterns, from_start=from_start)
@@ -425,6 +432,7 @@ async def connect(
     *,
     name: str = "client",
     registry: MessageRegistry | None = None,
+    wait_s: float = 0.0,
     **options: Any,
 ) -> AsyncIterator[Bus]:
     """An open bus on the server at `url`, closed at the end of the block.
@@ -434,6 +442,7 @@ async def connect(
         guild_id: whose topics these are; guilds on one server do not see each other.
         name: who sends.
         registry: the classes in which answers come back.
+        wait_s: how long to wait for a server that is not there yet; the log says so once.
         options: profile, limits and folders of the backend, see `messaging.urls.open_backend`;
             they may stand in the URL, too: `redis://host/0?profile=durable`.
 
@@ -442,5 +451,5 @@ async def connect(
         BackendUnavailableError: there is no server; says what to do about it.
     """
     backend = open_backend(url, guild_id=guild_id, **options)
-    async with Bus(backend, name=name, guild_id=guild_id, registry=registry) as bus:
+    async with Bus(backend, name=name, guild_id=guild_id, registry=registry, wait_s=wait_s) as bus:
         yield bus

@@ -10,7 +10,7 @@ from messaging.backend import FROM_START, Backend
 from messaging.envelope import Envelope, new_id
 from messaging.errors import MessagingError
 from messaging.reading import Decoder
-from messaging.topic import is_pattern, matches
+from messaging.topic import check_pattern, is_pattern, matches
 
 WAIT_S = 0.5
 MOST_AT_ONCE = 512
@@ -28,6 +28,9 @@ def tap(
     backend: Backend, decoder: Decoder, patterns: Sequence[str], *, from_start: bool
 ) -> AsyncGenerator[Tapped, None]:
     """What is published to topics that fit `patterns`; see `Bus.tap`."""
+    for pattern in patterns:
+        if not pattern.startswith("_"):
+            check_pattern(pattern)
     # A position "now" would move between two reads and lose what comes in between. So each topic
     # is read from its start, and what is older than the tap is passed over until it caught up.
     return _watch(backend, decoder, patterns, "" if from_start else _milliseconds_of(new_id()))

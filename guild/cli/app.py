@@ -21,6 +21,7 @@ from guild.cli.options import (
     TimeoutS,
     Topic,
     TypeName,
+    WaitS,
 )
 
 app = typer.Typer(
@@ -68,6 +69,7 @@ def run(
     allow: Allow = None,
     as_json: AsJson = False,
     log_level: LogLevel = None,
+    wait_s: WaitS = 0.0,
 ) -> None:
     """Run a guild. It ends when it is interrupted, or when its one --request is answered."""
     from guild.cli.commands.run import run_guild
@@ -75,7 +77,7 @@ def run(
 
     run_command(
         run_guild,
-        Common(spec, bus, allow, as_json, log_level),
+        Common(spec, bus, allow, as_json, log_level, wait_s),
         request,
         data or [],
         topic=topic,
@@ -110,12 +112,13 @@ def publish(
     allow: Allow = None,
     as_json: AsJson = False,
     log_level: LogLevel = None,
+    wait_s: WaitS = 0.0,
 ) -> None:
     """Publish a message. Its id is printed, which means that it was accepted."""
     from guild.cli.commands.talk import publish_message
     from guild.cli.running import run_command
 
-    typed = Common(spec, bus, allow, as_json, log_level)
+    typed = Common(spec, bus, allow, as_json, log_level, wait_s)
     run_command(publish_message, typed, type_name, data or [], topic=topic, delay_s=delay_s)
 
 
@@ -131,6 +134,7 @@ def request(
     allow: Allow = None,
     as_json: AsJson = False,
     log_level: LogLevel = None,
+    wait_s: WaitS = 0.0,
 ) -> None:
     """Ask a running guild. Progress goes to stderr, the answer to stdout."""
     from guild.cli.commands.talk import request_answer
@@ -138,7 +142,7 @@ def request(
 
     run_command(
         request_answer,
-        Common(spec, bus, allow, as_json, log_level),
+        Common(spec, bus, allow, as_json, log_level, wait_s),
         type_name,
         data or [],
         topic=topic,
@@ -327,12 +331,13 @@ def doctor(
     bus: Annotated[str | None, typer.Option("--bus", help="A server to try, too.")] = None,
     allow: Allow = None,
     as_json: AsJson = False,
+    wait_s: WaitS = 0.0,
 ) -> None:
     """Check this machine: Python, packages, servers, devices; and the bus of a guild."""
     from guild.cli.commands.doctor import diagnose
     from guild.cli.running import run_command
 
-    run_command(diagnose, Common(spec, bus, allow, as_json))
+    run_command(diagnose, Common(spec, bus, allow, as_json, wait_s=wait_s))
 
 
 @app.command()

@@ -109,7 +109,7 @@ class Call:
             )
         self.show_logs()
         async with GuildClient.connect(
-            self.plan.spec, bus=self.bus, registry=self.registry
+            self.plan.spec, bus=self.bus, registry=self.registry, wait_s=self.typed.wait_s
         ) as client:
             yield client
 

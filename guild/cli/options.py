@@ -36,6 +36,7 @@ class Common(NamedTuple):
     allow: list[str] | None = None
     as_json: bool = False
     log_level: Level | None = None
+    wait_s: float = 0.0
 
 
 Spec = Annotated[
@@ -63,6 +64,15 @@ LogLevel = Annotated[
     Level | None, typer.Option(help="How much of the log is shown on stderr. [default: warning]")
 ]
 TimeoutS = Annotated[float, typer.Option("--timeout", help="Seconds to wait.", min=0.001)]
+WaitS = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        help="How long to wait for what is not there yet; `inf` for as long as it takes.",
+        min=0.0,
+    ),
+]
 AgentId = Annotated[str, typer.Argument(help="Id of the agent.")]
 MessageId = Annotated[str, typer.Argument(help="Id of the message.")]
 LetterId = Annotated[str, typer.Argument(help="Id of the dead letter, or of its message.")]

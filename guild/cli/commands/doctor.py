@@ -44,7 +44,8 @@ async def diagnose(call: Call) -> int:
     guild_id = call.plan.spec.id if call.typed.spec else _NOBODY
     url = call.bus if call.typed.spec else call.settings.bus
     if url:
-        findings.append(await _bus("bus", url, f"{redacted(url)} answers", guild_id))
+        text, wait_s = f"{redacted(url)} answers", call.typed.wait_s
+        findings.append(await _bus("bus", url, text, guild_id, wait_s))
     if call.typed.spec and not call.is_private and findings[-1].state == "ok":
         findings += await _strays(call)
     for finding in findings:
@@ -99,11 +100,13 @@ async def _embedded_server() -> Finding:
         return await _bus("server", f"embedded:{folder}", f"{binary} starts and answers")
 
 
-async def _bus(subject: str, url: str, text: str, guild_id: str = _NOBODY) -> Finding:
+async def _bus(
+    subject: str, url: str, text: str, guild_id: str = _NOBODY, wait_s: float = 0.0
+) -> Finding:
     """Whether a guild could work there, and what its operators would hear of at its start."""
     incidents: list[Incident] = []
     try:
-        bus = Bus(open_backend(url, guild_id), guild_id=guild_id)
+        bus = Bus(open_backend(url, guild_id), guild_id=guild_id, wait_s=wait_s)
         bus.listen(incidents.append)
         async with bus:
             profile = bus.backend.profile

@@ -29,7 +29,9 @@ async def run_guild(
         call.output.note(f"warning: {warning}")
     message = message_of(plan, request, data) if request else None
     call.show_logs()
-    async with Guild.launch(plan.spec, bus=call.bus, registry=call.registry) as guild:
+    async with Guild.launch(
+        plan.spec, bus=call.bus, registry=call.registry, wait_s=call.typed.wait_s
+    ) as guild:
         if message is None:
             return await _serve(guild, call)
         items = guild.client.bus.stream(

@@ -67,8 +67,8 @@ async def request_answer(
     message = message_of(call.plan, type_name, data)
     to = topic or topic_for(call.plan, message)
     async with call.client() as client:
-        owed = await _subscribers(call, client, message, to)
-        if not await _at_work(client, owed):
+        owed = await _at_work(call, client, message, to)
+        if not owed:
             raise NobodyListensError(f"nothing was sent: {_why_nobody(call, message, to)}")
         async with _listening_for_life(client, owed, call), _naming_the_letter(call):
             message_id = new_id()
@@ -161,14 +161,26 @@ def _why_nobody(call: Call, message: BaseModel, topic: str) -> str:
     return f"{agents} {is_not} running; start the guild first: {call.command('run')}"
 
 
-async def _at_work(client: GuildClient, agents: Sequence[str]) -> bool:
-    """Whether one of them is registered, or registers soon: the guild may just be starting."""
-    give_up_at = time.monotonic() + GRACE_S
-    while not await _beats(client, agents):
-        if not agents or time.monotonic() > give_up_at:
-            return False
+async def _at_work(
+    call: Call, client: GuildClient, message: BaseModel, topic: str
+) -> Sequence[str]:
+    """The subscribers, once one of them is registered: the guild may just be starting.
+
+    It is waited for as long as --wait says. Nobody when none is there in time.
+    """
+    patience_s = max(GRACE_S, call.typed.wait_s)
+    began_at, is_told = time.monotonic(), False
+    while True:
+        agents = await _subscribers(call, client, message, topic)
+        if await _beats(client, agents):
+            return agents
+        waited_s = time.monotonic() - began_at
+        if waited_s >= patience_s or not _handlers(call, message, topic):
+            return ()
+        if waited_s >= GRACE_S and not is_told:
+            call.output.note(f"waiting: {_why_nobody(call, message, topic)}")
+            is_told = True
         await asyncio.sleep(_LOOK_EVERY_S)
-    return True
 
 
 async def _beats(client: GuildClient, agents: Sequence[str]) -> Beats:

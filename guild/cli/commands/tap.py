@@ -7,7 +7,13 @@ from typing import Any
 
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK
+from guild.client import GuildClient
+from guild.parts import Parts
+from guild.suggest import closest
 from messaging.tap import Tapped
+from messaging.topic import EVENTS_TOPIC, is_pattern, matches
+
+MOST_NAMES = 20
 
 
 async def tap_topics(
@@ -16,6 +22,8 @@ async def tap_topics(
     """Print messages as they pass until interrupted, or until `count` have passed."""
     output, seen = call.output, 0
     async with call.client() as client:
+        for silence in await _silences(call, client, patterns):
+            output.note(silence)
         output.note(f"tapping {', '.join(patterns)} of {call.plan.spec.id}; stop with Ctrl-C")
         async with aclosing(client.bus.tap(patterns, from_start=from_start)) as passing:
             async for tapped in passing:
@@ -27,6 +35,34 @@ async def tap_topics(
                 if seen == count:
                     break
     return OK
+
+
+async def _silences(call: Call, client: GuildClient, patterns: Sequence[str]) -> list[str]:
+    """Why nothing may ever come of some of the patterns, a line each."""
+    topics = [info.topic for info in await client.bus.backend.topics()]
+    existing = {topic for topic in topics if not topic.startswith("_")}
+    wanted = [pattern for pattern in patterns if not pattern.startswith("_")]
+    empty = [each for each in wanted if not any(matches(each, topic) for topic in existing)]
+    named = Parts.of(call.plan.spec).topics_named | {EVENTS_TOPIC}
+    return [_silence(call.plan.spec.id, pattern, existing, named) for pattern in empty]
+
+
+def _silence(guild: str, pattern: str, existing: set[str], named: set[str]) -> str:
+    is_named = any(matches(name, pattern) or matches(pattern, name) for name in named)
+    if is_named or pattern == ">":
+        return f"nothing was published to {pattern} yet; it is waited for"
+    names = sorted({*existing, *(name for name in named if not is_pattern(name))})
+    hint = closest(pattern, names)
+    there = f"did you mean {hint!r}?" if hint else f"there are: {_some(names)}"
+    return (
+        f"warning: {guild} has no topic {pattern}: nobody listens to it and nothing was published "
+        f"to it yet, so it is waited for; {there}"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    left = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {left} more" if left > 0 else "")
 
 
 def _document(tapped: Tapped) -> dict[str, Any]:
