@@ -5,7 +5,7 @@ from messaging.message import Message
 
 
 class GuildStarted(Message, wire_name="guild.started"):
-    """Every agent was started here; those in `failing` crashed at once and are tried again."""
+    """These agents were started here; those in `failing` crashed at once and are tried again."""
 
     guild: str
     agents: tuple[str, ...]

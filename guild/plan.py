@@ -1,20 +1,20 @@
 """Everything that must be right before a guild starts, checked at once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from guild.errors import Path, Problem, SpecError, WiringError
+from guild.errors import Path, Problem, SpecError, UnknownAgentError, WiringError
 from guild.graph import Graph, graph_of
-from guild.inspection import inspect_parts
+from guild.inspection import injected_parameters, inspect_parts
 from guild.parts import Parts
 from guild.references import resolve_gently
 from guild.registry import AgentClass, Registry, ResourceFactory, check_installed
 from guild.resources import properties_class_of
-from guild.spec import GuildSpec
+from guild.spec import AgentSpec, GuildSpec
 from guild.validation import findings_of
 from guild.wiring import wiring_warnings
 from messaging.message import MessageRegistry
@@ -84,17 +84,39 @@ class Plan:
         given = self.spec.resources[name].properties
         return self._properties(model, given, ("resources", name, "properties"))
 
-    def check_startable(self) -> None:
-        """Pass when packages and secrets are here that agents and resources need.
+    def choose(self, only: Collection[str] | None) -> tuple[str, ...]:
+        """Ids of the agents that are to work in this process, in the order of the spec.
+
+        Args:
+            only: which; None for all of them.
+
+        Raises:
+            UnknownAgentError: the spec has no such agent.
+            ValueError: it names none.
+        """
+        ids = [agent.id for agent in self.spec.agents]
+        for agent in () if only is None else only:
+            if agent not in ids:
+                raise UnknownAgentError(self.spec.id, agent, ids)
+        chosen = tuple(agent for agent in ids if only is None or agent in only)
+        if only is not None and not chosen:
+            raise ValueError("`only` names no agent: leave it out to run all of them")
+        return chosen
+
+    def check_startable(self, chosen: Collection[str] | None = None) -> None:
+        """Pass when packages and secrets are here that the chosen agents and their resources need.
+
+        Args:
+            chosen: ids of agents; None for all of them, and every resource.
 
         Raises:
             MissingExtraError: names the agent, its line in the spec and the command to run.
             SpecError: every secret that is not there, or does not fit its place.
         """
-        self.check_installed()
+        self.check_installed(chosen)
         problems: list[Problem] = []
-        reads = [partial(self.agent_properties, index) for index in range(len(self.spec.agents))]
-        reads += [partial(self.resource_properties, name) for name in self.factories]
+        reads = [partial(self.agent_properties, index) for index, _ in self._agents(chosen)]
+        reads += [partial(self.resource_properties, name) for name in self._resources(chosen)]
         for read in reads:
             try:
                 read()
@@ -103,19 +125,34 @@ class Plan:
         if problems:
             raise SpecError(problems)
 
-    def check_installed(self) -> None:
-        """Pass when every package that an agent or resource needs is installed here.
+    def check_installed(self, chosen: Collection[str] | None = None) -> None:
+        """Pass when every package that the chosen agents and their resources need is here.
 
         Raises:
             MissingExtraError: names the agent, its line in the spec and the command to run.
         """
         source = self.spec.source
-        for index, agent in enumerate(self.spec.agents):
+        for index, agent in self._agents(chosen):
             place = source.place(("agents", index))
             check_installed(self.agents[agent.id], f"agent {agent.id!r}", place)
-        for name, factory in self.factories.items():
+        for name in self._resources(chosen):
             place = source.place(("resources", name))
-            check_installed(factory, f"resource {name!r}", place)
+            check_installed(self.factories[name], f"resource {name!r}", place)
+
+    def _agents(self, chosen: Collection[str] | None) -> list[tuple[int, AgentSpec]]:
+        agents = enumerate(self.spec.agents)
+        return [(at, agent) for at, agent in agents if chosen is None or agent.id in chosen]
+
+    def _resources(self, chosen: Collection[str] | None) -> list[str]:
+        """Those that the chosen agents take; what they ask for later is looked at then."""
+        if chosen is None:
+            return list(self.factories)
+        taken = {
+            agent.dependencies.get(parameter, parameter)
+            for _, agent in self._agents(chosen)
+            for parameter in (*injected_parameters(self.agents[agent.id]), *agent.dependencies)
+        }
+        return [name for name in self.factories if name in taken]
 
     def _properties(
         self, model: type[BaseModel], given: Mapping[str, Any], path: Path

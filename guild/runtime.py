@@ -1,7 +1,7 @@
 """A guild at work: its bus opened, its agents started, watched and stopped."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from typing import Self
@@ -45,10 +45,21 @@ class Guild:
     """A guild in this process; make one with `Guild.launch` and use it with `async with`.
 
     Several processes may launch the same guild on the same server: they share its work.
+
+    Attributes:
+        agents: ids of those that work in this process.
     """
 
-    def __init__(self, plan: Plan, bus: Bus | str, *, wait_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        bus: Bus | str,
+        *,
+        only: Collection[str] | None = None,
+        wait_s: float = 0.0,
+    ) -> None:
         self.plan = plan
+        self.agents = plan.choose(only)
         self._bus = bus
         self._wait_s = wait_s
         self._status = GuildStatus.NEW
@@ -67,6 +78,7 @@ class Guild:
         allow: Iterable[str] = (),
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
+        only: Collection[str] | None = None,
         wait_s: float = 0.0,
     ) -> Self:
         """Check `spec` and return its guild, which starts with `async with` or `start`.
@@ -77,17 +89,21 @@ class Guild:
             allow: packages whose classes the spec may name by dotted path.
             registry: where types are found, instead of `allow`.
             environ: where references to variables are looked up; None for the process's own.
+            only: ids of the agents that work in this process; None for all of them. The others are
+                subscribed, so that nothing is lost to them, and work where another process runs
+                them. Schedules and relays are shared by all processes.
             wait_s: how long its start waits for a server that is not there yet.
 
         Raises:
             SpecError: everything that is wrong with the spec, secrets that are not there included.
             MissingExtraError: an agent needs packages that are not installed.
             UnresolvedReferenceError: the bus's URL refers to a variable that is not set.
+            UnknownAgentError: `only` names an agent that the spec does not have.
         """
         plan = Plan.of(spec, registry or Registry(allow), environ)
-        plan.check_startable()
+        plan.check_startable(None if only is None else plan.choose(only))
         url = str(resolve(spec.bus, environ=environ, path=("bus",))) if bus is None else bus
-        return cls(plan, url, wait_s=wait_s)
+        return cls(plan, url, only=only, wait_s=wait_s)
 
     @property
     def spec(self) -> GuildSpec:
@@ -114,7 +130,7 @@ class Guild:
 
     @property
     def replicas(self) -> Sequence[ReplicaStatus]:
-        """How each agent is doing, in the order of the spec."""
+        """How each agent that works here is doing, in the order of the spec."""
         return self._engine.replicas if self._engine is not None else ()
 
     @property
@@ -122,7 +138,7 @@ class Guild:
         return self._status is GuildStatus.RUNNING
 
     async def start(self) -> Self:
-        """Open the bus, subscribe all agents, start them, and return when they have started.
+        """Open the bus, subscribe all agents, start those that work here, and return then.
 
         An agent that crashes at once does not stop the others: it is started again as its policy
         says.
@@ -181,7 +197,7 @@ class Guild:
                 connect(bus, self.spec.id, registry=self.plan.messages, wait_s=self._wait_s)
             )
         announcer = await self._stack.enter_async_context(Announcer(bus, self.spec.id))
-        engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe)
+        engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe, self.agents)
         self._stack.push_async_callback(engine.drain)
         await engine.start()
         for guild_id, url in neighbours.items():
@@ -190,7 +206,7 @@ class Guild:
         self._scheduler = await run_schedules(bus, self.spec.schedules, self.plan.messages)
         self._client = GuildClient(bus, self.plan)
         self._status = GuildStatus.RUNNING
-        agents = tuple(agent.id for agent in self.spec.agents)
+        agents = self.agents
         failing = {r.agent for r in engine.replicas if r.error}
         announcer.observe(
             GuildStarted(guild=self.spec.id, agents=agents, failing=tuple(sorted(failing)))

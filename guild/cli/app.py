@@ -65,6 +65,12 @@ def run(
     topic: Topic = None,
     conversation: Conversation = "",
     timeout_s: TimeoutS = 3600.0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AGENT,…", help="Run only these agents here; other processes run the others."
+        ),
+    ] = None,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
@@ -83,6 +89,7 @@ def run(
         topic=topic,
         conversation=conversation,
         timeout_s=timeout_s,
+        only=only,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
@@ -22,15 +22,23 @@ log = structlog.get_logger()
 
 
 class InProcessEngine:
-    """Each replica is a host kept alive by a supervisor; they share one bus and one pool."""
+    """Each replica is a host kept alive by a supervisor; they share one bus and one pool.
 
-    def __init__(self, plan: Plan, bus: Bus, observe: Observer) -> None:
+    Args:
+        plan: the guild's.
+        bus: an open bus.
+        observe: told of what happens.
+        chosen: ids of the agents that work here; the others are only subscribed.
+    """
+
+    def __init__(self, plan: Plan, bus: Bus, observe: Observer, chosen: Collection[str]) -> None:
         self._plan = plan
         self._bus = bus
         self._pool = ResourcePool({name: partial(_open, plan, name) for name in plan.factories})
         self._keepers = [
             _Keeper(plan, index, replica, bus=bus, pool=self._pool, observe=observe)
             for index, agent in enumerate(plan.spec.agents)
+            if agent.id in chosen
             for replica in range(agent.replicas)
         ]
 
@@ -39,7 +47,7 @@ class InProcessEngine:
         return [keeper.status for keeper in self._keepers]
 
     async def start(self) -> None:
-        # All of them are owed messages before the first can send one.
+        # All are owed messages before the first can send one, also those that work elsewhere.
         for agent in self._plan.spec.agents:
             await self._bus.register(subscription_of(self._plan.spec, agent, None))
         for keeper in self._keepers:

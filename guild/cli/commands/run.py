@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+from pydantic import BaseModel
 
 from guild.cli.call import Call
-from guild.cli.commands.talk import answer_of, print_answer
+from guild.cli.commands.talk import answer_of, handlers_of, print_answer
 from guild.cli.compose import conversation_of, message_of, topic_for
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError
 from guild.runtime import Guild, GuildStatus
@@ -20,6 +22,7 @@ async def run_guild(
     topic: str | None,
     conversation: str,
     timeout_s: float,
+    only: Sequence[str] | None,
 ) -> int:
     """Launch the guild; serve until SIGINT or SIGTERM, or answer one request and stop."""
     if data and not request:
@@ -27,10 +30,13 @@ async def run_guild(
     plan = call.plan
     for warning in plan.warnings:
         call.output.note(f"warning: {warning}")
+    chosen = None if only is None else [name for word in only for name in _names_in(word)]
     message = message_of(plan, request, data) if request else None
+    if message is not None and chosen is not None and call.is_private:
+        _check_handled_here(call, message, topic or topic_for(plan, message), chosen)
     call.show_logs()
     async with Guild.launch(
-        plan.spec, bus=call.bus, registry=call.registry, wait_s=call.typed.wait_s
+        plan.spec, bus=call.bus, registry=call.registry, only=chosen, wait_s=call.typed.wait_s
     ) as guild:
         if message is None:
             return await _serve(guild, call)
@@ -47,6 +53,24 @@ async def run_guild(
     return OK
 
 
+def _names_in(word: str) -> list[str]:
+    """The ids in one --only, which are parted by commas."""
+    if names := [name.strip() for name in word.split(",") if name.strip()]:
+        return names
+    raise UsageError("--only names no agent: leave it out to run all of them")
+
+
+def _check_handled_here(
+    call: Call, message: BaseModel, topic: str, chosen: Collection[str]
+) -> None:
+    handlers = handlers_of(call, message, topic)
+    if handlers and not set(handlers) & set(chosen):
+        raise UsageError(
+            f"nothing would answer: {', '.join(handlers)} handles it, --only leaves that to other "
+            f"processes, and none of them can reach the bus {call.bus}"
+        )
+
+
 async def _serve(guild: Guild, call: Call) -> int:
     """Wait for a signal. The first one drains, the second one ends the process at once."""
     stop = asyncio.Event()
@@ -60,9 +84,16 @@ async def _serve(guild: Guild, call: Call) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
-    agents = ", ".join(call.plan.agents)
-    call.output.note(f"{call.plan.spec.id} is running on {call.place}: {agents}; stop with Ctrl-C")
+    call.output.note(
+        f"{call.plan.spec.id} is running on {call.place}: {', '.join(guild.agents)}; "
+        "stop with Ctrl-C"
+    )
+    others = [agent for agent in call.plan.agents if agent not in guild.agents]
     if call.is_private:
         call.output.note("nobody outside this process can reach it; --bus embedded changes that")
+        if others:
+            call.output.note(f"warning: so nobody can run {', '.join(others)}")
+    elif others:
+        call.output.note(f"left to other processes: {', '.join(others)}")
     await stop.wait()
     return FAILED if guild.status is GuildStatus.DEGRADED else OK

@@ -139,10 +139,11 @@ async def _subscribers(
 ) -> Sequence[str]:
     """The agents that handle `message` there and have subscribed, at some time or other."""
     groups = await client.bus.groups()
-    return [agent for agent in _handlers(call, message, topic) if agent in groups]
+    return [agent for agent in handlers_of(call, message, topic) if agent in groups]
 
 
-def _handlers(call: Call, message: BaseModel, topic: str) -> Sequence[str]:
+def handlers_of(call: Call, message: BaseModel, topic: str) -> Sequence[str]:
+    """Ids of the agents of the spec that handle `message` on `topic`."""
     plan = call.plan
     return [
         agent.id
@@ -153,7 +154,7 @@ def _handlers(call: Call, message: BaseModel, topic: str) -> Sequence[str]:
 
 def _why_nobody(call: Call, message: BaseModel, topic: str) -> str:
     name = wire_type_of(type(message)).name
-    handlers = _handlers(call, message, topic)
+    handlers = handlers_of(call, message, topic)
     if not handlers:
         return f"no agent of {call.plan.spec.id} handles {name} on {topic}"
     is_not = "is not" if len(handlers) == 1 else "are not"
@@ -175,7 +176,7 @@ async def _at_work(
         if await _beats(client, agents):
             return agents
         waited_s = time.monotonic() - began_at
-        if waited_s >= patience_s or not _handlers(call, message, topic):
+        if waited_s >= patience_s or not handlers_of(call, message, topic):
             return ()
         if waited_s >= GRACE_S and not is_told:
             call.output.note(f"waiting: {_why_nobody(call, message, topic)}")
