@@ -17,7 +17,7 @@ from messaging.parcels import pack_parcel
 from messaging.state import State
 from messaging.steps import Journal, Steps
 from messaging.timers import arm, check_timer, delay_of
-from messaging.topic import emit_topic_of, inbox_of
+from messaging.topic import emit_topic_of, inbox_of, is_reply_topic
 
 T = TypeVar("T")
 
@@ -231,7 +231,8 @@ class Context:
             conversation: the one it belongs to; "" for the conversation in hand. What is emitted
                 for it is seen there, so that long work can follow whoever asked last.
             detached: it begins a conversation of its own as if nothing had caused it, with no hops:
-                for what an agent starts again and again by itself.
+                for what an agent starts again and again by itself, and for what no answer depends
+                on: a caller who waits up the chain does not hear of its failure.
             guild: another guild, one of the subscription's `neighbours`; `topic` is one of its
                 topics then, and so is `reply_to`. It arrives once; see `messaging.relay`.
 
@@ -250,11 +251,12 @@ class Context:
             key=key,
             deadline=self._deadline(deadline_s, keep=keep_deadline),
             conversation=conversation or self.conversation,
+            waiter=self.envelope.waiter_beyond,
         )
         if priority is not None:
             header["priority"] = check_priority(priority)
         if detached:
-            header |= {"cause": "", "conversation": conversation, "hops": 0}
+            header |= {"cause": "", "conversation": conversation, "hops": 0, "waiter": ""}
         if guild:
             return self._send_abroad(guild, message, topic, timer, header)
         if timer:
@@ -279,6 +281,8 @@ class Context:
         """Answer a request that an earlier handling received, when this one is committed."""
         header = self._header(conversation=requester.conversation)
         header |= {"cause": requester.message_id, "hops": min(requester.hops + 1, 255)}
+        if requester.conversation == self.conversation and not is_reply_topic(requester.reply_to):
+            header["waiter"] = self.envelope.waiter_beyond
         envelope = self._seal(message, requester.reply_to, header)
         self._outbox.append(envelope)
         return envelope.id

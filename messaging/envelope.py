@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 from pydantic import BaseModel
 
-from messaging.topic import is_partition
+from messaging.topic import is_partition, is_reply_topic
 
 _IDS_AT_ONCE = 256
 _AGAIN = "\x01"  # no topic holds one, nor does the name of a timer
@@ -24,11 +24,14 @@ class Envelope(NamedTuple):
         cause: id of the message that this one answers or follows from.
         conversation: id of the first message of the chain; "" means this one is the first.
         reply_to: topic to which the answer goes.
+        waiter: the caller up the chain that waits for an answer which depends on this message: its
+            reply topic and the id of what it asked; "" without one, and where `reply_to` says it.
         deadline: unix seconds after which handling is pointless; 0.0 is never.
         attempt: 1 at first, counted up by each retry.
         hops: how many handlings lie between the first message and this one.
         key: orders handling among equal keys where the agent asks for it.
-        tags: ids of the agents addressed, joined by commas.
+        tags: ids of the agents addressed, joined by commas; a notice that a message was given up
+            names the wire type of that message here.
         origin: the topic it was first published to, once the bus has moved it; "" before.
         delay_s: how long the backend holds it back from the moment it is stored; not on the wire.
         message: the model itself, on backends that hand frozen models over by reference.
@@ -47,6 +50,7 @@ class Envelope(NamedTuple):
     tags: str = ""
     trace: str = ""
     origin: str = ""
+    waiter: str = ""
     deadline: float = 0.0
     attempt: int = 1
     hops: int = 0
@@ -70,6 +74,11 @@ class Envelope(NamedTuple):
         """The envelope as it lies in a partition of its group, with where it came from."""
         origin = self.published_to
         return self._replace(topic=topic, origin=f"{origin}{_AGAIN}" if was_handled else origin)
+
+    @property
+    def waiter_beyond(self) -> str:
+        """The `waiter` of whatever follows from this message: the nearest one up the chain."""
+        return f"{self.reply_to} {self.id}" if is_reply_topic(self.reply_to) else self.waiter
 
     @property
     def conversation_id(self) -> str:

@@ -207,28 +207,64 @@ class RequestTimeoutError(MessagingError):
 class RequestFailedError(MessagingError):
     """The answer to a request is an error.
 
+    The agent that was asked may have given up, or any agent that worked on what followed from the
+    request: then the message that failed is another one than the message that was asked.
+
     Attributes:
-        error_type: class name of what was raised where the request was handled.
-        agent: who handled it.
-        dead_letter_id: where the request lies now, "" when it was not dead-lettered.
+        error_type: class name of what was raised where the message was handled.
+        agent: the agent that gave up.
+        dead_letter_id: id of the message that failed, which finds its dead letter; "" when it was
+            not dead-lettered.
+        message_type: wire type of the message that failed, "" if it is not known.
+        asked_id: id of the request.
+        asked_type: wire type of the request, "" if it is not known.
+        conversation: id of the conversation that both belong to.
     """
 
     def __init__(
-        self, error_type: str, text: str, *, agent: str = "", dead_letter_id: str = ""
+        self,
+        error_type: str,
+        text: str,
+        *,
+        agent: str = "",
+        dead_letter_id: str = "",
+        message_type: str = "",
+        asked_id: str = "",
+        asked_type: str = "",
+        conversation: str = "",
     ) -> None:
-        super().__init__(f"{agent or 'the guild'} answered with {error_type}: {text}")
+        did = f"answered with {error_type}"
+        if dead_letter_id and asked_id and dead_letter_id != asked_id:
+            did = (
+                f"gave up on {message_type} {dead_letter_id}, which followed from the request "
+                f"{asked_type} {asked_id} in conversation {conversation}: {error_type}"
+            )
+        super().__init__(f"{agent or 'the guild'} {did}: {text}")
         self.error_type = error_type
         self.text = text
         self.agent = agent
         self.dead_letter_id = dead_letter_id
+        self.message_type = message_type
+        self.asked_id = asked_id
+        self.asked_type = asked_type
+        self.conversation = conversation
 
 
 class RequestCancelledError(MessagingError):
-    """The request was cancelled before it was answered."""
+    """The request, or what followed from it, was cancelled before the request was answered.
 
-    def __init__(self, message_id: str, reason: str = "") -> None:
-        super().__init__(f"request {message_id} was cancelled{f': {reason}' if reason else ''}")
+    Attributes:
+        message_id: the message that was cancelled.
+        asked_id: id of the request; another one when something was cancelled that followed from it.
+    """
+
+    def __init__(self, message_id: str, reason: str = "", *, asked_id: str = "") -> None:
+        what = f"request {message_id}"
+        if asked_id and asked_id != message_id:
+            what = f"{message_id}, which followed from request {asked_id},"
+        super().__init__(f"{what} was cancelled{f': {reason}' if reason else ''}")
         self.message_id = message_id
+        self.asked_id = asked_id or message_id
 
 
 class NobodyListensError(MessagingError):

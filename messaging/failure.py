@@ -8,10 +8,13 @@ from messaging.message import Message
 
 
 class RequestFailed(Message, wire_name="bus.request_failed"):
-    """A request was given up; it lies in the dead letters.
+    """A message was given up; it lies in the dead letters.
+
+    The agent that sent it is told, and so is a caller that waits for an answer which depends on it:
+    unless that agent handles `RequestFailed`, and so has taken over what is to be done.
 
     Attributes:
-        message_id: the request; `dead_letters.show` finds it by this id too.
+        message_id: the message; `dead_letters.show` finds it by this id too.
         error_type: class name of the last error.
         text: what it said.
         agent: the group that gave up.
@@ -26,7 +29,7 @@ class RequestFailed(Message, wire_name="bus.request_failed"):
 
 
 class Cancelled(Message, wire_name="bus.cancelled"):
-    """A request was cancelled before it was answered."""
+    """A message was cancelled before it was answered; told like `RequestFailed`."""
 
     message_id: str
     reason: str = ""

@@ -27,6 +27,7 @@ from messaging.errors import (
 )
 from messaging.log_names import in_hand, name_in_logs
 from messaging.message import MessageRegistry
+from messaging.notices import passed_on
 from messaging.outgoing import split_tags
 from messaging.settling import Again, Settling
 from messaging.starts import Starts, attempt_of, is_first_start, numbered
@@ -154,7 +155,8 @@ class Handlers:
             return await self._settling.due(delivery)
         target = self._targets.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
-            return Settlement(delivery)
+            is_told = envelope.waiter and envelope.published_to == self._inbox
+            return Settlement(delivery, passed_on(envelope) if is_told else ())
         reason = self._cancelled_reason(envelope)
         if reason is not None:
             return await self._settling.cancelled(delivery, reason)

@@ -7,6 +7,9 @@ header = version u8, flags u16, id 16 bytes
          [cause 16 bytes] [conversation 16 bytes]   where they are ids, which they nearly always are
          strings joined by NUL: [cause] [conversation] [key] [trace]   which differ by message, then
          type [sender] [reply_to] [tags] [origin]   which repeat, so they are translated once
+
+The waiter travels at the end of `trace`, behind a mark. Versions that do not know it pass `trace`
+on as it is, to all that follows; a flag or a field of its own they would refuse.
 """
 
 import struct
@@ -27,6 +30,7 @@ _UNKNOWN_BITS = 1 << 15
 _RARE = _ATTEMPT | _VERSION | _PRIORITY | _DEADLINE
 _OWN_STRINGS = _CAUSE | _CONVERSATION | _KEY | _TRACE
 _SHARED_STRINGS = _SENDER | _REPLY_TO | _TAGS | _ORIGIN
+_WAITER = "\x01"
 _MOST_REMEMBERED = 1_024
 _LONGEST_REMEMBERED = 512
 
@@ -64,7 +68,7 @@ def _encode(envelope: Envelope) -> bytes:
     # Taken apart at once: nineteen attribute look-ups would cost as much as all that follows.
     (
         id_, type_, version, _, _, sender, cause, conversation, reply_to, key, tags, trace, origin,
-        deadline, attempt, hops, priority, _, _,
+        waiter, deadline, attempt, hops, priority, _, _,
     ) = envelope  # fmt: skip
     flags, shared = _encode_shared(type_, sender, reply_to, tags, origin)
     parts = b""
@@ -75,6 +79,8 @@ def _encode(envelope: Envelope) -> bytes:
         bits, numbers = _encode_rare(envelope)
         flags |= bits
         parts += numbers
+    if waiter or (trace and _WAITER in trace):
+        trace = _with_waiter(trace, waiter)
     if cause or conversation or key or trace:
         bits, own = _encode_own(cause, conversation, key, trace)
         flags |= bits
@@ -83,6 +89,12 @@ def _encode(envelope: Envelope) -> bytes:
     if raw_id is None:
         raise ValueError("its id is not 32 lower-case hex digits")
     return _FIXED.pack(HEADER_VERSION, flags, raw_id) + parts + shared
+
+
+def _with_waiter(trace: str, waiter: str) -> str:
+    if _WAITER in waiter:
+        raise ValueError("its waiter holds the mark that ends a trace")
+    return f"{trace}{_WAITER}{waiter}"
 
 
 def _encode_rare(envelope: Envelope) -> tuple[int, bytes]:
@@ -167,7 +179,7 @@ def _decode(header: bytes, topic: str, payload: bytes) -> Envelope:
         offset += 1
     if flags & _RARE:
         attempt, version, priority, deadline, offset = _decode_rare(header, flags, offset)
-    cause = conversation = key = trace = ""
+    cause = conversation = key = trace = waiter = ""
     if flags & _CAUSE_ID:
         cause = _id_at(header, offset)
         offset += _ID_BYTES
@@ -179,10 +191,12 @@ def _decode(header: bytes, topic: str, payload: bytes) -> Envelope:
         own, shared = _take_own_strings(shared, flags)
         cause, conversation = own.get(_CAUSE, cause), own.get(_CONVERSATION, conversation)
         key, trace = own.get(_KEY, ""), own.get(_TRACE, "")
+        if _WAITER in trace:
+            trace, _, waiter = trace.rpartition(_WAITER)
     type_, sender, reply_to, tags, origin = _decode_shared(flags & _SHARED_STRINGS, shared)
     fields = (
         raw_id.hex(), type_, version, topic, payload, sender, cause, conversation, reply_to, key,
-        tags, trace, origin, deadline, attempt, hops, priority, 0.0, None,
+        tags, trace, origin, waiter, deadline, attempt, hops, priority, 0.0, None,
     )  # fmt: skip
     return tuple.__new__(Envelope, fields)  # half the time of calling the class
 

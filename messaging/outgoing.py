@@ -29,6 +29,7 @@ def seal(
     key: str = "",
     tags: str = "",
     trace: str = "",
+    waiter: str = "",
     deadline: float = 0.0,
     hops: int = 0,
     priority: int = 0,
@@ -44,7 +45,7 @@ def seal(
     payload = encode(message) if carried is None else b""
     fields = (
         id or new_id(), type_, version, topic, payload, sender, cause, conversation, reply_to, key,
-        tags, trace, "", deadline, 1, hops, priority, delay_s, carried,
+        tags, trace, "", waiter, deadline, 1, hops, priority, delay_s, carried,
     )  # fmt: skip
     return tuple.__new__(Envelope, fields)  # half the time of calling the class
 

@@ -58,6 +58,7 @@ def pack_parcel(guild: str, envelope: Envelope, *, sender: str) -> Envelope:
         cause=envelope.cause,
         conversation=envelope.conversation,
         trace=envelope.trace,
+        waiter=envelope.waiter,  # told when it cannot be brought; it does not cross the border
         deadline=envelope.deadline,
         delay_s=envelope.delay_s,
         hops=envelope.hops,

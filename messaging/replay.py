@@ -102,6 +102,7 @@ def _again(envelope: Envelope, group: str) -> Envelope:
         cause=envelope.id,
         conversation=envelope.conversation_id,
         reply_to="",
+        waiter="",
         tags=group,
         deadline=0.0,
         delay_s=0.0,

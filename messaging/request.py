@@ -51,7 +51,7 @@ class Requests:
         stored = asyncio.ensure_future(
             self._publisher.append((envelope,), require_listener=require_listener)
         )
-        waiting = self._waiting[envelope.id] = _Waiting()
+        waiting = self._waiting[envelope.id] = _Waiting(envelope.type)
         stored.add_done_callback(waiting.fail_with)
         # A timer costs a third of a timeout, and one wait half of two.
         timer = asyncio.get_running_loop().call_later(
@@ -76,7 +76,7 @@ class Requests:
     ) -> AsyncGenerator[BaseModel, None]:
         """What is emitted for `message`, then its answer; see `Bus.stream`."""
         envelope = self._seal(topic, message, header)
-        waiting = _Stream("" if whole_conversation else envelope.id)
+        waiting = _Stream(envelope.type, "" if whole_conversation else envelope.id)
         followed = emit_topic_of(envelope.conversation_id)
         ends_at = asyncio.get_running_loop().time() + timeout_s
         await self._tail.follow(followed, waiting.receive)
@@ -121,10 +121,10 @@ class Requests:
     def _receive(self, entry: Entry) -> None:
         waiting = self._waiting.get(entry.envelope.cause)
         if waiting is not None:
-            waiting.settle(self._read(entry.envelope))
+            waiting.settle(self._read(entry.envelope, waiting.asked_type))
             self._ending.append(waiting)
 
-    def _read(self, envelope: Envelope) -> BaseModel | Exception:
+    def _read(self, envelope: Envelope, asked_type: str) -> BaseModel | Exception:
         try:
             message = self._decoder.read(envelope)
         except MessagingError as error:
@@ -135,9 +135,15 @@ class Requests:
                 message.text,
                 agent=message.agent,
                 dead_letter_id=message.message_id,
+                message_type=envelope.tags,
+                asked_id=envelope.cause,
+                asked_type=asked_type,
+                conversation=envelope.conversation_id,
             )
         if isinstance(message, Cancelled):
-            return RequestCancelledError(message.message_id, message.reason)
+            return RequestCancelledError(
+                message.message_id, message.reason, asked_id=envelope.cause
+            )
         return message
 
     def _end_streams(self, may_be_more: bool) -> None:
@@ -151,7 +157,8 @@ class Requests:
 class _Waiting:
     """Somebody who waits for one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked_type: str) -> None:
+        self.asked_type = asked_type
         self.answer: asyncio.Future[BaseModel] = asyncio.get_running_loop().create_future()
 
     def settle(self, answer: BaseModel | Exception) -> None:
@@ -179,8 +186,8 @@ class _Waiting:
 class _Stream(_Waiting):
     """Somebody who takes items until the answer comes; too slow, and the oldest are lost."""
 
-    def __init__(self, cause: str) -> None:
-        super().__init__()
+    def __init__(self, asked_type: str, cause: str) -> None:
+        super().__init__(asked_type)
         self._cause = cause
         self._items: deque[Envelope] = deque(maxlen=MOST_ITEMS)
         self._changed = asyncio.Event()

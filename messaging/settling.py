@@ -23,13 +23,14 @@ from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError
 from messaging.failure import Cancelled, RequestFailed
 from messaging.message import encode
+from messaging.notices import told_of
 from messaging.ordering import key_of
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
 from messaging.starts import attempt_of, is_first_start
 from messaging.subscription import Result, Subscription
 from messaging.timers import disarm, timer_key
-from messaging.topic import retry_topic_of
+from messaging.topic import is_reply_topic, retry_topic_of
 
 log = structlog.get_logger()
 
@@ -167,13 +168,13 @@ class Settling:
         return Again(delivery._replace(envelope=envelope), wait_s)
 
     async def cancelled(self, delivery: Delivery, reason: str) -> Settlement:
-        """Somebody cancelled it: no further attempt, and the requester is told."""
+        """Somebody cancelled it: no further attempt, and whoever waits for it is told."""
         envelope = delivery.envelope
         log.info("delivery.cancelled", reason=reason)
         notice = Cancelled(message_id=envelope.id, reason=reason)
         writes = await self._forget_history(envelope) if envelope.was_handled else ()
         writes += await self._forget_steps(envelope)
-        return Settlement(delivery, self._to_requester(envelope, notice), writes)
+        return Settlement(delivery, self._told(envelope, notice), writes)
 
     def let_go(self, delivery: Delivery) -> None:
         """Forget the attempts at what is no longer lent to this process."""
@@ -203,7 +204,7 @@ class Settling:
             attempts=attempt_of(delivery),
         )
         letter = DeadLetter(envelope, self._group, encode(reason), time.time())
-        return Settlement(delivery, self._to_requester(envelope, failure), writes, letter)
+        return Settlement(delivery, self._told(envelope, failure), writes, letter)
 
     def _targets(self, envelope: Envelope, message: BaseModel) -> Sequence[tuple[str, BaseModel]]:
         if not envelope.reply_to:
@@ -214,10 +215,13 @@ class Settling:
         route = self._options.route
         return route(envelope, message) if route is not None else ()
 
-    def _to_requester(self, envelope: Envelope, message: BaseModel) -> tuple[Envelope, ...]:
-        if not envelope.reply_to:
-            return ()
-        return (self._answer(envelope, message, envelope.reply_to),)
+    def _told(self, envelope: Envelope, notice: BaseModel) -> tuple[Envelope, ...]:
+        return tuple(
+            self._answer(envelope, notice, told.topic)._replace(
+                cause=told.cause, waiter=told.waiter, tags=envelope.type
+            )
+            for told in told_of(envelope)
+        )
 
     def _answer(self, envelope: Envelope, message: BaseModel, topic: str) -> Envelope:
         return seal(
@@ -229,6 +233,7 @@ class Settling:
             conversation=envelope.conversation_id,
             hops=min(envelope.hops + 1, 255),
             trace=envelope.trace,
+            waiter="" if is_reply_topic(topic) else envelope.waiter_beyond,
             priority=envelope.priority,
         )
 

@@ -16,13 +16,19 @@ MAX_LENGTH = 200
 MOST_PARTITIONS = 256
 
 _RETRY = "_retry."
+_REPLY = "_reply."
+_INBOX = "inbox."
 _PARTITION = "_partition."
 _SEGMENT = re.compile(r"[A-Za-z0-9_\-]+")
 
 
 def inbox_of(agent_id: str) -> str:
     """The topic on which `agent_id` receives the answers to what it sent."""
-    return f"inbox.{agent_id}"
+    return f"{_INBOX}{agent_id}"
+
+
+def is_inbox(topic: str) -> bool:
+    return topic.startswith(_INBOX)
 
 
 def retry_topic_of(group: str) -> str:
@@ -55,7 +61,12 @@ def owner_of(topic: str) -> str:
 
 def reply_topic_of(client_id: str) -> str:
     """The ephemeral topic on which a client waits for answers."""
-    return f"_reply.{client_id}"
+    return f"{_REPLY}{client_id}"
+
+
+def is_reply_topic(topic: str) -> bool:
+    """Whether a caller waits there at this moment, and not an agent or anybody later."""
+    return topic.startswith(_REPLY)
 
 
 def emit_topic_of(conversation_id: str) -> str:

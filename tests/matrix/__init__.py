@@ -147,6 +147,12 @@ messages
 * loops: a dead letter after so many hops
     messaging/test_dispatcher.py::test_agents_that_answer_each_other_in_a_loop_are_stopped
     mutant: messaging/test_handling_mutants.py::test_if_nobody_counted_hops_a_loop_would_not_end
+* an agent in the middle of a conversation gives up: the caller who waits at its start hears, with
+  what failed and what was asked; an agent that handles failures is told instead
+    messaging/test_giving_up.py::test_a_caller_hears_that_a_message_which_followed_was_given_up
+    messaging/test_giving_up.py::test_a_caller_hears_of_it_through_retries_partitions_and_three_agents
+    messaging/test_giving_up.py::test_an_agent_that_handles_failures_has_taken_over_what_is_to_be_done
+    mutant: messaging/test_giving_up.py::test_if_only_the_direct_asker_were_told_the_caller_would_wait_in_vain
 * expired deadline: not handled, a dead letter, and the requester hears
     messaging/test_dispatcher.py::test_a_message_past_its_deadline_is_not_handled_but_its_requester_hears
     mutant: messaging/test_handling_mutants.py::test_if_nobody_looked_at_the_deadline_it_would_be_handled_late

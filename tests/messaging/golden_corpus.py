@@ -56,9 +56,11 @@ REGISTRY = MessageRegistry(Order, RequestFailed, Cancelled)
 
 _ID = "01a1f99751357d2796a38b6ede97f4d7"
 _OTHER_ID = "01a1f9975b297c9092e5be3d38c427ee"
+_WAITER = f"_reply.{_OTHER_ID} {_ID}"
 _FIRST = OrderV1(name="Ada Lovelace", amount=12.5)
 _SECOND = OrderV2(first_name="Ада", last_name="Лавлейс", amount=0.07)
 _THIRD = Order(names=("Ada", "Byron", "\0\u2028😀"), cents=-(2**63))
+FIELDS_SINCE = ("waiter",)
 _ALL_FIELDS: Mapping[str, Any] = {
     "sender": "shop",
     "cause": _OTHER_ID,
@@ -91,10 +93,13 @@ def envelopes() -> dict[str, Envelope]:
         "v1-hops-most": envelope(_FIRST, hops=255),
         "v1-no-attempt": envelope(_FIRST, attempt=0),
         "v1-unicode": envelope(_FIRST, sender="коф\u00e9", tags="😀", key='\u2028\n\t"'),
+        "v1-waiter": envelope(_FIRST, waiter=_WAITER),
+        "v1-trace-waiter": envelope(_FIRST, waiter=_WAITER, trace=_ALL_FIELDS["trace"]),
         "v2": envelope(_SECOND),
         "v2-all": envelope(_SECOND, **_ALL_FIELDS),
         "v3": envelope(_THIRD),
         "v3-all": envelope(_THIRD, **_ALL_FIELDS),
+        "v3-all-waiter": envelope(_THIRD, **_ALL_FIELDS, waiter=_WAITER),
         "request-failed": envelope(
             RequestFailed(message_id=_ID, error_type="E", text="t", agent="a", attempts=3)
         ),
@@ -139,6 +144,9 @@ def add_missing() -> list[str]:
 
 def _envelope_document(each: Envelope) -> dict[str, Any]:
     fields = {name: value for name, value in each._asdict().items() if name != "message"}
+    for since in FIELDS_SINCE:  # files of before do not know them
+        if not fields[since]:
+            del fields[since]
     return {
         "header": encode_header(each).hex(),
         "payload": each.payload.decode(),

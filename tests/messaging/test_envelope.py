@@ -10,6 +10,7 @@ from messaging.errors import WireError
 from messaging.header import decode_header, encode_header
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+UNMARKED = st.text(st.characters(exclude_characters="\0\x01", exclude_categories=["Cs"]))
 ENVELOPES = st.builds(
     Envelope,
     id=st.binary(min_size=16, max_size=16).map(bytes.hex),
@@ -25,6 +26,7 @@ ENVELOPES = st.builds(
     tags=TEXT,
     trace=TEXT,
     origin=TEXT,
+    waiter=UNMARKED,
     deadline=st.floats(allow_nan=False),
     attempt=st.integers(0, 255),
     hops=st.integers(0, 255),
@@ -154,3 +156,25 @@ def test_the_first_message_of_a_chain_names_its_conversation() -> None:
 def test_a_retried_envelope_still_says_where_it_was_published() -> None:
     assert plain().published_to == "notes"
     assert plain(topic="_retry.readers", origin="notes").published_to == "notes"
+
+
+@pytest.mark.parametrize("trace", ["", "00-abc-def-01"])
+def test_a_version_that_knows_no_waiter_hands_it_on(
+    trace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = plain(waiter="_reply.abc 123", trace=trace)
+    header = encode_header(sent)
+    with monkeypatch.context() as before:
+        before.setattr("messaging.header._WAITER", "no text holds this")
+        read = decode_header(header, "notes", b"{}")
+        followed = encode_header(plain(trace=read.trace))
+
+    assert decode_header(followed, "notes", b"{}").waiter == sent.waiter
+    assert decode_header(followed, "notes", b"{}").trace == trace
+
+
+def test_a_waiter_needs_no_flag_that_the_last_version_refuses() -> None:
+    bare, waited_for = encode_header(plain()), encode_header(plain(waiter="_reply.abc 123"))
+    traced = encode_header(plain(trace="00-abc-def-01"))
+
+    assert waited_for[:3] == traced[:3] != bare[:3]

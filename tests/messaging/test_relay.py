@@ -11,8 +11,14 @@ from messaging.backend import Backend
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.envelope import Envelope, new_id
-from messaging.errors import BackendSetupError, TopicError
+from messaging.errors import (
+    BackendSetupError,
+    PayloadTooLargeError,
+    RequestFailedError,
+    TopicError,
+)
 from messaging.retry import RetryPolicy
+from messaging.testing import PATIENCE_S
 from tests.messaging.buses import Ask, Told, dead_letters, listening, lying_in, open_bus, texts_in
 from tests.messaging.conftest import Site
 from tests.messaging.notes import everything_in, note, notes, texts
@@ -213,3 +219,30 @@ async def _until(is_so: Any) -> None:
     async with asyncio.timeout(15):
         while not is_so():  # noqa: ASYNC110 - nothing inside the bus tells when
             await asyncio.sleep(0.01)
+
+
+async def test_a_caller_hears_that_what_followed_could_not_be_brought_to_another_guild(
+    site: Site, other: Site
+) -> None:
+    class Refusing(Passing):
+        async def append_once(self, envelope: Envelope) -> None:
+            raise PayloadTooLargeError(envelope.type, 2, 1)
+
+    async with open_bus(site) as bus, open_bus(other) as there:
+        await bus.subscribe(listening("tellers", tell_others, neighbours=("other",)))
+        await bus.relay("other", Refusing(there.backend))
+
+        with pytest.raises(RequestFailedError, match=r"outbox.other gave up on bus.parcel"):
+            await bus.request("asks", Ask(text="hello"), timeout_s=PATIENCE_S)
+
+
+async def test_a_caller_of_this_guild_is_no_business_of_another(site: Site, other: Site) -> None:
+    async with open_bus(site) as bus, open_bus(other) as there:
+        await bus.subscribe(listening("tellers", tell_others, neighbours=("other",)))
+        await bus.relay("other", Passing(there.backend))
+        asking = asyncio.create_task(bus.request("asks", Ask(text="hello")))
+
+        [entry] = await lying_in(there, "news")
+
+        assert entry.envelope.waiter == ""
+        asking.cancel()

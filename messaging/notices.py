@@ -1,0 +1,59 @@
+"""Notices that a message was given up: who is told, and who passes on what nobody there handles.
+
+The direct asker is told. A caller that waits further up the chain is told as well, unless an agent
+stands between that has taken over: one whose inbox is told and that handles the notice. An agent
+that does not handle it passes it on, so that which handlers an agent has is known where it runs.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from messaging.envelope import Envelope, new_id
+from messaging.failure import Cancelled, RequestFailed
+from messaging.message import wire_type_of
+from messaging.topic import is_inbox, is_reply_topic
+
+NOTICES = frozenset(wire_type_of(notice).name for notice in (RequestFailed, Cancelled))
+
+
+class Told(NamedTuple):
+    """Where a notice goes, as the answer to which message, and the caller that waits beyond."""
+
+    topic: str
+    cause: str
+    waiter: str = ""
+
+
+def told_of(envelope: Envelope) -> Sequence[Told]:
+    """Who is told at once that `envelope` was given up."""
+    reply_to = envelope.reply_to
+    if is_reply_topic(reply_to):
+        return (Told(reply_to, envelope.id),)
+    direct = (Told(reply_to, envelope.id, envelope.waiter),) if reply_to else ()
+    if not envelope.waiter or is_inbox(reply_to):
+        return direct
+    return (*direct, _beyond(envelope.waiter))
+
+
+def passed_on(notice: Envelope) -> tuple[Envelope, ...]:
+    """A notice that reached an inbox without a handler for it, as it goes to who waits beyond."""
+    if notice.type not in NOTICES or not notice.waiter:
+        return ()
+    told = _beyond(notice.waiter)
+    return (
+        notice._replace(
+            id=new_id(),
+            topic=told.topic,
+            cause=told.cause,
+            conversation=notice.conversation_id,
+            origin="",
+            waiter="",
+            attempt=1,
+            delay_s=0.0,
+        ),
+    )
+
+
+def _beyond(waiter: str) -> Told:
+    topic, _, asked_id = waiter.partition(" ")
+    return Told(topic, asked_id)
