@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 from redis import Redis
 
-from benchmarks import capacity, fence, recovery, scale
+from benchmarks import agents, capacity, fence, recovery, scale
 from benchmarks.child import MissingError, child
 from benchmarks.contestant import ALL
 from benchmarks.measure import Meter
@@ -31,6 +31,7 @@ from benchmarks.storage import stored_bytes
 from benchmarks.table import Results, table
 
 MEASURES = {
+    "agents": agents.measure,
     "scale": scale.measure,
     "capacity": capacity.measure,
     "fence": fence.measure,

@@ -100,6 +100,10 @@ class Meter:
         )
         return timed._replace(latencies_s=tuple(latencies))
 
+    def commands(self) -> int:
+        """How many commands the server has run so far, those that scripts call included."""
+        return int(self._server.info("stats")["total_commands_processed"])
+
     def _server_cpu_s(self) -> float:
         used = self._server.info("cpu")
         return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])

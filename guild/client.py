@@ -10,9 +10,8 @@ from typing import Any, Self, TypeVar, overload
 import structlog
 from pydantic import BaseModel
 
-from guild.contracts import reader_of
+from guild.audience import Audience
 from guild.errors import UnexpectedReplyError, UnknownAgentError
-from guild.parts import listens
 from guild.plan import Plan
 from guild.references import resolve
 from guild.registry import Registry
@@ -38,13 +37,19 @@ class Receipt(str):
         warning: what is odd about it, "" if nothing: that no agent of the guild will handle it.
     """
 
-    __slots__ = ("warning",)
+    __slots__ = ("_warning",)  # set on those few that have one
 
-    warning: str
+    _warning: str
 
-    def __new__(cls, message_id: str, warning: str = "") -> Self:
-        receipt = super().__new__(cls, message_id)
-        receipt.warning = warning
+    @property
+    def warning(self) -> str:
+        return getattr(self, "_warning", "")
+
+    @classmethod
+    def warned(cls, message_id: str, warning: str) -> Self:
+        """The receipt of a message about which something is odd."""
+        receipt = cls(message_id)
+        receipt._warning = warning
         return receipt
 
 
@@ -59,6 +64,7 @@ class GuildClient:
     def __init__(self, bus: Bus, plan: Plan) -> None:
         self.bus = bus
         self._plan = plan
+        self._audience = Audience(plan)
 
     @classmethod
     def connect(
@@ -125,7 +131,7 @@ class GuildClient:
             NobodyListensError: `require_listener`, and nobody does.
             MessagingError: as `Bus.publish`.
         """
-        warning = self._nobody_handles(topic, type(message))
+        warning = self._audience.why_unhandled(topic, type(message))
         if warning and require_listener:
             raise NobodyListensError(warning)
         accepted_id = await self.bus.publish(
@@ -144,7 +150,8 @@ class GuildClient:
         )
         if warning:
             log.warning("publish.nobody_handles", message_id=accepted_id, warning=warning)
-        return Receipt(accepted_id, warning)
+            return Receipt.warned(accepted_id, warning)
+        return Receipt(accepted_id)
 
     @overload
     async def request(
@@ -380,21 +387,8 @@ class GuildClient:
         return self.bus.tap(patterns, from_start=from_start)
 
     def _require_handler(self, topic: str, message: type[BaseModel]) -> None:
-        warning = self._nobody_handles(topic, message)
-        if warning:
+        if warning := self._audience.why_unhandled(topic, message):
             raise NobodyListensError(warning)
-
-    def _nobody_handles(self, topic: str, message: type[BaseModel]) -> str:
-        """Why `message` would go unhandled on `topic`; "" if somebody handles it."""
-        spec, classes = self._plan.spec, self._plan.agents
-        able = [a for a in spec.agents if reader_of(classes[a.id].accepted(), message)]
-        if any(listens(agent, topic) for agent in able):
-            return ""
-        name = str(wire_type_of(message))
-        if not able:
-            return f"no agent of {spec.id!r} handles {name}"
-        where = ", ".join(f"{agent.id} ({', '.join(agent.topics)})" for agent in able)
-        return f"nobody on {topic!r} handles {name}; elsewhere there are: {where}"
 
 
 @asynccontextmanager
