@@ -127,7 +127,7 @@ async def without_reloading(server: Server) -> None:
 
 async def without_memory(server: Server) -> None:
     """Do not notice that the server has forgotten the guild."""
-    Registry._recover = nothing  # type: ignore[method-assign] # this is a mutant
+    Registry._forgotten = nothing_forgotten  # type: ignore[method-assign] # this is a mutant
 
 
 async def without_repair(server: Server) -> None:
@@ -142,6 +142,11 @@ async def without_counting(server: Server) -> None:
         pass
 
     Lending.lend_again = lend_again  # type: ignore[method-assign] # this is a mutant
+
+
+def nothing_forgotten(self: Registry, news: object, *, is_elsewhere: bool) -> list[str]:
+    """Instead of a look at what the server has forgotten."""
+    return []
 
 
 async def nothing(self: object) -> None:

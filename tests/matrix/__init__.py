@@ -50,6 +50,13 @@ Redis
 * restart without persistence: announced within 2 s to everybody; what comes after it: E1, R(5)
     test_redis.py::test_a_server_without_persistence_that_restarts
     mutant: no-memory does not notice, and tells nobody
+* emptied, or restarted without persistence, while the only worker is away for 3 s: announced within
+  2 s; what comes after it is handed to the groups that any process remembers: E1, R(5), clean
+    test_redis.py::test_a_server_that_forgets_everything_while_the_only_worker_is_away
+    messaging/redis/test_lost_subscriptions.py::test_a_publisher_subscribes_all_that_it_remembers_before_it_stores_anything
+    messaging/redis/test_lost_subscriptions.py::test_several_processes_at_once_come_to_the_same
+    messaging/redis/test_lost_subscriptions.py::test_a_group_that_was_unsubscribed_does_not_come_back
+    mutant: no-memory does not notice, and what was accepted then reaches no worker
 * truncated AOF: announced within 2 s, and sent again by who published it; E1, R(5), clean
     test_redis.py::test_a_file_that_was_cut_short
     messaging/redis/test_forgetful_servers.py::test_it_is_sent_again_once_in_order_without_being_asked

@@ -21,7 +21,7 @@ from messaging.errors import (
 )
 from messaging.testing import eventually
 from messaging.urls import open_backend
-from tests.crew.mutants import mutate, nothing
+from tests.crew.mutants import mutate, nothing_forgotten
 from tests.crew.orders import BUS, COMMIT_SENT, GROUP, IN_HANDLER, INPUTS, LEASE_S, PLAIN
 from tests.crew.patience import stretched
 from tests.crew.stage import Stage, on_stage
@@ -36,6 +36,7 @@ SEATS = 16  # of a worker, each with one more that waits for it
 OUTAGE_S = 1.0
 ANNOUNCED_WITHIN_S = 2.0
 FAILOVER_S = 15.0
+AWAY_S = 3.0
 
 EVERYSEC = ("--appendfsync", "everysec")
 ALWAYS = ("--appendfsync", "always")
@@ -81,7 +82,7 @@ async def test_a_server_without_persistence_that_restarts(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kind != BUS:
-        monkeypatch.setattr(Registry, "_recover", nothing)
+        monkeypatch.setattr(Registry, "_forgotten", nothing_forgotten)
     with running_redis(tmp_path, "--appendonly", "no") as server:
         async with on_stage(server.url, workers=2, kind=kind) as stage:
             await stage.publish(COUNT)
@@ -103,6 +104,39 @@ async def test_a_server_without_persistence_that_restarts(
     if kind == BUS:
         assert workers_told_s < stretched(ANNOUNCED_WITHIN_S)
         account.check(within_s=RECOVERY_S)
+
+
+@pytest.mark.parametrize("fault", ["FLUSHALL", "FLUSHDB", "restart"])
+@pytest.mark.parametrize("kind", [BUS, "no-memory"])
+async def test_a_server_that_forgets_everything_while_the_only_worker_is_away(
+    tmp_path: Path, fault: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind != BUS:
+        monkeypatch.setattr(Registry, "_forgotten", nothing_forgotten)
+    with running_redis(tmp_path, "--appendonly", "no") as server:
+        async with on_stage(server.url, workers=1, kind=kind) as stage:
+            (worker,) = stage.crew.workers
+            await stage.publish(COUNT)
+            await stage.told(COUNT // 2)
+            worker.stop()
+
+            if fault == "restart":
+                server.kill()
+                await _restart(server)
+            else:
+                await stage.command(fault)
+            lost_at = time.monotonic()
+            stage.accepted.clear()  # what was accepted until now is gone, and that is told:
+            async with stage.publishing():
+                await asyncio.sleep(AWAY_S)
+
+            worker.go_on()
+            back_at = time.monotonic()
+            account = await stage.account(since_s=back_at, patience_s=patience_s(kind))
+            if kind == BUS:
+                await stage.told_of("bus.data_lost", since_s=lost_at, within_s=ANNOUNCED_WITHIN_S)
+                await worker.told_of("bus.data_lost")
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-fence"])

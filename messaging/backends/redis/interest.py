@@ -33,19 +33,19 @@ class Interest:
         self._ready: dict[str, None] = {}
         self._sleeper: asyncio.Future[None] | None = None
         self._begin: Callable[[], bool] | None = None
-        self._seen_version = -1
+        self._seen = -1
         self._is_over = False
         registry.watch(self.rouse)
 
     async def follow(self) -> None:
         """Catch up with the registry: watch the topics that are wanted now, forget the others."""
-        version = self._registry.version
+        revision = self._registry.revision
         if self.is_up_to_date or self._is_over:
             return
         bounds = await self._look_up_bounds()
         if self._is_over:
             return
-        self._seen_version = version
+        self._seen = revision
         self._bounds = bounds
         topics = self._registry.topics_of(self._membership)
         self.topics = [*topics, *(topic for topic in self._bounds if topic not in topics)]
@@ -55,7 +55,7 @@ class Interest:
     @property
     def is_up_to_date(self) -> bool:
         """Whether there is nothing to `follow`."""
-        return self._seen_version == self._registry.version
+        return self._seen == self._registry.revision
 
     @property
     def is_bounded(self) -> bool:
@@ -72,7 +72,7 @@ class Interest:
     async def follow_anew(self) -> None:
         """Catch up with what others have done, however little of it we have heard."""
         await self._registry.refresh()
-        self._seen_version = -1
+        self._seen = -1
         await self.follow()
 
     def wake(self, topics: Iterable[str]) -> None:
@@ -141,7 +141,7 @@ class Interest:
                 topic,
             )
             if is_dropped:
-                self._seen_version = -1
+                self._seen = -1
 
     def stop(self) -> None:
         self._is_over = True

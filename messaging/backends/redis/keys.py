@@ -5,6 +5,7 @@ t:<topic>!  stream of its long payloads, under the positions of their entries
 registry    hash: `version` counts changes, `removed` the last one that took a topic away
 topics      sorted set: topic by the registry version that brought it
 groups      hash: group -> its patterns as JSON
+stamps      sorted set: group by when it was subscribed, below zero: unsubscribed (memory.py)
 c:<group>   hash: incarnation -> last commit, "sequence:skipped settlements"
 b:<group>   hash: incarnation -> beats
 l:<group>   string: incarnation that reads where the group asks for order
@@ -32,6 +33,7 @@ class Keys:
         self.registry = self.prefix + b"registry"
         self.topics = self.prefix + b"topics"
         self.groups = self.prefix + b"groups"
+        self.stamps = self.prefix + b"stamps"
         self.paused = self.prefix + b"paused"
         self.floors = self.prefix + b"floors"
         self.delays = self.prefix + b"d"
@@ -82,7 +84,7 @@ def expected_type(key: bytes) -> str:
     name = key.partition(b"}:")[2]
     if name == b"dead" or name.startswith(b"t:"):
         return "stream"
-    if name in (b"topics", b"d"):
+    if name in (b"topics", b"stamps", b"d"):
         return "zset"
     if name == b"paused":
         return "set"

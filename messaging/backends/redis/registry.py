@@ -2,33 +2,59 @@
 
 Which patterns fit which topics is decided here, in Python; the scripts apply the decision only
 if the registry is still at the version it was made for, and are asked again otherwise.
+
+What a server has forgotten of the groups (memory.py) it is told before anything else is done there.
 """
 
 import asyncio
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from messaging.backends.redis.membership import Membership
+from messaging.backends.redis.memory import Subscriptions, loss, subscriptions_in
+from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.server import Server, to_json
-from messaging.errors import BackendSetupError, NobodyListensError
+from messaging.errors import NobodyListensError
 from messaging.topic import matches, owner_of, retry_topic_of
 
 
+class _News(NamedTuple):
+    """What the server said of the registry."""
+
+    identity: bytes
+    version: int
+    has_all_topics: bool
+    topics: set[str]
+    subscriptions: Subscriptions
+
+
 class Registry:
-    """Topics and groups of a guild as this process knows them."""
+    """Topics and groups of a guild as this process knows them.
+
+    Attributes:
+        revision: counts what this process has learnt, and goes on when the server goes back.
+        on_lost: called when the server has lost everything, before anything else is done there.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._refreshing = asyncio.Lock()
         self._watchers: set[Callable[[], None]] = set()
-        self._own_groups: dict[str, Sequence[str]] = {}
+        self._known = Subscriptions({}, {})
         self._identity = b""
+        self._version = 0
         self._refreshed_at = -math.inf
         self._generation = 0
-        self.version = 0
+        self._is_loss_told = False
+        self.revision = 0
         self.topics: set[str] = set()
-        self.groups: dict[str, list[str]] = {}
+        self.on_lost: list[Callable[[], None]] = []
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """The patterns of each group that is subscribed."""
+        return self._known.groups
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call after each change."""
@@ -48,29 +74,23 @@ class Registry:
         ]
 
     async def refresh(self) -> None:
-        """Ask for what changed; announce it when the server has forgotten the guild."""
+        """Ask for what changed; a server that has forgotten something is told it again first."""
         async with self._refreshing:
-            keys, generation = self._server.keys, self._server.link.generation
-            if generation != self._generation:  # the server may be another one, and behind
-                self.version = -1
-            identity, version, has_all, topics, groups = await self._server.run(
-                self._server.scripts.registry,
-                (keys.registry, keys.topics, keys.groups),
-                self.version,
-                self._identity,
-            )
+            generation = self._server.link.generation
+            is_elsewhere = generation != self._generation  # perhaps another server, and behind
+            news = await self._ask(-1 if is_elsewhere else self._version)
+            while forgotten := self._forgotten(news, is_elsewhere=is_elsewhere):
+                await self._remind(news, forgotten)
+                news = await self._ask(-1)
             self._generation = generation
             self._refreshed_at = asyncio.get_running_loop().time()
-            if version == self.version and identity == self._identity:
+            self._is_loss_told = False
+            if not is_elsewhere and (news.identity, news.version) == (
+                self._identity,
+                self._version,
+            ):
                 return
-            was_lost = self._identity not in (b"", identity)
-            names = {topic.decode() for topic in topics}
-            self.topics = names if has_all else self.topics | names
-            pairs = zip(groups[::2], groups[1::2], strict=True)
-            self.groups = {group.decode(): self._patterns_in(group, text) for group, text in pairs}
-            self.version, self._identity = version, identity
-        if was_lost:
-            await self._recover()
+            self._take(news)
         for call in tuple(self._watchers):
             call()
 
@@ -101,7 +121,7 @@ class Registry:
             answer = await self._server.run(
                 self._server.scripts.create_topic,
                 (keys.registry, keys.topics, keys.stream(topic)),
-                self.version,
+                self._stand,
                 topic,
                 keys.registry_channel,
                 *groups,
@@ -117,40 +137,56 @@ class Registry:
                 return
 
     async def subscribe(self, group: str, patterns: Sequence[str]) -> None:
-        keys = self._server.keys
-        self._own_groups[group] = list(patterns)
-        retry_topic = retry_topic_of(group)
         while True:
-            others = [topic for topic in self.topics if not owner_of(topic)]
-            fitting = [topic for topic in others if _fits(patterns, topic)]
-            leaving = [topic for topic in others if not _fits(patterns, topic)]
-            answer = await self._server.run(
-                self._server.scripts.subscribe,
-                (
-                    keys.registry,
-                    keys.topics,
-                    keys.groups,
-                    keys.bounds(group),
-                    keys.stream(retry_topic),
-                ),
-                self.version,
-                group,
-                to_json(list(patterns)),
-                retry_topic,
-                keys.registry_channel,
-                keys.stream(""),
-                len(fitting),
-                *fitting,
-                *leaving,
-                touches=[keys.stream(topic) for topic in others],
-            )
+            before = self._identity
+            answer = await self._subscribe(group, patterns, self._stand, self.topics)
             await self.refresh()
-            if answer == 0:
+            # A server that has forgotten it in between was told of all others only.
+            if answer >= 0 and (group in self.groups or before in (b"", self._identity)):
                 return
 
+    async def _subscribe(
+        self,
+        group: str,
+        patterns: Sequence[str],
+        stand: bytes,
+        topics: Iterable[str],
+        stamp: Argument = "",
+    ) -> int:
+        keys, retry_topic = self._server.keys, retry_topic_of(group)
+        others = [topic for topic in topics if not owner_of(topic)]
+        fitting = [topic for topic in others if _fits(patterns, topic)]
+        leaving = [topic for topic in others if not _fits(patterns, topic)]
+        answer = await self._server.run(
+            self._server.scripts.subscribe,
+            (
+                keys.registry,
+                keys.topics,
+                keys.groups,
+                keys.bounds(group),
+                keys.stream(retry_topic),
+                keys.stamps,
+            ),
+            stand,
+            group,
+            to_json(list(patterns)),
+            retry_topic,
+            keys.registry_channel,
+            keys.stream(""),
+            stamp,
+            len(fitting),
+            *fitting,
+            *leaving,
+            touches=[keys.stream(topic) for topic in others],
+        )
+        return int(answer)
+
     async def unsubscribe(self, group: str) -> None:
+        await self._unsubscribe(group)
+        await self.refresh()
+
+    async def _unsubscribe(self, group: str, stamp: Argument = "") -> None:
         keys = self._server.keys
-        self._own_groups.pop(group, None)
         retry_topic = retry_topic_of(group)
         await self._server.run(
             self._server.scripts.unsubscribe,
@@ -159,6 +195,7 @@ class Registry:
                 keys.topics,
                 keys.groups,
                 keys.floors,
+                keys.stamps,
                 keys.stream(retry_topic),
                 keys.members(group),
                 keys.beats(group),
@@ -170,8 +207,8 @@ class Registry:
             retry_topic,
             keys.registry_channel,
             keys.stream(""),
+            stamp,
         )
-        await self.refresh()
 
     async def repair(self, group: str, topics: Sequence[str]) -> None:
         """Make the group again where somebody deleted it or its stream, from the start."""
@@ -189,24 +226,63 @@ class Registry:
                 "and what was deleted with the topic is lost",
             )
 
-    def _patterns_in(self, group: bytes, text: bytes) -> list[str]:
-        try:
-            return [str(pattern) for pattern in json.loads(text)]
-        except (ValueError, TypeError) as error:
-            key = self._server.keys.groups.decode()
-            raise BackendSetupError(
-                f"the key {key} holds patterns of {group.decode(errors='replace')} that guildbus "
-                "did not write: remove that field (HDEL), or use another guild id or database"
-            ) from error
+    @property
+    def _stand(self) -> bytes:
+        return _stand(self._identity, self._version)
 
-    async def _recover(self) -> None:
-        self._server.announce(
-            "bus.data_lost",
-            "the server has lost this guild's data (restarted without persistence, or flushed); "
-            "what was accepted and not yet handled is gone",
+    async def _ask(self, version: int) -> _News:
+        keys = self._server.keys
+        identity, now, has_all, topics, groups, stamps = await self._server.run(
+            self._server.scripts.registry,
+            (keys.registry, keys.topics, keys.groups, keys.stamps),
+            version,
+            self._identity,
         )
-        for group, patterns in list(self._own_groups.items()):
-            await self.subscribe(group, patterns)
+        names = {topic.decode() for topic in topics}
+        return _News(
+            identity, now, bool(has_all), names, subscriptions_in(groups, stamps, keys.groups)
+        )
+
+    def _take(self, news: _News) -> None:
+        self.topics = news.topics if news.has_all_topics else self.topics | news.topics
+        self._known = news.subscriptions
+        self._version, self._identity = news.version, news.identity
+        self.revision += 1
+
+    def _forgotten(self, news: _News, *, is_elsewhere: bool) -> list[str]:
+        """Groups of which this process knows something later; it is announced why."""
+        is_lost = self._identity not in (b"", news.identity)
+        is_behind = not is_lost and news.version < self._version
+        if not (is_lost or is_behind or is_elsewhere):
+            return []
+        groups = self._known.newer_than(news.subscriptions)
+        if not self._is_loss_told and (is_lost or is_behind or groups):
+            self._is_loss_told = True
+            self._server.announce(*loss(self._known, groups, is_whole=is_lost))
+            if is_lost:
+                for call in self.on_lost:
+                    call()
+        return groups
+
+    async def _remind(self, news: _News, groups: Sequence[str]) -> None:
+        """Tell the server what it has forgotten of these groups."""
+        for group in groups:
+            stamp, patterns = self._known.stamps[group], self.groups.get(group)
+            if patterns is None:
+                await self._unsubscribe(group, stamp)
+                continue
+            answer = -1
+            while answer < 0:
+                stand, topics = _stand(news.identity, news.version), news.topics
+                answer = await self._subscribe(group, patterns, stand, topics, stamp)
+                if answer == 0 and news.identity:
+                    news = news._replace(version=news.version + 1)
+                elif answer <= 0:
+                    news = await self._ask(-1)
+
+
+def _stand(identity: bytes, version: int) -> bytes:
+    return identity + f" {version}".encode()
 
 
 def _fits(patterns: Sequence[str], topic: str) -> bool:

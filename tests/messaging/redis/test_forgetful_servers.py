@@ -10,19 +10,8 @@ from messaging.backends.redis import RedisBackend, recent
 from messaging.testing import eventually
 from tests.messaging.notes import everything_in, note, notes, numbered, texts
 from tests.messaging.redis.conftest import Guild
+from tests.messaging.redis.forgetting import forget, log_bytes
 from tests.servers import RedisServer, running_redis
-
-
-def log_bytes(server: RedisServer) -> int:
-    return _log_of(server).stat().st_size
-
-
-async def forget(server: RedisServer, kept_bytes: int) -> None:
-    """Kill it, and bring it back with no more than the first bytes of its file."""
-    server.kill()
-    with _log_of(server).open("r+b") as log:
-        log.truncate(kept_bytes)
-    await asyncio.to_thread(server.start)
 
 
 async def lying_in(backend: RedisBackend, topic: str, count: int) -> list[str]:
@@ -134,8 +123,3 @@ async def test_what_nobody_has_any_more_is_announced(
 
     assert await lying_in(backend, "notes", 11) == [*numbered(10), "notes 20"]
     assert "bus.publishes_lost" in guild.events()
-
-
-def _log_of(server: RedisServer) -> Path:
-    (log,) = server.folder.glob("appendonlydir/*.incr.aof")
-    return log

@@ -18,6 +18,22 @@ local function steady_ms(bodies)
   return now
 end
 
+-- The version of the registry, if it still is what "identity version" says.
+local function version_if_still(registry, known)
+  local id, version = unpack(redis.call('HMGET', registry, 'id', 'version'))
+  version = version or '0'
+  return (id or '') .. ' ' .. version == known and tonumber(version) or nil
+end
+
+-- When a group was subscribed or unsubscribed last (then its score is below zero), 0 if unknown.
+local function stamp_of(stamps, group)
+  return math.abs(tonumber(redis.call('ZSCORE', stamps, group) or 0))
+end
+
+local function next_stamp(stamps, group)
+  return math.max(now_ms(), stamp_of(stamps, group) + 1)
+end
+
 local function type_of(key)
   return redis.call('TYPE', key)['ok']
 end

@@ -1,9 +1,9 @@
 -- Bring a topic into being with a group for everybody who is owed its first entry.
 -- KEYS: registry, topics, stream
--- ARGV: version the groups were chosen at, topic, registry channel, groups
+-- ARGV: registry the groups were chosen at, topic, registry channel, groups
 -- Returns -1 when the registry has moved on, 1 when the topic had lost its stream, else 0.
-local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
-if version ~= tonumber(ARGV[1]) then return -1 end
+local version = version_if_still(KEYS[1], ARGV[1])
+if not version then return -1 end
 local known = redis.call('ZSCORE', KEYS[2], ARGV[2])
 local present = redis.call('EXISTS', KEYS[3]) == 1
 if known and present then return 0 end

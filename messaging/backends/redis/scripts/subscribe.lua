@@ -1,24 +1,29 @@
 -- Register a group: groups on the topics that fit, an end to those that fit no longer.
--- KEYS: registry, topics, groups, bounds of the group, stream of its retries
--- ARGV: version the topics were chosen at, group, patterns, retry topic, registry channel,
---       stream prefix, number of topics that fit, those, then all other topics
--- Returns -1 when the registry has moved on, else 0.
-local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
-if version ~= tonumber(ARGV[1]) then return -1 end
-local group, fitting = ARGV[2], tonumber(ARGV[7])
+-- KEYS: registry, topics, groups, bounds of the group, stream of its retries, stamps of the groups
+-- ARGV: registry the topics were chosen at, group, patterns, retry topic, registry channel,
+--       stream prefix, stamp, number of topics that fit, those, then all other topics
+-- With a stamp this is an older subscription which the server has forgotten: it counts unless
+-- something later is known of the group, and begins where the topics begin.
+-- Returns -1 when the registry has moved on, 1 when something later is known, else 0.
+local version = version_if_still(KEYS[1], ARGV[1])
+if not version then return -1 end
+local group, stamp, fitting = ARGV[2], tonumber(ARGV[7]), tonumber(ARGV[8])
+if stamp and stamp <= stamp_of(KEYS[6], group) then return 1 end
+local new_stamp = stamp or next_stamp(KEYS[6], group)
 local was_there = redis.call('HEXISTS', KEYS[3], group) == 1
 
 redis.call('HSETNX', KEYS[1], 'id', string.format('%.0f', now_ms()))
 redis.call('HSET', KEYS[1], 'version', version + 1)
 redis.call('HSET', KEYS[3], group, ARGV[3])
+redis.call('ZADD', KEYS[6], new_stamp, group)
 create_group(KEYS[5], group, '0')
 if not redis.call('ZSCORE', KEYS[2], ARGV[4]) then redis.call('ZADD', KEYS[2], version + 1, ARGV[4]) end
-for i = 8, 7 + fitting do
-  create_group(ARGV[6] .. ARGV[i], group, '$')
+for i = 9, 8 + fitting do
+  create_group(ARGV[6] .. ARGV[i], group, stamp and '0' or '$')
   redis.call('HDEL', KEYS[4], ARGV[i])
 end
 if was_there then
-  for i = 8 + fitting, #ARGV do
+  for i = 9 + fitting, #ARGV do
     local stream = ARGV[6] .. ARGV[i]
     local found = find_group(stream, group)
     if found and redis.call('HEXISTS', KEYS[4], ARGV[i]) == 0 then
