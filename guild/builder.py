@@ -1,4 +1,7 @@
-"""Builds guild specs in Python, step by step: the same specs that YAML makes."""
+"""Builds guild specs in Python, step by step: the same specs that YAML makes.
+
+As in YAML, a number may come as a reference: `set_replicas("${REPLICAS:-2}")`.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path as FilePath
@@ -57,11 +60,11 @@ class AgentBuilder(Generic[Props]):
         self._hears_default = listens
         return self
 
-    def act_only_when_tagged(self, only_when_tagged: bool = True) -> Self:
+    def act_only_when_tagged(self, only_when_tagged: bool | str = True) -> Self:
         """Handle only messages that are addressed to this agent by tag."""
         return self._set("only_when_tagged", only_when_tagged)
 
-    def set_order(self, ordered_by: str = "key", *, partitions: int = 1) -> Self:
+    def set_order(self, ordered_by: str = "key", *, partitions: int | str = 1) -> Self:
         """Handle equals one after the other: of the key they came with, or of this field.
 
         Args:
@@ -76,23 +79,23 @@ class AgentBuilder(Generic[Props]):
         """Name the guild's resource for each parameter of the constructor that needs another."""
         return self._set("dependencies", dict(dependencies))
 
-    def set_replicas(self, replicas: int) -> Self:
+    def set_replicas(self, replicas: int | str) -> Self:
         return self._set("replicas", replicas)
 
-    def set_concurrency(self, concurrency: int) -> Self:
+    def set_concurrency(self, concurrency: int | str) -> Self:
         return self._set("concurrency", concurrency)
 
-    def set_timeout(self, timeout_s: float) -> Self:
+    def set_timeout(self, timeout_s: float | str) -> Self:
         return self._set("timeout_s", timeout_s)
 
-    def set_lease(self, lease_s: float) -> Self:
+    def set_lease(self, lease_s: float | str) -> Self:
         """How long a process may be silent before the others take its messages over."""
         return self._set("lease_s", lease_s)
 
     def set_output_topic(self, topic: str) -> Self:
         return self._set("output_topic", topic)
 
-    def set_retry(self, **retry: float) -> Self:
+    def set_retry(self, **retry: float | str) -> Self:
         """Set what differs from the defaults of `RetrySpec`."""
         return self._set("retry", retry)
 
@@ -229,7 +232,7 @@ class GuildBuilder:
         """Choose where agents run: `inprocess`."""
         return self._set("engine", {"type": engine, "properties": dict(properties or {})})
 
-    def set_drain(self, drain_s: float) -> Self:
+    def set_drain(self, drain_s: float | str) -> Self:
         """How long closing waits for work in hand."""
         return self._set("drain_s", drain_s)
 
@@ -265,7 +268,7 @@ class GuildBuilder:
         *,
         topic: str = DEFAULT_TOPIC,
         cron: str | None = None,
-        every_s: float | None = None,
+        every_s: float | str | None = None,
         **options: Any,
     ) -> Self:
         """Publish `message` at the times of `cron`, or every `every_s` seconds.

@@ -127,14 +127,10 @@ def _properties(
     path = (*path, "properties")
     resolved = resolve_gently(dict(properties), environ=seen.environ, path=path)
     yield from resolved.findings
-    unknown = {finding.path for finding in resolved.findings} | resolved.secret_paths
     try:
         model.model_validate(resolved.value)
     except ValidationError as error:
-        for finding in findings_of(error, model, path):
-            # What a reference stands for is only known where it leads somewhere.
-            if not any(finding.path[: len(place)] == place for place in unknown):
-                yield finding
+        yield from resolved.explained(findings_of(error, model, path))
 
 
 def _dependencies(

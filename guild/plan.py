@@ -1,5 +1,6 @@
 """Everything that must be right before a guild starts, checked at once."""
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -7,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from guild.draft import draft_of
 from guild.errors import Path, Problem, SpecError, UnknownAgentError, WiringError
 from guild.graph import Graph, graph_of
 from guild.inspection import injected_parameters, inspect_parts
-from guild.parts import Parts
 from guild.references import resolve_gently
 from guild.registry import AgentClass, Registry, ResourceFactory, check_installed
 from guild.resources import properties_class_of
@@ -25,6 +26,7 @@ class Plan:
     """A spec that was checked, with the classes behind its names.
 
     Attributes:
+        spec: with the values that its references stand for here, as `guild.spec` says.
         agents: agent classes by agent id.
         factories: resource factories by resource name.
         messages: every message class that may travel.
@@ -53,10 +55,16 @@ class Plan:
         Raises:
             SpecError: everything that is wrong; a `WiringError` when only the wiring is.
         """
-        seen = inspect_parts(Parts.of(spec), registry, environ)
-        problems = [spec.source.problem(finding) for finding in (*seen.errors, *seen.wiring)]
+        environ = os.environ if environ is None else environ
+        draft = draft_of(spec.as_data(), environ)
+        seen = inspect_parts(draft.parts, registry, environ)
+        errors = (*draft.findings, *draft.resolved.explained(seen.errors))
+        wiring = draft.resolved.explained(seen.wiring)
+        problems = [spec.source.problem(finding) for finding in (*errors, *wiring)]
         if problems:
-            raise SpecError(problems) if seen.errors else WiringError(problems)
+            raise SpecError(problems) if errors else WiringError(problems)
+        if draft.resolved.written:
+            spec = spec.replaced(draft.resolved.value)
         warnings = [str(spec.source.problem(finding)) for finding in wiring_warnings(seen.wires)]
         return cls(
             spec=spec,
@@ -163,6 +171,6 @@ class Plan:
             try:
                 return model.model_validate(resolved.value)
             except ValidationError as error:
-                findings = list(findings_of(error, model, path))
+                findings = list(resolved.explained(findings_of(error, model, path)))
         # The cause is left out: what pydantic says may repeat the secret.
         raise SpecError([self.spec.source.problem(finding) for finding in findings]) from None

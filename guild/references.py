@@ -6,7 +6,7 @@ secrets, which are left alone until somebody needs them. `$${` stands for a plai
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
@@ -19,17 +19,38 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}?")
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
 
 
+class FromReference(str):
+    """Text that a reference stood for: it may mean a number or a boolean, as in a property."""
+
+    __slots__ = ()
+
+
 class Resolved(NamedTuple):
     """A value without its references.
 
     Attributes:
         secret_paths: where secrets stand, or stood.
         findings: references that lead nowhere; they stay in the value as they were.
+        unknown: where the value still holds a reference, so that it cannot be judged.
+        written: by path, the text with references that a value was made from.
     """
 
     value: Any
     secret_paths: frozenset[Path]
     findings: tuple[Finding, ...]
+    unknown: frozenset[Path]
+    written: Mapping[Path, str]
+
+    def explained(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """What is wrong with the value, each with the reference that it came from.
+
+        What is not known here is not judged.
+        """
+        for finding in findings:
+            if any(finding.path[: len(place)] == place for place in self.unknown):
+                continue
+            text = self.written.get(finding.path)
+            yield finding._replace(text=f"{finding.text} (from {text})") if text else finding
 
 
 def resolve(value: Any, *, environ: Mapping[str, str] | None = None, path: Path = ()) -> Any:
@@ -51,25 +72,55 @@ def resolve_gently(
     environ: Mapping[str, str] | None = None,
     path: Path = (),
     with_secrets: bool = False,
+    made: Callable[[str], str] = str,
+    leaves: Callable[[Path], bool] = lambda _: False,
 ) -> Resolved:
     """`value` with its references replaced as far as they lead anywhere.
 
     Secrets stay references unless they are asked for `with_secrets`.
+
+    Args:
+        value: text, or plain data of any depth.
+        environ: where variables are looked up; None for the process's own.
+        path: where the value stands.
+        with_secrets: whether secrets are read.
+        made: what becomes of text that held references.
+        leaves: says of a path that everything there stays as it is.
     """
-    walk = _Walk(os.environ if environ is None else environ, with_secrets)
-    return Resolved(walk.value(value, path), frozenset(walk.secret_paths), tuple(walk.findings))
+    walk = _Walk(os.environ if environ is None else environ, with_secrets, made, leaves)
+    replaced = walk.value(value, path)
+    return Resolved(
+        replaced,
+        frozenset(walk.secret_paths),
+        tuple(walk.findings),
+        frozenset(walk.unknown),
+        walk.written,
+    )
 
 
 class _Walk:
-    def __init__(self, environ: Mapping[str, str], with_secrets: bool) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        with_secrets: bool,
+        made: Callable[[str], str],
+        leaves: Callable[[Path], bool],
+    ) -> None:
         self._environ = environ
         self._with_secrets = with_secrets
+        self._made = made
+        self._leaves = leaves
         self.secret_paths: set[Path] = set()
+        self.unknown: set[Path] = set()
         self.findings: list[Finding] = []
+        self.written: dict[Path, str] = {}
 
     def value(self, value: Any, path: Path) -> Any:
+        if self._leaves(path):
+            return value
         if isinstance(value, str) and "${" in value:
-            return _REFERENCE.sub(lambda match: self._replacement(match, path), value)
+            self.written[path] = value
+            return self._made(_REFERENCE.sub(lambda match: self._replacement(match, path), value))
         if isinstance(value, dict):
             return {key: self.value(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list | tuple):
@@ -84,9 +135,13 @@ class _Walk:
         try:
             if colon and kind in ("env", "file"):
                 self.secret_paths.add(path)
-                return self._secret(kind, name) if self._with_secrets else text
+                if self._with_secrets:
+                    return self._secret(kind, name)
+                self.unknown.add(path)
+                return text
             return self._variable(text, body)
         except UnresolvedReferenceError as error:
+            self.unknown.add(path)
             self.findings.append(Finding(path, str(error)))
             return text
 

@@ -41,6 +41,8 @@ def spec_schema(registry: Registry | None = None) -> dict[str, Any]:
     schema["$schema"] = DRAFT
     schema["title"] = "Guild spec"
     definitions = schema["$defs"]
+    for part in (schema, *definitions.values()):
+        _let_references_stand(part)
     agents = {name: registry.agent_class(name) for name in registry.agent_types}
     factories = {name: registry.resource_factory(name) for name in registry.resource_types}
     _add_types(
@@ -81,6 +83,7 @@ def _add_types(
         "anyOf": [
             {"enum": sorted(models), "enumDescriptions": [texts[name] for name in sorted(models)]},
             {"type": "string", "pattern": _CLASS_PATH, "description": "a class by its path"},
+            _REFERENCE,
         ]
     }
     definition["allOf"] = [
@@ -115,6 +118,22 @@ def _inlined(schema: Any, definitions: Mapping[str, Any], depth: int = 0) -> Any
     return {key: _inlined(value, definitions, depth) for key, value in schema.items()}
 
 
+def _let_references_stand(part: dict[str, Any]) -> None:
+    """A number, a boolean or a choice of a spec may be a reference such as `${REPLICAS:-2}`."""
+    for name, field in part.get("properties", {}).items():
+        rules = field.get("anyOf", [field])
+        if any(_is_plain(rule) for rule in rules) and not any(map(_takes_any_text, rules)):
+            part["properties"][name] = _or_reference(field)
+
+
+def _is_plain(rule: Mapping[str, Any]) -> bool:
+    return rule.get("type") in ("integer", "number", "boolean", "string")
+
+
+def _takes_any_text(rule: Mapping[str, Any]) -> bool:
+    return rule.get("type") == "string" and "enum" not in rule
+
+
 def _with_references(schema: dict[str, Any]) -> dict[str, Any]:
     """Any property may be a reference such as `${env:TOKEN}` as well."""
     properties = schema.get("properties", {})
@@ -126,7 +145,8 @@ def _or_reference(field: dict[str, Any]) -> dict[str, Any]:
     told = ("title", "description", "default")
     about = {key: field[key] for key in told if key in field}
     rule = {key: value for key, value in field.items() if key not in told}
-    return {**about, "anyOf": [rule, _REFERENCE]}
+    rules = rule["anyOf"] if rule.keys() == {"anyOf"} else [rule]
+    return {**about, "anyOf": [*rules, _REFERENCE]}
 
 
 def _first_line(docstring: str | None) -> str:

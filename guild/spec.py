@@ -1,12 +1,15 @@
 """What a guild is: plain data, the same whether built in Python or read from YAML.
 
-`bus` and everything under `properties` may hold references (`${VAR:-default}`, `${env:NAME}`,
-`${file:/path}`). A spec keeps them as they were written; they are resolved where they are used.
+Every value may hold references (`${VAR:-default}`), also where a number or a boolean is meant. A
+spec keeps them as they were written: such a field holds their text. The spec of a `Plan` has their
+values, but for `bus`, `neighbours` and `properties`, where secrets (`${env:NAME}`, `${file:/path}`)
+may stand, too: those are resolved when they are used.
 """
 
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 import jmespath
@@ -19,11 +22,18 @@ from pydantic import (
     Field,
     JsonValue,
     PrivateAttr,
+    TypeAdapter,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from guild.errors import Path
 from guild.recurrence import check_cron, check_timezone
+from guild.references import FromReference
 from guild.source import Source
 from guild.suggest import closest
 from messaging.errors import TopicError
@@ -97,9 +107,19 @@ def _finite(properties: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return properties
 
 
+def _or_reference(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """What holds references is judged when they are resolved."""
+    return value if holds_reference(value) else validate(value)
+
+
+def holds_reference(value: Any) -> bool:
+    """Whether `value` is text of which the spec alone does not tell what it stands for."""
+    return isinstance(value, str) and "${" in value and not isinstance(value, FromReference)
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
-Topic = Annotated[str, AfterValidator(_topic)]
-TopicPattern = Annotated[str, AfterValidator(_pattern)]
+Topic = Annotated[str, AfterValidator(_topic), WrapValidator(_or_reference)]
+TopicPattern = Annotated[str, AfterValidator(_pattern), WrapValidator(_or_reference)]
 Cron = Annotated[str, Field(max_length=200), AfterValidator(_cron)]
 TimeZone = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_timezone)]
 Expression = Annotated[str, AfterValidator(_expression)]
@@ -108,13 +128,42 @@ Seconds = Annotated[float, Field(ge=0, le=366 * 86_400, allow_inf_nan=False)]
 Properties = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
 
 
-class _Part(BaseModel):
-    """Nothing unknown, nothing converted: a spec says what it means."""
+class Part(BaseModel):
+    """Nothing unknown, nothing converted but what references stand for: it says what it means."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _from_reference(
+        cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        if holds_reference(value):
+            return value
+        if isinstance(value, FromReference):
+            return _reader(cls, str(info.field_name)).validate_python(str(value))
+        return validate(value)
 
-class RetrySpec(_Part):
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """As pydantic's, without a warning where the text of a reference stands for a number."""
+        return super().model_dump(**{"warnings": False, **options})
+
+    def model_dump_json(self, **options: Any) -> str:
+        """As `model_dump`."""
+        return super().model_dump_json(**{"warnings": False, **options})
+
+
+@cache
+def _reader(part: type[Part], name: str) -> TypeAdapter[Any]:
+    """Reads text as what the field holds, as pydantic reads it for properties."""
+    field = part.model_fields[name]
+    annotation: Any = field.annotation
+    if field.metadata:
+        annotation = Annotated[(annotation, *field.metadata)]
+    return TypeAdapter(annotation)
+
+
+class RetrySpec(Part):
     """How often an agent tries a message again before it becomes a dead letter.
 
     Attributes:
@@ -130,7 +179,7 @@ class RetrySpec(_Part):
     max_backoff_s: Seconds = 60.0
 
 
-class RestartSpec(_Part):
+class RestartSpec(Part):
     """What the supervisor does when an agent, not merely a message, fails.
 
     Attributes:
@@ -148,7 +197,7 @@ class RestartSpec(_Part):
     max_backoff_s: Seconds = 30.0
 
 
-class AgentSpec(_Part):
+class AgentSpec(Part):
     """One agent of a guild.
 
     Attributes:
@@ -191,19 +240,20 @@ class AgentSpec(_Part):
 
     @model_validator(mode="after")
     def _splits_what_is_ordered(self) -> Self:
-        if self.partitions > 1 and self.ordered_by is None:
+        is_split = not holds_reference(self.partitions) and self.partitions > 1
+        if is_split and self.ordered_by is None:
             raise ValueError("'partitions' split what is ordered: set 'ordered_by', too")
         return self
 
 
-class ResourceSpec(_Part):
+class ResourceSpec(Part):
     """Something that agents share: opened when first needed, closed with its last user."""
 
     type: str = Field(min_length=1, max_length=200)
     properties: Properties = Field(default_factory=dict)
 
 
-class RouteSpec(_Part):
+class RouteSpec(Part):
     """Sends what an agent gives to a further topic.
 
     `when` and `transform` are JMESPath expressions over the message's fields; `_envelope` holds
@@ -226,7 +276,7 @@ class RouteSpec(_Part):
     into: str | None = None
 
 
-class ScheduleSpec(_Part):
+class ScheduleSpec(Part):
     """Publishes a message again and again: once each time, however many processes run the guild.
 
     When it fires next is stored on the bus. A schedule that is changed begins anew.
@@ -258,14 +308,14 @@ class ScheduleSpec(_Part):
         return self
 
 
-class EngineSpec(_Part):
+class EngineSpec(Part):
     """Where agents run."""
 
     type: str = "inprocess"
     properties: Properties = Field(default_factory=dict)
 
 
-class GuildSpec(_Part):
+class GuildSpec(Part):
     """A guild: agents, what they share, and how messages travel between them.
 
     Attributes:
@@ -293,10 +343,25 @@ class GuildSpec(_Part):
 
     _source: Source = PrivateAttr(default_factory=Source)
 
+    def as_data(self) -> dict[str, Any]:
+        """It as plain data with the keys of YAML; what has its default is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
     @property
     def source(self) -> Source:
         """Where its parts stand in the text it was read from."""
         return self._source
+
+    @staticmethod
+    def is_resolved_late(path: Path) -> bool:
+        """Whether what stands at `path` keeps its references until it is used."""
+        if path[-1:] == ("properties",):
+            return len(path) == (2 if path[0] == "engine" else 3)
+        return path in (("bus",), ("neighbours",))
+
+    def replaced(self, data: dict[str, Any]) -> Self:
+        """The spec that `data` says, read from where this one was."""
+        return self.model_validate(data).located(self._source)
 
     def located(self, source: Source) -> Self:
         """The same spec, knowing where it was read."""

@@ -270,7 +270,7 @@ def test_references_are_checked_with_their_value_and_kept_as_they_are() -> None:
     assert spec.agents[0].properties == {"times": "${TIMES:-3}", "token": "${env:NOT_SET}"}
     assert load_yaml(dump_yaml(spec), environ={}) == spec
     assert problems(text, environ={"TIMES": "12"}) == [
-        "s.yaml:6:25: 'times' should be less than or equal to 9"
+        "s.yaml:6:25: 'times' should be less than or equal to 9 (from ${TIMES:-3})"
     ]
 
 

@@ -30,21 +30,23 @@ values = st.recursive(
     max_leaves=8,
 )
 properties = st.dictionaries(words, values, max_size=4)
-seconds = st.floats(0, 3600)
+references = st.sampled_from(["${A:-1}", "${A}", "$${", "x-${A:-b}.${B}"])
+seconds = st.floats(0, 3600) | references
+counts = st.integers(1, 100) | references
 
 agents = st.fixed_dictionaries(
     {"id": names, "type": words.filter(bool)},
     optional={
         "name": words,
         "description": words,
-        "topics": st.lists(topics, max_size=3),
+        "topics": st.lists(topics | references, max_size=3),
         "properties": properties,
         "dependencies": st.dictionaries(words, words, max_size=2),
-        "replicas": st.integers(1, 1024),
-        "timeout_s": st.none() | st.floats(0.1, 1e6),
-        "only_when_tagged": st.booleans(),
-        "output_topic": st.none() | topics,
-        "retry": st.fixed_dictionaries({}, optional={"attempts": st.integers(1, 100)}),
+        "replicas": counts,
+        "timeout_s": st.none() | st.floats(0.1, 1e6) | references,
+        "only_when_tagged": st.booleans() | references,
+        "output_topic": st.none() | topics | references,
+        "retry": st.fixed_dictionaries({}, optional={"attempts": counts}),
         "restart": st.fixed_dictionaries({}, optional={"within_s": seconds}),
     },
 )

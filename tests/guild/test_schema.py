@@ -60,6 +60,12 @@ def test_an_editor_marks_what_the_loader_refuses(text: str, validator: Draft7Val
         "id: x\nagents: [{id: a, type: my.package.Agent, properties: {anything: 1}}]\n",
         "id: x\nagents: [{id: a, type: 'my.package:Agent'}]\n",
         "id: x\nagents: [{id: a, type: hello.counter, properties: {top: '${TOP:-3}'}}]\n",
+        "id: x\nagents: [{id: a, type: '${TYPE:-hello.greeter}', replicas: '${N:-3}'}]\n",
+        "id: x\nagents: [{id: a, type: hello.greeter, only_when_tagged: '${B:-yes}'}]\n",
+        "id: x\nagents: [{id: a, type: hello.greeter, retry: {attempts: '${N:-3}'}}]\n",
+        "id: x\nagents: [{id: a, type: hello.greeter, restart: {policy: '${P:-transient}'}}]\n",
+        "id: x\nagents: [{id: a, type: hello.greeter, timeout_s: '${T:-3}'}]\ndrain_s: '${D}'\n",
+        "id: x\nschedules: [{id: s, message: m, every_s: '${E:-5}', missed: '${M:-skip}'}]\n",
     ],
 )
 def test_an_editor_accepts_what_the_operator_may_allow(
