@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from guild.errors import Path, Problem, SpecError
+from guild.slips import UndecodableError, decoded, json_slip, unmarked, yaml_slip
 from guild.source import Position, Source
 
 MAX_SIZE_BYTES = 256 * 1024
@@ -65,7 +66,7 @@ def read_yaml(text: str, name: str = "<yaml>") -> Document:
         SpecError: it cannot be used at all; each problem with name, line and column.
     """
     reader = _Reader()
-    return reader.read(name, lambda: reader.text(text, name, (), 0))
+    return reader.read(name, lambda: reader.text(unmarked(text), name, (), 0))
 
 
 def read_json(text: str, name: str = "<json>") -> Document:
@@ -75,7 +76,7 @@ def read_json(text: str, name: str = "<json>") -> Document:
         SpecError: it cannot be used at all; each problem with name, line and column.
     """
     reader = _Reader()
-    return reader.read(name, lambda: reader.json(text, name, (), 0))
+    return reader.read(name, lambda: reader.json(unmarked(text), name, (), 0))
 
 
 class _CannotGoOnError(Exception):
@@ -105,12 +106,13 @@ class _Reader:
 
     def file(self, file: FilePath, name: str, path: Path, depth: int) -> Any:
         try:
-            if file.stat().st_size > MAX_SIZE_BYTES:
+            with file.open("rb") as stream:
+                content = stream.read(MAX_SIZE_BYTES + 1)  # a device has no size, and no end
+            if len(content) > MAX_SIZE_BYTES:
                 return self.report(Position(name, 1, 1), path, _TOO_LONG)
-            text = file.read_text("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            return self.report(Position(name, line, 1), path, "the file is not UTF-8 text")
+            text = decoded(content)
+        except UndecodableError as error:
+            return self.report(Position(name, error.line, error.column), path, error.text)
         except OSError as error:
             reason = error.strerror or str(error)
             return self.report(Position(name, 1, 1), path, f"cannot read {file}: {reason}")
@@ -127,7 +129,7 @@ class _Reader:
         try:
             json.loads(text, parse_constant=_refuse)
         except json.JSONDecodeError as error:
-            return self.report(Position(name, error.lineno, error.colno), path, error.msg)
+            return self.report(Position(name, error.lineno, error.colno), path, json_slip(error))
         except _NotJSONError as error:
             line = text.count("\n", 0, text.index(str(error))) + 1
             return self.report(Position(name, line, 1), path, f"{error} is not JSON")
@@ -146,14 +148,15 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line, mark.column) if mark else (0, 0)
-            problem = error.problem or error.context or "not valid YAML"
+            problem = yaml_slip(error, text)
             if problem == _TOO_DEEP_FOR_LIBYAML:
                 problem = _TOO_DEEP
             return self.report(Position(name, line + 1, column + 1), path, problem)
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             column = error.position - text.rfind("\n", 0, error.position)
-            return self.report(Position(name, line, column), path, str(error.reason))
+            told = f"{error.reason}: U+{error.character:04X}"
+            return self.report(Position(name, line, column), path, told)
 
     def include(self, target: str, position: Position, path: Path, depth: int) -> Any:
         """The data of another file, named relative to the one that includes it."""
@@ -207,9 +210,11 @@ class _Walk:
         self._reader.values[path] = self._position(event)
         self._count(event, path, depth)
         if isinstance(event, yaml.AliasEvent):
-            return self.report(event, path, f"aliases are not allowed (*{event.anchor})")
+            return self.report(
+                event, path, f"aliases are not allowed (*{event.anchor}): write the value out"
+            )
         if event.anchor:
-            self.report(event, path, f"anchors are not allowed (&{event.anchor})")
+            self.report(event, path, f"anchors are not allowed (&{event.anchor}): remove it")
         if event.tag == "!include" and isinstance(event, yaml.ScalarEvent):
             return self._reader.include(event.value, self._position(event), path, depth)
         if event.tag is not None:

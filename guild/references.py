@@ -15,7 +15,7 @@ from guild.source import Finding
 
 MAX_SECRET_BYTES = 64 * 1024
 
-_REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}?")
+REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}?")
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
 
 
@@ -120,7 +120,7 @@ class _Walk:
             return value
         if isinstance(value, str) and "${" in value:
             self.written[path] = value
-            return self._made(_REFERENCE.sub(lambda match: self._replacement(match, path), value))
+            return self._made(REFERENCE.sub(lambda match: self._replacement(match, path), value))
         if isinstance(value, dict):
             return {key: self.value(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list | tuple):

@@ -51,11 +51,21 @@ def findings_of(
             hint = closest(given, allowed) if isinstance(given, str) else ""
             yield Finding(place, f"{name} should be {problem['ctx']['expected']}", hint)
         elif text.startswith("Input should be"):
-            yield Finding(place, f"{name} should be{text.removeprefix('Input should be')}")
+            remedy = _remedy(kind, problem["input"])
+            yield Finding(place, f"{name} should be{text.removeprefix('Input should be')}{remedy}")
         elif kind == "value_error":
             yield Finding(place, f"{name}: {text.removeprefix('Value error, ')}")
         else:
             yield Finding(place, f"{name}: {text}")
+
+
+def _remedy(kind: str, given: Any) -> str:
+    """Where YAML takes a word for something else than was meant."""
+    if kind == "string_type" and isinstance(given, bool | int | float):
+        return ": write it in quotes"
+    if kind == "bool_type" and given in ("yes", "no", "on", "off"):
+        return ": write true or false"
+    return ""
 
 
 def _name(place: Path) -> str:

@@ -81,8 +81,8 @@ def test_every_value_and_key_has_a_position() -> None:
         ("? [a, b]\n: x\n", "spec.yaml:1:3: a key is plain text"),
         ("a: [1, 2\nb: 3\n", "spec.yaml:2:2:"),
         ("a: b: c\n", "spec.yaml:1:5: mapping values are not allowed in this context"),
-        ("\t- a\n", "spec.yaml:1:1: found character that cannot start any token"),
-        ("a: \x01\n", "spec.yaml:1:4: control characters are not allowed"),
+        ("a: \x01\n", "spec.yaml:1:4: control characters are not allowed: U+0001"),
+        ("a: x\0\n", "spec.yaml:1:5: control characters are not allowed: U+0000"),
         ("a: 1\n--- \nb: 2\n", "spec.yaml:2:1: one document only: remove what follows ---"),
         ("", "spec.yaml:1:1: the document is empty"),
         ("# only a comment\n", "spec.yaml:1:1: the document is empty"),
@@ -215,11 +215,15 @@ def test_json_is_read_as_json_and_placed_too() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1", "s.json:1:1: Expecting value"),
+        ("a: 1", "s.json:1:1: this is not JSON; a file of YAML is named .yaml"),
         ('{"a": 1,}', "s.json:1:"),
+        ('{"a": [1,\n ]}', "s.json:"),
+        ("{'a': 1}", "s.json:1:2: text stands in double quotes in JSON"),
+        ('{"a": 1,\n // no\n "b": 2}', "s.json:2:2: JSON has no comments"),
+        ('{"a": }', "s.json:1:7: not JSON: expecting value"),
         ('{"a":\nNaN}', "s.json:2:1: NaN is not JSON"),
         ('{"a": 1e999}', "s.json:1:7: the number is too large"),
-        ("", "s.json:1:1: Expecting value"),
+        ("", "s.json:1:1: not JSON: expecting value"),
     ],
 )
 def test_broken_json_is_refused_where_it_breaks(text: str, expected: str) -> None:

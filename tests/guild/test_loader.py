@@ -83,7 +83,12 @@ def test_a_spec_says_everything_that_an_agent_can_be_told() -> None:
         ("    replicas: two\n", "s.yaml:6:15: 'replicas' should be a valid integer"),
         ('    replicas: "2"\n', "s.yaml:6:15: 'replicas' should be a valid integer"),
         ("    topics: prompts\n", "s.yaml:6:13: 'topics' should be a valid tuple"),
-        ("    only_when_tagged: yes\n", "s.yaml:6:23: 'only_when_tagged' should be a valid bool"),
+        (
+            "    only_when_tagged: yes\n",
+            "s.yaml:6:23: 'only_when_tagged' should be a valid boolean: write true or false",
+        ),
+        ("    name: 007\n", "s.yaml:6:11: 'name' should be a valid string: write it in quotes"),
+        ("    name: true\n", "s.yaml:6:11: 'name' should be a valid string: write it in quotes"),
         ("    properties: [1]\n", "s.yaml:6:17: 'properties' should be a valid dictionary"),
         ("routes: {}\n", "s.yaml:6:9: 'routes' should be a list"),
         ("resources: []\n", "s.yaml:6:12: 'resources' should be a mapping of names"),
