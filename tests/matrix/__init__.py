@@ -63,6 +63,13 @@ Redis
     messaging/redis/test_forgetful_servers.py::test_what_nobody_has_any_more_is_announced
     messaging/redis/test_embedded.py::test_a_cut_off_write_is_announced_and_the_rest_is_there
     mutant: no-fence commits what the server forgot to have lent and lent again
+* an older copy of the data: what its publisher has no more is announced within 2 s, by topic; what
+  comes after it: E1, R(5), clean
+    test_redis.py::test_an_older_copy_of_the_data
+    messaging/redis/test_forgetful_servers.py::test_a_producer_that_is_younger_than_the_copy_says_what_is_missing
+    messaging/redis/test_forgetful_servers.py::test_what_was_published_by_its_id_is_missed_too
+    messaging/redis/test_lost_subscriptions.py::test_an_older_copy_is_told_who_was_subscribed_since_and_who_was_not
+    mutant: believes a server that does not know it, and what it lost is missing, unannounced
 * SCRIPT FLUSH every 100 ms: E1, R(5), clean
     test_redis.py::test_scripts_that_are_flushed_again_and_again
     mutant: no-reload

@@ -11,7 +11,7 @@ import pytest
 import redis.asyncio
 
 from messaging.backend import Backend
-from messaging.backends.redis import checks
+from messaging.backends.redis import checks, recent
 from messaging.backends.redis.registry import Registry
 from messaging.errors import (
     BackendError,
@@ -169,6 +169,36 @@ async def test_a_file_that_was_cut_short(server: RedisServer, kind: str) -> None
             await stage.told_twice()
         account = await stage.account(since_s=back_at, patience_s=PATIENCE_S)
     account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_an_older_copy_of_the_data(
+    server: RedisServer, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant believes a server that does not know it, and looks at nothing when it is back."""
+    monkeypatch.setattr(recent, "KEPT_BYTES", -1)  # as if what is lost was older than that
+    async with on_stage(server.url, workers=1, fails_every=0) as stage:
+        if is_mutant:
+            await mutate(stage.server, "append", _believe_the_unknown)
+            monkeypatch.setattr(recent.Recent, "take_missing", lambda *_: {})
+        await stage.command("CONFIG", "SET", "appendfsync", "always")  # the file has what is told
+        kept_bytes = _log_of(server).stat().st_size
+        lost = await stage.publish(COUNT)
+        await stage.told(COUNT)
+
+        server.kill()
+        with _log_of(server).open("r+b") as log:
+            log.truncate(kept_bytes)
+        await _restart(server)
+        back_at = time.monotonic()
+        if not is_mutant:
+            await stage.told_of("bus.publishes_lost", since_s=back_at, within_s=ANNOUNCED_WITHIN_S)
+            stage.accepted -= set(lost)  # they are gone, and that is told
+        await stage.publish(COUNT)
+
+        account = await stage.account(since_s=back_at, patience_s=RECOVERY_S)
+        assert ("bus.publishes_lost" in stage.events) is not is_mutant
+    account.check(within_s=RECOVERY_S, is_mutant=is_mutant)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-reload"])
@@ -379,6 +409,10 @@ def _without_the_policy(parse: Parse) -> Parse:
 
 def _create_what_is_not_there(append: str) -> str:
     return append.replace("'NOMKSTREAM', ", "").replace("then return -1 end", "then length = 0 end")
+
+
+def _believe_the_unknown(append: str) -> str:
+    return append.replace("stream) or 0)", "stream) or first - 1)")
 
 
 async def _delete_consumers(stage: Stage) -> int:

@@ -14,7 +14,10 @@ class Batch:
         producer: who stores it; together with `first`, the sequence of its first entry on this
             topic, it is stored once however often it is sent.
         was_accepted: it was stored before, and the server has forgotten it.
+        is_once: it is one message under an id of its caller's, and its own producer.
     """
+
+    is_once = False
 
     def __init__(self, topic: str, give_up_at: float) -> None:
         self.topic = topic

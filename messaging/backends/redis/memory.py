@@ -22,8 +22,8 @@ _LOST = (
 )
 _OUTDATED = (
     "the server has come back with older data of this guild (a backup, a replica that lagged, or "
-    "a file cut short); what was accepted and written since then is gone, and what was handled "
-    "since then is handled again"
+    "a file cut short); what was written since then is gone, and what was accepted too, unless its "
+    "publisher still has it; what was handled since then is handled again"
 )
 _UNSTAMPED = 1  # a group that was subscribed by a version of the bus without stamps
 

@@ -9,14 +9,14 @@ last is sent that again first.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 
 from messaging.backends.redis.batch import Batch
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.pipeline import Answers, Argument, ConnectionLostError, Pipeline
 from messaging.backends.redis.pressure import Pressure
-from messaging.backends.redis.recent import Recent
+from messaging.backends.redis.recent import REMEMBERED_S, Recent, missing_text
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
@@ -24,7 +24,6 @@ from messaging.envelope import Envelope, new_id
 from messaging.errors import BusClosedError, BusFullError
 
 MOST_IN_FLIGHT = 2
-REMEMBERED_S = 86_400
 
 _ABSENT, _FULL, _GAP, _DELAYS_FULL = -1, -2, -3, -4
 
@@ -45,8 +44,9 @@ class Publisher:
         self._is_closed = False
         self._pressure = Pressure(server)
         self._recent = Recent(server.keys)
+        self._producer, self._last = new_id(), dict[str, int]()
         server.on_back.append(self._look_what_is_forgotten)
-        self._start_anew()
+        registry.on_lost.append(self._forget)
 
     def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
         """See `Backend.append`; everything is queued when this returns."""
@@ -79,7 +79,7 @@ class Publisher:
         header, payload = pack_entry(envelope, self._server.options.max_envelope_bytes)
         batch = Batch(envelope.topic, self._server.link.deadline())
         batch.add(header, payload, envelope.delay_s)
-        batch.producer, batch.first = f"once.{envelope.id}", 1
+        batch.producer, batch.first, batch.is_once = f"once.{envelope.id}", 1, True
         stored = self._loop.create_future()
         batch.callers.append(stored)
         while True:
@@ -196,15 +196,27 @@ class Publisher:
 
     def _give_up(self, batch: Batch, error: Exception) -> None:
         if batch.was_accepted:
-            self._announce_lost(batch)
+            self._announce_lost({batch.topic: batch.count})
         batch.settle(error)
         self._start_anew()
 
     async def _look_what_is_forgotten(self, pipeline: Pipeline) -> None:
         """Before anybody uses a new connection: put what has to be sent again in front."""
-        forgotten = await self._recent.forgotten(pipeline)
-        if not forgotten or self._is_closed:
+        for batch in self._unsettled:
+            batch.answer = None  # of the connection before; the server may have forgotten since
+        now_s = self._loop.time()
+        self._recent.mark(self._producer, self._reached())
+        stored = await self._recent.look(pipeline)
+        if self._is_closed:
             return
+        forgotten = self._recent.take_forgotten(stored, now_s)
+        if missing := self._recent.take_missing(stored, forgotten, now_s):
+            self._announce_lost(missing)
+            self._be_new()  # or what comes next would look as if it was lost with it
+        if forgotten:
+            self._send_again(forgotten)
+
+    def _send_again(self, forgotten: list[Batch]) -> None:
         give_up_at = self._server.link.deadline()
         for batch in forgotten:
             batch.answer, batch.give_up_at, batch.was_accepted = None, give_up_at, True
@@ -217,6 +229,19 @@ class Publisher:
         )
         if self._settling is None:
             self._settle_one_by_one()
+
+    def _reached(self) -> dict[str, int]:
+        """The last sequence on each topic that was accepted of this producer."""
+        reached = dict(self._last)
+        for batch in reversed(self._unsettled):
+            if batch.producer == self._producer:
+                reached[batch.topic] = batch.first - 1
+        return reached
+
+    def _forget(self) -> None:
+        """The server has lost everything: none of it is sent again, or announced again."""
+        self._recent.clear()
+        self._be_new()
 
     def _accepted(self, batch: Batch, length: int) -> None:
         """Tell its callers: at once, or when the topic, which is so long now, has room again."""
@@ -251,10 +276,7 @@ class Publisher:
             if answer == _ABSENT:
                 await self._registry.ensure(batch.topic)
             elif answer == _GAP:  # what came before was refused, so this was too: number it anew
-                if batch.producer == self._producer:  # nothing of this producer was refused
-                    self._announce_lost(batch)
-                self._start_anew()
-                self._number(batch)
+                self._begin_again(batch)
             elif answer == _DELAYS_FULL:
                 raise self._too_many_delayed(batch.topic)
             elif trimmed is not None:
@@ -270,17 +292,32 @@ class Publisher:
             limit=limit,
         )
 
-    def _announce_lost(self, batch: Batch) -> None:
-        self._server.announce(
-            "bus.publishes_lost",
-            f"the server has forgotten messages on {batch.topic} that it had accepted (a failover "
-            "to a replica that lagged, or a file cut short), and nobody has them any more",
-        )
+    def _begin_again(self, batch: Batch) -> None:
+        """Number `batch` anew, because the server lacks what came before it on its topic."""
+        was_refused = batch.producer != self._producer
+        self._start_anew()
+        if not was_refused:
+            self._recent.unmark(batch.topic)
+            if self._is_remembered:
+                self._announce_lost({batch.topic: 0})
+        self._number(batch)
+
+    @property
+    def _is_remembered(self) -> bool:
+        """Whether the server would still know this producer, had it forgotten nothing."""
+        return self._loop.time() - self._recent.accepted_at_s < REMEMBERED_S
+
+    def _announce_lost(self, missing: Mapping[str, int]) -> None:
+        """Of these topics, so many each; 0 where that is unknown."""
+        self._server.announce("bus.publishes_lost", missing_text(missing))
 
     def _start_anew(self) -> None:
         """Be a new producer, so that no late copy of a refused batch can stand for a new one."""
-        self._producer = new_id()
-        self._last: dict[str, int] = {}
+        self._recent.mark(self._producer, self._reached())
+        self._be_new()
+
+    def _be_new(self) -> None:
+        self._producer, self._last = new_id(), {}
 
     def _number(self, batch: Batch) -> None:
         last = self._last.get(batch.topic, 0)

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from messaging.backends.redis import RedisBackend, recent
+from messaging.backends.redis.recent import REMEMBERED_S, Recent
+from messaging.errors import BusFullError
 from messaging.testing import eventually
+from tests.crew.mutants import mutate
+from tests.crew.patience import stretched
 from tests.messaging.notes import everything_in, note, notes, numbered, texts
-from tests.messaging.redis.conftest import Guild
+from tests.messaging.redis.conftest import Guild, command, server_of
 from tests.messaging.redis.forgetting import forget, log_bytes
 from tests.servers import RedisServer, running_redis
 
@@ -123,3 +127,156 @@ async def test_what_nobody_has_any_more_is_announced(
 
     assert await lying_in(backend, "notes", 11) == [*numbered(10), "notes 20"]
     assert "bus.publishes_lost" in guild.events()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was accepted is kept no longer, as after some seconds."""
+    monkeypatch.setattr(recent, "KEPT_BYTES", -1)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("delay_s", [0.0, 3600.0], ids=["at once", "delayed"])
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_a_producer_that_is_younger_than_the_copy_says_what_is_missing(
+    redis_server: RedisServer,
+    guild: Guild,
+    delay_s: float,
+    is_mutant: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backend = await guild.open()
+    await backend.subscribe("workers", ("notes",))
+    await (await guild.open()).append(notes(1))
+    kept_bytes = log_bytes(redis_server)
+    await backend.append([note(f"lost {number}", delay_s=delay_s) for number in range(300)])
+    await backend.append([note(f"lost {number}", "others") for number in range(12)])
+    if is_mutant:
+        await mutate(server_of(backend), "append", _take_gaps_of_the_unknown)
+        monkeypatch.setattr(Recent, "take_missing", lambda *_: {})
+
+    await forget(redis_server, kept_bytes)
+
+    if is_mutant:
+        await backend.append([note("after")])
+        assert "bus.publishes_lost" not in guild.events()
+        return
+    await eventually(lambda: "bus.publishes_lost" in guild.events(), timeout_s=stretched(2.0))
+    (told,) = [told for told in guild.incidents if told.event == "bus.publishes_lost"]
+    assert "(300 on notes, 12 on others)" in told.text
+    await backend.append([note("after")])
+    assert await lying_in(backend, "notes", 2) == ["notes 0", "after"]
+    assert guild.events().count("bus.publishes_lost") == 1
+
+
+async def test_the_latest_is_sent_again_and_the_rest_is_announced(
+    redis_server: RedisServer, guild: Guild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = await guild.open()
+    await (await guild.open()).append(notes(1))
+    kept_bytes = log_bytes(redis_server)
+    with monkeypatch.context() as hasty:
+        hasty.setattr(recent, "KEPT_BYTES", -1)
+        await backend.append([note(f"lost {number}") for number in range(300)])
+    await backend.append([note("notes 1")])
+
+    await forget(redis_server, kept_bytes)
+
+    assert await lying_in(backend, "notes", 2) == numbered(2)
+    (told,) = [told for told in guild.incidents if told.event == "bus.publishes_lost"]
+    assert "(300 on notes)" in told.text
+    await forget(redis_server, kept_bytes)
+    assert await lying_in(backend, "notes", 2) == numbered(2)
+    assert guild.events().count("bus.publishes_lost") == 1
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_what_a_producer_had_sent_before_it_was_refused_is_missed_too(
+    redis_server: RedisServer, guild: Guild
+) -> None:
+    backend = await guild.open(max_backlog=20)
+    await backend.subscribe("workers", ("notes",))
+    kept_bytes = log_bytes(redis_server)
+    await backend.append(notes(20))
+    with pytest.raises(BusFullError):
+        await backend.append([note("one too many")])
+    await backend.append([note("elsewhere", "others")])
+
+    await forget(redis_server, kept_bytes)
+
+    await eventually(lambda: "bus.publishes_lost" in guild.events(), timeout_s=stretched(2.0))
+    (told,) = [told for told in guild.incidents if told.event == "bus.publishes_lost"]
+    assert "(20 on notes, 1 on others)" in told.text
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("is_older", [False, True], ids=["younger", "older"])
+async def test_what_was_published_by_its_id_is_missed_too(
+    redis_server: RedisServer, guild: Guild, is_older: bool
+) -> None:
+    backend = await guild.open()
+    await backend.append_once(note("older"))
+    kept_bytes = log_bytes(redis_server)
+    if not is_older:
+        await backend.append_once(note("younger"))
+
+    await forget(redis_server, kept_bytes)
+
+    await eventually(lambda: "bus.reconnected" in guild.events())
+    assert ("bus.publishes_lost" in guild.events()) is not is_older
+    await backend.append_once(note("after"))
+    assert await lying_in(backend, "notes", 2) == ["older", "after"]
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_an_older_copy_that_is_put_in_place_under_a_live_connection_is_noticed(
+    guild: Guild, is_mutant: bool
+) -> None:
+    backend = await guild.open()
+    await backend.append(notes(1))
+    producer = backend._parts.publisher._producer  # type: ignore[union-attr] # it is open
+    if is_mutant:
+        await mutate(server_of(backend), "append", _take_gaps_of_the_unknown)
+
+    await command(backend, "DEL", server_of(backend).keys.producer(producer))
+    await backend.append([note("notes 1")])
+
+    assert guild.events() == ([] if is_mutant else ["bus.publishes_lost"])
+    assert texts(await everything_in(backend, "notes")) == numbered(2)
+
+
+async def test_a_producer_that_was_silent_for_a_day_is_forgotten_and_misses_nothing(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    await backend.append(notes(1))
+    publisher = backend._parts.publisher  # type: ignore[union-attr] # it is open
+
+    publisher._recent.accepted_at_s -= REMEMBERED_S
+    await command(backend, "DEL", server_of(backend).keys.producer(publisher._producer))
+    await backend.append([note("notes 1")])
+
+    assert guild.events() == []
+    assert texts(await everything_in(backend, "notes")) == numbered(2)
+
+
+async def test_what_a_server_has_lost_whole_is_neither_told_again_nor_sent_again_later(
+    redis_server: RedisServer, guild: Guild
+) -> None:
+    backend = await guild.open()
+    await backend.append(notes(3))
+    await command(backend, "FLUSHALL")
+    await backend.append([note("after")])
+    assert guild.events() == ["bus.data_lost"]
+
+    redis_server.kill()
+    await asyncio.to_thread(redis_server.start)
+    await eventually(lambda: "bus.reconnected" in guild.events())
+
+    assert await lying_in(backend, "notes", 1) == ["after"]
+    assert guild.events() == ["bus.data_lost", "bus.reconnected"]
+
+
+def _take_gaps_of_the_unknown(append: str) -> str:
+    """Believe whatever number a producer begins with that the server does not know."""
+    return append.replace("stream) or 0)", "stream) or first - 1)")

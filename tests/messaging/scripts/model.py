@@ -34,7 +34,7 @@ class Model:
     ephemeral: list[str] | None = None
 
     def append(self, producer: str, first: int, texts: Sequence[str], *, delayed: bool) -> int:
-        last = self.producers.get(producer, first - 1)
+        last = self.producers.get(producer, 0)
         if first > last + 1:
             return -3
         fresh = list(texts[last + 1 - first :])

@@ -3,14 +3,14 @@
 -- ARGV: first sequence, hard limit, seconds the producer is remembered, channel, topic,
 --       delays as "item:milliseconds,", then header and payload of each item
 -- Returns how many entries the stream holds afterwards; -1 no such stream, -2 full,
---         -3 an earlier batch is missing, -4 too many delayed.
+--         -3 an earlier batch is missing (refused, or forgotten since), -4 too many delayed.
 local stream, producer = KEYS[1], KEYS[2]
 local first, count = tonumber(ARGV[1]), (#ARGV - 6) / 2
 
 local length = redis.call('XLEN', stream)
 if length == 0 and redis.call('EXISTS', stream) == 0 then return -1 end
 
-local last = tonumber(redis.call('HGET', producer, stream) or first - 1)
+local last = tonumber(redis.call('HGET', producer, stream) or 0)
 if first > last + 1 then return -3 end
 local skip = last + 1 - first
 if skip >= count then return length end
