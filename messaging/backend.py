@@ -129,6 +129,10 @@ class TopicInfo(NamedTuple):
     pending: Mapping[str, int]
 
 
+SERVER_AWAY, SERVER_BACK = "bus.server_away", "bus.server_back"
+"""Incidents: the store is away for a second or more, told once; and it is back."""
+
+
 class Incident(NamedTuple):
     """Something an operator must hear of: a lost group, a reconnect, an eviction."""
 

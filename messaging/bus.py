@@ -82,7 +82,9 @@ class Bus:
         self._emitter = Emitter(backend.emit)
         self._tail = Tail(backend, self.client_id)
         self._publisher = Publisher(backend, self._listeners, name)
-        self._requests = Requests(self._publisher, self._tail, self._decoder)
+        self._requests = Requests(
+            self._publisher, self._tail, self._decoder, self._incidents.outages
+        )
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
         self._pauses = Pauses(backend, self._tail)
         self._maintenance = Maintenance(backend)

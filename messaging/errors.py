@@ -196,10 +196,17 @@ class NotHeldError(MessagingError):
 class RequestTimeoutError(MessagingError):
     """No answer in time. The request stays accepted and may still be handled."""
 
-    def __init__(self, message_id: str, wire_name: str, topic: str, timeout_s: float) -> None:
+    def __init__(
+        self, message_id: str, wire_name: str, topic: str, timeout_s: float, meanwhile: str = ""
+    ) -> None:
+        state = (
+            f"{meanwhile}, so the request may not be stored yet, or its answer comes late: "
+            if meanwhile
+            else "it stays accepted: "
+        )
         super().__init__(
             f"no answer to {wire_name} {message_id} on {topic} within {timeout_s:g} s; "
-            "it stays accepted: cancel it by its id, or wait longer"
+            f"{state}cancel it by its id, or wait longer"
         )
         self.message_id = message_id
 

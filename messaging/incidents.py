@@ -5,6 +5,7 @@ from collections.abc import Callable
 import structlog
 
 from messaging.backend import Incident
+from messaging.outages import Outages
 
 log = structlog.get_logger()
 
@@ -12,15 +13,37 @@ Listener = Callable[[Incident], None]
 
 
 class Incidents:
-    """Passes each incident on; a listener that fails is logged and harms nobody."""
+    """Passes each incident on; a listener that fails is logged and harms nobody.
+
+    Attributes:
+        outages: when the server was away.
+    """
 
     def __init__(self) -> None:
+        self.outages = Outages()
         self._listeners: list[Listener] = []
+        self._has_stopped = False
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
+    def stopped(self, group: str, error: Exception) -> None:
+        """Report that a consumer of `group` stopped, because the server is away.
+
+        While an outage lasts that is told of the first consumer only: it is the same for all.
+        """
+        is_known, self._has_stopped = self._has_stopped and self.outages.is_on, True
+        if is_known:
+            log.debug("bus.backend_away", group=group, error=str(error))
+            return
+        others = "; so do the others here" if self.outages.is_on else ""
+        self.report(Incident("backend_away", f"{group} stopped: {error}{others}"))
+
     def report(self, incident: Incident) -> None:
+        was_on = self.outages.is_on
+        self.outages.hear(incident)
+        if self.outages.is_on is not was_on:
+            self._has_stopped = False
         log.warning("bus.incident", incident=incident.event, text=incident.text)
         for listener in self._listeners:
             try:

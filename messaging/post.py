@@ -71,6 +71,9 @@ class Post:
                 await self._work(consumer, predecessor)
             except FencedError as error:
                 self._report("fenced", f"{error}; it starts again under a new name")
+            except BackendUnavailableError as error:
+                self._incidents.stopped(self._group, error)
+                await self._rest()
             except BackendError as error:
                 self._report("backend_away", f"{self._group} stopped: {error}")
                 await self._rest()

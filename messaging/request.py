@@ -17,6 +17,7 @@ from messaging.errors import (
     RequestTimeoutError,
 )
 from messaging.failure import Cancelled, RequestFailed
+from messaging.outages import Outages
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
 from messaging.tail import Tail
@@ -28,8 +29,11 @@ MOST_ITEMS = 10_000
 class Requests:
     """Waits for the answers to what one bus asked."""
 
-    def __init__(self, publisher: Publisher, tail: Tail, decoder: Decoder) -> None:
+    def __init__(
+        self, publisher: Publisher, tail: Tail, decoder: Decoder, outages: Outages
+    ) -> None:
         self._publisher = publisher
+        self._outages = outages
         self._tail = tail
         self._decoder = decoder
         self._waiting: dict[str, _Waiting] = {}
@@ -55,7 +59,7 @@ class Requests:
         stored.add_done_callback(waiting.fail_with)
         # A timer costs a third of a timeout, and one wait half of two.
         timer = asyncio.get_running_loop().call_later(
-            timeout_s, waiting.give_up, envelope, timeout_s
+            timeout_s, self._give_up_on, waiting, envelope, timeout_s
         )
         try:
             return await waiting.answer
@@ -111,7 +115,14 @@ class Requests:
             async with asyncio.timeout_at(ends_at):
                 return await waiting.next_item()
         except TimeoutError:
-            raise _too_late(envelope, timeout_s) from None
+            raise self._too_late(envelope, timeout_s) from None
+
+    def _give_up_on(self, waiting: "_Waiting", envelope: Envelope, after_s: float) -> None:
+        waiting.settle(self._too_late(envelope, after_s))
+
+    def _too_late(self, envelope: Envelope, timeout_s: float) -> RequestTimeoutError:
+        meanwhile = self._outages.during(timeout_s)
+        return RequestTimeoutError(envelope.id, envelope.type, envelope.topic, timeout_s, meanwhile)
 
     def _seal(self, topic: str, message: BaseModel, header: dict[str, Any]) -> Envelope:
         message_id = header.pop("message_id", "") or new_id()
@@ -171,9 +182,6 @@ class _Waiting:
         else:
             self.answer.set_result(answer)
 
-    def give_up(self, envelope: Envelope, after_s: float) -> None:
-        self.settle(_too_late(envelope, after_s))
-
     def fail_with(self, stored: "asyncio.Future[None]") -> None:
         """Take note of why the request was not stored, if it was not."""
         if not stored.cancelled() and isinstance(error := stored.exception(), Exception):
@@ -210,7 +218,3 @@ class _Stream(_Waiting):
             self._changed.clear()
             await self._changed.wait()
         return self._items.popleft()
-
-
-def _too_late(envelope: Envelope, timeout_s: float) -> RequestTimeoutError:
-    return RequestTimeoutError(envelope.id, envelope.type, envelope.topic, timeout_s)

@@ -70,6 +70,14 @@ Redis
     messaging/redis/test_forgetful_servers.py::test_what_was_published_by_its_id_is_missed_too
     messaging/redis/test_lost_subscriptions.py::test_an_older_copy_is_told_who_was_subscribed_since_and_who_was_not
     mutant: believes a server that does not know it, and what it lost is missing, unannounced
+* away for longer than a moment: gone, silent or refusing; told once within 3 s and once when it is
+  back, to an operator and to whoever waited for an answer, and not by each agent
+    messaging/redis/test_outages.py::test_a_server_that_is_gone_is_told_long_before_anything_gives_up
+    messaging/redis/test_outages.py::test_a_server_that_says_nothing_is_told_before_its_connection_is_given_up
+    messaging/redis/test_outages.py::test_a_server_that_refuses_for_now_is_told_with_what_it_says
+    messaging/redis/test_outages.py::test_whoever_waits_for_an_answer_is_told_that_the_server_was_away
+    messaging/redis/test_outages.py::test_an_outage_is_told_of_one_agent_and_not_of_each
+    mutants: in the first and the last of them, nobody takes note that it is away
 * SCRIPT FLUSH every 100 ms: E1, R(5), clean
     test_redis.py::test_scripts_that_are_flushed_again_and_again
     mutant: no-reload

@@ -13,6 +13,7 @@ import hiredis
 
 from messaging.backends.redis.endpoint import Endpoint
 from messaging.backends.redis.keys import expected_type
+from messaging.backends.redis.outage import Outage
 from messaging.backends.redis.pipeline import Argument, ConnectionLostError, Pipeline, pack
 from messaging.backends.redis.replies import (
     code_of,
@@ -45,6 +46,7 @@ class Link:
         give_up_after_s: how long a command may wait for a server that is away.
         on_back: awaited after each reconnection, before anybody else may send.
         on_push: see `Pipeline.subscribe_to_pushes`.
+        announce: told when the server is away for a second, and when it is back.
     """
 
     def __init__(
@@ -55,12 +57,21 @@ class Link:
         reply_timeout_s: float,
         on_back: Callable[[Pipeline], Awaitable[None]] | None = None,
         on_push: Callable[[list[Any]], None] | None = None,
+        announce: Callable[[str, str], None] | None = None,
     ) -> None:
         self._address = address
         self._give_up_after_s = give_up_after_s
         self._reply_timeout_s = reply_timeout_s
         self._on_back = on_back
         self._on_push = on_push
+        self.outage: Outage | None = None
+        if announce is not None:
+            self.outage = Outage(
+                where=lambda: self._url,
+                announce=announce,
+                give_up_after_s=give_up_after_s,
+                is_silent=self._is_silent,
+            )
         self._live = asyncio.Event()
         self._pipeline: Pipeline | None = None
         self._dialling: asyncio.Task[None] | None = None
@@ -78,6 +89,8 @@ class Link:
         """
         self._pipeline = await self._dial()
         self._live.set()
+        if self.outage is not None:
+            self.outage.watch()
 
     def open_soon(self) -> None:
         """Connect in the background, again and again, unless that was begun."""
@@ -86,6 +99,8 @@ class Link:
 
     async def close(self) -> None:
         self._is_closed = True
+        if self.outage is not None:
+            self.outage.close()
         if self._dialling is not None:
             self._dialling.cancel()
             await asyncio.gather(self._dialling, return_exceptions=True)
@@ -132,12 +147,16 @@ class Link:
         while True:
             pipeline = await self.connected(give_up_at)
             try:
-                return await pipeline.send(packed)
+                reply = await pipeline.send(packed)
             except ConnectionLostError as error:
                 self._last_error = str(error)
             except hiredis.ReplyError as error:
                 keys = [argument for argument in command if isinstance(argument, bytes)]
                 pause_s = await self.wait_out(error, pause_s, give_up_at, pipeline, keys)
+            else:
+                if pause_s != FIRST_PAUSE_S:
+                    self.taken()
+                return reply
 
     async def check_types(self, keys: Collection[bytes]) -> None:
         """Return if each of the keys holds what belongs there.
@@ -168,10 +187,17 @@ class Link:
         loop = asyncio.get_running_loop()
         if loop.time() + pause_s > give_up_at:
             raise self.unavailable(str(error), code_of(error)) from error
+        if self.outage is not None:
+            self.outage.refused(str(error))
         if needs_new_connection(error):
             pipeline.abort()
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
         return min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def taken(self) -> None:
+        """The server took what it had refused: what `wait_out` waited for is over."""
+        if self.outage is not None:
+            self.outage.taken()
 
     @property
     def url(self) -> str:
@@ -228,7 +254,13 @@ class Link:
         if pipeline is not self._pipeline or self._is_closed or self._dialling is not None:
             return
         self._live.clear()
+        if self.outage is not None:
+            self.outage.lost("the connection was lost")
         self._dialling = asyncio.get_running_loop().create_task(self._dial_until_back())
+
+    def _is_silent(self) -> bool:
+        pipeline = self.current()
+        return pipeline is not None and pipeline.is_silent_since_last_asked()
 
     async def _dial_until_back(self) -> None:
         pause_s = FIRST_PAUSE_S
@@ -238,10 +270,14 @@ class Link:
                 break
             except Exception as error:  # noqa: BLE001 - without this task all would stay deaf for good
                 self._last_error = str(error.__cause__ or error) or _SILENT
+                if self.outage is not None:
+                    self.outage.lost(self._last_error)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         self._pipeline, self._dialling = pipeline, None
         self._live.set()
+        if self.outage is not None:
+            self.outage.over()
         if pipeline.is_lost:
             self._lost(pipeline)
 

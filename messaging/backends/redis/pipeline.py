@@ -86,7 +86,9 @@ class Pipeline(asyncio.Protocol):
         self._on_push: Callable[[list[Any]], None] | None = None
         self._reply_timeout_s = reply_timeout_s
         self._watchdog: asyncio.TimerHandle | None = None
-        self._heard_something = True
+        self._reads = self._reads_seen = 0
+        self._was_owed: Receiver | None = None
+        self._reads_then = 0
         self._oldest: Receiver | None = None
         self._sent = self._long_at = 0
         self._why = "closed by the server"
@@ -113,6 +115,13 @@ class Pipeline(asyncio.Protocol):
         """Whether what is sent now may have to wait behind something long that is on its way."""
         answered = self._sent - len(self._waiting)
         return answered < self._long_at
+
+    def is_silent_since_last_asked(self) -> bool:
+        """Whether the server owes what it owed then, has said nothing, and has nothing long."""
+        owed, self._was_owed = self._was_owed, self._waiting[0] if self._waiting else None
+        reads, self._reads_then = self._reads_then, self._reads
+        is_owed_still = owed is not None and owed is self._was_owed
+        return is_owed_still and reads == self._reads and not self.is_crowded
 
     def write(self, packed: bytes) -> None:
         """Send without expecting a reply, as subscribed connections do."""
@@ -149,7 +158,7 @@ class Pipeline(asyncio.Protocol):
             self._on_lost(self)
 
     def data_received(self, data: bytes) -> None:
-        self._heard_something = True
+        self._reads += 1
         try:
             self._reader.feed(data)
             self._hand_out()
@@ -188,11 +197,11 @@ class Pipeline(asyncio.Protocol):
         oldest = self._waiting[0] if self._waiting else None
         owes_a_reply = oldest is not None and oldest is self._oldest
         is_taking = self._is_taking()
-        is_silent = not self._heard_something and not is_taking
+        is_silent = self._reads == self._reads_seen and not is_taking
         if is_silent and (owes_a_reply or self._on_push is not None):
             self.abort()
             return
-        self._oldest, self._heard_something = oldest, False
+        self._oldest, self._reads_seen = oldest, self._reads
         if self._on_push is not None:
             self.write(pack(("PING",)))
         self._watchdog = self._loop.call_later(self._reply_timeout_s, self._check_alive)

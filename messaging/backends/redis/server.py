@@ -74,6 +74,7 @@ class Server:
             give_up_after_s=options.give_up_after_s,
             reply_timeout_s=options.reply_timeout_s,
             on_back=self._back,
+            announce=self.announce,
         )
         self._side = Link(
             address,
@@ -130,9 +131,9 @@ class Server:
                 script, again = again, None
                 packed = pack_script(script, keys, arguments)
             try:
-                reply = pipeline.send(packed)
+                sent = pipeline.send(packed)
                 pipeline.flush()
-                return await reply
+                reply = await sent
             except ConnectionLostError:
                 continue
             except hiredis.ReplyError as error:
@@ -141,6 +142,10 @@ class Server:
                 else:
                     touched = (*keys, *touches)
                     pause_s = await link.wait_out(error, pause_s, give_up_at, pipeline, touched)
+            else:
+                if pause_s != FIRST_PAUSE_S:
+                    link.taken()
+                return reply
 
     async def close(self) -> None:
         await self._side.close()

@@ -1,0 +1,34 @@
+"""When the server was away, as the incidents tell: for errors about what did not come in time."""
+
+import time
+
+from messaging.backend import SERVER_AWAY, SERVER_BACK, Incident
+
+
+class Outages:
+    """The outage that lasts, and the latest that is over.
+
+    Attributes:
+        is_on: the server is away, and that was told.
+    """
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self._began_s = self._ended_s = 0.0
+
+    def hear(self, incident: Incident) -> None:
+        """Take note of an incident, if it is one of these."""
+        if incident.event == SERVER_AWAY and not self.is_on:
+            self.is_on, self._began_s = True, time.monotonic()
+        elif incident.event == SERVER_BACK and self.is_on:
+            self.is_on, self._ended_s = False, time.monotonic()
+
+    def during(self, last_s: float) -> str:
+        """What to add about the last so many seconds; "" if the server was there all the time."""
+        now_s = time.monotonic()
+        if self.is_on:
+            return f"the server has been away for {now_s - self._began_s:.0f} s and more"
+        if self._ended_s > now_s - last_s:
+            lasted_s = self._ended_s - self._began_s
+            return f"the server was away meanwhile, for {lasted_s:.0f} s or more"
+        return ""
