@@ -68,6 +68,8 @@ Redis
     test_redis.py::test_an_older_copy_of_the_data
     messaging/redis/test_forgetful_servers.py::test_a_producer_that_is_younger_than_the_copy_says_what_is_missing
     messaging/redis/test_forgetful_servers.py::test_what_was_published_by_its_id_is_missed_too
+    messaging/redis/test_forgotten_consumers.py::test_a_consumer_that_is_younger_than_the_copy_says_that_its_commits_are_gone
+    messaging/redis/test_forgotten_consumers.py::test_a_consumer_that_is_older_than_the_copy_knows_it_by_its_beats
     messaging/redis/test_lost_subscriptions.py::test_an_older_copy_is_told_who_was_subscribed_since_and_who_was_not
     mutant: believes a server that does not know it, and what it lost is missing, unannounced
 * away for longer than a moment: gone, silent or refusing; told once within 3 s and once when it is

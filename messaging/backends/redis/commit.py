@@ -94,7 +94,7 @@ class Commit:
                 return skipped
             verdict, detail = [*answer, b""][:2]
             if verdict in (b"gap", b"unlent"):
-                self._announce_forgotten()
+                self._server.announce_commits_lost(self._group)
                 return None
             if verdict == b"fenced":
                 return None
@@ -187,14 +187,6 @@ class Commit:
             kind = "value of another type"
             return wrong_type({detail.decode(): (kind, expected_type(detail))})
         return BackendError(f"the server answered a commit with {verdict!r}: {detail!r}")
-
-    def _announce_forgotten(self) -> None:
-        self._server.announce(
-            "bus.commits_lost",
-            f"the server has forgotten what it lent to {self._group} or what {self._group} had "
-            "committed (a failover to a replica that lagged, or a file cut short); what it still "
-            "has is handled again, and messages of the last moment may be missing",
-        )
 
     def _announce_trimmed(self, count: int) -> None:
         if count:

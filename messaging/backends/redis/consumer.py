@@ -13,6 +13,7 @@ from messaging.backends.redis.lending import Lending
 from messaging.backends.redis.loans import TOPICS_AT_ONCE
 from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.pipeline import Argument
+from messaging.backends.redis.presence import Presence
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
@@ -64,6 +65,7 @@ class RedisConsumer:
             check_fence=self._check_fence,
             fenced=self._fenced,
         )
+        self._presence = Presence(server, registry, self.group, self.incarnation)
         self._looked_at = 0.0
         self._beat_from = 0
         self._is_fenced = False
@@ -76,13 +78,14 @@ class RedisConsumer:
                 await self._registry.ensure(self._membership.own_topic)
         joined = await self._server.run(
             self._server.scripts.join,
-            (keys.groups, self._members, self._beats),
+            (keys.groups, self._members, self._beats, keys.joined),
             self.group,
             self.incarnation,
         )
         if not joined:
             self._interest.stop()
             raise BackendError(f"{self.group} is not subscribed; subscribe it before it joins")
+        self._presence.joined()
         await self._interest.follow()
 
     async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
@@ -167,9 +170,10 @@ class RedisConsumer:
             if number is not None:
                 back += (number, delivery.position, delivery.handed_out)
         self._interest.stop()
+        self._presence.leaves()
         await self._server.run(
             self._server.scripts.leave,
-            (self._members, self._beats, *map(keys.stream, topics)),
+            (self._members, self._beats, keys.joined, *map(keys.stream, topics)),
             self.group,
             self.incarnation,
             keys.channel(self._membership.own_topic),
@@ -203,7 +207,7 @@ class RedisConsumer:
 
     async def _beat(self, topics: Sequence[str]) -> Mapping[str, int]:
         link, sure = self._server.link, self._lending.surely_lent()
-        generation = link.generation
+        generation, beaten = link.generation, self._presence.beats
         answer = await self._server.run(
             self._server.scripts.beat,
             (self._members, self._beats, *map(self._server.keys.stream, topics)),
@@ -220,6 +224,7 @@ class RedisConsumer:
                     await self._lend_again(topic)
         pairs = zip(flat[::2], flat[1::2], strict=True)
         beats = {name.decode(): int(count) for name, count in pairs}
+        self._presence.beaten(beaten, beats[self.incarnation])
         return beats | {name.decode(): -1 for name in orphans}
 
     async def _lend_again(self, topic: str) -> None:
@@ -257,6 +262,8 @@ class RedisConsumer:
             raise self._fenced()
 
     def _fenced(self) -> FencedError:
+        if not self._is_fenced:
+            self._presence.fenced()
         self._is_fenced = True
         self._interest.stop()
         return FencedError(self.group, self.incarnation)

@@ -8,6 +8,7 @@ groups      hash: group -> its patterns as JSON
 stamps      sorted set: group by when it was subscribed, below zero: unsubscribed (memory.py)
 c:<group>   hash: incarnation -> last commit, "sequence:skipped settlements"
 b:<group>   hash: incarnation -> beats
+joined      sorted set: incarnation by when it joined, for a day (presence.py)
 l:<group>   string: incarnation that reads where the group asks for order
             a partition of a group has its own three, under <group>#<number>
 u:<group>   hash: topic that the group left -> last position it is still owed
@@ -34,6 +35,7 @@ class Keys:
         self.topics = self.prefix + b"topics"
         self.groups = self.prefix + b"groups"
         self.stamps = self.prefix + b"stamps"
+        self.joined = self.prefix + b"joined"
         self.paused = self.prefix + b"paused"
         self.floors = self.prefix + b"floors"
         self.delays = self.prefix + b"d"
@@ -84,7 +86,7 @@ def expected_type(key: bytes) -> str:
     name = key.partition(b"}:")[2]
     if name == b"dead" or name.startswith(b"t:"):
         return "stream"
-    if name in (b"topics", b"stamps", b"d"):
+    if name in (b"topics", b"stamps", b"joined", b"d"):
         return "zset"
     if name == b"paused":
         return "set"

@@ -34,6 +34,7 @@ class Registry:
 
     Attributes:
         revision: counts what this process has learnt, and goes on when the server goes back.
+        losses: how often the server was found to have forgotten something, and that was told.
         on_lost: called when the server has lost everything, before anything else is done there.
     """
 
@@ -47,7 +48,7 @@ class Registry:
         self._refreshed_at = -math.inf
         self._generation = 0
         self._is_loss_told = False
-        self.revision = 0
+        self.revision = self.losses = 0
         self.topics: set[str] = set()
         self.on_lost: list[Callable[[], None]] = []
 
@@ -258,6 +259,7 @@ class Registry:
         groups = self._known.newer_than(news.subscriptions)
         if not self._is_loss_told and (is_lost or is_behind or groups):
             self._is_loss_told = True
+            self.losses += 1
             self._server.announce(*loss(self._known, groups, is_whole=is_lost))
             if is_lost:
                 for call in self.on_lost:

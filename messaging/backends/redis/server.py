@@ -15,6 +15,8 @@ from messaging.backends.redis.replication import Replication
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script, Scripts
 
+ONE_LOSS_S = 10.0  # within that, what several consumers notice is one loss
+
 
 class Options(NamedTuple):
     """Limits of a Redis backend.
@@ -84,11 +86,26 @@ class Server:
         self.replication: Replication | None = None
         self.on_back: list[Callable[[Pipeline], Awaitable[None]]] = []
         self._listeners = listeners
+        self._commits_lost_at_s = -ONE_LOSS_S
 
     def announce(self, event: str, text: str) -> None:
         """Tell every listener; the bus writes what it hears to the log."""
         for listener in self._listeners:
             listener(Incident(event, text))
+
+    def announce_commits_lost(self, group: str) -> None:
+        """Told of the first group only: whatever the server came back with, it is the same."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._commits_lost_at_s < ONE_LOSS_S:
+            return
+        self._commits_lost_at_s = now_s
+        self.announce(
+            "bus.commits_lost",
+            f"the server has forgotten what it lent to {group} or what {group} had committed, and "
+            "perhaps that of other agents (a backup, a failover to a replica that lagged, or a "
+            "file cut short); what it still has is handled again, and messages and state of the "
+            "time since then may be missing",
+        )
 
     async def load_scripts(self, *, with_shebang: bool) -> None:
         self.scripts = Scripts(with_shebang=with_shebang)

@@ -161,8 +161,9 @@ class Scripts(RuleBasedStateMachine):
     @rule()
     def join(self) -> None:
         name = f"m{len(self.model.members)}"
-        keys = (self.keys.groups, self.keys.members(GROUP), self.keys.beats(GROUP))
-        assert self.run(self.server.scripts.join, keys, GROUP, name) == 1
+        keys = self.keys
+        joining = (keys.groups, keys.members(GROUP), keys.beats(GROUP), keys.joined)
+        assert self.run(self.server.scripts.join, joining, GROUP, name) == 1
         self.model.members[name] = Member()
 
     @precondition(lambda self: self.model.waiting)
@@ -251,7 +252,9 @@ class Scripts(RuleBasedStateMachine):
         back = self.some_held(data, name, 0)
         held = self.model.members[name].held
         parts = [part for text in back for part in (1, self.positions[text], held[text])]
-        keys = (self.keys.members(GROUP), self.keys.beats(GROUP), self.stream)
+        keys = (
+            self.keys.members(GROUP), self.keys.beats(GROUP), self.keys.joined, self.stream
+        )  # fmt: skip
         self.run(self.server.scripts.leave, keys, GROUP, name, "channel", *parts)
         self.model.leave(name, back)
         self.fired["return" if back else "leave"] += 1
