@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from typing import Any
 
 from messaging.errors import BackendUnavailableError
@@ -19,9 +20,11 @@ class Course:
         self._loop = asyncio.get_running_loop()
         self._end: asyncio.Future[None] = self._loop.create_future()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def start(
+        self, work: Coroutine[Any, Any, None], context: Context | None = None
+    ) -> asyncio.Task[None]:
         """Begin a task; what it fails with, `wait` raises."""
-        task = self._loop.create_task(work, name=self._name)
+        task = self._loop.create_task(work, name=self._name, context=context)
         task.add_done_callback(self._notice)
         return task
 

@@ -1,10 +1,13 @@
 """From a delivery to its settlement: look at it, decode it, hand it to its handler."""
 
 import asyncio
+import decimal
 import inspect
 import time
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import Context as Variables
+from contextvars import copy_context
 from typing import Protocol
 
 import structlog
@@ -19,6 +22,7 @@ from messaging.errors import (
     DeadlineExceededError,
     FencedError,
     HandlerTimeoutError,
+    HandlingCancelledError,
     HopLimitError,
     LostWorkerError,
     MessagingError,
@@ -36,6 +40,7 @@ from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
 from messaging.threads import Threads
 from messaging.timers import is_timer
+from messaging.workers import UnsettledError
 
 log = structlog.get_logger()
 
@@ -45,14 +50,20 @@ class Seat:
 
     Args:
         journal: where steps of handlers are recorded.
+        is_leaving: whether the worker, when it is cancelled, was told to stop.
+
+    Attributes:
+        is_worn: a handler has left traces in the task; another one should go on.
     """
 
-    __slots__ = ("_task", "context", "journal", "reason")
+    __slots__ = ("_is_leaving", "_task", "context", "is_worn", "journal", "reason")
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, is_leaving: Callable[[], bool]) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
+        self._is_leaving = is_leaving
+        self.is_worn = False
         self.journal = journal
         self.context: Context | None = None  # while a handler runs
         self.reason: str | None = None
@@ -67,17 +78,29 @@ class Seat:
             self.context.end(reason or "cancelled")
             self._task.cancel()
 
-    def absorbs_cancellation(self) -> bool:
-        """Whether the `CancelledError` just caught ends the handling and not its worker."""
-        if self.reason is None:
-            # Raised by the handler itself, or the worker was told to stop.
-            return self._task.cancelling() == 0
-        return self._task.cancelling() == 1
+    @property
+    def is_told_to_stop(self) -> bool:
+        """Whether a `CancelledError` that was just caught ends the worker and not the handling."""
+        return self._is_leaving() and self._task.cancelling() > (self.reason is not None)
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether the task was cancelled by what it handled."""
+        return self._task.cancelling() > 0 and not self._is_leaving()
+
+    @property
+    def is_at_work(self) -> bool:
+        """False where the loop is gone and Python only tidies up behind it."""
+        try:
+            return asyncio.current_task() is self._task
+        except RuntimeError:
+            return False
 
     async def settle_down(self) -> str:
         """Let nothing of the cancellation reach what the worker does next; its reason."""
         reason, self.reason = self.reason, None
         assert reason is not None
+        self.is_worn = True  # what else the cancellation has set off may come later
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)  # a cancellation that the handler never got to see
         self._task.uncancel()
@@ -87,12 +110,14 @@ class Seat:
 class HandlesDeliveries(Protocol):
     """What the work of an incarnation needs of the handlers; see `Handlers`."""
 
-    def seat(self, journal: Journal) -> AbstractContextManager[Seat]: ...
+    def seat(
+        self, journal: Journal, is_leaving: Callable[[], bool]
+    ) -> AbstractContextManager[Seat]: ...
 
     def handle(self, delivery: Delivery, seat: Seat) -> Awaitable[Settlement | Again]: ...
 
     def give_up_on(
-        self, delivery: Delivery, error: MessagingError
+        self, delivery: Delivery, error: BaseException
     ) -> Awaitable[Settlement | Again]: ...
 
     def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]: ...
@@ -123,10 +148,11 @@ class Handlers:
         self._threads = Threads(subscription.options.concurrency)
 
     @contextmanager
-    def seat(self, journal: Journal) -> Iterator[Seat]:
+    def seat(self, journal: Journal, is_leaving: Callable[[], bool]) -> Iterator[Seat]:
         """For a worker's task: its place, and its name in what it logs."""
         name_in_logs(self._workplace.guild_id, self._group)
-        seat = Seat(journal)
+        decimal.getcontext()  # or the first handler that computes with it leaves the context worn
+        seat = Seat(journal, is_leaving)
         self._cancellations.add(seat)
         try:
             yield seat
@@ -137,6 +163,7 @@ class Handlers:
         """Work on `delivery` until it is settled or handled again.
 
         Raises:
+            UnsettledError: it has to be given up, by another task than this one.
             FencedError: its start could not be recorded, because it was taken over.
             BackendUnavailableError: neither could that, nor its history be read.
         """
@@ -177,10 +204,8 @@ class Handlers:
             return await self._settling.failed(delivery, error)
         return await self._run(delivery, target, message, seat)
 
-    def give_up_on(
-        self, delivery: Delivery, error: MessagingError
-    ) -> Awaitable[Settlement | Again]:
-        """Settle what was handled but cannot be committed."""
+    def give_up_on(self, delivery: Delivery, error: BaseException) -> Awaitable[Settlement | Again]:
+        """Settle what was handled and cannot be committed, or what its own worker cannot settle."""
         failing = self._settling.failed(delivery, error)
         return self._without_record(failing) if delivery.handed_out else failing
 
@@ -230,23 +255,25 @@ class Handlers:
         outbox: tuple[Envelope, ...] = ()
         error: BaseException | None = None
         seat.context = context
+        variables = copy_context()
         try:
             if target.is_async and self._options.timeout_s is None:
                 result = await target.handler(message, context)
             else:
                 result = await self._call(target, message, context)
             outbox = self._settling.outbox(context, result)
-        except asyncio.CancelledError as raised:
-            if not seat.absorbs_cancellation():
-                raise
-            error = raised
-        except (Exception, SystemExit) as raised:  # noqa: BLE001 - here it is decided what follows
-            error = raised
+        except BaseException as raised:  # noqa: BLE001 - here it is decided what follows
+            error = _failure_in(delivery, raised, seat)
         finally:
             seat.context = None
             context.end("it has ended")
         if seat.reason is not None:
             return await self._settling.cancelled(delivery, await seat.settle_down())
+        # Whoever is given a GeneratorExit by what it awaits must not await again.
+        if seat.was_cancelled or isinstance(error, GeneratorExit):
+            raise UnsettledError(delivery, error or cancelled_from_within(delivery))
+        if _have_changed(variables):
+            seat.is_worn = True
         if error is not None:
             return await self._settling.failed(delivery, error)
         if context.is_plain and is_first_start(delivery):
@@ -271,3 +298,37 @@ class Handlers:
             return result
         result = await self._threads.run(target.handler, message, context)
         return await result if inspect.isawaitable(result) else result
+
+
+def _failure_in(delivery: Delivery, raised: BaseException, seat: Seat) -> BaseException:
+    """What the handling has failed with; what ends the worker is raised again."""
+    if isinstance(raised, asyncio.CancelledError):
+        if seat.is_told_to_stop:
+            raise raised
+        return cancelled_from_within(delivery, raised)
+    if isinstance(raised, GeneratorExit) and not seat.is_at_work:
+        raise raised
+    return raised
+
+
+def _have_changed(variables: Variables) -> bool:
+    """Whether the context variables are others than these; costs little if they are not."""
+    now = copy_context()
+    with suppress(Exception):  # values that differ may refuse to be compared
+        if now == variables:
+            return False
+    # What structlog has bound and unbound again is left at Ellipsis.
+    return any(variables.get(variable, ...) is not value for variable, value in now.items())
+
+
+def cancelled_from_within(
+    delivery: Delivery, cause: BaseException | None = None
+) -> HandlingCancelledError:
+    """The error of a handling that neither the bus nor a user has cancelled."""
+    envelope = delivery.envelope
+    error = HandlingCancelledError(
+        f"the handler of {envelope.type} {envelope.id} was cancelled from within: by itself, or by "
+        "a library that it uses"
+    )
+    error.__cause__ = cause
+    return error

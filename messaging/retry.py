@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass
 
+from messaging.telling import is_retryable
+
 MAX_ATTEMPTS = 255
 
 
@@ -42,7 +44,7 @@ class RetryPolicy:
         """Whether a message whose attempt number `attempt` ended in `error` is tried again."""
         if attempt >= self.attempts or isinstance(error, self.give_up_on):
             return False
-        return bool(getattr(error, "retryable", True))
+        return is_retryable(error)
 
     def wait_s(self, attempt: int) -> float:
         """How long a message rests after its attempt number `attempt` failed."""

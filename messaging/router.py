@@ -166,10 +166,13 @@ class Router:
             return Settlement(
                 delivery, (handed_on(delivery, group, ordered_by, self._options.partitions),)
             )
-        with self._handlers.seat(self._consumer.journal) as seat:
+        with self._handlers.seat(self._consumer.journal, self._is_leaving) as seat:
             outcome = await self._handlers.handle(delivery, seat)
         assert isinstance(outcome, Settlement), "nothing can be read better by another attempt"
         return outcome
+
+    def _is_leaving(self) -> bool:
+        return self._course.is_stopping
 
     async def _given_up(self, delivery: Delivery, error: MessagingError) -> Settlement:
         outcome = await self._handlers.give_up_on(delivery, error)

@@ -1,7 +1,7 @@
 """What a handling came to: its answer, another attempt, a dead letter, or a cancellation."""
 
+import inspect
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,13 +29,12 @@ from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
 from messaging.starts import attempt_of, is_first_start
 from messaging.subscription import Result, Subscription
+from messaging.telling import described, text_of, traceback_of
 from messaging.timers import disarm, timer_key
 from messaging.topic import is_reply_topic, retry_topic_of
 
 log = structlog.get_logger()
 
-MOST_TEXT = 2_000
-MOST_TRACEBACK = 20_000
 MOST_ATTEMPTS_KEPT = 20
 
 
@@ -141,7 +140,7 @@ class Settling:
             forget = (StateWrite(key, None, version),) if version else ()
             return self._dead(delivery, error, history, forget)
         wait_s = self._options.retry.wait_s(attempt)
-        log.warning("delivery.retried", wait_s=round(wait_s, 3), **_described(error))
+        log.warning("delivery.retried", wait_s=round(wait_s, 3), **described(error))
         retry = envelope._replace(
             topic=retry_topic_of(self._group),
             origin=envelope.published_to,
@@ -163,7 +162,7 @@ class Settling:
             return self._dead(delivery, error, history, forget)
         self._histories[envelope.id] = history[-MOST_ATTEMPTS_KEPT:]
         wait_s = self._options.retry.wait_s(attempt)
-        log.warning("delivery.retried", wait_s=round(wait_s, 3), **_described(error))
+        log.warning("delivery.retried", wait_s=round(wait_s, 3), **described(error))
         envelope = envelope._replace(attempt=min(envelope.attempt + 1, MAX_ATTEMPTS))
         return Again(delivery._replace(envelope=envelope), wait_s)
 
@@ -188,11 +187,11 @@ class Settling:
         writes: tuple[StateWrite, ...],
     ) -> Settlement:
         envelope = delivery.envelope
-        log.error("delivery.dead_lettered", **_described(error))
+        log.error("delivery.dead_lettered", **described(error))
         reason = Reason(
             error_type=type(error).__name__,
-            text=_text_of(error),
-            traceback=_storable("".join(traceback.format_exception(error)))[-MOST_TRACEBACK:],
+            text=text_of(error),
+            traceback=traceback_of(error),
             agent=self._group,
             attempts=history,
         )
@@ -254,29 +253,8 @@ class Settling:
 
 def _attempt(number: int, error: BaseException) -> Attempt:
     return Attempt(
-        number=number, error_type=type(error).__name__, text=_text_of(error), at=time.time()
+        number=number, error_type=type(error).__name__, text=text_of(error), at=time.time()
     )
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception as broken:  # noqa: BLE001 - an error class is somebody else's code
-        text = f"(its text cannot be had: {type(broken).__name__})"
-    return _storable(text[:MOST_TEXT])
-
-
-def _storable(text: str) -> str:
-    """`text` without lone surrogates, which file names bring along and JSON cannot hold."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _described(error: BaseException) -> dict[str, str]:
-    # No exc_info: renderers that show local variables would write payloads into the log.
-    # The whole traceback lies in the dead letter.
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
-    return {"error_type": type(error).__name__, "error": _text_of(error), "where": where}
 
 
 def _messages_in(result: Result) -> Sequence[BaseModel]:
@@ -286,6 +264,11 @@ def _messages_in(result: Result) -> Sequence[BaseModel]:
         return (result,)
     if isinstance(result, list | tuple) and all(isinstance(item, BaseModel) for item in result):
         return result
+    hint = ""
+    if inspect.iscoroutine(result):
+        result.close()  # or Python warns of it when nobody knows any more whose it was
+        hint = "; is there an `await` missing?"
     raise HandlerResultError(
-        f"a handler returns a message, a list of messages or None, not {type(result).__name__}"
+        "a handler returns a message, a list of messages or None, not "
+        f"{type(result).__name__}{hint}"
     )

@@ -10,7 +10,7 @@ from messaging.commits import Commits
 from messaging.course import Course, farewell
 from messaging.emitter import Emitter
 from messaging.errors import MessagingError, StateConflictError
-from messaging.handling import HandlesDeliveries, Seat
+from messaging.handling import HandlesDeliveries, Seat, cancelled_from_within
 from messaging.heartbeat import keep_beating
 from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
@@ -20,6 +20,7 @@ from messaging.ready import Ready
 from messaging.settling import Again
 from messaging.subscription import SubscriptionOptions
 from messaging.takeover import Takeover
+from messaging.workers import UnsettledError, Workers
 
 log = structlog.get_logger()
 
@@ -71,6 +72,7 @@ class Tenure:
         self._has_room = asyncio.Event()
         self._reruns: dict[Place, int] = {}
         self._course = Course(f"tenure-{consumer.incarnation}")
+        self._workers = Workers(consumer.group, self._course, self._work)
         self._takeover = Takeover(
             consumer,
             self._course,
@@ -97,19 +99,21 @@ class Tenure:
         course = self._course
         reader = course.start(self._read())
         committer = course.start(self._commits.run())
-        workers = [course.start(self._work()) for _ in range(self._options.concurrency)]
-        workers.append(course.start(self._takeover.run()))
+        for _ in range(self._options.concurrency):
+            self._workers.start()
+        self._workers.adopt(course.start(self._takeover.run()))
         beat = course.start(self._beat())
         try:
             await course.wait()
-            await self._let_finish(workers)
+            await self._let_finish()
             await self._leave(reader, committer, beat)
         finally:
             self._end()
-            for task in (committer, beat, *workers):
-                task.cancel()
+            committer.cancel()
+            beat.cancel()
+            await self._workers.end()
             # A read must not be cancelled: it would swallow what it was about to lend.
-            await asyncio.gather(reader, committer, beat, *workers, return_exceptions=True)
+            await asyncio.gather(reader, committer, beat, return_exceptions=True)
             self._handlers.let_go(self._lent.values())
 
     def stop(self, *, hurry: bool = False) -> None:
@@ -222,28 +226,62 @@ class Tenure:
 
     # Handling
 
-    async def _work(self) -> None:
-        with self._handlers.seat(self._consumer.journal) as seat:
-            while not self._course.is_stopping:
+    async def _work(self, left: UnsettledError | None) -> None:
+        """The life of one worker; another one follows when a handler has spoilt it."""
+        with self._handlers.seat(self._consumer.journal, self._is_leaving) as seat:
+            try:
+                left = await self._serve(seat, left)
+            except UnsettledError as unsettled:
+                left = unsettled
+        if not self._course.is_stopping:
+            self._workers.start(left)
+
+    async def _serve(self, seat: Seat, left: UnsettledError | None) -> UnsettledError | None:
+        """Handle until the end, or until this task had better not; what it leaves to the next."""
+        delivery = None if left is None else left.delivery
+        try:
+            if left is not None:
+                self._conclude(await self._handlers.give_up_on(left.delivery, left.error))
+                delivery = None
+            while not self._course.is_stopping and not seat.is_worn:
                 if self._is_paused or not self._ready:
                     await self._rest()
                     continue
-                outcome = await self._settle(self._ready.take(), seat)
-                if isinstance(outcome, Again):
-                    self._attempt_later(outcome)
-                else:
-                    self._commits.add(outcome)
+                delivery = self._ready.take()
+                outcome = await self._settle(delivery, seat)
+                delivery = None
+                self._conclude(outcome)
                 # Handlers that never wait would keep the loop from reading, beating, committing.
                 if self._loop.time() > self._slice_ends_at:
                     await asyncio.sleep(0)
                     self._slice_ends_at = self._loop.time() + SLICE_S
+        except asyncio.CancelledError as stray:
+            if self._course.is_stopping:
+                raise
+            if delivery is not None:
+                return UnsettledError(delivery, cancelled_from_within(delivery, stray))
+        return None
+
+    def _conclude(self, outcome: Settlement | Again) -> None:
+        if isinstance(outcome, Again):
+            self._attempt_later(outcome)
+        else:
+            self._commits.add(outcome)
+
+    def _is_leaving(self) -> bool:
+        return self._course.is_stopping
 
     async def _rest(self) -> None:
         """Return when this worker is woken: there may be something to do, or it is the end."""
         sleeper = self._loop.create_future()
         self._idle.append(sleeper)
         self._leave_if_paused()
-        await sleeper
+        try:
+            await sleeper
+        except asyncio.CancelledError:
+            if sleeper in self._idle:
+                self._idle.remove(sleeper)
+            raise
 
     def _settle(self, delivery: Delivery, seat: Seat) -> Awaitable[Settlement | Again]:
         if self._reruns:
@@ -329,15 +367,13 @@ class Tenure:
             await self._handlers.take_back(unhandled, self._consumer.journal)
             await self._consumer.leave(unhandled)
 
-    async def _let_finish(self, workers: list[asyncio.Task[None]]) -> None:
+    async def _let_finish(self) -> None:
         patience_s = 0.0 if self._hurry else self._options.drain_s
         try:
             async with asyncio.timeout(patience_s) as self._patience:
-                await asyncio.wait(workers)
+                await self._workers.wait()
         except TimeoutError:
             log.warning("drain.impatient", agent=self._consumer.group, after_s=patience_s)
         finally:
             self._patience = None  # whoever hurries later has nothing to hasten
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await self._workers.end()

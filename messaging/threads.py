@@ -7,6 +7,8 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
+from messaging.telling import text_of
+
 
 class Threads:
     """Runs functions off the loop.
@@ -49,9 +51,9 @@ class Threads:
 
 
 def _carried(error: BaseException) -> BaseException:
-    # A future refuses StopIteration, and these two would end the loop instead of the handling.
-    if isinstance(error, StopIteration | KeyboardInterrupt | SystemExit):
-        carried = RuntimeError(f"the handler raised {type(error).__name__}: {error}")
+    # A future refuses StopIteration, and the others would end more than the handling.
+    if isinstance(error, StopIteration | KeyboardInterrupt | SystemExit | GeneratorExit):
+        carried = RuntimeError(f"the handler raised {type(error).__name__}: {text_of(error)}")
         carried.__cause__ = error
         return carried
     return error

@@ -1,11 +1,10 @@
 """Handlers that take turns, so that one limit holds for all who use them."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 
 from messaging.backend import Delivery, Settlement
-from messaging.errors import MessagingError
 from messaging.handling import HandlesDeliveries, Seat
 from messaging.settling import Again
 from messaging.steps import Journal
@@ -18,16 +17,16 @@ class Turns:
         self._handlers = handlers
         self._turns = asyncio.Semaphore(concurrency)
 
-    def seat(self, journal: Journal) -> AbstractContextManager[Seat]:
-        return self._handlers.seat(journal)
+    def seat(
+        self, journal: Journal, is_leaving: Callable[[], bool]
+    ) -> AbstractContextManager[Seat]:
+        return self._handlers.seat(journal, is_leaving)
 
     async def handle(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
         async with self._turns:
             return await self._handlers.handle(delivery, seat)
 
-    def give_up_on(
-        self, delivery: Delivery, error: MessagingError
-    ) -> Awaitable[Settlement | Again]:
+    def give_up_on(self, delivery: Delivery, error: BaseException) -> Awaitable[Settlement | Again]:
         return self._handlers.give_up_on(delivery, error)
 
     def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]:

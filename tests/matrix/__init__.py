@@ -151,6 +151,12 @@ messages
     mutant: forget-starts, whose workers die on and on
     messaging/test_lost_replicas.py::test_a_message_that_kills_its_process_dies_after_exactly_so_many_starts
     mutant: messaging/test_lost_replicas.py::test_acknowledging_before_handling_would_lose_the_message_of_a_crash
+* a handler that cancels its own task, raises what is no Exception, or will not be cancelled: a
+  failed attempt, the next message is handled in its place, and the worker ends when it is told to
+    messaging/test_unruly_handlers.py::test_whatever_a_handler_does_its_message_fails_and_the_next_is_handled
+    messaging/test_unruly_handlers.py::test_what_a_handler_leaves_in_context_variables_no_other_message_sees
+    messaging/test_unruly_handlers.py::test_a_handler_that_will_not_be_cancelled_holds_up_no_end
+    mutant: messaging/test_unruly_handlers.py::test_a_place_that_nobody_takes_again_would_be_lost
 * unknown type, too new version: a dead letter that says what to do, handled once it is known
     messaging/test_hostile_messages.py::test_an_unknown_type_is_ignored_unless_all_types_are_known
     messaging/test_hostile_messages.py::test_a_version_that_is_too_new_is_kept_until_its_reader_is_updated

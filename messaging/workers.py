@@ -1,0 +1,74 @@
+"""The tasks in which handlers run: always as many as wanted, whatever a handler did to its own."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+
+import structlog
+
+from messaging.backend import Delivery
+from messaging.course import Course
+
+log = structlog.get_logger()
+
+CLEANUP_S = 2.0
+LAST_WORD_S = 0.5
+
+
+class UnsettledError(Exception):
+    """A handling has ended, and its task is not fit to settle it: another one has to.
+
+    Somebody cancelled the task, and neither the bus nor a user: the handler itself, or a library
+    that it uses. More of it may come at each further await.
+    """
+
+    def __init__(self, delivery: Delivery, error: BaseException) -> None:
+        super().__init__(delivery, error)
+        self.delivery = delivery
+        self.error = error
+
+
+class Workers:
+    """The workers of one tenure.
+
+    Args:
+        work: what each of them does until the course ends; begins with what another one left.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        course: Course,
+        work: Callable[[UnsettledError | None], Coroutine[None, None, None]],
+    ) -> None:
+        self._group = group
+        self._course = course
+        self._work = work
+        self._clean = copy_context()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, left: UnsettledError | None = None) -> None:
+        """One more, in a context that no handler has seen."""
+        self.adopt(self._course.start(self._work(left), context=self._clean.copy()))
+
+    def adopt(self, task: asyncio.Task[None]) -> None:
+        """Have `task` end with them."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def wait(self) -> None:
+        """Return when all have ended by themselves."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def end(self) -> None:
+        """Cancel them, and return when they have ended, or will not within a few seconds."""
+        for patience_s in (CLEANUP_S, LAST_WORD_S):
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=patience_s)
+        if self._tasks:
+            why = "they do not end when they are cancelled"
+            log.error("handlers.abandoned", agent=self._group, count=len(self._tasks), why=why)
+            self._tasks.clear()

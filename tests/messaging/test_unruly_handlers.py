@@ -1,0 +1,374 @@
+"""A worker's place survives anything that a handler does: the next message is handled there."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import anyio
+import pytest
+import structlog
+
+from messaging.context import Context
+from messaging.dead_letters import reason_of
+from messaging.dispatcher import Running
+from messaging.errors import RequestFailedError, RequestTimeoutError
+from messaging.subscription import Subscription
+from messaging.workers import UnsettledError, Workers
+from tests.messaging.buses import Ask, Told, dead_letters, listening, open_bus, settled_all
+from tests.messaging.conftest import Site
+
+ATTEMPTS = 2
+SOON_S = 5.0
+
+colour: ContextVar[str] = ContextVar("colour", default="none")
+
+
+class OfItsOwn(BaseException):
+    """Neither an error nor anything that Python raises."""
+
+
+class Mute(Exception):  # noqa: N818 - it is what it is
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+    @property
+    def retryable(self) -> bool:
+        raise SystemExit
+
+    __repr__ = __str__
+
+
+class Endless(Exception):  # noqa: N818 - as above
+    def __str__(self) -> str:
+        return "x" * 5_000_000
+
+
+async def cancel_and_wait(_: Context) -> None:
+    _me().cancel()
+    await asyncio.sleep(0)
+
+
+async def cancel_and_return(_: Context) -> None:
+    _me().cancel()
+
+
+async def cancel_and_raise(_: Context) -> None:
+    _me().cancel()
+    raise ValueError("after it")
+
+
+async def cancel_and_swallow(_: Context) -> None:
+    _me().cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+
+
+async def cancel_again_and_again(_: Context) -> None:
+    for _attempt in range(5):
+        _me().cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+    raise ValueError("enough")
+
+
+async def cancel_and_take_back(_: Context) -> None:
+    """Nothing but the next `await`, which is none of this handler, shows of it."""
+    _me().cancel()
+    _me().uncancel()
+    raise ValueError("behind it")
+
+
+async def take_back_what_was_never_cancelled(_: Context) -> None:
+    _me().uncancel()
+    raise ValueError("anyway")
+
+
+async def be_cancelled_later(_: Context) -> None:
+    asyncio.get_running_loop().call_soon(_me().cancel)
+    await asyncio.Future()
+
+
+async def wait_for_what_is_cancelled(_: Context) -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+async def wait_for_what_exits(_: Context) -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.set_exception(GeneratorExit())
+    await future
+
+
+async def leave_a_timeout_open(_: Context) -> None:
+    await asyncio.timeout(0).__aenter__()
+    await asyncio.Future()
+
+
+async def leave_a_scope_open(_: Context) -> None:
+    """It goes on cancelling the task for as long as that lives."""
+    anyio.CancelScope().__enter__().cancel()
+    await asyncio.sleep(0)
+
+
+async def fail_in_a_group(_: Context) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_raise(ValueError("one")))
+        group.create_task(_raise(OfItsOwn()))
+        await asyncio.Future()
+
+
+async def be_cancelled_in_a_group(_: Context) -> None:
+    raise BaseExceptionGroup("both", [asyncio.CancelledError(), ValueError("one")])
+
+
+async def recurse(context: Context) -> None:
+    await recurse(context)
+
+
+async def raise_what_says_nothing(_: Context) -> None:
+    raise Mute
+
+
+async def raise_what_says_too_much(_: Context) -> None:
+    raise Endless from Mute()
+
+
+async def make_an_iterator(_: Context) -> Any:
+    return iter(())
+
+
+async def forget_to_await(_: Context) -> Any:
+    return _raise(ValueError("never"))
+
+
+async def make_an_async_generator(_: Context) -> Any:
+    async def generate() -> AsyncIterator[int]:
+        yield 1
+
+    return generate()
+
+
+def raiser(error: BaseException) -> Any:
+    async def raise_it(_: Context) -> None:
+        raise error
+
+    return raise_it
+
+
+def plain_raiser(error: BaseException) -> Any:
+    def raise_it(_: Context) -> None:
+        raise error
+
+    return raise_it
+
+
+def yield_by_mistake(_: Context) -> Iterator[int]:
+    yield 1
+
+
+RAISED: tuple[BaseException, ...] = (
+    KeyboardInterrupt(),
+    SystemExit(1),
+    GeneratorExit(),
+    OfItsOwn("mine"),
+    StopIteration(1),
+    StopAsyncIteration(),
+    asyncio.CancelledError(),
+    Mute(),
+)
+DEEDS: dict[str, Callable[[Context], Any]] = {
+    deed.__name__: deed
+    for deed in (
+        cancel_and_wait,
+        cancel_and_return,
+        cancel_and_raise,
+        cancel_and_swallow,
+        cancel_again_and_again,
+        cancel_and_take_back,
+        take_back_what_was_never_cancelled,
+        be_cancelled_later,
+        wait_for_what_is_cancelled,
+        wait_for_what_exits,
+        leave_a_timeout_open,
+        leave_a_scope_open,
+        fail_in_a_group,
+        be_cancelled_in_a_group,
+        recurse,
+        raise_what_says_nothing,
+        raise_what_says_too_much,
+        make_an_iterator,
+        forget_to_await,
+        make_an_async_generator,
+        yield_by_mistake,
+    )
+}
+DEEDS |= {f"raise {type(error).__name__}": raiser(error) for error in RAISED}
+DEEDS |= {f"raise {type(error).__name__} in a thread": plain_raiser(error) for error in RAISED}
+
+
+def _me() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
+
+
+def unruly(deed: Callable[[Context], Any], **changes: Any) -> Subscription:
+    """An agent with one place, whose handler does `deed` when it is told so, and else answers."""
+    if asyncio.iscoroutinefunction(deed):
+
+        async def handle(ask: Ask, context: Context) -> Any:
+            return await deed(context) if ask.text == "bad" else Told(text=ask.text)
+    else:
+
+        def handle(ask: Ask, context: Context) -> Any:  # type: ignore[misc] # a plain one
+            return deed(context) if ask.text == "bad" else Told(text=ask.text)
+
+    changes = {"concurrency": 1, "drain_s": 0.0} | changes
+    team = listening("team", handle, **changes)
+    retry = team.options.retry.__class__(attempts=ATTEMPTS, backoff_s=0.0, jitter=0.0)
+    return listening("team", handle, retry=retry, **changes)
+
+
+async def ends_soon(running: Running) -> None:
+    async with asyncio.timeout(SOON_S):
+        await running.drain()
+
+
+@pytest.mark.parametrize("timeout_s", [None, 20.0], ids=["", "with a timeout"])
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
+async def test_whatever_a_handler_does_its_message_fails_and_the_next_is_handled(
+    site: Site, deed: Callable[[Context], Any], timeout_s: float | None
+) -> None:
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(unruly(deed, timeout_s=timeout_s))
+
+        with pytest.raises(RequestFailedError):
+            await bus.request("asks", Ask(text="bad"), timeout_s=SOON_S)
+
+        answer = await bus.request("asks", Ask(text="good"), timeout_s=SOON_S)
+        assert answer == Told(text="good")
+        (letter,) = await dead_letters(bus)
+        is_curable = reason_of(letter).error_type != "HandlerResultError"
+        assert len(reason_of(letter).attempts) == (ATTEMPTS if is_curable else 1)
+        await settled_all(bus, "team")
+        await ends_soon(running)
+
+
+async def test_a_request_for_another_cancellation_than_its_own_is_told_apart(site: Site) -> None:
+    """A user cancels a handling that cancels itself as well."""
+
+    begun = asyncio.Event()
+
+    async def dig(context: Context) -> None:
+        begun.set()
+        try:
+            await asyncio.Future()
+        finally:
+            _me().cancel()
+
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(unruly(dig))
+        doomed = await bus.publish("asks", Ask(text="bad"))
+        await begun.wait()
+
+        await bus.cancel(doomed)
+
+        answer = await bus.request("asks", Ask(text="good"), timeout_s=SOON_S)
+        assert answer == Told(text="good")
+        await settled_all(bus, "team")
+        assert not await bus.dead_letters.list()
+        await ends_soon(running)
+
+
+async def test_what_a_handler_leaves_in_context_variables_no_other_message_sees(
+    site: Site,
+) -> None:
+    seen: list[str] = []
+
+    async def paint(ask: Ask, context: Context) -> Told:
+        seen.append(colour.get())
+        colour.set(ask.text)
+        structlog.contextvars.clear_contextvars()
+        return Told(text=colour.get())
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("team", paint, concurrency=1))
+        for text in ("red", "green", "blue"):
+            assert await bus.request("asks", Ask(text=text)) == Told(text=text)
+
+    assert seen == ["none"] * 3
+
+
+async def test_a_handler_that_leaves_nothing_behind_keeps_its_task(site: Site) -> None:
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def work(ask: Ask, context: Context) -> Told:
+        tasks.add(_me())
+        token = colour.set("mine")
+        with structlog.contextvars.bound_contextvars(ask=ask.text):
+            await asyncio.sleep(0)
+        colour.reset(token)
+        return Told(text=ask.text)
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("team", work, concurrency=1))
+        for number in range(5):
+            await bus.request("asks", Ask(text=str(number)))
+
+    assert len(tasks) == 1
+
+
+async def test_a_handler_that_will_not_be_cancelled_holds_up_no_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.workers.CLEANUP_S", 0.1)
+    monkeypatch.setattr("messaging.workers.LAST_WORD_S", 0.1)
+    begun, release = asyncio.Event(), asyncio.Event()
+    refused = 0
+
+    async def stay(context: Context) -> None:
+        nonlocal refused
+        begun.set()
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                refused += 1
+
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(unruly(stay))
+        await bus.publish("asks", Ask(text="bad"))
+        await begun.wait()
+
+        await ends_soon(running)
+
+        assert refused == 2
+        release.set()
+        await bus.subscribe(unruly(cancel_and_return))  # it was given back
+        (letter,) = await dead_letters(bus)
+        assert len(reason_of(letter).attempts) == ATTEMPTS
+
+
+async def test_a_place_that_nobody_takes_again_would_be_lost(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant: the first test proves something."""
+    start = Workers.start
+
+    def start_only_once(self: Workers, left: UnsettledError | None = None) -> None:
+        if not self._tasks:
+            start(self, left)
+
+    monkeypatch.setattr(Workers, "start", start_only_once)
+    async with open_bus(site) as bus:
+        await bus.subscribe(unruly(cancel_and_wait))
+
+        with pytest.raises(RequestTimeoutError):
+            await bus.request("asks", Ask(text="bad"), timeout_s=0.5)
