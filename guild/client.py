@@ -21,6 +21,7 @@ from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
 from messaging.errors import NobodyListensError
 from messaging.message import wire_type_of
 from messaging.replay import Range, Replayed, replay
+from messaging.request import Show
 from messaging.tap import Tapped
 
 LOOK_S = 0.1
@@ -199,7 +200,8 @@ class GuildClient:
             timeout_s: how long to wait; the request stays accepted afterwards.
             conversation: id of the message that this one follows from.
             tags: ids of the agents it is for.
-            message_id: a fresh `new_id()`, for callers who want to `cancel` it meanwhile.
+            message_id: a `new_id()` that you keep: asked again under it within a day, by any
+                process, it is handled once and all get its answer; see `Bus.request`.
 
         Raises:
             NobodyListensError: no agent of the guild handles it there.
@@ -232,6 +234,7 @@ class GuildClient:
         tags: Sequence[str] = (),
         message_id: str = "",
         whole_conversation: bool = False,
+        show: Show | None = None,
     ) -> AsyncIterator[Any]:
         """Like `request`, but yields tokens and progress as they come; the answer comes last.
 
@@ -241,8 +244,9 @@ class GuildClient:
             timeout_s: how long all of it may take.
             conversation: id of the message that this one follows from.
             tags: ids of the agents it is for.
-            message_id: a fresh `new_id()`, for callers who want to `cancel` it meanwhile.
+            message_id: as for `request`.
             whole_conversation: also what is emitted for messages that followed from this one.
+            show: called with each emitted item, which is not yielded then.
 
         Raises:
             MessagingError: as `request`.
@@ -256,9 +260,39 @@ class GuildClient:
             tags=tags,
             message_id=message_id,
             whole_conversation=whole_conversation,
+            show=show,
         )
         async for item in items:
             yield item
+
+    def follow(
+        self,
+        message_id: str,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        whole_conversation: bool = False,
+        show: Show | None = None,
+    ) -> AsyncIterator[Any]:
+        """What is emitted for a request that any process began, and its answer; see `Bus.follow`.
+
+        Args:
+            message_id: id of the request.
+            timeout_s: how long all of it may take.
+            conversation: the conversation that the request was made in, if it did not begin one.
+            whole_conversation: also what is emitted for messages that followed from the request.
+            show: called with each emitted item, which is not yielded then.
+
+        Raises:
+            MessagingError: as `request`.
+        """
+        return self.bus.follow(
+            message_id,
+            timeout_s=timeout_s,
+            conversation=conversation,
+            whole_conversation=whole_conversation,
+            show=show,
+        )
 
     async def cancel(self, message_id: str, reason: str = "") -> None:
         """Stop whoever handles the message or what followed from it; its requester is told."""

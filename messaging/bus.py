@@ -24,6 +24,7 @@ from messaging.dispatcher import Dispatcher, Running, drain_all
 from messaging.emitter import Emitter
 from messaging.envelope import new_id
 from messaging.errors import BusClosedError
+from messaging.following import Attachments, Followers
 from messaging.incidents import Incidents
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
@@ -34,7 +35,7 @@ from messaging.pausing import Pauses
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
 from messaging.relay import DEFAULT_LEASE_S, Relay, relay_subscription
-from messaging.request import Requests
+from messaging.request import Requests, Show
 from messaging.subscription import Subscription
 from messaging.tail import Tail
 from messaging.tap import Tapped, tap
@@ -82,8 +83,10 @@ class Bus:
         self._emitter = Emitter(backend.emit)
         self._tail = Tail(backend, self.client_id)
         self._publisher = Publisher(backend, self._listeners, name)
+        self._followers = Followers(backend, self._tail)
+        attachments = Attachments(backend, self._decoder, self._followers)
         self._requests = Requests(
-            self._publisher, self._tail, self._decoder, self._incidents.outages
+            self._publisher, self._tail, self._decoder, attachments, self._incidents.outages
         )
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
         self._pauses = Pauses(backend, self._tail)
@@ -245,7 +248,10 @@ class Bus:
             timeout_s: how long to wait; the request stays accepted afterwards.
             conversation: id of the message that this one follows from.
             tags: ids of the agents it is for.
-            message_id: a fresh `new_id()`, for callers who want to `cancel` it meanwhile.
+            message_id: a `new_id()` that you keep where a crash does not lose it. Asked again under
+                it, by any process, at the same time or within a day, the message is handled once
+                and all get its answer; others may `follow` or `cancel` it. An answer is kept for
+                ten minutes from when a caller got it, and for a day before. Costs a few calls more.
             require_listener: refuse at once when no group is subscribed to the topic.
 
         Returns:
@@ -280,6 +286,7 @@ class Bus:
         message_id: str = "",
         require_listener: bool = True,
         whole_conversation: bool = False,
+        show: Show | None = None,
     ) -> AsyncGenerator[BaseModel, None]:
         """Like `request`, but yields what is emitted meanwhile; the answer comes last.
 
@@ -292,9 +299,11 @@ class Bus:
             timeout_s: how long all of it may take.
             conversation: id of the message that this one follows from.
             tags: ids of the agents it is for.
-            message_id: a fresh `new_id()`, for callers who want to `cancel` it meanwhile.
+            message_id: as for `request`; what is emitted is kept as long as the answer is, the last
+                10,000 items, and all callers get it from its start.
             require_listener: refuse at once when no group is subscribed to the topic.
             whole_conversation: also what is emitted for messages that followed from this one.
+            show: called with each emitted item, which is not yielded then.
 
         Raises:
             RequestFailedError: and the other errors of `request`.
@@ -309,6 +318,43 @@ class Bus:
             message_id=message_id,
             require_listener=require_listener,
             whole_conversation=whole_conversation,
+            show=show,
+        )
+
+    def follow(
+        self,
+        message_id: str,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        whole_conversation: bool = False,
+        show: Show | None = None,
+    ) -> AsyncGenerator[BaseModel, None]:
+        """What is emitted for a request that any process began, and its answer, which comes last.
+
+        All of it from the start when the request was made under a `message_id` of the caller's
+        choice; see `request` for how long it is kept. Of any other request what is emitted, and
+        answered, from now on: an answer that was given before does not come again. To follow
+        changes nothing for the process that asked, which may be gone.
+
+        Args:
+            message_id: id of the request.
+            timeout_s: how long all of it may take.
+            conversation: the conversation that the request was made in, if it did not begin one.
+            whole_conversation: also what is emitted for messages that followed from the request.
+            show: called with each emitted item, which is not yielded then.
+
+        Raises:
+            RequestFailedError: and the other errors of `request`.
+            ValueError: `message_id` is none.
+        """
+        self._check_open()
+        return self._requests.follow(
+            message_id,
+            timeout_s=timeout_s,
+            conversation=conversation,
+            whole_conversation=whole_conversation,
+            show=show,
         )
 
     async def cancel(self, message_id: str, reason: str = "") -> None:
@@ -356,6 +402,7 @@ class Bus:
             incidents=self._incidents,
             known=self.registry,
             pauses=self._pauses,
+            followers=self._followers,
         )
         running = Running(subscription.group, dispatcher)
         self._running = [other for other in self._running if not other.done] + [running]

@@ -11,6 +11,7 @@ from messaging.cancellation import Cancellations
 from messaging.context import Ask, Workplace
 from messaging.crew import Crew
 from messaging.emitter import Emitter
+from messaging.following import Followers
 from messaging.handling import Handlers, HandlesDeliveries
 from messaging.incidents import Incidents
 from messaging.message import MessageRegistry
@@ -39,6 +40,7 @@ class Dispatcher:
         incidents: Incidents,
         known: MessageRegistry,
         pauses: Pauses,
+        followers: Followers,
     ) -> None:
         self._subscription = subscription
         self._options = subscription.options
@@ -46,7 +48,12 @@ class Dispatcher:
         self._backend = backend
         self._emitter = emitter
         self._incidents = incidents
-        settling = Settling(subscription, backend.load_state, by_reference=backend.by_reference)
+        settling = Settling(
+            subscription,
+            backend.load_state,
+            followers,
+            by_reference=backend.by_reference,
+        )
         workplace = Workplace(
             group=subscription.group,
             guild_id=guild_id,

@@ -205,8 +205,8 @@ class RequestTimeoutError(MessagingError):
             else "it stays accepted: "
         )
         super().__init__(
-            f"no answer to {wire_name} {message_id} on {topic} within {timeout_s:g} s; "
-            f"{state}cancel it by its id, or wait longer"
+            f"no answer to {wire_name} {message_id}{f' on {topic}' if topic else ''} within "
+            f"{timeout_s:g} s; {state}cancel it by its id, or wait longer"
         )
         self.message_id = message_id
 

@@ -31,7 +31,6 @@ from messaging.errors import (
 )
 from messaging.log_names import in_hand, name_in_logs
 from messaging.message import MessageRegistry
-from messaging.notices import passed_on
 from messaging.outgoing import split_tags
 from messaging.settling import Again, Settling
 from messaging.starts import Starts, attempt_of, is_first_start, numbered
@@ -182,8 +181,7 @@ class Handlers:
             return await self._settling.due(delivery)
         target = self._targets.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
-            is_told = envelope.waiter and envelope.published_to == self._inbox
-            return Settlement(delivery, passed_on(envelope) if is_told else ())
+            return self._settling.ignored(delivery)
         reason = self._cancelled_reason(envelope)
         if reason is not None:
             return await self._settling.cancelled(delivery, reason)

@@ -1,43 +1,52 @@
 """Questions and their answers: one at the end, or a stream of items before it."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
 from messaging.backend import Entry
 from messaging.envelope import Envelope, new_id
-from messaging.errors import (
-    BusClosedError,
-    MessagingError,
-    RequestCancelledError,
-    RequestFailedError,
-    RequestTimeoutError,
-)
-from messaging.failure import Cancelled, RequestFailed
+from messaging.errors import BusClosedError, RequestCancelledError, RequestTimeoutError
+from messaging.following import Attachments
 from messaging.outages import Outages
+from messaging.outgoing import check_id
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
 from messaging.tail import Tail
-from messaging.topic import emit_topic_of
+from messaging.topic import emit_topic_of, reply_topic_of
+from messaging.waiting import Stream, Waiting, answer_in
 
-MOST_ITEMS = 10_000
+Late = Callable[[], RequestTimeoutError]
+Show = Callable[[BaseModel], None]
+"""Called with each emitted item, which is then not yielded."""
 
 
 class Requests:
-    """Waits for the answers to what one bus asked."""
+    """Waits for the answers to what one bus asked.
+
+    A request under an id of the caller's choice (`message_id`) is accepted once, and whoever asks
+    under that id waits at the topic of its name; all others share the reply topic of the bus.
+    """
 
     def __init__(
-        self, publisher: Publisher, tail: Tail, decoder: Decoder, outages: Outages
+        self,
+        publisher: Publisher,
+        tail: Tail,
+        decoder: Decoder,
+        attachments: Attachments,
+        outages: Outages,
     ) -> None:
         self._publisher = publisher
         self._outages = outages
         self._tail = tail
         self._decoder = decoder
-        self._waiting: dict[str, _Waiting] = {}
-        self._ending: list[_Waiting] = []
+        self._attachments = attachments
+        self._waiting: dict[str, Waiting] = {}
+        self._ending: list[Waiting] = []
         tail.listen(tail.reply_topic, self._receive)
         tail.listen_to_rounds(self._end_streams)
 
@@ -48,14 +57,19 @@ class Requests:
         *,
         timeout_s: float,
         require_listener: bool = True,
+        message_id: str = "",
         **header: Any,
     ) -> BaseModel:
         """The answer to `message`; see `Bus.request`."""
-        envelope = self._seal(topic, message, header)
+        if message_id:
+            return await self._request_by_name(
+                topic, message, timeout_s, require_listener, {**header, "id": message_id}
+            )
+        envelope = self._seal(topic, message, self._tail.reply_topic, {**header, "id": new_id()})
         stored = asyncio.ensure_future(
             self._publisher.append((envelope,), require_listener=require_listener)
         )
-        waiting = self._waiting[envelope.id] = _Waiting(envelope.type)
+        waiting = self._waiting[envelope.id] = Waiting(envelope.type)
         stored.add_done_callback(waiting.fail_with)
         # A timer costs a third of a timeout, and one wait half of two.
         timer = asyncio.get_running_loop().call_later(
@@ -76,86 +90,139 @@ class Requests:
         timeout_s: float,
         require_listener: bool = True,
         whole_conversation: bool = False,
+        show: Show | None = None,
+        message_id: str = "",
         **header: Any,
     ) -> AsyncGenerator[BaseModel, None]:
         """What is emitted for `message`, then its answer; see `Bus.stream`."""
-        envelope = self._seal(topic, message, header)
-        waiting = _Stream(envelope.type, "" if whole_conversation else envelope.id)
-        followed = emit_topic_of(envelope.conversation_id)
+        reply_topic = reply_topic_of(check_id(message_id)) if message_id else self._tail.reply_topic
+        header["id"] = message_id or new_id()
+        envelope = self._seal(topic, message, reply_topic, header)
+        waiting = Stream(envelope.type, "" if whole_conversation else envelope.id)
+        asking = self._asking_by_name if message_id else self._asking
+        late = partial(self._too_late, envelope, timeout_s)
         ends_at = asyncio.get_running_loop().time() + timeout_s
+        async with asking(envelope, waiting, require_listener=require_listener):
+            async for item in self._items(waiting, ends_at, late, show):
+                yield item
+
+    async def follow(
+        self,
+        message_id: str,
+        *,
+        timeout_s: float,
+        conversation: str = "",
+        whole_conversation: bool = False,
+        show: Show | None = None,
+    ) -> AsyncGenerator[BaseModel, None]:
+        """What is emitted for a request of somebody else, then its answer; see `Bus.follow`."""
+        waiting = Stream("", "" if whole_conversation else check_id(message_id))
+        late = partial(self._no_answer_to, message_id, "the request", "", timeout_s)
+        ends_at = asyncio.get_running_loop().time() + timeout_s
+        async with self._attachments.attached(
+            message_id, conversation or message_id, waiting, is_following=True
+        ):
+            async for item in self._items(waiting, ends_at, late, show):
+                yield item
+
+    def cancelled(self, message_id: str, reason: str) -> None:
+        """Tell the callers that wait for the answer to `message_id` that none will come."""
+        waiting = self._waiting.get(message_id)
+        several = self._attachments.waiting_for(message_id)
+        for one in (waiting, *several) if waiting else tuple(several):
+            one.end_with(RequestCancelledError(message_id, reason))
+
+    def close(self) -> None:
+        """Tell every caller that still waits that the bus was closed."""
+        for message_id, waiting in (*self._waiting.items(), *self._attachments.everybody()):
+            error = BusClosedError(f"the bus was closed before {message_id} was answered")
+            waiting.end_with(error)
+
+    async def _request_by_name(
+        self,
+        topic: str,
+        message: BaseModel,
+        timeout_s: float,
+        require_listener: bool,
+        header: dict[str, Any],
+    ) -> BaseModel:
+        envelope = self._seal(topic, message, reply_topic_of(check_id(header["id"])), header)
+        waiting = Waiting(envelope.type)
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._asking_by_name(envelope, waiting, require_listener=require_listener),
+            ):
+                return await waiting.answer
+        except TimeoutError:
+            raise self._too_late(envelope, timeout_s) from None
+
+    @asynccontextmanager
+    async def _asking_by_name(
+        self, envelope: Envelope, waiting: Waiting, *, require_listener: bool
+    ) -> AsyncIterator[None]:
+        """A block in which `waiting` waits beside all others who ask under this id."""
+        async with self._attachments.attached(
+            envelope.id, envelope.conversation_id, waiting, is_following=False
+        ):
+            stored = asyncio.ensure_future(
+                self._publisher.append_once((envelope,), require_listener=require_listener)
+            )
+            stored.add_done_callback(waiting.fail_with)
+            try:
+                yield
+            finally:
+                stored.cancel()
+
+    @asynccontextmanager
+    async def _asking(
+        self, envelope: Envelope, waiting: Stream, *, require_listener: bool
+    ) -> AsyncIterator[None]:
+        """A block in which `waiting` waits, the request being its own."""
+        followed = emit_topic_of(envelope.conversation_id)
         await self._tail.follow(followed, waiting.receive)
         self._waiting[envelope.id] = waiting
         try:
             await self._publisher.append((envelope,), require_listener=require_listener)
-            while (item := await self._next(waiting, envelope, ends_at, timeout_s)) is not None:
-                yield self._decoder.read(item)
-            yield waiting.answer.result()
+            yield
         finally:
             del self._waiting[envelope.id]
             # Others may follow a conversation that did not begin here.
             await self._tail.unfollow(followed, waiting.receive, close=not envelope.conversation)
 
-    def cancelled(self, message_id: str, reason: str) -> None:
-        """Tell whoever waits for the answer to `message_id` that none will come."""
-        if message_id in self._waiting:
-            waiting = self._waiting[message_id]
-            waiting.settle(RequestCancelledError(message_id, reason))
-            waiting.end()
+    async def _items(
+        self, waiting: Stream, ends_at: float, late: Late, show: Show | None
+    ) -> AsyncGenerator[BaseModel, None]:
+        while (item := await _next(waiting, ends_at, late)) is not None:
+            message = self._decoder.read(item)
+            if show is None:
+                yield message
+            else:
+                show(message)
+        yield waiting.answer.result()
 
-    def close(self) -> None:
-        """Tell everybody who still waits that the bus was closed."""
-        for message_id, waiting in self._waiting.items():
-            waiting.settle(BusClosedError(f"the bus was closed before {message_id} was answered"))
-            waiting.end()
-
-    async def _next(
-        self, waiting: "_Stream", envelope: Envelope, ends_at: float, timeout_s: float
-    ) -> Envelope | None:
-        try:
-            async with asyncio.timeout_at(ends_at):
-                return await waiting.next_item()
-        except TimeoutError:
-            raise self._too_late(envelope, timeout_s) from None
-
-    def _give_up_on(self, waiting: "_Waiting", envelope: Envelope, after_s: float) -> None:
+    def _give_up_on(self, waiting: Waiting, envelope: Envelope, after_s: float) -> None:
         waiting.settle(self._too_late(envelope, after_s))
 
     def _too_late(self, envelope: Envelope, timeout_s: float) -> RequestTimeoutError:
-        meanwhile = self._outages.during(timeout_s)
-        return RequestTimeoutError(envelope.id, envelope.type, envelope.topic, timeout_s, meanwhile)
+        return self._no_answer_to(envelope.id, envelope.type, envelope.topic, timeout_s)
 
-    def _seal(self, topic: str, message: BaseModel, header: dict[str, Any]) -> Envelope:
-        message_id = header.pop("message_id", "") or new_id()
-        header["reply_to"] = self._tail.reply_topic
-        return self._publisher.seal(topic, message, id=message_id, **header)
+    def _no_answer_to(
+        self, message_id: str, type_: str, topic: str, timeout_s: float
+    ) -> RequestTimeoutError:
+        meanwhile = self._outages.during(timeout_s)
+        return RequestTimeoutError(message_id, type_, topic, timeout_s, meanwhile)
+
+    def _seal(
+        self, topic: str, message: BaseModel, reply_topic: str, header: dict[str, Any]
+    ) -> Envelope:
+        return self._publisher.seal(topic, message, reply_to=reply_topic, **header)
 
     def _receive(self, entry: Entry) -> None:
         waiting = self._waiting.get(entry.envelope.cause)
         if waiting is not None:
-            waiting.settle(self._read(entry.envelope, waiting.asked_type))
+            waiting.settle(answer_in(self._decoder, entry.envelope, waiting.asked_type))
             self._ending.append(waiting)
-
-    def _read(self, envelope: Envelope, asked_type: str) -> BaseModel | Exception:
-        try:
-            message = self._decoder.read(envelope)
-        except MessagingError as error:
-            return error
-        if isinstance(message, RequestFailed):
-            return RequestFailedError(
-                message.error_type,
-                message.text,
-                agent=message.agent,
-                dead_letter_id=message.message_id,
-                message_type=envelope.tags,
-                asked_id=envelope.cause,
-                asked_type=asked_type,
-                conversation=envelope.conversation_id,
-            )
-        if isinstance(message, Cancelled):
-            return RequestCancelledError(
-                message.message_id, message.reason, asked_id=envelope.cause
-            )
-        return message
 
     def _end_streams(self, may_be_more: bool) -> None:
         # An answer ends its stream only once everything emitted before it was read.
@@ -165,56 +232,9 @@ class Requests:
             self._ending.clear()
 
 
-class _Waiting:
-    """Somebody who waits for one answer."""
-
-    def __init__(self, asked_type: str) -> None:
-        self.asked_type = asked_type
-        self.answer: asyncio.Future[BaseModel] = asyncio.get_running_loop().create_future()
-
-    def settle(self, answer: BaseModel | Exception) -> None:
-        """Take the first answer; later ones are ignored."""
-        if self.answer.done():
-            return
-        if isinstance(answer, Exception):
-            self.answer.set_exception(answer)
-            self.answer.exception()  # seen: whoever waits may have left already
-        else:
-            self.answer.set_result(answer)
-
-    def fail_with(self, stored: "asyncio.Future[None]") -> None:
-        """Take note of why the request was not stored, if it was not."""
-        if not stored.cancelled() and isinstance(error := stored.exception(), Exception):
-            self.settle(error)
-
-    def end(self) -> None:
-        """Nothing more will come."""
-
-
-class _Stream(_Waiting):
-    """Somebody who takes items until the answer comes; too slow, and the oldest are lost."""
-
-    def __init__(self, asked_type: str, cause: str) -> None:
-        super().__init__(asked_type)
-        self._cause = cause
-        self._items: deque[Envelope] = deque(maxlen=MOST_ITEMS)
-        self._changed = asyncio.Event()
-        self._has_ended = False
-
-    def receive(self, entry: Entry) -> None:
-        if not self._cause or entry.envelope.cause == self._cause:
-            self._items.append(entry.envelope)
-            self._changed.set()
-
-    def end(self) -> None:
-        self._has_ended = True
-        self._changed.set()
-
-    async def next_item(self) -> Envelope | None:
-        """The next emitted item; None once the answer is there and nothing came before it."""
-        while not self._items:
-            if self._has_ended:
-                return None
-            self._changed.clear()
-            await self._changed.wait()
-        return self._items.popleft()
+async def _next(waiting: Stream, ends_at: float, late: Late) -> Envelope | None:
+    try:
+        async with asyncio.timeout_at(ends_at):
+            return await waiting.next_item()
+    except TimeoutError:
+        raise late() from None

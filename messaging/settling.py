@@ -22,8 +22,9 @@ from messaging.dead_letters import HISTORY, Attempt, Reason
 from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError
 from messaging.failure import Cancelled, RequestFailed
+from messaging.following import Followers
 from messaging.message import encode
-from messaging.notices import told_of
+from messaging.notices import passed_on, told_of
 from messaging.ordering import key_of
 from messaging.outgoing import seal
 from messaging.retry import MAX_ATTEMPTS
@@ -57,6 +58,7 @@ class Settling:
         self,
         subscription: Subscription,
         load_state: Callable[[str, str], Awaitable[StateValue | None]],
+        followers: Followers,
         *,
         by_reference: bool,
     ) -> None:
@@ -64,6 +66,7 @@ class Settling:
         self._options = subscription.options
         self._subscription = subscription
         self._load_state = load_state
+        self._with_copies = followers.with_copies
         self._by_reference = by_reference
         self._histories: dict[str, tuple[Attempt, ...]] = {}
 
@@ -86,14 +89,21 @@ class Settling:
             HandlerResultError: `result` is not a message.
         """
         if result is None:
-            return tuple(context.sent)
+            return self._with_copies(tuple(context.sent))
         envelope = context.envelope
         answers = (
             self._answer(envelope, shaped, topic)
             for message in _messages_in(result)
             for topic, shaped in self._targets(envelope, message)
         )
-        return (*context.sent, *answers)
+        return self._with_copies((*context.sent, *answers))
+
+    def ignored(self, delivery: Delivery) -> Settlement:
+        """There is no handler for it here; a notice that somebody waits for is passed on."""
+        envelope = delivery.envelope
+        if not envelope.waiter or envelope.published_to != self._subscription.inbox:
+            return Settlement(delivery)
+        return Settlement(delivery, self._with_copies(passed_on(envelope)))
 
     async def done(
         self, delivery: Delivery, outbox: tuple[Envelope, ...], context: Context
@@ -215,12 +225,13 @@ class Settling:
         return route(envelope, message) if route is not None else ()
 
     def _told(self, envelope: Envelope, notice: BaseModel) -> tuple[Envelope, ...]:
-        return tuple(
+        notices = (
             self._answer(envelope, notice, told.topic)._replace(
                 cause=told.cause, waiter=told.waiter, tags=envelope.type
             )
             for told in told_of(envelope)
         )
+        return self._with_copies(tuple(notices))
 
     def _answer(self, envelope: Envelope, message: BaseModel, topic: str) -> Envelope:
         return seal(

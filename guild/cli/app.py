@@ -143,7 +143,7 @@ def request(
     log_level: LogLevel = None,
     wait_s: WaitS = 0.0,
 ) -> None:
-    """Ask a running guild. Progress goes to stderr, the answer to stdout."""
+    """Ask a running guild. What is emitted goes to stderr, the answer to stdout."""
     from guild.cli.commands.talk import request_answer
     from guild.cli.running import run_command
 
@@ -156,6 +156,27 @@ def request(
         timeout_s=timeout_s,
         conversation=conversation,
     )
+
+
+@app.command()
+def follow(
+    spec: Spec,
+    message_id: MessageId,
+    timeout_s: TimeoutS = 60.0,
+    conversation: Annotated[
+        str, typer.Option(help="The conversation that the request belongs to; left out: its own.")
+    ] = "",
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+    log_level: LogLevel = None,
+) -> None:
+    """Wait for the answer to a request that was made elsewhere. Progress goes to stderr."""
+    from guild.cli.commands.talk import follow_request
+    from guild.cli.running import run_command
+
+    typed = Common(spec, bus, allow, as_json, log_level)
+    run_command(follow_request, typed, message_id, timeout_s=timeout_s, conversation=conversation)
 
 
 @app.command()

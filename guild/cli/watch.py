@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
+from pydantic import BaseModel
+from pydantic_core import to_json
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
@@ -20,6 +22,8 @@ from rich.text import Text
 
 from guild.cli.output import printable
 from guild.progress import Progress, TextDelta
+from messaging.failure import UnknownMessage
+from messaging.message import WireType, wire_type_of
 
 LINE_EVERY_S = 5.0
 
@@ -45,12 +49,17 @@ class Watch:
     ) -> None:
         self._view.stop()
 
-    def show(self, item: object) -> None:
-        """Show one emitted item; anything but progress and text is passed over."""
+    def show(self, item: BaseModel) -> None:
+        """Show one emitted item; anything but progress and text as its type and its JSON."""
         if isinstance(item, Progress):
             self._view.progress(item)
         elif isinstance(item, TextDelta):
             self._view.text(printable(item.text))
+        else:
+            name, data = wire_type_of(type(item)), item.model_dump_json(by_alias=True)
+            if isinstance(item, UnknownMessage):
+                name, data = WireType(item.type, item.version), to_json(item.data).decode()
+            self._view.line(printable(f"{name} {data}"))
 
 
 class _Bars(RichProgress):
@@ -95,6 +104,10 @@ class _BarView:
             task = self._tasks[item.task] = self._bars.add_task(name, total=item.total, text=text)
         self._bars.update(task, completed=item.done, total=item.total, text=text)
 
+    def line(self, line: str) -> None:
+        self._end_text()
+        self._bars.console.print(line, markup=False, highlight=False)
+
     def text(self, text: str) -> None:
         *lines, self._bars.unfinished = (self._bars.unfinished + text).split("\n")
         for line in lines:
@@ -130,6 +143,10 @@ class _LineView:
         self._end_text()
         share = f"{item.done / item.total:4.0%} " if item.total else ""
         self._line(printable(f"{item.task}: {share}{item.text}".rstrip()))
+
+    def line(self, line: str) -> None:
+        self._end_text()
+        self._line(line)
 
     def text(self, text: str) -> None:
         *lines, self._unfinished = (self._unfinished + text).split("\n")

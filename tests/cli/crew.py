@@ -18,6 +18,12 @@ class Worked(Message, wire_name="crew.worked"):
     count: int
 
 
+class Half(Message, wire_name="crew.half"):
+    """What is there so far."""
+
+    count: int
+
+
 class Break(Message, wire_name="crew.break"):
     why: str
 
@@ -28,10 +34,11 @@ class Missing(Message, wire_name="crew.missing"): ...
 class Worker(Agent):
     """Works, or breaks."""
 
-    @handles(emits=[Progress, TextDelta])
+    @handles(emits=[Progress, TextDelta, Half])
     async def work(self, request: Work, ctx: Context) -> Worked:
         ctx.emit(Progress(task="working", done=1, total=2, text="[half] way"))
         ctx.emit(TextDelta(text="a word\nand another\n"))
+        ctx.emit(Half(count=request.count // 2))
         if request.is_endless:
             await asyncio.Event().wait()
         return Worked(count=request.count)

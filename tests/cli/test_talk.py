@@ -16,7 +16,12 @@ def test_a_request_prints_the_answer_on_stdout_and_progress_on_stderr(
 
     assert outcome.code == 0
     assert outcome.out == '{\n  "count": 3\n}\n'
-    assert outcome.err.splitlines() == ["working:  50% [half] way", "a word", "and another"]
+    assert outcome.err.splitlines() == [
+        "working:  50% [half] way",
+        "a word",
+        "and another",
+        'crew.half {"count":1}',
+    ]
 
 
 def test_an_answer_as_json_is_one_line_with_its_type(run: Run, running: Path) -> None:
@@ -51,6 +56,37 @@ def test_no_answer_in_time_is_6_and_says_how_to_stop_the_work(run: Run, running:
     assert outcome.code == 6
     command = outcome.err.partition("to stop that: guildbus ")[2].splitlines()[0]
     assert run(*command.split()).code == 0
+
+
+def test_a_request_can_be_followed_by_its_id_from_its_start(run: Run, running: Path) -> None:
+    asked = run("request", running, "crew.work", "is_endless=true", "--timeout", "0.2")
+    command = asked.err.partition("to see it: guildbus ")[2].partition(";")[0].split()
+
+    in_vain = run(*command, "--timeout", "0.5")
+    assert (in_vain.code, in_vain.out) == (6, "")
+    assert in_vain.err.splitlines()[:3] == ["working:  50% [half] way", "a word", "and another"]
+
+    assert run("cancel", running, command[-1], "--reason", "enough").code == 0
+    cancelled = run(*command, "--timeout", "10")
+    assert (cancelled.code, cancelled.out) == (1, "")
+    assert f"request {command[-1]} was cancelled: enough" in cancelled.err
+
+
+def test_a_broken_request_is_followed_to_its_dead_letter(run: Run, running: Path) -> None:
+    asked = run("request", running, "crew.break", "why=glass")
+    letter = asked.err.partition("the traceback: guildbus ")[2].splitlines()[0].split()[-1]
+
+    followed = run("follow", running, letter)
+
+    assert (followed.code, followed.out) == (1, "")
+    assert "worker answered with RuntimeError: broken: glass" in followed.err
+
+
+def test_what_is_no_id_cannot_be_followed(run: Run, running: Path) -> None:
+    outcome = run("follow", running, "mine")
+
+    assert outcome.code == 2
+    assert "a message id is 32 lower-case hex digits" in outcome.err
 
 
 @pytest.mark.parametrize(

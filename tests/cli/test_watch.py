@@ -5,15 +5,18 @@ import re
 import time
 
 import pytest
+from pydantic import BaseModel
 from rich.console import Console
 
 from guild.cli import watch
 from guild.cli.output import printable
 from guild.cli.watch import Watch
 from guild.progress import Progress, TextDelta
+from messaging.failure import UnknownMessage
+from tests.cli.crew import Half
 
 
-def shown(*items: object, is_terminal: bool) -> str:
+def shown(*items: BaseModel, is_terminal: bool) -> str:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=is_terminal, width=100, no_color=True)
     with Watch(console) as view:
@@ -106,10 +109,6 @@ def test_nothing_that_is_shown_commands_the_terminal(is_terminal: bool) -> None:
     assert printable("a\tb\n\x1b\x9b\x7f") == "a\tb\n"
 
 
-def test_other_items_are_passed_over() -> None:
-    assert shown(object(), is_terminal=False) == ""
-
-
 def came_to_show(text: str, stream: io.StringIO) -> bool:
     """Wait for the bars to be drawn again, which a thread does ten times a second."""
     deadline_s = time.monotonic() + 30
@@ -120,3 +119,15 @@ def came_to_show(text: str, stream: io.StringIO) -> bool:
 
 def _delta(text: str) -> TextDelta:
     return TextDelta(text=text)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_any_other_item_is_shown_as_its_type_and_its_json(is_terminal: bool) -> None:
+    strange = UnknownMessage(type="crew.strange", version=2, data={"a": "\x1b[1m"})
+
+    lines = shown(TextDelta(text="so"), Half(count=2), strange, is_terminal=is_terminal)
+
+    lines = re.sub(r"\x1b\[(2K|\?25.)|\r", "", lines)  # what a terminal is told about the cursor
+    assert lines.splitlines()[:2] == ["so", 'crew.half {"count":2}']
+    assert lines.splitlines()[2].startswith('crew.strange@2 {"a":')
+    assert "\x1b" not in lines

@@ -171,6 +171,13 @@ messages
 * 100 concurrent identical publishes: stored once
     messaging/test_bus.py::test_what_many_publish_under_one_id_is_stored_once
     mutant: messaging/redis/test_script_mutants.py::test_without_its_sequence_an_append_would_be_stored_twice
+* one request asked by many, at once, after one another, or after the process that asked has died:
+  handled once, and all get its answer; the answer of any request reaches whoever follows it
+    messaging/test_following.py::test_a_request_that_is_asked_by_many_at_once_is_handled_once
+    messaging/test_following.py::test_a_request_is_answered_to_who_asks_again_after_the_first_process_has_died
+    messaging/test_following.py::test_any_request_can_be_followed_from_now_on
+    mutant: messaging/test_following.py::test_if_it_were_published_anew_it_would_be_handled_again
+    mutant: messaging/test_following.py::test_if_nobody_sent_copies_whoever_follows_would_see_no_answer
 * 256 outputs, their sender cut off and dead in between: all or none, and all in the end
     test_messages.py::test_256_outputs_are_all_there_or_none_wherever_their_sender_is_cut_off
     mutant: sends them one by one, and leaves a part

@@ -310,7 +310,7 @@ async def test_if_only_the_direct_asker_were_told_the_caller_would_wait_in_vain(
     if mutant == "told_of":
         monkeypatch.setattr("messaging.settling.told_of", tell_the_direct_asker)
     else:
-        monkeypatch.setattr("messaging.handling.passed_on", pass_on_nothing)
+        monkeypatch.setattr("messaging.settling.passed_on", pass_on_nothing)
     front = pass_on_unasked if mutant == "told_of" else pass_on
     async with open_bus(site) as bus:
         await bus.subscribe(listening("front", front))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from pydantic import BaseModel
 
@@ -40,7 +41,8 @@ async def run_guild(
     ) as guild:
         if message is None:
             return await _serve(guild, call)
-        items = guild.client.bus.stream(
+        ask = partial(
+            guild.client.bus.stream,
             topic or topic_for(plan, message),
             message,
             timeout_s=timeout_s,
@@ -48,7 +50,7 @@ async def run_guild(
             whole_conversation=True,
         )
         farewell = "what is not finished goes on when the guild runs again"
-        answer = await answer_of(items, call.output, farewell="" if call.is_private else farewell)
+        answer = await answer_of(ask, call.output, farewell="" if call.is_private else farewell)
     print_answer(answer, call.output)
     return OK
 

@@ -1,16 +1,17 @@
-"""`guildbus publish`, `request`, `cancel`: talking to a guild that runs elsewhere."""
+"""`guildbus publish`, `request`, `follow`, `cancel`: talking to a guild that runs elsewhere."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
 from guild.cli.call import Call
 from guild.cli.compose import conversation_of, message_of, topic_for
-from guild.cli.exit_codes import OK
+from guild.cli.exit_codes import OK, UsageError
 from guild.cli.output import Output
 from guild.cli.watch import Watch
 from guild.client import GuildClient
@@ -18,6 +19,7 @@ from guild.parts import listens
 from messaging.envelope import new_id
 from messaging.errors import NobodyListensError, RequestFailedError, RequestTimeoutError
 from messaging.message import wire_type_of
+from messaging.outgoing import check_id
 from messaging.subscription import SubscriptionOptions
 
 Beats = Mapping[str, int]
@@ -72,18 +74,48 @@ async def request_answer(
             raise NobodyListensError(f"nothing was sent: {_why_nobody(call, message, to)}")
         async with _listening_for_life(client, owed, call), _naming_the_letter(call):
             message_id = new_id()
+            conversation = conversation or conversation_of(message)
+            belongs_to = f" --conversation {conversation}" if conversation else ""
             answer = await answer_of(
-                client.bus.stream(
+                partial(
+                    client.bus.stream,
                     to,
                     message,
                     timeout_s=timeout_s,
-                    conversation=conversation or conversation_of(message),
+                    conversation=conversation,
                     message_id=message_id,
                     whole_conversation=True,
                 ),
                 call.output,
-                farewell=f"work on it goes on; to stop that: {call.command('cancel')} {message_id}",
+                farewell=(
+                    f"work on it goes on; to see it: {call.command('follow')} {message_id}"
+                    f"{belongs_to}; to stop that: {call.command('cancel')} {message_id}"
+                ),
             )
+    print_answer(answer, call.output)
+    return OK
+
+
+async def follow_request(
+    call: Call, message_id: str, *, timeout_s: float, conversation: str
+) -> int:
+    """Show on stderr what is emitted for a request that was made elsewhere; print its answer."""
+    try:
+        check_id(message_id)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    async with call.client() as client, _naming_the_letter(call):
+        answer = await answer_of(
+            partial(
+                client.bus.follow,
+                message_id,
+                timeout_s=timeout_s,
+                conversation=conversation,
+                whole_conversation=True,
+            ),
+            call.output,
+            farewell=f"work on it goes on; to stop that: {call.command('cancel')} {message_id}",
+        )
     print_answer(answer, call.output)
     return OK
 
@@ -97,27 +129,22 @@ async def cancel_message(call: Call, message_id: str, *, reason: str) -> int:
 
 
 async def answer_of(
-    items: AsyncGenerator[BaseModel, None], output: Output, *, farewell: str
+    ask: Callable[..., AsyncGenerator[BaseModel, None]], output: Output, *, farewell: str
 ) -> BaseModel:
-    """The last of `items`, which is the answer; progress and text are shown on stderr.
+    """The answer; what is emitted meanwhile is shown on stderr.
 
     Args:
-        items: as `Bus.stream` yields them.
+        ask: `Bus.stream` or `Bus.follow`, with all arguments but `show`.
         output: where to show them.
         farewell: what to tell whoever leaves before the answer is there.
     """
-    answer: BaseModel | None = None
     try:
         with Watch(output.err) as watch:
-            async with aclosing(items):
-                async for item in items:
-                    watch.show(item)
-                    answer = item
+            async with aclosing(ask(show=watch.show)) as answers:
+                return await anext(answers)
     except (asyncio.CancelledError, RequestTimeoutError):
         output.note(farewell)
         raise
-    assert answer is not None, "a stream ends with an answer or an error"
-    return answer
 
 
 def print_answer(answer: BaseModel, output: Output) -> None:

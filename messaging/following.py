@@ -1,0 +1,200 @@
+"""Following a conversation by the id of its request, from any process and also afterwards.
+
+A request under an id of the caller's own choice is answered on a topic of that name. It is opened
+before the request is published, together with the topic of what is emitted, and both are kept for a
+while: so that every caller who asks under that id, or follows it, reads them from their start.
+
+The answer to any other request goes to the process that asked, which may be gone. Whoever follows
+one says so on the control topic, again and again; agents then send a copy of the answer to the
+topic of that id. What was answered before they heard of it is not to be had any more.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from messaging.backend import FROM_START, Backend, Entry
+from messaging.envelope import Envelope
+from messaging.errors import BackendUnavailableError, MessagingError
+from messaging.message import Message, MessageRegistry
+from messaging.outgoing import seal
+from messaging.reading import Decoder
+from messaging.tail import (
+    FAREWELL_S,
+    MOST_AT_ONCE,
+    MOST_ENTRIES,
+    RECOVERY_S,
+    REOPEN_EVERY_S,
+    WAIT_S,
+    Tail,
+)
+from messaging.topic import CONTROL_TOPIC, emit_topic_of, is_reply_topic, reply_topic_of
+from messaging.waiting import Stream, Waiting, answer_in
+
+log = structlog.get_logger()
+
+KEPT_UNANSWERED_S = 86_400.0
+"""As long as the id of a message is remembered."""
+KEPT_ANSWERED_S = 600.0
+"""From when the last caller got the answer."""
+FOLLOWED_S = 30.0
+MOST_FOLLOWED = 10_000
+
+
+class FollowRequested(Message, wire_name="bus.follow"):
+    """Send a copy of the answer to this message to the topic of its id, for a while."""
+
+    message_id: str
+
+
+class Followers:
+    """Which requests are followed, as every process of the guild knows it."""
+
+    def __init__(self, backend: Backend, tail: Tail) -> None:
+        self._backend = backend
+        self._decoder = Decoder(MessageRegistry(FollowRequested))
+        self._until: OrderedDict[str, float] = OrderedDict()
+        tail.listen(CONTROL_TOPIC, self._receive)
+
+    async def announce(self, message_id: str) -> None:
+        """Tell every process, this one first, that `message_id` is followed at this moment."""
+        request = FollowRequested(message_id=message_id)
+        self._apply(request)
+        by_reference = self._backend.by_reference
+        await self._backend.emit([seal(request, CONTROL_TOPIC, by_reference=by_reference)])
+
+    def with_copies(self, outbox: tuple[Envelope, ...]) -> tuple[Envelope, ...]:
+        """`outbox`, and a copy of each answer in it that is followed."""
+        if not self._until:
+            return outbox
+        self._forget_old()
+        return (*outbox, *self._copies(outbox))
+
+    def _copies(self, outbox: Iterable[Envelope]) -> Iterable[Envelope]:
+        for envelope in outbox:
+            if envelope.cause in self._until and is_reply_topic(envelope.topic):
+                topic = reply_topic_of(envelope.cause)
+                if topic != envelope.topic:
+                    yield envelope._replace(topic=topic)
+
+    def _receive(self, entry: Entry) -> None:
+        with suppress(MessagingError):  # whoever cancels reports it
+            request = self._decoder.read(entry.envelope)
+            if isinstance(request, FollowRequested):
+                self._apply(request)
+
+    def _apply(self, request: FollowRequested) -> None:
+        self._until[request.message_id] = time.monotonic() + FOLLOWED_S
+        self._until.move_to_end(request.message_id)
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        now = time.monotonic()
+        while self._until and (
+            len(self._until) > MOST_FOLLOWED or next(iter(self._until.values())) < now
+        ):
+            self._until.popitem(last=False)
+
+
+class Attachments:
+    """The callers of this process that wait where others may wait as well."""
+
+    def __init__(self, backend: Backend, decoder: Decoder, followers: Followers) -> None:
+        self._backend = backend
+        self._decoder = decoder
+        self._followers = followers
+        self._attached: dict[str, list[Waiting]] = {}
+
+    def waiting_for(self, message_id: str) -> Sequence[Waiting]:
+        return self._attached.get(message_id, ())
+
+    def everybody(self) -> Sequence[tuple[str, Waiting]]:
+        return [(name, one) for name, several in self._attached.items() for one in several]
+
+    @asynccontextmanager
+    async def attached(
+        self, message_id: str, conversation: str, waiting: Waiting, *, is_following: bool
+    ) -> AsyncIterator[None]:
+        """A block in which `waiting` gets what is kept of a conversation, and what comes.
+
+        Raises:
+            BackendUnavailableError: the store is away.
+        """
+        topics = (emit_topic_of(conversation), reply_topic_of(message_id))
+        await self._open(topics, KEPT_UNANSWERED_S)
+        self._attached.setdefault(message_id, []).append(waiting)
+        followed = message_id if is_following else ""
+        if followed:
+            await self._followers.announce(followed)
+        reading = asyncio.create_task(self._read(topics, message_id, followed, waiting))
+        try:
+            yield
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            self._detach(message_id, waiting)
+            if waiting.is_settled:
+                with suppress(MessagingError, TimeoutError):  # then it is kept for longer
+                    async with asyncio.timeout(FAREWELL_S):
+                        await self._open(topics, KEPT_ANSWERED_S)
+
+    async def _open(self, topics: Iterable[str], ttl_s: float) -> None:
+        opening = (
+            self._backend.open_ephemeral(topic, ttl_s=ttl_s, max_entries=MOST_ENTRIES)
+            for topic in topics
+        )
+        await asyncio.gather(*opening)
+
+    def _detach(self, message_id: str, waiting: Waiting) -> None:
+        attached = self._attached[message_id]
+        attached.remove(waiting)
+        if not attached:
+            del self._attached[message_id]
+
+    async def _read(
+        self, topics: tuple[str, str], message_id: str, followed: str, waiting: Waiting
+    ) -> None:
+        wanted = topics if isinstance(waiting, Stream) else topics[1:]
+        positions = dict.fromkeys(wanted, FROM_START)
+        loop = asyncio.get_running_loop()
+        opens_at = loop.time() + REOPEN_EVERY_S
+        while True:
+            try:
+                if loop.time() >= opens_at:
+                    opens_at = loop.time() + REOPEN_EVERY_S
+                    await self._keep_alive(topics, followed)
+                entries = await self._backend.tail(positions, max_count=MOST_AT_ONCE, wait_s=WAIT_S)
+            except BackendUnavailableError as error:
+                log.warning("tail.unavailable", error=str(error))
+                await asyncio.sleep(RECOVERY_S)
+            except Exception:  # whatever it was, without this task no answer would ever arrive
+                log.exception("tail.failed")
+                await asyncio.sleep(RECOVERY_S)
+            else:
+                self._take(entries, positions, message_id, waiting)
+
+    async def _keep_alive(self, topics: Iterable[str], followed: str) -> None:
+        await self._open(topics, KEPT_UNANSWERED_S)
+        if followed:
+            await self._followers.announce(followed)
+
+    def _take(
+        self,
+        entries: Sequence[Entry],
+        positions: dict[str, str],
+        message_id: str,
+        waiting: Waiting,
+    ) -> None:
+        for position, envelope in entries:
+            positions[envelope.topic] = position
+            if not is_reply_topic(envelope.topic):
+                waiting.receive(Entry(position, envelope))
+            elif envelope.cause == message_id:
+                waiting.settle(answer_in(self._decoder, envelope, waiting.asked_type))
+        # An answer ends its stream only once everything emitted before it was read.
+        if waiting.answer.done() and len(entries) < MOST_AT_ONCE:
+            waiting.end()
