@@ -95,6 +95,10 @@ class AgentBuilder(Generic[Props]):
     def set_output_topic(self, topic: str) -> Self:
         return self._set("output_topic", topic)
 
+    def answer_only_requesters(self, only_requesters: bool = True) -> Self:
+        """Send an answer that nobody asked for nowhere, unless a route does."""
+        return self._set("answers", "requester" if only_requesters else "everyone")
+
     def set_retry(self, **retry: float | str) -> Self:
         """Set what differs from the defaults of `RetrySpec`."""
         return self._set("retry", retry)

@@ -139,6 +139,7 @@ def subscription_of(
         lease_s=spec.lease_s,
         drain_s=guild.drain_s,
         output_topic=spec.output_topic or "",
+        answers=spec.answers,
         only_when_tagged=spec.only_when_tagged,
         only_known_types=True,
         ordered_by=spec.ordered_by or "",

@@ -218,6 +218,8 @@ class AgentSpec(Part):
             replicas can work at the same time. It may change with the next deployment.
         output_topic: where its answers go when nobody waits for them; None for the topic the
             request came from.
+        answers: `everyone` sends an answer that nobody asked for to the output topic, `requester`
+            sends it nowhere, unless a route does. An answer that was asked for goes to who asked.
     """
 
     id: Identifier
@@ -235,6 +237,7 @@ class AgentSpec(Part):
     ordered_by: str | None = Field(default=None, min_length=1, max_length=100)
     partitions: int = Field(default=1, ge=1, le=MOST_PARTITIONS)
     output_topic: Topic | None = None
+    answers: Literal["everyone", "requester"] = "everyone"
     retry: RetrySpec = RetrySpec()
     restart: RestartSpec = RestartSpec()
 
@@ -243,6 +246,14 @@ class AgentSpec(Part):
         is_split = not holds_reference(self.partitions) and self.partitions > 1
         if is_split and self.ordered_by is None:
             raise ValueError("'partitions' split what is ordered: set 'ordered_by', too")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_somewhere(self) -> Self:
+        if self.answers == "requester" and self.output_topic is not None:
+            raise ValueError(
+                "'answers: requester' sends nothing to an 'output_topic': take one of the two out"
+            )
         return self
 
 

@@ -97,6 +97,7 @@ def wiring_warnings(wires: Wires) -> Iterator[Finding]:
         agent = wires.parts.agents[index]
         if not agent_class.contracts:
             yield Finding(("agents", index), f"{agent.id!r} has no handlers: it hears nothing")
+        yield from _lost_answers(wires, index)
         if agent.output_topic and not wires.parts.hears(agent.output_topic):
             text = f"nobody listens to the output topic {agent.output_topic!r} of {agent.id!r}"
             hint = closest(agent.output_topic, wires.parts.topics_heard)
@@ -104,6 +105,39 @@ def wiring_warnings(wires: Wires) -> Iterator[Finding]:
     for sender, contract in wires.contracts():
         for message in contract.sends:
             yield from _deaf_senders(wires, sender, message)
+
+
+def _lost_answers(wires: Wires, index: int) -> Iterator[Finding]:
+    """Answers to what only comes unasked, by a route, a schedule or as an answer itself."""
+    agent = wires.parts.agents[index]
+    if agent.answers != "requester" or not wires.is_complete:
+        return
+    for contract in wires.classes[index].contracts.values():
+        if not all(_comes_unasked(wires, message) for message in contract.accepts):
+            continue
+        for answer in contract.returns:
+            if not any(
+                route.from_agent in (None, agent.id)
+                and wires.messages.find(route.message) is answer
+                for route in wires.parts.routes.values()
+            ):
+                yield Finding(
+                    ("agents", index, "answers"),
+                    f"{agent.id!r} answers only requesters, and nobody asks {contract.method}: "
+                    f"its {_name(answer)} goes nowhere; add a route for it, or take 'answers' out",
+                )
+
+
+def _comes_unasked(wires: Wires, message: MessageClass) -> bool:
+    """Whether all of the guild's ways to this message are such that nobody waits for an answer."""
+    contracts = [contract for _, contract in wires.contracts()]
+    if any(reader_of((message,), sent) for c in contracts for sent in c.sends):
+        return False
+    given = {answer for c in contracts for answer in (*c.returns, *c.answers)}
+    given |= {found for r in wires.parts.routes.values() if (found := wires.result_of(r))}
+    scheduled = (wires.messages.find(s.message) for s in wires.parts.schedules.values())
+    given |= {found for found in scheduled if found}
+    return any(reader_of((message,), each) for each in given)
 
 
 def _route_errors(wires: Wires, route: RouteSpec, path: tuple[str | int, ...]) -> Iterator[Finding]:

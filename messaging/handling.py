@@ -220,7 +220,6 @@ class Handlers:
 
     def _is_ignored(self, envelope: Envelope, target: Target | UnknownTypeError | None) -> bool:
         if target is None:
-            log.debug("delivery.ignored", type=envelope.type, why="no handler for its type")
             return True
         if not self._options.only_when_tagged or envelope.published_to == self._inbox:
             return False

@@ -217,6 +217,8 @@ class Settling:
 
     def _targets(self, envelope: Envelope, message: BaseModel) -> Sequence[tuple[str, BaseModel]]:
         if not envelope.reply_to:
+            if self._options.answers == "requester":
+                return self._routed(envelope, message)
             return self.destinations(envelope, message)
         return ((envelope.reply_to, message), *self._routed(envelope, message))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -20,6 +20,9 @@ from messaging.topic import (
 )
 
 HOPS_ON_THE_WIRE = 255
+
+Answers = Literal["everyone", "requester"]
+"""Who gets what a handler returns, besides the routes."""
 
 Result = BaseModel | Sequence[BaseModel] | None
 """What a handler answers; of several messages a requester gets the first as the answer."""
@@ -55,6 +58,8 @@ class SubscriptionOptions:
             dead-lettered.
         output_topic: where answers go when nobody asked for them; "" is the topic of the message
             in hand.
+        answers: `everyone` sends an answer that nobody asked for to the output topic, where other
+            agents and taps see it; `requester` sends it nowhere but by `route`.
         only_when_tagged: ignore what was not addressed to this group by tag or by inbox.
         only_known_types: dead-letter what neither a handler nor the bus's registry knows by name;
             otherwise it is ignored, like what is meant for others.
@@ -77,6 +82,7 @@ class SubscriptionOptions:
     drain_s: float = 5.0
     max_hops: int = 64
     output_topic: str = ""
+    answers: Answers = "everyone"
     only_when_tagged: bool = False
     only_known_types: bool = False
     ordered_by: str = ""
@@ -99,6 +105,8 @@ class SubscriptionOptions:
             raise ValueError("partitions split what is ordered: set ordered_by, too")
         if self.output_topic:
             check_topic(self.output_topic)
+            if self.answers == "requester":
+                raise ValueError("answers go to the requester alone, so output_topic gets none")
 
 
 @dataclass(frozen=True, slots=True)

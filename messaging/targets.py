@@ -3,6 +3,7 @@
 import inspect
 from typing import Any, NamedTuple
 
+import structlog
 from pydantic import BaseModel
 
 from messaging.envelope import Envelope
@@ -10,6 +11,10 @@ from messaging.errors import UnknownTypeError
 from messaging.message import MessageRegistry, decode, wire_type_of
 from messaging.outgoing import payload_of
 from messaging.subscription import Handler, Subscription
+
+log = structlog.get_logger()
+
+MOST_IGNORED = 1_024
 
 
 class Target(NamedTuple):
@@ -43,6 +48,7 @@ class Targets:
         self._handled = MessageRegistry(*subscription.handlers)
         self._known = known
         self._only_known_types = subscription.options.only_known_types
+        self._ignored: set[tuple[str, int]] = set()
         self._targets: dict[tuple[str, int], Target] = {
             wire_type_of(message_class): _target(message_class, handler)
             for message_class, handler in subscription.handlers.items()
@@ -50,17 +56,30 @@ class Targets:
 
     def find(self, envelope: Envelope) -> Target | UnknownTypeError | None:
         """The handler, None to ignore the message, or why it can be neither."""
-        target = self._targets.get((envelope.type, envelope.version))
-        return target if target is not None else self._find_other(envelope.type, envelope.version)
+        wire_type = (envelope.type, envelope.version)
+        target = self._targets.get(wire_type)
+        if target is not None or wire_type in self._ignored:
+            return target
+        return self._find_other(*wire_type)
 
     def _find_other(self, name: str, version: int) -> Target | UnknownTypeError | None:
         try:
             message_class = self._handled.get(name, version)
         except UnknownTypeError as error:
-            return None if self._is_for_others(name, version) else error
+            if not self._is_for_others(name, version):
+                return error
+            self._ignore(name, version)
+            return None
         target = self._targets[wire_type_of(message_class)]._replace(version=version)
         self._targets[name, version] = target
         return target
+
+    def _ignore(self, name: str, version: int) -> None:
+        """Remember it: every answer without a topic comes back here, and handlers do not change."""
+        if len(self._ignored) >= MOST_IGNORED:
+            self._ignored.clear()
+        self._ignored.add((name, version))
+        log.debug("type.ignored", type=name, version=version, why="no handler for its type")
 
     def _is_for_others(self, name: str, version: int) -> bool:
         if self._handled.has(name):

@@ -84,6 +84,15 @@ routes:
     assert read == built
 
 
+def test_an_agent_answers_everyone_unless_told_otherwise() -> None:
+    builder = AgentBuilder(Echo).set_id("a")
+
+    assert builder.build_spec().answers == "everyone"
+    assert builder.answer_only_requesters().build_spec().answers == "requester"
+    with pytest.raises(SpecError, match="'answers: requester' sends nothing to an 'output_topic'"):
+        builder.set_output_topic("pongs").build_spec()
+
+
 def test_an_agent_listens_to_the_default_topic_unless_told_otherwise() -> None:
     builder = AgentBuilder(Echo).set_id("a").add_additional_topic("more")
 

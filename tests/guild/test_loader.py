@@ -99,6 +99,7 @@ def test_a_spec_says_everything_that_an_agent_can_be_told() -> None:
         ("    restart: {policy: permanant}\n", "s.yaml:6:23: 'policy' should be 'permanent', "),
         ("    topics: [a b]\n", "s.yaml:6:14: topics[0]: 'a b' is not a topic"),
         ("    topics: [ok, _retry.x]\n", "s.yaml:6:18: topics[1]: '_retry.x' is reserved"),
+        ("    answers: nobody\n", "s.yaml:6:14: 'answers' should be 'everyone' or 'requester'"),
         ("    output_topic: a.*\n", "s.yaml:6:19: 'output_topic': 'a.*' is a pattern"),
         ("    properties: {times: 10}\n", "s.yaml:6:25: 'times' should be less than or equal to 9"),
         ("    properties: {tags: {a: [1, x]}}\n", "s.yaml:6:32: a[1] should be a valid integer"),

@@ -34,7 +34,7 @@ references = st.sampled_from(["${A:-1}", "${A}", "$${", "x-${A:-b}.${B}"])
 seconds = st.floats(0, 3600) | references
 counts = st.integers(1, 100) | references
 
-agents = st.fixed_dictionaries(
+any_agents = st.fixed_dictionaries(
     {"id": names, "type": words.filter(bool)},
     optional={
         "name": words,
@@ -45,11 +45,16 @@ agents = st.fixed_dictionaries(
         "replicas": counts,
         "timeout_s": st.none() | st.floats(0.1, 1e6) | references,
         "only_when_tagged": st.booleans() | references,
+        "answers": st.just("everyone"),
         "output_topic": st.none() | topics | references,
         "retry": st.fixed_dictionaries({}, optional={"attempts": counts}),
         "restart": st.fixed_dictionaries({}, optional={"within_s": seconds}),
     },
 )
+discreet = st.fixed_dictionaries(
+    {"id": names, "type": words.filter(bool), "answers": st.just("requester")}
+)
+agents = any_agents | discreet
 routes = st.fixed_dictionaries(
     {"message": words.filter(bool), "to": topics},
     optional={"from": names, "when": st.just("a > `1`"), "into": words},

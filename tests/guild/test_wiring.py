@@ -94,6 +94,33 @@ def test_what_is_odd_but_may_be_meant_is_a_warning() -> None:
     )
 
 
+class Pinger(Agent):
+    """Gives pings that nobody asks for."""
+
+    @handles
+    async def give(self, note: Note) -> Ping:
+        return Ping(text=note.text)
+
+
+def test_an_answer_that_goes_nowhere_is_warned_of() -> None:
+    discreet = AgentBuilder(Echo).set_id("discreet").answer_only_requesters().build_spec()
+    route = RouteBuilder("pinger").on_message(Ping).to("default_topic")
+    asked_from_outside = GuildBuilder("g").add_agent_spec(discreet)
+    asked_by_an_agent = builder(Asker).add_agent_spec(discreet)
+    routed_to = builder(Pinger).add_agent_spec(discreet).add_route(route)
+    routed_on = builder(Pinger, Reader).add_agent_spec(discreet).add_route(route)
+    routed_on.add_topic("pongs").add_route(RouteBuilder("discreet").on_message(Pong).to("pongs"))
+
+    for guild in (asked_from_outside, asked_by_an_agent, routed_on):
+        assert Plan.of(guild.build_spec()).warnings == ()
+    assert Plan.of(routed_to.build_spec()).warnings == (
+        (
+            "agents[1].answers: 'discreet' answers only requesters, and nobody asks echo: its "
+            "tests.pong goes nowhere; add a route for it, or take 'answers' out"
+        ),
+    )
+
+
 def test_a_sender_that_cannot_take_the_answer_is_warned_of() -> None:
     class Impatient(Agent):
         @handles(sends=[Ping])

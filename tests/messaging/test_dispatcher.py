@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from messaging.bus import Bus
 from messaging.context import Context
 from messaging.dead_letters import reason_of
+from messaging.envelope import Envelope, new_id
 from messaging.errors import (
     RequestFailedError,
 )
-from messaging.subscription import Routed
+from messaging.message import MessageRegistry
+from messaging.subscription import Routed, SubscriptionOptions
+from messaging.targets import MOST_IGNORED, Targets
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,
@@ -42,6 +46,66 @@ async def test_an_answer_carries_its_cause_conversation_sender_and_hops(site: Si
         envelope = entry.envelope
         assert (envelope.cause, envelope.conversation) == (asked, "f" * 32)
         assert (envelope.sender, envelope.hops, envelope.reply_to) == ("echo", 1, "")
+
+
+async def test_an_answer_that_nobody_asked_for_goes_nowhere_if_it_is_for_requesters_only(
+    site: Site,
+) -> None:
+    def route(envelope: Any, message: Any) -> Sequence[Routed]:
+        return [Routed("log", message)]
+
+    async def handle(ask: Ask, context: Context) -> Told:
+        context.send(Told(text=f"{ask.text} sent"))
+        return Told(text=ask.text)
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("echo", handle, answers="requester", route=route))
+
+        await bus.publish("asks", Ask(text="unasked"))
+        assert await bus.request("asks", Ask(text="asked")) == Told(text="asked")
+        await settled_all(bus, "echo")
+
+        assert await texts_in(bus, "log", 4) == ["unasked sent", "unasked", "asked sent", "asked"]
+        lying = [entry.envelope.type for entry in await lying_in(bus, "asks", 4)]
+        assert sorted(lying) == ["Ask", "Ask", "Told", "Told"]  # what was sent, and no answer
+
+
+def test_answers_for_requesters_only_have_no_output_topic() -> None:
+    with pytest.raises(ValueError, match="output_topic gets none"):
+        SubscriptionOptions(answers="requester", output_topic="told")
+
+
+async def test_what_has_no_handler_is_looked_up_once_however_often_it_comes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    find = Targets._find_other
+
+    def note(self: Targets, name: str, version: int) -> Any:
+        looked_up.append(name)
+        return find(self, name, version)
+
+    monkeypatch.setattr(Targets, "_find_other", note)
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("echo", echo))
+        for number in range(5):
+            await bus.publish("asks", Ask(text=str(number)))
+        assert await texts_in_asks(bus, 10) == 5
+        await settled_all(bus, "echo")
+
+        assert looked_up == ["Told"]
+
+
+def test_of_types_without_a_handler_only_so_many_are_remembered() -> None:
+    targets = Targets(listening("echo", echo), MessageRegistry())
+    for number in range(3 * MOST_IGNORED):
+        assert targets.find(Envelope(new_id(), f"T{number}", 1, "asks", b"")) is None
+
+    assert len(targets._ignored) <= MOST_IGNORED
+
+
+async def texts_in_asks(bus: Bus, count: int) -> int:
+    return sum(entry.envelope.type == "Told" for entry in await lying_in(bus, "asks", count))
 
 
 async def test_an_answer_goes_to_whoever_asked_and_where_its_route_leads(site: Site) -> None:
