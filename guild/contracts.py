@@ -37,6 +37,7 @@ class HandlerContract(NamedTuple):
         method: name of the method.
         accepts: message classes it handles.
         returns: message classes of its answer; empty when it gives none.
+        may_be_none: whether it may give no answer.
         sends: message classes it sends by `ctx.send`, as declared.
         answers: message classes it gives by `ctx.answer`, as declared.
         emits: message classes it shows by `ctx.emit`, as declared.
@@ -46,6 +47,7 @@ class HandlerContract(NamedTuple):
     method: str
     accepts: tuple[MessageClass, ...]
     returns: tuple[MessageClass, ...]
+    may_be_none: bool
     sends: tuple[MessageClass, ...]
     answers: tuple[MessageClass, ...]
     emits: tuple[MessageClass, ...]
@@ -85,9 +87,13 @@ def handles(
         async def greet(self, request: Greet, ctx: Context) -> Greeted | None: ...
 
     The context may be left out. The return annotation says what it answers: a message class, a
-    union, a list of either, or None. The rest of the contract is listed: `sends` by `ctx.send`,
-    `answers` to an earlier requester by `ctx.answer`, `emits` by `ctx.emit`. Methods that are not
-    `async` run in a worker thread.
+    union, a list of either, or None; an answer of another class, or none where None is not said,
+    fails the handling. The rest of the contract is listed: `sends` by `ctx.send`, `answers` to an
+    earlier requester by `ctx.answer`, `emits` by `ctx.emit`. Methods that are not `async` run in a
+    worker thread.
+
+    Whatever a handler raises is tried again, as often as the agent's `retry` says, unless the error
+    has an attribute `retryable` that is False; see `messaging.telling.is_retryable`.
 
     Raises:
         HandlerError: an annotation is missing; more is checked when the class is complete.
@@ -159,6 +165,7 @@ def _contract(cls: type, name: str, method: Callable[..., Any]) -> HandlerContra
         method=name,
         accepts=accepts,
         returns=_answer_classes(hints["return"], f"{label}: what it returns"),
+        may_be_none=type(None) in _options(hints["return"]),
         sends=declared.sends,
         answers=declared.answers,
         emits=declared.emits,

@@ -19,7 +19,7 @@ from guild.spec import AgentSpec, GuildSpec
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.retry import RetryPolicy
-from messaging.subscription import Handler, Subscription, SubscriptionOptions
+from messaging.subscription import Declared, Handler, Subscription, SubscriptionOptions
 
 log = structlog.get_logger()
 
@@ -148,7 +148,15 @@ def subscription_of(
         neighbours=tuple(guild.neighbours),
     )
     handlers = {} if agent is None else handlers_of(agent)
-    return Subscription(spec.id, spec.topics, handlers, options)
+    declared = {} if agent is None else _declared_by(agent)
+    return Subscription(spec.id, spec.topics, handlers, options, declared)
+
+
+def _declared_by(agent: Agent[Any]) -> Mapping[type[BaseModel], Declared]:
+    return {
+        message_class: Declared(contract.method, contract.returns, contract.may_be_none)
+        for message_class, contract in type(agent).accepted().items()
+    }
 
 
 def handlers_of(agent: Agent[Any]) -> Mapping[type[BaseModel], Handler]:

@@ -70,7 +70,7 @@ class Router:
             "agent.undeclared_send",
             agent=self._agent_id,
             message=wire_type_of(kind).name,
-            remedy="name it in the return annotation or in @handles(sends=[...])",
+            remedy="name it in the return annotation, or in sends= or answers= of @handles",
         )
 
 

@@ -166,6 +166,8 @@ def _reader(part: type[Part], name: str) -> TypeAdapter[Any]:
 class RetrySpec(Part):
     """How often an agent tries a message again before it becomes a dead letter.
 
+    An error that says of itself `retryable = False` is not tried again.
+
     Attributes:
         attempts: handlings in all, the first included.
         backoff_s: wait before the second attempt.

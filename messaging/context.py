@@ -12,7 +12,13 @@ from messaging.backend import StateValue, StateWrite
 from messaging.envelope import Envelope
 from messaging.errors import HandlingCancelledError, TopicError
 from messaging.message import Message
-from messaging.outgoing import check_output_topic, check_priority, join_tags, seal
+from messaging.outgoing import (
+    check_message,
+    check_output_topic,
+    check_priority,
+    join_tags,
+    seal,
+)
 from messaging.parcels import pack_parcel
 from messaging.state import State
 from messaging.steps import Journal, Steps
@@ -46,6 +52,7 @@ class Workplace(NamedTuple):
     guild_id: str
     by_reference: bool
     destinations: Callable[[Envelope, BaseModel], Sequence[tuple[str, BaseModel]]]
+    routed: Callable[[Envelope, BaseModel], Sequence[tuple[str, BaseModel]]]
     load_state: Callable[[str, str], Awaitable[StateValue | None]]
     emit: Callable[[Envelope], None]
     ask: Ask
@@ -241,6 +248,7 @@ class Context:
 
         Raises:
             TopicError: `topic` is not one to publish to, or `guild` is no neighbour.
+            NotAMessageError: `message` is no pydantic model.
             InvalidMessageError: the message cannot be written as JSON.
             ValueError: `priority` is out of range, or the delay, time or timer is none.
         """
@@ -265,6 +273,7 @@ class Context:
             check_output_topic(topic)
             targets: Sequence[tuple[str, BaseModel]] = ((topic, message),)
         else:
+            check_message(message)
             targets = self._workplace.destinations(self.envelope, message)
         sent = [self._seal(shaped, target, header) for target, shaped in targets]
         self._outbox += sent
@@ -278,14 +287,23 @@ class Context:
         self._note_timer(name, "")
 
     def answer(self, requester: Requester, message: BaseModel) -> str:
-        """Answer a request that an earlier handling received, when this one is committed."""
+        """Answer a request that an earlier handling received, when this one is committed.
+
+        Like an answer that a handler returns, it goes where a route of its type leads, too.
+        """
+        check_message(message)
         header = self._header(conversation=requester.conversation)
         header |= {"cause": requester.message_id, "hops": min(requester.hops + 1, 255)}
-        if requester.conversation == self.conversation and not is_reply_topic(requester.reply_to):
-            header["waiter"] = self.envelope.waiter_beyond
-        envelope = self._seal(message, requester.reply_to, header)
-        self._outbox.append(envelope)
-        return envelope.id
+        routed = self._workplace.routed(self.envelope, message)
+        # Another conversation has a caller of its own, who waits and is not known here.
+        is_same = requester.conversation == self.conversation
+        waiter = self.envelope.waiter_beyond if is_same else ""
+        sent = [
+            self._seal(shaped, topic, header, waiter)
+            for topic, shaped in ((requester.reply_to, message), *routed)
+        ]
+        self._outbox += sent
+        return sent[0].id
 
     def emit(self, message: BaseModel) -> None:
         """Show `message`, a token or progress, to whoever follows this request; at once.
@@ -423,5 +441,9 @@ class Context:
             **header,
         }
 
-    def _seal(self, message: BaseModel, topic: str, header: dict[str, Any]) -> Envelope:
+    def _seal(
+        self, message: BaseModel, topic: str, header: dict[str, Any], waiter: str = ""
+    ) -> Envelope:
+        if waiter and not is_reply_topic(topic):
+            header = {**header, "waiter": waiter}
         return seal(message, topic, by_reference=self._workplace.by_reference, **header)

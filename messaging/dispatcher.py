@@ -59,6 +59,7 @@ class Dispatcher:
             guild_id=guild_id,
             by_reference=backend.by_reference,
             destinations=settling.destinations,
+            routed=settling.routed,
             load_state=backend.load_state,
             emit=emitter.emit,
             ask=ask,

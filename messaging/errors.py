@@ -7,6 +7,7 @@ MessagingError
 │   │   └── MissingUpcasterError   an earlier version, and no way from there
 │   ├── WireNameConflictError  two classes claim one wire name
 │   ├── InvalidMessageError    the payload does not fit its type
+│   ├── NotAMessageError       not a pydantic model, where a message is wanted; a TypeError, too
 │   └── PayloadTooLargeError   past the cap, checked before anything is parsed
 ├── TopicError                 not a topic or pattern
 ├── BackendError               the store refused or is away
@@ -22,7 +23,7 @@ MessagingError
 ├── NobodyListensError         asked to fail when no agent is subscribed
 ├── HandlingError              a message that was not handled as its sender hoped
 │   ├── HandlerTimeoutError    the handler took longer than it may
-│   ├── HandlerResultError     it returned what is not a message
+│   ├── HandlerResultError     it returned what is not a message, or not the one it declares
 │   ├── HandlingCancelledError somebody cancelled it while a thread worked on it
 │   ├── DeadlineExceededError  its time was over before it was handled
 │   ├── HopLimitError          it went round in a loop
@@ -92,6 +93,18 @@ class InvalidMessageError(WireError):
         super().__init__(f"not a valid {wire_name}: {'; '.join(problems)}")
         self.wire_name = wire_name
         self.problems = problems
+
+
+class NotAMessageError(WireError, TypeError):
+    """Something other than a pydantic model was given where a message is wanted."""
+
+    def __init__(self, given: object) -> None:
+        what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+        remedy = ": make one of it, with its fields" if isinstance(given, type) else ""
+        super().__init__(
+            f"a message is an instance of a pydantic model, not {what}{remedy}; nothing was sent"
+        )
+        self.given = type(given)
 
 
 class PayloadTooLargeError(WireError):
@@ -295,7 +308,7 @@ class HandlerTimeoutError(HandlingError):
 
 
 class HandlerResultError(HandlingError):
-    """A handler returned something that is not a message, nor several, nor None."""
+    """A handler returned what is not a message, nor several, nor None, or not what it declares."""
 
     retryable = False
 

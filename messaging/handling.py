@@ -258,6 +258,8 @@ class Handlers:
                 result = await target.handler(message, context)
             else:
                 result = await self._call(target, message, context)
+            if target.usual is not None and type(result) not in target.usual:
+                target.check(self._group, result)
             outbox = self._settling.outbox(context, result)
         except BaseException as raised:  # noqa: BLE001 - here it is decided what follows
             error = _failure_in(delivery, raised, seat)

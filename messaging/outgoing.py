@@ -7,6 +7,7 @@ from functools import lru_cache
 from pydantic import BaseModel
 
 from messaging.envelope import Envelope, new_id
+from messaging.errors import NotAMessageError
 from messaging.message import encode, wire_type_of
 from messaging.topic import check_topic
 
@@ -38,9 +39,13 @@ def seal(
     """`message` in an envelope of its own, under a new id unless `id` is one.
 
     Raises:
+        NotAMessageError: it is no pydantic model.
         InvalidMessageError: it cannot be written as JSON.
     """
-    type_, version, is_frozen = _nature_of(type(message))
+    try:
+        type_, version, is_frozen = _nature_of(type(message))
+    except NotAMessageError:
+        raise NotAMessageError(message) from None
     carried = message if by_reference and is_frozen else None
     payload = encode(message) if carried is None else b""
     fields = (
@@ -48,6 +53,14 @@ def seal(
         tags, trace, "", waiter, deadline, 1, hops, priority, delay_s, carried,
     )  # fmt: skip
     return tuple.__new__(Envelope, fields)  # half the time of calling the class
+
+
+def check_message(message: BaseModel) -> None:
+    """Raise NotAMessageError if `message` is no message, whatever its annotation says."""
+    try:
+        _nature_of(type(message))
+    except NotAMessageError:
+        raise NotAMessageError(message) from None
 
 
 def check_id(message_id: str) -> str:
@@ -83,5 +96,7 @@ def split_tags(tags: str) -> Sequence[str]:
 @lru_cache(maxsize=4096)
 def _nature_of(message_class: type[BaseModel]) -> tuple[str, int, bool]:
     """Wire name, version, and whether nobody can change the messages of a class."""
+    if not issubclass(message_class, BaseModel):
+        raise NotAMessageError(message_class)
     name, version = wire_type_of(message_class)
     return name, version, bool(message_class.model_config.get("frozen"))

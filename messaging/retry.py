@@ -21,8 +21,8 @@ class RetryPolicy:
         max_backoff_s: no wait is longer than this.
         jitter: each wait is shortened by a random share of up to this much, so that messages that
             failed together do not come back together.
-        give_up_on: errors that no further attempt can cure. An error class of your own may say so
-            itself with a class attribute `retryable = False`.
+        give_up_on: errors that no further attempt can cure, besides those that say so themselves;
+            see `messaging.telling.is_retryable`.
     """
 
     attempts: int = 5

@@ -80,7 +80,7 @@ class Settling:
     ) -> Sequence[tuple[str, BaseModel]]:
         """Where `message`, made while handling `envelope`, goes when nobody asked for it."""
         output = (self._subscription.output_topic_for(envelope), message)
-        return (output, *self._routed(envelope, message))
+        return (output, *self.routed(envelope, message))
 
     def outbox(self, context: Context, result: Result) -> tuple[Envelope, ...]:
         """What the handler sent, then its answer.
@@ -218,11 +218,12 @@ class Settling:
     def _targets(self, envelope: Envelope, message: BaseModel) -> Sequence[tuple[str, BaseModel]]:
         if not envelope.reply_to:
             if self._options.answers == "requester":
-                return self._routed(envelope, message)
+                return self.routed(envelope, message)
             return self.destinations(envelope, message)
-        return ((envelope.reply_to, message), *self._routed(envelope, message))
+        return ((envelope.reply_to, message), *self.routed(envelope, message))
 
-    def _routed(self, envelope: Envelope, message: BaseModel) -> Sequence[tuple[str, BaseModel]]:
+    def routed(self, envelope: Envelope, message: BaseModel) -> Sequence[tuple[str, BaseModel]]:
+        """Where `message` goes besides, as a route says."""
         route = self._options.route
         return route(envelope, message) if route is not None else ()
 

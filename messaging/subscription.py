@@ -31,6 +31,24 @@ Handler = Callable[[Any, Context], Awaitable[Result]] | Callable[[Any, Context],
 """`(message, context)`: a coroutine function, or a plain one, which runs in a worker thread."""
 
 
+class Declared(NamedTuple):
+    """What a handler says that it returns.
+
+    Attributes:
+        handler: its name, for errors.
+        classes: classes of messages; an instance of a subclass will do.
+        may_be_none: whether it may answer nothing.
+    """
+
+    handler: str
+    classes: tuple[type[BaseModel], ...]
+    may_be_none: bool
+
+    def __str__(self) -> str:
+        names = [message_class.__name__ for message_class in self.classes]
+        return " or ".join([*names, "None"] if self.may_be_none else names)
+
+
 class Routed(NamedTuple):
     """A message and the topic it goes to as well."""
 
@@ -117,6 +135,10 @@ class Subscription:
     are settled unseen. Of a type with a handler, earlier versions are brought up by the upcasters
     of its class; any other version that nobody knows here becomes a dead letter.
 
+    Attributes:
+        declared: by handled class, what its handler may return; anything goes where nothing is
+            said.
+
     Raises:
         TopicError: a pattern, or the group's name, is not one.
         ValueError: two handled classes have the same wire type.
@@ -126,6 +148,7 @@ class Subscription:
     patterns: Sequence[str]
     handlers: Mapping[type[BaseModel], Handler]
     options: SubscriptionOptions = field(default_factory=SubscriptionOptions)
+    declared: Mapping[type[BaseModel], Declared] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_topic(self.inbox)

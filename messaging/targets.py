@@ -7,10 +7,10 @@ import structlog
 from pydantic import BaseModel
 
 from messaging.envelope import Envelope
-from messaging.errors import UnknownTypeError
+from messaging.errors import HandlerResultError, UnknownTypeError
 from messaging.message import MessageRegistry, decode, wire_type_of
 from messaging.outgoing import payload_of
-from messaging.subscription import Handler, Subscription
+from messaging.subscription import Declared, Handler, Result, Subscription
 
 log = structlog.get_logger()
 
@@ -18,12 +18,38 @@ MOST_IGNORED = 1_024
 
 
 class Target(NamedTuple):
-    """The handler of one message type, and the version that came; None for the class's own."""
+    """The handler of one message type, and the version that came; None for the class's own.
+
+    Attributes:
+        declared: what it says that it returns; None where it says nothing.
+        usual: the classes of results that need no closer look.
+    """
 
     message_class: type[BaseModel]
     handler: Any
     is_async: bool
+    declared: Declared | None = None
+    usual: frozenset[type] | None = None
     version: int | None = None
+
+    def check(self, group: str, result: Result) -> None:
+        """Look at a result that is not exactly of one of the `usual` classes.
+
+        Raises:
+            HandlerResultError: its handler declares to return something else.
+        """
+        declared = self.declared
+        if declared is None:
+            return
+        given = result if isinstance(result, list | tuple) else (result,)
+        for each in given:
+            fits = declared.may_be_none if each is None else isinstance(each, declared.classes)
+            if not fits:
+                name = None if each is None else type(each).__name__
+                raise HandlerResultError(
+                    f"{group}: {declared.handler} is declared to return {declared} and returned "
+                    f"{name}; correct it, or its annotation"
+                )
 
     def message_in(self, envelope: Envelope) -> BaseModel:
         """What the handler is given.
@@ -50,7 +76,9 @@ class Targets:
         self._only_known_types = subscription.options.only_known_types
         self._ignored: set[tuple[str, int]] = set()
         self._targets: dict[tuple[str, int], Target] = {
-            wire_type_of(message_class): _target(message_class, handler)
+            wire_type_of(message_class): _target(
+                message_class, handler, subscription.declared.get(message_class)
+            )
             for message_class, handler in subscription.handlers.items()
         }
 
@@ -87,8 +115,11 @@ class Targets:
         return not self._only_known_types or name.startswith("bus.") or self._known.has(name)
 
 
-def _target(message_class: type[BaseModel], handler: Handler) -> Target:
-    return Target(message_class, handler, _is_async(handler))
+def _target(message_class: type[BaseModel], handler: Handler, declared: Declared | None) -> Target:
+    usual = None
+    if declared is not None:
+        usual = frozenset(declared.classes) | ({type(None)} if declared.may_be_none else set())
+    return Target(message_class, handler, _is_async(handler), declared, usual)
 
 
 def _is_async(handler: Handler) -> bool:

@@ -28,7 +28,20 @@ def described(error: BaseException) -> dict[str, str]:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether its class says so; one that cannot tell is."""
+    """Whether another attempt may cure `error`, as far as the error itself says.
+
+    It says no with an attribute `retryable` that is False: of its class, or of this one error,
+    which may be of a class that somebody else wrote:
+
+        class CardDeclinedError(Exception):
+            retryable = False
+
+    Whatever a handler raises counts, in a thread or on the loop, and what a step raises and the
+    handler lets through. In an exception group one error that cannot be cured is enough. An error
+    that fails when it is asked is taken for one that can be.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_retryable(each) for each in error.exceptions)
     try:
         return bool(getattr(error, "retryable", True))
     except BaseException:  # noqa: BLE001 - an error class is somebody else's code

@@ -181,6 +181,12 @@ messages
 * 256 outputs, their sender cut off and dead in between: all or none, and all in the end
     test_messages.py::test_256_outputs_are_all_there_or_none_wherever_their_sender_is_cut_off
     mutant: sends them one by one, and leaves a part
+* what is no message, or not the one that its handler declares: an error that says what was given
+  and what is wanted, one attempt, a dead letter; also an error that says it cannot be cured
+    messaging/test_wrong_messages.py::test_a_handler_that_gives_no_message_is_told_so_and_not_tried_again
+    messaging/test_wrong_messages.py::test_an_answer_that_was_not_declared_is_a_failure_of_the_handling
+    messaging/test_retry.py::test_an_error_that_says_it_cannot_be_cured_is_not_tried_again
+    mutant: messaging/test_wrong_messages.py::test_if_nobody_looked_at_it_an_undeclared_answer_would_go_out
 * loops: a dead letter after so many hops
     messaging/test_dispatcher.py::test_agents_that_answer_each_other_in_a_loop_are_stopped
     mutant: messaging/test_handling_mutants.py::test_if_nobody_counted_hops_a_loop_would_not_end

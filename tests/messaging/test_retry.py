@@ -11,6 +11,8 @@ from messaging.dead_letters import reason_of
 from messaging.errors import RequestFailedError
 from messaging.message import Message
 from messaging.retry import RetryPolicy
+from messaging.subscription import Handler
+from messaging.telling import is_retryable
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,
@@ -31,6 +33,81 @@ class HopelessError(Exception):
 
 class Spilled(Message):
     secret: str
+
+
+class FickleError(Exception):
+    @property
+    def retryable(self) -> bool:
+        raise KeyError("who knows")
+
+
+async def raise_it(_: Ask, context: Context) -> None:
+    raise HopelessError
+
+
+def raise_it_in_a_thread(_: Ask, context: Context) -> None:
+    raise HopelessError
+
+
+async def raise_it_in_a_step(_: Ask, context: Context) -> None:
+    async def fail() -> None:
+        raise HopelessError
+
+    await context.step("one", fail)
+
+
+async def raise_it_in_a_thread_of_a_step(_: Ask, context: Context) -> None:
+    def fail() -> None:
+        raise HopelessError
+
+    await context.step("one", fail)
+
+
+async def raise_it_in_a_group(_: Ask, context: Context) -> None:
+    async def fail() -> None:
+        raise HopelessError
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(fail())
+
+
+async def say_it_of_anothers_error(_: Ask, context: Context) -> None:
+    try:
+        int("not a number")
+    except ValueError as error:
+        error.retryable = False  # type: ignore[attr-defined]
+        raise
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        raise_it,
+        raise_it_in_a_thread,
+        raise_it_in_a_step,
+        raise_it_in_a_thread_of_a_step,
+        raise_it_in_a_group,
+        say_it_of_anothers_error,
+    ],
+)
+async def test_an_error_that_says_it_cannot_be_cured_is_not_tried_again(
+    site: Site, handler: Handler
+) -> None:
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("hopeless", handler))
+        await bus.publish("asks", Ask(text="hello"))
+
+        (letter,) = await dead_letters(bus)
+
+        assert len(reason_of(letter).attempts) == 1
+
+
+def test_an_error_that_cannot_say_whether_it_can_be_cured_is_tried_again() -> None:
+    assert is_retryable(FickleError())
+    assert is_retryable(ExceptionGroup("several", [OSError(), FickleError()]))
+    assert not is_retryable(
+        ExceptionGroup("several", [OSError(), ExceptionGroup("inner", [HopelessError()])])
+    )
 
 
 class TestPolicy:
