@@ -5,21 +5,24 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any, Self, TypeVar, overload
 
 import structlog
 from pydantic import BaseModel
 
-from guild.audience import Audience
+from guild.audience import MOST_REMEMBERED, Audience
 from guild.errors import UnexpectedReplyError, UnknownAgentError
 from guild.plan import Plan
 from guild.references import resolve
 from guild.registry import Registry
+from guild.replies import require_answer
 from guild.spec import GuildSpec
 from guild.strays import DEFAULT_LEASE_S, Forgotten, Stray, find_strays, forget
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
 from messaging.errors import NobodyListensError
 from messaging.message import wire_type_of
+from messaging.outgoing import check_message
 from messaging.replay import Range, Replayed, replay
 from messaging.request import Show
 from messaging.tap import Tapped
@@ -66,6 +69,7 @@ class GuildClient:
         self.bus = bus
         self._plan = plan
         self._audience = Audience(plan)
+        self._require_reply = lru_cache(MOST_REMEMBERED)(partial(require_answer, plan))
 
     @classmethod
     def connect(
@@ -132,6 +136,7 @@ class GuildClient:
             NobodyListensError: `require_listener`, and nobody does.
             MessagingError: as `Bus.publish`.
         """
+        check_message(message)
         warning = self._audience.why_unhandled(topic, type(message))
         if warning and require_listener:
             raise NobodyListensError(warning)
@@ -205,12 +210,14 @@ class GuildClient:
 
         Raises:
             NobodyListensError: no agent of the guild handles it there.
+            NobodyAnswersError: those that do answer nothing, as their contracts say.
             RequestFailedError: the agent gave up; says why.
             RequestCancelledError: somebody cancelled it.
             RequestTimeoutError: no answer in time.
             UnexpectedReplyError: the answer is not a `reply_type`.
         """
-        self._require_handler(topic, type(message))
+        check_message(message)
+        self._require_answer(topic, type(message))
         answer = await self.bus.request(
             topic,
             message,
@@ -251,7 +258,8 @@ class GuildClient:
         Raises:
             MessagingError: as `request`.
         """
-        self._require_handler(topic, type(message))
+        check_message(message)
+        self._require_answer(topic, type(message))
         items = self.bus.stream(
             topic,
             message,
@@ -420,9 +428,10 @@ class GuildClient:
         """
         return self.bus.tap(patterns, from_start=from_start)
 
-    def _require_handler(self, topic: str, message: type[BaseModel]) -> None:
+    def _require_answer(self, topic: str, message: type[BaseModel]) -> None:
         if warning := self._audience.why_unhandled(topic, message):
             raise NobodyListensError(warning)
+        self._require_reply(topic, message)
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ GuildError
 ├── ResourceError              a shared resource could not be opened
 ├── RouteError                 a route could not be applied to a message
 ├── SettingsError              a setting, or the settings file, cannot be used
+├── NobodyAnswersError         a request that no agent would ever answer
 ├── UnexpectedReplyError       the answer to a request is of another type than was asked for
 └── GuildNotRunningError       a guild, or its client, used outside its `async with`
 """
@@ -130,6 +131,20 @@ class RouteError(GuildError):
 
 class SettingsError(GuildError):
     """A setting, or the file it stands in, cannot be used."""
+
+
+class NobodyAnswersError(GuildError):
+    """A request to handlers that answer nothing, as they declare; it was not published."""
+
+    def __init__(self, topic: str, message: str, handlers: Sequence[str]) -> None:
+        super().__init__(
+            f"no handler of {message} on {topic!r} answers, by its annotations: "
+            f"{', '.join(handlers)}; nothing was sent. Publish it instead, annotate what is "
+            "returned, or declare @handles(answers=[...]) where ctx.answer is called"
+        )
+        self.topic = topic
+        self.message = message
+        self.handlers = tuple(handlers)
 
 
 class UnexpectedReplyError(GuildError):

@@ -28,6 +28,10 @@ class Break(Message, wire_name="crew.break"):
     why: str
 
 
+class Told(Message, wire_name="crew.told"):
+    count: int
+
+
 class Missing(Message, wire_name="crew.missing"): ...
 
 
@@ -46,6 +50,9 @@ class Worker(Agent):
     @handles
     async def fail(self, request: Break) -> Worked:
         raise RuntimeError(f"broken: {request.why}")
+
+    @handles
+    async def listen(self, told: Told) -> None: ...
 
 
 class Needy(Agent):

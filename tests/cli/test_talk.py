@@ -93,7 +93,8 @@ def test_what_is_no_id_cannot_be_followed(run: Run, running: Path) -> None:
     ("words", "code", "text"),
     [
         (["crew.wrok"], 3, "crew has no message 'crew.wrok'; did you mean 'crew.work'?"),
-        (["zzz"], 3, "its agents handle crew.break, crew.work"),
+        (["crew.told", "count=1"], 1, "no handler of crew.told on 'jobs' answers"),
+        (["zzz"], 3, "its agents handle crew.break, crew.told, crew.work"),
         (["crew.work", "count=x"], 3, "not a valid crew.work: count: Input should be a valid int"),
         (["crew.break"], 3, "not a valid crew.break: why: Field required"),
         (["crew.work", "cuont=1"], 3, "cuont: Extra inputs are not permitted"),

@@ -12,6 +12,7 @@ from guild.cli.call import Call
 from guild.cli.commands.talk import answer_of, handlers_of, print_answer
 from guild.cli.compose import conversation_of, message_of, topic_for
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError
+from guild.replies import require_answer
 from guild.runtime import Guild, GuildStatus
 
 
@@ -33,8 +34,11 @@ async def run_guild(
         call.output.note(f"warning: {warning}")
     chosen = None if only is None else [name for word in only for name in _names_in(word)]
     message = message_of(plan, request, data) if request else None
-    if message is not None and chosen is not None and call.is_private:
-        _check_handled_here(call, message, topic or topic_for(plan, message), chosen)
+    if message is not None:
+        topic = topic or topic_for(plan, message)
+        require_answer(plan, topic, type(message))
+        if chosen is not None and call.is_private:
+            _check_handled_here(call, message, topic, chosen)
     call.show_logs()
     async with Guild.launch(
         plan.spec, bus=call.bus, registry=call.registry, only=chosen, wait_s=call.typed.wait_s

@@ -16,6 +16,7 @@ from guild.cli.output import Output
 from guild.cli.watch import Watch
 from guild.client import GuildClient
 from guild.parts import listens
+from guild.replies import require_answer
 from messaging.envelope import new_id
 from messaging.errors import NobodyListensError, RequestFailedError, RequestTimeoutError
 from messaging.message import wire_type_of
@@ -68,6 +69,7 @@ async def request_answer(
     """Ask, show what is emitted meanwhile on stderr, and print the answer."""
     message = message_of(call.plan, type_name, data)
     to = topic or topic_for(call.plan, message)
+    require_answer(call.plan, to, type(message))
     async with call.client() as client:
         owed = await _at_work(call, client, message, to)
         if not owed:
