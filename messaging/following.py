@@ -189,12 +189,16 @@ class Attachments:
         message_id: str,
         waiting: Waiting,
     ) -> None:
+        answers = []
         for position, envelope in entries:
             positions[envelope.topic] = position
             if not is_reply_topic(envelope.topic):
                 waiting.receive(Entry(position, envelope))
             elif envelope.cause == message_id:
-                waiting.settle(answer_in(self._decoder, envelope, waiting.asked_type))
+                answers.append(answer_in(self._decoder, envelope, waiting.asked_type))
+        # What failed, was requeued, and is answered by now has not failed to a late reader.
+        for answer in sorted(answers, key=lambda answer: isinstance(answer, Exception)):
+            waiting.settle(answer)
         # An answer ends its stream only once everything emitted before it was read.
         if waiting.answer.done() and len(entries) < MOST_AT_ONCE:
             waiting.end()

@@ -32,15 +32,14 @@ def told_of(envelope: Envelope) -> Sequence[Told]:
     direct = (Told(reply_to, envelope.id, envelope.waiter),) if reply_to else ()
     if not envelope.waiter or is_inbox(reply_to):
         return direct
-    return (*direct, _beyond(envelope.waiter))
+    return (*direct, *_beyond(envelope.waiter))
 
 
 def passed_on(notice: Envelope) -> tuple[Envelope, ...]:
     """A notice that reached an inbox without a handler for it, as it goes to who waits beyond."""
-    if notice.type not in NOTICES or not notice.waiter:
+    if notice.type not in NOTICES:
         return ()
-    told = _beyond(notice.waiter)
-    return (
+    return tuple(
         notice._replace(
             id=new_id(),
             topic=told.topic,
@@ -50,10 +49,12 @@ def passed_on(notice: Envelope) -> tuple[Envelope, ...]:
             waiter="",
             attempt=1,
             delay_s=0.0,
-        ),
+        )
+        for told in _beyond(notice.waiter)
     )
 
 
-def _beyond(waiter: str) -> Told:
+def _beyond(waiter: str) -> Sequence[Told]:
     topic, _, asked_id = waiter.partition(" ")
-    return Told(topic, asked_id)
+    # It comes from the wire, and must not lead to where agents listen.
+    return (Told(topic, asked_id),) if is_reply_topic(topic) else ()

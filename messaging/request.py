@@ -116,7 +116,8 @@ class Requests:
         show: Show | None = None,
     ) -> AsyncGenerator[BaseModel, None]:
         """What is emitted for a request of somebody else, then its answer; see `Bus.follow`."""
-        waiting = Stream("", "" if whole_conversation else check_id(message_id))
+        check_id(message_id)
+        waiting = Stream("", "" if whole_conversation else message_id)
         late = partial(self._no_answer_to, message_id, "the request", "", timeout_s)
         ends_at = asyncio.get_running_loop().time() + timeout_s
         async with self._attachments.attached(

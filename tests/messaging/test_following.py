@@ -1,7 +1,9 @@
 """One request that several ask, or follow: at the same time, from elsewhere, and afterwards."""
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,10 +22,11 @@ from messaging.errors import (
 from messaging.following import Followers
 from messaging.publishing import Publisher
 from messaging.testing import PATIENCE_S, Recorder, eventually, memory_bus
-from tests.messaging.buses import Ask, Progress, Told, listening, open_bus
+from tests.messaging.buses import Ask, Progress, Told, listening, open_bus, settled_all
 from tests.messaging.conftest import Site
 
 ASK = Ask(text="once")
+REPOSITORY = Path(__file__).parent.parent.parent
 
 
 class Counting:
@@ -96,6 +99,51 @@ async def test_a_request_is_answered_to_who_asks_again_after_the_first_process_h
         async with open_bus(site) as heir:
             assert await heir.request("asks", ASK, message_id=message_id) == Told(text="once, 1")
         assert counting.started == 1
+
+
+async def test_a_request_is_answered_to_who_asks_again_after_the_first_was_killed(
+    site: Site,
+) -> None:
+    if site.kind != "external-redis":
+        pytest.skip("needs a server that several processes may use")
+    counting, message_id = Counting(opened=False), new_id()
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("counting", counting))
+        module = "tests.messaging.killed_requester"
+        doomed = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, site.url, site.guild_id, message_id, cwd=REPOSITORY
+        )
+        await eventually(lambda: counting.started == 1)
+        doomed.kill()
+        await doomed.wait()
+        counting.opened.set()
+        await settled_all(bus, "counting")  # it was answered while nobody waited
+
+        assert await bus.request("asks", ASK, message_id=message_id) == Told(text="once, 1")
+        assert counting.started == 1
+
+
+async def test_what_failed_and_was_requeued_is_answered_to_who_asks_afterwards(
+    site: Site,
+) -> None:
+    broken, message_id = [True], new_id()
+
+    async def handle(ask: Ask, context: Context) -> Told:
+        if broken:
+            raise ValueError("not yet")
+        return Told(text="mended")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("mended", handle))
+        for _ in range(2):
+            with pytest.raises(RequestFailedError, match="not yet"):
+                await bus.request("asks", ASK, message_id=message_id)
+        broken.clear()
+        (letter,) = await bus.dead_letters.list()
+        assert await bus.dead_letters.requeue(letter.id)
+        await settled_all(bus, "mended")
+
+        assert await bus.request("asks", ASK, message_id=message_id) == Told(text="mended")
 
 
 async def test_all_who_ask_as_a_stream_get_every_item_from_the_start(site: Site) -> None:
@@ -179,7 +227,7 @@ async def test_whoever_follows_what_never_comes_is_told_in_time(site: Site) -> N
         with pytest.raises(RequestTimeoutError, match=f"no answer to the request {unknown} within"):
             await all_of(bus.follow(unknown, timeout_s=0.05))
         with pytest.raises(ValueError, match="32 lower-case hex digits"):
-            await all_of(bus.follow("mine"))
+            await all_of(bus.follow("mine", whole_conversation=True))
 
 
 async def test_a_named_request_fails_at_once_when_nobody_listens(site: Site) -> None:

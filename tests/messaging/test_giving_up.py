@@ -11,7 +11,7 @@ from messaging.context import Context
 from messaging.envelope import Envelope, new_id
 from messaging.errors import RequestCancelledError, RequestFailedError, RequestTimeoutError
 from messaging.failure import RequestFailed
-from messaging.notices import Told
+from messaging.notices import Told, passed_on, told_of
 from messaging.subscription import Routed
 from messaging.testing import PATIENCE_S, Recorder, eventually
 from tests.messaging.buses import (
@@ -295,6 +295,14 @@ async def test_what_is_emitted_and_what_answers_the_caller_carry_no_waiter(site:
         answered = [envelope for envelope in seen if envelope.type in ("Told", "Progress")]
         assert answered
         assert {envelope.waiter for envelope in answered} == {""}
+
+
+def test_a_waiter_that_is_no_callers_topic_is_told_nothing() -> None:
+    """A header comes from the wire; it must not lead a notice to where agents listen."""
+    envelope = Envelope(new_id(), "bus.request_failed", 1, "inbox.a", b"{}", waiter="orders x")
+
+    assert told_of(envelope) == ()
+    assert passed_on(envelope) == ()
 
 
 @pytest.mark.parametrize("mutant", ["told_of", "passed_on"])
