@@ -107,12 +107,10 @@ class RedisBackend:
             await parts.server.replication.require()
 
     async def set_paused(self, group: str, is_paused: bool) -> None:
-        server = self._open().server
-        await server.link.call("SADD" if is_paused else "SREM", server.keys.paused, group)
+        await self._open().registry.set_paused(group, is_paused)
 
     async def paused(self) -> Sequence[str]:
-        server = self._open().server
-        return [name.decode() for name in await server.link.call("SMEMBERS", server.keys.paused)]
+        return await self._open().registry.paused()
 
     async def join(self, group: str, partition: int | None = None) -> Consumer:
         parts, membership = self._open(), Membership(group, partition)

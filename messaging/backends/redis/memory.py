@@ -25,19 +25,27 @@ _OUTDATED = (
     "a file cut short); what was written since then is gone, and what was accepted too, unless its "
     "publisher still has it; what was handled since then is handled again"
 )
+_PAUSED = " paused"  # no group has a space in its name
 _UNSTAMPED = 1  # a group that was subscribed by a version of the bus without stamps
 
 
 class Subscriptions(NamedTuple):
-    """The groups with their patterns, and the stamps of these and of those that are gone."""
+    """The groups with their patterns, and which of them are paused.
+
+    Attributes:
+        stamps: of these and of those that are gone; also, under names of `paused_name`, of those
+            that are paused and that were resumed.
+    """
 
     groups: dict[str, list[str]]
     stamps: dict[str, int]
+    paused: frozenset[str]
 
     def newer_than(self, other: "Subscriptions") -> list[str]:
-        """The groups of which this says something later than `other` does."""
+        """Names of what this says something later of than `other` does; pauses come first."""
         known = other.stamps
-        return [group for group, stamp in self.stamps.items() if stamp > known.get(group, 0)]
+        newer = [name for name, stamp in self.stamps.items() if stamp > known.get(name, 0)]
+        return sorted(newer, key=group_paused_in, reverse=True)
 
 
 def subscriptions_in(groups: Sequence[bytes], stamps: Sequence[bytes], key: bytes) -> Subscriptions:
@@ -45,7 +53,7 @@ def subscriptions_in(groups: Sequence[bytes], stamps: Sequence[bytes], key: byte
 
     Args:
         groups: group, patterns as JSON, group, …
-        stamps: group, stamp, …; below zero when the group is gone.
+        stamps: name, stamp, …; below zero when that group is gone, or is not paused any more.
         key: where the groups are, for the error.
 
     Raises:
@@ -53,10 +61,22 @@ def subscriptions_in(groups: Sequence[bytes], stamps: Sequence[bytes], key: byte
     """
     pairs = zip(groups[::2], groups[1::2], strict=True)
     patterns = {group.decode(): _patterns_in(group, text, key) for group, text in pairs}
+    scores = zip(map(bytes.decode, stamps[::2]), map(float, stamps[1::2]), strict=True)
+    signed = {name: int(score) for name, score in scores}
     since = dict.fromkeys(patterns, _UNSTAMPED)
-    for group, stamp in zip(stamps[::2], stamps[1::2], strict=True):
-        since[group.decode()] = abs(int(float(stamp)))
-    return Subscriptions(patterns, since)
+    since |= {name: abs(stamp) for name, stamp in signed.items()}
+    paused = (group_paused_in(name) for name, stamp in signed.items() if stamp > 0)
+    return Subscriptions(patterns, since, frozenset(paused) - {""})
+
+
+def paused_name(group: str) -> str:
+    """Under which name there is a stamp of its pause."""
+    return group + _PAUSED
+
+
+def group_paused_in(name: str) -> str:
+    """The group whose pause has its stamp under `name`, "" when it is the stamp of a group."""
+    return name.removesuffix(_PAUSED) if name.endswith(_PAUSED) else ""
 
 
 def loss(known: Subscriptions, forgotten: Sequence[str], *, is_whole: bool) -> Incident:
@@ -69,11 +89,15 @@ def loss(known: Subscriptions, forgotten: Sequence[str], *, is_whole: bool) -> I
     """
     text = _LOST if is_whole else _OUTDATED
     again = sorted(group for group in forgotten if group in known.groups)
-    ended = sorted(group for group in forgotten if group not in known.groups)
+    pauses = {group for name in forgotten if (group := group_paused_in(name))}
+    ended = sorted({*forgotten} - {*again} - {paused_name(group) for group in pauses})
+    paused = sorted(pauses & known.paused)
     if again:
         text += f"; subscribed again, as this process remembers: {_listed(again)}"
     if ended:
         text += f"; unsubscribed before, and still so: {_listed(ended)}"
+    if paused:
+        text += f"; paused again: {_listed(paused)}"
     return Incident("bus.data_lost" if is_whole else "bus.data_outdated", text)
 
 

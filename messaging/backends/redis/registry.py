@@ -12,7 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from messaging.backends.redis.membership import Membership
-from messaging.backends.redis.memory import Subscriptions, loss, subscriptions_in
+from messaging.backends.redis.memory import (
+    Subscriptions,
+    group_paused_in,
+    loss,
+    subscriptions_in,
+)
 from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.server import Server, to_json
 from messaging.errors import NobodyListensError
@@ -42,7 +47,7 @@ class Registry:
         self._server = server
         self._refreshing = asyncio.Lock()
         self._watchers: set[Callable[[], None]] = set()
-        self._known = Subscriptions({}, {})
+        self._known = Subscriptions({}, {}, frozenset())
         self._identity = b""
         self._version = 0
         self._refreshed_at = -math.inf
@@ -211,6 +216,33 @@ class Registry:
             stamp,
         )
 
+    async def set_paused(self, group: str, is_paused: bool) -> None:
+        await self._pause(group, is_paused)
+        await self.refresh()
+
+    async def paused(self) -> list[str]:
+        """Groups that are paused, also if the server has forgotten that."""
+        paused = await self._paused()
+        if self._known.paused.issubset(paused):
+            return paused
+        await self.refresh()
+        return await self._paused()
+
+    async def _paused(self) -> list[str]:
+        names = await self._server.link.call("SMEMBERS", self._server.keys.paused)
+        return [name.decode() for name in names]
+
+    async def _pause(self, group: str, is_paused: bool, stamp: Argument = "") -> None:
+        keys = self._server.keys
+        await self._server.run(
+            self._server.scripts.pause,
+            (keys.paused, keys.stamps, keys.registry),
+            group,
+            int(is_paused),
+            keys.registry_channel,
+            stamp,
+        )
+
     async def repair(self, group: str, topics: Sequence[str]) -> None:
         """Make the group again where somebody deleted it or its stream, from the start."""
         keys = self._server.keys
@@ -270,6 +302,10 @@ class Registry:
         """Tell the server what it has forgotten of these groups."""
         for group in groups:
             stamp, patterns = self._known.stamps[group], self.groups.get(group)
+            if paused := group_paused_in(group):
+                await self._pause(paused, paused in self._known.paused, stamp)
+                news = await self._ask(-1)
+                continue
             if patterns is None:
                 await self._unsubscribe(group, stamp)
                 continue

@@ -215,3 +215,51 @@ async def test_what_was_unsubscribed_is_forgotten_after_a_day(guild: Guild) -> N
 
     known = await command(backend, "ZRANGE", stamps, 0, -1)
     assert sorted(known) == [b"one", b"other"]
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_a_group_that_is_paused_stays_so(
+    guild: Guild, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = await with_workers(guild)
+    operator = await guild.open()
+    await operator.set_paused("workers", True)
+    await publisher.groups()
+    await operator.close()
+    if is_mutant:
+        monkeypatch.setattr(Registry, "_forgotten", nothing_forgotten)
+
+    await command(publisher, "FLUSHALL")
+    await publisher.append(notes(1))
+
+    assert list(await publisher.paused()) == ([] if is_mutant else ["workers"])
+    if not is_mutant:
+        assert guild.incidents[0].text.endswith(": workers; paused again: workers")
+
+
+async def test_whoever_asks_what_is_paused_hears_it_first_from_a_server_that_forgot_it(
+    guild: Guild,
+) -> None:
+    publisher = await with_workers(guild)
+    await publisher.set_paused("workers", True)
+
+    await command(publisher, "FLUSHALL")
+
+    assert list(await publisher.paused()) == ["workers"]
+
+
+async def test_a_group_that_was_resumed_is_not_paused_by_a_process_that_is_behind(
+    guild: Guild,
+) -> None:
+    behind, ahead = await guild.open(), await guild.open()
+    await ahead.subscribe("workers", ["notes"])
+    await ahead.set_paused("workers", True)
+    await behind.groups()
+    await without_news(behind)
+    await ahead.set_paused("workers", False)
+    await command(ahead, "FLUSHALL")
+
+    await behind.append(notes(1))
+    await ahead.append(notes(1))
+
+    assert list(await ahead.paused()) == list(await behind.paused()) == []

@@ -46,6 +46,7 @@ class Scripts:
         self.create_topic = load("create_topic")
         self.subscribe = load("subscribe", when_full=True)  # or nobody could start to catch up
         self.unsubscribe = load("unsubscribe", when_full=True)
+        self.pause = load("pause", when_full=True)
         self.repair = load("repair")
         self.retire = load("retire", when_full=True)
         self.join = load("join", when_full=True)
