@@ -38,6 +38,10 @@ ANNOUNCED_WITHIN_S = 2.0
 FAILOVER_S = 15.0
 AWAY_S = 3.0
 
+FORGETTING = frozenset(
+    {"bus.data_lost", "bus.data_outdated", "bus.publishes_lost", "bus.commits_lost"}
+)
+
 EVERYSEC = ("--appendfsync", "everysec")
 ALWAYS = ("--appendfsync", "always")
 Parse = Callable[[bytes], dict[str, str]]
@@ -73,6 +77,8 @@ async def test_a_server_that_is_killed_and_comes_back(
 
             assert "bus.reconnected" in stage.events
             assert "bus.data_lost" not in stage.events
+            if options == ALWAYS:  # then it has forgotten nothing, and no process says it had
+                assert FORGETTING.isdisjoint(stage.all_events)
     assert loading or options != SLOWLY
     account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 

@@ -1,4 +1,4 @@
-"""Who is subscribed, in a form that can be compared with an older or a newer one.
+"""The groups of a guild, in a form that can be compared with an older or a newer one.
 
 Each group has a stamp: when it was subscribed or unsubscribed last, by the server's clock and
 always later than before. The server keeps the stamps beside the groups, and every process remembers

@@ -1,8 +1,8 @@
 """An outage of the server, told once while it lasts and once when it is over.
 
 Whatever waits for the server goes on by itself when it is back, and fails only after half a minute;
-until then an operator, and whoever waits for an answer, would not know why nothing comes. A moment
-is not told: a failover, or a server that starts again at once.
+until then an operator, and a caller that waits for an answer, would not know why nothing comes.
+Less than a second is not told: a server that starts again at once.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Whether the server still knows that a consumer joined, and how often it has beaten.
 
 A consumer that is fenced was taken over, or was unsubscribed; or the server came back with data
-from before it joined. The server keeps for a day who joined, and no take-over erases that. So a
-consumer that cannot be found there knows that what it had committed is gone as well.
+from before it joined. The server keeps for a day which consumers joined, and no take-over erases
+that. So a consumer that cannot be found there knows that what it had committed is gone as well.
 """
 
 import asyncio

@@ -143,5 +143,5 @@ def missing_text(missing: Mapping[str, int]) -> str:
     return (
         f"the server has forgotten messages that it had accepted from this process ({topics}): it "
         "came back with older data (a backup, a replica that lagged, or a file cut short), and "
-        "nobody has them any more"
+        "no process has them any more"
     )

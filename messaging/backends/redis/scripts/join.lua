@@ -1,5 +1,5 @@
 -- Register a consumer of a subscribed group; 0 when the group is not.
--- KEYS: groups, members, beats, who joined within a day
+-- KEYS: groups, members, beats, consumers that joined within a day
 -- ARGV: group, incarnation
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
 local now = now_ms()

@@ -1,5 +1,5 @@
 -- Give entries back with the count they had before, then forget the consumer.
--- KEYS: members, beats, who joined within a day, streams of the group
+-- KEYS: members, beats, consumers that joined within a day, streams of the group
 -- ARGV: group, incarnation, channel that wakes the group, then (stream, id, lent before)
 local group, me = ARGV[1], ARGV[2]
 if redis.call('HEXISTS', KEYS[1], me) == 0 then return 0 end
