@@ -188,6 +188,7 @@ class Registry:
         return int(answer)
 
     async def unsubscribe(self, group: str) -> None:
+        await self.refresh()  # a server that had forgotten the group would hear of it afterwards
         await self._unsubscribe(group)
         await self.refresh()
 
@@ -217,6 +218,7 @@ class Registry:
         )
 
     async def set_paused(self, group: str, is_paused: bool) -> None:
+        await self.refresh()  # as above
         await self._pause(group, is_paused)
         await self.refresh()
 

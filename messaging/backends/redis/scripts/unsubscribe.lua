@@ -20,17 +20,14 @@ end
 for _, topic in ipairs(owned) do own[#own + 1] = ARGV[4] .. topic .. '!' end
 redis.call('EXISTS', unpack(own))
 if stamp and stamp <= stamp_of(KEYS[5], group) then return 0 end
-local is_there = redis.call('HEXISTS', KEYS[3], group) == 1
-if not is_there and not stamp then return 0 end
 redis.call('ZADD', KEYS[5], -(stamp or next_stamp(KEYS[5], group)), group)
 redis.call('ZREMRANGEBYSCORE', KEYS[5], 86400000 - now_ms(), '(0') -- what has gone for a day
-if not is_there then return 0 end
-redis.call('HDEL', KEYS[3], group)
+local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
+redis.call('PUBLISH', ARGV[3], '')
+if redis.call('HDEL', KEYS[3], group) == 0 then return 0 end -- but others may remember it
 for _, stream in ipairs(streams) do redis.call('XGROUP', 'DESTROY', stream, group) end
 redis.call('DEL', unpack(own))
 redis.call('HDEL', KEYS[4], group)
 redis.call('ZREM', KEYS[2], unpack(owned))
-local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[1], 'removed', version)
-redis.call('PUBLISH', ARGV[3], '')
 return 1
