@@ -7,7 +7,6 @@ know, because its schedule was changed, was removed or had gone astray, does not
 """
 
 import json
-import time
 from collections.abc import Sequence
 
 import structlog
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 from guild.recurrence import next_cron, next_interval
 from guild.spec import ScheduleSpec
 from messaging.bus import Bus
+from messaging.clock import Clock
 from messaging.context import Context
 from messaging.dispatcher import Running
 from messaging.message import Message, MessageRegistry
@@ -65,7 +65,7 @@ async def run_schedules(
     """Run `schedules` here as well, from now on instead of any others; None if there never were."""
     if not schedules and GROUP not in await bus.groups():
         return None
-    running = await bus.subscribe(Scheduler(messages).subscription(lease_s))
+    running = await bus.subscribe(Scheduler(messages, bus.clock).subscription(lease_s))
     await bus.publish(_INBOX, SchedulesLoaded(schedules=tuple(schedules)))
     return running
 
@@ -85,10 +85,12 @@ class Scheduler:
 
     Args:
         messages: the classes that schedules may name.
+        clock: what time it is.
     """
 
-    def __init__(self, messages: MessageRegistry) -> None:
+    def __init__(self, messages: MessageRegistry, clock: Clock) -> None:
         self._messages = messages
+        self._clock = clock
 
     def subscription(self, lease_s: float) -> Subscription:
         handlers: dict[type[BaseModel], Handler] = {SchedulesLoaded: self.load, Tick: self.fire}
@@ -99,7 +101,7 @@ class Scheduler:
 
     async def load(self, loaded: SchedulesLoaded, ctx: Context) -> None:
         """Arm what is new, changed or long overdue, and forget what is not there any more."""
-        wanted = {schedule.id for schedule in loaded.schedules}
+        wanted, now = {schedule.id for schedule in loaded.schedules}, self._clock.time()
         known = await ctx.state.load(_INDEX, Known) or Known()
         for gone in set(known.ids) - wanted:
             await ctx.state.delete(_key(gone))
@@ -108,8 +110,8 @@ class Scheduler:
         for schedule in loaded.schedules:
             armed = await ctx.state.load(_key(schedule.id), Armed)
             if armed is None or armed.schedule != schedule:
-                await self._arm(ctx, schedule, _next_time(schedule, time.time(), time.time()))
-            elif armed.due < time.time() - LATE_S:  # its tick is late, or lost
+                await self._arm(ctx, schedule, _next_time(schedule, now, now))
+            elif armed.due < now - LATE_S:  # its tick is late, or lost
                 await self._arm(ctx, schedule, armed.due)
 
     async def fire(self, tick: Tick, ctx: Context) -> None:
@@ -117,7 +119,7 @@ class Scheduler:
         armed = await ctx.state.load(_key(tick.schedule), Armed)
         if armed is None or armed.tick != ctx.message_id:
             return
-        schedule, now = armed.schedule, time.time()
+        schedule, now = armed.schedule, self._clock.time()
         if schedule.missed == "once" or not _is_missed(armed, now):
             ctx.send(self._message(schedule), schedule.topic, reply_to="", detached=True)
         else:
@@ -128,7 +130,7 @@ class Scheduler:
         tick = ctx.send(
             Tick(schedule=schedule.id),
             _INBOX,
-            delay_s=max(0.0, due - time.time()),
+            delay_s=max(0.0, due - self._clock.time()),
             reply_to="",
             detached=True,
         )

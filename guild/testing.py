@@ -18,8 +18,10 @@ from guild.runtime import Guild
 from guild.spec import AgentSpec, GuildSpec
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
+from messaging.clock import SYSTEM
 from messaging.envelope import new_id
 from messaging.message import MessageRegistry
+from messaging.testing_clock import TestClock
 from messaging.topic import EVENTS_TOPIC
 
 M = TypeVar("M", bound=BaseModel)
@@ -29,16 +31,27 @@ PATIENCE_S = 10.0
 
 @asynccontextmanager
 async def launched(
-    spec: GuildSpec | AgentSpec | type[Agent[Any]], *, registry: Registry | None = None
+    spec: GuildSpec | AgentSpec | type[Agent[Any]],
+    *,
+    registry: Registry | None = None,
+    clock: TestClock | None = None,
 ) -> AsyncIterator[Guild]:
     """A running guild, or a guild of this one agent, on a bus that nobody else shares.
 
     The bus is strict: messages travel as headers and JSON, as they do between processes.
+
+    Args:
+        spec: what to run.
+        registry: where types are found.
+        clock: a clock that the test turns: delays, timers, schedules, retries and deadlines go by
+            it; None for the real one.
     """
     guild_spec = spec if isinstance(spec, GuildSpec) else guild_of(spec)
     messages = MessageRegistry()
-    backend = MemoryBackend(f"tests-{new_id()}", strict=True)
+    backend = MemoryBackend(f"tests-{new_id()}", strict=True, clock=clock or SYSTEM)
     async with Bus(backend, guild_id=guild_spec.id, registry=messages) as bus:
+        if clock is not None:
+            clock.watch(bus)
         guild = Guild.launch(guild_spec, bus=bus, registry=registry)
         for message_class in guild.plan.messages:
             messages.add(message_class)

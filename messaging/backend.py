@@ -11,6 +11,7 @@ their partition; only the state is the group's.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from messaging.clock import Clock
 from messaging.envelope import Envelope
 
 PROFILES = {
@@ -260,6 +261,14 @@ class Backend(Protocol):
     @property
     def by_reference(self) -> bool:
         """Whether `Envelope.message` is handed over as it is, so that payloads stay empty."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """By which this process tells deadlines, times to come and retries that it holds itself.
+
+        Delays are held back by the store's own clock.
+        """
         ...
 
     async def open(self) -> None:

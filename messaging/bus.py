@@ -73,6 +73,7 @@ class Bus:
         self.name = name
         self.guild_id = guild_id
         self.backend = backend
+        self.clock = backend.clock
         self.registry = registry if registry is not None else MessageRegistry()
         self.dead_letters = DeadLetters(backend, self.registry, self.publish, name)
         self._owns_backend = owns_backend
@@ -95,6 +96,20 @@ class Bus:
         self._relays: list[Relay] = []
         backend.listen(self._incidents.report)
         self._is_open = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    @property
+    def groups_here(self) -> Collection[str]:
+        """The groups whose messages are handled in this process."""
+        return {running.group for running in self._running if not running.done}
+
+    @property
+    def handlers_running(self) -> int:
+        """How many handlers run on this bus at this moment."""
+        return self._cancellations.running
 
     async def open(self) -> Self:
         """Connect. Opening an open bus does nothing.
@@ -191,7 +206,7 @@ class Bus:
             key=key,
             priority=priority,
             deadline_s=deadline_s,
-            delay_s=delay_of(delay_s, at),
+            delay_s=delay_of(delay_s, at, self.clock),
             id=check_id(message_id) if message_id else "",
         )
         publish = self._publisher.append_once if message_id else self._publisher.append
@@ -224,7 +239,7 @@ class Bus:
             key=key,
             priority=priority,
             deadline_s=deadline_s,
-            delay_s=delay_of(delay_s, at),
+            delay_s=delay_of(delay_s, at, self.clock),
         )
         await self._publisher.append(envelopes, require_listener=require_listener)
         return [envelope.id for envelope in envelopes]

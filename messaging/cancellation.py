@@ -67,6 +67,11 @@ class Cancellations:
         reason = self._reasons.get(envelope.id)
         return self._reasons.get(envelope.conversation_id) if reason is None else reason
 
+    @property
+    def running(self) -> int:
+        """How many handlers run here at this moment."""
+        return sum(seat.envelope is not None for seat in self._seats)
+
     def add(self, seat: Cancellable) -> None:
         """From now on cancel what runs there."""
         self._seats.add(seat)

@@ -1,7 +1,6 @@
 """What a handler knows about the message in hand, and what it may do with it."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, overload
 from pydantic import BaseModel
 
 from messaging.backend import StateValue, StateWrite
+from messaging.clock import Clock
 from messaging.envelope import Envelope
 from messaging.errors import HandlingCancelledError, TopicError
 from messaging.message import Message
@@ -57,6 +57,7 @@ class Workplace(NamedTuple):
     emit: Callable[[Envelope], None]
     ask: Ask
     loop: asyncio.AbstractEventLoop
+    clock: Clock
     neighbours: Sequence[str] = ()
 
 
@@ -150,7 +151,8 @@ class Context:
     @property
     def remaining_s(self) -> float | None:
         """Seconds until the deadline; None without one."""
-        return self.envelope.deadline - time.time() if self.envelope.deadline else None
+        deadline = self.envelope.deadline
+        return deadline - self._workplace.clock.time() if deadline else None
 
     @property
     def idempotency_key(self) -> str:
@@ -254,7 +256,7 @@ class Context:
         """
         header = self._header(
             tags=join_tags(tags),
-            delay_s=delay_of(delay_s, at),
+            delay_s=delay_of(delay_s, at, self._workplace.clock),
             reply_to=self._usual_reply_to(guild) if reply_to is None else reply_to,
             key=key,
             deadline=self._deadline(deadline_s, keep=keep_deadline),
@@ -426,7 +428,7 @@ class Context:
         timers[name] = message_id
 
     def _deadline(self, deadline_s: float | None, *, keep: bool) -> float:
-        given = [] if deadline_s is None else [time.time() + deadline_s]
+        given = [] if deadline_s is None else [self._workplace.clock.time() + deadline_s]
         inherited = [self.envelope.deadline] if keep and self.envelope.deadline else []
         return min(given + inherited, default=0.0)
 

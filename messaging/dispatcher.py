@@ -64,6 +64,7 @@ class Dispatcher:
             emit=emitter.emit,
             ask=ask,
             loop=asyncio.get_running_loop(),
+            clock=backend.clock,
             neighbours=subscription.options.neighbours,
         )
         self._handlers = Handlers(subscription, workplace, settling, cancellations, known)
@@ -130,6 +131,7 @@ class Dispatcher:
             self._incidents,
             predecessor=predecessor,
             may_handle=may_handle,
+            clock=self._backend.clock,
         )
 
     async def _is_whole(self) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import decimal
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import Context as Variables
@@ -234,8 +233,7 @@ class Handlers:
         envelope = delivery.envelope
         if delivery.fault:
             raise WireError(delivery.fault)
-        if envelope.deadline and envelope.deadline < time.time():
-            late_s = time.time() - envelope.deadline
+        if envelope.deadline and (late_s := self._workplace.clock.time() - envelope.deadline) > 0:
             raise DeadlineExceededError(
                 f"{envelope.type} {envelope.id} was {late_s:.3g} s past its deadline"
             )

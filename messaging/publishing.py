@@ -1,6 +1,5 @@
 """Publishing: a message becomes an envelope, and an envelope is accepted."""
 
-import time
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
@@ -66,7 +65,7 @@ class Publisher:
     ) -> dict[str, Any]:
         check_output_topic(topic)
         if deadline_s is not None:
-            header["deadline"] = time.time() + deadline_s
+            header["deadline"] = self._backend.clock.time() + deadline_s
         if priority:
             header["priority"] = check_priority(priority)
         if tags:

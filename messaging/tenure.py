@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 import structlog
 
 from messaging.backend import Consumer, Delivery, Place, Settlement, place_of
+from messaging.clock import SYSTEM, Clock
 from messaging.commits import Commits
 from messaging.course import Course, farewell
 from messaging.emitter import Emitter
@@ -35,6 +36,7 @@ class Tenure:
     Args:
         may_handle: asked where order is kept, by whoever stands by and whoever comes to lead: once
             it says no, there are partitions, and whoever leads must not handle.
+        clock: by which a message waits here for another attempt.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class Tenure:
         *,
         predecessor: str = "",
         may_handle: Callable[[], Awaitable[bool]] | None = None,
+        clock: Clock = SYSTEM,
     ) -> None:
+        self._clock = clock
         self._consumer = consumer
         self._may_handle = may_handle
         self._handlers = handlers
@@ -307,7 +311,7 @@ class Tenure:
 
     def _attempt_later(self, again: Again) -> None:
         self._lent[place_of(again.delivery)] = again.delivery
-        self._loop.call_later(again.wait_s, self._put_first, again.delivery)
+        self._clock.call_later(again.wait_s, self._put_first, again.delivery)
 
     def _settled(self, settlements: Sequence[Settlement]) -> None:
         lent = self._lent

@@ -15,12 +15,16 @@ from pydantic import BaseModel
 
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
+from messaging.clock import SYSTEM
 from messaging.context import Context
 from messaging.envelope import new_id
 from messaging.message import MessageRegistry
 from messaging.retry import RetryPolicy
 from messaging.subscription import Result, Subscription, SubscriptionOptions
+from messaging.testing_clock import TestClock
 from messaging.topic import DEFAULT_TOPIC
+
+__all__ = ["PATIENCE_S", "QUICK_RETRY", "Recorder", "TestClock", "eventually", "memory_bus"]
 
 PATIENCE_S = 30.0
 POLL_S = 0.002
@@ -29,14 +33,18 @@ QUICK_RETRY = RetryPolicy(attempts=3, backoff_s=0.0, jitter=0.0)
 
 
 @asynccontextmanager
-async def memory_bus(*message_classes: type[BaseModel], name: str = "tests") -> AsyncIterator[Bus]:
-    """A bus of its own in memory that knows `message_classes`.
+async def memory_bus(
+    *message_classes: type[BaseModel], name: str = "tests", clock: TestClock | None = None
+) -> AsyncIterator[Bus]:
+    """A bus of its own in memory that knows `message_classes`, and goes by `clock` if there is one.
 
     It is strict: messages travel as headers and JSON, as they do between processes, so that a
     test finds what only a real server would show.
     """
-    backend = MemoryBackend(f"tests-{new_id()}", strict=True)
+    backend = MemoryBackend(f"tests-{new_id()}", strict=True, clock=clock or SYSTEM)
     async with Bus(backend, name=name, registry=MessageRegistry(*message_classes)) as bus:
+        if clock is not None:
+            clock.watch(bus)
         yield bus
 
 

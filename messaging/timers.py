@@ -7,9 +7,9 @@ settled unseen. So it fires once, however many replicas there are and whenever t
 """
 
 import math
-import time
 from datetime import datetime
 
+from messaging.clock import Clock
 from messaging.envelope import Envelope
 from messaging.state import RESERVED_PREFIX
 from messaging.topic import retry_topic_of
@@ -45,8 +45,8 @@ def disarm(envelope: Envelope) -> tuple[Envelope, str]:
     return envelope._replace(topic=topic, origin="", delay_s=0.0), name
 
 
-def delay_of(delay_s: float, at: datetime | None) -> float:
-    """Seconds to hold a message back; 0.0 when `at` has passed.
+def delay_of(delay_s: float, at: datetime | None, clock: Clock) -> float:
+    """Seconds to hold a message back; 0.0 when `at` has passed by `clock`.
 
     Raises:
         ValueError: both are given, `at` has no time zone, or the delay is negative or endless.
@@ -59,4 +59,4 @@ def delay_of(delay_s: float, at: datetime | None) -> float:
         raise ValueError("give delay_s or at, not both")
     if at.tzinfo is None:
         raise ValueError(f"at needs a time zone: {at.isoformat()} could be any")
-    return max(0.0, at.timestamp() - time.time())
+    return max(0.0, at.timestamp() - clock.time())

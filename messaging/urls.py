@@ -17,6 +17,7 @@ from messaging.backend import Backend
 from messaging.errors import BackendSetupError
 from messaging.url_options import refuse_parameters, take_options
 
+_NOT_IN_URLS = {"guild_id", "name", "clock", "return"}
 KNOWN = "memory://, embedded, redis://, rediss://, unix://, sentinel:// or redis+cluster://"
 SERVER_SCHEMES = (
     *("redis", "rediss", "unix"),
@@ -38,6 +39,11 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
         BackendSetupError: no such kind of URL, or no such option.
     """
     scheme = urlsplit(url).scheme or url.partition("?")[0]
+    if "clock" in options and scheme != "memory":
+        raise BackendSetupError(
+            f"the bus {scheme} takes no clock: its server holds messages back by its own. Turn a "
+            "clock on memory://, as `memory_bus` and `launched` have it, or make the delays short"
+        )
     try:
         if scheme == "memory":
             return _memory(url, guild_id, options)
@@ -54,7 +60,7 @@ def _memory(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
     from messaging.backends.memory import MemoryBackend  # noqa: PLC0415 - only when used
 
     types = get_type_hints(MemoryBackend.__init__) | {"profile": str | None}
-    types = {name: types[name] for name in types.keys() - {"guild_id", "name", "return"}}
+    types = {name: types[name] for name in types.keys() - _NOT_IN_URLS}
     url, in_url = take_options(url, types)
     refuse_parameters(url, types)
     parts = urlsplit(url)

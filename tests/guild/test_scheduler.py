@@ -15,6 +15,7 @@ from guild.scheduler import GROUP, Armed, due_times
 from guild.spec import GuildSpec, ScheduleSpec
 from guild.testing import guild_of
 from messaging.bus import Bus
+from messaging.clock import SystemClock
 from tests.guild.samples import Echo, Ping
 from tests.messaging.buses import lying_in, settled_all
 from tests.messaging.conftest import Site, site, url_of
@@ -22,8 +23,8 @@ from tests.messaging.conftest import Site, site, url_of
 __all__ = ["site", "url_of"]  # fixtures
 
 
-class Clock:
-    """Time as the scheduler sees it."""
+class Clock(SystemClock):
+    """Time as the scheduler sees it; delays are real."""
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -35,7 +36,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(scheduler, "time", clock)
+    make = scheduler.Scheduler
+    monkeypatch.setattr(scheduler, "Scheduler", lambda messages, _: make(messages, clock))
     return clock
 
 

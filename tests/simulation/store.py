@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from messaging.backend import NEVER_ALONE, Delivery, Entry, Settlement, TopicInfo
 from messaging.backends.memory import MemoryBackend, MemoryConsumer
 from messaging.backends.memory.group import Group, Partition
+from messaging.clock import SYSTEM
 from messaging.envelope import Envelope
 from messaging.errors import FencedError
 from messaging.topic import is_partition
@@ -109,6 +110,7 @@ class SimulatedBackend:
 
     profile = "standard"
     by_reference = True
+    clock = SYSTEM  # that of the simulation's loop
 
     def __init__(
         self, server: SimulatedServer, wire: Wire, consumer_class: "type[SimulatedConsumer]"

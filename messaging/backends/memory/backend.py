@@ -18,6 +18,7 @@ from messaging.backend import (
 from messaging.backends.memory import shared
 from messaging.backends.memory.group import Group
 from messaging.backends.memory.store import Limits, Store
+from messaging.clock import SYSTEM, Clock
 from messaging.envelope import Envelope
 from messaging.errors import BusClosedError
 
@@ -39,6 +40,7 @@ class MemoryBackend:
         max_envelope_bytes: cap on a payload; messages that travel by reference have none.
         keep_settled_s: for how long trimming leaves settled entries, to be replayed.
         keep_unclaimed: settled entries per topic that stay for observers.
+        clock: by which messages are held back; of those that share a store the first one's.
 
     Frozen messages are handed over by reference. Others are encoded when they are accepted, so
     that nobody can change what others are going to read.
@@ -58,8 +60,10 @@ class MemoryBackend:
         max_envelope_bytes: int = MAX_ENVELOPE_BYTES,
         keep_unclaimed: int = KEEP_UNCLAIMED,
         keep_settled_s: float = 0.0,
+        clock: Clock = SYSTEM,
     ) -> None:
         self.by_reference = not strict
+        self.clock = clock
         self._key = (guild_id, name) if name else None
         soft = max_backlog - max_backlog // 4 if soft_backlog is None else soft_backlog
         self._limits = Limits(
@@ -206,7 +210,7 @@ class MemoryBackend:
                 await store.room.wait((topic,), left_s)
 
     def _new_store(self) -> Store:
-        return Store(self._limits, strict=not self.by_reference)
+        return Store(self._limits, strict=not self.by_reference, clock=self.clock)
 
     def _announce(self, incident: Incident) -> None:
         for listener in self._listeners:

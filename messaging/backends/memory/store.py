@@ -25,6 +25,7 @@ from messaging.backends.memory.dead_letters import DeadLetters
 from messaging.backends.memory.group import Group
 from messaging.backends.memory.log import NEWEST_ID, EphemeralLogs, Log, entries_after
 from messaging.backends.memory.signals import Signals
+from messaging.clock import SYSTEM, Clock
 from messaging.envelope import Envelope
 from messaging.errors import (
     BusFullError,
@@ -53,8 +54,9 @@ class Limits(NamedTuple):
 class Store:
     """The topics, groups, delays and dead letters of one guild."""
 
-    def __init__(self, limits: Limits, *, strict: bool) -> None:
+    def __init__(self, limits: Limits, *, strict: bool, clock: Clock = SYSTEM) -> None:
         self.limits = limits
+        self._clock = clock
         self.strict = strict
         self.groups: dict[str, Group] = {}
         self.paused: set[str] = set()
@@ -208,7 +210,7 @@ class Store:
     # -- delays ----------------------------------------------------------------------------------
 
     def release_due(self, max_count: int) -> float | None:
-        now = _now()
+        now = self._clock.monotonic()
         for _ in range(max_count):
             if not self._delayed or self._delayed[0][0] > now:
                 break
@@ -311,7 +313,7 @@ class Store:
 
     def _put(self, envelope: Envelope) -> None:
         if envelope.delay_s > 0:
-            due = _now() + envelope.delay_s
+            due = self._clock.monotonic() + envelope.delay_s
             heapq.heappush(self._delayed, (due, next(self._numbers), envelope))
             return
         topic = envelope.topic

@@ -29,6 +29,7 @@ from messaging.backends.redis.server import Options, Server
 from messaging.backends.redis.tails import Tails
 from messaging.backends.redis.topic_info import topic_info
 from messaging.backends.redis.wakes import Wakes
+from messaging.clock import SYSTEM, Clock
 from messaging.envelope import Envelope
 from messaging.errors import BackendError, BusClosedError
 from messaging.topic import is_ephemeral
@@ -53,6 +54,10 @@ class RedisBackend:
     @property
     def by_reference(self) -> bool:
         return False
+
+    @property
+    def clock(self) -> Clock:
+        return SYSTEM
 
     async def open(self) -> None:
         parts = _Parts(self._address, self._guild_id, self._options, self._listeners)
