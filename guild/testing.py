@@ -2,10 +2,17 @@
 
 async with launched(spec) as guild:
     reply = await guild.client.request("greetings", Greet(name="Ada"), Greeting)
+
+    await guild.client.publish("orders", Order(number=7))
+    await settled(guild)
+    assert await sent(guild, "invoices") == [Invoice(number=7)]
+    assert await state_of(guild, "clerk", "count", Count) == Count(value=1)
+    assert await dead_letters(guild) == []
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -16,17 +23,34 @@ from guild.builder import AgentBuilder, GuildBuilder
 from guild.registry import Registry
 from guild.runtime import Guild
 from guild.spec import AgentSpec, GuildSpec
+from messaging.backend import FROM_START
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.clock import SYSTEM
+from messaging.dead_letters import Reason, Wanted, reason_of
 from messaging.envelope import new_id
-from messaging.message import MessageRegistry
+from messaging.message import MessageRegistry, decode
+from messaging.reading import Decoder
+from messaging.stillness import until_still
 from messaging.testing_clock import TestClock
 from messaging.topic import EVENTS_TOPIC
+
+__all__ = [
+    "PATIENCE_S",
+    "TestClock",
+    "dead_letters",
+    "guild_of",
+    "launched",
+    "seen",
+    "sent",
+    "settled",
+    "state_of",
+]
 
 M = TypeVar("M", bound=BaseModel)
 
 PATIENCE_S = 10.0
+KEPT_S = 86_400.0
 
 
 @asynccontextmanager
@@ -38,7 +62,8 @@ async def launched(
 ) -> AsyncIterator[Guild]:
     """A running guild, or a guild of this one agent, on a bus that nobody else shares.
 
-    The bus is strict: messages travel as headers and JSON, as they do between processes.
+    The bus is strict: messages travel as headers and JSON, as they do between processes. What was
+    handled stays in its topic, so that `sent` finds it.
 
     Args:
         spec: what to run.
@@ -48,7 +73,9 @@ async def launched(
     """
     guild_spec = spec if isinstance(spec, GuildSpec) else guild_of(spec)
     messages = MessageRegistry()
-    backend = MemoryBackend(f"tests-{new_id()}", strict=True, clock=clock or SYSTEM)
+    backend = MemoryBackend(
+        f"tests-{new_id()}", strict=True, keep_settled_s=KEPT_S, clock=clock or SYSTEM
+    )
     async with Bus(backend, guild_id=guild_spec.id, registry=messages) as bus:
         if clock is not None:
             clock.watch(bus)
@@ -87,3 +114,46 @@ async def seen(
             if isinstance(tapped.message, message_class):
                 return tapped.message
     raise AssertionError("a tap has no end")
+
+
+async def settled(guild: Guild, *, timeout_s: float = PATIENCE_S) -> None:
+    """Return once every agent has handled what it was owed.
+
+    What is held back for later, also for another attempt, is not owed yet: see `TestClock`.
+
+    Raises:
+        TimeoutError: a handler did not come to its end; names its agent.
+    """
+    await until_still([guild.client.bus], timeout_s=timeout_s)
+
+
+async def sent(guild: Guild, topic: str) -> Sequence[BaseModel]:
+    """Every message that was published or sent to `topic` so far, in order.
+
+    Raises:
+        WireError: one cannot be read, as an agent could not.
+    """
+    bus = guild.client.bus
+    entries = await bus.backend.tail({topic: FROM_START}, max_count=sys.maxsize, wait_s=0.0)
+    decoder = Decoder(bus.registry)
+    return [decoder.read(entry.envelope) for entry in entries]
+
+
+async def dead_letters(guild: Guild, agent: str | None = None) -> Sequence[Reason]:
+    """Why messages were given up, by all agents or by one, the first first.
+
+    `error_type`, `text` and the `attempts` say what happened; the messages themselves come with
+    `guild.client.bus.dead_letters`.
+    """
+    found = guild.client.bus.dead_letters.find(Wanted(agent=agent))
+    return [reason_of(letter) async for letter in found]
+
+
+async def state_of(guild: Guild, agent: str, key: str, model: type[M]) -> M | None:
+    """What `agent` has saved under `key`, as of its last commit; None when there is nothing.
+
+    Raises:
+        InvalidMessageError: it is no `model`.
+    """
+    stored = await guild.client.bus.backend.load_state(agent, key)
+    return None if stored is None else decode(model, stored.value)
