@@ -81,8 +81,9 @@ class UnknownAgentError(GuildError):
     """The guild has no agent of this id."""
 
     def __init__(self, guild: str, agent: str, known: Sequence[str], where: str = "") -> None:
-        hint, names = closest(agent, known), ", ".join(known) or "none at all"
-        there = f"did you mean {hint!r}?" if hint else f"there are: {names}"
+        hint, names = closest(agent, known), ", ".join(known)
+        there = f"there are: {names}" if names else "there is nothing else"
+        there = f"did you mean {hint!r}?" if hint else there
         where = f" {where}" if where else ""
         super().__init__(f"{guild!r} has no agent {agent!r}{where}; {there}")
         self.agent = agent

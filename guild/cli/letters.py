@@ -106,7 +106,9 @@ def requeue_letters(
     agent: OfAgent = None,
     type_name: OfType = None,
     error: OfError = None,
-    really: Annotated[bool, typer.Option("--yes", help="Do it; otherwise only say which.")] = False,
+    really: Annotated[
+        bool, typer.Option("--yes", "--really", help="Do it; otherwise only say which.")
+    ] = False,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,

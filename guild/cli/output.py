@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:  # rich is imported when there is something to draw
     from rich.console import Console, RenderableType
 
+MOST_NAMES = 20
+
 _PIPE_WIDTH = 10_000
 _COMMANDS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
 
@@ -83,6 +85,12 @@ class Output:
         for line in flat:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names in a sentence, however many there are."""
+    left = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {left:,} more" if left > 0 else "")
 
 
 def printable(text: str) -> str:

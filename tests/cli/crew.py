@@ -64,3 +64,10 @@ class Needy(Agent):
     @handles
     async def take(self, request: Missing) -> Worked:
         return Worked(count=0)
+
+
+class Crasher(Worker):
+    """Never gets as far as working."""
+
+    async def start(self) -> None:
+        raise RuntimeError("cannot start")

@@ -1,13 +1,21 @@
 """`guildbus agents` and `topics`: what there is, and what waits for whom."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK
+from guild.cli.output import some_of
 from guild.spec import AgentSpec
 from guild.strays import Stray, replicas_of
 from messaging.backend import TopicInfo
 from messaging.bus import Bus
+
+NOT_RUNNING = "not running"
+MANY = 20
+
+_AGENT_COLUMNS = ("agent", "state", "running", "waiting", "in_hand", "type", "topics")
 
 
 async def list_agents(call: Call) -> int:
@@ -26,8 +34,12 @@ async def list_agents(call: Call) -> int:
         ]
         strays = await client.strays()
         rows += [_stray(stray, is_paused=stray.agent in paused) for stray in strays]
-    columns = ("agent", "type", "topics", "state", "running", "waiting", "in_hand")
-    call.output.rows(columns, rows, f"{call.plan.spec.id} has no agents")
+    call.output.rows(_AGENT_COLUMNS, rows, f"{call.plan.spec.id} has no agents")
+    if len(rows) > MANY:
+        call.output.note(_summary(rows))
+    absent = [row["agent"] for row in rows if row["state"] == NOT_RUNNING]
+    if absent:
+        call.output.note(f"nobody runs {some_of(absent)}; start: {call.command('run')}")
     for stray in strays:
         command = f"{call.command('forget')} {stray.agent}"
         call.output.note(f"{problem_of(stray)}; if none does, forget it: {command}")
@@ -49,15 +61,24 @@ async def list_topics(call: Call) -> int:
 async def _agent(
     bus: Bus, agent: AgentSpec, topics: list[TopicInfo], *, is_paused: bool
 ) -> dict[str, Any]:
+    running = await replicas_of(bus, agent.id)
     return {
         "agent": agent.id,
         "type": agent.type,
         "topics": list(agent.topics),
-        "state": "paused" if is_paused else "active",
-        "running": await replicas_of(bus, agent.id),
+        "state": "paused" if is_paused else "active" if running else NOT_RUNNING,
+        "running": running,
         "waiting": sum(info.waiting.get(agent.id, 0) for info in topics),
         "in_hand": sum(info.pending.get(agent.id, 0) for info in topics),
     }
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> str:
+    """What a person looks for in a table that does not fit a screen."""
+    states = Counter(row["state"] for row in rows)
+    told = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
+    waiting, in_hand = (sum(row[name] for row in rows) for name in ("waiting", "in_hand"))
+    return f"{len(rows):,} agents: {told}; {waiting:,} messages wait, {in_hand:,} are in hand"
 
 
 def problem_of(stray: Stray) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from guild.cli.call import Call
 from guild.cli.compose import fields_of
 from guild.cli.exit_codes import FAILED, OK, UsageError
+from guild.suggest import closest
 from messaging.backend import FROM_START, DeadLetter
 from messaging.dead_letters import Wanted, reason_of
 from messaging.errors import InvalidMessageError
@@ -39,7 +40,7 @@ async def list_dead_letters(
             else:
                 rows.append(_row(letter))
     if not call.output.as_json:
-        call.output.rows(_COLUMNS, rows, "no dead letters")
+        call.output.rows(_COLUMNS, rows, _none(call, wanted))
     if has_more:
         call.output.note(f"there are more behind these: add --after {last}")
     return OK
@@ -57,7 +58,8 @@ async def count_dead_letters(call: Call, *, by: Sequence[str], wanted: Wanted) -
         for bundle in bundles
     ]
     columns = ("letters", *(kind for kind in _KINDS if kind in by), *times)
-    call.output.rows(columns, [{name: row[name] for name in columns} for row in rows], "none")
+    shown = [{name: row[name] for name in columns} for row in rows]
+    call.output.rows(columns, shown, _none(call, wanted))
     return OK
 
 
@@ -100,10 +102,11 @@ async def requeue_dead_letters(call: Call, *, wanted: Wanted, really: bool) -> i
             async for letter in client.bus.dead_letters.requeue_all(wanted, dry_run=not really):
                 rows.append(_row(letter))  # noqa: PERF401 - those before an error are told, too
         finally:
-            call.output.rows(_COLUMNS, rows, "no dead letters")
-            if rows:
-                told = "requeued" if really else "add --yes to requeue"
-                call.output.note(f"{told} {len(rows):,} dead letters")
+            call.output.rows(_COLUMNS, rows, _none(call, wanted))
+            if rows and really:
+                call.output.note(f"requeued {len(rows):,} dead letters")
+            elif rows:
+                call.output.note(f"nothing was done; to requeue these {len(rows):,}, add --yes")
     return OK
 
 
@@ -114,6 +117,16 @@ async def drop_dead_letter(call: Call, letter_id: str, *, reason: str) -> int:
             return _is_gone(call, letter_id)
     call.output.note(f"dropped {letter_id}")
     return OK
+
+
+def _none(call: Call, wanted: Wanted) -> str:
+    """That there is nothing, and that a name may be why."""
+    agents = tuple(call.plan.agents)
+    if wanted.agent is None or wanted.agent in agents:
+        return "no dead letters"
+    hint = closest(wanted.agent, agents)
+    meant = f"; did you mean {hint!r}?" if hint else ""
+    return f"no dead letters of {wanted.agent}, which is no agent of the spec{meant}"
 
 
 def _row(letter: DeadLetter) -> dict[str, Any]:

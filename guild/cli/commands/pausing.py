@@ -15,8 +15,9 @@ async def pause_agent(call: Call, agent: str) -> int:
 async def resume_agent(call: Call, agent: str) -> int:
     """Let it go on."""
     async with call.client() as client:
+        was_paused = agent in await client.bus.paused()
         await client.resume(agent)
-    call.output.note(f"{agent} goes on")
+    call.output.note(f"{agent} goes on" if was_paused else f"{agent} was not paused")
     return OK
 
 

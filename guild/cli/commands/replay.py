@@ -1,9 +1,11 @@
 """`guildbus replay`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK, UsageError
+from guild.suggest import closest
 
 
 async def replay_topic(
@@ -13,19 +15,25 @@ async def replay_topic(
     earliest, latest = _time(since, "--from"), _time(until, "--to")
     async with call.client() as client:
         found = await client.replay(topic, agent, since=earliest, until=latest, really=really)
+        topics = [info.topic for info in await client.bus.backend.topics()]
     rows = [
         {"type": name, "messages": count, "to": agent} for name, count in found.handed_on.items()
     ]
     rows += [{"type": name, "messages": n, "to": None} for name, n in found.passed_over.items()]
-    call.output.rows(
-        ("type", "messages", "to"), rows, f"{topic} holds nothing of that time any more"
-    )
+    call.output.rows(("type", "messages", "to"), rows, _nothing(topic, topics))
     count = sum(found.handed_on.values())
     if really:
         call.output.note(f"replayed {count} of {topic} to {agent}")
     elif count:
         call.output.note("nothing was done; to do it, add --really")
     return OK
+
+
+def _nothing(topic: str, topics: Sequence[str]) -> str:
+    if topic in topics:
+        return f"{topic} holds nothing of that time any more"
+    hint = closest(topic, topics)
+    return f"there is no topic {topic}" + (f"; did you mean {hint!r}?" if hint else "")
 
 
 def _time(text: str | None, option: str) -> datetime | None:

@@ -9,9 +9,10 @@ from functools import partial
 from pydantic import BaseModel
 
 from guild.cli.call import Call
-from guild.cli.commands.talk import answer_of, handlers_of, print_answer
+from guild.cli.commands.talk import answer_of, handlers_of, naming_the_letter, print_answer
 from guild.cli.compose import conversation_of, message_of, topic_for
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError
+from guild.engines.engine import AgentState
 from guild.replies import require_answer
 from guild.runtime import Guild, GuildStatus
 
@@ -54,7 +55,11 @@ async def run_guild(
             whole_conversation=True,
         )
         farewell = "what is not finished goes on when the guild runs again"
-        answer = await answer_of(ask, call.output, farewell="" if call.is_private else farewell)
+        if call.is_private:  # its dead letters end with this process
+            answer = await answer_of(ask, call.output, farewell="")
+        else:
+            async with naming_the_letter(call):
+                answer = await answer_of(ask, call.output, farewell=farewell)
     print_answer(answer, call.output)
     return OK
 
@@ -102,4 +107,9 @@ async def _serve(guild: Guild, call: Call) -> int:
     elif others:
         call.output.note(f"left to other processes: {', '.join(others)}")
     await stop.wait()
-    return FAILED if guild.status is GuildStatus.DEGRADED else OK
+    if guild.status is not GuildStatus.DEGRADED:
+        return OK
+    for replica in guild.replicas:
+        if replica.state is AgentState.FAILED:
+            call.output.error(f"{replica.agent} was down for good: {replica.error}")
+    return FAILED

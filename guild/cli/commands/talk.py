@@ -42,9 +42,12 @@ async def publish_message(
         owed = await _subscribers(call, client, message, to)
         message_id = await client.bus.publish(to, message, delay_s=delay_s)
         beats = await _beats(client, owed)
+        paused = [agent for agent in owed if agent in await client.bus.paused()]
     name = wire_type_of(type(message))
     if not owed:
         call.output.note(f"warning: nobody will get it: {_why_nobody(call, message, to)}")
+    elif paused == owed:
+        call.output.note(f"warning: it waits: {_paused(call, paused)}")
     elif not beats:
         waits_for = ", ".join(owed)
         call.output.note(
@@ -72,9 +75,12 @@ async def request_answer(
     require_answer(call.plan, to, type(message))
     async with call.client() as client:
         owed = await _at_work(call, client, message, to)
+        paused = [agent for agent in owed if agent in await client.bus.paused()]
+        if paused and paused == owed:
+            raise NobodyListensError(f"nothing was sent: {_paused(call, paused)}")
         if not owed:
             raise NobodyListensError(f"nothing was sent: {_why_nobody(call, message, to)}")
-        async with _listening_for_life(client, owed, call), _naming_the_letter(call):
+        async with _listening_for_life(client, owed, call), naming_the_letter(call):
             message_id = new_id()
             conversation = conversation or conversation_of(message)
             belongs_to = f" --conversation {conversation}" if conversation else ""
@@ -102,11 +108,8 @@ async def follow_request(
     call: Call, message_id: str, *, timeout_s: float, conversation: str
 ) -> int:
     """Show on stderr what is emitted for a request that was made elsewhere; print its answer."""
-    try:
-        check_id(message_id)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    async with call.client() as client, _naming_the_letter(call):
+    _check_id(message_id)
+    async with call.client() as client, naming_the_letter(call):
         answer = await answer_of(
             partial(
                 client.bus.follow,
@@ -124,9 +127,17 @@ async def follow_request(
 
 async def cancel_message(call: Call, message_id: str, *, reason: str) -> int:
     """Tell whoever works on the message to stop."""
+    _check_id(message_id)
     async with call.client() as client:
         await client.cancel(message_id, reason)
-    call.output.note("told every agent that is running; its requester gets an answer")
+        beats = await _beats(client, tuple(call.plan.agents))
+    if beats:
+        call.output.note("told every agent that is running; its requester gets an answer")
+    else:
+        call.output.note(
+            "warning: no agent is running that could be told; if the message waits, it is handled "
+            "when the guild runs again"
+        )
     return OK
 
 
@@ -181,6 +192,19 @@ def handlers_of(call: Call, message: BaseModel, topic: str) -> Sequence[str]:
     ]
 
 
+def _check_id(message_id: str) -> None:
+    try:
+        check_id(message_id)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _paused(call: Call, agents: Sequence[str]) -> str:
+    """That they are paused, and how to change that."""
+    is_paused = "is paused" if len(agents) == 1 else "are paused"
+    return f"{', '.join(agents)} {is_paused}; go on with: {call.command('resume')} {agents[0]}"
+
+
 def _why_nobody(call: Call, message: BaseModel, topic: str) -> str:
     name = wire_type_of(type(message)).name
     handlers = handlers_of(call, message, topic)
@@ -194,15 +218,17 @@ def _why_nobody(call: Call, message: BaseModel, topic: str) -> str:
 async def _at_work(
     call: Call, client: GuildClient, message: BaseModel, topic: str
 ) -> Sequence[str]:
-    """The subscribers, once one of them is registered: the guild may just be starting.
+    """The subscribers, once one of them is registered, or if all are paused.
 
-    It is waited for as long as --wait says. Nobody when none is there in time.
+    The guild may just be starting: it is waited for as long as --wait says, and then it is nobody.
     """
     patience_s = max(GRACE_S, call.typed.wait_s)
     began_at, is_told = time.monotonic(), False
     while True:
         agents = await _subscribers(call, client, message, topic)
-        if await _beats(client, agents):
+        if await _beats(client, agents) or (
+            agents and set(agents) <= set(await client.bus.paused())
+        ):
             return agents
         waited_s = time.monotonic() - began_at
         if waited_s >= patience_s or not handlers_of(call, message, topic):
@@ -234,7 +260,7 @@ async def _listening_for_life(
 
 
 @asynccontextmanager
-async def _naming_the_letter(call: Call) -> AsyncIterator[None]:
+async def naming_the_letter(call: Call) -> AsyncIterator[None]:
     """Say where to look when the agent has given up."""
     try:
         yield

@@ -7,13 +7,12 @@ from typing import Any
 
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK
+from guild.cli.output import some_of
 from guild.client import GuildClient
 from guild.parts import Parts
 from guild.suggest import closest
 from messaging.tap import Tapped
 from messaging.topic import EVENTS_TOPIC, is_pattern, matches
-
-MOST_NAMES = 20
 
 
 async def tap_topics(
@@ -53,16 +52,11 @@ def _silence(guild: str, pattern: str, existing: set[str], named: set[str]) -> s
         return f"nothing was published to {pattern} yet; it is waited for"
     names = sorted({*existing, *(name for name in named if not is_pattern(name))})
     hint = closest(pattern, names)
-    there = f"did you mean {hint!r}?" if hint else f"there are: {_some(names)}"
+    there = f"did you mean {hint!r}?" if hint else f"there are: {some_of(names)}"
     return (
         f"warning: {guild} has no topic {pattern}: nobody listens to it and nothing was published "
         f"to it yet, so it is waited for; {there}"
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    left = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {left} more" if left > 0 else "")
 
 
 def _document(tapped: Tapped) -> dict[str, Any]:

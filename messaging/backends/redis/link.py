@@ -227,8 +227,9 @@ class Link:
                 raise BackendSetupError(f"no trust in {endpoint.url}: {problem}") from error
             why = str(error) or (_SILENT_TLS if endpoint.tls else _SILENT)
             raise BackendUnavailableError(
-                f"no server answers at {endpoint.url} ({why}); start one there (redis-server), or "
-                "use the bus `embedded`, or `memory://` without persistence"
+                f"no server answers at {endpoint.url} ({why}); start one there (redis-server), "
+                "give it time (--wait SECONDS, or wait_s), or use the bus `embedded`, or "
+                "`memory://` without persistence"
             ) from error
         except BaseException:
             pipeline.abort()
