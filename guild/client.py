@@ -313,17 +313,17 @@ class GuildClient:
         what is published meanwhile waits. It lasts beyond every process of the guild.
 
         Raises:
-            UnknownAgentError: the guild has no such agent.
+            UnknownAgentError: the guild has no such agent, and no stray of that name.
         """
-        await self.bus.pause(self._known(agent))
+        await self.bus.pause(await self._subscribed(agent))
 
     async def resume(self, agent: str) -> None:
         """Let a paused agent go on.
 
         Raises:
-            UnknownAgentError: the guild has no such agent.
+            UnknownAgentError: the guild has no such agent, and no stray of that name.
         """
-        await self.bus.resume(self._known(agent))
+        await self.bus.resume(await self._subscribed(agent))
 
     async def drain(self, agent: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> int:
         """Pause `agent` and wait until nobody has any of its messages in hand.
@@ -410,6 +410,12 @@ class GuildClient:
         return await forget(
             self.bus, guild, self._ids, agent, really=really, quiet_s=quiet_s, on_wait=on_wait
         )
+
+    async def _subscribed(self, agent: str) -> str:
+        """An agent of the spec, or one that was taken out of it."""
+        if agent not in self._ids and agent in [stray.agent for stray in await self.strays()]:
+            return agent
+        return self._known(agent)
 
     @property
     def _ids(self) -> Sequence[str]:

@@ -5,7 +5,7 @@ GuildError
 │   └── WiringError            each part is well-formed, but messages would go astray
 ├── UnknownAgentTypeError      no agent or resource goes by this type name
 ├── UnknownAgentError          a guild has no agent of this id
-├── AgentInUseError            an agent that cannot be forgotten: it is in the spec, or at work
+├── AgentInUseError            an agent in the spec, paused or at work: it cannot be forgotten
 ├── MissingExtraError          an agent needs packages that are not installed
 ├── HandlerError               a class whose handlers do not state their contract
 ├── UnresolvedReferenceError   an environment variable or secret that is not there

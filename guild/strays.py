@@ -103,7 +103,7 @@ async def forget(
 
     Raises:
         UnknownAgentError: there is no such stray.
-        AgentInUseError: it is in the spec, or a replica of it lives; nothing was done.
+        AgentInUseError: it is in the spec, is paused, or a replica lives; nothing was done.
     """
     if agent in agents:
         raise AgentInUseError(
@@ -113,6 +113,11 @@ async def forget(
     strays = {stray.agent: stray for stray in await find_strays(bus, agents)}
     if agent not in strays:
         raise UnknownAgentError(guild, agent, tuple(strays), "besides those of the spec")
+    if agent in await bus.paused():
+        raise AgentInUseError(
+            f"{agent!r} is paused, and so it cannot be told whether a process runs it: resume it "
+            "first, then ask again; nothing was done"
+        )
     stray = strays[agent]
     await _check_silent(bus, agent, quiet_s, on_wait or (lambda _: None))
     letters = await bus.dead_letters.summary(("agent",), wanted=Wanted(agent=agent))

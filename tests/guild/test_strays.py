@@ -1,5 +1,6 @@
 """Agents that were taken out of a spec: seen, and forgotten when told to."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -120,6 +121,34 @@ async def test_an_agent_whose_replica_died_is_forgotten_once_it_was_silent_for_a
         await client.bus.backend.join("old")  # and never beats
 
         assert (await client.forget("old", really=True, quiet_s=QUIET_S)).is_done
+
+
+async def test_an_agent_that_is_paused_is_not_forgotten_before_it_was_resumed(site: Site) -> None:
+    """The replicas of a paused agent leave their group: nobody can be heard of."""
+    async with (
+        running(site, spec_of("echo", "old")) as newer,
+        client_of(site, spec_of("echo")) as client,
+    ):
+        await client.pause("old")
+        while await newer.client.bus.backend.consumers("old"):
+            await asyncio.sleep(0.005)
+        with pytest.raises(AgentInUseError, match="resume it first"):
+            await client.forget("old", really=True, quiet_s=QUIET_S)
+        await client.resume("old")
+
+    async with client_of(site, spec_of("echo")) as client:
+        assert (await client.forget("old", really=True, quiet_s=QUIET_S)).is_done
+
+
+async def test_an_agent_that_comes_back_begins_anew(site: Site) -> None:
+    await taken_out(site)
+    async with client_of(site, spec_of("echo")) as client:
+        await client.publish("default_topic", Ping(text="before"))
+        await client.forget("old", really=True, quiet_s=QUIET_S)
+        await client.publish("default_topic", Ping(text="between"))
+    async with running(site, spec_of("echo", "old")) as guild:
+        topics = await guild.client.bus.backend.topics()
+        assert not any(info.waiting.get("old") or info.pending.get("old") for info in topics)
 
 
 async def test_an_agent_of_the_spec_is_not_forgotten(site: Site) -> None:
