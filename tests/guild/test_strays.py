@@ -130,7 +130,7 @@ async def test_an_agent_that_is_paused_is_not_forgotten_before_it_was_resumed(si
         client_of(site, spec_of("echo")) as client,
     ):
         await client.pause("old")
-        while await newer.client.bus.backend.consumers("old"):
+        while await newer.client.bus.backend.consumers("old"):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.005)
         with pytest.raises(AgentInUseError, match="resume it first"):
             await client.forget("old", really=True, quiet_s=QUIET_S)
