@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import structlog
@@ -16,6 +17,7 @@ from guild.scheduler import GROUP as SCHEDULER
 from guild.spec import GuildSpec
 from guild.strays import Stray
 from messaging.bus import Bus
+from messaging.errors import BusFullError
 from messaging.message import MessageRegistry
 from messaging.parcels import outbox_of
 from tests.guild.samples import Echo, Failing, Ping, Pong
@@ -36,10 +38,10 @@ def spec_of(*agents: str, **classes: type) -> GuildSpec:
 
 
 @asynccontextmanager
-async def running(site: Site, spec: GuildSpec) -> AsyncIterator[Guild]:
+async def running(site: Site, spec: GuildSpec, **limits: Any) -> AsyncIterator[Guild]:
     known = MessageRegistry(Ping, Pong)
     async with (
-        Bus(await site.open(), owns_backend=False, registry=known) as bus,
+        Bus(await site.open(**limits), owns_backend=False, registry=known) as bus,
         Guild.launch(spec, bus=bus) as guild,
     ):
         yield guild
@@ -98,6 +100,27 @@ async def test_forgetting_counts_first_and_then_keeps_nothing_for_the_agent(site
         topics = await client.bus.backend.topics()
         assert not any("old" in info.waiting for info in topics)
         assert await dead_letters(client.bus) == [letter]
+
+
+async def test_publishers_are_refused_for_an_agent_that_nobody_runs_until_it_is_forgotten(
+    site: Site,
+) -> None:
+    limits = {"max_backlog": 10, "soft_wait_s": 0.0}
+    async with running(site, spec_of("echo", "old"), **limits):
+        pass
+    async with running(site, spec_of("echo"), **limits) as guild:
+
+        async def publish_more_than_fit() -> None:
+            for _ in range(12):
+                await guild.client.publish("default_topic", Ping())
+                await settled_all(guild.client.bus, "echo")
+
+        with pytest.raises(BusFullError, match="old"):
+            await publish_more_than_fit()
+        assert [(each.agent, each.waiting) for each in await guild.client.strays()] == [("old", 10)]
+
+        await guild.client.forget("old", really=True, quiet_s=QUIET_S)
+        await publish_more_than_fit()
 
 
 async def test_an_agent_that_runs_somewhere_is_not_forgotten(site: Site) -> None:

@@ -58,6 +58,12 @@ Redis
     messaging/redis/test_lost_subscriptions.py::test_the_last_word_on_each_group_counts_whichever_process_notices_a_loss_first
     messaging/redis/test_lost_subscriptions.py::test_a_group_that_was_unsubscribed_does_not_come_back
     mutant: no-memory does not notice, and what was accepted then reaches no worker
+* not up yet when a guild or its client starts: both work once it is, and the log said once what was
+  waited for; nobody waits who was not told to, and what no waiting cures is an error at once
+    guild/test_patience.py::test_a_server_that_comes_up_in_time_is_used_and_its_absence_was_told_once
+    guild/test_patience.py::test_a_guild_and_its_client_may_be_started_before_their_server
+    guild/test_patience.py::test_what_no_waiting_cures_is_raised_at_once
+    can fail: guild/test_patience.py::test_nobody_waits_unless_asked_to
 * truncated AOF: announced within 2 s, and sent again by who published it; E1, R(5), clean
     test_redis.py::test_a_file_that_was_cut_short
     messaging/redis/test_forgetful_servers.py::test_it_is_sent_again_once_in_order_without_being_asked
@@ -216,6 +222,11 @@ The full sizes are those of `python -m tests.matrix.full_load`.
 * 100,000 waiting at the start: the first output is stored within 2 s
     test_load.py::test_the_first_result_comes_soon_however_much_has_waited
     mutant: reads everything before it handles, and handles everything before it commits
+* an agent that was taken out of the spec, and that nobody runs: seen before its backlog refuses
+  publishers, and forgotten when told to; then they go on
+    guild/test_strays.py::test_an_agent_that_is_not_in_the_spec_any_more_is_seen_with_what_waits_for_it
+    guild/test_strays.py::test_an_agent_that_runs_somewhere_is_not_forgotten
+    can fail: guild/test_strays.py::test_publishers_are_refused_for_an_agent_that_nobody_runs_until_it_is_forgotten
 * 1,000 topics: at most 5 connections per process
     test_load.py::test_a_thousand_topics_take_a_process_no_more_connections_than_one
     messaging/redis/test_connections.py::test_two_connections_serve_a_thousand_topics_consumers_and_observers
