@@ -133,6 +133,7 @@ async def test_a_waiting_tail_is_woken_by_a_topic_born_meanwhile(site: Site) -> 
 async def test_a_tail_of_nothing_ends_with_an_empty_list(backend: Backend, wait_s: float) -> None:
     async with asyncio.timeout(PATIENCE_S):
         assert await backend.tail({"silence": FROM_START}, max_count=10, wait_s=wait_s) == []
+        assert await backend.tail({}, max_count=10, wait_s=wait_s) == []
 
 
 async def test_what_is_emitted_to_an_open_topic_can_be_tailed_again_and_again(

@@ -20,7 +20,7 @@ from messaging.errors import (
 )
 from messaging.incidents import Incidents
 from messaging.message import MessageRegistry
-from messaging.tap import Tapped
+from messaging.tap import WAIT_S, Tapped
 from messaging.testing import Recorder, eventually, memory_bus
 from tests.messaging.buses import Ask, Progress, Told, listening, lying_in, open_bus, options
 from tests.messaging.conftest import Site
@@ -180,6 +180,25 @@ async def test_a_tap_from_the_start_shows_what_is_still_there(site: Site) -> Non
             seen = await _take(tapped, 1_200)
 
         assert [one.message for one in seen] == [Ask(text=str(n)) for n in range(1_200)]
+
+
+async def test_a_tap_of_a_pattern_that_fits_no_topic_yet_waits_for_one(site: Site) -> None:
+    async with open_bus(site) as bus, aclosing(bus.tap(["others.*"])) as tapped:
+        coming = asyncio.create_task(_take(tapped, 1))
+        await bus.backend.tail({}, max_count=1, wait_s=2 * WAIT_S)  # it has looked once by then
+        await bus.publish("others.new", Told(text="at last"))
+        (one,) = await coming
+
+    assert (one.topic, one.message) == ("others.new", Told(text="at last"))
+
+
+async def test_a_tap_of_what_can_fit_no_topic_is_refused(site: Site) -> None:
+    async with open_bus(site) as bus:
+        for pattern in ("asks..new", "asks.>.new", ""):
+            with pytest.raises(TopicError):
+                bus.tap(["asks", pattern])
+        async with aclosing(bus.tap(["_retry.reader"])):
+            pass
 
 
 async def test_a_tap_shows_what_it_cannot_decode_too(site: Site) -> None:

@@ -83,9 +83,11 @@ def _summary(rows: Sequence[dict[str, Any]]) -> str:
 
 def problem_of(stray: Stray) -> str:
     """What is odd about an agent that is not in the spec, up to what to do about it."""
+    owed = stray.waiting + stray.in_hand
+    kept = "1 message is kept" if owed == 1 else f"{owed:,} messages are kept"
     return (
-        f"{stray.agent} is subscribed and not in the spec; {stray.waiting + stray.in_hand:,} "
-        "messages are kept for it, and publishers are refused when there are too many; "
+        f"{stray.agent} is subscribed and not in the spec; {kept} for it, and publishers are "
+        "refused when there are too many; "
         "another process may run it, with another version of the spec"
     )
 

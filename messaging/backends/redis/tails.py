@@ -111,7 +111,9 @@ class Tails:
         keys, entries = self._server.keys, list[Entry]()
         streams = [keys.stream(topic) for topic in positions]
         known = {topic: watched[topic].began_to_look() for topic in positions}
-        while not entries:  # entries that cannot be read are passed over, however many there are
+        while (
+            positions and not entries
+        ):  # entries that cannot be read are passed over, however many there are
             reply = await self._server.link.call(
                 "XREAD", "COUNT", max_count, "STREAMS", *streams, *positions.values()
             )
