@@ -133,6 +133,9 @@ class TopicInfo(NamedTuple):
 SERVER_AWAY, SERVER_BACK = "bus.server_away", "bus.server_back"
 """Incidents: the store is away for a second or more, told once; and it is back."""
 
+LOSSES = frozenset({"bus.data_lost", "bus.data_outdated", "bus.commits_lost"})
+"""Incidents: the store has forgotten what it had."""
+
 
 class Incident(NamedTuple):
     """Something an operator must hear of: a lost group, a reconnect, an eviction."""

@@ -1,13 +1,17 @@
 """What an operator must hear of, to the log and to whoever listens."""
 
+import time
 from collections.abc import Callable
 
 import structlog
 
-from messaging.backend import Incident
+from messaging.backend import LOSSES, Incident
+from messaging.errors import FencedError
 from messaging.outages import Outages
 
 log = structlog.get_logger()
+
+ONE_LOSS_S = 10.0
 
 Listener = Callable[[Incident], None]
 
@@ -23,6 +27,7 @@ class Incidents:
         self.outages = Outages()
         self._listeners: list[Listener] = []
         self._has_stopped = False
+        self._lost_at_s = -ONE_LOSS_S
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -39,11 +44,23 @@ class Incidents:
         others = "; so do the others here" if self.outages.is_on else ""
         self.report(Incident("backend_away", f"{group} stopped: {error}{others}"))
 
+    def fenced(self, error: FencedError) -> None:
+        """Report that a consumer was fenced.
+
+        After a loss of data each consumer is, and what matters of that was told.
+        """
+        if time.monotonic() - self._lost_at_s < ONE_LOSS_S:
+            log.info("bus.fenced_by_loss", error=str(error))
+        else:
+            self.report(Incident("fenced", f"{error}; it starts again under a new name"))
+
     def report(self, incident: Incident) -> None:
         was_on = self.outages.is_on
         self.outages.hear(incident)
         if self.outages.is_on is not was_on:
             self._has_stopped = False
+        if incident.event in LOSSES:
+            self._lost_at_s = time.monotonic()
         log.warning("bus.incident", incident=incident.event, text=incident.text)
         for listener in self._listeners:
             try:

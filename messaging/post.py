@@ -61,6 +61,7 @@ class Post:
     async def run(self) -> None:
         """Work until stopped, while it is not paused."""
         predecessor = ""
+        fenced: FencedError | None = None
         while not self._stopping.is_set():
             if not self._may_work.is_set():
                 await self._may_work.wait()
@@ -68,9 +69,12 @@ class Post:
             consumer: Consumer | None = None
             try:
                 consumer = await self._soon(self._join())
+                if fenced is not None:  # by now the bus has told of a loss, if that was the reason
+                    self._incidents.fenced(fenced)
+                    fenced = None
                 await self._work(consumer, predecessor)
             except FencedError as error:
-                self._report("fenced", f"{error}; it starts again under a new name")
+                fenced = error
             except BackendUnavailableError as error:
                 self._incidents.stopped(self._group, error)
                 await self._rest()
@@ -82,6 +86,8 @@ class Post:
                 await self._rest()
             if consumer is not None:
                 predecessor = consumer.incarnation
+        if fenced is not None:
+            self._incidents.fenced(fenced)
 
     def stop(self, *, hurry: bool = False) -> None:
         """Have `run` drain and return; with `hurry` running handlers are cancelled at once."""

@@ -86,7 +86,8 @@ Redis
     messaging/redis/test_outages.py::test_a_server_that_refuses_for_now_is_told_with_what_it_says
     messaging/redis/test_outages.py::test_whoever_waits_for_an_answer_is_told_that_the_server_was_away
     messaging/redis/test_outages.py::test_an_outage_is_told_of_one_agent_and_not_of_each
-    mutants: in the first and the last of them, nobody takes note that it is away
+    messaging/redis/test_outages.py::test_a_loss_of_data_is_told_once_and_not_by_each_agent
+    mutants: in the first and the last two of them, the process takes no note of it
 * SCRIPT FLUSH every 100 ms: E1, R(5), clean
     test_redis.py::test_scripts_that_are_flushed_again_and_again
     mutant: no-reload

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from messaging import incidents
 from messaging.backend import SERVER_AWAY, SERVER_BACK, Incident
+from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.outage import Outage
 from messaging.bus import Bus
 from messaging.context import Context
@@ -168,6 +170,36 @@ async def test_an_outage_is_told_of_one_agent_and_not_of_each(
         stopped = [incident.text for incident in heard if incident.event == "backend_away"]
         await asyncio.to_thread(redis_server.start)
     assert len(stopped) > MANY / 2 if is_mutant else len(stopped) == 1
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_a_loss_of_data_is_told_once_and_not_by_each_agent(
+    redis_server: RedisServer, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_mutant:
+        monkeypatch.setattr(incidents, "ONE_LOSS_S", 0.0)
+    heard: list[str] = []
+
+    async def answer(word: Word, context: Context) -> Word:
+        return word
+
+    backend = open_backend(redis_server.url, "many")
+    async with Bus(backend, name="many") as bus:
+        bus.listen(lambda incident: heard.append(incident.event))
+        running = [
+            await bus.subscribe(Subscription(f"agent{n}", (f"topic{n}",), {Word: answer}))
+            for n in range(MANY)
+        ]
+        posts = [one._dispatcher._post for one in running]
+        await eventually(lambda: all(post.work is not None for post in posts))
+        before = [post.work for post in posts]
+        assert isinstance(backend, RedisBackend)
+        await command(backend, "FLUSHALL")
+        await eventually(
+            lambda: all(p.work not in (None, w) for p, w in zip(posts, before, strict=True))
+        )
+    assert heard.count("bus.data_lost") == 1
+    assert heard.count("fenced") == (MANY if is_mutant else 0)
 
 
 async def test_whoever_waits_for_an_answer_is_told_that_the_server_was_away(
