@@ -107,6 +107,12 @@ Redis
 * writes that are refused: READONLY, BUSY, MISCONF (disk full): named when it lasts; E1, R(5), clean
     test_redis.py::test_a_server_that_takes_no_writes_for_a_while
     mutant: plain, whose XACK is refused after its XADD
+* BUSY, NOPERM or any other error in place of what the wake-up connection expects: borne, told if it
+  will not pass, and asked again
+    messaging/redis/test_wakes.py::test_a_busy_server_is_asked_again_to_listen_for_us
+    messaging/redis/test_wakes.py::test_a_user_who_may_not_listen_any_more_is_announced_and_heard_again
+    messaging/redis/test_wakes.py::test_any_error_in_place_of_anything_is_borne
+    mutant: in the first, what was refused is not asked for again, and stays unheard
 * TRYAGAIN, MOVED, ASK while slots move: nothing missing, nothing twice, in order
     messaging/redis/test_cluster.py::test_a_slot_moves_under_load_and_nothing_is_lost_or_doubled
     messaging/redis/test_cluster.py::test_what_is_sent_while_a_slot_is_on_its_way_waits_for_it_in_order

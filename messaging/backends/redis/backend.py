@@ -207,6 +207,7 @@ class _Parts:
             address,
             give_up_after_s=options.give_up_after_s,
             reply_timeout_s=options.reply_timeout_s,
+            announce=self.server.announce,
         )
         self.registry = Registry(self.server)
         self.publisher = Publisher(self.server, self.registry)
@@ -225,6 +226,7 @@ class _Parts:
         await self.wakes.open()
         await self.registry.refresh()
         await self.wakes.watch({self.server.keys.registry_channel: self._refresh_soon})
+        self.wakes.check()
 
     async def close(self) -> None:
         await self.publisher.close()

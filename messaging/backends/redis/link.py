@@ -56,7 +56,7 @@ class Link:
         give_up_after_s: float,
         reply_timeout_s: float,
         on_back: Callable[[Pipeline], Awaitable[None]] | None = None,
-        on_push: Callable[[list[Any]], None] | None = None,
+        on_push: Callable[[Any], None] | None = None,
         announce: Callable[[str, str], None] | None = None,
     ) -> None:
         self._address = address

@@ -83,7 +83,7 @@ class Pipeline(asyncio.Protocol):
         self._unwritten: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._on_lost = on_lost
-        self._on_push: Callable[[list[Any]], None] | None = None
+        self._on_push: Callable[[Any], None] | None = None
         self._reply_timeout_s = reply_timeout_s
         self._watchdog: asyncio.TimerHandle | None = None
         self._reads = self._reads_seen = 0
@@ -129,8 +129,8 @@ class Pipeline(asyncio.Protocol):
             self._loop.call_soon(self.flush)
         self._unwritten.append(packed)
 
-    def subscribe_to_pushes(self, on_push: Callable[[list[Any]], None] | None) -> None:
-        """From now on hand every message to `on_push`: the connection listens to channels."""
+    def subscribe_to_pushes(self, on_push: Callable[[Any], None] | None) -> None:
+        """From now on hand whatever comes to `on_push`, also errors: this listens to channels."""
         self._on_push = on_push
 
     def abort(self) -> None:
@@ -175,6 +175,10 @@ class Pipeline(asyncio.Protocol):
             if self._on_push is not None:
                 self._on_push(value)
                 continue
+            if not waiting:  # a server that will not have us says so unasked, and hangs up
+                self._why = f"the server said {value}"
+                self.abort()
+                return
             reply = waiting.popleft()
             if reply.done():
                 continue
