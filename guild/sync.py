@@ -5,6 +5,7 @@ with launch_sync(spec) as guild:
 """
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import Coroutine, Iterator
@@ -17,6 +18,7 @@ from guild.client import GuildClient, Receipt
 from guild.errors import GuildNotRunningError
 from guild.runtime import Guild, GuildStatus
 from guild.spec import GuildSpec
+from messaging.errors import BusForkedError
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ class BackgroundLoop:
     """An event loop in a thread of its own, for callers who have none or whose own is busy."""
 
     def __init__(self, name: str) -> None:
+        self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
@@ -45,12 +48,21 @@ class BackgroundLoop:
     def is_running(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it belongs to the process from which this one was forked."""
+        return self._pid != os.getpid()
+
     def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Begin `work` there.
 
         Raises:
             RuntimeError: the loop was closed.
+            BusForkedError: it runs in the process from which this one was forked.
         """
+        if self.is_inherited:
+            work.close()
+            raise BusForkedError
         if self._loop.is_closed():
             work.close()
             raise RuntimeError(f"the {self._thread.name} is closed")
@@ -66,7 +78,9 @@ class BackgroundLoop:
             raise
 
     def close(self) -> None:
-        """Stop it; whatever still runs there is forgotten."""
+        """Stop it; whatever still runs there is forgotten. In a forked child there is none."""
+        if self.is_inherited:
+            return
         self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -94,6 +108,8 @@ class SyncGuild:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._loop is not None and self._loop.is_inherited:
+            return
         try:
             self._run(self._guild.close())
         finally:

@@ -23,8 +23,9 @@ from messaging.dead_letters import DeadLetters
 from messaging.dispatcher import Dispatcher, Running, drain_all
 from messaging.emitter import Emitter
 from messaging.envelope import new_id
-from messaging.errors import BusClosedError
+from messaging.errors import BusClosedError, BusForkedError
 from messaging.following import Attachments, Followers
+from messaging.forks import keep_from_children
 from messaging.incidents import Incidents
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
@@ -95,7 +96,7 @@ class Bus:
         self._running: list[Running] = []
         self._relays: list[Relay] = []
         backend.listen(self._incidents.report)
-        self._is_open = False
+        self._is_open = self._is_forked = False
 
     @property
     def is_open(self) -> bool:
@@ -117,14 +118,18 @@ class Bus:
         Raises:
             BackendUnavailableError: there is no server; says what to do about it.
             BackendSetupError: the server cannot keep the promises.
+            BusForkedError: it was open in the process from which this one was forked.
         """
         if self._is_open:
             return self
+        if self._is_forked:
+            raise BusForkedError
         if self._owns_backend:
             await open_within(self.backend, self._wait_s)
         self._emitter.open()
         await self._tail.open()
         self._is_open = True
+        keep_from_children(self)
         profile = self.backend.profile
         log.info("bus.opened", guild=self.guild_id, profile=profile, promise=PROFILES[profile])
         return self
@@ -132,7 +137,8 @@ class Bus:
     async def close(self) -> None:
         """Drain what runs here, give back what was not handled, and disconnect.
 
-        Each subscription gets its `drain_s`. Closing a closed bus does nothing.
+        Each subscription gets its `drain_s`. Closing a closed bus does nothing, nor does closing
+        one of the process from which this one was forked.
         """
         if not self._is_open:
             return
@@ -484,8 +490,14 @@ class Bus:
         """Call `listener` with what operators should hear of: takeovers, dead letters, outages."""
         self._incidents.listen(listener)
 
+    def forked(self) -> None:
+        """Called in a child: the bus is the parent's."""
+        self._is_open, self._is_forked = False, True
+
     def _check_open(self) -> None:
         if not self._is_open:
+            if self._is_forked:
+                raise BusForkedError
             raise BusClosedError("the bus is not open; use `async with bus:` or `await bus.open()`")
 
 

@@ -11,7 +11,9 @@ from messaging.cancellation import Cancellations
 from messaging.context import Ask, Workplace
 from messaging.crew import Crew
 from messaging.emitter import Emitter
+from messaging.errors import BusForkedError
 from messaging.following import Followers
+from messaging.forks import keep_from_children
 from messaging.handling import Handlers, HandlesDeliveries
 from messaging.incidents import Incidents
 from messaging.message import MessageRegistry
@@ -162,14 +164,21 @@ class Running:
         self.group = group
         self._dispatcher = dispatcher
         self._task = asyncio.create_task(dispatcher.run(), name=f"dispatcher-{group}")
-        self._is_draining = False
+        self._is_draining = self._is_forked = False
+        keep_from_children(self)
 
     @property
     def done(self) -> bool:
         return self._task.done()
 
     async def wait(self) -> None:
-        """Return when it was drained."""
+        """Return when it was drained.
+
+        Raises:
+            BusForkedError: it is at work in the process from which this one was forked.
+        """
+        if self._is_forked:
+            raise BusForkedError
         await asyncio.wait([self._task])
 
     async def drain(self) -> None:
@@ -177,6 +186,8 @@ class Running:
 
         A second call, also one at the same time, does not wait for the handlers any longer.
         """
+        if self._is_forked:
+            return
         self._dispatcher.stop(hurry=self._is_draining)
         self._is_draining = True
         await asyncio.wait([self._task])
@@ -185,6 +196,10 @@ class Running:
         """Stop as a crash would: nothing is committed, nothing given back. For tests."""
         self._task.cancel()
         await asyncio.wait([self._task])
+
+    def forked(self) -> None:
+        """Called in a child: it works in the parent."""
+        self._is_forked = True
 
 
 async def drain_all(running: Iterable[Running]) -> None:

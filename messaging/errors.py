@@ -31,6 +31,7 @@ MessagingError
 │   ├── StateConflictError     others kept changing the state it wrote
 │   └── StepError              a step that cannot be journalled
 └── BusClosedError             used before it was opened or after it was closed
+    └── BusForkedError             used by a child of the process that opened it
 """
 
 from typing import Self
@@ -293,6 +294,17 @@ class NobodyListensError(MessagingError):
 
 class BusClosedError(MessagingError):
     """The bus was used before it was opened or after it was closed."""
+
+
+class BusForkedError(BusClosedError):
+    """The bus was opened by another process, from which this one was forked."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this process was forked from the one that opened the bus, whose connections and event "
+            "loop stay with that one: connect anew here, with a bus of this process's own, or "
+            'start it without a fork: multiprocessing.get_context("spawn")'
+        )
 
 
 class HandlingError(MessagingError):

@@ -40,6 +40,12 @@ process
     messaging/test_starts.py::test_a_message_lent_to_many_that_died_before_it_was_begun_is_handled
     messaging/test_starts.py::test_a_message_of_a_partition_lent_to_many_that_died_is_handled
     mutant: count-lendings condemns what was only lent; in the others too
+* a forked child of a connected process: refused with the remedy; its parent and the parent's server
+  go on, whatever the child does to its copies
+    messaging/test_forks.py::test_a_forked_child_is_refused_with_the_remedy_and_its_parent_goes_on
+    messaging/test_forks.py::test_a_child_that_closes_its_copy_of_a_connection_leaves_its_parents_alone
+    messaging/test_forks.py::test_a_server_ends_with_its_parent_although_a_child_lives
+    mutant: messaging/test_forks.py::test_a_child_that_is_not_told_waits_for_the_wrong_loop_or_talks_to_itself
 * out of disk: see below, "writes that are refused": it is the server that writes
 
 Redis

@@ -20,7 +20,8 @@ from messaging.backends.memory.group import Group
 from messaging.backends.memory.store import Limits, Store
 from messaging.clock import SYSTEM, Clock
 from messaging.envelope import Envelope
-from messaging.errors import BusClosedError
+from messaging.errors import BusClosedError, BusForkedError
+from messaging.forks import keep_from_children
 
 MAX_BACKLOG = 250_000
 MAX_ENVELOPE_BYTES = 4 * 1024 * 1024
@@ -71,15 +72,20 @@ class MemoryBackend:
         )
         self._listeners: list[Callable[[Incident], None]] = []
         self._opened: Store | None = None
+        self._is_forked = False
 
     async def open(self) -> None:
         """Begin to use the store.
 
         Raises:
             BackendSetupError: it is in use by the event loop of another thread.
+            BusForkedError: it was open in the process from which this one was forked.
         """
         if self._opened is None:
+            if self._is_forked:
+                raise BusForkedError
             self._opened = shared.acquire(self._key, self._new_store)
+            keep_from_children(self)
             self._opened.listeners.append(self._announce)
 
     async def close(self) -> None:
@@ -193,9 +199,15 @@ class MemoryBackend:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def forked(self) -> None:
+        """Called in a child: what the store holds is the parent's, and nothing here reaches it."""
+        self._opened, self._is_forked = None, True
+
     @property
     def _store(self) -> Store:
         if self._opened is None:
+            if self._is_forked:
+                raise BusForkedError
             raise BusClosedError("the memory backend is not open: open() it first")
         return self._opened
 

@@ -1,6 +1,7 @@
 """Stores that several backends of this process use together, until the last one closes."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ class _Use:
 
 
 _in_use: dict[tuple[str, str], _Use] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_use.clear)  # a child has none of its parent's stores
 
 
 def acquire(key: tuple[str, str] | None, new_store: Callable[[], Store]) -> Store:

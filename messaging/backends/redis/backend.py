@@ -31,7 +31,8 @@ from messaging.backends.redis.topic_info import topic_info
 from messaging.backends.redis.wakes import Wakes
 from messaging.clock import SYSTEM, Clock
 from messaging.envelope import Envelope
-from messaging.errors import BackendError, BusClosedError
+from messaging.errors import BackendError, BusClosedError, BusForkedError
+from messaging.forks import keep_from_children
 from messaging.topic import is_ephemeral
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,8 @@ class RedisBackend:
         self._options = options
         self._listeners: list[Callable[[Incident], None]] = []
         self._parts: _Parts | None = None
+        self._parents: _Parts | None = None
+        self._is_forked = False
 
     @property
     def profile(self) -> str:
@@ -60,6 +63,8 @@ class RedisBackend:
         return SYSTEM
 
     async def open(self) -> None:
+        if self._is_forked:
+            raise BusForkedError
         parts = _Parts(self._address, self._guild_id, self._options, self._listeners)
         try:
             await parts.open()
@@ -67,6 +72,11 @@ class RedisBackend:
             await parts.close()
             raise
         self._parts = parts
+        keep_from_children(self)
+
+    def forked(self) -> None:
+        """Called in a child: the connections are the parent's, and nothing here may close them."""
+        self._parents, self._parts, self._is_forked = self._parts, None, True
 
     async def close(self) -> None:
         parts, self._parts = self._parts, None
@@ -187,6 +197,8 @@ class RedisBackend:
 
     def _open(self) -> "_Parts":
         if self._parts is None:
+            if self._is_forked:
+                raise BusForkedError
             raise BusClosedError("the bus is not open")
         return self._parts
 

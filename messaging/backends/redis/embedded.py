@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from messaging.errors import BackendUnavailableError
+from messaging.forks import keep_from_children
 
 DEFAULT_FOLDER = Path(".guildbus")
 BINARIES = ("redis-server", "valkey-server")
@@ -61,6 +62,16 @@ class EmbeddedServer:
         self._pipe: int | None = None
         self._log_start = 0
         self._starting = threading.Lock()
+        keep_from_children(self)
+
+    def forked(self) -> None:
+        """Called in a child: the server is the parent's, and must not outlive that for us."""
+        process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
+        self._starting = threading.Lock()  # the thread that held it is not here
+        if pipe is not None:
+            os.close(pipe)
+        if process is not None:
+            process.returncode = 0  # it is no child of ours, so do not wait for it
 
     @property
     def socket_path(self) -> Path:

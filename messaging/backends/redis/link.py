@@ -24,7 +24,13 @@ from messaging.backends.redis.replies import (
     wrong_type,
 )
 from messaging.backends.redis.tls import tls_problem
-from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
+from messaging.errors import (
+    BackendSetupError,
+    BackendUnavailableError,
+    BusClosedError,
+    BusForkedError,
+)
+from messaging.forks import keep_from_children
 
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.25
@@ -75,7 +81,8 @@ class Link:
         self._live = asyncio.Event()
         self._pipeline: Pipeline | None = None
         self._dialling: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self._is_closed = self._is_forked = False
+        keep_from_children(self)
         self._last_error = ""
         self._url = ""
         self.generation = 0
@@ -109,6 +116,10 @@ class Link:
             await asyncio.sleep(0)  # lets connection_lost run
         self._live.set()
 
+    def forked(self) -> None:
+        """Called in a child: the connection is the parent's, see `Pipeline.forked`."""
+        self._is_closed = self._is_forked = True
+
     def current(self) -> Pipeline | None:
         """The connection if there is one at this moment."""
         pipeline = self._pipeline
@@ -127,7 +138,7 @@ class Link:
         """
         while True:
             if self._is_closed:
-                raise BusClosedError("the bus is closed")
+                raise BusForkedError if self._is_forked else BusClosedError("the bus is closed")
             if pipeline := self.current():
                 return pipeline
             try:

@@ -6,6 +6,7 @@ with `ConnectionLostError`; who sent it knows whether sending it again is harmle
 
 import asyncio
 import fcntl
+import os
 import socket
 import termios
 from array import array
@@ -15,6 +16,8 @@ from contextlib import suppress
 from typing import Any, Protocol, cast
 
 import hiredis
+
+from messaging.forks import keep_from_children
 
 Argument = bytes | str | float
 LONG_BYTES = 1 << 16
@@ -94,6 +97,7 @@ class Pipeline(asyncio.Protocol):
         self._why = "closed by the server"
         self.written_bytes = self._asked_bytes = self._taken_bytes = 0
         self.is_lost = False
+        keep_from_children(self)
 
     def send(self, packed: bytes) -> asyncio.Future[Any]:
         """The reply to come; fails with `hiredis.ReplyError` or `ConnectionLostError`."""
@@ -137,6 +141,18 @@ class Pipeline(asyncio.Protocol):
         """Drop the connection at once; replies that are still out are lost."""
         if self._transport is not None:
             self._transport.abort()
+
+    def forked(self) -> None:
+        """Called in a child, which shares the connection: have its copy lead nowhere.
+
+        Nor does the child take the descriptor out of what the parent's loop watches, if it closes.
+        """
+        self.is_lost, self._unwritten = True, []
+        connection = None if self._transport is None else self._transport.get_extra_info("socket")
+        if connection is not None and connection.fileno() >= 0:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, connection.fileno(), inheritable=False)
+            os.close(nowhere)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
