@@ -27,6 +27,7 @@ NEVER_ALONE = 1_000_000_000
 STEPS_PREFIX = "_bus.steps."
 HISTORY_PREFIX = "_bus.attempts."
 STARTS_PREFIX = "_bus.starts."
+UNREAD_PREFIX = "_bus.unread."
 
 
 def steps_key(message_id: str) -> str:
@@ -42,6 +43,11 @@ def history_key(message_id: str) -> str:
 def starts_key(message_id: str) -> str:
     """Key, in the state of the group, of how often one message was begun after a takeover."""
     return STARTS_PREFIX + message_id
+
+
+def unread_key(message_id: str) -> str:
+    """Key, in the state of the group, of how long one message was left to those who can read it."""
+    return UNREAD_PREFIX + message_id
 
 
 class Delivery(NamedTuple):

@@ -108,6 +108,9 @@ class Seat:
 class HandlesDeliveries(Protocol):
     """What the work of an incarnation needs of the handlers; see `Handlers`."""
 
+    @property
+    def is_slow(self) -> bool: ...
+
     def seat(
         self, journal: Journal, is_leaving: Callable[[], bool]
     ) -> AbstractContextManager[Seat]: ...
@@ -144,6 +147,11 @@ class Handlers:
         self._starts = Starts(subscription.group, attempts, workplace.load_state)
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether other replicas should be the first to see what comes."""
+        return self._settling.is_slow
 
     @contextmanager
     def seat(self, journal: Journal, is_leaving: Callable[[], bool]) -> Iterator[Seat]:
@@ -195,16 +203,23 @@ class Handlers:
             message = target.message_in(envelope)
         except (FencedError, BackendUnavailableError):
             raise
-        except LostWorkerError as error:
-            return await self._settling.failed(numbered(delivery, error.starts), error)
         except MessagingError as error:
-            return await self._settling.failed(delivery, error)
+            return await self._not_begun(delivery, error)
         return await self._run(delivery, target, message, seat)
 
     def give_up_on(self, delivery: Delivery, error: BaseException) -> Awaitable[Settlement | Again]:
         """Settle what was handled and cannot be committed, or what its own worker cannot settle."""
         failing = self._settling.failed(delivery, error)
         return self._without_record(failing) if delivery.handed_out else failing
+
+    def _not_begun(
+        self, delivery: Delivery, error: MessagingError
+    ) -> Awaitable[Settlement | Again]:
+        if isinstance(error, UnknownTypeError):
+            return self._settling.unreadable(delivery, error)
+        if isinstance(error, LostWorkerError):
+            delivery = numbered(delivery, error.starts)
+        return self._settling.failed(delivery, error)
 
     def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]:
         """Let these, which are about to be given back, count as never begun here."""

@@ -20,7 +20,7 @@ from messaging.backend import (
 from messaging.context import Context
 from messaging.dead_letters import HISTORY, Attempt, Reason
 from messaging.envelope import Envelope
-from messaging.errors import HandlerResultError
+from messaging.errors import HandlerResultError, UnknownTypeError
 from messaging.failure import Cancelled, RequestFailed
 from messaging.following import Followers
 from messaging.message import encode
@@ -33,6 +33,7 @@ from messaging.subscription import Result, Subscription
 from messaging.telling import described, text_of, traceback_of
 from messaging.timers import disarm, timer_key
 from messaging.topic import is_reply_topic, retry_topic_of
+from messaging.unreadable import Unreadable
 
 log = structlog.get_logger()
 
@@ -69,11 +70,12 @@ class Settling:
         self._with_copies = followers.with_copies
         self._by_reference = by_reference
         self._histories: dict[str, tuple[Attempt, ...]] = {}
+        self._unreadable = Unreadable(self._group, self._options.lease_s, load_state)
 
     @property
     def remembers(self) -> bool:
         """Whether there is anything to let go of."""
-        return bool(self._histories)
+        return bool(self._histories) or self._unreadable.remembers
 
     def destinations(
         self, envelope: Envelope, message: BaseModel
@@ -148,7 +150,8 @@ class Settling:
         key = history_key(envelope.id)
         if not self._options.retry.allows_another(error, attempt):
             forget = (StateWrite(key, None, version),) if version else ()
-            return self._dead(delivery, error, history, forget)
+            pauses = await self._forget_pauses(envelope)
+            return self._dead(delivery, error, history, (*forget, *pauses))
         wait_s = self._options.retry.wait_s(attempt)
         log.warning("delivery.retried", wait_s=round(wait_s, 3), **described(error))
         retry = envelope._replace(
@@ -168,13 +171,29 @@ class Settling:
         if not self._options.retry.allows_another(error, attempt):
             before, version = await self._load_history(envelope)  # from before it was requeued
             forget = (StateWrite(history_key(envelope.id), None, version),) if version else ()
+            pauses = await self._forget_pauses(envelope)
             history = (*before, *history)[-MOST_ATTEMPTS_KEPT:]
-            return self._dead(delivery, error, history, forget)
+            return self._dead(delivery, error, history, (*forget, *pauses))
         self._histories[envelope.id] = history[-MOST_ATTEMPTS_KEPT:]
         wait_s = self._options.retry.wait_s(attempt)
         log.warning("delivery.retried", wait_s=round(wait_s, 3), **described(error))
         envelope = envelope._replace(attempt=min(envelope.attempt + 1, MAX_ATTEMPTS))
         return Again(delivery._replace(envelope=envelope), wait_s)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether other replicas should be the first to see what comes: they may read more."""
+        return self._unreadable.is_slow
+
+    async def unreadable(self, delivery: Delivery, error: UnknownTypeError) -> Settlement | Again:
+        """This process does not know its type: others may, until two leases have passed."""
+        outcome: Settlement | Again | None
+        if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
+            pause_s = self._unreadable.held_s(delivery, error)
+            outcome = None if pause_s is None else Again(delivery, pause_s)
+        else:
+            outcome = await self._unreadable.left(delivery, error)
+        return await self.failed(delivery, error) if outcome is None else outcome
 
     async def cancelled(self, delivery: Delivery, reason: str) -> Settlement:
         """Somebody cancelled it: no further attempt, and whoever waits for it is told."""
@@ -187,6 +206,7 @@ class Settling:
 
     def let_go(self, delivery: Delivery) -> None:
         """Forget the attempts at what is no longer lent to this process."""
+        self._unreadable.let_go(delivery)
         self._histories.pop(delivery.envelope.id, None)
 
     def _dead(
@@ -257,7 +277,11 @@ class Settling:
     async def _forget_history(self, envelope: Envelope) -> tuple[StateWrite, ...]:
         self._histories.pop(envelope.id, None)
         _, version = await self._load_history(envelope)
-        return (StateWrite(history_key(envelope.id), None, version),) if version else ()
+        forget = (StateWrite(history_key(envelope.id), None, version),) if version else ()
+        return forget + await self._unreadable.forgotten(envelope)
+
+    async def _forget_pauses(self, envelope: Envelope) -> tuple[StateWrite, ...]:
+        return await self._unreadable.forgotten(envelope) if envelope.was_handled else ()
 
     async def _forget_steps(self, envelope: Envelope) -> tuple[StateWrite, ...]:
         key = steps_key(envelope.id)

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 READ_WAIT_S = 0.2
 SLICE_S = 0.002
+SLOW_S = 0.05
 MOST_RERUNS = 10
 
 
@@ -161,6 +162,9 @@ class Tenure:
 
     async def _lend(self, room: int, wait_s: float) -> list[Delivery]:
         if self._lanes is None:
+            if self._handlers.is_slow:  # others, which wait, come first
+                await self._course.linger(SLOW_S)
+                wait_s = 0.0
             return await self._consumer.read(room, wait_s)
         async with self._takeover.turn:  # what is inherited is older than what is read
             return await self._consumer.read(room, wait_s)

@@ -17,6 +17,10 @@ class Turns:
         self._handlers = handlers
         self._turns = asyncio.Semaphore(concurrency)
 
+    @property
+    def is_slow(self) -> bool:
+        return self._handlers.is_slow
+
     def seat(
         self, journal: Journal, is_leaving: Callable[[], bool]
     ) -> AbstractContextManager[Seat]:

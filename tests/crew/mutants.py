@@ -27,12 +27,13 @@ from messaging.backends.redis.server import Server
 from messaging.commits import Commits
 from messaging.dispatcher import Running
 from messaging.envelope import Envelope, new_id
-from messaging.errors import LostWorkerError, MessagingError
+from messaging.errors import LostWorkerError, MessagingError, UnknownTypeError
 from messaging.liveness import Watch
 from messaging.message import decode, encode
 from messaging.settling import Settling
 from messaging.starts import Starts
 from messaging.steps import Journal
+from messaging.unreadable import Unreadable
 from tests.crew.moments import Moments, say
 from tests.crew.orders import (
     AFTER_COMMIT,
@@ -114,6 +115,15 @@ async def forgetting_starts(server: Server) -> None:
         return delivery
 
     Starts.begin = begin  # type: ignore[method-assign] # this is a mutant
+
+
+async def impatient_with_versions(server: Server) -> None:
+    """Give up at once what this process does not know."""
+
+    async def left(self: Unreadable, delivery: Delivery, error: UnknownTypeError) -> None:
+        return None
+
+    Unreadable.left = left  # type: ignore[method-assign] # this is a mutant
 
 
 async def without_reloading(server: Server) -> None:
@@ -231,6 +241,7 @@ MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "no-retry": forgetting_failures,
     "count-lendings": counting_lendings,
     "forget-starts": forgetting_starts,
+    "impatient": impatient_with_versions,
     "no-reload": without_reloading,
     "no-memory": without_memory,
     "no-repair": without_repair,

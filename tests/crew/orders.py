@@ -1,5 +1,7 @@
 """What a worker process is told on its command line, and the messages it works on."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 from messaging.message import Message
@@ -36,6 +38,20 @@ class Input(Message, wire_name="crew.input"):
     deed: str = ""
 
 
+class NewerInput(Message, wire_name="crew.input", version=2):
+    """As `Input`, which workers of the release before know instead."""
+
+    number: int
+    lane: int = 0
+    deed: str = ""
+    reason: str = ""
+
+
+@NewerInput.upcast(from_version=1)
+def _without_reason(data: dict[str, Any]) -> dict[str, Any]:
+    return data
+
+
 class Output(Message, wire_name="crew.output"):
     number: int
 
@@ -52,6 +68,7 @@ class Orders(BaseModel):
         drain_s: for how long handlers may finish at a SIGTERM.
         backoff_s: for how long an input rests that failed.
         attempts: how many handlings condemn an input; so many kills shall not.
+        is_newer: it knows `NewerInput`, and brings `Input` up to it.
         partitions: among which inputs are shared out, in order by lane; 0 keeps no order.
     """
 
@@ -71,6 +88,7 @@ class Orders(BaseModel):
     backoff_s: float = 0.0
     attempts: int = 200
     partitions: int = 0
+    is_newer: bool = False
 
 
 def lane_of(number: int) -> int:

@@ -17,7 +17,17 @@ from messaging.testing import eventually
 from messaging.urls import open_backend
 from tests.crew.account import Account
 from tests.crew.crew import Crew, Worker
-from tests.crew.orders import GROUP, INPUTS, KEPT, OUTPUTS, Input, Orders, Output, lane_of
+from tests.crew.orders import (
+    GROUP,
+    INPUTS,
+    KEPT,
+    OUTPUTS,
+    Input,
+    NewerInput,
+    Orders,
+    Output,
+    lane_of,
+)
 from tests.crew.patience import stretched
 from tests.crew.worker import subscription
 
@@ -75,12 +85,14 @@ class Stage:
     async def command(self, *parts: Any) -> Any:
         return await self.server.link.call(*parts)
 
-    async def publish(self, count: int, *, deed: str = "") -> list[int]:
+    async def publish(
+        self, count: int, *, deed: str = "", kind: type[Input | NewerInput] = Input
+    ) -> list[int]:
         """That many further inputs; their numbers, once they are accepted."""
         first, self._next = self._next, self._next + count
         for start in range(first, first + count, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, first + count))
-            messages = [Input(number=n, lane=lane_of(n), deed=deed) for n in numbers]
+            messages = [kind(number=n, lane=lane_of(n), deed=deed) for n in numbers]
             await self.bus.publish_many(INPUTS, messages)
             self.accepted.update(numbers)
         return list(range(first, first + count))

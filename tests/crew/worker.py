@@ -28,6 +28,7 @@ from tests.crew.orders import (
     PLAIN,
     READY,
     Input,
+    NewerInput,
     Orders,
     Output,
 )
@@ -36,7 +37,7 @@ from tests.crew.orders import (
 def subscription(orders: Orders, moments: Moments | None = None) -> Subscription:
     """The group of every crew; whoever only registers it comes by no moments."""
 
-    async def answer(task: Input, context: Context) -> None:
+    async def answer(task: Input | NewerInput, context: Context) -> None:
         if moments is not None:
             moments.reach(IN_HANDLER)
         if task.deed:
@@ -54,7 +55,8 @@ def subscription(orders: Orders, moments: Moments | None = None) -> Subscription
         ordered_by="lane" if orders.partitions else "",
         partitions=max(1, orders.partitions),
     )
-    return Subscription(GROUP, (INPUTS,), {Input: answer}, options)
+    read = NewerInput if orders.is_newer else Input
+    return Subscription(GROUP, (INPUTS,), {read: answer}, options)
 
 
 async def work(orders: Orders, moments: Moments) -> None:

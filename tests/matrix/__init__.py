@@ -177,7 +177,14 @@ messages
     messaging/test_unruly_handlers.py::test_what_a_handler_leaves_in_context_variables_no_other_message_sees
     messaging/test_unruly_handlers.py::test_a_handler_that_will_not_be_cancelled_holds_up_no_end
     mutant: messaging/test_unruly_handlers.py::test_a_place_that_nobody_takes_again_would_be_lost
-* unknown type, too new version: a dead letter that says what to do, handled once it is known
+* workers of two versions side by side: what the older ones cannot read the newer ones handle; E1,
+  R(5), clean, no dead letter
+    test_messages.py::test_workers_of_two_versions_side_by_side
+    messaging/test_upgrades.py::test_what_an_older_replica_cannot_read_a_newer_one_beside_it_handles
+    mutant: impatient gives up at once what it does not know; in the latter too
+* unknown type, too new version: after two leases a dead letter that names both versions and says
+  what to do, handled once it is known
+    messaging/test_upgrades.py::test_what_nobody_can_read_is_given_up_after_two_leases_and_names_both
     messaging/test_hostile_messages.py::test_an_unknown_type_is_ignored_unless_all_types_are_known
     messaging/test_hostile_messages.py::test_a_version_that_is_too_new_is_kept_until_its_reader_is_updated
     mutant: messaging/test_handling_mutants.py::test_if_everything_strange_were_for_others_it_would_vanish

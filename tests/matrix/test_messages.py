@@ -20,7 +20,10 @@ from messaging.settling import Again, Settling
 from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.testing import eventually
 from messaging.urls import open_backend
+from tests.crew.orders import BUS, NewerInput
+from tests.crew.stage import on_stage
 from tests.faults import FaultyProxy
+from tests.matrix.conftest import RECOVERY_S, patience_s
 from tests.messaging.buses import dead_letters
 from tests.messaging.notes import everything_in, heirloom, joined, note, notes, take
 
@@ -88,6 +91,21 @@ async def test_poison_dies_after_exactly_n_attempts_and_delays_nobody(
         assert len(letters) == 10
         assert {tried[number] for number in range(0, 200, 20)} == {ATTEMPTS}
         assert {len(reason_of(letter).attempts) for letter in letters} == {ATTEMPTS}
+
+
+@pytest.mark.parametrize("kind", [BUS, "impatient"])
+async def test_workers_of_two_versions_side_by_side(server_url: str, kind: str) -> None:
+    """Two of the release before and one newer, which alone can read half of the inputs."""
+    async with on_stage(server_url, kind=kind, fails_every=0) as stage:
+        await stage.crew.hire(2)
+        await stage.crew.hire(1, is_newer=True)
+        for _ in range(5):
+            await stage.publish(30, kind=NewerInput)
+            await stage.publish(30)
+
+        account = await stage.account(patience_s=patience_s(kind))
+        assert bool(await stage.bus.dead_letters.list()) is (kind != BUS)
+    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 async def at_once(_: Backend, consumer: Consumer, job: Delivery) -> None:
