@@ -188,7 +188,8 @@ class Handlers:
             return await self._settling.due(delivery)
         target = self._targets.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
-            return self._settling.ignored(delivery)
+            ignored = self._settling.ignored(delivery)
+            return await self._settling.forgetting(ignored) if envelope.origin else ignored
         reason = self._cancelled_reason(envelope)
         if reason is not None:
             return await self._settling.cancelled(delivery, reason)

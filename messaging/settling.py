@@ -107,6 +107,13 @@ class Settling:
             return Settlement(delivery)
         return Settlement(delivery, self._with_copies(passed_on(envelope)))
 
+    async def forgetting(self, settlement: Settlement) -> Settlement:
+        """`settlement` with what removes all that was kept of earlier attempts and pauses."""
+        envelope = settlement.delivery.envelope
+        if not envelope.was_handled:
+            return settlement
+        return settlement._replace(state=(*settlement.state, *await self._forget_history(envelope)))
+
     async def done(
         self, delivery: Delivery, outbox: tuple[Envelope, ...], context: Context
     ) -> Settlement:

@@ -1,7 +1,7 @@
 """What one replica cannot read is left to another one of its group for two leases."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from messaging.backend import unread_key
 from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.message import Message
-from messaging.testing import Recorder, eventually
+from messaging.testing import PATIENCE_S, Recorder, eventually
 from messaging.unreadable import Unreadable
 from tests.messaging.buses import (
     Ask,
@@ -126,6 +126,28 @@ async def test_what_an_older_replica_cannot_read_holds_up_nothing_else(site: Sit
 
         assert await recorder.messages(1) == [Ask(text="readable")]
         assert not await bus.dead_letters.list()
+
+
+async def test_what_a_newer_replica_has_no_use_for_leaves_no_trace(site: Site) -> None:
+    """It knows the type, as one of others, so it ignores what an older one has left to it."""
+    async with open_bus(site) as one, open_bus(site) as two:
+        for bus in (one, two):
+            bus.registry = type(bus.registry)(Told)
+        older = await one.subscribe(old())
+        message_id = await one.publish("asks", Strange(text="x"))
+        await _until(lambda: one.backend.load_state("team", unread_key(message_id)), is_there=True)
+        await older.drain()
+        two.registry.add(Strange)
+        await two.subscribe(new(NewAsk))
+
+        await _until(lambda: two.backend.load_state("team", unread_key(message_id)), is_there=False)
+        assert not await two.dead_letters.list()
+
+
+async def _until(load: Callable[[], Awaitable[Any]], *, is_there: bool) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while (await load() is not None) is not is_there:  # noqa: ASYNC110 - the store tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_in_order_it_waits_with_its_equals_for_the_next_leader(site: Site) -> None:
