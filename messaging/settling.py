@@ -264,6 +264,9 @@ class Settling:
         return self._with_copies(tuple(notices))
 
     def _answer(self, envelope: Envelope, message: BaseModel, topic: str) -> Envelope:
+        waiter = envelope.waiter
+        if envelope.reply_to:  # rare where agents pass on what nobody asked for
+            waiter = "" if is_reply_topic(topic) else envelope.waiter_beyond
         return seal(
             message,
             topic,
@@ -273,7 +276,7 @@ class Settling:
             conversation=envelope.conversation_id,
             hops=min(envelope.hops + 1, 255),
             trace=envelope.trace,
-            waiter="" if is_reply_topic(topic) else envelope.waiter_beyond,
+            waiter=waiter,
             priority=envelope.priority,
         )
 
