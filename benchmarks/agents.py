@@ -1,4 +1,4 @@
-"""`python -m benchmarks agents`: what a guild costs as it gets more agents, each with its own topic.
+"""`python -m benchmarks agents`: what a guild costs as it gets more agents, each on its own topic.
 
 A message must not cost more for the agents that it does not concern, a first message to each new
 topic no more than its share, and who has nothing to do should do nothing.

@@ -3,8 +3,9 @@
 import time
 
 from messaging.backend import Backend
+from messaging.coalesced import Coalesced
 from messaging.errors import NobodyListensError
-from messaging.topic import matches
+from messaging.pattern_index import PatternIndex
 
 FRESH_S = 5.0
 
@@ -14,9 +15,11 @@ class Listeners:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._patterns: set[str] = set()
+        self._patterns = PatternIndex()
+        self._known: set[str] = set()
         self._heard: set[str] = set()
         self._fresh_until = 0.0
+        self._look = Coalesced(self._ask_for_groups)
 
     def forget(self) -> None:
         self._fresh_until = 0.0
@@ -35,18 +38,22 @@ class Listeners:
         if not is_fresh or not self._fits(topic):
             await self._look()
         if not self._fits(topic):
-            known = ", ".join(sorted(self._patterns)) or "nothing"
+            known = ", ".join(sorted(self._known)) or "nothing"
             raise NobodyListensError(
                 f"no agent listens to {topic!r}, so nothing was published; "
                 f"agents listen to: {known}"
             )
         self._heard.add(topic)
 
-    async def _look(self) -> None:
+    async def _ask_for_groups(self) -> None:
         groups = await self._backend.groups()
-        self._patterns = {pattern for patterns in groups.values() for pattern in patterns}
+        known = {pattern for patterns in groups.values() for pattern in patterns}
+        if known != self._known:
+            self._patterns, self._known = PatternIndex(), known
+            for pattern in known:
+                self._patterns.put(pattern, [pattern])
         self._heard.clear()
         self._fresh_until = time.monotonic() + FRESH_S
 
     def _fits(self, topic: str) -> bool:
-        return any(matches(pattern, topic) for pattern in self._patterns)
+        return bool(self._patterns.owners_of(topic))

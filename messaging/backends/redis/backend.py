@@ -242,6 +242,7 @@ class _Parts:
 
     async def close(self) -> None:
         await self.publisher.close()
+        await self.registry.close()
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)

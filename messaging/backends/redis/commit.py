@@ -1,5 +1,6 @@
 """A commit: one script call, sent again until it is answered, applied once."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -100,12 +101,19 @@ class Commit:
                 return None
             if verdict == b"absent":
                 with suppress(NobodyListensError):  # then there is a fence now
-                    await self._registry.ensure(detail.decode())
+                    await self._bring_outputs(detail.decode())
             elif verdict == b"full" and trimmed is None:
                 trimmed = await trim_topic(self._server, detail.decode())
             else:
                 raise self._refusal(verdict, detail, trimmed)
             answer = await self._send_until_answered()
+
+    async def _bring_outputs(self, absent: str) -> None:
+        """Create `absent`, and with it what else would be found absent by the next attempts."""
+        unknown = [topic for topic in self._outputs if topic not in self._registry.topics]
+        others = [self._registry.ensure(topic) for topic in unknown if topic != absent]
+        await asyncio.gather(*others, return_exceptions=True)  # each is told of in its turn
+        await self._registry.ensure(absent)
 
     def _add(self, index: int, settlement: Settlement) -> None:
         limit = self._server.options.max_envelope_bytes

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from messaging.backend import Delivery
 from messaging.backends.redis.entries import position_key
+from messaging.backends.redis.fits import Fit
 from messaging.backends.redis.membership import Membership
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
@@ -33,29 +34,32 @@ class Interest:
         self._ready: dict[str, None] = {}
         self._sleeper: asyncio.Future[None] | None = None
         self._begin: Callable[[], bool] | None = None
-        self._seen = -1
+        self._fit = registry.fit_of(membership)
+        self._seen_version = self._seen_patterns = -1
         self._is_over = False
-        registry.watch(self.rouse)
+        self._fit.watchers.add(self._fit_changed)
 
     async def follow(self) -> None:
         """Catch up with the registry: watch the topics that are wanted now, forget the others."""
-        revision = self._registry.revision
+        fit = self._fit
+        version, patterns_version = fit.version, fit.patterns_version
         if self.is_up_to_date or self._is_over:
             return
-        bounds = await self._look_up_bounds()
-        if self._is_over:
-            return
-        self._seen = revision
-        self._bounds = bounds
-        topics = self._registry.topics_of(self._membership)
-        self.topics = [*topics, *(topic for topic in self._bounds if topic not in topics)]
-        self._ready = {topic: None for topic in self._ready if topic in self.topics}
+        if patterns_version != self._seen_patterns:  # only other patterns leave topics behind
+            bounds = await self._look_up_bounds()
+            if self._is_over:
+                return
+            self._bounds = bounds
+        self._seen_version, self._seen_patterns = version, patterns_version
+        self.topics = self._topics_by(fit)
+        wanted = set(self.topics)
+        self._ready = {topic: None for topic in self._ready if topic in wanted}
         await self._watch_topics()
 
     @property
     def is_up_to_date(self) -> bool:
         """Whether there is nothing to `follow`."""
-        return self._seen == self._registry.revision
+        return self._seen_version == self._fit.version
 
     @property
     def is_bounded(self) -> bool:
@@ -66,13 +70,16 @@ class Interest:
         """The topics, as far as they are known without asking."""
         if self.is_up_to_date:
             return self.topics
-        topics = self._registry.topics_of(self._membership)
-        return [*topics, *(topic for topic in self._bounds if topic not in topics)]
+        return self._topics_by(self._fit)
+
+    def unbounded_topics(self) -> list[str]:
+        """Those of which the group is owed whatever comes."""
+        return [self._membership.own_topic, *self._fit.topics]
 
     async def follow_anew(self) -> None:
         """Catch up with what others have done, however little of it we have heard."""
         await self._registry.refresh()
-        self._seen = -1
+        self._look_anew()
         await self.follow()
 
     def wake(self, topics: Iterable[str]) -> None:
@@ -141,13 +148,26 @@ class Interest:
                 topic,
             )
             if is_dropped:
-                self._seen = -1
+                self._look_anew()
 
     def stop(self) -> None:
         self._is_over = True
-        self._registry.unwatch(self.rouse)
+        self._fit.watchers.discard(self._fit_changed)
         watched, self._watched = self._watched, {}
         self._wakes.unwatch(watched)
+
+    def _fit_changed(self, may_have_missed: bool) -> None:
+        if may_have_missed:
+            self.wake_all()
+        else:
+            self.rouse()
+
+    def _look_anew(self) -> None:
+        self._seen_version = self._seen_patterns = -1
+
+    def _topics_by(self, fit: Fit) -> list[str]:
+        own = self._membership.own_topic
+        return list(dict.fromkeys((own, *fit.topics, *self._bounds)))
 
     async def _look_up_bounds(self) -> dict[str, str]:
         if self._membership.partition is not None:

@@ -6,6 +6,7 @@ registry    hash: `version` counts changes, `removed` the last one that took a t
 topics      sorted set: topic by the registry version that brought it
 groups      hash: group -> its patterns as JSON
 stamps      sorted set: group by when it was subscribed, below zero: unsubscribed (memory.py)
+regrouped   sorted set: group by the registry version at which it got its patterns
 c:<group>   hash: incarnation -> last commit, "sequence:skipped settlements"
 b:<group>   hash: incarnation -> beats
 joined      sorted set: incarnation by when it joined, for a day (presence.py)
@@ -36,6 +37,7 @@ class Keys:
         self.groups = self.prefix + b"groups"
         self.stamps = self.prefix + b"stamps"
         self.joined = self.prefix + b"joined"
+        self.regrouped = self.prefix + b"regrouped"
         self.paused = self.prefix + b"paused"
         self.floors = self.prefix + b"floors"
         self.delays = self.prefix + b"d"
@@ -86,7 +88,7 @@ def expected_type(key: bytes) -> str:
     name = key.partition(b"}:")[2]
     if name == b"dead" or name.startswith(b"t:"):
         return "stream"
-    if name in (b"topics", b"stamps", b"joined", b"d"):
+    if name in (b"topics", b"regrouped", b"stamps", b"joined", b"d"):
         return "zset"
     if name == b"paused":
         return "set"

@@ -277,7 +277,7 @@ class Lending:
     async def _repair(self) -> None:
         """The group is missing: it left a topic and we did not hear of it, or it was deleted."""
         await self._interest.follow_anew()
-        await self._registry.repair(self._group, self._registry.topics_of(self._membership))
+        await self._registry.repair(self._group, self._interest.unbounded_topics())
 
     async def _find_lost_answers(self) -> None:
         """Put into the stash what the server has lent to us in answers that never came."""

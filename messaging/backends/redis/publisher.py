@@ -174,6 +174,7 @@ class Publisher:
     async def _settle_unsettled(self) -> None:
         """Bring every unsettled batch to its end, in order, before anything new is sent."""
         await self._is_grounded.wait()
+        await self._bring_absent()
         while self._unsettled:
             batch = self._unsettled[0]
             length = batch.length_after
@@ -193,6 +194,16 @@ class Publisher:
         self._settling = None
         if self._queued:
             self._flush_soon()
+
+    async def _bring_absent(self) -> None:
+        """Create all topics that are missing in one call, before their batches are sent again."""
+        absent = [batch for batch in self._unsettled if batch.answer == _ABSENT]
+        births = [self._registry.ensure(batch.topic) for batch in absent]
+        for batch, error in zip(
+            absent, await asyncio.gather(*births, return_exceptions=True), strict=True
+        ):
+            if error is None:
+                batch.answer = None  # what is wrong with the others is found in their turn
 
     def _give_up(self, batch: Batch, error: Exception) -> None:
         if batch.was_accepted:

@@ -48,8 +48,8 @@ async def release_due(server: Server, registry: Registry, max_count: int) -> flo
             keys.stream(""),
             keys.channel(""),
         )
-        for topic in {name.decode() for name in missing}:
-            await registry.ensure(topic)
+        topics = {name.decode() for name in missing}
+        await asyncio.gather(*map(registry.ensure, topics))
         await server.link.check_types({*odd})
         if not missing:
             return None if wait_ms < 0 else wait_ms / 1000

@@ -84,7 +84,7 @@ async def test_a_stream_that_was_deleted_starts_with_nothing_beside_it(
     await joined(backend, "workers")
     await backend.append([note(LONG)])
     if is_mutant:
-        for script in ("subscribe", "create_topic", "repair"):
+        for script in ("subscribe", "create_topics", "repair"):
             await mutate(
                 backend,
                 script,

@@ -43,7 +43,7 @@ class Scripts:
         self.journal = load("journal")
         self.drop = load("drop", when_full=True)
         self.registry = load("registry", when_full=True)
-        self.create_topic = load("create_topic")
+        self.create_topics = load("create_topics")
         self.subscribe = load("subscribe", when_full=True)  # or nobody could start to catch up
         self.unsubscribe = load("unsubscribe", when_full=True)
         self.pause = load("pause", when_full=True)
