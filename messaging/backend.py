@@ -167,10 +167,16 @@ class Consumer(Protocol):
         Waits up to `wait_s` for the first one; an empty list means there was none. Includes topics
         that came into being after the group subscribed to a pattern that fits them, and the
         group's own retries. Within a topic, first deliveries come in order of acceptance.
-        Must not be cancelled while it waits: use a short `wait_s`.
+        Must not be cancelled while it waits: use a short `wait_s`, or `rouse`.
 
         Raises:
             FencedError: this consumer was taken over.
+        """
+        ...
+
+    def rouse(self) -> None:
+        """Have a `read` that waits return now, with what is there; or else the next one that would
+        wait. For whoever wants its reader back, because a read must not be cancelled.
         """
         ...
 
@@ -208,9 +214,9 @@ class Consumer(Protocol):
         """
         ...
 
-    async def beat(self) -> Mapping[str, int]:
+    def beat(self) -> Awaitable[Mapping[str, int]]:
         """Say that this consumer lives, and return every incarnation of the group with its count
-        of beats; -1 for one that still holds deliveries without being registered.
+        of beats; -1 for one that still holds deliveries without being registered. To be awaited.
 
         Raises:
             FencedError: this consumer was taken over.

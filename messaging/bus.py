@@ -26,6 +26,7 @@ from messaging.envelope import new_id
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.following import Attachments, Followers
 from messaging.forks import keep_from_children
+from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
@@ -92,6 +93,7 @@ class Bus:
         )
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
         self._pauses = Pauses(backend, self._tail)
+        self._heart = Heart()
         self._maintenance = Maintenance(backend)
         self._running: list[Running] = []
         self._relays: list[Relay] = []
@@ -424,6 +426,7 @@ class Bus:
             known=self.registry,
             pauses=self._pauses,
             followers=self._followers,
+            heart=self._heart,
         )
         running = Running(subscription.group, dispatcher)
         self._running = [other for other in self._running if not other.done] + [running]

@@ -15,6 +15,7 @@ from messaging.errors import BusForkedError
 from messaging.following import Followers
 from messaging.forks import keep_from_children
 from messaging.handling import Handlers, HandlesDeliveries
+from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
 from messaging.message import MessageRegistry
 from messaging.partitions import WHOLE, in_force
@@ -43,6 +44,7 @@ class Dispatcher:
         known: MessageRegistry,
         pauses: Pauses,
         followers: Followers,
+        heart: Heart,
     ) -> None:
         self._subscription = subscription
         self._options = subscription.options
@@ -50,6 +52,7 @@ class Dispatcher:
         self._backend = backend
         self._emitter = emitter
         self._incidents = incidents
+        self._heart = heart
         settling = Settling(
             subscription,
             backend.load_state,
@@ -114,6 +117,7 @@ class Dispatcher:
             self._handlers,
             options,
             self._share_out,
+            heart=self._heart,
             predecessor=predecessor,
         )
 
@@ -131,6 +135,7 @@ class Dispatcher:
             options,
             self._emitter,
             self._incidents,
+            heart=self._heart,
             predecessor=predecessor,
             may_handle=may_handle,
             clock=self._backend.clock,

@@ -18,7 +18,7 @@ from messaging.errors import (
     MessagingError,
 )
 from messaging.handling import HandlesDeliveries
-from messaging.heartbeat import keep_beating
+from messaging.heartbeat import Heart
 from messaging.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
 from messaging.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
 from messaging.settling import Again
@@ -26,7 +26,8 @@ from messaging.subscription import SubscriptionOptions
 
 log = structlog.get_logger()
 
-READ_WAIT_S = 0.2
+READ_WAIT_S = 300.0  # as good as for ever: whoever wants the reader back rouses it
+STAND_BY_S = 0.2
 FULL_WAIT_S = 0.25
 MOST_AT_ONCE = 512
 
@@ -45,6 +46,7 @@ class Router:
         options: SubscriptionOptions,
         seen: Seen,
         *,
+        heart: Heart,
         predecessor: str = "",
     ) -> None:
         self._consumer = consumer
@@ -52,8 +54,9 @@ class Router:
         self._handlers = handlers
         self._options = options
         self._seen = seen
+        self._heart = heart
         self._loop = asyncio.get_running_loop()
-        self._wait_s = min(READ_WAIT_S, options.lease_s / LOOKS_PER_LEASE)
+        self._wait_s = min(STAND_BY_S, options.lease_s / LOOKS_PER_LEASE)
         self._is_routing = False
         self._may_have_left_some = True
         self._in_hand: Sequence[Delivery] = ()
@@ -80,6 +83,7 @@ class Router:
                 await self._consumer.leave(self._in_hand)
         finally:
             course.stop()
+            self._consumer.rouse()
             beating.cancel()
             watching.cancel()
             # A read must not be cancelled: it would swallow what it was about to lend.
@@ -88,6 +92,7 @@ class Router:
     def stop(self, *, hurry: bool = False) -> None:  # noqa: ARG002 - nothing here takes long
         """Have `run` come to its end, which is soon in any case."""
         self._course.stop()
+        self._consumer.rouse()
 
     def pause(self) -> None:
         """Hand on nothing more; `run` comes to its end."""
@@ -134,7 +139,7 @@ class Router:
             lent = await self._consumer.inherit(MOST_AT_ONCE)
             self._may_have_left_some |= bool(lent)
             return lent
-        return await self._consumer.read(MOST_AT_ONCE, self._wait_s)
+        return await self._consumer.read(MOST_AT_ONCE, READ_WAIT_S)
 
     async def _hand_on(self, deliveries: Sequence[Delivery]) -> None:
         """Settle `deliveries` in order; what cannot be stored holds up all behind it."""
@@ -191,7 +196,8 @@ class Router:
             self._living = [name for name in beats if beats[name] != UNREGISTERED]
             self._look_now.set()
 
-        await keep_beating(self._consumer, self._options.lease_s / LOOKS_PER_LEASE, look)
+        pause_s = self._options.lease_s / LOOKS_PER_LEASE
+        await self._heart.keep_beating(self._consumer, pause_s, look)
 
     async def _watch(self) -> None:
         while True:
@@ -203,6 +209,7 @@ class Router:
                 await self._consumer.take_over(incarnation, 0)
                 del self._lost[incarnation]
                 self._may_have_left_some = True
+                self._consumer.rouse()
             if living:
                 await self._look_at_partitions(living)
 

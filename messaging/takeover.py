@@ -116,6 +116,7 @@ class Takeover:
     async def _inherit(self) -> None:
         """Go on with what lost replicas held, whoever of them held it: the oldest first."""
         count = 0
+        self._consumer.rouse()  # a reader has its turn for as long as it waits
         async with self.turn:  # two at once would overtake each other
             while not self._course.is_stopping and (lent := await self._consumer.inherit(1)):
                 count += lent[0].handed_out > 0

@@ -12,7 +12,7 @@ from messaging.course import Course, farewell
 from messaging.emitter import Emitter
 from messaging.errors import MessagingError, StateConflictError
 from messaging.handling import HandlesDeliveries, Seat, cancelled_from_within
-from messaging.heartbeat import keep_beating
+from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
 from messaging.ordering import Lanes
@@ -25,7 +25,8 @@ from messaging.workers import UnsettledError, Workers
 
 log = structlog.get_logger()
 
-READ_WAIT_S = 0.2
+READ_WAIT_S = 300.0  # as good as for ever: whoever wants the reader back rouses it
+STAND_BY_S = 0.2
 SLICE_S = 0.002
 SLOW_S = 0.05
 MOST_RERUNS = 10
@@ -48,12 +49,14 @@ class Tenure:
         emitter: Emitter,
         incidents: Incidents,
         *,
+        heart: Heart,
         predecessor: str = "",
         may_handle: Callable[[], Awaitable[bool]] | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         self._clock = clock
         self._consumer = consumer
+        self._heart = heart
         self._may_handle = may_handle
         self._handlers = handlers
         self._options = options
@@ -131,6 +134,7 @@ class Tenure:
     def pause(self) -> None:
         """Begin nothing more. When everything that runs has ended, `run` comes to its end."""
         self._is_paused = True
+        self._consumer.rouse()
         self._leave_if_paused()
 
     def resume(self) -> None:
@@ -146,31 +150,30 @@ class Tenure:
     # Reading
 
     async def _read(self) -> None:
-        wait_s = min(READ_WAIT_S, self._options.lease_s / LOOKS_PER_LEASE)
         if self._lanes is not None:
-            await self._come_to_lead(wait_s)
+            await self._come_to_lead()
         while not self._course.is_stopping:
             room = self._room()
             if not room:
                 self._has_room.clear()
                 await self._has_room.wait()
                 continue
-            deliveries = await self._lend(room, wait_s)
+            deliveries = await self._lend(room)
             if len(deliveries) == room:
                 self._prefetch.filled(self._loop.time())
             self._take(deliveries)
 
-    async def _lend(self, room: int, wait_s: float) -> list[Delivery]:
+    async def _lend(self, room: int) -> list[Delivery]:
         if self._lanes is None:
             if self._handlers.is_slow:  # others, which wait, come first
                 await self._course.linger(SLOW_S)
-                wait_s = 0.0
-            return await self._consumer.read(room, wait_s)
+            return await self._consumer.read(room, 0.0 if self._handlers.is_slow else READ_WAIT_S)
         async with self._takeover.turn:  # what is inherited is older than what is read
-            return await self._consumer.read(room, wait_s)
+            return await self._consumer.read(room, READ_WAIT_S)
 
-    async def _come_to_lead(self, wait_s: float) -> None:
+    async def _come_to_lead(self) -> None:
         """Stand by until this is the group's only reader, then begin with what others left."""
+        wait_s = min(STAND_BY_S, self._options.lease_s / LOOKS_PER_LEASE)
         look_at = self._loop.time()
         while not self._course.is_stopping and not await self._consumer.lead():
             if self._loop.time() >= look_at:
@@ -203,6 +206,7 @@ class Tenure:
 
     def _end(self) -> None:
         self._course.stop()
+        self._consumer.rouse()
         self._has_room.set()
         self._takeover.end()
         self._wake(len(self._idle))
@@ -351,7 +355,8 @@ class Tenure:
         def look(beats: Mapping[str, int]) -> None:
             self._takeover.add(watch.look(beats, self._loop.time()))
 
-        await keep_beating(self._consumer, self._options.lease_s / LOOKS_PER_LEASE, look)
+        pause_s = self._options.lease_s / LOOKS_PER_LEASE
+        await self._heart.keep_beating(self._consumer, pause_s, look)
 
     async def _wait_for_room(self) -> None:
         while not self._room() and not self._course.is_stopping:

@@ -318,3 +318,46 @@ async def test_topics_say_what_waits_and_what_is_pending(backend: Backend) -> No
     assert not any(infos["letters"].waiting.values())
     assert "_reply.me" not in infos
     assert list(infos) == sorted(infos)
+
+
+async def test_who_is_roused_returns_from_a_read_that_waits(backend: Backend) -> None:
+    reader = await joined(backend, "readers")
+    await reader.read(1, wait_s=0)
+    reading = asyncio.create_task(reader.read(10, wait_s=600))
+    await asyncio.sleep(0)
+    reader.rouse()
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert await reading == []
+
+
+async def test_who_is_roused_before_it_reads_does_not_wait_and_misses_nothing(
+    backend: Backend,
+) -> None:
+    reader = await joined(backend, "readers")
+    reader.rouse()
+    async with asyncio.timeout(PATIENCE_S):
+        early = await reader.read(10, wait_s=600)
+    await backend.append(notes(1))
+
+    assert texts([*early, *await take(reader, 1)]) == numbered(1)
+
+
+async def test_rousing_one_reader_leaves_the_others_waiting(backend: Backend) -> None:
+    one, other = await joined(backend, "readers"), await joined(backend, "readers")
+    readings = [asyncio.create_task(reader.read(10, wait_s=600)) for reader in (one, other)]
+    await asyncio.sleep(0)
+    one.rouse()
+    async with asyncio.timeout(PATIENCE_S):
+        assert await readings[0] == []
+        await backend.append(notes(1))
+        assert texts(await readings[1]) == numbered(1)
+
+
+async def test_who_waits_long_is_lent_what_comes_at_once(backend: Backend) -> None:
+    reader = await joined(backend, "readers", "notes", "late.*")
+    reading = asyncio.create_task(reader.read(10, wait_s=600))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_S):
+        await backend.append([note("new", "late.topic")])
+        assert texts(await reading) == ["new"]

@@ -167,7 +167,7 @@ class SimulatedConsumer:
         self._wire = wire
         self._inner = inner
         self._sequence = 0
-        self._leads = False
+        self._leads = self._is_roused = False
 
     def __getattr__(self, name: str) -> Any:
         return _plain_request(self._wire, getattr(self._inner, name))
@@ -186,9 +186,13 @@ class SimulatedConsumer:
             lent, was_member = await self._wire.call(once(read))
             if not was_member:
                 raise FencedError(self.group, self.incarnation)
-            if lent or loop.time() >= give_up_at:
+            if lent or loop.time() >= give_up_at or self._is_roused:
+                self._is_roused = False
                 return lent
             await asyncio.sleep(min(POLL_S, wait_s))
+
+    def rouse(self) -> None:
+        self._is_roused = True
 
     async def lead(self) -> bool:
         leads = await self._wire.call(once(lambda: now(self._inner.lead())))

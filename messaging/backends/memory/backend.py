@@ -236,6 +236,7 @@ class MemoryConsumer:
         self.incarnation = group.join()
         self._store = store
         self._group = group
+        self._is_roused = False
 
     @property
     def group(self) -> str:
@@ -248,9 +249,14 @@ class MemoryConsumer:
             self._group.check_fence(self.incarnation)
             deliveries = self._group.lend(self.incarnation, max_count)
             left_s = give_up_at - loop.time()
-            if deliveries or left_s <= 0:
+            if deliveries or left_s <= 0 or self._is_roused:
+                self._is_roused = False
                 return deliveries
             await self._store.work.wait((self._group.signal,), left_s)
+
+    def rouse(self) -> None:
+        self._is_roused = True
+        self._store.work.fire(self._group.signal)
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
         return self._store.commit(self._group, self.incarnation, settlements)

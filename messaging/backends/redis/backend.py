@@ -17,11 +17,13 @@ from messaging.backend import (
     TopicInfo,
 )
 from messaging.backends.redis import dead_letters, ephemeral, upkeep
+from messaging.backends.redis.beats import Beats
 from messaging.backends.redis.checks import check_server, recheck_durable
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.endpoint import EmbeddedAddress
 from messaging.backends.redis.link import Address, Link
 from messaging.backends.redis.membership import Membership
+from messaging.backends.redis.patrol import Patrol
 from messaging.backends.redis.publisher import Publisher
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.replication import Replication
@@ -129,7 +131,14 @@ class RedisBackend:
 
     async def join(self, group: str, partition: int | None = None) -> Consumer:
         parts, membership = self._open(), Membership(group, partition)
-        consumer = RedisConsumer(parts.server, parts.registry, parts.wakes, membership)
+        consumer = RedisConsumer(
+            parts.server,
+            parts.registry,
+            parts.wakes,
+            patrol=parts.patrol,
+            beats=parts.beats,
+            membership=membership,
+        )
         await consumer.join()
         return consumer
 
@@ -222,6 +231,8 @@ class _Parts:
             announce=self.server.announce,
         )
         self.registry = Registry(self.server)
+        self.patrol = Patrol(self.server, self.registry)
+        self.beats = Beats(self.server)
         self.publisher = Publisher(self.server, self.registry)
         self.tails = Tails(self.server, self.wakes)
         self._refreshing: asyncio.Task[Any] | None = None
@@ -241,6 +252,8 @@ class _Parts:
         self.wakes.check()
 
     async def close(self) -> None:
+        await self.patrol.close()
+        await self.beats.close()
         await self.publisher.close()
         await self.registry.close()
         if self._refreshing is not None:

@@ -1,17 +1,20 @@
 """One incarnation of a replica, at a group or a partition: reads, commits, beats, leaves."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite
+from messaging.backends.redis.beating import Beating
+from messaging.backends.redis.beats import Beats
 from messaging.backends.redis.committing import Committing
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.lending import Lending
 from messaging.backends.redis.loans import TOPICS_AT_ONCE
 from messaging.backends.redis.membership import Membership
+from messaging.backends.redis.patrol import Patrol
 from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.presence import Presence
 from messaging.backends.redis.registry import Registry
@@ -26,8 +29,6 @@ from messaging.errors import (
 )
 from messaging.incarnation import new_incarnation
 
-LOOK_ANYWAY_S = 2.0
-
 _FENCED, _CONFLICT = -1, -2
 
 T = TypeVar("T")
@@ -37,13 +38,21 @@ class RedisConsumer:
     """See `messaging.backend.Consumer`."""
 
     def __init__(
-        self, server: Server, registry: Registry, wakes: Wakes, membership: Membership
+        self,
+        server: Server,
+        registry: Registry,
+        wakes: Wakes,
+        *,
+        patrol: Patrol,
+        beats: Beats,
+        membership: Membership,
     ) -> None:
         self.group = membership.group
         self.incarnation = new_incarnation()
         self._loop = asyncio.get_running_loop()
         self._server = server
         self._registry = registry
+        self._patrol = patrol
         self._membership = membership
         self._members = server.keys.members(membership.name)
         self._beats = server.keys.beats(membership.name)
@@ -66,8 +75,18 @@ class RedisConsumer:
             fenced=self._fenced,
         )
         self._presence = Presence(server, registry, self.group, self.incarnation)
-        self._looked_at = 0.0
-        self._beat_from = 0
+        self._beating = Beating(
+            server,
+            beats,
+            self._interest,
+            self._lending,
+            self._committing,
+            presence=self._presence,
+            membership=membership,
+            incarnation=self.incarnation,
+            fenced=self._fenced,
+        )
+        self._is_roused = False
         self._is_fenced = False
 
     async def join(self) -> None:
@@ -87,6 +106,7 @@ class RedisConsumer:
             raise BackendError(f"{self.group} is not subscribed; subscribe it before it joins")
         self._presence.joined()
         await self._interest.follow()
+        self._patrol.add(self._interest)
 
     async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
         give_up_at = self._loop.time() + wait_s
@@ -97,7 +117,10 @@ class RedisConsumer:
                 await _to_its_end(self._bring(max_count))
             if self._lending.is_ready:
                 return self._lending.hand_on(max_count)
-            await self._interest.wait(min(give_up_at, self._looked_at + LOOK_ANYWAY_S), begin)
+            if not self._is_roused:
+                await self._interest.wait(give_up_at, begin)
+            if self._is_roused:
+                return await self._at_once(max_count)
             if self._loop.time() < give_up_at:
                 continue
             if last_looks is None:  # an empty answer says that there was nothing anywhere
@@ -106,6 +129,10 @@ class RedisConsumer:
             if last_looks == 0:
                 return []
             last_looks -= 1
+
+    def rouse(self) -> None:
+        self._is_roused = True
+        self._interest.rouse()
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
         return await self._committing.commit(settlements)
@@ -134,10 +161,8 @@ class RedisConsumer:
             await self._server.replication.report()
         return int(version)
 
-    async def beat(self) -> Mapping[str, int]:
-        # Sent first: the answers to the others may be a long time coming.
-        beats, _ = await asyncio.gather(self._beat(self._next_topics_to_check()), self._keep_up())
-        return beats
+    def beat(self) -> Awaitable[Mapping[str, int]]:
+        return self._beating.beat()
 
     async def take_over(
         self, incarnation: str, max_count: int, *, alone_from: int = NEVER_ALONE
@@ -186,7 +211,7 @@ class RedisConsumer:
         """Whether there is nothing to care for before the next read."""
         return (
             not self._is_fenced
-            and self._loop.time() - self._looked_at < LOOK_ANYWAY_S
+            and not self._interest.needs_care
             and self._interest.is_up_to_date
             and self._lending.is_routine
         )
@@ -196,44 +221,18 @@ class RedisConsumer:
 
     async def _bring(self, max_count: int) -> None:
         self._check_fence()
-        now = self._loop.time()
-        if now - self._looked_at >= LOOK_ANYWAY_S:  # a wake-up may have been lost
-            self._looked_at = now
-            await self._registry.refresh_if_older(LOOK_ANYWAY_S)
+        if self._interest.needs_care:
+            self._interest.needs_care = False
             await self._interest.drop_settled_bounds()
             self._interest.wake_all()
         await self._interest.follow()
         await self._lending.bring(max_count)
 
-    async def _beat(self, topics: Sequence[str]) -> Mapping[str, int]:
-        link, sure = self._server.link, self._lending.surely_lent()
-        generation, beaten = link.generation, self._presence.beats
-        answer = await self._server.run(
-            self._server.scripts.beat,
-            (self._members, self._beats, *map(self._server.keys.stream, topics)),
-            self.group,
-            self.incarnation,
-            is_urgent=True,
-        )
-        if answer == 0:
-            raise self._fenced()
-        flat, orphans, lent = answer
-        if generation == link.generation:
-            for topic, count in zip(topics, lent, strict=True):
-                if 0 <= count < sure[topic]:
-                    await self._lend_again(topic)
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        beats = {name.decode(): int(count) for name, count in pairs}
-        self._presence.beaten(beaten, beats[self.incarnation])
-        return beats | {name.decode(): -1 for name in orphans}
-
-    async def _lend_again(self, topic: str) -> None:
-        async with self._committing.alone():
-            await self._lending.lend_again(topic)
-
-    async def _keep_up(self) -> None:
-        await self._registry.refresh_if_older(LOOK_ANYWAY_S)
-        await self._interest.follow()
+    async def _at_once(self, max_count: int) -> list[Delivery]:
+        """What has come or is on its way: somebody wants the reader back."""
+        self._is_roused = False
+        await self._lending.landed()
+        return self._lending.hand_on(max_count) if self._lending.is_ready else []
 
     async def _lend_at_last(self, lending: Coroutine[Any, Any, list[Delivery]]) -> list[Delivery]:
         taking = asyncio.create_task(lending)
@@ -247,15 +246,6 @@ class RedisConsumer:
         """The caller went away while this was taken over: the next read hands it on."""
         if not taking.cancelled() and taking.exception() is None:
             self._lending.stash += taking.result()
-
-    def _next_topics_to_check(self) -> list[str]:
-        """A slice of the topics; after some beats every topic was looked at for orphans."""
-        topics = self._interest.known_topics()
-        if self._beat_from >= len(topics):
-            self._beat_from = 0
-        chosen = topics[self._beat_from : self._beat_from + TOPICS_AT_ONCE]
-        self._beat_from += TOPICS_AT_ONCE
-        return chosen
 
     def _check_fence(self) -> None:
         if self._is_fenced:

@@ -17,12 +17,21 @@ from messaging.backends.redis.wakes import Wakes
 
 
 class Interest:
-    """The topics of one consumer. `topics` holds its own topic first."""
+    """The topics of one consumer.
+
+    Attributes:
+        topics: its own topic comes first.
+        is_over: nobody reads them any more.
+        needs_care: something besides new entries may have to be seen to, in every topic.
+        is_returned_work_likely: something may have been given back.
+    """
 
     def __init__(
         self, server: Server, registry: Registry, wakes: Wakes, membership: Membership
     ) -> None:
         self.topics: list[str] = []
+        self.is_over = False
+        self.needs_care = True
         self.is_returned_work_likely = True
         self._server = server
         self._registry = registry
@@ -36,18 +45,17 @@ class Interest:
         self._begin: Callable[[], bool] | None = None
         self._fit = registry.fit_of(membership)
         self._seen_version = self._seen_patterns = -1
-        self._is_over = False
         self._fit.watchers.add(self._fit_changed)
 
     async def follow(self) -> None:
         """Catch up with the registry: watch the topics that are wanted now, forget the others."""
         fit = self._fit
         version, patterns_version = fit.version, fit.patterns_version
-        if self.is_up_to_date or self._is_over:
+        if self.is_up_to_date or self.is_over:
             return
         if patterns_version != self._seen_patterns:  # only other patterns leave topics behind
             bounds = await self._look_up_bounds()
-            if self._is_over:
+            if self.is_over:
                 return
             self._bounds = bounds
         self._seen_version, self._seen_patterns = version, patterns_version
@@ -94,6 +102,11 @@ class Interest:
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)
 
+    def rouse_to_care(self) -> None:
+        """Have the reader look after bounds, returned work and every topic."""
+        self.needs_care = True
+        self.rouse()
+
     def wake_all(self) -> None:
         self.is_returned_work_likely = True
         self.wake(self.topics)
@@ -113,7 +126,7 @@ class Interest:
             begin: called when a topic is ready, at that moment and not a turn of the loop later.
                 If it says that reading has begun, whoever waits sleeps on, until `rouse`.
         """
-        if not self.is_up_to_date or (self._ready and not begin()):
+        if self.needs_care or not self.is_up_to_date or (self._ready and not begin()):
             return
         loop = asyncio.get_running_loop()
         self._sleeper, self._begin = loop.create_future(), begin
@@ -151,7 +164,7 @@ class Interest:
                 self._look_anew()
 
     def stop(self) -> None:
-        self._is_over = True
+        self.is_over = True
         self._fit.watchers.discard(self._fit_changed)
         watched, self._watched = self._watched, {}
         self._wakes.unwatch(watched)

@@ -125,6 +125,11 @@ class Lending:
         self._holdings.take(lent)
         return lent
 
+    async def landed(self) -> None:
+        """Wait for what `begin` has sent for."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+
     async def take_over(self, incarnation: str, max_count: int, alone_from: int) -> list[Delivery]:
         """See `Consumer.take_over`. Where the caller does not wait for it, the stash gets it."""
         async with self._alone():
@@ -174,8 +179,7 @@ class Lending:
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         async with self._one_at_a_time:
-            if self._reading is not None:
-                await asyncio.wait([self._reading])
+            await self.landed()
             yield
 
     def _land(self, topics: Sequence[str], count: int, answers: list[Any]) -> None:

@@ -53,6 +53,10 @@ class Link:
         on_back: awaited after each reconnection, before anybody else may send.
         on_push: see `Pipeline.subscribe_to_pushes`.
         announce: told when the server is away for a second, and when it is back.
+
+    Attributes:
+        generation: counts the connections.
+        on_live: called after each reconnection, as soon as everybody may send.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Link:
         self._last_error = ""
         self._url = ""
         self.generation = 0
+        self.on_live: list[Callable[[], None]] = []
 
     async def open(self) -> None:
         """Connect once.
@@ -288,6 +293,8 @@ class Link:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         self._pipeline, self._dialling = pipeline, None
         self._live.set()
+        for call in self.on_live:
+            call()
         if self.outage is not None:
             self.outage.over()
         if pipeline.is_lost:

@@ -1,10 +1,13 @@
 """What has to be done now and then: release what is due, trim what is settled."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
+
+TOPICS_AT_ONCE = 64
 
 
 class Trimmed(NamedTuple):
@@ -17,20 +20,33 @@ class Trimmed(NamedTuple):
 
 async def trim_topic(server: Server, topic: str, keep_settled_s: float = 0.0) -> Trimmed:
     """Drop what every group of `topic` has settled so long ago."""
-    dropped, left, lagging = await server.run(
-        server.scripts.trim,
-        (server.keys.stream(topic),),
-        server.options.keep_unclaimed,
-        int(1000 * keep_settled_s),
-    )
-    return Trimmed(dropped, left, lagging.decode())
+    for trimmed in await _trim(server, [topic], keep_settled_s):
+        return trimmed
+    return Trimmed(0, 0, "")
 
 
 async def trim_all(server: Server, registry: Registry) -> int:
+    """See `Backend.trim`. A key that holds something else keeps no other topic from it.
+
+    Raises:
+        BackendSetupError: names that key; all others were trimmed.
+    """
     await registry.refresh()
-    keep_s = server.options.keep_settled_s
-    trims = [trim_topic(server, topic, keep_s) for topic in registry.topics]
-    return sum(trimmed.dropped for trimmed in await asyncio.gather(*trims))
+    topics, keep_s = list(registry.topics), server.options.keep_settled_s
+    parts = [topics[at : at + TOPICS_AT_ONCE] for at in range(0, len(topics), TOPICS_AT_ONCE)]
+    trims = await asyncio.gather(*[_trim(server, part, keep_s) for part in parts])
+    return sum(trimmed.dropped for part in trims for trimmed in part)
+
+
+async def _trim(server: Server, topics: Sequence[str], keep_settled_s: float) -> list[Trimmed]:
+    found, odd = await server.run(
+        server.scripts.trim,
+        [*map(server.keys.stream, topics)],
+        server.options.keep_unclaimed,
+        int(1000 * keep_settled_s),
+    )
+    await server.link.check_types({*odd})
+    return [Trimmed(dropped, left, lagging.decode()) for dropped, left, lagging in found]
 
 
 async def release_due(server: Server, registry: Registry, max_count: int) -> float | None:

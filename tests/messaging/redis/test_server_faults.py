@@ -408,3 +408,20 @@ async def _until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not is_so():  # noqa: ASYNC110 - nothing inside the bus tells when
             await asyncio.sleep(0.005)
+
+
+async def test_a_topic_whose_key_is_not_ours_keeps_no_other_from_being_trimmed(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers")
+    await backend.append([note("taken", "broken")])
+    await backend.append(notes(3))
+    await worker.commit(settled(await take(worker, 3)))
+    await command(backend, "DEL", server_of(backend).keys.stream("broken"))
+    await command(backend, "SET", server_of(backend).keys.stream("broken"), "not a stream")
+
+    with pytest.raises(BackendSetupError, match="broken"):
+        await backend.trim()
+
+    assert texts(await everything_in(backend, "notes")) == []

@@ -42,6 +42,7 @@ class Scripts:
         self.resettle = load("commit", when_full=True, setting=_DOUBTS)
         self.journal = load("journal")
         self.drop = load("drop", when_full=True)
+        self.moved = load("moved", when_full=True)
         self.registry = load("registry", when_full=True)
         self.create_topics = load("create_topics")
         self.subscribe = load("subscribe", when_full=True)  # or nobody could start to catch up
