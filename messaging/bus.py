@@ -12,7 +12,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 from pydantic import BaseModel
@@ -20,7 +20,6 @@ from pydantic import BaseModel
 from messaging.backend import PROFILES, Backend, Incident
 from messaging.cancellation import Cancellations
 from messaging.dead_letters import DeadLetters
-from messaging.dispatcher import Dispatcher, Running, drain_all
 from messaging.emitter import Emitter
 from messaging.envelope import new_id
 from messaging.errors import BusClosedError, BusForkedError
@@ -43,6 +42,9 @@ from messaging.tail import Tail
 from messaging.tap import Tapped, tap
 from messaging.timers import delay_of
 from messaging.urls import open_backend
+
+if TYPE_CHECKING:  # a bus on which nobody subscribes needs none of what handles
+    from messaging.dispatcher import Running
 
 log = structlog.get_logger()
 
@@ -145,7 +147,7 @@ class Bus:
         if not self._is_open:
             return
         self._is_open = False
-        await drain_all(self._running)
+        await asyncio.gather(*[running.drain() for running in self._running])
         await asyncio.gather(*[relay.close() for relay in self._relays])
         await self._maintenance.close()
         await self._pauses.close()
@@ -411,8 +413,10 @@ class Bus:
             await self.backend.subscribe(one.group, one.all_patterns)
         self._listeners.forget()
 
-    async def subscribe(self, subscription: Subscription) -> Running:
+    async def subscribe(self, subscription: Subscription) -> "Running":
         """Register `subscription` and handle its messages here, as one replica of its group."""
+        from messaging.dispatcher import Dispatcher, Running  # noqa: PLC0415 - see above
+
         await self.register(subscription)
         await self._pauses.start()
         dispatcher = Dispatcher(
@@ -435,7 +439,7 @@ class Bus:
 
     async def relay(
         self, guild: str, to: str | Backend, *, lease_s: float = DEFAULT_LEASE_S
-    ) -> Running:
+    ) -> "Running":
         """Take what handlers send to another guild there, as one replica of who does so.
 
         Args:

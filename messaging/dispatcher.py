@@ -1,7 +1,7 @@
 """Keeps one replica of a group at work, at the group itself and at its share of the partitions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from functools import partial
 
@@ -205,7 +205,3 @@ class Running:
     def forked(self) -> None:
         """Called in a child: it works in the parent."""
         self._is_forked = True
-
-
-async def drain_all(running: Iterable[Running]) -> None:
-    await asyncio.gather(*(one.drain() for one in running))

@@ -12,6 +12,7 @@ import pytest
 import guild
 import messaging
 from messaging._origin import check_origin
+from tests.servers import embedded_binary
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {
@@ -25,17 +26,26 @@ HEAVY = {
     "fastapi",
     "uvicorn",
 }
+HANDLING = {
+    "redis",
+    "messaging.dispatcher",
+    "messaging.tenure",
+    "messaging.backends.redis.consumer",
+    "guild.runtime",
+}
 HELLO = ROOT / "specs" / "hello.yaml"
 IGNORED = shutil.ignore_patterns("__pycache__", "ml")
 CLI = "import sys; sys.argv = ['guildbus', {words}]\nfrom guild.cli import main\n"
 
 
-def modules_after(code: str) -> set[str]:
-    """The top-level packages that are loaded when a fresh interpreter has run `code`."""
+def modules_after(code: str, *, whole: bool = False) -> set[str]:
+    """The top-level packages that are loaded when a fresh interpreter has run `code`; the `whole`
+    names of all modules, if asked for."""
     script = f"import atexit, sys\natexit.register(lambda: print(*sys.modules))\n{code}"
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    names = done.stdout.splitlines()[-1].split()
+    return set(names) if whole else {name.partition(".")[0] for name in names}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +81,54 @@ def test_checking_a_spec_needs_neither_server_nor_logs() -> None:
     loaded = modules_after(CLI.format(words="'validate', 'hello'") + "main()")
 
     assert loaded & {"redis", "structlog", "rich"} == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("agents", str(HELLO)),
+        ("topics", str(HELLO)),
+        ("dead-letters", "list", str(HELLO)),
+        ("publish", str(HELLO), "hello.greet", "name=Ada"),
+        ("pause", str(HELLO), "greeter"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_operating_a_guild_needs_nothing_that_handles_messages(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    embedded_binary()
+    typed = ", ".join(map(repr, (*words, "--bus", f"embedded:{tmp_path}")))
+    loaded = modules_after(CLI.format(words=typed) + "main()", whole=True)
+
+    assert "messaging.backends.redis.backend" in loaded
+    assert loaded & HANDLING == set()
+
+
+def test_the_check_for_what_handles_can_fail() -> None:
+    code = "import redis, messaging.dispatcher, messaging.backends.redis.consumer, guild.runtime"
+    assert modules_after(code, whole=True) >= HANDLING
+
+
+def test_a_command_collects_garbage_once_it_has_begun() -> None:
+    code = """
+import asyncio, gc, typer
+from guild.cli import running
+from guild.cli.options import Common
+
+async def command(call):
+    while not gc.isenabled():
+        await asyncio.sleep(0)
+    return 0
+
+gc.disable()
+running.GARBAGE_AFTER_S = 0.0
+try:
+    running.run_command(command, Common())
+except typer.Exit as end:
+    assert end.exit_code == 0
+"""
+    assert "guild" in modules_after(code)
 
 
 @pytest.mark.parametrize("package", [guild, messaging])

@@ -1,6 +1,7 @@
 """Runs a command to its exit status: errors that we know become a sentence and a number."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from guild.cli.exit_codes import INTERRUPTED, OK, TERMINATED, exit_code_of
 from guild.cli.options import Common
 from guild.errors import GuildError
 from messaging.errors import MessagingError
+
+GARBAGE_AFTER_S = 1.0  # until then a command imports, and most of them have ended
 
 P = ParamSpec("P")
 Command = Callable[Concatenate[Call, P], Coroutine[Any, Any, int]]
@@ -42,5 +45,7 @@ async def _stoppable(command: Coroutine[Any, Any, int]) -> int:
     """SIGTERM ends a command as Ctrl-C does: it leaves the bus before it goes."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    loop.call_later(GARBAGE_AFTER_S, gc.enable)
     return await command

@@ -19,7 +19,6 @@ from messaging.backend import (
 from messaging.backends.redis import dead_letters, ephemeral, upkeep
 from messaging.backends.redis.beats import Beats
 from messaging.backends.redis.checks import check_server, recheck_durable
-from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.endpoint import EmbeddedAddress
 from messaging.backends.redis.link import Address, Link
 from messaging.backends.redis.membership import Membership
@@ -130,6 +129,9 @@ class RedisBackend:
         return await self._open().registry.paused()
 
     async def join(self, group: str, partition: int | None = None) -> Consumer:
+        # A process that only publishes or looks on needs none of what reads and commits.
+        from messaging.backends.redis.consumer import RedisConsumer  # noqa: PLC0415 - see above
+
         parts, membership = self._open(), Membership(group, partition)
         consumer = RedisConsumer(
             parts.server,

@@ -10,10 +10,10 @@ while the cluster has no owner for it (CLUSTERDOWN) everything waits, up to `giv
 A failover loses what the old node had accepted and not replicated yet, as with Sentinel.
 """
 
+from binascii import crc_hqx
 from typing import Any
 
 import hiredis
-from redis.crc import key_slot
 
 from messaging.backends.redis.asking import ask
 from messaging.backends.redis.endpoint import DEFAULT_PORT, Endpoint
@@ -21,6 +21,7 @@ from messaging.backends.redis.keys import Keys
 from messaging.backends.redis.many_hosts import Host, ManyHosts
 from messaging.errors import BackendError, BackendSetupError, BackendUnavailableError
 
+SLOTS = 16_384
 _UNKNOWN_HOSTS = (b"", b"?", None)
 
 
@@ -33,7 +34,7 @@ class ClusterAddress:
         self.url = self._site.url
         if self._site.path not in ((), ("0",)) or self._site.parameters.get("db", "0") != "0":
             raise BackendSetupError(f"{self.url}: a cluster has no databases but 0")
-        self.slot = key_slot(Keys(guild_id).prefix)
+        self.slot = slot_of(Keys(guild_id).prefix)
         self._hosts = list(self._site.hosts)
         self._site.endpoint(self._hosts[0])  # what it refuses, it refuses now
 
@@ -72,6 +73,14 @@ class ClusterAddress:
             raise BackendUnavailableError(f"{endpoint.url} knows no owner of slot {self.slot}")
         others = [_host_of(node, host) for found in ranges for node in found[2:]]
         return _host_of(owner, host), others
+
+
+def slot_of(key: bytes) -> int:
+    """The slot of a key: that of what stands in its first braces, if anything does."""
+    start = key.find(b"{")
+    end = key.find(b"}", start + 1)
+    tag = key[start + 1 : end] if start >= 0 and end > start + 1 else key
+    return crc_hqx(tag, 0) % SLOTS
 
 
 def _host_of(node: list[Any], asked: Host) -> Host:

@@ -24,7 +24,7 @@ PARAMETERS = frozenset(
         "ssl_check_hostname",
     }
 )
-_NO_WORDS = ("false", "0", "no")
+_NO_WORDS = ("false", "f", "0", "no", "n")
 _HOSTNAME_MISMATCH = 62
 _IP_ADDRESS_MISMATCH = 64
 _EXPIRED = 10
