@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from benchmarks import fence, recovery, scale
+from benchmarks import agents, fence, recovery, scale
 from benchmarks.__main__ import measure
 from benchmarks.contestant import ALL, BULK, REQUEST
 from benchmarks.floor import Floor
@@ -46,6 +46,25 @@ async def test_growth_is_measured_per_copy(tmp_path: Path, monkeypatch: pytest.M
             measured = await scale.measure(url, Meter(server), messages=64)
 
     assert "two of all" in measured
+
+
+async def test_agents_are_measured_from_start_to_idleness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "AGENTS", (1, 3))
+    monkeypatch.setattr(agents, "IDLE_S", 0.1)
+    monkeypatch.setattr(agents, "PUBLISHES", 20)
+    with private_server(tmp_path) as url, Redis.from_url(url) as server:
+        async with asyncio.timeout(60):
+            report = await agents.measure(url, Meter(server), 0)
+
+    head, rule, *rows = [line.strip("|").split("|") for line in report.splitlines()]
+    assert len(head) == len(rule)
+    assert [row[0].strip() for row in rows] == ["1", "3"]
+    assert all(len(row) == len(head) for row in rows)
+    assert all(
+        float(cell.strip().rstrip("%").replace(",", "")) >= 0 for row in rows for cell in row
+    )
 
 
 async def test_the_fence_is_weighed_against_a_commit_without_one(
