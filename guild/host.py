@@ -14,6 +14,7 @@ from guild.errors import GuildError
 from guild.inspection import injected_parameters
 from guild.plan import Plan
 from guild.resources import ResourcePool, ResourceScope
+from guild.route_again import RouteAgain
 from guild.routes import Router
 from guild.spec import AgentSpec, GuildSpec
 from messaging.bus import Bus
@@ -149,6 +150,8 @@ def subscription_of(
     )
     handlers = {} if agent is None else handlers_of(agent)
     declared = {} if agent is None else _declared_by(agent)
+    if agent is not None and router is not None and router.has_routes:
+        handlers = {**handlers, RouteAgain: _routes_again(router)}
     return Subscription(spec.id, spec.topics, handlers, options, declared)
 
 
@@ -157,6 +160,15 @@ def _declared_by(agent: Agent[Any]) -> Mapping[type[BaseModel], Declared]:
         message_class: Declared(contract.method, contract.returns, contract.may_be_none)
         for message_class, contract in type(agent).accepted().items()
     }
+
+
+def _routes_again(router: Router) -> Handler:
+    async def route(failed: RouteAgain, ctx: Context) -> None:
+        routed = router.again(failed)
+        if routed is not None:
+            ctx.send(routed.message, routed.topic, reply_to="")
+
+    return route
 
 
 def handlers_of(agent: Agent[Any]) -> Mapping[type[BaseModel], Handler]:

@@ -17,6 +17,7 @@ from guild.progress import Progress, TextDelta
 from guild.references import resolve_gently
 from guild.registry import AgentClass, Registry, ResourceFactory
 from guild.resources import properties_class_of
+from guild.route_again import RouteAgain
 from guild.source import Finding
 from guild.spec import AgentSpec, ResourceSpec
 from guild.suggest import closest
@@ -27,7 +28,7 @@ from messaging.failure import Cancelled, RequestFailed
 from messaging.message import MessageRegistry
 from messaging.ordering import BY_KEY
 
-ALWAYS_KNOWN = (*EVENTS, Progress, TextDelta, RequestFailed, Cancelled)
+ALWAYS_KNOWN = (*EVENTS, Progress, TextDelta, RequestFailed, Cancelled, RouteAgain)
 
 
 @dataclass

@@ -1,19 +1,32 @@
-"""Sends what an agent gives to further topics, as the routes of the spec say."""
+"""Sends what an agent gives to further topics, as the routes of the spec say.
+
+A route that fails takes nothing along: what the handling did, its answer and the other routes are
+committed. The message that the route failed on goes to the agent's own inbox in the same commit,
+as a `RouteAgain`; applying the route to it fails again, so that it becomes a dead letter which
+names the route. Requeued, once the route is mended, it goes its way.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jmespath
 import structlog
-from jmespath.exceptions import JMESPathError, JMESPathTypeError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from guild.agent import Agent
 from guild.errors import RouteError
+from guild.expressions import Expression, ExpressionError, is_true
+from guild.route_again import RouteAgain
 from guild.spec import RouteSpec
 from messaging.envelope import Envelope
-from messaging.message import MessageRegistry, problems_of, wire_type_of
+from messaging.message import (
+    MessageRegistry,
+    decode,
+    encode,
+    problems_of,
+    wire_type_of,
+)
 from messaging.subscription import Routed
+from messaging.topic import inbox_of
 
 log = structlog.get_logger()
 
@@ -46,23 +59,66 @@ class Router:
             if spec.from_agent in (None, agent_id):
                 message = _known(messages, spec.message)
                 target = _known(messages, spec.into) if spec.into else message
-                self._routes.setdefault(message, []).append(_route(index, spec, target))
+                same = self._routes.setdefault(message, [])
+                place = sum(route.to == spec.to for route in same)
+                same.append(_route(index, place, spec, target))
+
+    @property
+    def has_routes(self) -> bool:
+        return bool(self._routes)
 
     def __call__(self, envelope: Envelope, message: BaseModel) -> Sequence[Routed]:
-        """The further ways of `message`, which came of handling `envelope`.
-
-        Raises:
-            RouteError: an expression failed, or its result is not what the route promises.
-        """
+        """The further ways of `message`, which came of handling `envelope`."""
         kind = type(message)
         if kind not in self._undeclared_told:
             self._tell_undeclared(kind)
         routes = self._routes.get(kind)
         if not routes:
             return ()
-        document = {**message.model_dump(mode="json", by_alias=True), "_envelope": _facts(envelope)}
-        routed = (route.apply(message, document) for route in routes)
+        facts = _facts(envelope)
+        document = _document(message, facts)
+        routed = (self._apply(route, message, document, facts) for route in routes)
         return [one for one in routed if one is not None]
+
+    def again(self, failed: RouteAgain) -> Routed | None:
+        """The way of a message on which a route failed before.
+
+        Raises:
+            RouteError: it fails again, or the spec has no such route any more.
+        """
+        for message_class, routes in self._routes.items():
+            if wire_type_of(message_class).name == failed.type:
+                for route in routes:
+                    if (route.to, route.place) == (failed.to, failed.route):
+                        payload = failed.payload.encode()
+                        message = decode(message_class, payload, version=failed.version)
+                        return route.apply(message, _document(message, failed.facts))
+        raise RouteError(
+            f"the spec has no route {failed.route} of {failed.type} to {failed.to} any more; "
+            "requeue the message with the spec that has it, or drop it"
+        )
+
+    def _apply(
+        self,
+        route: "_Route",
+        message: BaseModel,
+        document: Mapping[str, Any],
+        facts: dict[str, JsonValue],
+    ) -> Routed | None:
+        try:
+            return route.apply(message, document)
+        except RouteError:
+            pass  # told when the agent fails at it again: by the dead letter
+        name, version = wire_type_of(type(message))
+        failed = RouteAgain(
+            to=route.to,
+            route=route.place,
+            type=name,
+            version=version,
+            payload=encode(message).decode(),
+            facts=facts,
+        )
+        return Routed(inbox_of(self._agent_id), failed)
 
     def _tell_undeclared(self, kind: type[BaseModel]) -> None:
         self._undeclared_told.add(kind)
@@ -76,27 +132,27 @@ class Router:
 
 class _Route(NamedTuple):
     label: str
+    place: int
     to: str
-    when: Any
-    transform: Any
+    when: Expression | None
+    transform: Expression | None
     target: type[BaseModel]
 
     def apply(self, message: BaseModel, document: Mapping[str, Any]) -> Routed | None:
-        if self.when is not None and not _is_true(self._evaluate(self.when, document)):
+        if self.when is not None and not is_true(self._evaluate(self.when, document)):
             return None
         if self.transform is None and isinstance(message, self.target):
             return Routed(self.to, message)
-        fields = {key: value for key, value in document.items() if key != "_envelope"}
-        if self.transform is not None:
-            fields = self._evaluate(self.transform, document)
+        fields = document if self.transform is None else self._evaluate(self.transform, document)
+        if isinstance(fields, Mapping):
+            fields = {key: value for key, value in fields.items() if key != "_envelope"}
         return Routed(self.to, self._shaped(fields))
 
-    def _evaluate(self, expression: Any, document: Mapping[str, Any]) -> Any:
+    def _evaluate(self, expression: Expression, document: Mapping[str, Any]) -> Any:
         try:
             return expression.search(document)
-        except JMESPathError as error:
-            text = f"{self.label}: {expression.expression!r} failed: {_reason(error)}"
-            raise RouteError(text) from None
+        except ExpressionError as error:
+            raise RouteError(f"{self.label}: {expression.text!r} failed: {error}") from None
 
     def _shaped(self, fields: Any) -> BaseModel:
         try:
@@ -107,12 +163,13 @@ class _Route(NamedTuple):
             raise RouteError(f"{self.label}: its result is not a {name}: {problems}") from None
 
 
-def _route(index: int, spec: RouteSpec, target: type[BaseModel]) -> _Route:
+def _route(index: int, place: int, spec: RouteSpec, target: type[BaseModel]) -> _Route:
     return _Route(
         label=f"routes[{index}] of {spec.message} to {spec.to}",
+        place=place,
         to=spec.to,
-        when=jmespath.compile(spec.when) if spec.when is not None else None,
-        transform=jmespath.compile(spec.transform) if spec.transform is not None else None,
+        when=Expression(spec.when) if spec.when is not None else None,
+        transform=Expression(spec.transform) if spec.transform is not None else None,
         target=target,
     )
 
@@ -123,15 +180,7 @@ def _known(messages: MessageRegistry, name: str) -> type[BaseModel]:
     return message
 
 
-def _reason(error: JMESPathError) -> str:
-    """What went wrong, without the value that it went wrong with."""
-    if isinstance(error, JMESPathTypeError):
-        expected = " or ".join(error.expected_types)
-        return f"{error.function_name}() takes {expected}, not {error.actual_type}"
-    return " ".join(str(error).split())
-
-
-def _facts(envelope: Envelope) -> dict[str, Any]:
+def _facts(envelope: Envelope) -> dict[str, JsonValue]:
     return {
         "id": envelope.id,
         "topic": envelope.published_to,
@@ -139,10 +188,9 @@ def _facts(envelope: Envelope) -> dict[str, Any]:
         "conversation": envelope.conversation_id,
         "attempt": envelope.attempt,
         "hops": envelope.hops,
-        "tags": envelope.tags.split(",") if envelope.tags else [],
+        "tags": list(envelope.tags.split(",")) if envelope.tags else [],
     }
 
 
-def _is_true(result: Any) -> bool:
-    """As JMESPath sees it: 0 is true."""
-    return result is not None and result is not False and result not in ("", [], {})
+def _document(message: BaseModel, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {**message.model_dump(mode="json", by_alias=True), "_envelope": facts}

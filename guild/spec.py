@@ -12,9 +12,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-from jmespath.functions import Functions
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -32,10 +29,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from guild.errors import Path
+from guild.expressions import Expression
 from guild.recurrence import check_cron, check_timezone
 from guild.references import FromReference
 from guild.source import Source
-from guild.suggest import closest
 from messaging.errors import TopicError
 from messaging.topic import DEFAULT_TOPIC, MOST_PARTITIONS, check_pattern, check_topic
 
@@ -78,25 +75,7 @@ def _checked(check: Callable[[str], str], value: str) -> str:
 
 
 def _expression(value: str) -> str:
-    try:
-        _check_functions(jmespath.compile(value).parsed)
-    except JMESPathError as error:
-        text = " ".join(str(error).split())
-        raise PydanticCustomError(
-            "jmespath", "not a JMESPath expression: {text}", {"text": text}
-        ) from None
-    return value
-
-
-def _check_functions(node: dict[str, Any]) -> None:
-    """Functions are looked up only when they are called; here a slip is told before."""
-    name = node.get("value")
-    if node.get("type") == "function_expression" and name not in Functions.FUNCTION_TABLE:
-        hint = closest(str(name), Functions.FUNCTION_TABLE)
-        raise JMESPathError(f"no function {name}()" + (f", but {hint}()" if hint else ""))
-    for child in node["children"]:
-        if isinstance(child, dict):
-            _check_functions(child)
+    return _checked(lambda text: Expression(text).text, value)
 
 
 def _finite(properties: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -122,7 +101,7 @@ Topic = Annotated[str, AfterValidator(_topic), WrapValidator(_or_reference)]
 TopicPattern = Annotated[str, AfterValidator(_pattern), WrapValidator(_or_reference)]
 Cron = Annotated[str, Field(max_length=200), AfterValidator(_cron)]
 TimeZone = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_timezone)]
-Expression = Annotated[str, AfterValidator(_expression)]
+ExpressionText = Annotated[str, AfterValidator(_expression)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Seconds = Annotated[float, Field(ge=0, le=366 * 86_400, allow_inf_nan=False)]
 Properties = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
@@ -284,8 +263,8 @@ class RouteSpec(Part):
     from_agent: Identifier | None = Field(default=None, alias="from")
     message: str = Field(min_length=1)
     to: Topic
-    when: Expression | None = None
-    transform: Expression | None = None
+    when: ExpressionText | None = None
+    transform: ExpressionText | None = None
     into: str | None = None
 
 

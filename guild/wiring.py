@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from guild.agent import Agent
 from guild.contracts import HandlerContract, reader_of
 from guild.parts import Parts, listens
+from guild.route_checks import flaws_of_route
 from guild.source import Finding
 from guild.spec import RouteSpec, ScheduleSpec
 from guild.suggest import closest
@@ -166,6 +167,10 @@ def _route_errors(wires: Wires, route: RouteSpec, path: tuple[str | int, ...]) -
     elif message and parts.hears(route.to) and not _ends(wires, route):
         text = f"nobody who listens to {route.to!r} handles {route.into or route.message}"
         yield Finding((*path, "to"), text)
+    if message is not None:
+        target = wires.result_of(route)
+        for key, flaw in flaws_of_route(route.when, route.transform, message, target):
+            yield Finding((*path, key), f"{key!r}: {flaw.text}", flaw.suggestion)
 
 
 def _schedule_errors(

@@ -88,15 +88,6 @@ async def test_a_failing_handler_answers_with_a_typed_error() -> None:
     assert guild.status is GuildStatus.CLOSED
 
 
-async def test_a_route_that_fails_is_a_failed_handling() -> None:
-    route = RouteBuilder().on_message(Pong).to("out").transform("`1`")
-    spec = GuildBuilder.from_spec(guild_of(Echo)).add_topic("out").add_route(route).build_spec()
-
-    async with launched(spec) as guild:
-        with pytest.raises(RequestFailedError, match="RouteError"):
-            await guild.client.request("default_topic", Ping(text="x"))
-
-
 async def test_an_answer_comes_to_the_handler_of_the_one_who_sent() -> None:
     taken: asyncio.Queue[Pong] = asyncio.Queue()
 

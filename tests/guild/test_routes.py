@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from guild.agent import Agent
 from guild.errors import RouteError
+from guild.route_again import RouteAgain
 from guild.routes import Router
 from guild.spec import RouteSpec
 from messaging.envelope import Envelope, new_id
@@ -65,9 +67,19 @@ def test_a_transform_makes_another_message() -> None:
     assert route(envelope(), NOTE) == [Routed("out", Pong(text="hi!"))]
 
 
+def failure(route: Router, message: BaseModel = NOTE) -> str:
+    """What the dead letter of a message on which the route failed says."""
+    (routed,) = route(envelope(), message)
+    assert routed.topic == "inbox.writer"
+    assert isinstance(routed.message, RouteAgain)
+    with pytest.raises(RouteError) as told:
+        route.again(RouteAgain.model_validate_json(routed.message.model_dump_json()))
+    assert not told.value.retryable
+    return str(told.value)
+
+
 def test_without_a_transform_the_fields_must_fit_the_other_type() -> None:
-    with pytest.raises(RouteError, match=r"its result is not a tests\.pong: stars"):
-        router(into="tests.pong")(envelope(), NOTE)
+    assert "its result is not a tests.pong: stars" in failure(router(into="tests.pong"))
 
 
 @pytest.mark.parametrize(
@@ -79,8 +91,68 @@ def test_without_a_transform_the_fields_must_fit_the_other_type() -> None:
     ],
 )
 def test_a_transform_that_does_not_work_out_names_its_route(transform: str, text: str) -> None:
-    with pytest.raises(RouteError, match=r"routes\[0\] of tests.note to out: .*" + text) as told:
-        router(transform=transform, into="tests.pong")(envelope(), NOTE)
+    told = failure(router(transform=transform, into="tests.pong"))
 
-    assert " hi" not in str(told.value)
-    assert not told.value.retryable
+    assert told.startswith("routes[0] of tests.note to out: ")
+    assert text in told
+    assert " hi" not in told
+
+
+@pytest.mark.parametrize(
+    ("when", "types"),
+    [
+        ("length(stars) > `1`", "length() takes string or array or object, not number"),
+        (
+            "contains(text, stars)",
+            "TypeError: 'in <string>' requires string as left operand, not i",
+        ),
+        ("floor(to_number('1e999'))", "OverflowError"),
+    ],
+)
+def test_a_condition_that_fails_names_its_route_and_types_and_no_value(
+    when: str, types: str
+) -> None:
+    assert failure(router(when=when)).startswith(
+        f"routes[0] of tests.note to out: {when!r} failed: {types}"
+    )
+
+
+@pytest.mark.parametrize("sign", ["<", "<=", ">", ">="])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("text", "stars"), ("text", "`3`"), ("stars", "'3'"), ("`true`", "`0`"), ("`null`", "'a'")],
+)
+def test_what_is_in_no_order_makes_no_condition_true(one: str, other: str, sign: str) -> None:
+    assert router(when=f"{one} {sign} {other}")(envelope(), NOTE) == []
+    assert router(when=f"{other} {sign} {one}")(envelope(), NOTE) == []
+
+
+def test_texts_are_in_the_order_of_texts_and_numbers_of_numbers() -> None:
+    assert router(when="text > 'ha' && stars >= `2.5`")(envelope(), NOTE)
+    assert not router(when="text > 'hj' || stars < `3`")(envelope(), NOTE)
+
+
+def test_a_route_that_fails_takes_no_other_with_it() -> None:
+    specs = [
+        RouteSpec(message="tests.note", to="out", when="length(stars) > `1`"),
+        RouteSpec(message="tests.note", to="out"),
+        RouteSpec(message="tests.note", to="out", when="contains(text, stars)"),
+    ]
+
+    first, second, third = Router("writer", Writer, specs, MESSAGES)(envelope(), NOTE)
+
+    assert second == Routed("out", NOTE)
+    assert isinstance(first.message, RouteAgain)
+    assert isinstance(third.message, RouteAgain)
+    assert (first.message.route, third.message.route) == (0, 2)
+
+
+def test_a_route_that_is_mended_is_applied_as_if_it_had_never_failed() -> None:
+    (failed,) = router(when="length(stars) > `1`")(envelope(sender="ada"), NOTE)
+    assert isinstance(failed.message, RouteAgain)
+
+    mended = router(when="_envelope.sender == 'ada'", transform="{text: text}", into="tests.pong")
+    assert mended.again(failed.message) == Routed("out", Pong(text="hi"))
+    assert router(when="stars > `3`").again(failed.message) is None
+    with pytest.raises(RouteError, match=r"no route 0 of tests\.note to out any more"):
+        router(to="elsewhere").again(failed.message)
