@@ -41,12 +41,14 @@ class Document:
     """Plain data and where it stood.
 
     Attributes:
-        problems: keys that are there twice; the first one counts in `data`.
+        problems: what is wrong with single values. Of keys that are there twice the first counts.
+        unknown: where the values stand, or should, that could not be read.
     """
 
     data: Any
     source: Source
     problems: tuple[Problem, ...] = ()
+    unknown: frozenset[Path] = frozenset()
 
 
 def read_file(path: str | FilePath) -> Document:
@@ -97,12 +99,14 @@ class _Reader:
     open_files: tuple[FilePath, ...] = ()
 
     def read(self, name: str, produce: Callable[[], Any]) -> Document:
-        data = None
+        unknown: frozenset[Path] = frozenset({()})
         with suppress(_CannotGoOnError):
             data = produce()
-        if self.problems:
-            raise SpecError(sorted([*self.problems, *self.duplicates], key=lambda each: each[:3]))
-        return Document(data, Source(name, self.values, self.keys), tuple(self.duplicates))
+            unknown = frozenset(problem.path for problem in self.problems)
+        problems = sorted([*self.problems, *self.duplicates], key=lambda each: each[:3])
+        if () in unknown:
+            raise SpecError(problems)
+        return Document(data, Source(name, self.values, self.keys), tuple(problems), unknown)
 
     def file(self, file: FilePath, name: str, path: Path, depth: int) -> Any:
         try:
@@ -203,7 +207,7 @@ class _Walk:
         data = self._value(next(self._events), path, depth)
         next(self._events)  # the document ends
         if not isinstance(event := next(self._events), yaml.StreamEndEvent):
-            self.report(event, path, "one document only: remove what follows ---")
+            self.report(event, (), "one document only: remove what follows ---")
         return data
 
     def _value(self, event: Any, path: Path, depth: int) -> Any:
@@ -250,11 +254,13 @@ class _Walk:
         if isinstance(event, yaml.ScalarEvent) and event.tag is None and not event.anchor:
             if event.style or isinstance(plain_scalar(event.value), str):
                 return str(event.value)
-            self.report(event, path, f"a key is text: write {event.value!r} in quotes")
-            return str(event.value)
-        self.report(event, path, "a key is plain text")
+            key = str(event.value)
+            self.report(event, (*path, key), f"a key is text: write {event.value!r} in quotes")
+            return key
+        key = f"\0{self._reader.nodes}"
+        self.report(event, (*path, key), "a key is plain text")
         self._value(event, (*path, "key"), depth + 1)
-        return f"\0{self._reader.nodes}"
+        return key
 
     def _scalar(self, event: Any, path: Path) -> Any:
         if event.style:  # neither None (PyYAML) nor "" (libyaml) for plain scalars

@@ -5,15 +5,17 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from guild.errors import Path
-from guild.parts import Parts
+from guild.errors import Path, Problem
+from guild.inspection import Inspection
+from guild.parts import UNREADABLE, Parts
 from guild.references import FromReference, Resolved, resolve_gently
-from guild.source import Finding
+from guild.source import Finding, Source
 from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
-from guild.validation import findings_of, keys_of, unknown_key
+from guild.validation import QUOTED, findings_of, keys_of, required_keys_of, unknown_key
 
 M = TypeVar("M", bound=BaseModel)
 
+_ANY_TEXT = "x"  # all that a part may need is text that this is
 _LISTED = ("agents", "routes", "resources", "schedules")
 
 
@@ -30,30 +32,43 @@ class Draft(NamedTuple):
     parts: Parts
     findings: tuple[Finding, ...]
 
+    def problems(self, source: Source, seen: Inspection) -> list[Problem]:
+        """Everything wrong with the spec, once each; `seen` is what is behind its parts."""
+        behind = self.resolved.explained([*seen.errors, *seen.wiring])
+        return [source.problem(finding) for finding in dict.fromkeys([*self.findings, *behind])]
 
-def draft_of(data: Any, environ: Mapping[str, str]) -> Draft:
-    """Read `data`, a spec as YAML has it, with the references in it resolved."""
+
+def draft_of(
+    data: Any, environ: Mapping[str, str], unknown: frozenset[Path] = frozenset()
+) -> Draft:
+    """Read `data`, a spec as YAML has it, with the references in it resolved.
+
+    Args:
+        data: the spec.
+        environ: where variables are looked up.
+        unknown: places of which nothing is known, and which are not judged.
+    """
     resolved = resolve_gently(
         data, environ=environ, made=FromReference, leaves=GuildSpec.is_resolved_late
     )
-    reader = _Reader(resolved)
+    resolved = resolved._replace(unknown=resolved.unknown | unknown)
+    reader = _Reader(resolved, unknown)
     parts = reader.parts(resolved.value)
-    return Draft(resolved, parts, tuple(reader.findings))
+    findings = [*resolved.findings, *map(_misplaced, sorted(resolved.secret_paths, key=str))]
+    return Draft(resolved, parts, (*findings, *resolved.explained(reader.findings)))
 
 
 class _Reader:
-    def __init__(self, resolved: Resolved) -> None:
+    def __init__(self, resolved: Resolved, unreadable: frozenset[Path]) -> None:
         self._resolved = resolved
-        self.findings = [
-            *resolved.findings,
-            *map(_misplaced, sorted(resolved.secret_paths, key=str)),
-        ]
+        self._unreadable = unreadable
+        self.findings: list[Finding] = []
         self._lost: set[str] = set()
 
     def parts(self, data: Any) -> Parts:
         if not isinstance(data, dict):
             self.findings.append(Finding((), "a spec is a mapping of keys such as id and agents"))
-            return Parts({}, {}, {}, knows_agents=False, knows_topics=False, knows_resources=False)
+            return Parts({}, {}, {}, knows_agents=False)
         rest = {key: value for key, value in data.items() if key not in _LISTED}
         agents = self._items(data, "agents", AgentSpec)
         routes = self._items(data, "routes", RouteSpec)
@@ -70,6 +85,7 @@ class _Reader:
             knows_agents="agents" not in self._lost,
             knows_topics=self._lost.isdisjoint({"agents", "topics", "guild"}),
             knows_resources="resources" not in self._lost,
+            knows_ends=self._lost.isdisjoint({"ends", "guild"}),
         )
 
     def _items(self, data: dict[str, Any], key: str, model: type[M]) -> dict[int, M]:
@@ -95,29 +111,52 @@ class _Reader:
         return {name: part for name, part in read if part is not None}
 
     def _part(self, model: type[M], data: Any, path: Path) -> M | None:
-        """`data` as a `model`, without the keys that are wrong; None if it needs those."""
+        """`data` as a `model`, without the keys that are wrong; None if nothing is left."""
         if not isinstance(data, dict):
             keys = ", ".join(keys_of(model)[:3])
             self.findings.append(Finding(path, f"this should be a mapping of keys such as {keys}"))
             self._lose(path)
             return None
         known = keys_of(model)
-        self.findings += [unknown_key((*path, key), known) for key in data if key not in known]
-        kept = {key: value for key, value in data.items() if key in known}
         wrong = self._unknown_below(path)
+        strange = [key for key in data if key not in known and (*path, key) not in self._unreadable]
+        slips = [unknown_key((*path, key), known) for key in strange]
+        self.findings += slips
+        kept = {key: value for key, value in data.items() if key in known}
         try:
             whole = model.model_validate(kept)
-            if not wrong & kept.keys():
+            if wrong.isdisjoint(kept):
                 return whole
         except ValidationError as error:
-            self.findings += self._resolved.explained(findings_of(error, model, path))
+            meant = {slip.suggestion for slip in slips}
+            self.findings += [
+                finding
+                for finding in findings_of(error, model, path)
+                if not (finding.is_missing and _names(finding) & meant)
+            ]
             wrong |= {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}
-        self._lost |= {"topics"} & wrong
+        self._lost |= {"topics", "ends"} & wrong
+        return self._without(wrong, kept, model, path)
+
+    def _without(
+        self, wrong: set[str], kept: Mapping[str, Any], model: type[M], path: Path
+    ) -> M | None:
+        """What is right of a part; what it needs and lacks is `UNREADABLE`."""
+        rest = {key: value for key, value in kept.items() if key not in wrong}
+        absent = [key for key in required_keys_of(model) if key not in rest]
         try:
-            return model.model_validate({k: v for k, v in kept.items() if k not in wrong})
-        except ValidationError:
+            part = model.model_validate({**dict.fromkeys(absent, _ANY_TEXT), **rest})
+        except ValidationError as error:  # what is right by itself does not go together
+            told = [f for f in findings_of(error, model, path) if not _names(f) & wrong]
+            self.findings += [finding for finding in told if finding not in self.findings]
+            also_wrong = {name for finding in told for name in _names(finding)} & rest.keys()
+            if also_wrong:
+                return self._without(wrong | also_wrong, kept, model, path)
             self._lose(path)
             return None
+        if "id" in absent and path:
+            self._lose(path)
+        return part.model_copy(update=dict.fromkeys(absent, UNREADABLE))
 
     def _unknown_below(self, path: Path) -> set[str]:
         """The keys at `path` whose values are not known here."""
@@ -128,6 +167,11 @@ class _Reader:
     def _lose(self, path: Path) -> None:
         """Remember that something is missing, so that nobody is blamed for not finding it."""
         self._lost.add(str(path[0]) if path else "guild")
+
+
+def _names(finding: Finding) -> set[str]:
+    """The keys that a finding about several of them names."""
+    return set(QUOTED.findall(finding.text))
 
 
 def _misplaced(path: Path) -> Finding:

@@ -12,7 +12,7 @@ from guild.agent import Agent
 from guild.engines import ENGINES
 from guild.errors import Path, UnknownAgentTypeError
 from guild.events import EVENTS
-from guild.parts import Parts
+from guild.parts import UNREADABLE, Parts
 from guild.progress import Progress, TextDelta
 from guild.references import resolve_gently
 from guild.registry import AgentClass, Registry, ResourceFactory
@@ -71,6 +71,8 @@ def _twice(parts: Parts) -> Iterator[Finding]:
     for kind, named in (("agents", parts.agents), ("schedules", parts.schedules)):
         first: dict[str, int] = {}
         for index, part in named.items():
+            if part.id == UNREADABLE:
+                continue
             if part.id in first:
                 text = f"the id {part.id!r} is taken by {kind}[{first[part.id]}]"
                 yield Finding((kind, index, "id"), text)
@@ -79,6 +81,8 @@ def _twice(parts: Parts) -> Iterator[Finding]:
 
 def _resource(seen: Inspection, name: str, resource: ResourceSpec) -> Iterator[Finding]:
     path: Path = ("resources", name)
+    if resource.type == UNREADABLE:
+        return
     try:
         factory = seen.registry.resource_factory(resource.type)
         model = properties_class_of(factory)
@@ -93,6 +97,8 @@ def _resource(seen: Inspection, name: str, resource: ResourceSpec) -> Iterator[F
 
 def _agent(seen: Inspection, index: int, agent: AgentSpec) -> Iterator[Finding]:
     path: Path = ("agents", index)
+    if agent.type == UNREADABLE:
+        return
     try:
         agent_class = seen.registry.agent_class(agent.type)
     except UnknownAgentTypeError as error:

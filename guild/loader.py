@@ -77,11 +77,10 @@ def dump(spec: GuildSpec) -> dict[str, Any]:
 
 
 def _spec(document: Document, registry: Registry, environ: Mapping[str, str] | None) -> GuildSpec:
-    draft = draft_of(document.data, os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    draft = draft_of(document.data, environ, document.unknown)
     seen = inspect_parts(draft.parts, registry, environ)
-    behind = draft.resolved.explained([*seen.errors, *seen.wiring])
-    findings = dict.fromkeys([*draft.findings, *behind])
-    problems = [*document.problems, *map(document.source.problem, findings)]
+    problems = [*document.problems, *draft.problems(document.source, seen)]
     if problems:
         is_only_wired_wrong = not (document.problems or draft.findings or seen.errors)
         error = WiringError if is_only_wired_wrong else SpecError

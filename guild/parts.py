@@ -7,6 +7,9 @@ from typing import Self
 from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
 from messaging.topic import inbox_of, matches
 
+UNREADABLE = "?"
+"""Stands for an id or a type that could not be read. Nothing is called that."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -17,6 +20,7 @@ class Parts:
         knows_agents: whether every agent could be read, so that who is missing really is.
         knows_topics: the same of everything that is listened to.
         knows_resources: the same of the resources.
+        knows_ends: the same of what may go unhandled.
     """
 
     agents: Mapping[int, AgentSpec]
@@ -29,6 +33,7 @@ class Parts:
     knows_agents: bool = True
     knows_topics: bool = True
     knows_resources: bool = True
+    knows_ends: bool = True
 
     @classmethod
     def of(cls, spec: GuildSpec) -> Self:

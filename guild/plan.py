@@ -58,11 +58,10 @@ class Plan:
         environ = os.environ if environ is None else environ
         draft = draft_of(spec.as_data(), environ)
         seen = inspect_parts(draft.parts, registry, environ)
-        errors = (*draft.findings, *draft.resolved.explained(seen.errors))
-        wiring = draft.resolved.explained(seen.wiring)
-        problems = [spec.source.problem(finding) for finding in (*errors, *wiring)]
+        problems = draft.problems(spec.source, seen)
         if problems:
-            raise SpecError(problems) if errors else WiringError(problems)
+            is_only_wired_wrong = not (draft.findings or seen.errors)
+            raise WiringError(problems) if is_only_wired_wrong else SpecError(problems)
         if draft.resolved.written:
             spec = spec.replaced(draft.resolved.value)
         warnings = [str(spec.source.problem(finding)) for finding in wiring_warnings(seen.wires)]

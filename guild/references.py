@@ -47,7 +47,8 @@ class Resolved(NamedTuple):
         What is not known here is not judged.
         """
         for finding in findings:
-            if any(finding.path[: len(place)] == place for place in self.unknown):
+            places = () if finding.at_key else self.unknown
+            if any(finding.path[: len(place)] == place for place in places):
                 continue
             text = self.written.get(finding.path)
             yield finding._replace(text=f"{finding.text} (from {text})") if text else finding

@@ -252,8 +252,8 @@ def _misfits(given: Shape, target: type[BaseModel]) -> Iterator[Flaw]:
         return
     fields = [field for field in given.names if field != "_envelope"]
     unknown = [field for field in fields if wanted.field(field) is None]
+    hint = closest(unknown[0], wanted.names) if len(unknown) == 1 else ""
     if unknown and target.model_config.get("extra") == "forbid":
-        hint = closest(unknown[0], wanted.names) if len(unknown) == 1 else ""
         yield Flaw(f"{name} has no field {', '.join(map(repr, unknown))}", hint)
     for field in fields:
         place = wanted.field(field)
@@ -261,7 +261,7 @@ def _misfits(given: Shape, target: type[BaseModel]) -> Iterator[Flaw]:
         if text:
             yield Flaw(f"{field!r} of {name} is {text}")
     if not given.takes_any_field:
-        missing = sorted(wanted.required - set(fields))
+        missing = sorted(wanted.required - {*fields, hint})
         yield from (Flaw(f"{name} needs a field {field!r}") for field in missing)
 
 

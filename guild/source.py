@@ -19,12 +19,18 @@ class Position(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Something wrong at `path`, not yet placed in a text."""
+    """Something wrong at `path`, not yet placed in a text.
+
+    Attributes:
+        at_key: it is the key there that is wrong.
+        is_missing: a key is not there that should be below `path`.
+    """
 
     path: Path
     text: str
     suggestion: str = ""
     at_key: bool = False
+    is_missing: bool = False
 
 
 @dataclass(frozen=True)

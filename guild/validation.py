@@ -14,7 +14,7 @@ from guild.suggest import closest
 
 M = TypeVar("M", bound=BaseModel)
 
-_QUOTED = re.compile(r"'([^']*)'")
+QUOTED = re.compile(r"'([^']*)'")
 
 
 def validated(model: type[M], data: Any) -> M:
@@ -35,8 +35,19 @@ def findings_of(
     error: ValidationError, model: type[BaseModel], path: Path = ()
 ) -> Iterator[Finding]:
     """Each problem with `model` below `path`. Values are repeated only where they are names."""
-    for problem in error.errors(include_url=False):
+    problems = error.errors(include_url=False)
+    meant = {
+        (*path, *location[:-1], closest(str(location[-1]), keys_of(model_at(model, location[:-1]))))
+        for location in (p["loc"] for p in problems if p["type"] == "extra_forbidden")
+    }
+    for problem in problems:
         location = problem["loc"]
+        if location[-1:] == ("[key]",):
+            key = location[-2]
+            yield Finding(
+                (*path, *location[:-1]), f"the key {key!r}: {problem['msg']}", at_key=True
+            )
+            continue
         place = (*path, *location)
         name = _name(place)
         kind, text = problem["type"], problem["msg"]
@@ -44,9 +55,10 @@ def findings_of(
             known = keys_of(model_at(model, location[:-1]))
             yield unknown_key(place, known)
         elif kind == "missing":
-            yield Finding(place[:-1], f"the key {name} is missing")
+            if place not in meant:
+                yield Finding(place[:-1], f"the key {name} is missing", is_missing=True)
         elif kind in ("literal_error", "enum"):
-            allowed = _QUOTED.findall(problem["ctx"]["expected"])
+            allowed = QUOTED.findall(problem["ctx"]["expected"])
             given = problem["input"]
             hint = closest(given, allowed) if isinstance(given, str) else ""
             yield Finding(place, f"{name} should be {problem['ctx']['expected']}", hint)
@@ -90,6 +102,12 @@ def keys_of(model: type[BaseModel] | None) -> list[str]:
     if model is None:
         return []
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def required_keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys that a mapping for `model` must have."""
+    fields = model.model_fields.items()
+    return [field.alias or name for name, field in fields if field.is_required()]
 
 
 def model_at(model: type[BaseModel] | None, location: Path) -> type[BaseModel] | None:

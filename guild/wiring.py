@@ -6,14 +6,14 @@ place under the spec's `ends`.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from guild.agent import Agent
 from guild.contracts import HandlerContract, reader_of
-from guild.parts import Parts, listens
+from guild.parts import UNREADABLE, Parts, listens
 from guild.route_checks import flaws_of_route
 from guild.source import Finding
 from guild.spec import RouteSpec, ScheduleSpec
@@ -41,6 +41,13 @@ class Wires(NamedTuple):
     def is_complete(self) -> bool:
         """Whether every agent is known, so that what is not found is really missing."""
         return self.parts.knows_agents and len(self.classes) == len(self.parts.agents)
+
+    def knows_readers(self, topic: str) -> bool:
+        """Whether somebody listens to `topic`, and it is known who, and what they handle."""
+        parts = self.parts
+        readers = [index for index, agent in parts.agents.items() if listens(agent, topic)]
+        is_whole = parts.knows_agents and parts.knows_topics and parts.knows_ends
+        return is_whole and parts.hears(topic) and all(index in self.classes for index in readers)
 
     def contracts(self) -> Iterator[tuple[int, HandlerContract]]:
         for index, agent_class in self.classes.items():
@@ -81,7 +88,7 @@ def wiring_errors(wires: Wires) -> Iterator[Finding]:
         yield from _route_errors(wires, route, ("routes", index))
     for place, schedule in wires.parts.schedules.items():
         yield from _schedule_errors(wires, schedule, ("schedules", place))
-    if not wires.is_complete:
+    if not wires.is_complete or not wires.parts.knows_ends:
         return
     for index, end in enumerate(wires.parts.ends):
         if wires.messages.find(end) is None:
@@ -148,44 +155,53 @@ def _route_errors(wires: Wires, route: RouteSpec, path: tuple[str | int, ...]) -
         ids = [agent.id for agent in parts.agents.values()]
         text = f"there is no agent {route.from_agent!r}"
         yield Finding((*path, "from"), text, closest(route.from_agent, ids))
-    hint = closest(route.to, parts.topics_heard)
-    if not parts.hears(route.to) and (parts.knows_topics or hint):
-        text = f"nobody listens to the topic {route.to!r}; one for the outside goes under 'topics'"
-        yield Finding((*path, "to"), text, hint)
-    if not wires.is_complete:
-        return
-    message = wires.messages.find(route.message)
-    if message is None:
-        yield _unknown_message(wires, route.message, (*path, "message"))
-    elif senders and not any(message in wires.gives(index) for index in senders):
-        given = sorted(_name(m) for index in senders for m in wires.gives(index))
-        who = repr(route.from_agent) if route.from_agent else "no agent"
-        text = f"{who} never gives {route.message}; it gives {', '.join(given) or 'nothing'}"
-        yield Finding((*path, "message"), text, closest(route.message, given))
-    if route.into is not None and wires.messages.find(route.into) is None:
+    yield from _unheard(wires, route.to, (*path, "to"), "; one for the outside goes under 'topics'")
+    message, target = wires.messages.find(route.message), wires.result_of(route)
+    yield from _ungiven(wires, route, senders, path)
+    if route.into is not None and target is None and wires.is_complete:
         yield _unknown_message(wires, route.into, (*path, "into"))
-    elif message and parts.hears(route.to) and not _ends(wires, route):
+    elif target and wires.knows_readers(route.to) and not _ends(wires, route):
         text = f"nobody who listens to {route.to!r} handles {route.into or route.message}"
         yield Finding((*path, "to"), text)
     if message is not None:
-        target = wires.result_of(route)
         for key, flaw in flaws_of_route(route.when, route.transform, message, target):
             yield Finding((*path, key), f"{key!r}: {flaw.text}", flaw.suggestion)
+
+
+def _ungiven(
+    wires: Wires, route: RouteSpec, senders: Sequence[int], path: tuple[str | int, ...]
+) -> Iterator[Finding]:
+    """A route of what its agent never gives, as far as the agent is known."""
+    message, is_known = wires.messages.find(route.message), all(i in wires.classes for i in senders)
+    if route.message == UNREADABLE:
+        return
+    if message is None and wires.is_complete:
+        yield _unknown_message(wires, route.message, (*path, "message"))
+    elif senders and is_known and (route.from_agent or wires.parts.knows_agents):
+        given = sorted({m for index in senders for m in wires.gives(index)}, key=_name)
+        if message not in given:
+            names = [_name(m) for m in given]
+            who = repr(route.from_agent) if route.from_agent else "no agent"
+            text = f"{who} never gives {route.message}; it gives {', '.join(names) or 'nothing'}"
+            yield Finding((*path, "message"), text, closest(route.message, names))
+
+
+def _unheard(
+    wires: Wires, topic: str, path: tuple[str | int, ...], remedy: str = ""
+) -> Iterator[Finding]:
+    parts, hint = wires.parts, closest(topic, wires.parts.topics_heard)
+    if topic != UNREADABLE and not parts.hears(topic) and (parts.knows_topics or hint):
+        yield Finding(path, f"nobody listens to the topic {topic!r}{remedy}", hint)
 
 
 def _schedule_errors(
     wires: Wires, schedule: ScheduleSpec, path: tuple[str | int, ...]
 ) -> Iterator[Finding]:
-    parts = wires.parts
-    hint = closest(schedule.topic, parts.topics_heard)
-    if not parts.hears(schedule.topic) and (parts.knows_topics or hint):
-        text = f"nobody listens to the topic {schedule.topic!r}"
-        yield Finding((*path, "topic"), text, hint)
-    if not wires.is_complete:
-        return
-    message = wires.messages.find(schedule.message)
+    parts, message = wires.parts, wires.messages.find(schedule.message)
+    yield from _unheard(wires, schedule.topic, (*path, "topic"))
     if message is None:
-        yield _unknown_message(wires, schedule.message, (*path, "message"))
+        if wires.is_complete and schedule.message != UNREADABLE:
+            yield _unknown_message(wires, schedule.message, (*path, "message"))
         return
     try:
         message.model_validate_json(json.dumps(schedule.data))
@@ -193,7 +209,7 @@ def _schedule_errors(
         yield from findings_of(error, message, (*path, "data"))
     ends = _is_ended(wires, message) or schedule.topic in parts.topics
     takers = [i for i in wires.handlers(message) if listens(parts.agents[i], schedule.topic)]
-    if parts.hears(schedule.topic) and not takers and not ends:
+    if wires.knows_readers(schedule.topic) and not takers and not ends:
         text = f"nobody who listens to {schedule.topic!r} handles {schedule.message}"
         yield Finding((*path, "message"), text)
 

@@ -172,7 +172,9 @@ def test_variables_that_are_not_set_are_told_once_each_and_nothing_else_is() -> 
 
 
 def test_a_list_or_a_group_of_keys_is_not_made_from_text() -> None:
-    assert refused({"id": "x", "agents": "${A:-[]}"}) == ["s.json:3:12: 'agents' should be a list"]
+    assert refused({"id": "x", "agents": "${A:-[]}"}) == [
+        "s.json:3:12: 'agents' should be a list (from ${A:-[]})"
+    ]
     (line,) = refused(
         {"id": "x", "agents": [{"id": "a", "type": ECHO, "topics": "${T:-a}", "retry": "${R:-3}"}]}
     )[:1]
