@@ -203,7 +203,8 @@ class GuildBuilder:
 
         Args:
             path: the file.
-            allow: packages whose classes the spec may name by dotted path.
+            allow: packages whose classes the spec may name by dotted path, also when it is
+                launched.
 
         Raises:
             SpecError: everything wrong with it, each problem with file, line and column.

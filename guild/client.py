@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import lru_cache, partial
@@ -77,6 +77,7 @@ class GuildClient:
         spec: GuildSpec,
         *,
         bus: str | None = None,
+        allow: Iterable[str] = (),
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
         wait_s: float = 0.0,
@@ -86,7 +87,9 @@ class GuildClient:
         Args:
             spec: the guild's.
             bus: URL of its bus; None for the spec's own.
-            registry: where the types of its agents are found.
+            allow: packages whose classes the spec may name by dotted path, besides those that it
+                was allowed when it was loaded.
+            registry: where the types of its agents are found, instead of `allow`.
             environ: where references to variables are looked up.
             wait_s: how long to wait for a server that is not there yet.
 
@@ -94,7 +97,8 @@ class GuildClient:
             SpecError: everything that is wrong with the spec.
             BackendUnavailableError: there is no server; says what to do about it.
         """
-        return _connect(cls, Plan.of(spec, registry, environ), bus, environ, wait_s)
+        plan = Plan.of(spec, registry, environ, allow=allow)
+        return _connect(cls, plan, bus, environ, wait_s)
 
     async def publish(
         self,

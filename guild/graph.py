@@ -2,11 +2,15 @@
 
 from typing import NamedTuple
 
-from guild.contracts import reader_of
+from guild.contracts import HandlerContract, MessageClass, reader_of
+from guild.parts import listens
 from guild.wiring import Wires
+from messaging.failure import Cancelled, RequestFailed
 from messaging.message import wire_type_of
 
 OUTSIDE = "outside"
+FROM_THE_BUS: tuple[MessageClass, ...] = (RequestFailed, Cancelled)
+"""What comes instead of an answer."""
 
 
 class Node(NamedTuple):
@@ -23,7 +27,9 @@ class Edge(NamedTuple):
     """A message on its way from one agent to another; `outside` is everybody else.
 
     Attributes:
-        kind: `request` from outside, `send` of an agent's own accord, `reply`, or `route`.
+        source: id of an agent, `outside`, or `schedule ID`.
+        kind: `request` from outside, `send` of an agent's own accord, `reply`, `route`, or
+            `schedule`.
     """
 
     source: str
@@ -43,44 +49,75 @@ def graph_of(wires: Wires) -> Graph:
         Node(agent.id, agent.type, agent.name, agent.topics, agent.replicas)
         for agent in wires.parts.agents.values()
     )
-    edges = [*_sends(wires), *_requests(wires), *_routes(wires)]
+    edges = [*_sends(wires), *_requests(wires), *_routes(wires), *_schedules(wires)]
     return Graph(nodes, tuple(dict.fromkeys(edges)))
 
 
 def _sends(wires: Wires) -> list[Edge]:
+    """What agents send of their own accord, and what comes back into their inboxes."""
     agents, edges = wires.parts.agents, []
     for sender, contract in wires.contracts():
-        wanted = wires.classes[sender].accepted()
         for message in contract.sends:
             for receiver in wires.handlers(message):
                 one, other = agents[sender].id, agents[receiver].id
-                handled = wires.classes[receiver].accepted()
-                answers = handled[reader_of(handled, message) or message].returns
                 edges.append(Edge(one, other, str(wire_type_of(message)), "send"))
                 edges += [
                     Edge(other, one, str(wire_type_of(answer)), "reply")
-                    for answer in answers
-                    if reader_of(wanted, answer)
+                    for answer in _answers(wires, sender, receiver, message)
                 ]
     return edges
 
 
+def _answers(wires: Wires, sender: int, receiver: int, message: MessageClass) -> list[MessageClass]:
+    """What the sender of `message` can take of what the receiver, or the bus, answers."""
+    wanted, agent = wires.classes[sender].accepted(), wires.classes[receiver]
+    handled = agent.accepted()
+    returns = handled[reader_of(handled, message) or message].returns
+    later = [answer for contract in agent.contracts.values() for answer in contract.answers]
+    given = [*returns, *(answer for answer in later if answer not in FROM_THE_BUS), *FROM_THE_BUS]
+    return [answer for answer in dict.fromkeys(given) if reader_of(wanted, answer)]
+
+
 def _requests(wires: Wires) -> list[Edge]:
     """What nobody inside sends must come from outside, and is answered there."""
-    given = {message for index in wires.classes for message in wires.gives(index)}
-    results = map(wires.result_of, wires.parts.routes.values())
-    given |= {message for message in results if message is not None}
+    given = {*FROM_THE_BUS, *(message for index in wires.classes for message in wires.gives(index))}
+    named = [*(wires.result_of(route) for route in wires.parts.routes.values())]
+    named += [wires.messages.find(each.message) for each in wires.parts.schedules.values()]
+    given |= {message for message in named if message is not None}
     edges = []
-    for index, contract in wires.contracts():
+    for index, agent_class in wires.classes.items():
         agent = wires.parts.agents[index].id
-        asked = [
-            message
-            for message in contract.accepts
-            if not any(reader_of((message,), each) for each in given)
-        ]
-        edges += [Edge(OUTSIDE, agent, str(wire_type_of(m)), "request") for m in asked]
-        answers = (*(contract.returns if asked else ()), *contract.answers)
-        edges += [Edge(agent, OUTSIDE, str(wire_type_of(m)), "reply") for m in answers]
+        for contract in agent_class.contracts.values():
+            asked = [
+                message
+                for message in contract.accepts
+                if not any(reader_of((message,), each) for each in given)
+            ]
+            edges += [Edge(OUTSIDE, agent, str(wire_type_of(m)), "request") for m in asked]
+            answers = (*(contract.returns if asked else ()), *_answers_outside(wires, contract))
+            edges += [Edge(agent, OUTSIDE, str(wire_type_of(m)), "reply") for m in answers]
+    return edges
+
+
+def _answers_outside(wires: Wires, contract: HandlerContract) -> list[MessageClass]:
+    """The later answers that no agent takes; what the bus would say goes with any of them."""
+    takers = [found.accepted() for found in wires.classes.values()]
+    plain = [answer for answer in contract.answers if answer not in FROM_THE_BUS]
+    left = [answer for answer in plain if not any(reader_of(each, answer) for each in takers)]
+    return [
+        answer for answer in contract.answers if answer in left or (answer not in plain and left)
+    ]
+
+
+def _schedules(wires: Wires) -> list[Edge]:
+    agents, edges = wires.parts.agents, []
+    for schedule in wires.parts.schedules.values():
+        message = wires.messages.find(schedule.message)
+        readers = wires.handlers(message) if message is not None else []
+        targets = [agents[i].id for i in readers if listens(agents[i], schedule.topic)]
+        targets += [OUTSIDE] if schedule.topic in wires.parts.topics else []
+        source = f"schedule {schedule.id}"
+        edges += [Edge(source, target, schedule.message, "schedule") for target in targets]
     return edges
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -28,7 +29,7 @@ def load_file(
 
     Args:
         path: the file.
-        allow: packages whose classes the spec may name by dotted path.
+        allow: packages whose classes the spec may name by dotted path, also when it is launched.
         environ: where references to variables are looked up; None for the process's own.
 
     Raises:
@@ -85,7 +86,8 @@ def _spec(document: Document, registry: Registry, environ: Mapping[str, str] | N
         is_only_wired_wrong = not (document.problems or draft.findings or seen.errors)
         error = WiringError if is_only_wired_wrong else SpecError
         raise error(sorted(problems, key=lambda problem: problem[:3]))
-    return GuildSpec.model_validate(document.data).located(document.source)
+    source = replace(document.source, allow=registry.allow)
+    return GuildSpec.model_validate(document.data).located(source)
 
 
 class _Dumper(yaml.SafeDumper):

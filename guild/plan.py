@@ -1,7 +1,7 @@
 """Everything that must be right before a guild starts, checked at once."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -49,13 +49,23 @@ class Plan:
         spec: GuildSpec,
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
+        *,
+        allow: Iterable[str] = (),
     ) -> "Plan":
         """Check `spec`. Nothing is started and no heavy package is imported.
+
+        Args:
+            spec: what to check.
+            registry: where types are found; None for those installed here and those allowed.
+            environ: where references are looked up; None for the process's own.
+            allow: packages whose classes the spec may name by path, besides those that it was
+                allowed when it was loaded.
 
         Raises:
             SpecError: everything that is wrong; a `WiringError` when only the wiring is.
         """
         environ = os.environ if environ is None else environ
+        registry = registry or Registry((*spec.source.allow, *allow))
         draft = draft_of(spec.as_data(), environ)
         seen = inspect_parts(draft.parts, registry, environ)
         problems = draft.problems(spec.source, seen)
@@ -70,7 +80,7 @@ class Plan:
             agents={agent.id: seen.classes[index] for index, agent in enumerate(spec.agents)},
             factories=seen.factories,
             messages=seen.messages,
-            warnings=tuple(warnings),
+            warnings=tuple(dict.fromkeys(warnings)),
             graph=graph_of(seen.wires),
             environ=seen.environ,
         )

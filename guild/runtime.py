@@ -86,7 +86,8 @@ class Guild:
         Args:
             spec: what to run.
             bus: an open bus, which stays the caller's, or the URL of one; None for the spec's own.
-            allow: packages whose classes the spec may name by dotted path.
+            allow: packages whose classes the spec may name by dotted path, besides those that it
+                was allowed when it was loaded.
             registry: where types are found, instead of `allow`.
             environ: where references to variables are looked up; None for the process's own.
             only: ids of the agents that work in this process; None for all of them. The others are
@@ -100,7 +101,7 @@ class Guild:
             UnresolvedReferenceError: the bus's URL refers to a variable that is not set.
             UnknownAgentError: `only` names an agent that the spec does not have.
         """
-        plan = Plan.of(spec, registry or Registry(allow), environ)
+        plan = Plan.of(spec, registry, environ, allow=allow)
         plan.check_startable(None if only is None else plan.choose(only))
         url = str(resolve(spec.bus, environ=environ, path=("bus",))) if bus is None else bus
         return cls(plan, url, only=only, wait_s=wait_s)

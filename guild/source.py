@@ -40,11 +40,13 @@ class Source:
     Attributes:
         values: where each value starts.
         keys: where each key of a mapping starts, under the path of its value.
+        allow: packages whose classes it was allowed to name by path when it was read.
     """
 
     file: str = field(default="", compare=False)
     values: Mapping[Path, Position] = field(default_factory=dict, compare=False, repr=False)
     keys: Mapping[Path, Position] = field(default_factory=dict, compare=False, repr=False)
+    allow: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def position(self, path: Path, *, at_key: bool = False) -> Position | None:
         """Where `path` stands, else the nearest thing around it; None without a text."""

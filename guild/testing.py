@@ -12,14 +12,16 @@ async with launched(spec) as guild:
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from guild.agent import Agent
 from guild.builder import AgentBuilder, GuildBuilder
+from guild.errors import UnknownAgentTypeError
+from guild.plan import Plan
 from guild.registry import Registry
 from guild.runtime import Guild
 from guild.spec import AgentSpec, GuildSpec
@@ -29,7 +31,7 @@ from messaging.bus import Bus
 from messaging.clock import SYSTEM
 from messaging.dead_letters import Reason, Wanted, reason_of
 from messaging.envelope import new_id
-from messaging.message import MessageRegistry, decode
+from messaging.message import MessageRegistry, decode, wire_type_of
 from messaging.reading import Decoder
 from messaging.stillness import until_still
 from messaging.testing_clock import TestClock
@@ -57,7 +59,10 @@ KEPT_S = 86_400.0
 async def launched(
     spec: GuildSpec | AgentSpec | type[Agent[Any]],
     *,
+    allow: Iterable[str] = (),
     registry: Registry | None = None,
+    environ: Mapping[str, str] | None = None,
+    complete: bool | None = None,
     clock: TestClock | None = None,
 ) -> AsyncIterator[Guild]:
     """A running guild, or a guild of this one agent, on a bus that nobody else shares.
@@ -66,24 +71,44 @@ async def launched(
     handled stays in its topic, so that `sent` finds it.
 
     Args:
-        spec: what to run.
-        registry: where types are found.
+        spec: a guild, an agent of one, or the class of an agent.
+        allow: packages whose classes the spec may name by dotted path.
+        registry: where types are found, instead of `allow`.
+        environ: where references are looked up; None for the process's own.
+        complete: whether what the agents send must be handled by one of them. What leaves agents
+            that are tested without their guild ends there; None for a whole guild only.
         clock: a clock that the test turns: delays, timers, schedules, retries and deadlines go by
             it; None for the real one.
     """
     guild_spec = spec if isinstance(spec, GuildSpec) else guild_of(spec)
+    if not (isinstance(spec, GuildSpec) if complete is None else complete):
+        known = registry or Registry((*guild_spec.source.allow, *allow))
+        guild_spec = _ended(guild_spec, known)
     messages = MessageRegistry()
+    plan = Plan.of(guild_spec, registry, environ, allow=allow)
+    for message_class in plan.messages:
+        messages.add(message_class)
     backend = MemoryBackend(
         f"tests-{new_id()}", strict=True, keep_settled_s=KEPT_S, clock=clock or SYSTEM
     )
-    async with Bus(backend, guild_id=guild_spec.id, registry=messages) as bus:
+    async with Bus(backend, guild_id=plan.spec.id, registry=messages) as bus:
         if clock is not None:
             clock.watch(bus)
-        guild = Guild.launch(guild_spec, bus=bus, registry=registry)
-        for message_class in guild.plan.messages:
-            messages.add(message_class)
-        async with guild:
+        launching = Guild.launch(
+            guild_spec, bus=bus, allow=allow, registry=registry, environ=environ
+        )
+        async with launching as guild:
             yield guild
+
+
+def _ended(spec: GuildSpec, registry: Registry) -> GuildSpec:
+    """`spec` with an end for everything that its agents send."""
+    ends = dict.fromkeys(spec.ends)
+    for agent in spec.agents:
+        with suppress(UnknownAgentTypeError):  # told with its place when it is launched
+            for contract in registry.agent_class(agent.type).contracts.values():
+                ends |= {str(wire_type_of(message)): None for message in contract.sends}
+    return spec.replaced({**spec.as_data(), "ends": list(ends)})
 
 
 def guild_of(*agents: AgentSpec | type[Agent[Any]], guild_id: str = "tests") -> GuildSpec:

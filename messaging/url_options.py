@@ -3,7 +3,8 @@
 `redis://host/0?profile=durable&max_backlog=50000`
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -31,19 +32,32 @@ def take_options(url: str, types: Mapping[str, Any]) -> tuple[str, dict[str, Any
     return f"{base}?{urlencode(rest, safe='/')}" if rest else base, options
 
 
-def refuse_parameters(url: str, types: Mapping[str, Any]) -> None:
-    """For kinds of bus that know nothing but options.
+def refuse_parameters(
+    url: str, options: Iterable[str], parameters: Iterable[str] = (), *, shown: str = ""
+) -> None:
+    """Pass when nothing but `parameters` is left behind the question mark of `url`.
+
+    Args:
+        url: what is left of the URL without the options of the bus.
+        options: the options that this kind of bus has.
+        parameters: what says how to connect, where there is more to say.
+        shown: how the URL may be shown; "" for its part before the question mark.
 
     Raises:
-        BackendSetupError: something is left behind the question mark.
+        BackendSetupError: something else is left.
     """
     base, _, query = url.partition("?")
-    if query:
-        names = ", ".join(sorted({name for name, _ in parse_qsl(query, keep_blank_values=True)}))
-        raise BackendSetupError(
-            f"{base} has {names or query} behind the question mark, which it does not know; it "
-            f"knows {', '.join(sorted(types))}"
-        )
+    given = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    unknown = sorted(given - set(parameters)) if given else [query] * bool(query)
+    if not unknown:
+        return
+    known = sorted({*options, *parameters})
+    near = get_close_matches(unknown[0], known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise BackendSetupError(
+        f"{shown or base} has {', '.join(unknown)} behind the question mark, which the bus does "
+        f"not know; it knows {', '.join(known)}{hint}"
+    )
 
 
 def _value(name: str, text: str, wanted: Any) -> Any:

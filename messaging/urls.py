@@ -91,7 +91,10 @@ def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
 
 def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
     from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
-    from messaging.backends.redis.address import address_of  # noqa: PLC0415 - as above
+    from messaging.backends.redis.address import address_of, parameters_of  # noqa: PLC0415 - as above
+    from messaging.backends.redis.endpoint import redacted  # noqa: PLC0415 - as above
 
-    url, in_url = take_options(url, get_type_hints(Options))
+    types = get_type_hints(Options)
+    url, in_url = take_options(url, types)
+    refuse_parameters(url, types, parameters_of(url), shown=redacted(url))
     return RedisBackend(address_of(url, guild_id), guild_id, Options(**(in_url | options)))

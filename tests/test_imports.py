@@ -227,6 +227,24 @@ def test_agents_of_a_project_that_is_found_before_ours_are_named_too(
     last = ended(elsewhere, site, code=CLI.format(words=f"'validate', {str(HELLO)!r}") + "main()")
 
     assert f"the package 'agents' at {elsewhere}" in last
+    assert "strangers-kit owns it" in last
+
+
+@pytest.mark.parametrize("name", ["agents.py", "agents/__init__.py"])
+def test_a_file_of_the_user_is_to_be_renamed_and_nothing_uninstalled(
+    site: Path, tmp_path: Path, name: str
+) -> None:
+    own = tmp_path / "own"
+    (own / name).parent.mkdir(parents=True)
+    (own / name).write_text("")
+    stranger(tmp_path / "installed", "agents")  # has the name as well, and did not bring the file
+
+    path = (own, site, tmp_path / "installed")
+    last = ended(*path, code=CLI.format(words=f"'validate', {str(HELLO)!r}") + "main()")
+
+    what = f"the file {own / name}" if name == "agents.py" else f"the folder {own / 'agents'}"
+    assert f"it hides ours, because Python looks there first. Rename {what}, or give" in last
+    assert "ninstall" not in last
 
 
 def test_a_project_may_have_agents_of_its_own_and_use_the_guild(site: Path, tmp_path: Path) -> None:

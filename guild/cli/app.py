@@ -238,12 +238,13 @@ def schema(
         str | None, typer.Option(metavar="TYPE", help="Wire name or class name of a message.")
     ] = None,
     allow: Allow = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print a JSON schema. It is that of guild specs, or of one message of a guild."""
     from guild.cli.commands.schema import print_schema
     from guild.cli.running import run_command
 
-    run_command(print_schema, Common(spec, allow=allow), message)
+    run_command(print_schema, Common(spec, allow=allow, as_json=as_json), message)
 
 
 @app.command()

@@ -21,9 +21,10 @@ def as_mermaid(graph: Graph) -> str:
     """A flowchart for Markdown pages that render Mermaid."""
     # Mermaid's own ids may hold fewer characters than ours.
     names = {node_id: f"n{index}" for index, node_id in enumerate(ids_of(graph))}
+    agents = {node.id for node in graph.nodes}
     lines = ["flowchart LR"]
     for node_id, name in names.items():
-        shape = f'(["{node_id}"])' if node_id == OUTSIDE else f'["{node_id}"]'
+        shape = f'["{node_id}"]' if node_id in agents else f'(["{node_id}"])'
         lines.append(f"    {name}{shape}")
     for edge, messages in bundled_by_kind(graph).items():
         arrow = "-.->" if edge[2] == "reply" else "-->"
@@ -49,7 +50,8 @@ def bundled_by_kind(graph: Graph) -> Mapping[tuple[str, str, str], Sequence[str]
 
 
 def ids_of(graph: Graph) -> list[str]:
-    """Every agent, and first of all the outside if it has a part."""
+    """Every agent; first of all the outside if it has a part, and what schedules send."""
     ids = [node.id for node in graph.nodes]
     has_outside = any(OUTSIDE in (edge.source, edge.target) for edge in graph.edges)
-    return [OUTSIDE, *ids] if has_outside else ids
+    schedules = dict.fromkeys(edge.source for edge in graph.edges if edge.kind == "schedule")
+    return [*([OUTSIDE] if has_outside else []), *schedules, *ids]

@@ -111,8 +111,10 @@ def _cell(value: Any) -> str:
 def _console(stream: TextIO) -> "Console":
     from rich.console import Console  # noqa: PLC0415 - see above
 
+    class Pipe(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # as any other write does; rich would end the process with 1
+
     # Only people have a width; whoever reads a pipe gets each row on one line.
     width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(
-        file=stream, highlight=False, emoji=False, width=width, soft_wrap=width is not None
-    )
+    return Pipe(file=stream, highlight=False, emoji=False, width=width, soft_wrap=width is not None)

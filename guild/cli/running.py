@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 import typer
 
 from guild.cli.call import Call
-from guild.cli.exit_codes import INTERRUPTED, OK, TERMINATED, exit_code_of
+from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, TERMINATED, exit_code_of
 from guild.cli.options import Common
 from guild.errors import GuildError
 from messaging.errors import MessagingError
@@ -25,6 +26,7 @@ Command = Callable[Concatenate[Call, P], Coroutine[Any, Any, int]]
 def run_command(command: Command[P], typed: Common, *args: P.args, **kwargs: P.kwargs) -> None:
     """Run `command` and leave the process with the status it returns or its error stands for."""
     call = Call(typed)
+    _open_closed_streams()
     try:
         code = asyncio.run(_stoppable(command(call, *args, **kwargs)))
         sys.stdout.flush()
@@ -36,9 +38,28 @@ def run_command(command: Command[P], typed: Common, *args: P.args, **kwargs: P.k
     except asyncio.CancelledError:
         code = TERMINATED
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor may the exit flush
+        _forget_output()
         code = OK
+    except OSError as error:
+        if error.filename is not None:  # not about what we print
+            raise
+        _forget_output()
+        call.output.error(f"what was to be printed cannot be written: {error.strerror or error}")
+        code = FAILED
     raise typer.Exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Python has no stream where the shell closed one (`>&-`): what goes there goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as we
+            setattr(sys, name, nowhere)
+
+
+def _forget_output() -> None:
+    """Let what is still in the buffer go nowhere, so that the interpreter's last flush works."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _stoppable(command: Coroutine[Any, Any, int]) -> int:

@@ -32,7 +32,7 @@ _TIP = (
 def as_svg(graph: Graph) -> str:
     """A drawing of its own, without links to anything outside it."""
     arrows = dict(sorted(bundled_by_kind(graph).items(), key=lambda item: _turn(item[0])))
-    ids = ids_of(graph)
+    ids, agents = ids_of(graph), {node.id for node in graph.nodes}
     box = max(_BOX_WIDTH, _width_of(ids))
     label = _width_of(name for names in arrows.values() for name in names)
     # So far apart that the widest label fits between two.
@@ -47,7 +47,7 @@ def as_svg(graph: Graph) -> str:
         _TIP,
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
         *(f'<path class="lane" d="M{x} {_MARGIN}V{bottom}"/>' for x in lanes.values()),
-        *(_box(agent, x, box) for agent, x in lanes.items()),
+        *(_box(agent, x, box, is_agent=agent in agents) for agent, x in lanes.items()),
         *drawn,
         "</svg>",
     ]
@@ -83,8 +83,8 @@ def _rows(
     return parts, y + _GAP
 
 
-def _box(agent: str, x: int, width: int) -> str:
-    radius = _BOX_HEIGHT // 2 if agent == OUTSIDE else 6
+def _box(agent: str, x: int, width: int, *, is_agent: bool) -> str:
+    radius = 6 if is_agent else _BOX_HEIGHT // 2
     return (
         f'<rect class="box" x="{x - width // 2}" y="{_MARGIN}" width="{width}" '
         f'height="{_BOX_HEIGHT}" rx="{radius}"/><text class="name" x="{x}" '

@@ -237,6 +237,14 @@ def test_the_wiring_of_every_shipped_guild_is_drawn_as_svg(run: Run, name: str) 
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
 
 
+def test_a_schema_is_one_line_of_json_where_json_is_wanted(run: Run) -> None:
+    (of_specs,) = run("schema", "--json").documents()
+    (of_message,) = run("schema", "hello", "--message", "hello.greet", "--json").documents()
+
+    assert of_specs == json.loads(run("schema").out)
+    assert of_message["required"] == ["name"]
+
+
 def test_schemas_are_printed_for_specs_and_for_messages(run: Run) -> None:
     of_specs = json.loads(run("schema").out)
     of_message = json.loads(run("schema", "hello", "--message", "hello.greet").out)

@@ -7,11 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Start, until
 from tests.crew.patience import stretched
 
 HURRIES_WITHIN_S = 1.0
+GUILDBUS = f"{sys.executable} -m guild.cli"
 ENDLESS = ("crew.work", "is_endless=true")
+
+
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
 
 
 def test_a_guild_is_told_on_stderr_and_drains_at_the_first_signal(spec: Path, start: Start) -> None:
@@ -111,3 +118,33 @@ def _on_a_terminal(**environ: str) -> bytes:
     os.close(follower)
     os.close(leader)
     return written
+
+
+COMMANDS = ("schema", "agents", "agents --json", "validate hello", "graph hello", "doctor")
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_the_shell_closed_gets_nothing_and_harms_nothing(
+    words: str, closed: str
+) -> None:
+    done = shell(f"{GUILDBUS} {words} {closed}")
+
+    assert "Traceback" not in done.stderr
+    assert done.returncode == shell(f"{GUILDBUS} {words}").returncode
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_whoever_has_seen_enough_ends_a_command_quietly(words: str) -> None:
+    done = shell(f"set -o pipefail; {GUILDBUS} {words} | true")
+
+    assert "Traceback" not in done.stderr
+    assert "rror" not in done.stderr
+    assert done.returncode == shell(f"{GUILDBUS} {words}").returncode
+
+
+def test_a_full_disk_is_a_sentence() -> None:
+    done = shell(f"{GUILDBUS} schema > /dev/full")
+
+    assert done.returncode == 1
+    assert done.stderr == "what was to be printed cannot be written: No space left on device\n"

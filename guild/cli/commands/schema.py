@@ -16,5 +16,8 @@ async def print_schema(call: Call, message: str | None) -> int:
         document = spec_schema(call.registry)
     else:
         document = message_schema(message_class_of(call.plan, message))
-    call.output.text(json.dumps(document, indent=2, ensure_ascii=False))
+    if call.output.as_json:
+        call.output.json(document)
+    else:
+        call.output.text(json.dumps(document, indent=2, ensure_ascii=False))
     return OK

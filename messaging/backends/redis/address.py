@@ -1,9 +1,16 @@
 """From a URL to whoever knows where the server is now."""
 
 from messaging.backends.redis.cluster import ClusterAddress
-from messaging.backends.redis.endpoint import FixedAddress
+from messaging.backends.redis.endpoint import PARAMETERS, FixedAddress
 from messaging.backends.redis.link import Address
+from messaging.backends.redis.sentinel import PARAMETERS as SENTINEL_PARAMETERS
 from messaging.backends.redis.sentinel import SentinelAddress
+
+
+def parameters_of(url: str) -> frozenset[str]:
+    """What may stand behind the question mark of `url` besides options of the bus."""
+    own = SENTINEL_PARAMETERS if url.partition(":")[0].endswith("sentinel") else frozenset()
+    return PARAMETERS | own
 
 
 def address_of(url: str, guild_id: str) -> Address:

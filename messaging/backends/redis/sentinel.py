@@ -22,6 +22,8 @@ from messaging.errors import BackendError, BackendSetupError, BackendUnavailable
 
 DEFAULT_SENTINEL_PORT = 26379
 
+PARAMETERS = frozenset({"sentinel_username", "sentinel_password"})
+
 log = structlog.get_logger(__name__)
 
 

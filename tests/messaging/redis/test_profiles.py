@@ -208,7 +208,14 @@ def test_memory_refuses_what_it_cannot_keep() -> None:
     [
         ("memory://?color=red", "color.*max_backlog"),
         ("embedded?color=red", "color.*profile"),
-        ("redis://localhost?color=red", "color"),
+        (
+            "redis://localhost?color=red",
+            "^redis://localhost.color=red has color .*max_backlog.*ssl",
+        ),
+        ("redis://localhost?max_baklog=3", "max_baklog .*; did you mean max_backlog.$"),
+        ("redis://:secret@host?color=red", r"^redis://:\*\*\*@host.color=red has color .*profile"),
+        ("sentinel://a/n?color=red", "^sentinel://a/n.color=red has color .*max_back.*sentinel_us"),
+        ("redis+cluster://a?color=red", r"^redis\+cluster://a.color=red has color .*max_backlog"),
         ("redis://localhost?max_backlog=many", "max_backlog=many.*integer"),
         ("redis://localhost?max_backlog=1&max_backlog=2", "max_backlog twice"),
     ],
