@@ -10,8 +10,7 @@ from agents.ml.data import DATASETS, load_dataset
 from agents.ml.data.batches import Batches
 from agents.ml.data.dataset import ResidentSource
 from agents.ml.errors import ConfigError, DatasetError
-
-MNIST = Path(__file__).parents[3].parent / "shared" / "data" / "mnist.npz"
+from tests.real_data import needs_real_data, real_file
 
 
 def test_digits_are_the_ones_of_scikit_learn() -> None:
@@ -70,9 +69,9 @@ def test_a_table_is_standardised_by_its_training_split() -> None:
     assert (inputs.std(dim=0) - 1).abs().max() < 1e-5
 
 
-@pytest.mark.skipif(not MNIST.is_file(), reason="needs ../shared/data/mnist.npz")
+@needs_real_data
 def test_mnist_npz_is_read_whole() -> None:
-    dataset = load_dataset("mnist", {"data_path": str(MNIST)})
+    dataset = load_dataset("mnist", {"data_path": str(real_file("mnist.npz"))})
 
     inputs, labels = dataset.split("train").batch(torch.arange(0, 54_000, 200))
 
