@@ -3,16 +3,15 @@
 import asyncio
 from typing import Self
 
-import structlog
-
 from guild.events import AgentFailed, BusIncident, DeadLettered, GuildDegraded, TakenOver
 from messaging.backend import Incident
 from messaging.bus import Bus
 from messaging.errors import MessagingError
+from messaging.logs import get_logger
 from messaging.message import Message
 from messaging.topic import EVENTS_TOPIC
 
-log = structlog.get_logger()
+log = get_logger()
 
 MOST_WAITING = 1000
 LAST_WORDS_S = 1.0

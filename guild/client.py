@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any, Self, TypeVar, overload
 
-import structlog
 from pydantic import BaseModel
 
 from guild.audience import MOST_REMEMBERED, Audience
@@ -21,6 +20,7 @@ from guild.spec import GuildSpec
 from guild.strays import DEFAULT_LEASE_S, Forgotten, Stray, find_strays, forget
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
 from messaging.errors import NobodyListensError
+from messaging.logs import get_logger
 from messaging.message import wire_type_of
 from messaging.outgoing import check_message
 from messaging.replay import Range, Replayed, replay
@@ -29,7 +29,7 @@ from messaging.tap import Tapped
 
 LOOK_S = 0.1
 
-log = structlog.get_logger()
+log = get_logger()
 
 Reply = TypeVar("Reply", bound=BaseModel)
 

@@ -5,7 +5,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
 from pydantic import BaseModel
 
 from guild.agent import Agent
@@ -19,10 +18,11 @@ from guild.routes import Router
 from guild.spec import AgentSpec, GuildSpec
 from messaging.bus import Bus
 from messaging.context import Context
+from messaging.logs import get_logger
 from messaging.retry import RetryPolicy
 from messaging.subscription import Declared, Handler, Subscription, SubscriptionOptions
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class AgentHost:

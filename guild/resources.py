@@ -165,10 +165,9 @@ class _Holder:
 
     def _failed(self, error: BaseException) -> None:
         if self.ready.done():
-            import structlog  # noqa: PLC0415 - checking a spec needs no log
+            from messaging.logs import get_logger  # noqa: PLC0415 - checking a spec needs no log
 
-            log = structlog.get_logger()
-            log.error("resource.close_failed", resource=self.name, exc_info=error)
+            get_logger().error("resource.close_failed", resource=self.name, exc_info=error)
             return
         cancelled = isinstance(error, asyncio.CancelledError)
         text = "closed while it was opened" if cancelled else f"{type(error).__name__}: {error}"

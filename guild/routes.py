@@ -9,7 +9,6 @@ names the route. Requeued, once the route is mended, it goes its way.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import structlog
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from guild.agent import Agent
@@ -18,6 +17,7 @@ from guild.expressions import Expression, ExpressionError, is_true
 from guild.route_again import RouteAgain
 from guild.spec import RouteSpec
 from messaging.envelope import Envelope
+from messaging.logs import get_logger
 from messaging.message import (
     MessageRegistry,
     decode,
@@ -28,7 +28,7 @@ from messaging.message import (
 from messaging.subscription import Routed
 from messaging.topic import inbox_of
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Router:

@@ -6,8 +6,6 @@ from contextlib import AsyncExitStack
 from enum import StrEnum
 from typing import Self
 
-import structlog
-
 from guild.announcer import Announcer
 from guild.client import GuildClient
 from guild.engines.engine import AgentState, Engine, ReplicaStatus
@@ -22,8 +20,9 @@ from guild.spec import GuildSpec
 from guild.strays import find_strays
 from messaging.bus import Bus, connect
 from messaging.dispatcher import Running
+from messaging.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class GuildStatus(StrEnum):

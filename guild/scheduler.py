@@ -9,7 +9,6 @@ know, because its schedule was changed, was removed or had gone astray, does not
 import json
 from collections.abc import Sequence
 
-import structlog
 from pydantic import BaseModel
 
 from guild.recurrence import next_cron, next_interval
@@ -18,12 +17,13 @@ from messaging.bus import Bus
 from messaging.clock import Clock
 from messaging.context import Context
 from messaging.dispatcher import Running
+from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry
 from messaging.retry import RetryPolicy
 from messaging.subscription import Handler, Subscription, SubscriptionOptions
 from messaging.topic import inbox_of
 
-log = structlog.get_logger()
+log = get_logger()
 
 GROUP = "guild.scheduler"
 LATE_S = 60.0

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
 from pydantic import BaseModel
 
 from messaging.backend import PROFILES, Backend, Incident
@@ -28,6 +27,7 @@ from messaging.forks import keep_from_children
 from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
 from messaging.listeners import Listeners
+from messaging.logs import get_logger
 from messaging.maintenance import Maintenance
 from messaging.message import MessageRegistry
 from messaging.outgoing import check_id
@@ -46,7 +46,7 @@ from messaging.urls import open_backend
 if TYPE_CHECKING:  # a bus on which nobody subscribes needs none of what handles
     from messaging.dispatcher import Running
 
-log = structlog.get_logger()
+log = get_logger()
 
 DEFAULT_TIMEOUT_S = 60.0
 

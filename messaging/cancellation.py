@@ -4,18 +4,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
-
 from messaging.backend import Backend, Entry
 from messaging.envelope import Envelope
 from messaging.errors import MessagingError
+from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry
 from messaging.outgoing import seal
 from messaging.reading import Decoder
 from messaging.tail import Tail
 from messaging.topic import CONTROL_TOPIC
 
-log = structlog.get_logger()
+log = get_logger()
 
 MOST_REMEMBERED = 10_000
 

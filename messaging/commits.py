@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from messaging.backend import Consumer, DeadLetter, Delivery, Incident, Settlement
 from messaging.emitter import Emitter
 from messaging.errors import (
@@ -14,8 +12,9 @@ from messaging.errors import (
     MessagingError,
 )
 from messaging.incidents import Incidents
+from messaging.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 MOST_AT_ONCE = 512
 HELD_S = 0.25

@@ -190,11 +190,11 @@ class Context:
 
     @property
     def log(self) -> Any:
-        """A structlog logger that names guild, agent, message, conversation and attempt."""
+        """A logger with structlog's methods; its lines name the agent and the message in hand."""
         if self._log is None:
-            import structlog  # noqa: PLC0415 - agent modules are read quickly without it
+            from messaging.logs import get_logger  # noqa: PLC0415 - agent modules are read quickly
 
-            self._log = structlog.get_logger().bind(
+            self._log = get_logger().bind(
                 guild=self.guild_id,
                 agent=self.group,
                 message_id=self.message_id,

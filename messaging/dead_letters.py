@@ -346,6 +346,6 @@ def _fields_in(envelope: Envelope) -> dict[str, Any]:
 
 
 def _log() -> Any:
-    import structlog  # noqa: PLC0415 - specs are checked without it
+    from messaging.logs import get_logger  # noqa: PLC0415 - specs are checked without structlog
 
-    return structlog.get_logger()
+    return get_logger()

@@ -5,12 +5,11 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from messaging.envelope import Envelope
 from messaging.errors import MessagingError
+from messaging.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 MOST_WAITING = 10_000
 MOST_AT_ONCE = 512

@@ -9,7 +9,6 @@ from contextvars import Context as Variables
 from contextvars import copy_context
 from typing import Protocol
 
-import structlog
 from pydantic import BaseModel
 
 from messaging.backend import Delivery, Settlement
@@ -29,6 +28,7 @@ from messaging.errors import (
     WireError,
 )
 from messaging.log_names import in_hand, name_in_logs
+from messaging.logs import get_logger
 from messaging.message import MessageRegistry
 from messaging.outgoing import split_tags
 from messaging.settling import Again, Settling
@@ -40,7 +40,7 @@ from messaging.threads import Threads
 from messaging.timers import is_timer
 from messaging.workers import UnsettledError
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Seat:

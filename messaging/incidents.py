@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable
 
-import structlog
-
 from messaging.backend import LOSSES, Incident
 from messaging.errors import FencedError
+from messaging.logs import get_logger
 from messaging.outages import Outages
 
-log = structlog.get_logger()
+log = get_logger()
 
 ONE_LOSS_S = 10.0
 
@@ -61,7 +60,8 @@ class Incidents:
             self._has_stopped = False
         if incident.event in LOSSES:
             self._lost_at_s = time.monotonic()
-        log.warning("bus.incident", incident=incident.event, text=incident.text)
+        if incident.event != "dead_letter":  # told by whoever gave up, with the error
+            log.warning("bus.incident", incident=incident.event, text=incident.text)
         for listener in self._listeners:
             try:
                 listener(incident)

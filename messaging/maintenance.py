@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from messaging.backend import Backend
 from messaging.errors import BackendError
+from messaging.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 RELEASE_EVERY_S = 0.25
 TRIM_EVERY_S = 10.0

@@ -4,16 +4,15 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-import structlog
-
 from messaging.backend import Backend, Entry
 from messaging.errors import BackendError
+from messaging.logs import get_logger
 from messaging.message import Message, wire_type_of
 from messaging.outgoing import seal
 from messaging.tail import Tail
 from messaging.topic import CONTROL_TOPIC
 
-log = structlog.get_logger()
+log = get_logger()
 
 LOOK_EVERY_S = 2.0
 

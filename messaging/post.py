@@ -5,14 +5,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-import structlog
-
 from messaging.backend import Consumer, Incident
 from messaging.course import LEAVE_S
 from messaging.errors import BackendError, BackendUnavailableError, FencedError
 from messaging.incidents import Incidents
+from messaging.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0

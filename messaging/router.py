@@ -7,8 +7,6 @@ but what cannot be handed on.
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-import structlog
-
 from messaging.backend import Backend, Consumer, Delivery, Settlement
 from messaging.course import Course, farewell
 from messaging.errors import (
@@ -20,11 +18,12 @@ from messaging.errors import (
 from messaging.handling import HandlesDeliveries
 from messaging.heartbeat import Heart
 from messaging.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
+from messaging.logs import get_logger
 from messaging.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
 from messaging.settling import Again
 from messaging.subscription import SubscriptionOptions
 
-log = structlog.get_logger()
+log = get_logger()
 
 READ_WAIT_S = 300.0  # as good as for ever: whoever wants the reader back rouses it
 STAND_BY_S = 0.2

@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import structlog
 from pydantic import BaseModel
 
 from messaging.backend import (
@@ -23,6 +22,7 @@ from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError, UnknownTypeError
 from messaging.failure import Cancelled, RequestFailed
 from messaging.following import Followers
+from messaging.logs import get_logger
 from messaging.message import encode
 from messaging.notices import passed_on, told_of
 from messaging.ordering import key_of
@@ -35,7 +35,7 @@ from messaging.timers import disarm, timer_key
 from messaging.topic import is_reply_topic, retry_topic_of
 from messaging.unreadable import Unreadable
 
-log = structlog.get_logger()
+log = get_logger()
 
 MOST_ATTEMPTS_KEPT = 20
 

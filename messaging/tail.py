@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-import structlog
-
 from messaging.backend import FROM_START, Backend, Entry
 from messaging.envelope import Envelope, new_id
 from messaging.errors import BackendError, BackendUnavailableError
+from messaging.logs import get_logger
 from messaging.topic import CONTROL_TOPIC, reply_topic_of
 
-log = structlog.get_logger()
+log = get_logger()
 
 TTL_S = 60.0
 REOPEN_EVERY_S = 2.0  # a server whose clock is set ahead forgets them, and drops answers meanwhile

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-import structlog
-
 from messaging.backend import Consumer, Delivery, Place, Settlement, place_of
 from messaging.clock import SYSTEM, Clock
 from messaging.commits import Commits
@@ -15,6 +13,7 @@ from messaging.handling import HandlesDeliveries, Seat, cancelled_from_within
 from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
+from messaging.logs import get_logger
 from messaging.ordering import Lanes
 from messaging.prefetch import Prefetch
 from messaging.ready import Ready
@@ -23,7 +22,7 @@ from messaging.subscription import SubscriptionOptions
 from messaging.takeover import Takeover
 from messaging.workers import UnsettledError, Workers
 
-log = structlog.get_logger()
+log = get_logger()
 
 READ_WAIT_S = 300.0  # as good as for ever: whoever wants the reader back rouses it
 STAND_BY_S = 0.2

@@ -7,8 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
-import structlog
-
 from guild.engines.engine import AgentState, Observer, ReplicaStatus
 from guild.events import AgentCrashed, AgentFailed, AgentRestarted
 from guild.host import AgentHost, subscription_of
@@ -17,8 +15,9 @@ from guild.resources import ResourcePool
 from guild.routes import Router
 from guild.supervisor import Supervisor
 from messaging.bus import Bus
+from messaging.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class InProcessEngine:

@@ -1,11 +1,13 @@
 """The thread that owns one model: it loads it, decodes with it and frees it."""
 
 import atexit
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 import structlog
 
@@ -20,7 +22,7 @@ from agents.llm.engines.generation import FinishReason
 from agents.llm.engines.job import Job
 from agents.llm.engines.local_model import LocalModel
 
-log = structlog.get_logger(__name__)
+_plain = structlog.wrap_logger(logging.getLogger("guildbus"))
 
 _EXIT_WAIT_S = 10.0
 
@@ -135,7 +137,7 @@ class Worker:
                 error.__cause__ = cause
             self.loaded.set_exception(error)
             return None
-        log.info("model.loaded", model=self.name, seconds=round(time.monotonic() - begun, 3))
+        _log().info("model.loaded", model=self.name, seconds=round(time.monotonic() - begun, 3))
         self.loaded.set_result(model)
         return model
 
@@ -149,7 +151,7 @@ class Worker:
             self.stop()  # also when the loop itself broke: nobody may queue up for it
             self._end_all(model)
             model.close()
-            log.info("model.unloaded", model=self.name)
+            _log().info("model.unloaded", model=self.name)
 
     def _wait_for_work(self) -> bool:
         with self._changed:
@@ -212,7 +214,7 @@ class Worker:
             self._end(model, job, reason)
 
     def _fail(self, model: LocalModel, job: Job, error: Exception) -> None:
-        log.warning("generation.failed", model=self.name, exc_info=error)
+        _log().warning("generation.failed", model=self.name, exc_info=error)
         self._end(model, job, FinishReason.ERROR, as_inference_error(error))
 
     def _end(
@@ -228,3 +230,8 @@ class Worker:
         for job in self._jobs():
             closed = EngineClosedError(f"{self.name}: the engine was closed during the generation")
             self._end(model, job, FinishReason.ERROR, closed)
+
+
+def _log() -> Any:
+    """Structlog where the host has configured it: by itself it prints to stdout."""
+    return structlog.get_logger() if structlog.is_configured() else _plain

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import structlog
-
 from messaging.backend import (
     FROM_START,
     Consumer,
@@ -34,9 +32,10 @@ from messaging.clock import SYSTEM, Clock
 from messaging.envelope import Envelope
 from messaging.errors import BackendError, BusClosedError, BusForkedError
 from messaging.forks import keep_from_children
+from messaging.logs import get_logger
 from messaging.topic import is_ephemeral
 
-log = structlog.get_logger(__name__)
+log = get_logger()
 
 
 class RedisBackend:

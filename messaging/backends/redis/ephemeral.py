@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Sequence
 
 import hiredis
-import structlog
 
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.pipeline import ConnectionLostError
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.server import Server, pack_script
 from messaging.envelope import Envelope
+from messaging.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger()
 
 
 async def open_topic(server: Server, topic: str, ttl_s: float, max_entries: int) -> None:

@@ -13,18 +13,18 @@ primary up to `give_up_after_s`, which should be more than `down-after-milliseco
 """
 
 import hiredis
-import structlog
 
 from messaging.backends.redis.asking import ask
 from messaging.backends.redis.endpoint import Endpoint
 from messaging.backends.redis.many_hosts import Host, ManyHosts
 from messaging.errors import BackendError, BackendSetupError, BackendUnavailableError
+from messaging.logs import get_logger
 
 DEFAULT_SENTINEL_PORT = 26379
 
 PARAMETERS = frozenset({"sentinel_username", "sentinel_password"})
 
-log = structlog.get_logger(__name__)
+log = get_logger()
 
 
 class SentinelAddress:

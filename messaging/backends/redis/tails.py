@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from messaging.backend import FROM_NOW, FROM_START, Entry
 from messaging.backends.redis.claims import redeem_entry
 from messaging.backends.redis.entries import position_key, unpack_entry
@@ -18,11 +16,12 @@ from messaging.backends.redis.news import News, read_news
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
 from messaging.errors import BackendError, WireError
+from messaging.logs import get_logger
 
 WATCHED_S = 60.0
 MOST_SHOWN = 256
 
-log = structlog.get_logger(__name__)
+log = get_logger()
 
 
 class Tails:

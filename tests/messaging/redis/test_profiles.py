@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from messaging.backend import Settlement, StateWrite
 from messaging.bus import Bus
@@ -188,13 +189,14 @@ async def test_more_replicas_may_be_asked_for_than_are_there(primary: RedisServe
     await guild.close()
 
 
-async def test_a_bus_says_its_profile_when_it_opens(capsys: pytest.CaptureFixture[str]) -> None:
-    async with Bus(open_backend("memory://", "g")):
-        pass
+async def test_a_bus_says_its_profile_when_it_opens() -> None:
+    with capture_logs() as lines:
+        async with Bus(open_backend("memory://", "g")):
+            pass
 
-    said = capsys.readouterr().out
-    assert "ephemeral" in said
-    assert "live as long as" in said
+    (said,) = [line for line in lines if line["event"] == "bus.opened"]
+    assert said["profile"] == "ephemeral"
+    assert "live as long as" in said["promise"]
 
 
 def test_memory_refuses_what_it_cannot_keep() -> None:
