@@ -3,8 +3,10 @@
 import asyncio
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from messaging.context import Context
 from messaging.dead_letters import reason_of
@@ -319,8 +321,16 @@ async def test_a_thread_that_timed_out_is_told_and_its_outcome_dropped(site: Sit
         await eventually(lambda: seen == [True])
 
 
+@pytest.fixture
+def shown_by_structlog() -> Iterator[None]:
+    """Its renderer for people, which shows as much as it is given."""
+    structlog.configure()
+    yield
+    structlog.reset_defaults()
+
+
 async def test_failures_never_write_payloads_to_the_log(
-    site: Site, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str], shown_by_structlog: None
 ) -> None:
     async def fail(spilled: Spilled, context: Context) -> None:
         raise RuntimeError("failed")
