@@ -2,12 +2,11 @@
 
 import asyncio
 
-import structlog
-
 from messaging.backend import Backend
 from messaging.errors import BackendUnavailableError
+from messaging.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 
-import structlog
-
 from messaging.backend import Delivery
 from messaging.course import Course
+from messaging.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 CLEANUP_S = 2.0
 LAST_WORD_S = 0.5

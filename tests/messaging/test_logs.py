@@ -78,3 +78,15 @@ def test_a_host_that_configures_structlog_gets_it_there_at_any_time() -> None:
     assert err == []
     assert any('"event": "delivery.ignored"' in line for line in out)
     assert len([line for line in out if "dead_letter" in line]) == 1
+
+
+def test_every_module_takes_its_logger_from_one_place() -> None:
+    chosen = {"messaging/logs.py", "agents/llm/engines/worker.py"}  # the latter knows no bus
+    taking = {
+        str(file.relative_to(ROOT))
+        for package in ("agents", "guild", "messaging")
+        for file in (ROOT / package).rglob("*.py")
+        if "structlog.get_logger" in file.read_text()
+    }
+
+    assert taking == chosen
