@@ -48,14 +48,25 @@ def draft_of(
         environ: where variables are looked up.
         unknown: places of which nothing is known, and which are not judged.
     """
-    resolved = resolve_gently(
-        data, environ=environ, made=FromReference, leaves=GuildSpec.is_resolved_late
-    )
+    resolved = _resolved(data, environ)
     resolved = resolved._replace(unknown=resolved.unknown | unknown)
     reader = _Reader(resolved, unknown)
     parts = reader.parts(resolved.value)
     findings = [*resolved.findings, *map(_misplaced, sorted(resolved.secret_paths, key=str))]
     return Draft(resolved, parts, (*findings, *resolved.explained(reader.findings)))
+
+
+def draft_of_spec(spec: GuildSpec, environ: Mapping[str, str]) -> Draft:
+    """As `draft_of`, of a spec that was read; its parts are its own unless it holds references."""
+    data = spec.as_data()
+    resolved = _resolved(data, environ)
+    return draft_of(data, environ) if resolved.written else Draft(resolved, Parts.of(spec), ())
+
+
+def _resolved(data: Any, environ: Mapping[str, str]) -> Resolved:
+    return resolve_gently(
+        data, environ=environ, made=FromReference, leaves=GuildSpec.is_resolved_late
+    )
 
 
 class _Reader:

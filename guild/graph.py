@@ -1,5 +1,6 @@
 """Who sends what to whom, read from the contracts of a guild's agents."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from guild.contracts import HandlerContract, MessageClass, reader_of
@@ -84,6 +85,7 @@ def _requests(wires: Wires) -> list[Edge]:
     named = [*(wires.result_of(route) for route in wires.parts.routes.values())]
     named += [wires.messages.find(each.message) for each in wires.parts.schedules.values()]
     given |= {message for message in named if message is not None}
+    taken = {message for found in wires.classes.values() for message in found.accepted()}
     edges = []
     for index, agent_class in wires.classes.items():
         agent = wires.parts.agents[index].id
@@ -94,19 +96,18 @@ def _requests(wires: Wires) -> list[Edge]:
                 if not any(reader_of((message,), each) for each in given)
             ]
             edges += [Edge(OUTSIDE, agent, str(wire_type_of(m)), "request") for m in asked]
-            answers = (*(contract.returns if asked else ()), *_answers_outside(wires, contract))
+            answers = (*(contract.returns if asked else ()), *_answers_outside(taken, contract))
             edges += [Edge(agent, OUTSIDE, str(wire_type_of(m)), "reply") for m in answers]
     return edges
 
 
-def _answers_outside(wires: Wires, contract: HandlerContract) -> list[MessageClass]:
+def _answers_outside(
+    taken: Collection[MessageClass], contract: HandlerContract
+) -> list[MessageClass]:
     """The later answers that no agent takes; what the bus would say goes with any of them."""
-    takers = [found.accepted() for found in wires.classes.values()]
     plain = [answer for answer in contract.answers if answer not in FROM_THE_BUS]
-    left = [answer for answer in plain if not any(reader_of(each, answer) for each in takers)]
-    return [
-        answer for answer in contract.answers if answer in left or (answer not in plain and left)
-    ]
+    left = [answer for answer in plain if reader_of(taken, answer) is None]
+    return [each for each in contract.answers if each in left or (each not in plain and left)]
 
 
 def _schedules(wires: Wires) -> list[Edge]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from guild.draft import draft_of
+from guild.draft import draft_of_spec
 from guild.errors import Path, Problem, SpecError, UnknownAgentError, WiringError
 from guild.graph import Graph, graph_of
 from guild.inspection import injected_parameters, inspect_parts
@@ -66,7 +66,7 @@ class Plan:
         """
         environ = os.environ if environ is None else environ
         registry = registry or Registry((*spec.source.allow, *allow))
-        draft = draft_of(spec.as_data(), environ)
+        draft = draft_of_spec(spec, environ)
         seen = inspect_parts(draft.parts, registry, environ)
         problems = draft.problems(spec.source, seen)
         if problems:
