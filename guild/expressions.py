@@ -37,7 +37,7 @@ class Expression:
         self.text = text
         self._interpreter = _Interpreter()
 
-    def search(self, document: Mapping[str, Any]) -> Any:
+    def search(self, document: Any) -> Any:
         """What it makes of `document`.
 
         Raises:

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from guild.agent import Agent
 from guild.errors import RouteError
+from guild.expressions import Expression
 from guild.route_again import RouteAgain
 from guild.routes import Router
 from guild.spec import RouteSpec
@@ -125,6 +126,10 @@ def test_a_condition_that_fails_names_its_route_and_types_and_no_value(
 def test_what_is_in_no_order_makes_no_condition_true(one: str, other: str, sign: str) -> None:
     assert router(when=f"{one} {sign} {other}")(envelope(), NOTE) == []
     assert router(when=f"{other} {sign} {one}")(envelope(), NOTE) == []
+
+
+def test_a_filter_leaves_out_what_is_in_no_order() -> None:
+    assert Expression("[?id < '2']").search([{"id": 1}, {"id": "1"}]) == [{"id": "1"}]
 
 
 def test_texts_are_in_the_order_of_texts_and_numbers_of_numbers() -> None:

@@ -97,6 +97,14 @@ def test_a_variable_is_looked_up_where_the_spec_is_used() -> None:
     assert meant(spec, REPLICAS="8").agents[0].replicas == 8
 
 
+def test_text_that_looks_like_a_number_stays_text_where_text_is_meant() -> None:
+    spec = load_json(json.dumps(EVERYWHERE), environ={})
+
+    plan = meant(spec, GUILD="007", OWNER="true", TEXT="1e3")
+    assert (plan.id, plan.description) == ("007", "of true for 3 ${")
+    assert plan.schedules[0].data == {"text": "1e3"}
+
+
 def test_a_spec_keeps_its_references_through_yaml() -> None:
     spec = load_json(json.dumps(EVERYWHERE), environ={})
 
