@@ -179,6 +179,18 @@ def test_variables_that_are_not_set_are_told_once_each_and_nothing_else_is() -> 
     assert all("is not set and has no default" in line for line in lines)
 
 
+@pytest.mark.parametrize("name", ["ECHO:-echo", "TOPIC:-prompts", "TYPE:-" + ECHO])
+def test_what_is_not_known_here_is_not_missed_elsewhere(name: str) -> None:
+    """The agent's id, topic or type, which a route and a schedule rely on."""
+    data = json.loads(json.dumps(EVERYWHERE))
+    agent = json.dumps(data["agents"][0]).replace(name, name.partition(":")[0])
+    data["agents"] = [json.loads(agent)]
+
+    (line,) = refused(data)
+
+    assert "is not set and has no default" in line
+
+
 def test_a_list_or_a_group_of_keys_is_not_made_from_text() -> None:
     assert refused({"id": "x", "agents": "${A:-[]}"}) == [
         "s.json:3:12: 'agents' should be a list (from ${A:-[]})"
