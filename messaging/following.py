@@ -15,11 +15,10 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 
-import structlog
-
 from messaging.backend import FROM_START, Backend, Entry
 from messaging.envelope import Envelope
 from messaging.errors import BackendUnavailableError, MessagingError
+from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry
 from messaging.outgoing import seal
 from messaging.reading import Decoder
@@ -35,7 +34,7 @@ from messaging.tail import (
 from messaging.topic import CONTROL_TOPIC, emit_topic_of, is_reply_topic, reply_topic_of
 from messaging.waiting import Stream, Waiting, answer_in
 
-log = structlog.get_logger()
+log = get_logger()
 
 KEPT_UNANSWERED_S = 86_400.0
 """As long as the id of a message is remembered."""

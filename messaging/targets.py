@@ -3,16 +3,16 @@
 import inspect
 from typing import Any, NamedTuple
 
-import structlog
 from pydantic import BaseModel
 
 from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError, UnknownTypeError
+from messaging.logs import get_logger
 from messaging.message import MessageRegistry, decode, wire_type_of
 from messaging.outgoing import payload_of
 from messaging.subscription import Declared, Handler, Result, Subscription
 
-log = structlog.get_logger()
+log = get_logger()
 
 MOST_IGNORED = 1_024
 

@@ -12,7 +12,7 @@ from guild.plan import Plan
 from guild.registry import type_name_of
 from guild.spec import AgentSpec, GuildSpec, RouteSpec
 from messaging.context import Context
-from tests.guild.samples import Asker, Echo, NeedsStore, Note, Ping, Pong, Writer
+from tests.guild.samples import Asker, Echo, NeedsStore, Note, Ping, Pong, Sender, Writer
 
 TYPES = {name: type_name_of(found) for name, found in {"echo": Echo, "writer": Writer}.items()}
 
@@ -152,6 +152,12 @@ def test_each_problem_of_one_agent_is_told_once() -> None:
     assert [problem.text.split(",")[0] for problem in caught.value.problems] == [
         "'t' sends tests.pong"
     ]
+
+
+def test_an_end_that_a_variable_should_name_is_not_missed_elsewhere() -> None:
+    text = f'id: x\nends: ["${{END}}"]\nagents: [{{id: s, type: "{type_name_of(Sender)}"}}]\n'
+
+    assert lines_of(text) == [2]
 
 
 def test_what_is_right_is_right() -> None:
