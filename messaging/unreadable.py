@@ -16,14 +16,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from messaging.backend import Delivery, Settlement, StateValue, StateWrite, unread_key
 from messaging.envelope import Envelope
 from messaging.errors import UnknownTypeError
+from messaging.logs import get_logger
 from messaging.topic import retry_topic_of
 
-log = structlog.get_logger()
+log = get_logger()
 
 LEASES = 2
 PAUSES_PER_LEASE = 16

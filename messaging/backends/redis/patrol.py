@@ -8,17 +8,16 @@ which of all the streams that are read here have moved, and the registry whether
 import asyncio
 from collections.abc import Iterable
 
-import structlog
-
 from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError
+from messaging.logs import get_logger
 
 LOOK_EVERY_S = 2.0
 STREAMS_AT_ONCE = 1_000
 
-log = structlog.get_logger(__name__)
+log = get_logger()
 
 
 class Patrol:
