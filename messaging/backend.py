@@ -275,7 +275,10 @@ class Backend(Protocol):
 
     @property
     def by_reference(self) -> bool:
-        """Whether `Envelope.message` is handed over as it is, so that payloads stay empty."""
+        """Whether `Envelope.message` is handed over as it is, where that comes to the same.
+
+        The payload stays empty then. What a handler gets never depends on it.
+        """
         ...
 
     @property

@@ -198,7 +198,7 @@ class Bus:
 
         Raises:
             TopicError: `topic` is not one to publish to.
-            InvalidMessageError: the message cannot be written as JSON.
+            InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             PayloadTooLargeError: it is past the cap.
             ValueError: the priority, the delay, the time or the id is none.
             NobodyListensError: `require_listener`, and nobody does.

@@ -251,7 +251,7 @@ class Context:
         Raises:
             TopicError: `topic` is not one to publish to, or `guild` is no neighbour.
             NotAMessageError: `message` is no pydantic model.
-            InvalidMessageError: the message cannot be written as JSON.
+            InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             ValueError: `priority` is out of range, or the delay, time or timer is none.
         """
         header = self._header(

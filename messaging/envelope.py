@@ -34,7 +34,7 @@ class Envelope(NamedTuple):
             names the wire type of that message here.
         origin: the topic it was first published to, once the bus has moved it; "" before.
         delay_s: how long the backend holds it back from the moment it is stored; not on the wire.
-        message: the model itself, on backends that hand frozen models over by reference.
+        message: the model itself, where the backend may hand it over; see `Backend.by_reference`.
     """
 
     id: str

@@ -8,6 +8,7 @@ MessagingError
 │   ├── WireNameConflictError  two classes claim one wire name
 │   ├── InvalidMessageError    the payload does not fit its type
 │   ├── NotAMessageError       not a pydantic model, where a message is wanted; a TypeError, too
+│   ├── UnfitClassError        a class whose messages could never arrive as they were sent
 │   └── PayloadTooLargeError   past the cap, checked before anything is parsed
 ├── TopicError                 not a topic or pattern
 ├── BackendError               the store refused or is away
@@ -106,6 +107,15 @@ class NotAMessageError(WireError, TypeError):
             f"a message is an instance of a pydantic model, not {what}{remedy}; nothing was sent"
         )
         self.given = type(given)
+
+
+class UnfitClassError(WireError):
+    """No message of this class could arrive as it was sent; names each field, and the remedy."""
+
+    def __init__(self, class_name: str, problems: tuple[str, ...]) -> None:
+        super().__init__(f"{class_name} cannot be a message: {'; '.join(problems)}")
+        self.class_name = class_name
+        self.problems = problems
 
 
 class PayloadTooLargeError(WireError):

@@ -1,12 +1,14 @@
 """Messages: pydantic models with a stable name and version on the wire."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
+from messaging.difference import differences
 from messaging.errors import (
     InvalidMessageError,
     MissingUpcasterError,
@@ -14,16 +16,17 @@ from messaging.errors import (
     UnknownTypeError,
     WireNameConflictError,
 )
+from messaging.fidelity import Fidelity, Unverified, fidelity_of
 from messaging.soundness import (
     MOST_PROBLEMS,
     TOO_DEEP,
     Leeway,
     is_suspect,
     is_too_deep,
-    leeway_of,
     path_to,
     problems_in,
 )
+from messaging.unfit import check_class
 from messaging.versions import Upcaster, check_step, oldest_readable, upcast, upcasters_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -46,6 +49,9 @@ class Message(BaseModel):
     may be renamed or moved while stored messages still decode:
 
         class EvaluateModel(Message, wire_name="research.evaluate", version=2): ...
+
+    A generic class with a wire name gives it to `Box[int]`, too, as `box[int]`, with its version.
+    Making a class whose messages could never arrive as they were sent raises `UnfitClassError`.
     """
 
     model_config = ConfigDict(
@@ -66,8 +72,26 @@ class Message(BaseModel):
         cls, *, wire_name: str | None = None, version: int = 1, **kwargs: Any
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        cls.__wire_type__ = WireType(wire_name or cls.__name__, version)
-        cls.__upcasters__ = {}
+        check_class(cls)
+        generic = cast("type[Message] | None", cls.__pydantic_generic_metadata__["origin"])
+        if generic is None:
+            cls.__wire_type__ = WireType(wire_name or cls.__name__, version)
+            cls.__upcasters__ = {}
+        else:
+            cls.__wire_type__ = _wire_type_of_parametrised(cls, generic)
+            cls.__upcasters__ = generic.__upcasters__
+
+    @classmethod
+    def model_construct(  # type: ignore[override]  # pydantic's plug-in for mypy adds its own
+        cls, _fields_set: set[str] | None = None, **values: Any
+    ) -> Self:
+        """As pydantic's. Nothing is validated here, so that publishing the message does it."""
+        return _unverified(super().model_construct(_fields_set, **values))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's. An `update` is not validated here, so that publishing it does it."""
+        copied = super().model_copy(update=update, deep=deep)
+        return _unverified(copied) if update else copied
 
     @classmethod
     def upcast(cls, *, from_version: int) -> Callable[[Upcaster], Upcaster]:
@@ -85,6 +109,31 @@ class Message(BaseModel):
             return upcaster
 
         return register
+
+
+def _unverified(message: M) -> M:
+    object.__setattr__(
+        message, "__pydantic_fields_set__", Unverified(message.__pydantic_fields_set__)
+    )
+    return message
+
+
+def _wire_type_of_parametrised(
+    message_class: type[BaseModel], generic: type["Message"]
+) -> WireType:
+    """Of `Box[Item]`: made of the wire names of both, where `Box` was given one."""
+    wire_type = generic.__wire_type__
+    if wire_type == (generic.__name__, 1):
+        return WireType(message_class.__name__, 1)
+    parameters = message_class.__pydantic_generic_metadata__["args"]
+    names = ", ".join(_parameter_name(generic, each) for each in parameters)
+    return WireType(f"{wire_type.name}[{names}]", wire_type.version)
+
+
+def _parameter_name(generic: type[BaseModel], parameter: Any) -> str:
+    if isinstance(parameter, type) and issubclass(parameter, BaseModel):
+        return str(wire_type_of(parameter))
+    return generic.model_parametrized_name((parameter,))[len(generic.__name__) + 1 : -1]
 
 
 @lru_cache(maxsize=4096)
@@ -114,9 +163,10 @@ class MessageRegistry:
         wire_type = wire_type_of(message_class)
         present = self._classes.setdefault(wire_type, message_class)
         if present is not message_class and not _is_same_source(present, message_class):
+            one, other = _path(message_class), _path(present)
+            both = f"{one} and {other}" if one != other else f"two different classes, both {one},"
             raise WireNameConflictError(
-                f"{_path(message_class)} and {_path(present)} are both called {wire_type} on the "
-                "wire; give one of them a wire_name="
+                f"{both} are both called {wire_type} on the wire; give one of them a wire_name="
             )
         self._classes[wire_type] = message_class
 
@@ -182,22 +232,32 @@ def find_version(name: str, version: int, known: Mapping[int, type[BaseModel]]) 
 
 
 def encode(message: BaseModel) -> bytes:
-    """`message` as JSON.
+    """`message` as JSON that will be read back as an equal message.
 
     Raises:
         InvalidMessageError: it holds what JSON cannot, a lone surrogate, NaN, a cycle, a foreign
-            object, or more than a payload may: an integer past 64 bits, 65 levels of nesting.
+            object, or more than a payload may: an integer past 64 bits, 65 levels of nesting; or
+            it would arrive as another message. The text names the fields.
+        UnfitClassError: no message of its class could arrive.
     """
     message_class = type(message)
+    fidelity = fidelity_of(message_class)
+    is_sure = fidelity.is_sure_of(message)
+    leeway = fidelity.leeway
     try:
-        payload = message.__pydantic_serializer__.to_json(message)
+        if is_sure and not fidelity.is_mutable:
+            # Giving it any option costs as much as writing the message.
+            payload = message.__pydantic_serializer__.to_json(message)
+        else:
+            payload, is_sure = _written(message, fidelity, is_sure=is_sure)
+        if leeway is not None and is_suspect(payload, leeway):
+            _check_depth(message_class, payload, leeway)
+            _check_values(message, payload, leeway)
     except (PydanticSerializationError, UnicodeEncodeError) as error:
         problem = f"cannot be written as JSON: {error}"
         raise InvalidMessageError(str(wire_type_of(message_class)), (problem,)) from error
-    leeway = leeway_of(message_class)
-    if leeway is not None and is_suspect(payload, leeway):
-        _check_depth(message_class, payload, leeway)
-        _check_values(message, payload, leeway)
+    if not is_sure:
+        _try_to_read(message, payload)
     return payload
 
 
@@ -213,19 +273,48 @@ def decode(message_class: type[M], payload: bytes, *, version: int | None = None
         if version != own:
             upcasters = upcasters_of(message_class)
             payload = upcast(payload, upcasters, name=name, start=version, end=own)
-    leeway = leeway_of(message_class)
+    fidelity = fidelity_of(message_class)
+    leeway = fidelity.leeway
     if leeway is not None and not is_suspect(payload, leeway):
         leeway = None
     if leeway is not None:
         _check_depth(message_class, payload, leeway)
     try:
-        # What `model_validate_json` calls in the end, without 0.4 µs of looking at options.
-        message = cast(M, message_class.__pydantic_validator__.validate_json(payload))
+        message = _read(message_class, payload, fidelity)
     except ValidationError as error:
         raise InvalidMessageError(str(wire_type_of(message_class)), problems_of(error)) from None
     if leeway is not None:
         _check_values(message, payload, leeway)
     return message
+
+
+def _written(message: BaseModel, fidelity: Fidelity, *, is_sure: bool) -> tuple[bytes, bool]:
+    """`message` as JSON, and whether it is still sure to arrive as it is."""
+    by_alias = False if fidelity.has_own_names else None
+    write = message.__pydantic_serializer__.to_json
+    if is_sure:
+        with suppress(PydanticSerializationError):  # its lists hold what is not of their types
+            return write(message, by_alias=by_alias, warnings="error"), True
+    check_class(type(message))
+    return write(message, by_alias=by_alias, round_trip=True, warnings="none"), False
+
+
+def _read(message_class: type[M], payload: bytes, fidelity: Fidelity) -> M:
+    # What `model_validate_json` calls in the end, without 0.4 µs of looking at options.
+    read = message_class.__pydantic_validator__.validate_json
+    if fidelity.has_own_names:
+        return cast(M, read(payload, by_alias=False, by_name=True))
+    return cast(M, read(payload))
+
+
+def _try_to_read(message: BaseModel, payload: bytes) -> None:
+    """Pass when `payload` is read as a message equal to `message`, which it was written from."""
+    try:
+        problems = differences(message, decode(type(message), payload))
+    except InvalidMessageError as error:
+        problems = tuple(f"it would not be read again: {problem}" for problem in error.problems)
+    if problems:
+        raise InvalidMessageError(str(wire_type_of(type(message))), problems)
 
 
 def problems_of(error: ValidationError) -> tuple[str, ...]:
@@ -255,9 +344,22 @@ def _sentence(problem: ErrorDetails) -> str:
     return problem["msg"]
 
 
-def _is_same_source(one: type, other: type) -> bool:
-    return _path(one) == _path(other)
+def _is_same_source(one: type[BaseModel], other: type[BaseModel]) -> bool:
+    """Whether `other` is `one`, defined again: by a reload, or by a notebook's cell run again."""
+    if _path(one) != _path(other) or _parameters(one) != _parameters(other):
+        return False
+    # A function may make several classes under one path, which are one only if they look alike.
+    return "<locals>" not in one.__qualname__ or _shape(one) == _shape(other)
 
 
 def _path(message_class: type) -> str:
     return f"{message_class.__module__}.{message_class.__qualname__}"
+
+
+def _parameters(message_class: type[BaseModel]) -> tuple[str, ...]:
+    parameters = message_class.__pydantic_generic_metadata__["args"]
+    return tuple(_path(each) if isinstance(each, type) else repr(each) for each in parameters)
+
+
+def _shape(message_class: type[BaseModel]) -> dict[str, str]:
+    return {name: repr(field.annotation) for name, field in message_class.model_fields.items()}

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from messaging.envelope import Envelope, new_id
 from messaging.errors import NotAMessageError
+from messaging.fidelity import Fidelity, fidelity_of, may_share
 from messaging.message import encode, wire_type_of
 from messaging.topic import check_topic
 
@@ -40,13 +41,15 @@ def seal(
 
     Raises:
         NotAMessageError: it is no pydantic model.
-        InvalidMessageError: it cannot be written as JSON.
+        InvalidMessageError: it cannot be written as JSON, or would not arrive as it is.
+        UnfitClassError: no message of its class could arrive.
     """
     try:
-        type_, version, is_frozen = _nature_of(type(message))
+        type_, version, fidelity = _nature_of(type(message))
     except NotAMessageError:
         raise NotAMessageError(message) from None
-    carried = message if by_reference and is_frozen else None
+    may_carry = by_reference and fidelity.is_shareable and may_share(message, fidelity.models)
+    carried = message if may_carry else None
     payload = encode(message) if carried is None else b""
     fields = (
         id or new_id(), type_, version, topic, payload, sender, cause, conversation, reply_to, key,
@@ -94,9 +97,8 @@ def split_tags(tags: str) -> Sequence[str]:
 
 
 @lru_cache(maxsize=4096)
-def _nature_of(message_class: type[BaseModel]) -> tuple[str, int, bool]:
-    """Wire name, version, and whether nobody can change the messages of a class."""
+def _nature_of(message_class: type[BaseModel]) -> tuple[str, int, Fidelity]:
+    """Wire name, version, and how messages of a class travel: all in one look."""
     if not issubclass(message_class, BaseModel):
         raise NotAMessageError(message_class)
-    name, version = wire_type_of(message_class)
-    return name, version, bool(message_class.model_config.get("frozen"))
+    return *wire_type_of(message_class), fidelity_of(message_class)

@@ -34,7 +34,7 @@ class Publisher:
 
         Raises:
             TopicError: `topic` is not one to publish to.
-            InvalidMessageError: the message cannot be written as JSON.
+            InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             ValueError: `priority` is out of range.
         """
         header = self._header(topic, tags, deadline_s, priority, header)

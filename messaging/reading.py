@@ -32,7 +32,7 @@ class Decoder:
             return UnknownMessage(
                 type=envelope.type, version=envelope.version, data=_json_of(envelope)
             )
-        if isinstance(envelope.message, message_class):
+        if type(envelope.message) is message_class:
             return envelope.message
         return decode(message_class, payload_of(envelope), version=envelope.version)
 

@@ -127,7 +127,8 @@ def problems_in(message: BaseModel, payload: bytes, leeway: Leeway) -> tuple[str
     has_long = leeway.integers and _LONG_NUMBER in payload.translate(_DIGITS_TO_ZERO)
     if not has_long and not leeway.floats:
         return ()
-    return problems_in_value(message.__pydantic_serializer__.to_python(message))
+    write = message.__pydantic_serializer__.to_python
+    return problems_in_value(write(message, round_trip=True, warnings="none"))
 
 
 def problems_in_value(value: Any) -> tuple[str, ...]:

@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import TypeAdapter
 
 from messaging.backend import StateValue, StateWrite, steps_key
 from messaging.errors import StepError
-from messaging.message import problems_of
+from messaging.results import read_result, written_and_read
 from messaging.threads import Threads
 
 MOST_THREADS = 32
@@ -65,11 +64,11 @@ class Steps:
         self._started.add(name)
         results = await self._read()
         if name not in results:
-            result = _to_json(name, await self._call(function, args, kwargs), returns)
-            decoded = _from_json(name, result, returns)  # before it is stored, or it never could be
+            made = await self._call(function, args, kwargs)
+            result, read = written_and_read(name, made, returns)
             await self._keep(name, result)
-            return decoded
-        return _from_json(name, results[name], returns)
+            return read
+        return read_result(name, results[name], returns)
 
     @property
     def were_used(self) -> bool:
@@ -116,31 +115,6 @@ class Steps:
             value = json.dumps(results, ensure_ascii=False, separators=(",", ":")).encode()
             self._version = await self._write(StateWrite(self._key, value, self._version))
             self._results = results
-
-
-def _to_json(name: str, result: Any, returns: Any) -> str:
-    if isinstance(result, BaseModel) and returns is Any:
-        raise StepError(
-            f"step {name!r} made a {type(result).__name__}; say what to read it back as: "
-            f"step(…, returns={type(result).__name__})"
-        )
-    try:
-        return to_json(result, inf_nan_mode="constants").decode()
-    except (PydanticSerializationError, UnicodeError, RecursionError) as error:
-        raise StepError(
-            f"the result of step {name!r}, a {type(result).__name__}, cannot be written as JSON, "
-            f"so the step would run again: {error}"
-        ) from error
-
-
-def _from_json(name: str, stored: str, returns: Any) -> Any:
-    try:
-        return TypeAdapter(returns).validate_json(stored)
-    except ValidationError as error:
-        problems = "; ".join(problems_of(error))
-        raise StepError(
-            f"the journalled result of step {name!r} does not fit: {problems}"
-        ) from None
 
 
 def _look_at(task: asyncio.Future[None]) -> None:

@@ -57,8 +57,8 @@ class Target(NamedTuple):
         Raises:
             WireError: the payload does not fit the class, or could not be brought up to it.
         """
-        message = envelope.message  # nearly always None, and asking pydantic's classes is slow
-        if message is not None and isinstance(message, self.message_class):
+        message = envelope.message
+        if message is not None and type(message) is self.message_class:
             return message
         return decode(self.message_class, payload_of(envelope), version=self.version)
 

@@ -38,13 +38,14 @@ class MemoryBackend:
         soft_backlog: entries of a topic from which on publishers wait for agents to catch up; None
             for three quarters of `max_backlog`.
         soft_wait_s: how long each of them waits at most.
-        max_envelope_bytes: cap on a payload; messages that travel by reference have none.
+        max_envelope_bytes: cap on a payload.
         keep_settled_s: for how long trimming leaves settled entries, to be replayed.
         keep_unclaimed: settled entries per topic that stay for observers.
         clock: by which messages are held back; of those that share a store the first one's.
 
-    Frozen messages are handed over by reference. Others are encoded when they are accepted, so
-    that nobody can change what others are going to read.
+    A message is handed over by reference where that comes to the same as writing and reading it;
+    see `messaging.fidelity`. Any other is encoded when it is accepted, so that nobody can change
+    what others are going to read, and nothing arrives here that would not arrive from a server.
     """
 
     profile = "ephemeral"

@@ -33,6 +33,7 @@ from messaging.errors import (
     PayloadTooLargeError,
     StateConflictError,
 )
+from messaging.fidelity import MOST_SHARED_BYTES, fidelity_of
 from messaging.header import decode_header, encode_header
 from messaging.message import encode
 from messaging.topic import is_ephemeral, owner_of, partition_of, retry_topic_of
@@ -58,6 +59,7 @@ class Store:
         self.limits = limits
         self._clock = clock
         self.strict = strict
+        self._shares = not strict and limits.max_envelope_bytes >= MOST_SHARED_BYTES
         self.groups: dict[str, Group] = {}
         self.paused: set[str] = set()
         self.letters = DeadLetters(limits.max_backlog, self.announce, self._forget_steps)
@@ -251,7 +253,9 @@ class Store:
     def _admit(self, envelope: Envelope) -> Envelope:
         """`envelope` as it may be shared: what its sender can still change travels as bytes."""
         message = envelope.message
-        if message is not None and (self.strict or not message.model_config.get("frozen")):
+        if message is not None:
+            if self._shares and fidelity_of(type(message)).is_shareable:
+                return envelope
             envelope = envelope._replace(message=None, payload=encode(message))
         if len(envelope.payload) > self.limits.max_envelope_bytes:
             raise PayloadTooLargeError(
