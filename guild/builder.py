@@ -3,6 +3,7 @@
 As in YAML, a number may come as a reference: `set_replicas("${REPLICAS:-2}")`.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any, Generic, Self
@@ -115,7 +116,8 @@ class AgentBuilder(Generic[Props]):
         """
         default = [DEFAULT_TOPIC] if self._hears_default else []
         topics = list(dict.fromkeys([*default, *self._topics]))
-        return validated(AgentSpec, {**self._fields, "topics": topics})
+        spec = validated(AgentSpec, {**self._fields, "topics": topics})
+        return spec.giving(self._agent_class)
 
     def _set(self, field: str, value: Any) -> Self:
         self._fields[field] = value
@@ -185,6 +187,7 @@ class GuildBuilder:
         self._agents: list[AgentSpec] = []
         self._routes: list[RouteSpec] = []
         self._resources: dict[str, Any] = {}
+        self._factories: dict[str, ResourceFactory] = {}
 
     @classmethod
     def from_spec(cls, spec: GuildSpec) -> Self:
@@ -262,7 +265,11 @@ class GuildBuilder:
             resource: a registered type, or any factory of async context managers.
             properties: what the factory is called with.
         """
-        type_name = resource if isinstance(resource, str) else type_name_of(resource, RESOURCES)
+        self._factories.pop(name, None)
+        if isinstance(resource, str):
+            type_name = resource
+        else:
+            type_name, self._factories[name] = type_name_of(resource, RESOURCES), resource
         self._resources[name] = {"type": type_name, "properties": _plain(properties or {})}
         return self
 
@@ -287,7 +294,7 @@ class GuildBuilder:
             options: what differs from the defaults of `ScheduleSpec`.
         """
         if isinstance(message, BaseModel):
-            options["data"] = message.model_dump(mode="json")
+            options["data"] = _fields_of(message)
             message = type(message)
         schedule = {
             "id": schedule_id,
@@ -324,6 +331,10 @@ class GuildBuilder:
             "resources": self._resources,
         }
         spec = validated(GuildSpec, fields)
+        given = {
+            name: spec.resources[name].giving(self._factories[name]) for name in self._factories
+        }
+        spec = spec.model_copy(update={"resources": {**spec.resources, **given}})
         return spec if self._base is None else spec.located(self._base.source)
 
     def launch(self, **options: Any) -> Guild:
@@ -337,6 +348,21 @@ class GuildBuilder:
 
 def _message_name(message: type[BaseModel] | str) -> str:
     return message if isinstance(message, str) else wire_type_of(message).name
+
+
+def _fields_of(message: BaseModel) -> dict[str, Any]:
+    """`message` as the data of a schedule, which makes an equal message each time."""
+    for by_alias in (False, True):
+        data = message.model_dump(mode="json", by_alias=by_alias, round_trip=True, warnings="none")
+        try:
+            if type(message).model_validate_json(json.dumps(data)) == message:
+                return data
+        except ValidationError:
+            continue
+    raise GuildError(
+        f"this {type(message).__name__} would be another one after it was written as JSON: give "
+        "its class and `data=` instead"
+    )
 
 
 def _plain(properties: BaseModel | Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _resource(seen: Inspection, name: str, resource: ResourceSpec) -> Iterator[F
     if resource.type == UNREADABLE:
         return
     try:
-        factory = seen.registry.resource_factory(resource.type)
+        factory = seen.registry.resource_factory(resource.type, resource.given)
         model = properties_class_of(factory)
     except UnknownAgentTypeError as error:
         yield Finding((*path, "type"), error.text, error.suggestion)
@@ -100,7 +100,7 @@ def _agent(seen: Inspection, index: int, agent: AgentSpec) -> Iterator[Finding]:
     if agent.type == UNREADABLE:
         return
     try:
-        agent_class = seen.registry.agent_class(agent.type)
+        agent_class = seen.registry.agent_class(agent.type, agent.given)
     except UnknownAgentTypeError as error:
         yield Finding((*path, "type"), error.text, error.suggestion)
         return

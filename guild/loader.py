@@ -11,10 +11,11 @@ import yaml
 
 from guild.document import Document, plain_scalar, read_file, read_json, read_yaml
 from guild.draft import draft_of
-from guild.errors import SpecError, WiringError
+from guild.errors import Path, SpecError, WiringError
 from guild.inspection import inspect_parts
-from guild.registry import Registry
-from guild.spec import GuildSpec
+from guild.registry import Registry, why_unnameable
+from guild.source import Finding
+from guild.spec import AgentSpec, GuildSpec, ResourceSpec
 
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./-]| (?=[\w./]))*", re.ASCII)
 
@@ -61,7 +62,11 @@ def load_json(
 
 
 def dump_yaml(spec: GuildSpec) -> str:
-    """`spec` as YAML that reads back equal; defaults are left out, references stay."""
+    """`spec` as YAML that reads back equal; defaults are left out, references stay.
+
+    Raises:
+        SpecError: an agent or a resource whose code nobody would find under its `type`.
+    """
     return yaml.dump(
         dump(spec),
         Dumper=_Dumper,
@@ -73,7 +78,22 @@ def dump_yaml(spec: GuildSpec) -> str:
 
 
 def dump(spec: GuildSpec) -> dict[str, Any]:
-    """`spec` as plain data with the keys of YAML."""
+    """`spec` as plain data with the keys of YAML.
+
+    Raises:
+        SpecError: an agent or a resource whose code nobody would find under its `type`.
+    """
+    typed: dict[Path, AgentSpec | ResourceSpec] = {
+        ("agents", index): agent for index, agent in enumerate(spec.agents)
+    }
+    typed |= {("resources", name): resource for name, resource in spec.resources.items()}
+    problems = [
+        spec.source.problem(Finding((*path, "type"), why))
+        for path, part in typed.items()
+        if (why := why_unnameable(part.type, part.given))
+    ]
+    if problems:
+        raise SpecError(problems)
     return spec.as_data()
 
 

@@ -1,7 +1,7 @@
 """The well-formed parts of a spec, also of one that is not well-formed as a whole."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
@@ -45,6 +45,17 @@ class Parts:
             topics=spec.topics,
             ends=spec.ends,
             engine=spec.engine,
+        )
+
+    def with_code_of(self, spec: GuildSpec) -> Self:
+        """The same parts, which were read from `spec`, with the code that it was given."""
+        return replace(
+            self,
+            agents={i: part.giving(spec.agents[i].given) for i, part in self.agents.items()},
+            resources={
+                name: part.giving(spec.resources[name].given)
+                for name, part in self.resources.items()
+            },
         )
 
     @property

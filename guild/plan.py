@@ -67,7 +67,7 @@ class Plan:
         environ = os.environ if environ is None else environ
         registry = registry or Registry((*spec.source.allow, *allow))
         draft = draft_of_spec(spec, environ)
-        seen = inspect_parts(draft.parts, registry, environ)
+        seen = inspect_parts(draft.parts.with_code_of(spec), registry, environ)
         problems = draft.problems(spec.source, seen)
         if problems:
             is_only_wired_wrong = not (draft.findings or seen.errors)

@@ -7,6 +7,7 @@ package, or Python code of this process has handed the very class to a builder b
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -26,6 +27,7 @@ ResourceFactory = Callable[..., Any]
 
 _KIND = {AGENTS: "agent", RESOURCES: "resource"}
 _handed_over: dict[str, Any] = {}
+_INSIDE = "<locals>"
 
 
 class Needs(NamedTuple):
@@ -45,24 +47,24 @@ class Registry:
     def __init__(self, allow: Iterable[str] = ()) -> None:
         self.allow = tuple(allow)
 
-    def agent_class(self, type_name: str) -> AgentClass:
-        """The agent class that `type_name` stands for.
+    def agent_class(self, type_name: str, given: Any = None) -> AgentClass:
+        """The agent class that `type_name` stands for: `given`, where Python code gave it.
 
         Raises:
             UnknownAgentTypeError: there is none, it may not be used, or it cannot be imported.
         """
-        found = self._find(AGENTS, type_name)
+        found = self._find(AGENTS, type_name) if given is None else given
         if not (isinstance(found, type) and issubclass(found, Agent)):
             raise UnknownAgentTypeError("agent", type_name, f"{type_name!r} is not an Agent class")
         return found
 
-    def resource_factory(self, type_name: str) -> ResourceFactory:
-        """The factory that `type_name` stands for.
+    def resource_factory(self, type_name: str, given: Any = None) -> ResourceFactory:
+        """The factory that `type_name` stands for: `given`, where Python code gave it.
 
         Raises:
             UnknownAgentTypeError: there is none, it may not be used, or it cannot be imported.
         """
-        found = self._find(RESOURCES, type_name)
+        found = self._find(RESOURCES, type_name) if given is None else given
         if not callable(found):
             raise UnknownAgentTypeError("resource", type_name, f"{type_name!r} is not callable")
         factory: ResourceFactory = found
@@ -97,13 +99,38 @@ class Registry:
 
 
 def type_name_of(target: Any, group: str = AGENTS) -> str:
-    """The registered name of a class or factory, else its path, which this process now knows."""
+    """The registered name of a class or factory, else its path, which this process now knows.
+
+    A path into a function stands for whatever it made last, so that no spec may name it.
+    """
     path = f"{target.__module__}:{target.__qualname__}"
     for entry in _entries(group):
         if entry.value == path or (entry.attr == target.__name__ and entry.load() is target):
             return entry.name
-    _handed_over[path] = target
+    if _INSIDE not in path:
+        _handed_over[path] = target
     return path
+
+
+def why_unnameable(type_name: str, given: Any) -> str:
+    """Why another process would not find `given` under its path; "" if it would, or was read."""
+    if not _is_path(type_name):
+        return ""
+    module, _, attributes = _with_colon(type_name).partition(":")
+    remedy = "; define it at the top level of a module, or register it as an entry point"
+    if _INSIDE in attributes:
+        return f"{type_name} was made in a function, where a path cannot lead{remedy}"
+    if given is None:
+        return ""
+    if module == "__main__":
+        return f"{type_name} is part of a script or notebook, which others do not import{remedy}"
+    found = sys.modules.get(module)
+    for attribute in attributes.split("."):
+        found = getattr(found, attribute, None)
+    if found is given:
+        return ""
+    stands_there = "nothing stands" if found is None else "another definition stands"
+    return f"{type_name} would not lead back: {stands_there} there now{remedy}"
 
 
 def requires(*modules: str, extra: str = "") -> Callable[[ResourceFactory], ResourceFactory]:

@@ -30,6 +30,7 @@ from pydantic_core import PydanticCustomError
 
 from guild.errors import Path
 from guild.expressions import Expression
+from guild.given import Given
 from guild.recurrence import check_cron, check_timezone
 from guild.references import FromReference
 from guild.source import Source
@@ -142,6 +143,23 @@ def _reader(part: type[Part], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)
 
 
+class TypedPart(Part):
+    """A part whose `type` names code, and that may know the code itself."""
+
+    _given: Given = PrivateAttr(default_factory=Given)
+
+    @property
+    def given(self) -> Any:
+        """What `type` stands for, where Python code gave it: a name may come to mean another."""
+        return self._given.target
+
+    def giving(self, target: Any) -> Self:
+        """The same part, which stands for `target` whatever its `type` comes to mean."""
+        copy = self.model_copy()
+        copy._given = Given(target)  # noqa: SLF001 - a copy of our own
+        return copy
+
+
 class RetrySpec(Part):
     """How often an agent tries a message again before it becomes a dead letter.
 
@@ -178,7 +196,7 @@ class RestartSpec(Part):
     max_backoff_s: Seconds = 30.0
 
 
-class AgentSpec(Part):
+class AgentSpec(TypedPart):
     """One agent of a guild.
 
     Attributes:
@@ -238,7 +256,7 @@ class AgentSpec(Part):
         return self
 
 
-class ResourceSpec(Part):
+class ResourceSpec(TypedPart):
     """Something that agents share: opened when first needed, closed with its last user."""
 
     type: str = Field(min_length=1, max_length=200)
