@@ -3,6 +3,7 @@
 # compute, so there are two workers a core.
 
 PYTHON ?= python3.11
+PYTHON_3_12 ?= python3.12
 PYTHON_3_13 ?= python3.13
 NAME ?= first
 VENV := .venv
@@ -13,20 +14,49 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
+# What needs no PyTorch, which newer Pythons may have to wait for.
+WITHOUT_TORCH := $(addprefix --ignore=tests/,llm ml research docs)
+PYTHON_TESTS ?= tests
+
 # An environment of its own, for a peer that cannot live beside ours: its Python, its name, its needs.
 peer = $(1) -m venv $(VENV)/peers/$(2) && $(VENV)/peers/$(2)/bin/pip install --quiet --disable-pip-version-check $(3) 'pydantic>=2.11,<3' 'structlog>=24.4'
 
+# An environment of its own for a Python, made anew when what it needs has changed; and the tests in it.
+# A Python that is not here is skipped, and said to be.
+define test_on
+@if ! $(2) -c '' 2>/dev/null; then \
+	echo "Python $(1) is skipped: $(2) does not run; set PYTHON_$(subst .,_,$(1))=/path/to/python$(1)" >&2; \
+else \
+	set -e; env=$(VENV)/pythons/$(1); \
+	if ! [ $$env/.installed -nt pyproject.toml ] || ! [ $$env/.installed -nt constraints.txt ]; then \
+		echo "Installing what the tests need into $$env (once) ..." >&2; \
+		$(2) -m venv --clear $$env; \
+		$$env/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,web,test]'; \
+		touch $$env/.installed; \
+	fi; \
+	$$env/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(WITHOUT_TORCH) $(strip $(PYTHON_TESTS)); \
+fi
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test test-pythons test-3.12 test-3.13 check bench clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST)
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST)
 
 run: $(RUN_STAMP) ## let the research guild work on real data, ending with a report (NAME=other starts another run)
 	@$(BIN)/guildbus run specs/research.yaml --request ResearchRequest name=$(NAME)
 
 test: $(DEV_STAMP) ## run every test
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+
+test-pythons: test-3.12 test-3.13 ## run the tests that need no PyTorch on Python 3.12 and 3.13 (PYTHON_TESTS=path … for some of them)
+
+test-3.12:
+	$(call test_on,3.12,$(PYTHON_3_12))
+
+test-3.13:
+	$(call test_on,3.13,$(PYTHON_3_13))
 
 check: $(DEV_STAMP) ## lint, types, layers
 	@$(BIN)/ruff check .
