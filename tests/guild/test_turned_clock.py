@@ -23,7 +23,7 @@ from messaging.retry import RetryPolicy
 from messaging.stillness import until_still
 from messaging.testing import Recorder, TestClock, memory_bus
 from messaging.testing_clock import TURN_PATIENCE_S
-from tests.guild.samples import Ping
+from tests.guild.samples import Ping, Pong
 from tests.messaging.buses import Ask, Told, listening
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -54,10 +54,11 @@ class Clerk(Agent):
         happened.append((f"reminded of {reminder.text}", at(ctx)))
 
     @handles
-    async def pay(self, payment: Pay, ctx: Context) -> None:
+    async def pay(self, payment: Pay, ctx: Context) -> Pong:
         happened.append((f"attempt {ctx.attempt}", at(ctx)))
         if ctx.attempt <= payment.fails:
             raise ConnectionError("the bank is closed")
+        return Pong(text="paid")
 
 
 def at(ctx: Context) -> str:
@@ -80,7 +81,7 @@ def office(**schedule: Any) -> GuildSpec:
     clerk = AgentBuilder(Clerk).set_id("clerk")
     clerk.set_retry(attempts=4, backoff_s=60.0, factor=10.0, max_backoff_s=900.0)
     builder = GuildBuilder("office").set_messaging("memory://").set_drain(1.0)
-    builder.add_agent_spec(clerk.build_spec())
+    builder.add_agent_spec(clerk.build_spec()).add_end(Pong)
     if schedule:
         builder.add_schedule("dunning", Remind(text="rent"), topic="default_topic", **schedule)
     return builder.build_spec()
