@@ -8,6 +8,7 @@ know, because its schedule was changed, was removed or had gone astray, does not
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -16,12 +17,14 @@ from guild.spec import ScheduleSpec
 from messaging.bus import Bus
 from messaging.clock import Clock
 from messaging.context import Context
-from messaging.dispatcher import Running
 from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry
 from messaging.retry import RetryPolicy
 from messaging.subscription import Handler, Subscription, SubscriptionOptions
 from messaging.topic import inbox_of
+
+if TYPE_CHECKING:  # commands want to know its name, and nothing of what handles
+    from messaging.dispatcher import Running
 
 log = get_logger()
 
@@ -61,7 +64,7 @@ class Known(BaseModel):
 
 async def run_schedules(
     bus: Bus, schedules: Sequence[ScheduleSpec], messages: MessageRegistry, *, lease_s: float = 12.0
-) -> Running | None:
+) -> "Running | None":
     """Run `schedules` here as well, from now on instead of any others; None if there never were."""
     if not schedules and GROUP not in await bus.groups():
         return None
