@@ -24,10 +24,14 @@ PROFILES = {
 FROM_START = ""
 FROM_NOW = "$"
 NEVER_ALONE = 1_000_000_000
-STEPS_PREFIX = "_bus.steps."
-HISTORY_PREFIX = "_bus.attempts."
-STARTS_PREFIX = "_bus.starts."
-UNREAD_PREFIX = "_bus.unread."
+ANY_VERSION = -1
+RESERVED_PREFIX = "_bus."
+TURN_S = 300.0
+"""How long a turn at a key of the state lasts at most, if its consumer neither uses nor ends it."""
+STEPS_PREFIX = f"{RESERVED_PREFIX}steps."
+HISTORY_PREFIX = f"{RESERVED_PREFIX}attempts."
+STARTS_PREFIX = f"{RESERVED_PREFIX}starts."
+UNREAD_PREFIX = f"{RESERVED_PREFIX}unread."
 
 
 def steps_key(message_id: str) -> str:
@@ -78,7 +82,8 @@ def place_of(delivery: Delivery) -> Place:
 class StateWrite(NamedTuple):
     """One value of a group's state, written only over the version that was read.
 
-    `expected_version` 0 means that the key must be absent; `value` None deletes it.
+    `expected_version` 0 means that the key must be absent, `ANY_VERSION` that nothing was read and
+    whatever is there is written over; `value` None deletes it.
     """
 
     key: str
@@ -185,9 +190,11 @@ class Consumer(Protocol):
         acknowledged, all in one step.
 
         Returns the indices of settlements that wrote nothing because a state version had moved
-        on; their deliveries stay lent to this consumer. All others are applied. A commit whose
-        answer was lost is sent again by the backend and is applied once. Outbox envelopes to an
-        ephemeral topic that nobody has opened are dropped.
+        on, or because it is another consumer's turn at a key that they write (see `take_turn`);
+        their deliveries stay lent to this consumer. All others are applied. Each, also one that
+        wrote nothing, ends the turns that this consumer had at the keys that it writes. A commit
+        whose answer was lost is sent again by the backend and is applied once. Outbox envelopes to
+        an ephemeral topic that nobody has opened are dropped.
 
         Raises:
             FencedError: this consumer was taken over; nothing was written.
@@ -211,6 +218,30 @@ class Consumer(Protocol):
             StateConflictError: the key has another version; nothing was written.
             PayloadTooLargeError: the value is past the cap; nothing was written.
             BackendUnavailableError: the store stayed away past the deadline.
+        """
+        ...
+
+    async def take_turn(self, message_id: str, keys: Sequence[str]) -> bool:
+        """Queue, for the handling of a message, for the turn at all of these keys of the group's
+        state; whether it has come.
+
+        To be asked again until it has. From then on commits of other consumers that write one of
+        the keys are left out, until a commit of this consumer writes it or the turn is ended;
+        then it is the turn of the handling that has queued longest. Those that queue for several
+        keys never wait for each other in a circle: the call takes its place in all the queues in
+        one step, and gives up the place in some of them when it was not in all. A turn ends with
+        its consumer, and at the latest after `TURN_S`.
+
+        Raises:
+            FencedError: this consumer was taken over.
+        """
+        ...
+
+    async def end_turn(self, message_id: str, keys: Sequence[str]) -> None:
+        """Leave the queues for these keys; nothing happens to a handling that is in none.
+
+        Raises:
+            FencedError: this consumer was taken over.
         """
         ...
 
@@ -287,6 +318,11 @@ class Backend(Protocol):
 
         Delays are held back by the store's own clock.
         """
+        ...
+
+    @property
+    def max_value_bytes(self) -> int:
+        """How long a value of a group's state may be."""
         ...
 
     async def open(self) -> None:

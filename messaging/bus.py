@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from messaging.backend import PROFILES, Backend, Incident
 from messaging.cancellation import Cancellations
+from messaging.contention import Contentions
 from messaging.dead_letters import DeadLetters
 from messaging.emitter import Emitter
 from messaging.envelope import new_id
@@ -96,6 +97,7 @@ class Bus:
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
         self._pauses = Pauses(backend, self._tail)
         self._heart = Heart()
+        self._contentions = Contentions()
         self._maintenance = Maintenance(backend)
         self._running: list[Running] = []
         self._relays: list[Relay] = []
@@ -431,6 +433,7 @@ class Bus:
             pauses=self._pauses,
             followers=self._followers,
             heart=self._heart,
+            contention=self._contentions.of(subscription.group),
         )
         running = Running(subscription.group, dispatcher)
         self._running = [other for other in self._running if not other.done] + [running]

@@ -29,7 +29,7 @@ class Commits:
         refused: makes another settlement of a delivery whose settlement can never be stored; None
             when its handler is to run again.
         settled: called with the settlements that were applied, some at once.
-        conflicted: called with each delivery whose state others changed first.
+        conflicted: called with each settlement whose state others changed first.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Commits:
         *,
         refused: Refused,
         settled: Callable[[Sequence[Settlement]], None],
-        conflicted: Callable[[Delivery], None],
+        conflicted: Callable[[Settlement], None],
     ) -> None:
         self._consumer = consumer
         self._emitter = emitter
@@ -91,7 +91,7 @@ class Commits:
             return
         if conflicts:
             for index in conflicts:
-                self._conflicted(batch[index].delivery)
+                self._conflicted(batch[index])
             left_out = frozenset(conflicts)
             batch = [each for index, each in enumerate(batch) if index not in left_out]
         self._settled(batch)

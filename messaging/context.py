@@ -7,10 +7,13 @@ from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
-from messaging.backend import StateValue, StateWrite
+from messaging.backend import Consumer, Delivery, StateValue, StateWrite
+from messaging.begun import Begun
 from messaging.clock import Clock
+from messaging.contender import Contender
+from messaging.contention import Contention
 from messaging.envelope import Envelope
-from messaging.errors import HandlingCancelledError, TopicError
+from messaging.errors import ForgottenAwaitError, HandlingCancelledError, TopicError
 from messaging.message import Message
 from messaging.outgoing import (
     check_message,
@@ -20,8 +23,8 @@ from messaging.outgoing import (
     seal,
 )
 from messaging.parcels import pack_parcel
-from messaging.state import State
-from messaging.steps import Journal, Steps
+from messaging.state import Done, State
+from messaging.steps import Steps
 from messaging.timers import arm, check_timer, delay_of
 from messaging.topic import emit_topic_of, inbox_of, is_reply_topic
 
@@ -58,6 +61,8 @@ class Workplace(NamedTuple):
     ask: Ask
     loop: asyncio.AbstractEventLoop
     clock: Clock
+    contention: Contention
+    max_value_bytes: int
     neighbours: Sequence[str] = ()
 
 
@@ -75,8 +80,10 @@ class Context:
     """
 
     __slots__ = (
+        "_begun",
         "_cancel_reason",
-        "_journal",
+        "_consumer",
+        "_delivery",
         "_log",
         "_outbox",
         "_state",
@@ -84,16 +91,26 @@ class Context:
         "_timers",
         "_workplace",
         "attempt",
+        "contender",
         "envelope",
+        "patience",
     )
 
     def __init__(
-        self, envelope: Envelope, attempt: int, workplace: Workplace, journal: Journal
+        self,
+        delivery: Delivery,
+        attempt: int,
+        workplace: Workplace,
+        consumer: Consumer,
+        contender: Contender | None,
     ) -> None:
-        self.envelope = envelope
+        self.envelope = delivery.envelope
         self.attempt = attempt
+        self.contender = contender
+        self.patience: asyncio.Timeout | None = None
+        self._delivery = delivery
         self._workplace = workplace
-        self._journal = journal
+        self._consumer = consumer
         self._cancel_reason: str | None = None
         self._outbox: list[Envelope] = []
         # Most handlers need none of these.
@@ -101,25 +118,36 @@ class Context:
         self._steps: Steps | None = None
         self._timers: dict[str, str] | None = None
         self._log: Any = None
+        self._begun: Begun | None = None
 
     @property
     def state(self) -> State:
         """The group's durable state."""
         if self._state is None:
-            self._state = State(self._load_state)
+            if self.contender is None:
+                self.contender = Contender(self._delivery, self._consumer)
+            self.contender.patience = self.patience
+            self._state = State(
+                self._load_state, self._enter, self._begin, self._workplace.max_value_bytes
+            )
         return self._state
 
     @property
     def steps(self) -> Steps:
         """The journal behind `step`."""
         if self._steps is None:
-            self._steps = Steps(self.envelope.id, self._load_state, self._journal)
+            self._steps = Steps(self.envelope.id, self._load_state, self._consumer.journal)
         return self._steps
 
     @property
     def is_plain(self) -> bool:
-        """Whether a commit has nothing to write but what was sent."""
-        return self._state is None and self._steps is None and self._timers is None
+        """Whether there is nothing to commit but what was sent, and nothing else to look at."""
+        return (
+            self.contender is None
+            and self._steps is None
+            and self._timers is None
+            and self._begun is None
+        )
 
     @property
     def took_steps(self) -> bool:
@@ -317,7 +345,9 @@ class Context:
             topic = emit_topic_of(self.conversation)
             self._workplace.emit(self._seal(message, topic, self._header()))
 
-    async def request(self, topic: str, message: BaseModel, *, timeout_s: float = 30) -> BaseModel:
+    def request(
+        self, topic: str, message: BaseModel, *, timeout_s: float = 30
+    ) -> Coroutine[Any, Any, BaseModel]:
         """Ask `topic` now and wait for the answer: for short questions only.
 
         A crash while it waits asks again. Longer work is better sent with `send`; its answer
@@ -328,19 +358,19 @@ class Context:
             RequestTimeoutError: no answer in time.
             RequestCancelledError: somebody cancelled it.
         """
-        return await self._workplace.ask(topic, message, timeout_s=timeout_s, **self._header())
+        return self._begin("request({!r}, …)", topic, self._ask(topic, message, timeout_s))
 
     @overload
-    async def step(
+    def step(
         self, name: str, fn: Callable[..., Any], *args: Any, returns: type[T], **kwargs: Any
-    ) -> T: ...
+    ) -> Coroutine[Any, Any, T]: ...
     @overload
-    async def step(
+    def step(
         self, name: str, fn: Callable[..., Any], *args: Any, returns: Any = ..., **kwargs: Any
-    ) -> Any: ...
-    async def step(
+    ) -> Coroutine[Any, Any, Any]: ...
+    def step(
         self, name: str, fn: Callable[..., Any], *args: Any, returns: Any = Any, **kwargs: Any
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """The result of `fn(*args, **kwargs)`, which no later attempt at this message runs again.
 
         For effects outside the guild. The result is stored durably before it is returned here, and
@@ -363,13 +393,20 @@ class Context:
             PayloadTooLargeError: all results of this message together are past the cap.
         """
         self.raise_if_cancelled()
-        return await self.steps.run(name, fn, args, kwargs, returns)
+        return self._begin("step({!r}, …)", name, self.steps.run(name, fn, args, kwargs, returns))
 
-    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+    @overload
+    def wait_for(self, work: Done) -> None: ...
+    @overload
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T: ...
+    def wait_for(self, work: Coroutine[Any, Any, T] | Done) -> T | None:
         """Run `work`, such as `context.state.load(…)`, on the loop and wait for its result.
 
-        For plain handlers, which run in a thread; a coroutine handler just awaits.
+        For plain handlers, which run in a thread; a coroutine handler just awaits. What is done at
+        once, as `context.state.save(…)` is, needs neither.
         """
+        if isinstance(work, Done):
+            return None
         return asyncio.run_coroutine_threadsafe(work, self._workplace.loop).result()
 
     @property
@@ -386,6 +423,11 @@ class Context:
         """What the commit has to write into the group's state."""
         return () if self._state is None else self._state.writes()
 
+    def forgotten(self) -> ForgottenAwaitError | None:
+        """Called by the bus when the handler has returned: what it began and never awaited."""
+        begun, self._begun = self._begun, None
+        return None if begun is None else begun.forgotten()
+
     def end(self, reason: str) -> None:
         """Called by the bus when nothing that the handler still does can count any more."""
         if self._cancel_reason is None:
@@ -393,6 +435,22 @@ class Context:
 
     def _load_state(self, key: str) -> Awaitable[StateValue | None]:
         return self._workplace.load_state(self._workplace.group, key)
+
+    def _enter(self, key: str) -> Awaitable[None] | None:
+        assert self.contender is not None
+        return self._workplace.contention.enter(self.contender, key)
+
+    async def _ask(self, topic: str, message: BaseModel, timeout_s: float) -> BaseModel:
+        asking = self._workplace.ask(topic, message, timeout_s=timeout_s, **self._header())
+        if self.contender is None:
+            return await asking
+        with self.contender.asking():
+            return await asking
+
+    def _begin(self, call: str, what: str, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        if self._begun is None:
+            self._begun = Begun()
+        return self._begun.watch(call, what, work)
 
     def _usual_reply_to(self, guild: str) -> str:
         return "" if guild else inbox_of(self.group)  # another guild has no such inbox

@@ -8,6 +8,7 @@ from functools import partial
 from messaging.backend import Backend, Consumer
 from messaging.balance import share_of
 from messaging.cancellation import Cancellations
+from messaging.contention import Contention
 from messaging.context import Ask, Workplace
 from messaging.crew import Crew
 from messaging.emitter import Emitter
@@ -45,6 +46,7 @@ class Dispatcher:
         pauses: Pauses,
         followers: Followers,
         heart: Heart,
+        contention: Contention,
     ) -> None:
         self._subscription = subscription
         self._options = subscription.options
@@ -70,6 +72,8 @@ class Dispatcher:
             ask=ask,
             loop=asyncio.get_running_loop(),
             clock=backend.clock,
+            contention=contention,
+            max_value_bytes=backend.max_value_bytes,
             neighbours=subscription.options.neighbours,
         )
         self._handlers = Handlers(subscription, workplace, settling, cancellations, known)

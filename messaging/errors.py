@@ -25,11 +25,12 @@ MessagingError
 ├── HandlingError              a message that was not handled as its sender hoped
 │   ├── HandlerTimeoutError    the handler took longer than it may
 │   ├── HandlerResultError     it returned what is not a message, or not the one it declares
+│   ├── ForgottenAwaitError    it began what it never awaited
 │   ├── HandlingCancelledError somebody cancelled it while a thread worked on it
 │   ├── DeadlineExceededError  its time was over before it was handled
 │   ├── HopLimitError          it went round in a loop
 │   ├── LostWorkerError        it was begun so often, and its processes died
-│   ├── StateConflictError     others kept changing the state it wrote
+│   ├── StateConflictError     others changed the state it wrote, in spite of its turn
 │   └── StepError              a step that cannot be journalled
 └── BusClosedError             used before it was opened or after it was closed
     └── BusForkedError             used by a child of the process that opened it
@@ -335,6 +336,25 @@ class HandlerResultError(HandlingError):
     retryable = False
 
 
+class ForgottenAwaitError(HandlingError):
+    """The handler called something that has to be awaited, and did not await it.
+
+    Attributes:
+        calls: what it called, as in its source.
+    """
+
+    retryable = False
+
+    def __init__(self, calls: tuple[str, ...]) -> None:
+        forgotten = " and ".join(f"ctx.{call}" for call in calls)
+        super().__init__(
+            f"{forgotten} was called and never awaited, so it was not done, and nothing of this "
+            "handling was committed: write `await` in front of it; in a plain handler, "
+            "`ctx.wait_for(…)` around it"
+        )
+        self.calls = calls
+
+
 class HandlingCancelledError(HandlingError):
     """The handling is over: cancelled, timed out, or taken over. Nothing it sends will leave."""
 
@@ -366,7 +386,7 @@ class LostWorkerError(HandlingError):
 
 
 class StateConflictError(HandlingError):
-    """Other handlings kept changing the state that this one read."""
+    """The state that was read has changed: of a handling, again and again in spite of its turn."""
 
 
 class StepError(HandlingError):

@@ -11,8 +11,9 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from messaging.backend import Delivery, Settlement
+from messaging.backend import Consumer, Delivery, Settlement, place_of
 from messaging.cancellation import Cancellations
+from messaging.contender import Contender
 from messaging.context import Context, Workplace
 from messaging.envelope import Envelope
 from messaging.errors import (
@@ -24,6 +25,7 @@ from messaging.errors import (
     HopLimitError,
     LostWorkerError,
     MessagingError,
+    StateConflictError,
     UnknownTypeError,
     WireError,
 )
@@ -33,6 +35,7 @@ from messaging.message import MessageRegistry
 from messaging.outgoing import split_tags
 from messaging.settling import Again, Settling
 from messaging.starts import Starts, attempt_of, is_first_start, numbered
+from messaging.state import State
 from messaging.steps import Journal
 from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
@@ -47,22 +50,22 @@ class Seat:
     """Where a worker handles one message after the other, and where others may cancel it.
 
     Args:
-        journal: where steps of handlers are recorded.
+        consumer: what lends these messages, records steps of handlers and gives turns at state.
         is_leaving: whether the worker, when it is cancelled, was told to stop.
 
     Attributes:
         is_worn: a handler has left traces in the task; another one should go on.
     """
 
-    __slots__ = ("_is_leaving", "_task", "context", "is_worn", "journal", "reason")
+    __slots__ = ("_is_leaving", "_task", "consumer", "context", "is_worn", "reason")
 
-    def __init__(self, journal: Journal, is_leaving: Callable[[], bool]) -> None:
+    def __init__(self, consumer: Consumer, is_leaving: Callable[[], bool]) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._is_leaving = is_leaving
         self.is_worn = False
-        self.journal = journal
+        self.consumer = consumer
         self.context: Context | None = None  # while a handler runs
         self.reason: str | None = None
 
@@ -112,7 +115,7 @@ class HandlesDeliveries(Protocol):
     def is_slow(self) -> bool: ...
 
     def seat(
-        self, journal: Journal, is_leaving: Callable[[], bool]
+        self, consumer: Consumer, is_leaving: Callable[[], bool]
     ) -> AbstractContextManager[Seat]: ...
 
     def handle(self, delivery: Delivery, seat: Seat) -> Awaitable[Settlement | Again]: ...
@@ -120,6 +123,8 @@ class HandlesDeliveries(Protocol):
     def give_up_on(
         self, delivery: Delivery, error: BaseException
     ) -> Awaitable[Settlement | Again]: ...
+
+    def conflicted(self, settlement: Settlement) -> None: ...
 
     def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]: ...
 
@@ -142,6 +147,7 @@ class Handlers:
         self._options = subscription.options
         self._targets = Targets(subscription, known)
         self._workplace = workplace
+        self._contention = workplace.contention
         self._settling = settling
         attempts = subscription.options.retry.attempts
         self._starts = Starts(subscription.group, attempts, workplace.load_state)
@@ -154,11 +160,11 @@ class Handlers:
         return self._settling.is_slow
 
     @contextmanager
-    def seat(self, journal: Journal, is_leaving: Callable[[], bool]) -> Iterator[Seat]:
+    def seat(self, consumer: Consumer, is_leaving: Callable[[], bool]) -> Iterator[Seat]:
         """For a worker's task: its place, and its name in what it logs."""
         name_in_logs(self._workplace.guild_id, self._group)
         decimal.getcontext()  # or the first handler that computes with it leaves the context worn
-        seat = Seat(journal, is_leaving)
+        seat = Seat(consumer, is_leaving)
         self._cancellations.add(seat)
         try:
             yield seat
@@ -173,15 +179,29 @@ class Handlers:
             FencedError: its start could not be recorded, because it was taken over.
             BackendUnavailableError: neither could that, nor its history be read.
         """
-        if delivery.handed_out:
-            return self._without_record(self._handle(delivery, seat))
-        return self._handle(delivery, seat)
+        lost = self._contention.lost
+        has_lost = bool(lost) and place_of(delivery) in lost
+        handling = (self._handle_again if has_lost else self._handle)(delivery, seat)
+        return self._without_record(handling) if delivery.handed_out else handling
 
     async def _without_record(self, handling: Awaitable[Settlement | Again]) -> Settlement | Again:
         outcome = await handling
         return outcome if isinstance(outcome, Again) else await self._starts.forgotten(outcome)
 
-    async def _handle(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
+    async def _handle_again(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
+        """What lost a conflict waits for its turn first."""
+        try:
+            contender = await self._contention.prepare(delivery, seat.consumer)
+        except StateConflictError as error:
+            return await self._settling.failed(delivery, error)
+        outcome = await self._handle(delivery, seat, contender)
+        if not contender.is_over:  # its handler has not begun
+            await self._contention.give_up(delivery)
+        return outcome
+
+    async def _handle(
+        self, delivery: Delivery, seat: Seat, contender: Contender | None = None
+    ) -> Settlement | Again:
         envelope = delivery.envelope
         in_hand.set(delivery)
         if envelope.origin and is_timer(envelope):
@@ -199,19 +219,24 @@ class Handlers:
                 raise target
             assert target is not None
             if delivery.handed_out:  # before its payload is read: that may kill the process, too
-                delivery = await self._starts.begin(delivery, seat.journal)
+                delivery = await self._starts.begin(delivery, seat.consumer.journal)
                 in_hand.set(delivery)
             message = target.message_in(envelope)
         except (FencedError, BackendUnavailableError):
             raise
         except MessagingError as error:
             return await self._not_begun(delivery, error)
-        return await self._run(delivery, target, message, seat)
+        return await self._run(delivery, target, message, seat, contender)
 
-    def give_up_on(self, delivery: Delivery, error: BaseException) -> Awaitable[Settlement | Again]:
+    async def give_up_on(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
         """Settle what was handled and cannot be committed, or what its own worker cannot settle."""
+        await self._contention.give_up(delivery)
         failing = self._settling.failed(delivery, error)
-        return self._without_record(failing) if delivery.handed_out else failing
+        return await (self._without_record(failing) if delivery.handed_out else failing)
+
+    def conflicted(self, settlement: Settlement) -> None:
+        """This was not committed, as the state that it writes has changed."""
+        self._contention.conflicted(settlement)
 
     def _not_begun(
         self, delivery: Delivery, error: MessagingError
@@ -228,10 +253,11 @@ class Handlers:
 
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
         """Forget these: they were settled, given back, or taken over."""
-        if self._starts.remembers or self._settling.remembers:
+        parts = (self._starts, self._settling, self._contention)
+        if remembering := [part for part in parts if part.remembers]:
             for delivery in deliveries:
-                self._starts.let_go(delivery)
-                self._settling.let_go(delivery)
+                for part in remembering:
+                    part.let_go(delivery)
 
     def _is_ignored(self, envelope: Envelope, target: Target | UnknownTypeError | None) -> bool:
         if target is None:
@@ -260,9 +286,14 @@ class Handlers:
             )
 
     async def _run(
-        self, delivery: Delivery, target: Target, message: BaseModel, seat: Seat
+        self,
+        delivery: Delivery,
+        target: Target,
+        message: BaseModel,
+        seat: Seat,
+        contender: Contender | None,
     ) -> Settlement | Again:
-        context = Context(delivery.envelope, attempt_of(delivery), self._workplace, seat.journal)
+        context = Context(delivery, attempt_of(delivery), self._workplace, seat.consumer, contender)
         outbox: tuple[Envelope, ...] = ()
         error: BaseException | None = None
         seat.context = context
@@ -280,18 +311,44 @@ class Handlers:
         finally:
             seat.context = None
             context.end("it has ended")
+            if context.contender is not None:
+                self._contention.over(delivery, context.contender)
         if seat.reason is not None:
-            return await self._settling.cancelled(delivery, await seat.settle_down())
+            reason = await seat.settle_down()
+            await self._contention.give_up(delivery)
+            return await self._settling.cancelled(delivery, reason)
         # Whoever is given a GeneratorExit by what it awaits must not await again.
         if seat.was_cancelled or isinstance(error, GeneratorExit):
             raise UnsettledError(delivery, error or cancelled_from_within(delivery))
         if _have_changed(variables):
             seat.is_worn = True
-        if error is not None:
-            return await self._settling.failed(delivery, error)
-        if context.is_plain and is_first_start(delivery):
+        if error is None and context.is_plain and is_first_start(delivery):
             return Settlement(delivery, outbox)
+        return await self._settle(delivery, outbox, error, context)
+
+    async def _settle(
+        self,
+        delivery: Delivery,
+        outbox: tuple[Envelope, ...],
+        error: BaseException | None,
+        context: Context,
+    ) -> Settlement | Again:
+        """What becomes of a handling that has more to settle than what it sent."""
+        error = context.forgotten() if error is None else error
+        if error is not None:
+            await self._contention.give_up(delivery)
+            return await self._settling.failed(delivery, error)
+        if context.contender is not None:
+            await self._keep_turns(delivery, context.contender, context.state)
         return await self._settling.done(delivery, outbox, context)
+
+    async def _keep_turns(self, delivery: Delivery, contender: Contender, state: State) -> None:
+        """Those at what is written, until that is committed."""
+        for key in state.unread:
+            await self._contention.pass_by(contender, key)
+        unused = self._contention.ended(delivery, contender, state.written)
+        if unused is not None:
+            await unused
 
     async def _call(self, target: Target, message: BaseModel, context: Context) -> Result:
         timeout_s = self._options.timeout_s
@@ -299,6 +356,7 @@ class Handlers:
             return await self._invoke(target, message, context)
         try:
             async with asyncio.timeout(timeout_s) as scope:
+                context.patience = scope
                 return await self._invoke(target, message, context)
         except TimeoutError as error:
             if not scope.expired():

@@ -14,10 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from zlib import crc32
 
-from messaging.backend import Backend, Delivery, StateValue, StateWrite
+from messaging.backend import RESERVED_PREFIX, Backend, Delivery, StateValue, StateWrite
 from messaging.envelope import Envelope
 from messaging.ordering import key_of
-from messaging.state import RESERVED_PREFIX
 from messaging.timers import is_timer
 from messaging.topic import partition_of, partition_topic_of
 

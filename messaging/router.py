@@ -170,7 +170,7 @@ class Router:
             return Settlement(
                 delivery, (handed_on(delivery, group, ordered_by, self._options.partitions),)
             )
-        with self._handlers.seat(self._consumer.journal, self._is_leaving) as seat:
+        with self._handlers.seat(self._consumer, self._is_leaving) as seat:
             outcome = await self._handlers.handle(delivery, seat)
         assert isinstance(outcome, Settlement), "nothing can be read better by another attempt"
         return outcome

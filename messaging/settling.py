@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -31,7 +31,7 @@ from messaging.retry import MAX_ATTEMPTS
 from messaging.starts import attempt_of, is_first_start
 from messaging.subscription import Result, Subscription
 from messaging.telling import described, text_of, traceback_of
-from messaging.timers import disarm, timer_key
+from messaging.timers import disarm, timer_key, timer_writes
 from messaging.topic import is_reply_topic, retry_topic_of
 from messaging.unreadable import Unreadable
 
@@ -120,22 +120,12 @@ class Settling:
         """The handler did what it was there for."""
         writes = context.writes()
         if context.timers:
-            writes += await self.timer_writes(context.timers)
+            writes += timer_writes(context.timers)
         if context.took_steps or not is_first_start(delivery):
             writes += await context.steps.forget()
         if delivery.envelope.was_handled:
             writes += await self._forget_history(delivery.envelope)
         return Settlement(delivery, outbox, writes)
-
-    async def timer_writes(self, timers: Mapping[str, str]) -> tuple[StateWrite, ...]:
-        """What makes these messages the valid ones of their timers; "" calls a timer off."""
-        writes = []
-        for name, message_id in timers.items():
-            stored = await self._load_state(self._group, timer_key(name))
-            if message_id or stored is not None:
-                version = stored.version if stored else 0
-                writes.append(StateWrite(timer_key(name), message_id.encode() or None, version))
-        return tuple(writes)
 
     async def due(self, delivery: Delivery) -> Settlement:
         """The time of a timer has come: it is sent, unless it was called off or set anew."""

@@ -8,7 +8,7 @@ from messaging.clock import SYSTEM, Clock
 from messaging.commits import Commits
 from messaging.course import Course, farewell
 from messaging.emitter import Emitter
-from messaging.errors import MessagingError, StateConflictError
+from messaging.errors import MessagingError
 from messaging.handling import HandlesDeliveries, Seat, cancelled_from_within
 from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
@@ -28,7 +28,6 @@ READ_WAIT_S = 300.0  # as good as for ever: whoever wants the reader back rouses
 STAND_BY_S = 0.2
 SLICE_S = 0.002
 SLOW_S = 0.05
-MOST_RERUNS = 10
 
 
 class Tenure:
@@ -77,7 +76,6 @@ class Tenure:
         self._wakes = 0
         self._is_waking = False
         self._has_room = asyncio.Event()
-        self._reruns: dict[Place, int] = {}
         self._course = Course(f"tenure-{consumer.incarnation}")
         self._workers = Workers(consumer.group, self._course, self._work)
         self._takeover = Takeover(
@@ -239,7 +237,7 @@ class Tenure:
 
     async def _work(self, left: UnsettledError | None) -> None:
         """The life of one worker; another one follows when a handler has spoilt it."""
-        with self._handlers.seat(self._consumer.journal, self._is_leaving) as seat:
+        with self._handlers.seat(self._consumer, self._is_leaving) as seat:
             try:
                 left = await self._serve(seat, left)
             except UnsettledError as unsettled:
@@ -259,7 +257,7 @@ class Tenure:
                     await self._rest()
                     continue
                 delivery = self._ready.take()
-                outcome = await self._settle(delivery, seat)
+                outcome = await self._handlers.handle(delivery, seat)
                 delivery = None
                 self._conclude(outcome)
                 # Handlers that never wait would keep the loop from reading, beating, committing.
@@ -294,20 +292,6 @@ class Tenure:
                 self._idle.remove(sleeper)
             raise
 
-    def _settle(self, delivery: Delivery, seat: Seat) -> Awaitable[Settlement | Again]:
-        if self._reruns:
-            return self._settle_again(delivery, seat)
-        return self._handlers.handle(delivery, seat)
-
-    async def _settle_again(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
-        reruns = self._reruns.get(place_of(delivery), 0)
-        if reruns > MOST_RERUNS:
-            error = StateConflictError(
-                f"others changed the state under {delivery.envelope.type} {reruns} times in a row"
-            )
-            return await self._handlers.give_up_on(delivery, error)
-        return await self._handlers.handle(delivery, seat)
-
     async def _give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | None:
         """Another settlement; None when there is another attempt to come."""
         outcome = await self._handlers.give_up_on(delivery, error)
@@ -330,17 +314,13 @@ class Tenure:
                 successor = self._lanes.leave(settlement.delivery)
                 if successor is not None:
                     self._put_first(successor)
-        if self._reruns:
-            for settlement in settlements:
-                self._reruns.pop(place_of(settlement.delivery), None)
         self._takeover.settled(settlements)
         if self._room():
             self._has_room.set()
 
-    def _run_again(self, delivery: Delivery) -> None:
-        key = place_of(delivery)
-        self._reruns[key] = self._reruns.get(key, 0) + 1
-        self._put_first(delivery)
+    def _run_again(self, settlement: Settlement) -> None:
+        self._handlers.conflicted(settlement)
+        self._put_first(settlement.delivery)
 
     def _put_first(self, delivery: Delivery) -> None:
         self._ready.put_first(delivery)

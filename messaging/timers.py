@@ -7,11 +7,12 @@ settled unseen. So it fires once, however many replicas there are and whenever t
 """
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 
+from messaging.backend import ANY_VERSION, RESERVED_PREFIX, StateWrite
 from messaging.clock import Clock
 from messaging.envelope import Envelope
-from messaging.state import RESERVED_PREFIX
 from messaging.topic import retry_topic_of
 
 MOST_NAME = 200
@@ -28,6 +29,17 @@ def check_timer(name: str) -> str:
 def timer_key(name: str) -> str:
     """Where the group's state says which message is the timer's."""
     return f"{RESERVED_PREFIX}timer.{name}"
+
+
+def timer_writes(timers: Mapping[str, str]) -> tuple[StateWrite, ...]:
+    """What makes these messages the valid ones of their timers, whichever was; "" calls one off.
+
+    They expect no version: handlings that set one timer at a time do not run again for it.
+    """
+    return tuple(
+        StateWrite(timer_key(name), message_id.encode() or None, ANY_VERSION)
+        for name, message_id in timers.items()
+    )
 
 
 def arm(envelope: Envelope, name: str, group: str) -> Envelope:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 
-from messaging.backend import Delivery, Settlement
+from messaging.backend import Consumer, Delivery, Settlement
 from messaging.handling import HandlesDeliveries, Seat
 from messaging.settling import Again
 from messaging.steps import Journal
@@ -22,9 +22,9 @@ class Turns:
         return self._handlers.is_slow
 
     def seat(
-        self, journal: Journal, is_leaving: Callable[[], bool]
+        self, consumer: Consumer, is_leaving: Callable[[], bool]
     ) -> AbstractContextManager[Seat]:
-        return self._handlers.seat(journal, is_leaving)
+        return self._handlers.seat(consumer, is_leaving)
 
     async def handle(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
         async with self._turns:
@@ -32,6 +32,9 @@ class Turns:
 
     def give_up_on(self, delivery: Delivery, error: BaseException) -> Awaitable[Settlement | Again]:
         return self._handlers.give_up_on(delivery, error)
+
+    def conflicted(self, settlement: Settlement) -> None:
+        self._handlers.conflicted(settlement)
 
     def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]:
         return self._handlers.take_back(deliveries, journal)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from messaging.context import Context
 from tests.crew.moments import say
-from tests.crew.orders import STARVED
+from tests.crew.orders import COUNTED, STARVED, TOTAL, Total
 
 STARVES_S = 3.0
 SPARE_BYTES = 8 << 20
@@ -75,6 +75,14 @@ async def stall(context: Context) -> None:
         await never_end(context)
 
 
+async def count(context: Context) -> None:
+    """Add one to a total that all inputs share."""
+    total = await context.state.load(TOTAL, Total) or Total()
+    say(COUNTED)
+    await asyncio.sleep(0)
+    context.state.save(TOTAL, Total(number=total.number + 1))
+
+
 DEEDS: dict[str, Deed] = {
     "dally": dally,
     "use up memory": use_up_memory,
@@ -82,4 +90,5 @@ DEEDS: dict[str, Deed] = {
     "never end": never_end,
     "die": die,
     "stall": stall,
+    "count": count,
 }

@@ -25,6 +25,7 @@ from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.scripts import make_script
 from messaging.backends.redis.server import Server
 from messaging.commits import Commits
+from messaging.contention import Contention
 from messaging.dispatcher import Running
 from messaging.envelope import Envelope, new_id
 from messaging.errors import LostWorkerError, MessagingError, UnknownTypeError
@@ -159,7 +160,7 @@ def nothing_forgotten(self: Registry, news: object, *, is_elsewhere: bool) -> li
     return []
 
 
-async def nothing(self: object) -> None:
+async def nothing(*_: object) -> None:
     """Instead of a method that matters."""
 
 
@@ -235,6 +236,17 @@ async def leaving_patiently(server: Server) -> None:
     course.LEAVE_S = tail.FAREWELL_S = 3600.0
 
 
+async def without_turns(server: Server) -> None:
+    """Let the version of the state decide, again and again."""
+    Contention._take = alone  # type: ignore[method-assign] # this is a mutant
+    Contention._share = nothing  # type: ignore[method-assign] # this is a mutant
+
+
+async def alone(*_: object, **__: object) -> bool:
+    """Instead of waiting for others."""
+    return True
+
+
 MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "no-fence": without_fence,
     "early-ack": acknowledging_early,
@@ -254,6 +266,7 @@ MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
     "no-drain": leaving_at_once,
     "unhurried": leaving_unhurried,
     "patient": leaving_patiently,
+    "no-turns": without_turns,
 }
 
 

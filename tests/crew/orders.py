@@ -25,6 +25,9 @@ MOMENTS = (AFTER_READ, AFTER_TAKEOVER, IN_HANDLER, BEFORE_COMMIT, COMMIT_SENT, A
 
 # What a worker writes, a line each; of incidents the event follows.
 READY, HELD, STARVED, LEAVING, INCIDENT = "ready", "held", "starved", "leaving", "incident"
+COUNTED = "counted"
+
+TOTAL = "total"  # the key of the state that all inputs share
 
 
 class Input(Message, wire_name="crew.input"):
@@ -54,6 +57,12 @@ def _without_reason(data: dict[str, Any]) -> dict[str, Any]:
 
 class Output(Message, wire_name="crew.output"):
     number: int
+
+
+class Total(BaseModel):
+    """How many inputs were counted."""
+
+    number: int = 0
 
 
 class Orders(BaseModel):

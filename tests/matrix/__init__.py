@@ -28,6 +28,12 @@ process
 * event loop blocked for three leases: E1, R(5), clean
     test_process.py::test_an_event_loop_that_is_blocked_for_three_leases
     mutant: no-fence, as above
+* three workers that count in one key of the state, one of them killed: E1, an exact count, no dead
+  letter, and hardly a handler runs twice
+    test_process.py::test_workers_that_count_in_one_place_while_one_is_killed
+    messaging/test_contention.py::test_each_of_a_hundred_handlings_of_one_counter_runs_once
+    messaging/test_contention.py::test_processes_take_turns_at_a_key_after_the_first_conflict
+    mutants: no-turns runs handlers again and again; in the others, nothing waits
 * out of memory (RLIMIT_AS in the child): E1, R(5), clean; the worker goes on when there is some
     test_process.py::test_a_worker_out_of_memory
     mutant: no-retry loses the input whose handler failed

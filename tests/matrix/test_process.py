@@ -15,8 +15,12 @@ from tests.crew.orders import (
     BEFORE_COMMIT,
     BUS,
     COMMIT_SENT,
+    COUNTED,
+    GROUP,
     IN_HANDLER,
     STARVED,
+    TOTAL,
+    Total,
 )
 from tests.crew.stage import Stage, on_stage
 from tests.matrix.conftest import PATIENCE_S, RECOVERY_S, SHORT_LEASE_S, patience_s
@@ -163,6 +167,32 @@ async def test_a_worker_out_of_descriptors(server_url: str, kind: str) -> None:
 
         account = await stage.account(patience_s=PATIENCE_S)
     account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+
+
+@pytest.mark.parametrize("kind", [BUS, "no-turns"])
+async def test_workers_that_count_in_one_place_while_one_is_killed(
+    server_url: str, kind: str
+) -> None:
+    counted = 1_768
+    async with on_stage(server_url, workers=3, kind=kind, fails_every=0) as stage:
+        publishing = asyncio.create_task(stage.publish(counted, deed="count"))
+        await stage.told(counted // 3)
+
+        await stage.crew.workers[0].kill()
+
+        await publishing
+        account = await stage.account(patience_s=PATIENCE_S)
+        stored = await stage.bus.backend.load_state(GROUP, TOTAL)
+        letters = await stage.bus.dead_letters.list()
+    assert stored is not None
+    assert Total.model_validate_json(stored.value).number == counted
+    assert not letters
+    runs = sum(worker.heard.count(COUNTED) for worker in stage.crew.workers)
+    if kind == BUS:
+        account.check(within_s=PATIENCE_S)
+        assert runs <= 1.1 * counted
+    else:
+        assert runs > 1.5 * counted
 
 
 async def _starve(stage: Stage, deed: str, *, is_cut_off: bool = False) -> None:

@@ -8,6 +8,7 @@ from messaging.backend import Backend, Delivery, Settlement, StateWrite
 from messaging.backends.memory.group import Group, Partition
 from messaging.backends.memory.log import Log
 from messaging.backends.memory.store import Store
+from messaging.backends.memory.turns import Queues
 from messaging.envelope import Envelope
 from tests.messaging import test_backend_conformance_commit as commit
 from tests.messaging import test_backend_conformance_journal as journal
@@ -15,6 +16,7 @@ from tests.messaging import test_backend_conformance_limits as limits
 from tests.messaging import test_backend_conformance_partitions as partitions
 from tests.messaging import test_backend_conformance_state as state
 from tests.messaging import test_backend_conformance_takeover as takeover
+from tests.messaging import test_backend_conformance_turns as turns
 from tests.messaging.conftest import Site
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
@@ -150,6 +152,28 @@ def disbanded_without_its_partitions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Group, "disband", lambda self: self.beats.clear())
 
 
+def turns_that_bind_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Queues, "may_write", lambda self, incarnation, key: True)
+
+
+def turns_without_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Queues, "used", lambda self, incarnation, key: None)
+
+
+def turns_of_the_dead(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Group, "_counts", lambda self, incarnation: True)
+
+
+def turns_taken_one_by_one(patch: pytest.MonkeyPatch) -> None:
+    whole = Queues.take
+
+    def take(self: Queues, handling: tuple[str, str], keys: Sequence[str]) -> bool:
+        taken = [whole(self, handling, [key]) for key in keys]
+        return all(taken)
+
+    patch.setattr(Queues, "take", take)
+
+
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     site = Site("memory", "")
@@ -205,6 +229,14 @@ def mutation() -> Iterator[pytest.MonkeyPatch]:
             one_partition_for_all,
             partitions.test_what_lies_in_a_partition_is_lent_to_its_own_consumers_alone,
         ),
+        (turns_that_bind_nobody, turns.test_during_a_turn_others_write_nothing_at_its_key),
+        (
+            turns_without_end,
+            turns.test_the_turn_is_over_with_the_commit_and_the_next_in_the_queue_has_it,
+        ),
+        (turns_without_end, turns.test_what_is_left_out_has_used_its_turn),
+        (turns_of_the_dead, turns.test_a_turn_ends_with_its_consumer),
+        (turns_taken_one_by_one, turns.test_queues_for_several_keys_are_entered_at_once),
         (state_by_partition, partitions.test_partitions_share_the_state_of_their_group),
         (
             disbanded_without_its_partitions,

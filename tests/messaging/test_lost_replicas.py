@@ -13,7 +13,7 @@ from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
 )
-from messaging.handling import Seat
+from messaging.handling import Handlers, Seat
 from messaging.settling import Again
 from messaging.tenure import Tenure
 from messaging.testing import Recorder, eventually
@@ -223,14 +223,18 @@ async def test_acknowledging_before_handling_would_lose_the_message_of_a_crash(
 ) -> None:
     """The first test proves something: this dispatcher fails it."""
 
-    async def acknowledge_first(self: Tenure, delivery: Delivery, seat: Seat) -> Settlement | Again:
-        await self._consumer.commit([Settlement(delivery)])
-        return await self._handlers.handle(delivery, seat)
+    handle = Handlers.handle
+
+    async def acknowledge_first(
+        self: Handlers, delivery: Delivery, seat: Seat
+    ) -> Settlement | Again:
+        await seat.consumer.commit([Settlement(delivery)])
+        return await handle(self, delivery, seat)
 
     stuck, later = Gate(), Recorder()
     async with open_bus(site) as one, open_bus(site) as two:
         with monkeypatch.context() as mutant:
-            mutant.setattr(Tenure, "_settle", acknowledge_first)
+            mutant.setattr(Handlers, "handle", acknowledge_first)
             victim = await one.subscribe(listening("team", stuck, lease_s=1.0))
             await one.publish("asks", Ask(text="lost"))
             await eventually(lambda: len(stuck.started) == 1)

@@ -109,6 +109,7 @@ class SimulatedBackend:
     """`Backend` as one process sees it."""
 
     profile = "standard"
+    max_value_bytes = 4 * 1024 * 1024
     by_reference = True
     clock = SYSTEM  # that of the simulation's loop
 

@@ -69,11 +69,20 @@ class MemoryBackend:
         self._key = (guild_id, name) if name else None
         soft = max_backlog - max_backlog // 4 if soft_backlog is None else soft_backlog
         self._limits = Limits(
-            max_backlog, soft, soft_wait_s, max_envelope_bytes, keep_unclaimed, keep_settled_s
+            max_backlog,
+            soft,
+            soft_wait_s,
+            max_envelope_bytes,
+            keep_unclaimed,
+            keep_settled_s,
         )
         self._listeners: list[Callable[[Incident], None]] = []
         self._opened: Store | None = None
         self._is_forked = False
+
+    @property
+    def max_value_bytes(self) -> int:
+        return self._limits.max_envelope_bytes
 
     async def open(self) -> None:
         """Begin to use the store.
@@ -264,6 +273,14 @@ class MemoryConsumer:
 
     async def journal(self, write: StateWrite) -> int:
         return self._store.journal(self._group, self.incarnation, write)
+
+    async def take_turn(self, message_id: str, keys: Sequence[str]) -> bool:
+        self._group.check_fence(self.incarnation)
+        return self._group.turns.take((self.incarnation, message_id), keys)
+
+    async def end_turn(self, message_id: str, keys: Sequence[str]) -> None:
+        self._group.check_fence(self.incarnation)
+        self._group.turns.leave((self.incarnation, message_id), keys)
 
     async def beat(self) -> Mapping[str, int]:
         self._group.check_fence(self.incarnation)

@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from messaging.backend import NEVER_ALONE, Delivery, StateValue, StateWrite
+from messaging.backend import ANY_VERSION, NEVER_ALONE, Delivery, StateValue, StateWrite
+from messaging.backends.memory.turns import Queues
 from messaging.envelope import new_id
 from messaging.errors import FencedError, NotHeldError
 from messaging.topic import matches, partition_topic_of, retry_topic_of
@@ -19,6 +20,7 @@ class Group:
         held: what each consumer was lent and has not settled, by position.
         beats: the registered consumers. Whoever is not in here is fenced, whatever it holds.
         leader: the one that reads where order is kept; void once it is not registered any more.
+        turns: whose it is to write which key of the state.
         partitions: those that somebody has joined or written to, by number.
         signal: what its readers wait for.
     """
@@ -31,6 +33,7 @@ class Group:
         self.beats: dict[str, int] = {}
         self.leader = ""
         self.state: dict[str, StateValue] = {}
+        self.turns = Queues(self._counts)
         self.partitions: dict[int, Partition] = {}
         self.signal = name
         self._writes = 0
@@ -135,6 +138,10 @@ class Group:
         for partition in self.partitions.values():
             partition.disband()
 
+    def _counts(self, incarnation: str) -> bool:
+        members = (self, *self.partitions.values())
+        return any(incarnation in each.beats for each in members)
+
     def _hand_over(self, position: str, victim: str, heir: str) -> Delivery:
         delivery = self.held[victim].pop(position)
         lent = self.held[heir][position] = delivery._replace(handed_out=delivery.handed_out + 1)
@@ -156,15 +163,17 @@ class Group:
         """Write all of `writes`, or none when a version has moved on."""
         for write in writes:
             present = self.state.get(write.key)
-            if write.expected_version != (present.version if present else 0):
+            expected = write.expected_version
+            if expected not in (ANY_VERSION, present.version if present else 0):
                 return False
         for write in writes:
             self._writes += 1
+            present = self.state.get(write.key)
             if write.value is None:
                 self.state.pop(write.key, None)
             else:
                 # A key that was deleted and written anew must not look like the one once read.
-                version = write.expected_version + 1 if write.expected_version else self._writes
+                version = present.version + 1 if present else self._writes
                 self.state[write.key] = StateValue(write.value, version)
         return True
 
@@ -177,6 +186,7 @@ class Partition(Group):
         self._whole = whole
         self.topic = self.signal = partition_topic_of(whole.name, number)
         self.state = whole.state
+        self.turns = whole.turns
 
     def fits(self, topic: str) -> bool:
         return topic == self.topic

@@ -138,11 +138,18 @@ class Store:
         # Every refusal lies above: what follows cannot fail half-way.
         outdated = []
         for index, settlement in enumerate(admitted):
-            if group.write_state(settlement.state):
+            if self._write_state(group, incarnation, settlement.state):
                 self._settle(group, incarnation, settlement)
             else:
                 outdated.append(index)
         return outdated
+
+    def _write_state(self, group: Group, incarnation: str, writes: Sequence[StateWrite]) -> bool:
+        may_write = all(group.turns.may_write(incarnation, write.key) for write in writes)
+        is_written = may_write and group.write_state(writes)
+        for write in writes:  # also what is left out: it queues anew, or all might wait for it
+            group.turns.used(incarnation, write.key)
+        return is_written
 
     def journal(self, group: Group, incarnation: str, write: StateWrite) -> int:
         group.check_fence(incarnation)

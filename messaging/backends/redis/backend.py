@@ -62,6 +62,10 @@ class RedisBackend:
     def clock(self) -> Clock:
         return SYSTEM
 
+    @property
+    def max_value_bytes(self) -> int:
+        return self._options.max_envelope_bytes
+
     async def open(self) -> None:
         if self._is_forked:
             raise BusForkedError

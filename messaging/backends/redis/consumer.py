@@ -161,6 +161,29 @@ class RedisConsumer:
             await self._server.replication.report()
         return int(version)
 
+    async def take_turn(self, message_id: str, keys: Sequence[str]) -> bool:
+        self._check_fence()
+        return await self._at_turns("take", message_id, keys) == 1
+
+    async def end_turn(self, message_id: str, keys: Sequence[str]) -> None:
+        self._check_fence()
+        await self._at_turns("end", message_id, keys)
+
+    async def _at_turns(self, action: str, message_id: str, keys: Sequence[str]) -> int:
+        answer: int = await self._server.run(
+            self._server.scripts.turn,
+            (self._members, self._server.keys.turns(self.group)),
+            self._membership.name,
+            self.incarnation,
+            self._server.keys.prefix,
+            action,
+            message_id,
+            *keys,
+        )
+        if answer == _FENCED:
+            raise self._fenced()
+        return answer
+
     def beat(self) -> Awaitable[Mapping[str, int]]:
         return self._beating.beat()
 

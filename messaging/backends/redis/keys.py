@@ -14,6 +14,7 @@ l:<group>   string: incarnation that reads where the group asks for order
             a partition of a group has its own three, under <group>#<number>
 u:<group>   hash: topic that the group left -> last position it is still owed
 s:<group>   hash: state key -> "version:value"
+x:<group>   hash: state key -> whose turn it is and who waits for it, see common.lua
 paused      set of the groups that nobody is to handle for
 floors      hash: group -> highest state version ever deleted, so that none is used twice
 p:<id>      hash of one producer: stream -> last sequence applied; expires
@@ -66,6 +67,9 @@ class Keys:
 
     def state(self, group: str) -> bytes:
         return self.prefix + b"s:" + group.encode()
+
+    def turns(self, group: str) -> bytes:
+        return self.prefix + b"x:" + group.encode()
 
     def producer(self, producer_id: str) -> bytes:
         return self.prefix + b"p:" + producer_id.encode()

@@ -180,6 +180,7 @@ class Registry:
                 keys.leader(group),
                 keys.state(group),
                 keys.bounds(group),
+                keys.turns(group),
             ),
             group,
             retry_topic,

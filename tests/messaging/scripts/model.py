@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from messaging.backend import ANY_VERSION
+
 
 @dataclass
 class Member:
@@ -31,6 +33,7 @@ class Model:
     letters: list[str] = field(default_factory=list)
     state: dict[str, int] = field(default_factory=dict)
     floor: int = 0
+    turns: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     ephemeral: list[str] | None = None
 
     def append(self, producer: str, first: int, texts: Sequence[str], *, delayed: bool) -> int:
@@ -75,16 +78,45 @@ class Model:
         if sequence > member.sequence + 1:
             return "gap"
         member.sequence, member.answer = sequence, []
-        if write is not None and self.state.get(write[0], 0) != write[1]:
+        if write is not None and not self._write(name, *write):
             member.answer = [0]
             return [0]
-        if write is not None:
-            self.state[write[0]] = (write[1] or self.floor) + 1
         for text in texts:
             del member.held[text]
         self.outputs += outputs
         self.letters += texts if dead else ()
         return []
+
+    def _write(self, name: str, key: str, expected: int) -> bool:
+        """Whether it was written; a turn of this consumer is over in either case."""
+        version, queue = self.state.get(key, 0), self.queue(key)
+        is_anothers = bool(queue) and queue[0][0] != name
+        if queue and not is_anothers:
+            self.turns[key] = queue[1:]
+        if is_anothers or expected not in (version, ANY_VERSION):
+            return False
+        self.state[key] = (version or self.floor) + 1
+        return True
+
+    def take_turn(self, name: str, message: str, keys: Sequence[str]) -> int:
+        if not self.members[name].counts:
+            return -1
+        if not all((name, message) in self.queue(key) for key in keys):
+            self.end_turn(name, message, keys)
+            for key in keys:
+                self.turns[key].append((name, message))
+        return int(all(self.queue(key)[0] == (name, message) for key in keys))
+
+    def end_turn(self, name: str, message: str, keys: Sequence[str]) -> int:
+        if not self.members[name].counts:
+            return -1
+        for key in keys:
+            self.turns[key] = [one for one in self.queue(key) if one != (name, message)]
+        return 1
+
+    def queue(self, key: str) -> list[tuple[str, str]]:
+        """Those that still count."""
+        return [one for one in self.turns.get(key, []) if self.members[one[0]].counts]
 
     def take_over(self, heir: str, victim: str, most: int) -> list[tuple[str, int]] | None:
         if not self.members[heir].counts:

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from messaging.backend import NEVER_ALONE
+from messaging.backend import ANY_VERSION, NEVER_ALONE
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.scripts import Script, make_script
 from messaging.envelope import new_id
@@ -38,7 +38,9 @@ RULES = frozenset(
     {
         "append", "append again", "append with a gap", "append delayed", "release", "read",
         "read as a zombie", "commit", "commit again", "commit stale", "commit with a gap",
-        "commit as a zombie", "commit state", "commit outdated state", "commit dead", "take over",
+        "commit as a zombie", "commit state", "commit outdated state", "commit over any state",
+        "commit in a turn", "commit out of turn", "take a turn", "wait for a turn", "end a turn",
+        "take a turn as a zombie", "commit dead", "take over",
         "take over what is held", "leave", "return", "take returned", "trim", "emit",
         "emit to nobody",
     }
@@ -65,8 +67,25 @@ MUTANTS = {
     "trimming what is pending": ("trim", "if field(group, 'pending') > 0 then", "if false then"),
     "state without versions": (
         "commit",
-        "if version ~= tonumber(ARGV[at + 2]) then fits = false end",
+        "if expected >= 0 and version ~= expected then fits = false end",
         "",
+    ),
+    "state that always expects a version": (
+        "commit",
+        "if expected >= 0 and version ~= expected then fits = false end",
+        "if version ~= expected then fits = false end",
+    ),
+    "turns that bind nobody": ("commit", "return first and not is_mine(first)", "return false"),
+    "turns that never end": ("commit", "if queue[1] and is_mine(queue[1]) then", "if false then"),
+    "turns of the dead": (
+        "commit",
+        "if redis.call('HEXISTS', prefix .. 'c:' .. members, incarnation) == 1 then",
+        "if true then",
+    ),
+    "turns taken one by one": (
+        "turn",
+        "if ARGV[4] == 'end' or not is_in_all then",
+        "if ARGV[4] == 'end' then",
     ),
 }
 SMALL = settings(
@@ -234,6 +253,44 @@ class Scripts(RuleBasedStateMachine):
         self._commit(kind, name, sequence, texts, sent, write=(key, version))
         self.last_commit.pop(name, None)
 
+    @precondition(lambda self: any(m.held and m.counts for m in self.model.members.values()))
+    @rule(data=st.data(), key=st.sampled_from("kl"))
+    def commit_over_any_state(self, data: st.DataObject, key: str) -> None:
+        name = self.someone(data, lambda member: bool(member.held) and member.counts)
+        sequence = self.model.members[name].sequence + 1
+        queue = self.model.queue(key)
+        kind = "commit over any state"
+        if queue:
+            kind = "commit in a turn" if queue[0][0] == name else "commit out of turn"
+        texts, sent = self.some_held(data, name), self.texts(1)
+        self._commit(kind, name, sequence, texts, sent, write=(key, ANY_VERSION))
+        self.last_commit.pop(name, None)
+
+    # -- turns -----------------------------------------------------------------------------------
+
+    @rule(data=st.data(), message=st.sampled_from("xy"), keys=st.sampled_from(["k", "l", "kl"]))
+    def take_turn(self, data: st.DataObject, message: str, keys: str) -> None:
+        name = self.someone(data)
+        answer = self._turn("take", name, message, keys)
+        assert answer == self.model.take_turn(name, message, keys)
+        kinds = {-1: "take a turn as a zombie", 0: "wait for a turn", 1: "take a turn"}
+        self.fired[kinds[answer]] += 1
+
+    @precondition(lambda self: any(map(self.model.queue, "kl")))
+    @rule(data=st.data(), message=st.sampled_from("xy"), keys=st.sampled_from(["k", "l", "kl"]))
+    def end_turn(self, data: st.DataObject, message: str, keys: str) -> None:
+        name = self.someone(data)
+        assert self._turn("end", name, message, keys) == self.model.end_turn(name, message, keys)
+        self.fired["end a turn"] += 1
+
+    def _turn(self, action: str, name: str, message: str, keys: str) -> int:
+        answer: int = self.run(
+            self.server.scripts.turn,
+            (self.keys.members(GROUP), self.keys.turns(GROUP)),
+            *(GROUP, name, self.keys.prefix, action, message, *keys),
+        )
+        return answer
+
     # -- losing and giving back ------------------------------------------------------------------
 
     @precondition(lambda self: sum(m.counts for m in self.model.members.values()) > 1)
@@ -296,14 +353,20 @@ class Scripts(RuleBasedStateMachine):
 
     async def _compare(self) -> None:
         call, model = self.server.link.call, self.model
-        stored, outputs, letters, pending, state, members = await asyncio.gather(
+        stored, outputs, letters, pending, state, members, turns = await asyncio.gather(
             call("XRANGE", self.stream, "-", "+"),
             call("XRANGE", self.keys.stream(OUTPUTS), "-", "+"),
             call("XRANGE", self.keys.dead, "-", "+"),
             call("XPENDING", self.stream, GROUP, "-", "+", 10_000),
             call("HGETALL", self.keys.state(GROUP)),
             call("HKEYS", self.keys.members(GROUP)),
+            call("HGETALL", self.keys.turns(GROUP)),
         )
+        queues = dict(zip(turns[::2], turns[1::2], strict=True))
+        for key in "kl":
+            _, *queue = queues.get(key.encode(), b"0").decode().split("\n")
+            living = [one for one in queue if model.members[one.split(" ")[1]].counts]
+            assert living == [f"{GROUP} {name} {message}" for name, message in model.queue(key)]
         present = [fields[3].decode() for _, fields in stored]
         assert present == [text for text in model.order if text in set(present)]
         assert model.owed() <= set(present), "something that is owed was trimmed"

@@ -41,6 +41,7 @@ class Scripts:
         self.recommit = load("commit", setting=_DOUBTS)
         self.resettle = load("commit", when_full=True, setting=_DOUBTS)
         self.journal = load("journal")
+        self.turn = load("turn", when_full=True)  # it keeps handlers from running for nothing
         self.drop = load("drop", when_full=True)
         self.moved = load("moved", when_full=True)
         self.registry = load("registry", when_full=True)

@@ -67,7 +67,20 @@ if delayed > 0 and redis.call('ZCARD', KEYS[4]) + delayed > tonumber(ARGV[5]) th
   return { 'delays full', '' }
 end
 
--- State: a settlement whose expectations fail is left out as a whole.
+local turns, has_turns = prefix .. 'x:' .. group, false
+local mine = string.sub(KEYS[1], #prefix + 3) .. ' ' .. incarnation .. ' '
+if n_writes > 0 then
+  local kind = type_of(turns)
+  if kind ~= 'hash' and kind ~= 'none' then return { 'type', turns } end
+  has_turns = kind == 'hash'
+end
+local function is_mine(name) return string.sub(name, 1, #mine) == mine end
+local function is_anothers_turn(key)
+  local first = has_turns and queue_at(turns, key, prefix)[1]
+  return first and not is_mine(first)
+end
+
+-- State: a settlement whose expectations fail is left out as a whole. -1 expects nothing.
 local skipped, skipped_list, versions, floor = {}, {}, {}, nil
 local function version_of(key)
   if versions[key] then return versions[key] end
@@ -82,7 +95,9 @@ while at < dead_at do
   while at < dead_at and ARGV[at] == settlement do
     local key = ARGV[at + 1]
     local version = tried[key] or version_of(key)
-    if version ~= tonumber(ARGV[at + 2]) then fits = false end
+    local expected = tonumber(ARGV[at + 2])
+    if expected >= 0 and version ~= expected then fits = false end
+    if is_anothers_turn(key) then fits = false end
     if ARGV[at + 3] == 'set' then
       tried[key] = (version == 0 and new_floor or version) + 1
     else
@@ -138,6 +153,14 @@ for at = writes_at, dead_at - 1, 5 do
       redis.call('HDEL', KEYS[2], key)
     elseif ARGV[at + 3] == 'set' then
       redis.call('HSET', KEYS[2], key, versions[key] .. ':' .. ARGV[at + 4])
+    end
+  end
+end
+if has_turns then -- used, also by what is left out: it queues anew, or all might wait for it
+  for at = writes_at, dead_at - 1, 5 do
+    local queue, since = queue_at(turns, ARGV[at + 1], prefix)
+    if queue[1] and is_mine(queue[1]) then
+      keep_queue(turns, ARGV[at + 1], without(queue, since, queue[1]))
     end
   end
 end

@@ -140,6 +140,43 @@ local function drop_letter(dead, floors, state_prefix, letter)
   redis.call('XDEL', dead, letter[1])
 end
 
+-- Whose turn it is at a key of a group's state, then who waits for it, as "members incarnation
+-- message", and since when. Stored one a line. Who is gone is left out, and so is who has had it for too long.
+local TURN_MS = 300000
+local function queue_at(turns, key, prefix)
+  local stored = redis.call('HGET', turns, key)
+  if not stored then return {} end
+  local now, queue = now_ms(), {}
+  local since, names = string.match(stored, '^(%d+)(.*)$')
+  local first = string.match(names, '[^\n]+')
+  for name in string.gmatch(names, '[^\n]+') do
+    local members, incarnation = string.match(name, '^(%S+) (%S+) %S+$')
+    if redis.call('HEXISTS', prefix .. 'c:' .. members, incarnation) == 1 then queue[#queue + 1] = name end
+  end
+  since = tonumber(since)
+  if now < since or now - since > TURN_MS then
+    if queue[1] == first then table.remove(queue, 1) end
+    since = now
+  elseif queue[1] ~= first then
+    since = now
+  end
+  return queue, since
+end
+
+local function keep_queue(turns, key, queue, since)
+  if #queue == 0 then return redis.call('HDEL', turns, key) end
+  redis.call('HSET', turns, key, string.format('%.0f', since or now_ms()) .. '\n' .. table.concat(queue, '\n'))
+end
+
+-- The queue without `me`, and since when it is the turn of its first.
+local function without(queue, since, me)
+  local left = {}
+  for _, name in ipairs(queue) do
+    if name ~= me then left[#left + 1] = name end
+  end
+  return left, queue[1] ~= me and since or nil
+end
+
 local function compare(one, other)
   local a, b = string.match(one, '^(%d+)%-?(%d*)$')
   local c, d = string.match(other, '^(%d+)%-?(%d*)$')

@@ -1,0 +1,316 @@
+"""Handlings of one group that use the same key of its state take turns at it.
+
+A handling that loads a key has its turn at it until it is committed, or has failed; whatever else
+loads the key in this process waits until then. So handlings wait before they act, instead of being
+run again because another one was faster. Where handlings of a type leave a key as it was, three
+times in a row, they read it without a turn from then on.
+
+Between processes the version of a value decides, because that costs nothing. A handling that lost
+by it takes a turn that the store gives, and runs again when that has come; and for a while all
+handlings that load the key do so here.
+
+No circle of handlings waits for itself. In one process the one that would close it goes on without
+a turn, and the version decides; what has a turn of the store waits for nothing. Whatever a handling
+asked for by `request`, and waits for, goes on without a turn, too.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Collection, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from messaging.backend import (
+    RESERVED_PREFIX,
+    TURN_S,
+    Consumer,
+    Delivery,
+    Place,
+    Settlement,
+    place_of,
+)
+from messaging.contender import Contender, Lost
+from messaging.errors import MessagingError, StateConflictError
+
+MOST_LOST_IN_TURN = 50
+READS_OF_A_READER = 3
+READS_AFTER_A_CONFLICT = 256
+MOST_REMEMBERED = 1_000
+CONTESTED_S = 2.0
+SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.001, 0.05
+REMEDY = (
+    "many handlings write this key: ordered_by what they share, or a key for each entity, keeps "
+    "handlers from running again"
+)
+
+
+class _Waiter(NamedTuple):
+    contender: Contender
+    turn: asyncio.Future[None]
+
+
+class Contention:
+    """The turns of one group in this process.
+
+    Attributes:
+        lost: the handlings that are to run again, by the place of their message.
+    """
+
+    def __init__(self, group: str) -> None:
+        self.lost: dict[Place, Lost] = {}
+        self._group = group
+        self._holders: dict[str, Contender] = {}
+        self._queues: dict[str, deque[_Waiter]] = {}
+        self._settling: dict[Place, Contender] = {}
+        self._contested: dict[str, float] = {}  # until when
+        self._reads: dict[tuple[str, str], int] = {}  # by type and key, in a row
+
+    async def prepare(self, delivery: Delivery, consumer: Consumer) -> Contender:
+        """Return when the handling that lost has its turn at all that it wrote.
+
+        Raises:
+            StateConflictError: it had its turn often enough: no turn helps it.
+        """
+        lost = self.lost.pop(place_of(delivery))
+        if lost.in_turn >= MOST_LOST_IN_TURN:
+            raise StateConflictError(
+                f"the state under {delivery.envelope.type} was changed {lost.times} times while it "
+                f"was handled, {lost.in_turn} times although it had its turn at "
+                f"{', '.join(lost.keys)}; does it ask for something that writes the same key?"
+            )
+        contender = self._settling[place_of(delivery)] = Contender(delivery, consumer, lost)
+        for key in sorted(lost.keys):
+            await self._take(contender, key, is_first=True)
+        await self._share(contender, lost.keys)
+        return contender
+
+    def enter(self, contender: Contender, key: str) -> Awaitable[None] | None:
+        """Give `contender` its turn at `key`, which it is about to load; what to wait for first."""
+        contender.entered[key] = None
+        if contender.is_over or contender.shared or key in contender.mine:
+            return None
+        if key in self._holders:
+            return None if self._is_only_read(contender, key) else self._enter(contender, key)
+        if self._reads and self._is_only_read(contender, key):
+            return None
+        self._give(contender, key)
+        return self._enter(contender, key) if self._is_contested(key) else None
+
+    async def _enter(self, contender: Contender, key: str) -> None:
+        has_turn = key in contender.mine or await self._take(contender, key)
+        if has_turn and self._is_contested(key):
+            await self._share(contender, (key,))
+
+    async def pass_by(self, contender: Contender, key: str) -> None:
+        """Return when no other handling has its turn at `key`, to be written over unread."""
+        if contender.shared or key in contender.mine:
+            return
+        is_free = key not in self._holders or await self._take(contender, key)
+        if is_free and self._is_contested(key):
+            await self._share(contender, (key,))
+
+    def over(self, delivery: Delivery, contender: Contender) -> None:
+        """Its handler has ended. Its turns last until it is settled, or given up."""
+        contender.is_over, contender.patience = True, None
+        self._settling[place_of(delivery)] = contender
+
+    def ended(
+        self, delivery: Delivery, contender: Contender, written: Collection[str]
+    ) -> Awaitable[None] | None:
+        """Its handler did what it was there for: what it has `written` is to be committed.
+
+        Returns what to wait for: the store has to hear of turns that were not used.
+        """
+        self._learn(contender, written)
+        if not written:
+            self.let_go(delivery)
+        unused = [key for key in contender.shared if key not in written]
+        return self._end_turn(contender, unused) if unused else None
+
+    async def give_up(self, delivery: Delivery) -> None:
+        """What it came to is not committed, or there is none: it has failed, or was cancelled."""
+        contender = self._settling.pop(place_of(delivery), None) if self._settling else None
+        if contender is not None:
+            self._release(contender)
+            if contender.shared:
+                await self._end_turn(contender, contender.shared)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is anything to let go of."""
+        return bool(self._settling or self.lost)
+
+    def let_go(self, delivery: Delivery) -> None:
+        """It is settled, given back or taken over."""
+        self.lost.pop(place_of(delivery), None)
+        contender = self._settling.pop(place_of(delivery), None)
+        if contender is not None:
+            self._release(contender)
+
+    async def _end_turn(self, contender: Contender, keys: Sequence[str]) -> None:
+        with suppress(MessagingError):  # a fence shows again in the commit
+            await contender.consumer.end_turn(contender.message_id, keys)
+
+    def conflicted(self, settlement: Settlement) -> None:
+        """Others came first: the message has to be handled again."""
+        place = place_of(settlement.delivery)
+        contender = self._settling.pop(place, None)
+        keys = tuple(w.key for w in settlement.state if not w.key.startswith(RESERVED_PREFIX))
+        if contender is None:
+            return  # the bus's own state, which the bus reads anew
+        self._release(contender)
+        if not keys:
+            return
+        before = contender.before
+        lost = Lost(keys, before.times + 1, before.in_turn + (set(keys) <= {*contender.shared}))
+        self.lost[place] = lost
+        for key in keys:
+            self._contest(key)
+            self._remember(contender.type, key, READS_OF_A_READER - READS_AFTER_A_CONFLICT)
+        from messaging.logs import get_logger  # noqa: PLC0415 - agent modules do without it
+
+        get_logger().warning(
+            "state.conflict",
+            agent=self._group,
+            key=", ".join(keys),
+            message_id=settlement.delivery.envelope.id,
+            times=lost.times,
+            remedy=REMEDY,
+        )
+
+    def _release(self, contender: Contender) -> None:
+        """End its turns in this process."""
+        contender.is_over = True
+        for key in contender.mine:
+            self._pass_on(key)
+        contender.mine.clear()
+
+    # Turns in this process
+
+    async def _take(self, contender: Contender, key: str, *, is_first: bool = False) -> bool:
+        """Wait for the turn; False when it goes on without one, as the holder waits for it."""
+        holder = self._holders.get(key)
+        if holder is None:
+            self._give(contender, key)
+            return True
+        if self._waits_for(holder, contender) or holder.may_have_asked(contender):
+            return False
+        waiter = _Waiter(contender, asyncio.get_running_loop().create_future())
+        queue = self._queues.setdefault(key, deque())
+        (queue.appendleft if is_first else queue.append)(waiter)
+        contender.waits_for += (key,)
+        try:
+            with contender.waiting():
+                await self._wait(waiter.turn, key)
+        finally:
+            at = contender.waits_for.index(key)
+            contender.waits_for = contender.waits_for[:at] + contender.waits_for[at + 1 :]
+            if waiter in queue:
+                queue.remove(waiter)
+        return True
+
+    async def _wait(self, turn: asyncio.Future[None], key: str) -> None:
+        """Until it comes, or one and the same holder has had it for too long."""
+        holder = None
+        while not turn.done() and holder is not self._holders[key]:
+            holder = self._holders[key]
+            await asyncio.wait((turn,), timeout=TURN_S)
+
+    def _waits_for(self, one: Contender, other: Contender) -> bool:
+        """Whether `one` waits for `other`, through however many between them."""
+        found, seen = [one], set[int]()
+        while found:
+            contender = found.pop()
+            if contender is other:
+                return True
+            if id(contender) not in seen:
+                seen.add(id(contender))
+                found += [self._holders[key] for key in contender.waits_for if key in self._holders]
+        return False
+
+    def _give(self, contender: Contender, key: str) -> None:
+        self._holders[key] = contender
+        contender.mine[key] = None
+
+    def _pass_on(self, key: str) -> None:
+        queue = self._queues.get(key)
+        while queue:
+            waiter = queue.popleft()
+            if not waiter.turn.done() and not waiter.contender.is_over:
+                self._give(waiter.contender, key)
+                for other in (waiter, *queue):  # it may load a key twice at once
+                    if other.contender is waiter.contender and not other.turn.done():
+                        other.turn.set_result(None)
+                return
+            if not waiter.turn.done():
+                waiter.turn.set_result(None)
+        self._queues.pop(key, None)
+        del self._holders[key]
+
+    # Turns of the store
+
+    async def _share(self, contender: Contender, keys: Sequence[str]) -> None:
+        contender.shared = tuple(keys)
+        loop = asyncio.get_running_loop()
+        began, looks = loop.time(), 0
+        with contender.waiting():
+            while not await contender.consumer.take_turn(contender.message_id, keys):
+                looks += 1
+                waited_s = loop.time() - began
+                await asyncio.sleep(min(max(SHORTEST_LOOK_S, waited_s / 20), LONGEST_LOOK_S))
+        if looks:
+            for key in keys:
+                self._contest(key)
+
+    def _contest(self, key: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if len(self._contested) >= MOST_REMEMBERED:
+            self._contested = {key: end for key, end in self._contested.items() if end > now}
+        self._contested[key] = now + CONTESTED_S
+
+    def _is_contested(self, key: str) -> bool:
+        ends_at = self._contested.get(key) if self._contested else None
+        if ends_at is None:
+            return False
+        if ends_at < asyncio.get_running_loop().time():
+            del self._contested[key]
+            return False
+        return True
+
+    # Who only reads
+
+    def _is_only_read(self, contender: Contender, key: str) -> bool:
+        return self._reads.get((contender.type, key), 0) >= READS_OF_A_READER
+
+    def _learn(self, contender: Contender, written: Collection[str]) -> None:
+        for key in contender.entered:
+            if key in written and not self._reads:
+                continue
+            reads = self._reads.pop((contender.type, key), 0)
+            if key in written:
+                if reads < 0:
+                    self._remember(contender.type, key, reads)
+                continue
+            self._remember(contender.type, key, reads + 1)
+            if reads + 1 == READS_OF_A_READER:
+                self._let_read(contender.type, key)
+
+    def _remember(self, type_: str, key: str, reads: int) -> None:
+        if len(self._reads) >= MOST_REMEMBERED:
+            del self._reads[next(iter(self._reads))]
+        self._reads[type_, key] = reads
+
+    def _let_read(self, type_: str, key: str) -> None:
+        for waiter in self._queues.get(key, ()):
+            if waiter.contender.type == type_ and not waiter.turn.done():
+                waiter.turn.set_result(None)
+
+
+class Contentions:
+    """Those of one process, by group: replicas of a group in one process take turns, too."""
+
+    def __init__(self) -> None:
+        self._by_group: dict[str, Contention] = {}
+
+    def of(self, group: str) -> Contention:
+        return self._by_group.setdefault(group, Contention(group))
