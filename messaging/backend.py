@@ -200,7 +200,8 @@ class Consumer(Protocol):
             FencedError: this consumer was taken over; nothing was written.
             NotHeldError: the caller settles what this consumer does not hold, as after an earlier
                 commit of it; nothing was written.
-            PayloadTooLargeError: an outbox envelope is past the cap; nothing was written.
+            PayloadTooLargeError: an outbox envelope or a value of the state is past the cap, or all
+                together is past that of a commit; nothing was written.
             BusFullError: an output topic is at its hard limit; nothing was written.
             BackendUnavailableError: the store stayed away past the deadline; whether the commit was
                 applied is not known, and the consumer must not be used again.

@@ -13,10 +13,10 @@ from messaging.errors import (
 )
 from messaging.incidents import Incidents
 from messaging.logs import get_logger
+from messaging.sizes import first_batch
 
 log = get_logger()
 
-MOST_AT_ONCE = 512
 HELD_S = 0.25
 
 Refused = Callable[[Delivery, MessagingError], Awaitable[Settlement | None]]
@@ -72,7 +72,8 @@ class Commits:
         """
         while True:
             while self._ready:
-                batch, self._ready = self._ready[:MOST_AT_ONCE], self._ready[MOST_AT_ONCE:]
+                count = first_batch(self._ready)
+                batch, self._ready = self._ready[:count], self._ready[count:]
                 # Whoever follows a request has to see its last token before its answer.
                 await self._emitter.flush()
                 await self._commit(batch)

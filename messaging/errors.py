@@ -120,16 +120,32 @@ class UnfitClassError(WireError):
 
 
 class PayloadTooLargeError(WireError):
-    """An envelope past the cap; it was neither stored nor parsed."""
+    """An envelope, a value or a commit past the cap; it was neither stored nor parsed."""
 
-    def __init__(self, wire_name: str, size_bytes: int, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        wire_name: str,
+        size_bytes: int,
+        limit_bytes: int,
+        remedy: str = "put large data into a file or store and send its name",
+    ) -> None:
         super().__init__(
-            f"{wire_name} is {size_bytes:,} bytes long and the limit is {limit_bytes:,}; "
-            "put large data into a file or store and send its name"
+            f"{wire_name} is {size_bytes:,} bytes long and the limit is {limit_bytes:,}; {remedy}"
         )
         self.wire_name = wire_name
         self.size_bytes = size_bytes
         self.limit_bytes = limit_bytes
+
+    @classmethod
+    def of_commit(cls, group: str, size_bytes: int, limit_bytes: int) -> Self:
+        """The error of what one handling sends and writes in all."""
+        return cls(
+            f"what {group} sends and writes in one commit",
+            size_bytes,
+            limit_bytes,
+            "send less in one handling, for instance a message to this agent that goes on from "
+            "there, or raise max_commit_bytes",
+        )
 
 
 class TopicError(MessagingError):

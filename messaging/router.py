@@ -21,6 +21,7 @@ from messaging.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
 from messaging.logs import get_logger
 from messaging.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
 from messaging.settling import Again
+from messaging.sizes import first_batch
 from messaging.subscription import SubscriptionOptions
 
 log = get_logger()
@@ -147,6 +148,9 @@ class Router:
             batch, rest = self._in_hand[:at_once], self._in_hand[at_once:]
             try:
                 settlements = [dead] if dead else [await self._settlement_of(one) for one in batch]
+                count = first_batch(settlements)
+                settlements = settlements[:count]
+                batch, rest = batch[:count], self._in_hand[count:]
                 skipped = await self._consumer.commit(settlements)
             except (FencedError, BackendUnavailableError):
                 raise

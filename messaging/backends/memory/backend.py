@@ -25,6 +25,7 @@ from messaging.forks import keep_from_children
 
 MAX_BACKLOG = 250_000
 MAX_ENVELOPE_BYTES = 4 * 1024 * 1024
+MAX_COMMIT_BYTES = 32 * 1024 * 1024
 KEEP_UNCLAIMED = 10_000
 
 
@@ -38,7 +39,9 @@ class MemoryBackend:
         soft_backlog: entries of a topic from which on publishers wait for agents to catch up; None
             for three quarters of `max_backlog`.
         soft_wait_s: how long each of them waits at most.
-        max_envelope_bytes: cap on a payload.
+        max_envelope_bytes: cap on a payload, and on a value of an agent's state.
+        max_commit_bytes: cap on what one commit sends and writes; what travels by reference is not
+            counted.
         keep_settled_s: for how long trimming leaves settled entries, to be replayed.
         keep_unclaimed: settled entries per topic that stay for observers.
         clock: by which messages are held back; of those that share a store the first one's.
@@ -60,6 +63,7 @@ class MemoryBackend:
         soft_backlog: int | None = None,
         soft_wait_s: float = 1.0,
         max_envelope_bytes: int = MAX_ENVELOPE_BYTES,
+        max_commit_bytes: int = MAX_COMMIT_BYTES,
         keep_unclaimed: int = KEEP_UNCLAIMED,
         keep_settled_s: float = 0.0,
         clock: Clock = SYSTEM,
@@ -75,6 +79,7 @@ class MemoryBackend:
             max_envelope_bytes,
             keep_unclaimed,
             keep_settled_s,
+            max_commit_bytes,
         )
         self._listeners: list[Callable[[Incident], None]] = []
         self._opened: Store | None = None

@@ -36,6 +36,7 @@ from messaging.errors import (
 from messaging.fidelity import MOST_SHARED_BYTES, fidelity_of
 from messaging.header import decode_header, encode_header
 from messaging.message import encode
+from messaging.sizes import check_value, size_of
 from messaging.topic import is_ephemeral, owner_of, partition_of, retry_topic_of
 
 REMEMBERED_S = 86_400.0
@@ -50,6 +51,7 @@ class Limits(NamedTuple):
     max_envelope_bytes: int
     keep_unclaimed: int
     keep_settled_s: float = 0.0
+    max_commit_bytes: int = 32 * 1024 * 1024
 
 
 class Store:
@@ -135,6 +137,7 @@ class Store:
         group.check_held(incarnation, [settlement.delivery for settlement in settlements])
         admitted = [self._admit_settlement(settlement) for settlement in settlements]
         self._check_room([sent for settlement in admitted for sent in settlement.outbox])
+        self._check_sizes(group.name, admitted)
         # Every refusal lies above: what follows cannot fail half-way.
         outdated = []
         for index, settlement in enumerate(admitted):
@@ -279,6 +282,16 @@ class Store:
             outbox = tuple([self._admit(sent) for sent in settlement.outbox])
             settlement = settlement._replace(outbox=outbox)
         return settlement
+
+    def _check_sizes(self, group: str, settlements: Sequence[Settlement]) -> None:
+        for settlement in settlements:
+            for write in settlement.state:
+                check_value(write, group, self.limits.max_envelope_bytes)
+        if sum(map(size_of, settlements)) <= self.limits.max_commit_bytes:
+            return
+        size_bytes = sum(size_of(settlement._replace(dead=None)) for settlement in settlements)
+        if size_bytes > self.limits.max_commit_bytes:
+            raise PayloadTooLargeError.of_commit(group, size_bytes, self.limits.max_commit_bytes)
 
     def _check_room(self, envelopes: Sequence[Envelope]) -> Sequence[str]:
         """Refuse what does not fit, and return the topics that will be past their soft limit."""

@@ -15,7 +15,13 @@ from messaging.backends.redis.replies import wrong_type
 from messaging.backends.redis.scripts import Script
 from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
-from messaging.errors import BackendError, BusFullError, NobodyListensError
+from messaging.errors import (
+    BackendError,
+    BusFullError,
+    NobodyListensError,
+    PayloadTooLargeError,
+)
+from messaging.sizes import check_value
 
 _FIXED_KEYS = 6
 
@@ -54,10 +60,14 @@ class Commit:
         self._adds: list[Argument] = []
         self._writes: list[Argument] = []
         self._dead: list[Argument] = []
+        self._size_bytes = 0
         for settlement in settlements:
             self._inputs.setdefault(settlement.delivery.envelope.topic, len(self._inputs))
         for index, settlement in enumerate(settlements):
             self._add(index, settlement)
+        limit_bytes = server.options.max_commit_bytes
+        if self._size_bytes > limit_bytes:
+            raise PayloadTooLargeError.of_commit(self._group, self._size_bytes, limit_bytes)
 
     def send(self, receiver: Receiver) -> None:
         """Send it once, now, and have `receiver` take to `apply` what comes back."""
@@ -125,9 +135,12 @@ class Commit:
             output = self._outputs.setdefault(envelope.topic, len(self._outputs))
             key = _FIXED_KEYS + 1 + len(self._inputs) + output
             self._adds += (index, key, int(envelope.delay_s * 1000), header, payload)
+            self._size_bytes += len(header) + len(payload)
         for write in settlement.state:
+            check_value(write, self._group, limit)
             action = "delete" if write.value is None else "set"
             value = write.value or b""
+            self._size_bytes += len(value)
             self._writes += (index, write.key, write.expected_version, action, value)
         if (dead := settlement.dead) is not None:
             # It lies in the store already; a limit must not keep it from being given up.

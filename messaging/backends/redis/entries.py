@@ -10,7 +10,9 @@ from messaging.backends.redis.claims import Claim
 from messaging.envelope import Envelope
 from messaging.errors import PayloadTooLargeError, WireError
 from messaging.header import decode_header, encode_header
+from messaging.timers import is_timer
 
+HEADROOM_BYTES = 2048  # for what the bus adds to a header, such as where it came from
 MOST_SHOWN_BYTES = 10_000  # of each field of a stranger's entry
 _MOST_DIGITS = 15  # of a length; Python refuses to make a number of some thousand
 
@@ -19,13 +21,23 @@ def pack_entry(envelope: Envelope, limit_bytes: int | None) -> tuple[bytes, byte
     """Header and payload of `envelope`.
 
     Raises:
-        PayloadTooLargeError: together they are longer than `limit_bytes`.
+        PayloadTooLargeError: together they are longer than `limit_bytes`; what the bus itself moves
+            may have grown by that, or it could never be tried again, requeued or replayed.
     """
     header, payload = encode_header(envelope), envelope.payload
     size_bytes = len(header) + len(payload)
     if limit_bytes is not None and size_bytes > limit_bytes:
-        raise PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
+        size_bytes -= _grown_by(envelope)
+        if size_bytes > limit_bytes:
+            raise PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
     return header, payload
+
+
+def _grown_by(envelope: Envelope) -> int:
+    if not envelope.origin:
+        return 0
+    # A timer has not been stored before, and is sent on without what names it.
+    return len(envelope.origin.encode()) + 1 if is_timer(envelope) else HEADROOM_BYTES
 
 
 def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
@@ -48,13 +60,13 @@ def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
 def unpack_delivery(
     position: bytes, fields: Sequence[Any], topic: str, handed_out: int = 0, *, limit_bytes: int
 ) -> Delivery:
-    """A delivery that is whole and no longer than `limit_bytes`, or says in `fault` why not."""
+    """A delivery that is whole and not past `limit_bytes`, or says in `fault` why not."""
     try:
         envelope = unpack_entry(fields, topic)
         payload = envelope.payload
         payload_bytes = payload.size_bytes if isinstance(payload, Claim) else len(payload)
         size_bytes = len(fields[1]) + payload_bytes
-        if size_bytes <= limit_bytes:
+        if size_bytes <= limit_bytes + HEADROOM_BYTES:
             return Delivery(envelope, position.decode(), handed_out)
         too_large = PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
         if isinstance(payload, Claim):

@@ -36,7 +36,10 @@ class Options(NamedTuple):
         soft_backlog: from so many on publishers wait for agents to catch up; None for three
             quarters of `max_backlog`.
         soft_wait_s: how long each of them waits at most.
-        max_envelope_bytes: header and payload of one envelope together.
+        max_envelope_bytes: header and payload of one envelope together, as it was published; also
+            a value of an agent's state.
+        max_commit_bytes: what one commit sends and writes; the server serves nothing else while it
+            takes it. Commits of several handlings are kept far below.
         max_dead_letters: the oldest go, with an incident, when there are more.
         keep_settled_s: for how long trimming leaves what everybody has settled, to be replayed; a
             topic at one of its limits is trimmed all the same.
@@ -52,6 +55,7 @@ class Options(NamedTuple):
     soft_backlog: int | None = None
     soft_wait_s: float = 1.0
     max_envelope_bytes: int = 4 * 1024 * 1024
+    max_commit_bytes: int = 32 * 1024 * 1024
     max_dead_letters: int = 100_000
     keep_settled_s: float = 0.0
     keep_unclaimed: int = 1_000
