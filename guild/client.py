@@ -25,6 +25,7 @@ from messaging.message import wire_type_of
 from messaging.outgoing import check_message
 from messaging.replay import Range, Replayed, replay
 from messaging.request import Show
+from messaging.stored_state import StoredState
 from messaging.tap import Tapped
 
 LOOK_S = 0.1
@@ -346,6 +347,14 @@ class GuildClient:
             if not in_hand or time.monotonic() >= ends_at:
                 return in_hand
             await asyncio.sleep(LOOK_S)
+
+    def state(self, agent: str) -> StoredState:
+        """The committed state of `agent`, to be looked at.
+
+        Raises:
+            UnknownAgentError: the guild has no such agent.
+        """
+        return StoredState(self.bus.backend, self._known(agent))
 
     async def replay(
         self,

@@ -98,6 +98,14 @@ class StateValue(NamedTuple):
     version: int
 
 
+class StateKey(NamedTuple):
+    """A key of a group's state, with what its value is like."""
+
+    key: str
+    version: int
+    size_bytes: int
+
+
 class DeadLetter(NamedTuple):
     """A message that its group gave up on, with why.
 
@@ -455,6 +463,16 @@ class Backend(Protocol):
 
     async def load_state(self, group: str, key: str) -> StateValue | None:
         """The latest committed value."""
+        ...
+
+    async def state_keys(
+        self, group: str, *, after: str = FROM_START, max_count: int = 100
+    ) -> tuple[list[StateKey], str]:
+        """A page of the keys of the group's state, and after what to ask for the next.
+
+        A page holds about `max_count` keys, in no order; there are no more when `FROM_START` comes
+        back. Over all pages each key that is there all the while comes at least once.
+        """
         ...
 
     async def dead_letters(

@@ -273,6 +273,34 @@ def topics(spec: Spec, bus: BusUrl = None, allow: Allow = None, as_json: AsJson 
 
 
 @app.command()
+def state(
+    spec: Spec,
+    agent: Annotated[
+        str | None, typer.Argument(help="Id of the agent; left out: all agents.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Argument(help="The key whose value is shown; left out: all keys.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what the bus keeps there for itself.")
+    ] = False,
+    count: Annotated[int | None, typer.Option(help="Stop after so many keys.", min=1)] = None,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the state that agents keep, or show one value. Nothing is changed."""
+    from guild.cli.commands.state import list_state, show_state
+    from guild.cli.running import run_command
+
+    typed = Common(spec, bus, allow, as_json)
+    if agent is not None and key is not None:
+        run_command(show_state, typed, agent, key)
+    else:
+        run_command(list_state, typed, agent=agent, with_the_buses_own=everything, count=count)
+
+
+@app.command()
 def pause(spec: Spec, agent: AgentId, bus: BusUrl = None, allow: Allow = None) -> None:
     """Pause an agent, in all processes, until it is resumed. What is published for it waits."""
     from guild.cli.commands.pausing import pause_agent

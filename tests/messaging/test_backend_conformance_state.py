@@ -2,7 +2,16 @@
 
 import pytest
 
-from messaging.backend import Backend, Consumer, Settlement, StateValue, StateWrite
+from messaging.backend import (
+    ANY_VERSION,
+    FROM_START,
+    Backend,
+    Consumer,
+    Settlement,
+    StateKey,
+    StateValue,
+    StateWrite,
+)
 from messaging.envelope import Envelope
 from tests.messaging.notes import (
     everything_in,
@@ -188,3 +197,39 @@ async def test_an_unknown_key_or_group_has_no_state(backend: Backend) -> None:
 
     assert await backend.load_state("workers", "nothing") is None
     assert await backend.load_state("nobody", "nothing") is None
+
+
+async def all_keys(backend: Backend, group: str, max_count: int) -> list[StateKey]:
+    """Those of all pages."""
+    found: list[StateKey] = []
+    after = FROM_START
+    while True:
+        page, after = await backend.state_keys(group, after=after, max_count=max_count)
+        found += page
+        if after == FROM_START:
+            return found
+
+
+async def test_the_keys_of_a_state_are_listed_page_by_page(backend: Backend) -> None:
+    worker = await joined(backend, "workers")
+    await backend.subscribe("strangers", ["notes"])
+    lengths = {f"key {number:04}": number for number in range(700)}
+    lengths |= {"Schlüssel:1": 3, "_bus.own": 2}
+
+    writes = [StateWrite(key, b":" * length, 0) for key, length in lengths.items()]
+    await write(backend, worker, *writes)
+    await write(backend, worker, StateWrite("key 0001", b"longer", ANY_VERSION))
+    await write(backend, worker, StateWrite("key 0002", None, ANY_VERSION))
+    lengths |= {"key 0001": 6}
+    del lengths["key 0002"]
+
+    found = await all_keys(backend, "workers", 50)
+    assert {each.key: each.size_bytes for each in found} == lengths
+    stored = await backend.load_state("workers", "key 0001")
+    assert stored is not None
+    assert {each.version for each in found if each.key == "key 0001"} == {stored.version}
+    page, after = await backend.state_keys("workers", max_count=50)
+    assert 0 < len(page) < 700
+    assert after != FROM_START
+    assert await all_keys(backend, "strangers", 50) == []
+    assert await all_keys(backend, "nobody", 50) == []

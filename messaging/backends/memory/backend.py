@@ -11,6 +11,7 @@ from messaging.backend import (
     Entry,
     Incident,
     Settlement,
+    StateKey,
     StateValue,
     StateWrite,
     TopicInfo,
@@ -145,6 +146,15 @@ class MemoryBackend:
     async def load_state(self, group: str, key: str) -> StateValue | None:
         subscribed = self._store.groups.get(group)
         return subscribed.state.get(key) if subscribed else None
+
+    async def state_keys(
+        self, group: str, *, after: str = FROM_START, max_count: int = 100
+    ) -> tuple[list[StateKey], str]:
+        subscribed = self._store.groups.get(group)
+        state = subscribed.state if subscribed else {}
+        behind = sorted(key for key in state if key > after)
+        page = [StateKey(key, state[key].version, len(state[key].value)) for key in behind]
+        return page[:max_count], behind[max_count - 1] if len(behind) > max_count else FROM_START
 
     # -- entries ---------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from messaging.backend import (
     DeadLetter,
     Entry,
     Incident,
+    StateKey,
     StateValue,
     TopicInfo,
 )
@@ -188,6 +189,16 @@ class RedisBackend:
             return None
         version, _, value = stored.partition(b":")
         return StateValue(value, int(version))
+
+    async def state_keys(
+        self, group: str, *, after: str = FROM_START, max_count: int = 100
+    ) -> tuple[list[StateKey], str]:
+        server = self._open().server
+        cursor, found = await server.run(
+            server.scripts.state_keys, (server.keys.state(group),), after or "0", max_count
+        )
+        keys = [StateKey(key.decode(), int(version), size) for key, version, size in found]
+        return keys, FROM_START if cursor == b"0" else cursor.decode()
 
     async def dead_letters(
         self, *, group: str | None = None, after: str = FROM_START, max_count: int = 100

@@ -42,6 +42,7 @@ class Scripts:
         self.resettle = load("commit", when_full=True, setting=_DOUBTS)
         self.journal = load("journal")
         self.turn = load("turn", when_full=True)  # it keeps handlers from running for nothing
+        self.state_keys = load("state_keys", when_full=True)
         self.drop = load("drop", when_full=True)
         self.moved = load("moved", when_full=True)
         self.registry = load("registry", when_full=True)
