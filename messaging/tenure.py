@@ -90,6 +90,7 @@ class Tenure:
         )
         if predecessor:
             self._takeover.add([predecessor])
+        self._has_company = False
         self._is_paused = False
         self._patience: asyncio.Timeout | None = None
         self._hurry = False
@@ -162,7 +163,7 @@ class Tenure:
 
     async def _lend(self, room: int) -> list[Delivery]:
         if self._lanes is None:
-            if self._handlers.is_slow:  # others, which wait, come first
+            if self._has_company and self._handlers.is_slow:  # others, which wait, come first
                 await self._course.linger(SLOW_S)
             return await self._consumer.read(room, 0.0 if self._handlers.is_slow else READ_WAIT_S)
         async with self._takeover.turn:  # what is inherited is older than what is read
@@ -332,6 +333,7 @@ class Tenure:
         watch = Watch(self._consumer.incarnation, self._options.lease_s)
 
         def look(beats: Mapping[str, int]) -> None:
+            self._has_company = len(beats) > 1
             self._takeover.add(watch.look(beats, self._loop.time()))
 
         pause_s = self._options.lease_s / LOOKS_PER_LEASE

@@ -4,9 +4,9 @@ While an agent is upgraded, replicas of two versions work side by side, and what
 may come to an older one. It has no handler for that and must not give it up: a newer one beside it,
 or its own successor, has. So the message goes back to the group, again and again, without counting
 as an attempt, until this has lasted for two leases. How long it has is kept in the group's state,
-as the sum of the pauses: no clock of any worker matters. Meanwhile the older replica is slow to
-read: it does not wait for messages but looks now and then, so that a newer one, which waits, is
-nearly always the first to see what was given back.
+as the sum of the pauses: no clock of any worker matters. Meanwhile the older replica, unless it
+is alone, is slow to read: it does not wait for messages but looks now and then, so that a newer
+one, which waits, is nearly always the first to see what was given back.
 
 Where order is kept, it stays with whoever leads, and so do its successors of the same key: what is
 read next by another replica is what a leader leaves behind when it is replaced.
