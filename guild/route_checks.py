@@ -174,7 +174,12 @@ class _Check:
         left, right = (self._shape(child, here) for child in node["children"])
         if len(self._flaws) > told:
             self._hint_at_quotes(node)
-        elif text := _never(node["value"], left, right):
+            return kind_of("boolean", "null")
+        # Two values of different kinds are equal where both are missing: null is null.
+        is_certain = node["value"] not in EQUALITY or "literal" in [
+            child["type"] for child in node["children"]
+        ]
+        if is_certain and (text := _never(node["value"], left, right)):
             self._flaws.append(Flaw(text, _near_choice(left, right)))
         return kind_of("boolean", "null")
 
