@@ -136,14 +136,15 @@ def test_a_spec_from_python_is_told_all_at_once_too() -> None:
     ]
 
 
+class Talker(Agent):
+    @handles(sends=[Note, Pong])
+    async def one(self, ping: Ping, ctx: Context) -> None: ...
+
+    @handles(sends=[Note, Pong])
+    async def two(self, note: Note, ctx: Context) -> None: ...
+
+
 def test_each_problem_of_one_agent_is_told_once() -> None:
-    class Talker(Agent):
-        @handles(sends=[Note, Pong])
-        async def one(self, ping: Ping, ctx: Context) -> None: ...
-
-        @handles(sends=[Note, Pong])
-        async def two(self, note: Note, ctx: Context) -> None: ...
-
     spec = GuildBuilder("x").add_agent_spec(AgentSpec(id="t", type=type_name_of(Talker)))
 
     with pytest.raises(SpecError) as caught:

@@ -63,7 +63,7 @@ def test_a_host_that_configures_logging_gets_as_much_as_it_asks_for() -> None:
 
     assert out == []
     assert any(line.startswith("INFO:guildbus:guild.started ") for line in err)
-    assert any(line.startswith("DEBUG:guildbus:delivery.ignored ") for line in err)
+    assert any(line.startswith("DEBUG:guildbus:type.ignored ") for line in err)
     assert len([line for line in err if "dead_letter" in line]) == 1
 
 
@@ -76,7 +76,7 @@ def test_a_host_that_configures_structlog_gets_it_there_at_any_time() -> None:
     out, err = streams("structlog.configure(processors=[structlog.processors.JSONRenderer()])")
 
     assert err == []
-    assert any('"event": "delivery.ignored"' in line for line in out)
+    assert any('"event": "type.ignored"' in line for line in out)
     assert len([line for line in out if "dead_letter" in line]) == 1
 
 
