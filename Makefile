@@ -15,7 +15,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
 # What needs no PyTorch, which newer Pythons may have to wait for.
-WITHOUT_TORCH := $(addprefix --ignore=tests/,llm ml research docs)
+WITHOUT_TORCH := $(addprefix --ignore=tests/,llm ml research sandbox docs)
 PYTHON_TESTS ?= tests
 
 # An environment of its own, for a peer that cannot live beside ours: its Python, its name, its needs.
