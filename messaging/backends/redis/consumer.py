@@ -117,6 +117,8 @@ class RedisConsumer:
                 await _to_its_end(self._bring(max_count))
             if self._lending.is_ready:
                 return self._lending.hand_on(max_count)
+            if self._is_fenced or self._lending.is_elsewhere:  # since that was begun: look again
+                continue
             if not self._is_roused:
                 await self._interest.wait(give_up_at, begin)
             if self._is_roused:

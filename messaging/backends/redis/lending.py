@@ -78,6 +78,11 @@ class Lending:
             or self._one_at_a_time.locked()
         ) and (self._generation == self._holdings.lent_in == self._server.link.generation)
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the connection is another one by now, so that answers may have been lost."""
+        return self._generation != self._server.link.generation
+
     def begin(self, max_count: int) -> bool:
         """Send for what is in ready topics, at once; whether something has been sent for.
 
