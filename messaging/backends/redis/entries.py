@@ -12,7 +12,7 @@ from messaging.errors import PayloadTooLargeError, WireError
 from messaging.header import decode_header, encode_header
 from messaging.timers import is_timer
 
-HEADROOM_BYTES = 2048  # for what the bus adds to a header, such as where it came from
+_MOVED_BYTES = 36  # what a header grows by at most when the bus moves it, without its texts
 MOST_SHOWN_BYTES = 10_000  # of each field of a stranger's entry
 _MOST_DIGITS = 15  # of a length; Python refuses to make a number of some thousand
 
@@ -34,10 +34,15 @@ def pack_entry(envelope: Envelope, limit_bytes: int | None) -> tuple[bytes, byte
 
 
 def _grown_by(envelope: Envelope) -> int:
+    """How much the bus has added to a header since that was published: where it came from, which
+    attempt it is, whom a replay is for.
+    """
     if not envelope.origin:
         return 0
-    # A timer has not been stored before, and is sent on without what names it.
-    return len(envelope.origin.encode()) + 1 if is_timer(envelope) else HEADROOM_BYTES
+    origin_bytes = len(envelope.origin.encode()) + 1
+    if is_timer(envelope):  # not stored before, and sent on without what names it
+        return origin_bytes
+    return origin_bytes + len(envelope.tags.encode()) + 1 + _MOVED_BYTES
 
 
 def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
@@ -66,7 +71,7 @@ def unpack_delivery(
         payload = envelope.payload
         payload_bytes = payload.size_bytes if isinstance(payload, Claim) else len(payload)
         size_bytes = len(fields[1]) + payload_bytes
-        if size_bytes <= limit_bytes + HEADROOM_BYTES:
+        if size_bytes <= limit_bytes or size_bytes - _grown_by(envelope) <= limit_bytes:
             return Delivery(envelope, position.decode(), handed_out)
         too_large = PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
         if isinstance(payload, Claim):
