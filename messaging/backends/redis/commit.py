@@ -22,6 +22,7 @@ from messaging.errors import (
     PayloadTooLargeError,
 )
 from messaging.sizes import check_value
+from messaging.topic import is_ephemeral
 
 _FIXED_KEYS = 6
 
@@ -120,8 +121,9 @@ class Commit:
 
     async def _bring_outputs(self, absent: str) -> None:
         """Create `absent`, and with it what else would be found absent by the next attempts."""
-        unknown = [topic for topic in self._outputs if topic not in self._registry.topics]
-        others = [self._registry.ensure(topic) for topic in unknown if topic != absent]
+        known = self._registry.topics | {absent}
+        unknown = [t for t in self._outputs if t not in known and not is_ephemeral(t)]
+        others = [self._registry.ensure(topic) for topic in unknown]
         await asyncio.gather(*others, return_exceptions=True)  # each is told of in its turn
         await self._registry.ensure(absent)
 

@@ -26,7 +26,7 @@ from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.server import Server, to_json
 from messaging.coalesced import Coalesced
 from messaging.errors import MessagingError, NobodyListensError
-from messaging.topic import owner_of, retry_topic_of
+from messaging.topic import is_ephemeral, owner_of, retry_topic_of
 
 _MOVED_ON = -1
 _STREAM_LOST, _ODD = 1, 2
@@ -99,6 +99,7 @@ class Registry:
             NobodyListensError: it belongs to a group that is not subscribed; nobody needs it.
             BackendSetupError: its key holds something else.
         """
+        assert not is_ephemeral(topic), f"{topic} is opened by its readers"
         await self._births.bring(topic)
 
     async def subscribe(self, group: str, patterns: Sequence[str]) -> None:

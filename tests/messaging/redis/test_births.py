@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from messaging.backend import FROM_START, Settlement
 from messaging.backends.redis.births import MOST_AT_ONCE, Births
 from messaging.errors import BackendError, BackendSetupError
 from messaging.testing import eventually
-from tests.messaging.notes import joined, note, take, texts
+from messaging.topic import reply_topic_of
+from tests.messaging.notes import joined, note, take, take_one, texts
 from tests.messaging.redis.conftest import Guild, command, server_of
 
 
@@ -117,3 +119,23 @@ async def test_processes_that_bring_topics_at_the_same_time_agree_on_who_is_owed
         assert topics.count("all.x") == processes
         assert {f"shared.{n}.{number}" for n in range(5)} <= set(topics)
         assert await worker.read(10, wait_s=0) == []
+
+
+async def test_an_answer_beside_a_message_to_a_new_topic_makes_no_topic_of_its_own(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    worker = await joined(backend, "workers", "questions")
+    reply_topic = reply_topic_of("asker")
+    await backend.open_ephemeral(reply_topic, ttl_s=60, max_entries=10)
+    await backend.append([note("why?", "questions")])
+    delivery = await take_one(worker)
+    outbox = (note("because", reply_topic), note("new", "news"))
+
+    assert await worker.commit([Settlement(delivery, outbox)]) == []
+    names = [info.topic for info in await backend.topics()]
+    assert "news" in names
+    assert reply_topic not in names
+    assert texts(await backend.tail({reply_topic: FROM_START}, max_count=9, wait_s=1)) == [
+        "because"
+    ]
