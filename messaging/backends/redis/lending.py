@@ -91,7 +91,8 @@ class Lending:
         """
         if self._reading is None:
             pipeline = self._server.link.current()
-            if pipeline is None:
+            if pipeline is None:  # `bring` waits for the next one
+                self._has_stumbled = True
                 return False
             topics = self._interest.take_ready(min(max_count, TOPICS_AT_ONCE))
             if not topics:

@@ -9,8 +9,11 @@ import pytest
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.commit import Commit
 from messaging.backends.redis.committing import Committing
+from messaging.backends.redis.consumer import RedisConsumer
 from messaging.backends.redis.pipeline import Pipeline
 from messaging.errors import NotHeldError
+from messaging.testing import eventually
+from tests.faults import FaultyProxy
 from tests.messaging.notes import (
     everything_in,
     is_owed_nothing,
@@ -258,3 +261,25 @@ class _Recording:
 
     def abort(self) -> None:
         self._transport.abort()
+
+
+@pytest.mark.timeout(20)
+async def test_a_reader_that_is_woken_while_its_connection_is_away_lets_the_loop_turn(
+    guild: Guild, proxy: FaultyProxy
+) -> None:
+    backend, publisher = await guild.open(proxy.url), await guild.open()
+    worker = await joined(backend, "workers", "notes")
+    assert isinstance(worker, RedisConsumer)
+    reading = asyncio.create_task(worker.read(1, wait_s=60))
+    await eventually(lambda: worker._interest._sleeper is not None)
+    link, proxy.refuses = server_of(backend).link, True
+    proxy.reset_all()
+    await eventually(lambda: link.current() is None)
+
+    worker._interest.wake(("notes",))  # as the other connection may at this moment
+    for _ in range(10):
+        await asyncio.sleep(0)
+    proxy.refuses = False
+    await publisher.append([note("later")])
+
+    assert texts(await reading) == ["later"]
