@@ -143,6 +143,10 @@ async def _let_it_work(bus: Bus, other: Bus) -> None:
     await settled_all(bus, "loggers")
 
     leaver = await _joined(bus, "leavers", "left")
+    assert await leaver.take_turn("message", ["key"])  # its answer was lost, and it has it once
+    await leaver.end_turn("message", ["key"])
+    assert await leaver.take_turn("other", ["key"])
+    await leaver.end_turn("other", ["key"])
     await bus.publish("left", Task(number=103))
     await bus.backend.subscribe("leavers", ["elsewhere"])  # and is still owed that one
     (owed,) = await leaver.read(10, wait_s=10)
@@ -156,6 +160,8 @@ async def _let_it_work(bus: Bus, other: Bus) -> None:
     for number in range(105, 110):  # by now no more connections break on the way
         await bus.request("tasks", Task(number=number), timeout_s=30)
     await bus.backend.trim()
+    kept, _ = await bus.backend.state_keys("workers")
+    assert "total" in {each.key for each in kept}
     await running.drain()
     await bus.register(listening("gone", _log, Task, topics=("elsewhere",)))
     await bus.unsubscribe("gone")
