@@ -370,8 +370,15 @@ class GuildSpec(Part):
         return path in (("bus",), ("neighbours",))
 
     def replaced(self, data: dict[str, Any]) -> Self:
-        """The spec that `data` says, read from where this one was."""
-        return self.model_validate(data).located(self._source)
+        """The spec that `data` says of the same parts, read from where this one was."""
+        spec = self.model_validate(data)
+        agents = [new.giving(old.given) for new, old in zip(spec.agents, self.agents, strict=True)]
+        resources = {
+            name: resource.giving(self.resources[name].given)
+            for name, resource in spec.resources.items()
+        }
+        parts = {"agents": tuple(agents), "resources": resources}
+        return spec.model_copy(update=parts).located(self._source)
 
     def located(self, source: Source) -> Self:
         """The same spec, knowing where it was read."""

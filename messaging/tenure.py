@@ -163,9 +163,11 @@ class Tenure:
 
     async def _lend(self, room: int) -> list[Delivery]:
         if self._lanes is None:
+            wait_s = READ_WAIT_S
             if self._has_company and self._handlers.is_slow:  # others, which wait, come first
                 await self._course.linger(SLOW_S)
-            return await self._consumer.read(room, 0.0 if self._handlers.is_slow else READ_WAIT_S)
+                wait_s = 0.0
+            return await self._consumer.read(room, wait_s)
         async with self._takeover.turn:  # what is inherited is older than what is read
             return await self._consumer.read(room, READ_WAIT_S)
 
