@@ -89,8 +89,8 @@ MUTANTS = {
     ),
 }
 SMALL = settings(
-    max_examples=200,
-    stateful_step_count=60,
+    max_examples=400,
+    stateful_step_count=80,
     deadline=None,
     derandomize=True,
     database=None,
