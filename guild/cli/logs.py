@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import TextIO, cast
 
 import structlog
@@ -31,10 +32,15 @@ def configure_logs(level: str) -> None:
 
 
 class _Stderr:
-    """What stderr is at the moment: progress bars put themselves in its place."""
+    """What stderr is at the moment: progress bars put themselves in its place.
+
+    A line that cannot be written is lost: no guild stops working because its log has no reader.
+    """
 
     def write(self, text: str) -> None:
-        sys.stderr.write(text)
+        with suppress(OSError):
+            sys.stderr.write(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -46,11 +47,13 @@ class Output:
         self.out.print(renderable)
 
     def note(self, line: str) -> None:
-        """A line for the person watching, not part of the data."""
-        self.err.print(printable(line), markup=False, soft_wrap=True)
+        """A line for the person watching, not part of the data; lost where nothing reads it."""
+        with suppress(OSError):
+            self.err.print(printable(line), markup=False, soft_wrap=True)
 
     def error(self, line: str) -> None:
-        self.err.print(printable(line), style="red", markup=False, soft_wrap=True)
+        with suppress(OSError):
+            self.err.print(printable(line), style="red", markup=False, soft_wrap=True)
 
     def rows(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], empty: str) -> None:
         """Rows as a table, or as one JSON document each; `empty` says that there are none."""

@@ -51,6 +51,24 @@ def test_a_second_signal_ends_the_guild_at_once_and_loses_nothing(spec: Path, st
     assert '"in_hand": 1' in agents
 
 
+def test_a_guild_whose_log_has_lost_its_reader_works_on_and_ends_when_it_is_asked_to(
+    spec: Path, start: Start
+) -> None:
+    guild = start("run", spec)
+    until(guild.stderr, "is running")
+    guild.stderr.close()
+    failing = start("request", spec, "crew.break", "why=no reason")  # and tells its log of it
+    failing.communicate()
+    asking = start("request", spec, "crew.work", "--json")
+    out, _ = asking.communicate()
+
+    guild.terminate()
+
+    assert guild.wait(timeout=stretched(10)) == 0
+    assert (failing.returncode, asking.returncode) == (1, 0)
+    assert '"crew.worked"' in out
+
+
 def test_an_interrupted_request_says_how_to_stop_the_work(spec: Path, start: Start) -> None:
     guild = start("run", spec)
     until(guild.stderr, "is running")

@@ -90,8 +90,8 @@ async def _serve(guild: Guild, call: Call) -> int:
     def interrupt() -> None:
         if stop.is_set():
             os._exit(INTERRUPTED)  # what is in hand is handled again at the next start
-        call.output.note("stopping: work in hand is finished or given back; again to stop at once")
         stop.set()
+        call.output.note("stopping: work in hand is finished or given back; again to stop at once")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
