@@ -1,7 +1,7 @@
 """One handling that uses the state of its group, as `messaging.contention` sees it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ class Contender:
         entered: the keys that it has loaded.
         mine: the keys at which it has its turn in this process.
         shared: the keys for which it queues in the store, or has its turn there.
+        wants: the keys for whose turn it waits, each with those that have turns in its group.
         asks: how many answers it waits for.
         is_over: its handler has ended; a thread of it that goes on gets no turn any more.
         patience: the limit on its time, which stands still while it waits for a turn.
@@ -35,7 +36,7 @@ class Contender:
 
     __slots__ = (
         "asks", "before", "consumer", "conversation", "entered", "is_over", "message_id", "mine",
-        "patience", "shared", "type", "waits_for",
+        "patience", "shared", "type", "wants",
     )  # fmt: skip
 
     def __init__(self, delivery: Delivery, consumer: Consumer, before: Lost = Lost()) -> None:  # noqa: B008 - a frozen value
@@ -47,7 +48,7 @@ class Contender:
         self.entered: dict[str, None] = {}  # in order, as sets are none: a seed has one outcome
         self.mine: dict[str, None] = {}
         self.shared: tuple[str, ...] = ()
-        self.waits_for: tuple[str, ...] = ()
+        self.wants: list[tuple[str, Mapping[str, Contender]]] = []
         self.asks = 0
         self.is_over = False
         self.patience: asyncio.Timeout | None = None

@@ -9,9 +9,10 @@ Between processes the version of a value decides, because that costs nothing. A 
 by it takes a turn that the store gives, and runs again when that has come; and for a while all
 handlings that load the key do so here.
 
-No circle of handlings waits for itself. In one process the one that would close it goes on without
-a turn, and the version decides; what has a turn of the store waits for nothing. Whatever a handling
-asked for by `request`, and waits for, goes on without a turn, too.
+No circle of handlings waits for itself, whichever agents they are of. In one process the one that
+would close it goes on without a turn, and the version decides; what has a turn of the store waits
+for nothing. Whatever a handling asked for by `request`, and waits for, goes on without a turn, too;
+see `messaging.circles`.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from messaging.backend import (
     Settlement,
     place_of,
 )
+from messaging.circles import Circles
 from messaging.contender import Contender, Lost
 from messaging.errors import MessagingError, StateConflictError
 
@@ -56,9 +58,10 @@ class Contention:
         lost: the handlings that are to run again, by the place of their message.
     """
 
-    def __init__(self, group: str) -> None:
+    def __init__(self, group: str, circles: Circles) -> None:
         self.lost: dict[Place, Lost] = {}
         self._group = group
+        self._circles = circles
         self._holders: dict[str, Contender] = {}
         self._queues: dict[str, deque[_Waiter]] = {}
         self._settling: dict[Place, Contender] = {}
@@ -193,18 +196,15 @@ class Contention:
         if holder is None:
             self._give(contender, key)
             return True
-        if self._waits_for(holder, contender) or holder.may_have_asked(contender):
+        if self._circles.waits_for(holder, contender):
             return False
         waiter = _Waiter(contender, asyncio.get_running_loop().create_future())
         queue = self._queues.setdefault(key, deque())
         (queue.appendleft if is_first else queue.append)(waiter)
-        contender.waits_for += (key,)
         try:
-            with contender.waiting():
+            with contender.waiting(), self._circles.waiting(contender, key, self._holders):
                 await self._wait(waiter.turn, key)
         finally:
-            at = contender.waits_for.index(key)
-            contender.waits_for = contender.waits_for[:at] + contender.waits_for[at + 1 :]
             if waiter in queue:
                 queue.remove(waiter)
         return True
@@ -215,18 +215,6 @@ class Contention:
         while not turn.done() and holder is not self._holders[key]:
             holder = self._holders[key]
             await asyncio.wait((turn,), timeout=TURN_S)
-
-    def _waits_for(self, one: Contender, other: Contender) -> bool:
-        """Whether `one` waits for `other`, through however many between them."""
-        found, seen = [one], set[int]()
-        while found:
-            contender = found.pop()
-            if contender is other:
-                return True
-            if id(contender) not in seen:
-                seen.add(id(contender))
-                found += [self._holders[key] for key in contender.waits_for if key in self._holders]
-        return False
 
     def _give(self, contender: Contender, key: str) -> None:
         self._holders[key] = contender
@@ -311,6 +299,7 @@ class Contentions:
 
     def __init__(self) -> None:
         self._by_group: dict[str, Contention] = {}
+        self._circles = Circles()
 
     def of(self, group: str) -> Contention:
-        return self._by_group.setdefault(group, Contention(group))
+        return self._by_group.setdefault(group, Contention(group, self._circles))

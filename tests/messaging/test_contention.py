@@ -4,16 +4,18 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 
 import pytest
 import structlog.testing
 
 from messaging import contention
 from messaging.bus import Bus
+from messaging.circles import Circles
 from messaging.contender import Contender
 from messaging.contention import Contention
 from messaging.context import Context
+from messaging.errors import RequestTimeoutError
 from messaging.testing import eventually
 from tests.messaging.buses import (
     Ask,
@@ -150,6 +152,41 @@ async def test_keys_taken_in_opposite_order_never_wait_in_a_circle(site: Site) -
         assert not await bus.dead_letters.list()
         assert await count_in(bus, "mover", "left") == 80
         assert await count_in(bus, "mover", "right") == 80
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_agents_that_ask_each_other_during_their_turns_never_wait_in_a_circle(
+    site: Site, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_mutant:
+        monkeypatch.setattr(Circles, "waiting", lambda *_: nullcontext())
+    together = asyncio.Barrier(2)
+
+    async def ask_the_other(ask: Ask, context: Context) -> Told:
+        counted = await context.state.load("count", Count) or Count()
+        if ask.text:  # by the caller, not by the other agent
+            if context.attempt == 1 and not counted.value:
+                await together.wait()
+            await context.request(ask.text, Ask(text=""), timeout_s=1.0 if is_mutant else 30.0)
+        context.state.save("count", Count(value=counted.value + 1))
+        return Told(text=ask.text)
+
+    async with open_bus(site) as bus:
+        for name in ("left", "right"):
+            await bus.subscribe(listening(name, ask_the_other, topics=(name,)))
+        asked = [
+            bus.request(here, Ask(text=there), timeout_s=0.5 if is_mutant else 30.0)
+            for here, there in (("left", "right"), ("right", "left"))
+        ]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        if is_mutant:
+            assert all(isinstance(answer, RequestTimeoutError) for answer in answers)
+            return
+        for name in ("left", "right"):
+            await settled_all(bus, name)
+
+        assert answers == [Told(text="right"), Told(text="left")]
+        assert not await bus.dead_letters.list()
 
 
 async def test_handlings_of_different_keys_do_not_wait_for_each_other(site: Site) -> None:
