@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from messaging.backend import FROM_START, Backend, Entry
+from messaging.backend import FROM_START, LOSSES, Backend, Entry, Incident
 from messaging.envelope import Envelope, new_id
 from messaging.errors import BackendError, BackendUnavailableError
 from messaging.logs import get_logger
@@ -38,6 +38,8 @@ class Tail:
         self._round_listeners: list[RoundListener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._is_open = False
+        self._is_due = asyncio.Event()
+        backend.listen(self._hear)
 
     async def open(self) -> None:
         self._is_open = True
@@ -127,8 +129,16 @@ class Tail:
 
     async def _keep_alive(self) -> None:
         while True:
-            await asyncio.sleep(REOPEN_EVERY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REOPEN_EVERY_S):
+                    await self._is_due.wait()
+            self._is_due.clear()
             await self._reopen()
+
+    def _hear(self, incident: Incident) -> None:
+        """A server that has lost its data has lost our topics, and would drop the next answers."""
+        if incident.event in LOSSES:
+            self._is_due.set()
 
     async def _reopen(self) -> None:
         try:

@@ -67,6 +67,7 @@ Redis
     test_redis.py::test_a_server_that_forgets_everything_while_the_only_worker_is_away
     messaging/redis/test_lost_subscriptions.py::test_a_publisher_subscribes_all_that_it_remembers_before_it_stores_anything
     messaging/redis/test_lost_subscriptions.py::test_several_processes_at_once_come_to_the_same
+    messaging/redis/test_lost_subscriptions.py::test_what_is_asked_after_a_loss_gets_its_answer
     messaging/redis/test_lost_subscriptions.py::test_the_last_word_on_each_group_counts_whichever_process_notices_a_loss_first
     messaging/redis/test_lost_subscriptions.py::test_a_group_that_was_unsubscribed_does_not_come_back
     mutant: no-memory does not notice, and what was accepted then reaches no worker

@@ -8,11 +8,15 @@ from typing import NamedTuple
 
 import pytest
 
+from messaging import tail
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.registry import Registry
-from messaging.errors import BackendError
+from messaging.bus import Bus
+from messaging.errors import BackendError, RequestTimeoutError
+from messaging.tail import Tail
 from messaging.testing import eventually
 from tests.crew.mutants import nothing_forgotten
+from tests.messaging.buses import REGISTRY, Ask, Told, echo, listening
 from tests.messaging.notes import joined, note, notes, numbered, take, texts
 from tests.messaging.redis.conftest import Guild, command, server_of
 from tests.messaging.redis.forgetting import forget, log_bytes
@@ -100,6 +104,31 @@ async def test_a_request_finds_its_listeners_again(guild: Guild) -> None:
     await command(publisher, "FLUSHALL")
 
     assert list(await publisher.groups()) == ["workers"]
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_what_is_asked_after_a_loss_gets_its_answer(
+    guild: Guild, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The topic of its answers is gone, too, and what is sent to no topic is dropped."""
+    monkeypatch.setattr(tail, "REOPEN_EVERY_S", 60.0)
+    if is_mutant:
+        monkeypatch.setattr(Tail, "_hear", lambda *_: None)
+    asking, working = await guild.open(), await guild.open()
+    async with (
+        Bus(working, registry=REGISTRY, owns_backend=False) as other,
+        Bus(asking, registry=REGISTRY, owns_backend=False) as bus,
+    ):
+        await other.subscribe(listening("echo", echo))
+        assert await bus.request("asks", Ask(text="before")) == Told(text="before")
+
+        await command(asking, "FLUSHALL")
+        after = bus.request("asks", Ask(text="after"), timeout_s=1.0 if is_mutant else 30.0)
+        if is_mutant:
+            with pytest.raises(RequestTimeoutError):
+                await after
+        else:
+            assert await after == Told(text="after")
 
 
 async def test_several_processes_at_once_come_to_the_same(guild: Guild) -> None:
