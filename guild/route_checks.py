@@ -43,6 +43,7 @@ _GIVES = {
     "object": ("merge",),
 }
 _RESULTS = {name: kind_of(kind) for kind, names in _GIVES.items() for name in names}
+_JSON_WORDS = frozenset({"null", "true", "false"})
 _SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
 
@@ -163,7 +164,9 @@ class _Check:
         left, right = (self._shape(child, here) for child in node["children"])
         return left.or_else(right)
 
-    _and_expression = _or_expression
+    def _and_expression(self, node: Mapping[str, Any], here: Shape) -> Shape:
+        left, right = (self._shape(child, here) for child in node["children"])
+        return left.where_false().or_else(right)
 
     def _not_expression(self, node: Mapping[str, Any], here: Shape) -> Shape:
         self._children(node, here)
@@ -184,10 +187,16 @@ class _Check:
         return kind_of("boolean", "null")
 
     def _hint_at_quotes(self, node: Mapping[str, Any]) -> None:
-        """`status == "paid"` compares with a field named paid."""
+        """`status == "paid"` compares with a field named paid, `note == null` with one named null."""
         last, flaw = node["children"][-1], self._flaws[-1]
         if last["type"] == "field" and f"field {last['value']!r}" in flaw.text:
-            text = f"{flaw.text}; text stands in single quotes, not in double ones"
+            name = last["value"]
+            remedy = (
+                f"the value {name} stands in backticks: `{name}`"
+                if name in _JSON_WORDS
+                else "text stands in single quotes, not in double ones"
+            )
+            text = f"{flaw.text}; {remedy}"
             self._flaws[-1] = flaw._replace(text=text)
 
     def _function_expression(self, node: Mapping[str, Any], here: Shape) -> Shape:

@@ -93,6 +93,10 @@ class Shape(NamedTuple):
         found = [_options(o.schema.get("items", {}), o.definitions) for o in lists]
         return Shape(tuple(option for options in found for option in options))
 
+    def where_false(self) -> "Shape":
+        """What of it JMESPath may take for false: no number, and no object with a field."""
+        return Shape(tuple(option for option in self.options if _may_be_false(option.schema)))
+
     def or_else(self, other: "Shape") -> "Shape":
         return Shape((*self.options, *other.options))
 
@@ -196,6 +200,10 @@ def _field(option: Option, name: str) -> Iterable[Option]:
     if _is_mapping(option):
         return tuple(_options(schema.get("additionalProperties", {}), definitions))
     return ()
+
+
+def _may_be_false(schema: Mapping[str, Any]) -> bool:
+    return schema.get("type") not in ("integer", "number") and not schema.get("properties")
 
 
 def _is_mapping(option: Option) -> bool:

@@ -152,10 +152,19 @@ def test_text_in_double_quotes_is_a_field_and_that_is_told() -> None:
     )
 
 
+@pytest.mark.parametrize("word", ["null", "true", "false"])
+def test_a_word_of_json_without_backticks_is_a_field_and_that_is_told(word: str) -> None:
+    (line,) = condition(f"urgent == {word}")
+
+    assert line.endswith(f"; the value {word} stands in backticks: `{word}` ()")
+
+
 @pytest.mark.parametrize(
     ("text", "flaws"),
     [
         ("{id: id}", []),
+        ("items[0] && {id: id}", []),  # without an item it is null, and no object of other fields
+        ("meta && {id: id}", []),
         ("{id: id, count: total}", []),  # text may be read as a number
         ("{id: note, count: urgent}", []),
         ("{id: meta.id}", []),
