@@ -121,7 +121,7 @@ class Commit:
 
     async def _bring_outputs(self, absent: str) -> None:
         """Create `absent`, and with it what else would be found absent by the next attempts."""
-        known = self._registry.topics | {absent}
+        known = {*self._registry.topics, absent}
         unknown = [t for t in self._outputs if t not in known and not is_ephemeral(t)]
         others = [self._registry.ensure(topic) for topic in unknown]
         await asyncio.gather(*others, return_exceptions=True)  # each is told of in its turn
