@@ -187,7 +187,7 @@ class _Check:
         return kind_of("boolean", "null")
 
     def _hint_at_quotes(self, node: Mapping[str, Any]) -> None:
-        """`status == "paid"` compares with a field named paid, `note == null` with one named null."""
+        """`status == "paid"` and `note == null` compare with fields of these names."""
         last, flaw = node["children"][-1], self._flaws[-1]
         if last["type"] == "field" and f"field {last['value']!r}" in flaw.text:
             name = last["value"]
