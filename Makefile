@@ -62,6 +62,7 @@ check: $(DEV_STAMP) ## lint, types, layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@MYPYPATH=examples/orders:. $(BIN)/mypy -p shop -p town
 	@$(BIN)/lint-imports
 
 bench: $(BENCH_STAMP) ## measure the bus beside its peers in one run

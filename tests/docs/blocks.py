@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE_NAME = re.compile(r"# ([\w.]+)\n")
+_FILE_NAME = re.compile(r"# ([\w./]+)\n")
 
 
 class Block(NamedTuple):

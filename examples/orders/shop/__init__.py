@@ -1,0 +1,1 @@
+"""The agents of the shop, its web front and its bank."""

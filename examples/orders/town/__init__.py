@@ -1,0 +1,1 @@
+"""Everything around the shop that the story needs: its processes, customers and accountants."""
