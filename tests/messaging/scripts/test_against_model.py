@@ -315,11 +315,15 @@ class Scripts(RuleBasedStateMachine):
         self.run(self.server.scripts.leave, keys, GROUP, name, "channel", *parts)
         self.model.leave(name, back)
         self.fired["return" if back else "leave"] += 1
+        if back and data.draw(st.booleans()):  # by itself it seldom comes soon enough
+            self._take_returned(self.someone(data, lambda member: member.counts), 3)
 
     @precondition(lambda self: self.model.returned)
     @rule(data=st.data(), most=st.integers(1, 3))
     def take_returned(self, data: st.DataObject, most: int) -> None:
-        name = self.someone(data, lambda member: member.counts)
+        self._take_returned(self.someone(data, lambda member: member.counts), most)
+
+    def _take_returned(self, name: str, most: int) -> None:
         taken = self._claim(name, "returned", most)
         assert taken == self.model.take_returned(name, most)
         self.fired["take returned"] += 1
