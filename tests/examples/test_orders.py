@@ -41,6 +41,30 @@ import story
 sys.exit(story.main())
 """
 
+BEFORE_THE_GUILD = """
+import asyncio, tempfile, urllib.error, urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from story import order_of
+from town.processes import Town
+
+async def main(folder, stack):
+    town = Town(Path(folder), stack)
+    for name in ("redis", "web"):
+        town.start(name)
+        await town.listens(name)
+    order = order_of(0)
+    url, body = f"{town.url('web')}/orders/{order.id}", order.placed.model_dump_json().encode()
+    asked = urllib.request.Request(url, data=body, method="PUT")
+    try:
+        await asyncio.to_thread(urllib.request.urlopen, asked, timeout=20)
+    except urllib.error.HTTPError as error:
+        print(error.code, error.headers["Retry-After"])
+
+with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    asyncio.run(main(folder, stack))
+"""
+
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if "GUILDBUS" not in name}
@@ -70,6 +94,13 @@ def test_the_consoles_of_the_page_show_what_happens() -> None:
         assert [line for line in done.stdout.splitlines() if line in shown] == shown
 
     assert len(steps) == 2
+
+
+def test_an_order_before_the_agents_ever_ran_may_be_placed_again_later() -> None:
+    redis_binary()
+    done = _run("-c", BEFORE_THE_GUILD)
+
+    assert done.stdout.splitlines() == ["503 1"], (done.stdout, done.stderr)
 
 
 def test_a_bank_that_forgets_what_it_charged_shows_in_the_account() -> None:

@@ -15,8 +15,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from guild import GuildBuilder, GuildClient
-from messaging.errors import BackendError, RequestFailedError, RequestTimeoutError
+from messaging.errors import (
+    BackendError,
+    NobodyListensError,
+    RequestFailedError,
+    RequestTimeoutError,
+)
 from shop.messages import OrderConfirmed, PlaceOrder
+
+LATER = (BackendError, NobodyListensError, RequestTimeoutError)
+"""The server is away, `guildbus run` has not been up yet, or the answer takes its time."""
 
 SPEC = GuildBuilder.from_yaml_file("orders.yaml", allow=("shop",)).build_spec()
 ANSWER_S, SERVER_S = 20.0, 60.0
@@ -40,7 +48,7 @@ async def place_order(request: Request) -> Response:
         return JSONResponse({"error": str(error)}, status_code=422)
     except RequestFailedError as error:
         return JSONResponse({"error": str(error)}, status_code=502)
-    except (BackendError, RequestTimeoutError) as error:
+    except LATER as error:
         return JSONResponse({"error": str(error)}, status_code=503, headers={"Retry-After": "1"})
     status = 200 if isinstance(answer, OrderConfirmed) else 409
     return JSONResponse(answer.model_dump(), status_code=status)
