@@ -46,8 +46,14 @@ def code_in(cell: str) -> list[str]:
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert {block.language for block in BLOCKS} == {"sh", "python", "console", "yaml"}
     assert all(block.file for block in BLOCKS if block.language in ("python", "yaml"))
-    tested = {"hello_guild.py", "hello_guild.yaml", "writers.py", "research.py", "service.py"}
-    assert set(FILES) == tested
+    assert set(FILES) == {
+        "hello_guild.py",
+        "hello_guild.yaml",
+        "writers.py",
+        "research.py",
+        "service.py",
+        "ask.py",
+    }
 
 
 def test_the_first_guild_is_short_and_needs_no_model() -> None:
