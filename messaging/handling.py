@@ -385,9 +385,11 @@ def _failure_in(delivery: Delivery, raised: BaseException, seat: Seat) -> BaseEx
 def _have_changed(variables: Variables) -> bool:
     """Whether the context variables are others than these; costs little if they are not."""
     now = copy_context()
-    with suppress(Exception):  # values that differ may refuse to be compared
+    try:
         if now == variables:
             return False
+    except Exception:  # noqa: BLE001, S110 - values that differ may refuse to be compared
+        pass
     # What structlog has bound and unbound again is left at Ellipsis.
     return any(variables.get(variable, ...) is not value for variable, value in now.items())
 

@@ -91,7 +91,8 @@ class Settling:
             HandlerResultError: `result` is not a message.
         """
         if result is None:
-            return self._with_copies(tuple(context.sent))
+            sent = tuple(context.sent)
+            return self._with_copies(sent) if sent else sent
         envelope = context.envelope
         answers = (
             self._answer(envelope, shaped, topic)

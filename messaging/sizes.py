@@ -1,7 +1,6 @@
 """How large a commit gets, and a value in it: a server serves nothing else while it takes one."""
 
 from collections.abc import Sequence
-from itertools import accumulate
 
 from messaging.backend import RESERVED_PREFIX, Settlement, StateWrite
 from messaging.errors import PayloadTooLargeError
@@ -23,10 +22,14 @@ def size_of(settlement: Settlement) -> int:
 
 def first_batch(settlements: Sequence[Settlement]) -> int:
     """How many of `settlements`, from the first on, are committed at once; at least one."""
-    sizes = [*map(size_of, settlements[:MOST_AT_ONCE])]
-    if sum(sizes) <= MOST_BYTES_AT_ONCE:
-        return len(sizes)
-    return max(1, sum(total <= MOST_BYTES_AT_ONCE for total in accumulate(sizes)))
+    count = size_bytes = 0
+    for settlement in settlements[:MOST_AT_ONCE]:
+        if settlement.outbox or settlement.state or settlement.dead is not None:
+            size_bytes += size_of(settlement)
+            if size_bytes > MOST_BYTES_AT_ONCE:
+                return max(1, count)
+        count += 1
+    return count
 
 
 def check_value(write: StateWrite, group: str, limit_bytes: int) -> None:

@@ -141,7 +141,8 @@ class Store:
         # Every refusal lies above: what follows cannot fail half-way.
         outdated = []
         for index, settlement in enumerate(admitted):
-            if self._write_state(group, incarnation, settlement.state):
+            writes = settlement.state
+            if not writes or self._write_state(group, incarnation, writes):
                 self._settle(group, incarnation, settlement)
             else:
                 outdated.append(index)
@@ -284,10 +285,13 @@ class Store:
         return settlement
 
     def _check_sizes(self, group: str, settlements: Sequence[Settlement]) -> None:
+        size_bytes = 0
         for settlement in settlements:
             for write in settlement.state:
                 check_value(write, group, self.limits.max_envelope_bytes)
-        if sum(map(size_of, settlements)) <= self.limits.max_commit_bytes:
+            if settlement.outbox or settlement.state or settlement.dead is not None:
+                size_bytes += size_of(settlement)
+        if size_bytes <= self.limits.max_commit_bytes:
             return
         size_bytes = sum(size_of(settlement._replace(dead=None)) for settlement in settlements)
         if size_bytes > self.limits.max_commit_bytes:
