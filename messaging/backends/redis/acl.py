@@ -18,7 +18,7 @@ ADMIN = "admin"
 _COMMANDS = (
     *("+@hash", "+@list", "+@set", "+@sortedset", "+@stream", "+@string"),
     *("+del", "+exists", "+expire", "+pexpire", "+persist", "+pttl", "+ttl", "+type", "+unlink"),
-    *("+publish", "+subscribe", "+unsubscribe", "+evalsha", "+script|load"),
+    *("+publish", "+subscribe", "+unsubscribe", "+evalsha", "+script|exists", "+script|load"),
     *("+auth", "+hello", "+info", "+ping", "+select", "+time", "+wait", "+cluster|slots"),
 )
 _GLOB = re.compile(r"([\\*?\[\]])")

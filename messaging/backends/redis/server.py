@@ -14,6 +14,7 @@ from messaging.backends.redis.pipeline import Argument, ConnectionLostError, Pip
 from messaging.backends.redis.replication import Replication
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script, Scripts
+from messaging.errors import BackendSetupError
 
 ONE_LOSS_S = 10.0  # within that, what several consumers notice is one loss
 
@@ -113,8 +114,7 @@ class Server:
 
     async def load_scripts(self, *, with_shebang: bool) -> None:
         self.scripts = Scripts(with_shebang=with_shebang)
-        loads = [self.link.call("SCRIPT", "LOAD", script.text) for script in self.scripts.all()]
-        await asyncio.gather(*loads)
+        await self._load_missing(self.link.call)
 
     async def run(
         self,
@@ -172,6 +172,22 @@ class Server:
         await self._side.close()
         await self.link.close()
 
+    async def _load_missing(self, call: Callable[..., Awaitable[Any]]) -> None:
+        """Load what the server lacks, and nothing else: Redis 6 writes each load to its file."""
+        texts = {script.sha: script.text for script in self.scripts.all()}
+        try:
+            has = await call("SCRIPT", "EXISTS", *texts)
+        except (BackendSetupError, hiredis.ReplyError) as error:
+            if "NOPERM" not in str(error):
+                raise
+            has = [0] * len(texts)  # the user's rights were written before EXISTS was among them
+        loads = [
+            call("SCRIPT", "LOAD", text)
+            for text, is_there in zip(texts.values(), has, strict=True)
+            if not is_there
+        ]
+        await asyncio.gather(*loads)
+
     def _quickest(self) -> Link:
         """The side link, if there is one by now, while the other one is crowded."""
         pipeline = self.link.current()
@@ -181,9 +197,8 @@ class Server:
         return self.link if self._side.current() is None else self._side
 
     async def _back(self, pipeline: Pipeline) -> None:
-        """After a reconnection: the server may be another one, so load the scripts again."""
-        loads = [pack(("SCRIPT", "LOAD", script.text)) for script in self.scripts.all()]
-        await asyncio.gather(*map(pipeline.send, loads))
+        """After a reconnection: the server may be another one, and lack the scripts."""
+        await self._load_missing(lambda *command: pipeline.send(pack(command)))
         for look in self.on_back:
             await look(pipeline)
         self.announce("bus.reconnected", "the connection to the server was lost and is back")
