@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
+from messaging import unreadable
 from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.envelope import Envelope, new_id
@@ -143,6 +144,16 @@ async def test_an_error_whose_text_is_no_text_still_makes_a_dead_letter(
 # -- types and versions --------------------------------------------------------------------------
 
 
+@pytest.fixture
+def soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody can read is left to others for two pauses or so; for how long is no matter here.
+
+    A lease of less would not do it: each pause ends when the bus next looks for what is due.
+    """
+    monkeypatch.setattr(unreadable, "LEASES", 1 / unreadable.PAUSES_PER_LEASE)
+
+
+@pytest.mark.usefixtures("soon_given_up")
 async def test_a_version_that_is_too_new_is_kept_until_its_reader_is_updated(site: Site) -> None:
     recorder = Recorder()
     async with open_bus(site) as old:
@@ -162,6 +173,7 @@ async def test_a_version_that_is_too_new_is_kept_until_its_reader_is_updated(sit
         assert await recorder.messages(1) == [Newer(text="soon")]
 
 
+@pytest.mark.usefixtures("soon_given_up")
 async def test_a_version_that_is_too_old_is_dead_lettered_with_what_is_missing(site: Site) -> None:
     async with open_bus(site) as bus:
         bus.registry = type(bus.registry)()
@@ -190,6 +202,7 @@ async def test_a_version_that_others_here_handle_is_not_ours(site: Site) -> None
         await settled_all(bus, "ours")
 
 
+@pytest.mark.usefixtures("soon_given_up")
 async def test_an_unknown_type_is_ignored_unless_all_types_are_known(site: Site) -> None:
     async with open_bus(site) as bus:
         await bus.subscribe(listening("open", Recorder()))
