@@ -84,21 +84,20 @@ class Bus:
         self._owns_backend = owns_backend
         self._wait_s = wait_s
         self._incidents = Incidents()
+        outages = self._incidents.outages
         self._decoder = Decoder(self.registry)
         self._listeners = Listeners(backend)
         self._emitter = Emitter(backend.emit)
-        self._tail = Tail(backend, self.client_id)
+        self._tail = Tail(backend, self.client_id, outages)
         self._publisher = Publisher(backend, self._listeners, name)
         self._followers = Followers(backend, self._tail)
-        attachments = Attachments(backend, self._decoder, self._followers)
-        self._requests = Requests(
-            self._publisher, self._tail, self._decoder, attachments, self._incidents.outages
-        )
+        attachments = Attachments(backend, self._decoder, self._followers, outages)
+        self._requests = Requests(self._publisher, self._tail, self._decoder, attachments, outages)
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
-        self._pauses = Pauses(backend, self._tail)
+        self._pauses = Pauses(backend, self._tail, outages)
         self._heart = Heart()
         self._contentions = Contentions()
-        self._maintenance = Maintenance(backend)
+        self._maintenance = Maintenance(backend, outages)
         self._running: list[Running] = []
         self._relays: list[Relay] = []
         backend.listen(self._incidents.report)

@@ -20,6 +20,7 @@ from messaging.envelope import Envelope
 from messaging.errors import BackendUnavailableError, MessagingError
 from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry
+from messaging.outages import Outages
 from messaging.outgoing import seal
 from messaging.reading import Decoder
 from messaging.tail import (
@@ -102,8 +103,11 @@ class Followers:
 class Attachments:
     """The callers of this process that wait where others may wait as well."""
 
-    def __init__(self, backend: Backend, decoder: Decoder, followers: Followers) -> None:
+    def __init__(
+        self, backend: Backend, decoder: Decoder, followers: Followers, outages: Outages
+    ) -> None:
         self._backend = backend
+        self._outages = outages
         self._decoder = decoder
         self._followers = followers
         self._attached: dict[str, list[Waiting]] = {}
@@ -168,7 +172,7 @@ class Attachments:
                     await self._keep_alive(topics, followed)
                 entries = await self._backend.tail(positions, max_count=MOST_AT_ONCE, wait_s=WAIT_S)
             except BackendUnavailableError as error:
-                log.warning("tail.unavailable", error=str(error))
+                self._outages.warn("tail.unavailable", error)
                 await asyncio.sleep(RECOVERY_S)
             except Exception:  # whatever it was, without this task no answer would ever arrive
                 log.exception("tail.failed")

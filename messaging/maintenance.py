@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from messaging.backend import Backend
 from messaging.errors import BackendError
 from messaging.logs import get_logger
+from messaging.outages import Outages
 
 log = get_logger()
 
@@ -17,16 +18,17 @@ RECOVERY_S = 1.0
 class Maintenance:
     """Two endless chores; harmless when several processes do them at the same time."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, outages: Outages) -> None:
         self._backend = backend
+        self._outages = outages
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin; starting again does nothing."""
         if not self._tasks:
             self._tasks = [
-                asyncio.create_task(_repeat(self._release), name="release-due"),
-                asyncio.create_task(_repeat(self._trim), name="trim"),
+                asyncio.create_task(_repeat(self._release, self._outages), name="release-due"),
+                asyncio.create_task(_repeat(self._trim, self._outages), name="trim"),
             ]
 
     async def close(self) -> None:
@@ -44,12 +46,12 @@ class Maintenance:
         return TRIM_EVERY_S
 
 
-async def _repeat(chore: Callable[[], Awaitable[float]]) -> None:
+async def _repeat(chore: Callable[[], Awaitable[float]], outages: Outages) -> None:
     while True:
         try:
             wait_s = await chore()
         except BackendError as error:
-            log.warning("maintenance.failed", error=str(error))
+            outages.warn("maintenance.failed", error)
             wait_s = RECOVERY_S
         except Exception:  # a bug of ours must not end the chore for good
             log.exception("maintenance.broken")

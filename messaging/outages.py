@@ -1,8 +1,15 @@
-"""When the server was away, as the incidents tell: for errors about what did not come in time."""
+"""When the server was away, as the incidents tell: for errors about what did not come in time.
+
+What goes on by itself when the server is back says nothing of an outage that was told.
+"""
 
 import time
 
 from messaging.backend import SERVER_AWAY, SERVER_BACK, Incident
+from messaging.errors import BackendUnavailableError
+from messaging.logs import get_logger
+
+log = get_logger()
 
 
 class Outages:
@@ -22,6 +29,11 @@ class Outages:
             self.is_on, self._began_s = True, time.monotonic()
         elif incident.event == SERVER_BACK and self.is_on:
             self.is_on, self._ended_s = False, time.monotonic()
+
+    def warn(self, event: str, error: Exception) -> None:
+        """Log that a chore failed and is done again; to `debug` if that is the outage of now."""
+        is_told = self.is_on and isinstance(error, BackendUnavailableError)
+        (log.debug if is_told else log.warning)(event, error=str(error))
 
     def during(self, last_s: float) -> str:
         """What to add about the last so many seconds; "" if the server was there all the time."""

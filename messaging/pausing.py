@@ -8,6 +8,7 @@ from messaging.backend import Backend, Entry
 from messaging.errors import BackendError
 from messaging.logs import get_logger
 from messaging.message import Message, wire_type_of
+from messaging.outages import Outages
 from messaging.outgoing import seal
 from messaging.tail import Tail
 from messaging.topic import CONTROL_TOPIC
@@ -27,8 +28,9 @@ class PauseChanged(Message, wire_name="bus.pause_changed"):
 class Pauses:
     """Which groups are paused, as this process knows it."""
 
-    def __init__(self, backend: Backend, tail: Tail) -> None:
+    def __init__(self, backend: Backend, tail: Tail, outages: Outages) -> None:
         self._backend = backend
+        self._outages = outages
         self._paused: frozenset[str] = frozenset()
         self._watchers: dict[str, set[Watcher]] = {}
         self._told = asyncio.Event()
@@ -89,6 +91,6 @@ class Pauses:
             try:
                 await self.look()
             except BackendError as error:
-                log.warning("pauses.unknown", error=str(error))
+                self._outages.warn("pauses.unknown", error)
             except Exception:  # a bug of ours must not leave this process blind to pauses for good
                 log.exception("pauses.failed")

@@ -8,6 +8,7 @@ from messaging.backend import FROM_START, LOSSES, Backend, Entry, Incident
 from messaging.envelope import Envelope, new_id
 from messaging.errors import BackendError, BackendUnavailableError
 from messaging.logs import get_logger
+from messaging.outages import Outages
 from messaging.topic import CONTROL_TOPIC, reply_topic_of
 
 log = get_logger()
@@ -30,9 +31,10 @@ class Tail:
     Answers come last within a round: what a handler emitted is there before its answer.
     """
 
-    def __init__(self, backend: Backend, client_id: str) -> None:
+    def __init__(self, backend: Backend, client_id: str, outages: Outages) -> None:
         self.reply_topic = reply_topic_of(client_id)
         self._backend = backend
+        self._outages = outages
         self._positions: dict[str, str] = {}
         self._listeners: dict[str, list[EntryListener]] = {}
         self._round_listeners: list[RoundListener] = []
@@ -105,7 +107,7 @@ class Tail:
                 )
                 self._pass_on(entries)
             except BackendUnavailableError as error:
-                log.warning("tail.unavailable", error=str(error))
+                self._outages.warn("tail.unavailable", error)
                 await self._recover()
             except Exception:  # whatever it was, without this task no answer would ever arrive
                 log.exception("tail.failed")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from messaging import incidents
 from messaging.backend import SERVER_AWAY, SERVER_BACK, Incident
@@ -13,7 +14,7 @@ from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.outage import Outage
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.errors import BackendUnavailableError, RequestTimeoutError
+from messaging.errors import BackendSetupError, BackendUnavailableError, RequestTimeoutError
 from messaging.message import Message
 from messaging.outages import Outages
 from messaging.subscription import Subscription
@@ -27,6 +28,7 @@ from tests.servers import RedisServer, running_redis
 
 TOLD_WITHIN_S = 3.0
 MANY = 20
+BY_ITSELF = {"tail.unavailable", "pauses.unknown", "maintenance.failed"}
 
 
 class Word(Message, wire_name="outages.word"):
@@ -215,3 +217,46 @@ async def test_whoever_waits_for_an_answer_is_told_that_the_server_was_away(
                 "topic", Word(), require_listener=False, timeout_s=stretched(TOLD_WITHIN_S)
             )
         redis_server.start()
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
+async def test_what_a_bus_does_by_itself_warns_of_no_outage_that_was_told(
+    redis_server: RedisServer, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_mutant:
+        monkeypatch.setattr(Outages, "hear", lambda *_: None)
+    heard: list[str] = []
+
+    async def answer(word: Word, context: Context) -> Word:
+        return word
+
+    with structlog.testing.capture_logs() as logs:
+        backend = open_backend(redis_server.url, "chores", give_up_after_s=2.5)
+        async with Bus(backend, name="chores") as bus:
+            bus.listen(lambda incident: heard.append(incident.event))
+            await bus.subscribe(Subscription("agent", ("topic",), {Word: answer}))
+            redis_server.kill()
+            await eventually(lambda: {line["event"] for line in logs} >= BY_ITSELF)
+            await asyncio.to_thread(redis_server.start)
+            await eventually(lambda: SERVER_BACK in heard)
+
+    warned = [line for line in logs if line["log_level"] not in ("debug", "info")]
+    told = [line["incident"] for line in warned if line["event"] == "bus.incident"]
+    assert [told.count(SERVER_AWAY), told.count(SERVER_BACK)] == [1, 1]
+    assert ({line["event"] for line in warned} >= BY_ITSELF) is is_mutant
+    if not is_mutant:
+        assert {line["event"] for line in warned} == {"bus.incident"}
+        assert set(told) <= {SERVER_AWAY, SERVER_BACK, "backend_away", "bus.reconnected"}
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_what_is_no_outage_is_warned_of_at_any_time(is_away: bool) -> None:
+    outages = Outages()
+    if is_away:
+        outages.hear(Incident(SERVER_AWAY, ""))
+
+    with structlog.testing.capture_logs() as logs:
+        outages.warn("chore.failed", BackendSetupError("a stranger's key"))
+        outages.warn("chore.failed", BackendUnavailableError("away"))
+
+    assert [line["log_level"] for line in logs] == ["warning", "debug" if is_away else "warning"]
