@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 from guild.errors import AgentInUseError, UnknownAgentError
 from guild.scheduler import GROUP as SCHEDULER
+from messaging.backend import RESERVED_PREFIX
 from messaging.bus import Bus
 from messaging.dead_letters import Wanted
 from messaging.incarnation import has_surely_died
 from messaging.liveness import LOOKS_PER_LEASE, Watch
 from messaging.parcels import is_outbox
+from messaging.stored_state import StoredState
 from messaging.subscription import SubscriptionOptions
+from messaging.timers import is_timer_key
 from messaging.topic import inbox_of
 
 DEFAULT_LEASE_S = SubscriptionOptions().lease_s
@@ -43,6 +46,8 @@ class Forgotten(NamedTuple):
     """What forgetting an agent costs: all of it but the dead letters is gone for good.
 
     Attributes:
+        timers: that are set.
+        state_keys: of its state, without what the bus keeps there for itself.
         dead_letters: that name it; they stay, can be shown and dropped, and not be requeued.
         is_done: False when it was only counted.
     """
@@ -51,6 +56,8 @@ class Forgotten(NamedTuple):
     topics: Sequence[str]
     waiting: int
     in_hand: int
+    timers: int
+    state_keys: int
     dead_letters: int
     is_done: bool
 
@@ -120,6 +127,7 @@ async def forget(
         )
     stray = strays[agent]
     await _check_silent(bus, agent, quiet_s, on_wait or (lambda _: None))
+    timers, state_keys = await _count_state(bus, agent)
     letters = await bus.dead_letters.summary(("agent",), wanted=Wanted(agent=agent))
     if really:
         await bus.unsubscribe(agent)
@@ -128,6 +136,8 @@ async def forget(
         stray.topics,
         stray.waiting,
         stray.in_hand,
+        timers,
+        state_keys,
         dead_letters=sum(bundle.letters for bundle in letters),
         is_done=really,
     )
@@ -157,6 +167,15 @@ async def _check_silent(
                 "ask again; nothing was done"
             )
         dead |= set(watch.look(beats, loop.time()))
+
+
+async def _count_state(bus: Bus, agent: str) -> tuple[int, int]:
+    """How many timers of `agent` are set, and how many keys its own state has."""
+    timers = own = 0
+    async for found in StoredState(bus.backend, agent).keys(with_the_buses_own=True):
+        timers += is_timer_key(found.key)
+        own += not found.key.startswith(RESERVED_PREFIX)
+    return timers, own
 
 
 def _is_internal(group: str) -> bool:

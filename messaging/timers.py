@@ -16,6 +16,7 @@ from messaging.envelope import Envelope
 from messaging.topic import retry_topic_of
 
 MOST_NAME = 200
+_KEYS = f"{RESERVED_PREFIX}timer."
 _MARK = " "  # no topic holds one
 
 
@@ -28,7 +29,12 @@ def check_timer(name: str) -> str:
 
 def timer_key(name: str) -> str:
     """Where the group's state says which message is the timer's."""
-    return f"{RESERVED_PREFIX}timer.{name}"
+    return f"{_KEYS}{name}"
+
+
+def is_timer_key(key: str) -> bool:
+    """Whether a key of a group's state is that of a timer: one that is set, and not yet due."""
+    return key.startswith(_KEYS)
 
 
 def timer_writes(timers: Mapping[str, str]) -> tuple[StateWrite, ...]:

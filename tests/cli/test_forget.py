@@ -52,6 +52,7 @@ def test_forgetting_is_counted_first_and_done_when_told(run: Run, changed: Path)
     dry = run("forget", changed, "old", "--json")
     (would,) = dry.documents()
     assert (would["waiting"], would["is_done"]) == (2, False)
+    assert (would["timers"], would["state_keys"]) == (0, 0)
     assert "add --really" in dry.err
 
     done = run("forget", changed, "old", "--really")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
+from guild.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.client import GuildClient
 from guild.errors import AgentInUseError, UnknownAgentError
@@ -17,9 +18,11 @@ from guild.scheduler import GROUP as SCHEDULER
 from guild.spec import GuildSpec
 from guild.strays import Stray
 from messaging.bus import Bus
+from messaging.context import Context
 from messaging.errors import BusFullError
 from messaging.message import MessageRegistry
 from messaging.parcels import outbox_of
+from messaging.stored_state import StoredState
 from tests.guild.samples import Echo, Failing, Ping, Pong
 from tests.messaging.buses import dead_letters, settled_all
 from tests.messaging.conftest import Site, site, url_of
@@ -27,6 +30,7 @@ from tests.messaging.conftest import Site, site, url_of
 __all__ = ["site", "url_of"]  # fixtures
 
 QUIET_S = 1.0
+LONG_S = 3_600.0
 
 
 def spec_of(*agents: str, **classes: type) -> GuildSpec:
@@ -100,6 +104,39 @@ async def test_forgetting_counts_first_and_then_keeps_nothing_for_the_agent(site
         topics = await client.bus.backend.topics()
         assert not any("old" in info.waiting for info in topics)
         assert await dead_letters(client.bus) == [letter]
+
+
+class Remembering(Agent):
+    """Keeps two keys of state and sets three timers, one of which it calls off again."""
+
+    @handles
+    async def remember(self, ping: Ping, ctx: Context) -> None:
+        for key in ("k", "l"):
+            ctx.state.save(key, Pong(text="kept"))
+        for name in ("tea", "eggs", "never"):
+            ctx.send(Pong(text=name), delay_s=LONG_S, timer=name)
+        ctx.cancel_timer("never")
+
+    @handles
+    async def ring(self, pong: Pong) -> None: ...
+
+
+async def test_forgetting_counts_timers_and_state_and_leaves_none_of_it(site: Site) -> None:
+    await taken_out(site, old=Remembering)
+    async with client_of(site, spec_of("echo")) as client:
+        counted = await client.forget("old", quiet_s=QUIET_S)
+        assert (counted.timers, counted.state_keys) == (2, 2)
+        assert await kept(client.bus) == 4
+
+        done = await client.forget("old", really=True, quiet_s=QUIET_S)
+        assert (done.timers, done.state_keys) == (2, 2)
+        assert await kept(client.bus) == 0
+
+
+async def kept(bus: Bus) -> int:
+    """How many keys the state of `old` has, with those of the bus."""
+    keys = StoredState(bus.backend, "old").keys(with_the_buses_own=True)
+    return len([found async for found in keys])
 
 
 async def test_publishers_are_refused_for_an_agent_that_nobody_runs_until_it_is_forgotten(

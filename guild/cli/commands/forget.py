@@ -27,7 +27,7 @@ async def forget_agent(call: Call, agent: str, *, really: bool, quiet_s: float) 
     return OK
 
 
-_COLUMNS = ("agent", "topics", "waiting", "in_hand", "dead_letters")
+_COLUMNS = ("agent", "topics", "waiting", "in_hand", "timers", "state_keys", "dead_letters")
 
 
 def _row(forgotten: Forgotten) -> dict[str, object]:
