@@ -257,6 +257,23 @@ class Scripts(RuleBasedStateMachine):
     @rule(data=st.data(), key=st.sampled_from("kl"))
     def commit_over_any_state(self, data: st.DataObject, key: str) -> None:
         name = self.someone(data, lambda member: bool(member.held) and member.counts)
+        self._commit_over_any_state(data, name, key)
+
+    @precondition(
+        lambda self: (
+            any(m.held and m.counts for m in self.model.members.values())
+            and sum(m.counts for m in self.model.members.values()) > 1
+        )
+    )
+    @rule(data=st.data(), key=st.sampled_from("kl"))
+    def commit_while_another_may_have_the_turn(self, data: st.DataObject, key: str) -> None:
+        """Two at one key are rare by chance, and what turns are for."""
+        name = self.someone(data, lambda member: bool(member.held) and member.counts)
+        other = self.someone(data, lambda member: member.counts)
+        self._take_turn(other, "x", key)
+        self._commit_over_any_state(data, name, key)
+
+    def _commit_over_any_state(self, data: st.DataObject, name: str, key: str) -> None:
         sequence = self.model.members[name].sequence + 1
         queue = self.model.queue(key)
         kind = "commit over any state"
@@ -270,7 +287,9 @@ class Scripts(RuleBasedStateMachine):
 
     @rule(data=st.data(), message=st.sampled_from("xy"), keys=st.sampled_from(["k", "l", "kl"]))
     def take_turn(self, data: st.DataObject, message: str, keys: str) -> None:
-        name = self.someone(data)
+        self._take_turn(self.someone(data), message, keys)
+
+    def _take_turn(self, name: str, message: str, keys: str) -> None:
         answer = self._turn("take", name, message, keys)
         assert answer == self.model.take_turn(name, message, keys)
         kinds = {-1: "take a turn as a zombie", 0: "wait for a turn", 1: "take a turn"}
