@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from messaging import unreadable
 from messaging.backend import unread_key
 from messaging.context import Context
 from messaging.dead_letters import reason_of
@@ -46,6 +47,12 @@ async def answer(ask: Message, context: Context) -> None:
     context.send(Told(text=f"{ask.text} {context.attempt}"), "told")  # type: ignore[attr-defined] # all have one
 
 
+@pytest.fixture
+def few_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two leases of fewer pauses: each ends only when the bus next looks for what is due."""
+    monkeypatch.setattr(unreadable, "PAUSES_PER_LEASE", 4)
+
+
 async def give_up_at_once(*_: Any) -> None:
     """The mutant: what is not known here is known nowhere."""
 
@@ -84,6 +91,7 @@ async def test_what_an_older_replica_cannot_read_a_newer_one_beside_it_handles(
             assert await one.backend.load_state("team", unread_key(message_id)) is None
 
 
+@pytest.mark.usefixtures("few_pauses")
 @pytest.mark.parametrize(
     ("handled", "sent", "named"),
     [
@@ -175,6 +183,7 @@ def _leads(running: Any) -> bool:
     return running._dispatcher._post.work is not None
 
 
+@pytest.mark.usefixtures("few_pauses")
 async def test_a_requester_of_what_nobody_can_read_is_told(site: Site) -> None:
     async with open_bus(site) as bus:
         bus.registry = type(bus.registry)(Told)
