@@ -251,17 +251,23 @@ def _is_ended(wires: Wires, message: MessageClass) -> bool:
 
 
 def _deaf_senders(wires: Wires, sender: int, message: MessageClass) -> Iterator[Finding]:
-    """Answers come to the sender's inbox; it should be able to take at least one of them."""
+    """Answers come to the sender's inbox; it should be able to take at least one of them.
+
+    Whether it sends with `reply_to` cannot be seen from here, so `ends` may say that it is meant.
+    """
     accepted = wires.classes[sender].accepted()
     for index in wires.handlers(message):
         handled = wires.classes[index].accepted()
-        answers = handled[reader_of(handled, message) or message].returns
-        if answers and not any(reader_of(accepted, answer) for answer in answers):
+        returns = handled[reader_of(handled, message) or message].returns
+        answers = [answer for answer in returns if not _is_ended(wires, answer)]
+        if answers and not any(reader_of(accepted, answer) for answer in returns):
             names = ", ".join(map(_name, answers))
             yield Finding(
                 ("agents", sender),
-                f"{wires.parts.agents[sender].id!r} sends {_name(message)} and does not handle "
-                f"the answer of {wires.parts.agents[index].id!r} ({names})",
+                f"{wires.parts.agents[sender].id!r} sends {_name(message)} and has no handler for "
+                f"the answer of {wires.parts.agents[index].id!r} ({names}): add one, or send with "
+                '`reply_to=""` where the answer is not wanted, '
+                "and list it under 'ends' to say so",
             )
 
 

@@ -41,6 +41,7 @@ from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
 from messaging.threads import Threads
 from messaging.timers import is_timer
+from messaging.unhandled import tell_of_answer
 from messaging.workers import UnsettledError
 
 log = get_logger()
@@ -208,7 +209,7 @@ class Handlers:
             return await self._settling.due(delivery)
         target = self._targets.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
-            ignored = self._settling.ignored(delivery)
+            ignored = self._ignored(delivery)
             return await self._settling.forgetting(ignored) if envelope.origin else ignored
         reason = self._cancelled_reason(envelope)
         if reason is not None:
@@ -265,6 +266,12 @@ class Handlers:
         if not self._options.only_when_tagged or envelope.published_to == self._inbox:
             return False
         return self._group not in split_tags(envelope.tags)
+
+    def _ignored(self, delivery: Delivery) -> Settlement:
+        envelope = delivery.envelope
+        if envelope.published_to == self._inbox:
+            tell_of_answer(self._workplace.guild_id, self._group, envelope)
+        return self._settling.ignored(delivery)
 
     def _cancelled_reason(self, envelope: Envelope) -> str | None:
         reason = self._cancellations.reason_for(envelope)

@@ -121,19 +121,27 @@ def test_an_answer_that_goes_nowhere_is_warned_of() -> None:
     )
 
 
-def test_a_sender_that_cannot_take_the_answer_is_warned_of() -> None:
-    class Impatient(Agent):
-        @handles(sends=[Ping])
-        async def begin(self, note: Note, ctx: Context) -> None: ...
+class Impatient(Agent):
+    @handles(sends=[Ping])
+    async def begin(self, note: Note, ctx: Context) -> None: ...
 
+
+def test_a_sender_that_cannot_take_the_answer_is_warned_of() -> None:
     plan = Plan.of(builder(Impatient, Echo).build_spec())
 
     assert plan.warnings == (
         (
-            "agents[0]: 'impatient' sends tests.ping and does not handle the answer of 'echo' "
-            "(tests.pong)"
+            "agents[0]: 'impatient' sends tests.ping and has no handler for the answer of 'echo' "
+            '(tests.pong): add one, or send with `reply_to=""` where the answer is not wanted, and '
+            "list it under 'ends' to say so"
         ),
     )
+
+
+def test_a_sender_that_does_not_want_the_answer_is_not_warned_of_once_the_spec_says_so() -> None:
+    plan = Plan.of(builder(Impatient, Echo).add_end(Pong).build_spec())
+
+    assert plan.warnings == ()
 
 
 def test_two_classes_of_one_wire_name_are_refused() -> None:
