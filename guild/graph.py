@@ -29,8 +29,8 @@ class Edge(NamedTuple):
 
     Attributes:
         source: id of an agent, `outside`, or `schedule ID`.
-        kind: `request` from outside, `send` of an agent's own accord, `reply`, `route`, or
-            `schedule`.
+        kind: `request` from outside, `send` of an agent's own accord, `reply`, `output` to the
+            agent's output topic, `route`, or `schedule`.
     """
 
     source: str
@@ -50,7 +50,8 @@ def graph_of(wires: Wires) -> Graph:
         Node(agent.id, agent.type, agent.name, agent.topics, agent.replicas)
         for agent in wires.parts.agents.values()
     )
-    edges = [*_sends(wires), *_requests(wires), *_routes(wires), *_schedules(wires)]
+    edges = [*_sends(wires), *_requests(wires), *_outputs(wires)]
+    edges += [*_routes(wires), *_schedules(wires)]
     return Graph(nodes, tuple(dict.fromkeys(edges)))
 
 
@@ -59,7 +60,10 @@ def _sends(wires: Wires) -> list[Edge]:
     agents, edges = wires.parts.agents, []
     for sender, contract in wires.contracts():
         for message in contract.sends:
-            for receiver in wires.handlers(message):
+            receivers = wires.handlers(message)
+            if not receivers and wires.is_ended(message):
+                edges.append(Edge(agents[sender].id, OUTSIDE, str(wire_type_of(message)), "send"))
+            for receiver in receivers:
                 one, other = agents[sender].id, agents[receiver].id
                 edges.append(Edge(one, other, str(wire_type_of(message)), "send"))
                 edges += [
@@ -110,23 +114,40 @@ def _answers_outside(
     return [each for each in contract.answers if each in left or (each not in plain and left)]
 
 
-def _schedules(wires: Wires) -> list[Edge]:
+def _outputs(wires: Wires) -> list[Edge]:
+    """What goes to an agent's output topic: what it sends without a topic, and unasked answers."""
     agents, edges = wires.parts.agents, []
+    for index, contract in wires.contracts():
+        agent = agents[index]
+        for message in (*contract.sends, *contract.returns) if agent.output_topic else ():
+            targets = _readers(wires, str(agent.output_topic), message)
+            name = str(wire_type_of(message))
+            edges += [Edge(agent.id, target, name, "output") for target in targets]
+    return edges
+
+
+def _schedules(wires: Wires) -> list[Edge]:
+    edges = []
     for schedule in wires.parts.schedules.values():
         message = wires.messages.find(schedule.message)
-        readers = wires.handlers(message) if message is not None else []
-        targets = [agents[i].id for i in readers if listens(agents[i], schedule.topic)]
-        targets += [OUTSIDE] if schedule.topic in wires.parts.topics else []
+        targets = _readers(wires, schedule.topic, message)
         source = f"schedule {schedule.id}"
         edges += [Edge(source, target, schedule.message, "schedule") for target in targets]
     return edges
 
 
+def _readers(wires: Wires, topic: str, message: MessageClass | None) -> list[str]:
+    """Who takes `message` on `topic`."""
+    agents = wires.parts.agents
+    handlers = wires.handlers(message) if message is not None else []
+    readers = [agents[index].id for index in handlers if listens(agents[index], topic)]
+    return [*readers, *([OUTSIDE] if topic in wires.parts.topics else [])]
+
+
 def _routes(wires: Wires) -> list[Edge]:
     agents, edges = wires.parts.agents, []
     for route in wires.parts.routes.values():
-        targets = [agents[index].id for index in wires.targets(route)]
-        targets += [OUTSIDE] if wires.leads_outside(route) else []
+        targets = _readers(wires, route.to, wires.result_of(route))
         given = wires.messages.find(route.message)
         sources = [
             agents[index].id

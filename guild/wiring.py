@@ -78,6 +78,10 @@ class Wires(NamedTuple):
         handlers = self.handlers(message) if message else []
         return [index for index in handlers if listens(agents[index], route.to)]
 
+    def is_ended(self, message: MessageClass) -> bool:
+        """Whether `message` may go unhandled, as the spec says."""
+        return any(self.messages.find(end) is message for end in self.parts.ends)
+
     def leads_outside(self, route: RouteSpec) -> bool:
         return route.to in self.parts.topics
 
@@ -207,7 +211,7 @@ def _schedule_errors(
         message.model_validate_json(json.dumps(schedule.data))
     except ValidationError as error:
         yield from findings_of(error, message, (*path, "data"))
-    ends = _is_ended(wires, message) or schedule.topic in parts.topics
+    ends = wires.is_ended(message) or schedule.topic in parts.topics
     takers = [i for i in wires.handlers(message) if listens(parts.agents[i], schedule.topic)]
     if wires.knows_readers(schedule.topic) and not takers and not ends:
         text = f"nobody who listens to {schedule.topic!r} handles {schedule.message}"
@@ -216,12 +220,12 @@ def _schedule_errors(
 
 def _ends(wires: Wires, route: RouteSpec) -> bool:
     message = wires.result_of(route)
-    ended = message is not None and _is_ended(wires, message)
+    ended = message is not None and wires.is_ended(message)
     return ended or wires.leads_outside(route) or bool(wires.targets(route))
 
 
 def _arrives(wires: Wires, sender: int, message: MessageClass) -> bool:
-    if wires.handlers(message) or _is_ended(wires, message):
+    if wires.handlers(message) or wires.is_ended(message):
         return True
     sender_id = wires.parts.agents[sender].id
     return any(
@@ -246,10 +250,6 @@ def _told_unhandled(wires: Wires, sender: int, message: MessageClass) -> str:
     )
 
 
-def _is_ended(wires: Wires, message: MessageClass) -> bool:
-    return any(wires.messages.find(end) is message for end in wires.parts.ends)
-
-
 def _deaf_senders(wires: Wires, sender: int, message: MessageClass) -> Iterator[Finding]:
     """Answers come to the sender's inbox; it should be able to take at least one of them.
 
@@ -259,7 +259,7 @@ def _deaf_senders(wires: Wires, sender: int, message: MessageClass) -> Iterator[
     for index in wires.handlers(message):
         handled = wires.classes[index].accepted()
         returns = handled[reader_of(handled, message) or message].returns
-        answers = [answer for answer in returns if not _is_ended(wires, answer)]
+        answers = [answer for answer in returns if not wires.is_ended(answer)]
         if answers and not any(reader_of(accepted, answer) for answer in returns):
             names = ", ".join(map(_name, answers))
             yield Finding(

@@ -29,7 +29,6 @@ def _warn(guild_id: str, group: str, name: str, version: int, sender: str) -> No
         type=name,
         version=version,
         sender=sender,
-        warning=f"{group} has no handler for {name} from {sender or 'outside'}, so it is dropped: "
-        'add one, or send the question with `reply_to=""` where its answer is not wanted; '
-        "more of the same are dropped without a word",
+        what=f"{group} has no handler for it, and no other of its kind is told of",
+        remedy='add a handler, or send with `reply_to=""` where the answer is not wanted',
     )

@@ -36,7 +36,7 @@ def as_mermaid(graph: Graph) -> str:
 def _bundled(graph: Graph) -> Mapping[tuple[str, str], Sequence[str]]:
     arrows: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for edge in graph.edges:
-        arrows[edge.source, edge.target].append(edge.message)
+        _add(arrows[edge.source, edge.target], edge.message)
     return arrows
 
 
@@ -45,8 +45,14 @@ def bundled_by_kind(graph: Graph) -> Mapping[tuple[str, str, str], Sequence[str]
     arrows: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
     for edge in graph.edges:
         kind = "reply" if edge.kind == "reply" else "send"
-        arrows[edge.source, edge.target, kind].append(edge.message)
+        _add(arrows[edge.source, edge.target, kind], edge.message)
     return arrows
+
+
+def _add(messages: list[str], message: str) -> None:
+    """Name it once by one arrow, however many ways it may take there."""
+    if message not in messages:
+        messages.append(message)
 
 
 def ids_of(graph: Graph) -> list[str]:

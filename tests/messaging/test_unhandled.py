@@ -60,8 +60,9 @@ async def test_an_answer_without_a_handler_is_told_of_once_with_the_remedy(
     (line,) = unhandled_in(logs)
     assert (line["log_level"], line["guild"], line["agent"]) == ("warning", bus.guild_id, "asker")
     assert (line["type"], line["sender"]) == ("Told", "other")
-    assert "asker has no handler for Told from other" in line["warning"]
-    assert 'send the question with `reply_to=""`' in line["warning"]
+    assert line["remedy"] == (
+        'add a handler, or send with `reply_to=""` where the answer is not wanted'
+    )
 
 
 async def test_the_answers_of_each_agent_and_of_each_type_are_told_of(
