@@ -191,14 +191,37 @@ def _with_colon(path: str) -> str:
 
 def _load(kind: str, type_name: str, value: str) -> Any:
     module_name, _, attributes = value.partition(":")
+    found: Any = None
+    wanted = ""
     try:
-        found: Any = importlib.import_module(module_name)
-        for attribute in attributes.split("."):
-            found = getattr(found, attribute)
+        found = importlib.import_module(module_name)
+        for wanted in attributes.split("."):
+            found = getattr(found, wanted)
     except Exception as error:  # importing runs code of anybody's
         text = f"{kind} type {type_name!r} cannot be loaded: {_explained(error, module_name)}"
-        raise UnknownAgentTypeError(kind, type_name, text) from error
+        is_slip = isinstance(error, AttributeError) and found is not None
+        hint = _meant(kind, found, wanted) if is_slip else ""
+        if hint and type_name.endswith(wanted):
+            hint = type_name.removesuffix(wanted) + hint
+        raise UnknownAgentTypeError(kind, type_name, text, hint) from error
     return found
+
+
+def _meant(kind: str, holder: Any, wanted: str) -> str:
+    """The name in a module or class that `wanted` was probably to be: an agent's before others.
+
+    What is not loaded stays so, and counts among the others.
+    """
+    names = [name for name in dir(holder) if not name.startswith("_")]
+    if wanted in names:  # it is there, and getting it failed
+        return ""
+    loaded = getattr(holder, "__dict__", {})
+    agents = [name for name in names if _is_agent(loaded.get(name))]
+    return (kind == "agent" and closest(wanted, agents)) or closest(wanted, names)
+
+
+def _is_agent(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, Agent) and found is not Agent
 
 
 def _explained(error: Exception, module_name: str) -> str:

@@ -25,6 +25,36 @@ def test_an_unknown_name_is_told_with_a_better_one() -> None:
     assert caught.value.suggestion == "hello.greeter"
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        # an agent comes before `Sendy`, which is no agent
+        ("tests.guild.nearly:Sendx", "tests.guild.nearly:Sender"),
+        ("tests.guild.nearly.Sendx", "tests.guild.nearly.Sender"),
+        ("tests.guild.nearly:Plai", "tests.guild.nearly:Plain"),
+        ("tests.guild.nearly:Sender.Iner", "tests.guild.nearly:Sender.Inner"),
+        ("tests.guild.nearly:Sendx.Inner", "Sender"),
+        ("tests.guild.nearly:NUMBER.Inner", ""),
+        ("tests.guild.nearly:Unlike", ""),
+        ("tests.guild.nearly:Broken", ""),
+    ],
+)
+def test_a_path_with_a_slip_behind_its_module_is_told_with_a_better_one(
+    path: str, meant: str
+) -> None:
+    with pytest.raises(UnknownAgentTypeError, match="cannot be loaded: AttributeError") as caught:
+        Registry(["tests"]).agent_class(path)
+
+    assert caught.value.suggestion == meant
+
+
+def test_of_a_resource_any_name_may_be_the_better_one() -> None:
+    with pytest.raises(UnknownAgentTypeError, match="cannot be loaded: AttributeError") as caught:
+        Registry(["tests"]).resource_factory("tests.guild.nearly:Sendx")
+
+    assert caught.value.suggestion == "tests.guild.nearly:Sendy"
+
+
 @pytest.mark.parametrize("allow", ["agents", "agents.hello"])
 @pytest.mark.parametrize("path", ["agents.hello:Greeter", "agents.hello.Greeter"])
 def test_allowed_packages_may_be_named_by_path(allow: str, path: str) -> None:
