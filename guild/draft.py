@@ -16,6 +16,9 @@ from guild.validation import QUOTED, findings_of, keys_of, required_keys_of, unk
 M = TypeVar("M", bound=BaseModel)
 
 _ANY_TEXT = "x"  # all that a part may need is text that this is
+_LEADING = {"topic", "into"}  # without them a message would go elsewhere
+_ANY_RHYTHM = {"every_s": 60.0}
+_FREE_FORM = ("data", "properties")  # what is in them is judged later, one value at a time
 _LISTED = ("agents", "routes", "resources", "schedules")
 
 
@@ -52,8 +55,10 @@ def draft_of(
     resolved = resolved._replace(unknown=resolved.unknown | unknown)
     reader = _Reader(resolved, unknown)
     parts = reader.parts(resolved.value)
+    told = tuple(resolved.explained(reader.findings))
+    resolved = resolved._replace(unknown=resolved.unknown | reader.wrong)
     findings = [*resolved.findings, *map(_misplaced, sorted(resolved.secret_paths, key=str))]
-    return Draft(resolved, parts, (*findings, *resolved.explained(reader.findings)))
+    return Draft(resolved, parts, (*findings, *told))
 
 
 def draft_of_spec(spec: GuildSpec, environ: Mapping[str, str]) -> Draft:
@@ -74,6 +79,7 @@ class _Reader:
         self._resolved = resolved
         self._unreadable = unreadable
         self.findings: list[Finding] = []
+        self.wrong: set[Path] = set()
         self._lost: set[str] = set()
 
     def parts(self, data: Any) -> Parts:
@@ -153,6 +159,7 @@ class _Reader:
         self, wrong: set[str], kept: Mapping[str, Any], model: type[M], path: Path
     ) -> M | None:
         """What is right of a part; what it needs and lacks is `UNREADABLE`."""
+        self.wrong |= {(*path, key) for key in wrong & kept.keys()}
         rest = {key: value for key, value in kept.items() if key not in wrong}
         absent = [key for key in required_keys_of(model) if key not in rest]
         try:
@@ -163,17 +170,26 @@ class _Reader:
             also_wrong = {name for finding in told for name in _names(finding)} & rest.keys()
             if also_wrong:
                 return self._without(wrong | also_wrong, kept, model, path)
+            if model is ScheduleSpec and "every_s" not in rest:  # when it fires is all it lacks
+                return self._without(wrong - {"every_s"}, {**kept, **_ANY_RHYTHM}, model, path)
             self._lose(path)
             return None
         if "id" in absent and path:
             self._lose(path)
-        return part.model_copy(update=dict.fromkeys(absent, UNREADABLE))
+        unread = {*absent, *(_LEADING & wrong & kept.keys() & model.model_fields.keys())}
+        return part.model_copy(update=dict.fromkeys(unread, UNREADABLE))
 
     def _unknown_below(self, path: Path) -> set[str]:
         """The keys at `path` whose values are not known here."""
         depth = len(path)
         places: Iterable[Path] = self._resolved.unknown
-        return {str(p[depth]) for p in places if p[:depth] == path and len(p) > depth}
+        return {
+            str(place[depth])
+            for place in places
+            if place[:depth] == path
+            and len(place) > depth
+            and (place[depth] not in _FREE_FORM or len(place) == depth + 1)
+        }
 
     def _lose(self, path: Path) -> None:
         """Remember that something is missing, so that nobody is blamed for not finding it."""

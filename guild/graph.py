@@ -4,7 +4,6 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from guild.contracts import HandlerContract, MessageClass, reader_of
-from guild.parts import listens
 from guild.wiring import Wires
 from messaging.failure import Cancelled, RequestFailed
 from messaging.message import wire_type_of
@@ -138,9 +137,7 @@ def _schedules(wires: Wires) -> list[Edge]:
 
 def _readers(wires: Wires, topic: str, message: MessageClass | None) -> list[str]:
     """Who takes `message` on `topic`."""
-    agents = wires.parts.agents
-    handlers = wires.handlers(message) if message is not None else []
-    readers = [agents[index].id for index in handlers if listens(agents[index], topic)]
+    readers = [wires.parts.agents[index].id for index in wires.readers(topic, message)]
     return [*readers, *([OUTSIDE] if topic in wires.parts.topics else [])]
 
 

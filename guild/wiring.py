@@ -71,12 +71,16 @@ class Wires(NamedTuple):
         """What arrives at the end of `route`."""
         return self.messages.find(route.into or route.message)
 
-    def targets(self, route: RouteSpec) -> list[int]:
-        """The agents that handle what `route` brings."""
-        message = self.result_of(route)
+    def readers(self, topic: str, message: MessageClass | None) -> list[int]:
+        """The agents that handle `message` where it is published to `topic`."""
         agents = self.parts.agents
         handlers = self.handlers(message) if message else []
-        return [index for index in handlers if listens(agents[index], route.to)]
+        return [index for index in handlers if listens(agents[index], topic)]
+
+    def names_handled_on(self, topic: str) -> list[str]:
+        """The wire names of what those who listen to `topic` handle."""
+        readers = (i for i, agent in self.parts.agents.items() if listens(agent, topic))
+        return [_name(m) for i in readers if i in self.classes for m in self.classes[i].accepted()]
 
     def is_ended(self, message: MessageClass) -> bool:
         """Whether `message` may go unhandled, as the spec says."""
@@ -161,12 +165,12 @@ def _route_errors(wires: Wires, route: RouteSpec, path: tuple[str | int, ...]) -
         yield Finding((*path, "from"), text, closest(route.from_agent, ids))
     yield from _unheard(wires, route.to, (*path, "to"), "; one for the outside goes under 'topics'")
     message, target = wires.messages.find(route.message), wires.result_of(route)
-    yield from _ungiven(wires, route, senders, path)
+    ungiven = list(_ungiven(wires, route, senders, path))
+    yield from ungiven
     if route.into is not None and target is None and wires.is_complete:
         yield _unknown_message(wires, route.into, (*path, "into"))
-    elif target and wires.knows_readers(route.to) and not _ends(wires, route):
-        text = f"nobody who listens to {route.to!r} handles {route.into or route.message}"
-        yield Finding((*path, "to"), text)
+    elif target or route.into or not ungiven:
+        yield from _unhandled(wires, route.to, route.into or route.message, (*path, "to"))
     if message is not None:
         for key, flaw in flaws_of_route(route.when, route.transform, message, target):
             yield Finding((*path, key), f"{key!r}: {flaw.text}", flaw.suggestion)
@@ -201,27 +205,40 @@ def _unheard(
 def _schedule_errors(
     wires: Wires, schedule: ScheduleSpec, path: tuple[str | int, ...]
 ) -> Iterator[Finding]:
-    parts, message = wires.parts, wires.messages.find(schedule.message)
+    message = wires.messages.find(schedule.message)
     yield from _unheard(wires, schedule.topic, (*path, "topic"))
+    if message is None and wires.is_complete and schedule.message != UNREADABLE:
+        yield _unknown_message(wires, schedule.message, (*path, "message"))
+        return
+    yield from _unhandled(wires, schedule.topic, schedule.message, (*path, "message"))
     if message is None:
-        if wires.is_complete and schedule.message != UNREADABLE:
-            yield _unknown_message(wires, schedule.message, (*path, "message"))
         return
     try:
         message.model_validate_json(json.dumps(schedule.data))
     except ValidationError as error:
         yield from findings_of(error, message, (*path, "data"))
-    ends = wires.is_ended(message) or schedule.topic in parts.topics
-    takers = [i for i in wires.handlers(message) if listens(parts.agents[i], schedule.topic)]
-    if wires.knows_readers(schedule.topic) and not takers and not ends:
-        text = f"nobody who listens to {schedule.topic!r} handles {schedule.message}"
-        yield Finding((*path, "message"), text)
+
+
+def _unhandled(
+    wires: Wires, topic: str, name: str, path: tuple[str | int, ...]
+) -> Iterator[Finding]:
+    """A message that nobody takes on a topic, where it is known who listens and what they handle.
+
+    A message that no class is known for is one of them, too: theirs are known.
+    """
+    message, ends = wires.messages.find(name), wires.parts.ends
+    if UNREADABLE in (topic, name) or topic in wires.parts.topics or not wires.knows_readers(topic):
+        return
+    if wires.readers(topic, message) or name in ends or (message and wires.is_ended(message)):
+        return
+    hint = "" if message else closest(name, wires.names_handled_on(topic))
+    yield Finding(path, f"nobody who listens to {topic!r} handles {name}", hint)
 
 
 def _ends(wires: Wires, route: RouteSpec) -> bool:
     message = wires.result_of(route)
     ended = message is not None and wires.is_ended(message)
-    return ended or wires.leads_outside(route) or bool(wires.targets(route))
+    return ended or wires.leads_outside(route) or bool(wires.readers(route.to, message))
 
 
 def _arrives(wires: Wires, sender: int, message: MessageClass) -> bool:

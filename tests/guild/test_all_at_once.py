@@ -1,5 +1,6 @@
 """One look at a spec tells everything that is wrong with it, and nothing that only follows."""
 
+import re
 from typing import Any
 
 import pytest
@@ -12,9 +13,16 @@ from guild.plan import Plan
 from guild.registry import type_name_of
 from guild.spec import AgentSpec, GuildSpec, RouteSpec
 from messaging.context import Context
-from tests.guild.samples import Asker, Echo, NeedsStore, Note, Ping, Pong, Sender, Writer
+from tests.guild.samples import Asker, Echo, NeedsStore, Note, Ping, Pong, Reader, Sender, Writer
 
-TYPES = {name: type_name_of(found) for name, found in {"echo": Echo, "writer": Writer}.items()}
+TYPES = {
+    name: type_name_of(found)
+    for name, found in {
+        "echo": Echo,
+        "writer": Writer,
+        "reader": Reader,
+    }.items()
+}
 
 
 def told(text: str) -> list[str]:
@@ -92,7 +100,42 @@ routes:
         ),
         # what goes wrong together is not told when one of them is wrong by itself
         ("id: x\nagents:\n  - {id: a, type: echo, partitions: 3, ordered_by: 5}\n", 3),
-        ("id: x\nschedules: [{id: s, message: tests.ping, every_s: x}]\n", 2),
+        (
+            (
+                "id: x\nschedules: [{id: s, message: tests.ping, every_s: x}]\n"
+                "agents: [{id: a, type: echo}]\n"
+            ),
+            2,
+        ),
+        # nor is what a wrong value was to be
+        (
+            (
+                "id: x\nschedules: [{id: s, topic: a b, message: tests.ping, every_s: 5}]\n"
+                "agents: [{id: a, type: writer, topics: [y]}, {id: b, type: reader}]\n"
+            ),
+            2,
+        ),
+        (
+            (
+                "id: x\nschedules: [{id: s, message: tests.note, every_s: 5, data: 5}]\n"
+                "agents: [{id: a, type: reader}]\n"
+            ),
+            2,
+        ),
+        (
+            (
+                "id: x\nschedules: [{id: s, message: tests.note, every_s: 5, "
+                'data: {text: "${N}"}}]\nagents: [{id: a, type: reader}]\n'
+            ),
+            2,
+        ),
+        (
+            (
+                "id: x\nagents: [{id: a, type: writer}, {id: b, type: echo, topics: [p]}]\n"
+                "routes: [{from: a, message: tests.note, to: p, transform: '@', into: 3}]\n"
+            ),
+            3,
+        ),
         # what may go unhandled is not blamed when it cannot be read
         ("id: x\nends: [3]\nagents: [{id: a, type: echo}]\n", 2),
     ],
@@ -111,6 +154,60 @@ def test_a_part_that_is_wrong_is_looked_behind_all_the_same() -> None:
     assert "'partitions' split what is ordered" in lines[0]
     assert "needs a resource 'store'" in lines[1]
     assert "'a b' is not an id" in lines[2]
+
+
+@pytest.mark.parametrize(
+    "rhythm", ["", "every_s: 0, ", "every_s: 5, cron: '* * * * *', ", "cron: 61 * * * *, "]
+)
+def test_a_schedule_that_never_fires_is_looked_behind_all_the_same(rhythm: str) -> None:
+    text = f"""\
+id: x
+agents:
+  - {{id: a, type: reader, topics: [t]}}
+schedules:
+  - {{id: s s, {rhythm}topic: tt, message: tests.note, data: {{text: 3, strs: 1}}}}
+  - {{id: s, {rhythm}topic: t, message: tests.nte}}
+"""
+
+    lines = told(text)
+
+    rest = [line.partition(" ")[2] for line in lines if not re.search("cron|every_s", line)]
+    assert len(rest) < len(lines)
+    assert rest == [
+        "'id': 's s' is not an id: 1 to 100 letters, digits, _ or -, the first a letter or digit",
+        "nobody listens to the topic 'tt'; did you mean 't'?",
+        "'text' should be a valid string: write it in quotes",
+        "unknown key 'strs'; did you mean 'stars'?",
+        "no agent here knows a message 'tests.nte'; did you mean 'tests.note'?",
+    ]
+
+
+def test_what_nobody_on_a_topic_handles_is_told_though_another_agent_is_not_found() -> None:
+    text = """\
+id: x
+topics: [out]
+ends: [Last]
+agents:
+  - {id: a, type: writer, topics: [t]}
+  - {id: b, type: nope, topics: [u]}
+schedules:
+  - {id: s1, every_s: 5, topic: t, message: tests.pnig}
+  - {id: s2, every_s: 5, topic: u, message: Other}
+  - {id: s3, every_s: 5, topic: out, message: Other}
+  - {id: s4, every_s: 5, topic: t, message: Last}
+  - {id: s5, every_s: 5, topic: t, message: tests.ping, data: {text: 3}}
+routes:
+  - {message: Other, to: t}
+  - {message: Other, to: u}
+  - {from: a, message: tests.note, to: t, transform: "@", into: tests.pnig}
+"""
+
+    assert told(text)[1:] == [
+        "s:8:45: nobody who listens to 't' handles tests.pnig; did you mean 'tests.ping'?",
+        "s:12:70: 'text' should be a valid string: write it in quotes",
+        "s:14:26: nobody who listens to 't' handles Other",
+        "s:16:40: nobody who listens to 't' handles tests.pnig; did you mean 'tests.ping'?",
+    ]
 
 
 def test_a_spec_from_python_is_told_all_at_once_too() -> None:
