@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import Context as Variables
 from contextvars import copy_context
+from functools import partial
 from typing import Protocol
 
 from pydantic import BaseModel
@@ -42,7 +43,7 @@ from messaging.targets import Target, Targets
 from messaging.threads import Threads
 from messaging.timers import is_timer
 from messaging.unhandled import tell_of_answer
-from messaging.workers import UnsettledError
+from messaging.workers import Settle, UnsettledError
 
 log = get_logger()
 
@@ -52,20 +53,23 @@ class Seat:
 
     Args:
         consumer: what lends these messages, records steps of handlers and gives turns at state.
-        is_leaving: whether the worker, when it is cancelled, was told to stop.
+        is_leaving: whether the worker was cancelled because it has to stop.
 
     Attributes:
         is_worn: a handler has left traces in the task; another one should go on.
+        settle: what settles the message in hand, once its handler has ended and more is to settle
+            than what it sent.
     """
 
-    __slots__ = ("_is_leaving", "_task", "consumer", "context", "is_worn", "reason")
+    __slots__ = ("_task", "consumer", "context", "is_leaving", "is_worn", "reason", "settle")
 
     def __init__(self, consumer: Consumer, is_leaving: Callable[[], bool]) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._is_leaving = is_leaving
+        self.is_leaving = is_leaving
         self.is_worn = False
+        self.settle: Settle | None = None
         self.consumer = consumer
         self.context: Context | None = None  # while a handler runs
         self.reason: str | None = None
@@ -81,14 +85,9 @@ class Seat:
             self._task.cancel()
 
     @property
-    def is_told_to_stop(self) -> bool:
-        """Whether a `CancelledError` that was just caught ends the worker and not the handling."""
-        return self._is_leaving() and self._task.cancelling() > (self.reason is not None)
-
-    @property
     def was_cancelled(self) -> bool:
-        """Whether the task was cancelled by what it handled."""
-        return self._task.cancelling() > 0 and not self._is_leaving()
+        """Whether somebody cancelled the task and did not take that back."""
+        return self._task.cancelling() > 0
 
     @property
     def is_at_work(self) -> bool:
@@ -124,6 +123,12 @@ class HandlesDeliveries(Protocol):
     def give_up_on(
         self, delivery: Delivery, error: BaseException
     ) -> Awaitable[Settlement | Again]: ...
+
+    def interrupted(
+        self, delivery: Delivery, seat: Seat, stray: asyncio.CancelledError
+    ) -> UnsettledError: ...
+
+    def settle(self, left: UnsettledError, seat: Seat) -> Awaitable[Settlement | Again]: ...
 
     def conflicted(self, settlement: Settlement) -> None: ...
 
@@ -176,7 +181,7 @@ class Handlers:
         """Work on `delivery` until it is settled or handled again.
 
         Raises:
-            UnsettledError: it has to be given up, by another task than this one.
+            UnsettledError: its handler has ended, and another task than this one has to settle it.
             FencedError: its start could not be recorded, because it was taken over.
             BackendUnavailableError: neither could that, nor its history be read.
         """
@@ -230,10 +235,26 @@ class Handlers:
         return await self._run(delivery, target, message, seat, contender)
 
     async def give_up_on(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
-        """Settle what was handled and cannot be committed, or what its own worker cannot settle."""
-        await self._contention.give_up(delivery)
-        failing = self._settling.failed(delivery, error)
+        """Settle what was handled and cannot be committed."""
+        failing = self._fail(delivery, error)
         return await (self._without_record(failing) if delivery.handed_out else failing)
+
+    async def _fail(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
+        await self._contention.give_up(delivery)
+        return await self._settling.failed(delivery, error)
+
+    def interrupted(
+        self, delivery: Delivery, seat: Seat, stray: asyncio.CancelledError
+    ) -> UnsettledError:
+        """What is left when `stray`, of a handler's making, reached an `await` of the bus's own."""
+        failing = partial(self._fail, delivery, cancelled_from_within(delivery, stray))
+        return UnsettledError(delivery, seat.settle or failing)
+
+    def settle(self, left: UnsettledError, seat: Seat) -> Awaitable[Settlement | Again]:
+        """Settle what another task has left."""
+        seat.settle = left.settle
+        settling = left.settle()
+        return self._without_record(settling) if left.delivery.handed_out else settling
 
     def conflicted(self, settlement: Settlement) -> None:
         """This was not committed, as the state that it writes has changed."""
@@ -324,14 +345,17 @@ class Handlers:
             reason = await seat.settle_down()
             await self._contention.give_up(delivery)
             return await self._settling.cancelled(delivery, reason)
-        # Whoever is given a GeneratorExit by what it awaits must not await again.
-        if seat.was_cancelled or isinstance(error, GeneratorExit):
-            raise UnsettledError(delivery, error or cancelled_from_within(delivery))
         if _have_changed(variables):
             seat.is_worn = True
-        if error is None and context.is_plain and is_first_start(delivery):
+        was_cancelled = seat.was_cancelled
+        if error is None and context.is_plain and is_first_start(delivery) and not was_cancelled:
             return Settlement(delivery, outbox)
-        return await self._settle(delivery, outbox, error, context)
+        error = context.forgotten() if error is None else error
+        seat.settle = partial(self._settle, delivery, outbox, error, context)
+        # Whoever is given a GeneratorExit by what it awaits must not await again.
+        if was_cancelled or isinstance(error, GeneratorExit):
+            raise UnsettledError(delivery, seat.settle)
+        return await seat.settle()
 
     async def _settle(
         self,
@@ -341,7 +365,6 @@ class Handlers:
         context: Context,
     ) -> Settlement | Again:
         """What becomes of a handling that has more to settle than what it sent."""
-        error = context.forgotten() if error is None else error
         if error is not None:
             await self._contention.give_up(delivery)
             return await self._settling.failed(delivery, error)
@@ -364,11 +387,15 @@ class Handlers:
         try:
             async with asyncio.timeout(timeout_s) as scope:
                 context.patience = scope
-                return await self._invoke(target, message, context)
-        except TimeoutError as error:
+                result = await self._invoke(target, message, context)
+        # Where the handler has left a cancellation of its own, that of the scope stays one.
+        except (TimeoutError, asyncio.CancelledError) as error:
             if not scope.expired():
                 raise
             raise HandlerTimeoutError(self._group, context.envelope.type, timeout_s) from error
+        if scope.expired():  # the handler has swallowed it
+            raise HandlerTimeoutError(self._group, context.envelope.type, timeout_s)
+        return result
 
     async def _invoke(self, target: Target, message: BaseModel, context: Context) -> Result:
         if target.is_async:
@@ -381,7 +408,7 @@ class Handlers:
 def _failure_in(delivery: Delivery, raised: BaseException, seat: Seat) -> BaseException:
     """What the handling has failed with; what ends the worker is raised again."""
     if isinstance(raised, asyncio.CancelledError):
-        if seat.is_told_to_stop:
+        if seat.is_leaving():
             raise raised
         return cancelled_from_within(delivery, raised)
     if isinstance(raised, GeneratorExit) and not seat.is_at_work:
@@ -401,9 +428,7 @@ def _have_changed(variables: Variables) -> bool:
     return any(variables.get(variable, ...) is not value for variable, value in now.items())
 
 
-def cancelled_from_within(
-    delivery: Delivery, cause: BaseException | None = None
-) -> HandlingCancelledError:
+def cancelled_from_within(delivery: Delivery, cause: BaseException) -> HandlingCancelledError:
     """The error of a handling that neither the bus nor a user has cancelled."""
     envelope = delivery.envelope
     error = HandlingCancelledError(

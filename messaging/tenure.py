@@ -9,7 +9,7 @@ from messaging.commits import Commits
 from messaging.course import Course, farewell
 from messaging.emitter import Emitter
 from messaging.errors import MessagingError
-from messaging.handling import HandlesDeliveries, Seat, cancelled_from_within
+from messaging.handling import HandlesDeliveries, Seat
 from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
@@ -245,7 +245,7 @@ class Tenure:
                 left = await self._serve(seat, left)
             except UnsettledError as unsettled:
                 left = unsettled
-        if not self._course.is_stopping:
+        if left is not None or not self._course.is_stopping:
             self._workers.start(left)
 
     async def _serve(self, seat: Seat, left: UnsettledError | None) -> UnsettledError | None:
@@ -253,14 +253,16 @@ class Tenure:
         delivery = None if left is None else left.delivery
         try:
             if left is not None:
-                self._conclude(await self._handlers.give_up_on(left.delivery, left.error))
+                self._conclude(await self._handlers.settle(left, seat))
                 delivery = None
             while not self._course.is_stopping and not seat.is_worn:
                 if self._is_paused or not self._ready:
                     await self._rest()
                     continue
-                delivery = self._ready.take()
+                delivery, seat.settle = self._ready.take(), None
                 outcome = await self._handlers.handle(delivery, seat)
+                if self._workers.is_ending:  # the handler has swallowed that it was cancelled
+                    break
                 delivery = None
                 self._conclude(outcome)
                 # Handlers that never wait would keep the loop from reading, beating, committing.
@@ -268,10 +270,10 @@ class Tenure:
                     await asyncio.sleep(0)
                     self._slice_ends_at = self._loop.time() + SLICE_S
         except asyncio.CancelledError as stray:
-            if self._course.is_stopping:
+            if self._workers.is_ending:
                 raise
             if delivery is not None:
-                return UnsettledError(delivery, cancelled_from_within(delivery, stray))
+                return self._handlers.interrupted(delivery, seat, stray)
         return None
 
     def _conclude(self, outcome: Settlement | Again) -> None:
@@ -281,7 +283,7 @@ class Tenure:
             self._commits.add(outcome)
 
     def _is_leaving(self) -> bool:
-        return self._course.is_stopping
+        return self._workers.is_ending
 
     async def _rest(self) -> None:
         """Return when this worker is woken: there may be something to do, or it is the end."""

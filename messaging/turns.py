@@ -8,6 +8,7 @@ from messaging.backend import Consumer, Delivery, Settlement
 from messaging.handling import HandlesDeliveries, Seat
 from messaging.settling import Again
 from messaging.steps import Journal
+from messaging.workers import UnsettledError
 
 
 class Turns:
@@ -32,6 +33,14 @@ class Turns:
 
     def give_up_on(self, delivery: Delivery, error: BaseException) -> Awaitable[Settlement | Again]:
         return self._handlers.give_up_on(delivery, error)
+
+    def interrupted(
+        self, delivery: Delivery, seat: Seat, stray: asyncio.CancelledError
+    ) -> UnsettledError:
+        return self._handlers.interrupted(delivery, seat, stray)
+
+    def settle(self, left: UnsettledError, seat: Seat) -> Awaitable[Settlement | Again]:
+        return self._handlers.settle(left, seat)
 
     def conflicted(self, settlement: Settlement) -> None:
         self._handlers.conflicted(settlement)

@@ -1,30 +1,35 @@
 """The tasks in which handlers run: always as many as wanted, whatever a handler did to its own."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 
-from messaging.backend import Delivery
+from messaging.backend import Delivery, Settlement
 from messaging.course import Course
 from messaging.logs import get_logger
+from messaging.settling import Again
 
 log = get_logger()
 
 CLEANUP_S = 2.0
 LAST_WORD_S = 0.5
 
+Settle = Callable[[], Awaitable[Settlement | Again]]
+"""Settles what a handling came to. Called again when it was interrupted, it does the same."""
+
 
 class UnsettledError(Exception):
     """A handling has ended, and its task is not fit to settle it: another one has to.
 
     Somebody cancelled the task, and neither the bus nor a user: the handler itself, or a library
-    that it uses. More of it may come at each further await.
+    that it uses, as `asyncio.TaskGroup` does on Python 3.11 when one of its tasks fails. More of it
+    may come at each further await.
     """
 
-    def __init__(self, delivery: Delivery, error: BaseException) -> None:
-        super().__init__(delivery, error)
+    def __init__(self, delivery: Delivery, settle: Settle) -> None:
+        super().__init__(delivery)
         self.delivery = delivery
-        self.error = error
+        self.settle = settle
 
 
 class Workers:
@@ -32,6 +37,10 @@ class Workers:
 
     Args:
         work: what each of them does until the course ends; begins with what another one left.
+
+    Attributes:
+        is_ending: they were cancelled. What they have in hand is given back, whatever its handlers
+            make of that.
     """
 
     def __init__(
@@ -45,9 +54,12 @@ class Workers:
         self._work = work
         self._clean = copy_context()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.is_ending = False
 
     def start(self, left: UnsettledError | None = None) -> None:
-        """One more, in a context that no handler has seen."""
+        """One more, in a context that no handler has seen; none once they end."""
+        if self.is_ending:
+            return
         self.adopt(self._course.start(self._work(left), context=self._clean.copy()))
 
     def adopt(self, task: asyncio.Task[None]) -> None:
@@ -62,6 +74,7 @@ class Workers:
 
     async def end(self) -> None:
         """Cancel them, and return when they have ended, or will not within a few seconds."""
+        self.is_ending = True
         for patience_s in (CLEANUP_S, LAST_WORD_S):
             for task in self._tasks:
                 task.cancel()

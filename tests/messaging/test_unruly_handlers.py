@@ -16,7 +16,17 @@ from messaging.dispatcher import Running
 from messaging.errors import RequestFailedError, RequestTimeoutError
 from messaging.subscription import Subscription
 from messaging.workers import UnsettledError, Workers
-from tests.messaging.buses import Ask, Told, dead_letters, listening, open_bus, settled_all
+from tests.messaging.buses import (
+    Ask,
+    Count,
+    Told,
+    dead_letters,
+    echo,
+    listening,
+    open_bus,
+    settled_all,
+    texts_in,
+)
 from tests.messaging.conftest import Site
 
 ATTEMPTS = 2
@@ -50,19 +60,9 @@ async def cancel_and_wait(_: Context) -> None:
     await asyncio.sleep(0)
 
 
-async def cancel_and_return(_: Context) -> None:
-    _me().cancel()
-
-
 async def cancel_and_raise(_: Context) -> None:
     _me().cancel()
     raise ValueError("after it")
-
-
-async def cancel_and_swallow(_: Context) -> None:
-    _me().cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.sleep(0)
 
 
 async def cancel_again_and_again(_: Context) -> None:
@@ -151,6 +151,69 @@ async def make_an_async_generator(_: Context) -> Any:
     return generate()
 
 
+# What follows returns as if nothing had been.
+
+
+async def cancel_and_return(_: Context) -> None:
+    _me().cancel()
+
+
+async def cancel_take_back_and_return(_: Context) -> None:
+    """On Python 3.11 the next `await` is cancelled all the same."""
+    _me().cancel()
+    _me().uncancel()
+
+
+async def cancel_and_swallow(_: Context) -> None:
+    _me().cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+
+
+async def cancel_and_swallow_and_go_on(_: Context) -> None:
+    for _attempt in range(3):
+        await cancel_and_swallow(_)
+        await asyncio.sleep(0)
+
+
+async def catch_what_fails_in_a_group(_: Context) -> None:
+    """Python 3.11 cancels the parent for it, and does not take that back."""
+    with contextlib.suppress(ExceptionGroup):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_raise(ValueError("one")))
+            await asyncio.Future()
+
+
+async def catch_what_fails_in_groups_in_groups(_: Context) -> None:
+    with contextlib.suppress(ExceptionGroup):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(catch_what_fails_in_a_group(_))
+            await catch_what_fails_in_a_group(_)
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(_raise(ValueError("one")))
+                await asyncio.Future()
+
+
+async def catch_its_timeout(_: Context) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            await asyncio.Future()
+
+
+async def catch_its_timeout_after_a_failed_group(_: Context) -> None:
+    await catch_what_fails_in_a_group(_)
+    with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+        async with asyncio.timeout(0):
+            await asyncio.Future()
+
+
+async def leave_a_scope_open_and_return(_: Context) -> None:
+    """It goes on cancelling the task for as long as that lives."""
+    anyio.CancelScope().__enter__().cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+
+
 def raiser(error: BaseException) -> Any:
     async def raise_it(_: Context) -> None:
         raise error
@@ -183,9 +246,7 @@ DEEDS: dict[str, Callable[[Context], Any]] = {
     deed.__name__: deed
     for deed in (
         cancel_and_wait,
-        cancel_and_return,
         cancel_and_raise,
-        cancel_and_swallow,
         cancel_again_and_again,
         cancel_and_take_back,
         take_back_what_was_never_cancelled,
@@ -205,6 +266,20 @@ DEEDS: dict[str, Callable[[Context], Any]] = {
         yield_by_mistake,
     )
 }
+HARMLESS: dict[str, Callable[[Context], Any]] = {
+    deed.__name__: deed
+    for deed in (
+        cancel_and_return,
+        cancel_take_back_and_return,
+        cancel_and_swallow,
+        cancel_and_swallow_and_go_on,
+        catch_what_fails_in_a_group,
+        catch_what_fails_in_groups_in_groups,
+        catch_its_timeout,
+        catch_its_timeout_after_a_failed_group,
+        leave_a_scope_open_and_return,
+    )
+}
 DEEDS |= {f"raise {type(error).__name__}": raiser(error) for error in RAISED}
 DEEDS |= {f"raise {type(error).__name__} in a thread": plain_raiser(error) for error in RAISED}
 
@@ -217,6 +292,10 @@ def _me() -> asyncio.Task[Any]:
 
 async def _raise(error: BaseException) -> None:
     raise error
+
+
+async def _nothing() -> str:
+    return ""
 
 
 def unruly(deed: Callable[[Context], Any], **changes: Any) -> Subscription:
@@ -259,6 +338,141 @@ async def test_whatever_a_handler_does_its_message_fails_and_the_next_is_handled
         assert len(reason_of(letter).attempts) == (ATTEMPTS if is_curable else 1)
         await settled_all(bus, "team")
         await ends_soon(running)
+
+
+@pytest.mark.parametrize("timeout_s", [None, 20.0], ids=["", "with a timeout"])
+@pytest.mark.parametrize("is_plain", [True, False], ids=["sends", "keeps state"])
+@pytest.mark.parametrize("deed", HARMLESS.values(), ids=HARMLESS)
+async def test_a_handler_that_swallowed_its_own_cancellation_and_returned_is_done(
+    site: Site, deed: Callable[[Context], Any], is_plain: bool, timeout_s: float | None
+) -> None:
+    calls = 0
+
+    async def survive(context: Context) -> Told:
+        nonlocal calls
+        calls += 1
+        if not is_plain:
+            count = await context.state.load("calls", Count) or Count()
+            context.state.save("calls", Count(value=count.value + 1))
+        context.send(Told(text="sent"), "told")
+        await deed(context)
+        return Told(text="done")
+
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(unruly(survive, timeout_s=timeout_s))
+
+        answer = await bus.request("asks", Ask(text="bad"), timeout_s=SOON_S)
+
+        assert answer == Told(text="done")
+        answer = await bus.request("asks", Ask(text="good"), timeout_s=SOON_S)
+        assert answer == Told(text="good")
+        await settled_all(bus, "team")
+        assert await texts_in(bus, "told") == ["sent"]
+        assert (await bus.backend.load_state("team", "calls") is None) == is_plain
+        assert calls == 1
+        assert not await bus.dead_letters.list()
+        await ends_soon(running)
+
+
+async def test_what_swallowed_its_own_cancellation_at_a_second_attempt_is_done(site: Site) -> None:
+    """Its settlement has more to write: the history of its attempts goes."""
+
+    async def survive(context: Context) -> Told:
+        if context.attempt == 1:
+            raise ValueError("at first")
+        await context.step("first", _nothing)
+        await cancel_take_back_and_return(context)
+        return Told(text="done")
+
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(unruly(survive))
+
+        answer = await bus.request("asks", Ask(text="bad"), timeout_s=SOON_S)
+
+        assert answer == Told(text="done")
+        await settled_all(bus, "team")
+        assert not await bus.dead_letters.list()
+        await ends_soon(running)
+
+
+async def test_what_swallowed_its_own_cancellation_while_its_agent_leaves_is_done(
+    site: Site,
+) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+    calls = 0
+
+    async def survive(context: Context) -> Told:
+        nonlocal calls
+        calls += 1
+        begun.set()
+        await release.wait()
+        await catch_what_fails_in_a_group(context)
+        return Told(text="done")
+
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(unruly(survive, drain_s=SOON_S))
+        asking = asyncio.create_task(bus.request("asks", Ask(text="bad"), timeout_s=SOON_S))
+        await begun.wait()
+        leaving = asyncio.create_task(running.drain())
+        await asyncio.sleep(0)
+        release.set()
+        await leaving
+
+        assert await asking == Told(text="done")
+        assert calls == 1
+        await settled_all(bus, "team")
+
+
+@pytest.mark.parametrize("takes_back", [False, True], ids=["", "and takes it back"])
+async def test_a_handler_that_the_end_cancels_is_given_back_although_it_swallows_that(
+    site: Site, takes_back: bool
+) -> None:
+    begun = asyncio.Event()
+
+    async def swallow(context: Context) -> Told:
+        begun.set()
+        try:
+            await asyncio.Future()
+        except asyncio.CancelledError:
+            if takes_back:
+                _me().uncancel()
+        return Told(text="half of it")
+
+    async with open_bus(site) as bus:
+        running = await bus.subscribe(unruly(swallow))
+        asking = asyncio.create_task(bus.request("asks", Ask(text="bad"), timeout_s=SOON_S))
+        await begun.wait()
+        await ends_soon(running)
+
+        await bus.subscribe(listening("team", echo))
+
+        assert await asking == Told(text="bad")
+        await settled_all(bus, "team")
+
+
+async def test_a_handler_that_swallows_that_its_time_is_over_has_failed(site: Site) -> None:
+    async def swallow(_: Context) -> Told:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Future()
+        return Told(text="half of it")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(unruly(swallow, timeout_s=0.05))
+
+        with pytest.raises(RequestFailedError, match="HandlerTimeoutError"):
+            await bus.request("asks", Ask(text="bad"), timeout_s=SOON_S)
+
+
+async def test_a_handler_that_is_late_after_a_failed_group_has_failed_for_that(site: Site) -> None:
+    async def dawdle(context: Context) -> None:
+        await catch_what_fails_in_a_group(context)
+        await asyncio.Future()
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(unruly(dawdle, timeout_s=0.05))
+
+        with pytest.raises(RequestFailedError, match="HandlerTimeoutError"):
+            await bus.request("asks", Ask(text="bad"), timeout_s=SOON_S)
 
 
 async def test_a_request_for_another_cancellation_than_its_own_is_told_apart(site: Site) -> None:
@@ -351,7 +565,7 @@ async def test_a_handler_that_will_not_be_cancelled_holds_up_no_end(
 
         assert refused == 2
         release.set()
-        await bus.subscribe(unruly(cancel_and_return))  # it was given back
+        await bus.subscribe(unruly(cancel_and_wait))  # it was given back
         (letter,) = await dead_letters(bus)
         assert len(reason_of(letter).attempts) == ATTEMPTS
 
