@@ -354,9 +354,10 @@ class Context:
         comes to a handler of this agent.
 
         Raises:
-            RequestFailedError: whoever handled it gave up.
+            RequestFailedError: whoever handled it gave up, after all its attempts: let through, it
+                ends this handling, too, without another attempt.
             RequestTimeoutError: no answer in time.
-            RequestCancelledError: somebody cancelled it.
+            RequestCancelledError: somebody cancelled it; as final as the first.
         """
         return self._begin("request({!r}, …)", topic, self._ask(topic, message, timeout_s))
 

@@ -255,6 +255,9 @@ class RequestTimeoutError(MessagingError):
 class RequestFailedError(MessagingError):
     """The answer to a request is an error.
 
+    It is final: the agent that was asked had its attempts, and so a handler that fails with this
+    error is not tried again. One that wants another attempt raises an error of its own.
+
     The agent that was asked may have given up, or any agent that worked on what followed from the
     request: then the message that failed is another one than the message that was asked.
 
@@ -268,6 +271,8 @@ class RequestFailedError(MessagingError):
         asked_type: wire type of the request, "" if it is not known.
         conversation: id of the conversation that both belong to.
     """
+
+    retryable = False
 
     def __init__(
         self,
@@ -301,10 +306,14 @@ class RequestFailedError(MessagingError):
 class RequestCancelledError(MessagingError):
     """The request, or what followed from it, was cancelled before the request was answered.
 
+    A handler that fails with it is not tried again: that would ask for what was cancelled.
+
     Attributes:
         message_id: the message that was cancelled.
         asked_id: id of the request; another one when something was cancelled that followed from it.
     """
+
+    retryable = False
 
     def __init__(self, message_id: str, reason: str = "", *, asked_id: str = "") -> None:
         what = f"request {message_id}"

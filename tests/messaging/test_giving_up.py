@@ -8,11 +8,17 @@ import pytest
 
 from messaging.bus import Bus
 from messaging.context import Context
+from messaging.dead_letters import reason_of
 from messaging.envelope import Envelope, new_id
-from messaging.errors import RequestCancelledError, RequestFailedError, RequestTimeoutError
+from messaging.errors import (
+    BackendUnavailableError,
+    RequestCancelledError,
+    RequestFailedError,
+    RequestTimeoutError,
+)
 from messaging.failure import RequestFailed
 from messaging.notices import Told, passed_on, told_of
-from messaging.subscription import Routed
+from messaging.subscription import Handler, Routed
 from messaging.testing import PATIENCE_S, Recorder, eventually
 from tests.messaging.buses import (
     Ask,
@@ -260,6 +266,109 @@ async def test_the_nearest_that_waits_is_told_and_its_own_failure_goes_up_from_t
             "Ask",
         )
         assert "back gave up on Ask" in error.text
+
+
+def ask_in_a_thread(ask: Ask, context: Context) -> None:
+    context.wait_for(context.request("steps", Progress(step=1), timeout_s=PATIENCE_S))
+
+
+async def ask_in_a_group(ask: Ask, context: Context) -> None:
+    async with asyncio.TaskGroup() as group:
+        for step in (1, 2):
+            group.create_task(context.request("steps", Progress(step=step), timeout_s=PATIENCE_S))
+
+
+@pytest.mark.parametrize(
+    ("front", "questions"), [(ask_itself, 1), (ask_in_a_thread, 1), (ask_in_a_group, 2)]
+)
+async def test_who_asked_what_was_given_up_does_not_ask_again(
+    site: Site, front: Handler, questions: int
+) -> None:
+    """Each agent has its own attempts, and not those of every agent above it."""
+    started: list[str] = []
+
+    async def middle(progress: Progress, context: Context) -> None:
+        await context.request("more", Ask(text=context.message_id), timeout_s=PATIENCE_S)
+
+    async def back(ask: Ask, context: Context) -> None:
+        started.append(ask.text)
+        raise ValueError("no such colour")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("front", front))
+        await bus.subscribe(listening("middle", middle, Progress, topics=["steps"]))
+        await bus.subscribe(listening("back", back, topics=["more"]))
+
+        await asked(bus)
+
+        letters = await dead_letters(bus, 1 + 2 * questions)
+        attempts = sorted((each.group, len(reason_of(each).attempts)) for each in letters)
+        assert attempts == sorted([("front", 1), *[("back", 3), ("middle", 1)] * questions])
+        assert len(started) == 3 * questions
+
+
+async def test_who_raises_an_error_of_its_own_for_what_was_given_up_asks_again(
+    site: Site,
+) -> None:
+    async def front(ask: Ask, context: Context) -> Answer:
+        try:
+            step = Progress(step=context.attempt)
+            await context.request("steps", step, timeout_s=PATIENCE_S)
+        except RequestFailedError as error:
+            raise ValueError("ask again") from error
+        return Answer(text="it did")
+
+    async def back(progress: Progress, context: Context) -> Answer:
+        if progress.step == 1:
+            raise ValueError("not yet")
+        return Answer(text="now")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("front", front))
+        await bus.subscribe(listening("back", back, Progress, topics=["steps"]))
+
+        assert await bus.request("asks", Ask(text="red")) == Answer(text="it did")
+
+
+async def test_who_asked_what_was_cancelled_does_not_ask_again(site: Site) -> None:
+    started: list[Context] = []
+
+    async def back(progress: Progress, context: Context) -> None:
+        started.append(context)
+        await asyncio.Future()
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("front", ask_itself))
+        await bus.subscribe(listening("back", back, Progress, topics=["steps"]))
+        asking = asyncio.create_task(bus.request("asks", Ask(text="red"), timeout_s=PATIENCE_S))
+        await eventually(lambda: bool(started))
+
+        await bus.cancel(started[0].message_id, "enough")
+
+        with pytest.raises(RequestFailedError, match=r"RequestCancelledError.*enough"):
+            await asking
+        assert len(started) == 1
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["late", "away"])
+async def test_who_got_no_answer_asks_again(site: Site, is_away: bool) -> None:
+    async def front(ask: Ask, context: Context) -> Answer:
+        if context.attempt == 1 and is_away:
+            raise BackendUnavailableError("for a while")
+        timeout_s = 0.05 if context.attempt == 1 else PATIENCE_S
+        await context.request("steps", Progress(step=context.attempt), timeout_s=timeout_s)
+        return Answer(text="it did")
+
+    async def back(progress: Progress, context: Context) -> Answer:
+        if progress.step == 1:
+            await asyncio.Future()
+        return Answer(text="now")
+
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("front", front))
+        await bus.subscribe(listening("back", back, Progress, topics=["steps"], drain_s=0.0))
+
+        assert await bus.request("asks", Ask(text="red")) == Answer(text="it did")
 
 
 async def test_a_failure_that_comes_after_the_answer_changes_nothing(site: Site) -> None:
