@@ -412,6 +412,7 @@ class Backend(Protocol):
         For who cannot know whether an earlier call, perhaps of another process, has succeeded.
 
         Raises:
+            NotAskedError: it is a request, and what was stored is none.
             PayloadTooLargeError, BusFullError, BackendUnavailableError: as `append`.
         """
         ...

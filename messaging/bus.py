@@ -288,6 +288,7 @@ class Bus:
             RequestCancelledError: somebody cancelled it.
             RequestTimeoutError: no answer in time.
             NobodyListensError: no group is subscribed to the topic.
+            NotAskedError: under `message_id` a message was published, and not asked, within a day.
             InvalidMessageError: the answer does not fit its type.
         """
         self._check_open()

@@ -21,6 +21,7 @@ MessagingError
 ├── RequestTimeoutError        no answer in time; the request itself is still accepted
 ├── RequestFailedError         the answer is an error, typed and with its cause
 ├── RequestCancelledError      somebody cancelled the request
+├── NotAskedError              a request under the id of a message that was published
 ├── NobodyListensError         asked to fail when no agent is subscribed
 ├── HandlingError              a message that was not handled as its sender hoped
 │   ├── HandlerTimeoutError    the handler took longer than it may
@@ -322,6 +323,21 @@ class RequestCancelledError(MessagingError):
         super().__init__(f"{what} was cancelled{f': {reason}' if reason else ''}")
         self.message_id = message_id
         self.asked_id = asked_id or message_id
+
+
+class NotAskedError(MessagingError):
+    """A request under an id under which a message was published: no answer would come to it."""
+
+    retryable = False
+
+    def __init__(self, wire_name: str, message_id: str, topic: str) -> None:
+        super().__init__(
+            f"{wire_name} {message_id} was published on {topic} before it was asked: it is handled "
+            "once, as a message whose answer goes to no caller, and this request was not stored; "
+            "ask under a new id, or ask from the start what has to be answered"
+        )
+        self.message_id = message_id
+        self.topic = topic
 
 
 class NobodyListensError(MessagingError):

@@ -15,6 +15,7 @@ from messaging.envelope import Envelope, new_id
 from messaging.errors import (
     BusClosedError,
     NobodyListensError,
+    NotAskedError,
     RequestCancelledError,
     RequestFailedError,
     RequestTimeoutError,
@@ -67,6 +68,45 @@ async def test_a_request_that_is_asked_again_is_handled_once_and_answered_again(
         ]
 
         assert answers == [Told(text="once, 1")] * 3
+        assert counting.started == 1
+
+
+@pytest.mark.parametrize("is_handled", [False, True], ids=["waits", "is handled"])
+@pytest.mark.parametrize("reply_to", ["", "told"], ids=["", "with a reply topic"])
+async def test_a_request_under_the_id_of_what_was_published_is_refused_at_once(
+    site: Site, is_handled: bool, reply_to: str
+) -> None:
+    counting, message_id = Counting(opened=is_handled), new_id()
+    async with open_bus(site) as bus, open_bus(site) as other:
+        await bus.subscribe(listening("counting", counting))
+        for _ in range(2):
+            await bus.publish("asks", ASK, message_id=message_id, reply_to=reply_to)
+        await eventually(lambda: counting.started == 1)
+        if is_handled:
+            await settled_all(bus, "counting")
+
+        for one in (bus, other):
+            with pytest.raises(NotAskedError, match=f"{message_id} was published on asks before"):
+                await one.request("asks", ASK, message_id=message_id)
+            with pytest.raises(NotAskedError, match="ask under a new id"):
+                await all_of(one.stream("asks", ASK, message_id=message_id))
+        counting.opened.set()
+        await settled_all(bus, "counting")
+        assert counting.started == 1
+        assert not await bus.dead_letters.list()
+
+
+async def test_what_was_asked_and_is_published_again_is_still_answered(site: Site) -> None:
+    counting, message_id = Counting(opened=False), new_id()
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("counting", counting))
+        asking = asyncio.create_task(bus.request("asks", ASK, message_id=message_id))
+        await eventually(lambda: counting.started == 1)
+        assert await bus.publish("asks", ASK, message_id=message_id) == message_id
+        late = asyncio.create_task(bus.request("asks", ASK, message_id=message_id))
+        counting.opened.set()
+
+        assert await asking == await late == Told(text="once, 1")
         assert counting.started == 1
 
 

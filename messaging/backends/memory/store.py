@@ -30,6 +30,7 @@ from messaging.envelope import Envelope
 from messaging.errors import (
     BusFullError,
     NobodyListensError,
+    NotAskedError,
     PayloadTooLargeError,
     StateConflictError,
 )
@@ -37,7 +38,7 @@ from messaging.fidelity import MOST_SHARED_BYTES, fidelity_of
 from messaging.header import decode_header, encode_header
 from messaging.message import encode
 from messaging.sizes import check_value, size_of
-from messaging.topic import is_ephemeral, owner_of, partition_of, retry_topic_of
+from messaging.topic import is_ephemeral, is_reply_topic, owner_of, partition_of, retry_topic_of
 
 REMEMBERED_S = 86_400.0
 
@@ -72,7 +73,7 @@ class Store:
         self._logs: dict[str, Log] = {}
         self._ephemeral = EphemeralLogs()
         self._delayed: list[tuple[float, int, Envelope]] = []
-        self._once: dict[str, float] = {}
+        self._once: dict[str, tuple[float, bool]] = {}  # when, and whether it is a request
         self._numbers = itertools.count(1)
         self._last_position = FROM_START
 
@@ -122,12 +123,15 @@ class Store:
 
     def accept_once(self, envelope: Envelope) -> Sequence[str]:
         now = time.monotonic()
-        while self._once and now - next(iter(self._once.values())) > REMEMBERED_S:
+        while self._once and now - next(iter(self._once.values()))[0] > REMEMBERED_S:
             del self._once[next(iter(self._once))]
-        if envelope.id in self._once:
+        is_request = is_reply_topic(envelope.reply_to)
+        if (known := self._once.get(envelope.id)) is not None:
+            if is_request and not known[1]:
+                raise NotAskedError(envelope.type, envelope.id, envelope.topic)
             return ()
         crowded = self.accept((envelope,))
-        self._once[envelope.id] = now
+        self._once[envelope.id] = now, is_request
         return crowded
 
     def commit(

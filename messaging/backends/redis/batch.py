@@ -15,9 +15,10 @@ class Batch:
             topic, it is stored once however often it is sent.
         was_accepted: it was stored before, and the server has forgotten it.
         is_once: it is one message under an id of its caller's, and its own producer.
+        is_unasked: it is that, and no request: the producer is remembered as one step further.
     """
 
-    is_once = False
+    is_once = is_unasked = False
 
     def __init__(self, topic: str, give_up_at: float) -> None:
         self.topic = topic
@@ -36,6 +37,11 @@ class Batch:
     def last(self) -> int:
         """The sequence of its last entry."""
         return self.first + self.count - 1
+
+    @property
+    def reached(self) -> int:
+        """What is remembered of its producer."""
+        return self.last + self.is_unasked
 
     @property
     def length_after(self) -> int | None:

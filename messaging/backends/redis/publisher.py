@@ -21,7 +21,8 @@ from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
 from messaging.envelope import Envelope, new_id
-from messaging.errors import BusClosedError, BusFullError
+from messaging.errors import BusClosedError, BusFullError, NotAskedError
+from messaging.topic import is_reply_topic
 
 MOST_IN_FLIGHT = 2
 
@@ -80,6 +81,7 @@ class Publisher:
         batch = Batch(envelope.topic, self._server.link.deadline())
         batch.add(header, payload, envelope.delay_s)
         batch.producer, batch.first, batch.is_once = f"once.{envelope.id}", 1, True
+        batch.is_unasked = not is_reply_topic(envelope.reply_to)
         stored = self._loop.create_future()
         batch.callers.append(stored)
         while True:
@@ -88,8 +90,17 @@ class Publisher:
                 break
             except ConnectionLostError:
                 await self._server.link.connected(batch.give_up_at)
+        if not batch.is_unasked:
+            await self._expect_asked(envelope, batch)
         self._accepted(batch, length)
         await stored
+
+    async def _expect_asked(self, envelope: Envelope, batch: Batch) -> None:
+        keys = self._server.keys
+        producer, stream = keys.producer(batch.producer), keys.stream(batch.topic)
+        reached = await self._server.link.call("HGET", producer, stream)
+        if reached is not None and int(reached) > batch.reached:
+            raise NotAskedError(envelope.type, envelope.id, envelope.topic)
 
     async def close(self) -> None:
         """Fail what was not stored yet."""
@@ -348,6 +359,7 @@ class Publisher:
             keys.channel(batch.topic),
             batch.topic,
             ",".join(batch.delays),
+            batch.reached,
             *batch.parts,
         ]
         stream, producer = keys.stream(batch.topic), keys.producer(batch.producer)

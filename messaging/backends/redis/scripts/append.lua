@@ -1,11 +1,12 @@
 -- Store a producer's next items on one topic, each once, all or none.
 -- KEYS: stream, producer, delays, delayed bodies, topics
 -- ARGV: first sequence, hard limit, seconds the producer is remembered, channel, topic,
---       delays as "item:milliseconds,", then header and payload of each item
+--       delays as "item:milliseconds,", sequence that the producer has reached then,
+--       then header and payload of each item
 -- Returns how many entries the stream holds afterwards; -1 no such stream, -2 full,
 --         -3 an earlier batch is missing (refused, or forgotten since), -4 too many delayed.
 local stream, producer = KEYS[1], KEYS[2]
-local first, count = tonumber(ARGV[1]), (#ARGV - 6) / 2
+local first, count = tonumber(ARGV[1]), (#ARGV - 7) / 2
 
 local length = redis.call('XLEN', stream)
 if length == 0 and redis.call('EXISTS', stream) == 0 then return -1 end
@@ -26,11 +27,11 @@ end
 local immediate = count - skip - delayed
 if immediate > 0 and length + immediate > limit then return -2 end
 
-for i = skip + 1, count do expect_beside(stream, ARGV[6 + 2 * i]) end
-redis.call('HSET', producer, stream, first + count - 1)
+for i = skip + 1, count do expect_beside(stream, ARGV[7 + 2 * i]) end
+redis.call('HSET', producer, stream, ARGV[7])
 redis.call('EXPIRE', producer, ARGV[3])
 for i = skip + 1, count do
-  local header, payload = ARGV[5 + 2 * i], ARGV[6 + 2 * i]
+  local header, payload = ARGV[6 + 2 * i], ARGV[7 + 2 * i]
   if delays and delays[i] then
     delay(KEYS[3], KEYS[4], KEYS[5], delays[i], ARGV[5], header, payload)
   else
