@@ -440,12 +440,14 @@ class GuildClient:
             raise UnknownAgentError(self._plan.spec.id, agent, ids)
         return agent
 
-    def tap(self, patterns: Sequence[str], *, from_start: bool = False) -> AsyncIterator[Tapped]:
-        """Watch topics without taking anything from the agents, until the caller leaves.
+    def tap(
+        self, patterns: Sequence[str], *, from_start: bool = False, follow: bool = True
+    ) -> AsyncIterator[Tapped]:
+        """Watch topics without taking anything from the agents; see `Bus.tap`.
 
         `guild.events` is where the guild tells of itself.
         """
-        return self.bus.tap(patterns, from_start=from_start)
+        return self.bus.tap(patterns, from_start=from_start, follow=follow)
 
     def _require_answer(self, topic: str, message: type[BaseModel]) -> None:
         if warning := self._audience.why_unhandled(topic, message):

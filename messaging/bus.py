@@ -393,19 +393,21 @@ class Bus:
         await self._cancellations.cancel(message_id, reason)
 
     def tap(
-        self, patterns: Sequence[str], *, from_start: bool = False
+        self, patterns: Sequence[str], *, from_start: bool = False, follow: bool = True
     ) -> AsyncGenerator[Tapped, None]:
         """Watch topics without taking anything from their groups, until the caller leaves.
 
         Args:
             patterns: topics, patterns, or the full name of a topic of the bus's own.
             from_start: begin with what the topics still hold, not with what comes from now on.
+            follow: go on with what comes; otherwise end behind what the topics hold now, which is
+                shown from its start.
 
         Raises:
             TopicError: one of the patterns can never fit a topic.
         """
         self._check_open()
-        return tap(self.backend, self._decoder, patterns, from_start=from_start)
+        return tap(self.backend, self._decoder, patterns, from_start=from_start, follow=follow)
 
     async def register(self, subscription: Subscription) -> None:
         """Keep for `subscription.group` whatever is published from now on; handle nothing yet."""

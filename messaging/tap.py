@@ -1,5 +1,6 @@
 """Watching topics without owing anything for what is seen."""
 
+import math
 import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
@@ -25,12 +26,14 @@ class Tapped(NamedTuple):
 
 
 def tap(
-    backend: Backend, decoder: Decoder, patterns: Sequence[str], *, from_start: bool
+    backend: Backend, decoder: Decoder, patterns: Sequence[str], *, from_start: bool, follow: bool
 ) -> AsyncGenerator[Tapped, None]:
     """What is published to topics that fit `patterns`; see `Bus.tap`."""
     for pattern in patterns:
         if not pattern.startswith("_"):
             check_pattern(pattern)
+    if not follow:
+        return _read_out(backend, decoder, patterns)
     # A position "now" would move between two reads and lose what comes in between. So each topic
     # is read from its start, and what is older than the tap is passed over until it caught up.
     return _watch(backend, decoder, patterns, "" if from_start else _milliseconds_of(new_id()))
@@ -53,6 +56,28 @@ async def _watch(
                 yield Tapped(envelope.topic, envelope, _message_of(decoder, envelope))
         if len(entries) < MOST_AT_ONCE:
             behind.clear()
+
+
+async def _read_out(
+    backend: Backend, decoder: Decoder, patterns: Sequence[str]
+) -> AsyncGenerator[Tapped, None]:
+    """What the topics hold now; what is published meanwhile does not keep it from ending."""
+    held: dict[str, float] = {p: math.inf for p in patterns if not is_pattern(p)}
+    for info in await backend.topics():
+        if any(matches(pattern, info.topic) for pattern in patterns):
+            held[info.topic] = info.entries
+    positions = dict.fromkeys(held, FROM_START)
+    while positions:
+        entries = await backend.tail(positions, max_count=MOST_AT_ONCE, wait_s=0.0)
+        if not entries:  # some went away meanwhile, or cannot be read
+            return
+        for position, envelope in entries:
+            topic = envelope.topic
+            positions[topic] = position
+            held[topic] -= 1
+            if held[topic] >= 0:
+                yield Tapped(topic, envelope, _message_of(decoder, envelope))
+        positions = {topic: each for topic, each in positions.items() if held[topic] > 0}
 
 
 async def _topics(backend: Backend, patterns: Sequence[str]) -> list[str]:

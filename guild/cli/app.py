@@ -203,7 +203,20 @@ def tap(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin with what the topics still hold.")
     ] = False,
+    no_follow: Annotated[
+        bool,
+        typer.Option("--no-follow", help="Show what the topics hold, from the start, and stop."),
+    ] = False,
     count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
+    timeout_s: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            help="Stop after so long; exit status 6 if --count is not reached by then.",
+            min=0.001,
+        ),
+    ] = None,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
@@ -214,7 +227,15 @@ def tap(
     from guild.cli.running import run_command
 
     typed = Common(spec, bus, allow, as_json, log_level)
-    run_command(tap_topics, typed, patterns or [">"], from_start=from_start, count=count)
+    run_command(
+        tap_topics,
+        typed,
+        patterns or [">"],
+        from_start=from_start,
+        follow=not no_follow,
+        count=count,
+        timeout_s=timeout_s,
+    )
 
 
 @app.command()

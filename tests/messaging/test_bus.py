@@ -182,6 +182,28 @@ async def test_a_tap_from_the_start_shows_what_is_still_there(site: Site) -> Non
         assert [one.message for one in seen] == [Ask(text=str(n)) for n in range(1_200)]
 
 
+async def test_a_tap_that_does_not_follow_ends_behind_what_was_there_when_it_began(
+    site: Site,
+) -> None:
+    seen = list[str]()
+    async with open_bus(site) as bus:
+        await bus.publish_many("asks", [Ask(text=str(number)) for number in range(1_200)])
+        await bus.publish("others.old", Ask(text="other"))
+
+        async with aclosing(bus.tap(["asks", "others.*", "none"], follow=False)) as tapped:
+            async for one in tapped:
+                assert isinstance(one.message, Ask)
+                seen.append(one.message.text)
+                await bus.publish("asks", Ask(text="late"))
+
+    assert sorted(seen) == sorted([*map(str, range(1_200)), "other"])
+
+
+async def test_a_tap_that_does_not_follow_ends_at_once_where_nothing_is(site: Site) -> None:
+    async with open_bus(site) as bus:
+        assert [one async for one in bus.tap(["asks", ">"], follow=False)] == []
+
+
 async def test_a_tap_of_a_pattern_that_fits_no_topic_yet_waits_for_one(site: Site) -> None:
     async with open_bus(site) as bus, aclosing(bus.tap(["others.*"])) as tapped:
         coming = asyncio.create_task(_take(tapped, 1))

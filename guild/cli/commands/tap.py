@@ -1,13 +1,14 @@
 """`guildbus tap`."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 from guild.cli.call import Call
-from guild.cli.exit_codes import OK
-from guild.cli.output import some_of
+from guild.cli.exit_codes import OK, TIMEOUT
+from guild.cli.output import Output, some_of
 from guild.client import GuildClient
 from guild.parts import Parts
 from guild.suggest import closest
@@ -16,46 +17,71 @@ from messaging.topic import EVENTS_TOPIC, is_pattern, matches
 
 
 async def tap_topics(
-    call: Call, patterns: Sequence[str], *, from_start: bool, count: int | None
+    call: Call,
+    patterns: Sequence[str],
+    *,
+    from_start: bool,
+    follow: bool,
+    count: int | None,
+    timeout_s: float | None,
 ) -> int:
-    """Print messages as they pass until interrupted, or until `count` have passed."""
-    output, seen = call.output, 0
+    """Print messages as they pass, until interrupted or until one of the limits is reached."""
+    output = call.output
     async with call.client() as client:
-        for silence in await _silences(call, client, patterns):
+        for silence in await _silences(call, client, patterns, follow=follow):
             output.note(silence)
-        output.note(f"tapping {', '.join(patterns)} of {call.plan.spec.id}; stop with Ctrl-C")
-        async with aclosing(client.bus.tap(patterns, from_start=from_start)) as passing:
-            async for tapped in passing:
-                if output.as_json:
-                    output.json(_document(tapped))
-                else:
-                    output.text(_line(tapped))
-                seen += 1
-                if seen == count:
-                    break
+        if follow:
+            output.note(f"tapping {', '.join(patterns)} of {call.plan.spec.id}; stop with Ctrl-C")
+        tap = client.bus.tap(patterns, from_start=from_start, follow=follow)
+        async with aclosing(tap) as passing:
+            try:
+                async with asyncio.timeout(timeout_s) as limit:
+                    await _print(passing, output, count)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                if count is None:
+                    return OK
+                output.error(f"fewer than {count} messages passed in {timeout_s:g} s")
+                return TIMEOUT
     return OK
 
 
-async def _silences(call: Call, client: GuildClient, patterns: Sequence[str]) -> list[str]:
+async def _print(passing: AsyncGenerator[Tapped, None], output: Output, count: int | None) -> None:
+    seen = 0
+    async for tapped in passing:
+        if output.as_json:
+            output.json(_document(tapped))
+        else:
+            output.text(_line(tapped))
+        seen += 1
+        if seen == count:
+            return
+
+
+async def _silences(
+    call: Call, client: GuildClient, patterns: Sequence[str], *, follow: bool
+) -> list[str]:
     """Why nothing may ever come of some of the patterns, a line each."""
     topics = [info.topic for info in await client.bus.backend.topics()]
     existing = {topic for topic in topics if not topic.startswith("_")}
     wanted = [pattern for pattern in patterns if not pattern.startswith("_")]
     empty = [each for each in wanted if not any(matches(each, topic) for topic in existing)]
     named = Parts.of(call.plan.spec).topics_named | {EVENTS_TOPIC}
-    return [_silence(call.plan.spec.id, pattern, existing, named) for pattern in empty]
+    waits = "; it is waited for" if follow else ""
+    return [_silence(call.plan.spec.id, pattern, existing, named) + waits for pattern in empty]
 
 
 def _silence(guild: str, pattern: str, existing: set[str], named: set[str]) -> str:
     is_named = any(matches(name, pattern) or matches(pattern, name) for name in named)
     if is_named or pattern == ">":
-        return f"nothing was published to {pattern} yet; it is waited for"
+        return f"nothing was published to {pattern} yet"
     names = sorted({*existing, *(name for name in named if not is_pattern(name))})
     hint = closest(pattern, names)
     there = f"did you mean {hint!r}?" if hint else f"there are: {some_of(names)}"
     return (
         f"warning: {guild} has no topic {pattern}: nobody listens to it and nothing was published "
-        f"to it yet, so it is waited for; {there}"
+        f"to it yet; {there}"
     )
 
 
