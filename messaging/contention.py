@@ -33,6 +33,7 @@ from messaging.backend import (
 from messaging.circles import Circles
 from messaging.contender import Contender, Lost
 from messaging.errors import MessagingError, StateConflictError
+from messaging.logs import get_logger
 
 MOST_LOST_IN_TURN = 50
 READS_OF_A_READER = 3
@@ -170,8 +171,6 @@ class Contention:
         for key in keys:
             self._contest(key)
             self._remember(contender.type, key, READS_OF_A_READER - READS_AFTER_A_CONFLICT)
-        from messaging.logs import get_logger  # noqa: PLC0415 - agent modules do without it
-
         get_logger().warning(
             "state.conflict",
             agent=self._group,

@@ -14,6 +14,7 @@ from messaging.contender import Contender
 from messaging.contention import Contention
 from messaging.envelope import Envelope
 from messaging.errors import ForgottenAwaitError, HandlingCancelledError, TopicError
+from messaging.logs import get_logger
 from messaging.message import Message
 from messaging.outgoing import (
     check_message,
@@ -220,8 +221,6 @@ class Context:
     def log(self) -> Any:
         """A logger with structlog's methods; its lines name the agent and the message in hand."""
         if self._log is None:
-            from messaging.logs import get_logger  # noqa: PLC0415 - agent modules are read quickly
-
             self._log = get_logger().bind(
                 guild=self.guild_id,
                 agent=self.group,

@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from messaging.backend import FROM_START, Backend, DeadLetter
 from messaging.envelope import Envelope
 from messaging.errors import InvalidMessageError, NobodyListensError, WireError
+from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry, decode, wire_type_of
 from messaging.outgoing import payload_of
 from messaging.topic import EVENTS_TOPIC, retry_topic_of
@@ -262,7 +263,7 @@ class DeadLetters:
             by=self._name,
         )
         await self._publish(EVENTS_TOPIC, event)
-        _log().info("dead_letter.dropped", id=letter.id, group=letter.group, reason=reason)
+        get_logger().info("dead_letter.dropped", id=letter.id, group=letter.group, reason=reason)
         return await self._backend.drop(letter.id)
 
     async def _pages(
@@ -297,7 +298,7 @@ class DeadLetters:
         text = f"by {self._name}" + (f", edited: {edited}" if edited else "")
         mark = Attempt(number=0, error_type="requeued", text=text, at=time.time())
         history = HISTORY.dump_json((*reason_of(letter).attempts, mark))
-        _log().info("dead_letter.requeued", id=letter.id, group=letter.group, edited=edited)
+        get_logger().info("dead_letter.requeued", id=letter.id, group=letter.group, edited=edited)
         return await self._backend.requeue(letter.id, again, history=history)
 
 
@@ -343,9 +344,3 @@ def _fields_in(envelope: Envelope) -> dict[str, Any]:
         problem = "message: it is no JSON object with fields to edit, so give all of its fields"
         raise InvalidMessageError(envelope.type, (problem,))
     return data
-
-
-def _log() -> Any:
-    from messaging.logs import get_logger  # noqa: PLC0415 - specs are checked without structlog
-
-    return get_logger()

@@ -3,13 +3,18 @@
 A structlog that nobody configured prints everything to stdout, which belongs to the host. So
 without a configuration the lines go to the logger `guildbus`, where `logging` shows warnings and
 errors on stderr until the host says otherwise.
+
+structlog takes long to load, so it is loaded with the first line that anybody wants.
 """
 
 import logging
-from typing import Any
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import structlog
-from structlog.typing import EventDict, WrappedLogger
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 LOGGER = "guildbus"
 
@@ -19,16 +24,43 @@ def get_logger() -> Any:
     return _Logger()
 
 
+_pending: list[Callable[[], None]] = []
+
+
+def configure_at_first_line(configure: Callable[[], None]) -> None:
+    """Have `configure` set structlog up, but not before there is something to log.
+
+    Until then the logger `guildbus` of `logging` says what is.
+    """
+    _pending[:] = [configure]
+
+
 class _Logger:
     """Chosen anew for each line, which is cheap beside a line."""
 
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(structlog.get_logger() if structlog.is_configured() else _plain, name)
+        if "structlog" not in sys.modules and _is_unwanted(name):
+            return _drop
+        import structlog  # noqa: PLC0415 - see above
+
+        if _pending:
+            _pending.pop()()
+        return getattr(structlog.get_logger() if structlog.is_configured() else _plain(), name)
 
 
-def _line(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
+def _is_unwanted(method: str) -> bool:
+    """Whether `logging`, where it goes as long as nobody has structlog, leaves it out."""
+    level = logging.getLevelNamesMapping().get(method.upper())
+    return level is not None and not logging.getLogger(LOGGER).isEnabledFor(level)
+
+
+def _drop(*_: object, **__: object) -> None:
+    pass
+
+
+def _line(_: "WrappedLogger", __: str, event: "EventDict") -> tuple[tuple[str], dict[str, Any]]:
     """The event, then what is told of it."""
     about = {key: event.pop(key) for key in ("exc_info", "stack_info") if key in event}
     name = event.pop("event", "")
@@ -36,13 +68,17 @@ def _line(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], dict
     return (f"{name} {facts}".rstrip(),), about
 
 
-_plain = structlog.wrap_logger(
-    logging.getLogger(LOGGER),
-    wrapper_class=structlog.stdlib.BoundLogger,
-    processors=[
-        structlog.stdlib.filter_by_level,
-        structlog.contextvars.merge_contextvars,
-        _line,
-    ],
-    cache_logger_on_first_use=True,
-)
+@cache
+def _plain() -> Any:
+    import structlog  # noqa: PLC0415 - see above
+
+    return structlog.wrap_logger(
+        logging.getLogger(LOGGER),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            _line,
+        ],
+        cache_logger_on_first_use=True,
+    )

@@ -107,17 +107,17 @@ class Call:
                 "where nobody else can reach it. Add --bus embedded here and to `guildbus run`; or "
                 f"run and ask at once: guildbus run {self.spec} --request TYPE"
             )
-        self.show_logs()
+        self.show_logs(at_once=False)
         async with GuildClient.connect(
             self.plan.spec, bus=self.bus, registry=self.registry, wait_s=self.typed.wait_s
         ) as client:
             yield client
 
-    def show_logs(self) -> None:
-        """Send the log to stderr from now on."""
+    def show_logs(self, *, at_once: bool = True) -> None:
+        """Send the log to stderr from now on; see `configure_logs`."""
         from guild.cli.logs import configure_logs  # noqa: PLC0415 - as above
 
-        configure_logs(self.settings.log.level)
+        configure_logs(self.settings.log.level, at_once=at_once)
 
     def command(self, words: str) -> str:
         """The command line that does something else with the same guild."""

@@ -3,13 +3,30 @@
 import logging
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TextIO, cast
 
-import structlog
+from messaging.logs import configure_at_first_line
 
 
-def configure_logs(level: str) -> None:
-    """Send structlog's lines at `level` and above to stderr, stdlib's warnings with them."""
+def configure_logs(level: str, *, at_once: bool) -> None:
+    """Send structlog's lines at `level` and above to stderr, stdlib's warnings with them.
+
+    Args:
+        level: name of the level.
+        at_once: load structlog now, for handlers that use it, too; else with the bus's first line.
+    """
+    least = getattr(logging, level.upper())
+    logging.basicConfig(level=max(logging.WARNING, least))
+    if at_once or least < logging.WARNING:
+        _configure_structlog(level)
+    else:
+        configure_at_first_line(partial(_configure_structlog, level))
+
+
+def _configure_structlog(level: str) -> None:
+    import structlog  # noqa: PLC0415 - see messaging.logs
+
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if sys.stderr.isatty()
@@ -28,7 +45,6 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, _Stderr())),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(logging.WARNING, getattr(logging, level.upper())))
 
 
 class _Stderr:

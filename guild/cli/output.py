@@ -49,7 +49,8 @@ class Output:
     def note(self, line: str) -> None:
         """A line for the person watching, not part of the data; lost where nothing reads it."""
         with suppress(OSError):
-            self.err.print(printable(line), markup=False, soft_wrap=True)
+            sys.stderr.write(printable(line) + "\n")
+            sys.stderr.flush()
 
     def error(self, line: str) -> None:
         with suppress(OSError):

@@ -166,3 +166,31 @@ def test_a_full_disk_is_a_sentence() -> None:
 
     assert done.returncode == 1
     assert done.stderr == "what was to be printed cannot be written: No space left on device\n"
+
+
+def test_a_question_about_a_guild_loads_nothing_that_it_does_not_need(spec: Path) -> None:
+    code = (
+        "import sys, atexit; from guild.cli import main; sys.argv[1:] = ['agents', sys.argv[1]];"
+        "atexit.register(lambda: print(*{'structlog', 'rich'} & set(sys.modules)));"
+        "main()"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(spec)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "nobody runs worker" in done.stderr
+    assert done.stdout.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize(("level", "is_told"), [("info", True), ("warning", False)])
+def test_the_log_of_a_question_is_as_wanted(
+    spec: Path, start: Start, level: str, is_told: bool
+) -> None:
+    tap = start("tap", spec, "--no-follow", "--log-level", level)
+
+    _, err = tap.communicate()
+
+    assert tap.returncode == 0
+    assert ('"event": "bus.opened"' in err) == is_told

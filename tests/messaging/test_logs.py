@@ -90,3 +90,19 @@ def test_every_module_takes_its_logger_from_one_place() -> None:
     }
 
     assert taking == chosen
+
+
+@pytest.mark.parametrize(("method", "is_loaded"), [("info", False), ("warning", True)])
+def test_structlog_is_loaded_with_the_first_line_that_is_wanted(
+    method: str, is_loaded: bool
+) -> None:
+    code = (
+        "import sys; from messaging.bus import Bus; from messaging.logs import get_logger;"
+        f"get_logger().{method}('told', x=1);"
+        "print('structlog' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"{is_loaded}\n"
+    assert ("told x=1" in done.stderr) == is_loaded
