@@ -99,10 +99,10 @@ class StateValue(NamedTuple):
 
 
 class StateKey(NamedTuple):
-    """A key of a group's state, with what its value is like."""
+    """A key of a group's state; `revision` counts its writes, and is what a commit expects."""
 
     key: str
-    version: int
+    revision: int
     size_bytes: int
 
 

@@ -10,10 +10,10 @@ PAGE = 500
 
 
 class Stored(NamedTuple):
-    """A value as JSON, or as text where it is the bus's own and no JSON."""
+    """A value as JSON, or as text where it is the bus's own and no JSON; see `StateKey`."""
 
     key: str
-    version: int
+    revision: int
     value: Any
 
 

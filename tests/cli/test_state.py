@@ -38,13 +38,13 @@ def kept(spec: Path) -> Path:
     return spec
 
 
-def test_keys_are_listed_with_version_and_size_and_without_the_buses_own(
+def test_keys_are_listed_with_revision_and_size_and_without_the_buses_own(
     run: Run, kept: Path
 ) -> None:
     listed = run("state", kept, "worker", "--json")
 
     rows = [
-        {"agent": "worker", "key": key, "version": 1, "size_bytes": len(KEPT[key])}
+        {"agent": "worker", "key": key, "revision": 1, "size_bytes": len(KEPT[key])}
         for key in ("count", "note")
     ]
     assert listed.code == 0
@@ -57,7 +57,7 @@ def test_a_table_is_in_order_and_says_when_there_is_more(run: Run, kept: Path) -
     whole, part = run("state", kept, "worker"), run("state", kept, "--count", "1")
 
     assert [line.split() for line in whole.out.splitlines()] == [
-        ["agent", "key", "version", "size_bytes"],
+        ["agent", "key", "revision", "size_bytes"],
         ["worker", "count", "1", "11"],
         ["worker", "note", "1", str(len(KEPT["note"]))],
     ]
@@ -70,7 +70,7 @@ def test_a_value_is_shown_as_json(run: Run, kept: Path) -> None:
 
     assert (shown.code, shown.out) == (0, '{\n  "value": 3\n}\n')
     (document,) = run("state", kept, "worker", "note", "--json").documents()
-    assert document == {"agent": "worker", "key": "note", "version": 1, "value": "größer"}
+    assert document == {"agent": "worker", "key": "note", "revision": 1, "value": "größer"}
     (timer,) = run("state", kept, "worker", "_bus.timer.x", "--json").documents()
     assert timer["value"] == "0123"
 

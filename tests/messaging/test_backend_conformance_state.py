@@ -227,7 +227,7 @@ async def test_the_keys_of_a_state_are_listed_page_by_page(backend: Backend) -> 
     assert {each.key: each.size_bytes for each in found} == lengths
     stored = await backend.load_state("workers", "key 0001")
     assert stored is not None
-    assert {each.version for each in found if each.key == "key 0001"} == {stored.version}
+    assert {each.revision for each in found if each.key == "key 0001"} == {stored.version}
     page, after = await backend.state_keys("workers", max_count=50)
     assert 0 < len(page) < 700
     assert after != FROM_START

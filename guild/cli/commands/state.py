@@ -9,7 +9,7 @@ from guild.cli.exit_codes import FAILED, OK
 if TYPE_CHECKING:
     from guild.client import GuildClient
 
-_COLUMNS = ("agent", "key", "version", "size_bytes")
+_COLUMNS = ("agent", "key", "revision", "size_bytes")
 
 
 async def list_state(
