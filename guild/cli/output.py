@@ -1,6 +1,7 @@
 """What the CLI prints: data on stdout, everything else on stderr."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ if TYPE_CHECKING:  # rich is imported when there is something to draw
     from rich.console import Console, RenderableType
 
 MOST_NAMES = 20
+MOST_OF_A_TEXT, LEAST_OF_A_TEXT = 200, 20
 
 _PIPE_WIDTH = 10_000
 _COMMANDS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
@@ -35,12 +37,11 @@ class Output:
 
     def json(self, document: Any) -> None:
         """One JSON document on a line of its own."""
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
-        sys.stdout.flush()
+        self.text(json.dumps(document, ensure_ascii=False, default=str))
 
     def text(self, line: str) -> None:
-        """A line of data, exactly as it is."""
-        sys.stdout.write(line + "\n")
+        """A line of data, exactly as it is; a terminal gets none of its commands."""
+        sys.stdout.write((printable(line) if sys.stdout.isatty() else line) + "\n")
         sys.stdout.flush()
 
     def show(self, renderable: "RenderableType") -> None:
@@ -56,39 +57,40 @@ class Output:
         with suppress(OSError):
             self.err.print(printable(line), style="red", markup=False, soft_wrap=True)
 
-    def rows(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], empty: str) -> None:
-        """Rows as a table, or as one JSON document each; `empty` says that there are none."""
+    def rows(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Mapping[str, Any]],
+        empty: str,
+        *,
+        ends_in_text: bool = False,
+    ) -> None:
+        """Rows as a table, a line each, or as one JSON document each.
+
+        Args:
+            columns: what a table shows of each row.
+            rows: a document has all of it.
+            empty: says that there are none.
+            ends_in_text: a table shows no more of the last column than fits. Of any other column
+                it shows all: what is longer than a terminal's line goes on in the next.
+        """
         if self.as_json:
             for row in rows:
                 self.json(dict(row))
             return
-        lines = [[printable(_cell(row[column])) for column in columns] for row in rows]
+        lines = [[_on_one_line(_cell(row[column])) for column in columns] for row in rows]
         if not lines:
             self.note(empty)
-        elif sys.stdout.isatty():
-            self._draw(columns, lines)
-        else:
-            self._write(columns, lines)
-
-    def _draw(self, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-        """A table for a terminal, whose last column folds."""
-        from rich.table import Table  # noqa: PLC0415 - see above
-        from rich.text import Text  # noqa: PLC0415 - see above
-
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in columns:
-            table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
-        for line in lines:
-            table.add_row(*map(Text, line))
-        self.show(table)
-
-    def _write(self, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-        """A table for a pipe or a file: a row a line, however long, and a hundred thousand rows."""
-        flat = [columns, *([cell.replace("\n", " ") for cell in line] for line in lines)]
-        widths = [max(map(len, column)) for column in zip(*flat, strict=True)]
-        for line in flat:
-            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            sys.stdout.write("  ".join(cells).rstrip() + "\n")
+            return
+        table = [columns, *lines]
+        widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+        most = _room_beside(widths[:-1]) if ends_in_text else None
+        for *cells, last in table:
+            padded = [
+                cell + " " * (width - _width(cell))
+                for cell, width in zip(cells, widths, strict=False)
+            ]
+            sys.stdout.write("  ".join([*padded, _cut(last, most)]).rstrip() + "\n")
 
 
 def some_of(names: Sequence[str]) -> str:
@@ -100,6 +102,34 @@ def some_of(names: Sequence[str]) -> str:
 def printable(text: str) -> str:
     """`text` without what would command a terminal; models and messages write what they like."""
     return text.translate(_COMMANDS)
+
+
+def _on_one_line(text: str) -> str:
+    return printable(text).replace("\n", " ").replace("\t", " ")
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - see above
+
+    return cell_len(text)
+
+
+def _room_beside(widths: Sequence[int]) -> int:
+    """How much of a text fits on a line behind columns of these widths."""
+    if not sys.stdout.isatty():
+        return MOST_OF_A_TEXT
+    left = shutil.get_terminal_size().columns - sum(widths) - 2 * len(widths)
+    return max(LEAST_OF_A_TEXT, left)
+
+
+def _cut(text: str, most: int | None) -> str:
+    if most is None or _width(text) <= most:
+        return text
+    while _width(text) >= most:
+        text = text[: most - 1] if len(text) >= most else text[:-1]
+    return text + "…"
 
 
 def _cell(value: Any) -> str:

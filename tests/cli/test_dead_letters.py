@@ -37,6 +37,24 @@ def test_the_list_names_agent_topic_type_and_error(run: Run, running: Path, lett
     assert "RuntimeError: broken: glass" in table[1]
 
 
+def test_an_error_of_many_lines_takes_one_in_a_table_and_is_whole_elsewhere(
+    run: Run, running: Path, letter: Any
+) -> None:
+    run("dead-letters", "drop", running, letter["id"], "--reason", "in the way")
+    why = "one\ntwo " + "x" * 500
+    run("request", running, "crew.break", f"why={why}")
+
+    (row,) = run("dead-letters", "list", running, "--json").documents()
+    head, *lines = run("dead-letters", "list", running).out.splitlines()
+
+    assert row["error"] == f"RuntimeError: broken: {why}"
+    assert len(lines) == 1
+    assert lines[0].startswith(row["id"])
+    assert "RuntimeError: broken: one two xxx" in lines[0]
+    assert len(lines[0]) < head.index("error") + 300
+    assert why in run("dead-letters", "show", running, row["id"]).out
+
+
 def test_a_letter_is_shown_with_payload_attempts_and_traceback(
     run: Run, running: Path, letter: Any
 ) -> None:

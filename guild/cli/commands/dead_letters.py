@@ -40,7 +40,7 @@ async def list_dead_letters(
             else:
                 rows.append(_row(letter))
     if not call.output.as_json:
-        call.output.rows(_COLUMNS, rows, _none(call, wanted))
+        call.output.rows(_COLUMNS, rows, _none(call, wanted), ends_in_text=True)
     if has_more:
         call.output.note(f"there are more behind these: add --after {last}")
     return OK
@@ -102,7 +102,7 @@ async def requeue_dead_letters(call: Call, *, wanted: Wanted, really: bool) -> i
             async for letter in client.bus.dead_letters.requeue_all(wanted, dry_run=not really):
                 rows.append(_row(letter))  # noqa: PERF401 - those before an error are told, too
         finally:
-            call.output.rows(_COLUMNS, rows, _none(call, wanted))
+            call.output.rows(_COLUMNS, rows, _none(call, wanted), ends_in_text=True)
             if rows and really:
                 call.output.note(f"requeued {len(rows):,} dead letters")
             elif rows:
