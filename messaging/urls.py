@@ -38,7 +38,10 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
     Raises:
         BackendSetupError: no such kind of URL, or no such option.
     """
-    scheme = urlsplit(url).scheme or url.partition("?")[0]
+    try:
+        scheme = urlsplit(url).scheme or url.partition("?")[0]
+    except ValueError as error:  # the URL may hold a password, so it is not shown
+        raise BackendSetupError(f"the URL of the bus cannot be read: {error}") from error
     if "clock" in options and scheme != "memory":
         raise BackendSetupError(
             f"the bus {scheme} takes no clock: its server holds messages back by its own. Turn a "

@@ -80,6 +80,8 @@ class Call:
     @cached_property
     def bus(self) -> str:
         """The URL of the guild's bus."""
+        if self.typed.bus == "":
+            raise UsageError("--bus is empty: name a server, or leave it out to use the spec's")
         return self.settings.bus or str(resolve(self.plan.spec.bus, path=("bus",)))
 
     @property
@@ -131,7 +133,10 @@ def redacted(url: str) -> str:
         return url
     from messaging.backends.redis import endpoint  # noqa: PLC0415 - 150 ms that few URLs need
 
-    return endpoint.redacted(url)
+    try:
+        return endpoint.redacted(url)
+    except ValueError:
+        return "a URL that cannot be read"
 
 
 def find_spec(path: Path) -> Path:

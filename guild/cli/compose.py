@@ -51,8 +51,10 @@ def message_of(plan: Plan, type_name: str, data: Sequence[str]) -> BaseModel:
         raise InvalidMessageError(str(wire_type_of(message_class)), problems_of(error)) from None
 
 
-def topic_for(plan: Plan, message: BaseModel) -> str:
-    """A topic on which somebody handles `message`; the default topic when nobody does."""
+def to_topic(plan: Plan, message: BaseModel, typed: str | None) -> str:
+    """What was typed; else where somebody handles `message`; the default topic if nobody does."""
+    if typed is not None:
+        return typed
     for agent in plan.spec.agents:
         plain = [topic for topic in agent.topics if not is_pattern(topic)]
         if plain and reader_of(plan.agents[agent.id].accepted(), type(message)):
@@ -85,6 +87,8 @@ def fields_of(type_name: str, data: Sequence[str]) -> Any:
         if not separator or not name:
             problem = f"{word!r} is neither key=text, key:=json, one JSON text, @file nor -"
             raise InvalidMessageError(type_name, (problem,))
+        if name in fields:
+            raise InvalidMessageError(type_name, (f"{name} is given twice",))
         fields[name] = value if name == key else _parsed(type_name, name, value)
     return fields
 

@@ -5,13 +5,17 @@ from pathlib import Path
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK, UsageError
 from messaging.backends.redis.acl import write_acl_file
+from messaging.errors import BackendSetupError
 
 
 async def write_acl(call: Call, file: Path, *, user: str, password_file: Path | None) -> int:
     """Write the guild's user into an ACL file; passwords that were made up go to stdout."""
     password = _read(password_file) if password_file else ""
     guild_id = call.plan.spec.id
-    granted = write_acl_file(file, guild_id, user=user, password=password)
+    try:
+        granted = write_acl_file(file, guild_id, user=user, password=password)
+    except BackendSetupError as error:  # no server was asked
+        raise UsageError(str(error)) from error
     for name, made_up in granted:
         if call.output.as_json:
             call.output.json({"user": name, "password": made_up})

@@ -17,7 +17,7 @@ from messaging.outgoing import payload_of
 
 _COLUMNS = ("id", "at", "agent", "topic", "type", "error")
 _KINDS = ("type", "error", "agent")
-_LETTER_ID = re.compile(r"\d+-\d+")
+_LETTER_ID = re.compile(r"\d{1,19}-\d{1,19}")
 
 
 async def list_dead_letters(
@@ -48,8 +48,9 @@ async def list_dead_letters(
 
 async def count_dead_letters(call: Call, *, by: Sequence[str], wanted: Wanted) -> int:
     """Count those that fit, by what they have in common."""
+    by = [kind.strip() for kind in by]
     if odd := set(by) - set(_KINDS):
-        raise UsageError(f"dead letters are grouped by {', '.join(_KINDS)}, not by {odd.pop()}")
+        raise UsageError(f"dead letters are grouped by {', '.join(_KINDS)}, not by {odd.pop()!r}")
     async with call.client() as client:
         bundles = await client.bus.dead_letters.summary(by, wanted=wanted)
     times = ("first_at", "last_at")
@@ -112,6 +113,8 @@ async def requeue_dead_letters(call: Call, *, wanted: Wanted, really: bool) -> i
 
 async def drop_dead_letter(call: Call, letter_id: str, *, reason: str) -> int:
     """Forget it."""
+    if not reason.strip():
+        raise UsageError("--reason is empty: say why the message is not wanted any more")
     async with call.client() as client:
         if not await client.bus.dead_letters.drop(letter_id, reason):
             return _is_gone(call, letter_id)

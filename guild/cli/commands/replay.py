@@ -13,6 +13,8 @@ async def replay_topic(
 ) -> int:
     """Count what would be handed on, by type, and hand it on if that is wanted."""
     earliest, latest = _time(since, "--from"), _time(until, "--to")
+    if earliest and latest and earliest >= latest:
+        raise UsageError(f"no time is after --from {since} and before --to {until}")
     async with call.client() as client:
         found = await client.replay(topic, agent, since=earliest, until=latest, really=really)
         topics = [info.topic for info in await client.bus.backend.topics()]

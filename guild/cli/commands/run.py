@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from guild.cli.call import Call
 from guild.cli.commands.talk import answer_of, handlers_of, naming_the_letter, print_answer
-from guild.cli.compose import conversation_of, message_of, topic_for
+from guild.cli.compose import conversation_of, message_of, to_topic
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError
 from guild.engines.engine import AgentState
 from guild.replies import require_answer
@@ -36,7 +36,7 @@ async def run_guild(
     chosen = None if only is None else [name for word in only for name in _names_in(word)]
     message = message_of(plan, request, data) if request else None
     if message is not None:
-        topic = topic or topic_for(plan, message)
+        topic = to_topic(plan, message, topic)
         require_answer(plan, topic, type(message))
         if chosen is not None and call.is_private:
             _check_handled_here(call, message, topic, chosen)
@@ -48,7 +48,7 @@ async def run_guild(
             return await _serve(guild, call)
         ask = partial(
             guild.client.bus.stream,
-            topic or topic_for(plan, message),
+            to_topic(plan, message, topic),
             message,
             timeout_s=timeout_s,
             conversation=conversation or conversation_of(message),

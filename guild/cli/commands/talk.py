@@ -5,12 +5,13 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from pydantic import BaseModel
 
 from guild.cli.call import Call
-from guild.cli.compose import conversation_of, message_of, topic_for
+from guild.cli.compose import conversation_of, message_of, to_topic
 from guild.cli.exit_codes import OK, UsageError
 from guild.cli.output import Output
 from guild.cli.watch import Watch
@@ -36,8 +37,10 @@ async def publish_message(
     call: Call, type_name: str, data: Sequence[str], *, topic: str | None, delay_s: float
 ) -> int:
     """Publish and print the id; that nobody will handle it, or not soon, is a warning."""
+    if not isfinite(delay_s):
+        raise UsageError(f"--delay wants a number of seconds, not {delay_s}")
     message = message_of(call.plan, type_name, data)
-    to = topic or topic_for(call.plan, message)
+    to = to_topic(call.plan, message, topic)
     async with call.client() as client:
         owed = await _subscribers(call, client, message, to)
         message_id = await client.bus.publish(to, message, delay_s=delay_s)
@@ -71,7 +74,7 @@ async def request_answer(
 ) -> int:
     """Ask, show what is emitted meanwhile on stderr, and print the answer."""
     message = message_of(call.plan, type_name, data)
-    to = topic or topic_for(call.plan, message)
+    to = to_topic(call.plan, message, topic)
     require_answer(call.plan, to, type(message))
     async with call.client() as client:
         owed = await _at_work(call, client, message, to)

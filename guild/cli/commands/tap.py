@@ -28,11 +28,11 @@ async def tap_topics(
     """Print messages as they pass, until interrupted or until one of the limits is reached."""
     output = call.output
     async with call.client() as client:
+        tap = client.bus.tap(patterns, from_start=from_start, follow=follow)
         for silence in await _silences(call, client, patterns, follow=follow):
             output.note(silence)
         if follow:
             output.note(f"tapping {', '.join(patterns)} of {call.plan.spec.id}; stop with Ctrl-C")
-        tap = client.bus.tap(patterns, from_start=from_start, follow=follow)
         async with aclosing(tap) as passing:
             try:
                 async with asyncio.timeout(timeout_s) as limit:
