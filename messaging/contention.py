@@ -33,13 +33,10 @@ from messaging.backend import (
 from messaging.circles import Circles
 from messaging.contender import Contender, Lost
 from messaging.errors import MessagingError, StateConflictError
+from messaging.key_habits import Contested, Readers
 from messaging.logs import get_logger
 
 MOST_LOST_IN_TURN = 50
-READS_OF_A_READER = 3
-READS_AFTER_A_CONFLICT = 256
-MOST_REMEMBERED = 1_000
-CONTESTED_S = 2.0
 SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.001, 0.05
 REMEDY = (
     "many handlings write this key: ordered_by what they share, or a key for each entity, keeps "
@@ -66,8 +63,8 @@ class Contention:
         self._holders: dict[str, Contender] = {}
         self._queues: dict[str, deque[_Waiter]] = {}
         self._settling: dict[Place, Contender] = {}
-        self._contested: dict[str, float] = {}  # until when
-        self._reads: dict[tuple[str, str], int] = {}  # by type and key, in a row
+        self._contested = Contested()
+        self._readers = Readers()
 
     async def prepare(self, delivery: Delivery, consumer: Consumer) -> Contender:
         """Return when the handling that lost has its turn at all that it wrote.
@@ -94,15 +91,16 @@ class Contention:
         if contender.is_over or contender.shared or key in contender.mine:
             return None
         if key in self._holders:
-            return None if self._is_only_read(contender, key) else self._enter(contender, key)
-        if self._reads and self._is_only_read(contender, key):
+            is_read = self._readers.has(contender.type, key)
+            return None if is_read else self._enter(contender, key)
+        if self._readers.has(contender.type, key):
             return None
         self._give(contender, key)
-        return self._enter(contender, key) if self._is_contested(key) else None
+        return self._enter(contender, key) if key in self._contested else None
 
     async def _enter(self, contender: Contender, key: str) -> None:
         has_turn = key in contender.mine or await self._take(contender, key)
-        if has_turn and self._is_contested(key):
+        if has_turn and key in self._contested:
             await self._share(contender, (key,))
 
     async def pass_by(self, contender: Contender, key: str) -> None:
@@ -110,7 +108,7 @@ class Contention:
         if contender.shared or key in contender.mine:
             return
         is_free = key not in self._holders or await self._take(contender, key)
-        if is_free and self._is_contested(key):
+        if is_free and key in self._contested:
             await self._share(contender, (key,))
 
     def over(self, delivery: Delivery, contender: Contender) -> None:
@@ -125,7 +123,8 @@ class Contention:
 
         Returns what to wait for: the store has to hear of turns that were not used.
         """
-        self._learn(contender, written)
+        for key in self._readers.learn(contender.type, contender.entered, written):
+            self._let_read(contender.type, key)
         if not written:
             self.let_go(delivery)
         unused = [key for key in contender.shared if key not in written]
@@ -169,8 +168,8 @@ class Contention:
         lost = Lost(keys, before.times + 1, before.in_turn + (set(keys) <= {*contender.shared}))
         self.lost[place] = lost
         for key in keys:
-            self._contest(key)
-            self._remember(contender.type, key, READS_OF_A_READER - READS_AFTER_A_CONFLICT)
+            self._contested.add(key)
+            self._readers.conflicted(contender.type, key)
         get_logger().warning(
             "state.conflict",
             agent=self._group,
@@ -247,45 +246,7 @@ class Contention:
                 await asyncio.sleep(min(max(SHORTEST_LOOK_S, waited_s / 20), LONGEST_LOOK_S))
         if looks:
             for key in keys:
-                self._contest(key)
-
-    def _contest(self, key: str) -> None:
-        now = asyncio.get_running_loop().time()
-        if len(self._contested) >= MOST_REMEMBERED:
-            self._contested = {key: end for key, end in self._contested.items() if end > now}
-        self._contested[key] = now + CONTESTED_S
-
-    def _is_contested(self, key: str) -> bool:
-        ends_at = self._contested.get(key) if self._contested else None
-        if ends_at is None:
-            return False
-        if ends_at < asyncio.get_running_loop().time():
-            del self._contested[key]
-            return False
-        return True
-
-    # Who only reads
-
-    def _is_only_read(self, contender: Contender, key: str) -> bool:
-        return self._reads.get((contender.type, key), 0) >= READS_OF_A_READER
-
-    def _learn(self, contender: Contender, written: Collection[str]) -> None:
-        for key in contender.entered:
-            if key in written and not self._reads:
-                continue
-            reads = self._reads.pop((contender.type, key), 0)
-            if key in written:
-                if reads < 0:
-                    self._remember(contender.type, key, reads)
-                continue
-            self._remember(contender.type, key, reads + 1)
-            if reads + 1 == READS_OF_A_READER:
-                self._let_read(contender.type, key)
-
-    def _remember(self, type_: str, key: str, reads: int) -> None:
-        if len(self._reads) >= MOST_REMEMBERED:
-            del self._reads[next(iter(self._reads))]
-        self._reads[type_, key] = reads
+                self._contested.add(key)
 
     def _let_read(self, type_: str, key: str) -> None:
         for waiter in self._queues.get(key, ()):

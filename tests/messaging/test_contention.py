@@ -15,7 +15,8 @@ from messaging.circles import Circles
 from messaging.contender import Contender
 from messaging.contention import Contention
 from messaging.context import Context
-from messaging.errors import RequestTimeoutError
+from messaging.errors import RequestTimeoutError, StateConflictError
+from messaging.key_habits import READS_OF_A_READER
 from messaging.testing import eventually
 from tests.messaging.buses import (
     Ask,
@@ -217,7 +218,7 @@ async def test_handlings_that_only_read_a_key_do_not_wait_for_each_other_for_lon
         nonlocal started
         await context.state.load("settings", Count)
         started += 1
-        if started > contention.READS_OF_A_READER:
+        if started > READS_OF_A_READER:
             await opened.wait()
         if writes_its_own:
             context.state.save(f"own.{ask.text}", Count(value=1))
@@ -226,7 +227,7 @@ async def test_handlings_that_only_read_a_key_do_not_wait_for_each_other_for_lon
         await bus.subscribe(listening("reader", work, concurrency=8))
         await bus.publish_many("asks", [Ask(text=str(number)) for number in range(16)])
 
-        await eventually(lambda: started == contention.READS_OF_A_READER + 8)
+        await eventually(lambda: started == READS_OF_A_READER + 8)
         opened.set()
         await settled_all(bus, "reader")
 
@@ -296,7 +297,7 @@ async def test_a_handling_that_does_not_write_gives_its_turn_back(site: Site, ho
             return
         holding.set()
         if how == "fails":
-            raise contention.StateConflictError("no")
+            raise StateConflictError("no")
         if how == "is cancelled":
             await asyncio.Event().wait()
 
