@@ -122,7 +122,10 @@ async def follow_request(
                 whole_conversation=True,
             ),
             call.output,
-            farewell=f"work on it goes on; to stop that: {call.command('cancel')} {message_id}",
+            farewell=(
+                f"if there is such a request, work on it goes on; to stop that: "
+                f"{call.command('cancel')} {message_id}"
+            ),
         )
     print_answer(answer, call.output)
     return OK

@@ -244,8 +244,8 @@ class Link:
             why = str(error) or (_SILENT_TLS if endpoint.tls else _SILENT)
             raise BackendUnavailableError(
                 f"no server answers at {endpoint.url} ({why}); start one there (redis-server), "
-                "give it time (--wait SECONDS, or wait_s), or use the bus `embedded`, or "
-                "`memory://` without persistence"
+                "give it time (wait_s, or `guildbus run --wait SECONDS`), or use the bus "
+                "`embedded`, or `memory://` without persistence"
             ) from error
         except BaseException:
             pipeline.abort()
