@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from guild.cli.app import app
-from guild.cli.exit_codes import NO_SERVER, OK, USAGE
+from guild.cli.exit_codes import OK, USAGE
 from messaging.bus import connect
 from tests.messaging.buses import Told, lying_in
 from tests.servers import running_redis
@@ -48,7 +48,7 @@ def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
 
     first, second = (CliRunner().invoke(app, given) for given in (unwritable, unreadable))
 
-    assert (first.exit_code, second.exit_code) == (NO_SERVER, USAGE)
+    assert (first.exit_code, second.exit_code) == (USAGE, USAGE)
     assert "users.acl" in first.stderr
     assert "none" in second.stderr
 

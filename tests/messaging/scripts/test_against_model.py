@@ -420,7 +420,7 @@ class Scripts(RuleBasedStateMachine):
         answer = self.run(
             self.server.scripts.append,
             (self.stream, keys.producer(producer), keys.delays, keys.delayed_bodies, keys.topics),
-            first, LIMIT, 60, "channel", TOPIC, delays, *_entries(texts),
+            first, LIMIT, 60, "channel", TOPIC, delays, first + len(texts) - 1, *_entries(texts),
         )  # fmt: skip
         stored = answer if answer < 0 else answer - length
         assert stored == self.model.append(producer, first, texts, delayed=bool(delay_ms))
