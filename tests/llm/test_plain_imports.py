@@ -1,0 +1,37 @@
+import subprocess
+import sys
+
+import pytest
+
+# What `agents` itself needs to know that it is ours, and to import its names lazily.
+ALLOWED = {"messaging", "messaging._lazy", "messaging._origin"}
+
+
+def loaded_after(code: str) -> set[str]:
+    """The names of all modules in a fresh interpreter that has run `code`."""
+    script = f"import sys\n{code}\nprint(*sys.modules)"
+    command = [sys.executable, "-c", script]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize("name", ["engines", "parsing", "tools", "chat"])
+def test_plain_libraries_bring_neither_bus_nor_torch(name: str) -> None:
+    loaded = loaded_after(f"import agents.llm.{name}")
+
+    heavy = {"torch", "transformers", "tokenizers", "jinja2", "redis", "structlog", "guild"}
+    ours = {module for module in loaded if module.partition(".")[0] in {"guild", "messaging"}}
+    assert f"agents.llm.{name}" in loaded
+    assert ours <= ALLOWED
+    assert not loaded & heavy
+
+
+def test_the_check_can_fail() -> None:
+    loaded = loaded_after("from agents.llm import LLMPhiAgent")
+
+    assert {"guild", "messaging.context"} <= loaded
+
+
+def test_the_package_gives_its_names_when_asked() -> None:
+    code = "import agents.llm\nassert all(getattr(agents.llm, n) for n in agents.llm.__all__)"
+
+    assert "agents.llm.phi_agent" in loaded_after(code)
