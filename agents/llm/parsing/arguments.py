@@ -59,7 +59,8 @@ def read_arguments(source: Source, takes_text: TakesText) -> Reading[dict[str, A
 def _read_item(source: Source) -> Reading[_Item]:
     name = yield from source.span(_WORD)
     space = yield from source.span(SPACE)
-    if name and (yield from source.peek()) in {"=", ":"}:
+    is_name = bool(name) and not name[0].isdigit()
+    if is_name and (yield from source.peek()) in {"=", ":"}:
         source.take(1)
         yield from skip_space(source)
         return (yield from _read_given(source, name))
@@ -73,6 +74,9 @@ def _read_given(source: Source, name: str, begun: str = "") -> Reading[_Item]:
     if not begun and char and char in "[{(":
         return _Item(name, (yield from read_value(source, 1)))
     bare = (begun + (yield from _read_bare(source))).strip()
+    if not bare and (yield from source.peek()):
+        what = f"the value of {name[:40]!r}" if name else "a value"
+        raise BrokenCallError(f"{what} is missing")
     return _Item(name, value_of_word(bare, str), bare)
 
 
