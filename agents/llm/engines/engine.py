@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.generation import Generation
 from agents.llm.engines.request import GenerationRequest
 
@@ -48,8 +49,14 @@ class Engine(Protocol):
         """
         ...
 
-    async def submit(self, request: GenerationRequest) -> Generation:
+    async def submit(
+        self, request: GenerationRequest, constraint: Constraint | None = None
+    ) -> Generation:
         """Start to answer `request`, after loading the model if that has not happened yet.
+
+        Args:
+            request: what is asked for.
+            constraint: what the answer must look like; it serves this request alone.
 
         Raises:
             LLMInitializationError: the model cannot be loaded.

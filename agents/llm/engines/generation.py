@@ -4,7 +4,7 @@ import asyncio
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
@@ -23,11 +23,33 @@ class FinishReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """How likely a token was, and which were the likeliest: natural logarithms."""
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds since submission: until it left the queue, until its first token, until its end.
+
+    None where it did not get so far.
+    """
+
+    queued_s: float | None
+    first_token_s: float | None
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
     """The next piece of text and the tokens that completed it."""
 
     text: str
     token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +57,8 @@ class Finished:
     """The one terminal event: everything that was generated, and why it ended.
 
     `token_ids` also holds what is not text: the end token, or the tokens that spelled a stop
-    string. `error` is set exactly when the reason is `error`.
+    string. `error` is set exactly when the reason is `error`. `logprobs` has one entry for each
+    token where the request asked for them. `cached_tokens` of the prompt had been read before.
     """
 
     reason: FinishReason
@@ -43,6 +66,9 @@ class Finished:
     token_ids: tuple[int, ...]
     prompt_tokens: int
     error: LLMError | None = None
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    cached_tokens: int = field(default=0, compare=False)
+    timing: Timing | None = field(default=None, compare=False)
 
 
 Event = TextDelta | Finished

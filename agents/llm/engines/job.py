@@ -3,20 +3,28 @@
 import time
 from dataclasses import dataclass, field
 
+from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.errors import LLMError, as_inference_error
-from agents.llm.engines.generation import Channel, Finished, FinishReason, TextDelta
-from agents.llm.engines.local_model import DecodingState
+from agents.llm.engines.generation import (
+    Channel,
+    Finished,
+    FinishReason,
+    TextDelta,
+    Timing,
+    TokenLogprobs,
+)
+from agents.llm.engines.local_model import DecodingState, Tokens
 from agents.llm.engines.request import GenerationRequest
 from agents.llm.engines.text_stream import TextStream
 
 
 @dataclass(eq=False)
 class Job:
-    """The owner thread's side of a generation.
+    """The owner thread's side of a generation. Moments are on the clock of `time.monotonic`.
 
     Attributes:
         limit: new tokens after which it ends.
-        deadline: on the clock of `time.monotonic`; None for never.
+        deadline: None for never.
     """
 
     request: GenerationRequest
@@ -25,9 +33,14 @@ class Job:
     deadline: float | None
     channel: Channel
     stream: TextStream
+    constraint: Constraint | None = None
+    submitted: float = field(default_factory=time.monotonic)
+    admitted: float | None = None
+    first_token: float | None = None
     is_cancelled: bool = False
     state: DecodingState | None = None
     token_ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
     _texts: list[str] = field(default_factory=list)
     _shown_tokens: int = 0
 
@@ -39,15 +52,22 @@ class Job:
             return FinishReason.DEADLINE
         return None
 
-    def take(self, token_id: int, *, is_end: bool) -> FinishReason | None:
-        """Add the next token, show its text, and say whether it was the last one."""
-        self.token_ids.append(token_id)
-        if is_end:
-            return FinishReason.STOP
-        self._show(self.stream.push(token_id))
-        if self.stream.is_stopped:
-            return FinishReason.STOP
-        return FinishReason.LENGTH if len(self.token_ids) >= self.limit else None
+    def take(self, tokens: Tokens, end_token_ids: frozenset[int]) -> FinishReason | None:
+        """Add the next tokens, show their text, and say whether they were the last ones."""
+        if self.first_token is None:
+            self.first_token = time.monotonic()
+        for index, token_id in enumerate(tokens.token_ids):
+            self.token_ids.append(token_id)
+            self.logprobs.extend(tokens.logprobs[index : index + 1])
+            if token_id in end_token_ids:
+                return FinishReason.STOP
+            self._show(self.stream.push(token_id))
+            if self.stream.is_stopped:
+                return FinishReason.STOP
+            if len(self.token_ids) >= self.limit:
+                is_complete = tokens.is_finished and index + 1 == len(tokens.token_ids)
+                return FinishReason.STOP if is_complete else FinishReason.LENGTH
+        return FinishReason.STOP if tokens.is_finished else None
 
     def finish(self, reason: FinishReason, error: LLMError | None = None) -> None:
         """Send what was held back, then the terminal event."""
@@ -64,14 +84,26 @@ class Job:
                 token_ids=tuple(self.token_ids),
                 prompt_tokens=len(self.prompt_ids),
                 error=error,
+                logprobs=tuple(self.logprobs),
+                cached_tokens=self.state.cached_tokens if self.state else 0,
+                timing=self._timing(),
             )
+        )
+
+    def _timing(self) -> Timing:
+        begun = self.submitted
+        return Timing(
+            queued_s=None if self.admitted is None else self.admitted - begun,
+            first_token_s=None if self.first_token is None else self.first_token - begun,
+            total_s=time.monotonic() - begun,
         )
 
     def _show(self, text: str) -> None:
         if not text:
             return
         tokens = tuple(self.token_ids[self._shown_tokens :])
+        logprobs = tuple(self.logprobs[self._shown_tokens :])
         self._shown_tokens = len(self.token_ids)
         self._texts.append(text)
-        if not self.channel.send(TextDelta(text, tokens)):
+        if not self.channel.send(TextDelta(text, tokens, logprobs)):
             self.is_cancelled = True

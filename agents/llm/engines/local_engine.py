@@ -3,10 +3,11 @@
 import asyncio
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from agents.llm.engines.config import EngineConfig
+from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.engine import Capabilities, EngineStats
 from agents.llm.engines.errors import (
     ContextOverflowError,
@@ -39,18 +40,23 @@ class LocalEngine:
     async def load(self) -> None:
         await self._loaded()
 
-    async def submit(self, request: GenerationRequest) -> Generation:
-        deadline = None if request.deadline_s is None else time.monotonic() + request.deadline_s
+    async def submit(
+        self, request: GenerationRequest, constraint: Constraint | None = None
+    ) -> Generation:
+        submitted = time.monotonic()
         worker, model = await self._loaded()
         worker.refuse_when_full()  # before the work of tokenizing
+        _check_tokens(request.logit_bias, model)
         prompt_ids = await _prompt_ids(request, model)
         job = Job(
             request=request,
             prompt_ids=prompt_ids,
             limit=self._new_tokens(request, len(prompt_ids), model.context_window),
-            deadline=deadline,
+            deadline=None if request.deadline_s is None else submitted + request.deadline_s,
             channel=Channel(),
-            stream=TextStream(model.decode, prompt_ids, request.stop),
+            stream=TextStream(model.decode, prompt_ids, request.stop, model.special_texts),
+            constraint=constraint,
+            submitted=submitted,
         )
         worker.enqueue(job)
         return Generation(job.channel, partial(worker.cancel, job))
@@ -133,12 +139,16 @@ class LocalEngine:
 async def _prompt_ids(request: GenerationRequest, model: LocalModel) -> list[int]:
     if request.prompt_ids is not None:
         prompt_ids = list(request.prompt_ids)
-        wrong = next((i for i in prompt_ids if i >= model.vocab_size), None)
-        if wrong is not None:
-            raise InvalidRequestError(f"the model has no token {wrong}, only {model.vocab_size}")
+        _check_tokens(prompt_ids, model)
         return prompt_ids
     assert request.prompt is not None
     prompt_ids = await asyncio.to_thread(model.encode, request.prompt)
     if not prompt_ids:
         raise InvalidRequestError("the prompt is empty, and the model has no token to begin with")
     return prompt_ids
+
+
+def _check_tokens(token_ids: Iterable[int], model: LocalModel) -> None:
+    wrong = next((i for i in token_ids if i >= model.vocab_size), None)
+    if wrong is not None:
+        raise InvalidRequestError(f"the model has no token {wrong}, only {model.vocab_size}")

@@ -1,9 +1,29 @@
 """What an engine with a thread of its own needs from a model in this process."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from agents.llm.engines.constraint import Constraint
+from agents.llm.engines.generation import TokenLogprobs
 from agents.llm.engines.request import GenerationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a step added to an answer.
+
+    Attributes:
+        logprobs: one for each token, or none.
+        is_finished: no further token may follow.
+    """
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    is_finished: bool = False
+
+
+Outcome = int | Tokens | Exception | None
 
 
 class DecodingState(Protocol):
@@ -14,15 +34,25 @@ class DecodingState(Protocol):
         """Whether a step would get this answer any further."""
         ...
 
+    @property
+    def cached_tokens(self) -> int:
+        """How many tokens of the prompt had been read for an earlier answer."""
+        ...
+
 
 class LocalModel(Protocol):
-    """A loaded model. `encode` is called from any thread, all the rest from the owner's only."""
+    """A loaded model. `encode` is called from any thread, all the rest from the owner's only.
+
+    Attributes:
+        special_texts: how the tokens are written that `decode` leaves out.
+    """
 
     context_window: int
     vocab_size: int
     device: str
     dtype: str
     end_token_ids: frozenset[int]
+    special_texts: Mapping[int, str]
 
     def encode(self, text: str) -> list[int]:
         """The prompt as tokens, with what the model expects at the beginning."""
@@ -32,16 +62,21 @@ class LocalModel(Protocol):
         """The text of the tokens, without special ones."""
         ...
 
-    def start(self, prompt_ids: Sequence[int], request: GenerationRequest) -> DecodingState:
+    def start(
+        self,
+        prompt_ids: Sequence[int],
+        request: GenerationRequest,
+        constraint: Constraint | None = None,
+    ) -> DecodingState:
         """Begin an answer; computes nothing yet."""
         ...
 
-    def step(self, states: Sequence[DecodingState]) -> list[int | Exception | None]:
+    def step(self, states: Sequence[DecodingState]) -> list[Outcome]:
         """Bring every answer one step further.
 
         Returns:
-            Per answer its next token, None when it has read only a part of its prompt, or what
-            went wrong with it alone.
+            Per answer its next token or tokens, None when it is reading, or what went wrong with
+            it alone.
         """
         ...
 

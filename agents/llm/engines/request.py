@@ -1,5 +1,6 @@
 """What one generation is asked for."""
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import (
@@ -13,6 +14,7 @@ from pydantic import (
 )
 
 DEFAULT_MAX_NEW_TOKENS = 512
+MAX_LOGPROBS = 20
 
 
 def _is_unicode(text: str) -> str:
@@ -21,6 +23,8 @@ def _is_unicode(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_is_unicode)]
+Bias = Annotated[float, Field(ge=-100.0, le=100.0)]
+LogitBias = Annotated[Mapping[NonNegativeInt, Bias], Field(max_length=1024)]
 StopString = Annotated[Text, Field(min_length=1, max_length=1000)]
 
 
@@ -34,6 +38,11 @@ class GenerationRequest(BaseModel):
         temperature: 0 chooses the likeliest token, like `do_sample=False`.
         top_p: sample from the likeliest tokens that together reach this probability.
         top_k: sample from this many likeliest tokens; 0 from all.
+        min_p: sample only from tokens at least this many times as likely as the likeliest.
+        repetition_penalty: above 1 makes tokens of the prompt and the answer less likely again.
+        logit_bias: by token id, what is added to its score; -100 forbids it in effect.
+        logprobs: report the log-probability of each token, and of this many likeliest ones;
+            computed before temperature, penalties, bias and constraint. None for no report.
         seed: makes sampling repeatable, whatever else the engine is doing; 0 is a seed.
         stop: texts that end the answer; they are not part of it.
         deadline_s: seconds from submission after which the answer ends as it is.
@@ -49,6 +58,10 @@ class GenerationRequest(BaseModel):
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
     top_p: float = Field(default=0.9, gt=0.0, le=1.0)
     top_k: NonNegativeInt = 50
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
+    logit_bias: LogitBias = Field(default_factory=dict)
+    logprobs: int | None = Field(default=None, ge=0, le=MAX_LOGPROBS)
     do_sample: bool = True
     seed: int | None = Field(default=None, ge=0, lt=2**63)
     stop: tuple[StopString, ...] = Field(default=(), max_length=16)

@@ -4,13 +4,20 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import cast
 
 from agents.llm.engines.config import EngineConfig
+from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.engine import Engine
-from agents.llm.engines.errors import LLMError, LLMInferenceError, LLMInitializationError
+from agents.llm.engines.errors import (
+    InvalidRequestError,
+    LLMError,
+    LLMInferenceError,
+    LLMInitializationError,
+)
 from agents.llm.engines.local_engine import LocalEngine
-from agents.llm.engines.local_model import DecodingState
+from agents.llm.engines.local_model import DecodingState, Outcome
 from agents.llm.engines.request import GenerationRequest
 
 END = 0
@@ -46,6 +53,7 @@ class ScriptedModel:
     device = "cpu"
     dtype = "none"
     end_token_ids = frozenset({END})
+    special_texts: Mapping[int, str] = MappingProxyType({})
 
     def __init__(self, script: Script, context_window: int = 2048) -> None:
         self._script = script
@@ -65,13 +73,19 @@ class ScriptedModel:
     def start(
         self,
         prompt_ids: Sequence[int],
-        request: GenerationRequest,  # noqa: ARG002  what it asks for is already in the script
+        request: GenerationRequest,
+        constraint: Constraint | None = None,
     ) -> DecodingState:
+        if constraint is not None or request.logit_bias or request.logprobs is not None:
+            raise InvalidRequestError(
+                "the scripted backend has no scores: it can keep to no constraint, and do nothing "
+                "with logit_bias or logprobs"
+            )
         reply = self._reply(self.decode(prompt_ids))
         text = reply if isinstance(reply, str) else reply.after
         return _State(self.encode(text), reply)
 
-    def step(self, states: Sequence[DecodingState]) -> list[int | Exception | None]:
+    def step(self, states: Sequence[DecodingState]) -> list[Outcome]:
         return [cast(_State, state).next() for state in states]
 
     def end(self, state: DecodingState) -> None:
@@ -105,6 +119,8 @@ class ScriptedModel:
 
 
 class _State:
+    cached_tokens = 0
+
     def __init__(self, words: list[int], reply: Reply) -> None:
         self._words = words
         self._reply = reply

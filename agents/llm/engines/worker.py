@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -20,7 +20,7 @@ from agents.llm.engines.errors import (
 )
 from agents.llm.engines.generation import FinishReason
 from agents.llm.engines.job import Job
-from agents.llm.engines.local_model import LocalModel
+from agents.llm.engines.local_model import LocalModel, Outcome, Tokens
 
 _plain = structlog.wrap_logger(logging.getLogger("guildbus"))
 
@@ -28,7 +28,7 @@ _EXIT_WAIT_S = 10.0
 
 
 class Worker:
-    """Runs jobs in turns of one token each, at most `max_active` at a time.
+    """Runs jobs step by step, at most `max_active` at a time.
 
     Attributes:
         loaded: the model, once it is ready, or why it is not.
@@ -184,8 +184,9 @@ class Worker:
                 job = self._waiting.popleft()
                 self._active.append(job)
             self.prompt_tokens += len(job.prompt_ids)
+            job.admitted = time.monotonic()
             try:
-                job.state = model.start(job.prompt_ids, job.request)
+                job.state = model.start(job.prompt_ids, job.request, job.constraint)
             except Exception as error:  # noqa: BLE001  this job fails, the others go on
                 self._fail(model, job, error)
 
@@ -193,6 +194,7 @@ class Worker:
         ready = [(job, job.state) for job in self._active if job.state and job.state.is_runnable]
         if not ready:
             return
+        outcomes: Sequence[Outcome]
         try:
             outcomes = model.step([state for _, state in ready])
         except Exception as error:  # noqa: BLE001  these jobs fail, the engine lives
@@ -203,13 +205,17 @@ class Worker:
             elif outcome is not None:
                 self._take(model, job, outcome)
 
-    def _take(self, model: LocalModel, job: Job, token_id: int) -> None:
-        self.generated_tokens += 1
+    def _take(self, model: LocalModel, job: Job, tokens: int | Tokens) -> None:
+        if isinstance(tokens, int):
+            tokens = Tokens((tokens,))
+        before = len(job.token_ids)
         try:
-            reason = job.take(token_id, is_end=token_id in model.end_token_ids)
+            reason = job.take(tokens, model.end_token_ids)
         except Exception as error:  # noqa: BLE001  this job fails, the others go on
             self._fail(model, job, error)
             return
+        finally:
+            self.generated_tokens += len(job.token_ids) - before
         if reason is not None:
             self._end(model, job, reason)
 
@@ -222,8 +228,12 @@ class Worker:
     ) -> None:
         with self._changed:
             (self._active if job in self._active else self._waiting).remove(job)
-        if job.state is not None:
-            model.end(job.state)
+        try:
+            if job.state is not None:
+                model.end(job.state)
+        except Exception:  # noqa: BLE001  who waits for this job must hear of its end
+            _log().exception("model.broken", model=self.name)
+            self.stop()
         job.finish(reason, error)
 
     def _end_all(self, model: LocalModel) -> None:

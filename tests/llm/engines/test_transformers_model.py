@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.llm.engines import EngineConfig, Finished, GenerationRequest, LLMInferenceError
-from agents.llm.engines import transformers_model as module
+from agents.llm.engines import decoder
 from agents.llm.engines.errors import OutOfMemoryError
 from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.transformers_engine import create
@@ -55,7 +55,8 @@ async def test_greedy_equals_generate_token_for_token_in_any_company(
     chunk: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "PROMPT_CHUNK_TOKENS", chunk)
+    monkeypatch.setattr(decoder, "READ_TOKENS", chunk)
+    monkeypatch.setattr(decoder, "READ_TOKENS_BESIDE_ANSWERS", chunk)
     engine = make_engine(max_active=4)
 
     lengths = [40, 7, 25, 1, 60, 30]

@@ -1,0 +1,198 @@
+"""Who is read, who is decoded and what is chosen in each step of a model.
+
+Suffixes: B batch, V vocabulary.
+"""
+
+# ruff: noqa: N803, N806  shape suffixes in names
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from agents.llm.engines.answer import Answer
+from agents.llm.engines.company import Company, Scored, Scores
+from agents.llm.engines.errors import OutOfMemoryError
+from agents.llm.engines.forward import Forward
+from agents.llm.engines.local_model import Outcome, Tokens
+from agents.llm.engines.pool import Pool, cache_bytes
+from agents.llm.engines.reading import Reading, Turns, group_by_length
+from agents.llm.engines.sampling import Choice, Sampler, choose
+from agents.llm.engines.soundness import Mode, Soundness
+
+READ_TOKENS = 512  # of prompts, in a step
+READ_TOKENS_BESIDE_ANSWERS = 256
+_READ_TOGETHER = 4  # so many forced tokens are read at once; fewer are read one by one
+
+
+class Decoder:
+    """Answers of one model: read in chunks, then decoded together, or alone where they must be.
+
+    Each step decodes one token of every answer and reads a bounded piece of the prompts, so that
+    a long one holds up nobody. What fails for one answer is its outcome.
+
+    Args:
+        forward: of the model.
+        soundness: how it may be decoded.
+        end_token_ids: tokens that end an answer.
+        rereads_at: a text that grows beyond so many tokens is read anew; None for never.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        soundness: Soundness,
+        end_token_ids: frozenset[int],
+        rereads_at: int | None = None,
+    ) -> None:
+        self._forward = forward
+        self._soundness = soundness
+        self._end_token_ids = end_token_ids
+        self._rereads_at = rereads_at
+        self._company = Company(forward, Pool(soundness.template))
+        self._new: list[Answer] = []
+        self._turns: Turns[Answer] = Turns()
+        self._alone: list[Answer] = []
+        self._outcomes: dict[Answer, Outcome] = {}
+        self.nbytes = 0
+
+    def start(self, prompt_ids: Sequence[int], sampler: Sampler) -> Answer:
+        """Begin an answer; computes nothing yet."""
+        answer = Answer(list(prompt_ids), sampler)
+        self._new.append(answer)
+        return answer
+
+    @torch.inference_mode()
+    def end(self, answer: Answer) -> None:
+        """Forget an answer and free its memory."""
+        answer.has_ended = True
+        if answer.row is not None:
+            self._company.leave(answer)
+        elif answer in self._alone:
+            self._alone.remove(answer)
+        elif answer in self._new:
+            self._new.remove(answer)
+        else:
+            self._turns.drop(lambda reading: all(a.has_ended for a in reading.states))
+        answer.cache = None
+        self._count_bytes()
+
+    @torch.inference_mode()
+    def step(self) -> dict[Answer, Outcome]:
+        """Bring every answer one step further: tokens, or what went wrong, where there is any."""
+        self._outcomes = {}
+        for scored in self._company.decode():
+            self._go_on(*scored)
+        for answer in self._alone:
+            self._go_on(*self._decode_alone(answer))
+        self._read()
+        self._count_bytes()
+        return self._outcomes
+
+    def _decode_alone(self, answer: Answer) -> Scored:
+        ids = answer.unread
+        limit = self._rereads_at
+        if answer.cache is None:
+            ids = answer.ids
+        elif limit is not None and answer.read <= limit < len(answer.ids):
+            ids, answer.cache = answer.ids, self._forward.new_cache()
+        try:
+            ids_1T = torch.tensor([ids], device=self._forward.device)
+            logits_1V = self._forward(ids_1T, answer.cache)
+        except Exception as error:  # noqa: BLE001  fails this answer, not those beside it
+            return [answer], error
+        answer.read = len(answer.ids)
+        return [answer], logits_1V
+
+    def _go_on(self, answers: list[Answer], scores: Scores) -> None:
+        """Choose the next token of each answer that has been read to its end."""
+        if isinstance(scores, Exception):
+            for answer in answers:
+                self._fail(answer, scores)
+            return
+        ready = [row for row, answer in enumerate(answers) if not answer.unread]
+        if len(ready) < len(answers):
+            answers, scores = [answers[row] for row in ready], scores[ready]
+        if not answers:
+            return
+        choices = choose([answer.sampler for answer in answers], scores)
+        for answer, choice in zip(answers, choices, strict=True):
+            self._take(answer, choice)
+
+    def _take(self, answer: Answer, choice: Choice | Exception) -> None:
+        if isinstance(choice, Exception):
+            self._fail(answer, choice)
+            return
+        answer.ids.append(choice.token_id)
+        answer.sampler.accept(choice.token_id)
+        logprobs = (choice.logprobs,) if choice.logprobs else ()
+        self._outcomes[answer] = Tokens((choice.token_id,), logprobs)
+
+    def _read(self) -> None:
+        self._begin_reading()
+        budget = READ_TOKENS_BESIDE_ANSWERS if self._company or self._alone else READ_TOKENS
+        while budget > 0 and self._turns:
+            reading = self._turns.next()
+            before = reading.remaining
+            try:
+                logits_BV = reading.read(
+                    self._forward, budget if self._soundness.reads_in_chunks else None
+                )
+            except Exception as error:  # noqa: BLE001  fails these answers at most
+                self._turns.remove(reading)
+                self._read_apart(reading, error)
+                return
+            budget -= before - reading.remaining
+            if logits_BV is not None:
+                self._turns.remove(reading)
+                self._begin_answers(reading, logits_BV)
+
+    def _begin_reading(self) -> None:
+        """Form groups of the new answers."""
+        groups = [[answer] for answer in self._new]
+        if self._soundness.mode is Mode.TOGETHER:
+            groups = group_by_length(self._new, lambda answer: len(answer.ids))
+        for group in groups:
+            self._turns.add(self._reading(group))
+        self._new.clear()
+
+    def _reading(self, answers: list[Answer]) -> Reading[Answer]:
+        has_cache = self._soundness.mode is not Mode.UNCACHED
+        cache = self._forward.new_cache() if has_cache else None
+        return Reading(answers, [answer.ids for answer in answers], cache)
+
+    def _read_apart(self, reading: Reading[Answer], error: Exception) -> None:
+        """After a failure, each answer of a group is tried by itself."""
+        answers = [answer for answer in reading.states if not answer.has_ended]
+        if len(reading.states) == 1:
+            self._fail(answers[0], error)
+            return
+        for answer in answers:
+            self._turns.add(self._reading([answer]))
+
+    def _begin_answers(self, reading: Reading[Answer], logits_BV: Tensor) -> None:
+        rows = [row for row, answer in enumerate(reading.states) if not answer.has_ended]
+        answers = [reading.states[row] for row in rows]
+        for answer in answers:
+            answer.read = len(answer.ids)
+        if self._soundness.mode is Mode.TOGETHER:
+            self._company.join(answers, reading.cache, rows)
+        else:
+            (answer,) = answers
+            answer.cache = reading.cache
+            self._alone.append(answer)
+        self._go_on(answers, logits_BV[rows])
+
+    def _fail(self, answer: Answer, error: Exception) -> None:
+        if isinstance(error, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+            text = f"{self._forward.device} had no memory left for this request"
+            failure = OutOfMemoryError(text)
+            failure.__cause__ = error
+            error = failure
+        self._outcomes[answer] = error
+
+    def _count_bytes(self) -> None:
+        caches = [answer.cache for answer in self._alone if answer.cache is not None]
+        caches += [reading.cache for reading in self._turns.readings if reading.cache is not None]
+        self.nbytes = self._company.nbytes + sum(map(cache_bytes, caches))

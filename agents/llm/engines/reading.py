@@ -1,0 +1,120 @@
+"""Prompts that are read together, chunk by chunk, and which of them are read next.
+
+Suffixes: B batch, T tokens of a chunk, W tokens of the longest prompt, V vocabulary.
+"""
+
+# ruff: noqa: N806  shape suffixes in names
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from agents.llm.engines.forward import Forward
+
+GROUP_TOKENS = 2048
+_PADDING_SHARE = 1.3
+_PADDING_TOKENS = 64
+
+S = TypeVar("S")
+
+
+class Reading(Generic[S]):
+    """Tokens on their way into a cache of their own: one row for each state.
+
+    Args:
+        states: whose tokens they are.
+        tokens: what is to be read, per state; shorter ones are padded on the left.
+        cache: None to read everything at once and remember nothing.
+        past: how many tokens `cache` holds already; only for a single state.
+    """
+
+    def __init__(
+        self, states: Sequence[S], tokens: Sequence[Sequence[int]], cache: Any, past: int = 0
+    ) -> None:
+        assert past == 0 or len(states) == 1
+        self.states = list(states)
+        self.lengths = [past + len(ids) for ids in tokens]
+        self.cache = cache
+        self._past = past
+        width = max(map(len, tokens))
+        self._ids_BW = torch.zeros((len(tokens), width), dtype=torch.long)
+        for row, ids in enumerate(tokens):
+            self._ids_BW[row, width - len(ids) :] = torch.tensor(ids)
+        self._padding_B = torch.tensor([width - len(ids) for ids in tokens])
+        self._is_padded = len(set(self.lengths)) > 1
+        self._at = 0
+
+    @property
+    def remaining(self) -> int:
+        """How many tokens have not been read, padding included."""
+        return self._ids_BW.shape[0] * (self._ids_BW.shape[1] - self._at)
+
+    @property
+    def is_begun(self) -> bool:
+        return self._at > 0
+
+    def read(self, forward: Forward, budget: int | None) -> Tensor | None:
+        """Read the next chunk, of about `budget` tokens; the last one gives the next scores."""
+        rows, width = self._ids_BW.shape
+        after = width if budget is None else min(width, self._at + max(1, budget // rows))
+        ids_BT = self._ids_BW[:, self._at : after].to(forward.device)
+        logits_BV = forward(ids_BT, self.cache, *self._padding(after, forward.device))
+        self._at = after
+        return logits_BV if after == width else None
+
+    def _padding(self, after: int, device: torch.device) -> tuple[Tensor, Tensor] | tuple[()]:
+        if not self._is_padded:
+            return ()
+        padding_B1 = self._padding_B[:, None]
+        mask_BK = torch.arange(after)[None] >= padding_B1
+        positions_BT = (torch.arange(self._at, after)[None] - padding_B1).clamp(min=0)
+        return mask_BK.to(device), positions_BT.to(device)
+
+
+def group_by_length(states: Iterable[S], length: Callable[[S], int]) -> list[list[S]]:
+    """Groups in which padding costs little, the shortest first."""
+    groups: list[list[S]] = []
+    total = 0
+    for state in sorted(states, key=length):
+        longest = length(state)
+        total += longest
+        if groups:
+            padded = longest * (len(groups[-1]) + 1)
+            if padded <= min(GROUP_TOKENS, _PADDING_SHARE * total + _PADDING_TOKENS):
+                groups[-1].append(state)
+                continue
+        groups.append([state])
+        total = longest
+    return groups
+
+
+class Turns(Generic[S]):
+    """Whose prompt is read next: by turns the one that is done soonest, and the oldest.
+
+    So short prompts pass long ones, and no prompt waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self.readings: list[Reading[S]] = []  # the oldest first
+        self._takes_oldest = False
+
+    def __len__(self) -> int:
+        return len(self.readings)
+
+    def add(self, reading: Reading[S]) -> None:
+        self.readings.append(reading)
+
+    def next(self) -> Reading[S]:
+        """One that has tokens left; there must be one."""
+        self._takes_oldest = not self._takes_oldest
+        if not self._takes_oldest:
+            return self.readings[0]
+        return min(self.readings, key=lambda reading: reading.remaining)
+
+    def remove(self, reading: Reading[S]) -> None:
+        self.readings.remove(reading)
+
+    def drop(self, is_superfluous: Callable[[Reading[S]], bool]) -> None:
+        self.readings = [r for r in self.readings if not is_superfluous(r)]
