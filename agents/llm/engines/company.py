@@ -64,11 +64,11 @@ class Company:
         """Read one token more of each answer."""
         if not self._answers:
             return []
+        self._pool.make_room()
         device = self._forward.device
         ids = [[answer.ids[answer.read]] for answer in self._answers]
         ids_B1 = torch.tensor(ids, device=device)
         starts_B1 = torch.tensor([[start] for start in self._pool.starts], device=device)
-        self._pool.make_room()
         scored = list(self._halved(ids_B1, starts_B1, 0, len(self._answers)))
         self._pool.advance()
         for answer in self._answers:
@@ -96,9 +96,11 @@ class Company:
     def _rows(self, ids_B1: Tensor, starts_B1: Tensor, first: int, after: int) -> Tensor:
         pool = self._pool
         pool.look_at(first, after)
-        if max(pool.starts[first:after]) == pool.begin:
-            return self._forward(ids_B1[first:after], pool.cache)
-        columns_K = torch.arange(pool.begin, pool.end + 1, device=ids_B1.device)
-        mask_BK = columns_K >= starts_B1[first:after]
-        positions_B1 = pool.end - starts_B1[first:after]
-        return self._forward(ids_B1[first:after], pool.cache, mask_BK, positions_B1)
+        starts_B1 = starts_B1[first:after]
+        positions_B1 = pool.end - starts_B1
+        mask_BK = None
+        if pool.has_columns and max(pool.starts[first:after]) > pool.begin:
+            mask_BK = torch.arange(pool.begin, pool.end + 1, device=ids_B1.device) >= starts_B1
+        scores_BV = self._forward(ids_B1[first:after], positions_B1, pool.cache, mask_BK)
+        pool.keep()
+        return scores_BV

@@ -47,9 +47,12 @@ class Decoder:
     ) -> None:
         self._forward = forward
         self._soundness = soundness
+        self._reads_together = soundness.reads_in_chunks or soundness.mode is Mode.UNCACHED
         self._end_token_ids = end_token_ids
         self._rereads_at = rereads_at
-        self._company = Company(forward, Pool(soundness.template))
+        self._company = Company(
+            forward, Pool(soundness.template if soundness.mode is Mode.TOGETHER else None)
+        )
         self._new: list[Answer] = []
         self._turns: Turns[Answer] = Turns()
         self._alone: list[Answer] = []
@@ -90,18 +93,18 @@ class Decoder:
         return self._outcomes
 
     def _decode_alone(self, answer: Answer) -> Scored:
-        ids = answer.unread
-        limit = self._rereads_at
+        begin, after = answer.read, len(answer.ids) if self._reads_together else answer.read + 1
         if answer.cache is None:
-            ids = answer.ids
-        elif limit is not None and answer.read <= limit < len(answer.ids):
-            ids, answer.cache = answer.ids, self._forward.new_cache()
+            begin = 0
+        elif self._rereads_at is not None and begin <= self._rereads_at < after:
+            begin, answer.cache = 0, self._forward.new_cache()
         try:
-            ids_1T = torch.tensor([ids], device=self._forward.device)
-            logits_1V = self._forward(ids_1T, answer.cache)
+            ids_1T = torch.tensor([answer.ids[begin:after]], device=self._forward.device)
+            positions_1T = torch.arange(begin, after, device=ids_1T.device)[None]
+            logits_1V = self._forward(ids_1T, positions_1T, answer.cache)
         except Exception as error:  # noqa: BLE001  fails this answer, not those beside it
             return [answer], error
-        answer.read = len(answer.ids)
+        answer.read = after
         return [answer], logits_1V
 
     def _go_on(self, answers: list[Answer], scores: Scores) -> None:
@@ -150,7 +153,7 @@ class Decoder:
     def _begin_reading(self) -> None:
         """Form groups of the new answers."""
         groups = [[answer] for answer in self._new]
-        if self._soundness.mode is Mode.TOGETHER:
+        if self._soundness.reads_in_groups:
             groups = group_by_length(self._new, lambda answer: len(answer.ids))
         for group in groups:
             self._turns.add(self._reading(group))

@@ -48,17 +48,17 @@ class Forward:
     def __call__(
         self,
         ids_BT: Tensor,
+        positions_BT: Tensor,
         cache: Any = None,
         mask_BK: Tensor | None = None,
-        positions_BT: Tensor | None = None,
     ) -> Tensor:
         """Scores of the token after the last one, for each row.
 
         Args:
             ids_BT: the new tokens.
+            positions_BT: where they stand in their rows.
             cache: what was read before, which grows by the new tokens; None to read anew.
             mask_BK: False where a row has padding, which is at its left; None without any.
-            positions_BT: where the new tokens stand in their rows; needed beside a mask.
         """
         reset_ropes(self._ropes)
         inputs: dict[str, Any] = {"input_ids": ids_BT, **self._last_only}
@@ -69,8 +69,8 @@ class Forward:
             inputs[self._cache_name] = cache
         if mask_BK is not None:
             inputs["attention_mask"] = mask_BK
-            if "position_ids" in self._takes:
-                inputs["position_ids"] = positions_BT
+        if "position_ids" in self._takes:
+            inputs["position_ids"] = positions_BT
         return cast(Tensor, self._model(**inputs).logits[:, -1])
 
     def all_logits(self, ids_BT: Tensor) -> Tensor:

@@ -60,17 +60,18 @@ class Reading(Generic[S]):
         rows, width = self._ids_BW.shape
         after = width if budget is None else min(width, self._at + max(1, budget // rows))
         ids_BT = self._ids_BW[:, self._at : after].to(forward.device)
-        logits_BV = forward(ids_BT, self.cache, *self._padding(after, forward.device))
+        positions_BT, mask_BK = self._positions(after)
+        mask_BK = mask_BK.to(forward.device) if self._is_padded else None
+        logits_BV = forward(ids_BT, positions_BT.to(forward.device), self.cache, mask_BK)
         self._at = after
         return logits_BV if after == width else None
 
-    def _padding(self, after: int, device: torch.device) -> tuple[Tensor, Tensor] | tuple[()]:
-        if not self._is_padded:
-            return ()
+    def _positions(self, after: int) -> tuple[Tensor, Tensor]:
+        """Where the next tokens stand in their rows, and which of all tokens are no padding."""
         padding_B1 = self._padding_B[:, None]
+        positions_BT = torch.arange(self._at, after)[None] - padding_B1 + self._past
         mask_BK = torch.arange(after)[None] >= padding_B1
-        positions_BT = (torch.arange(self._at, after)[None] - padding_B1).clamp(min=0)
-        return mask_BK.to(device), positions_BT.to(device)
+        return positions_BT.clamp(min=0), mask_BK
 
 
 def group_by_length(states: Iterable[S], length: Callable[[S], int]) -> list[list[S]]:

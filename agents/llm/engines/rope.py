@@ -32,6 +32,13 @@ def length_limit(model: Any) -> int | None:
     return min(limits, default=None)
 
 
+def stretch(config: Any) -> float:
+    """By how much a text may be longer than the positions a model was trained with."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    is_dynamic = parameters.get("rope_type") == _DYNAMIC
+    return float(parameters.get("factor") or 1.0) if is_dynamic else 1.0
+
+
 def rereads(model: Any) -> bool:
     """Whether `generate` reads a text anew when it passes the limit."""
     kinds = set().union(*(_kinds(module) for module in model.modules()))

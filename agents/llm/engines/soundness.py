@@ -47,12 +47,14 @@ class Soundness:
 
     Attributes:
         reads_in_chunks: whether a prompt may be read piece by piece.
+        reads_in_groups: whether prompts of unequal length may be read together.
         template: a cache of this model that has read something; None without caches.
         reason: why it is not the fastest mode; empty for that.
     """
 
     mode: Mode
     reads_in_chunks: bool = True
+    reads_in_groups: bool = False
     template: Any = None
     reason: str = ""
 
@@ -79,15 +81,18 @@ def examine(forward: Forward, vocab_size: int, *, may_share: bool = True) -> Sou
             break
     else:
         return Soundness(Mode.UNCACHED, False, reason=f"with a cache, {error}")
-    alone = Soundness(Mode.ALONE, in_chunks, probe.template)
+    alone = Soundness(Mode.ALONE, in_chunks, template=probe.template)
     if not may_share:
         return replace(alone, reason="its positions depend on the length of the text")
     if not forward.takes_padding or not Pool.can_hold(probe.template):
         return replace(alone, reason="it keeps more than keys and values of tokens")
-    error = probe.complaint(probe.together)
-    if error:
-        return replace(alone, reason=f"in company, {error}")
-    return replace(alone, mode=Mode.TOGETHER)
+    for in_groups in (True, False):
+        error = probe.complaint(
+            lambda in_groups=in_groups: probe.together(in_chunks=in_chunks, in_groups=in_groups)
+        )
+        if not error:
+            return replace(alone, mode=Mode.TOGETHER, reads_in_groups=in_groups)
+    return replace(alone, reason=f"in company, {error}")
 
 
 class _Probe:
@@ -128,20 +133,25 @@ class _Probe:
         for text, length in zip(self._texts, self._lengths, strict=True):
             reading = Reading([None], [text[:length]], self._forward.new_cache())
             first = self._read(reading, length // 2 + 1 if in_chunks else None)
-            rest = [self._forward(self._ids([[i]]), reading.cache) for i in text[length:]]
+            rest = [
+                self._forward(self._ids([[text[at]]]), self._ids([[at]]), reading.cache)
+                for at in range(length, len(text))
+            ]
             self.template = reading.cache
             found.append([logits_1V[0] for logits_1V in (first, *rest)])
         return found
 
-    def together(self) -> list[list[Tensor]]:
-        """The first two are read together and begin; the third one joins them a step later."""
+    def together(self, *, in_chunks: bool, in_groups: bool) -> list[list[Tensor]]:
+        """Two begin, read together or apart; the third one joins them a step later."""
         company = Company(self._forward, Pool(self.template))
         sampler = Sampler(GenerationRequest(prompt_ids=(0,)))
         answers = [Answer(list(text), sampler) for text in self._texts]
+        budget = 2 * 5 if in_chunks else None
         found: dict[Answer, list[Tensor]] = {answer: [] for answer in answers}
-        self._join(company, answers[:2], self._lengths[:2], found)
+        for some in (slice(0, 2),) if in_groups else (slice(0, 1), slice(1, 2)):
+            self._join(company, answers[some], budget, found)
         self._decode(company, found)
-        self._join(company, answers[2:], self._lengths[2:], found)
+        self._join(company, answers[2:], budget, found)
         while any(answer.row is not None for answer in answers):
             self._decode(company, found)
         return list(found.values())
@@ -150,12 +160,13 @@ class _Probe:
         self,
         company: Company,
         answers: list[Answer],
-        lengths: tuple[int, ...],
+        budget: int | None,
         found: dict[Answer, list[Tensor]],
     ) -> None:
+        lengths = [len(answer.ids) - _DECODED for answer in answers]
         texts = [answer.ids[:n] for answer, n in zip(answers, lengths, strict=True)]
         reading = Reading(answers, texts, self._forward.new_cache())
-        logits_BV = self._read(reading, len(answers) * 5)
+        logits_BV = self._read(reading, budget)
         for answer, length, logits_V in zip(answers, lengths, logits_BV, strict=True):
             answer.read = length
             found[answer].append(logits_V)

@@ -19,7 +19,7 @@ from agents.llm.engines.forward import Forward
 from agents.llm.engines.loading import load_pretrained
 from agents.llm.engines.local_model import DecodingState, Outcome
 from agents.llm.engines.request import GenerationRequest
-from agents.llm.engines.rope import length_limit, rereads
+from agents.llm.engines.rope import length_limit, rereads, stretch
 from agents.llm.engines.sampling import Sampler
 from agents.llm.engines.soundness import examine
 
@@ -106,8 +106,12 @@ def _without_limits(tokenizer: Any) -> Any:
 
 
 def _context_window(model_config: Any, tokenizer: Any, wanted: int | None) -> int:
+    text_config = model_config.get_text_config()
+    positions = getattr(text_config, "max_position_embeddings", None)
+    if positions and wanted:
+        positions *= stretch(text_config)
     limits = [
-        getattr(model_config.get_text_config(), "max_position_embeddings", None),
+        positions,
         tokenizer.model_max_length if tokenizer.model_max_length < _UNBOUNDED else None,
         wanted,
     ]
