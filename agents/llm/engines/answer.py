@@ -1,6 +1,6 @@
 """One answer inside a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agents.llm.engines.sampling import Sampler
@@ -12,18 +12,24 @@ class Answer:
 
     Attributes:
         ids: the prompt, then what was chosen or forced.
+        limit: how many there may be.
         read: how many of them the model has read; the next one is chosen when it has read all.
         row: its number in the pool, while it is there.
         cache: what has been read, while it is decoded alone.
+        unsaid: forced tokens that nobody has been told of yet.
+        is_cut: forced tokens were left out for want of room.
         cached_tokens: how many of the prompt had been read for an earlier answer.
         has_ended: nobody waits for it any more.
     """
 
     ids: list[int]
     sampler: Sampler
+    limit: int
     read: int = 0
     row: int | None = None
     cache: Any = None
+    unsaid: list[int] = field(default_factory=list)
+    is_cut: bool = False
     cached_tokens: int = 0
     has_ended: bool = False
     is_runnable: bool = True

@@ -25,10 +25,10 @@ class Company:
     def __init__(self, forward: Forward, pool: Pool) -> None:
         self._forward = forward
         self._pool = pool
-        self._answers: list[Answer] = []  # by row
+        self.answers: list[Answer] = []  # by row
 
     def __len__(self) -> int:
-        return len(self._answers)
+        return len(self.answers)
 
     @property
     def nbytes(self) -> int:
@@ -39,17 +39,17 @@ class Company:
         lengths = [answer.read for answer in answers]
         self._pool.join(cache, list(zip(rows, lengths, strict=True)))
         for answer in answers:
-            answer.row = len(self._answers)
-            self._answers.append(answer)
+            answer.row = len(self.answers)
+            self.answers.append(answer)
 
     def leave(self, answer: Answer) -> None:
         """Let go of an answer."""
         row = answer.row
         assert row is not None
         self._pool.leave(row)
-        last = self._answers.pop()
+        last = self.answers.pop()
         if last is not answer:
-            self._answers[row], last.row = last, row
+            self.answers[row], last.row = last, row
         answer.row = None
 
     def extract(self, answer: Answer) -> Any:
@@ -62,16 +62,16 @@ class Company:
 
     def decode(self) -> list[Scored]:
         """Read one token more of each answer."""
-        if not self._answers:
+        if not self.answers:
             return []
         self._pool.make_room()
         device = self._forward.device
-        ids = [[answer.ids[answer.read]] for answer in self._answers]
+        ids = [[answer.ids[answer.read]] for answer in self.answers]
         ids_B1 = torch.tensor(ids, device=device)
         starts_B1 = torch.tensor([[start] for start in self._pool.starts], device=device)
-        scored = list(self._halved(ids_B1, starts_B1, 0, len(self._answers)))
+        scored = list(self._halved(ids_B1, starts_B1, 0, len(self.answers)))
         self._pool.advance()
-        for answer in self._answers:
+        for answer in self.answers:
             answer.read += 1
         return scored
 
@@ -79,7 +79,7 @@ class Company:
         self, ids_B1: Tensor, starts_B1: Tensor, first: int, after: int
     ) -> Iterator[Scored]:
         """All rows at once; where that fails, halves of them, down to the row that is to blame."""
-        answers = self._answers[first:after]
+        answers = self.answers[first:after]
         scores: Scores
         try:
             scores = self._rows(ids_B1, starts_B1, first, after)

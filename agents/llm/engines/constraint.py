@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORD_BITS = 32
+_MAX_FORCED = 1024  # at a time
 
 Words = NDArray[np.int32]
 
@@ -42,7 +43,7 @@ class Constraint(Protocol):
         ...
 
     def accept(self, token_id: int) -> None:
-        """Go on with this token, which was allowed."""
+        """Go on with this token, which was allowed. An end token ends all and is not told."""
         ...
 
     def forced(self) -> tuple[int, ...]:
@@ -51,6 +52,16 @@ class Constraint(Protocol):
         The model is not asked for them: they are appended and read together. Never end tokens.
         """
         ...
+
+
+def forced_tokens(constraint: Constraint) -> list[int]:
+    """Follow `constraint` as far as one token only is possible."""
+    token_ids: list[int] = []
+    while len(token_ids) < _MAX_FORCED and (forced := constraint.forced()):
+        for token_id in forced:
+            constraint.accept(token_id)
+        token_ids += forced
+    return token_ids
 
 
 def words_for(vocab_size: int) -> int:

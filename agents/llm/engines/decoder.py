@@ -12,10 +12,12 @@ from torch import Tensor
 
 from agents.llm.engines.answer import Answer
 from agents.llm.engines.company import Company, Scored, Scores
+from agents.llm.engines.constraint import forced_tokens
 from agents.llm.engines.errors import OutOfMemoryError
 from agents.llm.engines.forward import Forward
+from agents.llm.engines.generation import TokenLogprobs
 from agents.llm.engines.local_model import Outcome, Tokens
-from agents.llm.engines.pool import Pool, cache_bytes
+from agents.llm.engines.pool import CacheSizes, Pool, cache_bytes
 from agents.llm.engines.reading import Reading, Turns, group_by_length
 from agents.llm.engines.sampling import Choice, Sampler, choose
 from agents.llm.engines.soundness import Mode, Soundness
@@ -35,6 +37,8 @@ class Decoder:
         forward: of the model.
         soundness: how it may be decoded.
         end_token_ids: tokens that end an answer.
+        max_cache_bytes: what caches may occupy; answers wait rather than exceed it, but one of
+            them always goes on.
         rereads_at: a text that grows beyond so many tokens is read anew; None for never.
     """
 
@@ -43,6 +47,8 @@ class Decoder:
         forward: Forward,
         soundness: Soundness,
         end_token_ids: frozenset[int],
+        *,
+        max_cache_bytes: int,
         rereads_at: int | None = None,
     ) -> None:
         self._forward = forward
@@ -50,19 +56,23 @@ class Decoder:
         self._reads_together = soundness.reads_in_chunks or soundness.mode is Mode.UNCACHED
         self._end_token_ids = end_token_ids
         self._rereads_at = rereads_at
-        self._company = Company(
-            forward, Pool(soundness.template if soundness.mode is Mode.TOGETHER else None)
-        )
+        self._max_cache_bytes = max_cache_bytes
+        self._sizes = CacheSizes(soundness.template)
+        is_shared = soundness.mode is Mode.TOGETHER
+        self._company = Company(forward, Pool(soundness.template if is_shared else None))
         self._new: list[Answer] = []
+        self._complete: list[Answer] = []  # without any choice
         self._turns: Turns[Answer] = Turns()
         self._alone: list[Answer] = []
         self._outcomes: dict[Answer, Outcome] = {}
         self.nbytes = 0
 
-    def start(self, prompt_ids: Sequence[int], sampler: Sampler) -> Answer:
-        """Begin an answer; computes nothing yet."""
-        answer = Answer(list(prompt_ids), sampler)
-        self._new.append(answer)
+    def start(self, prompt_ids: Sequence[int], sampler: Sampler, room: int) -> Answer:
+        """Begin an answer of at most `room` tokens; computes nothing yet."""
+        answer = Answer(list(prompt_ids), sampler, limit=len(prompt_ids) + room)
+        if sampler.constraint is not None:
+            self._append(answer, forced_tokens(sampler.constraint))
+        (self._complete if _is_complete(answer) else self._new).append(answer)
         return answer
 
     @torch.inference_mode()
@@ -75,6 +85,8 @@ class Decoder:
             self._alone.remove(answer)
         elif answer in self._new:
             self._new.remove(answer)
+        elif answer in self._complete:
+            self._complete.remove(answer)
         else:
             self._turns.drop(lambda reading: all(a.has_ended for a in reading.states))
         answer.cache = None
@@ -84,6 +96,9 @@ class Decoder:
     def step(self) -> dict[Answer, Outcome]:
         """Bring every answer one step further: tokens, or what went wrong, where there is any."""
         self._outcomes = {}
+        for answer in self._complete:
+            self._tell(answer)
+        self._complete.clear()
         for scored in self._company.decode():
             self._go_on(*scored)
         for answer in self._alone:
@@ -126,10 +141,48 @@ class Decoder:
         if isinstance(choice, Exception):
             self._fail(answer, choice)
             return
-        answer.ids.append(choice.token_id)
-        answer.sampler.accept(choice.token_id)
-        logprobs = (choice.logprobs,) if choice.logprobs else ()
-        self._outcomes[answer] = Tokens((choice.token_id,), logprobs)
+        token_ids = [choice.token_id]
+        constraint = answer.sampler.constraint
+        if constraint is not None and choice.token_id not in self._end_token_ids:
+            try:
+                constraint.accept(choice.token_id)
+                token_ids += forced_tokens(constraint)
+            except Exception as error:  # noqa: BLE001  fails this answer, not those beside it
+                self._fail(answer, error)
+                return
+        at = len(answer.unsaid)
+        self._append(answer, token_ids)
+        self._tell(answer, choice, at)
+        together = answer.row is not None and self._soundness.reads_in_chunks
+        if together and len(answer.unread) > _READ_TOGETHER and not _is_complete(answer):
+            cache = self._company.extract(answer)
+            self._turns.add(Reading([answer], [answer.unread], cache, answer.read))
+
+    def _append(self, answer: Answer, token_ids: list[int]) -> None:
+        room = answer.limit - len(answer.ids)
+        answer.is_cut = len(token_ids) > room
+        for token_id in token_ids[:room]:
+            answer.ids.append(token_id)
+            answer.unsaid.append(token_id)
+            answer.sampler.accept(token_id)
+
+    def _tell(self, answer: Answer, choice: Choice | None = None, at: int = 0) -> None:
+        """Report the tokens that were added, of which the one `at` was chosen.
+
+        A forced one had no rival: the logarithm of its probability is 0.
+        """
+        constraint = answer.sampler.constraint
+        told, answer.unsaid = tuple(answer.unsaid), []
+        logprobs: list[TokenLogprobs] = []
+        if answer.sampler.request.logprobs is not None:
+            logprobs = [TokenLogprobs(token_id, 0.0) for token_id in told]
+            if choice is not None and choice.logprobs is not None:
+                logprobs[at] = choice.logprobs
+        is_finished = constraint is not None and constraint.is_finished and not answer.is_cut
+        before = self._outcomes.get(answer)
+        if isinstance(before, Tokens):  # what was forced has been read in the same step
+            told, logprobs = before.token_ids + told, [*before.logprobs, *logprobs]
+        self._outcomes[answer] = Tokens(told, tuple(logprobs), is_finished)
 
     def _read(self) -> None:
         self._begin_reading()
@@ -151,13 +204,29 @@ class Decoder:
                 self._begin_answers(reading, logits_BV)
 
     def _begin_reading(self) -> None:
-        """Form groups of the new answers."""
-        groups = [[answer] for answer in self._new]
+        """Form groups of the new answers that there is memory for."""
+        new = self._admitted()
+        groups = [[answer] for answer in new]
         if self._soundness.reads_in_groups:
-            groups = group_by_length(self._new, lambda answer: len(answer.ids))
+            groups = group_by_length(new, lambda answer: len(answer.ids))
         for group in groups:
             self._turns.add(self._reading(group))
-        self._new.clear()
+
+    def _admitted(self) -> list[Answer]:
+        """New answers in the order of arrival, as many as fit beside those that have begun."""
+        if not self._new:
+            return []
+        begun = [answer for reading in self._turns.readings for answer in reading.states]
+        begun += [*self._company.answers, *self._alone]
+        rows, columns = len(begun), max((answer.limit for answer in begun), default=0)
+        admitted = 0
+        for answer in self._new:
+            rows, columns = rows + 1, max(columns, answer.limit)
+            if rows > 1 and self._sizes.bytes_for(rows, columns) > self._max_cache_bytes:
+                break
+            admitted += 1
+        new, self._new = self._new[:admitted], self._new[admitted:]
+        return new
 
     def _reading(self, answers: list[Answer]) -> Reading[Answer]:
         has_cache = self._soundness.mode is not Mode.UNCACHED
@@ -199,3 +268,9 @@ class Decoder:
         caches = [answer.cache for answer in self._alone if answer.cache is not None]
         caches += [reading.cache for reading in self._turns.readings if reading.cache is not None]
         self.nbytes = self._company.nbytes + sum(map(cache_bytes, caches))
+
+
+def _is_complete(answer: Answer) -> bool:
+    constraint = answer.sampler.constraint
+    is_finished = constraint is not None and constraint.is_finished
+    return is_finished or len(answer.ids) >= answer.limit

@@ -133,7 +133,7 @@ class Pool:
                 span.begin = span.end - columns
             return
         row_capacity = self._row_capacity if has_rows else _power_of_two(rows)
-        column_capacity = max(_MIN_COLUMNS, _power_of_two(width + 1 + width // 8))
+        column_capacity = _column_capacity(width)
         end = width
         for _, store in self._stores:
             store.resize(row_capacity, column_capacity, rows=self.rows, end=end)
@@ -149,8 +149,29 @@ class Pool:
             store.free()
 
 
+def _column_capacity(columns: int) -> int:
+    return max(_MIN_COLUMNS, _power_of_two(columns + 1 + columns // 8))
+
+
 def _power_of_two(number: int) -> int:
     return int(1 << (number - 1).bit_length())
+
+
+class CacheSizes:
+    """How much memory the caches of a model need, learnt from one that has read something."""
+
+    def __init__(self, template: Any) -> None:
+        self._row = self._token = 0
+        for layer in template.layers if template else ():
+            keys = getattr(layer, "keys", None)
+            tokens = [layer.keys, layer.values] if isinstance(keys, Tensor) else []
+            self._token += sum(t[:, :, :1].nbytes for t in tokens)
+            self._row += sum(t.nbytes for t in _tensors(layer)) - sum(t.nbytes for t in tokens)
+
+    def bytes_for(self, rows: int, columns: int) -> int:
+        """What a pool would occupy, capacities included."""
+        columns = _column_capacity(columns)
+        return _power_of_two(rows) * (self._row + columns * self._token)
 
 
 def cache_bytes(cache: Any) -> int:

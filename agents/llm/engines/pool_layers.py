@@ -108,8 +108,9 @@ class KeyValueRows(CacheLayerMixin):
         begin, old = self._span.begin, self._span.end
         moved = []
         for (heads, size), mine in zip(self._shapes, (self._keys, self._values), strict=True):
-            new = torch.zeros((row_capacity, heads, column_capacity, size), **self._like)
+            new = torch.empty((row_capacity, heads, column_capacity, size), **self._like)
             if rows:
+                new[:rows, :, : end - (old - begin)] = 0
                 new[:rows, :, end - (old - begin) : end] = mine[:rows, :, begin:old]
             moved.append(new)
         self._keys, self._values = moved

@@ -145,7 +145,7 @@ class _Probe:
         """Two begin, read together or apart; the third one joins them a step later."""
         company = Company(self._forward, Pool(self.template))
         sampler = Sampler(GenerationRequest(prompt_ids=(0,)))
-        answers = [Answer(list(text), sampler) for text in self._texts]
+        answers = [Answer(list(text), sampler, len(text)) for text in self._texts]
         budget = 2 * 5 if in_chunks else None
         found: dict[Answer, list[Tensor]] = {answer: [] for answer in answers}
         for some in (slice(0, 2),) if in_groups else (slice(0, 1), slice(1, 2)):

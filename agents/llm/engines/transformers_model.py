@@ -18,11 +18,14 @@ from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.forward import Forward
 from agents.llm.engines.loading import load_pretrained
 from agents.llm.engines.local_model import DecodingState, Outcome
-from agents.llm.engines.request import GenerationRequest
+from agents.llm.engines.memory import default_cache_bytes
+from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, GenerationRequest
 from agents.llm.engines.rope import length_limit, rereads, stretch
 from agents.llm.engines.sampling import Sampler
 from agents.llm.engines.soundness import examine
 
+DEFAULT_CONTEXT_WINDOW = 2048  # of a model that states none; a configuration may say another
+_WINDOW_NAMES = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
 _UNBOUNDED = 10**9  # tokenizers without a limit say something like 1e30
 
 
@@ -33,7 +36,13 @@ class TransformersModel:
         soundness: how its answers are decoded, and why not faster.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, context_window: int | None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        context_window: int | None,
+        max_cache_bytes: int | None = None,
+    ) -> None:
         self._model = model
         self.tokenizer = _without_limits(tokenizer)
         self._weights_bytes = _weights_bytes(model)
@@ -48,7 +57,13 @@ class TransformersModel:
         may_share = limit is None or self.context_window <= limit
         self.soundness = examine(forward, self.vocab_size, may_share=may_share)
         rereads_at = limit if rereads(model) else None
-        self._decoder = Decoder(forward, self.soundness, self.end_token_ids, rereads_at)
+        self._decoder = Decoder(
+            forward,
+            self.soundness,
+            self.end_token_ids,
+            max_cache_bytes=max_cache_bytes or default_cache_bytes(model.device),
+            rereads_at=rereads_at,
+        )
 
     def encode(self, text: str) -> list[int]:
         ids = list(self.tokenizer(text, verbose=False)["input_ids"])
@@ -67,7 +82,10 @@ class TransformersModel:
         request: GenerationRequest,
         constraint: Constraint | None = None,
     ) -> DecodingState:
-        return self._decoder.start(prompt_ids, Sampler(request, prompt_ids, constraint))
+        room = min(
+            request.max_new_tokens or DEFAULT_MAX_NEW_TOKENS, self.context_window - len(prompt_ids)
+        )
+        return self._decoder.start(prompt_ids, Sampler(request, prompt_ids, constraint), room)
 
     def step(self, states: Sequence[DecodingState]) -> list[Outcome]:
         outcomes = self._decoder.step()
@@ -107,7 +125,8 @@ def _without_limits(tokenizer: Any) -> Any:
 
 def _context_window(model_config: Any, tokenizer: Any, wanted: int | None) -> int:
     text_config = model_config.get_text_config()
-    positions = getattr(text_config, "max_position_embeddings", None)
+    named = (getattr(text_config, name, None) for name in _WINDOW_NAMES)
+    positions = next((number for number in named if number), None)
     if positions and wanted:
         positions *= stretch(text_config)
     limits = [
@@ -116,9 +135,7 @@ def _context_window(model_config: Any, tokenizer: Any, wanted: int | None) -> in
         wanted,
     ]
     known = [int(limit) for limit in limits if limit]
-    if not known:
-        raise LLMInitializationError("the model states no context window; set context_window")
-    return min(known)
+    return min(known, default=DEFAULT_CONTEXT_WINDOW)
 
 
 def _end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:

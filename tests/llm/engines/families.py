@@ -1,6 +1,5 @@
 """Small random models of many families, each with what makes it special."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -53,7 +53,7 @@ def answers(model: TransformersModel) -> list[list[int]]:
     """The answers to all prompts, each of which arrives at its step and leaves when it is done."""
     waiting = [
         (step, index, prompt)
-        for index, ((step, _, _), prompt) in enumerate(zip(ARRIVALS, prompts()))
+        for index, ((step, _, _), prompt) in enumerate(zip(ARRIVALS, prompts(), strict=True))
     ]
     found: list[list[int]] = [[] for _ in waiting]
     states: dict[int, Any] = {}

@@ -68,3 +68,49 @@ def test_a_space_between_prompt_and_answer_survives_decoders_that_strip_it() -> 
     stream = TextStream(lambda ids: "".join(words[i] for i in ids).lstrip(), [0])
 
     assert [stream.push(1), stream.push(2)] == [" world", "!"]
+
+
+def test_a_stop_string_is_found_in_special_tokens_which_are_never_shown() -> None:
+    special = {256: "<|im_end|>", 257: "<|note|>"}
+    stream = TextStream(decode, [], ["<|im_end|>"], special)
+
+    assert [stream.push(token) for token in (*b"ab", 257, ord("c"), 256)] == ["a", "b", "", "c", ""]
+    assert stream.is_stopped
+    assert stream.finish() == ""
+
+
+def test_a_stop_string_may_begin_in_text_and_end_in_a_special_token() -> None:
+    stream = TextStream(decode, [], ["\n<|end|>"], {256: "<|end|>"})
+    pieces = [stream.push(token) for token in (*b"a\n", 256)]
+
+    assert "".join(pieces) == "a"
+    assert stream.is_stopped
+
+
+def test_special_tokens_do_not_break_up_characters() -> None:
+    first, *rest = "é".encode()
+    stream = TextStream(decode, [], [], {256: "<|x|>"})
+
+    assert "".join(stream.push(token) for token in (first, 256, *rest)) == "é"
+
+
+def test_replacement_characters_are_shown_before_the_end() -> None:
+    stream = TextStream(decode, [])
+    pieces = [stream.push(0x80) for _ in range(40)]
+
+    assert len("".join(pieces)) >= 37
+    assert "".join(pieces) + stream.finish() == "\ufffd" * 40
+
+
+def test_an_endless_run_of_them_keeps_no_endless_window() -> None:
+    seen = []
+
+    def counted(token_ids: Sequence[int]) -> str:
+        seen.append(len(token_ids))
+        return decode(token_ids)
+
+    stream = TextStream(counted, [])
+    text = "".join(stream.push(0x80) for _ in range(1000)) + stream.finish()
+
+    assert text == "\ufffd" * 1000
+    assert max(seen) < 200

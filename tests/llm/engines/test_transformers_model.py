@@ -8,8 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agents.llm.engines import EngineConfig, Finished, GenerationRequest, LLMInferenceError
-from agents.llm.engines import decoder
+from agents.llm.engines import EngineConfig, Finished, GenerationRequest, LLMInferenceError, decoder
 from agents.llm.engines.errors import OutOfMemoryError
 from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.transformers_engine import create
