@@ -17,7 +17,14 @@ from agents.llm.engines.errors import (
 )
 from agents.llm.engines.generation import Generation
 from agents.llm.engines.registry import ModelRegistry
-from agents.llm.engines.request import GenerationRequest, StopString
+from agents.llm.engines.request import (
+    GenerationRequest,
+    NewTokens,
+    Seed,
+    StopStrings,
+    Temperature,
+    TopP,
+)
 from agents.llm.messages import GenerationPromptRequest, GenerationPromptResponse
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import TextDelta
@@ -52,18 +59,21 @@ class PhiAgentProps(PyTorchAgentProps):
             a folder is followed at each request, so that a new model can be put in its place.
         max_new_tokens: limit on new tokens; None is 512, or what the context window leaves.
         stop: texts that end the completion; they are not part of it.
+        context_window: tokens a prompt and its completion may use; None is what the model has,
+            and 2048 where it does not say.
         seed: makes sampling repeatable.
     """
 
     model_id: str = "microsoft/phi-2"
     torch_dtype: str = Field(default="auto", pattern=r"^(auto|float16|bfloat16|float32)$")
-    max_new_tokens: PositiveInt | None = None
-    temperature: float = Field(default=0.7, ge=0.0, le=2.0)
-    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
+    max_new_tokens: NewTokens | None = None
+    temperature: Temperature = 0.7
+    top_p: TopP = 0.9
     top_k: NonNegativeInt = 50
     do_sample: bool = True
-    stop: tuple[StopString, ...] = ()
-    seed: NonNegativeInt | None = None
+    stop: StopStrings = ()
+    context_window: PositiveInt | None = None
+    seed: Seed | None = None
     backend: str = "transformers"
     trust_remote_code: bool = False
     revision: str | None = None
@@ -116,6 +126,7 @@ class LLMPhiAgent(Agent[PhiAgentProps]):
             backend=props.backend,
             device=props.torch_device,
             dtype=props.torch_dtype,
+            context_window=props.context_window,
             trust_remote_code=props.trust_remote_code,
             revision=props.revision,
         )

@@ -1,7 +1,9 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from agents.llm import (
@@ -50,6 +52,32 @@ def test_the_properties_have_the_defaults_of_the_document() -> None:
         "generated_response",
     }
     assert wire_type_of(GenerationPromptRequest).name == "GenerationPromptRequest"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"stop": ("x",) * 17},
+        {"stop": ("",)},
+        {"seed": 2**63},
+        {"max_new_tokens": 10**6},
+        {"temperature": 3.0},
+        {"top_p": 0.0},
+        {"context_window": 0},
+    ],
+)
+def test_what_every_request_would_refuse_the_properties_refuse(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        PhiAgentProps(**wrong)
+
+
+async def test_the_context_window_can_be_set(tiny_phi: Path) -> None:
+    props = PhiAgentProps(model_id=str(tiny_phi), context_window=20)
+    async with _guild_of(props) as running:
+        with pytest.raises(RequestFailedError, match="context window of 20"):
+            await running.client.request(
+                DEFAULT_TOPIC, GenerationPromptRequest(generation_prompt=PROMPT * 5), timeout_s=60
+            )
 
 
 async def test_the_answer_repeats_the_prompt_and_goes_on(guild: Guild) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
+from agents.llm.engines.request import MAX_NEW_TOKENS, NewTokens
+
 
 class EngineConfig(BaseModel):
     """Everything that makes two engines different; equal configurations share one engine.
@@ -34,7 +36,7 @@ class EngineConfig(BaseModel):
     trust_remote_code: bool = False
     max_active: PositiveInt = 8
     max_queue: NonNegativeInt = 64
-    max_new_tokens_limit: PositiveInt = 32_768
+    max_new_tokens_limit: NewTokens = MAX_NEW_TOKENS
     options: dict[str, Any] = Field(default_factory=dict)
 
     @property

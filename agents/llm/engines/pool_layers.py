@@ -36,13 +36,15 @@ class Span:
         return slice(self.first_row, self.after_row)
 
 
-class KeyValueRows(CacheLayerMixin):
+class KeyValueRows(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __init_subclass__
     """Keys and values. To a forward it is a cache of `end - begin` tokens."""
 
     def __init__(self, span: Span, like: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._keys: Tensor
+        self._values: Tensor
         self._span = span
-        self._window = getattr(like, "sliding_window", None)
+        self._window: int | None = getattr(like, "sliding_window", None)
         self._shapes = [(t.shape[1], t.shape[3]) for t in (like.keys, like.values)]
         self._like = {"dtype": like.keys.dtype, "device": like.keys.device}
         self.is_sliding = self._window is not None
@@ -69,11 +71,12 @@ class KeyValueRows(CacheLayerMixin):
         return self._span.end - self._span.begin
 
     def get_max_length(self) -> int:
-        return -1 if self._window is None else int(self._window)
+        return -1 if self._window is None else self._window
 
     @property
     def nbytes(self) -> int:
-        return self._keys.nbytes + self._values.nbytes
+        total: int = self._keys.nbytes + self._values.nbytes
+        return total
 
     def put(self, row: int, start: int, source: Any, source_row: int) -> None:
         """Fill a row that begins at `start`; a window may have kept its last tokens only."""
@@ -192,13 +195,13 @@ class StateRows(LinearAttentionLayer):
             getattr(self, name)[index] = None
 
 
-class HybridRows(StateRows, CacheLayerMixin):
+class HybridRows(StateRows, CacheLayerMixin):  # type: ignore[no-untyped-call,override]  # likewise
     """Both in one layer; the pool stores its keys and values apart."""
 
     is_compileable = False
 
     def __init__(self, span: Span, like: Any) -> None:
-        CacheLayerMixin.__init__(self)
+        CacheLayerMixin.__init__(self)  # type: ignore[no-untyped-call]
         StateRows.__init__(self, span, like)
         self.key_values = KeyValueRows(span, like)
         self.is_sliding = self.key_values.is_sliding

@@ -60,8 +60,8 @@ class Reading(Generic[S]):
         rows, width = self._ids_BW.shape
         after = width if budget is None else min(width, self._at + max(1, budget // rows))
         ids_BT = self._ids_BW[:, self._at : after].to(forward.device)
-        positions_BT, mask_BK = self._positions(after)
-        mask_BK = mask_BK.to(forward.device) if self._is_padded else None
+        positions_BT, is_token_BK = self._positions(after)
+        mask_BK = is_token_BK.to(forward.device) if self._is_padded else None
         logits_BV = forward(ids_BT, positions_BT.to(forward.device), self.cache, mask_BK)
         self._at = after
         return logits_BV if after == width else None

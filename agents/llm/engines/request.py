@@ -9,11 +9,11 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
-    PositiveInt,
     model_validator,
 )
 
 DEFAULT_MAX_NEW_TOKENS = 512
+MAX_NEW_TOKENS = 32_768  # unless the operator allows fewer
 MAX_LOGPROBS = 20
 
 
@@ -23,9 +23,14 @@ def _is_unicode(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_is_unicode)]
+NewTokens = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)]
+Temperature = Annotated[float, Field(ge=0.0, le=2.0)]
+TopP = Annotated[float, Field(gt=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Bias = Annotated[float, Field(ge=-100.0, le=100.0)]
 LogitBias = Annotated[Mapping[NonNegativeInt, Bias], Field(max_length=1024)]
 StopString = Annotated[Text, Field(min_length=1, max_length=1000)]
+StopStrings = Annotated[tuple[StopString, ...], Field(max_length=16)]
 
 
 class GenerationRequest(BaseModel):
@@ -54,17 +59,17 @@ class GenerationRequest(BaseModel):
 
     prompt: Text | None = None
     prompt_ids: tuple[NonNegativeInt, ...] | None = Field(default=None, min_length=1)
-    max_new_tokens: PositiveInt | None = None
-    temperature: float = Field(default=0.7, ge=0.0, le=2.0)
-    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
+    max_new_tokens: NewTokens | None = None
+    temperature: Temperature = 0.7
+    top_p: TopP = 0.9
     top_k: NonNegativeInt = 50
     min_p: float = Field(default=0.0, ge=0.0, le=1.0)
     repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
     logit_bias: LogitBias = Field(default_factory=dict)
     logprobs: int | None = Field(default=None, ge=0, le=MAX_LOGPROBS)
     do_sample: bool = True
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
-    stop: tuple[StopString, ...] = Field(default=(), max_length=16)
+    seed: Seed | None = None
+    stop: StopStrings = ()
     deadline_s: float | None = Field(default=None, gt=0.0)
 
     @model_validator(mode="after")

@@ -113,8 +113,8 @@ def _forbid(
         except Exception as error:  # noqa: BLE001  fails this answer, not those beside it
             errors[row] = error
     allowed = allowed_tokens(words, vocab_size)
-    for row, allows_any in zip(rows, allowed.any(axis=-1).tolist(), strict=True):
-        if not allows_any and row not in errors:
+    for row, allowed_V in zip(rows, allowed, strict=True):
+        if not allowed_V.any() and row not in errors:
             errors[row] = LLMInferenceError("the constraint allows no token at all")
     allowed_RV = torch.from_numpy(allowed).to(scores_BV.device)
     scores_BV[rows] = scores_BV[rows].masked_fill(~allowed_RV, -torch.inf)

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ def examine(forward: Forward, vocab_size: int, *, may_share: bool = True) -> Sou
     if not forward.takes_cache:
         return Soundness(Mode.UNCACHED, False, reason="its forward takes no cache")
     for in_chunks in (True, False) if may_share else (False,):
-        error = probe.complaint(lambda in_chunks=in_chunks: probe.alone(in_chunks=in_chunks))
+        error = probe.complaint(partial(probe.alone, in_chunks=in_chunks))
         if not error:
             break
     else:
@@ -87,9 +88,8 @@ def examine(forward: Forward, vocab_size: int, *, may_share: bool = True) -> Sou
     if not forward.takes_padding or not Pool.can_hold(probe.template):
         return replace(alone, reason="it keeps more than keys and values of tokens")
     for in_groups in (True, False):
-        error = probe.complaint(
-            lambda in_groups=in_groups: probe.together(in_chunks=in_chunks, in_groups=in_groups)
-        )
+        way = partial(probe.together, in_chunks=in_chunks, in_groups=in_groups)
+        error = probe.complaint(way)
         if not error:
             return replace(alone, mode=Mode.TOGETHER, reads_in_groups=in_groups)
     return replace(alone, reason=f"in company, {error}")
