@@ -14,6 +14,7 @@ from torch import Tensor
 from agents.llm.engines.answer import Answer
 from agents.llm.engines.forward import Forward
 from agents.llm.engines.pool import Pool
+from agents.llm.engines.snapshot import Snapshot, take
 
 Scores = Tensor | Exception  # of the next tokens, one row for each answer
 Scored = tuple[list[Answer], Scores]
@@ -51,6 +52,13 @@ class Company:
         if last is not answer:
             self.answers[row], last.row = last, row
         answer.row = None
+
+    def take(self, answer: Answer) -> Snapshot:
+        """A copy of what has been read of an answer."""
+        assert answer.row is not None
+        cache = self._forward.new_cache()
+        self._pool.extract(answer.row, cache)
+        return take(cache, 0, answer.read)
 
     def extract(self, answer: Answer) -> Any:
         """Let go of an answer; what it has read, in a cache of its own."""

@@ -5,7 +5,9 @@ Suffixes: B batch, V vocabulary.
 
 # ruff: noqa: N803, N806  shape suffixes in names
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +20,10 @@ from agents.llm.engines.forward import Forward
 from agents.llm.engines.generation import TokenLogprobs
 from agents.llm.engines.local_model import Outcome, Tokens
 from agents.llm.engines.pool import CacheSizes, Pool, cache_bytes
+from agents.llm.engines.prefixes import Found, Prefixes
 from agents.llm.engines.reading import Reading, Turns, group_by_length
 from agents.llm.engines.sampling import Choice, Sampler, choose
+from agents.llm.engines.snapshot import restore, take
 from agents.llm.engines.soundness import Mode, Soundness
 
 READ_TOKENS = 512  # of prompts, in a step
@@ -40,6 +44,7 @@ class Decoder:
         max_cache_bytes: what caches may occupy; answers wait rather than exceed it, but one of
             them always goes on.
         rereads_at: a text that grows beyond so many tokens is read anew; None for never.
+        prefixes: what has been read before; only for models that read in chunks.
     """
 
     def __init__(
@@ -50,12 +55,14 @@ class Decoder:
         *,
         max_cache_bytes: int,
         rereads_at: int | None = None,
+        prefixes: Prefixes | None = None,
     ) -> None:
         self._forward = forward
         self._soundness = soundness
         self._reads_together = soundness.reads_in_chunks or soundness.mode is Mode.UNCACHED
         self._end_token_ids = end_token_ids
         self._rereads_at = rereads_at
+        self._prefixes = prefixes or Prefixes(0, can_crop=False)
         self._max_cache_bytes = max_cache_bytes
         self._sizes = CacheSizes(soundness.template)
         is_shared = soundness.mode is Mode.TOGETHER
@@ -80,6 +87,8 @@ class Decoder:
         """Forget an answer and free its memory."""
         answer.has_ended = True
         if answer.row is not None:
+            if not isinstance(self._outcomes.get(answer), Exception):
+                self._prefixes.add(answer.ids[: answer.read], partial(self._company.take, answer))
             self._company.leave(answer)
         elif answer in self._alone:
             self._alone.remove(answer)
@@ -156,7 +165,7 @@ class Decoder:
         together = answer.row is not None and self._soundness.reads_in_chunks
         if together and len(answer.unread) > _READ_TOGETHER and not _is_complete(answer):
             cache = self._company.extract(answer)
-            self._turns.add(Reading([answer], [answer.unread], cache, answer.read))
+            self._turns.add(self._reading_on(answer, lambda: cache))
 
     def _append(self, answer: Answer, token_ids: list[int]) -> None:
         room = answer.limit - len(answer.ids)
@@ -205,12 +214,31 @@ class Decoder:
 
     def _begin_reading(self) -> None:
         """Form groups of the new answers that there is memory for."""
-        new = self._admitted()
+        new = [answer for answer in self._admitted() if not self._begin_after_prefix(answer)]
         groups = [[answer] for answer in new]
         if self._soundness.reads_in_groups:
             groups = group_by_length(new, lambda answer: len(answer.ids))
         for group in groups:
             self._turns.add(self._reading(group))
+
+    def _begin_after_prefix(self, answer: Answer) -> bool:
+        """Read only what stands after a beginning that has been read before, if there is one."""
+        found = self._prefixes.find(answer.ids)
+        if found is not None:
+            answer.cached_tokens = answer.read = found.length
+            self._turns.add(self._reading_on(answer, lambda: self._restored(found)))
+            return True
+        shared = self._prefixes.shared(answer.ids)
+        if shared:  # read it alone, so that it can be remembered
+            beginning = [answer.ids[:shared]]
+            self._turns.add(Reading([answer], beginning, self._forward.new_cache))
+        return bool(shared)
+
+    def _restored(self, found: Found) -> Any:
+        return restore(self._forward.new_cache(), found.taken, found.length)
+
+    def _reading_on(self, answer: Answer, make_cache: Callable[[], Any]) -> Reading[Answer]:
+        return Reading([answer], [answer.unread], make_cache, answer.read)
 
     def _admitted(self) -> list[Answer]:
         """New answers in the order of arrival, as many as fit beside those that have begun."""
@@ -230,8 +258,8 @@ class Decoder:
 
     def _reading(self, answers: list[Answer]) -> Reading[Answer]:
         has_cache = self._soundness.mode is not Mode.UNCACHED
-        cache = self._forward.new_cache() if has_cache else None
-        return Reading(answers, [answer.ids for answer in answers], cache)
+        make_cache = self._forward.new_cache if has_cache else lambda: None
+        return Reading(answers, [answer.ids for answer in answers], make_cache)
 
     def _read_apart(self, reading: Reading[Answer], error: Exception) -> None:
         """After a failure, each answer of a group is tried by itself."""
@@ -245,8 +273,12 @@ class Decoder:
     def _begin_answers(self, reading: Reading[Answer], logits_BV: Tensor) -> None:
         rows = [row for row, answer in enumerate(reading.states) if not answer.has_ended]
         answers = [reading.states[row] for row in rows]
-        for answer in answers:
-            answer.read = len(answer.ids)
+        for row, answer in zip(rows, answers, strict=True):
+            answer.read = reading.lengths[row]
+        if answers and answers[0].unread:  # what it shares with others was read by itself
+            self._remember(reading)
+            self._turns.add(self._reading_on(answers[0], lambda: reading.cache))
+            return
         if self._soundness.mode is Mode.TOGETHER:
             self._company.join(answers, reading.cache, rows)
         else:
@@ -254,6 +286,12 @@ class Decoder:
             answer.cache = reading.cache
             self._alone.append(answer)
         self._go_on(answers, logits_BV[rows])
+        self._remember(reading)
+
+    def _remember(self, reading: Reading[Answer]) -> None:
+        for row, (answer, length) in enumerate(zip(reading.states, reading.lengths, strict=True)):
+            if not isinstance(self._outcomes.get(answer), Exception):
+                self._prefixes.add(answer.ids[:length], partial(take, reading.cache, row, length))
 
     def _fail(self, answer: Answer, error: Exception) -> None:
         if isinstance(error, torch.OutOfMemoryError):
@@ -267,7 +305,7 @@ class Decoder:
     def _count_bytes(self) -> None:
         caches = [answer.cache for answer in self._alone if answer.cache is not None]
         caches += [reading.cache for reading in self._turns.readings if reading.cache is not None]
-        self.nbytes = self._company.nbytes + sum(map(cache_bytes, caches))
+        self.nbytes = self._company.nbytes + self._prefixes.nbytes + sum(map(cache_bytes, caches))
 
 
 def _is_complete(answer: Answer) -> bool:

@@ -26,17 +26,23 @@ class Reading(Generic[S]):
     Args:
         states: whose tokens they are.
         tokens: what is to be read, per state; shorter ones are padded on the left.
-        cache: None to read everything at once and remember nothing.
-        past: how many tokens `cache` holds already; only for a single state.
+        make_cache: makes the cache when the reading begins; it makes None to read everything at
+            once and remember nothing.
+        past: how many tokens that cache holds already; only for a single state.
     """
 
     def __init__(
-        self, states: Sequence[S], tokens: Sequence[Sequence[int]], cache: Any, past: int = 0
+        self,
+        states: Sequence[S],
+        tokens: Sequence[Sequence[int]],
+        make_cache: Callable[[], Any],
+        past: int = 0,
     ) -> None:
         assert past == 0 or len(states) == 1
         self.states = list(states)
         self.lengths = [past + len(ids) for ids in tokens]
-        self.cache = cache
+        self.cache: Any = None
+        self._make_cache = make_cache
         self._past = past
         width = max(map(len, tokens))
         self._ids_BW = torch.zeros((len(tokens), width), dtype=torch.long)
@@ -51,14 +57,12 @@ class Reading(Generic[S]):
         """How many tokens have not been read, padding included."""
         return self._ids_BW.shape[0] * (self._ids_BW.shape[1] - self._at)
 
-    @property
-    def is_begun(self) -> bool:
-        return self._at > 0
-
     def read(self, forward: Forward, budget: int | None) -> Tensor | None:
         """Read the next chunk, of about `budget` tokens; the last one gives the next scores."""
         rows, width = self._ids_BW.shape
         after = width if budget is None else min(width, self._at + max(1, budget // rows))
+        if self._at == 0:
+            self.cache = self._make_cache()
         ids_BT = self._ids_BW[:, self._at : after].to(forward.device)
         positions_BT, is_token_BK = self._positions(after)
         mask_BK = is_token_BK.to(forward.device) if self._is_padded else None

@@ -131,7 +131,7 @@ class _Probe:
     def alone(self, *, in_chunks: bool) -> list[list[Tensor]]:
         found = []
         for text, length in zip(self._texts, self._lengths, strict=True):
-            reading = Reading([None], [text[:length]], self._forward.new_cache())
+            reading = Reading([None], [text[:length]], self._forward.new_cache)
             first = self._read(reading, length // 2 + 1 if in_chunks else None)
             rest = [
                 self._forward(self._ids([[text[at]]]), self._ids([[at]]), reading.cache)
@@ -165,7 +165,7 @@ class _Probe:
     ) -> None:
         lengths = [len(answer.ids) - _DECODED for answer in answers]
         texts = [answer.ids[:n] for answer, n in zip(answers, lengths, strict=True)]
-        reading = Reading(answers, texts, self._forward.new_cache())
+        reading = Reading(answers, texts, self._forward.new_cache)
         logits_BV = self._read(reading, budget)
         for answer, length, logits_V in zip(answers, lengths, logits_BV, strict=True):
             answer.read = length

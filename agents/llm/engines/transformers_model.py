@@ -14,15 +14,18 @@ from agents.llm.engines.answer import Answer
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.decoder import Decoder
-from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.forward import Forward
 from agents.llm.engines.loading import load_pretrained
 from agents.llm.engines.local_model import DecodingState, Outcome
 from agents.llm.engines.memory import default_cache_bytes
+from agents.llm.engines.options import TransformersOptions, transformers_options
+from agents.llm.engines.prefix_files import FolderOfPrefixes, model_identity
+from agents.llm.engines.prefixes import Prefixes
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, GenerationRequest
 from agents.llm.engines.rope import length_limit, rereads, stretch
 from agents.llm.engines.sampling import Sampler
-from agents.llm.engines.soundness import examine
+from agents.llm.engines.snapshot import can_crop
+from agents.llm.engines.soundness import Mode, Soundness, examine
 
 DEFAULT_CONTEXT_WINDOW = 2048  # of a model that states none; a configuration may say another
 _WINDOW_NAMES = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
@@ -41,7 +44,7 @@ class TransformersModel:
         model: Any,
         tokenizer: Any,
         context_window: int | None,
-        max_cache_bytes: int | None = None,
+        options: TransformersOptions | None = None,
     ) -> None:
         self._model = model
         self.tokenizer = _without_limits(tokenizer)
@@ -57,12 +60,15 @@ class TransformersModel:
         may_share = limit is None or self.context_window <= limit
         self.soundness = examine(forward, self.vocab_size, may_share=may_share)
         rereads_at = limit if rereads(model) else None
+        options = options or TransformersOptions()
+        max_cache_bytes = options.max_cache_bytes or default_cache_bytes(model.device)
         self._decoder = Decoder(
             forward,
             self.soundness,
             self.end_token_ids,
-            max_cache_bytes=max_cache_bytes or default_cache_bytes(model.device),
+            max_cache_bytes=max_cache_bytes,
             rereads_at=rereads_at,
+            prefixes=_prefixes(model, self.soundness, options, max_cache_bytes),
         )
 
     def encode(self, text: str) -> list[int]:
@@ -106,12 +112,24 @@ class TransformersModel:
 
 def open_model(config: EngineConfig) -> TransformersModel:
     """Load what `config` names; blocks until it is ready."""
-    if config.options:
-        raise LLMInitializationError(
-            f"the transformers backend has no options, but got {', '.join(sorted(config.options))}"
-        )
+    options = transformers_options(config)
     model, tokenizer = load_pretrained(config)
-    return TransformersModel(model, tokenizer, config.context_window)
+    return TransformersModel(model, tokenizer, config.context_window, options)
+
+
+def _prefixes(
+    model: Any, soundness: Soundness, options: TransformersOptions, max_cache_bytes: int
+) -> Prefixes:
+    max_bytes = options.prompt_cache_bytes
+    if max_bytes is None:
+        max_bytes = max_cache_bytes // 4
+    if not soundness.reads_in_chunks or soundness.mode is Mode.UNCACHED or not max_bytes:
+        return Prefixes(0, can_crop=False)
+    folder = options.prompt_cache_folder
+    files = None
+    if folder is not None:
+        files = FolderOfPrefixes(folder.expanduser(), model_identity(model), model.device)
+    return Prefixes(max_bytes, can_crop=can_crop(soundness.template), files=files)
 
 
 def _without_limits(tokenizer: Any) -> Any:

@@ -7,6 +7,7 @@ import torch
 
 from agents.llm.engines import GenerationRequest, decoder
 from agents.llm.engines.local_model import Tokens
+from agents.llm.engines.options import TransformersOptions
 from agents.llm.engines.transformers_model import TransformersModel
 from tests.llm.engines.families import FAMILIES, VOCAB_SIZE, Family
 
@@ -82,7 +83,7 @@ def test_in_mixed_company_it_says_what_generate_says(
     monkeypatch.setattr(decoder, "READ_TOKENS", 24)
     monkeypatch.setattr(decoder, "READ_TOKENS_BESIDE_ANSWERS", 12)
     raw = family.build()
-    model = TransformersModel(raw, NoTokenizer(), context_window=256)
+    model = TransformersModel(raw, NoTokenizer(), 256, TransformersOptions(prompt_cache_bytes=0))
 
     found = answers(model)
 
@@ -91,3 +92,31 @@ def test_in_mixed_company_it_says_what_generate_says(
     assert model.soundness.mode == family.mode, model.soundness.reason
     assert model.memory_bytes() == model._weights_bytes
     assert len({token for got in found for token in got}) > 6, "the model is too dull to show it"
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_what_was_read_for_one_answer_serves_the_next_ones(family: Family) -> None:
+    raw = family.build()
+    model = TransformersModel(raw, NoTokenizer(), context_window=256)
+    shared = prompts()[0]
+    tails = ([3, 4, 5], [3, 9], [7], [3, 4, 5, 6], [3, 4, 5])
+    kept = []
+
+    for tail in tails:
+        prompt = shared + tail
+        said = generate(family.build(), prompt, 6)
+        request = GenerationRequest(prompt_ids=tuple(prompt), do_sample=False, max_new_tokens=6)
+        state = model.start(prompt, request)
+        got: list[int] = []
+        while len(got) < 6:
+            (outcome,) = model.step([state])
+            assert not isinstance(outcome, Exception), outcome
+            got += outcome.token_ids if isinstance(outcome, Tokens) else ()
+        assert got == said, tail
+        kept.append(state.cached_tokens)
+        model.end(state)
+
+    reads_in_chunks = model.soundness.reads_in_chunks and family.mode != "uncached"
+    assert kept[0] == 0
+    assert all(tokens >= len(shared) for tokens in kept[3:]) == reads_in_chunks
+    assert all(tokens == 0 for tokens in kept) or reads_in_chunks
