@@ -142,7 +142,15 @@ class Decoder:
             answers, scores = [answers[row] for row in ready], scores[ready]
         if not answers:
             return
-        choices = choose([answer.sampler for answer in answers], scores)
+        try:
+            choices = choose([answer.sampler for answer in answers], scores)
+        except Exception as error:  # noqa: BLE001  fails one answer, not those beside it
+            if len(answers) == 1:
+                self._fail(answers[0], error)
+                return
+            for row, answer in enumerate(answers):
+                self._go_on([answer], scores[row : row + 1])
+            return
         for answer, choice in zip(answers, choices, strict=True):
             self._take(answer, choice)
 
@@ -279,8 +287,14 @@ class Decoder:
             self._remember(reading)
             self._turns.add(self._reading_on(answers[0], lambda: reading.cache))
             return
+        if not answers:
+            return
         if self._soundness.mode is Mode.TOGETHER:
-            self._company.join(answers, reading.cache, rows)
+            try:
+                self._company.join(answers, reading.cache, rows)
+            except Exception as error:  # noqa: BLE001  fails these answers, not the others
+                self._go_on(answers, error)
+                return
         else:
             (answer,) = answers
             answer.cache = reading.cache

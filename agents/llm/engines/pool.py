@@ -5,8 +5,6 @@ each step writes one column, distances between columns are distances between tok
 that sliding windows and position biases look at), and what transformers does for a batch that is
 padded on the left is right for it. The first columns are given up when the rows that reached into
 them have left; storage grows by doubling and is freed with the last row.
-
-Suffixes: R rows, H heads, C columns, D size of a head.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,9 +13,16 @@ from typing import Any
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from agents.llm.engines.pool_layers import KeyValueRows, Span, Store, can_hold, pool_layer, stores
-
-_MIN_COLUMNS = 64
+from agents.llm.engines.pool_layers import (
+    KeyValueRows,
+    Span,
+    Store,
+    can_hold,
+    column_capacity,
+    pool_layer,
+    power_of_two,
+    stores,
+)
 
 
 class Pool:
@@ -28,9 +33,8 @@ class Pool:
 
     Attributes:
         cache: what a forward takes; it sees the rows of the last `look_at`.
-        rows: how many there are; they are the first ones.
-        begin, end: the columns in use. Each row's newest token is in the last one.
-        starts: in which column each row begins.
+        starts: in which column each row begins. Columns are counted from where the first row ended,
+            so that they may be negative.
     """
 
     def __init__(self, template: Cache | None) -> None:
@@ -41,7 +45,6 @@ class Pool:
         ]
         self.cache = Cache(layers=layers)
         self.starts: list[int] = []
-        self._row_capacity = self._column_capacity = 0
 
     @staticmethod
     def can_hold(cache: Cache) -> bool:
@@ -50,14 +53,17 @@ class Pool:
 
     @property
     def rows(self) -> int:
+        """How many there are; they are the first ones."""
         return len(self.starts)
 
     @property
     def begin(self) -> int:
+        """The first column in use."""
         return self._span.begin
 
     @property
     def end(self) -> int:
+        """The column after the newest token of each row."""
         return self._span.end
 
     @property
@@ -68,10 +74,6 @@ class Pool:
     @property
     def nbytes(self) -> int:
         return sum(store.nbytes for _, store in self._stores)
-
-    def length(self, row: int) -> int:
-        """How many tokens of a row have been read."""
-        return self.end - self.starts[row]
 
     def join(self, cache: Cache, rows: Sequence[tuple[int, int]]) -> None:
         """Add rows of `cache`: by number, with how many of its last columns count."""
@@ -90,10 +92,12 @@ class Pool:
                 store.move(last, row)
             self.starts[row] = self.starts[last]
         self.starts.pop()
-        if not self.starts:
-            self._free()
-        else:
+        if self.starts:
             self._span.begin = min(self.starts)
+        else:
+            self._span.begin = self._span.end = 0
+            for _, store in self._stores:
+                store.free()
 
     def extract(self, row: int, cache: Cache) -> None:
         """Copy a row into an empty cache of the same kind."""
@@ -121,40 +125,10 @@ class Pool:
 
     def _make_room(self, rows: int, columns: int) -> None:
         """See to it that so many rows fit, that one may have so many columns, and one more."""
-        span = self._span
-        if not self.starts:
-            span.begin = span.end = 0
-        width = max(columns, span.end - span.begin)  # of the content, when there is room
-        has_rows = rows <= self._row_capacity
-        if has_rows and span.end < self._column_capacity and columns <= span.end:
-            if span.end - columns < span.begin:
-                for _, store in self._stores:
-                    store.clear(span.end - columns, span.begin)
-                span.begin = span.end - columns
-            return
-        row_capacity = self._row_capacity if has_rows else _power_of_two(rows)
-        column_capacity = _column_capacity(width)
-        end = width
-        for _, store in self._stores:
-            store.resize(row_capacity, column_capacity, rows=self.rows, end=end)
-        shift = end - span.end
-        self.starts = [start + shift for start in self.starts]
-        span.begin, span.end = 0, end
-        self._row_capacity, self._column_capacity = row_capacity, column_capacity
-
-    def _free(self) -> None:
-        self._row_capacity = self._column_capacity = 0
-        self._span.begin = self._span.end = 0
-        for _, store in self._stores:
-            store.free()
-
-
-def _column_capacity(columns: int) -> int:
-    return max(_MIN_COLUMNS, _power_of_two(columns + 1 + columns // 8))
-
-
-def _power_of_two(number: int) -> int:
-    return int(1 << (number - 1).bit_length())
+        begin = min(self.begin, self.end - columns)
+        for _, store in self._stores:  # each by itself is whole, should one find no memory
+            store.fit(rows, self.rows, begin)
+        self._span.begin = begin
 
 
 class CacheSizes:
@@ -170,8 +144,8 @@ class CacheSizes:
 
     def bytes_for(self, rows: int, columns: int) -> int:
         """What a pool would occupy, capacities included."""
-        columns = _column_capacity(columns)
-        return _power_of_two(rows) * (self._row + columns * self._token)
+        columns = column_capacity(columns)
+        return power_of_two(rows) * (self._row + columns * self._token)
 
 
 def cache_bytes(cache: Any) -> int:

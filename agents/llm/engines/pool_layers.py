@@ -3,7 +3,7 @@
 Suffixes: H heads, C columns, D size of a head.
 """
 
-# ruff: noqa: N806  shape suffixes in names
+
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ from transformers.cache_utils import (
     LinearAttentionLayer,
 )
 
+_MIN_COLUMNS = 64
+
 
 @dataclass
 class Span:
@@ -37,7 +39,10 @@ class Span:
 
 
 class KeyValueRows(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __init_subclass__
-    """Keys and values. To a forward it is a cache of `end - begin` tokens."""
+    """Keys and values. To a forward it is a cache of `end - begin` tokens.
+
+    A layer with a window stores no more than the window's columns, and some room.
+    """
 
     def __init__(self, span: Span, like: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -51,17 +56,16 @@ class KeyValueRows(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __i
         self.free()
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing to do: `resize` has made the storage."""
+        """Nothing to do: `fit` has made the storage."""
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         assert key_states.shape[2] == 1
-        span = self._span
-        columns = slice(self._first_column(), span.end + 1)
-        self._keys[span.rows, :, span.end] = key_states[:, :, 0]
-        self._values[span.rows, :, span.end] = value_states[:, :, 0]
-        return self._keys[span.rows, :, columns], self._values[span.rows, :, columns]
+        rows, columns = self._span.rows, self._columns(self._first_column(), self._span.end + 1)
+        self._keys[rows, :, columns.stop - 1] = key_states[:, :, 0]
+        self._values[rows, :, columns.stop - 1] = value_states[:, :, 0]
+        return self._keys[rows, :, columns], self._values[rows, :, columns]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         first = self._first_column()
@@ -80,12 +84,12 @@ class KeyValueRows(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __i
 
     def put(self, row: int, start: int, source: Any, source_row: int) -> None:
         """Fill a row that begins at `start`; a window may have kept its last tokens only."""
-        begin, end = self._span.begin, self._span.end
+        first, end = self._first_column(), self._span.end
+        kept = min(source.keys.shape[2], end - start, end - first)
+        before, columns = self._columns(first, end - kept), self._columns(end - kept, end)
         for mine, other in ((self._keys, source.keys), (self._values, source.values)):
-            other_HCD = other[source_row]
-            kept = min(other_HCD.shape[1], end - start)
-            mine[row, :, begin : end - kept] = 0
-            mine[row, :, end - kept : end] = other_HCD[:, other_HCD.shape[1] - kept :]
+            mine[row, :, before] = 0
+            mine[row, :, columns] = other[source_row, :, other.shape[2] - kept :]
 
     def extract(self, row: int, start: int, target: Any) -> None:
         """Copy a row into an empty layer of a cache."""
@@ -93,33 +97,49 @@ class KeyValueRows(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __i
         if self._window is not None:
             target.cumulative_length = max(0, end - self._window + 1 - start)
             start += target.cumulative_length
-        keys, values = (t[row : row + 1, :, start:end].clone() for t in (self._keys, self._values))
+        columns = self._columns(start, end)
+        keys, values = (t[row : row + 1, :, columns].clone() for t in (self._keys, self._values))
         target.update(keys, values)
 
     def move(self, source: int, target: int) -> None:
-        columns = slice(self._span.begin, self._span.end)
+        columns = self._columns(self._first_column(), self._span.end)
         for mine in (self._keys, self._values):
             mine[target, :, columns] = mine[source, :, columns]
 
-    def clear(self, begin: int, end: int) -> None:
-        """Leave no garbage there: what is masked is multiplied by 0, which keeps NaN."""
-        self._keys[:, :, begin:end] = 0
-        self._values[:, :, begin:end] = 0
+    def fit(self, rows: int, live_rows: int, begin: int) -> None:
+        """Make room for so many rows, and for the columns from `begin` on and one more.
 
-    def resize(self, row_capacity: int, column_capacity: int, *, rows: int, end: int) -> None:
-        """Move the first rows to other storage, where their columns end at `end`."""
-        begin, old = self._span.begin, self._span.end
-        moved = []
-        for (heads, size), mine in zip(self._shapes, (self._keys, self._values), strict=True):
-            new = torch.empty((row_capacity, heads, column_capacity, size), **self._like)
-            if rows:
-                new[:rows, :, : end - (old - begin)] = 0
-                new[:rows, :, end - (old - begin) : end] = mine[:rows, :, begin:old]
-            moved.append(new)
-        self._keys, self._values = moved
+        Nothing but zeros may be left in front of a row: what is masked is multiplied by 0, which
+        keeps NaN.
+        """
+        first, old_first, end = self._first_column(begin), self._first_column(), self._span.end
+        row_capacity, _, columns, _ = self._keys.shape
+        if rows <= row_capacity and first >= self._base and end - self._base < columns:
+            if first < old_first:
+                added = self._columns(first, old_first)
+                self._keys[:live_rows, :, added] = self._values[:live_rows, :, added] = 0
+            return
+        self._keys, self._values = (
+            self._moved(tensor, rows, live_rows, first) for tensor in (self._keys, self._values)
+        )
+        self._base = first
+
+    def _moved(self, old: Tensor, rows: int, live_rows: int, first: int) -> Tensor:
+        """What is stored in larger storage, which begins with the column `first`."""
+        heads, size = self._shapes[0 if old is self._keys else 1]
+        old_first, end = self._first_column(), self._span.end
+        shape = (power_of_two(rows), heads, column_capacity(end - first), size)
+        new = torch.empty(shape, **self._like)
+        if live_rows:
+            old_first = max(old_first, first)
+            new[:live_rows, :, : old_first - first] = 0
+            kept = old[:live_rows, :, self._columns(old_first, end)]
+            new[:live_rows, :, old_first - first : end - first] = kept
+        return new
 
     def free(self) -> None:
-        self._keys = self._values = torch.empty(0, **self._like)
+        self._keys, self._values = (torch.empty((0, 0, 0, 0), **self._like) for _ in range(2))
+        self._base = 0  # the column that is stored first
 
     def look(self) -> None:
         """Nothing to prepare: `update` looks at the span."""
@@ -127,11 +147,13 @@ class KeyValueRows(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __i
     def keep(self) -> None:
         """Nothing to keep: a column that is written again is the same."""
 
-    def _first_column(self) -> int:
-        span = self._span
-        if self._window is None:
-            return span.begin
-        return max(span.begin, span.end + 1 - self._window)
+    def _first_column(self, begin: int | None = None) -> int:
+        """The first column that a forward still looks at."""
+        begin = self._span.begin if begin is None else begin
+        return begin if self._window is None else max(begin, self._span.end + 1 - self._window)
+
+    def _columns(self, first: int, after: int) -> slice:
+        return slice(first - self._base, after - self._base)
 
 
 class StateRows(LinearAttentionLayer):
@@ -173,14 +195,12 @@ class StateRows(LinearAttentionLayer):
         for stored in self._stored.values():
             stored[target] = stored[source]
 
-    def clear(self, begin: int, end: int) -> None:
-        """Nothing to do: there are no columns."""
-
-    def resize(self, row_capacity: int, column_capacity: int, *, rows: int, end: int) -> None:  # noqa: ARG002  likewise
+    def fit(self, rows: int, live_rows: int, begin: int) -> None:  # noqa: ARG002  likewise
         for key, stored in self._stored.items():
-            new = stored.new_zeros((row_capacity, *stored.shape[1:]))
-            new[:rows] = stored[:rows]
-            self._stored[key] = new
+            if rows > stored.shape[0]:
+                new = stored.new_empty((power_of_two(rows), *stored.shape[1:]))
+                new[:live_rows] = stored[:live_rows]
+                self._stored[key] = new
 
     def free(self) -> None:
         self._stored = dict(self._empty)
@@ -207,7 +227,7 @@ class HybridRows(StateRows, CacheLayerMixin):  # type: ignore[no-untyped-call,ov
         self.is_sliding = self.key_values.is_sliding
 
     def lazy_initialization(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing to do: `resize` has made the storage."""
+        """Nothing to do: `fit` has made the storage."""
 
     def update(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         return self.key_values.update(*args, **kwargs)
@@ -223,6 +243,17 @@ class HybridRows(StateRows, CacheLayerMixin):  # type: ignore[no-untyped-call,ov
 
 
 Store = KeyValueRows | StateRows
+
+
+def column_capacity(columns: int) -> int:
+    """Room for so many columns, one more, and some to come."""
+    return max(_MIN_COLUMNS, power_of_two(columns + 1 + columns // 8))
+
+
+def power_of_two(number: int) -> int:
+    """The next one."""
+    return 1 << (number - 1).bit_length()
+
 
 _KINDS: dict[type, type] = {
     DynamicLayer: KeyValueRows,
