@@ -3,8 +3,6 @@
 Suffixes: H heads, C columns, D size of a head.
 """
 
-
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

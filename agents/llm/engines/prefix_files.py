@@ -1,26 +1,24 @@
 """Snapshots of beginnings in a folder: one file each, named by all that they depend on."""
 
 import hashlib
-import logging
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import structlog
 import torch
 import transformers
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from agents.llm.engines.log import get_logger
 from agents.llm.engines.prefixes import Ids
 from agents.llm.engines.snapshot import Snapshot
 
 DEFAULT_FOLDER_BYTES = 4 << 30
 _IDS = "token_ids"
 _SAMPLED = 64  # numbers of each weight that go into the model's identity
-_plain = structlog.wrap_logger(logging.getLogger("guildbus"))
 
 
 class FolderOfPrefixes:
@@ -102,8 +100,7 @@ class FolderOfPrefixes:
             total -= stat.st_size
 
     def _warn(self, path: Path, what: str) -> None:
-        log: Any = structlog.get_logger() if structlog.is_configured() else _plain
-        log.warning("prefix.not_used", file=str(path), reason=what)
+        get_logger().warning("prefix.not_used", file=str(path), reason=what)
 
 
 def model_identity(model: Any) -> str:

@@ -17,6 +17,7 @@ from agents.llm.engines.decoder import Decoder
 from agents.llm.engines.forward import Forward
 from agents.llm.engines.loading import load_pretrained
 from agents.llm.engines.local_model import DecodingState, Outcome
+from agents.llm.engines.log import get_logger
 from agents.llm.engines.memory import default_cache_bytes
 from agents.llm.engines.options import TransformersOptions, transformers_options
 from agents.llm.engines.prefix_files import FolderOfPrefixes, model_identity
@@ -59,6 +60,10 @@ class TransformersModel:
         limit = length_limit(model)
         may_share = limit is None or self.context_window <= limit
         self.soundness = examine(forward, self.vocab_size, may_share=may_share)
+        if self.soundness.reason:
+            get_logger().info(
+                "model.not_batched", mode=str(self.soundness.mode), reason=self.soundness.reason
+            )
         rereads_at = limit if rereads(model) else None
         options = options or TransformersOptions()
         max_cache_bytes = options.max_cache_bytes or default_cache_bytes(model.device)

@@ -1,15 +1,11 @@
 """The thread that owns one model: it loads it, decodes with it and frees it."""
 
 import atexit
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
-
-import structlog
 
 from agents.llm.engines.errors import (
     EngineBusyError,
@@ -21,8 +17,7 @@ from agents.llm.engines.errors import (
 from agents.llm.engines.generation import FinishReason
 from agents.llm.engines.job import Job
 from agents.llm.engines.local_model import LocalModel, Outcome, Tokens
-
-_plain = structlog.wrap_logger(logging.getLogger("guildbus"))
+from agents.llm.engines.log import described, get_logger
 
 _EXIT_WAIT_S = 10.0
 
@@ -137,7 +132,9 @@ class Worker:
                 error.__cause__ = cause
             self.loaded.set_exception(error)
             return None
-        _log().info("model.loaded", model=self.name, seconds=round(time.monotonic() - begun, 3))
+        get_logger().info(
+            "model.loaded", model=self.name, seconds=round(time.monotonic() - begun, 3)
+        )
         self.loaded.set_result(model)
         return model
 
@@ -151,7 +148,7 @@ class Worker:
             self.stop()  # also when the loop itself broke: nobody may queue up for it
             self._end_all(model)
             model.close()
-            _log().info("model.unloaded", model=self.name)
+            get_logger().info("model.unloaded", model=self.name)
 
     def _wait_for_work(self) -> bool:
         with self._changed:
@@ -220,28 +217,23 @@ class Worker:
             self._end(model, job, reason)
 
     def _fail(self, model: LocalModel, job: Job, error: Exception) -> None:
-        _log().warning("generation.failed", model=self.name, exc_info=error)
+        get_logger().warning("generation.failed", model=self.name, **described(error))
         self._end(model, job, FinishReason.ERROR, as_inference_error(error))
 
     def _end(
         self, model: LocalModel, job: Job, reason: FinishReason, error: LLMError | None = None
     ) -> None:
-        with self._changed:
-            (self._active if job in self._active else self._waiting).remove(job)
         try:
             if job.state is not None:
                 model.end(job.state)
-        except Exception:  # noqa: BLE001  who waits for this job must hear of its end
-            _log().exception("model.broken", model=self.name)
+        except Exception as broken:  # noqa: BLE001  who waits for this job must hear of its end
+            get_logger().error("model.broken", model=self.name, **described(broken))
             self.stop()
+        with self._changed:
+            (self._active if job in self._active else self._waiting).remove(job)
         job.finish(reason, error)
 
     def _end_all(self, model: LocalModel) -> None:
         for job in self._jobs():
             closed = EngineClosedError(f"{self.name}: the engine was closed during the generation")
             self._end(model, job, FinishReason.ERROR, closed)
-
-
-def _log() -> Any:
-    """Structlog where the host has configured it: by itself it prints to stdout."""
-    return structlog.get_logger() if structlog.is_configured() else _plain
