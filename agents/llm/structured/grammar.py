@@ -1,0 +1,162 @@
+"""A grammar for answers: read once, compiled once for each vocabulary, followed by matchers."""
+
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import llguidance
+
+from agents.llm.structured.errors import (
+    BudgetTooSmallError,
+    GrammarTooLargeError,
+    SchemaError,
+    UnsatisfiableError,
+    VocabularyError,
+)
+from agents.llm.structured.expression import (
+    Choice,
+    Expression,
+    Lexeme,
+    Repeat,
+    Rule,
+    Sequence,
+    choice,
+    repeat,
+    sequence,
+)
+from agents.llm.structured.lark_writer import lark_of
+from agents.llm.structured.matcher import Matcher
+from agents.llm.structured.program import Program
+from agents.llm.structured.vocabulary import INFINITE, Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Grammar:
+    """What answers must look like, and what they mean.
+
+    Attributes:
+        start: where an answer begins.
+        rules: the rules that it refers to.
+        parse: from the text of an answer to its value.
+    """
+
+    start: Expression
+    rules: Mapping[str, Expression]
+    parse: Callable[[str], Any] = str
+    _compiled: "weakref.WeakKeyDictionary[Vocabulary, CompiledGrammar]" = field(
+        default_factory=weakref.WeakKeyDictionary, repr=False
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def compile(self, vocabulary: Vocabulary) -> "CompiledGrammar":
+        """The grammar for this vocabulary; made once, blocks while it is.
+
+        Raises:
+            SchemaError: no text satisfies it, or it is too large.
+            VocabularyError: the tokenizer cannot spell an answer.
+        """
+        with self._lock:
+            compiled = self._compiled.get(vocabulary)
+            if compiled is None:
+                compiled = self._compiled[vocabulary] = CompiledGrammar(self, vocabulary)
+            return compiled
+
+
+class CompiledGrammar:
+    """A grammar for one vocabulary.
+
+    Attributes:
+        needed_tokens: what the shortest answer takes, without an end token.
+    """
+
+    def __init__(self, grammar: Grammar, vocabulary: Vocabulary) -> None:
+        start, rules = productive(grammar.start, grammar.rules)
+        self._program = Program(start, rules, vocabulary)
+        self._vocabulary = weakref.ref(vocabulary)
+        self.needed_tokens = self._program.start.cost
+        if self.needed_tokens == INFINITE:
+            raise VocabularyError("the tokenizer cannot spell any valid answer")
+        self._masks = llguidance.LLMatcher(
+            vocabulary.llguidance, lark_of(start, rules), log_level=0, limits=_limits()
+        )
+        if self._masks.is_error():
+            reason = self._masks.get_error().splitlines()[0]
+            raise GrammarTooLargeError(f"llguidance does not compile it: {reason}")
+
+    def matcher(self, max_new_tokens: int) -> Matcher:
+        """Follow an answer of at most so many tokens.
+
+        Raises:
+            BudgetTooSmallError: the shortest answer takes more.
+        """
+        if max_new_tokens < self.needed_tokens:
+            raise BudgetTooSmallError(
+                needed_tokens=self.needed_tokens, max_new_tokens=max_new_tokens
+            )
+        vocabulary = self._vocabulary()
+        assert vocabulary is not None
+        return Matcher(self._program, self._masks.deep_copy(), vocabulary, max_new_tokens)
+
+
+def productive(
+    start: Expression, rules: Mapping[str, Expression]
+) -> tuple[Expression, dict[str, Expression]]:
+    """The grammar without what no text satisfies.
+
+    Raises:
+        UnsatisfiableError: nothing is left.
+    """
+    ending: set[str] = set()
+    while more := {n for n, body in rules.items() if n not in ending and _ends(body, ending)}:
+        ending |= more
+    if not _ends(start, ending):
+        raise UnsatisfiableError("no text satisfies it: it contradicts itself or never ends")
+    kept = {name: _pruned(body, ending) for name, body in rules.items() if name in ending}
+    return _pruned(start, ending), kept
+
+
+def _ends(expression: Expression, ending: set[str]) -> bool:
+    match expression:
+        case Sequence(items):
+            return all(_ends(item, ending) for item in items)
+        case Choice(items):
+            return any(_ends(item, ending) for item in items)
+        case Repeat(item, low):
+            return low == 0 or _ends(item, ending)
+        case Lexeme(item):
+            return _ends(item, ending)
+        case Rule(name):
+            return name in ending
+        case _:
+            return True
+
+
+def _pruned(expression: Expression, ending: set[str]) -> Expression:
+    match expression:
+        case Rule(name):
+            return expression if name in ending else Choice(())
+        case Lexeme(item, both):
+            pruned = _pruned(item, ending)
+            return Choice(()) if pruned == Choice(()) else Lexeme(pruned, both)
+        case Sequence(items):
+            return sequence(*(_pruned(item, ending) for item in items))
+        case Choice(items):
+            return choice(p for item in items if (p := _pruned(item, ending)) != Choice(()))
+        case Repeat(item, low, high):
+            return repeat(_pruned(item, ending), low, high)
+        case _:
+            return expression
+
+
+def _limits() -> llguidance.LLParserLimits:
+    return llguidance.LLParserLimits(
+        initial_lexer_fuel=5_000_000,
+        step_lexer_fuel=2_000_000,
+        step_max_items=500_000,
+        max_items_in_row=20_000,
+        verbose_errors=False,
+    )
+
+

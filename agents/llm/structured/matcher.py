@@ -1,0 +1,159 @@
+"""Follows one answer and says which tokens may come next, so that it ends within its budget."""
+
+import llguidance
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.llm.structured.errors import ConstraintError
+from agents.llm.structured.follower import Follower, State
+from agents.llm.structured.program import Program
+from agents.llm.structured.vocabulary import Vocabulary
+
+WORD_BITS = 32
+
+Words = NDArray[np.int32]
+
+
+class Matcher:
+    """A constraint of an engine for one request.
+
+    llguidance says what the grammar allows; the follower takes out of that what would leave too
+    few tokens for the rest. So an answer is complete before its budget is spent, whatever is
+    chosen.
+
+    Args:
+        program: the grammar.
+        masks: llguidance's side of it, at its beginning; belongs to this matcher.
+        max_new_tokens: tokens of the answer, without an end token.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        masks: llguidance.LLMatcher,
+        vocabulary: Vocabulary,
+        max_new_tokens: int,
+    ) -> None:
+        self._program = program
+        self._masks = masks
+        self._vocabulary = vocabulary
+        self._left = max_new_tokens
+        self._follower = Follower(program)
+        self._state: State = self._follower.start
+        self._has_ended = False
+        self._spelt: list[bytes] = []
+        self._words = np.zeros(-(-(vocabulary.size + 1) // WORD_BITS), dtype=np.int32)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the answer is complete and nothing may follow."""
+        if self._has_ended or self._state.is_final:
+            return True
+        return self._state.is_accepting and self._left == 0
+
+    @property
+    def text(self) -> str:
+        """The answer so far, exactly as the grammar read it; without half a character at its end."""
+        return b"".join(self._spelt).decode(errors="ignore")
+
+    @property
+    def left(self) -> int:
+        """Tokens that are left of the budget."""
+        return self._left
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """For each token of the vocabulary whether it may come next; end tokens, too.
+
+        Raises:
+            ConstraintError: no token may come next.
+        """
+        size = self._vocabulary.size
+        if self.is_finished or self._left == 0:
+            found = np.zeros(size, dtype=np.bool_)
+        else:
+            data, bits = self._words, self._words.nbytes
+            self._masks.unsafe_compute_mask_ptr(data.ctypes.data, bits)
+            self._check()
+            unpacked = np.unpackbits(data.view(np.uint8), count=size, bitorder="little")
+            found = unpacked.view(np.bool_)
+            if self._left <= self._program.peak or self._program.has_dead_ends:
+                self._keep_within(found, self._left - 1)
+        if self._has_ended or self._state.is_accepting:
+            found[list(self._vocabulary.end_token_ids)] = True
+        elif not found.any():
+            raise ConstraintError(f"no token may follow {self.text[-40:]!r}")
+        return found
+
+    def fill(self, words: Words) -> None:
+        """Set the bit of each token that may come next, and clear all the others.
+
+        Args:
+            words: token `t` is bit `t % 32` of word `t // 32`.
+
+        Raises:
+            ConstraintError: no token may come next.
+        """
+        packed = np.packbits(self.allowed(), bitorder="little")
+        data = words.view(np.uint8)
+        data[:] = 0
+        count = min(len(packed), len(data))
+        data[:count] = packed[:count]
+
+    def accept(self, token_id: int) -> None:
+        """Go on with this token.
+
+        Raises:
+            ConstraintError: it is not allowed.
+        """
+        if token_id in self._vocabulary.end_token_ids and (
+            self._state.is_accepting or self._has_ended
+        ):
+            self._has_ended = True
+            return
+        spelt = self._spelling(token_id)
+        state = self._follower.step(self._state, spelt) if spelt and not self.is_finished else None
+        if state is None or state.cost > self._left - 1:
+            raise ConstraintError(
+                f"token {token_id} ({spelt.decode(errors='replace')!r}) may not follow "
+                f"{self.text[-40:]!r}"
+            )
+        self._masks.consume_token(token_id)
+        self._check()
+        self._state = state
+        self._left -= 1
+        self._spelt.append(spelt)
+
+    def forced(self) -> tuple[int, ...]:
+        """The tokens that are the only possible continuation, spelt as the tokenizer spells them."""
+        if self.is_finished or self._left == 0:
+            return ()
+        ids = [i for i in self._masks.compute_ff_tokens() if i < self._vocabulary.size]
+        self._check()
+        state = self._follower.step(self._state, self._vocabulary.spelt_by(ids)) if ids else None
+        if state is None or state.cost > self._left - len(ids):
+            return ()
+        return tuple(ids)
+
+    def _spelling(self, token_id: int) -> bytes:
+        return self._vocabulary.tokens[token_id] if 0 <= token_id < self._vocabulary.size else b""
+
+    def _keep_within(self, found: NDArray[np.bool_], left: int) -> None:
+        """Take out the tokens after which the shortest end takes more than `left` tokens."""
+        state, vocabulary = self._state, self._vocabulary
+        lengths = vocabulary.plain_lengths
+        longest = [high for high, cost in state.texts if cost <= left]
+        if longest:
+            # Plain text within a string leaves the end as it is, or brings it nearer.
+            limit = None if None in longest else max(high for high in longest if high is not None)
+            is_safe = lengths > 0 if limit is None else (lengths > 0) & (lengths <= limit)
+            doubtful = np.flatnonzero(found & ~is_safe)
+        else:
+            doubtful = np.flatnonzero(found)
+        cost_after, tokens = self._follower.cost_after, vocabulary.tokens
+        too_far = [i for i in doubtful.tolist() if cost_after(state, i, tokens[i]) > left]
+        found[too_far] = False
+
+    def _check(self) -> None:
+        if self._masks.is_error():
+            raise ConstraintError(f"llguidance: {self._masks.get_error().splitlines()[0]}")
+

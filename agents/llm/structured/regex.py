@@ -1,0 +1,193 @@
+"""Reads regular expressions, in Python's syntax or that of JSON schema, which is a part of it."""
+
+# The standard library's parser is the only one that knows exactly what its expressions mean.
+import re
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from re import _constants as sre  # type: ignore[attr-defined]  # isort: skip
+from re import _parser as sre_parser  # type: ignore[attr-defined]  # isort: skip
+
+from agents.llm.structured.errors import GrammarSyntaxError, UnsupportedKeywordError
+from agents.llm.structured.expression import (
+    EMPTY,
+    MAX_CODE_POINT,
+    NOTHING,
+    Characters,
+    Expression,
+    Literal,
+    Ranges,
+    choice,
+    inverted,
+    ranges,
+    repeat,
+    sequence,
+)
+
+MAX_REPEATS = 100_000
+
+ANY = Characters(ranges([(0, MAX_CODE_POINT)]))
+ANY_TEXT = repeat(ANY)
+
+_DIGITS = ranges([(0x30, 0x39)])
+_WORD = ranges([(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)])
+_SPACE = ranges([(0x09, 0x0D), (0x20, 0x20)])
+_CATEGORIES = {
+    sre.CATEGORY_DIGIT: _DIGITS,
+    sre.CATEGORY_NOT_DIGIT: inverted(_DIGITS),
+    sre.CATEGORY_WORD: _WORD,
+    sre.CATEGORY_NOT_WORD: inverted(_WORD),
+    sre.CATEGORY_SPACE: _SPACE,
+    sre.CATEGORY_NOT_SPACE: inverted(_SPACE),
+}
+_LINE_ENDS = ranges([(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)])
+_STARTS = {sre.AT_BEGINNING, sre.AT_BEGINNING_STRING}
+_ENDS = {sre.AT_END, sre.AT_END_STRING}
+_KNOWN_FLAGS = re.IGNORECASE | re.DOTALL | re.UNICODE | re.ASCII | re.VERBOSE
+
+Parts = tuple[tuple[Expression, bool], ...]
+
+
+def read_regex(pattern: str, *, is_search: bool = False, path: str = "") -> Parts:
+    r"""The expressions that a text must match (True) or must not (False), all of them.
+
+    There are several where the pattern begins with lookaheads. Classes such as `\d` are the ASCII
+    ones, `.` is no end of a line.
+
+    Args:
+        pattern: the regular expression.
+        is_search: it may match anywhere in the text, as in JSON schema; else the whole text.
+        path: where it stands in a schema, for messages.
+
+    Raises:
+        GrammarSyntaxError: it is no regular expression.
+        UnsupportedKeywordError: it uses what is not regular, such as back references.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            parsed = sre_parser.parse(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise GrammarSyntaxError(
+            f"{pattern!r} is no regular expression: {error}", path=path
+        ) from error
+    if parsed.state.flags & ~_KNOWN_FLAGS:
+        raise UnsupportedKeywordError("pattern", f"{pattern!r} has flags", path=path)
+    return _Reader(pattern, path, parsed.state.flags).whole(list(parsed), is_search=is_search)
+
+
+class _Reader:
+    def __init__(self, pattern: str, path: str, flags: int) -> None:
+        self._pattern = pattern
+        self._path = path
+        self._flags = flags
+
+    def whole(self, items: list[Any], *, is_search: bool) -> Parts:
+        is_anchored = bool(items) and items[0][0] is sre.AT and items[0][1] in _STARTS
+        ahead: list[tuple[Expression, bool]] = []
+        at = 1 if is_anchored else 0
+        while (
+            (is_anchored or not is_search)
+            and at < len(items)
+            and items[at][0] in (sre.ASSERT, sre.ASSERT_NOT)
+        ):
+            operator, (direction, inner) = items[at]
+            if direction < 0:
+                raise self._unsupported("a lookbehind")
+            ahead.append((self._searched(list(inner), after=True), operator is sre.ASSERT))
+            at += 1
+        rest = items[:1] * is_anchored + items[at:]
+        return ((self._searched(rest, before=is_search, after=is_search), True), *ahead)
+
+    def _searched(
+        self, items: list[Any], *, before: bool = False, after: bool = False
+    ) -> Expression:
+        """`items` between any texts, but for the sides where they are anchored."""
+        if len(items) == 1 and items[0][0] is sre.BRANCH:
+            branches = items[0][1][1]
+            return choice(self._searched(list(b), before=before, after=after) for b in branches)
+        if len(items) == 1 and items[0][0] is sre.SUBPATTERN and not any(items[0][1][1:3]):
+            return self._searched(list(items[0][1][3]), before=before, after=after)
+        while items and items[0][0] is sre.AT and items[0][1] in _STARTS:
+            items, before = items[1:], False
+        while items and items[-1][0] is sre.AT and items[-1][1] in _ENDS:
+            items, after = items[:-1], False
+        return sequence(
+            ANY_TEXT if before else EMPTY, self._all(items), ANY_TEXT if after else EMPTY
+        )
+
+    def _all(self, items: Iterable[Any]) -> Expression:
+        return sequence(*(self._one(operator, value) for operator, value in items))
+
+    def _one(self, operator: Any, value: Any) -> Expression:
+        if operator is sre.LITERAL:
+            return self._literal(value)
+        if operator is sre.NOT_LITERAL:
+            return Characters(inverted(self._cased([(value, value)])))
+        if operator is sre.ANY:
+            return ANY if self._flags & re.DOTALL else Characters(inverted(_LINE_ENDS))
+        if operator is sre.IN:
+            return Characters(self._class(value))
+        if operator is sre.BRANCH:
+            return choice(self._all(branch) for branch in value[1])
+        if operator is sre.SUBPATTERN:
+            _, add_flags, del_flags, inner = value
+            if add_flags or del_flags:
+                raise self._unsupported("a flag for a part")
+            return self._all(inner)
+        if operator in (sre.MAX_REPEAT, sre.MIN_REPEAT):
+            low, high, inner = value
+            if low > MAX_REPEATS or (high != sre.MAXREPEAT and high > MAX_REPEATS):
+                raise self._unsupported(f"more than {MAX_REPEATS} repetitions")
+            return repeat(self._all(inner), low, None if high == sre.MAXREPEAT else high)
+        if operator is sre.FAILURE:
+            return NOTHING
+        raise self._unsupported(_MEANINGS.get(str(operator), str(operator).lower()))
+
+    def _literal(self, code: int) -> Expression:
+        cased = self._cased([(code, code)])
+        if not cased:
+            raise self._unsupported("a lone surrogate")
+        return Literal(chr(code)) if len(cased) == 1 else Characters(cased)
+
+    def _class(self, items: Iterable[Any]) -> Ranges:
+        pairs: list[tuple[int, int]] = []
+        is_negated = False
+        for operator, value in items:
+            if operator is sre.NEGATE:
+                is_negated = True
+            elif operator is sre.LITERAL:
+                pairs.append((value, value))
+            elif operator is sre.RANGE:
+                pairs.append(value)
+            elif operator is sre.CATEGORY and value in _CATEGORIES:
+                pairs += _CATEGORIES[value]
+            else:
+                raise self._unsupported(str(operator).lower())
+        found = self._cased(pairs)
+        return inverted(found) if is_negated else found
+
+    def _cased(self, pairs: list[tuple[int, int]]) -> Ranges:
+        found = ranges(pairs)
+        if not self._flags & re.IGNORECASE:
+            return found
+        codes = {c for low, high in found for c in range(low, min(high, 0x24F) + 1)}
+        texts = {t for c in codes for t in (chr(c).lower(), chr(c).upper()) if len(t) == 1}
+        return ranges([*found, *((ord(t), ord(t)) for t in texts)])
+
+    def _unsupported(self, what: str) -> UnsupportedKeywordError:
+        return UnsupportedKeywordError(
+            "pattern", f"{self._pattern!r} has {what}, which is not regular here", path=self._path
+        )
+
+
+_MEANINGS = {
+    "ASSERT": "a lookahead or lookbehind that is not at its beginning",
+    "ASSERT_NOT": "a lookahead or lookbehind that is not at its beginning",
+    "AT": "an anchor inside",
+    "GROUPREF": "a back reference",
+    "GROUPREF_EXISTS": "a conditional group",
+    "ATOMIC_GROUP": "an atomic group",
+    "POSSESSIVE_REPEAT": "a possessive repetition",
+}

@@ -1,0 +1,238 @@
+"""What each token of a tokenizer spells, in bytes."""
+
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.llm.engines.errors import MissingDependencyError
+from agents.llm.structured.errors import VocabularyError
+
+try:
+    import llguidance
+except ImportError as error:  # pragma: no cover  without the extra
+    raise MissingDependencyError(
+        "structured output needs llguidance: pip install 'guildbus[torch]'"
+    ) from error
+
+MAX_TOKEN_BYTES = 500  # longer ones are never allowed: llguidance fails on very long tokens
+
+INFINITE = 10**9
+"""The cost in tokens of what cannot be spelt."""
+_NO_PLAIN_BYTES = frozenset([*range(0x20), 0x22, 0x5C])
+
+
+class Vocabulary:
+    """The tokens that may stand in an answer, and those that end it.
+
+    Special and added tokens are no text, so they are never allowed in an answer.
+
+    Args:
+        tokens: the bytes of each token by its id; empty for one that is no text.
+        end_token_ids: the tokens that end an answer.
+        encode: the tokenizer's own way to spell a text.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[bytes],
+        end_token_ids: Iterable[int],
+        encode: Callable[[str], Sequence[int]] | None = None,
+    ) -> None:
+        self.end_token_ids = frozenset(end_token_ids)
+        outside = [i for i in self.end_token_ids if not 0 <= i < len(tokens)]
+        if outside:
+            raise VocabularyError(f"the tokenizer has no token {outside[0]}, which is to end answers")
+        self.tokens = [
+            b"" if i in self.end_token_ids or len(token) > MAX_TOKEN_BYTES else token
+            for i, token in enumerate(tokens)
+        ]
+        if not any(self.tokens):
+            raise VocabularyError("no token of the tokenizer spells any text")
+        self.size = len(self.tokens)
+        self._costs: dict[bytes, int] = {}
+        self._spelt = frozenset(token for token in self.tokens if token)
+        self._longest = max(len(token) for token in self._spelt)
+        self._single_bytes = sorted(token[0] for token in self._spelt if len(token) == 1)
+        self._characters = sorted({ord(c) for t in self._spelt if len(c := _character(t)) == 1})
+        self.plain_lengths = np.array([_plain_length(token) for token in self.tokens], np.int64)
+        self.llguidance = llguidance.LLTokenizer(_Wrapper(self, encode))
+
+    def costs(self, text: bytes) -> tuple[int, ...]:
+        """How many tokens spell `text` from each position on, at least."""
+        found = [0] * (len(text) + 1)
+        for start in range(len(text) - 1, -1, -1):
+            ends = range(start + 1, min(len(text), start + self._longest) + 1)
+            found[start] = min(
+                (1 + found[end] for end in ends if text[start:end] in self._spelt),
+                default=INFINITE,
+            )
+        return tuple(min(cost, INFINITE) for cost in found)
+
+    def has_byte(self, low: int, high: int) -> bool:
+        """Whether a token is one byte between these."""
+        return _has(self._single_bytes, low, high)
+
+    def has_character(self, low: int, high: int) -> bool:
+        """Whether a token is one character between these code points."""
+        return _has(self._characters, low, high)
+
+    def spelt_by(self, token_ids: Iterable[int]) -> bytes:
+        """The bytes of these tokens; end tokens have none."""
+        return b"".join(self.tokens[i] for i in token_ids)
+
+
+def vocabulary_of(tokenizer: Any, end_token_ids: Iterable[int] | None = None) -> Vocabulary:
+    """The vocabulary of a fast Hugging Face tokenizer; takes a second for a large one.
+
+    Args:
+        tokenizer: byte-level BPE, SentencePiece-like (BPE or unigram) or WordPiece.
+        end_token_ids: the tokens that end an answer; without them the tokenizer's own.
+
+    Raises:
+        VocabularyError: it has no fast backend, or its tokens do not say what they spell.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise VocabularyError(
+            f"{type(tokenizer).__name__} has no fast tokenizer; load it with AutoTokenizer"
+        )
+    spell = _speller(json.loads(backend.to_str()).get("decoder"))
+    size = max(backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+    tokens = [b""] * size
+    added = {i for i in backend.get_added_tokens_decoder()}  # noqa: C416  a dict's keys
+    for text, i in backend.get_vocab(with_added_tokens=True).items():
+        if i not in added:
+            tokens[i] = spell(text)
+    if end_token_ids is None:
+        end = tokenizer.eos_token_id
+        end_token_ids = [] if end is None else [end]
+    return Vocabulary(tokens, end_token_ids, _encoder(backend))
+
+
+class _Wrapper:
+    """The tokenizer as llguidance wants it."""
+
+    is_tokenizer_wrapper = True
+    bos_token_id = None
+
+    def __init__(
+        self, vocabulary: Vocabulary, encode: Callable[[str], Sequence[int]] | None
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._encode = encode
+        # The last one ends answers for llguidance; it is none of the tokenizer's.
+        self.tokens = [*vocabulary.tokens, b"<end>"]
+        self.eos_token_id = vocabulary.size
+        self.special_token_ids = [vocabulary.size]
+
+    def __call__(self, text: str | bytes) -> list[int]:
+        data = text if isinstance(text, bytes) else text.encode()
+        if self._encode is not None:
+            ids = list(self._encode(data.decode(errors="replace")))
+            if self._vocabulary.spelt_by(ids) == data:
+                return ids
+        return self._longest_tokens(data)
+
+    def _longest_tokens(self, data: bytes) -> list[int]:
+        ids_of = {token: i for i, token in enumerate(self._vocabulary.tokens) if token}
+        ids: list[int] = []
+        at = 0
+        while at < len(data):
+            ends = range(min(len(data), at + MAX_TOKEN_BYTES), at, -1)
+            end = next((end for end in ends if data[at:end] in ids_of), None)
+            if end is None:
+                return ids
+            ids.append(ids_of[data[at:end]])
+            at = end
+        return ids
+
+
+def _encoder(backend: Any) -> Callable[[str], Sequence[int]]:
+    """Spells a text as it stands in the middle of another one, without a space put before it."""
+    before = list(backend.encode("\n", add_special_tokens=False).ids)
+
+    def encode(text: str) -> Sequence[int]:
+        ids = list(backend.encode("\n" + text, add_special_tokens=False).ids)
+        return ids[len(before) :] if before and ids[: len(before)] == before else ids
+
+    return encode
+
+
+def _speller(decoder: Any) -> Callable[[str], bytes]:
+    parts = _decoder_parts(decoder)
+    if "ByteLevel" in parts:
+        return _spell_byte_level
+    if "WordPiece" in parts:
+        prefix = parts["WordPiece"].get("prefix", "##")
+        return lambda text: text.removeprefix(prefix).encode()
+    if "BPEDecoder" in parts:
+        suffix = parts["BPEDecoder"].get("suffix", "</w>")
+        return lambda text: text.replace(suffix, " ").encode()
+    space = next((s for s in (_space_sign(parts)) if s), None)
+    if space is not None:
+        has_bytes = "ByteFallback" in parts
+
+        def spell(text: str) -> bytes:
+            if has_bytes and len(text) == 6 and text.startswith("<0x") and text.endswith(">"):
+                return bytes([int(text[3:5], 16)])
+            return text.replace(space, " ").encode()
+
+        return spell
+    if not parts or set(parts) <= {"Fuse"}:
+        return lambda text: text.encode()
+    raise VocabularyError(
+        f"tokens of a tokenizer with the decoder {' + '.join(parts)} do not say what they spell"
+    )
+
+
+def _space_sign(parts: dict[str, Any]) -> Iterable[str | None]:
+    yield parts.get("Metaspace", {}).get("replacement")
+    replace = parts.get("Replace", {})
+    if replace.get("content") == " ":
+        yield replace.get("pattern", {}).get("String")
+
+
+def _decoder_parts(decoder: Any) -> dict[str, Any]:
+    if decoder is None:
+        return {}
+    if decoder["type"] != "Sequence":
+        return {decoder["type"]: decoder}
+    return {part["type"]: part for part in decoder["decoders"]}
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    """GPT-2's sign for each byte: itself where it can be printed, else one from 256 on."""
+    printed = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in printed]
+    return {chr(b): b for b in printed} | {chr(256 + n): b for n, b in enumerate(others)}
+
+
+_BYTE_OF = _byte_level_alphabet()
+
+
+def _spell_byte_level(text: str) -> bytes:
+    if all(sign in _BYTE_OF for sign in text):
+        return bytes(_BYTE_OF[sign] for sign in text)
+    return text.encode()
+
+
+def _character(token: bytes) -> str:
+    try:
+        return token.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _plain_length(token: bytes) -> int:
+    """The characters of a token that is plain text within a JSON string, else -1."""
+    text = _character(token)
+    return -1 if not text or _NO_PLAIN_BYTES.intersection(token) else len(text)
+
+
+def _has(values: Sequence[int], low: int, high: int) -> bool:
+    at = bisect_left(values, low)
+    return at < len(values) and values[at] <= high
+
