@@ -4,7 +4,7 @@ Schemas, regexes and Lark grammars are all read into these; the masks and the bu
 from them, so that both follow one language.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 MAX_CODE_POINT = 0x10FFFF
@@ -156,6 +156,25 @@ def rules_in(expression: Expression) -> Iterator[str]:
             yield from rules_in(item)
         case _:
             pass
+
+
+def mapped(expression: Expression, leaf: Callable[[Rule], Expression]) -> Expression:
+    """The same with `leaf` of each rule in its place."""
+    match expression:
+        case Rule():
+            return leaf(expression)
+        case Lexeme(item, both):
+            found = mapped(item, leaf)
+            return NOTHING if found == NOTHING else Lexeme(found, both)
+        case Sequence(items):
+            return sequence(*(mapped(item, leaf) for item in items))
+        case Choice(items):
+            found_items = (mapped(item, leaf) for item in items)
+            return choice(item for item in found_items if item != NOTHING)
+        case Repeat(item, low, high):
+            return repeat(mapped(item, leaf), low, high)
+        case _:
+            return expression
 
 
 def _without_surrogates(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

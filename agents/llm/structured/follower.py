@@ -111,8 +111,7 @@ class Follower:
                     reached.append(self._place(node, place.at + 1, place.after))
                 else:
                     reached.append(place.after)
-        found = self._state(reached)
-        return found if found.cost < INFINITE else None
+        return self._state(reached) if reached else None
 
     def _state(self, places: list[Place]) -> State:
         opened = [self._open(place) for place in places]
@@ -141,8 +140,6 @@ class Follower:
             texts: list[tuple[int | None, int]] = []
             while todo:
                 here = todo.pop()
-                if here.cost >= INFINITE:
-                    continue
                 if here.node is None or isinstance(here.node, Bytes):
                     found.append(here)
                     continue

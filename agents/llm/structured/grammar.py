@@ -11,21 +11,21 @@ import llguidance
 from agents.llm.structured.errors import (
     BudgetTooSmallError,
     GrammarTooLargeError,
-    SchemaError,
     UnsatisfiableError,
     VocabularyError,
 )
 from agents.llm.structured.expression import (
+    NOTHING,
     Choice,
     Expression,
     Lexeme,
+    Literal,
     Repeat,
     Rule,
     Sequence,
-    choice,
-    repeat,
-    sequence,
+    mapped,
 )
+from agents.llm.structured.json_text import COLON, COMMA
 from agents.llm.structured.lark_writer import lark_of
 from agents.llm.structured.matcher import Matcher
 from agents.llm.structured.program import Program
@@ -39,12 +39,14 @@ class Grammar:
     Attributes:
         start: where an answer begins.
         rules: the rules that it refers to.
-        parse: from the text of an answer to its value.
+        parse: from the text of an answer to its value; raises `ResultError`.
+        name: what it is called in messages.
     """
 
     start: Expression
     rules: Mapping[str, Expression]
     parse: Callable[[str], Any] = str
+    name: str = "grammar"
     _compiled: "weakref.WeakKeyDictionary[Vocabulary, CompiledGrammar]" = field(
         default_factory=weakref.WeakKeyDictionary, repr=False
     )
@@ -72,7 +74,8 @@ class CompiledGrammar:
     """
 
     def __init__(self, grammar: Grammar, vocabulary: Vocabulary) -> None:
-        start, rules = productive(grammar.start, grammar.rules)
+        start, rules = _spaced(grammar.start, grammar.rules, vocabulary)
+        start, rules = productive(start, rules)
         self._program = Program(start, rules, vocabulary)
         self._vocabulary = weakref.ref(vocabulary)
         self.needed_tokens = self._program.start.cost
@@ -113,8 +116,28 @@ def productive(
         ending |= more
     if not _ends(start, ending):
         raise UnsatisfiableError("no text satisfies it: it contradicts itself or never ends")
-    kept = {name: _pruned(body, ending) for name, body in rules.items() if name in ending}
-    return _pruned(start, ending), kept
+
+    def leaf(rule: Rule) -> Expression:
+        return rule if rule.name in ending else NOTHING
+
+    kept = {name: mapped(body, leaf) for name, body in rules.items() if name in ending}
+    return mapped(start, leaf), kept
+
+
+def _spaced(
+    start: Expression, rules: Mapping[str, Expression], vocabulary: Vocabulary
+) -> tuple[Expression, dict[str, Expression]]:
+    """The grammar with JSON's separators as the vocabulary can spell them."""
+    has_spaces = vocabulary.costs(b" ")[0] < INFINITE
+    separators: dict[Expression, Expression] = {
+        rule: Lexeme(Literal(rule.name if has_spaces else rule.name.strip()))
+        for rule in (COMMA, COLON)
+    }
+
+    def leaf(rule: Rule) -> Expression:
+        return separators.get(rule, rule)
+
+    return mapped(start, leaf), {name: mapped(body, leaf) for name, body in rules.items()}
 
 
 def _ends(expression: Expression, ending: set[str]) -> bool:
@@ -131,23 +154,6 @@ def _ends(expression: Expression, ending: set[str]) -> bool:
             return name in ending
         case _:
             return True
-
-
-def _pruned(expression: Expression, ending: set[str]) -> Expression:
-    match expression:
-        case Rule(name):
-            return expression if name in ending else Choice(())
-        case Lexeme(item, both):
-            pruned = _pruned(item, ending)
-            return Choice(()) if pruned == Choice(()) else Lexeme(pruned, both)
-        case Sequence(items):
-            return sequence(*(_pruned(item, ending) for item in items))
-        case Choice(items):
-            return choice(p for item in items if (p := _pruned(item, ending)) != Choice(()))
-        case Repeat(item, low, high):
-            return repeat(_pruned(item, ending), low, high)
-        case _:
-            return expression
 
 
 def _limits() -> llguidance.LLParserLimits:

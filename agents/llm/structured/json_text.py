@@ -16,6 +16,7 @@ from agents.llm.structured.expression import (
     Literal,
     Ranges,
     Repeat,
+    Rule,
     choice,
     inverted,
     overlap,
@@ -30,8 +31,9 @@ PLAIN: Ranges = inverted(ranges([(0x00, 0x1F), (0x22, 0x22), (0x5C, 0x5C)]))
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
-COMMA = Lexeme(Literal(", "))
-COLON = Lexeme(Literal(": "))
+COMMA = Rule(", ")
+COLON = Rule(": ")
+"""What stands between items and behind names; without the space where no token has one."""
 QUOTE = Literal('"')
 
 

@@ -78,6 +78,8 @@ class Matcher:
             found = unpacked.view(np.bool_)
             if self._left <= self._program.peak or self._program.has_dead_ends:
                 self._keep_within(found, self._left - 1)
+                if not found.any():
+                    self._spell_shortest(found, self._left - 1)
         if self._has_ended or self._state.is_accepting:
             found[list(self._vocabulary.end_token_ids)] = True
         elif not found.any():
@@ -152,6 +154,14 @@ class Matcher:
         cost_after, tokens = self._follower.cost_after, vocabulary.tokens
         too_far = [i for i in doubtful.tolist() if cost_after(state, i, tokens[i]) > left]
         found[too_far] = False
+
+    def _spell_shortest(self, found: NDArray[np.bool_], left: int) -> None:
+        """Allow more than the tokenizer's own spelling of forced text, which llguidance insists on."""
+        text = self._masks.compute_ff_bytes()
+        for end in range(1, len(text) + 1):
+            for i in self._vocabulary.spelling(text[:end]):
+                if self._follower.cost_after(self._state, i, text[:end]) <= left:
+                    found[i] = True
 
     def _check(self) -> None:
         if self._masks.is_error():

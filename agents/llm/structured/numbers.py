@@ -1,6 +1,7 @@
 """Numbers between bounds as expressions of digits.
 
-At most 15 significant digits, so that reading them as floats keeps them within their bounds.
+Decimals have at most 15 significant digits, so that reading them as floats keeps them within their
+bounds; integers have at most 18, which fit 64 bits.
 """
 
 from collections.abc import Sequence
@@ -18,18 +19,20 @@ from agents.llm.structured.expression import (
 )
 
 SIGNIFICANT_DIGITS = 15
+INTEGER_DIGITS = 18
 FRACTION_DIGITS = 6
 LARGEST = 10**SIGNIFICANT_DIGITS - 1
+LARGEST_INTEGER = 10**INTEGER_DIGITS - 1
 
 DIGIT = characters(("0", "9"))
 
 
 def integers(low: int | None, high: int | None) -> Expression:
-    """The integers from `low` to `high`, both included; without one, up to 15 digits."""
+    """The integers from `low` to `high`, both included; without one, up to 18 digits."""
     if low is None:
-        low = min(-LARGEST, LARGEST if high is None else high - LARGEST)
+        low = min(-LARGEST_INTEGER, LARGEST_INTEGER if high is None else high - LARGEST_INTEGER)
     if high is None:
-        high = max(LARGEST, low + LARGEST)
+        high = max(LARGEST_INTEGER, low + LARGEST_INTEGER)
     parts = []
     if low < 0:
         parts.append(sequence(Literal("-"), _naturals(max(1, -high), -low)))

@@ -141,7 +141,7 @@ class Program:
         start: its root.
         peak: tokens with which an answer can be ended wherever it stands; INFINITE where rules
             recur, so that there is no such number.
-        has_dead_ends: some part cannot be spelt with the vocabulary.
+        has_dead_ends: some part, or the rest of one, cannot be spelt with the vocabulary.
     """
 
     def __init__(
@@ -150,13 +150,17 @@ class Program:
         self._vocabulary = vocabulary
         self._known: dict[Expression, Node] = {}
         self._composed: list[Node] = []
+        self._bytes: list[Bytes] = []
         self._named: dict[str, Named] = {}
         self.start = self._node(start)
         for name, node in iter(self._unbuilt, None):
             node.target = self._node(rules[name])
         self._settle_costs()
         self.peak = self._settle_peaks()
-        self.has_dead_ends = any(node.cost == INFINITE for node in self._known.values())
+        self.has_dead_ends = any(
+            INFINITE in node.costs if isinstance(node, Bytes) else node.cost == INFINITE
+            for node in (*self._bytes, *self._composed)
+        )
 
     def _unbuilt(self) -> tuple[str, Named] | None:
         return next(((n, d) for n, d in self._named.items() if not hasattr(d, "target")), None)
@@ -197,7 +201,7 @@ class Program:
         if not text:
             return self._compose(All([]))
         data = text.encode()
-        return Bytes(tuple((b, b) for b in data), self._vocabulary.costs(data))
+        return self._add(Bytes(tuple((b, b) for b in data), self._vocabulary.costs(data)))
 
     def _range(self, low: int, high: int, ranges: ByteRanges) -> Node:
         costs = [0] * (len(ranges) + 1)
@@ -206,7 +210,11 @@ class Program:
             costs[i] = min(INFINITE, cost + costs[i + 1])
         if self._vocabulary.has_character(low, high):
             costs[0] = 1
-        return Bytes(ranges, tuple(costs))
+        return self._add(Bytes(ranges, tuple(costs)))
+
+    def _add(self, node: Bytes) -> Bytes:
+        self._bytes.append(node)
+        return node
 
     def _settle_costs(self) -> None:
         """The least costs that agree with each other; rules that only recur cost INFINITE."""

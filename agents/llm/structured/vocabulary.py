@@ -52,8 +52,11 @@ class Vocabulary:
         if not any(self.tokens):
             raise VocabularyError("no token of the tokenizer spells any text")
         self.size = len(self.tokens)
-        self._costs: dict[bytes, int] = {}
-        self._spelt = frozenset(token for token in self.tokens if token)
+        self._ids_of: dict[bytes, list[int]] = {}
+        for i, token in enumerate(self.tokens):
+            if token:
+                self._ids_of.setdefault(token, []).append(i)
+        self._spelt = self._ids_of.keys()
         self._longest = max(len(token) for token in self._spelt)
         self._single_bytes = sorted(token[0] for token in self._spelt if len(token) == 1)
         self._characters = sorted({ord(c) for t in self._spelt if len(c := _character(t)) == 1})
@@ -70,6 +73,10 @@ class Vocabulary:
                 default=INFINITE,
             )
         return tuple(min(cost, INFINITE) for cost in found)
+
+    def spelling(self, text: bytes) -> list[int]:
+        """The tokens that are this text."""
+        return self._ids_of.get(text, [])
 
     def has_byte(self, low: int, high: int) -> bool:
         """Whether a token is one byte between these."""
@@ -137,15 +144,15 @@ class _Wrapper:
         return self._longest_tokens(data)
 
     def _longest_tokens(self, data: bytes) -> list[int]:
-        ids_of = {token: i for i, token in enumerate(self._vocabulary.tokens) if token}
         ids: list[int] = []
         at = 0
         while at < len(data):
             ends = range(min(len(data), at + MAX_TOKEN_BYTES), at, -1)
-            end = next((end for end in ends if data[at:end] in ids_of), None)
-            if end is None:
+            spelt = ((end, self._vocabulary.spelling(data[at:end])) for end in ends)
+            end, found = next(((end, found) for end, found in spelt if found), (at, []))
+            if not found:
                 return ids
-            ids.append(ids_of[data[at:end]])
+            ids.append(found[0])
             at = end
         return ids
 

@@ -1,0 +1,99 @@
+"""Whether two schemas can hold for the same value: what `oneOf` depends on."""
+
+from collections.abc import Callable
+from typing import Any
+
+from agents.llm.structured.facts import TYPES, Bound, Facts, Part, Parts, same
+
+_MAX_DEPTH = 4
+
+
+class Disjointness:
+    """Shows that a value written for one schema is never valid for another one.
+
+    It says "no" where it cannot tell.
+
+    Args:
+        alternatives: reads schemas.
+        is_valid: whether a value is valid for a schema without references.
+    """
+
+    def __init__(
+        self,
+        alternatives: Callable[[Parts], list[Facts]],
+        is_valid: Callable[[Any, dict[str, Any]], bool],
+    ) -> None:
+        self._alternatives = alternatives
+        self._is_valid = is_valid
+
+    def holds(self, written: list[Facts], other: Part) -> bool:
+        """Whether no value that is written for `written` is valid for `other`."""
+        return self._holds(written, self._alternatives((other,)), 0)
+
+    def _holds(self, written: list[Facts], others: list[Facts], depth: int) -> bool:
+        return all(self._apart(a, b, depth) for a in written for b in others)
+
+    def _apart(self, a: Facts, b: Facts, depth: int) -> bool:
+        types_a = _with_integers(a.possible_types())
+        types_b = _with_integers(TYPES if b.types is None else b.types)
+        shared = types_a & types_b
+        if not shared:
+            return True
+        if a.values is not None:
+            if b.values is not None and not any(same(x, y) for x in a.values for y in b.values):
+                return True
+            return not any(self._allows(b, value) for value in a.values)
+        if b.values is not None:
+            return not any(self._allows(a, value) for value in b.values)
+        if shared == {"number"}:
+            return _is_beyond(a.high, b.low) or _is_beyond(b.high, a.low)
+        if shared == {"object"}:
+            return self._are_other_objects(a, b, depth)
+        if shared == {"array"}:
+            return _is_more(a.min_items, b.max_items) or _is_more(b.min_items, a.max_items)
+        if shared == {"string"}:
+            return _is_more(a.min_length, b.max_length) or _is_more(b.min_length, a.max_length)
+        return False
+
+    def _allows(self, facts: Facts, value: Any) -> bool:
+        """Whether the value may be valid; nested schemas are not looked at."""
+        return all(self._is_valid(value, schema) for schema in facts.plain)
+
+    def _are_other_objects(self, a: Facts, b: Facts, depth: int) -> bool:
+        if depth > _MAX_DEPTH:
+            return False
+        for name in dict.fromkeys((*a.required, *b.required)):
+            parts_a, parts_b = a.property_parts(name), b.property_parts(name)
+            if name in b.required and not _writes(a, name):
+                return True
+            if name not in a.required:
+                if name in b.required and not self._alternatives(parts_a):
+                    return True
+                continue
+            mine, theirs = self._alternatives(parts_a), self._alternatives(parts_b)
+            if self._holds(mine, theirs, depth + 1):
+                return True
+        return False
+
+
+def _writes(facts: Facts, name: str) -> bool:
+    """Whether a property of this name may be written for these facts."""
+    is_open = facts.others is not None or bool(facts.by_pattern) or not facts.named
+    return name in facts.named or name in facts.required or (is_open and not facts.is_closed)
+
+
+def _with_integers(types: Any) -> frozenset[str]:
+    found = frozenset(types)
+    return (found - {"integer"}) | {"number"} if "integer" in found else found
+
+
+def _is_beyond(high: Bound | None, low: Bound | None) -> bool:
+    if high is None or low is None:
+        return False
+    return high.value < low.value or (
+        high.value == low.value and (high.is_excluded or low.is_excluded)
+    )
+
+
+def _is_more(least: int, most: int | None) -> bool:
+    return most is not None and least > most

@@ -1,0 +1,155 @@
+"""Grammars from what people have: types, JSON schemas, regexes, Lark grammars, lists of texts.
+
+Each is read once and kept, so that what is compiled for it is kept, too.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import jsonschema
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
+
+from agents.llm.structured.automaton import intersection
+from agents.llm.structured.errors import (
+    GrammarSyntaxError,
+    ResultError,
+    SchemaError,
+    UnsatisfiableError,
+    UnsupportedKeywordError,
+)
+from agents.llm.structured.expression import Characters, Lexeme, Literal, choice
+from agents.llm.structured.grammar import Grammar
+from agents.llm.structured.json_schema import read_schema
+from agents.llm.structured.lark_reader import read_lark
+from agents.llm.structured.regex import read_regex
+
+_KEPT = 256
+
+
+@lru_cache(maxsize=_KEPT)
+def grammar_of_type(type_: Any) -> Grammar:
+    """Answers that are JSON for `type_`, a pydantic model or anything else pydantic knows.
+
+    They are parsed to instances. What a schema cannot say (validators written in Python) is not
+    enforced while decoding; `parse` raises `ResultError` for it.
+
+    Raises:
+        SchemaError: its schema cannot be enforced.
+    """
+    name = getattr(type_, "__name__", str(type_))
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(type_)
+        schema = adapter.json_schema(mode="validation")
+    except PydanticInvalidForJsonSchema as error:
+        raise UnsupportedKeywordError(name, str(error).splitlines()[0]) from error
+    except (PydanticUserError, NameError) as error:
+        raise GrammarSyntaxError(f"{name} is no type for pydantic: {error}"[:300]) from error
+
+    def parse(text: str) -> Any:
+        try:
+            return adapter.validate_json(text)
+        except ValidationError as error:
+            raise ResultError(f"the answer is no {name}: {_first(error)}", text) from error
+
+    start, rules = read_schema(schema, are_sets_deduplicated=True)
+    return Grammar(start, rules, parse, name)
+
+
+def grammar_of_schema(schema: Mapping[str, Any] | bool) -> Grammar:
+    """Answers that are JSON and valid for a JSON schema; parsed to plain values.
+
+    Raises:
+        SchemaError: the schema cannot be enforced.
+    """
+    try:
+        text = json.dumps(schema, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise GrammarSyntaxError(f"the schema is no JSON: {error}") from error
+    return _grammar_of_schema_text(text)
+
+
+@lru_cache(maxsize=_KEPT)
+def grammar_of_regex(pattern: str) -> Grammar:
+    """Answers that match all of a regular expression, in Python's syntax.
+
+    Raises:
+        SchemaError: it is not regular, or no regular expression.
+    """
+    parts = read_regex(pattern)
+    rules = {}
+    start = parts[0][0]
+    if len(parts) > 1:
+        start, rules = intersection(parts, Characters, "x")
+    return Grammar(Lexeme(start, parts if len(parts) > 1 else ()), rules, name=repr(pattern))
+
+
+@lru_cache(maxsize=_KEPT)
+def grammar_of_lark(text: str) -> Grammar:
+    """Answers that a Lark grammar describes, from its rule `start` on.
+
+    Raises:
+        SchemaError: it is not well formed, or uses what cannot be enforced.
+    """
+    start, rules = read_lark(text)
+    return Grammar(start, rules)
+
+
+def grammar_of_choice(texts: Iterable[str]) -> Grammar:
+    """Answers that are one of these texts.
+
+    Raises:
+        UnsatisfiableError: there are none.
+    """
+    return _grammar_of_choice(tuple(dict.fromkeys(texts)))
+
+
+@lru_cache(maxsize=_KEPT)
+def _grammar_of_choice(texts: tuple[str, ...]) -> Grammar:
+    if not texts:
+        raise UnsatisfiableError("there is no text to choose")
+    for text in texts:
+        _check_unicode(text)
+    return Grammar(Lexeme(choice(Literal(text) for text in texts)), {}, name="choice")
+
+
+@lru_cache(maxsize=_KEPT)
+def _grammar_of_schema_text(text: str) -> Grammar:
+    schema = json.loads(text)
+    start, rules = read_schema(schema)
+    return Grammar(start, rules, _schema_parser(text), "JSON schema")
+
+
+def _schema_parser(schema_text: str) -> Callable[[str], Any]:
+    schema = json.loads(schema_text, parse_float=Decimal)
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    validator = kind(schema)
+
+    def parse(text: str) -> Any:
+        try:
+            error = jsonschema.exceptions.best_match(
+                validator.iter_errors(json.loads(text, parse_float=Decimal))
+            )
+            if error is None:
+                return json.loads(text)
+        except ValueError as failure:
+            raise ResultError(f"the answer is no JSON: {failure}", text) from failure
+        raise ResultError(f"the answer is not valid for the schema: {error.message[:200]}", text)
+
+    return parse
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SchemaError(f"{text!r} is no text: {error.reason}") from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(key) for key in first["loc"])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
