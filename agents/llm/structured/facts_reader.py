@@ -22,7 +22,7 @@ _MAX_DEPTH = 100
 
 _ANNOTATIONS = frozenset(
     "title description default examples example deprecated readOnly writeOnly $comment $schema "
-    "$defs definitions discriminator externalDocs xml $vocabulary unevaluatedProperties "
+    "$defs definitions discriminator nullable externalDocs xml $vocabulary unevaluatedProperties "
     "then else".split()  # the last three are read with their neighbours
 )
 _PLAIN = frozenset(
@@ -116,8 +116,6 @@ class FactsReader:
                 yield keyword, lambda _, p=part: self._not(p, "not")  # type: ignore[misc]
             elif keyword == "if":
                 yield keyword, lambda _, s=schema: self._if(s, path)  # type: ignore[misc]
-            elif keyword == "nullable" and value:
-                continue
             elif keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
                 for name, needed in value.items():
                     yield (
@@ -196,8 +194,6 @@ class FactsReader:
         self._refuse(schema, path)
         types = schema.get("type")
         known = None if types is None else frozenset([types] if isinstance(types, str) else types)
-        if schema.get("nullable") and known is not None:
-            known |= {"null"}
         values = schema.get("enum")
         if "const" in schema:
             values = [schema["const"]]
@@ -261,7 +257,7 @@ class FactsReader:
 _KNOWN = _PLAIN | frozenset(
     "$ref allOf anyOf oneOf not if properties additionalProperties patternProperties "
     "propertyNames dependentRequired dependentSchemas dependencies items prefixItems "
-    "additionalItems uniqueItems nullable contentEncoding".split()
+    "additionalItems uniqueItems contentEncoding".split()
     + [NOT_VALUES, NOT_PATTERN]
 )
 
@@ -295,9 +291,6 @@ def _items(schema: dict[str, Any], path: str) -> tuple[tuple[Parts, ...], Parts]
 
 def _plain(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     plain = {k: v for k, v in schema.items() if k in _PLAIN}
-    if schema.get("nullable") and "type" in plain:
-        types = plain["type"]
-        plain["type"] = [*([types] if isinstance(types, str) else types), "null"]
     if plain:
         yield plain
     if NOT_VALUES in schema:

@@ -5,7 +5,8 @@ URLs are http, mail addresses are plain ASCII.
 """
 
 _HOUR_MINUTE = r"([01]\d|2[0-3]):[0-5]\d"
-_TIME = rf"{_HOUR_MINUTE}:[0-5]\d(\.\d{{1,6}})?(Z|[+-]{_HOUR_MINUTE})"
+_LOCAL_TIME = rf"{_HOUR_MINUTE}:[0-5]\d(\.\d{{1,6}})?"
+_TIME = rf"{_LOCAL_TIME}(Z|[+-]{_HOUR_MINUTE})"
 _YEAR = r"(0{3}[1-9]|0{2}[1-9]\d|0[1-9]\d{2}|[1-9]\d{3})"
 _LEAP_YEAR = (
     r"((\d\d)(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"
@@ -15,7 +16,7 @@ _DATE = (
     rf"|02-(0[1-9]|1\d|2[0-8]))|{_LEAP_YEAR}-02-29)"
 )
 _LABEL = r"[a-z0-9]([a-z0-9]{0,30}(-[a-z0-9]{1,30})?)?"
-_DOMAIN = rf"{_LABEL}(\.{_LABEL}){{0,3}}\.[a-z]{{2,10}}"
+_DOMAIN = rf"{_LABEL}(\.{_LABEL}){{0,3}}\.([a-z]{{2,3}}|info|online)"
 _BYTE = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
 _HEX = r"[0-9a-f]"
@@ -28,6 +29,8 @@ STRING_FORMATS: dict[str, str] = {
     "date": _DATE,
     "time": _TIME,
     "date-time": rf"{_DATE}T{_TIME}",
+    "local-time": _LOCAL_TIME,
+    "local-date-time": rf"{_DATE}T{_LOCAL_TIME}",
     "duration": (
         rf"P({_COUNT}D(T({_COUNT}H({_COUNT}M({_COUNT}S)?)?|{_COUNT}M({_COUNT}S)?|{_COUNT}S))?"
         rf"|T({_COUNT}H({_COUNT}M({_COUNT}S)?)?|{_COUNT}M({_COUNT}S)?|{_COUNT}S))"

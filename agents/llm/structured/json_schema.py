@@ -75,6 +75,23 @@ def read_schema(
     return start, reader.rules
 
 
+def with_nullable(schema: Any) -> Any:
+    """The same with OpenAPI 3.0's `nullable` said as JSON schema says it."""
+    if isinstance(schema, list):
+        return [with_nullable(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {
+        key: value if key in ("const", "enum", "default", "examples") else with_nullable(value)
+        for key, value in schema.items()
+    }
+    if found.get("nullable") is True and "type" in found:
+        del found["nullable"]
+        types = found["type"]
+        found["type"] = [*(types if isinstance(types, list) else [types]), "null"]
+    return found
+
+
 def _check_schema(schema: Schema) -> None:
     if not isinstance(schema, dict | bool):
         raise GrammarSyntaxError(f"a schema is an object or a boolean, not {schema!r}"[:200])

@@ -129,12 +129,16 @@ class Matcher:
         """The tokens that are the only possible continuation, spelt as the tokenizer spells them."""
         if self.is_finished or self._left == 0:
             return ()
-        ids = [i for i in self._masks.compute_ff_tokens() if i < self._vocabulary.size]
+        found: list[int] = []
+        state: State | None = self._state
+        for token_id in self._masks.compute_ff_tokens():
+            spelt = self._spelling(token_id)
+            state = self._follower.step(state, spelt) if state is not None and spelt else None
+            if state is None or state.cost > self._left - len(found) - 1:
+                break
+            found.append(token_id)
         self._check()
-        state = self._follower.step(self._state, self._vocabulary.spelt_by(ids)) if ids else None
-        if state is None or state.cost > self._left - len(ids):
-            return ()
-        return tuple(ids)
+        return tuple(found)
 
     def _spelling(self, token_id: int) -> bytes:
         return self._vocabulary.tokens[token_id] if 0 <= token_id < self._vocabulary.size else b""

@@ -23,9 +23,10 @@ from agents.llm.structured.errors import (
 )
 from agents.llm.structured.expression import Characters, Lexeme, Literal, choice
 from agents.llm.structured.grammar import Grammar
-from agents.llm.structured.json_schema import read_schema
+from agents.llm.structured.json_schema import read_schema, with_nullable
 from agents.llm.structured.lark_reader import read_lark
 from agents.llm.structured.regex import read_regex
+from agents.llm.structured.type_schema import TypeSchema
 
 _KEPT = 256
 
@@ -43,7 +44,7 @@ def grammar_of_type(type_: Any) -> Grammar:
     name = getattr(type_, "__name__", str(type_))
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(type_)
-        schema = adapter.json_schema(mode="validation")
+        schema = adapter.json_schema(schema_generator=TypeSchema, mode="validation")
     except PydanticInvalidForJsonSchema as error:
         raise UnsupportedKeywordError(name, str(error).splitlines()[0]) from error
     except (PydanticUserError, NameError) as error:
@@ -118,13 +119,12 @@ def _grammar_of_choice(texts: tuple[str, ...]) -> Grammar:
 
 @lru_cache(maxsize=_KEPT)
 def _grammar_of_schema_text(text: str) -> Grammar:
-    schema = json.loads(text)
-    start, rules = read_schema(schema)
+    start, rules = read_schema(with_nullable(json.loads(text)))
     return Grammar(start, rules, _schema_parser(text), "JSON schema")
 
 
 def _schema_parser(schema_text: str) -> Callable[[str], Any]:
-    schema = json.loads(schema_text, parse_float=Decimal)
+    schema = with_nullable(json.loads(schema_text, parse_float=Decimal))
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     validator = kind(schema)
 

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import annotated_types
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
     RootModel,
     StringConstraints,
 )
+from typing_extensions import TypedDict
 
 T = TypeVar("T")
 
@@ -205,11 +206,15 @@ class Matrix(RootModel[list[list[float]]]):
 
 @dataclass(frozen=True)
 class Case:
-    """A type of pydantic's or a JSON schema; `refusal` says why it is refused, if it is."""
+    """A type of pydantic's or a JSON schema; `refusal` says why it is refused, if it is.
+
+    `meaning` is the same schema in words that the reference implementation knows.
+    """
 
     name: str
     what: Any
     refusal: str | None = None
+    meaning: dict[str, Any] | None = None
 
     @property
     def is_schema(self) -> bool:
@@ -411,7 +416,11 @@ SCHEMAS = [
             "maxItems": 4,
         },
     ),
-    Case("nullable of OpenAPI 3.0", {"type": "string", "nullable": True, "maxLength": 3}),
+    Case(
+        "nullable of OpenAPI 3.0",
+        {"type": "string", "nullable": True, "maxLength": 3},
+        meaning={"type": ["string", "null"], "maxLength": 3},
+    ),
     Case("multiples of a cent", {"type": "number", "multipleOf": 0.01, "minimum": 0}),
     Case(
         "exclusive bounds",
