@@ -177,6 +177,21 @@ def mapped(expression: Expression, leaf: Callable[[Rule], Expression]) -> Expres
             return expression
 
 
+def without_lexemes(expression: Expression) -> Expression:
+    """The same character by character, so that anything may stand beside it."""
+    match expression:
+        case Lexeme(item):
+            return without_lexemes(item)
+        case Sequence(items):
+            return sequence(*(without_lexemes(item) for item in items))
+        case Choice(items):
+            return choice(without_lexemes(item) for item in items)
+        case Repeat(item, low, high):
+            return repeat(without_lexemes(item), low, high)
+        case _:
+            return expression
+
+
 def _without_surrogates(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     first, last = _SURROGATES
     for low, high in pairs:

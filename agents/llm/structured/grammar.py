@@ -66,6 +66,16 @@ class Grammar:
             return compiled
 
 
+def embedded(grammar: Grammar, prefix: str) -> tuple[Expression, dict[str, Expression]]:
+    """A grammar as a part of another one: its rules' names begin with `prefix`."""
+
+    def leaf(rule: Rule) -> Expression:
+        return rule if rule in (COMMA, COLON) else Rule(prefix + rule.name)
+
+    rules = {prefix + name: mapped(body, leaf) for name, body in grammar.rules.items()}
+    return mapped(grammar.start, leaf), rules
+
+
 class CompiledGrammar:
     """A grammar for one vocabulary.
 

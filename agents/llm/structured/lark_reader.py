@@ -22,6 +22,7 @@ from agents.llm.structured.expression import (
     repeat,
     rules_in,
     sequence,
+    without_lexemes,
 )
 from agents.llm.structured.json_schema import read_schema
 from agents.llm.structured.json_text import COLON, COMMA
@@ -294,7 +295,7 @@ class _Reader:
         self._rules = rules
 
     def _check_names(self) -> None:
-        self._rules = {name: _unmarked(body) for name, body in self._rules.items()}
+        self._rules = {name: without_lexemes(body) for name, body in self._rules.items()}
         for name, body in self._rules.items():
             for used in rules_in(body):
                 if used not in self._rules:
@@ -391,10 +392,6 @@ def _spaced(expression: Expression, gap: Expression) -> Expression:
         return sequence(gap, item) if is_terminal else item
 
     return _mapped(expression, leaf)
-
-
-def _unmarked(expression: Expression) -> Expression:
-    return _mapped(expression, lambda e: _unmarked(e.item) if isinstance(e, Lexeme) else e)
 
 
 def _without_left_recursion(name: str, body: Expression) -> Expression:

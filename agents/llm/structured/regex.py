@@ -29,6 +29,8 @@ MAX_REPEATS = 100_000
 
 ANY = Characters(ranges([(0, MAX_CODE_POINT)]))
 ANY_TEXT = repeat(ANY)
+TEXT = Characters(ranges([(0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x7E), (0xA0, MAX_CODE_POINT)]))
+"""What people write: no control characters but tabs and line ends."""
 
 _DIGITS = ranges([(0x30, 0x39)])
 _WORD = ranges([(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)])

@@ -6,7 +6,7 @@ import numpy as np
 
 from agents.llm.structured import Grammar, Matcher, Vocabulary
 
-TEMPERATURES = (0.0, 0.3, 1.0, 100.0)
+TEMPERATURES = (0.0, 0.7, 100.0)
 
 
 @dataclass(frozen=True)
