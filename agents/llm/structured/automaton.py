@@ -68,9 +68,7 @@ def intersection(
             targets.setdefault(numbers[target], []).append((cut, end - 1))
         edges.append(targets)
         accepting.append(
-            all(
-                (m.end in s) == w for m, s, w in zip(machines, state, wanted, strict=True)
-            )
+            all((m.end in s) == w for m, s, w in zip(machines, state, wanted, strict=True))
         )
     alive = _alive(edges, accepting)
     rules = {
@@ -121,7 +119,9 @@ class _Machine:
         _check_size(len(self._empty) // 10, self._path)
         return len(self._empty) - 1
 
-    def _add(self, expression: Expression, start: int, end: int) -> None:
+    def _add(  # noqa: C901  a case for each kind of expression
+        self, expression: Expression, start: int, end: int
+    ) -> None:
         match expression:
             case Literal(text):
                 for char in text[:-1]:

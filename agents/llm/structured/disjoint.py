@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from agents.llm.structured.facts import TYPES, Bound, Facts, Part, Parts, same
+from agents.llm.structured.facts import TYPES, Facts, Part, Parts, same
 
 _MAX_DEPTH = 4
 
@@ -39,21 +39,21 @@ class Disjointness:
         shared = types_a & types_b
         if not shared:
             return True
-        if a.values is not None:
-            if b.values is not None and not any(same(x, y) for x in a.values for y in b.values):
-                return True
-            return not any(self._allows(b, value) for value in a.values)
-        if b.values is not None:
-            return not any(self._allows(a, value) for value in b.values)
-        if shared == {"number"}:
-            return _is_beyond(a.high, b.low) or _is_beyond(b.high, a.low)
+        if a.values is not None or b.values is not None:
+            return self._are_other_values(a, b)
         if shared == {"object"}:
             return self._are_other_objects(a, b, depth)
-        if shared == {"array"}:
-            return _is_more(a.min_items, b.max_items) or _is_more(b.min_items, a.max_items)
-        if shared == {"string"}:
-            return _is_more(a.min_length, b.max_length) or _is_more(b.min_length, a.max_length)
-        return False
+        return _is_beyond(a, b, shared) or _is_beyond(b, a, shared)
+
+    def _are_other_values(self, a: Facts, b: Facts) -> bool:
+        if a.values is None or b.values is None:
+            listed, other = (b, a) if a.values is None else (a, b)
+            return not any(self._allows(other, value) for value in listed.values or ())
+        return not any(
+            same(x, y) and self._allows(a, x) and self._allows(b, y)
+            for x in a.values
+            for y in b.values
+        )
 
     def _allows(self, facts: Facts, value: Any) -> bool:
         """Whether the value may be valid; nested schemas are not looked at."""
@@ -87,13 +87,16 @@ def _with_integers(types: Any) -> frozenset[str]:
     return (found - {"integer"}) | {"number"} if "integer" in found else found
 
 
-def _is_beyond(high: Bound | None, low: Bound | None) -> bool:
-    if high is None or low is None:
-        return False
-    return high.value < low.value or (
-        high.value == low.value and (high.is_excluded or low.is_excluded)
-    )
-
-
-def _is_more(least: int, most: int | None) -> bool:
-    return most is not None and least > most
+def _is_beyond(a: Facts, b: Facts, shared: frozenset[str]) -> bool:
+    """Whether all of `a` is less or shorter than `b`."""
+    if shared == {"number"}:
+        high, low = a.high, b.low
+        if high is None or low is None:
+            return False
+        is_open = high.is_excluded or low.is_excluded
+        return high.value < low.value or (high.value == low.value and is_open)
+    if shared == {"array"}:
+        return a.max_items is not None and a.max_items < b.min_items
+    if shared == {"string"}:
+        return a.max_length is not None and a.max_length < b.min_length
+    return False

@@ -191,7 +191,8 @@ def _both_values(a: tuple[Any, ...] | None, b: tuple[Any, ...] | None) -> tuple[
 def _both_others(a: Parts | None, b: Parts | None) -> Parts | None:
     if a is None or b is None:
         return b if a is None else a
-    return _once(a + b)
+    both: Parts = _once(a + b)
+    return both
 
 
 def _stricter(a: Bound | None, b: Bound | None, *, is_low: bool) -> Bound | None:

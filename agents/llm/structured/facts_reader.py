@@ -20,14 +20,23 @@ from agents.llm.structured.negation import NOT_PATTERN, NOT_VALUES, negated
 MAX_ALTERNATIVES = 1_000
 _MAX_DEPTH = 100
 
-_ANNOTATIONS = frozenset(
-    "title description default examples example deprecated readOnly writeOnly $comment $schema "
-    "$defs definitions discriminator nullable externalDocs xml $vocabulary unevaluatedProperties "
-    "then else".split()  # the last three are read with their neighbours
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ANNOTATIONS = _words(
+    """
+    title description default examples example deprecated readOnly writeOnly $comment $schema
+    $defs definitions discriminator nullable externalDocs xml $vocabulary
+    unevaluatedProperties then else
+    """
 )
-_PLAIN = frozenset(
-    "type enum const minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength "
-    "maxLength pattern format required minItems maxItems minProperties maxProperties".split()
+_PLAIN = _words(
+    """
+    type enum const minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength
+    maxLength pattern format required minItems maxItems minProperties maxProperties
+    """
 )
 _NEVER = {
     "$dynamicRef": "references must be known beforehand",
@@ -57,9 +66,7 @@ class FactsReader:
         is_valid: whether a value is valid for a schema without references.
     """
 
-    def __init__(
-        self, root: Schema, is_valid: Callable[[Any, dict[str, Any]], bool]
-    ) -> None:
+    def __init__(self, root: Schema, is_valid: Callable[[Any, dict[str, Any]], bool]) -> None:
         self._root = root
         self._depth = 0
         self._is_valid = is_valid
@@ -254,12 +261,14 @@ class FactsReader:
                 raise UnsupportedKeywordError(keyword, f"{value!r} is not known", path=path)
 
 
-_KNOWN = _PLAIN | frozenset(
-    "$ref allOf anyOf oneOf not if properties additionalProperties patternProperties "
-    "propertyNames dependentRequired dependentSchemas dependencies items prefixItems "
-    "additionalItems uniqueItems contentEncoding".split()
-    + [NOT_VALUES, NOT_PATTERN]
+_COMBINING = _words(
+    """
+    $ref allOf anyOf oneOf not if properties additionalProperties patternProperties
+    propertyNames dependentRequired dependentSchemas dependencies items prefixItems
+    additionalItems uniqueItems contentEncoding
+    """
 )
+_KNOWN = _PLAIN | _COMBINING | {NOT_VALUES, NOT_PATTERN}
 
 
 def _crossed(a: list[Facts], b: list[Facts], path: str) -> list[Facts]:
@@ -299,17 +308,13 @@ def _plain(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"not": {"pattern": schema[NOT_PATTERN]}}
 
 
-def _bound(
-    schema: dict[str, Any], included: str, excluded: str, *, is_low: bool
-) -> Bound | None:
+def _bound(schema: dict[str, Any], included: str, excluded: str, *, is_low: bool) -> Bound | None:
     both = [
         Bound(Decimal(str(schema[keyword])), keyword == excluded)
         for keyword in (included, excluded)
         if keyword in schema
     ]
-    if len(both) == 2:
-        return max(both, key=lambda b: (b.value if is_low else -b.value, b.is_excluded))
-    return both[0] if both else None
+    return max(both, key=lambda b: (b.value if is_low else -b.value, b.is_excluded), default=None)
 
 
 def _formats(schema: dict[str, Any], *, is_number: bool) -> tuple[str, ...]:
@@ -327,4 +332,3 @@ def _int(value: Any) -> int | None:
 
 def _matches(facts: Facts, name: str) -> bool:
     return any(re.search(pattern, name) for pattern, _ in facts.by_pattern)
-

@@ -174,5 +174,3 @@ def _limits() -> llguidance.LLParserLimits:
         max_items_in_row=20_000,
         verbose_errors=False,
     )
-
-

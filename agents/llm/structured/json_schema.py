@@ -201,7 +201,11 @@ class _Reader:
         _refuse_excluded(facts, (list,))
         low, high = facts.min_items, facts.max_items
         first = facts.first_items[:high]
-        if facts.is_unique and not (self._are_sets_deduplicated and low <= 1) and high not in (0, 1):
+        if (
+            facts.is_unique
+            and not (self._are_sets_deduplicated and low <= 1)
+            and high not in (0, 1)
+        ):
             return self._set(facts)
         is_open = bool(facts.items) or not first or low > len(first)
         if not is_open:
@@ -220,9 +224,7 @@ class _Reader:
         left = None if high is None else high - at
         if at:
             return repeat(sequence(COMMA, item), max(0, low - at), left)
-        rest = repeat(
-            sequence(COMMA, item), max(0, low - 1), None if left is None else left - 1
-        )
+        rest = repeat(sequence(COMMA, item), max(0, low - 1), None if left is None else left - 1)
         return choice([*([EMPTY] if low == 0 else []), sequence(item, rest)])
 
     def _set(self, facts: Facts) -> Expression:
@@ -249,7 +251,9 @@ class _Reader:
                         *([EMPTY] if count >= facts.min_items else []),
                         *(
                             sequence(
-                                COMMA if count else EMPTY, constant(values[i]), after(i + 1, count + 1)
+                                COMMA if count else EMPTY,
+                                constant(values[i]),
+                                after(i + 1, count + 1),
                             )
                             for i in range(at, len(values))
                             if count < high
@@ -301,9 +305,7 @@ class _Reader:
         found = self._finite((*facts.names, Part({"type": "string"}, facts.path)))
         return None if found is None else [str(name) for name in found]
 
-    def _members(
-        self, facts: Facts, members: Mapping[str, Parts], extra: Expression
-    ) -> Expression:
+    def _members(self, facts: Facts, members: Mapping[str, Parts], extra: Expression) -> Expression:
         names = list(members)
         low, high = facts.min_properties, facts.max_properties
         counts = low > len(facts.required) or high is not None
@@ -395,4 +397,3 @@ def _refuse_excluded(facts: Facts, kinds: tuple[type, ...]) -> None:
             raise UnsupportedKeywordError(
                 "not", "objects and arrays cannot be excluded one by one", path=facts.path
             )
-

@@ -1,6 +1,6 @@
-"""JSON's texts as expressions: strings and their escapes, literals, separators.
+r"""JSON's texts as expressions: strings and their escapes, literals, separators.
 
-One form of each value: one space behind `,` and `:`, no exponents, `\\u` escapes only where no
+One form of each value: one space behind `,` and `:`, no exponents, `\u` escapes only where no
 other escape exists.
 """
 

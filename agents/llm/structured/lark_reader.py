@@ -18,6 +18,7 @@ from agents.llm.structured.expression import (
     Sequence,
     characters,
     choice,
+    mapped,
     optional,
     repeat,
     rules_in,
@@ -235,7 +236,7 @@ class _Reader:
             return False
         if after[0].kind != "name":
             return True
-        return len(after) < 2 or after[1].text not in (":", ".", "[", "{")
+        return not any(token.text in (":", ".", "[", "{") for token in after[1:])
 
     def _repeated(self) -> Expression:
         item = self._atom()
@@ -269,7 +270,7 @@ class _Reader:
             inner = self._alternatives()
             self._expect(")" if token.text == "(" else "]")
             return inner if token.text == "(" else optional(inner)
-        self._fail(token)
+        return self._fail(token)
 
     def _string(self, token: _Token) -> Expression:
         text, ignores_case = _unquoted(token.text)
@@ -374,16 +375,11 @@ def _mapped(expression: Expression, leaf: Callable[[Expression], Expression]) ->
 
 
 def _renamed(expression: Expression, prefix: str) -> Expression:
-    def leaf(item: Expression) -> Expression:
-        if item in (COMMA, COLON):
-            assert isinstance(item, Rule)
-            return Lexeme(Literal(item.name))
-        if isinstance(item, Rule):
-            return Rule(prefix + item.name)
-        assert isinstance(item, Lexeme)
-        return Lexeme(_mapped(item.item, leaf))
+    def leaf(rule: Rule) -> Expression:
+        is_separator = rule in (COMMA, COLON)
+        return Lexeme(Literal(rule.name)) if is_separator else Rule(prefix + rule.name)
 
-    return _mapped(expression, leaf)
+    return mapped(expression, leaf)
 
 
 def _spaced(expression: Expression, gap: Expression) -> Expression:

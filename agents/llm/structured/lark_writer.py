@@ -62,7 +62,9 @@ class _Writer:
                 return f"({self._expression(item)}){_times(low, high)}"
 
     def _part(self, item: Expression) -> str:
-        return f"({self._expression(item)})" if isinstance(item, Sequence) else self._expression(item)
+        return (
+            f"({self._expression(item)})" if isinstance(item, Sequence) else self._expression(item)
+        )
 
     def _name_terminal(self, expression: Expression) -> str:
         return self._terminals.setdefault(expression, f"T{len(self._terminals)}")

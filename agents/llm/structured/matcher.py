@@ -53,7 +53,7 @@ class Matcher:
 
     @property
     def text(self) -> str:
-        """The answer so far, exactly as the grammar read it; without half a character at its end."""
+        """The answer so far, as the grammar read it; without half a character at its end."""
         return b"".join(self._spelt).decode(errors="ignore")
 
     @property
@@ -126,7 +126,7 @@ class Matcher:
         self._spelt.append(spelt)
 
     def forced(self) -> tuple[int, ...]:
-        """The tokens that are the only possible continuation, spelt as the tokenizer spells them."""
+        """The tokens that must follow, spelt as the tokenizer spells them."""
         if self.is_finished or self._left == 0:
             return ()
         found: list[int] = []
@@ -160,7 +160,7 @@ class Matcher:
         found[too_far] = False
 
     def _spell_shortest(self, found: NDArray[np.bool_], left: int) -> None:
-        """Allow more than the tokenizer's own spelling of forced text, which llguidance insists on."""
+        """Allow other spellings of forced text than the tokenizer's, where those are shorter."""
         text = self._masks.compute_ff_bytes()
         for end in range(1, len(text) + 1):
             for i in self._vocabulary.spelling(text[:end]):
@@ -170,4 +170,3 @@ class Matcher:
     def _check(self) -> None:
         if self._masks.is_error():
             raise ConstraintError(f"llguidance: {self._masks.get_error().splitlines()[0]}")
-

@@ -57,39 +57,37 @@ def negated(
     return found
 
 
-def _negated_keyword(
-    name: str, value: Any, keyword: str, path: str
-) -> list[Schema]:
-    if name == "type":
-        return _other_types([value] if isinstance(value, str) else value)
-    if name in ("const", "enum"):
-        return [{NOT_VALUES: [value] if name == "const" else value}]
-    if name == NOT_VALUES:
-        return [{"enum": value}]
-    if name == "required":
-        return [{"type": "object", "properties": {key: False}} for key in value]
-    if name == "properties":
-        return [
-            {"type": "object", "required": [key], "properties": {key: {"not": inner}}}
-            for key, inner in value.items()
-        ]
+def _negated_keyword(name: str, value: Any, keyword: str, path: str) -> list[Schema]:
     if name in _OPPOSITE_BOUNDS:
         return [{"type": "number", _OPPOSITE_BOUNDS[name]: value}]
     if name in _OPPOSITE_COUNTS:
         type_, opposite, step = _OPPOSITE_COUNTS[name]
         return [{"type": type_, opposite: value + step}] if value + step >= 0 else []
-    if name == "pattern":
-        return [{"type": "string", NOT_PATTERN: value}]
-    if name in ("allOf", "anyOf"):
-        nots = [{"not": inner} for inner in value]
-        return list(nots) if name == "allOf" else [{"allOf": nots}]
-    if name == "not":
-        return [value]
+    if name in _OPPOSITES:
+        return _OPPOSITES[name](value)
     raise UnsupportedKeywordError(keyword, f"the opposite of {name!r} cannot be said", path=path)
 
 
-def _other_types(types: list[str]) -> list[Schema]:
+def _other_types(value: str | list[str]) -> list[Schema]:
+    types = [value] if isinstance(value, str) else value
     # Numbers that are no integers cannot be told apart, so neither of the two is left.
     excluded = {*types, *(("integer", "number") if {"integer", "number"} & set(types) else ())}
     others = [t for t in TYPES if t not in excluded]
     return [{"type": others}] if others else []
+
+
+_OPPOSITES: dict[str, Callable[[Any], list[Schema]]] = {
+    "type": _other_types,
+    "const": lambda value: [{NOT_VALUES: [value]}],
+    "enum": lambda values: [{NOT_VALUES: values}],
+    NOT_VALUES: lambda values: [{"enum": values}],
+    "required": lambda names: [{"type": "object", "properties": {name: False}} for name in names],
+    "properties": lambda properties: [
+        {"type": "object", "required": [name], "properties": {name: {"not": inner}}}
+        for name, inner in properties.items()
+    ],
+    "pattern": lambda pattern: [{"type": "string", NOT_PATTERN: pattern}],
+    "allOf": lambda schemas: [{"not": inner} for inner in schemas],
+    "anyOf": lambda schemas: [{"allOf": [{"not": inner} for inner in schemas]}],
+    "not": lambda schema: [schema],
+}

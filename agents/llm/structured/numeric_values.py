@@ -11,8 +11,8 @@ from agents.llm.structured.expression import (
     Expression,
     Lexeme,
     Literal,
-    choice,
     characters,
+    choice,
     optional,
     repeat,
     sequence,
@@ -38,7 +38,9 @@ def number_expression(facts: Facts, rules: Rules, *, is_integer: bool) -> Expres
         found = _integers(facts, low, high)
     else:
         found = _decimals(facts, low, high)
-    excluded = [v for v in facts.not_values if isinstance(v, int | float) and v not in (True, False)]
+    excluded = [
+        v for v in facts.not_values if isinstance(v, int | float) and v not in (True, False)
+    ]
     excluded += [int(v) for v in facts.not_values if v in (0, 1) and not isinstance(v, bool)]
     parts = [*found, *((_spellings(value), False) for value in dict.fromkeys(excluded))]
     if any(part == NOTHING for part, is_wanted in parts if is_wanted):
@@ -61,9 +63,7 @@ def _limits(facts: Facts) -> tuple[Bound | None, Bound | None]:
     return low, high
 
 
-def _integers(
-    facts: Facts, low: Bound | None, high: Bound | None
-) -> list[tuple[Expression, bool]]:
+def _integers(facts: Facts, low: Bound | None, high: Bound | None) -> list[tuple[Expression, bool]]:
     first = None if low is None else _first_integer(low)
     last = None if high is None else _last_integer(high)
     if first is not None and first <= -LARGEST_INTEGER and (last is None or last > first):
@@ -97,9 +97,7 @@ def _multiples(step: int, path: str) -> Expression:
     return sequence(optional(Literal("-")), choice([*(Literal(str(n)) for n in numbers), longer]))
 
 
-def _decimals(
-    facts: Facts, low: Bound | None, high: Bound | None
-) -> list[tuple[Expression, bool]]:
+def _decimals(facts: Facts, low: Bound | None, high: Bound | None) -> list[tuple[Expression, bool]]:
     if low is not None and low.value < -LARGEST and (high is None or high.value > -LARGEST):
         low = None
     if high is not None and high.value > LARGEST and (low is None or low.value < LARGEST):
@@ -126,8 +124,7 @@ def _fractions(step: Decimal, path: str) -> Expression:
         )
     zeros = repeat(Literal("0"))
     endings = [
-        sequence(Literal(f"{(n * step).normalize():f}"[1:]), zeros)
-        for n in range(1, int(1 / step))
+        sequence(Literal(f"{(n * step).normalize():f}"[1:]), zeros) for n in range(1, int(1 / step))
     ]
     whole = sequence(Literal("."), repeat(Literal("0"), 1))
     return sequence(optional(Literal("-")), repeat(DIGIT, 1), optional(choice([*endings, whole])))

@@ -171,7 +171,9 @@ class Program:
             node = self._known[expression] = self._new(expression)
         return node
 
-    def _new(self, expression: Expression) -> Node:
+    def _new(  # noqa: PLR0911  a case for each kind of expression
+        self, expression: Expression
+    ) -> Node:
         match expression:
             case Literal(text):
                 return self._literal(text)

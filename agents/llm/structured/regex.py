@@ -3,7 +3,7 @@
 # The standard library's parser is the only one that knows exactly what its expressions mean.
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from re import _constants as sre  # type: ignore[attr-defined]  # isort: skip
@@ -43,7 +43,7 @@ _CATEGORIES = {
     sre.CATEGORY_SPACE: _SPACE,
     sre.CATEGORY_NOT_SPACE: inverted(_SPACE),
 }
-_LINE_ENDS = ranges([(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)])
+_NO_LINE_END = inverted(ranges([(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)]))
 _STARTS = {sre.AT_BEGINNING, sre.AT_BEGINNING_STRING}
 _ENDS = {sre.AT_END, sre.AT_END_STRING}
 _KNOWN_FLAGS = re.IGNORECASE | re.DOTALL | re.UNICODE | re.ASCII | re.VERBOSE
@@ -123,29 +123,32 @@ class _Reader:
         return sequence(*(self._one(operator, value) for operator, value in items))
 
     def _one(self, operator: Any, value: Any) -> Expression:
-        if operator is sre.LITERAL:
-            return self._literal(value)
-        if operator is sre.NOT_LITERAL:
-            return Characters(inverted(self._cased([(value, value)])))
-        if operator is sre.ANY:
-            return ANY if self._flags & re.DOTALL else Characters(inverted(_LINE_ENDS))
-        if operator is sre.IN:
-            return Characters(self._class(value))
-        if operator is sre.BRANCH:
-            return choice(self._all(branch) for branch in value[1])
-        if operator is sre.SUBPATTERN:
-            _, add_flags, del_flags, inner = value
-            if add_flags or del_flags:
-                raise self._unsupported("a flag for a part")
-            return self._all(inner)
-        if operator in (sre.MAX_REPEAT, sre.MIN_REPEAT):
-            low, high, inner = value
-            if low > MAX_REPEATS or (high != sre.MAXREPEAT and high > MAX_REPEATS):
-                raise self._unsupported(f"more than {MAX_REPEATS} repetitions")
-            return repeat(self._all(inner), low, None if high == sre.MAXREPEAT else high)
-        if operator is sre.FAILURE:
-            return NOTHING
-        raise self._unsupported(_MEANINGS.get(str(operator), str(operator).lower()))
+        readers: dict[Any, Callable[[Any], Expression]] = {
+            sre.LITERAL: self._literal,
+            sre.NOT_LITERAL: lambda code: Characters(inverted(self._cased([(code, code)]))),
+            sre.ANY: lambda _: ANY if self._flags & re.DOTALL else Characters(_NO_LINE_END),
+            sre.IN: lambda items: Characters(self._class(items)),
+            sre.BRANCH: lambda branches: choice(self._all(b) for b in branches[1]),
+            sre.SUBPATTERN: self._group,
+            sre.MAX_REPEAT: self._repeat,
+            sre.MIN_REPEAT: self._repeat,
+            sre.FAILURE: lambda _: NOTHING,
+        }
+        if operator not in readers:
+            raise self._unsupported(_MEANINGS.get(str(operator), str(operator).lower()))
+        return readers[operator](value)
+
+    def _group(self, value: Any) -> Expression:
+        _, add_flags, del_flags, inner = value
+        if add_flags or del_flags:
+            raise self._unsupported("a flag for a part")
+        return self._all(inner)
+
+    def _repeat(self, value: Any) -> Expression:
+        low, high, inner = value
+        if low > MAX_REPEATS or (high != sre.MAXREPEAT and high > MAX_REPEATS):
+            raise self._unsupported(f"more than {MAX_REPEATS} repetitions")
+        return repeat(self._all(inner), low, None if high == sre.MAXREPEAT else high)
 
     def _literal(self, code: int) -> Expression:
         cased = self._cased([(code, code)])

@@ -21,7 +21,7 @@ from agents.llm.structured.errors import (
     UnsatisfiableError,
     UnsupportedKeywordError,
 )
-from agents.llm.structured.expression import Characters, Lexeme, Literal, choice
+from agents.llm.structured.expression import Characters, Expression, Lexeme, Literal, choice
 from agents.llm.structured.grammar import Grammar
 from agents.llm.structured.json_schema import read_schema, with_nullable
 from agents.llm.structured.lark_reader import read_lark
@@ -81,7 +81,7 @@ def grammar_of_regex(pattern: str) -> Grammar:
         SchemaError: it is not regular, or no regular expression.
     """
     parts = read_regex(pattern)
-    rules = {}
+    rules: dict[str, Expression] = {}
     start = parts[0][0]
     if len(parts) > 1:
         start, rules = intersection(parts, Characters, "x")

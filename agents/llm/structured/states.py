@@ -203,9 +203,7 @@ class Machine:
             for name in states:
                 content, more = self._content(name)
                 rules |= more
-                tagged.append(
-                    sequence(Literal(f"<{name}>"), content, Literal(f"</{name}>"))
-                )
+                tagged.append(sequence(Literal(f"<{name}>"), content, Literal(f"</{name}>")))
             self._grammars[states] = Grammar(choice(tagged), rules, self._parser(states), "state")
         return self._grammars[states]
 

@@ -64,7 +64,7 @@ class Strings:
         self, alternatives: Iterable[Facts], excluded: list[str], patterns: list[tuple[str, bool]]
     ) -> Expression:
         """A property's name: as one of `alternatives` allows, matching or not, and not excluded."""
-        found = []
+        found: list[Expression] = []
         for facts in alternatives:
             if facts.values is not None:
                 found += [
@@ -111,7 +111,9 @@ class Strings:
             conditions.append((repeat(ANY, low, high), True))
             start, rules = intersection(conditions, written, name, path=path)
         self._rules.update(rules)
-        both = ((sequence(QUOTE, encoded(part), QUOTE), is_wanted) for part, is_wanted in conditions)
+        both = (
+            (sequence(QUOTE, encoded(part), QUOTE), is_wanted) for part, is_wanted in conditions
+        )
         return Lexeme(sequence(QUOTE, start, QUOTE), tuple(both))
 
 

@@ -55,9 +55,7 @@ class StructuringEngine:
         end_token_ids: the tokens that end an answer; without them the tokenizer's own.
     """
 
-    def __init__(
-        self, tokenizer: Any, *, end_token_ids: Iterable[int] | None = None
-    ) -> None:
+    def __init__(self, tokenizer: Any, *, end_token_ids: Iterable[int] | None = None) -> None:
         is_made = isinstance(tokenizer, Vocabulary)
         self.vocabulary = tokenizer if is_made else vocabulary_of(tokenizer, end_token_ids)
         self.max_new_tokens = DEFAULT_MAX_NEW_TOKENS
@@ -181,17 +179,17 @@ class StructuringMixin:
         """
         engine = self.engine
         if engine is None:
-            return super().generate(*args, **kwargs)  # type: ignore[misc]
+            return super().generate(*args, **kwargs)  # type: ignore[misc]  the model's
         _refuse_search(kwargs)
         engine.reset()
         kwargs["logits_processor"] = [*kwargs.get("logits_processor", ()), _Processor(engine)]
         kwargs["stopping_criteria"] = [*kwargs.get("stopping_criteria", ()), _Stop(engine)]
         # One more for the end token, which is none of the answer's.
         kwargs["max_new_tokens"] = engine.max_new_tokens + 1
-        return super().generate(*args, **kwargs)  # type: ignore[misc]
+        return super().generate(*args, **kwargs)  # type: ignore[misc]  the model's
 
 
-class _Processor(LogitsProcessor):  # type: ignore[misc]
+class _Processor(LogitsProcessor):
     def __init__(self, engine: StructuringEngine) -> None:
         self._engine = engine
 
@@ -199,11 +197,11 @@ class _Processor(LogitsProcessor):  # type: ignore[misc]
         return self._engine.process_logits(input_ids, scores)
 
 
-class _Stop(StoppingCriteria):  # type: ignore[misc]
+class _Stop(StoppingCriteria):
     def __init__(self, engine: StructuringEngine) -> None:
         self._engine = engine
 
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, input_ids: Tensor, *_: Any, **__: Any) -> Tensor:
         self._engine._follow(input_ids)  # noqa: SLF001  the same module's
         return self._engine.finished().to(input_ids.device)
 

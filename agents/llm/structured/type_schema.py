@@ -61,7 +61,7 @@ class TypeSchema(GenerateJsonSchema):
         _refuse_bounds(schema)
         return super().timedelta_schema(schema)
 
-    def complex_schema(self, schema: core_schema.ComplexSchema) -> JsonSchemaValue:
+    def complex_schema(self, schema: core_schema.ComplexSchema) -> JsonSchemaValue:  # noqa: ARG002
         number = r"(0|[1-9][0-9]{0,5})(\.[0-9]{1,6})?"
         return {"type": "string", "pattern": f"^-?{number}[+-]{number}j$"}
 
@@ -92,7 +92,7 @@ def _refuse_bounds(schema: Any) -> None:
 
 def _with_keys(found: JsonSchemaValue, keys: Any) -> JsonSchemaValue:
     """The keys of dictionaries are strings in JSON, which must be readable as what they are."""
-    pattern = _KEYS.get((keys or {}).get("type"))
+    pattern = _KEYS.get(str(keys["type"])) if keys else None
     if pattern is None:
         return found
     if any(keys.get(bound) is not None for bound in (*_BOUNDS, "multiple_of")):

@@ -1,6 +1,7 @@
 """What each token of a tokenizer spells, in bytes."""
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ except ImportError as error:  # pragma: no cover  without the extra
 
 MAX_TOKEN_BYTES = 500  # longer ones are never allowed: llguidance fails on very long tokens
 
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 INFINITE = 10**9
 """The cost in tokens of what cannot be spelt."""
 _NO_PLAIN_BYTES = frozenset([*range(0x20), 0x22, 0x5C])
@@ -44,7 +46,9 @@ class Vocabulary:
         self.end_token_ids = frozenset(end_token_ids)
         outside = [i for i in self.end_token_ids if not 0 <= i < len(tokens)]
         if outside:
-            raise VocabularyError(f"the tokenizer has no token {outside[0]}, which is to end answers")
+            raise VocabularyError(
+                f"the tokenizer has no token {outside[0]}, which is to end answers"
+            )
         self.tokens = [
             b"" if i in self.end_token_ids or len(token) > MAX_TOKEN_BYTES else token
             for i, token in enumerate(tokens)
@@ -119,7 +123,7 @@ def vocabulary_of(tokenizer: Any, end_token_ids: Iterable[int] | None = None) ->
     return Vocabulary(tokens, end_token_ids, _encoder(backend))
 
 
-class _Wrapper:
+class _Wrapper(llguidance.TokenizerWrapper):
     """The tokenizer as llguidance wants it."""
 
     is_tokenizer_wrapper = True
@@ -183,7 +187,7 @@ def _speller(decoder: Any) -> Callable[[str], bytes]:
         has_bytes = "ByteFallback" in parts
 
         def spell(text: str) -> bytes:
-            if has_bytes and len(text) == 6 and text.startswith("<0x") and text.endswith(">"):
+            if has_bytes and _BYTE.fullmatch(text):
                 return bytes([int(text[3:5], 16)])
             return text.replace(space, " ").encode()
 
@@ -242,4 +246,3 @@ def _plain_length(token: bytes) -> int:
 def _has(values: Sequence[int], low: int, high: int) -> bool:
     at = bisect_left(values, low)
     return at < len(values) and values[at] <= high
-

@@ -51,9 +51,7 @@ def decode(
     return Answer(matcher.text, tuple(token_ids), forced, budget)
 
 
-def run(
-    matcher: Matcher, model: RandomModel, vocabulary: Vocabulary
-) -> tuple[list[int], int]:
+def run(matcher: Matcher, model: RandomModel, vocabulary: Vocabulary) -> tuple[list[int], int]:
     """The tokens of an answer, without an end token, and how many of them were forced."""
     token_ids: list[int] = []
     forced = 0

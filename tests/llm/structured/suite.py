@@ -60,7 +60,7 @@ class Ticket(BaseModel):
     title: str
     priority: Priority
     color: Color
-    status: Literal["open", "closed", None]
+    status: Literal["open", "closed"] | None
     tags: list[str] = []
 
 
@@ -343,7 +343,10 @@ SCHEMAS = [
         "oneOf by what is required",
         {
             "type": "object",
-            "properties": {"mail": {"type": "string", "format": "email"}, "phone": {"type": "string"}},
+            "properties": {
+                "mail": {"type": "string", "format": "email"},
+                "phone": {"type": "string"},
+            },
             "oneOf": [{"required": ["mail"]}, {"required": ["phone"]}],
         },
     ),
@@ -424,7 +427,11 @@ SCHEMAS = [
     Case("multiples of a cent", {"type": "number", "multipleOf": 0.01, "minimum": 0}),
     Case(
         "exclusive bounds",
-        {"type": "array", "items": {"exclusiveMinimum": 0, "exclusiveMaximum": 1e-3}, "minItems": 2},
+        {
+            "type": "array",
+            "items": {"exclusiveMinimum": 0, "exclusiveMaximum": 1e-3},
+            "minItems": 2,
+        },
     ),
     Case("date-time", {"type": "string", "format": "date-time"}),
     Case(
