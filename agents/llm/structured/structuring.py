@@ -179,14 +179,14 @@ class StructuringMixin:
         """
         engine = self.engine
         if engine is None:
-            return super().generate(*args, **kwargs)  # type: ignore[misc]  the model's
+            return super().generate(*args, **kwargs)  # type: ignore[misc]
         _refuse_search(kwargs)
         engine.reset()
         kwargs["logits_processor"] = [*kwargs.get("logits_processor", ()), _Processor(engine)]
         kwargs["stopping_criteria"] = [*kwargs.get("stopping_criteria", ()), _Stop(engine)]
         # One more for the end token, which is none of the answer's.
         kwargs["max_new_tokens"] = engine.max_new_tokens + 1
-        return super().generate(*args, **kwargs)  # type: ignore[misc]  the model's
+        return super().generate(*args, **kwargs)  # type: ignore[misc]
 
 
 class _Processor(LogitsProcessor):
