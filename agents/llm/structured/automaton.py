@@ -26,6 +26,7 @@ from agents.llm.structured.expression import (
 from agents.llm.structured.expression import Sequence as SequenceOf
 
 MAX_STATES = 20_000
+_CUTS_A_STATE = 20  # each is a step; with more of them, fewer states are made
 
 _Set = frozenset[int]
 
@@ -65,6 +66,7 @@ def intersection(
                 numbers[target] = len(numbers)
                 queue.append(target)
                 _check_size(len(numbers), path)
+                _check_size(len(numbers) * len(cuts) // _CUTS_A_STATE, path)
             targets.setdefault(numbers[target], []).append((cut, end - 1))
         edges.append(targets)
         accepting.append(

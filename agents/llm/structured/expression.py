@@ -158,23 +158,32 @@ def rules_in(expression: Expression) -> Iterator[str]:
             pass
 
 
-def mapped(expression: Expression, leaf: Callable[[Rule], Expression]) -> Expression:
-    """The same with `leaf` of each rule in its place."""
-    match expression:
-        case Rule():
-            return leaf(expression)
-        case Lexeme(item, both):
-            found = mapped(item, leaf)
-            return NOTHING if found == NOTHING else Lexeme(found, both)
-        case Sequence(items):
-            return sequence(*(mapped(item, leaf) for item in items))
-        case Choice(items):
-            found_items = (mapped(item, leaf) for item in items)
-            return choice(item for item in found_items if item != NOTHING)
-        case Repeat(item, low, high):
-            return repeat(mapped(item, leaf), low, high)
-        case _:
-            return expression
+def mapper(leaf: Callable[[Rule], Expression]) -> Callable[[Expression], Expression]:
+    """A function that puts `leaf` of each rule in its place; parts in common stay in common."""
+    known: dict[int, tuple[Expression, Expression]] = {}  # the keys' owners are kept alive
+
+    def mapped(expression: Expression) -> Expression:
+        if id(expression) not in known:
+            known[id(expression)] = expression, new(expression)
+        return known[id(expression)][1]
+
+    def new(expression: Expression) -> Expression:
+        match expression:
+            case Rule():
+                return leaf(expression)
+            case Lexeme(item, both):
+                found = mapped(item)
+                return NOTHING if found == NOTHING else Lexeme(found, both)
+            case Sequence(items):
+                return sequence(*(mapped(item) for item in items))
+            case Choice(items):
+                return choice(part for item in items if (part := mapped(item)) != NOTHING)
+            case Repeat(item, low, high):
+                return repeat(mapped(item), low, high)
+            case _:
+                return expression
+
+    return mapped
 
 
 def without_lexemes(expression: Expression) -> Expression:

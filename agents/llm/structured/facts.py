@@ -164,13 +164,16 @@ class Facts:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two JSON values are equal; 1 equals 1.0, but not true."""
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    return bool(a == b)
+    return identity(a) == identity(b)
+
+
+def identity(value: Any) -> Any:
+    """Something that can be hashed, and is equal for equal JSON values only."""
+    if isinstance(value, dict):
+        return "{}", frozenset((key, identity(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        return "[]", tuple(identity(item) for item in value)
+    return type(value) if isinstance(value, bool) else None, value
 
 
 def _both_types(a: frozenset[str] | None, b: frozenset[str] | None) -> frozenset[str] | None:
@@ -185,7 +188,8 @@ def _both_types(a: frozenset[str] | None, b: frozenset[str] | None) -> frozenset
 def _both_values(a: tuple[Any, ...] | None, b: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
     if a is None or b is None:
         return b if a is None else a
-    return tuple(x for x in a if any(same(x, y) for y in b))
+    known = {identity(value) for value in b}
+    return tuple(value for value in a if identity(value) in known)
 
 
 def _both_others(a: Parts | None, b: Parts | None) -> Parts | None:

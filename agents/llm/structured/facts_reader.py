@@ -34,7 +34,7 @@ _ANNOTATIONS = _words(
 )
 _PLAIN = _words(
     """
-    type enum const minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength
+    type minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength
     maxLength pattern format required minItems maxItems minProperties maxProperties
     """
 )
@@ -263,7 +263,7 @@ class FactsReader:
 
 _COMBINING = _words(
     """
-    $ref allOf anyOf oneOf not if properties additionalProperties patternProperties
+    enum const $ref allOf anyOf oneOf not if properties additionalProperties patternProperties
     propertyNames dependentRequired dependentSchemas dependencies items prefixItems
     additionalItems uniqueItems contentEncoding
     """

@@ -9,7 +9,7 @@ from agents.llm.structured.errors import ConstraintError
 from agents.llm.structured.program import All, AnyOf, Bytes, Named, Node, Program, Times
 from agents.llm.structured.vocabulary import INFINITE
 
-MAX_PLACES = 5_000
+MAX_PLACES = 50_000
 
 
 class Place:

@@ -23,7 +23,7 @@ from agents.llm.structured.expression import (
     Repeat,
     Rule,
     Sequence,
-    mapped,
+    mapper,
 )
 from agents.llm.structured.json_text import COLON, COMMA
 from agents.llm.structured.lark_writer import lark_of
@@ -62,8 +62,14 @@ class Grammar:
         with self._lock:
             compiled = self._compiled.get(vocabulary)
             if compiled is None:
-                compiled = self._compiled[vocabulary] = CompiledGrammar(self, vocabulary)
+                compiled = self._compiled[vocabulary] = self._compile(vocabulary)
             return compiled
+
+    def _compile(self, vocabulary: Vocabulary) -> "CompiledGrammar":
+        try:
+            return CompiledGrammar(self, vocabulary)
+        except RecursionError as error:
+            raise GrammarTooLargeError(f"{self.name} is nested too deeply") from error
 
 
 def embedded(grammar: Grammar, prefix: str) -> tuple[Expression, dict[str, Expression]]:
@@ -72,8 +78,8 @@ def embedded(grammar: Grammar, prefix: str) -> tuple[Expression, dict[str, Expre
     def leaf(rule: Rule) -> Expression:
         return rule if rule in (COMMA, COLON) else Rule(prefix + rule.name)
 
-    rules = {prefix + name: mapped(body, leaf) for name, body in grammar.rules.items()}
-    return mapped(grammar.start, leaf), rules
+    mapped = mapper(leaf)
+    return mapped(grammar.start), {prefix + n: mapped(body) for n, body in grammar.rules.items()}
 
 
 class CompiledGrammar:
@@ -84,8 +90,7 @@ class CompiledGrammar:
     """
 
     def __init__(self, grammar: Grammar, vocabulary: Vocabulary) -> None:
-        start, rules = _spaced(grammar.start, grammar.rules, vocabulary)
-        start, rules = productive(start, rules)
+        start, rules = _productive(grammar.start, grammar.rules, _separators(vocabulary))
         self._program = Program(start, rules, vocabulary)
         self._vocabulary = weakref.ref(vocabulary)
         self.needed_tokens = self._program.start.cost
@@ -113,41 +118,40 @@ class CompiledGrammar:
         return Matcher(self._program, self._masks.deep_copy(), vocabulary, max_new_tokens)
 
 
-def productive(
-    start: Expression, rules: Mapping[str, Expression]
+def _separators(vocabulary: Vocabulary) -> dict[str, Expression]:
+    """JSON's separators as the vocabulary can spell them."""
+    has_spaces = vocabulary.costs(b" ")[0] < INFINITE
+    return {
+        rule.name: Lexeme(Literal(rule.name if has_spaces else rule.name.strip()))
+        for rule in (COMMA, COLON)
+    }
+
+
+def _productive(
+    start: Expression, rules: Mapping[str, Expression], known: Mapping[str, Expression]
 ) -> tuple[Expression, dict[str, Expression]]:
-    """The grammar without what no text satisfies.
+    """The grammar without what no text satisfies, and with `known` in the place of their names.
 
     Raises:
         UnsatisfiableError: nothing is left.
     """
-    ending: set[str] = set()
-    while more := {n for n, body in rules.items() if n not in ending and _ends(body, ending)}:
-        ending |= more
+    ending = set(known)
+    unknown = list(rules)
+    is_settled = False
+    while not is_settled:
+        is_settled = True
+        for name in reversed(unknown):  # what a rule refers to mostly comes behind it
+            if name not in ending and _ends(rules[name], ending):
+                ending.add(name)
+                is_settled = False
     if not _ends(start, ending):
         raise UnsatisfiableError("no text satisfies it: it contradicts itself or never ends")
 
     def leaf(rule: Rule) -> Expression:
-        return rule if rule.name in ending else NOTHING
+        return known.get(rule.name, rule if rule.name in ending else NOTHING)
 
-    kept = {name: mapped(body, leaf) for name, body in rules.items() if name in ending}
-    return mapped(start, leaf), kept
-
-
-def _spaced(
-    start: Expression, rules: Mapping[str, Expression], vocabulary: Vocabulary
-) -> tuple[Expression, dict[str, Expression]]:
-    """The grammar with JSON's separators as the vocabulary can spell them."""
-    has_spaces = vocabulary.costs(b" ")[0] < INFINITE
-    separators: dict[Expression, Expression] = {
-        rule: Lexeme(Literal(rule.name if has_spaces else rule.name.strip()))
-        for rule in (COMMA, COLON)
-    }
-
-    def leaf(rule: Rule) -> Expression:
-        return separators.get(rule, rule)
-
-    return mapped(start, leaf), {name: mapped(body, leaf) for name, body in rules.items()}
+    mapped = mapper(leaf)
+    return mapped(start), {name: mapped(rules[name]) for name in rules if name in ending}
 
 
 def _ends(expression: Expression, ending: set[str]) -> bool:

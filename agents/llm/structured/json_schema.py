@@ -6,6 +6,7 @@ schema does not mention come only where it says something about them, or knows n
 """
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -28,7 +29,7 @@ from agents.llm.structured.expression import (
     repeat,
     sequence,
 )
-from agents.llm.structured.facts import Facts, Part, Parts, Schema, same
+from agents.llm.structured.facts import Facts, Part, Parts, Schema, identity, same
 from agents.llm.structured.facts_reader import FactsReader
 from agents.llm.structured.json_text import COLON, COMMA, constant, dumped
 from agents.llm.structured.numeric_values import number_expression
@@ -58,10 +59,7 @@ def read_schema(
         UnsatisfiableError: it refers to itself without end.
         GrammarTooLargeError: it is too large.
     """
-    try:
-        text = json.dumps(schema)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise GrammarSyntaxError(f"the schema is no JSON: {error}") from error
+    text = schema_text(schema)
     if len(text) > MAX_SCHEMA_CHARACTERS:
         raise GrammarTooLargeError(
             f"the schema has {len(text)} characters, more than {MAX_SCHEMA_CHARACTERS}"
@@ -70,9 +68,27 @@ def read_schema(
     try:
         reader = _Reader(schema, are_sets_deduplicated=are_sets_deduplicated)
         start = reader.value((Part(schema, "#"),))
+        reader.read()
     except RecursionError as error:
         raise GrammarTooLargeError("the schema is nested too deeply") from error
     return start, reader.rules
+
+
+def schema_text(schema: Any) -> str:
+    """The schema as JSON.
+
+    Raises:
+        GrammarSyntaxError: it is none.
+        GrammarTooLargeError: it is nested too deeply.
+    """
+    try:
+        text = json.dumps(schema, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except RecursionError as error:
+        raise GrammarTooLargeError("the schema is nested too deeply") from error
+    except (TypeError, ValueError) as error:
+        raise GrammarSyntaxError(f"the schema is no JSON: {error}") from error
+    return text
 
 
 def with_nullable(schema: Any) -> Any:
@@ -130,6 +146,7 @@ class _Reader:
         self.rules: dict[str, Expression] = {}
         self._facts = FactsReader(root, _is_valid)
         self._values: dict[str, Expression] = {}
+        self._unread: deque[tuple[str, list[Facts]]] = deque()
         self._strings = Strings(self.rules)
         self._are_sets_deduplicated = are_sets_deduplicated
 
@@ -137,21 +154,32 @@ class _Reader:
         """A value for which all of `parts` hold; a rule, so that schemas may recur."""
         key = json.dumps([part.schema for part in parts])
         if key not in self._values:
-            name = f"v{len(self._values)}"
             if len(self.rules) > MAX_RULES:
                 raise GrammarTooLargeError(f"it needs more than {MAX_RULES} rules")
-            self._values[key] = Rule(name)
-            found = choice(
-                self._of_type(facts.of_type(type_), type_)
-                if facts.values is None
-                else self._given(facts)
-                for facts in self._facts.alternatives(parts)
-                for type_ in (facts.possible_types() if facts.values is None else ["any"])
-            )
-            self.rules[name] = found
-            if isinstance(found, Lexeme):
-                self._values[key] = found
+            alternatives = self._facts.alternatives(parts)
+            types = {type_ for facts in alternatives for type_ in facts.possible_types()}
+            if types & {"array", "object"}:
+                name = f"v{len(self._values)}"
+                self._values[key] = Rule(name)
+                self._unread.append((name, alternatives))
+            else:
+                self._values[key] = self._expression(alternatives)
         return self._values[key]
+
+    def read(self) -> None:
+        """Read the values that the rules refer to; one by one, however deep they are nested."""
+        while self._unread:
+            name, alternatives = self._unread.popleft()
+            self.rules[name] = self._expression(alternatives)
+
+    def _expression(self, alternatives: list[Facts]) -> Expression:
+        return choice(
+            self._of_type(facts.of_type(type_), type_)
+            if facts.values is None
+            else self._given(facts)
+            for facts in alternatives
+            for type_ in (facts.possible_types() if facts.values is None else ["any"])
+        )
 
     def _given(self, facts: Facts) -> Expression:
         """The values it lists, if they hold all the rest."""
@@ -273,12 +301,8 @@ class _Reader:
                 if not types <= {"null", "boolean"}:
                     return None
                 values = (*([None] * ("null" in types)), *([True, False] * ("boolean" in types)))
-            found += [
-                v
-                for v in values
-                if self._holds(facts, v) and not any(same(v, other) for other in found)
-            ]
-        return found
+            found += [v for v in values if self._holds(facts, v)]
+        return list({identity(value): value for value in found}.values())
 
     # Objects
 

@@ -18,7 +18,7 @@ from agents.llm.structured.expression import (
     Sequence,
     characters,
     choice,
-    mapped,
+    mapper,
     optional,
     repeat,
     rules_in,
@@ -379,7 +379,7 @@ def _renamed(expression: Expression, prefix: str) -> Expression:
         is_separator = rule in (COMMA, COLON)
         return Lexeme(Literal(rule.name)) if is_separator else Rule(prefix + rule.name)
 
-    return mapped(expression, leaf)
+    return mapper(leaf)(expression)
 
 
 def _spaced(expression: Expression, gap: Expression) -> Expression:

@@ -1,6 +1,7 @@
 """A grammar made ready for one vocabulary: what each of its parts costs in tokens."""
 
 from collections.abc import Mapping
+from os.path import commonprefix
 from typing import TypeVar
 
 from agents.llm.structured.expression import (
@@ -12,13 +13,16 @@ from agents.llm.structured.expression import (
     Repeat,
     Rule,
     Sequence,
+    choice,
     overlap,
+    sequence,
 )
 from agents.llm.structured.json_text import PLAIN
 from agents.llm.structured.utf8 import ByteRanges, byte_ranges
 from agents.llm.structured.vocabulary import INFINITE, Vocabulary
 
 _MAX_PEAK_PASSES = 100
+_MANY = 64  # texts, from which on those that begin alike are followed together
 
 
 class Node:
@@ -152,8 +156,10 @@ class Program:
         self._composed: list[Node] = []
         self._bytes: list[Bytes] = []
         self._named: dict[str, Named] = {}
+        self._unbuilt: dict[str, Named] = {}
         self.start = self._node(start)
-        for name, node in iter(self._unbuilt, None):
+        while self._unbuilt:
+            name, node = self._unbuilt.popitem()
             node.target = self._node(rules[name])
         self._settle_costs()
         self.peak = self._settle_peaks()
@@ -161,9 +167,6 @@ class Program:
             INFINITE in node.costs if isinstance(node, Bytes) else node.cost == INFINITE
             for node in (*self._bytes, *self._composed)
         )
-
-    def _unbuilt(self) -> tuple[str, Named] | None:
-        return next(((n, d) for n, d in self._named.items() if not hasattr(d, "target")), None)
 
     def _node(self, expression: Expression) -> Node:
         node = self._known.get(expression)
@@ -184,7 +187,8 @@ class Program:
             case Sequence(items):
                 return self._compose(All([self._node(item) for item in _joined(items)]))
             case Choice(items):
-                return self._compose(AnyOf([self._node(item) for item in items]))
+                some = _by_beginning(items) if len(items) > _MANY else items
+                return self._compose(AnyOf([self._node(item) for item in some]))
             case Repeat(item, low, high):
                 node = Times(self._node(item), low, high, is_text=_is_text(item))
                 return self._compose(node)
@@ -192,7 +196,7 @@ class Program:
                 return self._node(item)
             case Rule(name):
                 if name not in self._named:
-                    self._named[name] = self._compose(Named())
+                    self._named[name] = self._unbuilt[name] = self._compose(Named())
                 return self._named[name]
 
     def _compose(self, node: NodeT) -> NodeT:
@@ -240,6 +244,20 @@ class Program:
             if is_settled:
                 return max(self.start.peak, self.start.cost)
         return INFINITE
+
+
+def _by_beginning(items: tuple[Expression, ...]) -> list[Expression]:
+    """The same choice with the texts that begin alike put together."""
+    found: list[Expression] = [item for item in items if not isinstance(item, Literal)]
+    texts = [item.text for item in items if isinstance(item, Literal)]
+    groups: dict[str, list[str]] = {}
+    for text in texts:
+        groups.setdefault(text[:1], []).append(text)
+    for group in groups.values():
+        common = commonprefix(group)
+        rest = [Literal(text[len(common) :]) for text in group]
+        found.append(Literal(common) if len(rest) == 1 else sequence(Literal(common), choice(rest)))
+    return found
 
 
 def _joined(items: tuple[Expression, ...]) -> list[Expression]:

@@ -16,6 +16,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from agents.llm.structured.automaton import intersection
 from agents.llm.structured.errors import (
     GrammarSyntaxError,
+    GrammarTooLargeError,
     ResultError,
     SchemaError,
     UnsatisfiableError,
@@ -23,7 +24,7 @@ from agents.llm.structured.errors import (
 )
 from agents.llm.structured.expression import Characters, Expression, Lexeme, Literal, choice
 from agents.llm.structured.grammar import Grammar
-from agents.llm.structured.json_schema import read_schema, with_nullable
+from agents.llm.structured.json_schema import read_schema, schema_text, with_nullable
 from agents.llm.structured.lark_reader import read_lark
 from agents.llm.structured.regex import read_regex
 from agents.llm.structured.type_schema import TypeSchema
@@ -66,11 +67,7 @@ def grammar_of_schema(schema: Mapping[str, Any] | bool) -> Grammar:
     Raises:
         SchemaError: the schema cannot be enforced.
     """
-    try:
-        text = json.dumps(schema, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise GrammarSyntaxError(f"the schema is no JSON: {error}") from error
-    return _grammar_of_schema_text(text)
+    return _grammar_of_schema_text(schema_text(schema))
 
 
 @lru_cache(maxsize=_KEPT)
@@ -119,7 +116,11 @@ def _grammar_of_choice(texts: tuple[str, ...]) -> Grammar:
 
 @lru_cache(maxsize=_KEPT)
 def _grammar_of_schema_text(text: str) -> Grammar:
-    start, rules = read_schema(with_nullable(json.loads(text)))
+    try:
+        schema = with_nullable(json.loads(text))
+    except RecursionError as error:
+        raise GrammarTooLargeError("the schema is nested too deeply") from error
+    start, rules = read_schema(schema)
     return Grammar(start, rules, _schema_parser(text), "JSON schema")
 
 
