@@ -5,9 +5,11 @@ place that follows it. Places and states are shared within one follower, so that
 computed once; they go with their request.
 """
 
+from dataclasses import dataclass
+
 from agents.llm.structured.errors import ConstraintError
 from agents.llm.structured.program import All, AnyOf, Bytes, Named, Node, Program, Times
-from agents.llm.structured.vocabulary import INFINITE
+from agents.llm.structured.vocabulary import INFINITE, PLAIN_BYTES
 
 MAX_PLACES = 50_000
 
@@ -32,20 +34,34 @@ class Place:
         self.opened: Opened | None = None
 
 
-class Opened:
-    """What a place comes to: the bytes it waits for, and the strings it may go on with.
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain characters that may come one after the other.
 
     Attributes:
-        places: of `Bytes`, and the end.
-        texts: for repetitions of plain characters, how many may come (None: any number) and what
-            the end costs while they do.
+        high: how many; None for any number.
+        cost: tokens of the shortest end, which is no more while they come.
+        is_level: it is no less either.
     """
 
-    __slots__ = ("places", "texts")
+    high: int | None
+    cost: int
+    is_level: bool
 
-    def __init__(self, places: list[Place], texts: list[tuple[int | None, int]]) -> None:
-        self.places = places
-        self.texts = texts
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a place comes to.
+
+    Attributes:
+        places: the bytes it waits for, and the end of the answer.
+        texts: the strings it may go on with.
+        takes_plain: a plain character may come that is none of those strings'.
+    """
+
+    places: list[Place]
+    texts: list[Text]
+    takes_plain: bool
 
 
 class State:
@@ -55,16 +71,28 @@ class State:
         cost: tokens of the shortest end, at most.
         is_accepting: the answer may end here.
         is_final: it must.
+        texts: the strings that it may go on with.
+        takes_plain: a plain character may come that is none of those strings'.
     """
 
-    __slots__ = ("cost", "is_accepting", "is_final", "next", "places", "texts", "token_costs")
+    __slots__ = (
+        "cost",
+        "is_accepting",
+        "is_final",
+        "next",
+        "places",
+        "takes_plain",
+        "texts",
+        "token_costs",
+    )
 
-    def __init__(self, places: frozenset[Place], texts: list[tuple[int | None, int]]) -> None:
+    def __init__(self, places: frozenset[Place], opened: list[Opened]) -> None:
         self.places = [place for place in places if place.node is not None]
         self.cost = min((place.cost for place in places), default=INFINITE)
         self.is_accepting = len(self.places) < len(places)
         self.is_final = not self.places
-        self.texts = texts
+        self.texts = [text for o in opened for text in o.texts]
+        self.takes_plain = any(o.takes_plain for o in opened)
         self.next: dict[int, State | None] = {}
         self.token_costs: dict[int, int] = {}
 
@@ -120,8 +148,7 @@ class Follower:
         if state is None:
             if len(key) > MAX_PLACES:
                 raise ConstraintError("the grammar is too ambiguous to be followed")
-            texts = [text for o in opened for text in o.texts]
-            state = self._states[key] = State(key, texts)
+            state = self._states[key] = State(key, opened)
         return state
 
     def _place(self, node: Node, at: int, after: Place) -> Place:
@@ -134,26 +161,34 @@ class Follower:
 
     def _open(self, place: Place) -> Opened:
         if place.opened is None:
-            seen = {place}
-            todo = [place]
-            found: list[Place] = []
-            texts: list[tuple[int | None, int]] = []
-            while todo:
-                here = todo.pop()
-                if here.node is None or isinstance(here.node, Bytes):
-                    found.append(here)
-                    continue
-                if isinstance(here.node, Times) and here.node.is_text:
-                    high = here.node.high
-                    texts.append((None if high is None else high - here.at, here.cost))
-                for inner in self._inner(here):
-                    if inner not in seen:
-                        seen.add(inner)
-                        todo.append(inner)
-                if len(seen) > MAX_PLACES:
-                    raise ConstraintError("the grammar is too ambiguous to be followed")
-            place.opened = Opened(found, texts)
+            place.opened = self._opened(place)
         return place.opened
+
+    def _opened(self, place: Place) -> Opened:
+        first = (place, False)
+        seen = {first}
+        todo = [first]
+        found: dict[Place, None] = {}
+        texts: list[Text] = []
+        takes_plain = False
+        while todo:
+            here, is_in_text = todo.pop()
+            if here.node is None or isinstance(here.node, Bytes):
+                found[here] = None
+                takes_plain |= not is_in_text and _takes_plain(here)
+                continue
+            text = _text(here)
+            if text is not None:
+                texts.append(text)
+            for inner in self._inner(here):
+                # What follows the string is outside of it again.
+                is_inside = is_in_text or (text is not None and inner is not here.after)
+                if (inner, is_inside) not in seen:
+                    seen.add((inner, is_inside))
+                    todo.append((inner, is_inside))
+            if len(seen) > MAX_PLACES:
+                raise ConstraintError("the grammar is too ambiguous to be followed")
+        return Opened(list(found), texts, takes_plain)
 
     def _inner(self, place: Place) -> list[Place]:
         node, at, after = place.node, place.at, place.after
@@ -173,6 +208,21 @@ class Follower:
             done = at + 1 if node.high is not None else min(at + 1, node.low)
             found.append(self._place(node.item, 0, self._place(node, done, after)))
         return found
+
+
+def _text(place: Place) -> Text | None:
+    node = place.node
+    if not isinstance(node, Times) or not node.is_text:
+        return None
+    high = None if node.high is None else node.high - place.at
+    return Text(high, place.cost, is_level=place.at >= node.low)
+
+
+def _takes_plain(place: Place) -> bool:
+    if not isinstance(place.node, Bytes):
+        return False
+    low, high = place.node.ranges[place.at]
+    return any(low <= byte <= high for byte in PLAIN_BYTES)
 
 
 def _cost_from(node: Node, at: int) -> int:

@@ -147,16 +147,19 @@ class Matcher:
         """Take out the tokens after which the shortest end takes more than `left` tokens."""
         state, vocabulary = self._state, self._vocabulary
         lengths = vocabulary.plain_lengths
-        longest = [high for high, cost in state.texts if cost <= left]
-        if longest:
-            # Plain text within a string leaves the end as it is, or brings it nearer.
-            limit = None if None in longest else max(high for high in longest if high is not None)
-            is_safe = lengths > 0 if limit is None else (lengths > 0) & (lengths <= limit)
-            doubtful = np.flatnonzero(found & ~is_safe)
-        else:
-            doubtful = np.flatnonzero(found)
+        doubtful = found.copy()
+        # Plain text within a string leaves the end as it is, or brings it nearer.
+        for text in state.texts:
+            is_text = lengths > 0 if text.high is None else (lengths > 0) & (lengths <= text.high)
+            if text.cost <= left:
+                doubtful &= ~is_text
+        if not state.takes_plain and all(t.is_level and t.cost > left for t in state.texts):
+            found &= lengths < 0
+            doubtful &= lengths < 0
         cost_after, tokens = self._follower.cost_after, vocabulary.tokens
-        too_far = [i for i in doubtful.tolist() if cost_after(state, i, tokens[i]) > left]
+        too_far = [
+            i for i in np.flatnonzero(doubtful).tolist() if cost_after(state, i, tokens[i]) > left
+        ]
         found[too_far] = False
 
     def _spell_shortest(self, found: NDArray[np.bool_], left: int) -> None:

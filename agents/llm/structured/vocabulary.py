@@ -24,6 +24,8 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 INFINITE = 10**9
 """The cost in tokens of what cannot be spelt."""
 _NO_PLAIN_BYTES = frozenset([*range(0x20), 0x22, 0x5C])
+PLAIN_BYTES = frozenset(range(256)) - _NO_PLAIN_BYTES
+"""The bytes of what stands in a JSON string as it is."""
 
 
 class Vocabulary:
