@@ -54,6 +54,7 @@ class Facts:
     high: Bound | None = None
     multiples: tuple[Decimal, ...] = ()
     number_formats: tuple[str, ...] = ()
+    has_fraction: bool = False
     min_length: int = 0
     max_length: int | None = None
     patterns: tuple[tuple[str, bool], ...] = ()
@@ -98,6 +99,7 @@ class Facts:
             high=_stricter(self.high, other.high, is_low=False),
             multiples=_once(self.multiples + other.multiples),
             number_formats=_once(self.number_formats + other.number_formats),
+            has_fraction=self.has_fraction or other.has_fraction,
             min_length=max(self.min_length, other.min_length),
             max_length=_least(self.max_length, other.max_length),
             patterns=_once(self.patterns + other.patterns),

@@ -15,7 +15,7 @@ from agents.llm.structured.errors import (
 )
 from agents.llm.structured.facts import Bound, Facts, Part, Parts, Schema
 from agents.llm.structured.formats import NUMBER_FORMATS
-from agents.llm.structured.negation import NOT_PATTERN, NOT_VALUES, negated
+from agents.llm.structured.negation import NOT_INTEGER, NOT_PATTERN, NOT_VALUES, negated
 
 MAX_ALTERNATIVES = 1_000
 _MAX_DEPTH = 100
@@ -220,6 +220,7 @@ class FactsReader:
             high=_bound(schema, "maximum", "exclusiveMaximum", is_low=False),
             multiples=tuple(Decimal(str(schema[k])) for k in ("multipleOf",) if k in schema),
             number_formats=_formats(schema, is_number=True),
+            has_fraction=NOT_INTEGER in schema,
             min_length=int(schema.get("minLength", 0)),
             max_length=_int(schema.get("maxLength")),
             patterns=tuple(
@@ -268,7 +269,7 @@ _COMBINING = _words(
     additionalItems uniqueItems contentEncoding
     """
 )
-_KNOWN = _PLAIN | _COMBINING | {NOT_VALUES, NOT_PATTERN}
+_KNOWN = _PLAIN | _COMBINING | {NOT_VALUES, NOT_PATTERN, NOT_INTEGER}
 
 
 def _crossed(a: list[Facts], b: list[Facts], path: str) -> list[Facts]:
@@ -306,6 +307,8 @@ def _plain(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"not": {"enum": schema[NOT_VALUES]}}
     if NOT_PATTERN in schema:
         yield {"not": {"pattern": schema[NOT_PATTERN]}}
+    if NOT_INTEGER in schema:
+        yield {"not": {"type": "integer"}}
 
 
 def _bound(schema: dict[str, Any], included: str, excluded: str, *, is_low: bool) -> Bound | None:

@@ -20,6 +20,7 @@ _IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
 _HEX = r"[0-9a-f]"
 _PATH = r"(/[A-Za-z0-9._~-]{0,60}){0,6}"
 _URL = rf"https?://{_DOMAIN}(:[1-9]\d{{0,3}})?{_PATH}(\?[A-Za-z0-9=&._~-]{0, 100})?"
+_UUID = rf"{_HEX}{{8}}-{_HEX}{{4}}-VERSION{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}"
 _COUNT = r"(0|[1-9]\d{0,3})"
 _BASE64 = r"([A-Za-z0-9{0}]{{4}})*([A-Za-z0-9{0}]{{2}}==|[A-Za-z0-9{0}]{{3}}=)?"
 
@@ -39,11 +40,7 @@ STRING_FORMATS: dict[str, str] = {
     "ipv6": rf"{_HEX}{{1,4}}(:{_HEX}{{1,4}}){{7}}",
     "uri": _URL,
     "uri-reference": rf"({_URL}|{_PATH})",
-    "uuid": rf"{_HEX}{{8}}-{_HEX}{{4}}-[1-5]{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}",
-    "uuid1": rf"{_HEX}{{8}}-{_HEX}{{4}}-1{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}",
-    "uuid3": rf"{_HEX}{{8}}-{_HEX}{{4}}-3{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}",
-    "uuid4": rf"{_HEX}{{8}}-{_HEX}{{4}}-4{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}",
-    "uuid5": rf"{_HEX}{{8}}-{_HEX}{{4}}-5{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}",
+    "uuid": _UUID.replace("VERSION", "[1-5]"),
     "json-pointer": r"(/([^~/]|~[01])*)*",
     "regex": r"[A-Za-z0-9 _]*",
     "base64": _BASE64.format("+/"),
@@ -53,6 +50,7 @@ STRING_FORMATS: dict[str, str] = {
     "binary": r"[\s\S]*",
     "password": r"[\s\S]*",
 }
+STRING_FORMATS |= {f"uuid{n}": _UUID.replace("VERSION", str(n)) for n in range(1, 9)}
 STRING_FORMATS |= {
     "idn-email": STRING_FORMATS["email"],
     "idn-hostname": STRING_FORMATS["hostname"],

@@ -8,7 +8,8 @@ from agents.llm.structured.facts import TYPES, Schema
 
 NOT_VALUES = "$notEnum"
 NOT_PATTERN = "$notPattern"
-"""Keywords of ours: none of these values; a text without a match."""
+NOT_INTEGER = "$notInteger"
+"""Keywords of ours: none of these values; a text without a match; a number with a fraction."""
 
 _OPPOSITE_BOUNDS = {
     "minimum": "exclusiveMaximum",
@@ -68,12 +69,16 @@ def _negated_keyword(name: str, value: Any, keyword: str, path: str) -> list[Sch
     raise UnsupportedKeywordError(keyword, f"the opposite of {name!r} cannot be said", path=path)
 
 
+_NUMBER: Schema = {"type": "number"}
+
+
 def _other_types(value: str | list[str]) -> list[Schema]:
     types = [value] if isinstance(value, str) else value
-    # Numbers that are no integers cannot be told apart, so neither of the two is left.
-    excluded = {*types, *(("integer", "number") if {"integer", "number"} & set(types) else ())}
-    others = [t for t in TYPES if t not in excluded]
-    return [{"type": others}] if others else []
+    others = [t for t in TYPES if t not in (*types, "integer", "number")]
+    found: list[Schema] = [{"type": others}] if others else []
+    if "number" not in types:
+        found.append({"type": "number", NOT_INTEGER: True} if "integer" in types else _NUMBER)
+    return found
 
 
 _OPPOSITES: dict[str, Callable[[Any], list[Schema]]] = {

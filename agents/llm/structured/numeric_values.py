@@ -24,6 +24,15 @@ from agents.llm.structured.numbers import DIGIT, LARGEST, LARGEST_INTEGER, decim
 MAX_LISTED = 2_000
 _MAX_ENDINGS = 1_000
 
+_WITH_FRACTION = sequence(
+    optional(Literal("-")),
+    repeat(DIGIT, 1),
+    Literal("."),
+    repeat(DIGIT),
+    characters(("1", "9")),
+    repeat(DIGIT),
+)
+
 Rules = dict[str, Expression]
 
 
@@ -34,10 +43,12 @@ def number_expression(facts: Facts, rules: Rules, *, is_integer: bool) -> Expres
         UnsupportedKeywordError: they are multiples of what digits cannot show.
     """
     low, high = _limits(facts)
-    if is_integer or any(m == int(m) for m in facts.multiples):
-        found = _integers(facts, low, high)
-    else:
-        found = _decimals(facts, low, high)
+    are_integers = is_integer or any(m == int(m) for m in facts.multiples)
+    if are_integers and facts.has_fraction:
+        return NOTHING
+    found = (_integers if are_integers else _decimals)(facts, low, high)
+    if facts.has_fraction:
+        found.append((_WITH_FRACTION, True))
     excluded = [
         v for v in facts.not_values if isinstance(v, int | float) and v not in (True, False)
     ]

@@ -254,7 +254,7 @@ def _by_beginning(items: tuple[Expression, ...]) -> list[Expression]:
     for text in texts:
         groups.setdefault(text[:1], []).append(text)
     for group in groups.values():
-        common = commonprefix(group)
+        common = commonprefix(group)  # noqa: RUF071  character by character, as it says
         rest = [Literal(text[len(common) :]) for text in group]
         found.append(Literal(common) if len(rest) == 1 else sequence(Literal(common), choice(rest)))
     return found

@@ -2,8 +2,10 @@
 
 # The standard library's parser is the only one that knows exactly what its expressions mean.
 import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 from re import _constants as sre  # type: ignore[attr-defined]  # isort: skip
@@ -35,15 +37,32 @@ TEXT = Characters(ranges([(0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x7E), (0xA0, MAX_C
 _DIGITS = ranges([(0x30, 0x39)])
 _WORD = ranges([(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)])
 _SPACE = ranges([(0x09, 0x0D), (0x20, 0x20)])
-_CATEGORIES = {
-    sre.CATEGORY_DIGIT: _DIGITS,
-    sre.CATEGORY_NOT_DIGIT: inverted(_DIGITS),
-    sre.CATEGORY_WORD: _WORD,
-    sre.CATEGORY_NOT_WORD: inverted(_WORD),
-    sre.CATEGORY_SPACE: _SPACE,
-    sre.CATEGORY_NOT_SPACE: inverted(_SPACE),
+_LINE_END = ranges([(0x0A, 0x0A)])
+_ANY_LINE_END = ranges([(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)])
+_OPPOSITES = {
+    sre.CATEGORY_NOT_DIGIT: sre.CATEGORY_DIGIT,
+    sre.CATEGORY_NOT_WORD: sre.CATEGORY_WORD,
+    sre.CATEGORY_NOT_SPACE: sre.CATEGORY_SPACE,
 }
-_NO_LINE_END = inverted(ranges([(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)]))
+_NARROW = {
+    sre.CATEGORY_DIGIT: _DIGITS,
+    sre.CATEGORY_WORD: _WORD,
+    sre.CATEGORY_SPACE: _SPACE,
+}
+
+
+@cache
+def _wide(category: Any) -> Ranges:
+    """All that some dialect counts among digits, words or spaces."""
+    belongs = {
+        sre.CATEGORY_DIGIT: lambda c: unicodedata.category(c) == "Nd",
+        sre.CATEGORY_WORD: lambda c: unicodedata.category(c)[0] in "LMN" or c in _CONNECTORS,
+        sre.CATEGORY_SPACE: lambda c: c.isspace() or c == "\ufeff",
+    }[category]
+    return ranges((code, code) for code in range(MAX_CODE_POINT + 1) if belongs(chr(code)))
+
+
+_CONNECTORS = "_\u200c\u200d\u203f\u2040\u2054\ufe33\ufe34\ufe4d\ufe4e\ufe4f\uff3f"
 _STARTS = {sre.AT_BEGINNING, sre.AT_BEGINNING_STRING}
 _ENDS = {sre.AT_END, sre.AT_END_STRING}
 _KNOWN_FLAGS = re.IGNORECASE | re.DOTALL | re.UNICODE | re.ASCII | re.VERBOSE
@@ -51,15 +70,18 @@ _KNOWN_FLAGS = re.IGNORECASE | re.DOTALL | re.UNICODE | re.ASCII | re.VERBOSE
 Parts = tuple[tuple[Expression, bool], ...]
 
 
-def read_regex(pattern: str, *, is_search: bool = False, path: str = "") -> Parts:
+def read_regex(
+    pattern: str, *, is_search: bool = False, is_wanted: bool = True, path: str = ""
+) -> Parts:
     r"""The expressions that a text must match (True) or must not (False), all of them.
 
-    There are several where the pattern begins with lookaheads. Classes such as `\d` are the ASCII
-    ones, `.` is no end of a line.
+    There are several where the pattern begins with lookaheads. The dialects disagree about `\d`,
+    `\w`, `\s` and `.`: a text that is written matches in all of them.
 
     Args:
         pattern: the regular expression.
         is_search: it may match anywhere in the text, as in JSON schema; else the whole text.
+        is_wanted: the text is to match it, not to fail it.
         path: where it stands in a schema, for messages.
 
     Raises:
@@ -76,11 +98,15 @@ def read_regex(pattern: str, *, is_search: bool = False, path: str = "") -> Part
         ) from error
     if parsed.state.flags & ~_KNOWN_FLAGS:
         raise UnsupportedKeywordError("pattern", f"{pattern!r} has flags", path=path)
-    return _Reader(pattern, path, parsed.state.flags).whole(list(parsed), is_search=is_search)
+    reader = _Reader(pattern, path, parsed.state.flags, is_wide=not is_wanted)
+    return reader.whole(list(parsed), is_search=is_search)
 
 
 class _Reader:
-    def __init__(self, pattern: str, path: str, flags: int) -> None:
+    """Reads one expression; where `is_wide`, as what matches in any dialect, else in all."""
+
+    def __init__(self, pattern: str, path: str, flags: int, *, is_wide: bool) -> None:
+        self._is_wide = is_wide
         self._pattern = pattern
         self._path = path
         self._flags = flags
@@ -97,7 +123,9 @@ class _Reader:
             operator, (direction, inner) = items[at]
             if direction < 0:
                 raise self._unsupported("a lookbehind")
-            ahead.append((self._searched(list(inner), after=True), operator is sre.ASSERT))
+            is_wanted = operator is sre.ASSERT
+            reader = _Reader(self._pattern, self._path, self._flags, is_wide=not is_wanted)
+            ahead.append((reader._searched(list(inner), after=True), is_wanted))
             at += 1
         rest = items[:1] * is_anchored + items[at:]
         return ((self._searched(rest, before=is_search, after=is_search), True), *ahead)
@@ -126,7 +154,7 @@ class _Reader:
         readers: dict[Any, Callable[[Any], Expression]] = {
             sre.LITERAL: self._literal,
             sre.NOT_LITERAL: lambda code: Characters(inverted(self._cased([(code, code)]))),
-            sre.ANY: lambda _: ANY if self._flags & re.DOTALL else Characters(_NO_LINE_END),
+            sre.ANY: lambda _: ANY if self._flags & re.DOTALL else self._within_line(),
             sre.IN: lambda items: Characters(self._class(items)),
             sre.BRANCH: lambda branches: choice(self._all(b) for b in branches[1]),
             sre.SUBPATTERN: self._group,
@@ -166,12 +194,23 @@ class _Reader:
                 pairs.append((value, value))
             elif operator is sre.RANGE:
                 pairs.append(value)
-            elif operator is sre.CATEGORY and value in _CATEGORIES:
-                pairs += _CATEGORIES[value]
+            elif operator is sre.CATEGORY and (value in _NARROW or value in _OPPOSITES):
+                pairs += self._category(value, is_wide=self._is_wide != self._is_negated(items))
             else:
                 raise self._unsupported(str(operator).lower())
         found = self._cased(pairs)
         return inverted(found) if is_negated else found
+
+    def _is_negated(self, items: Iterable[Any]) -> bool:
+        return any(operator is sre.NEGATE for operator, _ in items)
+
+    def _category(self, category: Any, *, is_wide: bool) -> Ranges:
+        if category in _OPPOSITES:
+            return inverted(self._category(_OPPOSITES[category], is_wide=not is_wide))
+        return _wide(category) if is_wide else _NARROW[category]
+
+    def _within_line(self) -> Expression:
+        return Characters(inverted(_LINE_END if self._is_wide else _ANY_LINE_END))
 
     def _cased(self, pairs: list[tuple[int, int]]) -> Ranges:
         found = ranges(pairs)

@@ -84,7 +84,7 @@ class Strings:
     def _conditions(self, facts: Facts) -> Conditions:
         found: Conditions = []
         for pattern, is_wanted in facts.patterns:
-            parts = read_regex(pattern, is_search=True, path=facts.path)
+            parts = read_regex(pattern, is_search=True, is_wanted=is_wanted, path=facts.path)
             if len(parts) > 1 and not is_wanted:
                 raise UnsupportedKeywordError(
                     "not", f"a pattern with lookaheads: {pattern!r}", path=facts.path

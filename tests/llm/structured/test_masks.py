@@ -33,8 +33,7 @@ def disagreements(matcher: Matcher, vocabulary: Vocabulary) -> list[bytes]:
         token
         for i, token in enumerate(vocabulary.tokens)
         if token
-        and bool(bits[i])
-        != (matcher._follower.cost_after(matcher._state, i, token) < INFINITE)
+        and bool(bits[i]) != (matcher._follower.cost_after(matcher._state, i, token) < INFINITE)
     ]
 
 

@@ -1,0 +1,104 @@
+"""What tokens spell, for each kind of tokenizer; special tokens are never part of an answer."""
+
+import numpy as np
+import pytest
+
+from agents.llm.structured import Vocabulary, VocabularyError, grammar_of_regex, grammar_of_schema
+from tests.llm.structured.vocabularies import END, KINDS, SPECIAL, tokenizer, vocabulary
+
+TEXT = 'naïve café: {"a": [1, -2.5]} 今日は'
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "llama"])
+def test_the_spelling_of_an_encoded_text_is_the_text(kind: str) -> None:
+    ids = tokenizer(kind)(TEXT, add_special_tokens=False).input_ids
+
+    assert vocabulary(kind).spelt_by(ids).decode().strip() == TEXT
+
+
+def test_llama_s_bytes_and_spaces_are_what_they_stand_for() -> None:
+    tokens = {i: token for token, i in tokenizer("llama").get_vocab().items()}
+    spelt = {tokens[i]: token for i, token in enumerate(vocabulary("llama").tokens)}
+
+    assert spelt["<0x0A>"] == b"\n"
+    assert spelt["<0xF0>"] == b"\xf0"
+    assert spelt["▁"] == b" "
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_special_and_added_tokens_are_never_allowed_in_an_answer(kind: str) -> None:
+    ids = tokenizer(kind).convert_tokens_to_ids(SPECIAL)
+    matcher = grammar_of_regex(r"[\s\S]{1,20}").compile(vocabulary(kind)).matcher(20)
+
+    allowed = matcher.allowed()
+
+    assert allowed.any()
+    assert not allowed[ids].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_end_token_is_allowed_exactly_where_an_answer_may_end(kind: str) -> None:
+    end = tokenizer(kind).convert_tokens_to_ids(END)
+    matcher = grammar_of_regex("ab?").compile(vocabulary(kind)).matcher(5)
+
+    assert not matcher.allowed()[end]
+    matcher.accept(vocabulary(kind).spelling(b"a")[0])
+    assert matcher.allowed()[end]
+    assert not matcher.is_finished
+    matcher.accept(end)
+    assert matcher.is_finished
+    assert matcher.text == "a"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_tokenizer_can_write_what_another_one_does(kind: str) -> None:
+    """WordPiece has no spaces: its JSON is written without them."""
+    schema = {"type": "array", "items": {"enum": ["red", 12, None]}, "minItems": 3, "maxItems": 3}
+    matcher = grammar_of_schema(schema).compile(vocabulary(kind)).matcher(40)
+    text = '["red", 12, null]' if kind != "wordpiece" else '["red",12,null]'
+
+    for sign in text:
+        matcher.accept(vocabulary(kind).spelling(sign.encode())[0])
+
+    assert matcher.is_finished
+
+
+def test_the_mask_covers_a_model_s_padded_vocabulary() -> None:
+    """Models have more scores than their tokenizer has tokens; those are never allowed."""
+    size = vocabulary("byte-level").size
+    matcher = grammar_of_regex("a+").compile(vocabulary("byte-level")).matcher(9)
+    words = np.full(size // 32 + 9, -1, dtype=np.int32)
+
+    matcher.fill(words)
+
+    bits = np.unpackbits(words.view(np.uint8), bitorder="little")
+    assert bits[:size].astype(bool).tolist() == matcher.allowed().tolist()
+    assert not bits[size:].any()
+
+
+def test_very_long_tokens_are_never_allowed() -> None:
+    """llguidance fails on tokens of more than about a thousand bytes."""
+    tokens = [*(bytes([i]) for i in range(256)), b"a" * 5_000, b""]
+    made = Vocabulary(tokens, [257])
+    matcher = grammar_of_regex("a*").compile(made).matcher(10_000)
+
+    allowed = matcher.allowed()
+
+    assert allowed[ord("a")]
+    assert not allowed[256]
+
+
+def test_a_vocabulary_without_text_is_refused() -> None:
+    with pytest.raises(VocabularyError, match="no token"):
+        Vocabulary([b"", b""], [1])
+
+
+def test_answers_need_no_end_token() -> None:
+    made = Vocabulary([bytes([i]) for i in range(256)], [])
+    matcher = grammar_of_regex("[ab]{2}").compile(made).matcher(2)
+
+    for _ in range(2):
+        matcher.accept(int(np.flatnonzero(matcher.allowed())[0]))
+
+    assert matcher.is_finished
+    assert matcher.text == "aa"
