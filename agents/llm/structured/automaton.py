@@ -26,7 +26,9 @@ from agents.llm.structured.expression import (
 from agents.llm.structured.expression import Sequence as SequenceOf
 
 MAX_STATES = 20_000
-_CUTS_A_STATE = 20  # each is a step; with more of them, fewer states are made
+# Where a state costs more than usual, fewer are made.
+_CUTS_A_STATE = 20
+_WORK_A_STATE = 50
 
 _Set = frozenset[int]
 
@@ -95,6 +97,7 @@ class _Machine:
 
     def __init__(self, expression: Expression, path: str) -> None:
         self._path = path
+        self._work = 0
         self._empty: list[list[int]] = []
         self._edges: list[list[tuple[Ranges, int]]] = []
         self._steps: dict[tuple[_Set, int], _Set] = {}
@@ -112,7 +115,9 @@ class _Machine:
                 for pairs, target in self._edges[state]
                 if _contains(pairs, code)
             }
-            self._steps[key] = self._closure(found)
+            after = self._steps[key] = self._closure(found)
+            self._work += len(after)
+            _check_size(self._work // _WORK_A_STATE, self._path)
         return self._steps[key]
 
     def _new(self) -> int:

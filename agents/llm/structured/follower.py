@@ -1,15 +1,18 @@
 """Follows an answer byte by byte, and knows how many tokens its shortest end still takes.
 
 A state is a set of places in the grammar; a place is a node, how far it has been read, and the
-place that follows it. Places and states are shared within one follower, so that each step is
-computed once; they go with their request.
+place that follows it. Places and states are shared by the answers that one follower serves, so
+that each step is computed once.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agents.llm.structured.errors import ConstraintError
 from agents.llm.structured.program import All, AnyOf, Bytes, Named, Node, Program, Times
-from agents.llm.structured.vocabulary import INFINITE, PLAIN_BYTES
+from agents.llm.structured.vocabulary import INFINITE, TextTokens, byte_mask
 
 MAX_PLACES = 50_000
 
@@ -36,17 +39,30 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain characters that may come one after the other.
+    """Characters that may come one after the other.
 
     Attributes:
-        high: how many; None for any number.
-        cost: tokens of the shortest end, which is no more while they come.
-        is_level: it is no less either.
+        tokens: those that are made of such characters alone.
+        high: how many characters; None for any number.
+        cost: tokens of the shortest end now.
+        missing: characters that must come; each brings the end nearer by `step` tokens.
     """
 
+    tokens: TextTokens
     high: int | None
     cost: int
-    is_level: bool
+    missing: int
+    step: int
+
+    def within(self, left: int) -> NDArray[np.bool_]:
+        """For each token whether it is such text and the end then takes at most `left` tokens."""
+        lengths = self.tokens.lengths
+        fits = lengths > 0
+        if self.high is not None:
+            fits &= lengths <= self.high
+        if self.cost > left:
+            fits &= self.cost - np.minimum(lengths, self.missing) * self.step <= left
+        return fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +72,12 @@ class Opened:
     Attributes:
         places: the bytes it waits for, and the end of the answer.
         texts: the strings it may go on with.
-        takes_plain: a plain character may come that is none of those strings'.
+        other_bytes: what may come that is none of those strings', as bits.
     """
 
     places: list[Place]
     texts: list[Text]
-    takes_plain: bool
+    other_bytes: int
 
 
 class State:
@@ -72,7 +88,7 @@ class State:
         is_accepting: the answer may end here.
         is_final: it must.
         texts: the strings that it may go on with.
-        takes_plain: a plain character may come that is none of those strings'.
+        other_bytes: what may come that is none of those strings', as bits.
     """
 
     __slots__ = (
@@ -80,8 +96,8 @@ class State:
         "is_accepting",
         "is_final",
         "next",
+        "other_bytes",
         "places",
-        "takes_plain",
         "texts",
         "token_costs",
     )
@@ -92,17 +108,26 @@ class State:
         self.is_accepting = len(self.places) < len(places)
         self.is_final = not self.places
         self.texts = [text for o in opened for text in o.texts]
-        self.takes_plain = any(o.takes_plain for o in opened)
+        self.other_bytes = 0
+        for o in opened:
+            self.other_bytes |= o.other_bytes
         self.next: dict[int, State | None] = {}
         self.token_costs: dict[int, int] = {}
 
 
 class Follower:
-    """The states of one answer."""
+    """The states of a grammar, made when an answer first reaches them.
+
+    Several threads may use it at once: what two of them make at the same time is equal.
+
+    Attributes:
+        size: how much it keeps.
+    """
 
     def __init__(self, program: Program) -> None:
         self._places: dict[tuple[int, int, int], Place] = {}
         self._states: dict[frozenset[Place], State] = {}
+        self.size = 0
         self._end = Place(None, 0, None, 0)
         self.start = self._state([self._place(program.start, 0, self._end)])
 
@@ -125,6 +150,7 @@ class Follower:
         if cost is None:
             after = self.step(state, data)
             cost = state.token_costs[token_id] = INFINITE if after is None else after.cost
+            self.size += 1
         return cost
 
     def _after(self, state: State, byte: int) -> State | None:
@@ -157,6 +183,7 @@ class Follower:
         if place is None:
             cost = min(INFINITE, _cost_from(node, at) + after.cost)
             place = self._places[key] = Place(node, at, after, cost)
+            self.size += 1
         return place
 
     def _open(self, place: Place) -> Opened:
@@ -170,12 +197,13 @@ class Follower:
         todo = [first]
         found: dict[Place, None] = {}
         texts: list[Text] = []
-        takes_plain = False
+        other_bytes = 0
         while todo:
             here, is_in_text = todo.pop()
             if here.node is None or isinstance(here.node, Bytes):
                 found[here] = None
-                takes_plain |= not is_in_text and _takes_plain(here)
+                if not is_in_text:
+                    other_bytes |= _bytes_of(here)
                 continue
             text = _text(here)
             if text is not None:
@@ -188,7 +216,7 @@ class Follower:
                     todo.append((inner, is_inside))
             if len(seen) > MAX_PLACES:
                 raise ConstraintError("the grammar is too ambiguous to be followed")
-        return Opened(list(found), texts, takes_plain)
+        return Opened(list(found), texts, other_bytes)
 
     def _inner(self, place: Place) -> list[Place]:
         node, at, after = place.node, place.at, place.after
@@ -212,17 +240,15 @@ class Follower:
 
 def _text(place: Place) -> Text | None:
     node = place.node
-    if not isinstance(node, Times) or not node.is_text:
+    if not isinstance(node, Times) or node.text is None:
         return None
     high = None if node.high is None else node.high - place.at
-    return Text(high, place.cost, is_level=place.at >= node.low)
+    missing = max(0, node.low - place.at)
+    return Text(node.text, high, place.cost, missing, min(node.item.cost, INFINITE))
 
 
-def _takes_plain(place: Place) -> bool:
-    if not isinstance(place.node, Bytes):
-        return False
-    low, high = place.node.ranges[place.at]
-    return any(low <= byte <= high for byte in PLAIN_BYTES)
+def _bytes_of(place: Place) -> int:
+    return byte_mask(*place.node.ranges[place.at]) if isinstance(place.node, Bytes) else 0
 
 
 def _cost_from(node: Node, at: int) -> int:

@@ -25,11 +25,15 @@ from agents.llm.structured.expression import (
     Sequence,
     mapper,
 )
+from agents.llm.structured.follower import Follower
 from agents.llm.structured.json_text import COLON, COMMA
 from agents.llm.structured.lark_writer import lark_of
 from agents.llm.structured.matcher import Matcher
 from agents.llm.structured.program import Program
 from agents.llm.structured.vocabulary import INFINITE, Vocabulary
+
+MAX_KEPT = 200_000
+"""Places and costs that a compiled grammar keeps for later answers, some 50 MB at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +96,7 @@ class CompiledGrammar:
     def __init__(self, grammar: Grammar, vocabulary: Vocabulary) -> None:
         start, rules = _productive(grammar.start, grammar.rules, _separators(vocabulary))
         self._program = Program(start, rules, vocabulary)
+        self._follower = Follower(self._program)
         self._vocabulary = weakref.ref(vocabulary)
         self.needed_tokens = self._program.start.cost
         if self.needed_tokens == INFINITE:
@@ -115,7 +120,10 @@ class CompiledGrammar:
             )
         vocabulary = self._vocabulary()
         assert vocabulary is not None
-        return Matcher(self._program, self._masks.deep_copy(), vocabulary, max_new_tokens)
+        if self._follower.size > MAX_KEPT:
+            self._follower = Follower(self._program)  # answers that are written keep the other one
+        masks = self._masks.deep_copy()
+        return Matcher(self._program, self._follower, masks, vocabulary, max_new_tokens)
 
 
 def _separators(vocabulary: Vocabulary) -> dict[str, Expression]:

@@ -23,6 +23,7 @@ class Matcher:
 
     Args:
         program: the grammar.
+        follower: the states of it, shared with other answers.
         masks: llguidance's side of it, at its beginning; belongs to this matcher.
         max_new_tokens: tokens of the answer, without an end token.
     """
@@ -30,6 +31,7 @@ class Matcher:
     def __init__(
         self,
         program: Program,
+        follower: Follower,
         masks: llguidance.LLMatcher,
         vocabulary: Vocabulary,
         max_new_tokens: int,
@@ -38,7 +40,7 @@ class Matcher:
         self._masks = masks
         self._vocabulary = vocabulary
         self._left = max_new_tokens
-        self._follower = Follower(program)
+        self._follower = follower
         self._state: State = self._follower.start
         self._has_ended = False
         self._spelt: list[bytes] = []
@@ -146,16 +148,14 @@ class Matcher:
     def _keep_within(self, found: NDArray[np.bool_], left: int) -> None:
         """Take out the tokens after which the shortest end takes more than `left` tokens."""
         state, vocabulary = self._state, self._vocabulary
-        lengths = vocabulary.plain_lengths
         doubtful = found.copy()
-        # Plain text within a string leaves the end as it is, or brings it nearer.
         for text in state.texts:
-            is_text = lengths > 0 if text.high is None else (lengths > 0) & (lengths <= text.high)
-            if text.cost <= left:
-                doubtful &= ~is_text
-        if not state.takes_plain and all(t.is_level and t.cost > left for t in state.texts):
-            found &= lengths < 0
-            doubtful &= lengths < 0
+            near = text.within(left)
+            doubtful &= ~near
+            if len(state.texts) == 1 and not state.other_bytes & text.tokens.first_bytes:
+                others = text.tokens.lengths < 0
+                found &= near | others
+                doubtful &= others
         cost_after, tokens = self._follower.cost_after, vocabulary.tokens
         too_far = [
             i for i in np.flatnonzero(doubtful).tolist() if cost_after(state, i, tokens[i]) > left

@@ -10,18 +10,18 @@ from agents.llm.structured.expression import (
     Expression,
     Lexeme,
     Literal,
+    Ranges,
     Repeat,
     Rule,
     Sequence,
     choice,
-    overlap,
     sequence,
 )
-from agents.llm.structured.json_text import PLAIN
 from agents.llm.structured.utf8 import ByteRanges, byte_ranges
-from agents.llm.structured.vocabulary import INFINITE, Vocabulary
+from agents.llm.structured.vocabulary import INFINITE, TextTokens, Vocabulary
 
 _MAX_PEAK_PASSES = 100
+_MANY_CHARACTERS = 50  # of which a vocabulary has many tokens
 _MANY = 64  # texts, from which on those that begin alike are followed together
 
 
@@ -98,17 +98,17 @@ class Times(Node):
     """`item` from `low` to `high` times.
 
     Attributes:
-        is_text: each character that stands in a JSON string as it is is one of its items.
+        text: the tokens of characters that are items of it; None where those are few.
     """
 
-    __slots__ = ("high", "is_text", "item", "low")
+    __slots__ = ("high", "item", "low", "text")
 
-    def __init__(self, item: Node, low: int, high: int | None, *, is_text: bool) -> None:
+    def __init__(self, item: Node, low: int, high: int | None, text: TextTokens | None) -> None:
         super().__init__()
         self.item = item
         self.low = low
         self.high = high
-        self.is_text = is_text
+        self.text = text
 
     def find_cost(self) -> int:
         if self.item.cost == 0:
@@ -190,14 +190,20 @@ class Program:
                 some = _by_beginning(items) if len(items) > _MANY else items
                 return self._compose(AnyOf([self._node(item) for item in some]))
             case Repeat(item, low, high):
-                node = Times(self._node(item), low, high, is_text=_is_text(item))
-                return self._compose(node)
+                return self._compose(Times(self._node(item), low, high, self._text(item)))
             case Lexeme(item):
                 return self._node(item)
             case Rule(name):
                 if name not in self._named:
                     self._named[name] = self._unbuilt[name] = self._compose(Named())
                 return self._named[name]
+
+    def _text(self, item: Expression) -> TextTokens | None:
+        parts = item.items if isinstance(item, Choice) else (item,)
+        for part in parts:
+            if isinstance(part, Characters) and _size(part.ranges) >= _MANY_CHARACTERS:
+                return self._vocabulary.text_tokens(part.ranges)
+        return None
 
     def _compose(self, node: NodeT) -> NodeT:
         self._composed.append(node)
@@ -273,6 +279,5 @@ def _joined(items: tuple[Expression, ...]) -> list[Expression]:
     return joined
 
 
-def _is_text(item: Expression) -> bool:
-    parts = item.items if isinstance(item, Choice) else (item,)
-    return any(isinstance(p, Characters) and overlap(p.ranges, PLAIN) == PLAIN for p in parts)
+def _size(ranges: Ranges) -> int:
+    return sum(high - low + 1 for low, high in ranges)

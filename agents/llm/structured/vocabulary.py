@@ -4,12 +4,16 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.llm.engines.errors import MissingDependencyError
 from agents.llm.structured.errors import VocabularyError
+from agents.llm.structured.expression import Ranges
+from agents.llm.structured.utf8 import byte_ranges
 
 try:
     import llguidance
@@ -23,9 +27,24 @@ MAX_TOKEN_BYTES = 500  # longer ones are never allowed: llguidance fails on very
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 INFINITE = 10**9
 """The cost in tokens of what cannot be spelt."""
-_NO_PLAIN_BYTES = frozenset([*range(0x20), 0x22, 0x5C])
-PLAIN_BYTES = frozenset(range(256)) - _NO_PLAIN_BYTES
-"""The bytes of what stands in a JSON string as it is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextTokens:
+    """Tokens that are made of some characters alone.
+
+    Attributes:
+        lengths: how many characters each token has; -1 if it has others, too.
+        first_bytes: the bytes that those characters begin with, as bits.
+    """
+
+    lengths: NDArray[np.int64]
+    first_bytes: int
+
+
+def byte_mask(low: int, high: int) -> int:
+    """The bytes from `low` to `high` as bits."""
+    return (1 << (high + 1)) - (1 << low)
 
 
 class Vocabulary:
@@ -66,7 +85,7 @@ class Vocabulary:
         self._longest = max(len(token) for token in self._spelt)
         self._single_bytes = sorted(token[0] for token in self._spelt if len(token) == 1)
         self._characters = sorted({ord(c) for t in self._spelt if len(c := _character(t)) == 1})
-        self.plain_lengths = np.array([_plain_length(token) for token in self.tokens], np.int64)
+        self._texts: dict[Ranges, TextTokens] = {}
         self.llguidance = llguidance.LLTokenizer(_Wrapper(self, encode))
 
     def costs(self, text: bytes) -> tuple[int, ...]:
@@ -91,6 +110,12 @@ class Vocabulary:
     def has_character(self, low: int, high: int) -> bool:
         """Whether a token is one character between these code points."""
         return _has(self._characters, low, high)
+
+    def text_tokens(self, ranges: Ranges) -> "TextTokens":
+        """The tokens that are made of these code points alone."""
+        if ranges not in self._texts:
+            self._texts[ranges] = _text_tokens(self.tokens, ranges)
+        return self._texts[ranges]
 
     def spelt_by(self, token_ids: Iterable[int]) -> bytes:
         """The bytes of these tokens; end tokens have none."""
@@ -239,10 +264,16 @@ def _character(token: bytes) -> str:
         return ""
 
 
-def _plain_length(token: bytes) -> int:
-    """The characters of a token that is plain text within a JSON string, else -1."""
-    text = _character(token)
-    return -1 if not text or _NO_PLAIN_BYTES.intersection(token) else len(text)
+def _text_tokens(tokens: Sequence[bytes], ranges: Ranges) -> TextTokens:
+    inside = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in ranges)
+    is_text = re.compile(f"[{inside}]+").fullmatch
+    texts = [_character(token) for token in tokens]
+    lengths = np.array([len(text) if is_text(text) else -1 for text in texts], np.int64)
+    first_bytes = 0
+    for low, high in ranges:
+        for _, _, parts in byte_ranges(low, high):
+            first_bytes |= byte_mask(*parts[0])
+    return TextTokens(lengths, first_bytes)
 
 
 def _has(values: Sequence[int], low: int, high: int) -> bool:

@@ -28,9 +28,9 @@ atom: NUMBER | "(" sum ")"
 
 LISTS = r"""
 start: value
-value: "[" [value ("," value)*] "]" | STRING | DIGIT+
+value: "[" [value ("," value)*] "]" | STRING | INT
 STRING: "\"" /[^"\\]/~0..5 "\""
-%import common (DIGIT, WS_INLINE)
+%import common (INT, WS_INLINE)
 %ignore WS_INLINE
 """
 

@@ -1,8 +1,10 @@
-"""Plan, then act: a model that knows nothing never leaves the states, and always reaches the end."""
+"""Plan, then act: a random model never leaves the states, and reaches the end."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
+import yaml
 
 from agents.llm.structured import ConstraintError, GrammarSyntaxError, ResultError, SchemaError
 from agents.llm.structured.states import Machine, Run, Said
@@ -62,7 +64,7 @@ def test_a_random_model_never_leaves_the_states_in_a_thousand_runs(machine: Mach
         assert names[0] == "plan"
         assert names[-1] == "answer"
         assert len(names) <= 7
-        for before, after in zip(names, names[1:], strict=False):
+        for before, after in pairwise(names):
             assert after in machine.config.states[before].next
             seen.add((before, after))
         assert all(fits(said) for said in run.said)
@@ -153,7 +155,5 @@ def test_states_that_lead_nowhere_are_refused(text: str, named: str) -> None:
     "state", [{"regex": "("}, {"lark": "x"}, {"json_schema": {"contains": {}}}, {"choice": []}]
 )
 def test_a_state_that_cannot_be_enforced_is_refused(state: dict[str, Any]) -> None:
-    import yaml
-
     with pytest.raises(SchemaError):
         Machine.from_yaml(yaml.safe_dump({"start": "a", "states": {"a": state}}))
