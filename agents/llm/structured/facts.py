@@ -166,7 +166,7 @@ class Facts:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two JSON values are equal; 1 equals 1.0, but not true."""
-    return identity(a) == identity(b)
+    return bool(identity(a) == identity(b))
 
 
 def identity(value: Any) -> Any:

@@ -54,12 +54,13 @@ _NARROW = {
 @cache
 def _wide(category: Any) -> Ranges:
     """All that some dialect counts among digits, words or spaces."""
-    belongs = {
+    belongs: dict[Any, Callable[[str], bool]] = {
         sre.CATEGORY_DIGIT: lambda c: unicodedata.category(c) == "Nd",
         sre.CATEGORY_WORD: lambda c: unicodedata.category(c)[0] in "LMN" or c in _CONNECTORS,
         sre.CATEGORY_SPACE: lambda c: c.isspace() or c == "\ufeff",
-    }[category]
-    return ranges((code, code) for code in range(MAX_CODE_POINT + 1) if belongs(chr(code)))
+    }
+    is_inside = belongs[category]
+    return ranges((code, code) for code in range(MAX_CODE_POINT + 1) if is_inside(chr(code)))
 
 
 _CONNECTORS = "_\u200c\u200d\u203f\u2040\u2054\ufe33\ufe34\ufe4d\ufe4e\ufe4f\uff3f"
