@@ -148,7 +148,8 @@ def _productive(
     is_settled = False
     while not is_settled:
         is_settled = True
-        for name in reversed(unknown):  # what a rule refers to mostly comes behind it
+        unknown.reverse()  # what a rule refers to comes before it or behind it
+        for name in unknown:
             if name not in ending and _ends(rules[name], ending):
                 ending.add(name)
                 is_settled = False

@@ -233,7 +233,8 @@ class Program:
         is_settled = False
         while not is_settled:
             is_settled = True
-            for node in reversed(self._composed):
+            self._composed.reverse()  # parts come before what they are in, rules behind
+            for node in self._composed:
                 cost = node.find_cost()
                 if cost != node.cost:
                     node.cost = cost
@@ -242,7 +243,8 @@ class Program:
     def _settle_peaks(self) -> int:
         for _ in range(_MAX_PEAK_PASSES):
             is_settled = True
-            for node in reversed(self._composed):
+            self._composed.reverse()
+            for node in self._composed:
                 peak = node.find_peak()
                 if peak != node.peak:
                     node.peak = peak
