@@ -1,17 +1,11 @@
-"""What an answer must look like, decided token by token: grammars, schemas, choices.
+"""What an answer must look like, decided token by token: grammars, schemas, choices."""
 
-Tokens are held as bits, packed into words of 32: token `t` is bit `t % 32` of word `t // 32`.
-"""
+from typing import TYPE_CHECKING, Protocol
 
-from typing import Protocol
+if TYPE_CHECKING:  # specs are read and requests made without NumPy
+    from agents.llm.engines.token_bits import Words
 
-import numpy as np
-from numpy.typing import NDArray
-
-WORD_BITS = 32
 _MAX_FORCED = 1024  # at a time
-
-Words = NDArray[np.int32]
 
 
 class Constraint(Protocol):
@@ -31,14 +25,14 @@ class Constraint(Protocol):
         """
         ...
 
-    def fill(self, words: Words) -> None:
+    def fill(self, words: "Words") -> None:
         """Set the bit of each token that may come next, and clear all the others.
 
         The end tokens are tokens like any others: allowed where the answer may end.
 
         Args:
-            words: `words_for(vocab_size)` words that belong to the engine. Bits beyond the
-                vocabulary are ignored.
+            words: as many as `token_bits.words_for` says, which belong to the engine. Bits beyond
+                the vocabulary are ignored.
         """
         ...
 
@@ -62,24 +56,3 @@ def forced_tokens(constraint: Constraint) -> list[int]:
             constraint.accept(token_id)
         token_ids += forced
     return token_ids
-
-
-def words_for(vocab_size: int) -> int:
-    """How many words hold one bit for each token."""
-    return -(-vocab_size // WORD_BITS)
-
-
-def allowed_tokens(words: Words, vocab_size: int) -> NDArray[np.bool_]:
-    """One truth value per token from packed bits; leading dimensions are kept."""
-    little = words.astype("<i4", copy=False)
-    bits = np.unpackbits(little.view(np.uint8), axis=-1, count=vocab_size, bitorder="little")
-    return bits.view(np.bool_)
-
-
-def pack_tokens(allowed: NDArray[np.bool_]) -> Words:
-    """The packed bits of one truth value per token, for constraints that work with those."""
-    (vocab_size,) = allowed.shape
-    data = np.zeros(words_for(vocab_size) * 4, dtype=np.uint8)
-    packed = np.packbits(allowed, bitorder="little")
-    data[: packed.size] = packed
-    return data.view("<i4").astype(np.int32)

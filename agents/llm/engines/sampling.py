@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.llm.engines.constraint import Constraint, allowed_tokens, words_for
+from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.errors import LLMInferenceError
 from agents.llm.engines.generation import TokenLogprobs
 from agents.llm.engines.request import GenerationRequest
+from agents.llm.engines.token_bits import allowed_tokens, words_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from transformers import (
 )
 
 from agents.llm.engines import GenerationRequest, LLMInferenceError
-from agents.llm.engines.constraint import pack_tokens
 from agents.llm.engines.sampling import Choice, Sampler, choose
+from agents.llm.engines.token_bits import pack_tokens
 
 VOCAB_SIZE = 50
 

@@ -1,0 +1,29 @@
+"""Sets of tokens as bits, packed into words of 32: token `t` is bit `t % 32` of word `t // 32`."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORD_BITS = 32
+
+Words = NDArray[np.int32]
+
+
+def words_for(vocab_size: int) -> int:
+    """How many words hold one bit for each token."""
+    return -(-vocab_size // WORD_BITS)
+
+
+def allowed_tokens(words: Words, vocab_size: int) -> NDArray[np.bool_]:
+    """One truth value per token from packed bits; leading dimensions are kept."""
+    little = words.astype("<i4", copy=False)
+    bits = np.unpackbits(little.view(np.uint8), axis=-1, count=vocab_size, bitorder="little")
+    return bits.view(np.bool_)
+
+
+def pack_tokens(allowed: NDArray[np.bool_]) -> Words:
+    """The packed bits of one truth value per token, for constraints that work with those."""
+    (vocab_size,) = allowed.shape
+    data = np.zeros(words_for(vocab_size) * 4, dtype=np.uint8)
+    packed = np.packbits(allowed, bitorder="little")
+    data[: packed.size] = packed
+    return data.view("<i4").astype(np.int32)
