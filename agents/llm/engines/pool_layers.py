@@ -46,6 +46,7 @@ class KeyValueRows(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __i
         super().__init__()  # type: ignore[no-untyped-call]
         self._keys: Tensor
         self._values: Tensor
+        self._base: int  # the column that is stored first
         self._span = span
         self._window: int | None = getattr(like, "sliding_window", None)
         self._shapes = [(t.shape[1], t.shape[3]) for t in (like.keys, like.values)]
@@ -137,7 +138,7 @@ class KeyValueRows(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __i
 
     def free(self) -> None:
         self._keys, self._values = (torch.empty((0, 0, 0, 0), **self._like) for _ in range(2))
-        self._base = 0  # the column that is stored first
+        self._base = 0
 
     def look(self) -> None:
         """Nothing to prepare: `update` looks at the span."""
