@@ -19,9 +19,14 @@ _CACHE_NAMES = ("cache", "past_key_values", "cache_params")
 
 
 class Forward:
-    """Calls a model with a cache of its kind and returns the scores of the last tokens."""
+    """Calls a model with a cache of its kind and returns the scores of the last tokens.
 
-    def __init__(self, model: Any) -> None:
+    Args:
+        model: of transformers.
+        is_exact: False where rounding may change its scores visibly.
+    """
+
+    def __init__(self, model: Any, *, is_exact: bool = True) -> None:
         self._model = model
         takes = inspect.signature(model.forward).parameters
         self._cache_name = next((name for name in _CACHE_NAMES if name in takes), None)
@@ -29,7 +34,7 @@ class Forward:
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         self._ropes = changing_ropes(model)
         self.device: torch.device = model.device
-        self.dtype: torch.dtype = model.dtype
+        self.is_exact = is_exact
 
     @property
     def takes_cache(self) -> bool:

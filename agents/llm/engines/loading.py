@@ -3,12 +3,19 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import errors as hub
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GgufConfig,
+)
 from transformers.utils import logging
 
 from agents.llm.engines.config import EngineConfig
@@ -16,11 +23,16 @@ from agents.llm.engines.errors import (
     DeviceUnavailableError,
     HubUnreachableError,
     LLMInitializationError,
+    MissingDependencyError,
     ModelDamagedError,
     ModelNotFoundError,
 )
+from agents.llm.engines.int8 import quantize
+from agents.llm.engines.options import TransformersOptions
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+GGUF = ".gguf"
+_EXTRAS = {"gguf": "torch", "bitsandbytes": "quantized"}
 _ADVICE = "check the name, or give a folder made by save_pretrained"
 
 
@@ -56,35 +68,59 @@ def choose_dtype(name: str, device: torch.device, model_config: Any) -> torch.dt
     return torch.float32 if is_slow else saved
 
 
-def load_pretrained(config: EngineConfig) -> tuple[Any, Any]:
+def load_pretrained(config: EngineConfig, options: TransformersOptions) -> tuple[Any, Any]:
     """The model, on its device and ready to infer, and its tokenizer.
 
     Raises:
         LLMInitializationError: one of its kinds, by what is wrong.
     """
     device = choose_device(config.device)
+    if options.int8 and device.type != "cpu":
+        raise LLMInitializationError(
+            f"int8 is for the CPU, and the device is {device}; use load_in_8bit, or device 'cpu'"
+        )
     name = _check_name(config.model)
     source: dict[str, Any] = {
         "revision": config.revision,
         "trust_remote_code": config.trust_remote_code,
     }
+    if name.endswith(GGUF):
+        _need("gguf", "a GGUF file")
+        name, source["gguf_file"] = str(Path(name).parent), Path(name).name
     with _without_progress_bars():
-        return _load(config, name, device, source)
+        return _load(config, options, name, device, source)
 
 
 def _load(
-    config: EngineConfig, name: str, device: torch.device, source: dict[str, Any]
+    config: EngineConfig,
+    options: TransformersOptions,
+    name: str,
+    device: torch.device,
+    source: dict[str, Any],
 ) -> tuple[Any, Any]:
     try:
-        model_config = AutoConfig.from_pretrained(name, **source)
         tokenizer = AutoTokenizer.from_pretrained(name, **source)
+        model_config = AutoConfig.from_pretrained(name, **source)
+        wanted = {
+            "quantization_config": quantization(options, source),
+            "device_map": options.device_map,
+        }
+        # bitsandbytes computes 8 bits in float16, and tells of each other input.
+        dtype = "float16" if options.load_in_8bit else config.dtype
         model: Any = AutoModelForCausalLM.from_pretrained(
             name,
             config=model_config,
-            dtype=choose_dtype(config.dtype, device, model_config),
+            dtype=choose_dtype(dtype, device, model_config),
+            **{key: value for key, value in wanted.items() if value is not None},
             **source,
         )
-        return model.to(device).eval(), tokenizer
+        if options.device_map is None and not (options.load_in_8bit or options.load_in_4bit):
+            model = model.to(device)
+        if options.int8:
+            quantize(model)
+        return model.eval(), tokenizer
+    except LLMInitializationError:
+        raise
     except torch.OutOfMemoryError as error:
         raise LLMInitializationError(
             f"{config.model} does not fit into the memory of {device}; use a smaller dtype, "
@@ -92,6 +128,23 @@ def _load(
         ) from error
     except Exception as error:
         raise _explain(config.model, error) from error
+
+
+def quantization(options: TransformersOptions, source: dict[str, Any]) -> Any:
+    """What transformers is to do with the weights; None for nothing."""
+    if options.load_in_8bit or options.load_in_4bit:
+        _need("bitsandbytes", "load_in_8bit or load_in_4bit")
+        bits: Any = BitsAndBytesConfig
+        return bits(load_in_8bit=options.load_in_8bit, load_in_4bit=options.load_in_4bit)
+    gguf: Any = GgufConfig
+    return gguf(dequantize=True) if "gguf_file" in source else None
+
+
+def _need(package: str, purpose: str) -> None:
+    if find_spec(package) is None:
+        raise MissingDependencyError(
+            f"{purpose} needs {package}: pip install 'guildbus[{_EXTRAS[package]}]'"
+        )
 
 
 @contextmanager
@@ -121,9 +174,13 @@ def _check_name(model: str) -> str:
                 f"the folder {model} holds no config.json, so it is not a saved model; {_ADVICE}"
             )
         return str(folder)
+    if folder.is_file() and folder.suffix == GGUF:
+        return str(folder)
     if folder.exists():
-        raise ModelNotFoundError(f"{model} is a file, not a folder with a model; {_ADVICE}")
-    if not _HUB_ID.fullmatch(model):
+        raise ModelNotFoundError(
+            f"{model} is a file, neither a folder with a model nor a GGUF file; {_ADVICE}"
+        )
+    if folder.suffix == GGUF or not _HUB_ID.fullmatch(model):
         raise ModelNotFoundError(f"there is no folder {model}; {_ADVICE}")
     return model
 
@@ -137,8 +194,8 @@ def _explain(model: str, error: Exception) -> LLMInitializationError:
         return ModelNotFoundError(
             f"neither a folder here nor a model on the hub: {model}; {_ADVICE}"
         )
-    if Path(model).expanduser().is_dir():
-        return ModelDamagedError(f"the model in the folder {model} cannot be loaded: {summary}")
+    if Path(model).expanduser().exists():
+        return ModelDamagedError(f"the model in {model} cannot be loaded: {summary}")
     if any(isinstance(e, _UNREACHABLE) for e in causes):
         return HubUnreachableError(
             f"{model} is no folder here and not in the local cache, and the hub cannot be reached; "

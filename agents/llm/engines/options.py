@@ -1,8 +1,16 @@
 """Settings of the transformers backend alone."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.errors import LLMInitializationError
@@ -17,6 +25,13 @@ class TransformersOptions(BaseModel):
         prompt_cache_bytes: what beginnings of texts that were read before may occupy; 0 keeps
             none, None is a quarter of `max_cache_bytes`.
         prompt_cache_folder: keeps beginnings that several texts share across restarts.
+        int8: linear layers in 8 bits on the CPU, several times as fast with many answers at once.
+            Answers are not those of float32: measure the quality of your task.
+        load_in_8bit: by bitsandbytes.
+        load_in_4bit: by bitsandbytes.
+        device_map: how accelerate spreads the layers over devices, for models larger than one:
+            auto, balanced, sequential, or a mapping from module to device.
+        compile: compile the feed-forward layers with torch.compile, which takes a minute.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,6 +39,17 @@ class TransformersOptions(BaseModel):
     max_cache_bytes: PositiveInt | None = None
     prompt_cache_bytes: NonNegativeInt | None = None
     prompt_cache_folder: Path | None = None
+    int8: bool = False
+    load_in_8bit: bool = False
+    load_in_4bit: bool = False
+    device_map: str | dict[str, int | str] | None = None
+    compile: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_quantization(self) -> Self:
+        if self.int8 + self.load_in_8bit + self.load_in_4bit > 1:
+            raise ValueError("choose one of int8, load_in_8bit and load_in_4bit")
+        return self
 
 
 def transformers_options(config: EngineConfig) -> TransformersOptions:

@@ -30,8 +30,8 @@ from agents.llm.engines.sampling import Sampler
 _LENGTHS = (9, 6, 4)
 _DECODED = 3
 _MAX_PROBED_WINDOW = 64  # sliding windows up to this size are passed in the probe
-_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}  # shares of the scores' range
-_COARSE_TOLERANCE = 0.08
+_TOLERANCE = 1e-3  # a share of the scores' range
+_COARSE_TOLERANCE = 0.08  # where rounding changes scores visibly
 
 
 class Mode(StrEnum):
@@ -113,8 +113,7 @@ class _Probe:
             for text, length in zip(self._texts, self._lengths, strict=True)
         ]
         spread = max(float(right.max() - right.min()) for right in self._right)
-        tolerance = _TOLERANCE.get(forward.dtype, _COARSE_TOLERANCE)
-        self._tolerance = tolerance * spread
+        self._tolerance = (_TOLERANCE if forward.is_exact else _COARSE_TOLERANCE) * spread
 
     def complaint(self, way: Callable[[], list[list[Tensor]]]) -> str:
         """What is wrong with a way of decoding; empty when nothing is."""

@@ -15,6 +15,7 @@ from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.decoder import Decoder
 from agents.llm.engines.forward import Forward
+from agents.llm.engines.int8 import Int8Linear
 from agents.llm.engines.loading import load_pretrained
 from agents.llm.engines.local_model import DecodingState, Outcome
 from agents.llm.engines.log import get_logger
@@ -30,6 +31,7 @@ from agents.llm.engines.soundness import Mode, Soundness, examine
 
 DEFAULT_CONTEXT_WINDOW = 2048  # of a model that states none; a configuration may say another
 _WINDOW_NAMES = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
+_EXACT = ("float32", "float64")
 _UNBOUNDED = 10**9  # tokenizers without a limit say something like 1e30
 
 
@@ -47,16 +49,19 @@ class TransformersModel:
         context_window: int | None,
         options: TransformersOptions | None = None,
     ) -> None:
+        options = options or TransformersOptions()
         self._model = model
         self.tokenizer = _without_limits(tokenizer)
         self._weights_bytes = _weights_bytes(model)
         self.context_window = _context_window(model.config, tokenizer, context_window)
         self.vocab_size = int(model.config.get_text_config().vocab_size)
         self.device = str(model.device)
-        self.dtype = str(model.dtype).removeprefix("torch.")
+        self.dtype = _dtype(model)
         self.end_token_ids = _end_token_ids(model, tokenizer)
         self.special_texts = _special_texts(tokenizer)
-        forward = Forward(model)
+        if options.compile:
+            _compile(model)
+        forward = Forward(model, is_exact=self.dtype in _EXACT)
         limit = length_limit(model)
         may_share = limit is None or self.context_window <= limit
         self.soundness = examine(forward, self.vocab_size, may_share=may_share)
@@ -65,7 +70,6 @@ class TransformersModel:
                 "model.not_batched", mode=str(self.soundness.mode), reason=self.soundness.reason
             )
         rereads_at = limit if rereads(model) else None
-        options = options or TransformersOptions()
         max_cache_bytes = options.max_cache_bytes or default_cache_bytes(model.device)
         self._decoder = Decoder(
             forward,
@@ -118,7 +122,7 @@ class TransformersModel:
 def open_model(config: EngineConfig) -> TransformersModel:
     """Load what `config` names; blocks until it is ready."""
     options = transformers_options(config)
-    model, tokenizer = load_pretrained(config)
+    model, tokenizer = load_pretrained(config, options)
     return TransformersModel(model, tokenizer, config.context_window, options)
 
 
@@ -173,6 +177,24 @@ def _end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 def _special_texts(tokenizer: Any) -> Mapping[int, str]:
     texts = tokenizer.convert_ids_to_tokens(tokenizer.all_special_ids)
     return dict(zip(tokenizer.all_special_ids, texts, strict=True))
+
+
+def _compile(model: Any) -> None:
+    """Compile what is the same at each step: attention sees another length each time."""
+    parts = [getattr(module, "mlp", None) for module in model.modules()]
+    for part in parts:
+        if isinstance(part, torch.nn.Module):
+            part.compile(dynamic=True)
+
+
+def _dtype(model: Any) -> str:
+    """What most of its weights are stored in."""
+    for bits in ("4bit", "8bit"):
+        if getattr(model, f"is_loaded_in_{bits}", False):
+            return bits
+    if any(isinstance(module, Int8Linear) for module in model.modules()):
+        return "int8"
+    return str(model.dtype).removeprefix("torch.")
 
 
 def _weights_bytes(model: Any) -> int:

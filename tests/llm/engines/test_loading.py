@@ -42,9 +42,9 @@ async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 async def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "model.gguf").write_text("")
+    (tmp_path / "model.bin").write_text("")
     with pytest.raises(ModelNotFoundError, match="is a file"):
-        await load(tmp_path / "model.gguf")
+        await load(tmp_path / "model.bin")
 
 
 async def test_a_folder_without_a_model(tmp_path: Path) -> None:
