@@ -383,6 +383,27 @@ async def test_a_step_that_fails_ends_its_requests_and_the_engine_lives(
     assert await _ask(engine)
 
 
+async def test_a_model_that_breaks_ends_all_requests_and_is_replaced(
+    engine: LocalEngine, gate: Gate
+) -> None:
+    gate.close(after=2)
+    generations = [await engine.submit(asking()) for _ in range(3)]
+    assert engine._worker is not None
+    model = engine._worker.loaded.result()
+
+    def explode(state: object) -> None:
+        raise RuntimeError("lost its memory")
+
+    model.end = explode
+    gate.open()
+    for generation in generations:
+        events = await events_of(generation)
+        assert [type(event) for event in events].count(Finished) == 1
+
+    await asyncio.wrap_future(engine._worker.ended)
+    assert await _ask(engine)
+
+
 async def test_the_text_face_yields_text_and_raises_errors(engine: LocalEngine, gate: Gate) -> None:
     generation = await engine.submit(asking())
     assert "".join([text async for text in generation.text()]) == (await generation.result()).text

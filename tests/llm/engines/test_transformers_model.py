@@ -120,6 +120,21 @@ async def test_a_seed_repeats_an_answer_alone_and_in_company(
     assert again.token_ids == alone.token_ids
 
 
+async def test_equal_seeds_say_the_same_beside_each_other_and_beside_others_without_one(
+    make_engine: MakeEngine,
+) -> None:
+    engine = make_engine(max_active=6)
+    settings: dict[str, Any] = {"temperature": 2.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 30}
+    seeds = [7, None, 7, 8, None, 7]
+
+    said = await asyncio.gather(
+        *(answer(engine, "The benefits", seed=seed, **settings) for seed in seeds)
+    )
+
+    assert said[0].token_ids == said[2].token_ids == said[5].token_ids
+    assert len({finished.token_ids for finished in said}) == 4
+
+
 async def test_another_seed_gives_another_answer(engine: LocalEngine) -> None:
     settings: dict[str, Any] = {"temperature": 2.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 30}
     first, second = [await answer(engine, "x", seed=seed, **settings) for seed in (0, 1)]
