@@ -34,7 +34,7 @@ class EngineConfig(BaseModel):
     context_window: PositiveInt | None = None
     revision: str | None = None
     trust_remote_code: bool = False
-    max_active: PositiveInt = 8
+    max_active: PositiveInt = 32
     max_queue: NonNegativeInt = 64
     max_new_tokens_limit: NewTokens = MAX_NEW_TOKENS
     options: dict[str, Any] = Field(default_factory=dict)

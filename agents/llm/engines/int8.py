@@ -38,11 +38,11 @@ class Int8Linear(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         x_NI = inputs.reshape(-1, self.in_features)
         scale_N1 = x_NI.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / _LEVELS
-        quantized_NI = (x_NI / scale_N1).round().to(torch.int8)
+        quantized_NI = (x_NI / scale_N1).round_().to(torch.int8)
         sums_NO = torch._int_mm(quantized_NI, self.weight_IO)  # noqa: SLF001  no public name yet
-        y_NO = sums_NO.float() * scale_N1 * self.scale_O
+        y_NO = sums_NO.float().mul_(scale_N1).mul_(self.scale_O)
         if self.bias is not None:
-            y_NO = y_NO + self.bias
+            y_NO += self.bias
         return y_NO.to(inputs.dtype).reshape(*inputs.shape[:-1], self.out_features)
 
 

@@ -28,6 +28,7 @@ from agents.llm.engines.errors import (
     ModelNotFoundError,
 )
 from agents.llm.engines.int8 import quantize
+from agents.llm.engines.log import get_logger
 from agents.llm.engines.options import TransformersOptions
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -116,6 +117,9 @@ def _load(
         )
         if options.device_map is None and not (options.load_in_8bit or options.load_in_4bit):
             model = model.to(device)
+        if config.trust_remote_code and config.revision is None:
+            commit = getattr(model_config, "_commit_hash", None)
+            get_logger().warning("model.remote_code", model=config.model, commit=commit)
         if options.int8:
             quantize(model)
         return model.eval(), tokenizer

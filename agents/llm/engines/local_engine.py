@@ -5,6 +5,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.constraint import Constraint
@@ -63,9 +64,7 @@ class LocalEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        model = self._model()
-        if model is None:
-            raise LLMInitializationError(f"{self.config.model} is not loaded yet: await load()")
+        model = self._loaded_model()
         return Capabilities(
             model=self.config.model,
             backend=self.config.backend,
@@ -75,6 +74,15 @@ class LocalEngine:
             vocab_size=model.vocab_size,
             max_new_tokens_limit=self.config.max_new_tokens_limit,
         )
+
+    @property
+    def tokenizer(self) -> Any:
+        """The loaded model's own tokenizer, as its library has it; None for a model without one.
+
+        Raises:
+            LLMInitializationError: nothing is loaded yet.
+        """
+        return getattr(self._loaded_model(), "tokenizer", None)
 
     @property
     def stats(self) -> EngineStats:
@@ -94,6 +102,12 @@ class LocalEngine:
             self._worker.stop()
             await asyncio.wrap_future(self._worker.ended)
             self._worker.join()  # returns at once: the thread has nothing left to do
+
+    def _loaded_model(self) -> LocalModel:
+        model = self._model()
+        if model is None:
+            raise LLMInitializationError(f"{self.config.model} is not loaded yet: await load()")
+        return model
 
     def _model(self) -> LocalModel | None:
         loaded = self._worker.loaded if self._worker else None
@@ -145,6 +159,7 @@ async def _prompt_ids(request: GenerationRequest, model: LocalModel) -> list[int
     prompt_ids = await asyncio.to_thread(model.encode, request.prompt)
     if not prompt_ids:
         raise InvalidRequestError("the prompt is empty, and the model has no token to begin with")
+    _check_tokens(prompt_ids, model)  # a tokenizer of another model knows others
     return prompt_ids
 
 

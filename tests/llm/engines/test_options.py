@@ -1,11 +1,13 @@
 """Options of the transformers backend: formats, quantization, devices."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from structlog.testing import capture_logs
 from torch import nn
 from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM
 
@@ -18,6 +20,7 @@ from agents.llm.engines import (
     loading,
 )
 from agents.llm.engines.errors import (
+    InvalidRequestError,
     MissingDependencyError,
     ModelDamagedError,
     ModelNotFoundError,
@@ -62,6 +65,43 @@ async def test_options_without_sense_are_refused_by_name(
 ) -> None:
     with pytest.raises(LLMInitializationError, match=named):
         await make_engine(**options).load()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+async def test_in_each_dtype_answers_are_decoded_together(tiny_phi: Path, dtype: str) -> None:
+    engine = create_engine(EngineConfig(model=str(tiny_phi), device="cpu", dtype=dtype))
+
+    answers = await asyncio.gather(*(ask(engine) for _ in range(4)))
+
+    assert [len(finished.token_ids) for finished in answers] == [8] * 4
+    assert engine._worker.loaded.result().soundness.mode == "together"
+    await engine.close()
+
+
+async def test_the_commit_of_remote_code_that_nobody_pinned_is_told(tiny_phi: Path) -> None:
+    config = EngineConfig(model=str(tiny_phi), device="cpu", trust_remote_code=True)
+    for revision, told in ((None, 1), ("abc", 0)):
+        engine = create_engine(config.model_copy(update={"revision": revision}))
+        with capture_logs() as logs:
+            await engine.load()
+        await engine.close()
+        assert [entry["event"] for entry in logs].count("model.remote_code") == told
+
+
+async def test_a_tokenizer_that_knows_more_tokens_than_the_model_fails_the_request_only(
+    tmp_path: Path,
+) -> None:
+    save_tiny_phi(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    config = BloomConfig(vocab_size=50, hidden_size=16, n_layer=1, n_head=2)
+    BloomForCausalLM(config).save_pretrained(tmp_path)
+    engine = create_engine(EngineConfig(model=str(tmp_path), device="cpu"))
+
+    with pytest.raises(InvalidRequestError, match="only 50"):
+        await ask(engine)
+    request = GenerationRequest(prompt_ids=(3,), max_new_tokens=2)
+    assert len((await (await engine.submit(request)).result()).token_ids) == 2
+    await engine.close()
 
 
 async def test_int8_is_a_quarter_of_the_linear_layers_and_says_so(make_engine: MakeEngine) -> None:
