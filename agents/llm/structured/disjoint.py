@@ -9,7 +9,7 @@ _MAX_DEPTH = 4
 
 
 class Disjointness:
-    """Shows that a value written for one schema is never valid for another one.
+    """Shows that no value is valid for two schemas.
 
     It says "no" where it cannot tell.
 
@@ -26,15 +26,15 @@ class Disjointness:
         self._alternatives = alternatives
         self._is_valid = is_valid
 
-    def holds(self, written: list[Facts], other: Part) -> bool:
-        """Whether no value that is written for `written` is valid for `other`."""
-        return self._holds(written, self._alternatives((other,)), 0)
+    def holds(self, facts: Facts, other: Part) -> bool:
+        """Whether no value can be both."""
+        return self._holds([facts], self._alternatives((other,)), 0)
 
-    def _holds(self, written: list[Facts], others: list[Facts], depth: int) -> bool:
-        return all(self._apart(a, b, depth) for a in written for b in others)
+    def _holds(self, some: list[Facts], others: list[Facts], depth: int) -> bool:
+        return all(self._apart(a, b, depth) for a in some for b in others)
 
     def _apart(self, a: Facts, b: Facts, depth: int) -> bool:
-        types_a = _with_integers(a.possible_types())
+        types_a = _with_integers(TYPES if a.types is None else a.types)
         types_b = _with_integers(TYPES if b.types is None else b.types)
         shared = types_a & types_b
         if not shared:
@@ -63,23 +63,12 @@ class Disjointness:
         if depth > _MAX_DEPTH:
             return False
         for name in dict.fromkeys((*a.required, *b.required)):
-            parts_a, parts_b = a.property_parts(name), b.property_parts(name)
-            if name in b.required and not _writes(a, name):
-                return True
-            if name not in a.required:
-                if name in b.required and not self._alternatives(parts_a):
-                    return True
-                continue
-            mine, theirs = self._alternatives(parts_a), self._alternatives(parts_b)
-            if self._holds(mine, theirs, depth + 1):
+            mine = self._alternatives(a.property_parts(name))
+            theirs = self._alternatives(b.property_parts(name))
+            is_in_both = name in a.required and name in b.required
+            if self._holds(mine, theirs, depth + 1) and (is_in_both or not mine or not theirs):
                 return True
         return False
-
-
-def _writes(facts: Facts, name: str) -> bool:
-    """Whether a property of this name may be written for these facts."""
-    is_open = facts.others is not None or bool(facts.by_pattern) or not facts.named
-    return name in facts.named or name in facts.required or (is_open and not facts.is_closed)
 
 
 def _with_integers(types: Any) -> frozenset[str]:

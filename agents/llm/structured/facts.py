@@ -110,7 +110,7 @@ class Facts:
             max_items=_least(self.max_items, other.max_items),
             is_unique=self.is_unique or other.is_unique,
             named={n: _once(self.property_parts(n) + other.property_parts(n)) for n in names},
-            by_pattern=self.by_pattern + other.by_pattern,
+            by_pattern=self.patterns_beside(other) + other.patterns_beside(self),
             others=_both_others(self.others, other.others),
             is_closed=self.is_closed or other.is_closed,
             names=self.names + other.names,
@@ -119,9 +119,21 @@ class Facts:
             max_properties=_least(self.max_properties, other.max_properties),
         )
 
+    def patterns_beside(self, other: "Facts") -> tuple[tuple[str, Parts], ...]:
+        """Its patterns; what matches is among the other properties for `other`."""
+        known = {pattern for pattern, _ in other.by_pattern}
+        return tuple(
+            (pattern, parts if pattern in known else parts + (other.others or ()))
+            for pattern, parts in self.by_pattern
+        )
+
     def item_parts(self, index: int) -> Parts:
         """What it says about the item at this place."""
         return self.first_items[index] if index < len(self.first_items) else self.items
+
+    def settled(self) -> "Facts":
+        """The same for the types that it would be written with."""
+        return replace(self, types=frozenset(self.possible_types()))
 
     def of_type(self, type_: str) -> "Facts":
         """The same for one type."""

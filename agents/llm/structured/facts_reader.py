@@ -58,6 +58,9 @@ def is_annotation(keyword: str) -> bool:
     return keyword in _ANNOTATIONS or keyword.startswith("x-")
 
 
+_NO = (Part(schema=False, path="#"),)
+
+
 class FactsReader:
     """Turns schemas that hold together into alternatives of facts.
 
@@ -69,6 +72,8 @@ class FactsReader:
     def __init__(self, root: Schema, is_valid: Callable[[Any, dict[str, Any]], bool]) -> None:
         self._root = root
         self._depth = 0
+        # By the schemas' identities, which the parts keep alive.
+        self._known: dict[tuple[int, ...], tuple[Parts, list[Facts]]] = {}
         self._is_valid = is_valid
         self._disjointness = Disjointness(self.alternatives, is_valid)
 
@@ -78,11 +83,13 @@ class FactsReader:
         Raises:
             SchemaError: something in them cannot be enforced.
         """
-        path = parts[0].path if parts else "#"
-        found = [Facts(path)]
-        for part in parts:
-            found = _crossed(found, self._read(part), part.path)
-        return found
+        key = tuple(id(part.schema) for part in parts)
+        if key not in self._known:
+            found = [Facts(parts[0].path if parts else "#")]
+            for part in parts:
+                found = _crossed(found, self._read(part), part.path)
+            self._known[key] = parts, found
+        return self._known[key][1]
 
     def _read(self, part: Part) -> list[Facts]:
         if isinstance(part.schema, bool):
@@ -135,36 +142,56 @@ class FactsReader:
 
     def _one_of(self, parts: Parts, so_far: list[Facts]) -> list[Facts]:
         """Each alternative, shown to be no other one at the same time, or made so."""
-        read = [_crossed(so_far, self._read(part), part.path) for part in parts]
         found: list[Facts] = []
         for i, part in enumerate(parts):
-            mine = read[i]
+            mine = [facts.settled() for facts in _crossed(so_far, self._read(part), part.path)]
             for j, other in enumerate(parts):
-                if i == j or self._disjointness.holds(mine, other):
-                    continue
-                try:
-                    mine = _crossed(mine, self._not(other, "oneOf"), part.path)
-                except UnsupportedKeywordError as error:
-                    raise UnsupportedKeywordError(
-                        "oneOf",
-                        f"its alternatives {i} and {j} may both hold, and {error.why}; use anyOf, "
-                        "or a property with another const in each",
-                        path=part.path.rpartition("/oneOf/")[0],
-                    ) from error
+                if i != j:
+                    mine = [facts for m in mine for facts in self._without(m, other, (i, j))]
             found += mine
         return found
 
-    def _not(self, part: Part, keyword: str) -> list[Facts]:
+    def _without(self, facts: Facts, other: Part, numbers: tuple[int, int]) -> list[Facts]:
+        """The same where `other` does not hold."""
+        if self._disjointness.holds(facts, other):
+            return [facts]
+        for name in self._needed(other):
+            if name not in facts.required:
+                absent = _crossed([facts], [Facts(other.path, named={name: _NO})], other.path)
+                if absent:
+                    return absent
+        try:
+            some = _crossed([facts], self._not(other, "oneOf", is_partial=True), other.path)
+            return some or _crossed([facts], self._not(other, "oneOf"), other.path)
+        except UnsupportedKeywordError as error:
+            raise UnsupportedKeywordError(
+                "oneOf",
+                f"its alternatives {numbers[0]} and {numbers[1]} may both hold, and {error.why}; "
+                "use anyOf, or a property with another const in each",
+                path=other.path.rpartition("/oneOf/")[0],
+            ) from error
+
+    def _needed(self, part: Part) -> list[str]:
+        """The properties that values need for this schema, if they are objects at all."""
+        every = self.alternatives((part,))
+        if not every or any(facts.types != {"object"} for facts in every):
+            return []
+        return [n for n in every[0].required if all(n in facts.required for facts in every)]
+
+    def _not(self, part: Part, keyword: str, *, is_partial: bool = False) -> list[Facts]:
         opposites = negated(
             part.schema,
             is_annotation,
             lambda ref: self._resolve(ref, part.path),
             keyword=keyword,
             path=part.path,
+            is_partial=is_partial,
         )
         return self._any_of(tuple(Part(schema, part.path) for schema in opposites))
 
     def _if(self, schema: dict[str, Any], path: str) -> list[Facts]:
+        if "then" not in schema and "else" not in schema:
+            return [Facts(path)]
         condition = Part(schema["if"], f"{path}/if")
         then = Part(schema.get("then", True), f"{path}/then")
         otherwise = Part(schema.get("else", True), f"{path}/else")
@@ -312,6 +339,9 @@ def _plain(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _bound(schema: dict[str, Any], included: str, excluded: str, *, is_low: bool) -> Bound | None:
+    if isinstance(schema.get(excluded), bool):  # draft 4
+        is_excluded = schema[excluded]
+        return Bound(Decimal(str(schema[included])), is_excluded) if included in schema else None
     both = [
         Bound(Decimal(str(schema[keyword])), keyword == excluded)
         for keyword in (included, excluded)

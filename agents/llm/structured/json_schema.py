@@ -6,6 +6,7 @@ schema does not mention come only where it says something about them, or knows n
 """
 
 import json
+import re
 from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
@@ -31,6 +32,7 @@ from agents.llm.structured.expression import (
 )
 from agents.llm.structured.facts import Facts, Part, Parts, Schema, identity, same
 from agents.llm.structured.facts_reader import FactsReader
+from agents.llm.structured.formats import STRING_FORMATS
 from agents.llm.structured.json_text import COLON, COMMA, constant, dumped
 from agents.llm.structured.numeric_values import number_expression
 from agents.llm.structured.string_values import Strings
@@ -136,6 +138,13 @@ def _is_valid(value: Any, schema: dict[str, Any]) -> bool:
     return bool(_validator(json.dumps(schema)).is_valid(value))
 
 
+def _has_format(text: str, name: str) -> bool:
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    if name in checker.checkers:
+        return bool(checker.conforms(text, name))
+    return name in STRING_FORMATS and bool(re.fullmatch(STRING_FORMATS[name], text, re.ASCII))
+
+
 @lru_cache(maxsize=4096)
 def _validator(schema: str) -> Any:
     return jsonschema.Draft202012Validator(json.loads(schema))
@@ -192,6 +201,10 @@ class _Reader:
     def _holds(self, facts: Facts, value: Any) -> bool:
         if not all(_is_valid(value, schema) for schema in facts.plain):
             return False
+        if facts.types is not None and not _is_valid(value, {"type": sorted(facts.types)}):
+            return False
+        if isinstance(value, str) and not all(_has_format(value, f) for f in facts.formats):
+            return False
         if isinstance(value, dict):
             return all(self._is_one_of(facts.property_parts(k), v) for k, v in value.items())
         if isinstance(value, list):
@@ -202,7 +215,6 @@ class _Reader:
         return any(
             self._holds(facts, value)
             and (facts.values is None or any(same(value, v) for v in facts.values))
-            and (facts.types is None or _is_valid(value, {"type": sorted(facts.types)}))
             for facts in self._facts.alternatives(parts)
         )
 
@@ -310,11 +322,11 @@ class _Reader:
         _refuse_excluded(facts, (dict,))
         members = {name: facts.property_parts(name) for name in (*facts.named, *facts.required)}
         extra = self._extra_members(facts, members)
-        names = self._possible_names(facts)
-        if names is not None:
-            members |= {n: facts.property_parts(n) for n in names if n not in members}
-            extra = NOTHING
-        elif facts.names:
+        if facts.names:
+            names = self._possible_names(facts)
+            if names is not None:
+                members |= {n: facts.property_parts(n) for n in names if n not in members}
+                extra = NOTHING
             members = {n: p for n, p in members.items() if self._is_one_of(facts.names, n)}
             if any(name not in members for name in facts.required):
                 return NOTHING
@@ -324,8 +336,6 @@ class _Reader:
 
     def _possible_names(self, facts: Facts) -> list[str] | None:
         """The names that `propertyNames` lists, if it lists them."""
-        if not facts.names:
-            return None
         found = self._finite((*facts.names, Part({"type": "string"}, facts.path)))
         return None if found is None else [str(name) for name in found]
 

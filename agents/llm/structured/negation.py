@@ -34,8 +34,9 @@ def negated(
     *,
     keyword: str,
     path: str,
+    is_partial: bool = False,
 ) -> list[Schema]:
-    """Schemas of which one holds for each value they describe; `schema` then does not.
+    """Schemas for none of whose values `schema` holds; not all values that there are.
 
     Args:
         schema: what must not hold.
@@ -43,18 +44,25 @@ def negated(
         resolve: what a reference refers to.
         keyword: on whose behalf, for messages.
         path: where it stands, for messages.
+        is_partial: leave out keywords whose opposite cannot be said, if there are others.
 
     Raises:
-        UnsupportedKeywordError: it has a keyword whose opposite cannot be said.
+        UnsupportedKeywordError: the opposite of a keyword cannot be said.
     """
     if isinstance(schema, bool):
         return [] if schema else [True]
     found: list[Schema] = []
+    unknown: list[UnsupportedKeywordError] = []
     for name, value in schema.items():
-        if name == "$ref":
-            found.append({"not": resolve(value)})
-        elif not is_annotation(name):
-            found += _negated_keyword(name, value, keyword, path)
+        try:
+            if name == "$ref":
+                found.append({"not": resolve(value)})
+            elif not is_annotation(name):
+                found += _negated_keyword(name, value, keyword, path)
+        except UnsupportedKeywordError as error:
+            unknown.append(error)
+    if unknown and not (found and is_partial):
+        raise unknown[0]
     return found
 
 

@@ -18,7 +18,7 @@ from agents.llm.structured.expression import (
     sequence,
 )
 from agents.llm.structured.facts import Bound, Facts
-from agents.llm.structured.formats import NUMBER_FORMATS
+from agents.llm.structured.formats import NUMBER_FORMATS, STRING_FORMATS
 from agents.llm.structured.numbers import DIGIT, LARGEST, LARGEST_INTEGER, decimals, integers
 
 MAX_LISTED = 2_000
@@ -42,6 +42,9 @@ def number_expression(facts: Facts, rules: Rules, *, is_integer: bool) -> Expres
     Raises:
         UnsupportedKeywordError: they are multiples of what digits cannot show.
     """
+    unknown = [name for name in facts.formats if name not in STRING_FORMATS]
+    if unknown:
+        raise UnsupportedKeywordError("format", f"{unknown[0]!r} is not known", path=facts.path)
     low, high = _limits(facts)
     are_integers = is_integer or any(m == int(m) for m in facts.multiples)
     if are_integers and facts.has_fraction:
