@@ -174,7 +174,7 @@ class FactsReader:
     def _needed(self, part: Part) -> list[str]:
         """The properties that values need for this schema, if they are objects at all."""
         every = self.alternatives((part,))
-        if not every or any(facts.types != {"object"} for facts in every):
+        if not every or any(facts.types != frozenset({"object"}) for facts in every):
             return []
         return [n for n in every[0].required if all(n in facts.required for facts in every)]
 

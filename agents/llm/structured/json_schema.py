@@ -41,6 +41,9 @@ MAX_SCHEMA_CHARACTERS = 1_000_000
 MAX_RULES = 20_000
 MAX_UNIQUE_VALUES = 64
 
+_VALUES = ("const", "enum", "default", "examples")
+_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+
 _OPEN, _CLOSE = Lexeme(Literal("{")), Lexeme(Literal("}"))
 _FIRST, _LAST = Lexeme(Literal("[")), Lexeme(Literal("]"))
 
@@ -99,15 +102,20 @@ def with_nullable(schema: Any) -> Any:
         return [with_nullable(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {
-        key: value if key in ("const", "enum", "default", "examples") else with_nullable(value)
-        for key, value in schema.items()
-    }
+    found = {key: _with_nullable_in(key, value) for key, value in schema.items()}
     if found.get("nullable") is True and "type" in found:
         del found["nullable"]
         types = found["type"]
         found["type"] = [*(types if isinstance(types, list) else [types]), "null"]
     return found
+
+
+def _with_nullable_in(keyword: str, value: Any) -> Any:
+    if keyword in _VALUES:
+        return value
+    if keyword in _NAMED and isinstance(value, dict):
+        return {name: with_nullable(inner) for name, inner in value.items()}
+    return with_nullable(value)
 
 
 def _check_schema(schema: Schema) -> None:

@@ -183,3 +183,37 @@ def test_date_times_exist_on_every_clock() -> None:
     """No second 60, no 30 February, no year 0."""
     for text in answers({"type": "string", "format": "date-time"}, count=80):
         assert datetime.fromisoformat(text).tzinfo is not None
+
+
+def test_properties_may_be_called_like_keywords() -> None:
+    names = ["nullable", "type", "enum", "$ref", "properties"]
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "null"} for name in names} | {"nullable": True},
+        "required": names,
+    }
+
+    assert all(set(answer) == set(names) for answer in answers(schema, count=5))
+
+
+def test_excluded_bounds_of_draft_4_are_read() -> None:
+    schema = {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "type": "integer",
+        "minimum": 0,
+        "exclusiveMinimum": True,
+        "maximum": 2,
+    }
+
+    assert set(answers(schema)) == {1, 2}
+
+
+def test_listed_names_leave_no_other_property() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"z": {"type": "null"}},
+        "propertyNames": {"enum": ["a", "b"]},
+        "additionalProperties": {"type": "integer"},
+    }
+
+    assert {name for answer in answers(schema) for name in answer} == {"a", "b"}
