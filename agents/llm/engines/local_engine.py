@@ -85,6 +85,23 @@ class LocalEngine:
         return getattr(self._loaded_model(), "tokenizer", None)
 
     @property
+    def end_token_ids(self) -> frozenset[int]:
+        """The tokens that end an answer of the loaded model.
+
+        Raises:
+            LLMInitializationError: nothing is loaded yet.
+        """
+        return self._loaded_model().end_token_ids
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens `text` is as a prompt; from any thread.
+
+        Raises:
+            LLMInitializationError: nothing is loaded yet.
+        """
+        return len(self._loaded_model().encode(text))
+
+    @property
     def stats(self) -> EngineStats:
         worker, model = self._worker, self._model()
         return EngineStats(

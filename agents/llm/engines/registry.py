@@ -61,6 +61,11 @@ class ModelRegistry:
         engines = ((s.config.model, s.engine) for s in self._shared.values())
         return sorted(name for name, engine in engines if engine.stats.is_loaded)
 
+    async def free_unused(self) -> None:
+        """Free every model that nobody leases now, and wait until they are freed."""
+        unused = [shared for shared in self._shared.values() if shared.leases == 0]
+        await asyncio.gather(*(self._unload(shared) for shared in unused))
+
     async def close(self) -> None:
         """Refuse new leases, close every engine and wait for their threads."""
         self._is_closed = True

@@ -1,0 +1,69 @@
+"""How the tokens of an answer are chosen, apart from what is asked."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+
+from agents.llm.engines.errors import InvalidRequestError
+from agents.llm.engines.request import (
+    GenerationRequest,
+    LogitBias,
+    NewTokens,
+    Seed,
+    StopStrings,
+    Temperature,
+    TopP,
+)
+
+
+class Sampling(BaseModel):
+    """The fields of `GenerationRequest` without its prompt, with the same meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_new_tokens: NewTokens | None = None
+    temperature: Temperature = 0.7
+    top_p: TopP = 0.9
+    top_k: NonNegativeInt = 50
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
+    logit_bias: LogitBias = Field(default_factory=dict)
+    do_sample: bool = True
+    seed: Seed | None = None
+    stop: StopStrings = ()
+    deadline_s: float | None = Field(default=None, gt=0.0)
+
+    def but(self, **changes: Any) -> Self:
+        """The same with other values; None leaves one as it is.
+
+        Raises:
+            InvalidRequestError: a value makes no sense.
+        """
+        wanted = {name: value for name, value in changes.items() if value is not None}
+        return _checked(type(self), {**self.model_dump(), **wanted})
+
+    def request(self, **prompt: Any) -> GenerationRequest:
+        """The request for an answer to a prompt; its `stop` comes first.
+
+        Raises:
+            InvalidRequestError: together they make no sense.
+        """
+        stop = dict.fromkeys((*prompt.pop("stop", ()), *self.stop))
+        return _checked(
+            GenerationRequest, {**self.model_dump(exclude={"stop"}), **prompt, "stop": tuple(stop)}
+        )
+
+
+def _checked(kind: Any, values: dict[str, Any]) -> Any:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise InvalidRequestError(told(error)) from None
+
+
+def told(error: ValidationError) -> str:
+    """What is wrong, field by field, in one line."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
+        for item in error.errors(include_url=False)
+    )

@@ -1,0 +1,57 @@
+"""What an answer cost."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from agents.llm.engines.generation import Finished
+
+
+class Usage(BaseModel):
+    """What one or several answers cost.
+
+    Attributes:
+        prompt_tokens: of everything that was read, again in every round of tools.
+        completion_tokens: of everything that was written.
+        cached_tokens: how many of the prompts' tokens had been read for an earlier answer.
+        queued_s: seconds in the engine's queue.
+        first_token_s: seconds from asking to the first token; of several answers, of the first.
+        total_s: seconds from asking to the end.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    queued_s: float = 0.0
+    first_token_s: float | None = None
+    total_s: float = 0.0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    @classmethod
+    def of(cls, finished: Finished) -> Self:
+        """What a generation cost."""
+        timing = finished.timing
+        return cls(
+            prompt_tokens=finished.prompt_tokens,
+            completion_tokens=len(finished.token_ids),
+            cached_tokens=finished.cached_tokens,
+            queued_s=(timing.queued_s if timing and timing.queued_s is not None else 0.0),
+            first_token_s=timing.first_token_s if timing else None,
+            total_s=timing.total_s if timing else 0.0,
+        )
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both, one after the other."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            queued_s=self.queued_s + other.queued_s,
+            first_token_s=self.first_token_s if self.total_s else other.first_token_s,
+            total_s=self.total_s + other.total_s,
+        )
