@@ -92,7 +92,7 @@ class Dialogue:
         has_template = getattr(tokenizer, "response_template", None) is not None
         return Answering(
             generation,
-            _parser(prompt, tools),
+            parser_for(prompt, tools),
             fitted.dropped,
             reread=_reader(tokenizer, prompt, tools) if has_template else None,
         )
@@ -238,7 +238,8 @@ def _of_value(parsed: Parsed, value: Any) -> Parsed:
     return Parsed(tool_calls=(ToolCall(value.name, value.arguments),))
 
 
-def _parser(prompt: ChatPrompt, tools: Schemas) -> OutputParser:
+def parser_for(prompt: ChatPrompt, tools: Schemas) -> OutputParser:
+    """Reads the answer to a prompt; without tools, nothing is read as a call."""
     if not tools:
         return OutputParser(is_thinking=prompt.is_thinking, formats=())
     functions = [tool.get("function", tool) for tool in tools]

@@ -1,6 +1,6 @@
 """How the tokens of an answer are chosen, apart from what is asked."""
 
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
@@ -14,6 +14,8 @@ from agents.llm.engines.request import (
     Temperature,
     TopP,
 )
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Sampling(BaseModel):
@@ -54,7 +56,7 @@ class Sampling(BaseModel):
         )
 
 
-def _checked(kind: Any, values: dict[str, Any]) -> Any:
+def _checked(kind: type[M], values: dict[str, Any]) -> M:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
