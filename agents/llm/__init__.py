@@ -7,12 +7,27 @@ from messaging._lazy import lazily
 if TYPE_CHECKING:
     from agents.llm.agent import HuggingFaceLocalAgent, get_agent, get_agent_from_config
     from agents.llm.chat import AgentPayload, AgentResponse, MemoryEntryData
-    from agents.llm.messages import GenerationPromptRequest, GenerationPromptResponse
+    from agents.llm.chat_agent import ChatAgent, ChatAgentProps
+    from agents.llm.messages import (
+        ChatReply,
+        ChatRequest,
+        CompletionReply,
+        CompletionRequest,
+        GenerationPromptRequest,
+        GenerationPromptResponse,
+        UsageReported,
+    )
     from agents.llm.phi_agent import LLMPhiAgent, PhiAgentProps, PyTorchAgentProps
 
 __all__ = [
     "AgentPayload",
     "AgentResponse",
+    "ChatAgent",
+    "ChatAgentProps",
+    "ChatReply",
+    "ChatRequest",
+    "CompletionReply",
+    "CompletionRequest",
     "GenerationPromptRequest",
     "GenerationPromptResponse",
     "HuggingFaceLocalAgent",
@@ -20,6 +35,7 @@ __all__ = [
     "MemoryEntryData",
     "PhiAgentProps",
     "PyTorchAgentProps",
+    "UsageReported",
     "get_agent",
     "get_agent_from_config",
 ]
@@ -29,7 +45,16 @@ __getattr__ = lazily(
     {
         "agents.llm.agent": ("HuggingFaceLocalAgent", "get_agent", "get_agent_from_config"),
         "agents.llm.chat": ("AgentPayload", "AgentResponse", "MemoryEntryData"),
-        "agents.llm.messages": ("GenerationPromptRequest", "GenerationPromptResponse"),
+        "agents.llm.chat_agent": ("ChatAgent", "ChatAgentProps"),
+        "agents.llm.messages": (
+            "ChatReply",
+            "ChatRequest",
+            "CompletionReply",
+            "CompletionRequest",
+            "GenerationPromptRequest",
+            "GenerationPromptResponse",
+            "UsageReported",
+        ),
         "agents.llm.phi_agent": ("LLMPhiAgent", "PhiAgentProps", "PyTorchAgentProps"),
     },
 )

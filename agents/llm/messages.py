@@ -1,7 +1,12 @@
 """What language-model agents are asked and what they answer."""
 
-from pydantic import Field
+from typing import Any
 
+from pydantic import Field, NonNegativeInt
+
+from agents.llm.chat.messages import ChatCall, ChatMessage
+from agents.llm.dialogue.usage import Usage
+from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, Text, TopP
 from messaging.message import Message
 
 
@@ -21,3 +26,84 @@ class GenerationPromptResponse(Message):
 
     generation_prompt: str
     generated_response: str
+
+
+class _Wishes(Message):
+    """How an answer is to be chosen; what is None is the agent's to say."""
+
+    max_new_tokens: NewTokens | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    top_k: NonNegativeInt | None = None
+    do_sample: bool | None = None
+    seed: Seed | None = None
+    stop: StopStrings | None = None
+    response_format: dict[str, Any] | None = None
+
+
+class ChatRequest(_Wishes, wire_name="llm.chat"):
+    """Ask for the next message of a conversation; its text is emitted as `TextDelta`.
+
+    Attributes:
+        messages: the conversation so far, OpenAI's dictionaries will do.
+        tools: what may be called, in OpenAI's shape. The asker runs the calls, and asks again
+            with their results among the messages.
+        tool_choice: `auto`, `none`, `required` or the name of a tool; the last two make sure that
+            there is a call, and that its arguments are valid.
+        response_format: OpenAI's, such as `{"type": "json_schema", "json_schema": {"name": ...,
+            "schema": ...}}`; the answer is always valid.
+    """
+
+    messages: tuple[ChatMessage, ...] = Field(min_length=1)
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str = "auto"
+
+
+class ChatReply(Message, wire_name="llm.chat_reply"):
+    """The next message of a conversation.
+
+    Attributes:
+        content: the text.
+        thinking: the reasoning before it.
+        tool_calls: for the asker to run.
+        value: what `content` is, where a `response_format` in JSON was asked for.
+        problems: what in the output could not be read.
+        dropped_messages: how many of the oldest messages the model was not told.
+        finish_reason: `stop`, `length` or `deadline`.
+    """
+
+    content: str
+    thinking: str = ""
+    tool_calls: tuple[ChatCall, ...] = ()
+    value: Any = None
+    problems: tuple[str, ...] = ()
+    dropped_messages: int = 0
+    finish_reason: str
+    model: str
+    usage: Usage
+
+
+class CompletionRequest(_Wishes, wire_name="llm.complete"):
+    """Ask for what continues a prompt; it is emitted as `TextDelta`.
+
+    Attributes:
+        response_format: as in `ChatRequest`.
+    """
+
+    prompt: Text = Field(min_length=1)
+
+
+class CompletionReply(Message, wire_name="llm.completion"):
+    """What continues a prompt, without the prompt; the rest as in `ChatReply`."""
+
+    text: str
+    value: Any = None
+    finish_reason: str
+    model: str
+    usage: Usage
+
+
+class UsageReported(Message, wire_name="llm.usage"):
+    """Emitted beside an answer that has no place for it."""
+
+    usage: Usage

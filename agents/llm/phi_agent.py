@@ -5,16 +5,8 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from agents.llm.dialogue.usage import Usage
 from agents.llm.engines.config import EngineConfig
-from agents.llm.engines.errors import (
-    DeviceUnavailableError,
-    InvalidRequestError,
-    LLMError,
-    MissingDependencyError,
-    ModelDamagedError,
-    ModelNotFoundError,
-    UnknownBackendError,
-)
 from agents.llm.engines.generation import Generation
 from agents.llm.engines.registry import ModelRegistry
 from agents.llm.engines.request import (
@@ -25,19 +17,14 @@ from agents.llm.engines.request import (
     Temperature,
     TopP,
 )
-from agents.llm.messages import GenerationPromptRequest, GenerationPromptResponse
+from agents.llm.failures import told_to_the_bus
+from agents.llm.messages import (
+    GenerationPromptRequest,
+    GenerationPromptResponse,
+    UsageReported,
+)
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import TextDelta
-
-# Trying these again would fail again: the remedy is somebody's.
-_LASTING = (
-    DeviceUnavailableError,
-    InvalidRequestError,
-    MissingDependencyError,
-    ModelDamagedError,
-    ModelNotFoundError,
-    UnknownBackendError,
-)
 
 
 class PyTorchAgentProps(BaseAgentProps):
@@ -80,7 +67,8 @@ class PhiAgentProps(PyTorchAgentProps):
 
 
 class LLMPhiAgent(Agent[PhiAgentProps]):
-    """Answers `GenerationPromptRequest`; emits the text piece by piece while it is written.
+    """Answers `GenerationPromptRequest`; emits the text piece by piece while it is written,
+    and at its end what it cost.
 
     The model is loaded by the first request, off the event loop, and shared with every agent of
     the guild that uses the same one through the same `models` resource.
@@ -101,18 +89,15 @@ class LLMPhiAgent(Agent[PhiAgentProps]):
         if self._own_models is not None:
             await self._own_models.close()
 
-    @handles(emits=[TextDelta])
+    @handles(emits=(TextDelta, UsageReported))
     async def generate(
         self, request: GenerationPromptRequest, ctx: Context
     ) -> GenerationPromptResponse:
         assert self._models is not None
-        try:
+        with told_to_the_bus():
             async with self._models.lease(self._engine_config()) as engine:
                 generation = await engine.submit(self._generation_request(request, ctx))
                 text = await _written(generation, ctx)
-        except LLMError as error:
-            error.retryable = not isinstance(error, _LASTING)  # type: ignore[attr-defined] # read by the bus
-            raise
         return GenerationPromptResponse(
             generation_prompt=request.generation_prompt,
             generated_response=request.generation_prompt + text,
@@ -153,4 +138,6 @@ async def _written(generation: Generation, ctx: Context) -> str:
     async with generation:
         async for piece in generation.text():
             ctx.emit(TextDelta(text=piece))
-        return (await generation.result()).text
+        finished = await generation.result()
+    ctx.emit(UsageReported(usage=Usage.of(finished)))
+    return finished.text

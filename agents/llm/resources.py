@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.llm.engines.registry import DEFAULT_IDLE_UNLOAD_S, ModelRegistry
-from guild.registry import requires
 
 
 class ModelsProps(BaseModel):
@@ -16,7 +15,6 @@ class ModelsProps(BaseModel):
     idle_unload_s: float | None = Field(default=DEFAULT_IDLE_UNLOAD_S, gt=0)
 
 
-@requires("torch", "transformers", extra="torch")
 def models(properties: ModelsProps) -> AbstractAsyncContextManager[ModelRegistry]:
     """`llm.models`: loaded models by name, each once however many agents use it."""
     return ModelRegistry(idle_unload_s=properties.idle_unload_s)

@@ -12,6 +12,7 @@ from agents.llm import (
     LLMPhiAgent,
     PhiAgentProps,
     PyTorchAgentProps,
+    UsageReported,
 )
 from agents.llm.resources import models
 from guild import AgentBuilder, Guild, GuildBuilder
@@ -96,7 +97,11 @@ async def test_the_streamed_pieces_are_the_continuation(guild: Guild) -> None:
 
     items = [item async for item in guild.client.stream(DEFAULT_TOPIC, request, timeout_s=60)]
 
-    *pieces, answer = items
+    *pieces, reported, answer = items
+    assert isinstance(reported, UsageReported)
+    assert reported.usage.completion_tokens == 12
+    assert reported.usage.prompt_tokens > 0
+    assert reported.usage.total_s >= reported.usage.queued_s
     assert isinstance(answer, GenerationPromptResponse)
     assert all(isinstance(piece, TextDelta) for piece in pieces)
     text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))

@@ -223,16 +223,7 @@ class _Asking:
 
 def _response(run: ToolRun, asking: _Asking, model: str) -> AgentResponse:
     usage = sum((answer.usage for answer in asking.answers), Usage())
-    last = asking.answers[-1]
-    metadata: dict[str, Any] = {
-        "model": model,
-        "finish_reason": str(last.finish_reason),
-        "usage": usage.model_dump(),
-    }
-    if last.dropped:
-        metadata["dropped_messages"] = [
-            {"role": message.role, "content": message.content} for message in last.dropped
-        ]
+    metadata = {**asking.answers[-1].metadata(model), "usage": usage.model_dump()}
     if run.results:
         metadata["rounds"] = run.rounds
         metadata["ended"] = run.ended

@@ -46,6 +46,19 @@ class Answer:
     dropped: tuple[ChatMessage, ...] = ()
     value: Any = None
 
+    def metadata(self, model: str) -> dict[str, Any]:
+        """What is told beside the answer of an agent."""
+        told: dict[str, Any] = {
+            "model": model,
+            "finish_reason": str(self.finish_reason),
+            "usage": self.usage.model_dump(),
+        }
+        if self.dropped:
+            told["dropped_messages"] = [
+                {"role": message.role, "content": message.content} for message in self.dropped
+            ]
+        return told
+
 
 @dataclass(frozen=True)
 class Dialogue:
@@ -76,7 +89,7 @@ class Dialogue:
         """
         await self.engine.load()
         tools = () if self.tool_choice == "none" else self.tools
-        calls = grammar_of_calls(self.tools, self.tool_choice)
+        calls = await asyncio.to_thread(grammar_of_calls, self.tools, self.tool_choice)
         if calls is not None and self.grammar is not None:
             raise InvalidRequestError("an answer is a tool call or has a response_format, not both")
         grammar = calls or self.grammar
@@ -86,8 +99,7 @@ class Dialogue:
         constraint = await self._constraint(grammar, tokens)
         generation = await self.engine.submit(request, constraint)
         if grammar is not None:
-            parser = OutputParser(formats=(), tags=())
-            return Answering(generation, parser, fitted.dropped, grammar=grammar)
+            return Answering(generation, _verbatim(), fitted.dropped, grammar=grammar)
         tokenizer = getattr(self.engine, "tokenizer", None)
         has_template = getattr(tokenizer, "response_template", None) is not None
         return Answering(
@@ -96,6 +108,21 @@ class Dialogue:
             fitted.dropped,
             reread=_reader(tokenizer, prompt, tools) if has_template else None,
         )
+
+    async def ask_to_continue(self, prompt: str) -> "Answering":
+        """Begin to continue a text, without template, tools or parsing.
+
+        Raises:
+            LLMError: the request is refused.
+        """
+        await self.engine.load()
+        request = self.sampling.request(prompt=prompt)
+        constraint = None
+        if self.grammar is not None:
+            tokens = await asyncio.to_thread(_count_tokens, self.engine, ChatPrompt(prompt))
+            constraint = await self._constraint(self.grammar, tokens)
+        generation = await self.engine.submit(request, constraint)
+        return Answering(generation, _verbatim(), grammar=self.grammar)
 
     def choosing(self, tool_choice: str) -> "Dialogue":
         """The same with another `tool_choice`."""
@@ -109,11 +136,7 @@ class Dialogue:
         Raises:
             LLMError: it is refused or fails.
         """
-        async with await self.ask(messages) as answering:
-            async for part in answering:
-                if watch is not None:
-                    watch(part)
-            return answering.answer
+        return await (await self.ask(messages)).whole(watch)
 
     async def _fitted(
         self, messages: Sequence[ChatMessage], tools: Schemas
@@ -182,6 +205,18 @@ class Answering:
         assert self._answer is not None, "iterate to the end first"
         return self._answer
 
+    async def whole(self, watch: Callable[[Part], None] | None = None) -> Answer:
+        """The whole answer; `watch` sees its parts while they come.
+
+        Raises:
+            LLMError: the generation failed.
+        """
+        async with self:
+            async for part in self:
+                if watch is not None:
+                    watch(part)
+        return self.answer
+
     async def __aiter__(self) -> AsyncIterator[Part]:
         """The parts.
 
@@ -216,6 +251,10 @@ class Answering:
         elif self._reread is not None:
             parsed = self._reread(finished)
         return Answer(parsed, finished.reason, Usage.of(finished), self._dropped, value)
+
+
+def _verbatim() -> OutputParser:
+    return OutputParser(formats=(), tags=())
 
 
 def _value(grammar: "Grammar", finished: Finished) -> Any:
