@@ -66,7 +66,8 @@ class ChatShape:
 
 
 def _reason(completion: Completion) -> str:
-    return "tool_calls" if completion.parsed.tool_calls else completion.finish_reason
+    has_ended = completion.finish_reason == "stop"  # else more calls might have followed
+    return "tool_calls" if completion.parsed.tool_calls and has_ended else completion.finish_reason
 
 
 def _call(call: ToolCall, number: int) -> dict[str, Any]:
