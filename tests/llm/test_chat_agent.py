@@ -234,7 +234,7 @@ async def test_what_cannot_be_done_is_refused_at_once(
 
 async def test_a_constraint_is_refused_where_the_backend_has_no_scores() -> None:
     async with scripted("x") as running:
-        with pytest.raises(RequestFailedError, match="'scripted' has no tokenizer"):
+        with pytest.raises(RequestFailedError, match="'scripted' cannot be constrained"):
             await ask(running, ChatRequest(messages=MESSAGES, response_format=PERSON))
 
 

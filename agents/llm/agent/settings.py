@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from agents.llm.chat import OverflowPolicy
-from agents.llm.dialogue.sampling import Sampling, told
+from agents.llm.dialogue.sampling import Sampling, problems_of
 from agents.llm.engines import EngineConfig, LLMInitializationError
 from agents.llm.engines.errors import UnknownBackendError
 from agents.llm.engines.factory import BACKENDS
@@ -81,7 +81,9 @@ class AgentSettings(BaseModel):
             settings = cls.model_validate(given)
             settings.engine_config  # noqa: B018  its fields are checked, too
         except ValidationError as error:
-            raise LLMInitializationError(f"the settings of the agent: {told(error)}") from None
+            raise LLMInitializationError(
+                f"the settings of the agent: {problems_of(error)}"
+            ) from None
         return settings
 
     @property
@@ -99,8 +101,7 @@ class AgentSettings(BaseModel):
                 "load_in_8bit and load_in_4bit exclude each other; set one of them"
             )
         options = dict(self.options)
-        if self.load_in_8bit or self.load_in_4bit:
-            options["quantization"] = "8bit" if self.load_in_8bit else "4bit"
+        options |= {name: True for name in ("load_in_8bit", "load_in_4bit") if getattr(self, name)}
         return EngineConfig(
             model=self.model,
             backend=backend,

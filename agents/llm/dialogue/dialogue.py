@@ -11,7 +11,7 @@ from agents.llm.dialogue.structure import constraint_for, grammar_of_calls
 from agents.llm.dialogue.usage import Usage
 from agents.llm.engines import Constraint, Engine, Finished, FinishReason, Generation
 from agents.llm.engines import TextDelta as EngineDelta
-from agents.llm.engines.errors import InvalidRequestError, LLMInferenceError
+from agents.llm.engines.errors import InvalidRequestError
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS
 from agents.llm.parsing import (
     Collector,
@@ -142,12 +142,14 @@ class Dialogue:
         self, messages: Sequence[ChatMessage], tools: Schemas
     ) -> tuple[Fitted, ChatPrompt, int]:
         """What fits, its prompt, and how many tokens that has."""
+        tokenizer = getattr(self.engine, "tokenizer", None)
+        if tokenizer is None and not hasattr(self.engine, "count_tokens"):
+            return self._unfitted(messages, tools)
         window = self.engine.capabilities.context_window
         new_tokens = self.sampling.max_new_tokens
         if new_tokens is None:
             is_dropping = self.overflow == "drop_oldest"
             new_tokens = min(DEFAULT_MAX_NEW_TOKENS, window // 4) if is_dropping else 1
-        tokenizer = getattr(self.engine, "tokenizer", None)
         counted: list[tuple[ChatPrompt, int]] = []
 
         def count(kept: Sequence[ChatMessage]) -> int:
@@ -168,6 +170,17 @@ class Dialogue:
             return fitted, *counted[-1]
 
         return await asyncio.to_thread(fit)
+
+    def _unfitted(
+        self, messages: Sequence[ChatMessage], tools: Schemas
+    ) -> tuple[Fitted, ChatPrompt, int]:
+        """For a server, which alone knows how many tokens there are, and refuses too many."""
+        if self.overflow != "refuse":
+            raise InvalidRequestError(
+                f"the backend {self.engine.capabilities.backend!r} cannot count tokens, so it "
+                "cannot drop the oldest messages; use overflow 'refuse'"
+            )
+        return Fitted(tuple(messages)), render_chat(messages, tools=tools), 0
 
     async def _constraint(self, grammar: "Grammar | None", prompt_tokens: int) -> Constraint | None:
         if grammar is None:
@@ -250,7 +263,8 @@ class Answering:
             parsed = _of_value(parsed, value)
         elif self._reread is not None:
             parsed = self._reread(finished)
-        return Answer(parsed, finished.reason, Usage.of(finished), self._dropped, value)
+        usage = Usage.of(finished, getattr(self._generation, "counted", None))
+        return Answer(parsed, finished.reason, usage, self._dropped, value)
 
 
 def _verbatim() -> OutputParser:
@@ -299,11 +313,5 @@ def _reader(tokenizer: Any, prompt: ChatPrompt, tools: Schemas) -> Callable[[Fin
 def _count_tokens(engine: Engine, prompt: ChatPrompt) -> int:
     if prompt.ids is not None:
         return len(prompt.ids)
-    count = getattr(engine, "count_tokens", None)
-    if count is None:
-        raise LLMInferenceError(
-            f"the backend {engine.capabilities.backend!r} cannot count tokens, so a conversation "
-            "cannot be made to fit its context window"
-        )
-    tokens: int = count(prompt.text)
-    return tokens
+    count: Callable[[str], int] | None = getattr(engine, "count_tokens", None)
+    return 0 if count is None else count(prompt.text)

@@ -51,19 +51,19 @@ class Sampling(BaseModel):
             InvalidRequestError: together they make no sense.
         """
         stop = dict.fromkeys((*prompt.pop("stop", ()), *self.stop))
-        return _checked(
-            GenerationRequest, {**self.model_dump(exclude={"stop"}), **prompt, "stop": tuple(stop)}
-        )
+        # What is as it always is stays unsaid: not every server knows all of it.
+        told = self.model_dump(exclude={"stop"}, exclude_defaults=True)
+        return _checked(GenerationRequest, {**told, **prompt, "stop": tuple(stop)})
 
 
 def _checked(kind: type[M], values: dict[str, Any]) -> M:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise InvalidRequestError(told(error)) from None
+        raise InvalidRequestError(problems_of(error)) from None
 
 
-def told(error: ValidationError) -> str:
+def problems_of(error: ValidationError) -> str:
     """What is wrong, field by field, in one line."""
     return "; ".join(
         f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"

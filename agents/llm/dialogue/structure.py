@@ -77,10 +77,11 @@ async def constraint_for(grammar: "Grammar", engine: Engine, max_new_tokens: int
         InvalidRequestError: the engine cannot be constrained, or the answer cannot fit.
     """
     tokenizer = getattr(engine, "tokenizer", None)
-    if tokenizer is None:
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise InvalidRequestError(
-            f"the backend {engine.capabilities.backend!r} has no tokenizer to constrain answers "
-            "with; use the backend 'transformers' for structured output"
+            f"answers of {engine.capabilities.model} on the backend "
+            f"{engine.capabilities.backend!r} cannot be constrained: that takes the backend "
+            "'transformers' and a fast tokenizer"
         )
     ends = cast("frozenset[int]", getattr(engine, "end_token_ids", frozenset()))
     return await asyncio.to_thread(_matcher, grammar, tokenizer, ends, max_new_tokens)

@@ -1,10 +1,17 @@
 """What an answer cost."""
 
-from typing import Self
+from typing import Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from agents.llm.engines.generation import Finished
+
+
+class Counted(Protocol):
+    """Tokens as a server counts them."""
+
+    prompt: int
+    completion: int
 
 
 class Usage(BaseModel):
@@ -33,12 +40,12 @@ class Usage(BaseModel):
         return self.prompt_tokens + self.completion_tokens
 
     @classmethod
-    def of(cls, finished: Finished) -> Self:
-        """What a generation cost."""
+    def of(cls, finished: Finished, counted: Counted | None = None) -> Self:
+        """What a generation cost; `counted` where a server counts and shows no tokens."""
         timing = finished.timing
         return cls(
-            prompt_tokens=finished.prompt_tokens,
-            completion_tokens=len(finished.token_ids),
+            prompt_tokens=counted.prompt if counted else finished.prompt_tokens,
+            completion_tokens=counted.completion if counted else len(finished.token_ids),
             cached_tokens=finished.cached_tokens,
             queued_s=(timing.queued_s if timing and timing.queued_s is not None else 0.0),
             first_token_s=timing.first_token_s if timing else None,

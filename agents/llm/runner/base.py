@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from agents.llm.chat import ChatMessage, chat_messages, render_chat
 from agents.llm.dialogue.dialogue import parser_for
-from agents.llm.dialogue.sampling import Sampling, told
+from agents.llm.dialogue.sampling import Sampling, problems_of
 from agents.llm.engines.errors import (
     InvalidRequestError,
     LLMError,
@@ -155,7 +155,7 @@ class BaseLLMRunner(ABC):
         try:
             conversation = chat_messages(messages)
         except ValidationError as error:
-            raise InvalidRequestError(f"the messages: {told(error)}") from None
+            raise InvalidRequestError(f"the messages: {problems_of(error)}") from None
         limit, warmth = self._limits(max_tokens, temperature)
         shape = ChatShape(self.config.model_path)
         parts = typed(self._chat(conversation, limit, warmth, tools))

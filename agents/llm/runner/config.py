@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
-from agents.llm.dialogue.sampling import told
+from agents.llm.dialogue.sampling import problems_of
 from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
 
@@ -83,5 +83,5 @@ class ModelConfig(BaseModel):
         except ValidationError as error:
             known = ", ".join(cls.model_fields)
             raise LLMInitializationError(
-                f"the configuration of the runner: {told(error)} (known: {known})"
+                f"the configuration of the runner: {problems_of(error)} (known: {known})"
             ) from None

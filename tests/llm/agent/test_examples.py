@@ -197,9 +197,13 @@ async def test_reasoning_is_extracted(tag: str) -> None:
     assert (response.thinking, response.response) == ("hm", "Yes.")
 
 
-def test_the_example_of_quantization_says_what_to_install_or_loads(tiny_chat: Path) -> None:
-    for name in ("load_in_8bit", "load_in_4bit"):
-        agent = HuggingFaceLocalAgent(model=str(tiny_chat), **{name: True})
-        assert agent.settings.engine_config.options == {"quantization": name.split("_")[-1]}
+@pytest.mark.parametrize("name", ["load_in_8bit", "load_in_4bit"])
+def test_quantization_is_asked_of_the_engine(name: str) -> None:
+    agent = HuggingFaceLocalAgent(model="meta-llama/Llama-2-7b-chat-hf", **{name: True})
+
+    assert agent.settings.engine_config.options == {name: True}
+
+
+def test_both_quantizations_at_once_are_refused() -> None:
     with pytest.raises(LLMInitializationError, match="exclude each other"):
         HuggingFaceLocalAgent("a/b", load_in_8bit=True, load_in_4bit=True)
