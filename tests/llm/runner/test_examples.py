@@ -187,8 +187,10 @@ def test_the_backend_follows_from_the_path_where_none_is_named() -> None:
     assert issubclass(LLMInferenceError, LLMError)
 
 
-@pytest.mark.skipif("llamacpp" in BACKENDS, reason="the backend is there")
-def test_a_missing_dependency_is_told_with_the_command_that_installs_it() -> None:
+def test_a_missing_dependency_is_told_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(BACKENDS, "llamacpp", raising=False)
     config = {"llm": {"backend": "llama.cpp", "model_path": "/path/to/model.gguf"}}
 
     with pytest.raises(MissingDependencyError, match=r"pip install 'guildbus\[llamacpp\]'"):
