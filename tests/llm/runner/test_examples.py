@@ -136,6 +136,15 @@ def test_tool_calls_are_in_the_completion() -> None:
     assert call["choices"][0]["delta"]["tool_calls"][0]["function"] == function
 
 
+def test_calls_that_were_cut_off_by_the_limit_are_said_to_be() -> None:
+    with scripted(["TOOL_CALL: search(query=AI)\nTOOL_CALL: search(query=ML)"]) as runner:
+        answer = runner.create_chat_completion(MESSAGES, max_tokens=3, tools=[SEARCH])
+
+    (choice,) = answer["choices"]
+    assert choice["finish_reason"] == "length"
+    assert len(choice["message"]["tool_calls"]) == 1
+
+
 def test_a_runner_of_ones_own_needs_two_methods() -> None:
     class NewBackendRunner(BaseLLMRunner):
         def _initialize_model(self) -> None:
