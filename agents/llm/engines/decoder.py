@@ -28,6 +28,7 @@ from agents.llm.engines.soundness import Mode, Soundness
 
 READ_TOKENS = 512  # of prompts, in a step
 READ_TOKENS_BESIDE_ANSWERS = 256
+_FEWEST_TOKENS = 32  # to which that number shrinks when there is no memory for more
 _READ_TOGETHER = 4  # so many forced tokens are read at once; fewer are read one by one
 
 
@@ -67,6 +68,7 @@ class Decoder:
         self._sizes = CacheSizes(soundness.template)
         is_shared = soundness.mode is Mode.TOGETHER
         self._company = Company(forward, Pool(soundness.template if is_shared else None))
+        self._most_tokens = READ_TOKENS
         self._new: list[Answer] = []
         self._complete: list[Answer] = []  # without any choice
         self._turns: Turns[Answer] = Turns()
@@ -204,6 +206,7 @@ class Decoder:
     def _read(self) -> None:
         self._begin_reading()
         budget = READ_TOKENS_BESIDE_ANSWERS if self._company or self._alone else READ_TOKENS
+        budget = min(budget, self._most_tokens)
         while budget > 0 and self._turns:
             reading = self._turns.next()
             before = reading.remaining
@@ -270,13 +273,24 @@ class Decoder:
         return Reading(answers, [answer.ids for answer in answers], make_cache)
 
     def _read_apart(self, reading: Reading[Answer], error: Exception) -> None:
-        """After a failure, each answer of a group is tried by itself."""
+        """After a failure, try each answer of a group by itself, and smaller pieces of a prompt."""
         answers = [answer for answer in reading.states if not answer.has_ended]
         if len(reading.states) == 1:
-            self._fail(answers[0], error)
-            return
+            is_first_part = reading.lengths[0] - answers[0].read == len(answers[0].ids)
+            if not (is_first_part and self._finds_memory(error)):
+                self._fail(answers[0], error)
+                return
         for answer in answers:
             self._turns.add(self._reading([answer]))
+
+    def _finds_memory(self, error: Exception) -> bool:
+        """Whether a prompt may be tried again: in smaller pieces, which stay small from now on."""
+        if not isinstance(error, torch.OutOfMemoryError) or self._most_tokens <= _FEWEST_TOKENS:
+            return False
+        self._most_tokens = max(_FEWEST_TOKENS, self._most_tokens // 2)
+        self._prefixes.clear()
+        torch.cuda.empty_cache()
+        return self._soundness.reads_in_chunks
 
     def _begin_answers(self, reading: Reading[Answer], logits_BV: Tensor) -> None:
         rows = [row for row, answer in enumerate(reading.states) if not answer.has_ended]
@@ -309,6 +323,7 @@ class Decoder:
 
     def _fail(self, answer: Answer, error: Exception) -> None:
         if isinstance(error, torch.OutOfMemoryError):
+            self._prefixes.clear()  # memory for the next ones
             torch.cuda.empty_cache()
             text = f"{self._forward.device} had no memory left for this request"
             failure = OutOfMemoryError(text)

@@ -108,6 +108,13 @@ class Prefixes:
         self._entries.append(entry)
         self._shrink()
 
+    def clear(self) -> None:
+        """Give up what is in memory."""
+        for entry in self._entries:
+            entry.taken = None
+        self._entries = [entry for entry in self._entries if entry.is_filed]
+        self.nbytes = 0
+
     def _has(self, ids: Ids) -> bool:
         return any(
             _common(ids, entry.ids) == len(ids) and (self._can_crop or len(entry.ids) == len(ids))

@@ -201,6 +201,64 @@ def test_no_memory_for_another_row_fails_the_newest_and_leaves_the_others_right(
     assert list(together(model, *PROMPTS).said.values()) == expected
 
 
+@pytest.mark.parametrize("largest", [32, 64])
+def test_a_prompt_that_needs_too_much_memory_is_read_in_smaller_pieces(
+    model: TransformersModel, monkeypatch: pytest.MonkeyPatch, largest: int
+) -> None:
+    long = tuple(range(20, 120))
+    expected = [alone(model, long), alone(model, PROMPTS[0])]
+
+    def fault(ids: torch.Tensor, output: Any) -> None:
+        if output is not None and ids.numel() > largest:
+            raise torch.OutOfMemoryError("no")
+
+    spoil(model, monkeypatch, fault)
+
+    crowd = together(model, long, PROMPTS[0])
+
+    assert crowd.failed == {}
+    assert list(crowd.said.values()) == expected
+
+
+def test_a_prompt_for_which_there_is_no_memory_at_all_fails(
+    model: TransformersModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = alone(model, PROMPTS[0])
+
+    def fault(ids: torch.Tensor, output: Any) -> None:
+        if ids.numel() > 20:
+            raise torch.OutOfMemoryError("no")
+
+    spoil(model, monkeypatch, fault)
+
+    crowd = together(model, tuple(range(20, 120)), PROMPTS[0])
+
+    assert isinstance(crowd.failed.pop(0), OutOfMemoryError)
+    assert crowd.failed == {}
+    assert crowd.said[1] == expected
+
+
+def test_without_memory_what_was_kept_of_prompts_is_given_up(
+    tiny_phi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = AutoModelForCausalLM.from_pretrained(tiny_phi).eval()
+    model = TransformersModel(raw, AutoTokenizer.from_pretrained(tiny_phi), None)
+    long = tuple(range(20, 70))
+    expected = alone(model, long)
+    assert model.memory_bytes() > model._weights_bytes
+    is_full = [True]
+
+    def fault(ids: torch.Tensor, output: Any) -> None:
+        if is_full.pop() if is_full else False:
+            raise torch.OutOfMemoryError("no")
+
+    spoil(model, monkeypatch, fault)
+
+    crowd = together(model, (19, *long))
+    assert crowd.failed == {}
+    assert alone(model, long) == expected
+
+
 def test_answers_wait_for_memory_rather_than_exceed_the_budget(tiny_phi: Path) -> None:
     raw = AutoModelForCausalLM.from_pretrained(tiny_phi).eval()
     tokenizer = AutoTokenizer.from_pretrained(tiny_phi)
