@@ -135,11 +135,11 @@ async def test_loading_tells_nobody_but_the_log(
     assert "Loading weights" not in capfd.readouterr().err
 
 
-async def test_the_interface_imports_no_torch() -> None:
+async def test_the_interface_imports_neither_torch_nor_numpy() -> None:
     code = (
         "import sys, agents.llm.engines, agents.llm.engines.scripted\n"
         "import agents.llm.engines.transformers_engine, agents.llm.engines.testing\n"
-        "assert not {'torch', 'transformers'} & set(sys.modules)"
+        "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
     )
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await child.wait() == 0
