@@ -163,6 +163,7 @@ class Program:
             node.target = self._node(rules[name])
         self._settle_costs()
         self.peak = self._settle_peaks()
+        del self._vocabulary  # it outlives no grammar that is kept for it
         self.has_dead_ends = any(
             INFINITE in node.costs if isinstance(node, Bytes) else node.cost == INFINITE
             for node in (*self._bytes, *self._composed)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -159,7 +160,8 @@ class _Wrapper(llguidance.TokenizerWrapper):
     def __init__(
         self, vocabulary: Vocabulary, encode: Callable[[str], Sequence[int]] | None
     ) -> None:
-        self._vocabulary = vocabulary
+        # Grammars are kept beside a vocabulary for as long as it lives; none may hold it.
+        self._vocabulary = weakref.ref(vocabulary)
         self._encode = encode
         # The last one ends answers for llguidance; it is none of the tokenizer's.
         self.tokens = [*vocabulary.tokens, b"<end>"]
@@ -168,18 +170,20 @@ class _Wrapper(llguidance.TokenizerWrapper):
 
     def __call__(self, text: str | bytes) -> list[int]:
         data = text if isinstance(text, bytes) else text.encode()
+        vocabulary = self._vocabulary()
+        assert vocabulary is not None, "whoever follows an answer holds its vocabulary"
         if self._encode is not None:
             ids = list(self._encode(data.decode(errors="replace")))
-            if self._vocabulary.spelt_by(ids) == data:
+            if vocabulary.spelt_by(ids) == data:
                 return ids
-        return self._longest_tokens(data)
+        return self._longest_tokens(vocabulary, data)
 
-    def _longest_tokens(self, data: bytes) -> list[int]:
+    def _longest_tokens(self, vocabulary: Vocabulary, data: bytes) -> list[int]:
         ids: list[int] = []
         at = 0
         while at < len(data):
             ends = range(min(len(data), at + MAX_TOKEN_BYTES), at, -1)
-            spelt = ((end, self._vocabulary.spelling(data[at:end])) for end in ends)
+            spelt = ((end, vocabulary.spelling(data[at:end])) for end in ends)
             end, found = next(((end, found) for end, found in spelt if found), (at, []))
             if not found:
                 return ids

@@ -1,5 +1,8 @@
 """What tokens spell, for each kind of tokenizer; special tokens are never part of an answer."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -86,6 +89,21 @@ def test_very_long_tokens_are_never_allowed() -> None:
 
     assert allowed[ord("a")]
     assert not allowed[256]
+
+
+def test_a_vocabulary_goes_with_its_model_and_takes_what_was_compiled_for_it_along() -> None:
+    grammar = grammar_of_regex("kept [a-z]+")
+    made = Vocabulary([bytes([i]) for i in range(256)], [])
+    matcher = grammar.compile(made).matcher(20)
+    matcher.accept(matcher.forced()[0])
+    gone = weakref.ref(made)
+    assert len(grammar._compiled) == 1
+
+    del made, matcher
+    gc.collect()
+
+    assert gone() is None
+    assert len(grammar._compiled) == 0
 
 
 def test_a_vocabulary_without_text_is_refused() -> None:
