@@ -1,0 +1,225 @@
+"""One choice of an answer while it grows, in the shapes of the two kinds of completion."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from agents.llm.endpoint.parameters import FunctionTool
+from agents.llm.endpoint.plan import Plan, parser_for
+from agents.llm.endpoint.vocabularies import token_bytes
+from agents.llm.engines.errors import LLMInferenceError
+from agents.llm.engines.generation import Finished, FinishReason, TextDelta, TokenLogprobs
+from agents.llm.engines.loaded import LoadedTokenizer
+from agents.llm.parsing import Collector, Part, Text, Thinking, ToolCall
+
+Json = dict[str, Any]
+
+
+class Choice(Protocol):
+    """Takes what an engine says; gives it out in pieces, and as a whole."""
+
+    is_complete: bool  # whether no more is wanted of it
+
+    def begin(self) -> list[Json]: ...
+
+    def take(self, delta: TextDelta) -> list[Json]: ...
+
+    def end(self, finished: Finished) -> list[Json]: ...
+
+    def whole(self) -> Json: ...
+
+
+class ChatChoice:
+    """A choice of `/v1/chat/completions`.
+
+    Calls are given out at the end, when it is certain that they are none of the reasoning.
+    """
+
+    def __init__(
+        self, index: int, plan: Plan, tools: Sequence[FunctionTool], *, is_parallel: bool
+    ) -> None:
+        self.is_complete = False
+        self._index = index
+        self._plan = plan
+        self._is_parallel = is_parallel
+        schemas = {tool.function.name: tool.function.parameters for tool in tools}
+        self._parser = parser_for(plan, schemas)
+        self._collector = Collector()
+        self._logprobs: list[Json] = []
+        self._token_ids: list[int] = []
+        self._reason = ""
+        self._content = ""
+        self._calls: list[Json] = []
+
+    def begin(self) -> list[Json]:
+        return [self._piece({"role": "assistant", "content": ""})]
+
+    def take(self, delta: TextDelta) -> list[Json]:
+        logprobs = [shown(entry, self._plan.tokens) for entry in delta.logprobs]
+        self._logprobs += logprobs
+        self._token_ids += delta.token_ids
+        return self._shown(self._parser.push(delta.text), logprobs)
+
+    def end(self, finished: Finished) -> list[Json]:
+        pieces = self._shown(self._parser.finish(), [])
+        parsed = self._collector.parsed
+        calls = [self._only_call(parsed.text)] if self._plan.is_call else list(parsed.tool_calls)
+        self._content = "" if self._plan.is_call else parsed.text
+        if not self._is_parallel:
+            calls = calls[:1]
+        for call in calls:
+            pieces += self._called(call)
+        self._reason = "tool_calls" if self._calls else _reason(finished)
+        return [*pieces, self._piece({}, reason=self._reason)]
+
+    def whole(self) -> Json:
+        message: Json = {"role": "assistant", "content": self._content, "refusal": None}
+        if self._collector.parsed.thinking:
+            message["reasoning_content"] = self._collector.parsed.thinking
+        if self._calls:
+            message["content"] = self._content or None
+            message["tool_calls"] = self._calls
+        logprobs = {"content": self._logprobs, "refusal": None} if self._logprobs else None
+        return {
+            "index": self._index,
+            "message": message,
+            "logprobs": logprobs,
+            "finish_reason": self._reason,
+        }
+
+    def _shown(self, parts: Sequence[Part], logprobs: list[Json]) -> list[Json]:
+        deltas: list[Json] = []
+        for part in parts:
+            if self.is_complete:
+                break
+            self._collector.add(part)
+            if isinstance(part, Thinking):
+                deltas.append({"reasoning_content": part.text})
+            elif isinstance(part, Text) and not self._plan.is_call:
+                deltas.append({"content": part.text})
+            elif isinstance(part, ToolCall) and not self._is_parallel:
+                self.is_complete = True
+        if logprobs and not deltas:
+            deltas.append({"content": ""})
+        pieces = [self._piece(delta) for delta in deltas]
+        if logprobs:
+            pieces[0]["logprobs"] = {"content": logprobs, "refusal": None}
+        return pieces
+
+    def _called(self, call: ToolCall) -> list[Json]:
+        arguments = json.dumps(call.arguments, ensure_ascii=False)
+        grammar = self._plan.strict.get(call.name)
+        if grammar is not None and not _fits(arguments, grammar):
+            text = json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
+            self._content += text
+            return [self._piece({"content": text})]
+        given = {
+            "id": f"call_{uuid.uuid4().hex[:24]}",
+            "type": "function",
+            "function": {"name": call.name, "arguments": arguments},
+        }
+        self._calls.append(given)
+        return [self._piece({"tool_calls": [{"index": len(self._calls) - 1, **given}]})]
+
+    def _only_call(self, text: str) -> ToolCall:
+        call = json.loads(text)
+        return ToolCall(call["name"], call["arguments"])
+
+    def _piece(self, delta: Json, *, reason: str | None = None) -> Json:
+        return {"index": self._index, "delta": delta, "logprobs": None, "finish_reason": reason}
+
+
+class TextChoice:
+    """A choice of `/v1/completions`."""
+
+    def __init__(self, index: int, plan: Plan, *, has_token_ids: bool) -> None:
+        self.is_complete = False
+        self._index = index
+        self._tokens = plan.tokens
+        self._has_token_ids = has_token_ids
+        self._texts: list[str] = []
+        self._token_ids: list[int] = []
+        self._offset = 0
+        self._logprobs: Json = {
+            "tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []
+        }  # fmt: skip
+        self._reason = ""
+
+    def begin(self) -> list[Json]:
+        return []
+
+    def take(self, delta: TextDelta) -> list[Json]:
+        self._texts.append(delta.text)
+        self._token_ids += delta.token_ids
+        logprobs = self._told(delta.logprobs) if delta.logprobs else None
+        piece = self._piece(delta.text, logprobs)
+        if self._has_token_ids:
+            piece["token_ids"] = list(delta.token_ids)
+        return [piece]
+
+    def end(self, finished: Finished) -> list[Json]:
+        self._reason = _reason(finished)
+        piece = self._piece("", None)
+        if self._has_token_ids:
+            piece["token_ids"] = list(finished.token_ids[len(self._token_ids) :])
+            self._token_ids = list(finished.token_ids)
+        return [piece]
+
+    def whole(self) -> Json:
+        logprobs = self._logprobs if self._logprobs["tokens"] else None
+        whole = self._piece("".join(self._texts), logprobs)
+        if self._has_token_ids:
+            whole["token_ids"] = self._token_ids
+        return whole
+
+    def _told(self, entries: Sequence[TokenLogprobs]) -> Json:
+        told: Json = {name: [] for name in self._logprobs}
+        for entry in entries:
+            given = shown(entry, self._tokens)
+            told["tokens"].append(given["token"])
+            told["token_logprobs"].append(given["logprob"])
+            told["top_logprobs"].append(
+                {top["token"]: top["logprob"] for top in given["top_logprobs"]}
+            )
+            told["text_offset"].append(self._offset)
+            self._offset += len(given["token"])
+        for name, values in told.items():
+            self._logprobs[name] += values
+        return told
+
+    def _piece(self, text: str, logprobs: Json | None) -> Json:
+        return {
+            "index": self._index,
+            "text": text,
+            "logprobs": logprobs,
+            "finish_reason": self._reason or None,
+        }
+
+
+def shown(entry: TokenLogprobs, tokens: LoadedTokenizer | None) -> Json:
+    """A token's log-probabilities as OpenAI's API has them."""
+    top = [_token(token_id, logprob, tokens) for token_id, logprob in entry.top]
+    return {**_token(entry.token_id, entry.logprob, tokens), "top_logprobs": top}
+
+
+def _token(token_id: int, logprob: float, tokens: LoadedTokenizer | None) -> Json:
+    spelt = token_bytes(tokens, token_id) if tokens else f"<{token_id}>".encode()
+    # No JSON says minus infinity: -9999 is what OpenAI's API gives for what never comes.
+    return {
+        "token": spelt.decode(errors="replace"),
+        "logprob": max(logprob, -9999.0),
+        "bytes": list(spelt),
+    }
+
+
+def _fits(arguments: str, grammar: Any) -> bool:
+    try:
+        grammar.parse(arguments)
+    except LLMInferenceError:
+        return False
+    return True
+
+
+def _reason(finished: Finished) -> str:
+    return "length" if finished.reason is FinishReason.LENGTH else "stop"

@@ -1,0 +1,113 @@
+"""What goes wrong, as OpenAI's API tells it.
+
+Texts of failures inside the server stay in its log: they may name folders and other machines.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from agents.llm.engines.errors import (
+    ContextOverflowError,
+    EngineBusyError,
+    EngineClosedError,
+    InvalidRequestError,
+    LLMError,
+    LLMInitializationError,
+    OutOfMemoryError,
+)
+
+log = logging.getLogger("guildbus")
+
+RETRY_AFTER_S = 1
+
+
+class ApiError(Exception):
+    """An answer that is an error."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.kind,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+def unsupported(param: str, why: str) -> ApiError:
+    """A parameter that is known but cannot be followed."""
+    return ApiError(400, f"{param}: {why}", param=param, code="unsupported_parameter")
+
+
+def invalid(error: ValidationError) -> ApiError:
+    """The first thing that is wrong with a body, by its name."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    # Names of classes stand in the path where one of several shapes was tried.
+    param = ".".join(str(key) for key in first["loc"] if str(key)[:1].islower() or key == 0)
+    if first["type"] == "extra_forbidden":
+        return ApiError(
+            400,
+            f"unrecognized parameter: {param}; leave it out",
+            param=param,
+            code="unknown_parameter",
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    return ApiError(400, f"{param}: {message}" if param else message, param=param or None)
+
+
+def as_api_error(error: LLMError, model: str) -> ApiError:
+    """What a client is told of a failure of the engine."""
+    match error:
+        case ContextOverflowError():
+            return ApiError(400, str(error), code="context_length_exceeded", param="messages")
+        case InvalidRequestError():
+            notes = "; ".join(getattr(error, "__notes__", ()))
+            return ApiError(400, f"{error} ({notes})" if notes else str(error))
+        case EngineBusyError():
+            return ApiError(
+                429,
+                f"{model} is busy; try again later",
+                kind="rate_limit_error",
+                code="engine_busy",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        case OutOfMemoryError() | EngineClosedError() | LLMInitializationError():
+            log.error("model.unavailable: %s: %s: %s", model, type(error).__name__, error)
+            return ApiError(
+                503,
+                f"{model} is not available; the server's log says why",
+                kind="server_error",
+                code="model_unavailable",
+            )
+        case _:
+            log.error("generation.failed: %s: %s: %s", model, type(error).__name__, error)
+            return ApiError(
+                500, "the generation failed; the server's log says why", kind="server_error"
+            )
+
+
+def no_model(name: str) -> ApiError:
+    return ApiError(404, f"there is no model {name[:200]!r}", param="model", code="model_not_found")

@@ -1,0 +1,147 @@
+"""The endpoint as a server of its own."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from agents.llm.endpoint.access import is_address, is_loopback
+from agents.llm.endpoint.app import DEADLINE_S, MAX_BODY_BYTES, create_app
+from agents.llm.engines.config import EngineConfig
+from agents.llm.engines.registry import DEFAULT_IDLE_UNLOAD_S, ModelRegistry
+
+MAX_CONNECTIONS = 512
+_GRACE_S = 10
+
+
+async def serve(
+    models: Mapping[str, EngineConfig],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    keys: Iterable[str] = (),
+    hosts: Iterable[str] = (),
+    certificate: Path | None = None,
+    private_key: Path | None = None,
+    allow_plain_http: bool = False,
+    idle_unload_s: float | None = DEFAULT_IDLE_UNLOAD_S,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    deadline_s: float | None = DEADLINE_S,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve `models` until SIGINT or SIGTERM, or until cancelled.
+
+    Args:
+        models: by the name that clients use.
+        host: where to listen. Beyond loopback a key is needed, and TLS or `allow_plain_http`.
+        port: 0 for any that is free.
+        keys: see `create_app`.
+        hosts: names by which clients reach the server, beside `localhost` and addresses.
+        certificate: a PEM file, for TLS.
+        private_key: its key, where it is not in the same file.
+        allow_plain_http: serve beyond loopback without TLS, behind a proxy that has it.
+        idle_unload_s: seconds without a request after which a model is freed.
+        max_body_bytes: larger requests are refused.
+        deadline_s: seconds after which a generation ends with an error.
+        ready: is told the URL for clients, as soon as they are answered.
+
+    Raises:
+        ValueError: it would be open to others than those who have a key.
+        OSError: nobody can listen there.
+    """
+    keys = list(keys)
+    check_exposure(host, keys, has_tls=certificate is not None, allow_plain_http=allow_plain_http)
+    async with ModelRegistry(idle_unload_s=idle_unload_s) as registry:
+        names = [*hosts] if is_address(host) else [*hosts, host]
+        app = create_app(
+            models,
+            registry,
+            keys=keys,
+            hosts=names,
+            max_body_bytes=max_body_bytes,
+            deadline_s=deadline_s,
+        )
+        tls = {"ssl_certfile": certificate, "ssl_keyfile": private_key} if certificate else {}
+        async with _started(app, host, port, tls) as (server, url):
+            ready(url)
+            await server
+
+
+def check_exposure(
+    host: str, keys: Iterable[str], *, has_tls: bool, allow_plain_http: bool
+) -> None:
+    """Refuse to listen beyond loopback without keys and TLS.
+
+    Raises:
+        ValueError: one of them is missing.
+    """
+    if is_loopback(host):
+        return
+    if not list(keys):
+        raise ValueError(
+            f"{host} can be reached by others: give an API key, or listen on 127.0.0.1"
+        )
+    if not has_tls and not allow_plain_http:
+        raise ValueError(
+            f"{host} can be reached by others, who could read keys and texts on their way: give a "
+            "certificate, or allow plain HTTP if a proxy in front of it has TLS"
+        )
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve any app while the block runs; gives the URL for clients, `http://…/v1`."""
+    async with _started(app, host, port, {}) as (_, url):
+        yield url
+
+
+@asynccontextmanager
+async def _started(
+    app: ASGIApp, host: str, port: int, tls: Mapping[str, Any]
+) -> AsyncIterator[tuple["asyncio.Task[None]", str]]:
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=_GRACE_S,
+        **tls,
+    )
+    with _listening(host, port) as listener:
+        server = _Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        ready = asyncio.create_task(server.ready.wait())
+        await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        try:
+            if running.done():
+                running.result()
+            name = f"[{host}]" if ":" in host else host
+            scheme = "https" if tls else "http"
+            yield running, f"{scheme}://{name}:{listener.getsockname()[1]}/v1"
+        finally:
+            server.should_exit = True
+            await running
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)

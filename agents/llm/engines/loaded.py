@@ -1,0 +1,32 @@
+"""What faces need of a model in this process beside its answers: its tokenizer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agents.llm.engines.engine import Engine
+
+
+@dataclass(frozen=True)
+class LoadedTokenizer:
+    """The tokenizer of a loaded model.
+
+    Attributes:
+        tokenizer: of transformers, with a chat template or without.
+        encode: a prompt as tokens, with what the model expects at the beginning.
+        end_token_ids: the tokens that end an answer.
+    """
+
+    tokenizer: Any
+    encode: Callable[[str], list[int]]
+    end_token_ids: frozenset[int]
+
+
+def loaded_tokenizer(engine: Engine) -> LoadedTokenizer | None:
+    """The tokenizer behind `engine`; None where its backend has none of transformers."""
+    of_model = getattr(engine, "_model", None)
+    model = of_model() if callable(of_model) else None
+    tokenizer = getattr(model, "tokenizer", None)
+    if model is None or tokenizer is None:
+        return None
+    return LoadedTokenizer(tokenizer, model.encode, model.end_token_ids)
