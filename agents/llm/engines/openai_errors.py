@@ -1,0 +1,99 @@
+"""What can go wrong with a model on a server.
+
+LLMInitializationError
+└── ServerRefusedKeyError       the server does not accept the key
+LLMInferenceError
+├── ServerUnreachableError      nobody answers there, or the server is out of order
+├── ServerSilentError           it has accepted the request and then said nothing for too long
+├── ServerAnswerError           what it says is no answer, or ends in its middle
+└── EngineBusyError
+    └── ServerBusyError         it has too much to do
+Otherwise: `ModelNotFoundError`, `InvalidRequestError` with the server's own words.
+"""
+
+import json
+from typing import Any
+
+from agents.llm.engines.errors import (
+    EngineBusyError,
+    InvalidRequestError,
+    LLMError,
+    LLMInferenceError,
+    LLMInitializationError,
+    ModelNotFoundError,
+)
+
+_MAX_TOLD = 300
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 429, 503
+_BAD_GATEWAY, _SERVER_ERRORS = 502, 500
+
+
+class ServerRefusedKeyError(LLMInitializationError):
+    """The server does not accept the key."""
+
+
+class ServerUnreachableError(LLMInferenceError):
+    """Nobody answers, or the server is out of order."""
+
+
+class ServerSilentError(LLMInferenceError):
+    """The server accepted the request and then said nothing for too long."""
+
+
+class ServerAnswerError(LLMInferenceError):
+    """What the server says is no answer, or ends in its middle."""
+
+
+class ServerBusyError(EngineBusyError):
+    """The server has too much to do."""
+
+    def __init__(self, server: str, told: str) -> None:
+        super().__init__(server, 0)
+        self.args = (f"{server} is busy; try again later{told}",)
+
+
+RETRIED = frozenset({_TOO_MANY, _BAD_GATEWAY, _UNAVAILABLE})
+
+
+def error_of(server: str, model: str, status: int, body: bytes) -> LLMError:
+    """What an answer with this status means."""
+    told = _told(body)
+    match status:
+        case 401 | 403:
+            return ServerRefusedKeyError(
+                f"{server} refuses the API key; check the variable that api_key_env names{told}"
+            )
+        case 404:
+            return ModelNotFoundError(f"{server} has no model {model!r}, or no such API{told}")
+        case 429:
+            return ServerBusyError(server, told)
+        case _ if status >= _SERVER_ERRORS:
+            return ServerUnreachableError(f"{server} failed with status {status}{told}")
+        case _ if 300 <= status < 400:  # noqa: PLR2004  HTTP's redirections
+            return ServerAnswerError(
+                f"{server} redirects elsewhere (status {status}), which is not followed; give the "
+                "final address as base_url"
+            )
+        case _:
+            return InvalidRequestError(f"{server} refuses the request, status {status}{told}")
+
+
+def error_in_stream(server: str, error: Any) -> LLMError:
+    """What an error means that comes in the place of a piece."""
+    return LLMInferenceError(f"{server} failed in its answer{_said(error)}")
+
+
+def _told(body: bytes) -> str:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    return _said(document.get("error", document) if isinstance(document, dict) else None)
+
+
+def _said(error: Any) -> str:
+    message = error.get("message") if isinstance(error, dict) else error
+    if not isinstance(message, str) or not message.strip():
+        return ""
+    printable = "".join(char if char.isprintable() else " " for char in message)
+    return f": {printable.strip()[:_MAX_TOLD]}"
