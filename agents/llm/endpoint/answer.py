@@ -23,6 +23,7 @@ from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.engine import Engine
 from agents.llm.engines.errors import LLMError
 from agents.llm.engines.generation import Event, Finished, FinishReason, Generation, TextDelta
+from agents.llm.engines.openai_engine import ServerGeneration
 from agents.llm.engines.registry import ModelRegistry
 
 Json = dict[str, Any]
@@ -62,11 +63,15 @@ class Usage:
     completion: int = 0
     cached: int = 0
 
-    def add(self, finished: Finished, *, is_first: bool) -> None:
+    def add(self, finished: Finished, generation: Generation, *, is_first: bool) -> None:
         if is_first:
             self.prompt += finished.prompt_tokens
             self.cached += finished.cached_tokens
-        self.completion += getattr(finished, "completion_tokens", len(finished.token_ids))
+        # A server counts tokens, too, whose ids it does not show.
+        if isinstance(generation, ServerGeneration):
+            self.completion += generation.counted.completion
+        else:
+            self.completion += len(finished.token_ids)
 
     def to_openai(self) -> Json:
         return {
@@ -176,7 +181,7 @@ class Answer(Generic[BodyT]):
         async for index, event in _merged(generations):
             if isinstance(event, Finished):
                 self._check(event, is_complete=choices[index].is_complete)
-                self.usage.add(event, is_first=index % self.body.n == 0)
+                self.usage.add(event, generations[index], is_first=index % self.body.n == 0)
             yield index, event
             if choices[index].is_complete:
                 generations[index].cancel()

@@ -1,9 +1,10 @@
 """The endpoint as a server of its own."""
 
 import asyncio
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,9 @@ async def serve(
         )
         tls = {"ssl_certfile": certificate, "ssl_keyfile": private_key} if certificate else {}
         async with _started(app, host, port, tls) as (server, url):
-            ready(url)
-            await server
+            with _stopped_by_signals(server):
+                ready(url)
+                await asyncio.shield(server.running)
 
 
 def check_exposure(
@@ -103,7 +105,7 @@ async def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
 @asynccontextmanager
 async def _started(
     app: ASGIApp, host: str, port: int, tls: Mapping[str, Any]
-) -> AsyncIterator[tuple["asyncio.Task[None]", str]]:
+) -> AsyncIterator[tuple["_Server", str]]:
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -117,22 +119,26 @@ async def _started(
     )
     with _listening(host, port) as listener:
         server = _Server(config)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
+        server.running = asyncio.create_task(server.serve(sockets=[listener]))
         ready = asyncio.create_task(server.ready.wait())
-        await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({server.running, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         try:
-            if running.done():
-                running.result()
+            if server.running.done():
+                server.running.result()
             name = f"[{host}]" if ":" in host else host
             scheme = "https" if tls else "http"
-            yield running, f"{scheme}://{name}:{listener.getsockname()[1]}/v1"
+            yield server, f"{scheme}://{name}:{listener.getsockname()[1]}/v1"
         finally:
             server.should_exit = True
-            await running
+            await server.running
 
 
 class _Server(uvicorn.Server):
+    """Says when it is ready, and leaves signals to whoever runs it."""
+
+    running: "asyncio.Task[None]"
+
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
@@ -140,6 +146,23 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def _stopped_by_signals(server: _Server) -> Iterator[None]:
+    """A first signal lets answers end, a second SIGINT does not wait for them."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -56,11 +56,20 @@ _MAX_PAUSE_S = 5.0
 _UNKNOWN_WINDOW = 2**31 - 1  # the server knows and refuses what is too long
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFinished(Finished):
-    """The end of a server's answer; the server counts the tokens, whether it shows them or not."""
+@dataclass(slots=True)
+class Counted:
+    """The tokens of an answer as the server counts them, whether it shows their ids or not."""
 
-    completion_tokens: int = 0
+    prompt: int = 0
+    completion: int = 0
+
+
+class ServerGeneration(Generation):
+    """An answer on its way from a server; `counted` is complete when it has ended."""
+
+    def __init__(self, channel: Channel, cancel: Callable[[], None], counted: Counted) -> None:
+        super().__init__(channel, cancel)
+        self.counted = counted
 
 
 def create(config: EngineConfig) -> Engine:
@@ -85,15 +94,15 @@ class _Job:
     first_token: float | None = None
     texts: list[str] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    counted: Counted = field(default_factory=Counted)
     reason: FinishReason | None = None
 
     def take(self, piece: Piece) -> None:
         self.token_ids += piece.token_ids
         self.reason = piece.reason or self.reason
-        self.prompt_tokens = piece.prompt_tokens or self.prompt_tokens
-        self.completion_tokens = piece.completion_tokens or self.completion_tokens
+        self.counted.prompt = piece.prompt_tokens or self.counted.prompt
+        known = max(self.counted.completion, len(self.token_ids))
+        self.counted.completion = piece.completion_tokens or known
         if not piece.text:
             return
         if self.first_token is None:
@@ -104,18 +113,17 @@ class _Job:
     def finish(self, reason: FinishReason, error: LLMError | None) -> None:
         begun = self.submitted
         self.channel.send(
-            ServerFinished(
+            Finished(
                 reason=reason,
                 text="".join(self.texts),
                 token_ids=tuple(self.token_ids),
-                prompt_tokens=self.prompt_tokens,
+                prompt_tokens=self.counted.prompt,
                 error=error,
                 timing=Timing(
                     queued_s=None if self.admitted is None else self.admitted - begun,
                     first_token_s=None if self.first_token is None else self.first_token - begun,
                     total_s=time.monotonic() - begun,
                 ),
-                completion_tokens=self.completion_tokens or len(self.token_ids),
             )
         )
 
@@ -180,12 +188,12 @@ class OpenAIEngine:
         self._tasks.add(task)
         # The end is told by a callback: a task cancelled before its first step never runs.
         task.add_done_callback(partial(self._ended, job))
-        return Generation(job.channel, _canceller(task))
+        return ServerGeneration(job.channel, _canceller(task), job.counted)
 
     @property
     def capabilities(self) -> Capabilities:
         if not self._is_loaded:
-            raise LLMInitializationError(f"{self._server} was not asked yet: await load()")
+            raise LLMInitializationError(f"{self.config.model} is not loaded yet: await load()")
         return Capabilities(
             model=self.config.model,
             backend=self.config.backend,
@@ -350,8 +358,8 @@ class OpenAIEngine:
 
     def _ended(self, job: _Job, task: "asyncio.Task[FinishReason]") -> None:
         self._tasks.discard(task)
-        self._prompt_tokens += job.prompt_tokens
-        self._generated_tokens += job.completion_tokens or len(job.token_ids)
+        self._prompt_tokens += job.counted.prompt
+        self._generated_tokens += job.counted.completion
         if task.cancelled():
             if self._is_closed:
                 closed = f"{self.config.model}: the engine was closed during the generation"

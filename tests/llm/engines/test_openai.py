@@ -419,7 +419,7 @@ BAD_OPTIONS = {
 def test_options_that_make_no_sense_are_refused(fault: str) -> None:
     config = EngineConfig(model="m", backend="openai", options=BAD_OPTIONS[fault])
 
-    with pytest.raises(LLMInitializationError, match="base_url|retries") as refused:
+    with pytest.raises(LLMInitializationError, match=r"base_url|retries") as refused:
         create_engine(config)
     assert "secret@" not in str(refused.value)
 
