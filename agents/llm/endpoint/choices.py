@@ -1,5 +1,6 @@
 """One choice of an answer while it grows, in the shapes of the two kinds of completion."""
 
+import codecs
 import json
 import uuid
 from collections.abc import Sequence
@@ -70,7 +71,9 @@ class ChatChoice:
             calls = calls[:1]
         for call in calls:
             pieces += self._called(call)
-        self._reason = "tool_calls" if self._calls else _reason(finished)
+        self._reason = _reason(finished)
+        if self._calls and self._reason == "stop":  # what was cut may have had more of them
+            self._reason = "tool_calls"
         return [*pieces, self._piece({}, reason=self._reason)]
 
     def whole(self) -> Json:
@@ -141,6 +144,7 @@ class TextChoice:
         self._texts: list[str] = []
         self._token_ids: list[int] = []
         self._offset = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._logprobs: Json = {
             "tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []
         }  # fmt: skip
@@ -176,14 +180,14 @@ class TextChoice:
     def _told(self, entries: Sequence[TokenLogprobs]) -> Json:
         told: Json = {name: [] for name in self._logprobs}
         for entry in entries:
-            given = shown(entry, self._tokens)
-            told["tokens"].append(given["token"])
-            told["token_logprobs"].append(given["logprob"])
+            spelt = _spelt(entry.token_id, self._tokens)
+            told["tokens"].append(_as_key(spelt))
+            told["token_logprobs"].append(_finite(entry.logprob))
             told["top_logprobs"].append(
-                {top["token"]: top["logprob"] for top in given["top_logprobs"]}
+                {_as_key(_spelt(i, self._tokens)): _finite(logprob) for i, logprob in entry.top}
             )
             told["text_offset"].append(self._offset)
-            self._offset += len(given["token"])
+            self._offset += len(self._decoder.decode(spelt))
         for name, values in told.items():
             self._logprobs[name] += values
         return told
@@ -204,13 +208,29 @@ def shown(entry: TokenLogprobs, tokens: LoadedTokenizer | None) -> Json:
 
 
 def _token(token_id: int, logprob: float, tokens: LoadedTokenizer | None) -> Json:
-    spelt = token_bytes(tokens, token_id) if tokens else f"<{token_id}>".encode()
-    # No JSON says minus infinity: -9999 is what OpenAI's API gives for what never comes.
+    spelt = _spelt(token_id, tokens)
     return {
         "token": spelt.decode(errors="replace"),
-        "logprob": max(logprob, -9999.0),
+        "logprob": _finite(logprob),
         "bytes": list(spelt),
     }
+
+
+def _spelt(token_id: int, tokens: LoadedTokenizer | None) -> bytes:
+    return token_bytes(tokens, token_id) if tokens else f"<{token_id}>".encode()
+
+
+def _as_key(spelt: bytes) -> str:
+    """A token's text, or its bytes where they are a part of a character: tokens stay distinct."""
+    try:
+        return spelt.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in spelt)
+
+
+def _finite(logprob: float) -> float:
+    """No JSON says minus infinity: -9999 is what OpenAI's API gives for what never comes."""
+    return max(logprob, -9999.0)
 
 
 def _fits(arguments: str, grammar: Any) -> bool:

@@ -25,16 +25,21 @@ class Piece:
 
 
 async def pieces(chunks: AsyncIterable[bytes], server: str) -> AsyncIterator[Piece]:
-    """The pieces of one choice, until the server says that it is done.
+    """The pieces of one choice, until the server says that it is done, or why it has ended.
 
     Raises:
         ServerAnswerError: it is no such stream, or ends before its end.
         LLMError: the server tells of a failure.
     """
+    has_reason = False
     async for data in _events(chunks, server):
         if data == _DONE:
             return
-        yield _piece(data, server)
+        piece = _piece(data, server)
+        has_reason = has_reason or piece.reason is not None
+        yield piece
+    if has_reason:
+        return  # some servers leave [DONE] out
     raise ServerAnswerError(f"{server} ended its answer in the middle; ask again")
 
 
@@ -88,7 +93,7 @@ def _read(document: dict[str, Any]) -> Piece:
 
 
 def _reason(given: str | None) -> FinishReason | None:
-    if given is None:
+    if not given:  # "" stands in the middle of some servers' answers
         return None
     return FinishReason.LENGTH if given == "length" else FinishReason.STOP
 

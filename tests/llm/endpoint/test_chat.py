@@ -7,6 +7,8 @@ import openai
 import pytest
 from pydantic import BaseModel
 
+from agents.llm.endpoint.vocabularies import vocabulary_for
+from agents.llm.engines.loaded import loaded_tokenizer
 from tests.llm.endpoint.conftest import Start
 
 HELLO = [{"role": "user", "content": "Hello?"}]
@@ -288,3 +290,88 @@ async def test_stop_length_and_bias_are_followed(start: Start) -> None:
     biased = (await ask(real, **settings, logit_bias={"50": 100})).choices[0]
     assert len({entry.token for entry in biased.logprobs.content}) == 1
     assert biased.message.content != free.message.content
+
+
+# What goes wrong elsewhere
+
+
+async def test_calls_before_a_cut_are_given_and_the_cut_is_told(start: Start) -> None:
+    script = '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}}</tool_call>' + " a" * 9
+    client = await (await start([script] * 2)).client()
+
+    for choice in (
+        (await ask(client, tools=[WEATHER], max_tokens=7)).choices[0],
+        (await chunks_of(client, tools=[WEATHER], max_tokens=7))[-1].choices[0],
+    ):
+        assert choice.finish_reason == "length"
+
+
+async def test_calls_without_ids_are_read(start: Start) -> None:
+    client = await (await start(["fine"])).client()
+    call = {"id": None, "type": "function", "function": {"name": "weather", "arguments": ""}}
+    history = [
+        *HELLO,
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": None, "content": "31"},
+    ]
+
+    assert (await ask(client, messages=history)).choices[0].message.content == "fine"
+
+
+async def test_streams_have_log_probabilities(start: Start) -> None:
+    client = await (await start()).client()
+    settings: Any = {"model": "tiny", "logprobs": True, "max_tokens": 8, "temperature": 0}
+
+    whole = (await ask(client, **settings)).choices[0].logprobs.content
+    chunks = await chunks_of(client, **settings)
+
+    streamed = [
+        entry
+        for chunk in chunks
+        if chunk.choices[0].logprobs
+        for entry in chunk.choices[0].logprobs.content
+    ]
+    assert streamed == whole
+
+
+async def test_parts_of_characters_are_told_by_their_bytes(start: Start) -> None:
+    served = await start()
+    client = await served.client()
+    async with served.registry.lease(served.configs["tiny"]) as engine:
+        tokens = loaded_tokenizer(engine)
+        assert tokens is not None
+        vocabulary = vocabulary_for(tokens).tokens
+        first, second = vocabulary.index(b"\xe4"), vocabulary.index(b"\xbd")
+    bias = {"logit_bias": {str(first): 100, str(second): 100}}
+    settings: Any = {"model": "tiny", "max_tokens": 6, "seed": 1, **bias}
+
+    chat = (await ask(client, **settings, logprobs=True)).choices[0].logprobs.content
+    text = (await client.completions.create(**settings, prompt="a", logprobs=20)).choices[0]
+
+    assert {bytes(entry.bytes) for entry in chat} <= {b"\xe4", b"\xbd"}
+    assert set(text.logprobs.tokens) <= {r"bytes:\xe4", r"bytes:\xbd"}
+    assert all(len(top) == 20 for top in text.logprobs.top_logprobs)
+
+
+async def test_templates_that_think_first_leave_constrained_answers_alone(start: Start) -> None:
+    served = await start()
+    client = await served.client()
+    async with served.registry.lease(served.configs["tiny"]) as engine:
+        tokens = loaded_tokenizer(engine)
+        assert tokens is not None
+        tokens.tokenizer.chat_template = (
+            "{% for m in messages %}{{ m.content }}{% endfor %}"
+            "{% if enable_thinking is not defined or enable_thinking %}<think>{% endif %}"
+        )
+
+    free = (await ask(client, model="tiny", max_tokens=8)).choices[0].message
+    bound = (
+        (await ask(client, model="tiny", max_tokens=40, response_format={"type": "json_object"}))
+        .choices[0]
+        .message
+    )
+
+    assert free.content == ""
+    assert free.reasoning_content
+    assert isinstance(json.loads(bound.content), dict)
+    assert not hasattr(bound, "reasoning_content")

@@ -79,11 +79,10 @@ async def test_it_serves_until_it_is_told_to_end(end: str) -> None:
 
 
 async def test_a_port_that_is_taken_is_an_error() -> None:
-    async with ModelRegistry() as registry:
-        async with serving(create_app({}, registry)) as url:
-            port = int(url.removesuffix("/v1").rpartition(":")[2])
-            with pytest.raises(OSError, match="in use"):
-                await serve({}, port=port)
+    async with ModelRegistry() as registry, serving(create_app({}, registry)) as url:
+        port = int(url.removesuffix("/v1").rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"):
+            await serve({}, port=port)
 
 
 async def test_with_a_certificate_it_is_encrypted(tmp_path: Path) -> None:
@@ -95,9 +94,9 @@ async def test_with_a_certificate_it_is_encrypted(tmp_path: Path) -> None:
     )
     address = await _served(task, url)
     assert address.startswith("https://")
-    async with httpx.AsyncClient(verify=False) as insecure:
-        async with client_of(address, api_key=key, http_client=insecure) as client:
-            assert (await ask(client)).choices[0].message.content == "one two"
+    insecure = httpx.AsyncClient(verify=False)
+    async with client_of(address, api_key=key, http_client=insecure) as client:
+        assert (await ask(client)).choices[0].message.content == "one two"
     task.cancel()
     await asyncio.wait([task])
 
@@ -126,13 +125,13 @@ def _certificate(folder: Path) -> Path:
 async def test_a_server_in_front_of_another_one_counts_its_tokens(start: Start) -> None:
     behind = await start(["one two three"] * 2)
     config = EngineConfig(model="script", backend="openai", options={"base_url": behind.url})
-    async with ModelRegistry() as registry:
-        async with (
-            serving(create_app({"front": config}, registry)) as url,
-            client_of(url) as client,
-        ):
-            answer = await client.completions.create(model="front", prompt="x y")
-            chat = await client.chat.completions.create(model="front", messages=HELLO)
+    async with (
+        ModelRegistry() as registry,
+        serving(create_app({"front": config}, registry)) as url,
+        client_of(url) as client,
+    ):
+        answer = await client.completions.create(model="front", prompt="x y")
+        chat = await client.chat.completions.create(model="front", messages=HELLO)
 
     assert answer.choices[0].text == "one two three"
     assert answer.usage is not None
@@ -146,15 +145,15 @@ async def test_who_goes_away_from_the_front_frees_the_model_behind(start: Start)
     behind = await start(lambda _: "word " * 500)
     behind.gate.close(after=2)
     config = EngineConfig(model="script", backend="openai", options={"base_url": behind.url})
-    async with ModelRegistry() as registry:
-        async with (
-            serving(create_app({"front": config}, registry)) as url,
-            client_of(url) as client,
-        ):
-            stream = await client.completions.create(model="front", prompt="x", stream=True)
-            await anext(aiter(stream))
-            await stream.close()
-            while behind.engines[0].stats.active:  # noqa: ASYNC110  in the engine's thread
-                await asyncio.sleep(0)
+    async with (
+        ModelRegistry() as registry,
+        serving(create_app({"front": config}, registry)) as url,
+        client_of(url) as client,
+    ):
+        stream = await client.completions.create(model="front", prompt="x", stream=True)
+        await anext(aiter(stream))
+        await stream.close()
+        while behind.engines[0].stats.active:  # noqa: ASYNC110  in the engine's thread
+            await asyncio.sleep(0)
 
     assert behind.gate.steps == 2

@@ -187,6 +187,43 @@ async def test_a_chat_server_is_asked_by_messages(start: Start) -> None:
     assert bad.requests[0].body["messages"] == [{"role": "user", "content": "x"}]
 
 
+ODDITIES = {
+    "no [DONE]": HEAD + event("one ") + event("two", "stop"),
+    "no empty line at the end": HEAD + event("one ") + event("two", "stop") + b"data: [DONE]",
+    "comments": HEAD + b": ping\n\n" + event("one ") + b": ping\n\n" + event("two", "stop") + DONE,
+    "CRLF": HEAD + (event("one ") + event("two", "stop") + DONE).replace(b"\n", b"\r\n"),
+    "no choices at first": HEAD + b'data: {"choices": []}\n\n' + GOOD.removeprefix(HEAD),
+    "a reason everywhere": HEAD + event("one ", "stop") + event("two", "stop") + DONE,
+    "an empty reason": HEAD + event("one ", "") + event("two", "stop") + DONE,
+    "null": HEAD + event("one ", usage=None, error=None) + event("two", "stop") + DONE,
+    "other fields": HEAD + b"event: x\nid: 1\n" + event("one ") + event("two", "stop") + DONE,
+}
+
+
+@pytest.mark.parametrize("oddity", ODDITIES)
+async def test_what_servers_do_differently_is_read_alike(start: Start, oddity: str) -> None:
+    _, engine = await start(ODDITIES[oddity])
+
+    finished = await ask(engine)
+
+    assert (finished.text, finished.reason) == ("one two", FinishReason.STOP)
+
+
+async def test_characters_cut_by_the_network_are_whole(start: Start) -> None:
+    async def slowly(writer: asyncio.StreamWriter) -> None:
+        said = json.dumps(
+            {"choices": [{"text": "naïve 🎉", "finish_reason": "stop"}]}, ensure_ascii=False
+        )
+        for byte in HEAD + f"data: {said}\n\n".encode() + DONE:
+            writer.write(bytes([byte]))
+            await writer.drain()
+        writer.write_eof()
+
+    _, engine = await start(slowly)
+
+    assert (await ask(engine)).text == "naïve 🎉"
+
+
 FAULTS: dict[str, tuple[bytes, type[LLMError], str]] = {
     "cut off": (HEAD + event("one "), ServerAnswerError, "middle"),
     "cut in an event": (HEAD + event("one ")[:-9], ServerAnswerError, "middle"),
