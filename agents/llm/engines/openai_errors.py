@@ -24,8 +24,7 @@ from agents.llm.engines.errors import (
 )
 
 _MAX_TOLD = 300
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 429, 503
-_BAD_GATEWAY, _SERVER_ERRORS = 502, 500
+_SERVER_ERRORS = 500
 
 
 class ServerRefusedKeyError(LLMInitializationError):
@@ -52,7 +51,7 @@ class ServerBusyError(EngineBusyError):
         self.args = (f"{server} is busy; try again later{told}",)
 
 
-RETRIED = frozenset({_TOO_MANY, _BAD_GATEWAY, _UNAVAILABLE})
+RETRIED = frozenset({429, 502, 503})
 
 
 def error_of(server: str, model: str, status: int, body: bytes) -> LLMError:
@@ -75,7 +74,7 @@ def error_of(server: str, model: str, status: int, body: bytes) -> LLMError:
                 "final address as base_url"
             )
         case _:
-            return InvalidRequestError(f"{server} refuses the request, status {status}{told}")
+            return InvalidRequestError(f"the server refuses the request, status {status}{told}")
 
 
 def error_in_stream(server: str, error: Any) -> LLMError:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterable, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.llm.engines.errors import LLMError
@@ -15,9 +15,10 @@ _DONE = "[DONE]"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of an answer; `reason` comes with the last one, token counts where they are told."""
+    """A part of an answer, or of the reasoning before it where a chat tells them apart; `reason` comes with the last one, token counts where they are told."""
 
     text: str = ""
+    thinking: str = ""
     token_ids: tuple[int, ...] = ()
     reason: FinishReason | None = None
     prompt_tokens: int | None = None
@@ -31,16 +32,31 @@ async def pieces(chunks: AsyncIterable[bytes], server: str) -> AsyncIterator[Pie
         ServerAnswerError: it is no such stream, or ends before its end.
         LLMError: the server tells of a failure.
     """
-    has_reason = False
+    has_reason, tagged = False, _Tagged()
     async for data in _events(chunks, server):
         if data == _DONE:
             return
-        piece = _piece(data, server)
+        piece = tagged(_piece(data, server))
         has_reason = has_reason or piece.reason is not None
         yield piece
     if has_reason:
         return  # some servers leave [DONE] out
     raise ServerAnswerError(f"{server} ended its answer in the middle; ask again")
+
+
+class _Tagged:
+    """Writes reasoning into the text, as models do: whoever reads it finds it there."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+
+    def __call__(self, piece: Piece) -> Piece:
+        text = piece.thinking
+        if text and not self._is_open:
+            text, self._is_open = f"<think>{text}", True
+        if self._is_open and (piece.text or piece.reason):
+            text, self._is_open = f"{text}</think>", False
+        return replace(piece, text=text + piece.text)
 
 
 async def _events(chunks: AsyncIterable[bytes], server: str) -> AsyncIterator[str]:
@@ -80,11 +96,13 @@ def _read(document: dict[str, Any]) -> Piece:
     choice = choices[0] if choices else {}
     told = choice.get("delta") or {}
     text = choice.get("text") or told.get("content") or ""
-    if not isinstance(text, str):
+    thinking = told.get("reasoning_content") or told.get("reasoning") or ""
+    if not isinstance(text, str) or not isinstance(thinking, str):
         raise TypeError("the text is none")
-    text.encode()  # a lone surrogate is no character
+    f"{thinking}{text}".encode()  # a lone surrogate is no character
     return Piece(
         text=text,
+        thinking=thinking,
         token_ids=tuple(int(token_id) for token_id in choice.get("token_ids") or ()),
         reason=_reason(choice.get("finish_reason")),
         prompt_tokens=_count(usage.get("prompt_tokens")),

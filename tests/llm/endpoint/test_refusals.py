@@ -91,6 +91,32 @@ async def test_what_asks_for_nothing_is_accepted(start: Start) -> None:
     assert (await post(served.url + CHAT, asking(**neutral))).status_code == 200
 
 
+SCHEMAS: dict[str, Any] = {
+    "elsewhere": ({"$ref": "http://169.254.169.254/schema"}, 40),
+    "unsatisfiable": ({"type": "string", "minLength": 3, "maxLength": 2}, 40),
+    "not well formed": ({"type": "strange"}, 40),
+    "not enforceable": (
+        {"type": "object", "unevaluatedProperties": False, "$dynamicRef": "#x"},
+        40,
+    ),
+    "too long": ({"type": "string", "minLength": 30}, 5),
+}
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+async def test_a_schema_that_cannot_be_enforced_is_refused(start: Start, kind: str) -> None:
+    schema, max_tokens = SCHEMAS[kind]
+    client = await (await start()).client()
+    wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+    with pytest.raises(openai.BadRequestError):
+        await ask(client, model="tiny", response_format=wanted, max_tokens=max_tokens)
+    strict = {"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}
+    if kind != "too long":
+        with pytest.raises(openai.BadRequestError):
+            await ask(client, model="tiny", tools=[strict])
+
+
 BAD_BODIES = {
     "no JSON": b"{",
     "not an object": b"[]",

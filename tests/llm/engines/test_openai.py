@@ -187,6 +187,25 @@ async def test_a_chat_server_is_asked_by_messages(start: Start) -> None:
     assert bad.requests[0].body["messages"] == [{"role": "user", "content": "x"}]
 
 
+def thought(**delta: str) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"delta": delta}]}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+async def test_reasoning_that_a_chat_tells_apart_is_written_as_models_write_it(
+    start: Start, name: str
+) -> None:
+    said = thought(**{name: "Hm"}) + thought(**{name: "."}) + thought(content="Yes.")
+    _, engine = await start(
+        HEAD + said + event("", "stop") + DONE,
+        HEAD + thought(**{name: "Hm"}) + event("", "length") + DONE,
+        api="chat",
+    )
+
+    assert (await ask(engine)).text == "<think>Hm.</think>Yes."
+    assert (await ask(engine)).text == "<think>Hm</think>"
+
+
 ODDITIES = {
     "no [DONE]": HEAD + event("one ") + event("two", "stop"),
     "no empty line at the end": HEAD + event("one ") + event("two", "stop") + b"data: [DONE]",
