@@ -107,7 +107,8 @@ class Answer(Generic[BodyT]):
             gone.cancel()
             if not work.done():
                 work.cancel()
-            await asyncio.wait({work, gone})
+            await asyncio.gather(gone, return_exceptions=True)
+            await asyncio.wait({work})
         if not work.cancelled():
             work.result()
 

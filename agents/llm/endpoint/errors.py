@@ -65,8 +65,7 @@ def unsupported(param: str, why: str) -> ApiError:
 def invalid(error: ValidationError) -> ApiError:
     """The first thing that is wrong with a body, by its name."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    # Names of classes stand in the path where one of several shapes was tried.
-    param = ".".join(str(key) for key in first["loc"] if str(key)[:1].islower() or key == 0)
+    param = ".".join(str(key) for key in first["loc"] if _is_name(key))
     if first["type"] == "extra_forbidden":
         return ApiError(
             400,
@@ -76,6 +75,13 @@ def invalid(error: ValidationError) -> ApiError:
         )
     message = first["msg"].removeprefix("Value error, ")
     return ApiError(400, f"{param}: {message}" if param else message, param=param or None)
+
+
+def _is_name(key: int | str) -> bool:
+    """Whether a part of a path is the client's; types stand there where one of several was tried."""
+    if isinstance(key, int):
+        return True
+    return key.isidentifier() and key[0].islower() and key not in {"str", "int", "bool", "float"}
 
 
 def as_api_error(error: LLMError, model: str) -> ApiError:

@@ -89,13 +89,19 @@ class _Job:
     payload: dict[str, Any]
     deadline_s: float | None
     channel: Channel
-    submitted: float = field(default_factory=time.monotonic)
+    submitted: float
     admitted: float | None = None
     first_token: float | None = None
     texts: list[str] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
     counted: Counted = field(default_factory=Counted)
     reason: FinishReason | None = None
+
+    def left_s(self) -> float | None:
+        """Seconds until the deadline, which runs from submission."""
+        if self.deadline_s is None:
+            return None
+        return max(0.0, self.submitted + self.deadline_s - time.monotonic())
 
     def take(self, piece: Piece) -> None:
         self.token_ids += piece.token_ids
@@ -178,12 +184,13 @@ class OpenAIEngine:
     async def submit(
         self, request: GenerationRequest, constraint: Constraint | None = None
     ) -> Generation:
+        submitted = time.monotonic()
         payload = _payload(request, constraint, self.config, self._options)
         self._refuse_when_full()
         await self.load()
         self._refuse_when_closed()
         self._refuse_when_full()
-        job = _Job(payload, request.deadline_s, Channel())
+        job = _Job(payload, request.deadline_s, Channel(), submitted)
         task = asyncio.create_task(self._run(job))
         self._tasks.add(task)
         # The end is told by a callback: a task cancelled before its first step never runs.
@@ -272,7 +279,7 @@ class OpenAIEngine:
     async def _run(self, job: _Job) -> FinishReason:
         assert self._turns is not None
         try:
-            async with asyncio.timeout(job.deadline_s) as deadline, self._turns:
+            async with asyncio.timeout(job.left_s()) as deadline, self._turns:
                 job.admitted = time.monotonic()
                 self._active += 1
                 try:
@@ -342,6 +349,9 @@ class OpenAIEngine:
             raise ServerSilentError(
                 f"{self._server} said nothing for {self._options.silence_timeout_s} s"
             ) from error
+        except RuntimeError as error:
+            self._refuse_when_closed()  # which is what httpx says of its closed client
+            raise ServerAnswerError(f"{self._server}: {error}") from error
         except httpx.HTTPError as error:
             raise ServerAnswerError(
                 f"{self._server} broke off: {type(error).__name__}; ask again"

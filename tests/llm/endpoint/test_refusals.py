@@ -117,6 +117,24 @@ async def test_a_schema_that_cannot_be_enforced_is_refused(start: Start, kind: s
             await ask(client, model="tiny", tools=[strict])
 
 
+async def test_what_is_wrong_is_named_as_the_client_wrote_it(start: Start) -> None:
+    served = await start(["x"])
+    wrong = {
+        "prompt": ("/completions", {"model": "script", "prompt": {}}),
+        "messages.0.content": (CHAT, asking(messages=[{"role": "user", "content": 7}])),
+        "tool_choice": (CHAT, asking(tools=[WEATHER], tool_choice="always")),
+        "response_format.json_schema.name": (
+            CHAT,
+            asking(response_format={"type": "json_schema", "json_schema": {"schema": {}}}),
+        ),
+    }
+
+    for name, (path, body) in wrong.items():
+        error = (await post(served.url + path, body)).json()["error"]
+        assert error["param"] == name
+        assert error["message"].startswith(f"{name}: ")
+
+
 BAD_BODIES = {
     "no JSON": b"{",
     "not an object": b"[]",

@@ -15,14 +15,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from agents.llm.endpoint import create_app, new_key, serve, serving
 from agents.llm.engines import EngineConfig, ModelRegistry
+from agents.llm.engines.local_engine import LocalEngine
+from agents.llm.engines.scripted import ScriptedModel
 from tests.llm.endpoint.conftest import Start
 from tests.llm.endpoint.test_chat import HELLO, ask, chunks_of
+from tests.llm.engines.gate import Gate, GatedModel
 
 SCRIPT = EngineConfig(
     model="script", backend="scripted", options={"replies": ["one two", "three four"]}
@@ -157,3 +161,31 @@ async def test_who_goes_away_from_the_front_frees_the_model_behind(start: Start)
             await asyncio.sleep(0)
 
     assert behind.gate.steps == 2
+
+
+async def test_a_hosts_middleware_does_not_hide_who_goes_away(start: Start) -> None:
+    async def passing(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    gate = Gate()
+    gate.close(after=2)
+    engines: list[LocalEngine] = []
+
+    def create(config: EngineConfig) -> LocalEngine:
+        model = ScriptedModel(lambda _: "word " * 500)
+        engines.append(LocalEngine(config, lambda: GatedModel(model, gate)))  # type: ignore[arg-type,return-value]
+        return engines[-1]
+
+    async with ModelRegistry(create=create) as registry:
+        app = Starlette(
+            routes=[Mount("/", app=create_app({"script": SCRIPT}, registry))],
+            middleware=[Middleware(BaseHTTPMiddleware, dispatch=passing)],
+        )
+        async with serving(app) as url, client_of(url) as client:
+            waiting = asyncio.create_task(ask(client))
+            while gate.steps < 2:  # noqa: ASYNC110  in the engine's thread
+                await asyncio.sleep(0)
+            waiting.cancel()
+            while engines[0].stats.active:  # noqa: ASYNC110  likewise
+                await asyncio.sleep(0)
+    assert gate.steps == 2

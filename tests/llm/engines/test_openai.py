@@ -363,6 +363,27 @@ async def test_closing_ends_what_runs(start: Start) -> None:
         await engine.submit(GenerationRequest(prompt="x"))
 
 
+async def test_closing_ends_a_loading_on_its_way(start: Start) -> None:
+    held = asyncio.Event()
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.set()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    options = {"base_url": f"http://127.0.0.1:{port}/v1", "retry_for_s": 60}
+    engine = create_engine(EngineConfig(model="m", backend="openai", options=options))
+    loading = asyncio.create_task(engine.submit(GenerationRequest(prompt="x")))
+    await held.wait()
+
+    await engine.close()
+
+    with pytest.raises((EngineClosedError, LLMInitializationError)):
+        await loading
+    server.close()
+
+
 BUSY = plain("429 Too Many Requests", headers="Retry-After: 0\r\n")
 DOWN = plain("503 Service Unavailable", headers="Retry-After: 0\r\n")
 
