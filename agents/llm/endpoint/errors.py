@@ -78,7 +78,7 @@ def invalid(error: ValidationError) -> ApiError:
 
 
 def _is_name(key: int | str) -> bool:
-    """Whether a part of a path is the client's; types stand there where one of several was tried."""
+    """Whether a part of a path is the client's: types that were tried stand there, too."""
     if isinstance(key, int):
         return True
     return key.isidentifier() and key[0].islower() and key not in {"str", "int", "bool", "float"}

@@ -159,7 +159,7 @@ class OpenAIEngine:
         self._client: httpx.AsyncClient | None = None
         self._window = config.context_window
         self._is_loaded = False
-        self._loading: asyncio.Lock | None = None
+        self._loading: asyncio.Task[None] | None = None
         self._is_closed = False
         self._turns: asyncio.Semaphore | None = None
         self._tasks: set[asyncio.Task[FinishReason]] = set()
@@ -176,10 +176,16 @@ class OpenAIEngine:
         self._refuse_when_closed()
         if self._is_loaded:
             return
-        self._loading = self._loading or asyncio.Lock()
-        async with self._loading:
-            if not self._is_loaded:
-                await self._load()
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._load())
+            self._loading.add_done_callback(_retrieve)
+        loading = self._loading
+        try:
+            await asyncio.shield(loading)  # others wait for it, too
+        except asyncio.CancelledError:
+            if loading.cancelled():  # by close
+                self._refuse_when_closed()
+            raise
 
     async def submit(
         self, request: GenerationRequest, constraint: Constraint | None = None
@@ -224,7 +230,8 @@ class OpenAIEngine:
 
     async def close(self) -> None:
         self._is_closed = True
-        tasks = list(self._tasks)
+        loading = [self._loading] if self._loading is not None else []
+        tasks: list[asyncio.Task[Any]] = [*self._tasks, *loading]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -349,9 +356,6 @@ class OpenAIEngine:
             raise ServerSilentError(
                 f"{self._server} said nothing for {self._options.silence_timeout_s} s"
             ) from error
-        except RuntimeError as error:
-            self._refuse_when_closed()  # which is what httpx says of its closed client
-            raise ServerAnswerError(f"{self._server}: {error}") from error
         except httpx.HTTPError as error:
             raise ServerAnswerError(
                 f"{self._server} broke off: {type(error).__name__}; ask again"
@@ -450,6 +454,12 @@ def _more(request: GenerationRequest) -> dict[str, Any]:
     if request.stop:
         more["stop"] = list(request.stop)
     return more
+
+
+def _retrieve(loading: "asyncio.Task[None]") -> None:
+    """A failure that nobody waits for any more is no news: the next use tries again."""
+    if not loading.cancelled():
+        loading.exception()
 
 
 def _canceller(task: "asyncio.Task[FinishReason]") -> Callable[[], None]:
