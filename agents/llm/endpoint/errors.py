@@ -65,7 +65,10 @@ def unsupported(param: str, why: str) -> ApiError:
 def invalid(error: ValidationError) -> ApiError:
     """The first thing that is wrong with a body, by its name."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    param = ".".join(str(key) for key in first["loc"] if _is_name(key))
+    path = list(first["loc"])
+    if path[:1] == ["response_format"]:
+        del path[1:2]  # its type, by which its shape was chosen
+    param = ".".join(str(key) for key in path if _is_name(key))
     if first["type"] == "extra_forbidden":
         return ApiError(
             400,
