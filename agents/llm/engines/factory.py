@@ -11,6 +11,7 @@ from agents.llm.engines.errors import UnknownBackendError
 BACKENDS: dict[str, str] = {  # name -> module with `create(config) -> Engine`
     "transformers": "agents.llm.engines.transformers_engine",
     "openai": "agents.llm.engines.openai_engine",
+    "llamacpp": "agents.llm.engines.llamacpp_engine",
     "scripted": "agents.llm.engines.scripted",
 }
 

@@ -1,0 +1,206 @@
+"""A model in a GGUF file, run by llama.cpp's own server in this process."""
+
+import contextlib
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from agents.llm.engines.constraint import Constraint
+from agents.llm.engines.errors import InvalidRequestError, ModelDamagedError
+from agents.llm.engines.gguf import read_metadata
+from agents.llm.engines.gguf_vocabulary import GgufVocabulary
+from agents.llm.engines.llamacpp_answer import LlamaAnswer
+from agents.llm.engines.llamacpp_socket import LlamaSocket
+from agents.llm.engines.llamacpp_tokenizer import LlamaTokenizer
+from agents.llm.engines.local_model import DecodingState, Outcome
+from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, GenerationRequest
+
+DEFAULT_CONTEXT_WINDOW = 4096
+_CELLS = 256  # llama.cpp rounds a context up to these
+_LOOK_S = 0.005
+_SEED_BITS = 32
+_NO_SEED = 2**_SEED_BITS - 1  # means a random one
+_CACHE_ENTRY_BYTES = 2  # keys and values are float16
+
+
+class LlamaModel:
+    """A `LocalModel` that computes ahead of who asks for its tokens.
+
+    Args:
+        path: the GGUF file.
+        context_window: tokens an answer may use with its prompt; None for what the model has, and
+            at most 4096, because memory for all answers is taken when the model is loaded.
+        max_active: answers at the same time.
+        threads: None for as many as there are processors.
+        gpu_layers: layers on a GPU; None for as many as fit.
+    """
+
+    dtype = "gguf"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        context_window: int | None = None,
+        max_active: int = 8,
+        threads: int | None = None,
+        gpu_layers: int | None = 0,
+    ) -> None:
+        metadata = read_metadata(path)
+        self._vocabulary = GgufVocabulary(metadata)
+        self.context_window = _window(metadata, context_window)
+        self.vocab_size = len(self._vocabulary)
+        self.end_token_ids = self._vocabulary.end_token_ids
+        self.special_texts: Mapping[int, str] = self._vocabulary.special_texts
+        self.device = "cpu" if gpu_layers == 0 else "auto"
+        self._arrived = threading.Condition()
+        self._answers: list[LlamaAnswer] = []
+        cells = -(-self.context_window // _CELLS) * _CELLS * max_active
+        self._memory = path.stat().st_size + cells * _bytes_per_token(metadata)
+        self._socket = LlamaSocket()
+        self.tokenizer = LlamaTokenizer(
+            self._socket, metadata.get("tokenizer.chat_template"), self.special_texts.values()
+        )
+        try:
+            self._server: Any = _serve(path, self._socket, cells, max_active, threads, gpu_layers)
+        except Exception as error:
+            self._socket.close()
+            raise ModelDamagedError(
+                f"llama.cpp cannot load {path}: {error}; is the file whole, of an architecture "
+                "that llama.cpp knows, and is there memory for it?"
+            ) from error
+
+    def encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return self._vocabulary.decode(token_ids)
+
+    def start(
+        self,
+        prompt_ids: Sequence[int],
+        request: GenerationRequest,
+        constraint: Constraint | None = None,
+    ) -> DecodingState:
+        if constraint is not None:
+            raise InvalidRequestError(
+                "llama.cpp shows no scores, so that an answer cannot be kept to a constraint; use "
+                "the transformers backend for structured output"
+            )
+        left = max(1, min(DEFAULT_MAX_NEW_TOKENS, self.context_window - len(prompt_ids)))
+        body = completion(prompt_ids, request, request.max_new_tokens or left, self.context_window)
+        answer = LlamaAnswer(
+            self._server.handle_completions,
+            body,
+            self._vocabulary,
+            request.logprobs,
+            self._arrived,
+        )
+        self._answers.append(answer)
+        return answer
+
+    def step(self, states: Sequence[DecodingState]) -> list[Outcome]:
+        answers = [cast(LlamaAnswer, state) for state in states]
+        with self._arrived:
+            if not any(answer.has_outcome for answer in answers):
+                self._arrived.wait(_LOOK_S)  # not longer: somebody may want to cancel
+            return [answer.take() for answer in answers]
+
+    def end(self, state: DecodingState) -> None:
+        answer = cast(LlamaAnswer, state)
+        answer.end()
+        self._answers = [each for each in self._answers if each.is_alive]
+
+    def memory_bytes(self) -> int:
+        return self._memory
+
+    def close(self) -> None:
+        for answer in self._answers:
+            answer.end()
+        for answer in self._answers:
+            answer.join()
+        self._answers = []
+        with contextlib.suppress(AttributeError):
+            del self._server  # ends its threads and frees the weights
+        self._socket.close()
+
+
+def completion(
+    prompt_ids: Sequence[int],
+    request: GenerationRequest,
+    max_new_tokens: int,
+    context_window: int,
+) -> dict[str, Any]:
+    """The body that asks llama.cpp for what `request` means, in the order of transformers."""
+    seed = request.seed
+    if seed is not None:  # ours are longer than its
+        seed = min((seed ^ (seed >> _SEED_BITS)) & _NO_SEED, _NO_SEED - 1)
+    return {
+        "prompt": list(prompt_ids),
+        "n_predict": max_new_tokens,
+        "stream": True,
+        "cache_prompt": True,
+        "return_progress": True,  # so that reading a prompt can be stopped
+        "timings_per_token": True,  # says how many tokens there have been
+        "n_probs": max(1, request.logprobs or 0),  # says which token it is
+        "temperature": 0.0 if request.is_greedy else request.temperature,
+        "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
+        "top_k": request.top_k,
+        "top_p": request.top_p,
+        "min_p": request.min_p,
+        "repeat_penalty": request.repetition_penalty,
+        "repeat_last_n": context_window,
+        "logit_bias": [[token_id, bias] for token_id, bias in request.logit_bias.items()],
+        "seed": _NO_SEED if seed is None else seed,
+    }
+
+
+def _serve(
+    path: Path,
+    socket: LlamaSocket,
+    cells: int,
+    max_active: int,
+    threads: int | None,
+    gpu_layers: int | None,
+) -> Any:
+    import xllamacpp  # noqa: PLC0415  an extra
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.hostnames = [socket.path]
+    params.api_keys = [socket.secret]
+    params.ui = False
+    params.verbosity = 0
+    params.n_ctx = cells
+    params.n_parallel = max_active
+    params.n_batch = params.n_ubatch = 128  # between two of them an answer can be stopped
+    params.n_gpu_layers = -1 if gpu_layers is None else gpu_layers
+    params.fit_params = False  # it would change the context to what it thinks fits
+    params.ctx_shift = False  # the window is kept by us
+    params.cache_ram_mib = 0  # by default up to 8 GB of old prompts
+    if threads is not None:
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    return xllamacpp.Server(params)
+
+
+def _window(metadata: Mapping[str, Any], asked: int | None) -> int:
+    of_model = metadata.get(f"{metadata.get('general.architecture')}.context_length")
+    if not isinstance(of_model, int) or of_model < 1:
+        raise ModelDamagedError("the GGUF file does not say how long the model's context is")
+    return min(of_model, asked or DEFAULT_CONTEXT_WINDOW)
+
+
+def _bytes_per_token(metadata: Mapping[str, Any]) -> int:
+    """What the keys and values of a token take; 0 where the file does not say."""
+
+    def number(key: str, otherwise: int = 0) -> int:
+        value = metadata.get(f"{metadata.get('general.architecture')}.{key}", otherwise)
+        return max(value) if isinstance(value, (tuple, list)) else int(value)
+
+    heads = number("attention.head_count")
+    width = number("embedding_length") // heads if heads else 0
+    keys = number("attention.key_length", width) + number("attention.value_length", width)
+    return (
+        number("block_count") * number("attention.head_count_kv", heads) * keys * _CACHE_ENTRY_BYTES
+    )
