@@ -1,6 +1,7 @@
 """A model in a GGUF file, run by llama.cpp's own server in this process."""
 
 import contextlib
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -181,7 +182,11 @@ def _serve(
     params.cache_ram_mib = 0  # by default up to 8 GB of old prompts
     if threads is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    return xllamacpp.Server(params)
+    params.warmup = False
+    server = xllamacpp.Server(params)
+    # Until its loop has begun it cannot be ended: the end would be waited for for ever.
+    server.handle_completions(json.dumps({"prompt": [0], "n_predict": 1}), lambda _: False)
+    return server
 
 
 def _window(metadata: Mapping[str, Any], asked: int | None) -> int:
