@@ -23,8 +23,10 @@ from guild.cli.options import (
     TypeName,
     WaitS,
 )
+from guild.cli.plugins import Commands
 
 app = typer.Typer(
+    cls=Commands,
     help="Guilds of agents on a typed message bus.",
     no_args_is_help=True,
     add_completion=False,

@@ -25,7 +25,7 @@ class LlamaSocket:
         folder = tempfile.mkdtemp(prefix="guildbus-")
         if len(folder) > _MAX_ADDRESS_BYTES - len(_NAME):
             shutil.rmtree(folder)
-            folder = tempfile.mkdtemp(prefix="guildbus-", dir="/tmp")  # noqa: S108  mkdtemp is safe
+            folder = tempfile.mkdtemp(prefix="guildbus-", dir="/tmp")
         self._folder = folder
         self.path = str(Path(folder) / _NAME)
         self.secret = secrets.token_urlsafe(32)
