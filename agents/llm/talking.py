@@ -149,7 +149,7 @@ async def _lines() -> AsyncIterator[str]:
     is_terminal = _is_terminal()
     while True:
         try:
-            line = input("> ") if is_terminal else sys.stdin.readline()
+            line = input("> ") if is_terminal else sys.stdin.readline()  # noqa: ASYNC250  nothing else runs
         except EOFError:
             _write("\n")
             return

@@ -157,7 +157,7 @@ def completion(
     }
 
 
-def _serve(
+def _serve(  # noqa: PLR0917  called once, just above
     path: Path,
     socket: LlamaSocket,
     cells: int,

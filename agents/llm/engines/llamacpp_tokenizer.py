@@ -40,10 +40,8 @@ class LlamaTokenizer:
     ) -> Any:
         """The prompt of a conversation, as text or as tokens.
 
-        Args:
-            sanitize_control_tokens: keep texts of messages that read like special tokens from
-                being ones, by a character without width.
-            variables: of the template.
+        With `sanitize_control_tokens` texts of messages that read like special tokens are kept
+        from being ones by a character without width. `variables` are the template's.
 
         Raises:
             LLMInferenceError: the template fails.

@@ -261,7 +261,7 @@ async def test_a_damaged_file_is_an_error_and_the_process_lives(
     tiny_gguf: Path, tmp_path: Path, spoil: Any, said: str
 ) -> None:
     path = tmp_path / "bad.gguf"
-    path.write_bytes(spoil(tiny_gguf.read_bytes()))
+    path.write_bytes(spoil(tiny_gguf.read_bytes()))  # noqa: ASYNC240  a small file
 
     with pytest.raises(ModelDamagedError, match=said):
         await create_engine(config(path)).load()
