@@ -14,9 +14,7 @@ def loaded_after(code: str) -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
-@pytest.mark.parametrize(
-    "name", ["engines", "parsing", "tools", "chat", "endpoint", "models"]
-)
+@pytest.mark.parametrize("name", ["engines", "parsing", "tools", "chat", "endpoint", "models"])
 def test_plain_libraries_bring_neither_bus_nor_torch(name: str) -> None:
     loaded = loaded_after(f"import agents.llm.{name}")
 
