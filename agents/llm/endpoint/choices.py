@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import math
 import uuid
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from agents.llm.engines.loaded import LoadedTokenizer
 from agents.llm.parsing import Collector, Part, Text, Thinking, ToolCall
 
 Json = dict[str, Any]
+
+_NEVER = -9999.0
 
 
 class Choice(Protocol):
@@ -229,8 +232,11 @@ def _as_key(spelt: bytes) -> str:
 
 
 def _finite(logprob: float) -> float:
-    """No JSON says minus infinity: -9999 is what OpenAI's API gives for what never comes."""
-    return max(logprob, -9999.0)
+    """No JSON says minus infinity: -9999 is what OpenAI's API gives for what never comes.
+
+    So it does for NaN, what an engine says that does not know.
+    """
+    return _NEVER if math.isnan(logprob) else max(logprob, _NEVER)
 
 
 def _fits(arguments: str, grammar: Any) -> bool:
