@@ -179,7 +179,8 @@ async def test_the_usage_of_all_rounds_is_added_up() -> None:
 
     usage, single = both.metadata["usage"], one.metadata["usage"]
     assert usage["prompt_tokens"] > 2 * single["prompt_tokens"]
-    assert usage["total_s"] >= usage["first_token_s"] >= usage["queued_s"] / 2 >= 0
+    assert usage["total_s"] >= usage["first_token_s"] > 0
+    assert usage["total_s"] >= usage["queued_s"] >= 0
 
 
 async def test_a_required_call_is_valid_from_a_random_model(tiny_chat: Path) -> None:

@@ -38,6 +38,7 @@ async def make_engine(
     backend: str, tiny_phi: Path, tiny_gguf: Path, gate: Gate
 ) -> AsyncIterator[MakeEngine]:
     """Engines of the backend under test, behind `gate`; closed afterwards, with no thread left."""
+    before = {*threading.enumerate()}
     engines = []
 
     def make(**settings: Any) -> LocalEngine:
@@ -50,7 +51,7 @@ async def make_engine(
     gate.open()
     for engine in engines:
         await engine.close()
-    assert not [t.name for t in threading.enumerate() if t.name.startswith("engine-")]
+    assert not {t for t in threading.enumerate() if t.name.startswith("engine-")} - before
 
 
 @pytest.fixture

@@ -57,9 +57,16 @@ __all__ = [
 ]
 
 
+@pytest.fixture(params=["scripted", "transformers"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """What runs behind the server."""
+    return str(request.param)
+
+
 @pytest.fixture
 async def make_engine(backend: str, tiny_phi: Path, gate: Gate) -> AsyncIterator[Any]:
     """Engines that ask a server whose own engine of `backend` stands behind `gate`."""
+    before = {*threading.enumerate()}
     local = EngineConfig(model=str(tiny_phi), device="cpu", backend=backend, context_window=128)
 
     def create(config: EngineConfig) -> Engine:
@@ -78,7 +85,7 @@ async def make_engine(backend: str, tiny_phi: Path, gate: Gate) -> AsyncIterator
 
         yield make
         gate.open()
-    assert not [t.name for t in threading.enumerate() if t.name.startswith("engine-")]
+    assert not {t for t in threading.enumerate() if t.name.startswith("engine-")} - before
 
 
 @pytest.fixture
