@@ -1,16 +1,14 @@
 """What an answer must look like, and the constraint that makes an engine keep to it."""
 
 import asyncio
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
 
 from agents.llm.engines import Constraint, Engine
 from agents.llm.engines.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from agents.llm.structured import Grammar, Vocabulary
+    from agents.llm.structured import Grammar
 
 _ANY_OBJECT = {"type": "object"}
 
@@ -90,14 +88,6 @@ async def constraint_for(grammar: "Grammar", engine: Engine, max_new_tokens: int
 def _matcher(
     grammar: "Grammar", tokenizer: Any, ends: frozenset[int], max_new_tokens: int
 ) -> Constraint:
-    from agents.llm.structured import vocabulary_of  # noqa: PLC0415  needs llguidance
+    from agents.llm.structured import vocabulary_for  # noqa: PLC0415  needs llguidance
 
-    with _lock:
-        vocabulary = _vocabularies.get(tokenizer)
-        if vocabulary is None:
-            vocabulary = _vocabularies[tokenizer] = vocabulary_of(tokenizer, ends or None)
-    return grammar.compile(vocabulary).matcher(max_new_tokens)
-
-
-_lock = threading.Lock()
-_vocabularies: "WeakKeyDictionary[Any, Vocabulary]" = WeakKeyDictionary()
+    return grammar.compile(vocabulary_for(tokenizer, ends or None)).matcher(max_new_tokens)

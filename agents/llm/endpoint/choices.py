@@ -220,7 +220,8 @@ def _token(token_id: int, logprob: float, tokens: LoadedTokenizer | None) -> Jso
 
 
 def _spelt(token_id: int, tokens: LoadedTokenizer | None) -> bytes:
-    return token_bytes(tokens, token_id) if tokens else f"<{token_id}>".encode()
+    is_known = tokens is not None and tokens.is_fast
+    return token_bytes(tokens, token_id) if is_known else f"<{token_id}>".encode()
 
 
 def _as_key(spelt: bytes) -> str:

@@ -51,7 +51,7 @@ def plan_chat(body: ChatBody, engine: Engine, deadline_s: float | None) -> Plan:
     """
     tokens = loaded_tokenizer(engine)
     grammar = _grammar(body)
-    if grammar is not None and tokens is None:
+    if grammar is not None and not (tokens and tokens.is_fast):
         name = "response_format" if not body.offered else "tool_choice"
         raise unsupported(name, f"the backend of {body.model} cannot constrain answers")
     prompt = _rendered(body, tokens, is_constrained=grammar is not None)

@@ -1,7 +1,5 @@
 """Constraints and the texts of single tokens, for models whose tokenizer is known."""
 
-import threading
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +8,6 @@ from agents.llm.engines.engine import Engine
 from agents.llm.engines.errors import ContextOverflowError
 from agents.llm.engines.loaded import LoadedTokenizer
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS
-
-_made: "weakref.WeakKeyDictionary[Any, Any]" = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
 
 MakeConstraint = Callable[[], Constraint]
 
@@ -23,12 +18,9 @@ def vocabulary_for(loaded: LoadedTokenizer) -> Any:
     Raises:
         VocabularyError: its tokens do not say what they spell.
     """
-    from agents.llm.structured import vocabulary_of  # noqa: PLC0415  llguidance is an extra
+    from agents.llm import structured  # noqa: PLC0415  llguidance is an extra
 
-    with _lock:
-        if loaded.tokenizer not in _made:
-            _made[loaded.tokenizer] = vocabulary_of(loaded.tokenizer, loaded.end_token_ids)
-        return _made[loaded.tokenizer]
+    return structured.vocabulary_for(loaded.tokenizer, loaded.end_token_ids)
 
 
 def constraints(grammar: Any, loaded: LoadedTokenizer, new_tokens: int) -> MakeConstraint:

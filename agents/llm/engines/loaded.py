@@ -12,7 +12,7 @@ class LoadedTokenizer:
     """The tokenizer of a loaded model.
 
     Attributes:
-        tokenizer: of transformers, with a chat template or without.
+        tokenizer: in transformers' shape, with a chat template or without.
         encode: a prompt as tokens, with what the model expects at the beginning.
         end_token_ids: the tokens that end an answer.
     """
@@ -21,9 +21,14 @@ class LoadedTokenizer:
     encode: Callable[[str], list[int]]
     end_token_ids: frozenset[int]
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether it tells what each token spells, which constraints are made of."""
+        return getattr(self.tokenizer, "backend_tokenizer", None) is not None
+
 
 def loaded_tokenizer(engine: Engine) -> LoadedTokenizer | None:
-    """The tokenizer behind `engine`; None where its backend has none of transformers."""
+    """The tokenizer behind `engine`; None where its backend has none."""
     of_model = getattr(engine, "_model", None)
     model = of_model() if callable(of_model) else None
     tokenizer = getattr(model, "tokenizer", None)

@@ -24,7 +24,7 @@ from agents.llm.structured.sources import (
     grammar_of_schema,
     grammar_of_type,
 )
-from agents.llm.structured.vocabulary import Vocabulary, vocabulary_of
+from agents.llm.structured.vocabulary import Vocabulary, vocabulary_for, vocabulary_of
 
 __all__ = [
     "BudgetTooSmallError",
@@ -45,5 +45,6 @@ __all__ = [
     "grammar_of_regex",
     "grammar_of_schema",
     "grammar_of_type",
+    "vocabulary_for",
     "vocabulary_of",
 ]

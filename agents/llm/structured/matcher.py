@@ -4,14 +4,11 @@ import llguidance
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.llm.engines.token_bits import Words, words_for
 from agents.llm.structured.errors import ConstraintError
 from agents.llm.structured.follower import Follower, State
 from agents.llm.structured.program import Program
 from agents.llm.structured.vocabulary import Vocabulary
-
-WORD_BITS = 32
-
-Words = NDArray[np.int32]
 
 
 class Matcher:
@@ -44,7 +41,7 @@ class Matcher:
         self._state: State = self._follower.start
         self._has_ended = False
         self._spelt: list[bytes] = []
-        self._words = np.zeros(-(-(vocabulary.size + 1) // WORD_BITS), dtype=np.int32)
+        self._words = np.zeros(words_for(vocabulary.size + 1), dtype=np.int32)
 
     @property
     def is_finished(self) -> bool:

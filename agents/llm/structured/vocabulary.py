@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
@@ -149,6 +150,19 @@ def vocabulary_of(tokenizer: Any, end_token_ids: Iterable[int] | None = None) ->
         end = tokenizer.eos_token_id
         end_token_ids = [] if end is None else [end]
     return Vocabulary(tokens, end_token_ids, _encoder(backend))
+
+
+def vocabulary_for(tokenizer: Any, end_token_ids: Iterable[int] | None = None) -> Vocabulary:
+    """The same, made once for a tokenizer and kept as long as it; from any thread."""
+    with _lock:
+        kept = _kept.get(tokenizer)
+        if kept is None:
+            kept = _kept[tokenizer] = vocabulary_of(tokenizer, end_token_ids)
+        return kept
+
+
+_lock = threading.Lock()
+_kept: "weakref.WeakKeyDictionary[Any, Vocabulary]" = weakref.WeakKeyDictionary()
 
 
 class _Wrapper(llguidance.TokenizerWrapper):
