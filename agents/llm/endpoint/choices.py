@@ -220,8 +220,9 @@ def _token(token_id: int, logprob: float, tokens: LoadedTokenizer | None) -> Jso
 
 
 def _spelt(token_id: int, tokens: LoadedTokenizer | None) -> bytes:
-    is_known = tokens is not None and tokens.is_fast
-    return token_bytes(tokens, token_id) if is_known else f"<{token_id}>".encode()
+    if tokens is None or not tokens.is_fast:
+        return f"<{token_id}>".encode()
+    return token_bytes(tokens, token_id)
 
 
 def _as_key(spelt: bytes) -> str:
