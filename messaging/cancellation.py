@@ -40,7 +40,11 @@ class Cancellable(Protocol):
 
 
 class Cancellations:
-    """Cancels what runs here, and remembers what was cancelled before it could start."""
+    """Cancels what runs here, and remembers what was cancelled before it could start.
+
+    Attributes:
+        reasons: why, by the id of a message or conversation that was cancelled.
+    """
 
     def __init__(
         self, backend: Backend, tail: Tail, tell_requester: Callable[[str, str], None]
@@ -49,7 +53,7 @@ class Cancellations:
         self._tell_requester = tell_requester
         self._decoder = Decoder(MessageRegistry(CancelRequested))
         self._seats: set[Cancellable] = set()
-        self._reasons: OrderedDict[str, str] = OrderedDict()
+        self.reasons: OrderedDict[str, str] = OrderedDict()
         tail.listen(CONTROL_TOPIC, self._receive)
 
     async def cancel(self, message_id: str, reason: str) -> None:
@@ -61,10 +65,8 @@ class Cancellations:
 
     def reason_for(self, envelope: Envelope) -> str | None:
         """Why `envelope` was cancelled; None if it was not."""
-        if not self._reasons:
-            return None
-        reason = self._reasons.get(envelope.id)
-        return self._reasons.get(envelope.conversation_id) if reason is None else reason
+        reason = self.reasons.get(envelope.id)
+        return self.reasons.get(envelope.conversation_id) if reason is None else reason
 
     @property
     def running(self) -> int:
@@ -88,11 +90,11 @@ class Cancellations:
             self._apply(request)
 
     def _apply(self, request: CancelRequested) -> None:
-        if request.message_id in self._reasons:
+        if request.message_id in self.reasons:
             return
-        self._reasons[request.message_id] = request.reason
-        if len(self._reasons) > MOST_REMEMBERED:
-            self._reasons.popitem(last=False)
+        self.reasons[request.message_id] = request.reason
+        if len(self.reasons) > MOST_REMEMBERED:
+            self.reasons.popitem(last=False)
         for seat in tuple(self._seats):
             running = seat.envelope
             if running is not None and request.message_id in (running.id, running.conversation_id):

@@ -53,6 +53,7 @@ class Fidelity(NamedTuple):
 
     Attributes:
         is_sure: nothing has to be tried, while none of `models` has a subclass.
+        is_simple: nothing has to be looked at, either: it has neither `models` nor what is mutable.
         is_mutable: a list, dict or set may have got items that nobody validated.
         is_shareable: nobody can change such a message.
         has_own_names: aliases do not lead back; it is written and read by its fields' names.
@@ -60,6 +61,7 @@ class Fidelity(NamedTuple):
     """
 
     is_sure: bool
+    is_simple: bool
     is_mutable: bool
     is_shareable: bool
     has_own_names: bool
@@ -84,6 +86,7 @@ def fidelity_of(message_class: type[BaseModel]) -> Fidelity:
     has_only_ints = leeway is None or not (leeway.depth or leeway.floats)
     return Fidelity(
         is_sure=look.is_sure,
+        is_simple=look.is_sure and not (look.is_mutable or look.models),
         is_mutable=look.is_mutable,
         is_shareable=look.is_sure and not (look.is_mutable or look.keeps_results) and has_only_ints,
         has_own_names=has_own_names(schema),

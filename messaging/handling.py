@@ -186,6 +186,8 @@ class Handlers:
             BackendUnavailableError: neither could that, nor its history be read.
         """
         lost = self._contention.lost
+        if not (lost or delivery.handed_out):
+            return self._handle(delivery, seat)
         has_lost = bool(lost) and place_of(delivery) in lost
         handling = (self._handle_again if has_lost else self._handle)(delivery, seat)
         return self._without_record(handling) if delivery.handed_out else handling
@@ -216,7 +218,7 @@ class Handlers:
         if not delivery.fault and self._is_ignored(envelope, target):
             ignored = self._ignored(delivery)
             return await self._settling.forgetting(ignored) if envelope.origin else ignored
-        reason = self._cancelled_reason(envelope)
+        reason = self._cancelled_reason(envelope) if self._cancellations.reasons else None
         if reason is not None:
             return await self._settling.cancelled(delivery, reason)
         try:
@@ -321,7 +323,9 @@ class Handlers:
         seat: Seat,
         contender: Contender | None,
     ) -> Settlement | Again:
-        context = Context(delivery, attempt_of(delivery), self._workplace, seat.consumer, contender)
+        is_first = is_first_start(delivery)
+        attempt = 1 if is_first else attempt_of(delivery)
+        context = Context(delivery, attempt, self._workplace, seat.consumer, contender)
         outbox: tuple[Envelope, ...] = ()
         error: BaseException | None = None
         seat.context = context
@@ -348,7 +352,7 @@ class Handlers:
         if _have_changed(variables):
             seat.is_worn = True
         was_cancelled = seat.was_cancelled
-        if error is None and context.is_plain and is_first_start(delivery) and not was_cancelled:
+        if error is None and is_first and context.is_plain and not was_cancelled:
             return Settlement(delivery, outbox)
         error = context.forgotten() if error is None else error
         seat.settle = partial(self._settle, delivery, outbox, error, context)

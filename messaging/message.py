@@ -242,14 +242,14 @@ def encode(message: BaseModel) -> bytes:
     """
     message_class = type(message)
     fidelity = fidelity_of(message_class)
-    is_sure = fidelity.is_sure_of(message)
     leeway = fidelity.leeway
+    is_sure = fidelity.is_simple and type(message.__pydantic_fields_set__) is not Unverified
     try:
-        if is_sure and not fidelity.is_mutable:
+        if is_sure:
             # Giving it any option costs as much as writing the message.
             payload = message.__pydantic_serializer__.to_json(message)
         else:
-            payload, is_sure = _written(message, fidelity, is_sure=is_sure)
+            payload, is_sure = _written(message, fidelity)
         if leeway is not None and is_suspect(payload, leeway):
             _check_depth(message_class, payload, leeway)
             _check_values(message, payload, leeway)
@@ -283,9 +283,9 @@ def decode(message_class: type[M], payload: bytes, *, version: int | None = None
         # What `model_validate_json` calls in the end, without 0.4 µs of looking at options.
         read = message_class.__pydantic_validator__.validate_json
         if fidelity.has_own_names:
-            message = cast(M, read(payload, by_alias=False, by_name=True))
+            message: M = read(payload, by_alias=False, by_name=True)
         else:
-            message = cast(M, read(payload))
+            message = read(payload)
     except ValidationError as error:
         raise InvalidMessageError(str(wire_type_of(message_class)), problems_of(error)) from None
     if leeway is not None:
@@ -293,11 +293,13 @@ def decode(message_class: type[M], payload: bytes, *, version: int | None = None
     return message
 
 
-def _written(message: BaseModel, fidelity: Fidelity, *, is_sure: bool) -> tuple[bytes, bool]:
-    """`message` as JSON, and whether it is still sure to arrive as it is."""
+def _written(message: BaseModel, fidelity: Fidelity) -> tuple[bytes, bool]:
+    """`message` as JSON, and whether it is sure to arrive as it is."""
     by_alias = False if fidelity.has_own_names else None
     write = message.__pydantic_serializer__.to_json
-    if is_sure:
+    if fidelity.is_sure_of(message):
+        if not fidelity.is_mutable:
+            return write(message), True
         with suppress(PydanticSerializationError):  # its lists hold what is not of their types
             return write(message, by_alias=by_alias, warnings="error"), True
     check_class(type(message))

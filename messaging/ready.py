@@ -1,6 +1,7 @@
 """What is at hand: the highest priority first, in order of arrival among equals."""
 
 from collections import deque
+from collections.abc import Iterable
 
 from messaging.backend import Delivery
 
@@ -27,8 +28,12 @@ class Ready:
     def __bool__(self) -> bool:
         return bool(self._plain or self._others)
 
-    def put(self, delivery: Delivery) -> None:
-        self._queue_of(delivery).append(delivery)
+    def put(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            if delivery.envelope.priority:
+                self._queue_of(delivery).append(delivery)
+            else:
+                self._plain.append(delivery)
 
     def put_first(self, delivery: Delivery) -> None:
         """Put it before all of its priority."""

@@ -115,4 +115,7 @@ def attempt_of(delivery: Delivery) -> int:
 
 def is_first_start(delivery: Delivery) -> bool:
     """Whether no handler can have begun on the message before: neither a retry nor a requeue."""
-    return not (delivery.handed_out or delivery.envelope.was_handled)
+    envelope = delivery.envelope
+    if envelope.attempt > 1 or delivery.handed_out:
+        return False
+    return not (envelope.origin and envelope.was_handled)

@@ -44,7 +44,7 @@ class Takeover:
         in_order: bool,
         room: Callable[[], int],
         room_comes: Callable[[], Awaitable[None]],
-        take: Callable[[Iterable[Delivery]], None],
+        take: Callable[[Sequence[Delivery]], None],
     ) -> None:
         self.turn = asyncio.Lock()
         self._consumer = consumer

@@ -8,8 +8,7 @@ from pydantic import BaseModel
 from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError, UnknownTypeError
 from messaging.logs import get_logger
-from messaging.message import MessageRegistry, decode, wire_type_of
-from messaging.outgoing import payload_of
+from messaging.message import MessageRegistry, decode, encode, wire_type_of
 from messaging.subscription import Declared, Handler, Result, Subscription
 
 log = get_logger()
@@ -58,9 +57,11 @@ class Target(NamedTuple):
             WireError: the payload does not fit the class, or could not be brought up to it.
         """
         message = envelope.message
-        if message is not None and type(message) is self.message_class:
+        if message is None:
+            return decode(self.message_class, envelope.payload, version=self.version)
+        if type(message) is self.message_class:
             return message
-        return decode(self.message_class, payload_of(envelope), version=self.version)
+        return decode(self.message_class, encode(message), version=self.version)
 
 
 class Targets:

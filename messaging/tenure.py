@@ -1,9 +1,9 @@
 """The working life of one incarnation of a consumer: read, handle, commit, beat, take over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from messaging.backend import Consumer, Delivery, Place, Settlement, place_of
+from messaging.backend import Consumer, Delivery, Place, Settlement, place_of, places_of
 from messaging.clock import SYSTEM, Clock
 from messaging.commits import Commits
 from messaging.course import Course, farewell
@@ -197,11 +197,11 @@ class Tenure:
         room = self._prefetch.room(len(self._lent) - self._lanes.waiting)
         return max(0, min(room, self._options.prefetch - len(self._lent)))
 
-    def _take(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in deliveries:
-            self._lent[place_of(delivery)] = delivery
-            if self._lanes is None or self._lanes.enter(delivery):
-                self._ready.put(delivery)
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        self._lent.update(zip(places_of(deliveries), deliveries, strict=True))
+        if self._lanes is not None:
+            deliveries = [delivery for delivery in deliveries if self._lanes.enter(delivery)]
+        self._ready.put(deliveries)
         self._wake_some()
 
     def _end(self) -> None:
@@ -250,21 +250,26 @@ class Tenure:
 
     async def _serve(self, seat: Seat, left: UnsettledError | None) -> UnsettledError | None:
         """Handle until the end, or until this task had better not; what it leaves to the next."""
-        delivery = None if left is None else left.delivery
+        delivery: Delivery | None = None
         try:
-            if left is not None:
-                self._conclude(await self._handlers.settle(left, seat))
-                delivery = None
-            while not self._course.is_stopping and not seat.is_worn:
-                if self._is_paused or not self._ready:
+            while left is not None or not (self._course.is_stopping or seat.is_worn):
+                if left is not None:
+                    delivery, handling = left.delivery, self._handlers.settle(left, seat)
+                    left = None
+                elif self._is_paused or not self._ready:
                     await self._rest()
                     continue
-                delivery, seat.settle = self._ready.take(), None
-                outcome = await self._handlers.handle(delivery, seat)
+                else:
+                    delivery, seat.settle = self._ready.take(), None
+                    handling = self._handlers.handle(delivery, seat)
+                outcome = await handling
                 if self._workers.is_ending:  # the handler has swallowed that it was cancelled
                     break
                 delivery = None
-                self._conclude(outcome)
+                if isinstance(outcome, Again):
+                    self._attempt_later(outcome)
+                else:
+                    self._commits.add(outcome)
                 # Handlers that never wait would keep the loop from reading, beating, committing.
                 if self._loop.time() > self._slice_ends_at:
                     await asyncio.sleep(0)
@@ -275,12 +280,6 @@ class Tenure:
             if delivery is not None:
                 return self._handlers.interrupted(delivery, seat, stray)
         return None
-
-    def _conclude(self, outcome: Settlement | Again) -> None:
-        if isinstance(outcome, Again):
-            self._attempt_later(outcome)
-        else:
-            self._commits.add(outcome)
 
     def _is_leaving(self) -> bool:
         return self._workers.is_ending
@@ -310,13 +309,13 @@ class Tenure:
         self._clock.call_later(again.wait_s, self._put_first, again.delivery)
 
     def _settled(self, settlements: Sequence[Settlement]) -> None:
-        lent = self._lent
-        for settlement in settlements:
-            del lent[place_of(settlement.delivery)]
-        self._handlers.let_go(settlement.delivery for settlement in settlements)
+        deliveries = [settlement.delivery for settlement in settlements]
+        for place in places_of(deliveries):
+            del self._lent[place]
+        self._handlers.let_go(deliveries)
         if self._lanes is not None:
-            for settlement in settlements:
-                successor = self._lanes.leave(settlement.delivery)
+            for delivery in deliveries:
+                successor = self._lanes.leave(delivery)
                 if successor is not None:
                     self._put_first(successor)
         self._takeover.settled(settlements)

@@ -17,7 +17,7 @@ def order_of(ready: Ready) -> list[int]:
 def test_the_highest_priority_comes_first_and_equals_in_order() -> None:
     ready = Ready()
     for number, priority in enumerate((0, -1, 5, 0, 5, 9)):
-        ready.put(delivery(number, priority))
+        ready.put([delivery(number, priority)])
 
     assert order_of(ready) == [5, 2, 4, 0, 3, 1]
     assert not ready
@@ -25,8 +25,8 @@ def test_the_highest_priority_comes_first_and_equals_in_order() -> None:
 
 def test_what_is_put_first_comes_before_its_equals_alone() -> None:
     ready = Ready()
-    ready.put(delivery(1))
-    ready.put(delivery(2, 5))
+    ready.put([delivery(1)])
+    ready.put([delivery(2, 5)])
     ready.put_first(delivery(3))
 
     assert order_of(ready) == [2, 3, 1]
@@ -34,11 +34,11 @@ def test_what_is_put_first_comes_before_its_equals_alone() -> None:
 
 def test_urgent_work_that_never_ends_does_not_starve_the_rest() -> None:
     ready = Ready()
-    ready.put(delivery(0, -5))
-    ready.put(delivery(1))
+    ready.put([delivery(0, -5)])
+    ready.put([delivery(1)])
     taken = []
     for number in range(2, 2 + 3 * MOST_PASSED):
-        ready.put(delivery(number, 5))
+        ready.put([delivery(number, 5)])
         taken.append(int(ready.take().position))
 
     assert taken.index(0) == MOST_PASSED

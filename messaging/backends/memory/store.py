@@ -139,7 +139,10 @@ class Store:
     ) -> list[int]:
         group.check_fence(incarnation)
         group.check_held(incarnation, [settlement.delivery for settlement in settlements])
-        admitted = [self._admit_settlement(settlement) for settlement in settlements]
+        admitted = [
+            self._admit_settlement(each) if each.outbox or each.dead is not None else each
+            for each in settlements
+        ]
         self._check_room([sent for settlement in admitted for sent in settlement.outbox])
         self._check_sizes(group.name, admitted)
         # Every refusal lies above: what follows cannot fail half-way.
@@ -150,6 +153,8 @@ class Store:
                 self._settle(group, incarnation, settlement)
             else:
                 outdated.append(index)
+        for topic in {settlement.delivery.envelope.topic for settlement in settlements}:
+            self._tell_of_room(topic)
         return outdated
 
     def _write_state(self, group: Group, incarnation: str, writes: Sequence[StateWrite]) -> bool:
@@ -279,14 +284,10 @@ class Store:
         return _through_wire(envelope) if self.strict else envelope
 
     def _admit_settlement(self, settlement: Settlement) -> Settlement:
-        if settlement.dead is not None:
-            letter = settlement.dead
-            dead = letter._replace(envelope=self._admit(letter.envelope))
-            settlement = settlement._replace(dead=dead)
-        if settlement.outbox:
-            outbox = tuple([self._admit(sent) for sent in settlement.outbox])
-            settlement = settlement._replace(outbox=outbox)
-        return settlement
+        delivery, outbox, state, dead = settlement
+        if dead is not None:
+            dead = dead._replace(envelope=self._admit(dead.envelope))
+        return Settlement(delivery, tuple([self._admit(sent) for sent in outbox]), state, dead)
 
     def _check_sizes(self, group: str, settlements: Sequence[Settlement]) -> None:
         size_bytes = 0
@@ -387,9 +388,7 @@ class Store:
         if settlement.dead is not None:
             self.letters.add(settlement.dead._replace(id=f"{next(self._numbers):020d}"))
         settled = group.held[incarnation].pop(settlement.delivery.position)
-        topic = settled.envelope.topic
-        self._logs[topic].settle(settled.position)
-        self._tell_of_room(topic)
+        self._logs[settled.envelope.topic].settle(settled.position)
 
     def _tell_of_room(self, topic: str) -> None:
         if self.room.is_awaited(topic) and not self.is_crowded(topic):

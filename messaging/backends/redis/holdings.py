@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from messaging.backend import Delivery, Place, Settlement, place_of
+from messaging.backend import Delivery, Place, Settlement, places_of
 
 
 class Holdings:
@@ -20,11 +20,11 @@ class Holdings:
         self._perhaps_settled: set[Place] = set()
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
-        self._held.update([place_of(delivery) for delivery in deliveries])
+        self._held.update(places_of(deliveries))
 
     def places_with(self, stash: Iterable[Delivery]) -> set[Place]:
         """These and what has come and was not handed on yet."""
-        return self._held.union(map(place_of, stash))
+        return self._held.union(places_of(stash))
 
     def doubt(self, generation: int, stash: Iterable[Delivery]) -> None:
         """On another connection: the server may be another one, behind the one that lent this."""
@@ -34,18 +34,16 @@ class Holdings:
 
     def begin_to_settle(self, settlements: Sequence[Settlement]) -> bool:
         """Whether each delivery is held here, and settled only once."""
-        settled = {place_of(settlement.delivery) for settlement in settlements}
+        settled = set(_settled_by(settlements))
         self._perhaps_settled = settled  # until an answer says so
         return len(settled) == len(settlements) and settled <= self._held
 
     def are_sure(self, settlements: Sequence[Settlement]) -> bool:
         """Whether none of these is doubted."""
-        return not self.doubted or self.doubted.isdisjoint(
-            place_of(settlement.delivery) for settlement in settlements
-        )
+        return not self.doubted or self.doubted.isdisjoint(_settled_by(settlements))
 
     def let_go(self, settlements: Iterable[Settlement]) -> None:
-        settled = [place_of(settlement.delivery) for settlement in settlements]
+        settled = _settled_by(settlements)
         self._held.difference_update(settled)
         self._perhaps_settled.clear()
         if self.doubted:
@@ -54,3 +52,7 @@ class Holdings:
     def surely_lent(self, stash: Iterable[Delivery]) -> set[Place]:
         """What the server must say that it lends to us, if it is asked now."""
         return self.places_with(stash) - self.doubted - self._perhaps_settled
+
+
+def _settled_by(settlements: Iterable[Settlement]) -> list[Place]:
+    return places_of([settlement.delivery for settlement in settlements])

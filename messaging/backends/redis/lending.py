@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Any
 
 import hiredis
 
-from messaging.backend import Delivery, Settlement, place_of
-from messaging.backends.redis.claims import is_claimed, redeem_all, redeem_first
+from messaging.backend import Delivery, Settlement, place_of, places_of
+from messaging.backends.redis.claims import is_claimed, redeem_all, redeem_first, whole
 from messaging.backends.redis.entries import position_key, unpack_delivery
 from messaging.backends.redis.holdings import Holdings
 from messaging.backends.redis.interest import Interest
@@ -125,8 +125,7 @@ class Lending:
 
     def hand_on(self, max_count: int) -> list[Delivery]:
         """What comes first in the stash and has its payload; it is held from now on."""
-        whole = takewhile(lambda delivery: not is_claimed(delivery.envelope), self.stash)
-        lent = list(islice(whole, max_count))
+        lent = list(islice(whole(self.stash), max_count))
         self.stash = self.stash[len(lent) :]
         self._holdings.take(lent)
         return lent
@@ -262,7 +261,7 @@ class Lending:
     async def _take_in(self, found: Any, count: int) -> None:
         for topic, deliveries in self._unpack(found, count):
             # What was doubted and comes again is lent to us again: it is here, and sure now.
-            again = self._holdings.doubted.intersection(map(place_of, deliveries))
+            again = self._holdings.doubted.intersection(places_of(deliveries))
             self._holdings.doubted -= again
             new = [d for d in deliveries if place_of(d) not in again] if again else deliveries
             self.stash += await self._interest.still_owed(topic, new)
