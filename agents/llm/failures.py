@@ -24,11 +24,16 @@ _LASTING = (
 )
 
 
+def is_lasting(error: LLMError) -> bool:
+    """Whether the same would fail again."""
+    return isinstance(error, _LASTING)
+
+
 @contextmanager
 def told_to_the_bus() -> Iterator[None]:
     """Errors of a model leave the block with what the bus reads: whether to try again."""
     try:
         yield
     except LLMError as error:
-        error.retryable = not isinstance(error, _LASTING)  # type: ignore[attr-defined] # read by the bus
+        error.retryable = not is_lasting(error)  # type: ignore[attr-defined] # read by the bus
         raise

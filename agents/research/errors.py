@@ -13,6 +13,8 @@ ResearchError
 └── NothingLeftError      every branch of a run failed
 """
 
+from agents.llm.dialogue.usage import Usage
+
 
 class ResearchError(Exception):
     """Root of this package's errors.
@@ -77,7 +79,15 @@ class LanguageModelError(ResearchError):
 
 
 class NoWorkingCodeError(ResearchError):
-    """The language model was asked as often as allowed and nothing it wrote passed the gate."""
+    """The language model was asked as often as allowed and nothing it wrote passed the gate.
+
+    Attributes:
+        usage: what all its answers cost.
+    """
+
+    def __init__(self, text: str, usage: Usage) -> None:
+        super().__init__(text)
+        self.usage = usage
 
 
 class WorkInterruptedError(ResearchError):

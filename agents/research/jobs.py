@@ -1,5 +1,6 @@
 """The shared resource that runs the research agents' work in child processes."""
 
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -94,9 +95,17 @@ class Jobs:
         return (self.workspace / path).is_file()
 
     async def run(
-        self, job: str, payload: Mapping[str, Any], audience: Audience, *, task: str
+        self,
+        job: str,
+        payload: Mapping[str, Any],
+        audience: Audience,
+        *,
+        task: str,
+        timeout_s: float = math.inf,
     ) -> Done:
         """Run `job`, showing its progress as `task` to the audience.
+
+        It may take `timeout_s`, and never longer than all jobs may.
 
         Raises:
             WorkRefusedError: the job refused its input; says what is wrong with it.
@@ -113,7 +122,7 @@ class Jobs:
 
         try:
             result = await self._runner.run(
-                job, dict(payload), on_event=show, timeout_s=self._timeout_s
+                job, dict(payload), on_event=show, timeout_s=self._allowed(timeout_s)
             )
         except JobError as error:
             raise _translated(error) from error
@@ -121,6 +130,10 @@ class Jobs:
             total = latest.total or 1.0
             audience.emit(latest.model_copy(update={"done": total, "total": total}))
         return Done(result, round(time.monotonic() - started_s, 3))
+
+    def _allowed(self, timeout_s: float) -> float | None:
+        shortest = min(timeout_s, math.inf if self._timeout_s is None else self._timeout_s)
+        return None if shortest == math.inf else shortest
 
 
 @requires("torch", "tokenizers", extra="research")

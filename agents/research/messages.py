@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from agents.llm.dialogue.usage import Usage
 from agents.research.report.content import ReportContent
 from messaging.message import Message
 
@@ -32,14 +33,18 @@ class ModelAssembled(Message, wire_name="research.assembled"):
 
     Attributes:
         generated_by: who wrote it.
-        attempts: how often code was written until it passed.
+        wrote: what the language model wrote, if it was asked: layers for the compiler, or code.
+        attempts: how often it was written until it passed.
+        usage: what the language model's answers cost, those that did not pass too.
         checks: what the gate looked at.
     """
 
     model_name: str
     script_path: str
     generated_by: Literal["compiler", "llm"]
+    wrote: Literal["layers", "code"] | None = None
     attempts: int
+    usage: Usage | None = None
     checks: tuple[str, ...]
     total_params: int
     output_shape: tuple[int, ...] = ()

@@ -7,15 +7,18 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
+from agents.llm.engines import EngineConfig, ModelRegistry
 from agents.research import tools
 from agents.research.jobs import Audience, Done, Jobs, JobsProps, open_jobs
 from agents.research.messages import (
     AssembleModel,
     EvaluateQuickly,
     ManageTokenizer,
+    ModelAssembled,
     SummariseModel,
     TrainFully,
 )
+from agents.research.writing import AssemblerProps, Writer
 from guild.progress import Progress
 from guild.registry import check_installed
 from guild.sync import BackgroundLoop
@@ -35,25 +38,39 @@ class ResearchToolkit:
 
     Args:
         workspace: the folder that all paths are relative to, and may not leave; made if missing.
+        llm: the language model that writes what the compiler cannot: the name of a model of the
+            transformers backend or its folder, an `EngineConfig` to say more about it, or
+            `AssemblerProps` to say how it is asked, too. It is loaded when it is first needed, and
+            freed when it was not for five minutes, and with `close`.
         show: told how far the work has come, in a thread of the toolkit's.
         limits: what else `JobsProps` has, such as `memory_mb` and `timeout_s`.
 
     Raises:
         MissingExtraError: what the tools need is not installed; says how to install it.
+        TypeError: `llm` is something else.
     """
 
     def __init__(
-        self, *, workspace: str | Path = ".", show: Show | None = None, **limits: Any
+        self,
+        *,
+        workspace: str | Path = ".",
+        llm: str | Path | EngineConfig | AssemblerProps | None = None,
+        show: Show | None = None,
+        **limits: Any,
     ) -> None:
         check_installed(open_jobs, "the research toolkit")
+        writing = _writing(llm)
+        properties = JobsProps(workspace=str(workspace), **limits)
         self._audience = _Audience(show)
         self._loop = BackgroundLoop("research toolkit")
         self._stack = AsyncExitStack()
-        properties = JobsProps(workspace=str(workspace), **limits)
+        models = ModelRegistry()
         self._jobs = self._loop.run(self._stack.enter_async_context(open_jobs(properties)))
+        self._loop.run(self._stack.enter_async_context(models))
+        self._writer = Writer(writing, self._jobs, models, remedy="give the toolkit an 'llm'")
 
     def close(self) -> None:
-        """End the processes that the tools run in. Called again it does nothing."""
+        """Free the language model and end the processes. Called again it does nothing."""
         if self._loop.is_running:
             self._loop.run(self._stack.aclose())
             self._loop.close()
@@ -70,10 +87,24 @@ class ResearchToolkit:
         """Write the `nn.Module` that `model_config` describes.
 
         Raises:
+            ResearchError: as `assemble`.
+        """
+        self.assemble(model_config, output_script_path)
+
+    def assemble(self, model_config: dict[str, Any], output_script_path: str) -> ModelAssembled:
+        """As `pytorch_model_assembler`, and tell of it.
+
+        Returns:
+            who wrote the model, after how many attempts and tokens, and what was checked.
+
+        Raises:
             WorkRefusedError: names the layer, key or file at fault; nothing is written.
+            NoLanguageModelError: the config is in words, and the toolkit has no `llm`.
+            LanguageModelError: the language model could not be loaded, or did not answer.
+            NoWorkingCodeError: nothing that it wrote passed the checks; nothing is written.
         """
         request = AssembleModel(config=model_config, output_script_path=output_script_path)
-        self._do(tools.assemble, request)
+        return self._loop.run(self._writer.assemble(request, self._audience))
 
     def pytorch_model_summary(
         self, model_script_path: str, model_class_name: str, input_size: tuple[int, ...]
@@ -176,6 +207,20 @@ class ResearchToolkit:
         request: BaseModel,
     ) -> dict[str, Any]:
         return self._loop.run(tool(self._jobs, request, self._audience)).result
+
+
+def _writing(llm: str | Path | EngineConfig | AssemblerProps | None) -> AssemblerProps:
+    match llm:
+        case AssemblerProps():
+            return llm
+        case EngineConfig() | None:
+            return AssemblerProps(llm=llm)
+        case str() | Path():
+            return AssemblerProps(llm=EngineConfig(model=str(llm)))
+    raise TypeError(
+        f"llm must be the name or the folder of a model, an EngineConfig or AssemblerProps, not "
+        f"{type(llm).__name__}"
+    )
 
 
 class _Audience:

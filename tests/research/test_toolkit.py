@@ -12,7 +12,12 @@ import pytest
 from pydantic import ValidationError
 
 from agents.research import ResearchToolkit
-from agents.research.errors import OutsideWorkspaceError, WorkOverLimitError, WorkRefusedError
+from agents.research.errors import (
+    NoLanguageModelError,
+    OutsideWorkspaceError,
+    WorkOverLimitError,
+    WorkRefusedError,
+)
 from guild.progress import Progress
 
 pytestmark = pytest.mark.slow
@@ -107,6 +112,15 @@ def test_names_parameters_and_defaults_are_those_of_the_document(name: str) -> N
 
 def test_the_assembler_writes_a_file_with_the_class(script: str, workspace: Path) -> None:
     assert "class SimpleCNN(nn.Module):" in (workspace / script).read_text()
+
+
+def test_words_are_refused_without_a_language_model(kit: ResearchToolkit, workspace: Path) -> None:
+    config = {"model_name": "Wordy", "input_shape": [8], "description": "a classifier"}
+
+    with pytest.raises(NoLanguageModelError, match="give the toolkit an 'llm'"):
+        kit.pytorch_model_assembler(config, "wordy.py")
+
+    assert not (workspace / "wordy.py").exists()
 
 
 def test_the_summary_counts(kit: ResearchToolkit, script: str) -> None:

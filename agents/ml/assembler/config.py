@@ -37,7 +37,7 @@ MAX_RANK = 8
 MERGES = ("concat", "add", "mul")
 DTYPES = ("float32", "int64")
 
-_MODEL_KEYS = (
+MODEL_KEYS = (
     *("model_name", "input_shape", "layers"),
     *("description", "input_dtype", "vocab_size", "output_shape"),
 )
@@ -56,7 +56,7 @@ def read_config(config: Mapping[str, Any]) -> ModelConfig:
         raise ConfigError(f"must be an object, not {type(config).__name__}", where="model_config")
     if config.get("description") and not config.get("layers"):
         raise InexpressibleError("the model is described in words only", where="description")
-    _refuse_unknown_keys(config, _MODEL_KEYS, "model_config")
+    _refuse_unknown_keys(config, MODEL_KEYS, "model_config")
     for key in ("model_name", "input_shape", "layers"):
         if key not in config:
             raise ConfigError("is missing", where=key)

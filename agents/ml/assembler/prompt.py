@@ -1,4 +1,4 @@
-"""Asking a language model for a model file: what it is told, and the code in what it answers."""
+"""Asking a language model for a model: what it is told, and what is in its answer."""
 
 import ast
 import json
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from agents.ml.errors import ModelScriptError
+from agents.ml.errors import ConfigError, ModelScriptError
 
 _RULES = """\
 Write one Python file with one PyTorch model.
@@ -19,6 +19,11 @@ Rules:
 - Do not change a tensor in place when it is used again.
 - Load a file named by module_path relative to this file with importlib.util.
 - Answer with the whole file in one ```python block and nothing else.
+"""
+
+_LAYERS = """\
+Write the layers of one PyTorch model as a JSON list, from the first to the last. Input sizes are
+inferred: leave them out.
 """
 
 _FENCE = re.compile(r"```[ \t]*(?:python|py)?[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
@@ -40,14 +45,40 @@ def build_prompt(model_config: Mapping[str, Any], previous_error: str | None = N
         input_shape=", ".join(map(str, model_config.get("input_shape", []))),
         output=f" of shape (batch, {', '.join(map(str, output_shape))})" if output_shape else "",
     )
+    return _prompt(rules, model_config, previous_error, "file")
+
+
+def build_layers_prompt(model_config: Mapping[str, Any], previous_error: str | None = None) -> str:
+    """Write the request for a list of layers, which a grammar keeps in form; else the same."""
+    return _prompt(_LAYERS, model_config, previous_error, "list")
+
+
+def _prompt(
+    rules: str, model_config: Mapping[str, Any], previous_error: str | None, what: str
+) -> str:
     asked = json.dumps(dict(model_config), indent=2, default=str)
     parts = [rules, f"The model, as JSON:\n\n```json\n{asked}\n```\n"]
     if previous_error:
         parts.append(
             f"Your last answer did not work:\n\n{previous_error[:_ERROR_CHARS]}\n\n"
-            "Write the whole file again with this put right.\n"
+            f"Write the whole {what} again with this put right.\n"
         )
     return "\n".join(parts)
+
+
+def read_layers(text: str) -> list[Any]:
+    """The list of layers in a language model's answer.
+
+    Raises:
+        ConfigError: it holds something else, or was cut off.
+    """
+    try:
+        layers = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the answer is no JSON: {error}", where="layers") from error
+    if not isinstance(layers, list):
+        raise ConfigError("the answer is no list of layers", where="layers")
+    return layers
 
 
 def extract_code(text: str) -> str:

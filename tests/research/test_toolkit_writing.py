@@ -1,0 +1,182 @@
+"""The toolkit with a language model: what it writes, how often it is asked, what is refused."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.llm.engines import EngineConfig
+from agents.llm.engines.testing import save_tiny_phi
+from agents.research import ResearchToolkit
+from agents.research.errors import (
+    LanguageModelError,
+    NoWorkingCodeError,
+    WorkRefusedError,
+)
+from agents.research.writing import AssemblerProps
+from guild.progress import Progress
+
+pytestmark = pytest.mark.slow
+
+GOOD = """```python
+from torch import nn
+
+
+class Wordy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+    def forward(self, x):
+        return self.net(x)
+```"""
+WRONG_SHAPE = GOOD.replace("64, 10", "64, 9")
+ENDLESS = GOOD.replace("from torch import nn", "import time\nwhile True:\n    time.sleep(1)")
+NO_CODE = "I would rather write a poem."
+WORDY = {
+    "model_name": "Wordy",
+    "description": "a small classifier of digits",
+    "input_shape": [1, 8, 8],
+    "output_shape": [10],
+}
+PLAIN = {"model_name": "Plain", "input_shape": [8], "layers": [{"type": "ReLU"}]}
+LISTS = [  # so that a small vocabulary has tokens for them
+    json.dumps([{"type": name, "params": {"out_channels": 16, "kernel_size": 3, "padding": 1}}])
+    for name in ("Conv2d", "MaxPool2d", "Residual", "BatchNorm2d", "AdaptiveAvgPool2d")
+]
+
+
+def scripted(*replies: str) -> EngineConfig:
+    options = {"replies": list(replies)}
+    return EngineConfig(model="script", backend="scripted", options=options)
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("random")
+    return save_tiny_phi(folder, corpus=LISTS, context_window=4096)
+
+
+@pytest.fixture
+def seen() -> list[Progress]:
+    return []
+
+
+@pytest.fixture
+def kit(request: Any, tmp_path: Path, seen: list[Progress]) -> Iterator[ResearchToolkit]:
+    """With the language model, or the settings, of the test's parameter."""
+    settings = request.param if isinstance(request.param, dict) else {"llm": request.param}
+    with ResearchToolkit(workspace=tmp_path, show=seen.append, **settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def mute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ResearchToolkit]:
+    """Its language model fails as soon as it is asked."""
+    with ResearchToolkit(workspace=tmp_path_factory.mktemp("mute"), llm=scripted()) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("kit", [scripted(NO_CODE, WRONG_SHAPE, GOOD)], indirect=True)
+def test_a_language_model_is_asked_until_its_code_passes(
+    kit: ResearchToolkit, tmp_path: Path, seen: list[Progress]
+) -> None:
+    made = kit.assemble(WORDY, "models/wordy.py")
+
+    assert (made.generated_by, made.wrote, made.attempts) == ("llm", "code", 3)
+    assert made.usage is not None
+    assert made.usage.completion_tokens > made.attempts
+    assert made.output_shape == (10,)
+    assert "nn.Linear(64, 10)" in (tmp_path / "models/wordy.py").read_text()
+    assert {"ask script, attempt 3", "assemble Wordy"} <= {item.task for item in seen}
+
+
+@pytest.mark.parametrize("kit", [scripted(GOOD)], indirect=True)
+async def test_the_tool_of_the_document_asks_too_though_a_loop_runs_here(
+    kit: ResearchToolkit, tmp_path: Path
+) -> None:
+    kit.pytorch_model_assembler(model_config=WORDY, output_script_path="wordy.py")
+
+    assert "class Wordy" in (tmp_path / "wordy.py").read_text()
+
+
+def test_what_the_compiler_can_express_costs_no_tokens(mute: ResearchToolkit) -> None:
+    made = mute.assemble(PLAIN, "plain.py")
+
+    assert (made.generated_by, made.wrote, made.usage) == ("compiler", None, None)
+
+
+@pytest.mark.parametrize("missing", ["model_name", "input_shape"])
+def test_a_config_that_nothing_could_be_held_against_is_refused_before_anybody_is_asked(
+    mute: ResearchToolkit, missing: str
+) -> None:
+    config = {key: value for key, value in WORDY.items() if key != missing}
+
+    with pytest.raises(WorkRefusedError, match=missing):
+        mute.assemble(config, "wordy.py")
+
+
+def test_a_language_model_that_cannot_answer_is_named(mute: ResearchToolkit) -> None:
+    with pytest.raises(LanguageModelError, match="script: the script has only 0 replies"):
+        mute.assemble(WORDY, "wordy.py")
+
+
+@pytest.mark.parametrize("kit", ["/nowhere/model"], indirect=True)
+def test_a_language_model_that_is_nowhere_is_named(kit: ResearchToolkit) -> None:
+    with pytest.raises(LanguageModelError, match="no folder /nowhere/model") as caught:
+        kit.assemble(WORDY, "wordy.py")
+
+    assert not caught.value.retryable
+
+
+def test_a_random_model_writes_layers_that_fit_at_once_and_is_freed_with_the_toolkit(
+    random_model: Path, tmp_path: Path
+) -> None:
+    with ResearchToolkit(workspace=tmp_path, llm=random_model) as kit:
+        made = kit.assemble(WORDY, "wordy.py")
+        summary = kit.pytorch_model_summary("wordy.py", "Wordy", (1, 1, 8, 8))
+        owners = [each for each in threading.enumerate() if str(random_model) in each.name]
+        assert owners
+
+    assert not any(owner.is_alive() for owner in owners)
+    assert (made.generated_by, made.wrote, made.attempts) == ("llm", "layers", 1)
+    assert made.usage is not None
+    assert 0 < made.usage.completion_tokens <= AssemblerProps().max_new_tokens
+    assert summary["total_params"] == made.total_params
+
+
+def test_code_may_be_wanted_and_layers_in_words_are_never_made_up(
+    random_model: Path, tmp_path: Path
+) -> None:
+    free = AssemblerProps(
+        llm=EngineConfig(model=str(random_model)), writes="code", attempts=2, max_new_tokens=8
+    )
+    auto = free.model_copy(update={"writes": "auto"})
+    in_words = {**WORDY, "layers": ["something residual", {"type": "Flatten"}]}
+    for settings, config in ((free, WORDY), (auto, in_words)):
+        with (
+            ResearchToolkit(workspace=tmp_path, llm=settings) as kit,
+            pytest.raises(NoWorkingCodeError, match=r"asked 2 times .* no Python file") as caught,
+        ):
+            kit.assemble(config, "wordy.py")
+        assert caught.value.usage.completion_tokens == 16
+    assert not (tmp_path / "wordy.py").exists()
+
+
+@pytest.mark.parametrize(
+    "kit", [{"llm": scripted(ENDLESS, GOOD), "timeout_s": 8.0, "grace_s": 0.1}], indirect=True
+)
+def test_code_that_never_ends_is_one_attempt(kit: ResearchToolkit) -> None:
+    assert kit.assemble(WORDY, "wordy.py").attempts == 2
+
+
+def test_what_is_no_language_model_is_refused_at_once(tmp_path: Path) -> None:
+    threads = set(threading.enumerate())
+
+    with pytest.raises(TypeError, match="not dict"):
+        ResearchToolkit(workspace=tmp_path, llm={"model": "x"})  # type: ignore[arg-type]
+
+    assert set(threading.enumerate()) <= threads
