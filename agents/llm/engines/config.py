@@ -11,7 +11,8 @@ class EngineConfig(BaseModel):
     """Everything that makes two engines different; equal configurations share one engine.
 
     Attributes:
-        model: a folder with a saved model, or a model id on the Hugging Face hub.
+        model: a folder with a saved model, a GGUF file, the name of a model that comes through
+            pip, or an id on the Hugging Face hub.
         backend: a name in `agents.llm.engines.factory.BACKENDS`.
         device: auto (the first of cuda, mps and cpu that exists), cpu, cuda, cuda:N or mps.
         dtype: auto (what the checkpoint has; on the CPU float32 in place of float16), float16,

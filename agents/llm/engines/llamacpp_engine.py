@@ -14,7 +14,8 @@ from agents.llm.engines.errors import (
 )
 from agents.llm.engines.llamacpp_model import LlamaModel
 from agents.llm.engines.local_engine import LocalEngine
-from agents.llm.models import MODELS, find_model
+from agents.llm.engines.packaged import packaged_path
+from agents.llm.models import MODELS
 
 _MAX_ACTIVE = 256
 
@@ -67,13 +68,9 @@ def model_path(model: str) -> Path:
     path = Path(model).expanduser()
     if path.is_file():
         return path
-    if model in MODELS:
-        found = find_model(model)
-        if found is None:
-            raise ModelNotFoundError(
-                f"{model} has not been fetched yet; run `guildbus models get {model}`"
-            )
-        return found
+    packaged = packaged_path(model)
+    if packaged is not None:
+        return packaged
     raise ModelNotFoundError(
         f"there is no file {path}; give a GGUF file's path, or one of {', '.join(MODELS)}"
     )

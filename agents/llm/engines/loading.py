@@ -30,6 +30,7 @@ from agents.llm.engines.errors import (
 from agents.llm.engines.int8 import quantize
 from agents.llm.engines.log import get_logger
 from agents.llm.engines.options import TransformersOptions
+from agents.llm.engines.packaged import packaged_path
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 GGUF = ".gguf"
@@ -184,6 +185,9 @@ def _check_name(model: str) -> str:
         raise ModelNotFoundError(
             f"{model} is a file, neither a folder with a model nor a GGUF file; {_ADVICE}"
         )
+    packaged = packaged_path(model)
+    if packaged is not None:
+        return str(packaged)
     if folder.suffix == GGUF or not _HUB_ID.fullmatch(model):
         raise ModelNotFoundError(f"there is no folder {model}; {_ADVICE}")
     return model

@@ -20,6 +20,7 @@ from agents.llm.engines.errors import (
     UnknownBackendError,
 )
 from agents.llm.engines.loading import choose_device, choose_dtype
+from agents.llm.models import SMOLLM2
 
 
 async def load(model: object, **settings: Any) -> Any:
@@ -143,3 +144,18 @@ async def test_the_interface_imports_neither_torch_nor_numpy() -> None:
     )
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await child.wait() == 0
+
+
+async def test_a_model_that_comes_through_pip_goes_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GUILDBUS_CACHE", str(tmp_path))
+    with pytest.raises(ModelNotFoundError, match="guildbus models get smollm2"):
+        await load("smollm2")
+
+    file = tmp_path / "models" / SMOLLM2.file_name
+    file.parent.mkdir()
+    with file.open("wb") as fetched:
+        fetched.truncate(SMOLLM2.size_bytes)  # the size is all that is looked at
+    with pytest.raises(LLMInitializationError, match=SMOLLM2.file_name):
+        await load("smollm2")
