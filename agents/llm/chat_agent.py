@@ -3,11 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from agents.llm.chat import (
     AgentPayload,
@@ -19,12 +17,12 @@ from agents.llm.chat import (
 )
 from agents.llm.chat.messages import ChatCall
 from agents.llm.dialogue import Dialogue, Sampling, grammar_of_format
-from agents.llm.engines import Engine, EngineConfig, ModelRegistry
-from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
+from agents.llm.engines import EngineConfig
 from agents.llm.failures import told_to_the_bus
 from agents.llm.messages import ChatReply, ChatRequest, CompletionReply, CompletionRequest
+from agents.llm.model_agent import ModelAgent, ModelProps
 from agents.llm.parsing import Part, Text, ToolCall
-from guild import Agent, BaseAgentProps, Context, handles
+from guild import Context, handles
 from guild.progress import TextDelta
 
 if TYPE_CHECKING:
@@ -33,52 +31,27 @@ if TYPE_CHECKING:
 _WISHES = set(Sampling.model_fields) & set(ChatRequest.model_fields)
 
 
-class ChatAgentProps(BaseAgentProps):
+class ChatAgentProps(ModelProps):
     """Which model answers, and how where a request does not say.
 
     Attributes:
         model: a folder, an id on the Hugging Face hub, or what else the backend knows. A link to
             a folder is followed at each request, so that a new model can be put in its place.
-        max_new_tokens: limit on new tokens; None is 512, or what the context window leaves.
-        context_window: tokens of a prompt and its answer; None is what the model has.
         overflow: what happens to a conversation that does not fit: `refuse`, or `drop_oldest`.
         options: settings of the backend alone.
     """
 
     model: str = Field(min_length=1)
-    backend: str = "transformers"
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda|cuda:\d{1,3}|mps)$")
-    torch_dtype: str = Field(default="auto", pattern=r"^(auto|float16|bfloat16|float32)$")
-    max_new_tokens: NewTokens | None = None
-    temperature: Temperature = 0.7
-    top_p: TopP = 0.9
-    top_k: NonNegativeInt = 50
-    do_sample: bool = True
-    stop: StopStrings = ()
-    seed: Seed | None = None
-    context_window: PositiveInt | None = None
     overflow: OverflowPolicy = "refuse"
-    trust_remote_code: bool = False
-    revision: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class ChatAgent(Agent[ChatAgentProps]):
+class ChatAgent(ModelAgent[ChatAgentProps]):
     """Answers `ChatRequest`, `CompletionRequest` and `AgentPayload`, each with what it cost.
 
-    It keeps nothing between requests, so any of its replicas may answer any of them. The model is
-    loaded by the first one, and shared with every agent that uses the same `models` resource.
+    It keeps nothing between requests, so any of its replicas may answer any of them.
     """
-
-    def __init__(self, properties: ChatAgentProps, models: ModelRegistry | None = None) -> None:
-        super().__init__(properties)
-        self._own_models = None if models else ModelRegistry()
-        self._models = models or self._own_models
-
-    async def stop(self) -> None:
-        """Free the model, unless it belongs to the guild's resource."""
-        if self._own_models is not None:
-            await self._own_models.close()
 
     @handles(emits=[TextDelta])
     async def chat(self, request: ChatRequest, ctx: Context) -> ChatReply:
@@ -135,21 +108,9 @@ class ChatAgent(Agent[ChatAgentProps]):
                 answer = await dialogue.answer(payload_messages(payload), _emitter(ctx))
         return agent_response(answer.parsed, answer.metadata(self.properties.model))
 
-    def _lease(self) -> AbstractAsyncContextManager[Engine]:
-        assert self._models is not None
+    def _engine_config(self) -> EngineConfig:
         props = self.properties
-        folder = Path(props.model)
-        config = EngineConfig(
-            model=str(folder.resolve()) if folder.is_dir() else props.model,
-            backend=props.backend,
-            device=props.device,
-            dtype=props.torch_dtype,
-            context_window=props.context_window,
-            trust_remote_code=props.trust_remote_code,
-            revision=props.revision,
-            options=props.options,
-        )
-        return self._models.lease(config)
+        return props.engine_config(props.model, props.device, options=props.options)
 
     def _sampling(self, request: ChatRequest | CompletionRequest | None, ctx: Context) -> Sampling:
         own = self.properties.model_dump(include=_WISHES)
