@@ -1,10 +1,12 @@
-"""What a GGUF file says about itself: its metadata, read without reading the weights.
+"""What a GGUF file says about itself: its metadata and shapes, read without reading the weights.
 
 Source: docs/gguf.md of the ggml project.
 """
 
 import mmap
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,30 @@ def read_metadata(path: Path) -> dict[str, Any]:
         ModelNotFoundError: there is no such file.
         ModelDamagedError: it is no GGUF file, or it breaks off.
     """
+    with _reader(path) as reader:
+        return reader.metadata()
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a GGUF file by name.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        ModelDamagedError: it is no GGUF file, or it breaks off.
+    """
+    with _reader(path) as reader:
+        reader.metadata()
+        return reader.shapes()
+
+
+@contextmanager
+def _reader(path: Path) -> Iterator["_Reader"]:
     try:
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise ModelDamagedError(f"{path} is no GGUF file; give one, as `smollm2` or a path")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Reader(data, len(_MAGIC)).metadata()
+                yield _Reader(data, len(_MAGIC))
     except (struct.error, _BrokenError) as error:
         raise ModelDamagedError(
             f"{path} is damaged or breaks off ({error}); fetch it again"
@@ -48,13 +68,27 @@ class _Reader:
     def __init__(self, data: mmap.mmap, at: int) -> None:
         self._data = data
         self._at = at
+        self._tensors = 0
 
     def metadata(self) -> dict[str, Any]:
-        version, _, count = self._unpack("<IQQ")
+        version, self._tensors, count = self._unpack("<IQQ")
         if version not in _VERSIONS:
             raise _BrokenError(f"version {version} of the format is not one of {_VERSIONS}")
         self._check(count)
         return dict(self._pair() for _ in range(count))
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those of all tensors; they come after the metadata."""
+        self._check(self._tensors)
+        return dict(self._shape() for _ in range(self._tensors))
+
+    def _shape(self) -> tuple[str, tuple[int, ...]]:
+        name = self._bytes().decode(errors="replace")
+        (dimensions,) = self._unpack("<I")
+        self._check(dimensions)
+        shape = self._unpack(f"<{dimensions}Q")
+        self._unpack("<IQ")  # its type, and where it is
+        return name, shape
 
     def _pair(self) -> tuple[str, Any]:
         key = self._bytes().decode(errors="replace")

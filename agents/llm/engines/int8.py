@@ -47,8 +47,13 @@ class Int8Linear(nn.Module):
 
 
 def quantize(model: Any) -> None:
-    """Replace the linear layers of `model`; embeddings and norms stay as they are."""
+    """Replace the linear layers of `model`; embeddings and norms stay as they are.
+
+    Those may be views of a file that is mapped into memory: copies let go of the whole file.
+    """
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
                 setattr(parent, name, Int8Linear(child))
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()

@@ -50,21 +50,21 @@ class LlamaModel:
     ) -> None:
         metadata = read_metadata(path)
         self._vocabulary = GgufVocabulary(metadata)
-        self.context_window = _window(metadata, context_window)
+        self.context_window = usable_window(metadata, context_window)
         self.vocab_size = len(self._vocabulary)
         self.end_token_ids = self._vocabulary.end_token_ids
         self.special_texts: Mapping[int, str] = self._vocabulary.special_texts
         self.device = "cpu" if gpu_layers == 0 else "auto"
         self._arrived = threading.Condition()
         self._answers: list[LlamaAnswer] = []
-        cells = -(-self.context_window // _CELLS) * _CELLS * max_active
-        self._memory = path.stat().st_size + cells * _bytes_per_token(metadata)
+        n_cells = cells(self.context_window, max_active)
+        self._memory = path.stat().st_size + n_cells * cache_bytes_per_token(metadata)
         self._socket = LlamaSocket()
         self.tokenizer = LlamaTokenizer(
             self._socket, metadata.get("tokenizer.chat_template"), self.special_texts.values()
         )
         try:
-            self._server: Any = _serve(path, self._socket, cells, max_active, threads, gpu_layers)
+            self._server: Any = _serve(path, self._socket, n_cells, max_active, threads, gpu_layers)
         except Exception as error:
             self._socket.close()
             raise ModelDamagedError(
@@ -160,7 +160,7 @@ def completion(
 def _serve(  # noqa: PLR0917  called once, just above
     path: Path,
     socket: LlamaSocket,
-    cells: int,
+    n_cells: int,
     max_active: int,
     threads: int | None,
     gpu_layers: int | None,
@@ -173,7 +173,7 @@ def _serve(  # noqa: PLR0917  called once, just above
     params.api_keys = [socket.secret]
     params.ui = False
     params.verbosity = 0
-    params.n_ctx = cells
+    params.n_ctx = n_cells
     params.n_parallel = max_active
     params.n_batch = params.n_ubatch = 128  # between two of them an answer can be stopped
     params.n_gpu_layers = -1 if gpu_layers is None else gpu_layers
@@ -189,14 +189,24 @@ def _serve(  # noqa: PLR0917  called once, just above
     return server
 
 
-def _window(metadata: Mapping[str, Any], asked: int | None) -> int:
+def cells(window: int, max_active: int) -> int:
+    """Tokens that memory is taken for, so that each answer may fill its window."""
+    return -(-window // _CELLS) * _CELLS * max_active
+
+
+def usable_window(metadata: Mapping[str, Any], asked: int | None) -> int:
+    """Tokens that an answer may use with its prompt.
+
+    Raises:
+        ModelDamagedError: the file does not say what the model can.
+    """
     of_model = metadata.get(f"{metadata.get('general.architecture')}.context_length")
     if not isinstance(of_model, int) or of_model < 1:
         raise ModelDamagedError("the GGUF file does not say how long the model's context is")
     return min(of_model, asked or DEFAULT_CONTEXT_WINDOW)
 
 
-def _bytes_per_token(metadata: Mapping[str, Any]) -> int:
+def cache_bytes_per_token(metadata: Mapping[str, Any]) -> int:
     """What the keys and values of a token take; 0 where the file does not say."""
 
     def number(key: str, otherwise: int = 0) -> int:

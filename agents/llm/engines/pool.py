@@ -13,14 +13,13 @@ from typing import Any
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+from agents.llm.engines.capacity import column_capacity, power_of_two
 from agents.llm.engines.pool_layers import (
     KeyValueRows,
     Span,
     Store,
     can_hold,
-    column_capacity,
     pool_layer,
-    power_of_two,
     stores,
 )
 

@@ -19,7 +19,7 @@ from transformers.cache_utils import (
     LinearAttentionLayer,
 )
 
-_MIN_COLUMNS = 64
+from agents.llm.engines.capacity import column_capacity, power_of_two
 
 
 @dataclass
@@ -242,16 +242,6 @@ class HybridRows(StateRows, CacheLayerMixin):  # type: ignore[no-untyped-call,ov
 
 
 Store = KeyValueRows | StateRows
-
-
-def column_capacity(columns: int) -> int:
-    """Room for so many columns, one more, and some to come."""
-    return max(_MIN_COLUMNS, power_of_two(columns + 1 + columns // 8))
-
-
-def power_of_two(number: int) -> int:
-    """The next one."""
-    return 1 << (number - 1).bit_length()
 
 
 _KINDS: dict[type, type] = {

@@ -20,6 +20,7 @@ from agents.llm.engines.loading import load_pretrained
 from agents.llm.engines.local_model import DecodingState, Outcome
 from agents.llm.engines.log import get_logger
 from agents.llm.engines.memory import default_cache_bytes
+from agents.llm.engines.model_facts import DEFAULT_CONTEXT_WINDOW, WINDOW_NAMES
 from agents.llm.engines.options import TransformersOptions, transformers_options
 from agents.llm.engines.prefix_files import FolderOfPrefixes, model_identity
 from agents.llm.engines.prefixes import Prefixes
@@ -29,8 +30,6 @@ from agents.llm.engines.sampling import Sampler
 from agents.llm.engines.snapshot import can_crop
 from agents.llm.engines.soundness import Mode, Soundness, examine
 
-DEFAULT_CONTEXT_WINDOW = 2048  # of a model that states none; a configuration may say another
-_WINDOW_NAMES = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
 _EXACT = ("float32", "float64")
 _UNBOUNDED = 10**9  # tokenizers without a limit say something like 1e30
 
@@ -152,7 +151,7 @@ def _without_limits(tokenizer: Any) -> Any:
 
 def _context_window(model_config: Any, tokenizer: Any, wanted: int | None) -> int:
     text_config = model_config.get_text_config()
-    named = (getattr(text_config, name, None) for name in _WINDOW_NAMES)
+    named = (getattr(text_config, name, None) for name in WINDOW_NAMES)
     positions = next((number for number in named if number), None)
     if positions and wanted:
         positions *= stretch(text_config)
