@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from agents.llm.chat import (
     AgentPayload,
@@ -38,13 +38,22 @@ class ChatAgentProps(ModelProps):
         model: a folder, an id on the Hugging Face hub, or what else the backend knows. A link to
             a folder is followed at each request, so that a new model can be put in its place.
         overflow: what happens to a conversation that does not fit: `refuse`, or `drop_oldest`.
+        max_active: answers that are written at the same time. llama.cpp takes memory for all of
+            them when the model is loaded.
         options: settings of the backend alone.
     """
 
     model: str = Field(min_length=1)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda|cuda:\d{1,3}|mps)$")
     overflow: OverflowPolicy = "refuse"
+    max_active: PositiveInt = 32
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def engine_config(self) -> EngineConfig:
+        """What engine answers; a link to a folder is followed now."""
+        more = {"max_active": self.max_active, "options": self.options}
+        return self._config_of(self.model, self.device, **more)
 
 
 class ChatAgent(ModelAgent[ChatAgentProps]):
@@ -107,10 +116,6 @@ class ChatAgent(ModelAgent[ChatAgentProps]):
                 )
                 answer = await dialogue.answer(payload_messages(payload), _emitter(ctx))
         return agent_response(answer.parsed, answer.metadata(self.properties.model))
-
-    def _engine_config(self) -> EngineConfig:
-        props = self.properties
-        return props.engine_config(props.model, props.device, options=props.options)
 
     def _sampling(self, request: ChatRequest | CompletionRequest | None, ctx: Context) -> Sampling:
         own = self.properties.model_dump(include=_WISHES)

@@ -34,8 +34,12 @@ class ModelProps(BaseAgentProps):
     trust_remote_code: bool = False
     revision: str | None = None
 
-    def engine_config(self, model: str, device: str, **more: Any) -> EngineConfig:
-        """What to lease; a link to a folder is followed now."""
+    @property
+    @abstractmethod
+    def engine_config(self) -> EngineConfig:
+        """What engine answers; a link to a folder is followed now."""
+
+    def _config_of(self, model: str, device: str, **more: Any) -> EngineConfig:
         folder = Path(model)
         return EngineConfig(
             model=str(folder.resolve()) if folder.is_dir() else model,
@@ -69,9 +73,6 @@ class ModelAgent(Agent[P]):
         if self._own_models is not None:
             await self._own_models.close()
 
-    @abstractmethod
-    def _engine_config(self) -> EngineConfig: ...
-
     def _lease(self) -> AbstractAsyncContextManager[Engine]:
         assert self._models is not None
-        return self._models.lease(self._engine_config())
+        return self._models.lease(self.properties.engine_config)

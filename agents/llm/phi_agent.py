@@ -40,6 +40,11 @@ class PhiAgentProps(PyTorchAgentProps, ModelProps):
 
     model_id: str = "microsoft/phi-2"
 
+    @property
+    def engine_config(self) -> EngineConfig:
+        """What engine answers; a link to a folder is followed now."""
+        return self._config_of(self.model_id, self.torch_device)
+
 
 class LLMPhiAgent(ModelAgent[PhiAgentProps]):
     """Answers `GenerationPromptRequest`; emits the text piece by piece while it is written,
@@ -61,9 +66,6 @@ class LLMPhiAgent(ModelAgent[PhiAgentProps]):
             generation_prompt=request.generation_prompt,
             generated_response=request.generation_prompt + text,
         )
-
-    def _engine_config(self) -> EngineConfig:
-        return self.properties.engine_config(self.properties.model_id, self.properties.torch_device)
 
     def _generation_request(
         self, request: GenerationPromptRequest, ctx: Context
