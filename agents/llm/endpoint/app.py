@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from agents.llm.endpoint.parameters import (
     CompletionBody,
     Sampling,
     read_json,
+    with_defaults,
     without_ignored,
 )
 from agents.llm.endpoint.plan import plan_chat, plan_completion
@@ -56,6 +58,7 @@ def create_app(
     models: Mapping[str, EngineConfig],
     registry: ModelRegistry,
     *,
+    defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     keys: Iterable[str] = (),
     hosts: Iterable[str] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
@@ -68,6 +71,7 @@ def create_app(
     Args:
         models: by the name that clients use.
         registry: lends the models; its owner closes it.
+        defaults: by the name of a model, parameters of the API for requests that do not say them.
         keys: one of them must come with each request; without any, whoever reaches the server may
             ask.
         hosts: names by which clients reach the server, beside `localhost` and addresses.
@@ -77,7 +81,7 @@ def create_app(
     Raises:
         ValueError: a key is too short.
     """
-    endpoint = _Endpoint(dict(models), registry, max_body_bytes, deadline_s)
+    endpoint = _Endpoint(dict(models), defaults, registry, max_body_bytes, deadline_s)
     return Starlette(
         routes=[
             Route("/v1/models", endpoint.list_models, methods=["GET"]),
@@ -98,11 +102,13 @@ class _Endpoint:
     def __init__(
         self,
         models: dict[str, EngineConfig],
+        defaults: Mapping[str, Mapping[str, Any]],
         registry: ModelRegistry,
         max_body_bytes: int,
         deadline_s: float | None,
     ) -> None:
         self._models = models
+        self._defaults = defaults
         self._registry = registry
         self._max_body_bytes = max_body_bytes
         self._deadline_s = deadline_s
@@ -128,7 +134,7 @@ class _Endpoint:
             raise ApiError(400, "model: name one of /v1/models", param="model")
         config = self._config(name)
         try:
-            body = shape.model_validate(given)
+            body = shape.model_validate(with_defaults(given, self._defaults.get(name, {})))
         except ValidationError as error:
             raise invalid(error) from None
         return Answer(kind, body, config, self._registry, self._deadline_s)

@@ -4,6 +4,7 @@ What a client asks for is done or refused by name. Ignored is only what changes 
 """
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator, model_validator
@@ -78,6 +79,16 @@ def without_ignored(body: dict[str, Any]) -> dict[str, Any]:
             continue
         kept[name] = value
     return kept
+
+
+def with_defaults(body: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with what it does not say; a default never makes a good request a bad one."""
+    unsaid = {name: value for name, value in defaults.items() if name not in body}
+    if "max_completion_tokens" in body:  # another name of max_tokens
+        unsaid.pop("max_tokens", None)
+    if body.get("tool_choice", "auto") not in ("none", "auto"):  # its calls are never cut short
+        unsaid.pop("stop", None)
+    return {**unsaid, **body}
 
 
 class _Part(BaseModel):

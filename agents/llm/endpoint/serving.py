@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import uvicorn
@@ -30,10 +31,13 @@ async def serve(
     certificate: Path | None = None,
     private_key: Path | None = None,
     allow_plain_http: bool = False,
+    defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    loading: Callable[[str], None] | None = None,
     idle_unload_s: float | None = DEFAULT_IDLE_UNLOAD_S,
     max_body_bytes: int = MAX_BODY_BYTES,
     deadline_s: float | None = DEADLINE_S,
     ready: Callable[[str], None] = lambda _: None,
+    stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve `models` until SIGINT or SIGTERM, or until cancelled.
 
@@ -46,32 +50,68 @@ async def serve(
         certificate: a PEM file, for TLS.
         private_key: its key, where it is not in the same file.
         allow_plain_http: serve beyond loopback without TLS, behind a proxy that has it.
+        defaults: see `create_app`.
+        loading: is told the name of each model before it is loaded, all of them before `ready`;
+            None loads each with its first request.
         idle_unload_s: seconds without a request after which a model is freed.
         max_body_bytes: larger requests are refused.
         deadline_s: seconds after which a generation ends with an error.
         ready: is told the URL for clients, as soon as they are answered.
+        stopping: is called when a signal has come. At the first one answers have ten seconds to
+            end, and a model that is being loaded is waited for.
 
     Raises:
         ValueError: it would be open to others than those who have a key.
         OSError: nobody can listen there.
+        LLMInitializationError: a model cannot be loaded, where they are loaded first.
     """
     keys = list(keys)
     check_exposure(host, keys, has_tls=certificate is not None, allow_plain_http=allow_plain_http)
-    async with ModelRegistry(idle_unload_s=idle_unload_s) as registry:
-        names = [*hosts] if is_address(host) else [*hosts, host]
-        app = create_app(
-            models,
-            registry,
-            keys=keys,
-            hosts=names,
-            max_body_bytes=max_body_bytes,
-            deadline_s=deadline_s,
-        )
-        tls = {"ssl_certfile": certificate, "ssl_keyfile": private_key} if certificate else {}
-        async with _started(app, host, port, tls) as (server, url):
-            with _stopped_by_signals(server):
-                ready(url)
+    with _stopped_by_signals(stopping) as signals:
+        async with ModelRegistry(idle_unload_s=idle_unload_s) as registry:
+            names = [*hosts] if is_address(host) else [*hosts, host]
+            app = create_app(
+                models,
+                registry,
+                defaults=defaults,
+                keys=keys,
+                hosts=names,
+                max_body_bytes=max_body_bytes,
+                deadline_s=deadline_s,
+            )
+            tls = {"ssl_certfile": certificate, "ssl_keyfile": private_key} if certificate else {}
+            async with _started(app, host, port, tls) as (server, url):
+                signals.stop(server)
+                if loading is None or await _are_loaded(models, registry, loading, server):
+                    ready(url)
                 await asyncio.shield(server.running)
+
+
+async def _are_loaded(
+    models: Mapping[str, EngineConfig],
+    registry: ModelRegistry,
+    loading: Callable[[str], None],
+    server: "_Server",
+) -> bool:
+    """Load each model; False where the server was stopped meanwhile."""
+    names: dict[str, str] = {}
+    for name, config in models.items():
+        names.setdefault(config.key, name)
+
+    async def load() -> None:
+        for name in names.values():
+            loading(name)
+            async with registry.lease(models[name]):
+                pass
+
+    work = asyncio.create_task(load())
+    await asyncio.wait({work, server.running}, return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        work.result()
+        return not server.should_exit
+    work.cancel()
+    await asyncio.wait({work})
+    return False
 
 
 def check_exposure(
@@ -152,14 +192,36 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextmanager
-def _stopped_by_signals(server: _Server) -> Iterator[None]:
+class _Signals:
     """A first signal lets answers end, a second SIGINT does not wait for them."""
+
+    def __init__(self, stopping: Callable[[], None]) -> None:
+        self._stopping = stopping
+        self._server: _Server | None = None
+        self._early: int | None = None
+
+    def stop(self, server: _Server) -> None:
+        """Whom they stop from now on."""
+        self._server = server
+        if self._early is not None:
+            server.handle_exit(self._early, None)
+
+    def take(self, number: int) -> None:
+        if self._server is None:
+            self._early = number
+        else:
+            self._server.handle_exit(number, None)
+        self._stopping()
+
+
+@contextmanager
+def _stopped_by_signals(stopping: Callable[[], None]) -> Iterator[_Signals]:
     loop = asyncio.get_running_loop()
+    signals = _Signals(stopping)
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.handle_exit, number, None)
+        loop.add_signal_handler(number, signals.take, number)
     try:
-        yield
+        yield signals
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,57 @@ async def test_it_serves_until_it_is_told_to_end(end: str) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_models_are_loaded_before_clients_are_told_the_url() -> None:
+    told: list[str] = []
+    models = {"a": SCRIPT, "also a": SCRIPT, "b": SCRIPT.model_copy(update={"model": "b"})}
+
+    async def until_ready() -> None:
+        await serve(models, port=0, loading=told.append, ready=lambda _: told.append("ready"))
+
+    task = asyncio.create_task(until_ready())
+    while "ready" not in told and not task.done():  # noqa: ASYNC110  the engine's thread loads
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert told == ["a", "b", "ready"]
+
+
+async def test_a_signal_while_a_model_is_loaded_ends_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = threading.Event()
+    told: list[str] = []
+
+    def opened() -> Any:
+        loaded.wait()
+        return ScriptedModel(lambda _: "late")
+
+    def create(config: EngineConfig) -> LocalEngine:
+        return LocalEngine(config, opened)
+
+    monkeypatch.setattr("agents.llm.engines.scripted.create", create)
+    task = asyncio.create_task(
+        serve(
+            {"script": SCRIPT},
+            port=0,
+            loading=told.append,
+            ready=told.append,
+            stopping=lambda: told.append("stopping"),
+        )
+    )
+    while not told:  # noqa: ASYNC110  until it is being loaded
+        await asyncio.sleep(0)
+
+    os.kill(os.getpid(), signal.SIGTERM)
+    while "stopping" not in told:  # noqa: ASYNC110  until the loop has seen the signal
+        await asyncio.sleep(0)
+    loaded.set()
+    await task
+
+    assert told == ["script", "stopping"]
 
 
 async def test_a_port_that_is_taken_is_an_error() -> None:
