@@ -1,10 +1,13 @@
-"""`guildbus models` and `guildbus chat`. Imports what it needs when a command runs."""
+"""`guildbus models`, `chat` and `serve`. Imports what it needs when a command runs."""
 
-# ruff: noqa: PLC0415  --help is quick
+# ruff: noqa: PLC0415, PLR0917  --help is quick; typer calls by name
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from guild.cli.options import Allow, LogLevel, Spec
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -16,6 +19,7 @@ models = typer.Typer(
     rich_markup_mode=None,
 )
 chat = typer.Typer(add_completion=False, context_settings=_SETTINGS, rich_markup_mode=None)
+serve = typer.Typer(add_completion=False, context_settings=_SETTINGS, rich_markup_mode=None)
 
 
 @models.command()
@@ -61,3 +65,61 @@ def talk(
 
     talk = Talk(model, system, temperature, seed, max_new_tokens)
     raise typer.Exit(run_talk(talk))
+
+
+@serve.command()
+def serve_(
+    spec: Spec,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0 is any that is free; the URL says which.")
+    ] = 8000,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            metavar="HOST",
+            help="A name of this machine that clients may use, beside localhost and addresses.",
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--api-key-file", help="A file with API keys, one a line."),
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="A PEM file with a certificate and its key, for TLS.")
+    ] = None,
+    private_key: Annotated[
+        Path | None, typer.Option(help="The key, where it is not in the certificate's file.")
+    ] = None,
+    plain_http: Annotated[
+        bool,
+        typer.Option(
+            "--plain-http", help="No TLS beyond this machine: a proxy in front of it has it."
+        ),
+    ] = False,
+    lazy: Annotated[
+        bool, typer.Option("--lazy", help="Load each model with its first request, not now.")
+    ] = False,
+    allow: Allow = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Serve the models of a spec over OpenAI's API. The guild itself does not run.
+
+    Each llm.chat and llm.phi agent of the spec is a model: clients name it by the agent's id, or
+    by the model's own name where that is no path and no other agent's. The agent's properties hold
+    where a request says nothing else; a conversation that does not fit is refused, whatever its
+    `overflow` says. Other agents, routes and the bus are not read.
+
+    On loopback everybody on this machine may ask, unless there are keys: in GUILDBUS_API_KEY, or in
+    --api-key-file. Beyond loopback a key is needed (without one, one is made up and shown once),
+    and --certificate or --plain-http.
+    """
+    from agents.llm.serve_command import Listening, serve_spec
+    from guild.cli.options import Common
+    from guild.cli.running import run_command
+
+    listening = Listening(
+        host, port, tuple(names or ()), key_file, certificate, private_key, plain_http, lazy
+    )
+    run_command(serve_spec, Common(spec, allow=allow, log_level=log_level), listening)
