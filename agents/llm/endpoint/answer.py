@@ -23,7 +23,7 @@ from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.engine import Engine
 from agents.llm.engines.errors import LLMError
 from agents.llm.engines.generation import Event, Finished, FinishReason, Generation, TextDelta
-from agents.llm.engines.openai_engine import ServerGeneration
+from agents.llm.engines.openai_job import ServerGeneration
 from agents.llm.engines.registry import ModelRegistry
 
 Json = dict[str, Any]

@@ -1,0 +1,102 @@
+"""One request on its way to a server, and the answer that comes back."""
+
+import asyncio
+import contextlib
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.llm.engines.errors import LLMError
+from agents.llm.engines.generation import (
+    Channel,
+    Finished,
+    FinishReason,
+    Generation,
+    TextDelta,
+    Timing,
+)
+from agents.llm.engines.openai_stream import Piece
+
+
+@dataclass(slots=True)
+class Counted:
+    """The tokens of an answer as the server counts them, whether it shows their ids or not."""
+
+    prompt: int = 0
+    completion: int = 0
+
+
+class ServerGeneration(Generation):
+    """An answer on its way from a server; `counted` is complete when it has ended."""
+
+    def __init__(self, channel: Channel, cancel: Callable[[], None], counted: Counted) -> None:
+        super().__init__(channel, cancel)
+        self.counted = counted
+
+
+@dataclass(eq=False)
+class Job:
+    """One request on its way. Moments are on the clock of `time.monotonic`."""
+
+    path: str
+    payload: dict[str, Any]
+    deadline_s: float | None
+    channel: Channel
+    submitted: float
+    admitted: float | None = None
+    first_token: float | None = None
+    texts: list[str] = field(default_factory=list)
+    token_ids: list[int] = field(default_factory=list)
+    counted: Counted = field(default_factory=Counted)
+    reason: FinishReason | None = None
+
+    def left_s(self) -> float | None:
+        """Seconds until the deadline, which runs from submission."""
+        if self.deadline_s is None:
+            return None
+        return max(0.0, self.submitted + self.deadline_s - time.monotonic())
+
+    def take(self, piece: Piece) -> None:
+        self.token_ids += piece.token_ids
+        self.reason = piece.reason or self.reason
+        self.counted.prompt = piece.prompt_tokens or self.counted.prompt
+        known = max(self.counted.completion, len(self.token_ids))
+        self.counted.completion = piece.completion_tokens or known
+        if not piece.text:
+            return
+        if self.first_token is None:
+            self.first_token = time.monotonic()
+        self.texts.append(piece.text)
+        self.channel.send(TextDelta(piece.text, piece.token_ids))
+
+    def finish(self, reason: FinishReason, error: LLMError | None) -> None:
+        begun = self.submitted
+        self.channel.send(
+            Finished(
+                reason=reason,
+                text="".join(self.texts),
+                token_ids=tuple(self.token_ids),
+                prompt_tokens=self.counted.prompt,
+                error=error,
+                timing=Timing(
+                    queued_s=None if self.admitted is None else self.admitted - begun,
+                    first_token_s=None if self.first_token is None else self.first_token - begun,
+                    total_s=time.monotonic() - begun,
+                ),
+            )
+        )
+
+
+def canceller(task: "asyncio.Task[FinishReason]") -> Callable[[], None]:
+    """Cancels a task from any thread, and holds on to it as little as it can."""
+    loop, kept = task.get_loop(), weakref.ref(task)
+
+    def cancel() -> None:
+        running = kept()
+        if running is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(running.cancel)
+
+    return cancel

@@ -1,0 +1,81 @@
+"""From a request to the body that a server is sent."""
+
+from typing import Any
+
+from agents.llm.engines.config import EngineConfig
+from agents.llm.engines.constraint import Constraint
+from agents.llm.engines.errors import InvalidRequestError
+from agents.llm.engines.openai_options import OpenAIOptions
+from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, GenerationRequest
+
+
+def path_and_payload(
+    request: GenerationRequest,
+    constraint: Constraint | None,
+    config: EngineConfig,
+    options: OpenAIOptions,
+) -> tuple[str, dict[str, Any]]:
+    """Where a request goes, and its body.
+
+    Raises:
+        InvalidRequestError: no server could do it.
+    """
+    _refuse(request, constraint, config)
+    asked = _settings(request, config)
+    if options.has_token_ids:
+        asked["return_token_ids"] = True
+    if options.api == "chat":
+        said = {"messages": [{"role": "user", "content": request.prompt}]}
+        return "chat/completions", {**asked, **said}
+    return "completions", {**asked, "prompt": request.prompt}
+
+
+def _refuse(
+    request: GenerationRequest, constraint: Constraint | None, config: EngineConfig
+) -> None:
+    local = {
+        "a constraint": constraint is not None,
+        "prompt_ids": request.prompt_ids is not None,
+        "logprobs": request.logprobs is not None,
+    }
+    for name, is_wanted in local.items():
+        if is_wanted:
+            raise InvalidRequestError(
+                f"the openai backend cannot do {name}: its model is on a server; use a backend "
+                "with a model in this process"
+            )
+    limit = config.max_new_tokens_limit
+    if (request.max_new_tokens or 0) > limit:
+        raise InvalidRequestError(
+            f"max_new_tokens={request.max_new_tokens} is more than the limit of {limit} for "
+            f"{config.model}"
+        )
+
+
+def _settings(request: GenerationRequest, config: EngineConfig) -> dict[str, Any]:
+    limit = min(DEFAULT_MAX_NEW_TOKENS, config.max_new_tokens_limit)
+    return {
+        "model": config.model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": request.max_new_tokens or limit,
+        "temperature": 0.0 if request.is_greedy else request.temperature,
+        "top_p": request.top_p,
+        **_more(request),
+    }
+
+
+def _more(request: GenerationRequest) -> dict[str, Any]:
+    """What not every server knows is sent only where the request says it."""
+    more: dict[str, Any] = {
+        name: getattr(request, name)
+        for name in ("top_k", "min_p", "repetition_penalty")
+        if name in request.model_fields_set
+    }
+    if request.logit_bias:
+        more["logit_bias"] = {str(i): bias for i, bias in request.logit_bias.items()}
+    if request.seed is not None:
+        more["seed"] = request.seed
+    if request.stop:
+        more["stop"] = list(request.stop)
+    return more
