@@ -319,7 +319,8 @@ class Decoder:
     def _remember(self, reading: Reading[Answer]) -> None:
         for row, (answer, length) in enumerate(zip(reading.states, reading.lengths, strict=True)):
             if not isinstance(self._outcomes.get(answer), Exception):
-                self._prefixes.add(answer.ids[:length], partial(take, reading.cache, row, length))
+                taking = partial(take, reading.cache, row, length)
+                self._prefixes.add(answer.ids[:length], taking, is_prompt=True)
 
     def _fail(self, answer: Answer, error: Exception) -> None:
         if isinstance(error, torch.OutOfMemoryError):

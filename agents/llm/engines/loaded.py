@@ -1,6 +1,6 @@
 """What faces need of a model in this process beside its answers: its tokenizer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,13 @@ class LoadedTokenizer:
     Attributes:
         tokenizer: in transformers' shape, with a chat template or without.
         encode: a prompt as tokens, with what the model expects at the beginning.
+        decode: the text of tokens, without special ones.
         end_token_ids: the tokens that end an answer.
     """
 
     tokenizer: Any
     encode: Callable[[str], list[int]]
+    decode: Callable[[Sequence[int]], str]
     end_token_ids: frozenset[int]
 
     @property
@@ -34,4 +36,4 @@ def loaded_tokenizer(engine: Engine) -> LoadedTokenizer | None:
     tokenizer = getattr(model, "tokenizer", None)
     if model is None or tokenizer is None:
         return None
-    return LoadedTokenizer(tokenizer, model.encode, model.end_token_ids)
+    return LoadedTokenizer(tokenizer, model.encode, model.decode, model.end_token_ids)

@@ -81,6 +81,27 @@ def load_pretrained(config: EngineConfig, options: TransformersOptions) -> tuple
         raise LLMInitializationError(
             f"int8 is for the CPU, and the device is {device}; use load_in_8bit, or device 'cpu'"
         )
+    name, source = _source(config)
+    with _without_progress_bars():
+        return _load(config, options, name, device, source)
+
+
+def load_tokenizer(config: EngineConfig) -> Any:
+    """The tokenizer of a model, without the model.
+
+    Raises:
+        LLMInitializationError: as `load_pretrained`.
+    """
+    name, source = _source(config)
+    try:
+        with _without_progress_bars():
+            return AutoTokenizer.from_pretrained(name, **source)
+    except Exception as error:
+        raise _explain(config.model, error) from error
+
+
+def _source(config: EngineConfig) -> tuple[str, dict[str, Any]]:
+    """What `from_pretrained` is told, apart from how."""
     name = _check_name(config.model)
     source: dict[str, Any] = {
         "revision": config.revision,
@@ -89,8 +110,7 @@ def load_pretrained(config: EngineConfig, options: TransformersOptions) -> tuple
     if name.endswith(GGUF):
         _need("gguf", "a GGUF file")
         name, source["gguf_file"] = str(Path(name).parent), Path(name).name
-    with _without_progress_bars():
-        return _load(config, options, name, device, source)
+    return name, source
 
 
 def _load(

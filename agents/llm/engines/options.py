@@ -1,7 +1,7 @@
 """Settings of the transformers backend alone."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -24,7 +24,9 @@ class TransformersOptions(BaseModel):
             wait. None is half of what is free when the model has been loaded.
         prompt_cache_bytes: what beginnings of texts that were read before may occupy; 0 keeps
             none, None is a quarter of `max_cache_bytes`.
-        prompt_cache_folder: keeps beginnings that several texts share across restarts.
+        prompt_cache_folder: keeps beginnings of texts across restarts.
+        prompt_cache_saves: which of them: `shared` those that two texts had in common, `prompts`
+            every prompt, which a program needs that asks once and ends.
         int8: linear layers in 8 bits on the CPU, several times as fast with many answers at once.
             Answers are not those of float32: measure the quality of your task.
         load_in_8bit: by bitsandbytes.
@@ -39,6 +41,7 @@ class TransformersOptions(BaseModel):
     max_cache_bytes: PositiveInt | None = None
     prompt_cache_bytes: NonNegativeInt | None = None
     prompt_cache_folder: Path | None = None
+    prompt_cache_saves: Literal["shared", "prompts"] = "shared"
     int8: bool = False
     load_in_8bit: bool = False
     load_in_4bit: bool = False

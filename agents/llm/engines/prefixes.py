@@ -53,18 +53,28 @@ class _Entry:
 class Prefixes:
     """The snapshots of a model, the least recently used given up first.
 
-    A beginning that two texts share is kept in a file, where there are `files`.
+    A beginning that two texts share is kept in a file, where there are `files`; with
+    `files_prompts` every prompt is, too.
 
     Args:
         max_bytes: what they may occupy in memory; 0 keeps none.
         can_crop: whether a snapshot serves each shorter beginning of its text, too.
-        files: where shared beginnings are kept.
+        files: where beginnings outlive the process.
+        files_prompts: whether prompts are kept there before another text shares them.
     """
 
-    def __init__(self, max_bytes: int, *, can_crop: bool, files: PrefixFiles | None = None) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        *,
+        can_crop: bool,
+        files: PrefixFiles | None = None,
+        files_prompts: bool = False,
+    ) -> None:
         self._max_bytes = max_bytes
         self._can_crop = can_crop
         self._files = files
+        self._files_prompts = files_prompts
         self._filed: list[Ids] = files.known() if files is not None and max_bytes else []
         # The least recently used first.
         self._entries = [_Entry(ids, None, is_filed=True) for ids in self._filed]
@@ -95,12 +105,16 @@ class Prefixes:
         longest = max((_common(ids, entry.ids) for entry in self._entries), default=0)
         return min(longest, len(ids) - 1) if longest >= MIN_TOKENS and not self._can_crop else 0
 
-    def add(self, token_ids: Sequence[int], take: Callable[[], Snapshot]) -> None:
+    def add(
+        self, token_ids: Sequence[int], take: Callable[[], Snapshot], *, is_prompt: bool = False
+    ) -> None:
         """Remember a text that has been read."""
         ids = np.asarray(token_ids, dtype=np.int64)
         if len(ids) < MIN_TOKENS or not self._max_bytes or self._has(ids):
             return
-        entry = _Entry(ids, take())
+        entry = _Entry(ids, taken := take())
+        if is_prompt and self._files_prompts:
+            self._file(entry, ids, taken)
         if self._can_crop:  # what the new one covers is superfluous
             self._entries = [
                 e for e in self._entries if e.is_filed or _common(ids, e.ids) < len(e.ids)

@@ -137,7 +137,12 @@ def _prefixes(
     files = None
     if folder is not None:
         files = FolderOfPrefixes(folder.expanduser(), model_identity(model), model.device)
-    return Prefixes(max_bytes, can_crop=can_crop(soundness.template), files=files)
+    return Prefixes(
+        max_bytes,
+        can_crop=can_crop(soundness.template),
+        files=files,
+        files_prompts=options.prompt_cache_saves == "prompts",
+    )
 
 
 def _without_limits(tokenizer: Any) -> Any:

@@ -1,9 +1,8 @@
 """Runners around the engines: plain calls here, an event loop in a thread behind them."""
 
-import queue
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Sequence
 
+from agents.llm.blocking import BlockingEngine
 from agents.llm.chat import ChatMessage
 from agents.llm.dialogue import Dialogue, Sampling
 from agents.llm.engines import Engine, EngineConfig
@@ -12,17 +11,13 @@ from agents.llm.engines.factory import create_engine
 from agents.llm.parsing import Part
 from agents.llm.runner.base import BaseLLMRunner, Tools
 from agents.llm.runner.openai_shape import Completion
-from guild.sync import BackgroundLoop
-
-_END = object()
 
 
 class EngineRunner(BaseLLMRunner):
     """A runner whose model is one of the engines' backends."""
 
     backend = ""
-    _engine: Engine | None = None
-    _loop: BackgroundLoop | None = None
+    _blocking: BlockingEngine | None = None
 
     def _engine_config(self) -> EngineConfig:
         config = self.config
@@ -40,43 +35,31 @@ class EngineRunner(BaseLLMRunner):
         return create_engine(self._engine_config())
 
     def _initialize_model(self) -> None:
-        engine = self._create_engine()
-        loop = BackgroundLoop("llm-runner")
-        try:
-            loop.run(engine.load())
-        except BaseException:
-            loop.run(engine.close())
-            loop.close()
-            raise
-        self._engine, self._loop = engine, loop
+        self._blocking = BlockingEngine(self._create_engine(), "llm-runner")
 
     def _free_model(self) -> None:
-        engine, loop = self._running()
-        self._engine = self._loop = None
-        try:
-            loop.run(engine.close())
-        finally:
-            loop.close()
+        blocking, self._blocking = self._running(), None
+        blocking.close()
 
     def _model_bytes(self) -> int:
-        return 0 if self._engine is None else self._engine.stats.memory_bytes
+        return 0 if self._blocking is None else self._blocking.engine.stats.memory_bytes
 
     def _run_streaming(self, prompt: str, max_tokens: int, temperature: float) -> Iterator[str]:
-        engine, _ = self._running()
+        blocking = self._running()
         request = self._sampling(max_tokens, temperature).request(prompt=prompt)
 
         async def pieces() -> AsyncIterator[str]:
-            async with await engine.submit(request) as generation:
+            async with await blocking.engine.submit(request) as generation:
                 async for piece in generation.text():
                     yield piece
 
-        return self._iterate(pieces)
+        return blocking.iterate(pieces)
 
     def _chat(
         self, messages: Sequence[ChatMessage], max_tokens: int, temperature: float, tools: Tools
     ) -> Iterator[Part | Completion]:
-        engine, _ = self._running()
-        dialogue = Dialogue(engine, self._sampling(max_tokens, temperature), tools=tools)
+        blocking = self._running()
+        dialogue = Dialogue(blocking.engine, self._sampling(max_tokens, temperature), tools=tools)
 
         async def parts() -> AsyncIterator[Part | Completion]:
             async with await dialogue.ask(messages) as answering:
@@ -85,7 +68,7 @@ class EngineRunner(BaseLLMRunner):
                 answer = answering.answer
             yield Completion(answer.parsed, str(answer.finish_reason), answer.usage)
 
-        return self._iterate(parts)
+        return blocking.iterate(parts)
 
     def _sampling(self, max_tokens: int, temperature: float) -> Sampling:
         config = self.config
@@ -93,30 +76,9 @@ class EngineRunner(BaseLLMRunner):
             stop=config.stop, max_new_tokens=max_tokens, temperature=temperature
         )
 
-    def _running(self) -> tuple[Engine, BackgroundLoop]:
-        assert self._engine is not None
-        assert self._loop is not None
-        return self._engine, self._loop
-
-    def _iterate(self, items: Callable[[], AsyncIterator[Any]]) -> Iterator[Any]:
-        """The items that come on the loop; closing the iterator cancels there."""
-        _, loop = self._running()
-        arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-        async def follow() -> None:
-            try:
-                async for item in items():
-                    arrived.put(item)
-            finally:
-                arrived.put(_END)
-
-        following = loop.start(follow())
-        try:
-            while (item := arrived.get()) is not _END:
-                yield item
-            following.result()
-        finally:
-            following.cancel()
+    def _running(self) -> BlockingEngine:
+        assert self._blocking is not None
+        return self._blocking
 
 
 class TransformersRunner(EngineRunner):

@@ -18,6 +18,7 @@ from agents.llm.structured.errors import (
 from agents.llm.structured.grammar import CompiledGrammar, Grammar
 from agents.llm.structured.matcher import Matcher
 from agents.llm.structured.sources import (
+    grammar_of,
     grammar_of_choice,
     grammar_of_lark,
     grammar_of_regex,
@@ -40,6 +41,7 @@ __all__ = [
     "UnsupportedKeywordError",
     "Vocabulary",
     "VocabularyError",
+    "grammar_of",
     "grammar_of_choice",
     "grammar_of_lark",
     "grammar_of_regex",

@@ -32,6 +32,19 @@ from agents.llm.structured.type_schema import TypeSchema
 _KEPT = 256
 
 
+def grammar_of(structure: Any) -> Grammar:
+    """Answers of the form that is meant: a grammar, a JSON schema, or a type for pydantic.
+
+    Raises:
+        SchemaError: it cannot be enforced.
+    """
+    if isinstance(structure, Grammar):
+        return structure
+    if isinstance(structure, Mapping | bool):
+        return grammar_of_schema(structure)
+    return grammar_of_type(structure)
+
+
 @lru_cache(maxsize=_KEPT)
 def grammar_of_type(type_: Any) -> Grammar:
     """Answers that are JSON for `type_`, a pydantic model or anything else pydantic knows.

@@ -28,7 +28,7 @@ from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS
 from agents.llm.structured.errors import ConstraintError
 from agents.llm.structured.grammar import CompiledGrammar, Grammar
 from agents.llm.structured.matcher import Matcher
-from agents.llm.structured.sources import grammar_of_schema, grammar_of_type
+from agents.llm.structured.sources import grammar_of
 from agents.llm.structured.vocabulary import Vocabulary, vocabulary_of
 
 Sampler = Callable[[Tensor], Tensor]
@@ -51,13 +51,15 @@ class StructuringEngine:
     """Keeps each row of a batch within a grammar, and within its budget of tokens.
 
     Args:
-        tokenizer: a fast Hugging Face tokenizer, or a vocabulary made of one.
+        tokenizer: a fast Hugging Face tokenizer, what holds one under the name `tokenizer` (a
+            processor does), or a vocabulary made of one.
         end_token_ids: the tokens that end an answer; without them the tokenizer's own.
     """
 
     def __init__(self, tokenizer: Any, *, end_token_ids: Iterable[int] | None = None) -> None:
-        is_made = isinstance(tokenizer, Vocabulary)
-        self.vocabulary = tokenizer if is_made else vocabulary_of(tokenizer, end_token_ids)
+        if not isinstance(tokenizer, Vocabulary):
+            tokenizer = vocabulary_of(getattr(tokenizer, "tokenizer", tokenizer), end_token_ids)
+        self.vocabulary: Vocabulary = tokenizer
         self.max_new_tokens = DEFAULT_MAX_NEW_TOKENS
         self._grammar: Grammar | None = None
         self._compiled: CompiledGrammar | None = None
@@ -76,7 +78,7 @@ class StructuringEngine:
             SchemaError: it cannot be enforced.
             BudgetTooSmallError: the shortest answer takes more tokens.
         """
-        grammar = _grammar(structure)
+        grammar = grammar_of(structure)
         compiled = grammar.compile(self.vocabulary)
         compiled.matcher(max_new_tokens)
         self._grammar, self._compiled = grammar, compiled
@@ -86,6 +88,31 @@ class StructuringEngine:
     def reset(self) -> None:
         """Begin new answers of the same structure."""
         self._matchers, self._accepted, self._prompt_tokens = [], [], 0
+
+    def constraint(self, max_new_tokens: int | None = None) -> Matcher:
+        """Begin one new answer, which an engine writes; `text` and `result` tell of it, too.
+
+        Args:
+            max_new_tokens: tokens of it; None for what `configure` was told.
+
+        Raises:
+            ConstraintError: there is no structure yet.
+            BudgetTooSmallError: the shortest answer takes more tokens.
+        """
+        matcher = self._configured.matcher(max_new_tokens or self.max_new_tokens)
+        self._matchers, self._accepted, self._prompt_tokens = [matcher], [0], 0
+        return matcher
+
+    @property
+    def grammar(self) -> Grammar:
+        """What answers must be.
+
+        Raises:
+            ConstraintError: there is no structure yet.
+        """
+        assert self._configured is not None
+        assert self._grammar is not None
+        return self._grammar
 
     @property
     def is_finished(self) -> bool:
@@ -142,15 +169,19 @@ class StructuringEngine:
         Raises:
             ResultError: it is not complete, or a validator written in Python refuses it.
         """
-        assert self._grammar is not None, "configure the engine first"
-        return self._grammar.parse(self.text(row))
+        return self.grammar.parse(self.text(row))
 
-    def _follow(self, input_ids_BT: Tensor) -> None:
+    @property
+    def _configured(self) -> CompiledGrammar:
         if self._compiled is None:
             raise ConstraintError("the engine has no structure yet; call configure")
+        return self._compiled
+
+    def _follow(self, input_ids_BT: Tensor) -> None:
+        compiled = self._configured
         if not self._matchers:
             rows, self._prompt_tokens = input_ids_BT.shape
-            self._matchers = [self._compiled.matcher(self.max_new_tokens) for _ in range(rows)]
+            self._matchers = [compiled.matcher(self.max_new_tokens) for _ in range(rows)]
             self._accepted = [0] * rows
         for row, ids in enumerate(input_ids_BT[:, self._prompt_tokens :].tolist()):
             for token_id in ids[self._accepted[row] :]:
@@ -204,14 +235,6 @@ class _Stop(StoppingCriteria):
     def __call__(self, input_ids: Tensor, *_: Any, **__: Any) -> Tensor:
         self._engine._follow(input_ids)  # noqa: SLF001  the same module's
         return self._engine.finished().to(input_ids.device)
-
-
-def _grammar(structure: Any) -> Grammar:
-    if isinstance(structure, Grammar):
-        return structure
-    if isinstance(structure, Mapping | bool):
-        return grammar_of_schema(structure)
-    return grammar_of_type(structure)
 
 
 def _refuse_search(kwargs: Mapping[str, Any]) -> None:

@@ -113,6 +113,12 @@ class Vocabulary:
         """Whether a token is one character between these code points."""
         return _has(self._characters, low, high)
 
+    def spells_like(self, other: "Vocabulary") -> bool:
+        """Whether each text token is the same one in the other; what ends answers may differ."""
+        ends = self.end_token_ids | other.end_token_ids
+        pairs = enumerate(zip(self.tokens, other.tokens, strict=False))
+        return self.size == other.size and all(a == b or i in ends for i, (a, b) in pairs)
+
     def text_tokens(self, ranges: Ranges) -> "TextTokens":
         """The tokens that are made of these code points alone."""
         if ranges not in self._texts:

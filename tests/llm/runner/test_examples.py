@@ -233,11 +233,11 @@ def test_a_stream_left_early_is_cancelled_and_the_runner_goes_on() -> None:
     with scripted([Hang("one two three "), "four"]) as runner:
         pieces = runner.generate_text_streaming("x")
         assert next(pieces)
-        assert runner._engine is not None
+        assert runner._blocking is not None
         pieces.close()
 
         assert runner.generate_text("y") == "four"
-        assert runner._engine.stats.active == 0
+        assert runner._blocking.engine.stats.active == 0
 
 
 def test_a_failure_is_typed_and_the_runner_goes_on() -> None:

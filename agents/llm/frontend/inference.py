@@ -1,0 +1,99 @@
+"""One answer on its way to plain code."""
+
+from collections.abc import Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from agents.llm.dialogue import Usage
+from agents.llm.engines import Event, Finished
+from agents.llm.engines.errors import LLMInferenceError
+
+T = TypeVar("T")
+
+
+class Inference(Generic[T]):
+    """Iterate it for the pieces of an answer: texts, or tokens.
+
+    Nothing is computed before the first piece is asked for. Closing it early, leaving its `with`
+    block or dropping it ends the answer at the model's next step.
+
+    Args:
+        events: of the engine; what they raise reaches whoever iterates.
+        pieces: what of the answer an event adds, given how many tokens were taken before.
+        parse: from the whole text to its value, where it has a form.
+    """
+
+    def __init__(
+        self,
+        events: Generator[Event, None, None],
+        pieces: Callable[[Event, int], tuple[T, ...]],
+        parse: Callable[[str], Any] | None = None,
+    ) -> None:
+        self._parse = parse
+        self._ended: list[Finished] = []
+        self._taken = _taken(events, pieces, self._ended)  # holds no reference to this object
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return next(self._taken)
+
+    @property
+    def finished(self) -> Finished:
+        """Why it ended, its whole text and all its tokens.
+
+        Raises:
+            LLMInferenceError: it has not ended yet.
+        """
+        if not self._ended:
+            raise LLMInferenceError("the answer has not ended; iterate it to its end first")
+        return self._ended[0]
+
+    @property
+    def usage(self) -> Usage:
+        """What it cost; raises as `finished`."""
+        return Usage.of(self.finished)
+
+    def result(self) -> Any:
+        """The value of an answer that was given a form, else its text; waits for its end.
+
+        Raises:
+            LLMError: it failed.
+            ResultError: it ended before its time, or a validator written in Python refuses it.
+        """
+        for _ in self:
+            pass
+        text = self.finished.text
+        return text if self._parse is None else self._parse(text)
+
+    def close(self) -> None:
+        """End it; harmless when it has ended."""
+        self._taken.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _taken(
+    events: Generator[Event, None, None],
+    pieces: Callable[[Event, int], tuple[T, ...]],
+    ended: list[Finished],
+) -> Generator[T, None, None]:
+    taken = 0
+    try:
+        for event in events:
+            if isinstance(event, Finished):
+                ended.append(event)
+            yield from pieces(event, taken)
+            taken += 0 if isinstance(event, Finished) else len(event.token_ids)
+    finally:
+        events.close()
