@@ -12,6 +12,7 @@ from agents.llm.dialogue.usage import Usage
 from agents.llm.engines import Constraint, Engine, Finished, FinishReason, Generation
 from agents.llm.engines import TextDelta as EngineDelta
 from agents.llm.engines.errors import InvalidRequestError
+from agents.llm.engines.loaded import LoadedTokenizer, loaded_tokenizer
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS
 from agents.llm.parsing import (
     Collector,
@@ -100,7 +101,8 @@ class Dialogue:
         generation = await self.engine.submit(request, constraint)
         if grammar is not None:
             return Answering(generation, _verbatim(), fitted.dropped, grammar=grammar)
-        tokenizer = getattr(self.engine, "tokenizer", None)
+        loaded = loaded_tokenizer(self.engine)
+        tokenizer = loaded.tokenizer if loaded else None
         has_template = getattr(tokenizer, "response_template", None) is not None
         return Answering(
             generation,
@@ -119,7 +121,8 @@ class Dialogue:
         request = self.sampling.request(prompt=prompt)
         constraint = None
         if self.grammar is not None:
-            tokens = await asyncio.to_thread(_count_tokens, self.engine, ChatPrompt(prompt))
+            loaded = loaded_tokenizer(self.engine)
+            tokens = await asyncio.to_thread(_count_tokens, loaded, ChatPrompt(prompt))
             constraint = await self._constraint(self.grammar, tokens)
         generation = await self.engine.submit(request, constraint)
         return Answering(generation, _verbatim(), grammar=self.grammar)
@@ -142,8 +145,8 @@ class Dialogue:
         self, messages: Sequence[ChatMessage], tools: Schemas
     ) -> tuple[Fitted, ChatPrompt, int]:
         """What fits, its prompt, and how many tokens that has."""
-        tokenizer = getattr(self.engine, "tokenizer", None)
-        if tokenizer is None and not hasattr(self.engine, "count_tokens"):
+        loaded = loaded_tokenizer(self.engine)
+        if loaded is None:
             return self._unfitted(messages, tools)
         window = self.engine.capabilities.context_window
         new_tokens = self.sampling.max_new_tokens
@@ -153,8 +156,8 @@ class Dialogue:
         counted: list[tuple[ChatPrompt, int]] = []
 
         def count(kept: Sequence[ChatMessage]) -> int:
-            prompt = render_chat(kept, tokenizer, tools)
-            counted.append((prompt, _count_tokens(self.engine, prompt)))
+            prompt = render_chat(kept, loaded.tokenizer, tools)
+            counted.append((prompt, _count_tokens(loaded, prompt)))
             return counted[-1][1]
 
         def fit() -> tuple[Fitted, ChatPrompt, int]:
@@ -310,8 +313,7 @@ def _reader(tokenizer: Any, prompt: ChatPrompt, tools: Schemas) -> Callable[[Fin
     return read
 
 
-def _count_tokens(engine: Engine, prompt: ChatPrompt) -> int:
+def _count_tokens(loaded: LoadedTokenizer | None, prompt: ChatPrompt) -> int:
     if prompt.ids is not None:
         return len(prompt.ids)
-    count: Callable[[str], int] | None = getattr(engine, "count_tokens", None)
-    return 0 if count is None else count(prompt.text)
+    return 0 if loaded is None else len(loaded.encode(prompt.text))

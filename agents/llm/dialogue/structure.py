@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from agents.llm.engines import Constraint, Engine
 from agents.llm.engines.errors import InvalidRequestError
+from agents.llm.engines.loaded import LoadedTokenizer, loaded_tokenizer
 
 if TYPE_CHECKING:
     from agents.llm.structured import Grammar
@@ -74,20 +75,18 @@ async def constraint_for(grammar: "Grammar", engine: Engine, max_new_tokens: int
     Raises:
         InvalidRequestError: the engine cannot be constrained, or the answer cannot fit.
     """
-    tokenizer = getattr(engine, "tokenizer", None)
-    if getattr(tokenizer, "backend_tokenizer", None) is None:
+    tokens = loaded_tokenizer(engine)
+    if tokens is None or not tokens.is_fast:
         raise InvalidRequestError(
             f"answers of {engine.capabilities.model} on the backend "
             f"{engine.capabilities.backend!r} cannot be constrained: that takes the backend "
             "'transformers' and a fast tokenizer"
         )
-    ends = cast("frozenset[int]", getattr(engine, "end_token_ids", frozenset()))
-    return await asyncio.to_thread(_matcher, grammar, tokenizer, ends, max_new_tokens)
+    return await asyncio.to_thread(_matcher, grammar, tokens, max_new_tokens)
 
 
-def _matcher(
-    grammar: "Grammar", tokenizer: Any, ends: frozenset[int], max_new_tokens: int
-) -> Constraint:
+def _matcher(grammar: "Grammar", tokens: LoadedTokenizer, max_new_tokens: int) -> Constraint:
     from agents.llm.structured import vocabulary_for  # noqa: PLC0415  needs llguidance
 
-    return grammar.compile(vocabulary_for(tokenizer, ends or None)).matcher(max_new_tokens)
+    vocabulary = vocabulary_for(tokens.tokenizer, tokens.end_token_ids or None)
+    return grammar.compile(vocabulary).matcher(max_new_tokens)

@@ -12,7 +12,8 @@ class LoadedTokenizer:
     """The tokenizer of a loaded model.
 
     Attributes:
-        tokenizer: in transformers' shape, with a chat template or without.
+        tokenizer: in transformers' shape, with a chat template or without; None for a model
+            that has no such thing.
         encode: a prompt as tokens, with what the model expects at the beginning.
         decode: the text of tokens, without special ones.
         end_token_ids: the tokens that end an answer.
@@ -30,10 +31,15 @@ class LoadedTokenizer:
 
 
 def loaded_tokenizer(engine: Engine) -> LoadedTokenizer | None:
-    """The tokenizer behind `engine`; None where its backend has none."""
-    of_model = getattr(engine, "_model", None)
-    model = of_model() if callable(of_model) else None
-    tokenizer = getattr(model, "tokenizer", None)
-    if model is None or tokenizer is None:
+    """The tokenizer of the engine's loaded model; None for a model that runs elsewhere.
+
+    Raises:
+        LLMInitializationError: nothing is loaded yet.
+    """
+    from agents.llm.engines.local_engine import LocalEngine  # noqa: PLC0415  brings a logger along
+
+    if not isinstance(engine, LocalEngine):
         return None
+    model = engine.model
+    tokenizer = getattr(model, "tokenizer", None)
     return LoadedTokenizer(tokenizer, model.encode, model.decode, model.end_token_ids)

@@ -5,7 +5,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.constraint import Constraint
@@ -64,7 +63,7 @@ class LocalEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        model = self._loaded_model()
+        model = self.model
         return Capabilities(
             model=self.config.model,
             backend=self.config.backend,
@@ -76,30 +75,16 @@ class LocalEngine:
         )
 
     @property
-    def tokenizer(self) -> Any:
-        """The loaded model's own tokenizer, as its library has it; None for a model without one.
+    def model(self) -> LocalModel:
+        """The loaded model, for what `LocalModel` lets others ask.
 
         Raises:
             LLMInitializationError: nothing is loaded yet.
         """
-        return getattr(self._loaded_model(), "tokenizer", None)
-
-    @property
-    def end_token_ids(self) -> frozenset[int]:
-        """The tokens that end an answer of the loaded model.
-
-        Raises:
-            LLMInitializationError: nothing is loaded yet.
-        """
-        return self._loaded_model().end_token_ids
-
-    def count_tokens(self, text: str) -> int:
-        """How many tokens `text` is as a prompt; from any thread.
-
-        Raises:
-            LLMInitializationError: nothing is loaded yet.
-        """
-        return len(self._loaded_model().encode(text))
+        model = self._model()
+        if model is None:
+            raise LLMInitializationError(f"{self.config.model} is not loaded yet: await load()")
+        return model
 
     @property
     def stats(self) -> EngineStats:
@@ -119,12 +104,6 @@ class LocalEngine:
             self._worker.stop()
             await asyncio.wrap_future(self._worker.ended)
             self._worker.join()  # returns at once: the thread has nothing left to do
-
-    def _loaded_model(self) -> LocalModel:
-        model = self._model()
-        if model is None:
-            raise LLMInitializationError(f"{self.config.model} is not loaded yet: await load()")
-        return model
 
     def _model(self) -> LocalModel | None:
         loaded = self._worker.loaded if self._worker else None

@@ -65,7 +65,7 @@ async def ask(engine: LocalEngine, **settings: Any) -> Finished:
 
 
 def loaded(engine: LocalEngine) -> LlamaModel:
-    model = engine._model()
+    model = engine.model
     assert isinstance(model, LlamaModel)
     return model
 
