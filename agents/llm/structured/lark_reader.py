@@ -1,24 +1,17 @@
 """Reads grammars in Lark's notation: rules, terminals, imports of `common`, `%ignore`, `%json`."""
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NoReturn
 
 from agents.llm.structured.errors import GrammarSyntaxError, UnsupportedKeywordError
 from agents.llm.structured.expression import (
     EMPTY,
-    Choice,
     Expression,
     Lexeme,
     Literal,
-    Repeat,
     Rule,
-    Sequence,
     characters,
     choice,
-    mapper,
     optional,
     repeat,
     rules_in,
@@ -26,49 +19,18 @@ from agents.llm.structured.expression import (
     without_lexemes,
 )
 from agents.llm.structured.json_schema import read_schema
-from agents.llm.structured.json_text import COLON, COMMA
-from agents.llm.structured.regex import MAX_REPEATS, read_regex
+from agents.llm.structured.lark_rules import (
+    as_one,
+    refuse_left_recursion,
+    renamed,
+    spaced,
+    without_left_recursion,
+)
+from agents.llm.structured.lark_terms import COMMON, bounds, regex, unquoted
+from agents.llm.structured.lark_tokens import Token, tokens
+from agents.llm.structured.regex import MAX_REPEATS
 
 MAX_CHARACTERS = 200_000
-MAX_INLINED = 20_000
-
-_TOKEN = re.compile(
-    r"""
-    (?P<space>[ \t\r]+|//[^\n]*|\#[^\n]*|\\\n)
-  | (?P<line>\n\s*(?=[?!]*[A-Za-z_%])|\n\s*\Z)
-  | (?P<newline>\n)
-  | (?P<string>"(?:\\.|[^"\\\n])*"i?)
-  | (?P<regex>/(?!/)(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n])+/[imslux]*)
-  | (?P<directive>%[a-z]+)
-  | (?P<special><[^>\n]*>|@[A-Za-z_]\w*)
-  | (?P<name>[?!]*[A-Za-z_][\w-]*)
-  | (?P<repeat>\{\s*\d*\s*(?:,\s*\d*\s*)?\}|~\s*\d+\s*(?:\.\.\s*\d+)?)
-  | (?P<sign>\.\.|->|[:|()\[\].?*+,=&~{}])
-    """,
-    re.VERBOSE,
-)
-
-_COMMON = {
-    "DIGIT": r"[0-9]",
-    "HEXDIGIT": r"[0-9a-fA-F]",
-    "INT": r"[0-9]+",
-    "SIGNED_INT": r"[+-]?[0-9]+",
-    "DECIMAL": r"[0-9]+\.[0-9]*|\.[0-9]+",
-    "FLOAT": r"[0-9]+[eE][+-]?[0-9]+|([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?",
-    "NUMBER": r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?",
-    "SIGNED_NUMBER": r"[+-]?([0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?)",
-    "LCASE_LETTER": r"[a-z]",
-    "UCASE_LETTER": r"[A-Z]",
-    "LETTER": r"[A-Za-z]",
-    "WORD": r"[A-Za-z]+",
-    "CNAME": r"[A-Za-z_][A-Za-z0-9_]*",
-    "ESCAPED_STRING": r'"([^"\\\n]|\\["\\/bfnrt])*"',
-    "WS_INLINE": r"[ \t]+",
-    "WS": r"[ \t\f\r\n]+",
-    "CR": r"\r",
-    "LF": r"\n",
-    "NEWLINE": r"(\r?\n)+",
-}
 
 
 def read_lark(text: str) -> tuple[Expression, dict[str, Expression]]:
@@ -89,56 +51,19 @@ def read_lark(text: str) -> tuple[Expression, dict[str, Expression]]:
 
 
 def _read(text: str) -> tuple[Expression, dict[str, Expression]]:
-    reader = _Reader(list(_tokens(text)), text)
+    reader = _Reader(list(tokens(text)), text)
     rules = reader.rules()
     if "start" not in rules:
         raise GrammarSyntaxError("the grammar has no rule called 'start'")
     for name in list(rules):
-        rules[name] = _without_left_recursion(name, rules[name])
-    _refuse_left_recursion(rules)
-    if not _recurs("start", rules):
-        inlined = _Inliner(rules).inlined(Rule("start"))
-        if inlined is not None:
-            return Lexeme(inlined), {}
-    return Rule("start"), rules
-
-
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
-    at: int
-
-
-def _tokens(text: str) -> Iterator[_Token]:
-    at = 0
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
-            line = text.count("\n", 0, at) + 1
-            raise GrammarSyntaxError(f"line {line}: {text[at : at + 20]!r} is not understood")
-        kind = str(found.lastgroup)
-        if kind == "directive" and found.group() == "%json":
-            value, end = _json_at(text, found.end())
-            yield _Token("json", json.dumps(value), at)
-            at = end
-            continue
-        if kind not in ("space", "newline"):
-            yield _Token(kind, found.group(), at)
-        at = found.end()
-
-
-def _json_at(text: str, at: int) -> tuple[object, int]:
-    start = at + len(text[at:]) - len(text[at:].lstrip())
-    try:
-        value, end = json.JSONDecoder().raw_decode(text, start)
-    except ValueError as error:
-        raise GrammarSyntaxError(f"%json is not followed by JSON: {error}") from error
-    return value, end
+        rules[name] = without_left_recursion(name, rules[name])
+    refuse_left_recursion(rules)
+    whole = as_one("start", rules)
+    return (Rule("start"), rules) if whole is None else (Lexeme(whole), {})
 
 
 class _Reader:
-    def __init__(self, tokens: list[_Token], text: str) -> None:
+    def __init__(self, tokens: list[Token], text: str) -> None:
         self._tokens = tokens
         self._text = text
         self._at = 0
@@ -162,7 +87,7 @@ class _Reader:
         self._check_names()
         return self._rules
 
-    def _definition(self, token: _Token) -> None:
+    def _definition(self, token: Token) -> None:
         name = token.text.lstrip("?!")
         if self._is_sign("["):
             raise UnsupportedKeywordError(name, "attributes of rules are not read")
@@ -174,7 +99,7 @@ class _Reader:
         if self._peek().kind not in ("line", "end"):
             self._fail(self._peek())
 
-    def _directive(self, token: _Token) -> None:
+    def _directive(self, token: Token) -> None:
         if token.text == "%import":
             self._import()
         elif token.text == "%ignore":
@@ -202,11 +127,11 @@ class _Reader:
             self._next()
             alias = self._next().text
         for name in names:
-            if path[0] != "common" or name not in _COMMON:
+            if path[0] != "common" or name not in COMMON:
                 raise UnsupportedKeywordError(
                     "%import", f"{'.'.join(path)}: only terminals of common are known"
                 )
-            self._rules[alias or name] = _regex(_COMMON[name])
+            self._rules[alias or name] = regex(COMMON[name])
 
     def _alternatives(self) -> Expression:
         found = [self._items()]
@@ -242,7 +167,7 @@ class _Reader:
         item = self._atom()
         while self._peek().kind == "repeat" or self._peek().text in ("?", "*", "+"):
             token = self._next()
-            low, high = _bounds(token.text)
+            low, high = bounds(token.text)
             if max(low, high or 0) > MAX_REPEATS or (high is not None and low > high):
                 self._fail(token)
             item = repeat(item, low, high)
@@ -254,14 +179,14 @@ class _Reader:
             return self._string(token)
         if token.kind == "regex":
             body, _, flags = token.text[1:].rpartition("/")
-            return self._terminal(_regex(body.replace("\\/", "/"), flags))
+            return self._terminal(regex(body.replace("\\/", "/"), flags))
         if token.kind == "name":
             return Rule(token.text)
         if token.kind == "json":
             start, rules = read_schema(json.loads(token.text))
             prefix = f"json{token.at}."
-            self._rules |= {prefix + n: _renamed(e, prefix) for n, e in rules.items()}
-            return _renamed(start, prefix)
+            self._rules |= {prefix + n: renamed(e, prefix) for n, e in rules.items()}
+            return renamed(start, prefix)
         if token.kind == "special":
             raise UnsupportedKeywordError(
                 token.text, "special tokens and other grammars cannot stand in an answer"
@@ -272,11 +197,11 @@ class _Reader:
             return inner if token.text == "(" else optional(inner)
         return self._fail(token)
 
-    def _string(self, token: _Token) -> Expression:
-        text, ignores_case = _unquoted(token.text)
+    def _string(self, token: Token) -> Expression:
+        text, ignores_case = unquoted(token.text)
         if self._is_sign(".."):
             self._next()
-            end, _ = _unquoted(self._next().text)
+            end, _ = unquoted(self._next().text)
             if len(text) != 1 or len(end) != 1 or text > end:
                 self._fail(token)
             return self._terminal(characters((text, end)))
@@ -291,7 +216,7 @@ class _Reader:
     def _ignore(self) -> None:
         """Let what is ignored stand before each terminal in a rule, and at the end."""
         gap = optional(choice(self._ignored))
-        rules = {n: e if n.isupper() else _spaced(e, gap) for n, e in self._rules.items()}
+        rules = {n: e if n.isupper() else spaced(e, gap) for n, e in self._rules.items()}
         rules["start"] = sequence(rules.get("start", EMPTY), gap)
         self._rules = rules
 
@@ -302,12 +227,12 @@ class _Reader:
                 if used not in self._rules:
                     raise GrammarSyntaxError(f"{name} refers to {used}, which is not defined")
 
-    def _peek(self) -> _Token:
+    def _peek(self) -> Token:
         if self._at < len(self._tokens):
             return self._tokens[self._at]
-        return _Token("end", "", len(self._text))
+        return Token("end", "", len(self._text))
 
-    def _next(self) -> _Token:
+    def _next(self) -> Token:
         token = self._peek()
         if token.kind == "end":
             self._fail(token)
@@ -322,181 +247,7 @@ class _Reader:
         if token.text != sign:
             self._fail(token, f"; {sign!r} was expected")
 
-    def _fail(self, token: _Token, more: str = "") -> NoReturn:
+    def _fail(self, token: Token, more: str = "") -> NoReturn:
         line = self._text.count("\n", 0, token.at) + 1
         what = repr(token.text) if token.text.strip() else "the end"
         raise GrammarSyntaxError(f"line {line}: {what} is not understood here{more}")
-
-
-def _bounds(sign: str) -> tuple[int, int | None]:
-    if sign in ("?", "*", "+"):
-        return (1, None) if sign == "+" else (0, 1 if sign == "?" else None)
-    numbers = re.findall(r"\d+", sign)
-    if sign.startswith("~"):
-        return int(numbers[0]), int(numbers[-1])
-    low, comma, high = sign.strip("{} ").partition(",")
-    least = int(low) if low.strip() else 0
-    if not comma:
-        return least, least
-    return least, int(high) if high.strip() else None
-
-
-def _regex(pattern: str, flags: str = "") -> Expression:
-    known = "".join(flag for flag in flags if flag in "is")
-    if len(known) < len(flags.replace("u", "")):
-        raise UnsupportedKeywordError("pattern", f"/{pattern}/{flags} has flags that are not read")
-    parts = read_regex(f"(?{known}){pattern}" if known else pattern)
-    if len(parts) > 1:
-        raise UnsupportedKeywordError("pattern", f"/{pattern}/ has lookaheads")
-    return parts[0][0]
-
-
-def _unquoted(text: str) -> tuple[str, bool]:
-    ignores_case = text.endswith("i")
-    try:
-        return str(json.loads(text.removesuffix("i").replace("\\'", "'"))), ignores_case
-    except ValueError as error:
-        raise GrammarSyntaxError(f"{text} is no string: {error}") from error
-
-
-def _mapped(expression: Expression, leaf: Callable[[Expression], Expression]) -> Expression:
-    """The same with `leaf` of each rule and lexeme."""
-    match expression:
-        case Sequence(items):
-            return sequence(*(_mapped(item, leaf) for item in items))
-        case Choice(items):
-            return choice(_mapped(item, leaf) for item in items)
-        case Repeat(item, low, high):
-            return repeat(_mapped(item, leaf), low, high)
-        case Rule() | Lexeme():
-            return leaf(expression)
-        case _:
-            return expression
-
-
-def _renamed(expression: Expression, prefix: str) -> Expression:
-    def leaf(rule: Rule) -> Expression:
-        is_separator = rule in (COMMA, COLON)
-        return Lexeme(Literal(rule.name)) if is_separator else Rule(prefix + rule.name)
-
-    return mapper(leaf)(expression)
-
-
-def _spaced(expression: Expression, gap: Expression) -> Expression:
-    def leaf(item: Expression) -> Expression:
-        is_terminal = isinstance(item, Lexeme) or (isinstance(item, Rule) and item.name.isupper())
-        return sequence(gap, item) if is_terminal else item
-
-    return _mapped(expression, leaf)
-
-
-def _without_left_recursion(name: str, body: Expression) -> Expression:
-    """`a: a x | y` as `a: y x*`."""
-    items = body.items if isinstance(body, Choice) else (body,)
-    mine = [i.items[1:] for i in items if isinstance(i, Sequence) and i.items[:1] == (Rule(name),)]
-    others = [
-        i
-        for i in items
-        if i != Rule(name) and not (isinstance(i, Sequence) and i.items[:1] == (Rule(name),))
-    ]
-    if not mine and len(others) == len(items):
-        return body
-    return sequence(choice(others), repeat(choice(sequence(*rest) for rest in mine)))
-
-
-def _refuse_left_recursion(rules: Mapping[str, Expression]) -> None:
-    empty: set[str] = set()
-    while more := {n for n, b in rules.items() if n not in empty and _may_be_empty(b, empty)}:
-        empty |= more
-    firsts = {name: set(_firsts(body, empty)) for name, body in rules.items()}
-    for name in rules:
-        seen: set[str] = set()
-        todo = list(firsts[name])
-        while todo:
-            first = todo.pop()
-            if first == name:
-                raise UnsupportedKeywordError(
-                    name, "the rule begins with itself through others; write it as a repetition"
-                )
-            if first not in seen:
-                seen.add(first)
-                todo += firsts[first]
-
-
-def _may_be_empty(expression: Expression, empty: set[str]) -> bool:
-    match expression:
-        case Literal(text):
-            return not text
-        case Sequence(items):
-            return all(_may_be_empty(item, empty) for item in items)
-        case Choice(items):
-            return any(_may_be_empty(item, empty) for item in items)
-        case Repeat(item, low):
-            return low == 0 or _may_be_empty(item, empty)
-        case Rule(name):
-            return name in empty
-        case _:
-            return False
-
-
-def _firsts(expression: Expression, empty: set[str]) -> Iterator[str]:
-    """The rules that may stand at its beginning."""
-    match expression:
-        case Sequence(items):
-            for item in items:
-                yield from _firsts(item, empty)
-                if not _may_be_empty(item, empty):
-                    return
-        case Choice(items):
-            for item in items:
-                yield from _firsts(item, empty)
-        case Repeat(item):
-            yield from _firsts(item, empty)
-        case Rule(name):
-            yield name
-        case _:
-            pass
-
-
-def _recurs(start: str, rules: Mapping[str, Expression]) -> bool:
-    """Whether a rule that `start` needs refers to itself, directly or through others."""
-    done: set[str] = set()
-    path: list[str] = []
-
-    def visit(name: str) -> bool:
-        if name in path:
-            return True
-        if name in done:
-            return False
-        path.append(name)
-        found = any(visit(used) for used in rules_in(rules[name]))
-        path.pop()
-        done.add(name)
-        return found
-
-    return visit(start)
-
-
-class _Inliner:
-    """Puts rules in the place of their names, as long as that stays small."""
-
-    def __init__(self, rules: Mapping[str, Expression]) -> None:
-        self._rules = rules
-        self._count = 0
-
-    def inlined(self, expression: Expression) -> Expression | None:
-        try:
-            return self._inlined(expression)
-        except OverflowError:
-            return None
-
-    def _inlined(self, expression: Expression) -> Expression:
-        self._count += 1
-        if self._count > MAX_INLINED:
-            raise OverflowError
-
-        def leaf(item: Expression) -> Expression:
-            assert isinstance(item, Rule)
-            return self._inlined(self._rules[item.name])
-
-        return _mapped(expression, leaf)
