@@ -24,9 +24,10 @@ from agents.llm.structured.errors import (
 )
 from agents.llm.structured.expression import Characters, Expression, Lexeme, Literal, choice
 from agents.llm.structured.grammar import Grammar
-from agents.llm.structured.json_schema import read_schema, schema_text, with_nullable
+from agents.llm.structured.json_schema import read_schema
 from agents.llm.structured.lark_reader import read_lark
 from agents.llm.structured.regex import read_regex
+from agents.llm.structured.schema_document import schema_text, with_nullable
 from agents.llm.structured.type_schema import TypeSchema
 
 _KEPT = 256
