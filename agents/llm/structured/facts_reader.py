@@ -1,8 +1,6 @@
 """Reads schemas: resolves references and combinations until only facts about values are left."""
 
-import re
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,51 +11,12 @@ from agents.llm.structured.errors import (
     UnsatisfiableError,
     UnsupportedKeywordError,
 )
-from agents.llm.structured.facts import Bound, Facts, Part, Parts, Schema
-from agents.llm.structured.formats import NUMBER_FORMATS
-from agents.llm.structured.negation import NOT_INTEGER, NOT_PATTERN, NOT_VALUES, negated
+from agents.llm.structured.facts import Facts, Part, Parts, Schema
+from agents.llm.structured.negation import negated
+from agents.llm.structured.own_facts import is_annotation, numbered, own_facts
 
 MAX_ALTERNATIVES = 1_000
 _MAX_DEPTH = 100
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_ANNOTATIONS = _words(
-    """
-    title description default examples example deprecated readOnly writeOnly $comment $schema
-    $defs definitions discriminator nullable externalDocs xml $vocabulary
-    unevaluatedProperties then else
-    """
-)
-_PLAIN = _words(
-    """
-    type minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength
-    maxLength pattern format required minItems maxItems minProperties maxProperties
-    """
-)
-_NEVER = {
-    "$dynamicRef": "references must be known beforehand",
-    "$recursiveRef": "references must be known beforehand",
-    "$anchor": "name it under $defs instead",
-    "$dynamicAnchor": "references must be known beforehand",
-    "contains": "a grammar cannot count matching items",
-    "minContains": "a grammar cannot count matching items",
-    "maxContains": "a grammar cannot count matching items",
-    "unevaluatedItems": "use items",
-    "contentMediaType": "what is inside a string is not checked",
-    "contentSchema": "what is inside a string is not checked",
-    "$id": "only the whole schema may have one",
-}
-
-
-def is_annotation(keyword: str) -> bool:
-    """Whether it says nothing about values."""
-    return keyword in _ANNOTATIONS or keyword.startswith("x-")
-
-
 _NO = (Part(schema=False, path="#"),)
 
 
@@ -100,7 +59,7 @@ class FactsReader:
                 raise UnsatisfiableError(
                     "it refers to itself without a value in between", path=part.path
                 )
-            found = [self._own(part.schema, part.path)]
+            found = [own_facts(part.schema, part.path, is_root=part.schema is self._root)]
             for keyword, more in self._combined(part.schema, part.path):
                 found = _crossed(found, more(found), f"{part.path}/{keyword}")
             return found
@@ -117,13 +76,13 @@ class FactsReader:
                 target = Part(self._resolve(value, path), value)
                 yield keyword, lambda _, t=target: self._read(t)  # type: ignore[misc]
             elif keyword == "allOf":
-                parts = _numbered(value, here)
+                parts = numbered(value, here)
                 yield keyword, lambda _, p=parts: self.alternatives(p)  # type: ignore[misc]
             elif keyword == "anyOf":
-                parts = _numbered(value, here)
+                parts = numbered(value, here)
                 yield keyword, lambda _, p=parts: self._any_of(p)  # type: ignore[misc]
             elif keyword == "oneOf":
-                parts = _numbered(value, here)
+                parts = numbered(value, here)
                 yield keyword, lambda so_far, p=parts: self._one_of(p, so_far)  # type: ignore[misc]
             elif keyword == "not":
                 part = Part(value, here)
@@ -223,81 +182,6 @@ class FactsReader:
             raise GrammarSyntaxError(f"{ref!r} does not refer to a schema", path=path)
         return target
 
-    def _own(self, schema: dict[str, Any], path: str) -> Facts:
-        """What its own keywords say, without those that combine schemas."""
-        self._refuse(schema, path)
-        types = schema.get("type")
-        known = None if types is None else frozenset([types] if isinstance(types, str) else types)
-        values = schema.get("enum")
-        if "const" in schema:
-            values = [schema["const"]]
-        patterns = {
-            pattern: (Part(inner, f"{path}/patternProperties/{pattern}"),)
-            for pattern, inner in schema.get("patternProperties", {}).items()
-        }
-        first, items = _items(schema, path)
-        others = schema.get("additionalProperties")
-        facts = Facts(
-            path=path,
-            types=known,
-            values=None if values is None else tuple(values),
-            not_values=tuple(schema.get(NOT_VALUES, ())),
-            plain=tuple(_plain(schema)),
-            low=_bound(schema, "minimum", "exclusiveMinimum", is_low=True),
-            high=_bound(schema, "maximum", "exclusiveMaximum", is_low=False),
-            multiples=tuple(Decimal(str(schema[k])) for k in ("multipleOf",) if k in schema),
-            number_formats=_formats(schema, is_number=True),
-            has_fraction=NOT_INTEGER in schema,
-            min_length=int(schema.get("minLength", 0)),
-            max_length=_int(schema.get("maxLength")),
-            patterns=tuple(
-                (schema[k], k == "pattern") for k in ("pattern", NOT_PATTERN) if k in schema
-            ),
-            formats=_formats(schema, is_number=False),
-            first_items=first,
-            items=items,
-            min_items=int(schema.get("minItems", 0)),
-            max_items=_int(schema.get("maxItems")),
-            is_unique=bool(schema.get("uniqueItems", False)),
-            by_pattern=tuple(patterns.items()),
-            others=None if others is None else (Part(others, f"{path}/additionalProperties"),),
-            is_closed=schema.get("unevaluatedProperties") is False,
-            names=_parts(schema, "propertyNames", path),
-            required=tuple(schema.get("required", ())),
-            min_properties=int(schema.get("minProperties", 0)),
-            max_properties=_int(schema.get("maxProperties")),
-        )
-        for name, inner in schema.get("properties", {}).items():
-            own = Part(inner, f"{path}/properties/{name}")
-            by_pattern = facts.property_parts(name) if _matches(facts, name) else ()
-            facts.named[name] = (own, *by_pattern)
-        return facts
-
-    def _refuse(self, schema: dict[str, Any], path: str) -> None:
-        for keyword, value in schema.items():
-            if keyword == "$id" and schema is self._root:
-                continue
-            if keyword in _NEVER:
-                raise UnsupportedKeywordError(keyword, _NEVER[keyword], path=path)
-            if keyword not in _KNOWN and not is_annotation(keyword):
-                raise UnsupportedKeywordError(keyword, "it is not known", path=path)
-            if keyword == "unevaluatedProperties" and value not in (True, False):
-                raise UnsupportedKeywordError(
-                    keyword, "only true and false are possible; use additionalProperties", path=path
-                )
-            if keyword == "contentEncoding" and value not in ("base64", "base64url"):
-                raise UnsupportedKeywordError(keyword, f"{value!r} is not known", path=path)
-
-
-_COMBINING = _words(
-    """
-    enum const $ref allOf anyOf oneOf not if properties additionalProperties patternProperties
-    propertyNames dependentRequired dependentSchemas dependencies items prefixItems
-    additionalItems uniqueItems contentEncoding
-    """
-)
-_KNOWN = _PLAIN | _COMBINING | {NOT_VALUES, NOT_PATTERN, NOT_INTEGER}
-
 
 def _crossed(a: list[Facts], b: list[Facts], path: str) -> list[Facts]:
     """Each of `a` together with each of `b`."""
@@ -306,62 +190,3 @@ def _crossed(a: list[Facts], b: list[Facts], path: str) -> list[Facts]:
             f"its combinations have more than {MAX_ALTERNATIVES} alternatives", path=path
         )
     return [both for x in a for y in b if (both := x.with_(y)) is not None]
-
-
-def _numbered(schemas: list[Schema], path: str) -> Parts:
-    return tuple(Part(schema, f"{path}/{i}") for i, schema in enumerate(schemas))
-
-
-def _parts(schema: dict[str, Any], keyword: str, path: str) -> Parts:
-    return (Part(schema[keyword], f"{path}/{keyword}"),) if keyword in schema else ()
-
-
-def _items(schema: dict[str, Any], path: str) -> tuple[tuple[Parts, ...], Parts]:
-    """The schemas of the first items, and that of all others; older drafts name them otherwise."""
-    first, rest = schema.get("prefixItems", []), "items"
-    if isinstance(schema.get("items"), list):
-        first, rest = schema["items"], "additionalItems"
-    keyword = "prefixItems" if rest == "items" else "items"
-    numbered = tuple((part,) for part in _numbered(first, f"{path}/{keyword}"))
-    return numbered, _parts(schema, rest, path)
-
-
-def _plain(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    plain = {k: v for k, v in schema.items() if k in _PLAIN}
-    if plain:
-        yield plain
-    if NOT_VALUES in schema:
-        yield {"not": {"enum": schema[NOT_VALUES]}}
-    if NOT_PATTERN in schema:
-        yield {"not": {"pattern": schema[NOT_PATTERN]}}
-    if NOT_INTEGER in schema:
-        yield {"not": {"type": "integer"}}
-
-
-def _bound(schema: dict[str, Any], included: str, excluded: str, *, is_low: bool) -> Bound | None:
-    if isinstance(schema.get(excluded), bool):  # draft 4
-        is_excluded = schema[excluded]
-        return Bound(Decimal(str(schema[included])), is_excluded) if included in schema else None
-    both = [
-        Bound(Decimal(str(schema[keyword])), keyword == excluded)
-        for keyword in (included, excluded)
-        if keyword in schema
-    ]
-    return max(both, key=lambda b: (b.value if is_low else -b.value, b.is_excluded), default=None)
-
-
-def _formats(schema: dict[str, Any], *, is_number: bool) -> tuple[str, ...]:
-    found = []
-    if "format" in schema and (schema["format"] in NUMBER_FORMATS) == is_number:
-        found.append(schema["format"])
-    if "contentEncoding" in schema and not is_number:
-        found.append(schema["contentEncoding"])
-    return tuple(found)
-
-
-def _int(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-def _matches(facts: Facts, name: str) -> bool:
-    return any(re.search(pattern, name) for pattern, _ in facts.by_pattern)
