@@ -1,0 +1,148 @@
+"""The commands that send messages and watch them; each imports what it needs when it runs."""
+
+from typing import Annotated
+
+import typer
+
+from guild.cli.options import (
+    Allow,
+    AsJson,
+    BusUrl,
+    Common,
+    Conversation,
+    Data,
+    LogLevel,
+    MessageId,
+    Spec,
+    TimeoutS,
+    Topic,
+    TypeName,
+    WaitS,
+)
+
+
+def publish(
+    spec: Spec,
+    type_name: TypeName,
+    data: Data = None,
+    topic: Topic = None,
+    delay_s: Annotated[
+        float, typer.Option("--delay", help="Seconds to hold it back.", min=0.0)
+    ] = 0.0,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+    log_level: LogLevel = None,
+    wait_s: WaitS = 0.0,
+) -> None:
+    """Publish a message. Its id is printed, which means that it was accepted."""
+    from guild.cli.commands.talk import publish_message
+    from guild.cli.running import run_command
+
+    typed = Common(spec, bus, allow, as_json, log_level, wait_s)
+    run_command(publish_message, typed, type_name, data or [], topic=topic, delay_s=delay_s)
+
+
+def request(
+    spec: Spec,
+    type_name: TypeName,
+    data: Data = None,
+    topic: Topic = None,
+    timeout_s: TimeoutS = 60.0,
+    conversation: Conversation = "",
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+    log_level: LogLevel = None,
+    wait_s: WaitS = 0.0,
+) -> None:
+    """Ask a running guild. What is emitted goes to stderr, the answer to stdout."""
+    from guild.cli.commands.talk import request_answer
+    from guild.cli.running import run_command
+
+    run_command(
+        request_answer,
+        Common(spec, bus, allow, as_json, log_level, wait_s),
+        type_name,
+        data or [],
+        topic=topic,
+        timeout_s=timeout_s,
+        conversation=conversation,
+    )
+
+
+def follow(
+    spec: Spec,
+    message_id: MessageId,
+    timeout_s: TimeoutS = 60.0,
+    conversation: Annotated[
+        str, typer.Option(help="The conversation that the request belongs to; left out: its own.")
+    ] = "",
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+    log_level: LogLevel = None,
+) -> None:
+    """Wait for the answer to a request that was made elsewhere. Progress goes to stderr."""
+    from guild.cli.commands.talk import follow_request
+    from guild.cli.running import run_command
+
+    typed = Common(spec, bus, allow, as_json, log_level)
+    run_command(follow_request, typed, message_id, timeout_s=timeout_s, conversation=conversation)
+
+
+def cancel(
+    spec: Spec,
+    message_id: MessageId,
+    reason: Annotated[str, typer.Option(help="Why, for the requester.")] = "",
+    bus: BusUrl = None,
+    allow: Allow = None,
+) -> None:
+    """Stop work on a message. What followed from it is stopped, too."""
+    from guild.cli.commands.talk import cancel_message
+    from guild.cli.running import run_command
+
+    run_command(cancel_message, Common(spec, bus, allow), message_id, reason=reason)
+
+
+def tap(
+    spec: Spec,
+    patterns: Annotated[
+        list[str] | None, typer.Argument(help="Topics and patterns; left out: everything.")
+    ] = None,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin with what the topics still hold.")
+    ] = False,
+    no_follow: Annotated[
+        bool,
+        typer.Option("--no-follow", help="Show what the topics hold, from the start, and stop."),
+    ] = False,
+    count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
+    timeout_s: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            help="Stop after so long; exit status 6 if --count is not reached by then.",
+            min=0.001,
+        ),
+    ] = None,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+    log_level: LogLevel = None,
+) -> None:
+    """Watch messages as they pass, without taking any."""
+    from guild.cli.commands.tap import tap_topics
+    from guild.cli.running import run_command
+
+    typed = Common(spec, bus, allow, as_json, log_level)
+    run_command(
+        tap_topics,
+        typed,
+        patterns or [">"],
+        from_start=from_start,
+        follow=not no_follow,
+        count=count,
+        timeout_s=timeout_s,
+    )
