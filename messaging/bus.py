@@ -201,7 +201,8 @@ class Bus:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             PayloadTooLargeError: it is past the cap.
-            ValueError: the priority, the delay, the time or the id is none.
+            ValueError: the priority or the id is none.
+            DelayError: the delay or the time is none.
             NobodyListensError: `require_listener`, and nobody does.
             BusFullError: the topic is at its hard limit.
             BackendUnavailableError: the server stayed away past the deadline.

@@ -11,6 +11,7 @@ MessagingError
 │   ├── UnfitClassError        a class whose messages could never arrive as they were sent
 │   └── PayloadTooLargeError   past the cap, checked before anything is parsed
 ├── TopicError                 not a topic or pattern
+├── DelayError                 a delay or time that a message cannot wait for; a ValueError, too
 ├── BackendError               the store refused or is away
 │   ├── BackendUnavailableError    no server to be had, or it went away past the deadline
 │   ├── BackendSetupError          a server that cannot keep the promises asked of it
@@ -151,6 +152,12 @@ class PayloadTooLargeError(WireError):
 
 class TopicError(MessagingError):
     """Not the name of a topic, or not a pattern over topics."""
+
+    retryable = False
+
+
+class DelayError(MessagingError, ValueError):
+    """A delay or a time that a message cannot wait for; nothing was sent."""
 
     retryable = False
 

@@ -6,18 +6,19 @@ topic and clears the state in one commit; a timer that was called off or set ane
 settled unseen. So it fires once, however many replicas there are and whenever they die.
 """
 
-import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import MAXYEAR, UTC, datetime
 
 from messaging.backend import ANY_VERSION, RESERVED_PREFIX, StateWrite
 from messaging.clock import Clock
 from messaging.envelope import Envelope
+from messaging.errors import DelayError
 from messaging.topic import retry_topic_of
 
 MOST_NAME = 200
 _KEYS = f"{RESERVED_PREFIX}timer."
 _MARK = " "  # no topic holds one
+_END = datetime.max.replace(tzinfo=UTC).timestamp()
 
 
 def check_timer(name: str) -> str:
@@ -67,14 +68,18 @@ def delay_of(delay_s: float, at: datetime | None, clock: Clock) -> float:
     """Seconds to hold a message back; 0.0 when `at` has passed by `clock`.
 
     Raises:
-        ValueError: both are given, `at` has no time zone, or the delay is negative or endless.
+        DelayError: both are given, `at` has no time zone, or the delay is negative, no number, or
+            longer than there are years in `at`.
     """
     if at is None:
-        if not 0 <= delay_s < math.inf:
-            raise ValueError(f"delay_s must be finite and not negative, not {delay_s}")
+        if not 0 <= delay_s <= _END - clock.time():
+            raise DelayError(
+                f"delay_s must be finite, not negative and over by the year {MAXYEAR}, "
+                f"not {delay_s}"
+            )
         return delay_s
     if delay_s:
-        raise ValueError("give delay_s or at, not both")
+        raise DelayError("give delay_s or at, not both")
     if at.tzinfo is None:
-        raise ValueError(f"at needs a time zone: {at.isoformat()} could be any")
+        raise DelayError(f"at needs a time zone: {at.isoformat()} could be any")
     return max(0.0, at.timestamp() - clock.time())

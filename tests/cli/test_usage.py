@@ -7,7 +7,8 @@ import pytest
 from tests.cli.conftest import Run
 
 CASES = [
-    (["publish", "crew.work", "--delay", "inf"], 2, "--delay wants a number of seconds, not inf"),
+    (["publish", "crew.work", "--delay", "inf"], 2, "--delay wants a number of seconds"),
+    (["publish", "crew.work", "--delay", "1e30"], 2, "over by the year 9999, not 1e+30"),
     (["publish", "crew.work", "--topic", ""], 3, "a topic has 1 to 200 characters"),
     (["publish", "crew.work", "count=1", "count=2"], 3, "count is given twice"),
     (["publish", "crew.work", "--bus", ""], 2, "--bus is empty"),

@@ -6,6 +6,7 @@ import pytest
 
 from messaging.backend import Backend
 from messaging.context import Context
+from messaging.errors import DelayError
 from messaging.topic import retry_topic_of
 from tests.messaging.buses import (
     Ask,
@@ -53,16 +54,30 @@ async def tell_later(ask: Ask, context: Context) -> None:
         ({"delay_s": -1.0}, "not negative"),
         ({"delay_s": float("inf")}, "finite"),
         ({"delay_s": float("nan")}, "finite"),
+        ({"delay_s": 1e30}, "over by the year 9999"),
         ({"at": datetime(2030, 1, 1)}, "time zone"),  # noqa: DTZ001 - that is the point
         ({"at": datetime(2030, 1, 1, tzinfo=UTC), "delay_s": 1.0}, "not both"),
     ],
 )
-async def test_a_time_that_is_none_is_refused(
+async def test_a_time_that_is_none_is_refused_and_nothing_is_stored(
     site: Site, when: dict[str, float | datetime], problem: str
 ) -> None:
     async with open_bus(site) as bus:
-        with pytest.raises(ValueError, match=problem):
-            await bus.publish("told", Told(text="?"), **when)  # type: ignore[arg-type]  # one of both
+        for publish, what in ((bus.publish, Told(text="?")), (bus.publish_many, [Told(text="?")])):
+            with pytest.raises(DelayError, match=problem):
+                await publish("told", what, **when)  # type: ignore[operator]  # one of both
+
+        assert await bus.backend.release_due() is None
+        assert await texts_in(bus, "told", 0) == []
+
+
+async def test_a_message_may_wait_until_the_last_year_there_is(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bus.publish("told", Told(text="last"), at=datetime.max.replace(tzinfo=UTC))
+        await bus.publish("told", Told(text="last"), delay_s=250e9)
+        await bus.publish("told", Told(text="now"))
+
+        assert await texts_in(bus, "told", 1) == ["now"]
 
 
 async def clock(ask: Ask, context: Context) -> None:

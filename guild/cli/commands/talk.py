@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from datetime import MAXYEAR
 from functools import partial
-from math import isfinite
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,11 +18,18 @@ from guild.cli.watch import Watch
 from guild.client import GuildClient
 from guild.parts import listens
 from guild.replies import require_answer
+from messaging.clock import SYSTEM
 from messaging.envelope import new_id
-from messaging.errors import NobodyListensError, RequestFailedError, RequestTimeoutError
+from messaging.errors import (
+    DelayError,
+    NobodyListensError,
+    RequestFailedError,
+    RequestTimeoutError,
+)
 from messaging.message import wire_type_of
 from messaging.outgoing import check_id
 from messaging.subscription import SubscriptionOptions
+from messaging.timers import delay_of
 
 Beats = Mapping[str, int]
 
@@ -37,8 +44,12 @@ async def publish_message(
     call: Call, type_name: str, data: Sequence[str], *, topic: str | None, delay_s: float
 ) -> int:
     """Publish and print the id; that nobody will handle it, or not soon, is a warning."""
-    if not isfinite(delay_s):
-        raise UsageError(f"--delay wants a number of seconds, not {delay_s}")
+    try:
+        delay_of(delay_s, None, SYSTEM)
+    except DelayError as error:
+        raise UsageError(
+            f"--delay wants a number of seconds, over by the year {MAXYEAR}, not {delay_s}"
+        ) from error
     message = message_of(call.plan, type_name, data)
     to = to_topic(call.plan, message, topic)
     async with call.client() as client:
