@@ -46,6 +46,7 @@ class OutputParser:
             tool is among them.
         formats: the notations of tool calls to look for.
         tags: names of the tags around reasoning.
+        has_code: whether there is code, in which tags and calls are text.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class OutputParser:
         tools: Tools = None,
         formats: Iterable[ToolFormat] = tuple(FORMATS.values()),
         tags: Collection[str] = REASONING,
+        has_code: bool = True,
         max_held: int = DEFAULT_MAX_HELD_CHARS,
     ) -> None:
         self._tools = tools
         self._formats = {f.opening: f for f in sorted(formats, key=lambda f: -len(f.opening))}
         self._openings = tuple(self._formats)
-        firsts = {opening[0] for opening in self._formats} | set("<`~")
+        self._ticks = TICKS if has_code else ""
+        firsts = {opening[0] for opening in self._formats} | set("<" + self._ticks)
         self._plain = re.compile(f"[^{re.escape(''.join(sorted(firsts)))}]+")
         self._source = Source(max_held)
         self._parts: list[Part] = []
@@ -105,7 +108,7 @@ class OutputParser:
         while char := (yield from self._source.peek()):
             if char == "<" and (yield from self._read_tag()):
                 continue
-            if char in TICKS:
+            if char in self._ticks:
                 yield from self._read_ticks(char)
             elif self._span or not (yield from self._read_call()):
                 self._add(self._source.run(self._plain) or self._source.take(1))

@@ -7,6 +7,7 @@ tells an engine what tokens may come next. Every answer is complete within its t
 from agents.llm.structured.errors import (
     BudgetTooSmallError,
     ConstraintError,
+    FormIgnoredError,
     GrammarSyntaxError,
     GrammarTooLargeError,
     ResultError,
@@ -31,6 +32,7 @@ __all__ = [
     "BudgetTooSmallError",
     "CompiledGrammar",
     "ConstraintError",
+    "FormIgnoredError",
     "Grammar",
     "GrammarSyntaxError",
     "GrammarTooLargeError",

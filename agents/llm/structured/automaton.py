@@ -52,7 +52,7 @@ def intersection(
         GrammarTooLargeError: the automaton has too many states.
     """
     machines = [_Machine(expression, path) for expression, _ in parts]
-    cuts = sorted({0, *(cut for m in machines for cut in m.cuts if cut <= MAX_CODE_POINT)})
+    classes = _classes(machines)
     wanted = [is_wanted for _, is_wanted in parts]
     start = tuple(m.start for m in machines)
     numbers = {start: 0}
@@ -60,16 +60,17 @@ def intersection(
     accepting: list[bool] = []
     for state in (queue := [start]):
         targets: dict[int, list[tuple[int, int]]] = {}
-        for cut, end in zip(cuts, [*cuts[1:], MAX_CODE_POINT + 1], strict=True):
-            target = tuple(m.step(s, cut) for m, s in zip(machines, state, strict=True))
+        for pairs in classes:
+            code = pairs[0][0]
+            target = tuple(m.step(s, code) for m, s in zip(machines, state, strict=True))
             if any(w and not s for w, s in zip(wanted, target, strict=True)):
                 continue
             if target not in numbers:
                 numbers[target] = len(numbers)
                 queue.append(target)
                 _check_size(len(numbers), path)
-                _check_size(len(numbers) * len(cuts) // _CUTS_A_STATE, path)
-            targets.setdefault(numbers[target], []).append((cut, end - 1))
+                _check_size(len(numbers) * len(classes) // _CUTS_A_STATE, path)
+            targets.setdefault(numbers[target], []).extend(pairs)
         edges.append(targets)
         accepting.append(
             all((m.end in s) == w for m, s, w in zip(machines, state, wanted, strict=True))
@@ -92,6 +93,17 @@ def intersection(
     return Rule(f"{name}.0"), rules
 
 
+def _classes(machines: "Sequence[_Machine]") -> list[list[tuple[int, int]]]:
+    """All characters, those together that no expression tells apart."""
+    cuts = sorted({0, *(cut for m in machines for cut in m.cuts if cut <= MAX_CODE_POINT)})
+    kinds = {pairs for m in machines for pairs in m.kinds}
+    classes: dict[tuple[bool, ...], list[tuple[int, int]]] = {}
+    for cut, end in zip(cuts, [*cuts[1:], MAX_CODE_POINT + 1], strict=True):
+        belongs = tuple(_contains(pairs, cut) for pairs in kinds)
+        classes.setdefault(belongs, []).append((cut, end - 1))
+    return list(classes.values())
+
+
 class _Machine:
     """A nondeterministic automaton (Thompson's), stepped by sets of states."""
 
@@ -101,7 +113,9 @@ class _Machine:
         self._empty: list[list[int]] = []
         self._edges: list[list[tuple[Ranges, int]]] = []
         self._steps: dict[tuple[_Set, int], _Set] = {}
+        self._closures: dict[_Set, _Set] = {}
         self.cuts: set[int] = set()
+        self.kinds: set[Ranges] = set()
         first, self.end = self._new(), self._new()
         self._add(expression, first, self.end)
         self.start = self._closure({first})
@@ -109,13 +123,15 @@ class _Machine:
     def step(self, states: _Set, code: int) -> _Set:
         key = (states, code)
         if key not in self._steps:
-            found = {
+            found = frozenset(
                 target
                 for state in states
                 for pairs, target in self._edges[state]
                 if _contains(pairs, code)
-            }
-            after = self._steps[key] = self._closure(found)
+            )
+            if found not in self._closures:
+                self._closures[found] = self._closure(set(found))
+            after = self._steps[key] = self._closures[found]
             self._work += len(after)
             _check_size(self._work // _WORK_A_STATE, self._path)
         return self._steps[key]
@@ -182,6 +198,7 @@ class _Machine:
 
     def _edge(self, start: int, pairs: Ranges, end: int) -> None:
         self._edges[start].append((pairs, end))
+        self.kinds.add(pairs)
         for low, high in pairs:
             self.cuts |= {low, high + 1}
 

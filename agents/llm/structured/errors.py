@@ -10,6 +10,7 @@ InvalidRequestError                  refused before anything is generated
 └── BudgetTooSmallError              the shortest answer takes more tokens than are allowed
 LLMInferenceError
 ├── ResultError                      the text is no instance of the type
+│   └── FormIgnoredError             a server that was asked for such a text gave another one
 └── ConstraintError                  a token was taken that the constraint forbids
 """
 
@@ -67,6 +68,10 @@ class ResultError(LLMInferenceError):
     def __init__(self, problem: str, text: str) -> None:
         super().__init__(problem)
         self.text = text
+
+
+class FormIgnoredError(ResultError):
+    """A server that was asked to keep to a form did not."""
 
 
 class ConstraintError(LLMInferenceError):

@@ -32,6 +32,7 @@ from agents.llm.structured.matcher import Matcher
 from agents.llm.structured.program import Program
 from agents.llm.structured.vocabulary import INFINITE, Vocabulary
 
+_BYTES = Vocabulary([*(bytes([byte]) for byte in range(256)), b""], {256})
 MAX_KEPT = 200_000
 """Places and costs that a compiled grammar keeps for later answers, some 50 MB at most."""
 
@@ -45,12 +46,14 @@ class Grammar:
         rules: the rules that it refers to.
         parse: from the text of an answer to its value; raises `ResultError`.
         name: what it is called in messages.
+        response_format: how a server is asked for it, in the shape of OpenAI's API.
     """
 
     start: Expression
     rules: Mapping[str, Expression]
     parse: Callable[[str], Any] = str
     name: str = "grammar"
+    response_format: Mapping[str, Any] | None = None
     _compiled: "weakref.WeakKeyDictionary[Vocabulary, CompiledGrammar]" = field(
         default_factory=weakref.WeakKeyDictionary, repr=False
     )
@@ -68,6 +71,14 @@ class Grammar:
             if compiled is None:
                 compiled = self._compiled[vocabulary] = self._compile(vocabulary)
             return compiled
+
+    def describes(self, text: str) -> bool:
+        """Whether `text` is such an answer.
+
+        Raises:
+            SchemaError: the grammar is too large to be compiled.
+        """
+        return self.compile(_BYTES).is_answer(text.encode(errors="replace"))
 
     def _compile(self, vocabulary: Vocabulary) -> "CompiledGrammar":
         try:
@@ -107,6 +118,11 @@ class CompiledGrammar:
         if self._masks.is_error():
             reason = self._masks.get_error().splitlines()[0]
             raise GrammarTooLargeError(f"llguidance does not compile it: {reason}")
+
+    def is_answer(self, data: bytes) -> bool:
+        """Whether these bytes are a whole answer."""
+        state = self._follower.step(self._follower.start, data)
+        return state is not None and state.is_accepting
 
     def matcher(self, max_new_tokens: int) -> Matcher:
         """Follow an answer of at most so many tokens.

@@ -4,6 +4,7 @@ Each is read once and kept, so that what is compiled for it is kept, too.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -72,7 +73,7 @@ def grammar_of_type(type_: Any) -> Grammar:
             raise ResultError(f"the answer is no {name}: {_first(error)}", text) from error
 
     start, rules = read_schema(schema, are_sets_deduplicated=True)
-    return Grammar(start, rules, parse, name)
+    return Grammar(start, rules, parse, name, _response_format(schema))
 
 
 def grammar_of_schema(schema: Mapping[str, Any] | bool) -> Grammar:
@@ -96,7 +97,16 @@ def grammar_of_regex(pattern: str) -> Grammar:
     start = parts[0][0]
     if len(parts) > 1:
         start, rules = intersection(parts, Characters, "x")
-    return Grammar(Lexeme(start, parts if len(parts) > 1 else ()), rules, name=repr(pattern))
+    matches = re.compile(pattern).fullmatch
+
+    def parse(text: str) -> str:
+        if not matches(text):
+            raise ResultError(f"the answer does not match {pattern!r}", text)
+        return text
+
+    both = parts if len(parts) > 1 else ()
+    told = {"type": "regex", "regex": pattern}
+    return Grammar(Lexeme(start, both), rules, parse, repr(pattern), told)
 
 
 @lru_cache(maxsize=_KEPT)
@@ -107,7 +117,14 @@ def grammar_of_lark(text: str) -> Grammar:
         SchemaError: it is not well formed, or uses what cannot be enforced.
     """
     start, rules = read_lark(text)
-    return Grammar(start, rules)
+    described = Grammar(start, rules)
+
+    def parse(answer: str) -> str:
+        if not described.describes(answer):
+            raise ResultError("the answer is none that the grammar describes", answer)
+        return answer
+
+    return Grammar(start, rules, parse, response_format={"type": "lark", "lark": text})
 
 
 def grammar_of_choice(texts: Iterable[str]) -> Grammar:
@@ -125,7 +142,15 @@ def _grammar_of_choice(texts: tuple[str, ...]) -> Grammar:
         raise UnsatisfiableError("there is no text to choose")
     for text in texts:
         _check_unicode(text)
-    return Grammar(Lexeme(choice(Literal(text) for text in texts)), {}, name="choice")
+
+    def parse(text: str) -> str:
+        if text not in texts:
+            raise ResultError(f"the answer is none of {', '.join(map(repr, texts))}"[:200], text)
+        return text
+
+    told = {"type": "choice", "choice": list(texts)}
+    start = Lexeme(choice(Literal(text) for text in texts))
+    return Grammar(start, {}, parse, "choice", told)
 
 
 @lru_cache(maxsize=_KEPT)
@@ -135,7 +160,13 @@ def _grammar_of_schema_text(text: str) -> Grammar:
     except RecursionError as error:
         raise GrammarTooLargeError("the schema is nested too deeply") from error
     start, rules = read_schema(schema)
-    return Grammar(start, rules, _schema_parser(text), "JSON schema")
+    told = _response_format(json.loads(text))
+    return Grammar(start, rules, _schema_parser(text), "JSON schema", told)
+
+
+def _response_format(schema: Any) -> dict[str, Any]:
+    told = {"name": "answer", "schema": schema, "strict": True}
+    return {"type": "json_schema", "json_schema": told}
 
 
 def _schema_parser(schema_text: str) -> Callable[[str], Any]:

@@ -1,37 +1,15 @@
 """Grammars of tool calls: names that exist, arguments that fit."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from agents.llm.structured.errors import GrammarSyntaxError, ResultError, SchemaError
-from agents.llm.structured.expression import (
-    Characters,
-    Expression,
-    Lexeme,
-    Literal,
-    choice,
-    inverted,
-    overlap,
-    ranges,
-    repeat,
-    sequence,
-)
+from agents.llm.structured.expression import EMPTY, Expression, Lexeme, Literal, choice, sequence
 from agents.llm.structured.grammar import Grammar, embedded
 from agents.llm.structured.json_text import COLON, COMMA, dumped
-from agents.llm.structured.regex import TEXT
 from agents.llm.structured.sources import grammar_of_schema, grammar_of_type
-
-_SPACE = " \t\r\n"
-
-
-class ToolChoice(StrEnum):
-    """Whether a tool is to be called: `auto` leaves it to the model, `required` does not."""
-
-    AUTO = "auto"
-    REQUIRED = "required"
 
 
 @dataclass(frozen=True)
@@ -64,56 +42,76 @@ class ToolCall:
     arguments: Any
 
 
-def grammar_of_tools(
-    tools: Sequence[Tool],
-    tool_choice: ToolChoice | str = ToolChoice.REQUIRED,
-    *,
-    begin: str = "",
-    end: str = "",
-) -> Grammar:
+REQUIRED = "required"
+
+
+def grammar_of_tools(tools: Sequence[Tool], tool_choice: str = REQUIRED) -> Grammar:
     """Answers that call one of `tools`: `{"name": "search", "arguments": {"query": "a"}}`.
 
-    They are parsed to a `ToolCall`, or to the text itself if none is called.
+    They are parsed to a `ToolCall`.
 
     Args:
         tools: what may be called.
-        tool_choice: `required`; `auto` for a call or any text that does not begin like one; or the
-            name of a tool, so that only its arguments are left to the model.
-        begin: text before the call, which models are taught: `<tool_call>`.
-        end: text behind it.
+        tool_choice: `required`, or the name of a tool, so that only its arguments are left to the
+            model.
 
     Raises:
         SchemaError: a tool's schema cannot be enforced, or the tools cannot be told apart.
     """
+    known = tools_by_name(tools)
+    if tool_choice != REQUIRED and tool_choice not in known:
+        raise SchemaError(f"there is no tool {tool_choice!r} (known: {', '.join(known)})")
+    chosen = known if tool_choice == REQUIRED else {tool_choice: known[tool_choice]}
+    call, rules = call_of_any(chosen.values())
+    parsers = {name: tool.grammar.parse for name, tool in chosen.items()}
+
+    def parse(text: str) -> ToolCall:
+        return _parsed(text, parsers)
+
+    return Grammar(call, rules, parse, "tool call")
+
+
+def tools_by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
+    """The tools by their names.
+
+    Raises:
+        GrammarSyntaxError: they cannot be told apart.
+    """
     names = [tool.name for tool in tools]
     if not tools or not all(names) or len(set(names)) < len(names):
         raise GrammarSyntaxError(f"tools need names that differ, not {names}")
-    chosen = [tool for tool in tools if tool_choice in (*ToolChoice, tool.name)]
-    if not chosen:
-        raise SchemaError(f"there is no tool {str(tool_choice)!r} (known: {', '.join(names)})")
+    return dict(zip(names, tools, strict=True))
+
+
+def call_of_any(
+    tools: Iterable[Tool], arguments: str = "arguments"
+) -> tuple[Expression, dict[str, Expression]]:
+    """A call of one of the tools, and the rules it refers to.
+
+    Raises:
+        SchemaError: a tool's schema cannot be enforced.
+    """
     rules: dict[str, Expression] = {}
     calls = []
-    for number, tool in enumerate(chosen):
-        arguments, more = _of_tool(tool, f"tool{number}.")
+    key = Lexeme(Literal(dumped(arguments)))
+    for number, tool in enumerate(tools):
+        value, more = _of_tool(tool, f"tool{number}.")
         rules |= more
-        calls.append(sequence(Lexeme(Literal(dumped(tool.name))), COMMA, _ARGUMENTS, arguments))
-    call = sequence(*_OPEN, choice(calls), Lexeme(Literal("}")))
-    start = sequence(*_marker(begin), call, *_marker(end))
-    is_auto = tool_choice == ToolChoice.AUTO
-    if is_auto:
-        start = choice([start, _text_not_starting_with(f"{begin[:1] or '{'}{_SPACE}")])
-    parsers = {tool.name: tool.grammar.parse for tool in chosen}
+        calls.append(sequence(Lexeme(Literal(dumped(tool.name))), COMMA, key, COLON, value))
+    return sequence(*_OPEN, choice(calls), Lexeme(Literal("}"))), rules
 
-    def parse(text: str) -> ToolCall | str:
-        if is_auto and not text.startswith(begin or "{"):
-            return text
-        return _parsed(text, begin, end, parsers)
 
-    return Grammar(start, rules, parse, "tool call")
+def marker(text: str) -> tuple[Expression, ...]:
+    """A text that stands beside calls; JSON's separators as the vocabulary can spell them."""
+    if not text or text in (COMMA.name, COLON.name):
+        return tuple(rule for rule in (COMMA, COLON) if rule.name == text)
+    if text.startswith(COLON.name):
+        return (COLON, *marker(text.removeprefix(COLON.name)))
+    bare = text.replace("\n", "")  # for vocabularies without line ends
+    return (choice([Lexeme(Literal(text)), Lexeme(Literal(bare)) if bare else EMPTY]),)
 
 
 _OPEN = (Lexeme(Literal("{")), Lexeme(Literal('"name"')), COLON)
-_ARGUMENTS = sequence(Lexeme(Literal('"arguments"')), COLON)
 
 
 def _of_tool(tool: Tool, prefix: str) -> tuple[Expression, dict[str, Expression]]:
@@ -124,20 +122,9 @@ def _of_tool(tool: Tool, prefix: str) -> tuple[Expression, dict[str, Expression]
         raise
 
 
-def _marker(text: str) -> tuple[Expression, ...]:
-    return (Lexeme(Literal(text)),) if text else ()
-
-
-def _text_not_starting_with(signs: str) -> Expression:
-    excluded = ranges((ord(sign), ord(sign)) for sign in signs)
-    first = Characters(overlap(TEXT.ranges, inverted(excluded)))
-    return Lexeme(sequence(first, repeat(TEXT)))
-
-
-def _parsed(text: str, begin: str, end: str, parsers: Mapping[str, Any]) -> ToolCall:
-    body = text.removeprefix(begin).removesuffix(end)
+def _parsed(text: str, parsers: Mapping[str, Any]) -> ToolCall:
     try:
-        call = json.loads(body)
+        call = json.loads(text)
         name, arguments = call["name"], call["arguments"]
         parse = parsers[name]
     except (ValueError, KeyError, TypeError) as error:

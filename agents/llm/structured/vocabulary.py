@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from agents.llm.engines.errors import MissingDependencyError
 from agents.llm.structured.errors import VocabularyError
 from agents.llm.structured.expression import Ranges
+from agents.llm.structured.notations import MARKERS
 from agents.llm.structured.utf8 import byte_ranges
 
 try:
@@ -52,7 +53,8 @@ def byte_mask(low: int, high: int) -> int:
 class Vocabulary:
     """The tokens that may stand in an answer, and those that end it.
 
-    Special and added tokens are no text, so they are never allowed in an answer.
+    Special and added tokens are no text, so they are never allowed in an answer; but those that
+    are markers of tool calls and of reasoning spell these, where decoding shows them.
 
     Args:
         tokens: the bytes of each token by its id; empty for one that is no text.
@@ -148,10 +150,12 @@ def vocabulary_of(tokenizer: Any, end_token_ids: Iterable[int] | None = None) ->
     spell = _speller(json.loads(backend.to_str()).get("decoder"))
     size = max(backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
     tokens = [b""] * size
-    added = {i for i in backend.get_added_tokens_decoder()}  # noqa: C416  a dict's keys
+    added = backend.get_added_tokens_decoder()
     for text, i in backend.get_vocab(with_added_tokens=True).items():
         if i not in added:
             tokens[i] = spell(text)
+        elif text in MARKERS and not added[i].special:
+            tokens[i] = text.encode()
     if end_token_ids is None:
         end = tokenizer.eos_token_id
         end_token_ids = [] if end is None else [end]

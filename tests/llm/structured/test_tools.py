@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from agents.llm.structured import GrammarSyntaxError, ResultError, SchemaError
-from agents.llm.structured.tools import Tool, ToolCall, ToolChoice, grammar_of_tools
+from agents.llm.structured.tools import Tool, ToolCall, grammar_of_tools
 from tests.llm.structured.decoding import TEMPERATURES, decode
 from tests.llm.structured.vocabularies import KINDS, vocabulary
 
@@ -32,7 +32,6 @@ TOOLS = [
     Tool("get_weather_2", {}),
     Tool('say "hi"', {"properties": {"n": {"type": "integer"}}, "required": ["n"]}),
 ]
-MARKERS = [("", ""), ("<tool_call>\n", "\n</tool_call>"), ("TOOL: ", "")]
 
 
 def fits(call: ToolCall) -> bool:
@@ -44,9 +43,8 @@ def fits(call: ToolCall) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["byte-level", "llama"])
-@pytest.mark.parametrize(("begin", "end"), MARKERS)
-def test_a_required_call_is_always_one_of_the_tools(kind: str, begin: str, end: str) -> None:
-    grammar = grammar_of_tools(TOOLS, begin=begin, end=end)
+def test_a_required_call_is_always_one_of_the_tools(kind: str) -> None:
+    grammar = grammar_of_tools(TOOLS)
     called = set()
 
     for spare_tokens in (0, 1, 5, 40):
@@ -80,37 +78,6 @@ def test_a_given_tool_leaves_only_its_arguments_to_the_model(kind: str) -> None:
         call = grammar.parse(decode(grammar, vocabulary(kind), seed=seed).text)
         assert call.name == "get_weather"
         assert fits(call)
-
-
-@pytest.mark.parametrize(("begin", "end"), MARKERS)
-def test_text_or_a_call_is_never_a_broken_call(begin: str, end: str) -> None:
-    grammar = grammar_of_tools(TOOLS, ToolChoice.AUTO, begin=begin, end=end)
-    texts, calls = 0, 0
-
-    for seed in range(150):
-        answer = decode(grammar, vocabulary("byte-level"), spare_tokens=60, seed=seed)
-        value = grammar.parse(answer.text)
-        if isinstance(value, ToolCall):
-            calls += 1
-            assert fits(value)
-        else:
-            texts += 1
-            assert value == answer.text
-            assert not value.startswith(begin or "{")
-
-    assert texts
-    assert texts + calls == 150
-
-
-def test_a_call_may_be_chosen_where_text_may_be() -> None:
-    grammar = grammar_of_tools(TOOLS, ToolChoice.AUTO)
-    matcher = grammar.compile(vocabulary("byte-level")).matcher(60)
-
-    for sign in '{"name": "say \\"hi\\"", "arguments": {"n": 3}}':
-        matcher.accept(vocabulary("byte-level").spelling(sign.encode())[0])
-
-    assert matcher.is_finished
-    assert grammar.parse(matcher.text) == ToolCall('say "hi"', {"n": 3})
 
 
 @pytest.mark.parametrize(
