@@ -12,7 +12,7 @@ from agents.llm.chat.payload import (
     payload_messages,
 )
 from agents.llm.chat.sessions import SessionMemory
-from agents.llm.chat.template import FALLBACK_STOP, ChatPrompt, render_chat
+from agents.llm.chat.template import FALLBACK_STOP, ChatPrompt, check_messages, render_chat
 from agents.llm.chat.window import Fitted, OverflowPolicy, fit_window
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "agent_response",
     "allowed_tools",
     "chat_messages",
+    "check_messages",
     "code_blocks",
     "fit_window",
     "payload_messages",

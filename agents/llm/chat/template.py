@@ -68,8 +68,7 @@ def render_chat(
         InvalidChatError: there is no message to answer.
         ChatTemplateError: the template fails whatever it is given.
     """
-    if not any(message.role != "system" for message in messages):
-        raise InvalidChatError("there is no message to answer; add one of the user")
+    check_messages(messages)
     if tokenizer is None or not getattr(tokenizer, "chat_template", None):
         return _fallback(messages, tools)
     failure: Exception | None = None
@@ -88,6 +87,16 @@ def render_chat(
     if failure is None:
         raise ChatTemplateError("the model's chat template leaves out what a message says")
     raise ChatTemplateError(f"the model's chat template fails: {failure}") from failure
+
+
+def check_messages(messages: Sequence[ChatMessage]) -> None:
+    """Refuse a conversation without a message to answer.
+
+    Raises:
+        InvalidChatError: there is none.
+    """
+    if not any(message.role != "system" for message in messages):
+        raise InvalidChatError("there is no message to answer; add one of the user")
 
 
 @dataclass(frozen=True)

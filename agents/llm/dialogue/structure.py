@@ -1,17 +1,34 @@
 """What an answer must look like, and the constraint that makes an engine keep to it."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from agents.llm.chat import ChatPrompt
 from agents.llm.engines import Constraint, Engine
-from agents.llm.engines.errors import InvalidRequestError
-from agents.llm.engines.loaded import LoadedTokenizer, loaded_tokenizer
+from agents.llm.engines.errors import ContextOverflowError, InvalidRequestError
+from agents.llm.engines.loaded import LoadedTokenizer
+from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS
+from agents.llm.parsing import OutputParser
 
 if TYPE_CHECKING:
     from agents.llm.structured import Grammar
+    from agents.llm.structured.tools import Tool
 
 _ANY_OBJECT = {"type": "object"}
+_KEPT = 64
+
+
+class CannotConstrainError(InvalidRequestError):
+    """The engine cannot make an answer keep to a form."""
+
+    def __init__(self, model: str, backend: str) -> None:
+        super().__init__(
+            f"answers of {model} on the backend {backend!r} cannot be constrained: that takes the "
+            "backend 'transformers' and a fast tokenizer"
+        )
 
 
 def grammar_of_format(response_format: Mapping[str, Any] | None) -> "Grammar | None":
@@ -29,7 +46,8 @@ def grammar_of_format(response_format: Mapping[str, Any] | None) -> "Grammar | N
 
     kind = response_format.get("type")
     if kind == "json_object":
-        return structured.grammar_of_schema(_ANY_OBJECT)
+        grammar = structured.grammar_of_schema(_ANY_OBJECT)
+        return replace(grammar, response_format={"type": kind})
     if kind == "json_schema":
         inner = response_format.get("json_schema")
         schema = inner.get("schema") if isinstance(inner, Mapping) else None
@@ -62,31 +80,90 @@ def grammar_of_calls(tools: Sequence[Mapping[str, Any]], tool_choice: str) -> "G
     """
     if tool_choice in {"auto", "none"}:
         return None
-    from agents.llm.structured.tools import Tool, grammar_of_tools  # noqa: PLC0415  llguidance
-
-    functions = [tool.get("function", tool) for tool in tools]
-    known = [Tool(f["name"], f.get("parameters") or _ANY_OBJECT) for f in functions]
-    return grammar_of_tools(known, tool_choice)
+    return _calls_of(_written(tools), tool_choice)
 
 
-async def constraint_for(grammar: "Grammar", engine: Engine, max_new_tokens: int) -> Constraint:
-    """A constraint for one answer of this engine.
+def grammar_of_free_calls(
+    tools: Sequence[Mapping[str, Any]], tokenizer: Any, prompt: ChatPrompt, *, is_parallel: bool
+) -> "tuple[Grammar, Callable[[], OutputParser]]":
+    """The grammar of an answer that may call tools, in the model's own notation; its reader.
 
     Raises:
-        InvalidRequestError: the engine cannot be constrained, or the answer cannot fit.
+        InvalidRequestError: the arguments of a tool cannot be enforced.
     """
-    tokens = loaded_tokenizer(engine)
-    if tokens is None or not tokens.is_fast:
-        raise InvalidRequestError(
-            f"answers of {engine.capabilities.model} on the backend "
-            f"{engine.capabilities.backend!r} cannot be constrained: that takes the backend "
-            "'transformers' and a fast tokenizer"
-        )
-    return await asyncio.to_thread(_matcher, grammar, tokens, max_new_tokens)
+    from agents.llm.structured import free_calls, notations  # noqa: PLC0415  llguidance
+
+    notation = notations.notation_of(tokenizer)
+    grammar = _free_calls_of(
+        _written(tools),
+        notation,
+        can_think=notations.can_think(tokenizer),
+        is_thinking=prompt.is_thinking,
+        is_parallel=is_parallel,
+    )
+    parameters = {tool["name"]: tool.get("parameters") or {} for tool in map(_function, tools)}
+    return grammar, partial(
+        free_calls.parser_of_free_calls, parameters, notation, is_thinking=prompt.is_thinking
+    )
 
 
-def _matcher(grammar: "Grammar", tokens: LoadedTokenizer, max_new_tokens: int) -> Constraint:
+def constraints(
+    grammar: "Grammar", loaded: LoadedTokenizer, new_tokens: int
+) -> Callable[[], Constraint]:
+    """Makes a constraint for each answer of at most so many tokens.
+
+    Raises:
+        InvalidRequestError: the grammar cannot be kept to with these tokens.
+    """
     from agents.llm.structured import vocabulary_for  # noqa: PLC0415  needs llguidance
 
-    vocabulary = vocabulary_for(tokens.tokenizer, tokens.end_token_ids or None)
-    return grammar.compile(vocabulary).matcher(max_new_tokens)
+    compiled = grammar.compile(vocabulary_for(loaded.tokenizer, loaded.end_token_ids or None))
+    compiled.matcher(new_tokens)  # refuses a budget that is too small
+    return lambda: compiled.matcher(new_tokens)
+
+
+def budget(engine: Engine, prompt_tokens: int, asked: int | None) -> int:
+    """The new tokens that an answer may have: what was asked for, or what the engine would take.
+
+    Raises:
+        ContextOverflowError: the prompt fills the window.
+    """
+    capabilities = engine.capabilities
+    room = capabilities.context_window - prompt_tokens
+    if room < 1:
+        raise ContextOverflowError(
+            prompt_tokens=prompt_tokens,
+            new_tokens=asked or 1,
+            context_window=capabilities.context_window,
+        )
+    return asked or min(DEFAULT_MAX_NEW_TOKENS, capabilities.max_new_tokens_limit, room)
+
+
+@lru_cache(maxsize=_KEPT)
+def _calls_of(tools: str, tool_choice: str) -> "Grammar":
+    from agents.llm.structured.tools import grammar_of_tools  # noqa: PLC0415  llguidance
+
+    return grammar_of_tools(_tools(tools), tool_choice)
+
+
+@lru_cache(maxsize=_KEPT)
+def _free_calls_of(tools: str, notation: Any, **options: bool) -> "Grammar":
+    from agents.llm.structured import free_calls  # noqa: PLC0415  llguidance
+
+    return free_calls.grammar_of_free_calls(_tools(tools), notation, **options)
+
+
+def _written(tools: Sequence[Mapping[str, Any]]) -> str:
+    """The tools as text, by which what was compiled for them is found again."""
+    return json.dumps([[f["name"], f.get("parameters")] for f in map(_function, tools)])
+
+
+def _tools(written: str) -> "list[Tool]":
+    from agents.llm.structured.tools import Tool  # noqa: PLC0415  llguidance
+
+    return [Tool(name, parameters or _ANY_OBJECT) for name, parameters in json.loads(written)]
+
+
+def _function(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    function: Mapping[str, Any] = tool.get("function", tool)
+    return function

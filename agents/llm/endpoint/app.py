@@ -41,9 +41,7 @@ CHAT: Kind[ChatBody] = Kind(
     "chat.completion",
     "chat.completion.chunk",
     plan_chat,
-    lambda index, plan, body: ChatChoice(
-        index, plan, body.offered, is_parallel=body.parallel_tool_calls
-    ),
+    lambda index, plan, body: ChatChoice(index, plan, is_parallel=body.parallel_tool_calls),
 )
 COMPLETION: Kind[CompletionBody] = Kind(
     "cmpl",

@@ -7,8 +7,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from agents.llm.endpoint.parameters import FunctionTool
-from agents.llm.endpoint.plan import Plan, parser_for
+from agents.llm.endpoint.plan import Plan
 from agents.llm.endpoint.vocabularies import token_bytes
 from agents.llm.engines.errors import LLMInferenceError
 from agents.llm.engines.generation import Finished, FinishReason, TextDelta, TokenLogprobs
@@ -40,15 +39,12 @@ class ChatChoice:
     Calls are given out at the end, when it is certain that they are none of the reasoning.
     """
 
-    def __init__(
-        self, index: int, plan: Plan, tools: Sequence[FunctionTool], *, is_parallel: bool
-    ) -> None:
+    def __init__(self, index: int, plan: Plan, *, is_parallel: bool) -> None:
         self.is_complete = False
         self._index = index
         self._plan = plan
         self._is_parallel = is_parallel
-        schemas = {tool.function.name: tool.function.parameters for tool in tools}
-        self._parser = parser_for(plan, schemas)
+        self._parser = plan.reading.parser()
         self._collector = Collector()
         self._logprobs: list[Json] = []
         self._token_ids: list[int] = []
@@ -66,9 +62,10 @@ class ChatChoice:
         return self._shown(self._parser.push(delta.text), logprobs)
 
     def end(self, finished: Finished) -> list[Json]:
-        pieces = self._shown(self._parser.finish(), [])
-        parsed = self._collector.parsed
-        calls = [self._only_call(parsed.text)] if self._plan.is_call else list(parsed.tool_calls)
+        reading = self._plan.reading
+        pieces = self._shown(reading.last_parts(self._parser, finished), [])
+        parsed, _ = reading.whole(self._collector.parsed, finished)
+        calls = list(parsed.tool_calls)
         self._content = "" if self._plan.is_call else parsed.text
         if not self._is_parallel:
             calls = calls[:1]
@@ -127,10 +124,6 @@ class ChatChoice:
         }
         self._calls.append(given)
         return [self._piece({"tool_calls": [{"index": len(self._calls) - 1, **given}]})]
-
-    def _only_call(self, text: str) -> ToolCall:
-        call = json.loads(text)
-        return ToolCall(call["name"], call["arguments"])
 
     def _piece(self, delta: Json, *, reason: str | None = None) -> Json:
         return {"index": self._index, "delta": delta, "logprobs": None, "finish_reason": reason}

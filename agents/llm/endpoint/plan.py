@@ -1,25 +1,26 @@
 """From the body of a request to what engines are asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from agents.llm.chat import ChatPrompt, render_chat
-from agents.llm.endpoint.errors import ApiError, invalid, unsupported
+from agents.llm.dialogue import Sampling, grammar_of_format
+from agents.llm.dialogue.plan import Wish, plan_answer
+from agents.llm.dialogue.reading import Reading, verbatim
+from agents.llm.dialogue.structure import CannotConstrainError
+from agents.llm.endpoint.errors import invalid, unsupported
 from agents.llm.endpoint.parameters import (
     ChatBody,
     CompletionBody,
-    JsonObjectFormat,
-    JsonSchemaFormat,
     NamedTool,
 )
-from agents.llm.endpoint.vocabularies import MakeConstraint, budget, constraints
+from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.engine import Engine
+from agents.llm.engines.errors import MissingDependencyError
 from agents.llm.engines.loaded import LoadedTokenizer, loaded_tokenizer
 from agents.llm.engines.request import GenerationRequest
-from agents.llm.parsing import OutputParser
 
 
 @dataclass(frozen=True)
@@ -27,18 +28,16 @@ class Plan:
     """One request for each choice.
 
     Attributes:
-        is_thinking: whether answers begin inside of reasoning.
+        reading: how each answer is read.
         is_call: whether each answer is one call of a tool and nothing else.
-        is_plain: whether an answer is the text as it is, without reasoning and calls in it.
         strict: the grammars of arguments of tools whose calls must be valid.
     """
 
     requests: Sequence[GenerationRequest]
     tokens: LoadedTokenizer | None
-    make_constraint: MakeConstraint | None = None
-    is_thinking: bool = False
+    reading: Reading
+    make_constraint: Callable[[], Constraint] | None = None
     is_call: bool = False
-    is_plain: bool = False
     strict: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -49,39 +48,30 @@ def plan_chat(body: ChatBody, engine: Engine, deadline_s: float | None) -> Plan:
         ApiError: the request cannot be followed.
         InvalidRequestError: likewise, for reasons of the model.
     """
-    tokens = loaded_tokenizer(engine)
-    grammar = _grammar(body)
-    if grammar is not None and not (tokens and tokens.is_fast):
-        name = "response_format" if not body.offered else "tool_choice"
-        raise unsupported(name, f"the backend of {body.model} cannot constrain answers")
-    prompt = _rendered(body, tokens, is_constrained=grammar is not None)
-    new_tokens, make_constraint = body.new_tokens, None
-    if grammar is not None and tokens is not None:
-        ids = prompt.ids or tuple(tokens.encode(prompt.text))
-        prompt = ChatPrompt(prompt.text, ids, prompt.stop, prompt.is_thinking)
-        new_tokens = budget(engine, len(ids), new_tokens)
-        make_constraint = constraints(grammar, tokens, new_tokens)
+    sampling = Sampling(
+        max_new_tokens=body.new_tokens, deadline_s=deadline_s, **body.sampling(index=0)
+    )
     logprobs = body.top_logprobs if body.logprobs else None
-    # A stop string of the plain template must not end a constrained answer in its middle.
-    stops = () if grammar is not None else prompt.stop
-    requests = [
-        _request(
-            prompt.text if prompt.ids is None else prompt.ids,
-            max_new_tokens=new_tokens,
-            logprobs=logprobs,
-            deadline_s=deadline_s,
-            **body.sampling(index, *stops),
-        )
-        for index in range(body.n)
-    ]
+    form = "tool_choice" if body.offered else "response_format"
+    try:
+        planned = plan_answer(_wish(body), engine, sampling, logprobs=logprobs)
+        strict = _strict(body)
+    except CannotConstrainError:
+        raise unsupported(form, f"the backend of {body.model} cannot constrain answers") from None
+    except (ModuleNotFoundError, MissingDependencyError) as error:
+        raise unsupported(
+            form,
+            "the server has no llguidance, which constrains answers; its operator can install "
+            "guildbus[torch]",
+        ) from error
+    seeds = [body.sampling(index)["seed"] for index in range(body.n)]
     return Plan(
-        requests,
-        tokens,
-        make_constraint,
-        is_thinking=prompt.is_thinking and grammar is None,
-        is_call=grammar is not None and bool(body.offered),
-        is_plain=grammar is not None,
-        strict=_strict(body),
+        [planned.request.model_copy(update={"seed": seed}) for seed in seeds],
+        loaded_tokenizer(engine),
+        planned.reading,
+        planned.make_constraint,
+        is_call=planned.reading.call is not None,
+        strict=strict,
     )
 
 
@@ -98,16 +88,7 @@ def plan_completion(body: CompletionBody, engine: Engine, deadline_s: float | No
         for prompt in body.prompts
         for index in range(body.n)
     ]
-    return Plan(requests, loaded_tokenizer(engine), is_plain=True)
-
-
-def parser_for(plan: Plan, schemas: Mapping[str, Any]) -> OutputParser:
-    """Reads an answer of this plan."""
-    if plan.is_plain:
-        return OutputParser(formats=(), tags=())
-    if not schemas:
-        return OutputParser(is_thinking=plan.is_thinking, formats=())
-    return OutputParser(is_thinking=plan.is_thinking, tools=dict(schemas))
+    return Plan(requests, loaded_tokenizer(engine), Reading(verbatim))
 
 
 def _request(prompt: str | tuple[int, ...], **settings: Any) -> GenerationRequest:
@@ -118,53 +99,22 @@ def _request(prompt: str | tuple[int, ...], **settings: Any) -> GenerationReques
         raise invalid(error) from None
 
 
-def _rendered(
-    body: ChatBody, tokens: LoadedTokenizer | None, *, is_constrained: bool
-) -> ChatPrompt:
-    # Templates that can, leave reasoning out where the answer has no place for it.
-    options = {"enable_thinking": False} if is_constrained else {}
-    tools = [tool.schema_for_model for tool in body.offered]
-    return render_chat(
-        body.messages, None if tokens is None else tokens.tokenizer, tools, **options
+def _wish(body: ChatBody) -> Wish:
+    wanted = body.tool_choice
+    return Wish(
+        body.messages,
+        [tool.schema_for_model for tool in body.tools],
+        wanted.function.name if isinstance(wanted, NamedTool) else wanted,
+        is_parallel=body.parallel_tool_calls,
+        grammar=grammar_of_format(body.response_format.model_dump(by_alias=True)),
     )
 
 
-def _grammar(body: ChatBody) -> Any:
-    """What the answer must be; None where it is free."""
-    if isinstance(body.tool_choice, NamedTool) or body.tool_choice == "required":
-        structured = _structured("tool_choice")
-        wanted = body.tool_choice
-        offered = [
-            structured.tools.Tool(t.function.name, t.function.parameters) for t in body.offered
-        ]
-        return structured.tools.grammar_of_tools(
-            offered, wanted.function.name if isinstance(wanted, NamedTool) else wanted
-        )
-    match body.response_format:
-        case JsonObjectFormat():
-            return _structured("response_format").grammar_of_schema({"type": "object"})
-        case JsonSchemaFormat(json_schema=wanted_schema):
-            return _structured("response_format").grammar_of_schema(wanted_schema.schema_)
-    return None
-
-
 def _strict(body: ChatBody) -> dict[str, Any]:
-    return {
-        function.name: _structured("tools").grammar_of_schema(function.parameters)
-        for function in (tool.function for tool in body.offered)
-        if function.strict
-    }
+    """By the name of the tool."""
+    strict = [tool.function for tool in body.offered if tool.function.strict]
+    if not strict:
+        return {}
+    from agents.llm.structured import grammar_of_schema  # noqa: PLC0415  llguidance is an extra
 
-
-def _structured(param: str) -> Any:
-    try:
-        import agents.llm.structured.tools  # noqa: PLC0415  llguidance is an extra
-    except ModuleNotFoundError as error:
-        raise ApiError(
-            400,
-            f"{param}: the server has no {error.name}, which constrains answers; its operator "
-            "can install guildbus[torch]",
-            param=param,
-            code="unsupported_parameter",
-        ) from error
-    return agents.llm.structured
+    return {function.name: grammar_of_schema(function.parameters) for function in strict}

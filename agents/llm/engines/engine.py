@@ -10,7 +10,12 @@ from agents.llm.engines.request import GenerationRequest
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a loaded model can do."""
+    """What a loaded model can do.
+
+    Attributes:
+        takes_conversations: it is given messages, tools and response formats as they are; others
+            are given a prompt and a constraint.
+    """
 
     model: str
     backend: str
@@ -19,6 +24,7 @@ class Capabilities:
     context_window: int
     vocab_size: int
     max_new_tokens_limit: int
+    takes_conversations: bool = False
 
 
 @dataclass(frozen=True, slots=True)

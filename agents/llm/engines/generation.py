@@ -32,6 +32,15 @@ class TokenLogprobs:
 
 
 @dataclass(frozen=True, slots=True)
+class CalledTool:
+    """A tool call that a server took out of the text; `arguments` as the model wrote them."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds since submission: until it left the queue, until its first token, until its end.
 
@@ -59,6 +68,7 @@ class Finished:
     `token_ids` also holds what is not text: the end token, or the tokens that spelled a stop
     string. `error` is set exactly when the reason is `error`. `logprobs` has one entry for each
     token where the request asked for them. `cached_tokens` of the prompt had been read before.
+    `calls` are those that a server tells apart from the text.
     """
 
     reason: FinishReason
@@ -67,6 +77,7 @@ class Finished:
     prompt_tokens: int
     error: LLMError | None = None
     logprobs: tuple[TokenLogprobs, ...] = ()
+    calls: tuple[CalledTool, ...] = ()
     cached_tokens: int = field(default=0, compare=False)
     timing: Timing | None = field(default=None, compare=False)
 

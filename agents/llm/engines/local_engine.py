@@ -147,6 +147,11 @@ class LocalEngine:
 
 
 async def _prompt_ids(request: GenerationRequest, model: LocalModel) -> list[int]:
+    if request.conversation is not None or request.response_format is not None:
+        raise InvalidRequestError(
+            "a model in this process takes a prompt and a constraint: render the conversation, or "
+            "ask through agents.llm.dialogue, which does"
+        )
     if request.prompt_ids is not None:
         prompt_ids = list(request.prompt_ids)
         _check_tokens(prompt_ids, model)

@@ -108,6 +108,7 @@ class OpenAIEngine:
             context_window=self._window or _UNKNOWN_WINDOW,
             vocab_size=0,
             max_new_tokens_limit=self.config.max_new_tokens_limit,
+            takes_conversations=True,
         )
 
     @property

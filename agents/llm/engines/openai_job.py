@@ -17,6 +17,7 @@ from agents.llm.engines.generation import (
     TextDelta,
     Timing,
 )
+from agents.llm.engines.openai_calls import Calls
 from agents.llm.engines.openai_stream import Piece
 
 
@@ -49,6 +50,7 @@ class Job:
     first_token: float | None = None
     texts: list[str] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
+    calls: Calls = field(default_factory=Calls)
     counted: Counted = field(default_factory=Counted)
     reason: FinishReason | None = None
 
@@ -64,10 +66,12 @@ class Job:
         self.counted.prompt = piece.prompt_tokens or self.counted.prompt
         known = max(self.counted.completion, len(self.token_ids))
         self.counted.completion = piece.completion_tokens or known
+        for call in piece.calls:
+            self.calls.add(call)
+        if self.first_token is None and (piece.text or piece.calls):
+            self.first_token = time.monotonic()
         if not piece.text:
             return
-        if self.first_token is None:
-            self.first_token = time.monotonic()
         self.texts.append(piece.text)
         self.channel.send(TextDelta(piece.text, piece.token_ids))
 
@@ -80,6 +84,7 @@ class Job:
                 token_ids=tuple(self.token_ids),
                 prompt_tokens=self.counted.prompt,
                 error=error,
+                calls=self.calls.whole,
                 timing=Timing(
                     queued_s=None if self.admitted is None else self.admitted - begun,
                     first_token_s=None if self.first_token is None else self.first_token - begun,

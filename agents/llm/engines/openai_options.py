@@ -17,8 +17,12 @@ class OpenAIOptions(BaseModel):
     Attributes:
         base_url: where the API is, mostly ending in `/v1`.
         api_key_env: the environment variable that holds the key, if the server wants one.
-        api: `completions` continues a prompt; `chat` sends it as a user's message, for servers
-            that offer nothing else.
+        api: how a plain prompt is sent: `completions` continues it; `chat` sends it as a user's
+            message, for servers that offer nothing else. Conversations are sent as messages.
+        schemas: how far the server keeps to a JSON schema: `json_schema`; `json_object` for JSON
+            of any shape; `none`. Whatever it is, answers are checked.
+        grammars: how the server takes regexes, choices and Lark grammars, for which OpenAI's API
+            has no place: `vllm` as vLLM does, `llguidance` as a llama-server built with that.
         has_token_ids: the server knows `return_token_ids`, as Guildbus and vLLM do. Without it
             answers have text, but no token ids.
         connect_timeout_s: to reach the server.
@@ -32,6 +36,8 @@ class OpenAIOptions(BaseModel):
     base_url: str
     api_key_env: str | None = None
     api: Literal["completions", "chat"] = "completions"
+    schemas: Literal["json_schema", "json_object", "none"] = "json_schema"
+    grammars: Literal["vllm", "llguidance"] | None = None
     has_token_ids: bool = False
     connect_timeout_s: PositiveFloat = 10.0
     silence_timeout_s: PositiveFloat = 120.0

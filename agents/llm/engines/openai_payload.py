@@ -1,12 +1,17 @@
 """From a request to the body that a server is sent."""
 
+import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.errors import InvalidRequestError
 from agents.llm.engines.openai_options import OpenAIOptions
-from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, GenerationRequest
+from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, Conversation, GenerationRequest
+
+_SLASHES = re.compile(r"(\\.)|/", re.DOTALL)
 
 
 def path_and_payload(
@@ -24,10 +29,72 @@ def path_and_payload(
     asked = _settings(request, config)
     if options.has_token_ids:
         asked["return_token_ids"] = True
+    if request.response_format is not None:
+        asked |= _formatted(request.response_format, config, options)
+    if request.conversation is not None:
+        return "chat/completions", {**asked, **_said(request.conversation)}
     if options.api == "chat":
         said = {"messages": [{"role": "user", "content": request.prompt}]}
         return "chat/completions", {**asked, **said}
     return "completions", {**asked, "prompt": request.prompt}
+
+
+def _said(conversation: Conversation) -> dict[str, Any]:
+    """What asks for nothing is left out: not every server knows all of it."""
+    said: dict[str, Any] = {"messages": list(conversation.messages)}
+    if not conversation.tools or conversation.tool_choice == "none":
+        return said
+    said["tools"] = [
+        tool if "function" in tool else {"type": "function", "function": tool}
+        for tool in conversation.tools
+    ]
+    choice = conversation.tool_choice
+    if choice == "required":
+        said["tool_choice"] = choice
+    elif choice != "auto":
+        said["tool_choice"] = {"type": "function", "function": {"name": choice}}
+    if not conversation.is_parallel:
+        said["parallel_tool_calls"] = False
+    return said
+
+
+def _formatted(
+    wanted: Mapping[str, Any], config: EngineConfig, options: OpenAIOptions
+) -> dict[str, Any]:
+    """How this server is told what the answer must look like.
+
+    Raises:
+        InvalidRequestError: it cannot be told.
+    """
+    kind = wanted["type"]
+    if kind in {"json_schema", "json_object"}:
+        if options.schemas == "none":
+            raise InvalidRequestError(
+                f"the server of {config.model} keeps to no JSON schema, as its option schemas "
+                "says; take another server, or a backend with a model in this process"
+            )
+        if options.schemas == "json_object":
+            wanted = {"type": "json_object"}
+        return {"response_format": dict(wanted)}
+    if options.grammars == "vllm":
+        return {"structured_outputs": {"grammar" if kind == "lark" else kind: wanted[kind]}}
+    if options.grammars == "llguidance":
+        return {"grammar": f"%llguidance {{}}\n{_lark(wanted)}"}
+    raise InvalidRequestError(
+        f"{kind}: OpenAI's API has no place for it; set the option grammars to 'vllm' or "
+        f"'llguidance' if the server of {config.model} takes it so, or give a JSON schema"
+    )
+
+
+def _lark(wanted: Mapping[str, Any]) -> str:
+    match wanted["type"]:
+        case "regex":
+            pattern = _SLASHES.sub(lambda found: found[1] or "\\/", wanted["regex"])
+            return f"start: /{pattern}/"
+        case "choice":
+            return f"start: {' | '.join(map(json.dumps, wanted['choice']))}"
+        case _:
+            return str(wanted["lark"])
 
 
 def _refuse(

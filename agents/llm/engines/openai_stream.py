@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.llm.engines.errors import LLMError
 from agents.llm.engines.generation import FinishReason
+from agents.llm.engines.openai_calls import CallPiece, call_pieces
 from agents.llm.engines.openai_errors import ServerAnswerError, error_in_stream
 
 MAX_EVENT_BYTES = 1024 * 1024
@@ -17,12 +18,14 @@ _DONE = "[DONE]"
 class Piece:
     """A part of an answer, or of the reasoning before it where a chat tells them apart.
 
-    `reason` comes with the last one, token counts where they are told.
+    `reason` comes with the last one, token counts where they are told. `calls` are pieces of tool
+    calls, as the server sends them.
     """
 
     text: str = ""
     thinking: str = ""
     token_ids: tuple[int, ...] = ()
+    calls: tuple[CallPiece, ...] = ()
     reason: FinishReason | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -106,6 +109,7 @@ def _read(document: dict[str, Any]) -> Piece:
     return Piece(
         text=text,
         thinking=thinking,
+        calls=call_pieces(told.get("tool_calls")),
         token_ids=tuple(int(token_id) for token_id in choice.get("token_ids") or ()),
         reason=_reason(choice.get("finish_reason")),
         prompt_tokens=_count(usage.get("prompt_tokens")),

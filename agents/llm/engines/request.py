@@ -1,7 +1,7 @@
 """What one generation is asked for."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -33,12 +33,32 @@ StopString = Annotated[Text, Field(min_length=1, max_length=1000)]
 StopStrings = Annotated[tuple[StopString, ...], Field(max_length=16)]
 
 
+class Conversation(BaseModel):
+    """What is said to an engine that takes messages; all in the shape of OpenAI's API.
+
+    Attributes:
+        messages: the conversation so far.
+        tools: what may be called.
+        tool_choice: `auto`, `none`, `required` or the name of a tool.
+        is_parallel: whether there may be several calls in an answer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    messages: tuple[Mapping[str, Any], ...] = Field(min_length=1)
+    tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: str = "auto"
+    is_parallel: bool = True
+
+
 class GenerationRequest(BaseModel):
     """A prompt, how long the answer may be and how its tokens are chosen.
 
     Attributes:
-        prompt: the text to continue; or else `prompt_ids`, exactly one of them.
+        prompt: the text to continue; or else `prompt_ids` or `conversation`, exactly one of them.
         prompt_ids: the token ids to continue, taken as they are.
+        conversation: for an engine that `takes_conversations`, and for no other.
+        response_format: what such an engine is to answer, in the shape of OpenAI's API.
         max_new_tokens: limit on *new* tokens. None: up to 512, or what the window leaves.
         temperature: 0 chooses the likeliest token, like `do_sample=False`.
         top_p: sample from the likeliest tokens that together reach this probability.
@@ -59,6 +79,8 @@ class GenerationRequest(BaseModel):
 
     prompt: Text | None = None
     prompt_ids: tuple[NonNegativeInt, ...] | None = Field(default=None, min_length=1)
+    conversation: Conversation | None = None
+    response_format: Mapping[str, Any] | None = None
     max_new_tokens: NewTokens | None = None
     temperature: Temperature = 0.7
     top_p: TopP = 0.9
@@ -74,8 +96,9 @@ class GenerationRequest(BaseModel):
 
     @model_validator(mode="after")
     def _has_exactly_one_prompt(self) -> Self:
-        if (self.prompt is None) == (self.prompt_ids is None):
-            raise ValueError("give either prompt or prompt_ids")
+        given = (self.prompt, self.prompt_ids, self.conversation)
+        if sum(one is not None for one in given) != 1:
+            raise ValueError("give either prompt or prompt_ids or conversation")
         return self
 
     @property

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 from pydantic import ValidationError
 
 from agents.llm.blocking import BlockingEngine
+from agents.llm.dialogue.plan import constrainable
 from agents.llm.dialogue.sampling import Sampling, problems_of
-from agents.llm.dialogue.structure import constraint_for
+from agents.llm.dialogue.structure import constraints
 from agents.llm.engines import Constraint, EngineConfig, Event, Finished, create_engine
 from agents.llm.engines.errors import (
     InvalidRequestError,
@@ -187,7 +188,8 @@ class Frontend:
         room = engine.capabilities.context_window - prompt_tokens
         limit = sampling.max_new_tokens or min(DEFAULT_MAX_NEW_TOKENS, room)
         if structuring is None:
-            return await constraint_for(grammar, engine, limit)
+            make = await asyncio.to_thread(constraints, grammar, constrainable(engine), limit)
+            return make()
         await asyncio.to_thread(_check_vocabulary, structuring, self._loaded)
         if sampling.max_new_tokens is None:
             limit = min(limit, structuring.max_new_tokens)

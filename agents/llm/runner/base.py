@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, overload
 from pydantic import ValidationError
 
 from agents.llm.chat import ChatMessage, chat_messages, render_chat
-from agents.llm.dialogue.dialogue import parser_for
+from agents.llm.dialogue.reading import parser_for
 from agents.llm.dialogue.sampling import Sampling, problems_of
 from agents.llm.engines.errors import (
     InvalidRequestError,

@@ -10,9 +10,10 @@ from agents.llm.chat import ChatMessage
 from agents.llm.dialogue import Dialogue, Sampling, Usage, grammar_of_format
 from agents.llm.engines import EngineConfig, FinishReason, GenerationRequest
 from agents.llm.engines.errors import InvalidRequestError
-from agents.llm.engines.generation import Channel, Finished, Generation, TextDelta
+from agents.llm.engines.generation import CalledTool, Channel, Finished, Generation, TextDelta
 from agents.llm.engines.scripted import scripted_engine
-from agents.llm.parsing import Text, Thinking
+from agents.llm.parsing import Text, Thinking, ToolCall
+from agents.llm.structured import FormIgnoredError
 
 QUESTION = [ChatMessage(role="user", content="x")]
 
@@ -20,9 +21,12 @@ QUESTION = [ChatMessage(role="user", content="x")]
 class Server:
     """An engine far away: it counts by itself, and shows neither tokenizer nor tokens."""
 
-    capabilities = SimpleNamespace(model="far", backend="openai", context_window=2**31 - 1)
+    capabilities = SimpleNamespace(
+        model="far", backend="openai", context_window=2**31 - 1, takes_conversations=True
+    )
 
-    def __init__(self, *pieces: str) -> None:
+    def __init__(self, *pieces: str, calls: tuple[CalledTool, ...] = ()) -> None:
+        self._calls = calls
         self.requests: list[GenerationRequest] = []
         self._pieces = pieces
 
@@ -33,7 +37,7 @@ class Server:
         channel = Channel()
         for piece in self._pieces:
             channel.send(TextDelta(piece, ()))
-        channel.send(Finished(FinishReason.STOP, "".join(self._pieces), (), 0))
+        channel.send(Finished(FinishReason.STOP, "".join(self._pieces), (), 0, calls=self._calls))
         generation = Generation(channel, lambda: None)
         generation.counted = SimpleNamespace(prompt=7, completion=3)  # type: ignore[attr-defined]
         return generation
@@ -49,15 +53,55 @@ async def test_a_server_counts_for_itself_and_is_told_no_more_than_needed() -> N
     assert (answer.parsed.thinking, answer.parsed.text) == ("a", "b")
     assert parts == [Thinking("a"), Text("b")]
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (7, 3)
-    assert server.requests[0].model_fields_set == {"prompt", "temperature", "stop"}
+    assert server.requests[0].model_fields_set == {"conversation", "temperature", "stop"}
 
 
-async def test_a_server_cannot_drop_the_oldest_or_be_constrained() -> None:
+async def test_a_server_cannot_drop_the_oldest() -> None:
     with pytest.raises(InvalidRequestError, match="cannot drop the oldest"):
         await Dialogue(Server(), Sampling(), overflow="drop_oldest").ask(QUESTION)  # type: ignore[arg-type]
+
+
+async def test_what_answers_must_be_is_told_to_a_server_and_checked() -> None:
     grammar = grammar_of_format({"type": "json_object"})
-    with pytest.raises(InvalidRequestError, match="'openai' cannot be constrained"):
-        await Dialogue(Server(), Sampling(), grammar=grammar).ask(QUESTION)  # type: ignore[arg-type]
+    server = Server("<think>Hm.</think>", '{"a": ', "1}")
+
+    answer = await Dialogue(server, Sampling(), grammar=grammar).answer(QUESTION)  # type: ignore[arg-type]
+
+    assert server.requests[0].response_format == {"type": "json_object"}
+    assert (answer.value, answer.parsed.thinking) == ({"a": 1}, "Hm.")
+    for text in ("Sure!", "[1]", '{"a": 1', ""):
+        with pytest.raises(FormIgnoredError, match="schemas"):
+            await Dialogue(Server(text), Sampling(), grammar=grammar).answer(QUESTION)  # type: ignore[arg-type]
+
+
+async def test_a_call_that_a_server_must_make_is_checked() -> None:
+    tool = {"name": "f", "parameters": {"properties": {"n": {"type": "integer"}}}}
+    good, bad = CalledTool("c1", "f", '{"n": 1}'), CalledTool("c1", "f", '{"n": "x"}')
+    other = CalledTool("c1", "g", "{}")
+
+    def dialogue(*calls: CalledTool) -> Dialogue:
+        server: Any = Server("Now.", calls=calls)
+        return Dialogue(server, Sampling(), tools=[tool], tool_choice="required")
+
+    answer = await dialogue(good).answer(QUESTION)
+    assert answer.parsed.tool_calls == (ToolCall("f", {"n": 1}, "c1"),)
+    for calls in ((), (bad,), (other,), (good, bad)):
+        with pytest.raises(FormIgnoredError, match="f"):
+            await dialogue(*calls).answer(QUESTION)
+
+
+async def test_a_call_of_a_server_that_cannot_be_read_is_a_problem() -> None:
+    tool = {"name": "f", "parameters": {}}
+    calls = (CalledTool("c1", "f", '{"n": '), CalledTool("c2", "", "{}"), CalledTool("c3", "f", ""))
+    server: Any = Server("Now.", calls=calls)
+    parts: list[Any] = []
+
+    answer = await Dialogue(server, Sampling(), tools=[tool]).answer(QUESTION, parts.append)
+
+    assert answer.parsed.text == "Now."
+    assert answer.parsed.tool_calls == (ToolCall("f", {}, "c3"),)
+    assert [problem.is_call for problem in answer.parsed.problems] == [True, True]
+    assert parts[-1] == ToolCall("f", {}, "c3")
 
 
 @pytest.mark.parametrize(
