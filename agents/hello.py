@@ -1,7 +1,11 @@
-"""Two small agents that need nothing but the guild: the ones in `specs/hello.yaml`."""
+"""What the shipped specs need to show something: two small agents, and a tool for a model."""
 
+import operator
 import re
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -72,3 +76,22 @@ class WordCounter(Agent[WordCounterProps]):
         return WordsCounted(
             total=counts.total(), counts=dict(counts.most_common(self.properties.top))
         )
+
+
+Operand = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
+_OPERATIONS: dict[str, Callable[[int, int], int]] = {
+    "plus": operator.add,
+    "minus": operator.sub,
+    "times": operator.mul,
+}
+
+
+def calculate(left: Operand, operation: Literal["plus", "minus", "times"], right: Operand) -> int:
+    """Calculate with two whole numbers."""
+    return _OPERATIONS[operation](left, right)
+
+
+@asynccontextmanager
+async def tools() -> AsyncIterator[list[Callable[..., object]]]:
+    """`hello.tools`: what the model of `specs/stateful.yaml` may call."""
+    yield [calculate]

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
         CompletionRequest,
         GenerationPromptRequest,
         GenerationPromptResponse,
+        StatefulReply,
+        StatefulRequest,
+        StepSaid,
+        ToolAnswered,
         UsageReported,
     )
     from agents.llm.phi_agent import LLMPhiAgent, PhiAgentProps, PyTorchAgentProps
+    from agents.llm.stateful_agent import StatefulAgent, StatefulAgentProps
+    from agents.llm.tools import Toolbox
 
 __all__ = [
     "AgentPayload",
@@ -35,6 +41,13 @@ __all__ = [
     "MemoryEntryData",
     "PhiAgentProps",
     "PyTorchAgentProps",
+    "StatefulAgent",
+    "StatefulAgentProps",
+    "StatefulReply",
+    "StatefulRequest",
+    "StepSaid",
+    "ToolAnswered",
+    "Toolbox",
     "UsageReported",
     "get_agent",
     "get_agent_from_config",
@@ -53,8 +66,14 @@ __getattr__ = lazily(
             "CompletionRequest",
             "GenerationPromptRequest",
             "GenerationPromptResponse",
+            "StatefulReply",
+            "StatefulRequest",
+            "StepSaid",
+            "ToolAnswered",
             "UsageReported",
         ),
         "agents.llm.phi_agent": ("LLMPhiAgent", "PhiAgentProps", "PyTorchAgentProps"),
+        "agents.llm.stateful_agent": ("StatefulAgent", "StatefulAgentProps"),
+        "agents.llm.tools": ("Toolbox",),
     },
 )

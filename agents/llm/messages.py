@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from agents.llm.chat.messages import ChatCall, ChatMessage
 from agents.llm.dialogue.usage import Usage
@@ -28,7 +28,7 @@ class GenerationPromptResponse(Message):
     generated_response: str
 
 
-class _Wishes(Message):
+class _Choices(Message):
     """How an answer is to be chosen; what is None is the agent's to say."""
 
     max_new_tokens: NewTokens | None = None
@@ -37,6 +37,11 @@ class _Wishes(Message):
     top_k: NonNegativeInt | None = None
     do_sample: bool | None = None
     seed: Seed | None = None
+
+
+class _Wishes(_Choices):
+    """What else may be wished of an answer that nothing else shapes."""
+
     stop: StopStrings | None = None
     response_format: dict[str, Any] | None = None
 
@@ -101,6 +106,82 @@ class CompletionReply(Message, wire_name="llm.completion"):
     finish_reason: str
     model: str
     usage: Usage
+
+
+class StatefulRequest(_Choices, wire_name="llm.stateful"):
+    """Ask for a way through the states of an `llm.stateful` agent.
+
+    Each step is emitted as `StepSaid`, and the result of a call as `ToolAnswered`; the text of the
+    steps, their tags with it, as `TextDelta`.
+
+    Attributes:
+        messages: the conversation so far, OpenAI's dictionaries will do.
+        max_new_tokens: of each step.
+    """
+
+    messages: tuple[ChatMessage, ...] = Field(min_length=1)
+
+
+class Step(BaseModel):
+    """What was said in a state.
+
+    Attributes:
+        value: what `text` means: JSON where the state has a schema, `{name, arguments}` of a call,
+            else the text.
+        result: of a call, as the model was told; None where nothing was called.
+        is_error: the call gave no result; `result` says why.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: str
+    text: str
+    value: Any
+    result: str | None = None
+    is_error: bool = False
+
+
+class StatefulReply(Message, wire_name="llm.stateful_reply"):
+    """A way through the states, from the first to a last one.
+
+    Attributes:
+        text: of the last state.
+        value: of the last state.
+        dropped_messages: how many of the oldest messages the model was not told, at most.
+        usage: of all steps.
+    """
+
+    steps: tuple[Step, ...]
+    text: str
+    value: Any
+    dropped_messages: int = 0
+    model: str
+    usage: Usage
+
+
+class StepSaid(Message, wire_name="llm.step"):
+    """Emitted when a state has been said; a call in it has not been run yet.
+
+    Attributes:
+        number: from 1, of at most `max_steps`.
+    """
+
+    number: int
+    max_steps: int
+    step: Step
+
+
+class ToolAnswered(Message, wire_name="llm.tool_answered"):
+    """Emitted when a call has been run, or refused.
+
+    Attributes:
+        number: of the step that called.
+    """
+
+    number: int
+    name: str
+    result: str
+    is_error: bool = False
 
 
 class UsageReported(Message, wire_name="llm.usage"):

@@ -1,15 +1,21 @@
 """What agents have in common that answer with a language model."""
 
+import time
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
+from agents.llm.chat.window import OverflowPolicy
+from agents.llm.dialogue import Sampling
 from agents.llm.engines import Engine, EngineConfig, ModelRegistry
-from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
-from guild import Agent, BaseAgentProps
+from agents.llm.engines.request import NewTokens, Seed, Temperature, TopP
+from agents.llm.parsing import Part, Text
+from guild import Agent, BaseAgentProps, Context
+from guild.progress import TextDelta
 
 
 class ModelProps(BaseAgentProps):
@@ -25,8 +31,6 @@ class ModelProps(BaseAgentProps):
     top_p: TopP = 0.9
     top_k: NonNegativeInt = 50
     do_sample: bool = True
-    stop: StopStrings = ()
-    """Texts that end the answer; they are not part of it."""
     seed: Seed | None = None
     """Makes sampling repeatable."""
     context_window: PositiveInt | None = None
@@ -53,6 +57,31 @@ class ModelProps(BaseAgentProps):
         )
 
 
+class AnyModelProps(ModelProps):
+    """Which model of which backend answers.
+
+    Attributes:
+        model: a folder, an id on the Hugging Face hub, or what else the backend knows. A link to
+            a folder is followed at each request, so that a new model can be put in its place.
+        overflow: what happens to a conversation that does not fit: `refuse`, or `drop_oldest`.
+        max_active: answers that are written at the same time. llama.cpp takes memory for all of
+            them when the model is loaded.
+        options: settings of the backend alone.
+    """
+
+    model: str = Field(min_length=1)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda|cuda:\d{1,3}|mps)$")
+    overflow: OverflowPolicy = "refuse"
+    max_active: PositiveInt = 32
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def engine_config(self) -> EngineConfig:
+        """What engine answers; a link to a folder is followed now."""
+        more = {"max_active": self.max_active, "options": self.options}
+        return self._config_of(self.model, self.device, **more)
+
+
 P = TypeVar("P", bound=ModelProps)
 
 
@@ -76,3 +105,20 @@ class ModelAgent(Agent[P]):
     def _lease(self) -> AbstractAsyncContextManager[Engine]:
         assert self._models is not None
         return self._models.lease(self.properties.engine_config)
+
+    def _sampling(self, request: BaseModel | None, ctx: Context) -> Sampling:
+        """What the properties say, but for what the request says, until its deadline."""
+        own = self.properties.model_dump(include=set(Sampling.model_fields))
+        wishes = {} if request is None else request.model_dump(include=set(Sampling.model_fields))
+        deadline_s = max(ctx.deadline - time.time(), 0.001) if ctx.deadline else None
+        return Sampling(**own).but(**wishes, deadline_s=deadline_s)
+
+
+def emitter(ctx: Context) -> Callable[[Part], None]:
+    """Shows the text of an answer while it comes."""
+
+    def emit(part: Part) -> None:
+        if isinstance(part, Text):
+            ctx.emit(TextDelta(text=part.text))
+
+    return emit

@@ -7,7 +7,7 @@ from pydantic import Field
 from agents.llm.dialogue.usage import Usage
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.generation import Generation
-from agents.llm.engines.request import GenerationRequest
+from agents.llm.engines.request import GenerationRequest, StopStrings
 from agents.llm.failures import told_to_the_bus
 from agents.llm.messages import (
     GenerationPromptRequest,
@@ -36,9 +36,11 @@ class PhiAgentProps(PyTorchAgentProps, ModelProps):
     Attributes:
         model_id: id on the Hugging Face hub, or a folder that `save_pretrained` wrote. A link to
             a folder is followed at each request, so that a new model can be put in its place.
+        stop: texts that end the answer; they are not part of it.
     """
 
     model_id: str = "microsoft/phi-2"
+    stop: StopStrings = ()
 
     @property
     def engine_config(self) -> EngineConfig:

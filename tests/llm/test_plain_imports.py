@@ -35,3 +35,16 @@ def test_the_package_gives_its_names_when_asked() -> None:
     code = "import agents.llm\nassert all(getattr(agents.llm, n) for n in agents.llm.__all__)"
 
     assert "agents.llm.phi_agent" in loaded_after(code)
+
+
+def test_a_spec_with_states_is_read_where_no_extra_is_installed() -> None:
+    code = """
+for name in ("llguidance", "torch", "numpy", "jsonschema"):
+    sys.modules[name] = None
+from guild import GuildBuilder
+from guild.schema import schema_text
+GuildBuilder.from_yaml_file("specs/stateful.yaml")
+assert "llm.stateful" in schema_text()
+"""
+
+    assert "agents.llm.stateful_agent" in loaded_after(code)

@@ -216,7 +216,7 @@ class _Asking:
 
     async def __call__(self, messages: Sequence[ChatMessage]) -> Parsed:
         choice = self._tool_choice if not self.answers or self._tool_choice == "none" else "auto"
-        answer = await self._dialogue.choosing(choice).answer(messages)
+        answer = await self._dialogue.but(tool_choice=choice).answer(messages)
         self.answers.append(answer)
         return answer.parsed
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.llm.chat import ChatMessage, OverflowPolicy
 from agents.llm.dialogue.answering import Answer, Answering
@@ -67,9 +67,9 @@ class Dialogue:
             await asyncio.to_thread(plan_text, prompt, self.grammar, self.engine, self.sampling)
         )
 
-    def choosing(self, tool_choice: str) -> "Dialogue":
-        """The same with another `tool_choice`."""
-        return replace(self, tool_choice=tool_choice)
+    def but(self, **changes: Any) -> "Dialogue":
+        """The same with other attributes."""
+        return replace(self, **changes)
 
     async def answer(
         self, messages: Sequence[ChatMessage], watch: Callable[[Part], None] | None = None

@@ -80,6 +80,14 @@ class Grammar:
         """
         return self.compile(_BYTES).is_answer(text.encode(errors="replace"))
 
+    def check(self) -> None:
+        """Pass when some text satisfies it; needs no vocabulary.
+
+        Raises:
+            UnsatisfiableError: none does.
+        """
+        _productive(self.start, self.rules, _SEPARATORS)
+
     def _compile(self, vocabulary: Vocabulary) -> "CompiledGrammar":
         try:
             return CompiledGrammar(self, vocabulary)
@@ -142,13 +150,16 @@ class CompiledGrammar:
         return Matcher(self._program, self._follower, masks, vocabulary, max_new_tokens)
 
 
+_SEPARATORS: dict[str, Expression] = {
+    rule.name: Lexeme(Literal(rule.name)) for rule in (COMMA, COLON)
+}
+
+
 def _separators(vocabulary: Vocabulary) -> dict[str, Expression]:
     """JSON's separators as the vocabulary can spell them."""
-    has_spaces = vocabulary.costs(b" ")[0] < INFINITE
-    return {
-        rule.name: Lexeme(Literal(rule.name if has_spaces else rule.name.strip()))
-        for rule in (COMMA, COLON)
-    }
+    if vocabulary.costs(b" ")[0] < INFINITE:
+        return _SEPARATORS
+    return {name: Lexeme(Literal(name.strip())) for name in _SEPARATORS}
 
 
 def _productive(

@@ -5,14 +5,20 @@ what may be said in them, is a grammar for the model, so it cannot leave them. T
 who asks the model, and what is done between two answers, is not decided here.
 """
 
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import ValidationError
 
-from agents.llm.structured.errors import ConstraintError, GrammarSyntaxError, ResultError
+from agents.llm.state_config import MachineConfig, Place, StateConfig, ToolConfig
+from agents.llm.structured.errors import (
+    ConstraintError,
+    GrammarSyntaxError,
+    ResultError,
+    SchemaError,
+)
 from agents.llm.structured.expression import (
     Characters,
     Expression,
@@ -38,127 +44,47 @@ from agents.llm.structured.tools import Tool, grammar_of_tools
 
 _NO_TAG = Characters(overlap(TEXT.ranges, inverted(ranges([(ord("<"), ord("<"))]))))
 
-StateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
+def grammar_of_state(state: StateConfig) -> Grammar:
+    """What may be said in a state.
 
-class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class ToolConfig(_Config):
-    """A tool that may be called in a state.
-
-    Attributes:
-        name: what the call begins with.
-        arguments: a JSON schema of an object.
+    Raises:
+        SchemaError: it cannot be enforced.
     """
-
-    name: str = Field(min_length=1)
-    arguments: dict[str, Any] = {}
-
-
-class StateConfig(_Config):
-    """What may be said in a state, in exactly one of the ways, and what may come after it.
-
-    Attributes:
-        max_characters: free text of at most so many characters, without `<`.
-        choice: one of these texts.
-        regex: text that matches all of it.
-        lark: text that the grammar describes.
-        json_schema: JSON that is valid for it.
-        tools: a call of one of them.
-        next: the states that may follow; none after the last one.
-    """
-
-    max_characters: PositiveInt | None = None
-    choice: tuple[str, ...] | None = None
-    regex: str | None = None
-    lark: str | None = None
-    json_schema: dict[str, Any] | None = None
-    tools: tuple[ToolConfig, ...] | None = None
-    next: tuple[StateName, ...] = ()
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
-        ways = ("max_characters", "choice", "regex", "lark", "json_schema", "tools")
-        given = [way for way in ways if getattr(self, way) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(ways)}, not {given or 'none'}")
-        return self
-
-    @property
-    def is_delimited(self) -> bool:
-        """Whether what is said ends where a tag begins, whatever it is."""
-        return self.choice is None and self.regex is None and self.lark is None
-
-    def grammar(self) -> Grammar:
-        """What may be said."""
-        if self.choice is not None:
-            return grammar_of_choice(self.choice)
-        if self.regex is not None:
-            return grammar_of_regex(self.regex)
-        if self.lark is not None:
-            return grammar_of_lark(self.lark)
-        if self.json_schema is not None:
-            return grammar_of_schema(self.json_schema)
-        if self.tools is not None:
-            return grammar_of_tools([Tool(tool.name, tool.arguments) for tool in self.tools])
-        return Grammar(Lexeme(repeat(_NO_TAG, 0, self.max_characters)), {}, name="text")
+    if state.choice is not None:
+        return grammar_of_choice(state.choice)
+    if state.regex is not None:
+        return grammar_of_regex(state.regex)
+    if state.lark is not None:
+        return grammar_of_lark(state.lark)
+    if state.json_schema is not None:
+        return grammar_of_schema(state.json_schema)
+    if state.tools is not None:
+        return grammar_of_tools([_tool(tool) for tool in state.tools])
+    return Grammar(Lexeme(repeat(_NO_TAG, 0, state.max_characters)), {}, name="text")
 
 
-class MachineConfig(_Config):
-    """States and the ways between them.
+def refusals(config: MachineConfig) -> Iterator[tuple[Place, SchemaError]]:
+    """What of a configuration cannot be enforced, each with its place in it."""
+    for name, state in config.states.items():
+        place: Place = ("states", name, state.way)
+        wrong_tools = False
+        for index, tool in enumerate(state.tools or ()):
+            try:
+                _tool(tool).grammar.check()
+            except SchemaError as error:
+                wrong_tools = True
+                yield (*place, index, "arguments"), error
+        if wrong_tools:
+            continue
+        try:
+            grammar_of_state(state).check()
+        except SchemaError as error:
+            yield place, error
 
-    Attributes:
-        start: the first state.
-        max_steps: answers after which the last state has been reached, whatever the model chooses.
-        states: by name.
-    """
 
-    start: StateName
-    max_steps: PositiveInt = 20
-    states: dict[StateName, StateConfig] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _leads_to_an_end(self) -> Self:
-        for name, state in self.states.items():
-            unknown = [other for other in state.next if other not in self.states]
-            if unknown:
-                raise ValueError(f"{name} leads to {unknown[0]!r}, which is no state")
-        if self.start not in self.states:
-            raise ValueError(f"start is {self.start!r}, which is no state")
-        steps = self.steps_to_end()
-        for name in sorted(self._reachable()):
-            if name not in steps:
-                raise ValueError(f"no last state can be reached from {name}")
-        if steps[self.start] > self.max_steps:
-            raise ValueError(
-                f"the way to a last state takes {steps[self.start]} steps, but max_steps is "
-                f"{self.max_steps}"
-            )
-        return self
-
-    def steps_to_end(self) -> dict[str, int]:
-        """Answers until a last state has been said, by the state they begin with."""
-        steps = {name: 1 for name, state in self.states.items() if not state.next}
-        todo = deque(steps)
-        while todo:
-            reached = todo.popleft()
-            for name, state in self.states.items():
-                if reached in state.next and name not in steps:
-                    steps[name] = steps[reached] + 1
-                    todo.append(name)
-        return steps
-
-    def _reachable(self) -> set[str]:
-        seen = {self.start}
-        todo = [self.start]
-        while todo:
-            for name in self.states[todo.pop()].next:
-                if name not in seen:
-                    seen.add(name)
-                    todo.append(name)
-        return seen
+def _tool(config: ToolConfig) -> Tool:
+    return Tool(config.name, config.arguments or {})
 
 
 @dataclass(frozen=True)
@@ -168,6 +94,11 @@ class Said:
     state: str
     text: str
     value: Any
+
+    @property
+    def written(self) -> str:
+        """As the model wrote it."""
+        return f"<{self.state}>{self.text}</{self.state}>"
 
 
 class Machine:
@@ -180,7 +111,7 @@ class Machine:
     def __init__(self, config: MachineConfig) -> None:
         self.config = config
         self.steps_to_end = config.steps_to_end()
-        self.contents = {name: state.grammar() for name, state in config.states.items()}
+        self.contents = {name: grammar_of_state(state) for name, state in config.states.items()}
         self._grammars: dict[tuple[str, ...], Grammar] = {}
 
     @classmethod

@@ -1,0 +1,35 @@
+"""A process that dies between two steps: another one goes on behind what it did."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from agents.llm import StatefulReply, StatefulRequest
+from guild import Guild
+from guild.client import GuildClient
+from tests.guild.processes import TIMEOUT_S, line, running_module
+from tests.llm.stateful_worker import shared_spec
+from tests.servers import running_redis
+
+
+async def test_what_a_killed_process_had_not_done_is_done_by_another(
+    tiny_chat: Path, tmp_path: Path
+) -> None:
+    module = "tests.llm.stateful_worker"
+    request = StatefulRequest(messages=({"role": "user", "content": "Who are you?"},))
+    with running_redis(tmp_path) as server:
+        async with running_module(module, server.url, str(tiny_chat)) as doomed:
+            spec = shared_spec(tiny_chat)
+            async with GuildClient.connect(spec, bus=server.url) as client:
+                asking = asyncio.create_task(
+                    client.request("default_topic", request, timeout_s=TIMEOUT_S)
+                )
+                await line(doomed, "hanging")
+                async with Guild.launch(spec, bus=server.url):
+                    doomed.kill()
+                    reply = await asking
+
+    assert isinstance(reply, StatefulReply)
+    results = [step.result for step in reply.steps]
+    assert results == [None, str(doomed.pid), str(os.getpid()), None]
+    assert [step.state for step in reply.steps] == ["plan", "first", "second", "done"]
