@@ -1,4 +1,4 @@
-"""`guildbus models`, `chat` and `serve`. Imports what it needs when a command runs."""
+"""`guildbus models`, `chat`, `serve` and `init`. Imports what it needs when a command runs."""
 
 # ruff: noqa: PLC0415, PLR0917  --help is quick; typer calls by name
 
@@ -20,6 +20,7 @@ models = typer.Typer(
 )
 chat = typer.Typer(add_completion=False, context_settings=_SETTINGS, rich_markup_mode=None)
 serve = typer.Typer(add_completion=False, context_settings=_SETTINGS, rich_markup_mode=None)
+init = typer.Typer(add_completion=False, context_settings=_SETTINGS, rich_markup_mode=None)
 
 
 @models.command()
@@ -123,3 +124,52 @@ def serve_(
         host, port, tuple(names or ()), key_file, certificate, private_key, plain_http, lazy
     )
     run_command(serve_spec, Common(spec, allow=allow, log_level=log_level), listening)
+
+
+@init.command()
+def init_(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="smollm2; or the path of a GGUF file or of a folder with a saved model; or an id "
+            "on the Hugging Face hub; or the URL of a server with OpenAI's API.",
+        ),
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="What runs it; left out: what fits the model best.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where it runs; left out: the best one there is.")
+    ] = None,
+    served_model: Annotated[
+        str | None, typer.Option(help="Which of a server's models, where it has several.")
+    ] = None,
+    key_variable: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key-env",
+            metavar="NAME",
+            help="The environment variable that holds the server's key.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The spec to write. [default: chat.yaml]")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite what is there already.")
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Ask nothing: take defaults, and fetch what is to fetch."),
+    ] = False,
+) -> None:
+    """Write a spec for a model. Asks for what no option says, and checks that it can run here.
+
+    Without a terminal nothing is asked, and --model is needed. The spec's path goes to stdout.
+    """
+    from agents.llm.init_command import init as run_init
+    from agents.llm.wizard.wizard import Flags
+
+    flags = Flags(model, backend, device, served_model, key_variable, output, force, yes)
+    raise typer.Exit(run_init(flags))

@@ -13,6 +13,7 @@ class PackagedModel:
         member: the file's path in the wheel.
         license: an SPDX identifier.
         about: what it is, in a few words.
+        temperature: what its authors recommend.
     """
 
     name: str
@@ -25,6 +26,7 @@ class PackagedModel:
     size_bytes: int
     license: str
     about: str
+    temperature: float = 0.7
 
     @property
     def file_name(self) -> str:
@@ -50,6 +52,7 @@ SMOLLM2 = PackagedModel(
     size_bytes=98_362_432,
     license="Apache-2.0",
     about="SmolLM2 135M Instruct, quantised to 4 bits, 8192 tokens of context",
+    temperature=0.2,
 )
 
 MODELS = {model.name: model for model in (SMOLLM2,)}

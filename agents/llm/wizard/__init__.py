@@ -1,0 +1,1 @@
+"""`guildbus init`: asks for a model, checks it, and writes a spec that runs."""
