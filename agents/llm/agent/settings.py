@@ -6,9 +6,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from agents.llm.chat import OverflowPolicy
-from agents.llm.dialogue.sampling import Sampling, problems_of
+from agents.llm.dialogue.sampling import Sampling
 from agents.llm.engines import EngineConfig, LLMInitializationError
-from agents.llm.engines.errors import UnknownBackendError
+from agents.llm.engines.errors import UnknownBackendError, problems_of
 from agents.llm.engines.factory import BACKENDS
 from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
 

@@ -4,7 +4,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
-from agents.llm.engines.errors import InvalidRequestError
+from agents.llm.engines.errors import InvalidRequestError, problems_of
 from agents.llm.engines.request import (
     GenerationRequest,
     LogitBias,
@@ -61,11 +61,3 @@ def _checked(kind: type[M], values: dict[str, Any]) -> M:
         return kind.model_validate(values)
     except ValidationError as error:
         raise InvalidRequestError(problems_of(error)) from None
-
-
-def problems_of(error: ValidationError) -> str:
-    """What is wrong, field by field, in one line."""
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
-        for item in error.errors(include_url=False)
-    )

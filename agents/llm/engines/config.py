@@ -1,10 +1,20 @@
 """Which model, on which backend and device."""
 
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
+from agents.llm.engines.errors import LLMInitializationError, problems_of
 from agents.llm.engines.request import MAX_NEW_TOKENS, NewTokens
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class EngineConfig(BaseModel):
@@ -44,3 +54,17 @@ class EngineConfig(BaseModel):
     def key(self) -> str:
         """The same text for equal configurations."""
         return self.model_dump_json()
+
+    def options_as(self, kind: type[M]) -> M:
+        """The options of a backend that knows those of `kind`.
+
+        Raises:
+            LLMInitializationError: one is missing, unknown or makes no sense, by name.
+        """
+        try:
+            return kind.model_validate(self.options)
+        except ValidationError as error:
+            raise LLMInitializationError(
+                f"options of the {self.backend} backend: {problems_of(error)} "
+                f"(known: {', '.join(kind.model_fields)})"
+            ) from None

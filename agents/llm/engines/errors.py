@@ -19,6 +19,8 @@ LLMError
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from pydantic import ValidationError
+
 
 class LLMError(Exception):
     """Root of everything a language model's engine raises."""
@@ -105,3 +107,11 @@ def as_inference_error(error: Exception) -> LLMError:
     wrapped = LLMInferenceError(f"the generation failed: {type(error).__name__}: {error}")
     wrapped.__cause__ = error
     return wrapped
+
+
+def problems_of(error: ValidationError) -> str:
+    """What is wrong, field by field, in one line."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
+        for item in error.errors(include_url=False)
+    )

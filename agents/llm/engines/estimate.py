@@ -14,7 +14,7 @@ from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.gguf import read_metadata
 from agents.llm.engines.llamacpp_engine import model_path
 from agents.llm.engines.llamacpp_model import cache_bytes_per_token, cells, usable_window
-from agents.llm.engines.options import TransformersOptions, transformers_options
+from agents.llm.engines.options import TransformersOptions
 from agents.llm.engines.weights import Weights, bytes_of, saved_weights
 
 # Resident memory of a process that has imported them, torch 2.13 for CPUs and xllamacpp 2026.10.
@@ -79,7 +79,7 @@ def estimate_memory(config: EngineConfig) -> MemoryEstimate:
 
 
 def _transformers(config: EngineConfig) -> MemoryEstimate:
-    options = transformers_options(config)
+    options = config.options_as(TransformersOptions)
     weights = saved_weights(config.model, config.revision)
     dtype = _dtype(config, options, weights)
     window = model_facts.window(weights.facts, config.context_window)

@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.engine import Engine
@@ -40,7 +40,7 @@ def create(config: EngineConfig) -> Engine:
     Raises:
         LLMInitializationError: the configuration asks for what a GGUF file has not.
     """
-    options = _options(config)
+    options = config.options_as(LlamaCppOptions)
     _check(config)
 
     def open_model() -> LlamaModel:
@@ -92,16 +92,3 @@ def _check(config: EngineConfig) -> None:
         raise LLMInitializationError(
             f"max_active={config.max_active}: llama.cpp decodes at most {_MAX_ACTIVE} at once"
         )
-
-
-def _options(config: EngineConfig) -> LlamaCppOptions:
-    try:
-        return LlamaCppOptions.model_validate(config.options)
-    except ValidationError as error:
-        known = ", ".join(LlamaCppOptions.model_fields)
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)
-        )
-        raise LLMInitializationError(
-            f"options of the llamacpp backend: {problems} (known: {known})"
-        ) from None

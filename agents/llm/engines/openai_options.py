@@ -5,7 +5,7 @@ import os
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat
 
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.errors import LLMInitializationError
@@ -51,16 +51,7 @@ def openai_options(config: EngineConfig) -> OpenAIOptions:
     Raises:
         LLMInitializationError: one is missing, unknown or makes no sense, by name.
     """
-    try:
-        options = OpenAIOptions.model_validate(config.options)
-    except ValidationError as error:
-        known = ", ".join(OpenAIOptions.model_fields)
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)
-        )
-        raise LLMInitializationError(
-            f"options of the openai backend: {problems} (known: {known})"
-        ) from None
+    options = config.options_as(OpenAIOptions)
     _check_url(options)
     return options
 

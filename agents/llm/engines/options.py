@@ -3,17 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    NonNegativeInt,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
-
-from agents.llm.engines.config import EngineConfig
-from agents.llm.engines.errors import LLMInitializationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_validator
 
 
 class TransformersOptions(BaseModel):
@@ -53,21 +43,3 @@ class TransformersOptions(BaseModel):
         if self.int8 + self.load_in_8bit + self.load_in_4bit > 1:
             raise ValueError("choose one of int8, load_in_8bit and load_in_4bit")
         return self
-
-
-def transformers_options(config: EngineConfig) -> TransformersOptions:
-    """The options of `config`.
-
-    Raises:
-        LLMInitializationError: one is unknown or makes no sense, by name.
-    """
-    try:
-        return TransformersOptions.model_validate(config.options)
-    except ValidationError as error:
-        known = ", ".join(TransformersOptions.model_fields)
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)
-        )
-        raise LLMInitializationError(
-            f"options of the transformers backend: {problems} (known: {known})"
-        ) from None

@@ -21,7 +21,7 @@ from agents.llm.engines.local_model import DecodingState, Outcome
 from agents.llm.engines.log import get_logger
 from agents.llm.engines.memory import default_cache_bytes
 from agents.llm.engines.model_facts import DEFAULT_CONTEXT_WINDOW, WINDOW_NAMES
-from agents.llm.engines.options import TransformersOptions, transformers_options
+from agents.llm.engines.options import TransformersOptions
 from agents.llm.engines.prefix_files import FolderOfPrefixes, model_identity
 from agents.llm.engines.prefixes import Prefixes
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, GenerationRequest
@@ -120,7 +120,7 @@ class TransformersModel:
 
 def open_model(config: EngineConfig) -> TransformersModel:
     """Load what `config` names; blocks until it is ready."""
-    options = transformers_options(config)
+    options = config.options_as(TransformersOptions)
     model, tokenizer = load_pretrained(config, options)
     return TransformersModel(model, tokenizer, config.context_window, options)
 

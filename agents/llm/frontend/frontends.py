@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from agents.llm.blocking import BlockingEngine
 from agents.llm.dialogue.plan import constrainable
-from agents.llm.dialogue.sampling import Sampling, problems_of
+from agents.llm.dialogue.sampling import Sampling
 from agents.llm.dialogue.structure import constraints
 from agents.llm.engines import Constraint, EngineConfig, Event, Finished, create_engine
 from agents.llm.engines.errors import (
     InvalidRequestError,
     LLMInferenceError,
     LLMInitializationError,
+    problems_of,
 )
 from agents.llm.engines.loaded import LoadedTokenizer, loaded_tokenizer
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
-from agents.llm.dialogue.sampling import Sampling, problems_of
-from agents.llm.engines.errors import InvalidRequestError
+from agents.llm.dialogue.sampling import Sampling
+from agents.llm.engines.errors import InvalidRequestError, problems_of
 from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
 
 # What others call them.

@@ -7,9 +7,8 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from agents.llm.chat import ChatMessage, ChatPrompt, chat_messages, render_chat
-from agents.llm.dialogue.sampling import problems_of
 from agents.llm.engines.config import EngineConfig
-from agents.llm.engines.errors import InvalidRequestError, MissingDependencyError
+from agents.llm.engines.errors import InvalidRequestError, MissingDependencyError, problems_of
 
 Messages = Sequence[ChatMessage | Mapping[str, Any]]
 

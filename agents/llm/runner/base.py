@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from agents.llm.chat import ChatMessage, chat_messages, render_chat
 from agents.llm.dialogue.reading import parser_for
-from agents.llm.dialogue.sampling import Sampling, problems_of
+from agents.llm.dialogue.sampling import Sampling
 from agents.llm.engines.errors import (
     InvalidRequestError,
     LLMError,
     LLMInferenceError,
     LLMInitializationError,
+    problems_of,
 )
 from agents.llm.parsing import Collector, Part
 from agents.llm.runner.config import ModelConfig

@@ -6,8 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
-from agents.llm.dialogue.sampling import problems_of
-from agents.llm.engines.errors import LLMInitializationError
+from agents.llm.engines.errors import LLMInitializationError, problems_of
 from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
 
 DEFAULT_MAX_TOKENS = 512
