@@ -8,8 +8,9 @@ from pydantic import Field, PositiveInt
 
 from agents.llm.chat import ChatMessage
 from agents.llm.dialogue import Dialogue, Sampling, Usage
+from agents.llm.dialogue.plan import constrainable
+from agents.llm.dialogue.structure import CannotConstrainError
 from agents.llm.engines import Engine, EngineConfig, LLMError, ModelRegistry
-from agents.llm.engines.loaded import loaded_tokenizer
 from agents.llm.failures import is_lasting
 from agents.llm.parsing import Part, Text
 from agents.research import tools
@@ -100,8 +101,7 @@ class Writer:
     ) -> ModelAssembled:
         try:
             async with self._models.lease(llm) as engine:
-                tokens = loaded_tokenizer(engine)
-                is_free = self._properties.writes == "code" or tokens is None or not tokens.is_fast
+                is_free = self._properties.writes == "code" or not _keeps_to_forms(engine)
                 asking = _Asking(self._properties, self._jobs, engine, request, audience)
                 return await asking.until_it_works(is_free=is_free)
         except LLMError as error:
@@ -173,6 +173,14 @@ class _Asking(NamedTuple):
         payload = {**self.request.model_dump(), "answer": answer, "wrote": wrote}
         task = tools.assembling(self.request)
         return await self.jobs.run(_CHECK, payload, self.audience, task=task, timeout_s=_CHECK_S)
+
+
+def _keeps_to_forms(engine: Engine) -> bool:
+    try:
+        constrainable(engine)
+    except CannotConstrainError:
+        return False
+    return True
 
 
 def _grammar(text: str) -> Any:
