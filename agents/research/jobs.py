@@ -28,7 +28,7 @@ from guild.registry import requires
 
 MIB = 1024 * 1024
 _INTERRUPTED = "TrainingInterrupted"
-_TASK_CHARS = 200
+TASK_CHARS = 200
 _TEXT_CHARS = 500
 
 
@@ -113,7 +113,7 @@ class Jobs:
             WorkInterruptedError: it was killed or could not be started.
         """
         started_s = time.monotonic()
-        latest = Progress(task=task[:_TASK_CHARS])
+        latest = Progress(task=task[:TASK_CHARS])
 
         def show(event: dict[str, Any]) -> None:
             nonlocal latest

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt
 
 from agents.llm.chat import ChatMessage
 from agents.llm.dialogue import Dialogue, Sampling, Usage
@@ -21,10 +21,10 @@ from agents.research.errors import (
     WorkOverLimitError,
     WorkRefusedError,
 )
-from agents.research.jobs import Audience, Done, Jobs
+from agents.research.jobs import TASK_CHARS, Audience, Done, Jobs
 from agents.research.messages import AssembleModel, ModelAssembled
 from guild import BaseAgentProps
-from guild.progress import TextDelta
+from guild.progress import Progress, TextDelta
 from messaging.logs import get_logger
 
 _ASK = "agents.research.model_jobs:write_question"
@@ -124,7 +124,7 @@ class _Asking(NamedTuple):
         problem: str | None = None
         usage = Usage()
         for attempt in range(1, self.properties.attempts + 1):
-            question = await self._question(problem, attempt, is_free=is_free)
+            question = await self._question(problem, is_free=is_free)
             answer, cost = await self._answer(question, attempt)
             usage += cost
             wrote: Literal["layers", "code"] = "layers" if question["grammar"] else "code"
@@ -143,13 +143,10 @@ class _Asking(NamedTuple):
             usage,
         )
 
-    async def _question(
-        self, problem: str | None, attempt: int, *, is_free: bool
-    ) -> Mapping[str, Any]:
+    async def _question(self, problem: str | None, *, is_free: bool) -> Mapping[str, Any]:
         """What to ask, and the grammar to keep the answer to; written where PyTorch is."""
-        task = f"ask {self.engine.capabilities.model}, attempt {attempt}"
         payload = {"model_config": self.request.config, "problem": problem, "is_free": is_free}
-        return (await self.jobs.run(_ASK, payload, self.audience, task=task)).result
+        return (await self.jobs.run(_ASK, payload, _Nobody(), task="write the question")).result
 
     async def _answer(self, question: Mapping[str, Any], attempt: int) -> tuple[str, Usage]:
         """What the language model says, shown while it comes, and what that cost."""
@@ -164,15 +161,28 @@ class _Asking(NamedTuple):
             seed=self.properties.seed + attempt,  # the same again would fail the same way
         )
         grammar = question["grammar"] and await asyncio.to_thread(_grammar, question["grammar"])
+        asking = Progress(
+            task=f"ask {self.engine.capabilities.model}, attempt {attempt}"[:TASK_CHARS]
+        )
+        self.audience.emit(asking)
         dialogue = Dialogue(self.engine, sampling, grammar=grammar)
         asked = ChatMessage(role="user", content=question["prompt"])
         answer = await dialogue.answer([asked], show)
+        told = f"{answer.usage.completion_tokens} tokens"
+        self.audience.emit(asking.model_copy(update={"done": 1.0, "total": 1.0, "text": told}))
         return answer.parsed.text, answer.usage
 
     async def _check(self, answer: str, wrote: str) -> Done:
         payload = {**self.request.model_dump(), "answer": answer, "wrote": wrote}
         task = tools.assembling(self.request)
         return await self.jobs.run(_CHECK, payload, self.audience, task=task, timeout_s=_CHECK_S)
+
+
+class _Nobody:
+    """Is shown a job that takes no time."""
+
+    def emit(self, message: BaseModel, /) -> None:
+        pass
 
 
 def _keeps_to_forms(engine: Engine) -> bool:
