@@ -3,10 +3,11 @@
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from pydantic import BaseModel
 
+from agents.llm.closing import Closing
 from agents.llm.engines import EngineConfig, ModelRegistry
 from agents.research import tools
 from agents.research.jobs import Audience, Done, Jobs, JobsProps, open_jobs
@@ -29,7 +30,7 @@ _TOKENIZER_KEYS = ("status", "tokenizer_name", "tokenizer_path", "vocab_size", "
 _ENCODING_KEYS = ("input_ids", "attention_mask")
 
 
-class ResearchToolkit:
+class ResearchToolkit(Closing):
     """Tools with the names, parameters, defaults and results of their document.
 
     A call does what an agent does with the message of the same purpose: the same checks, the same
@@ -74,12 +75,6 @@ class ResearchToolkit:
         if self._loop.is_running:
             self._loop.run(self._stack.aclose())
             self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def pytorch_model_assembler(
         self, model_config: dict[str, Any], output_script_path: str

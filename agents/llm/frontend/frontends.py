@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from pydantic import ValidationError
 
 from agents.llm.blocking import BlockingEngine
+from agents.llm.closing import Closing
 from agents.llm.dialogue.plan import constrainable
 from agents.llm.dialogue.sampling import Sampling
 from agents.llm.dialogue.structure import constraints
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Prompt = str | Sequence[int] | Messages
 
 
-class Frontend:
+class Frontend(Closing):
     """Answers prompts with a model that is loaded at once; any thread may ask, many at a time.
 
     Args:
@@ -146,17 +146,6 @@ class Frontend:
         blocking, self._blocking = self._blocking, None
         if blocking is not None:
             blocking.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def _running(self) -> BlockingEngine:

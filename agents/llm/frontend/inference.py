@@ -1,9 +1,9 @@
 """One answer on its way to plain code."""
 
 from collections.abc import Callable, Generator, Iterator
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
+from agents.llm.closing import Closing
 from agents.llm.dialogue import Usage
 from agents.llm.engines import Event, Finished
 from agents.llm.engines.errors import LLMInferenceError
@@ -11,7 +11,7 @@ from agents.llm.engines.errors import LLMInferenceError
 T = TypeVar("T")
 
 
-class Inference(Generic[T]):
+class Inference(Closing, Generic[T]):
     """Iterate it for the pieces of an answer: texts, or tokens.
 
     Nothing is computed before the first piece is asked for. Closing it early, leaving its `with`
@@ -70,17 +70,6 @@ class Inference(Generic[T]):
     def close(self) -> None:
         """End it; harmless when it has ended."""
         self._taken.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _taken(

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from agents.llm.closing import Closing
 from agents.llm.frontend.frontends import Frontend, Prompt, frontend_class
 from agents.llm.frontend.inference import Inference
 from agents.llm.frontend.inference_kwargs import InferenceKwargs
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agents.llm.structured.structuring import StructuringEngine
 
 
-class LocalInference:
+class LocalInference(Closing):
     """Answers with a local model, through the frontend that fits its path.
 
     Args:
@@ -79,14 +79,3 @@ class LocalInference:
     def close(self) -> None:
         """Free the model."""
         self.front_end.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

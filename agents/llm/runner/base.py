@@ -2,14 +2,14 @@
 
 import resource
 import sys
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, overload
 
 from pydantic import ValidationError
 
 from agents.llm.chat import ChatMessage, chat_messages, render_chat
+from agents.llm.closing import Closing
 from agents.llm.dialogue.reading import parser_for
 from agents.llm.dialogue.sampling import Sampling
 from agents.llm.engines.errors import (
@@ -28,7 +28,7 @@ Messages = Iterable[ChatMessage | Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]]
 
 
-class BaseLLMRunner(ABC):
+class BaseLLMRunner(Closing):
     """Answers prompts and conversations from plain, blocking code. Any thread may use it.
 
     A runner of your own says how a model is loaded and how it streams text; the rest is here.
@@ -53,7 +53,7 @@ class BaseLLMRunner(ABC):
     def _run_streaming(self, prompt: str, max_tokens: int, temperature: float) -> Iterator[str]:
         """The pieces of text that continue `prompt`; closed when nobody wants more."""
 
-    def _free_model(self) -> None:  # noqa: B027 - many have nothing to free
+    def _free_model(self) -> None:
         """Free what `_initialize_model` took."""
 
     def _model_bytes(self) -> int:
@@ -182,17 +182,6 @@ class BaseLLMRunner(ABC):
         if self._is_open:
             self._is_open = False
             self._free_model()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self) -> None:
         try:
