@@ -2,38 +2,16 @@
 
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from agents.llm.engines.errors import InvalidRequestError, problems_of
-from agents.llm.engines.request import (
-    GenerationRequest,
-    LogitBias,
-    NewTokens,
-    Seed,
-    StopStrings,
-    Temperature,
-    TopP,
-)
+from agents.llm.engines.request import Choosing, GenerationRequest
 
 M = TypeVar("M", bound=BaseModel)
 
 
-class Sampling(BaseModel):
-    """The fields of `GenerationRequest` without its prompt, with the same meaning."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    max_new_tokens: NewTokens | None = None
-    temperature: Temperature = 0.7
-    top_p: TopP = 0.9
-    top_k: NonNegativeInt = 50
-    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
-    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
-    logit_bias: LogitBias = Field(default_factory=dict)
-    do_sample: bool = True
-    seed: Seed | None = None
-    stop: StopStrings = ()
-    deadline_s: float | None = Field(default=None, gt=0.0)
+class Sampling(Choosing):
+    """The same for whatever is asked."""
 
     def but(self, **changes: Any) -> Self:
         """The same with other values; None leaves one as it is.

@@ -51,14 +51,10 @@ class Conversation(BaseModel):
     is_parallel: bool = True
 
 
-class GenerationRequest(BaseModel):
-    """A prompt, how long the answer may be and how its tokens are chosen.
+class Choosing(BaseModel):
+    """How long an answer may be and how its tokens are chosen.
 
     Attributes:
-        prompt: the text to continue; or else `prompt_ids` or `conversation`, exactly one of them.
-        prompt_ids: the token ids to continue, taken as they are.
-        conversation: for an engine that `takes_conversations`, and for no other.
-        response_format: what such an engine is to answer, in the shape of OpenAI's API.
         max_new_tokens: limit on *new* tokens. None: up to 512, or what the window leaves.
         temperature: 0 chooses the likeliest token, like `do_sample=False`.
         top_p: sample from the likeliest tokens that together reach this probability.
@@ -66,8 +62,6 @@ class GenerationRequest(BaseModel):
         min_p: sample only from tokens at least this many times as likely as the likeliest.
         repetition_penalty: above 1 makes tokens of the prompt and the answer less likely again.
         logit_bias: by token id, what is added to its score; -100 forbids it in effect.
-        logprobs: report the log-probability of each token, and of this many likeliest ones;
-            computed before temperature, penalties, bias and constraint. None for no report.
         seed: makes sampling repeatable, whatever else the engine is doing; 0 is a seed.
         stop: texts that end the answer; they are not part of it.
         deadline_s: seconds from submission after which the answer ends as it is.
@@ -77,10 +71,6 @@ class GenerationRequest(BaseModel):
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
     )
 
-    prompt: Text | None = None
-    prompt_ids: tuple[NonNegativeInt, ...] | None = Field(default=None, min_length=1)
-    conversation: Conversation | None = None
-    response_format: Mapping[str, Any] | None = None
     max_new_tokens: NewTokens | None = None
     temperature: Temperature = 0.7
     top_p: TopP = 0.9
@@ -88,11 +78,29 @@ class GenerationRequest(BaseModel):
     min_p: float = Field(default=0.0, ge=0.0, le=1.0)
     repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
     logit_bias: LogitBias = Field(default_factory=dict)
-    logprobs: int | None = Field(default=None, ge=0, le=MAX_LOGPROBS)
     do_sample: bool = True
     seed: Seed | None = None
     stop: StopStrings = ()
     deadline_s: float | None = Field(default=None, gt=0.0)
+
+
+class GenerationRequest(Choosing):
+    """A prompt, and how it is answered.
+
+    Attributes:
+        prompt: the text to continue; or else `prompt_ids` or `conversation`, exactly one of them.
+        prompt_ids: the token ids to continue, taken as they are.
+        conversation: for an engine that `takes_conversations`, and for no other.
+        response_format: what such an engine is to answer, in the shape of OpenAI's API.
+        logprobs: report the log-probability of each token, and of this many likeliest ones;
+            computed before temperature, penalties, bias and constraint. None for no report.
+    """
+
+    prompt: Text | None = None
+    prompt_ids: tuple[NonNegativeInt, ...] | None = Field(default=None, min_length=1)
+    conversation: Conversation | None = None
+    response_format: Mapping[str, Any] | None = None
+    logprobs: int | None = Field(default=None, ge=0, le=MAX_LOGPROBS)
 
     @model_validator(mode="after")
     def _has_exactly_one_prompt(self) -> Self:
