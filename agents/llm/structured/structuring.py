@@ -60,7 +60,7 @@ class StructuringEngine:
         if not isinstance(tokenizer, Vocabulary):
             tokenizer = vocabulary_of(getattr(tokenizer, "tokenizer", tokenizer), end_token_ids)
         self.vocabulary: Vocabulary = tokenizer
-        self.max_new_tokens = DEFAULT_MAX_NEW_TOKENS
+        self.max_new_tokens = self._limit = DEFAULT_MAX_NEW_TOKENS
         self._grammar: Grammar | None = None
         self._compiled: CompiledGrammar | None = None
         self._matchers: list[Matcher] = []
@@ -85,8 +85,17 @@ class StructuringEngine:
         self.max_new_tokens = max_new_tokens
         self.reset()
 
-    def reset(self) -> None:
-        """Begin new answers of the same structure."""
+    def reset(self, max_new_tokens: int | None = None) -> None:
+        """Begin new answers of the same structure.
+
+        Args:
+            max_new_tokens: tokens of each of them; None for what `configure` was told.
+
+        Raises:
+            BudgetTooSmallError: the shortest answer takes more.
+        """
+        self._limit = self.max_new_tokens if max_new_tokens is None else max_new_tokens
+        self._configured.matcher(self._limit)
         self._matchers, self._accepted, self._prompt_tokens = [], [], 0
 
     def constraint(self, max_new_tokens: int | None = None) -> Matcher:
@@ -99,8 +108,9 @@ class StructuringEngine:
             ConstraintError: there is no structure yet.
             BudgetTooSmallError: the shortest answer takes more tokens.
         """
-        matcher = self._configured.matcher(max_new_tokens or self.max_new_tokens)
-        self._matchers, self._accepted, self._prompt_tokens = [matcher], [0], 0
+        self.reset(max_new_tokens)
+        matcher = self._configured.matcher(self._limit)
+        self._matchers, self._accepted = [matcher], [0]
         return matcher
 
     @property
@@ -123,6 +133,11 @@ class StructuringEngine:
         """For each row whether its answer is complete."""
         return torch.tensor([m.is_finished for m in self._matchers], dtype=torch.bool)
 
+    @property
+    def limit(self) -> int:
+        """Tokens of the answers that are being written."""
+        return self._limit
+
     def process_logits(self, input_ids_BT: Tensor, scores_BV: Tensor) -> Tensor:
         """The scores with those of forbidden tokens at minus infinity.
 
@@ -132,16 +147,24 @@ class StructuringEngine:
             scores_BV: logits or log-probabilities of the next token.
 
         Raises:
-            ConstraintError: a token was added that is not allowed.
+            ConstraintError: a token was added that is not allowed, or none that is allowed has a
+                score.
         """
-        self._follow(input_ids_BT)
+        self.follow(input_ids_BT)
         forbidden_BV = torch.ones(scores_BV.shape, dtype=torch.bool)
         for row, matcher in enumerate(self._matchers):
             allowed = torch.from_numpy(matcher.allowed()[: scores_BV.shape[1]])
             forbidden_BV[row, : len(allowed)] = ~allowed
-            if matcher.is_finished and not allowed.any():
-                forbidden_BV[row] = False  # whatever it is, it is not part of the answer
-        return scores_BV.masked_fill(forbidden_BV.to(scores_BV.device), -torch.inf)
+        masked_BV = scores_BV.masked_fill(forbidden_BV.to(scores_BV.device), -torch.inf)
+        for row in (~masked_BV.isfinite().any(dim=1)).nonzero().flatten().tolist():
+            if not self._matchers[row].is_finished:
+                raise ConstraintError(
+                    f"no token that may follow {self.text(row)[-40:]!r} has a score: the model's "
+                    "are no numbers, or something else forbids what the structure needs; leave out "
+                    "no_repeat_ngram_size, bad_words_ids, suppress_tokens and the like"
+                )
+            masked_BV[row] = scores_BV[row]  # whatever it is, it is not part of the answer
+        return masked_BV
 
     def sample(self, logprobs_BV: Tensor, sampler: Sampler = multinomial) -> Tensor:
         """Choose a token for each row and go on with it.
@@ -177,11 +200,16 @@ class StructuringEngine:
             raise ConstraintError("the engine has no structure yet; call configure")
         return self._compiled
 
-    def _follow(self, input_ids_BT: Tensor) -> None:
+    def follow(self, input_ids_BT: Tensor) -> None:
+        """Go on with what was added to the prompts since; as `process_logits`, without scores.
+
+        Raises:
+            ConstraintError: a token was added that is not allowed.
+        """
         compiled = self._configured
         if not self._matchers:
             rows, self._prompt_tokens = input_ids_BT.shape
-            self._matchers = [compiled.matcher(self.max_new_tokens) for _ in range(rows)]
+            self._matchers = [compiled.matcher(self._limit) for _ in range(rows)]
             self._accepted = [0] * rows
         for row, ids in enumerate(input_ids_BT[:, self._prompt_tokens :].tolist()):
             for token_id in ids[self._accepted[row] :]:
@@ -203,20 +231,23 @@ class StructuringMixin:
     engine: StructuringEngine | None = None
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
-        """`generate` of the model with the engine's structure, and its limit on new tokens.
+        """`generate` of the model with the engine's structure.
+
+        The answer is complete within `max_new_tokens`, or the engine's own limit without it.
 
         Raises:
             InvalidRequestError: an argument asks for a way of decoding that looks ahead.
+            BudgetTooSmallError: the shortest answer takes more tokens.
         """
         engine = self.engine
         if engine is None:
             return super().generate(*args, **kwargs)  # type: ignore[misc]
         _refuse_search(kwargs)
-        engine.reset()
+        engine.reset(_limit(kwargs))
         kwargs["logits_processor"] = [*kwargs.get("logits_processor", ()), _Processor(engine)]
         kwargs["stopping_criteria"] = [*kwargs.get("stopping_criteria", ()), _Stop(engine)]
         # One more for the end token, which is none of the answer's.
-        kwargs["max_new_tokens"] = engine.max_new_tokens + 1
+        kwargs["max_new_tokens"] = engine.limit + 1
         return super().generate(*args, **kwargs)  # type: ignore[misc]
 
 
@@ -233,8 +264,17 @@ class _Stop(StoppingCriteria):
         self._engine = engine
 
     def __call__(self, input_ids: Tensor, *_: Any, **__: Any) -> Tensor:
-        self._engine._follow(input_ids)  # noqa: SLF001  the same module's
+        self._engine.follow(input_ids)
         return self._engine.finished().to(input_ids.device)
+
+
+def _limit(kwargs: Mapping[str, Any]) -> int | None:
+    """The tokens that a call allows an answer; None where it does not say."""
+    if kwargs.get("max_length") is not None:
+        raise InvalidRequestError("max_length counts the prompt, too; give max_new_tokens")
+    config = kwargs.get("generation_config")
+    limit: int | None = kwargs.get("max_new_tokens", getattr(config, "max_new_tokens", None))
+    return limit
 
 
 def _refuse_search(kwargs: Mapping[str, Any]) -> None:

@@ -102,7 +102,7 @@ def test_a_loop_may_add_forced_tokens_without_asking_the_model(
         forced = engine.forced()
         if forced:
             ids = torch.cat([ids, torch.tensor([forced])], dim=1)
-            engine.process_logits(ids, scores)
+            engine.follow(ids)
             continue
         asked += 1
         ids = torch.cat([ids, engine.sample(scores.log_softmax(-1), argmax)[:, None]], dim=1)
