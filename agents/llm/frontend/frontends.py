@@ -22,7 +22,7 @@ from agents.llm.engines.errors import (
 )
 from agents.llm.engines.loaded import LoadedTokenizer, loaded_tokenizer
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS
-from agents.llm.frontend.inference import Inference
+from agents.llm.frontend.inference import Cancelling, Inference
 from agents.llm.frontend.inference_kwargs import InferenceKwargs
 from agents.llm.frontend.tokenizer import Messages, Tokenizer
 from agents.llm.models import MODELS
@@ -111,11 +111,14 @@ class Frontend(Closing):
         prompt = _plain(prompt)
         is_tokens = not isinstance(prompt, str) and all(isinstance(part, int) for part in prompt)
 
+        cancelling = Cancelling()
+
         async def events() -> AsyncIterator[Event]:
             asked, ids = await asyncio.to_thread(self._asked, prompt, is_tokens, grammar)
             constraint = await self._constraint(engine, grammar, sampling, len(ids))
             request = sampling.request(prompt_ids=ids, **asked)
             async with await self._running.engine.submit(request, constraint) as generation:
+                cancelling.reach(generation.cancel)
                 async for event in generation:
                     if isinstance(event, Finished) and event.error is not None:
                         raise event.error
@@ -124,6 +127,7 @@ class Frontend(Closing):
         return Inference(
             self._running.iterate(events),
             _tokens if is_tokens else _text,
+            cancelling.cancel,
             None if grammar is None else grammar.parse,
         )
 

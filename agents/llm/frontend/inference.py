@@ -1,6 +1,8 @@
 """One answer on its way to plain code."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from agents.llm.closing import Closing
@@ -15,11 +17,13 @@ class Inference(Closing, Generic[T]):
     """Iterate it for the pieces of an answer: texts, or tokens.
 
     Nothing is computed before the first piece is asked for. Closing it early, leaving its `with`
-    block or dropping it ends the answer at the model's next step.
+    block or dropping it ends the answer at the model's next step. One thread iterates; any may
+    close.
 
     Args:
         events: of the engine; what they raise reaches whoever iterates.
         pieces: what of the answer an event adds, given how many tokens were taken before.
+        cancel: ends the answer, which then comes to its last event; from any thread.
         parse: from the whole text to its value, where it has a form.
     """
 
@@ -27,8 +31,10 @@ class Inference(Closing, Generic[T]):
         self,
         events: Generator[Event, None, None],
         pieces: Callable[[Event, int], tuple[T, ...]],
+        cancel: Callable[[], None],
         parse: Callable[[str], Any] | None = None,
     ) -> None:
+        self._cancel = cancel
         self._parse = parse
         self._ended: list[Finished] = []
         self._taken = _taken(events, pieces, self._ended)  # holds no reference to this object
@@ -68,8 +74,37 @@ class Inference(Closing, Generic[T]):
         return text if self._parse is None else self._parse(text)
 
     def close(self) -> None:
-        """End it; harmless when it has ended."""
-        self._taken.close()
+        """End it, also while another thread waits for its next piece; harmless when it has ended.
+
+        That thread gets what was written, and then the end, with the reason `cancelled`.
+        """
+        self._cancel()
+        with suppress(ValueError):  # the other thread is inside of it
+            self._taken.close()
+
+
+class Cancelling:
+    """Cancels an answer that may not have begun yet; from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._is_cancelled = False
+        self._cancel: Callable[[], None] | None = None
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._is_cancelled = True
+            cancel = self._cancel
+        if cancel is not None:
+            cancel()
+
+    def reach(self, cancel: Callable[[], None]) -> None:
+        """It has begun: `cancel` ends it."""
+        with self._lock:
+            self._cancel = cancel
+            is_late = self._is_cancelled
+        if is_late:
+            cancel()
 
 
 def _taken(
