@@ -1,8 +1,10 @@
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
@@ -14,8 +16,9 @@ from agents.llm import (
     PyTorchAgentProps,
     UsageReported,
 )
+from agents.llm.engines.loading import choose_device
 from agents.llm.resources import models
-from guild import AgentBuilder, Guild, GuildBuilder
+from guild import Agent, AgentBuilder, Guild, GuildBuilder, handles
 from guild.progress import TextDelta
 from messaging.envelope import new_id
 from messaging.errors import RequestCancelledError, RequestFailedError
@@ -53,6 +56,42 @@ def test_the_properties_have_the_defaults_of_the_document() -> None:
         "generated_response",
     }
     assert wire_type_of(GenerationPromptRequest).name == "GenerationPromptRequest"
+
+
+async def test_the_samples_of_the_document_run_as_they_stand(tiny_phi: Path) -> None:
+    answered: asyncio.Queue[GenerationPromptResponse] = asyncio.Queue()
+
+    class Listener(Agent):
+        @handles
+        async def listen(self, response: GenerationPromptResponse) -> None:
+            answered.put_nowait(response)
+
+    phi_agent_spec = (
+        AgentBuilder(LLMPhiAgent)
+        .set_id("phi_agent")
+        .set_name("Phi-2 LLM")
+        .set_description("Text generation using Microsoft's Phi-2 model")
+        .set_properties(PhiAgentProps(model_id=str(tiny_phi), torch_device="cpu"))
+        .build_spec()
+    )
+    guild_builder = GuildBuilder("writers").set_messaging("memory://")
+    guild_builder.add_agent_spec(phi_agent_spec)
+    guild_builder.add_agent_spec(AgentBuilder(Listener).set_id("listener").build_spec())
+    async with guild_builder.launch() as running:
+        request = GenerationPromptRequest(
+            generation_prompt="The benefits of multi-agent systems include"
+        )
+        await running.client.publish("default_topic", request)
+        response = await answered.get()
+
+    assert response.generation_prompt == "The benefits of multi-agent systems include"
+    assert response.generated_response.startswith(response.generation_prompt)
+
+
+def test_the_device_is_cuda_where_there_is_one_else_the_cpu() -> None:
+    wanted = "cuda" if torch.cuda.is_available() else "cpu"
+
+    assert choose_device(PhiAgentProps().torch_device).type == wanted
 
 
 @pytest.mark.parametrize(

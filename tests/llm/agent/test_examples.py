@@ -1,5 +1,6 @@
 """The examples of the local agent's document, on a small model."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,40 @@ async def test_memory_history_reaches_the_model() -> None:
         "System: You are helpful.\n\nUser: My name is Alice\n\nAssistant: Hello Alice!\n\n"
         "User: What is my name?\n\nAssistant:"
     )
+
+
+async def test_memory_history_is_answered_by_a_real_model(tiny_chat: Path) -> None:
+    memory = [
+        MemoryEntryData(role="user", content="My name is Alice"),
+        MemoryEntryData(role="assistant", content="Hello Alice!"),
+    ]
+    agent = HuggingFaceLocalAgent(str(tiny_chat), max_new_tokens=4)
+    payloads = [
+        greeting(user_message="What is my name?", system_context="You are helpful.", memory=known)
+        for known in ([], memory)
+    ]
+    try:
+        read = [
+            (await agent.invoke(payload)).metadata["usage"]["prompt_tokens"] for payload in payloads
+        ]
+    finally:
+        await agent.unload_model()
+
+    assert read[1] > read[0] + 10
+
+
+def test_a_device_is_for_the_factory_to_say_and_a_model_for_the_first_question() -> None:
+    agent = asyncio.run(
+        get_agent(
+            backend="huggingface",
+            model="TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+            api_key="",
+            device="cuda",
+        )
+    )
+
+    assert agent.settings.engine_config.device == "cuda"
+    assert not agent.is_loaded
 
 
 @pytest.mark.parametrize(
