@@ -11,6 +11,7 @@ from agents.llm.tools.execution import DEFAULT_MAX_RESULT_CHARS, Approve, ToolRe
 from agents.llm.tools.tool import Tool, as_tools
 
 Ask = Callable[[list[ChatMessage]], Awaitable[Parsed]]
+Ended = Literal["answered", "rounds"]
 
 DEFAULT_MAX_ROUNDS = 8
 DEFAULT_MAX_CALLS = 16
@@ -34,7 +35,7 @@ class ToolRun:
     messages: tuple[ChatMessage, ...]
     results: tuple[ToolResult, ...]
     rounds: int
-    ended: Literal["answered", "rounds"]
+    ended: Ended
 
 
 async def run_tools(
@@ -72,40 +73,75 @@ async def run_tools(
     """
     if min(max_rounds, max_calls, max_parallel) < 1:
         raise ValueError("max_rounds, max_calls and max_parallel are at least 1")
+    talk = _Talk(chat_messages(messages), observe)
     known = as_tools(tools)
-    conversation = chat_messages(messages)
+    running = _Running(known, approve, max_calls, max_result_chars, asyncio.Semaphore(max_parallel))
     results: list[ToolResult] = []
-    free = asyncio.Semaphore(max_parallel)
-
-    async def run(call: ToolCall) -> ToolResult:
-        async with free:
-            return await execute(call, known, approve=approve, max_result_chars=max_result_chars)
-
-    def say(*added: ChatMessage) -> None:
-        for message in added:
-            conversation.append(message)
-            if observe is not None:
-                observe(message)
-
     for number in range(1, max_rounds + 1):
-        answer = await ask(list(conversation))
-        calls = _identified(answer.tool_calls, conversation)
-        answer = replace(answer, tool_calls=calls)
-        say(_said(answer))
+        answer = talk.take(await ask(list(talk.messages)))
         broken = [problem.message for problem in answer.problems if problem.is_call]
-        if not calls and not (broken and known):
-            return ToolRun(answer, tuple(conversation), tuple(results), number, "answered")
+        if not answer.tool_calls and not (broken and known):
+            return talk.ended(answer, results, number, "answered")
         if number == max_rounds:
             break
-        if not calls:
-            say(ChatMessage(role="user", content=_told(broken)))
-            continue
-        done = await _all(run, calls[:max_calls])
-        done += [_too_many(call, max_calls) for call in calls[max_calls:]]
-        results += done
-        say(*map(_result, done))
-    ended: Literal["answered", "rounds"] = "rounds" if answer.tool_calls else "answered"
-    return ToolRun(answer, tuple(conversation), tuple(results), max_rounds, ended)
+        if answer.tool_calls:
+            done = await running.all(answer.tool_calls)
+            results += done
+            talk.say(*map(_result, done))
+        else:
+            talk.say(ChatMessage(role="user", content=_told(broken)))
+    ended: Ended = "rounds" if answer.tool_calls else "answered"
+    return talk.ended(answer, results, max_rounds, ended)
+
+
+class _Talk:
+    """A conversation that grows."""
+
+    def __init__(
+        self, messages: list[ChatMessage], observe: Callable[[ChatMessage], None] | None
+    ) -> None:
+        self.messages = messages
+        self._observe = observe
+
+    def say(self, *added: ChatMessage) -> None:
+        for message in added:
+            self.messages.append(message)
+            if self._observe is not None:
+                self._observe(message)
+
+    def take(self, answer: Parsed) -> Parsed:
+        """Add an output of the model; the same with ids for its calls."""
+        calls = _identified(answer.tool_calls, self.messages)
+        answer = replace(answer, tool_calls=calls)
+        self.say(_said(answer))
+        return answer
+
+    def ended(
+        self, answer: Parsed, results: Sequence[ToolResult], rounds: int, ended: Ended
+    ) -> ToolRun:
+        return ToolRun(answer, tuple(self.messages), tuple(results), rounds, ended)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """Runs the calls of an output."""
+
+    tools: Mapping[str, Tool]
+    approve: Approve | None
+    max_calls: int
+    max_result_chars: int
+    free: asyncio.Semaphore
+
+    async def all(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
+        """The results in the order of the calls; those beyond the limit are not run."""
+        done = await _all(self._run, calls[: self.max_calls])
+        return done + [_too_many(call, self.max_calls) for call in calls[self.max_calls :]]
+
+    async def _run(self, call: ToolCall) -> ToolResult:
+        async with self.free:
+            return await execute(
+                call, self.tools, approve=self.approve, max_result_chars=self.max_result_chars
+            )
 
 
 async def _all(
