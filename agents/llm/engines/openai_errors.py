@@ -77,6 +77,14 @@ def error_of(server: str, model: str, status: int, body: bytes) -> LLMError:
             return InvalidRequestError(f"the server refuses the request, status {status}{told}")
 
 
+def no_stream(server: str, kind: str, body: bytes) -> LLMError:
+    """What an answer means that is no stream; some servers tell of failures with status 200."""
+    return ServerAnswerError(
+        f"{server} answers with {kind[:80]!r} in the place of a stream; is base_url the address "
+        f"of its API?{_told(body)}"
+    )
+
+
 def error_in_stream(server: str, error: Any) -> LLMError:
     """What an error means that comes in the place of a piece."""
     return LLMInferenceError(f"{server} failed in its answer{_said(error)}")

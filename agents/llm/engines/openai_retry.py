@@ -1,6 +1,8 @@
 """Asking again, while a server cannot be reached or is busy."""
 
 import asyncio
+import contextlib
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -36,9 +38,11 @@ async def retried(ask: Callable[[], Awaitable[T]], retry_for_s: float) -> T:
         try:
             return await ask()
         except TryAgainError as again:
-            wait_s = again.wait_s
-            if wait_s is None:
-                wait_s = pause_s * random.uniform(0.5, 1.0)  # noqa: S311  no secret
+            jitter = random.uniform(0.5, 1.0)  # noqa: S311  no secret
+            if again.wait_s is None:
+                wait_s = pause_s * jitter
+            else:  # a server that says 0 every time is not to be asked without a pause
+                wait_s = max(again.wait_s, _FIRST_PAUSE_S * jitter)
             if time.monotonic() + wait_s > until:
                 raise again.error from again.__cause__
             await asyncio.sleep(wait_s)
@@ -49,10 +53,9 @@ def retry_after_s(given: str | None) -> float | None:
     """What the header `Retry-After` says; None where it is missing or makes no sense."""
     if given is None:
         return None
-    try:
-        return max(0.0, float(given))
-    except ValueError:
-        pass
+    with contextlib.suppress(ValueError):
+        seconds = float(given)
+        return None if math.isnan(seconds) else max(0.0, seconds)
     try:
         return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):

@@ -16,6 +16,7 @@ from agents.llm.engines.openai_errors import (
     ServerSilentError,
     ServerUnreachableError,
     error_of,
+    no_stream,
 )
 from agents.llm.engines.openai_options import OpenAIOptions, api_key
 from agents.llm.engines.openai_retry import TryAgainError, retried, retry_after_s
@@ -107,10 +108,7 @@ class Server:
                 self._check(response, await _beginning(response))
             kind = response.headers.get("content-type", "")
             if response.status_code != _OK or "text/event-stream" not in kind:
-                raise ServerAnswerError(
-                    f"{self._url} answers with {kind[:80]!r} in the place of a stream; is "
-                    "base_url the address of its API?"
-                )
+                raise no_stream(self._url, kind, await _beginning(response))
             try:
                 async for piece in pieces(response.aiter_bytes(), self._url):
                     take(piece)

@@ -1,6 +1,8 @@
 """The answer of a server as it comes: server-sent events with pieces of a completion."""
 
 import json
+import re
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +14,13 @@ from agents.llm.engines.openai_errors import ServerAnswerError, error_in_stream
 
 MAX_EVENT_BYTES = 1024 * 1024
 _DONE = "[DONE]"
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_LENGTH = frozenset({"length", "max_tokens", "model_length"})
+_GIVEN_UP = {
+    "abort": "ask again",
+    "error": "ask again",
+    "content_filter": "its filter refuses the text",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +75,49 @@ class _Tagged:
 
 
 async def _events(chunks: AsyncIterable[bytes], server: str) -> AsyncIterator[str]:
-    held = b""
+    """The data of each event, as the standard of server-sent events has it."""
     data: list[str] = []
-    async for chunk in chunks:
-        *lines, held = (held + chunk).split(b"\n")
-        if len(held) > MAX_EVENT_BYTES or sum(map(len, data)) > MAX_EVENT_BYTES:
-            raise ServerAnswerError(f"{server} sends an event of more than {MAX_EVENT_BYTES} bytes")
-        for line in (raw.decode(errors="replace").removesuffix("\r") for raw in lines):
-            if line.startswith("data:"):
-                data.append(line[5:].removeprefix(" "))
-            elif not line and data:
-                yield "\n".join(data)
-                data = []
-    if data and not held:
+    async for line in _lines(chunks, server):
+        if line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))
+            if sum(map(len, data)) > MAX_EVENT_BYTES:
+                raise _too_long(server)
+        elif not line:
+            whole, data = "\n".join(data), []
+            if whole:  # an event without data is none
+                yield whole
+    if data:
         yield "\n".join(data)  # the empty line behind the last event may be missing
+
+
+async def _lines(chunks: AsyncIterable[bytes], server: str) -> AsyncIterator[str]:
+    """The lines that ended, in any of the three ways; a byte order mark before them is none."""
+    held, is_first = b"", True
+    async for chunk in chunks:
+        held += chunk
+        # A carriage return at the end may be a half of a line end.
+        whole = held[:-1] if held.endswith(b"\r") else held
+        *lines, rest = _LINE_END.split(whole)
+        held = rest + held[len(whole) :]
+        if len(held) > MAX_EVENT_BYTES:
+            raise _too_long(server)
+        for line in lines:
+            yield (line.removeprefix(BOM_UTF8) if is_first else line).decode(errors="replace")
+            is_first = False
+    if held.endswith(b"\r"):
+        yield held[:-1].decode(errors="replace")
+
+
+def _too_long(server: str) -> ServerAnswerError:
+    return ServerAnswerError(f"{server} sends an event of more than {MAX_EVENT_BYTES} bytes")
 
 
 def _piece(data: str, server: str) -> Piece:
     try:
         document = json.loads(data)
-        if document.get("error"):
-            raise error_in_stream(server, document["error"])
-        return _read(document)
+        if document.get("error") or document.get("object") == "error":
+            raise error_in_stream(server, document.get("error") or document)
+        return _read(document, server)
     except LLMError:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as error:
@@ -96,7 +126,7 @@ def _piece(data: str, server: str) -> Piece:
         ) from error
 
 
-def _read(document: dict[str, Any]) -> Piece:
+def _read(document: dict[str, Any], server: str) -> Piece:
     usage = document.get("usage") or {}
     choices = document["choices"]
     choice = choices[0] if choices else {}
@@ -111,16 +141,25 @@ def _read(document: dict[str, Any]) -> Piece:
         thinking=thinking,
         calls=call_pieces(told.get("tool_calls")),
         token_ids=tuple(int(token_id) for token_id in choice.get("token_ids") or ()),
-        reason=_reason(choice.get("finish_reason")),
+        reason=_reason(choice.get("finish_reason"), server),
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
     )
 
 
-def _reason(given: str | None) -> FinishReason | None:
+def _reason(given: Any, server: str) -> FinishReason | None:
+    """Why an answer ends.
+
+    Raises:
+        ServerAnswerError: the server gave it up.
+    """
+    if isinstance(given, dict):
+        given = given.get("type")
     if not given:  # "" stands in the middle of some servers' answers
         return None
-    return FinishReason.LENGTH if given == "length" else FinishReason.STOP
+    if given in _GIVEN_UP:
+        raise ServerAnswerError(f"{server} gave its answer up: {given}; {_GIVEN_UP[given]}")
+    return FinishReason.LENGTH if given in _LENGTH else FinishReason.STOP
 
 
 def _count(given: Any) -> int | None:

@@ -85,9 +85,14 @@ def plain(status: str, body: Any = None, headers: str = "") -> bytes:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
-def event(text: str, reason: str | None = None, **more: Any) -> bytes:
+def event(text: str, reason: Any = None, **more: Any) -> bytes:
     choice = {"index": 0, "text": text, "finish_reason": reason}
     return b"data: " + json.dumps({"choices": [choice], **more}).encode() + b"\n\n"
+
+
+def delta(reason: str | None = None, **said: Any) -> bytes:
+    choice = {"index": 0, "delta": said, "finish_reason": reason}
+    return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
 
 
 DONE = b"data: [DONE]\n\n"
@@ -215,6 +220,18 @@ ODDITIES = {
     "a reason everywhere": HEAD + event("one ", "stop") + event("two", "stop") + DONE,
     "an empty reason": HEAD + event("one ", "") + event("two", "stop") + DONE,
     "null": HEAD + event("one ", usage=None, error=None) + event("two", "stop") + DONE,
+    "bare comments": HEAD + b":\n\n" + event("one ") + b":x\n" + event("two", "stop") + DONE,
+    "events without data": HEAD + b"data:\n\nid: 1\n\n" + event("one ") + event("two", "stop"),
+    "no space": HEAD + event("one ").replace(b": ", b":", 1) + event("two", "stop") + DONE,
+    "CR alone": HEAD + (event("one ") + event("two", "stop") + DONE).replace(b"\n", b"\r"),
+    "a byte order mark": HEAD + b"\xef\xbb\xbf" + event("one ") + event("two", "stop") + DONE,
+    "several lines": HEAD + b'data: {"choices": [{"text":\ndata: "one two",\ndata: '
+    b'"finish_reason": "stop"}]}\n\n' + DONE,
+    "a reason with details": HEAD + event("one ") + event("two", {"type": "stop"}) + DONE,
+    "no choices at last": HEAD
+    + event("one ")
+    + event("two", "stop")
+    + b'data: {"choices": null}\n\n',
     "other fields": HEAD + b"event: x\nid: 1\n" + event("one ") + event("two", "stop") + DONE,
 }
 
@@ -274,6 +291,21 @@ FAULTS: dict[str, tuple[bytes, type[LLMError], str]] = {
     ),
     "busy": (plain("429 Too Many Requests"), ServerBusyError, "busy"),
     "broken": (plain("500 Oops", b"\xff" * 100), ServerUnreachableError, "500"),
+    "given up": (HEAD + event("one ") + event("", "abort") + DONE, ServerAnswerError, "gave"),
+    "given up, with details": (HEAD + event("", {"type": "abort"}), ServerAnswerError, "abort"),
+    "filtered": (HEAD + event("", "content_filter") + DONE, ServerAnswerError, "filter"),
+    "an error that is no stream": (
+        plain("200 OK", {"error": {"message": "no GPU left"}}), ServerAnswerError, "no GPU left"
+    ),
+    "an error as an object": (
+        HEAD + b'data: {"object": "error", "message": "no GPU left"}\n\n',
+        LLMInferenceError,
+        "no GPU left",
+    ),
+    "calls that are none": (HEAD + delta(tool_calls={"a": 1}), ServerAnswerError, "no piece"),
+    "a call of numbers": (
+        HEAD + delta(tool_calls=[{"function": {"name": 3}}]), ServerAnswerError, "no piece"
+    ),
     "error in the stream": (
         HEAD + event("one ") + b'data: {"error": {"message": "out of luck"}}\n\n',
         LLMInferenceError,
@@ -407,6 +439,14 @@ async def test_a_server_that_is_busy_for_too_long_is_not_waited_for(start: Start
     async with asyncio.timeout(4):
         assert isinstance(await failure(engine), ServerBusyError)
     assert len(bad.requests) == 1
+
+
+async def test_a_busy_server_that_says_no_time_is_not_asked_without_a_pause(start: Start) -> None:
+    replies = [plain("429 Busy", headers=f"Retry-After: {said}\r\n") for said in ("0", "nan") * 30]
+    bad, engine = await start(*replies, retry_for_s=0.5)
+
+    assert isinstance(await failure(engine), ServerBusyError)
+    assert 2 <= len(bad.requests) <= 12
 
 
 async def test_after_the_first_piece_nothing_is_asked_again(start: Start) -> None:
