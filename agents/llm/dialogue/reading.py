@@ -48,7 +48,7 @@ class Reading:
         """
         if self.reread is not None:
             parsed = self.reread(finished)
-        if finished.reason is not FinishReason.STOP or not (self.grammar or self.call):
+        if not self._is_due(parsed, finished):
             return parsed, None
         from agents.llm.structured import ResultError  # noqa: PLC0415  needs llguidance
 
@@ -60,6 +60,17 @@ class Reading:
             if self.server is None:
                 raise
             raise _ignored(self.server, error) from error
+
+    def _is_due(self, parsed: Parsed, finished: Finished) -> bool:
+        """Whether the answer is complete, or has already gone astray."""
+        if finished.reason is FinishReason.STOP:
+            return self.grammar is not None or self.call is not None
+        is_prose = bool(parsed.text.strip()) and not parsed.tool_calls
+        return finished.reason is FinishReason.LENGTH and is_prose and self._must_call_there
+
+    @property
+    def _must_call_there(self) -> bool:
+        return self.server is not None and self.call is not None
 
     def _check_calls(self, parsed: Parsed) -> None:
         if self.call is None:

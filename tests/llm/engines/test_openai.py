@@ -228,10 +228,7 @@ ODDITIES = {
     "several lines": HEAD + b'data: {"choices": [{"text":\ndata: "one two",\ndata: '
     b'"finish_reason": "stop"}]}\n\n' + DONE,
     "a reason with details": HEAD + event("one ") + event("two", {"type": "stop"}) + DONE,
-    "no choices at last": HEAD
-    + event("one ")
-    + event("two", "stop")
-    + b'data: {"choices": null}\n\n',
+    "null at last": HEAD + event("one ") + event("two", "stop") + b'data: {"choices": null}\n\n',
     "other fields": HEAD + b"event: x\nid: 1\n" + event("one ") + event("two", "stop") + DONE,
 }
 

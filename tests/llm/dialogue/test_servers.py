@@ -1,0 +1,186 @@
+"""Conversations with models on real servers: our own endpoint, and llama.cpp's."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xllamacpp
+
+from agents.llm.agent.local_agent import LocalAgent
+from agents.llm.agent.settings import AgentSettings
+from agents.llm.chat import AgentPayload, ChatMessage
+from agents.llm.dialogue import Answer, Dialogue, Sampling, grammar_of_format
+from agents.llm.endpoint import create_app, serving
+from agents.llm.engines import Engine, EngineConfig, ModelRegistry, create_engine
+from agents.llm.engines.errors import InvalidRequestError
+from agents.llm.structured import FormIgnoredError, grammar_of_schema, grammar_of_type
+from tests.llm.chat_models import scripted_models
+from tests.llm.engines.tiny_gguf import save_tiny_gguf
+
+QUESTION = [ChatMessage(role="user", content="How warm is it?")]
+SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9}},
+    "required": ["n"],
+    "additionalProperties": False,
+}
+FUNCTION = {"name": "f", "description": "Takes a number.", "parameters": SCHEMA}
+TOOL = {"type": "function", "function": FUNCTION}
+KEY = "a-key-of-this-test"
+
+
+def engine_at(url: str, model: str, **options: Any) -> Engine:
+    options = {"base_url": url, "retry_for_s": 5.0, **options}
+    return create_engine(EngineConfig(model=model, backend="openai", options=options))
+
+
+async def ask(engine: Engine, seed: int = 1, **wish: Any) -> Answer:
+    sampling = Sampling(max_new_tokens=60, seed=seed, temperature=1.5, top_k=0, top_p=1.0)
+    return await Dialogue(engine, sampling, **wish).answer(QUESTION)
+
+
+@pytest.fixture
+async def ours(tiny_chat: Path) -> AsyncIterator[tuple[Engine, Engine]]:
+    """A random model with a chat template behind our endpoint, and the same in this process."""
+    local = EngineConfig(model=str(tiny_chat), device="cpu")
+    async with AsyncExitStack() as stack:
+        registry = await stack.enter_async_context(ModelRegistry())
+        url = await stack.enter_async_context(serving(create_app({"tiny": local}, registry)))
+        engine = engine_at(url, "tiny")
+        stack.push_async_callback(engine.close)
+        yield engine, await stack.enter_async_context(registry.lease(local))
+
+
+async def test_a_server_answers_as_the_same_model_does_here(ours: tuple[Engine, Engine]) -> None:
+    there, here = ours
+
+    for wish in ({}, {"tools": [TOOL]}, {"grammar": grammar_of_schema(SCHEMA)}):
+        answers = [await ask(engine, **wish) for engine in ours]
+        assert answers[0].parsed == answers[1].parsed
+        assert answers[0].value == answers[1].value
+        assert answers[0].usage.prompt_tokens == answers[1].usage.prompt_tokens
+    assert there.capabilities.takes_conversations
+    assert not here.capabilities.takes_conversations
+
+
+async def test_calls_of_our_endpoint_are_calls_here(ours: tuple[Engine, Engine]) -> None:
+    for choice in ("required", "f"):
+        parsed = (await ask(ours[0], tools=[TOOL], tool_choice=choice)).parsed
+        assert [call.name for call in parsed.tool_calls] == ["f"]
+        assert parsed.tool_calls[0].arguments["n"] in range(10)
+        assert parsed.text == ""
+
+
+async def test_what_our_endpoint_does_not_take_is_refused(ours: tuple[Engine, Engine]) -> None:
+    grammar = grammar_of_format({"type": "regex", "regex": "a+"})
+
+    with pytest.raises(InvalidRequestError, match="grammars"):
+        await ask(ours[0], grammar=grammar)
+
+
+async def test_a_tool_is_run_for_a_model_on_a_server() -> None:
+    """Messages, calls and results go to the server, and are rendered there."""
+    prompts: list[str] = []
+
+    def script(prompt: str) -> str:
+        prompts.append(prompt)
+        return "It is 31." if "31" in prompt else 'So.{"tool_calls": [{"name": "warmth"}]}'
+
+    def warmth() -> int:
+        return 31
+
+    local = EngineConfig(model="script", backend="scripted")
+    async with AsyncExitStack() as stack:
+        registry = await stack.enter_async_context(scripted_models(script))
+        url = await stack.enter_async_context(serving(create_app({"s": local}, registry)))
+        models = await stack.enter_async_context(ModelRegistry())
+        settings = AgentSettings.of(model="s", backend="openai", options={"base_url": url})
+        agent = LocalAgent(settings, models=models)
+        response = await agent.invoke_with_tools(AgentPayload(user_message="x"), [warmth])
+
+    assert response.response == "It is 31."
+    assert [call["name"] for call in response.tool_calls] == ["warmth"]
+    assert "Result of warmth:\n31" in prompts[1]
+
+
+@pytest.fixture(scope="module")
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """llama.cpp's own server with a random model, on a port of this machine."""
+    template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[answer]"
+    path = tmp_path_factory.mktemp("models") / "served.gguf"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    params = xllamacpp.CommonParams()
+    params.model.path = str(
+        save_tiny_gguf(path, tokenizer__chat_template=template, context_window=2048)
+    )
+    params.hostnames, params.port, params.api_keys = ["127.0.0.1"], port, [KEY]
+    params.ui, params.verbosity, params.warmup, params.fit_params = False, 0, False, False
+    params.n_ctx, params.n_parallel, params.n_gpu_layers = 4096, 2, 0
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.use_jinja = True
+    server = xllamacpp.Server(params)
+    yield f"http://127.0.0.1:{port}/v1"
+    del server
+
+
+@pytest.fixture
+async def llama(llama_server: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    monkeypatch.setenv("LLAMA_KEY", KEY)
+    engines = []
+
+    def make(**options: Any) -> Engine:
+        engines.append(engine_at(llama_server, "any", api_key_env="LLAMA_KEY", **options))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        await engine.close()
+
+
+async def test_llama_cpp_answers_in_company_and_keeps_to_schemas(llama: Any) -> None:
+    engine = llama()
+
+    free, *valued = await asyncio.gather(
+        ask(engine),
+        *(ask(engine, seed, grammar=grammar_of_schema(SCHEMA)) for seed in range(4)),
+        ask(engine, grammar=grammar_of_format({"type": "json_object"})),
+        ask(engine, grammar=grammar_of_type(dict[str, bool])),
+    )
+
+    assert free.parsed.text
+    assert free.usage.completion_tokens == 60
+    assert all(answer.value["n"] in range(10) for answer in valued[:4])
+    assert all(isinstance(answer.value, dict) for answer in valued if answer.value is not None)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"type": "regex", "regex": "[ab]{3}/x?"},
+        {"type": "choice", "choice": ["yes", 'n"o']},
+        {"type": "lark", "lark": 'start: "a" (B | "c")\nB: /b+/'},
+    ],
+)
+async def test_llama_cpp_keeps_to_grammars_where_it_is_told_in_its_way(
+    llama: Any, form: dict[str, Any]
+) -> None:
+    grammar = grammar_of_format(form)
+
+    answers = [await ask(llama(grammars="llguidance"), seed, grammar=grammar) for seed in range(3)]
+
+    for answer in answers:
+        assert answer.value is None or answer.value == answer.parsed.text
+    assert any(answer.value for answer in answers)
+    with pytest.raises(InvalidRequestError, match="llguidance"):
+        await ask(llama(), grammar=grammar)
+
+
+async def test_a_call_that_llama_cpp_does_not_enforce_is_an_error(llama: Any) -> None:
+    """Its template knows no tools, so it lets the model write what it likes."""
+    with pytest.raises(FormIgnoredError, match="calls no tool"):
+        await ask(llama(), tools=[TOOL], tool_choice="required")
