@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from transformers import AutoTokenizer
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.llm.engines import ModelRegistry
 from agents.llm.engines.scripted import Script, scripted_engine
@@ -20,6 +21,22 @@ def save_tiny_chat_model(folder: Path, context_window: int = 1024) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_tiny_calling_model(folder: Path, context_window: int = 2048) -> Path:
+    """The same, taught a notation of calls by its template, and eager to begin one."""
+    save_tiny_phi(folder, context_window=context_window)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<tool_call>", "</tool_call>"])
+    tokenizer.chat_template = "{{ tools }} Call by <tool_call></tool_call>.\n" + CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.resize_token_embeddings(len(tokenizer))
+    with torch.no_grad():
+        model.lm_head.bias[tokenizer.convert_tokens_to_ids("<tool_call>")] = 5.0
+        model.lm_head.bias[tokenizer.eos_token_id] = 1.0
+    model.save_pretrained(folder)
     return folder
 
 
