@@ -439,7 +439,7 @@ async def test_a_server_that_is_busy_for_too_long_is_not_waited_for(start: Start
 
 
 async def test_a_busy_server_that_says_no_time_is_not_asked_without_a_pause(start: Start) -> None:
-    replies = [plain("429 Busy", headers=f"Retry-After: {said}\r\n") for said in ("0", "nan") * 30]
+    replies = [plain("429 Busy", headers="Retry-After: 0\r\n")] * 60
     bad, engine = await start(*replies, retry_for_s=0.5)
 
     assert isinstance(await failure(engine), ServerBusyError)
