@@ -5,6 +5,7 @@ place that follows it. Places and states are shared by the answers that one foll
 that each step is computed once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from agents.llm.structured.program import All, AnyOf, Bytes, Named, Node, Progra
 from agents.llm.structured.vocabulary import INFINITE, TextTokens, byte_mask
 
 MAX_PLACES = 50_000
+_MANY_TOKENS = 1_000  # for which an array is smaller than a dictionary
+_COSTS_A_PLACE = 50  # of an array take as much memory as a place
+_UNKNOWN = -1
 
 
 class Place:
@@ -92,6 +96,7 @@ class State:
     """
 
     __slots__ = (
+        "all_costs",
         "cost",
         "is_accepting",
         "is_final",
@@ -113,6 +118,7 @@ class State:
             self.other_bytes |= o.other_bytes
         self.next: dict[int, State | None] = {}
         self.token_costs: dict[int, int] = {}
+        self.all_costs: NDArray[np.int32] | None = None
 
 
 class Follower:
@@ -152,6 +158,22 @@ class Follower:
             cost = state.token_costs[token_id] = INFINITE if after is None else after.cost
             self.size += 1
         return cost
+
+    def costs_after(
+        self, state: State, token_ids: NDArray[np.int64], tokens: Sequence[bytes]
+    ) -> NDArray[np.int32]:
+        """The same for each of these tokens."""
+        if len(token_ids) < _MANY_TOKENS:
+            costs = [self.cost_after(state, i, tokens[i]) for i in token_ids.tolist()]
+            return np.array(costs, np.int32)
+        if state.all_costs is None:
+            state.all_costs = np.full(len(tokens), _UNKNOWN, np.int32)
+            self.size += len(tokens) // _COSTS_A_PLACE
+        known = state.all_costs
+        for i in token_ids[known[token_ids] == _UNKNOWN].tolist():
+            after = self.step(state, tokens[i])
+            known[i] = INFINITE if after is None else after.cost
+        return known[token_ids]
 
     def _after(self, state: State, byte: int) -> State | None:
         reached = []

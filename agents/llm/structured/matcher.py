@@ -153,11 +153,8 @@ class Matcher:
                 others = text.tokens.lengths < 0
                 found &= near | others
                 doubtful &= others
-        cost_after, tokens = self._follower.cost_after, vocabulary.tokens
-        too_far = [
-            i for i in np.flatnonzero(doubtful).tolist() if cost_after(state, i, tokens[i]) > left
-        ]
-        found[too_far] = False
+        ids = np.flatnonzero(doubtful)
+        found[ids[self._follower.costs_after(state, ids, vocabulary.tokens) > left]] = False
 
     def _spell_shortest(self, found: NDArray[np.bool_], left: int) -> None:
         """Allow other spellings of forced text than the tokenizer's, where those are shorter."""
