@@ -69,7 +69,7 @@ async def test_what_answers_must_be_is_told_to_a_server_and_checked() -> None:
 
     assert server.requests[0].response_format == {"type": "json_object"}
     assert (answer.value, answer.parsed.thinking) == ({"a": 1}, "Hm.")
-    for text in ("Sure!", "[1]", '{"a": 1', ""):
+    for text in ("Sure!", "[1]", '{"a": 1', "", '<think>{"a": 1}</think>'):
         with pytest.raises(FormIgnoredError, match="schemas"):
             await Dialogue(Server(text), Sampling(), grammar=grammar).answer(QUESTION)  # type: ignore[arg-type]
 

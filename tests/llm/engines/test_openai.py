@@ -171,6 +171,17 @@ async def test_an_answer_comes_in_pieces(start: Start) -> None:
     }
 
 
+async def test_tokens_that_are_counted_in_each_piece_are_not_added_up(start: Start) -> None:
+    said = [
+        event(text, reason, usage={"prompt_tokens": 7, "completion_tokens": count})
+        for text, reason, count in (("one ", None, 1), ("two", None, 2), ("", "stop", 3))
+    ]
+    _, engine = await start(HEAD + b"".join(said) + DONE)
+
+    assert (await ask(engine)).prompt_tokens == 7
+    assert (engine.stats.prompt_tokens, engine.stats.generated_tokens) == (7, 3)
+
+
 async def test_only_what_was_said_is_asked_beyond_the_standard(start: Start) -> None:
     bad, engine = await start(GOOD, GOOD)
 
