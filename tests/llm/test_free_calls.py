@@ -147,6 +147,22 @@ async def test_every_call_in_the_loop_of_tools_can_be_run(
     assert not any(result["is_error"] for result in results)
 
 
+async def test_of_a_call_that_was_cut_no_text_is_left(
+    eager: EngineConfig, models: ModelRegistry
+) -> None:
+    cut = 0
+    async with models.lease(eager) as engine:
+        for seed in range(12):
+            sampling = Sampling(seed=seed, max_new_tokens=60, stop=('"arguments"',))
+            answer = await Dialogue(engine, sampling, tools=SCHEMAS).answer(
+                [ChatMessage(**QUESTION[0])]
+            )
+            assert "<tool_call>" not in answer.parsed.text
+            assert answer.parsed.tool_calls == ()
+            cut += any(problem.is_call for problem in answer.parsed.problems)
+    assert cut
+
+
 async def test_a_tool_that_cannot_be_enforced_is_refused_and_the_engine_lives(
     eager: EngineConfig, models: ModelRegistry
 ) -> None:

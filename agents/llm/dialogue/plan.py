@@ -170,10 +170,10 @@ def _rendered(
     fitted, prompt, prompt_tokens = _fitted(wish, engine, sampling, tokens, options)
     reading = _reading(wish, prompt, tokens, call)
     if grammar is None and reading.reread is None and wish.offered and tokens and tokens.is_fast:
-        grammar, parser = grammar_of_free_calls(
+        grammar, parser, opening = grammar_of_free_calls(
             wish.offered, tokens.tokenizer, prompt, is_parallel=wish.is_parallel
         )
-        reading = replace(reading, parser=parser)
+        reading = replace(reading, parser=parser, opening=opening)
         stop = prompt.stop
     else:
         # A stop string of the plain template must not end a constrained answer in its middle.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agents.llm.chat import ChatPrompt
 from agents.llm.engines import Finished, FinishReason
 from agents.llm.engines.generation import CalledTool
-from agents.llm.parsing import OutputParser, Parsed, Part, Problem, ToolCall, parse_answer
+from agents.llm.parsing import OutputParser, Parsed, Part, Problem, Text, ToolCall, parse_answer
 from agents.llm.parsing.calls import call_of
 from agents.llm.parsing.problems import BrokenCallError
 
@@ -28,6 +28,7 @@ class Reading:
         call: what each of its calls must be, of which there must be one.
         reread: reads the whole, where that says more than the pieces.
         server: the model, where only a server could make it keep to these.
+        opening: what calls begin with, and nothing else; of a call that was cut no text is left.
     """
 
     parser: Callable[[], OutputParser]
@@ -35,10 +36,14 @@ class Reading:
     call: "Grammar | None" = None
     reread: Callable[[Finished], Parsed] | None = None
     server: str | None = None
+    opening: str = ""
 
     def last_parts(self, parser: OutputParser, finished: Finished) -> list[Part]:
         """The parts that are certain at the end only; calls that a server told among them."""
-        return [*parser.finish(), *map(_read_call, finished.calls)]
+        parts = parser.finish()
+        if self.opening:
+            parts = [cut for part in parts if (cut := self._without_call(part))]
+        return [*parts, *map(_read_call, finished.calls)]
 
     def whole(self, parsed: Parsed, finished: Finished) -> tuple[Parsed, Any]:
         """The answer, and its value; None where it was ended before its time, or has none.
@@ -60,6 +65,13 @@ class Reading:
             if self.server is None:
                 raise
             raise _ignored(self.server, error) from error
+
+    def _without_call(self, part: Part) -> Part | None:
+        """None where nothing is left."""
+        if not isinstance(part, Text):
+            return part
+        text = part.text.partition(self.opening)[0]
+        return Text(text) if text else None
 
     def _is_due(self, parsed: Parsed, finished: Finished) -> bool:
         """Whether the answer is complete, or has already gone astray."""

@@ -85,8 +85,10 @@ def grammar_of_calls(tools: Sequence[Mapping[str, Any]], tool_choice: str) -> "G
 
 def grammar_of_free_calls(
     tools: Sequence[Mapping[str, Any]], tokenizer: Any, prompt: ChatPrompt, *, is_parallel: bool
-) -> "tuple[Grammar, Callable[[], OutputParser]]":
-    """The grammar of an answer that may call tools, in the model's own notation; its reader.
+) -> "tuple[Grammar, Callable[[], OutputParser], str]":
+    """The grammar of an answer that may call tools, in the model's own notation.
+
+    Beside it what reads such answers, and what their calls begin with.
 
     Raises:
         InvalidRequestError: the arguments of a tool cannot be enforced.
@@ -102,9 +104,10 @@ def grammar_of_free_calls(
         is_parallel=is_parallel,
     )
     parameters = {tool["name"]: tool.get("parameters") or {} for tool in map(_function, tools)}
-    return grammar, partial(
+    parser = partial(
         free_calls.parser_of_free_calls, parameters, notation, is_thinking=prompt.is_thinking
     )
+    return grammar, parser, notation.opening
 
 
 def constraints(

@@ -4,8 +4,9 @@ Texts go to the server that the configuration names and to no other: no redirect
 and no proxy of the environment is asked.
 """
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -110,12 +111,33 @@ class Server:
             if response.status_code != _OK or "text/event-stream" not in kind:
                 raise no_stream(self._url, kind, await _beginning(response))
             try:
-                async for piece in pieces(response.aiter_bytes(), self._url):
-                    take(piece)
+                await self._take_all(pieces(response.aiter_bytes(), self._url), take)
             except (self._httpx.NetworkError, self._httpx.RemoteProtocolError) as error:
                 raise ServerAnswerError(
                     f"{self._url} broke its answer off in the middle; ask again"
                 ) from error
+
+    async def _take_all(
+        self, arriving: AsyncIterator[Piece], take: Callable[[Piece], None]
+    ) -> None:
+        """Comments keep a connection alive, but are no pieces: they end no silence."""
+        while True:
+            try:
+                async with asyncio.timeout(self._options.silence_timeout_s) as silence:
+                    piece = await anext(arriving)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                if silence.expired():
+                    raise self._silent() from error
+                raise
+            take(piece)
+
+    def _silent(self) -> ServerSilentError:
+        return ServerSilentError(
+            f"{self._url} said nothing for {self._options.silence_timeout_s} s; raise "
+            "silence_timeout_s if it needs longer to read a prompt"
+        )
 
     async def _attempt(self, ask: Callable[[], Awaitable[T]]) -> T:
         httpx = self._httpx
@@ -128,9 +150,7 @@ class Server:
             )
             raise TryAgainError(unreachable) from error
         except httpx.TimeoutException as error:
-            raise ServerSilentError(
-                f"{self._url} said nothing for {self._options.silence_timeout_s} s"
-            ) from error
+            raise self._silent() from error
         except httpx.HTTPError as error:
             raise ServerAnswerError(
                 f"{self._url} broke off: {type(error).__name__}; ask again"

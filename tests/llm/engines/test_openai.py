@@ -352,6 +352,23 @@ async def test_a_silent_server_is_given_up(start: Start) -> None:
     assert (await ask(engine)).text == "one two"
 
 
+async def test_a_server_that_only_pings_is_given_up(start: Start) -> None:
+    async def ping(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + event("one "))
+        while not writer.is_closing():
+            writer.write(b": ping\n\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    _, engine = await start(ping, GOOD, silence_timeout_s=0.1)
+
+    finished = await ask(engine)
+
+    assert isinstance(finished.error, ServerSilentError)
+    assert finished.text == "one "
+    assert (await ask(engine)).text == "one two"
+
+
 async def _hold(writer: asyncio.StreamWriter) -> None:
     writer.write(HEAD + event("one "))
     await writer.drain()
