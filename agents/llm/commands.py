@@ -54,17 +54,29 @@ def talk(
         str, typer.Argument(help="A GGUF file, or the name of a model that can be fetched.")
     ] = "smollm2",
     system: Annotated[str, typer.Option(help="What the model is told before everything.")] = "",
-    temperature: Annotated[float, typer.Option(min=0.0, max=2.0)] = 0.7,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=2.0, help="Left out: what the model's authors recommend, or 0.7."
+        ),
+    ] = None,
+    repetition_penalty: Annotated[
+        float, typer.Option(min=0.1, max=10.0, help="Above 1 keeps a model from going in circles.")
+    ] = 1.1,
     seed: Annotated[int | None, typer.Option(min=0, help="Makes answers repeatable.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 512,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Left out: as many as there are processors.")
+    ] = None,
 ) -> None:
-    """Talk to a model on this machine. Piped, each line is a question and gets one line of answer.
+    """Talk to a model on this machine.
 
-    In a terminal Ctrl-C ends an answer, and Ctrl-D the talk.
+    In a terminal Ctrl-C ends an answer, and Ctrl-D the talk. Piped, the lines are one conversation,
+    and each gets one line of answer, an empty one if it is empty or fails; the status is then 1.
     """
     from agents.llm.talking import Talk, run_talk
 
-    talk = Talk(model, system, temperature, seed, max_new_tokens)
+    talk = Talk(model, system, temperature, repetition_penalty, seed, max_new_tokens, threads)
     raise typer.Exit(run_talk(talk))
 
 

