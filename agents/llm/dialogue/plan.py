@@ -169,7 +169,13 @@ def _rendered(
     options = {"enable_thinking": False} if grammar else {}
     fitted, prompt, prompt_tokens = _fitted(wish, engine, sampling, tokens, options)
     reading = _reading(wish, prompt, tokens, call)
-    if grammar is None and reading.reread is None and wish.offered and tokens and tokens.is_fast:
+    if (
+        grammar is None
+        and reading.reread is None
+        and wish.offered
+        and tokens
+        and tokens.tells_spelling
+    ):
         grammar, parser, opening = grammar_of_free_calls(
             wish.offered, tokens.tokenizer, prompt, is_parallel=wish.is_parallel
         )
@@ -237,7 +243,7 @@ def constrainable(engine: Engine) -> LoadedTokenizer:
         CannotConstrainError: they cannot.
     """
     tokens = loaded_tokenizer(engine)
-    if tokens is None or not tokens.is_fast:
+    if tokens is None or not tokens.tells_spelling:
         raise CannotConstrainError(engine.capabilities.model, engine.capabilities.backend)
     return tokens
 

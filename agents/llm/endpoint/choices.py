@@ -213,7 +213,7 @@ def _token(token_id: int, logprob: float, tokens: LoadedTokenizer | None) -> Jso
 
 
 def _spelt(token_id: int, tokens: LoadedTokenizer | None) -> bytes:
-    if tokens is None or not tokens.is_fast:
+    if tokens is None or not tokens.tells_spelling:
         return f"<{token_id}>".encode()
     return token_bytes(tokens, token_id)
 

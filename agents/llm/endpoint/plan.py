@@ -62,7 +62,7 @@ def plan_chat(body: ChatBody, engine: Engine, deadline_s: float | None) -> Plan:
         raise unsupported(
             form,
             "the server has no llguidance, which constrains answers; its operator can install "
-            "guildbus[torch]",
+            "guildbus[torch] or guildbus[llamacpp]",
         ) from error
     seeds = [body.sampling(index)["seed"] for index in range(body.n)]
     return Plan(

@@ -18,5 +18,8 @@ def vocabulary_for(loaded: LoadedTokenizer) -> Any:
 
 def token_bytes(loaded: LoadedTokenizer, token_id: int) -> bytes:
     """What a token spells; for a special one how it is written."""
+    written = getattr(loaded.tokenizer, "written", None)
+    if written is not None:  # without llguidance
+        return bytes(written(token_id))
     spelt: bytes = vocabulary_for(loaded).tokens[token_id]
     return spelt or str(loaded.tokenizer.convert_ids_to_tokens(token_id) or "").encode()

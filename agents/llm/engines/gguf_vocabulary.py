@@ -23,6 +23,8 @@ class GgufVocabulary:
     Attributes:
         special_texts: how the tokens are written that are no text.
         end_token_ids: those that end an answer.
+        text_tokens: what the tokens of plain text spell, empty for all others: special ones, and
+            those that were added to the vocabulary by hand.
     """
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
@@ -36,12 +38,15 @@ class GgufVocabulary:
         spell = _SPELLINGS[kind]
         types = metadata.get("tokenizer.ggml.token_type") or (_NORMAL,) * len(tokens)
         self._tokens: list[bytes] = []
+        self.text_tokens: list[bytes] = []
         self.special_texts: dict[int, str] = {}
         for token_id, (text, token_type) in enumerate(zip(tokens, types, strict=False)):
             is_special = token_type in (_CONTROL, _UNKNOWN)
             if is_special:
                 self.special_texts[token_id] = text.decode(errors="replace")
             self._tokens.append(b"" if is_special else spell(text, token_type))
+            is_text = token_type in (_NORMAL, _BYTE)
+            self.text_tokens.append(self._tokens[-1] if is_text else b"")
         if len(self._tokens) != len(tokens):
             raise ModelDamagedError("the GGUF file has more tokens than types of tokens")
         ends = {metadata.get(f"tokenizer.ggml.{key}") for key in _END_KEYS}
@@ -55,6 +60,10 @@ class GgufVocabulary:
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of tokens, without special ones."""
         return b"".join([self._tokens[i] for i in token_ids]).decode(errors="replace")
+
+    def written(self, token_id: int) -> bytes:
+        """What a token spells; for a special one how it is written."""
+        return self._tokens[token_id] or self.special_texts.get(token_id, "").encode()
 
     def spell_before(self, text: str, last: Sequence[int], count: int) -> list[int]:
         """So many tokens that stand before the tokens `last` and make up `text` with them.

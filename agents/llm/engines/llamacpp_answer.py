@@ -1,8 +1,7 @@
-"""One answer of llama.cpp: it computes ahead in a thread of its own, we take a token a time."""
+"""One free answer of llama.cpp, which says token by token what it has chosen."""
 
 import json
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,14 +13,15 @@ from agents.llm.engines.errors import (
 )
 from agents.llm.engines.generation import TokenLogprobs
 from agents.llm.engines.gguf_vocabulary import GgufVocabulary
+from agents.llm.engines.llamacpp_ahead import AnswerAhead
 from agents.llm.engines.local_model import Outcome, Tokens
 
 _END = Tokens((), is_finished=True)
 _NOT_A_NUMBER = float("nan")
 
 
-class LlamaAnswer:
-    """What has come of an answer and has not been taken.
+class LlamaAnswer(AnswerAhead):
+    """An answer that nothing constrains.
 
     Args:
         ask: runs the request and calls back with each piece; a True stops it.
@@ -31,8 +31,6 @@ class LlamaAnswer:
         arrived: notified when something has come.
     """
 
-    is_runnable = True
-
     def __init__(
         self,
         ask: Callable[[str, Callable[[str], bool]], Any],
@@ -41,46 +39,19 @@ class LlamaAnswer:
         tops: int | None,
         arrived: threading.Condition,
     ) -> None:
-        self.cached_tokens = 0
-        self.has_ended = False
+        super().__init__(request.get("id_slot", 0), arrived)
         self._ask = ask
         self._request = json.dumps(request)
         self._vocabulary = vocabulary
         self._tops = tops
-        self._arrived = arrived
-        self._outcomes: deque[Outcome] = deque()
         self._tokens = 0
-        self._is_complete = False
-        self._thread = threading.Thread(target=self._run, name="engine-llamacpp", daemon=True)
         self._thread.start()
 
-    @property
-    def has_outcome(self) -> bool:
-        return bool(self._outcomes)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its thread still runs."""
-        return self._thread.is_alive()
-
-    def take(self) -> Outcome:
-        """The next token, None while there is none."""
-        return self._outcomes.popleft() if self._outcomes else None
-
-    def end(self) -> None:
-        """Stop at the next token, or at the next piece of a prompt."""
-        self.has_ended = True
-
-    def join(self) -> None:
-        self._thread.join()
-
-    def _run(self) -> None:
+    def _compute(self) -> None:
         try:
             self._ask(self._request, self._receive)
-        except Exception as error:  # noqa: BLE001  native code raises what it likes
-            self._put(LLMInferenceError(f"llama.cpp failed: {type(error).__name__}: {error}"))
-        if not self._is_complete and not self.has_ended:
-            self._put(LLMInferenceError("llama.cpp broke the answer off"))
+        except Exception as error:  # native code raises what it likes
+            raise LLMInferenceError(f"llama.cpp failed: {type(error).__name__}: {error}") from error
 
     def _receive(self, piece: str) -> bool:
         """Take in a piece; an exception would be swallowed where this is called."""
@@ -94,19 +65,13 @@ class LlamaAnswer:
             self._put(LLMInferenceError(text))
         return self._is_complete
 
-    def _put(self, outcome: Outcome) -> None:
-        with self._arrived:
-            self._is_complete = self._is_complete or isinstance(outcome, Exception)
-            self._outcomes.append(outcome)
-            self._arrived.notify()
-
     def _outcomes_of(self, piece: Mapping[str, Any]) -> list[Outcome]:
         if "error" in piece:
-            return [_error(piece["error"])]
+            return [error_of(piece["error"])]
         timings, choice = piece.get("timings", {}), piece["choices"][0]
         self.cached_tokens = timings.get("cache_n", self.cached_tokens)
         entries = (choice["logprobs"] or {}).get("content", [])
-        known = [Tokens((e["id"],), self._logprobs(e)) for e in entries]
+        known = [Tokens((e["id"],), logprobs_of(e, self._tops)) for e in entries]
         said = timings.get("predicted_n", self._tokens)
         missing = max(0, said - self._tokens - len(known))
         self._tokens = max(said, self._tokens)
@@ -129,17 +94,24 @@ class LlamaAnswer:
         ids = self._vocabulary.spell_before(text, last, count)
         if self._tops is None:
             return [Tokens((i,)) for i in ids]
-        return [Tokens((i,), (TokenLogprobs(i, _NOT_A_NUMBER),)) for i in ids]
-
-    def _logprobs(self, entry: Mapping[str, Any]) -> tuple[TokenLogprobs, ...]:
-        if self._tops is None:
-            return ()
-        tops = entry["top_logprobs"][: self._tops]
-        top = tuple((each["id"], each["logprob"]) for each in tops)
-        return (TokenLogprobs(entry["id"], entry["logprob"], top),)
+        return [Tokens((i,), unknown_logprobs(i)) for i in ids]
 
 
-def _error(error: Mapping[str, Any]) -> LLMError:
+def unknown_logprobs(token_id: int) -> tuple[TokenLogprobs, ...]:
+    """For a token that is a part of a character: llama.cpp tells nothing of it."""
+    return (TokenLogprobs(token_id, _NOT_A_NUMBER),)
+
+
+def logprobs_of(entry: Mapping[str, Any], tops: int | None) -> tuple[TokenLogprobs, ...]:
+    """What llama.cpp tells of a token, as `logprobs` of a request asks for it."""
+    if tops is None:
+        return ()
+    top = tuple((each["id"], each["logprob"]) for each in entry["top_logprobs"][:tops])
+    return (TokenLogprobs(entry["id"], entry["logprob"], top),)
+
+
+def error_of(error: Mapping[str, Any]) -> LLMError:
+    """What the server's error is for us."""
     if error.get("type") == "exceed_context_size_error":
         return ContextOverflowError(
             prompt_tokens=error["n_prompt_tokens"], new_tokens=1, context_window=error["n_ctx"]

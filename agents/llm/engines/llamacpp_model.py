@@ -3,15 +3,18 @@
 import contextlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from agents.llm.engines.constraint import Constraint
-from agents.llm.engines.errors import InvalidRequestError, ModelDamagedError
+from agents.llm.engines.errors import ModelDamagedError
 from agents.llm.engines.gguf import read_metadata
 from agents.llm.engines.gguf_vocabulary import GgufVocabulary
+from agents.llm.engines.llamacpp_ahead import AnswerAhead
 from agents.llm.engines.llamacpp_answer import LlamaAnswer
+from agents.llm.engines.llamacpp_constrained import ConstrainedAnswer
+from agents.llm.engines.llamacpp_slots import Slots
 from agents.llm.engines.llamacpp_socket import LlamaSocket
 from agents.llm.engines.llamacpp_tokenizer import LlamaTokenizer
 from agents.llm.engines.local_model import DecodingState, Outcome
@@ -56,12 +59,13 @@ class LlamaModel:
         self.special_texts: Mapping[int, str] = self._vocabulary.special_texts
         self.device = "cpu" if gpu_layers == 0 else "auto"
         self._arrived = threading.Condition()
-        self._answers: list[LlamaAnswer] = []
+        self._answers: list[AnswerAhead] = []
+        self._slots = Slots(max_active)
         n_cells = cells(self.context_window, max_active)
         self._memory = path.stat().st_size + n_cells * cache_bytes_per_token(metadata)
         self._socket = LlamaSocket()
         self.tokenizer = LlamaTokenizer(
-            self._socket, metadata.get("tokenizer.chat_template"), self.special_texts.values()
+            self._socket, metadata.get("tokenizer.chat_template"), self._vocabulary
         )
         try:
             self._server: Any = _serve(path, self._socket, n_cells, max_active, threads, gpu_layers)
@@ -84,33 +88,49 @@ class LlamaModel:
         request: GenerationRequest,
         constraint: Constraint | None = None,
     ) -> DecodingState:
-        if constraint is not None:
-            raise InvalidRequestError(
-                "llama.cpp shows no scores, so that an answer cannot be kept to a constraint; use "
-                "the transformers backend for structured output"
-            )
         left = max(1, min(DEFAULT_MAX_NEW_TOKENS, self.context_window - len(prompt_ids)))
-        body = completion(prompt_ids, request, request.max_new_tokens or left, self.context_window)
-        answer = LlamaAnswer(
-            self._server.handle_completions,
-            body,
-            self._vocabulary,
-            request.logprobs,
-            self._arrived,
-        )
+        limit = request.max_new_tokens or left
+        body = completion(prompt_ids, request, limit, self.context_window)
+        body["id_slot"] = self._slots.take(prompt_ids)
+        answer: AnswerAhead
+        if constraint is None:
+            ask = self._server.handle_completions
+            answer = LlamaAnswer(ask, body, self._vocabulary, request.logprobs, self._arrived)
+        else:
+            answer = ConstrainedAnswer(
+                self,
+                body,
+                constraint,
+                limit=limit,
+                seed=request.seed,
+                tops=request.logprobs,
+                end_token_ids=self.end_token_ids,
+                vocab_size=self.vocab_size,
+                arrived=self._arrived,
+            )
         self._answers.append(answer)
         return answer
 
+    def ask(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The whole answer to a completion; blocks, from any thread."""
+        told: Mapping[str, Any] = self._socket.ask("/completion", dict(body))
+        return told
+
+    def read(self, body: str, receive: Callable[[str], bool]) -> None:
+        """The same piece by piece, until `receive` returns True."""
+        self._server.handle_completions(body, receive)
+
     def step(self, states: Sequence[DecodingState]) -> list[Outcome]:
-        answers = [cast(LlamaAnswer, state) for state in states]
+        answers = [cast(AnswerAhead, state) for state in states]
         with self._arrived:
             if not any(answer.has_outcome for answer in answers):
                 self._arrived.wait(_LOOK_S)  # not longer: somebody may want to cancel
             return [answer.take() for answer in answers]
 
     def end(self, state: DecodingState) -> None:
-        answer = cast(LlamaAnswer, state)
+        answer = cast(AnswerAhead, state)
         answer.end()
+        self._slots.give_back(answer.slot)
         self._answers = [each for each in self._answers if each.is_alive]
 
     def memory_bytes(self) -> int:

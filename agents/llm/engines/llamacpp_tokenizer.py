@@ -1,11 +1,15 @@
 """A GGUF file's tokenizer and chat template, in the shape of transformers' ones."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+from agents.llm.engines.errors import LLMInferenceError
+from agents.llm.engines.gguf_vocabulary import GgufVocabulary
 from agents.llm.engines.llamacpp_socket import LlamaSocket
 
 _NO_WIDTH = "\u200b"
+_KEPT = 4096
 
 
 class LlamaTokenizer:
@@ -13,19 +17,47 @@ class LlamaTokenizer:
 
     Attributes:
         chat_template: the file's own, None where it has none.
+        token_bytes: what each token spells; empty for one that is no plain text.
     """
 
     def __init__(
-        self, socket: LlamaSocket, chat_template: str | None, special_texts: Iterable[str]
+        self, socket: LlamaSocket, chat_template: str | None, vocabulary: GgufVocabulary
     ) -> None:
         self.chat_template = chat_template
+        self.token_bytes = vocabulary.text_tokens
         self._socket = socket
-        self._special_texts = [text for text in special_texts if text]
+        self._vocabulary = vocabulary
+        self._special_texts = [text for text in vocabulary.special_texts.values() if text]
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, special ones among them, with what the model expects before it."""
         question = {"content": text, "add_special": True, "parse_special": True}
         return list(self._socket.ask("/tokenize", question)["tokens"])
+
+    def written(self, token_id: int) -> bytes:
+        """What a token spells; for a special one how it is written."""
+        return self._vocabulary.written(token_id)
+
+    def plain_encoder(self) -> Callable[[str], list[int]]:
+        """Spells a text as it stands in the middle of another one, with no special token in it.
+
+        It may outlive the tokenizer, and says nothing once the model is closed.
+        """
+        socket = self._socket
+
+        def tokens(text: str) -> list[int]:
+            question = {"content": text, "add_special": False, "parse_special": False}
+            return list(socket.ask("/tokenize", question)["tokens"])
+
+        @lru_cache(_KEPT)
+        def encode(text: str) -> list[int]:
+            try:
+                before, both = tokens("\n"), tokens("\n" + text)
+            except LLMInferenceError:
+                return []
+            return both[len(before) :] if both[: len(before)] == before else []
+
+        return encode
 
     def apply_chat_template(
         self,

@@ -25,9 +25,18 @@ class LoadedTokenizer:
     end_token_ids: frozenset[int]
 
     @property
-    def is_fast(self) -> bool:
-        """Whether it tells what each token spells, which constraints are made of."""
-        return getattr(self.tokenizer, "backend_tokenizer", None) is not None
+    def tells_spelling(self) -> bool:
+        """See `tells_spelling`."""
+        return tells_spelling(self.tokenizer)
+
+
+def tells_spelling(tokenizer: Any) -> bool:
+    """Whether a tokenizer says what each token spells, which constraints are made of.
+
+    A GGUF file's does, and a fast one of Hugging Face's.
+    """
+    names = ("token_bytes", "backend_tokenizer")
+    return any(getattr(tokenizer, name, None) is not None for name in names)
 
 
 def loaded_tokenizer(engine: Engine) -> LoadedTokenizer | None:

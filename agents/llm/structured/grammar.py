@@ -10,6 +10,7 @@ import llguidance
 
 from agents.llm.structured.errors import (
     BudgetTooSmallError,
+    ConstraintError,
     GrammarTooLargeError,
     UnsatisfiableError,
     VocabularyError,
@@ -93,6 +94,8 @@ class Grammar:
             return CompiledGrammar(self, vocabulary)
         except RecursionError as error:
             raise GrammarTooLargeError(f"{self.name} is nested too deeply") from error
+        except ConstraintError as error:  # its beginning already has too many readings
+            raise GrammarTooLargeError(f"{self.name}: {error}") from error
 
 
 def embedded(grammar: Grammar, prefix: str) -> tuple[Expression, dict[str, Expression]]:

@@ -22,7 +22,7 @@ try:
     import llguidance
 except ImportError as error:  # pragma: no cover  without the extra
     raise MissingDependencyError(
-        "structured output needs llguidance: pip install 'guildbus[torch]'"
+        "structured output needs llguidance: pip install 'guildbus[torch]' or 'guildbus[llamacpp]'"
     ) from error
 
 MAX_TOKEN_BYTES = 500  # longer ones are never allowed: llguidance fails on very long tokens
@@ -133,15 +133,18 @@ class Vocabulary:
 
 
 def vocabulary_of(tokenizer: Any, end_token_ids: Iterable[int] | None = None) -> Vocabulary:
-    """The vocabulary of a fast Hugging Face tokenizer; takes a second for a large one.
+    """The vocabulary of a tokenizer; takes a second for a large one.
 
     Args:
-        tokenizer: byte-level BPE, SentencePiece-like (BPE or unigram) or WordPiece.
+        tokenizer: a GGUF file's, or a fast one of Hugging Face's: byte-level BPE,
+            SentencePiece-like (BPE or unigram) or WordPiece.
         end_token_ids: the tokens that end an answer; without them the tokenizer's own.
 
     Raises:
         VocabularyError: it has no fast backend, or its tokens do not say what they spell.
     """
+    if getattr(tokenizer, "token_bytes", None) is not None:
+        return Vocabulary(tokenizer.token_bytes, end_token_ids or (), tokenizer.plain_encoder())
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise VocabularyError(

@@ -1,6 +1,6 @@
 """Constraints inside the engine: forced tokens, ends and failures."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,53 @@ from agents.llm.engines.errors import InvalidRequestError, LLMInferenceError
 from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.scripted import scripted_engine
 from agents.llm.engines.token_bits import pack_tokens
-from tests.llm.engines.conftest import MakeEngine
 
 PROMPT = (40, 41, 42)
 
 
+VOCAB_SIZES = {"transformers": 379, "llamacpp": 262}
+
+
+@pytest.fixture(params=VOCAB_SIZES)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def backend() -> str:
-    return "transformers"
+def vocab_size(backend: str) -> int:
+    return VOCAB_SIZES[backend]
 
 
 @pytest.fixture(scope="module")
-def model(tiny_phi: Path) -> Any:
+def phi(tiny_phi: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(tiny_phi).eval()
+
+
+Greedy = Callable[[Sequence[set[int]]], Awaitable[list[int]]]
+
+
+@pytest.fixture
+def greedy(backend: str, engine: LocalEngine, phi: Any) -> Greedy:
+    """What a model says by itself that is asked for one allowed token after the other."""
+
+    def best_of_phi(ids: Sequence[int], choice: set[int]) -> int:
+        with torch.inference_mode():
+            scores = phi(torch.tensor([ids])).logits[0, -1]
+        return max(choice, key=lambda token_id: float(scores[token_id]))
+
+    async def best_of_llama(ids: Sequence[int], choice: set[int]) -> int:
+        bias = dict.fromkeys(choice, 100.0) if len(choice) < VOCAB_SIZES[backend] else {}
+        said = await say(engine, None, prompt_ids=ids, max_new_tokens=1, logit_bias=bias)
+        return said.token_ids[0]
+
+    async def greedy(choices: Sequence[set[int]]) -> list[int]:
+        ids = list(PROMPT)
+        for choice in choices:
+            is_llama = backend == "llamacpp"
+            ids.append(await best_of_llama(ids, choice) if is_llama else best_of_phi(ids, choice))
+        return ids[len(PROMPT) :]
+
+    return greedy
 
 
 class Spelled:
@@ -63,22 +97,11 @@ class Spelled:
         return tuple(forced)
 
 
-def greedy(model: Any, ids: Sequence[int], choices: Sequence[set[int]]) -> list[int]:
-    """What a model says by itself that is asked for one allowed token after the other."""
-    ids = list(ids)
-    with torch.inference_mode():
-        for choice in choices:
-            scores = model(torch.tensor([ids])).logits[0, -1]
-            ids.append(max(choice, key=lambda token_id: float(scores[token_id])))
-    return ids
-
-
 async def say(engine: LocalEngine, constraint: Any, **settings: Any) -> Finished:
-    request = GenerationRequest(prompt_ids=PROMPT, do_sample=False, **settings)
+    request = GenerationRequest(**{"prompt_ids": PROMPT, "do_sample": False, **settings})
     return await (await engine.submit(request, constraint)).result()
 
 
-ANY = set(range(379))
 SPELLINGS = {
     "nothing forced": [{5, 6}, {7, 8, 9}, {10, 11}],
     "two forced": [{5, 6}, {7}, {8}, {10, 11}, {3, 4}],
@@ -91,39 +114,38 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 async def test_an_answer_is_what_the_model_says_token_by_token(
-    engine: LocalEngine, model: Any, spelling: str
+    engine: LocalEngine, greedy: Greedy, vocab_size: int, spelling: str
 ) -> None:
     choices = SPELLINGS[spelling]
-    constraint = Spelled(choices, 379, then_end=True)
+    constraint = Spelled(choices, vocab_size, then_end=True)
     await engine.submit(GenerationRequest(prompt_ids=(3, 4), max_new_tokens=60))
 
     finished = await say(engine, constraint, max_new_tokens=60)
 
-    assert [*PROMPT, *finished.token_ids] == greedy(model, PROMPT, choices)
+    assert list(finished.token_ids) == await greedy(choices)
     assert finished.reason is FinishReason.STOP
     assert constraint.accepted == list(finished.token_ids)
 
 
 async def test_after_forced_tokens_the_model_goes_on_as_if_it_had_said_them(
-    make_engine: MakeEngine, model: Any
+    engine: LocalEngine, greedy: Greedy, vocab_size: int
 ) -> None:
-    engine = make_engine()
     company = [
         await engine.submit(GenerationRequest(prompt_ids=(9,) * n, max_new_tokens=60))
         for n in (3, 9, 30)
     ]
-    choices = [{5, 6}, *({i} for i in range(20, 30)), *[ANY] * 15]
-    constraint = Spelled(choices[:11], 379, then_end=False)
+    choices = [{5, 6}, *({i} for i in range(20, 30)), *[set(range(vocab_size))] * 15]
+    constraint = Spelled(choices[:11], vocab_size, then_end=False)
 
     finished = await say(engine, constraint, max_new_tokens=26)
 
-    assert [*PROMPT, *finished.token_ids] == greedy(model, PROMPT, choices)
+    assert list(finished.token_ids) == await greedy(choices)
     for generation in company:
         assert len((await generation.result()).token_ids) == 60
 
 
-async def test_forced_tokens_do_not_exceed_the_limit(engine: LocalEngine) -> None:
-    constraint = Spelled([{i} for i in range(20, 60)], 379, then_end=True)
+async def test_forced_tokens_do_not_exceed_the_limit(engine: LocalEngine, vocab_size: int) -> None:
+    constraint = Spelled([{i} for i in range(20, 60)], vocab_size, then_end=True)
 
     finished = await say(engine, constraint, max_new_tokens=10)
 
@@ -131,8 +153,10 @@ async def test_forced_tokens_do_not_exceed_the_limit(engine: LocalEngine) -> Non
     assert finished.reason is FinishReason.LENGTH
 
 
-async def test_each_token_of_a_constrained_answer_has_its_logprobs(engine: LocalEngine) -> None:
-    constraint = Spelled(SPELLINGS["forced everywhere"], 379, then_end=True)
+async def test_each_token_of_a_constrained_answer_has_its_logprobs(
+    engine: LocalEngine, vocab_size: int
+) -> None:
+    constraint = Spelled(SPELLINGS["forced everywhere"], vocab_size, then_end=True)
 
     finished = await say(engine, constraint, logprobs=2, max_new_tokens=30)
 
@@ -144,10 +168,10 @@ async def test_each_token_of_a_constrained_answer_has_its_logprobs(engine: Local
 
 @pytest.mark.parametrize("method", ["fill", "accept", "forced"])
 async def test_a_constraint_that_raises_fails_its_own_request(
-    engine: LocalEngine, method: str
+    engine: LocalEngine, vocab_size: int, method: str
 ) -> None:
     other = await engine.submit(GenerationRequest(prompt_ids=PROMPT, max_new_tokens=30))
-    constraint = Spelled([{5, 6}, {7, 8}, {9, 10}], 379, then_end=True)
+    constraint = Spelled([{5, 6}, {7, 8}, {9, 10}], vocab_size, then_end=True)
 
     def fail(*_: Any) -> Any:
         raise RuntimeError("lost the thread")

@@ -19,7 +19,6 @@ from agents.llm.engines import (
     create_engine,
 )
 from agents.llm.engines.errors import (
-    InvalidRequestError,
     LLMInitializationError,
     MissingDependencyError,
     ModelDamagedError,
@@ -171,22 +170,6 @@ async def test_bytes_that_are_no_character_do_not_break_an_answer(engine: LocalE
     assert finished.reason is FinishReason.LENGTH
     assert len(finished.token_ids) == 20
     assert set(finished.text) == {"\ufffd"}
-
-
-async def test_a_constraint_is_refused_loudly(engine: LocalEngine) -> None:
-    class Anything:
-        is_finished = False
-
-        def fill(self, words: object) -> None: ...
-        def accept(self, token_id: int) -> None: ...
-        def forced(self) -> tuple[int, ...]:
-            return ()
-
-    generation = await engine.submit(asking(), Anything())
-
-    with pytest.raises(InvalidRequestError, match="transformers backend"):
-        await generation.result()
-    assert (await ask(engine)).reason is FinishReason.LENGTH
 
 
 async def test_a_long_prompt_can_be_cancelled_while_it_is_read(engine: LocalEngine) -> None:
@@ -416,6 +399,20 @@ def test_tokens_of_sentence_piece_are_spelt_as_text() -> None:
     assert vocabulary.end_token_ids == {1}
     assert vocabulary.special_texts == {0: "<unk>", 1: "</s>"}
     assert vocabulary.spell_before("\ufffd Hi", [3], 1) == [4]
+
+
+def test_tokens_that_were_added_by_hand_are_read_but_are_no_plain_text() -> None:
+    vocabulary = GgufVocabulary(
+        {
+            "tokenizer.ggml.model": "gpt2",
+            "tokenizer.ggml.tokens": [b"a", b"<tool_call>", b"<|im_end|>", b"<unused>"],
+            "tokenizer.ggml.token_type": (1, 4, 3, 5),
+        }
+    )
+
+    assert vocabulary.decode([1]) == "<tool_call>"
+    assert vocabulary.text_tokens == [b"a", b"", b"", b""]
+    assert [vocabulary.written(i) for i in (0, 1, 2)] == [b"a", b"<tool_call>", b"<|im_end|>"]
 
 
 def test_each_byte_has_a_character_of_its_own() -> None:
