@@ -111,14 +111,15 @@ def test_what_the_compiler_can_express_costs_no_tokens(mute: ResearchToolkit) ->
     assert (made.generated_by, made.wrote, made.usage) == ("compiler", None, None)
 
 
-@pytest.mark.parametrize("missing", ["model_name", "input_shape"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("model_name", None), ("input_shape", None), ("vocab_size", "many"), ("output_shape", [0])],
+)
 def test_a_config_that_nothing_could_be_held_against_is_refused_before_anybody_is_asked(
-    mute: ResearchToolkit, missing: str
+    mute: ResearchToolkit, key: str, value: Any
 ) -> None:
-    config = {key: value for key, value in WORDY.items() if key != missing}
-
-    with pytest.raises(WorkRefusedError, match=missing):
-        mute.assemble(config, "wordy.py")
+    with pytest.raises(WorkRefusedError, match=key):
+        mute.assemble(WORDY | {key: value}, "wordy.py")
 
 
 def test_a_language_model_that_cannot_answer_is_named(mute: ResearchToolkit) -> None:

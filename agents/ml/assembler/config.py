@@ -81,8 +81,9 @@ def read_claims(
     """Return name, input shape, input dtype and output shape (None if free), whatever the layers.
 
     Raises:
-        ConfigError: one of them is missing or wrong.
+        ConfigError: one of them is missing or wrong, or the size of the vocabulary is wrong.
     """
+    _positive(config.get("vocab_size"), "vocab_size")
     shape_out = config.get("output_shape")
     default_dtype = "int64" if _embeds_first(config.get("layers")) else "float32"
     return (
