@@ -44,7 +44,7 @@ async def engine(roomy_gguf: Path) -> AsyncIterator[LocalEngine]:
 
 
 def compiled(engine: LocalEngine, grammar: Grammar) -> CompiledGrammar:
-    return grammar.compile(vocabulary_for(engine.tokenizer, engine.end_token_ids))
+    return grammar.compile(vocabulary_for(engine.model.tokenizer, engine.model.end_token_ids))
 
 
 async def ask(engine: LocalEngine, grammar: Grammar, **settings: Any) -> Finished:
@@ -117,7 +117,7 @@ async def test_parts_of_characters_are_chosen_exactly(engine: LocalEngine, penal
     for seed in range(20):
         finished = await ask(engine, grammar, seed=seed, repetition_penalty=penalty, **WILD)
         said.add(finished.text)
-        spelt = b"".join(engine.tokenizer.token_bytes[i] for i in finished.token_ids)
+        spelt = b"".join(engine.model.tokenizer.token_bytes[i] for i in finished.token_ids)
         assert spelt.decode() == finished.text
 
     assert said <= set(WORDS)
@@ -129,7 +129,7 @@ async def test_parts_of_characters_are_chosen_exactly(engine: LocalEngine, penal
 async def test_a_bias_moves_what_is_allowed_and_nothing_else(
     engine: LocalEngine, pattern: str, penalty: float
 ) -> None:
-    a, b, c = (engine.tokenizer.token_bytes.index(sign) for sign in (b"a", b"b", b"c"))
+    a, b, c = (engine.model.tokenizer.token_bytes.index(sign) for sign in (b"a", b"b", b"c"))
     wanted, forbidden = (b, c) if "[ab]" in pattern else (c, a)
 
     finished = await ask(
@@ -157,7 +157,7 @@ async def test_a_seed_repeats_an_answer_alone_and_in_company(engine: LocalEngine
 
 
 async def test_an_end_token_ends_an_answer_that_may_go_on(engine: LocalEngine) -> None:
-    (end,) = engine.end_token_ids
+    (end,) = engine.model.end_token_ids
 
     finished = await ask(engine, grammar_of_regex("ab[a-z]*"), logit_bias={end: 100.0})
 
@@ -237,7 +237,7 @@ async def test_a_server_that_does_not_keep_to_it_is_an_error_and_no_invalid_answ
     model = engine._model()
     assert isinstance(model, LlamaModel)
     model.ask = lambda _: told  # type: ignore[method-assign]
-    token = engine.tokenizer.token_bytes.index
+    token = engine.model.tokenizer.token_bytes.index
 
     assert token(b"&") == 5
     with pytest.raises(LLMInferenceError, match=said):

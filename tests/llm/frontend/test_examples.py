@@ -163,8 +163,7 @@ def test_a_gguf_file_is_answered_by_llama_cpp(tiny_gguf: Path) -> None:
         ids = list(local.inference(local.tokenizer.encode(PROMPT), max_tokens=3, temp=0))
         text = local.inference(PROMPT, max_tokens=3, temp=0).result()
         assert local.tokenizer.decode(ids) == text
-        with pytest.raises(InvalidRequestError, match="cannot be constrained"):
-            local.inference(PROMPT, output_type=bool).result()
+        assert isinstance(local.inference(PROMPT, output_type=bool).result(), bool)
 
 
 def test_a_frontend_that_does_not_exist_is_refused_with_what_was_meant(tiny_phi: Path) -> None:

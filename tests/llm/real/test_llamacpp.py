@@ -52,7 +52,7 @@ async def test_the_arguments_of_a_given_tool_are_right(llama: Engine) -> None:
 
 
 async def test_what_is_streamed_is_the_whole(llama: Engine) -> None:
-    prompt = render_chat([ChatMessage(role="user", content="Name three fruits.")], llama.tokenizer)
+    prompt = render_chat([ChatMessage(role="user", content="Name three fruits.")], llama.model.tokenizer)
     request = GenerationRequest(prompt_ids=prompt.ids, max_new_tokens=30, do_sample=False)
 
     *deltas, last = [event async for event in await llama.submit(request)]
@@ -81,7 +81,7 @@ async def test_every_typed_answer_is_valid_at_any_temperature_and_budget(
     llama: Engine, case: Case
 ) -> None:
     grammar = grammar_of(case)
-    compiled = grammar.compile(vocabulary_for(llama.tokenizer, llama.end_token_ids))
+    compiled = grammar.compile(vocabulary_for(llama.model.tokenizer, llama.model.end_token_ids))
     generations = []
     for spare, temperature in ((0, 2.0), (12, 0.0)):
         budget = compiled.needed_tokens + spare

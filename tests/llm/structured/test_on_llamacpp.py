@@ -66,7 +66,7 @@ def loaded(config: EngineConfig) -> Iterator[LocalEngine]:
 
 async def answers(engine: LocalEngine, grammar: Grammar) -> list[Finished]:
     """At every temperature and budget, all at once."""
-    vocabulary = vocabulary_for(engine.tokenizer, engine.end_token_ids)
+    vocabulary = vocabulary_for(engine.model.tokenizer, engine.model.end_token_ids)
     compiled = grammar.compile(vocabulary)
     generations = []
     for spare in SPARE_TOKENS:
