@@ -7,11 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
 
 from agents.llm.chat.window import OverflowPolicy
 from agents.llm.dialogue import Sampling
 from agents.llm.engines import Engine, EngineConfig, ModelRegistry
+from agents.llm.engines.errors import UnknownBackendError
+from agents.llm.engines.factory import BACKENDS
 from agents.llm.engines.request import NewTokens, Seed, Temperature, TopP
 from agents.llm.parsing import Part, Text
 from guild import Agent, BaseAgentProps, Context
@@ -37,6 +39,13 @@ class ModelProps(BaseAgentProps):
     """Tokens of a prompt and its answer; None is what the model has, 2048 if it does not say."""
     trust_remote_code: bool = False
     revision: str | None = None
+
+    @field_validator("backend")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        if name not in BACKENDS:
+            raise ValueError(str(UnknownBackendError(name, BACKENDS)))
+        return name
 
     @property
     @abstractmethod

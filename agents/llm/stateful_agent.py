@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt, field_validator, model_validator
 
 from agents.llm.briefing import briefing
 from agents.llm.dialogue import Dialogue
@@ -17,6 +17,8 @@ from agents.llm.tools.execution import DEFAULT_MAX_RESULT_CHARS
 from agents.llm.walk import Walk, opened
 from guild import Context, handles
 from guild.progress import TextDelta
+
+_WITHOUT_SCORES = ("openai", "scripted")
 
 
 class StatefulAgentProps(AnyModelProps):
@@ -33,6 +35,15 @@ class StatefulAgentProps(AnyModelProps):
     machine: MachineConfig
     system: str = ""
     max_result_chars: PositiveInt = DEFAULT_MAX_RESULT_CHARS
+
+    @field_validator("backend")
+    @classmethod
+    def _shows_scores(cls, name: str) -> str:
+        if name in _WITHOUT_SCORES:
+            raise ValueError(
+                f"{name!r} shows no scores of tokens, so that nothing keeps its model to the states"
+            )
+        return name
 
     @model_validator(mode="after")
     def _can_be_enforced(self) -> Self:

@@ -270,6 +270,8 @@ ANSWER = 'regex: "[^<\\n]{1,80}"'
         (("[{name: calculate}]", "[{name: a}, {name: a}]"), "tools: [{name: a}", "differ"),
         ((ANSWER, "choice: []"), "choice: []", "no text to choose"),
         ((ANSWER, "colour: red"), "colour: red", "colour"),
+        (("temperature: 0", "backend: transfomers"), "backend: t", "did you mean 'transformers'"),
+        (("temperature: 0", "backend: scripted"), "backend: s", "shows no scores"),
         ((ANSWER, "next: []"), "instruction: Tell the", "exactly one of"),
     ],
 )
