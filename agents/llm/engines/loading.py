@@ -15,6 +15,7 @@ from transformers import (
     AutoTokenizer,
     BitsAndBytesConfig,
     GgufConfig,
+    modeling_gguf_pytorch_utils,
 )
 from transformers.utils import logging
 
@@ -176,6 +177,8 @@ def _need(package: str, purpose: str) -> None:
 def _without_progress_bars() -> Iterator[None]:
     """Keep a library's bars out of the terminal of whoever embeds the engine."""
     bars: Any = logging
+    of_gguf: Any = modeling_gguf_pytorch_utils
+    of_gguf.tqdm = bars.tqdm  # heeds the switch, as the others do
     was_enabled = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     try:
