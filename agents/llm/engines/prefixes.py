@@ -153,11 +153,16 @@ class Prefixes:
     def _file(self, entry: _Entry, ids: Ids, taken: Snapshot) -> None:
         if self._files is None or entry.is_filed:
             return
-        filed = max((len(f) for f in self._filed if _common(ids, f) == len(f)), default=0)
+        filed = max((self._served(ids, other) for other in self._filed), default=0)
         if len(ids) - filed >= MIN_TOKENS:  # else hardly more than what is filed already
             entry.is_filed = len(ids) == len(entry.ids)
             self._files.save(ids, taken)
             self._filed.append(ids)
+
+    def _served(self, ids: Ids, filed: Ids) -> int:
+        """How many of the first tokens a filed text spares."""
+        common = _common(ids, filed)
+        return common if self._can_crop or common == len(filed) else 0
 
     def _shrink(self) -> None:
         self.nbytes = sum(entry.nbytes for entry in self._entries)

@@ -272,6 +272,8 @@ def _config(given: dict[str, Any]) -> EngineConfig:
         if name not in EngineConfig.model_fields:
             close = get_close_matches(name, EngineConfig.model_fields, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "leave it out"
+            if name in InferenceKwargs.model_fields:
+                hint = "it is for inference_kwargs"
             raise LLMInitializationError(f"a frontend has no option {name!r}; {hint}")
     try:
         return EngineConfig.model_validate(given)

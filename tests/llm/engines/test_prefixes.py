@@ -38,6 +38,10 @@ async def ask(engine: LocalEngine, *tail: int, prompt: tuple[int, ...] = SHARED)
     return await (await engine.submit(request)).result()
 
 
+def files_in(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
 async def test_a_beginning_that_was_read_is_not_read_again(make_engine: MakeEngine) -> None:
     remembering, forgetful = make_engine(), make_engine(prompt_cache_bytes=0)
 
@@ -104,6 +108,23 @@ async def test_shared_beginnings_outlive_the_engine(
     assert after == said
     assert after.cached_tokens == len(SHARED)
     assert len(list(folder.iterdir())) == 1
+
+
+async def test_every_prompt_is_kept_where_that_is_wished_and_its_beginning_only_once(
+    make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    options = {"prompt_cache_folder": str(tmp_path), "prompt_cache_saves": "prompts"}
+    before = make_engine(**options)
+    for number in range(3):
+        said = await ask(before, 50, number)
+    await before.close()
+    (kept,) = files_in(tmp_path)
+
+    after = await ask(make_engine(**options), 50, 2)
+
+    assert after == said
+    assert after.cached_tokens == len(SHARED) + 1
+    assert files_in(tmp_path) == [kept]
 
 
 async def test_other_weights_never_use_them(

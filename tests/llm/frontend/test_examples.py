@@ -182,6 +182,8 @@ def test_a_frontend_that_does_not_exist_is_refused_with_what_was_meant(tiny_phi:
         LocalInference(tiny_phi, "PyTroch")
     with pytest.raises(LLMInitializationError, match="did you mean 'dtype'"):
         LocalInference(tiny_phi, dtpye="float32")
+    with pytest.raises(LLMInitializationError, match="for inference_kwargs"):
+        LocalInference(tiny_phi, temp=0.0)
 
 
 @pytest.mark.parametrize("seed", range(4))
