@@ -18,6 +18,8 @@ from agents.llm import (
     LLMPhiAgent,
     PhiAgentProps,
 )
+from agents.llm.endpoint import create_app, serving
+from agents.llm.engines import EngineConfig, ModelRegistry
 from agents.llm.resources import models
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.progress import TextDelta
@@ -128,6 +130,32 @@ async def test_structured_answers_are_valid_from_any_model(guild: Guild) -> None
     completion = await ask(guild, CompletionRequest(prompt="A person:", response_format=PERSON))
     assert isinstance(completion, CompletionReply)
     assert set(completion.value) == {"name", "age"}
+
+
+async def test_a_model_on_a_server_is_given_messages_tools_and_formats(tiny_chat: Path) -> None:
+    local = EngineConfig(model=str(tiny_chat), device="cpu")
+    regex = {"type": "regex", "regex": "a+"}
+    async with (
+        ModelRegistry() as registry,
+        serving(create_app({"tiny": local}, registry)) as url,
+        guild_of(
+            ChatAgentProps(
+                model="tiny", backend="openai", options={"base_url": url}, max_new_tokens=60
+            )
+        ) as guild,
+    ):
+        person = await ask(guild, ChatRequest(messages=MESSAGES, response_format=PERSON))
+        called = await ask(
+            guild, ChatRequest(messages=MESSAGES, tools=(WARMTH,), tool_choice="required")
+        )
+        completed = await ask(guild, CompletionRequest(prompt="The", max_new_tokens=4))
+        with pytest.raises(RequestFailedError, match="grammars"):
+            await ask(guild, ChatRequest(messages=MESSAGES, response_format=regex))
+
+    assert set(person.value) == {"name", "age"}
+    assert [call.name for call in called.tool_calls] == ["warmth"]
+    assert set(called.tool_calls[0].arguments) == {"city"}
+    assert completed.usage.completion_tokens == 4
 
 
 async def test_a_required_call_is_a_valid_call(guild: Guild) -> None:
