@@ -168,22 +168,15 @@ def _rendered(
     # Templates that can, leave reasoning out where the answer has no place for it.
     options = {"enable_thinking": False} if grammar else {}
     fitted, prompt, prompt_tokens = _fitted(wish, engine, sampling, tokens, options)
+    # A stop string of the plain template must not end a value or a call in its middle.
+    stop = () if grammar else prompt.stop
     reading = _reading(wish, prompt, tokens, call)
-    if (
-        grammar is None
-        and reading.reread is None
-        and wish.offered
-        and tokens
-        and tokens.tells_spelling
-    ):
+    is_free = grammar is None and reading.reread is None
+    if is_free and wish.offered and tokens is not None and tokens.tells_spelling:
         grammar, parser, opening = grammar_of_free_calls(
             wish.offered, tokens.tokenizer, prompt, is_parallel=wish.is_parallel
         )
         reading = replace(reading, parser=parser, opening=opening)
-        stop = prompt.stop
-    else:
-        # A stop string of the plain template must not end a constrained answer in its middle.
-        stop = () if grammar else prompt.stop
     if grammar is None or tokens is None:
         given = {"prompt_ids": prompt.ids} if prompt.ids else {"prompt": prompt.text}
         return Plan(sampling.request(**given, stop=stop, **more), reading, dropped=fitted.dropped)

@@ -22,7 +22,8 @@ class OpenAIOptions(BaseModel):
         schemas: how far the server keeps to a JSON schema: `json_schema`; `json_object` for JSON
             of any shape; `none`. Whatever it is, answers are checked.
         grammars: how the server takes regexes, choices and Lark grammars, for which OpenAI's API
-            has no place: `vllm` as vLLM does, `llguidance` as a llama-server built with that.
+            has no place: `vllm` as vLLM does since 0.11, `llguidance` as a llama-server built
+            with that.
         has_token_ids: the server knows `return_token_ids`, as Guildbus and vLLM do. Without it
             answers have text, but no token ids.
         connect_timeout_s: to reach the server.

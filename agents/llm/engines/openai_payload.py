@@ -27,12 +27,12 @@ def path_and_payload(
     """
     _refuse(request, constraint, config)
     asked = _settings(request, config)
-    if options.has_token_ids:
-        asked["return_token_ids"] = True
     if request.response_format is not None:
         asked |= _formatted(request.response_format, config, options)
     if request.conversation is not None:
         return "chat/completions", {**asked, **_said(request.conversation)}
+    if options.has_token_ids:
+        asked["return_token_ids"] = True
     if options.api == "chat":
         said = {"messages": [{"role": "user", "content": request.prompt}]}
         return "chat/completions", {**asked, **said}

@@ -35,14 +35,16 @@ async def ask(engine: Engine, form: Any = None, **said: Any) -> Finished:
 
 
 async def test_messages_and_tools_are_sent_as_they_are(start: Start) -> None:
-    bad, engine = await start(YES)
+    bad, engine = await start(YES, has_token_ids=True)
 
     assert (await ask(engine, tools=(TOOL,))).text == "Yes."
 
     assert bad.requests[0].line == "POST /v1/chat/completions HTTP/1.1"
     assert bad.requests[0].body["messages"] == list(MESSAGES)
     assert bad.requests[0].body["tools"] == [TOOL]
-    assert {"tool_choice", "parallel_tool_calls", "prompt"}.isdisjoint(bad.requests[0].body)
+    assert {"tool_choice", "parallel_tool_calls", "prompt", "return_token_ids"}.isdisjoint(
+        bad.requests[0].body
+    )
 
 
 async def test_choices_among_tools_are_said_where_there_are_any(start: Start) -> None:
