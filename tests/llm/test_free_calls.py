@@ -147,6 +147,19 @@ async def test_every_call_in_the_loop_of_tools_can_be_run(
     assert not any(result["is_error"] for result in results)
 
 
+async def test_text_that_its_budget_cuts_is_told_as_cut(
+    eager: EngineConfig, models: ModelRegistry
+) -> None:
+    no_call = {"max_new_tokens": 4, "logit_bias": {0: -100.0}}
+    async with models.lease(eager) as engine:
+        cut = await Dialogue(engine, Sampling(**no_call), tools=SCHEMAS).answer(
+            [ChatMessage(**QUESTION[0])]
+        )
+
+    assert cut.finish_reason is FinishReason.LENGTH
+    assert cut.usage.completion_tokens == 4
+
+
 async def test_of_a_call_that_was_cut_no_text_is_left(
     eager: EngineConfig, models: ModelRegistry
 ) -> None:

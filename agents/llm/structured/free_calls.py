@@ -83,7 +83,7 @@ def grammar_of_free_calls(
             raise ResultError(f"the answer is cut: {parsed.problems[0].message}", text)
         return parsed
 
-    return Grammar(start, rules | more, parse, "tool calls")
+    return Grammar(start, rules | more, parse, "tool calls", is_free=True)
 
 
 def parser_of_free_calls(

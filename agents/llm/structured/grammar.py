@@ -48,6 +48,7 @@ class Grammar:
         parse: from the text of an answer to its value; raises `ResultError`.
         name: what it is called in messages.
         response_format: how a server is asked for it, in the shape of OpenAI's API.
+        is_free: an answer that its budget ends is cut, even where it might end.
     """
 
     start: Expression
@@ -55,6 +56,7 @@ class Grammar:
     parse: Callable[[str], Any] = str
     name: str = "grammar"
     response_format: Mapping[str, Any] | None = None
+    is_free: bool = False
     _compiled: "weakref.WeakKeyDictionary[Vocabulary, CompiledGrammar]" = field(
         default_factory=weakref.WeakKeyDictionary, repr=False
     )
@@ -119,6 +121,7 @@ class CompiledGrammar:
         start, rules = _productive(grammar.start, grammar.rules, _separators(vocabulary))
         self._program = Program(start, rules, vocabulary)
         self._follower = Follower(self._program)
+        self._is_free = grammar.is_free
         self._vocabulary = weakref.ref(vocabulary)
         self.needed_tokens = self._program.start.cost
         if self.needed_tokens == INFINITE:
@@ -150,7 +153,14 @@ class CompiledGrammar:
         if self._follower.size > MAX_KEPT:
             self._follower = Follower(self._program)  # answers that are written keep the other one
         masks = self._masks.deep_copy()
-        return Matcher(self._program, self._follower, masks, vocabulary, max_new_tokens)
+        return Matcher(
+            self._program,
+            self._follower,
+            masks,
+            vocabulary,
+            max_new_tokens,
+            is_free=self._is_free,
+        )
 
 
 _SEPARATORS: dict[str, Expression] = {

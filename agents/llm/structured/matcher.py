@@ -23,6 +23,7 @@ class Matcher:
         follower: the states of it, shared with other answers.
         masks: llguidance's side of it, at its beginning; belongs to this matcher.
         max_new_tokens: tokens of the answer, without an end token.
+        is_free: an answer that its budget ends is cut, and not complete.
     """
 
     def __init__(
@@ -32,11 +33,14 @@ class Matcher:
         masks: llguidance.LLMatcher,
         vocabulary: Vocabulary,
         max_new_tokens: int,
+        *,
+        is_free: bool = False,
     ) -> None:
         self._program = program
         self._masks = masks
         self._vocabulary = vocabulary
         self._left = max_new_tokens
+        self._is_free = is_free
         self._follower = follower
         self._state: State = self._follower.start
         self._has_ended = False
@@ -48,7 +52,7 @@ class Matcher:
         """Whether the answer is complete and nothing may follow."""
         if self._has_ended or self._state.is_final:
             return True
-        return self._state.is_accepting and self._left == 0
+        return self._state.is_accepting and self._left == 0 and not self._is_free
 
     @property
     def text(self) -> str:

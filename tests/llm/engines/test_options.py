@@ -99,7 +99,7 @@ async def test_a_tokenizer_that_knows_more_tokens_than_the_model_fails_the_reque
 
     with pytest.raises(InvalidRequestError, match="only 50"):
         await ask(engine)
-    request = GenerationRequest(prompt_ids=(3,), max_new_tokens=2)
+    request = GenerationRequest(prompt_ids=(3,), max_new_tokens=2, logit_bias={2: -100.0})
     assert len((await (await engine.submit(request)).result()).token_ids) == 2
     await engine.close()
 
