@@ -1,17 +1,14 @@
 """A conversation whose answers are shown as they come."""
 
-import asyncio
 import contextlib
 import os
-import signal
 import sys
-from collections.abc import Coroutine
-from typing import Any
 
 from agents.llm.chat import ChatMessage
 from agents.llm.chat.errors import ChatTemplateError
 from agents.llm.dialogue import Dialogue, Sampling
 from agents.llm.engines import Engine, LLMError
+from agents.llm.interrupts import Interrupts
 from agents.llm.parsing import Part, Reclassified, Text, Thinking
 from guild.cli.output import printable
 
@@ -25,26 +22,38 @@ class Conversation:
         has_failed: whether an answer has.
     """
 
-    def __init__(self, engine: Engine, system: str, sampling: Sampling) -> None:
+    def __init__(
+        self, engine: Engine, system: str, sampling: Sampling, interrupts: Interrupts | None
+    ) -> None:
         room = engine.capabilities.context_window // 2  # the other half is for questions
         sampling = sampling.but(max_new_tokens=min(sampling.max_new_tokens or room, room))
         self.has_failed = False
+        self._interrupts = interrupts
         self._dialogue = Dialogue(engine, sampling, overflow="drop_oldest")
         self._messages = [ChatMessage(role="system", content=system)] if system else []
 
     async def answer(self, question: str) -> None:
-        """Show the answer; one that fails is told, and its question is forgotten."""
+        """Show the answer; one that fails is told, and its question is forgotten.
+
+        Each question gets a line, an empty one an empty line, so that they stay in step.
+        """
+        if not question:
+            write("\n")
+            return
         self._messages.append(ChatMessage(role="user", content=question))
         shown = _Shown(is_terminal=is_terminal())
         try:
-            await _until_interrupted(self._show(shown))
+            if self._interrupts is None:
+                await self._show(shown)
+            else:
+                await self._interrupts.until_interrupted(self._show(shown))
         except (LLMError, ChatTemplateError) as error:
             note(str(error))
             self.has_failed = True
             self._messages.pop()
         else:
             self._messages.append(ChatMessage(role="assistant", content=shown.text))
-        write("\n")  # a line of answer for each question, so that they stay in step
+        write("\n")
 
     async def _show(self, shown: "_Shown") -> None:
         async with await self._dialogue.ask(self._messages) as answering:
@@ -84,22 +93,6 @@ class _Shown:
             text = f"\n{text}"
         self._was_thinking = is_thinking
         write(text)
-
-
-async def _until_interrupted(showing: Coroutine[Any, Any, None]) -> None:
-    """In a terminal Ctrl-C ends the answer, and not the program."""
-    if not is_terminal():
-        await showing
-        return
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(showing)
-    loop.add_signal_handler(signal.SIGINT, task.cancel)
-    try:
-        await asyncio.wait({task})
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-    if not task.cancelled():
-        task.result()
 
 
 def is_terminal() -> bool:

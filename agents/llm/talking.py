@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -14,6 +14,7 @@ from agents.llm.conversation import Conversation, is_terminal, note, write
 from agents.llm.dialogue import Sampling
 from agents.llm.engines import EngineConfig, LLMError, create_engine
 from agents.llm.engines.errors import MissingDependencyError, ModelNotFoundError
+from agents.llm.interrupts import Interrupts
 from agents.llm.models import MODELS, fetch_model, find_model
 from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK
 
@@ -127,31 +128,37 @@ async def _talk(talk: Talk) -> int:
     engine = create_engine(config)
     await engine.load()  # who interrupts it does not wait for its end
     try:
-        if is_terminal():
-            note(f"{talk.model} listens; Ctrl-C ends an answer, Ctrl-D the talk")
-        conversation = Conversation(engine, talk.system, talk.sampling)
-        async for line in _lines():
-            await conversation.answer(line)
+        if not is_terminal():
+            conversation = Conversation(engine, talk.system, talk.sampling, None)
+            for line in iter(sys.stdin.readline, ""):  # nothing else runs meanwhile
+                await conversation.answer(line.strip())
+            return FAILED if conversation.has_failed else OK
+        note(f"{talk.model} listens; Ctrl-C ends an answer, Ctrl-D the talk")
+        interrupts = Interrupts()
+        conversation = Conversation(engine, talk.system, talk.sampling, interrupts)
+        with interrupts.installed():
+            for line in _typed(interrupts):
+                await conversation.answer(line)
+        return OK
     finally:
         await engine.close()
-    return FAILED if conversation.has_failed and not is_terminal() else OK
 
 
-async def _lines() -> AsyncIterator[str]:
-    """What is asked, line by line, until the input ends."""
-    if not is_terminal():
-        for line in iter(sys.stdin.readline, ""):  # nothing else runs meanwhile
-            if line.strip():
-                yield line.strip()
-            else:
-                write("\n")
-        return
+def _typed(interrupts: Interrupts) -> Iterator[str]:
+    """What is asked at a terminal, until Ctrl-D or a second Ctrl-C.
+
+    Raises:
+        KeyboardInterrupt: the second Ctrl-C in a row.
+    """
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401, PLC0415  keys move in the line, and pasted lines are one
+        import readline  # noqa: PLC0415  prints to a pipe where that is no terminal
+
+        readline.parse_and_bind("set enable-bracketed-paste on")  # pasted lines are one question
     is_leaving = False
     while True:
         try:
-            line = input("> ").strip()  # noqa: ASYNC250  nothing else runs
+            with interrupts.reading():
+                line = input("> ").strip()
         except EOFError:
             write("\n")
             return

@@ -139,7 +139,7 @@ class _Endpoint:
 
     def _config(self, name: str) -> EngineConfig:
         if name not in self._models:
-            raise no_model(name)
+            raise no_model(name, self._models)
         return self._models[name]
 
     async def _body(self, request: Request) -> dict[str, Any]:

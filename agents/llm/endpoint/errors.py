@@ -4,7 +4,7 @@ Texts of failures inside the server stay in its log: they may name folders and o
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,6 +22,7 @@ from agents.llm.engines.errors import (
 log = logging.getLogger("guildbus")
 
 RETRY_AFTER_S = 1
+_MAX_SHOWN = 20
 
 
 class ApiError(Exception):
@@ -118,5 +119,9 @@ def as_api_error(error: LLMError, model: str) -> ApiError:
             )
 
 
-def no_model(name: str) -> ApiError:
-    return ApiError(404, f"there is no model {name[:200]!r}", param="model", code="model_not_found")
+def no_model(name: str, known: Iterable[str]) -> ApiError:
+    """For a client that asks for a model by a name that the server does not have."""
+    names = list(known)
+    shown = ", ".join(names[:_MAX_SHOWN]) + (" …" if len(names) > _MAX_SHOWN else "")
+    text = f"there is no model {name[:200]!r}; this server has {shown or 'none'}"
+    return ApiError(404, text, param="model", code="model_not_found")

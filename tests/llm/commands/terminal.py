@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tests.crew.patience import stretched
 
 CTRL_C, CTRL_D = "\x03", "\x04"
 _PATIENCE_S = 10.0
+_ESCAPES = re.compile(r"\x1b(\[[?0-9;]*([A-Za-z]|$)|$)")
 
 
 class Terminal:
@@ -34,7 +36,8 @@ class Terminal:
             preexec_fn=_take_terminal,  # noqa: PLW1509  only so that Ctrl-C is a signal
         )
         os.close(follower)
-        self.shown = ""
+        self.raw = ""
+        self.shown = ""  # the same without escape sequences
         self._seen = 0
 
     def until(self, wanted: str) -> str:
@@ -73,7 +76,8 @@ class Terminal:
                 more = os.read(self._leader, 65536)
             except OSError:  # nobody holds its other end any more
                 return
-            self.shown += more.decode(errors="replace").replace("\r\n", "\n")
+            self.raw += more.decode(errors="replace")
+            self.shown = _ESCAPES.sub("", self.raw).replace("\r\n", "\n").replace("\n\r", "\n")
             yield
         raise AssertionError(f"nothing more came after {self.shown!r}")
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,12 @@ CAPITAL = [{"role": "user", "content": "What is the capital of Japan?"}]
 STORY = [{"role": "user", "content": "Tell me a long story about a fox."}]
 
 
-def serving(spec: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
+def serving(
+    spec: Path, *words: str, environ: Mapping[str, str] | None = None
+) -> tuple[subprocess.Popen[str], str]:
     """The process and its URL."""
-    process = started("serve", spec, "--port", "0", *words, cwd=ROOT)
+    environ = os.environ | (environ or {})
+    process = started("serve", spec, "--port", "0", *words, cwd=ROOT, env=environ)
     assert process.stdout is not None
     url = process.stdout.readline().strip()
     assert url, process.communicate()
