@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from huggingface_hub import HfApi, errors
 
-from agents.llm.wizard import hub, machine
+from agents.llm.wizard import hub, machine, wizard
 from agents.llm.wizard.found import Found
 from guild.loader import load_file
 from guild.plan import Plan
@@ -115,6 +115,17 @@ def test_an_existing_file_is_overwritten_only_when_that_was_said(run: Run, tmp_p
     assert run("init", "--model", model, "--force").code == 0
     assert properties(kept)["model"] == str(model)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["chat.yaml", "tiny.gguf"]
+
+
+def test_what_another_process_writes_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "chat.yaml"
+    path.write_text("its")
+
+    with pytest.raises(FileExistsError):
+        wizard._write(path, "mine", is_replacing=False)
+
+    assert path.read_text() == "its"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_a_terminal_the_missing_flag_is_named(run: Run, tmp_path: Path) -> None:
