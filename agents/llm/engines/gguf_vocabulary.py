@@ -22,6 +22,8 @@ class GgufVocabulary:
 
     Attributes:
         special_texts: how the tokens are written that are no text.
+        added_texts: likewise for those that were added by hand, which are text.
+        begin_token_id: the one that stands before a text, None where there is none.
         end_token_ids: those that end an answer.
         text_tokens: what the tokens of plain text spell, empty for all others: special ones, and
             those that were added to the vocabulary by hand.
@@ -40,10 +42,14 @@ class GgufVocabulary:
         self._tokens: list[bytes] = []
         self.text_tokens: list[bytes] = []
         self.special_texts: dict[int, str] = {}
+        self.added_texts: dict[int, str] = {}
+        self.begin_token_id: int | None = metadata.get("tokenizer.ggml.bos_token_id")
         for token_id, (text, token_type) in enumerate(zip(tokens, types, strict=False)):
             is_special = token_type in (_CONTROL, _UNKNOWN)
             if is_special:
                 self.special_texts[token_id] = text.decode(errors="replace")
+            elif token_type == _USER_DEFINED:
+                self.added_texts[token_id] = text.decode(errors="replace")
             self._tokens.append(b"" if is_special else spell(text, token_type))
             is_text = token_type in (_NORMAL, _BYTE)
             self.text_tokens.append(self._tokens[-1] if is_text else b"")

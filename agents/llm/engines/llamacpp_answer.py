@@ -60,6 +60,8 @@ class LlamaAnswer(AnswerAhead):
         try:
             for outcome in self._outcomes_of(json.loads(piece)):
                 self._put(outcome)
+        except LLMError as error:
+            self._put(error)
         except Exception as error:  # noqa: BLE001  see above
             text = f"a piece of llama.cpp's is not understood: {type(error).__name__}: {error}"
             self._put(LLMInferenceError(text))
@@ -103,7 +105,13 @@ def unknown_logprobs(token_id: int) -> tuple[TokenLogprobs, ...]:
 
 
 def logprobs_of(entry: Mapping[str, Any], tops: int | None) -> tuple[TokenLogprobs, ...]:
-    """What llama.cpp tells of a token, as `logprobs` of a request asks for it."""
+    """What llama.cpp tells of a token, as `logprobs` of a request asks for it.
+
+    Raises:
+        LLMInferenceError: the model's scores are no numbers.
+    """
+    if entry["logprob"] is None:
+        raise LLMInferenceError("the model's scores are not finite; is its file damaged?")
     if tops is None:
         return ()
     top = tuple((each["id"], each["logprob"]) for each in entry["top_logprobs"][:tops])

@@ -122,12 +122,12 @@ class ConstrainedAnswer(AnswerAhead):
         told = self._server.ask({**body, "response_fields": _TOLD})
         self._note_cached(told)
         (token_id,) = told["tokens"]
+        entries = told.get("completion_probabilities") or ()  # none of a part of a character
+        known = tuple(each for entry in entries for each in logprobs_of(entry, self._tops))
         if not allowed[token_id]:
             raise LLMInferenceError(f"llama.cpp chose the token {token_id} that was forbidden")
-        entries = told.get("completion_probabilities") or ()
-        if self._tops is None or entries:
-            return token_id, tuple(each for e in entries for each in logprobs_of(e, self._tops))
-        return token_id, unknown_logprobs(token_id)
+        is_unknown = self._tops is not None and not known
+        return token_id, unknown_logprobs(token_id) if is_unknown else known
 
     def _bias_for(self, allowed: NDArray[np.bool_], choices: NDArray[np.int64]) -> list[list[Any]]:
         """What makes all other tokens impossible: the shorter of two lists.

@@ -14,6 +14,7 @@ from agents.llm.engines.gguf_vocabulary import GgufVocabulary
 from agents.llm.engines.llamacpp_ahead import AnswerAhead
 from agents.llm.engines.llamacpp_answer import LlamaAnswer
 from agents.llm.engines.llamacpp_constrained import ConstrainedAnswer
+from agents.llm.engines.llamacpp_limits import check_limits
 from agents.llm.engines.llamacpp_slots import Slots
 from agents.llm.engines.llamacpp_socket import LlamaSocket
 from agents.llm.engines.llamacpp_tokenizer import LlamaTokenizer
@@ -25,6 +26,7 @@ _CELLS = 256  # llama.cpp rounds a context up to these
 _LOOK_S = 0.005
 _SEED_BITS = 32
 _NO_SEED = 2**_SEED_BITS - 1  # means a random one
+_NO_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 _CACHE_ENTRY_BYTES = 2  # keys and values are float16
 
 
@@ -52,6 +54,7 @@ class LlamaModel:
         gpu_layers: int | None = 0,
     ) -> None:
         metadata = read_metadata(path)
+        check_limits(metadata)
         self._vocabulary = GgufVocabulary(metadata)
         self.context_window = usable_window(metadata, context_window)
         self.vocab_size = len(self._vocabulary)
@@ -67,9 +70,24 @@ class LlamaModel:
         self.tokenizer = LlamaTokenizer(
             self._socket, metadata.get("tokenizer.chat_template"), self._vocabulary
         )
+        self._server: Any = self._load(
+            path, n_cells=n_cells, max_active=max_active, threads=threads, gpu_layers=gpu_layers
+        )
+
+    def _load(self, path: Path, **settings: Any) -> Any:
+        """The server; without the file's chat template where that is what is broken."""
         try:
-            self._server: Any = _serve(path, self._socket, n_cells, max_active, threads, gpu_layers)
+            return _serve(path, self._socket, **settings)
         except Exception as error:
+            if self.tokenizer.chat_template is not None:
+                with contextlib.suppress(Exception):
+                    Path(self._socket.path).unlink(missing_ok=True)
+                    server = _serve(path, self._socket, **settings, chat_template=_NO_TEMPLATE)
+                    self.tokenizer.template_error = (
+                        f"the chat template in {path} is broken, so that no conversation can be "
+                        "rendered; complete texts, or take another file"
+                    )
+                    return server
             self._socket.close()
             raise ModelDamagedError(
                 f"llama.cpp cannot load {path}: {error}; is the file whole, of an architecture "
@@ -177,13 +195,15 @@ def completion(
     }
 
 
-def _serve(  # noqa: PLR0917  called once, just above
+def _serve(
     path: Path,
     socket: LlamaSocket,
+    *,
     n_cells: int,
     max_active: int,
     threads: int | None,
     gpu_layers: int | None,
+    chat_template: str = "",
 ) -> Any:
     import xllamacpp  # noqa: PLC0415  an extra
 
@@ -203,6 +223,7 @@ def _serve(  # noqa: PLR0917  called once, just above
     if threads is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.warmup = False
+    params.chat_template = chat_template  # "" for the file's own
     server = xllamacpp.Server(params)
     # Until its loop has begun it cannot be ended: the end would be waited for for ever.
     server.handle_completions(json.dumps({"prompt": [0], "n_predict": 1}), lambda _: False)

@@ -17,6 +17,7 @@ class LlamaTokenizer:
 
     Attributes:
         chat_template: the file's own, None where it has none.
+        template_error: why it cannot be used, None where it can.
         token_bytes: what each token spells; empty for one that is no plain text.
     """
 
@@ -24,15 +25,21 @@ class LlamaTokenizer:
         self, socket: LlamaSocket, chat_template: str | None, vocabulary: GgufVocabulary
     ) -> None:
         self.chat_template = chat_template
+        self.template_error: str | None = None
         self.token_bytes = vocabulary.text_tokens
         self._socket = socket
         self._vocabulary = vocabulary
-        self._special_texts = [text for text in vocabulary.special_texts.values() if text]
+        self._control_texts = _control_texts(vocabulary, chat_template or "")
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of a text, special ones among them, with what the model expects before it."""
+        """The tokens of a text, special ones among them, with what the model expects before it.
+
+        Where the text begins with that already, it is not put before it again.
+        """
         question = {"content": text, "add_special": True, "parse_special": True}
-        return list(self._socket.ask("/tokenize", question)["tokens"])
+        ids = list(self._socket.ask("/tokenize", question)["tokens"])
+        begin = self._vocabulary.begin_token_id
+        return ids[1:] if ids[:2] == [begin, begin] else ids
 
     def written(self, token_id: int) -> bytes:
         """What a token spells; for a special one how it is written."""
@@ -72,26 +79,27 @@ class LlamaTokenizer:
     ) -> Any:
         """The prompt of a conversation, as text or as tokens.
 
-        With `sanitize_control_tokens` texts of messages that read like special tokens are kept
-        from being ones by a character without width. `variables` are the template's.
+        With `sanitize_control_tokens` texts in messages and tools that read like special tokens,
+        or like others that the template writes, are kept from being ones by a character without
+        width. `variables` are the template's.
 
         Raises:
             LLMInferenceError: the template fails.
         """
         assert not return_dict, "there is no mask to return"
-        question: dict[str, Any] = {
-            "messages": self._plain(conversation) if sanitize_control_tokens else conversation,
-            "add_generation_prompt": add_generation_prompt,
-            "chat_template_kwargs": variables,
-        }
+        if self.template_error is not None:
+            raise LLMInferenceError(self.template_error)
+        given: dict[str, Any] = {"messages": conversation, "chat_template_kwargs": variables}
         if tools:
-            question["tools"] = tools
+            given["tools"] = tools
+        given = self._plain(given) if sanitize_control_tokens else given
+        question = {**given, "add_generation_prompt": add_generation_prompt}
         prompt = self._socket.ask("/apply-template", question)["prompt"]
         return self.encode(prompt) if tokenize else prompt
 
     def _plain(self, value: Any) -> Any:
         if isinstance(value, str):
-            for text in self._special_texts:
+            for text in self._control_texts:
                 value = value.replace(text, text[0] + _NO_WIDTH + text[1:])
             return value
         if isinstance(value, list):
@@ -99,3 +107,10 @@ class LlamaTokenizer:
         if isinstance(value, dict):
             return {key: self._plain(each) for key, each in value.items()}
         return value
+
+
+def _control_texts(vocabulary: GgufVocabulary, chat_template: str) -> list[str]:
+    """Texts that would be more than text in a prompt."""
+    added = vocabulary.added_texts.values()
+    structural = (text for text in added if not text.isspace() and text in chat_template)
+    return [text for text in (*vocabulary.special_texts.values(), *structural) if text]

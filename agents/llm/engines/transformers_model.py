@@ -82,6 +82,8 @@ class TransformersModel:
     def encode(self, text: str) -> list[int]:
         ids = list(self.tokenizer(text, verbose=False)["input_ids"])
         bos = self.tokenizer.bos_token_id
+        if bos is not None and ids[:2] == [bos, bos]:  # a prompt that was written with it
+            return ids[1:]
         return ids or ([] if bos is None else [bos])
 
     def decode(self, token_ids: Sequence[int]) -> str:

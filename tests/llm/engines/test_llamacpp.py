@@ -329,6 +329,29 @@ asyncio.run(main())
     assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
 
 
+def test_an_answer_is_kept_in_form_where_there_is_no_torch(tiny_gguf: Path) -> None:
+    code = f"""
+import asyncio, sys
+for name in ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "gguf"):
+    sys.modules[name] = None
+from agents.llm.chat import ChatMessage
+from agents.llm.dialogue import Dialogue, Sampling
+from agents.llm.engines import EngineConfig, create_engine
+from agents.llm.structured import grammar_of_type
+
+async def main():
+    engine = create_engine(EngineConfig(model={str(tiny_gguf)!r}, backend="llamacpp"))
+    dialogue = Dialogue(engine, Sampling(max_new_tokens=30), grammar=grammar_of_type(list[int]))
+    print(type((await dialogue.answer([ChatMessage(role="user", content="Hi")])).value))
+    await engine.close()
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "<class 'list'>\n"), done.stderr
+
+
 def test_a_process_that_forgets_to_close_ends_all_the_same(tiny_gguf: Path) -> None:
     code = f"""
 import asyncio

@@ -12,6 +12,7 @@ from agents.llm.engines import EngineConfig, Finished, GenerationRequest, LLMInf
 from agents.llm.engines.errors import OutOfMemoryError
 from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.transformers_engine import create
+from agents.llm.engines.transformers_model import TransformersModel
 from tests.llm.engines.conftest import MakeEngine
 
 PROMPTS = [
@@ -218,3 +219,18 @@ async def test_a_forward_that_fails_for_one_request_leaves_the_others_alone(
 def _model_of(engine: LocalEngine) -> Any:
     assert engine._worker is not None
     return engine._worker.loaded.result()._model._model  # behind the gate
+
+
+def test_a_prompt_that_begins_with_the_token_of_the_beginning_does_not_get_a_second_one() -> None:
+    class Tokenizer:
+        bos_token_id = 1
+
+        def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
+            return {"input_ids": [1, *(1 if sign == "^" else 5 for sign in text)]}
+
+    model = object.__new__(TransformersModel)
+    model.tokenizer = Tokenizer()
+
+    assert model.encode("^a") == [1, 5]
+    assert model.encode("a") == [1, 5]
+    assert model.encode("") == [1]

@@ -52,7 +52,9 @@ async def test_the_arguments_of_a_given_tool_are_right(llama: Engine) -> None:
 
 
 async def test_what_is_streamed_is_the_whole(llama: Engine) -> None:
-    prompt = render_chat([ChatMessage(role="user", content="Name three fruits.")], llama.model.tokenizer)
+    prompt = render_chat(
+        [ChatMessage(role="user", content="Name three fruits.")], llama.model.tokenizer
+    )
     request = GenerationRequest(prompt_ids=prompt.ids, max_new_tokens=30, do_sample=False)
 
     *deltas, last = [event async for event in await llama.submit(request)]
