@@ -26,6 +26,7 @@ _CELLS = 256  # llama.cpp rounds a context up to these
 _LOOK_S = 0.005
 _SEED_BITS = 32
 _NO_SEED = 2**_SEED_BITS - 1  # means a random one
+_COLDEST = 1e-6  # scores divided by less are beyond what its numbers hold
 _NO_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 _CACHE_ENTRY_BYTES = 2  # keys and values are float16
 
@@ -175,6 +176,7 @@ def completion(
     seed = request.seed
     if seed is not None:  # ours are longer than its
         seed = min((seed ^ (seed >> _SEED_BITS)) & _NO_SEED, _NO_SEED - 1)
+    is_cold = request.is_greedy or request.temperature < _COLDEST
     return {
         "prompt": list(prompt_ids),
         "n_predict": max_new_tokens,
@@ -183,7 +185,7 @@ def completion(
         "return_progress": True,  # so that reading a prompt can be stopped
         "timings_per_token": True,  # says how many tokens there have been
         "n_probs": max(1, request.logprobs or 0),  # says which token it is
-        "temperature": 0.0 if request.is_greedy else request.temperature,
+        "temperature": 0.0 if is_cold else request.temperature,
         "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
         "top_k": request.top_k,
         "top_p": request.top_p,

@@ -156,6 +156,29 @@ async def test_a_seed_repeats_an_answer_alone_and_in_company(engine: LocalEngine
     assert unseeded[0] != unseeded[1]
 
 
+@pytest.mark.parametrize("temperature", [1e-5, 1e-7, 1e-36, 1e-38, 5e-324])
+async def test_the_tiniest_temperature_takes_the_likeliest(
+    engine: LocalEngine, temperature: float
+) -> None:
+    grammar = grammar_of_regex("[a-z]{9}")
+    cold: dict[str, Any] = {
+        "temperature": temperature,
+        "top_k": 0,
+        "top_p": 1.0,
+        "max_new_tokens": 9,
+    }
+
+    likeliest: dict[str, Any] = {"do_sample": False, "max_new_tokens": 9}
+    kept = [await ask(engine, grammar, **settings) for settings in (likeliest, cold)]
+    free = [
+        await (await engine.submit(GenerationRequest(prompt="The ben", **settings))).result()
+        for settings in (likeliest, cold)
+    ]
+
+    assert kept[0].token_ids == kept[1].token_ids
+    assert free[0].token_ids == free[1].token_ids
+
+
 async def test_an_end_token_ends_an_answer_that_may_go_on(engine: LocalEngine) -> None:
     (end,) = engine.model.end_token_ids
 

@@ -7,6 +7,7 @@ llamafile 835.
 
 import asyncio
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -29,9 +30,10 @@ from agents.llm.engines.generation import TextDelta
 from agents.llm.engines.llamacpp_model import LlamaModel
 from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.structured import grammar_of_lark, grammar_of_regex, vocabulary_for
-from tests.llm.engines.tiny_gguf import END, save_tiny_gguf
+from tests.llm.engines.tiny_gguf import END, WIDTH, save_tiny_gguf
 
 TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+DIMENSIONS = struct.pack("<QQ", WIDTH, 262)  # of the embedding and of the output
 USER_DEFINED, CONTROL, UNUSED = 4, 3, 5
 Open = Callable[..., Any]
 
@@ -282,6 +284,28 @@ async def test_a_file_that_lies_is_refused_and_the_process_lives(
 ) -> None:
     with pytest.raises(ModelDamagedError):
         await opened(**changes)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data[:8] + struct.pack("<Q", 2**61 // 3) + data[16:],
+        lambda data: data.replace(DIMENSIONS, struct.pack("<QQ", WIDTH, 2**42 + 1)),
+        lambda data: data.replace(DIMENSIONS, struct.pack("<QQ", 0, 262)),
+        lambda data: data.replace(DIMENSIONS, struct.pack("<QQ", 2**63, 2**63)),
+    ],
+    ids=["tensors", "size that wraps around", "empty tensor", "size beyond all"],
+)
+async def test_tensors_that_lie_are_refused_and_the_process_lives(
+    tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    path = save_tiny_gguf(tmp_path / "bad.gguf")
+    assert path.read_bytes().count(DIMENSIONS) == 2
+    path.write_bytes(spoil(path.read_bytes()))
+    engine = create_engine(EngineConfig(model=str(path), backend="llamacpp"))
+
+    with pytest.raises(ModelDamagedError):
+        await engine.load()
 
 
 def test_llama_cpp_itself_would_end_the_process(tmp_path: Path) -> None:
