@@ -232,6 +232,7 @@ class Worker:
         with self._changed:
             (self._active if job in self._active else self._waiting).remove(job)
         job.finish(reason, error)
+        job.state = None  # whoever keeps a finished generation must not keep the model with it
 
     def _end_all(self, model: LocalModel) -> None:
         for job in self._jobs():

@@ -1,8 +1,10 @@
 import asyncio
+import gc
 import os
 import struct
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -449,3 +451,25 @@ def test_metadata_are_read_as_they_are(tiny_gguf: Path) -> None:
     assert metadata["tokenizer.ggml.tokens"][-1] == b"<|endoftext|>"
     assert metadata["tokenizer.ggml.token_type"][-1] == 3
     assert metadata["tokenizer.ggml.add_bos_token"] is False
+
+
+async def test_a_finished_generation_that_is_kept_keeps_no_answer(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.load()
+    model, answers = loaded(engine), []
+    start = model.start
+
+    def noted(*arguments: Any) -> Any:
+        answer = start(*arguments)
+        answers.append(weakref.ref(answer))
+        return answer
+
+    monkeypatch.setattr(model, "start", noted)
+    generation = await engine.submit(asking(max_new_tokens=3))
+    await generation.result()
+    await engine.close()
+    gc.collect()
+
+    assert answers[0]() is None  # it knows the server, and so all of the model's memory
+    assert generation
