@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -20,6 +20,13 @@ from messaging.topic import DEFAULT_TOPIC
 
 _PATIENCE_S = 300.0
 Ask = Callable[[str], Awaitable[int]]  # a question; how many tokens the answer had
+
+
+class Cost(NamedTuple):
+    """Of a token: seconds, and seconds of processor time of this process."""
+
+    seconds: float
+    cpu_s: float
 
 
 async def measure_faces(subject: Subject, dice: Dice, folder: Path) -> None:
@@ -43,22 +50,24 @@ async def measure_faces(subject: Subject, dice: Dice, folder: Path) -> None:
     _add(report, f"{label} over HTTP (streamed) ÷ by the engine", by_http, beneath)
 
 
-def _add(report: Report, name: str, face: float, beneath: float) -> None:
-    report.add(name, face / beneath, note="seconds a token")
+def _add(report: Report, name: str, face: Cost, beneath: Cost) -> None:
+    note = f"seconds a token; {face.cpu_s / beneath.cpu_s:.2f} x by processor time"
+    report.add(name, face.seconds / beneath.seconds, note=note)
 
 
-async def _per_token(ask: Ask, questions: list[str], repeats: int) -> float:
-    """Seconds a token, all questions at once; the best of some tries."""
+async def _per_token(ask: Ask, questions: list[str], repeats: int) -> Cost:
+    """All questions at once; the best of some tries."""
     await ask(questions[0])
-    best = float("inf")
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        tokens = await asyncio.gather(*(ask(question) for question in questions))
-        best = min(best, (time.perf_counter() - begun) / sum(tokens))
-    return best
+    tries = []
+    for _ in range(min(2, repeats)):
+        begun, cpu = time.perf_counter(), time.process_time()
+        tokens = sum(await asyncio.gather(*(ask(question) for question in questions)))
+        took = time.perf_counter() - begun, time.process_time() - cpu
+        tries.append(Cost(took[0] / tokens, took[1] / tokens))
+    return Cost(*map(min, zip(*tries, strict=True)))
 
 
-async def _by_engine(subject: Subject, config: EngineConfig, questions: list[str]) -> float:
+async def _by_engine(subject: Subject, config: EngineConfig, questions: list[str]) -> Cost:
     size = subject.size
     async with ModelRegistry() as registry, registry.lease(config) as engine:
 
@@ -78,7 +87,7 @@ async def _by_engine(subject: Subject, config: EngineConfig, questions: list[str
 
 async def _by_bus(
     subject: Subject, config: EngineConfig, questions: list[str], folder: Path
-) -> float:
+) -> Cost:
     size = subject.size
     with private_server(folder) as url:
         async with _guild(config, url, size.answers) as guild:
@@ -116,7 +125,7 @@ def _guild(config: EngineConfig, url: str, at_once: int) -> Guild:
     return GuildBuilder("bench").set_messaging(url).add_agent_spec(agent).launch()
 
 
-async def _by_http(subject: Subject, config: EngineConfig, questions: list[str]) -> float:
+async def _by_http(subject: Subject, config: EngineConfig, questions: list[str]) -> Cost:
     size = subject.size
     async with ModelRegistry() as registry:
         app = create_app({"model": config}, registry)
