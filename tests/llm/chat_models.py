@@ -1,6 +1,7 @@
 """Small models for conversations: a random Phi that writes nonsense by a chat template."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -15,9 +16,9 @@ CHAT_TEMPLATE = (
 )
 
 
-def save_tiny_chat_model(folder: Path, context_window: int = 1024) -> Path:
+def save_tiny_chat_model(folder: Path, context_window: int = 1024, **settings: Any) -> Path:
     """A random Phi with a chat template, whose window holds the documents' examples."""
-    save_tiny_phi(folder, context_window=context_window)
+    save_tiny_phi(folder, context_window=context_window, **settings)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(folder)

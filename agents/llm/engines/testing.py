@@ -17,6 +17,7 @@ def save_tiny_phi(
     corpus: Iterable[str] = CORPUS,
     vocab_size: int = 400,
     context_window: int = 128,
+    hidden_size: int = 32,
     seed: int = 0,
 ) -> Path:
     """Save a random Phi of two layers and a byte-level BPE tokenizer under `folder`.
@@ -31,8 +32,8 @@ def save_tiny_phi(
     tokenizer.save_pretrained(folder)
     config = PhiConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=context_window,
