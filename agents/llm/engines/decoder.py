@@ -19,6 +19,7 @@ from agents.llm.engines.errors import OutOfMemoryError
 from agents.llm.engines.forward import Forward
 from agents.llm.engines.generation import TokenLogprobs
 from agents.llm.engines.local_model import Outcome, Tokens
+from agents.llm.engines.memory import is_out_of_memory
 from agents.llm.engines.pool import CacheSizes, Pool, cache_bytes
 from agents.llm.engines.prefixes import Found, Prefixes
 from agents.llm.engines.reading import Reading, Turns, group_by_length
@@ -285,7 +286,7 @@ class Decoder:
 
     def _finds_memory(self, error: Exception) -> bool:
         """Whether a prompt may be tried again: in smaller pieces, which stay small from now on."""
-        if not isinstance(error, torch.OutOfMemoryError) or self._most_tokens <= _FEWEST_TOKENS:
+        if not is_out_of_memory(error) or self._most_tokens <= _FEWEST_TOKENS:
             return False
         self._most_tokens = max(_FEWEST_TOKENS, self._most_tokens // 2)
         self._prefixes.clear()
@@ -323,10 +324,13 @@ class Decoder:
                 self._prefixes.add(answer.ids[:length], taking, is_prompt=True)
 
     def _fail(self, answer: Answer, error: Exception) -> None:
-        if isinstance(error, torch.OutOfMemoryError):
+        if is_out_of_memory(error):
             self._prefixes.clear()  # memory for the next ones
             torch.cuda.empty_cache()
-            text = f"{self._forward.device} had no memory left for this request"
+            text = (
+                f"{self._forward.device} had no memory left for this request; ask for less at a "
+                "time, or give the engine fewer answers at once (max_active)"
+            )
             failure = OutOfMemoryError(text)
             failure.__cause__ = error
             error = failure

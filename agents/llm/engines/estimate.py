@@ -12,8 +12,9 @@ from agents.llm.engines.capacity import column_capacity, power_of_two
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.gguf import read_metadata
-from agents.llm.engines.llamacpp_engine import model_path
 from agents.llm.engines.llamacpp_model import cache_bytes_per_token, cells, usable_window
+from agents.llm.engines.memory import free_bytes
+from agents.llm.engines.model_file import model_path
 from agents.llm.engines.options import TransformersOptions
 from agents.llm.engines.weights import Weights, bytes_of, saved_weights
 
@@ -76,6 +77,28 @@ def estimate_memory(config: EngineConfig) -> MemoryEstimate:
             f"{', '.join(_ESTIMATES)}"
         )
     return _ESTIMATES[config.backend](config)
+
+
+def refuse_what_does_not_fit(config: EngineConfig) -> None:
+    """Refuse a model that this machine has no memory for, before the system ends the process.
+
+    What cannot be told is not refused, nor is a model for another device than the CPU.
+
+    Raises:
+        LLMInitializationError: weights and one answer take more than is free.
+    """
+    free = free_bytes()
+    try:
+        estimate = estimate_memory(config)
+    except LLMInitializationError:  # who loads it says what is wrong with it
+        return
+    needed = estimate.weights_bytes + estimate.least_cache_bytes
+    if free is not None and needed > free:
+        raise LLMInitializationError(
+            f"{config.model} needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
+            "free; take a smaller model or dtype, fewer bits, a shorter context_window, or, for "
+            "llama.cpp, a smaller max_active"
+        )
 
 
 def _transformers(config: EngineConfig) -> MemoryEstimate:

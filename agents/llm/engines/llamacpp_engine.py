@@ -1,7 +1,6 @@
 """The llama.cpp backend: GGUF files, without PyTorch."""
 
 import importlib.util
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
@@ -10,12 +9,11 @@ from agents.llm.engines.engine import Engine
 from agents.llm.engines.errors import (
     LLMInitializationError,
     MissingDependencyError,
-    ModelNotFoundError,
 )
+from agents.llm.engines.estimate import refuse_what_does_not_fit
 from agents.llm.engines.llamacpp_model import LlamaModel
 from agents.llm.engines.local_engine import LocalEngine
-from agents.llm.engines.packaged import packaged_path
-from agents.llm.models import MODELS
+from agents.llm.engines.model_file import model_path
 
 _MAX_ACTIVE = 256
 
@@ -48,8 +46,11 @@ def create(config: EngineConfig) -> Engine:
             raise MissingDependencyError(
                 "the llamacpp backend needs xllamacpp; run `pip install 'guildbus[llamacpp]'`"
             )
+        path = model_path(config.model)
+        if config.device == "cpu" or options.gpu_layers == 0 or not _has_gpu():
+            refuse_what_does_not_fit(config)
         return LlamaModel(
-            model_path(config.model),
+            path,
             context_window=config.context_window,
             max_active=config.max_active,
             threads=options.threads,
@@ -59,21 +60,10 @@ def create(config: EngineConfig) -> Engine:
     return LocalEngine(config, open_model)
 
 
-def model_path(model: str) -> Path:
-    """Where the GGUF file of `model` is.
+def _has_gpu() -> bool:
+    import xllamacpp  # noqa: PLC0415  an extra
 
-    Raises:
-        ModelNotFoundError: it is nowhere; says how to get it.
-    """
-    path = Path(model).expanduser()
-    if path.is_file():
-        return path
-    packaged = packaged_path(model)
-    if packaged is not None:
-        return packaged
-    raise ModelNotFoundError(
-        f"there is no file {path}; give a GGUF file's path, or one of {', '.join(MODELS)}"
-    )
+    return any(not each["type"].name.endswith("_CPU") for each in xllamacpp.get_device_info())
 
 
 def _check(config: EngineConfig) -> None:

@@ -30,8 +30,9 @@ from agents.llm.engines.errors import (
 )
 from agents.llm.engines.int8 import quantize
 from agents.llm.engines.log import get_logger
+from agents.llm.engines.memory import is_out_of_memory
+from agents.llm.engines.model_file import packaged_path
 from agents.llm.engines.options import TransformersOptions
-from agents.llm.engines.packaged import packaged_path
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 GGUF = ".gguf"
@@ -147,12 +148,12 @@ def _load(
         return model.eval(), tokenizer
     except LLMInitializationError:
         raise
-    except torch.OutOfMemoryError as error:
-        raise LLMInitializationError(
-            f"{config.model} does not fit into the memory of {device}; use a smaller dtype, "
-            "a smaller model or another device"
-        ) from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise LLMInitializationError(
+                f"{config.model} does not fit into the memory of {device}; use a smaller dtype, "
+                "a smaller model or another device"
+            ) from error
         raise _explain(config.model, error) from error
 
 

@@ -14,9 +14,10 @@ from agents.llm.engines.answer import Answer
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.decoder import Decoder
+from agents.llm.engines.estimate import refuse_what_does_not_fit
 from agents.llm.engines.forward import Forward
 from agents.llm.engines.int8 import Int8Linear
-from agents.llm.engines.loading import load_pretrained
+from agents.llm.engines.loading import choose_device, load_pretrained
 from agents.llm.engines.local_model import DecodingState, Outcome
 from agents.llm.engines.log import get_logger
 from agents.llm.engines.memory import default_cache_bytes
@@ -123,6 +124,8 @@ class TransformersModel:
 def open_model(config: EngineConfig) -> TransformersModel:
     """Load what `config` names; blocks until it is ready."""
     options = config.options_as(TransformersOptions)
+    if choose_device(config.device).type == "cpu" and options.device_map is None:
+        refuse_what_does_not_fit(config)
     model, tokenizer = load_pretrained(config, options)
     return TransformersModel(model, tokenizer, config.context_window, options)
 
