@@ -41,7 +41,8 @@ class MemoryEstimate:
             uses more than `max_cache_bytes`; llama.cpp takes all at once. Beginnings that are kept
             from earlier texts count where `prompt_cache_bytes` says how many.
         overhead_bytes: libraries and working space.
-        loading_bytes: what is needed for a while when the model is loaded.
+        loading_bytes: what is needed for a while when the model is loaded. More may be resident:
+            files are mapped into memory, which the system takes back when it needs it.
     """
 
     weights_bytes: int
@@ -123,7 +124,7 @@ def _transformers(config: EngineConfig) -> MemoryEstimate:
         least_cache_bytes=columns * token,
         most_cache_bytes=most,
         overhead_bytes=overhead,
-        loading_bytes=TORCH_BYTES + _loading(weights, loaded, dtype),
+        loading_bytes=TORCH_BYTES + _loading(weights, options, loaded, dtype),
     )
 
 
@@ -137,15 +138,14 @@ def _dtype(config: EngineConfig, options: TransformersOptions, weights: Weights)
     return "float32" if is_on_cpu and saved == "float16" else saved
 
 
-def _loading(weights: Weights, loaded: int, dtype: str) -> int:
-    """Files are mapped into memory: used as they are, or beside what is made of them."""
-    if weights.total * bytes_of(dtype) == loaded and weights.dtype == dtype:
-        return loaded
-    unpacking = 0
-    if weights.dtype is None:  # the largest matrix, with copies on its way
+def _loading(weights: Weights, options: TransformersOptions, loaded: int, dtype: str) -> int:
+    """Files are mapped into memory, which the system takes back when it needs it."""
+    if weights.dtype is None:  # its largest matrix is unpacked with copies on its way
         largest = model_facts.hidden_size(weights.facts) * model_facts.vocab_size(weights.facts)
-        unpacking = 2 * largest * bytes_of("float32")
-    return weights.file_bytes + loaded + unpacking
+        return loaded + 2 * largest * bytes_of("float32")
+    if options.int8 and weights.dtype != dtype:  # it is converted as a whole first
+        return weights.total * bytes_of(dtype)
+    return loaded
 
 
 def _quantised(weights: Weights, options: TransformersOptions, dtype: str) -> int:

@@ -4,7 +4,7 @@ All rows end in the same column: a row that is shorter than the others begins fu
 each step writes one column, distances between columns are distances between tokens (which is all
 that sliding windows and position biases look at), and what transformers does for a batch that is
 padded on the left is right for it. The first columns are given up when the rows that reached into
-them have left; storage grows by doubling and is freed with the last row.
+them have left; storage grows by an eighth and is freed with the last row.
 """
 
 from collections.abc import Iterator, Sequence

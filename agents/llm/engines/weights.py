@@ -27,7 +27,6 @@ class Weights:
         other: embeddings, norms and what else there is.
         facts: the model's `config.json`.
         dtype: what they are saved in; None where a GGUF file packs them, each kind in its way.
-        file_bytes: what their files hold.
     """
 
     linear: int
@@ -35,7 +34,6 @@ class Weights:
     other: int
     facts: Mapping[str, Any]
     dtype: str | None
-    file_bytes: int
 
     @property
     def total(self) -> int:
@@ -44,6 +42,8 @@ class Weights:
 
 def saved_weights(model: str, revision: str | None = None) -> Weights:
     """The weights of a folder, of a GGUF file or of a model from the hub that is in the cache.
+
+    A folder may hold a `config.json` alone.
 
     Raises:
         ModelNotFoundError: it is not on this machine.
@@ -54,21 +54,18 @@ def saved_weights(model: str, revision: str | None = None) -> Weights:
     if path.is_file() and path.suffix == GGUF:
         shapes = read_shapes(path)
         facts = _facts_of_gguf(read_metadata(path), shapes)
-        return _counted(shapes.items(), facts, None, [path])
+        return _counted(shapes.items(), facts, None)
     folder = path if path.is_dir() else _cached(model, revision)
     facts = _read_facts(folder)
     dtype = str(facts.get("dtype") or facts.get("torch_dtype") or "float32")
     files = sorted(folder.glob("*.safetensors"))
     if files:
-        return _counted(_shapes(files), facts, dtype, files)
+        return _counted(_shapes(files), facts, dtype)
     files = sorted(folder.glob("pytorch_model*.bin"))
     if files:
         size = sum(file.stat().st_size for file in files)
-        return Weights(size // bytes_of(dtype), 0, 0, facts, dtype, size)
-    raise ModelNotFoundError(
-        f"no weights are in {folder}, neither *.safetensors nor pytorch_model*.bin; give a folder "
-        "made by save_pretrained"
-    )
+        return Weights(size // bytes_of(dtype), 0, 0, facts, dtype)
+    return _described(folder, facts, dtype)
 
 
 def bytes_of(dtype: str) -> int:
@@ -80,13 +77,11 @@ def _counted(
     shapes: Iterable[tuple[str, tuple[int, ...]]],
     facts: Mapping[str, Any],
     dtype: str | None,
-    files: Iterable[Path],
 ) -> Weights:
     counts = {"linear": 0, "head": 0, "other": 0}
     for name, shape in shapes:
         counts[_kind(name, shape)] += math.prod(shape)
-    size = sum(file.stat().st_size for file in files)
-    return Weights(**counts, facts=facts, dtype=dtype, file_bytes=size)
+    return Weights(**counts, facts=facts, dtype=dtype)
 
 
 def _kind(name: str, shape: tuple[int, ...]) -> str:
@@ -97,11 +92,32 @@ def _kind(name: str, shape: tuple[int, ...]) -> str:
     return "other" if any(part in name for part in _NOT_LINEAR) else "linear"
 
 
+def _described(folder: Path, facts: Mapping[str, Any], dtype: str) -> Weights:
+    """Those that a `config.json` describes: the model is built without memory for its weights."""
+    _need("torch", "counting weights of which there is only a config.json")
+    import torch  # noqa: PLC0415  an extra
+    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415  likewise
+
+    try:
+        with torch.device("meta"):
+            build: Any = AutoModelForCausalLM.from_config
+            model = build(AutoConfig.from_pretrained(folder))
+    except Exception as error:
+        summary = str(error).strip().split("\n")[0]
+        raise ModelDamagedError(
+            f"{folder} holds no weights, and its config.json describes no model: {summary}"
+        ) from error
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.named_parameters()}
+    return _counted(shapes.items(), facts, dtype)
+
+
+def _need(package: str, purpose: str) -> None:
+    if find_spec(package) is None:
+        raise MissingDependencyError(f"{purpose} needs {package}: pip install 'guildbus[torch]'")
+
+
 def _shapes(files: Iterable[Path]) -> Iterable[tuple[str, tuple[int, ...]]]:
-    if find_spec("safetensors") is None:
-        raise MissingDependencyError(
-            "models in folders need safetensors: pip install 'guildbus[torch]'"
-        )
+    _need("safetensors", "reading the weights of a folder")
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415  an extra
 
     for file in files:
