@@ -39,7 +39,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pythons test-3.12 test-3.13 check bench clean
+.PHONY: help run test test-long test-pythons test-3.12 test-3.13 check bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ run: $(RUN_STAMP) ## let the research guild work on real data, ending with a rep
 
 test: $(DEV_STAMP) ## run every test
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+
+test-long: $(DEV_STAMP) ## run the proofs that take minutes, which `make test` leaves out
+	@$(BIN)/python -m pytest -m long -n 2 --dist worksteal
 
 test-pythons: test-3.12 test-3.13 ## run the tests that need no PyTorch on Python 3.12 and 3.13 (PYTHON_TESTS=path … for some of them)
 

@@ -30,8 +30,8 @@ FIGURES = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_a_quick_run_says_each_figure_and_has_the_same_answers_as_its_peers() -> None:
     command = [sys.executable, "-m", "benchmarks.llm", "--quick", "--device", "cpu"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ from agents.llm.engines import EngineConfig, create_engine
 from tests.llm.real.tasks import extracted, said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_real_model_answers_and_extracts(smollm2_folder: Path) -> None:
     """One test: the model takes seconds to load, and would be loaded by each worker."""

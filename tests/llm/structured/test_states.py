@@ -55,9 +55,10 @@ def machine() -> Machine:
     return Machine.from_yaml(AGENT)
 
 
-def test_a_random_model_never_leaves_the_states_in_a_thousand_runs(machine: Machine) -> None:
+@pytest.mark.parametrize("runs", [100, pytest.param(1_000, marks=pytest.mark.long)])
+def test_a_random_model_never_leaves_the_states(machine: Machine, runs: int) -> None:
     seen = set()
-    for seed in range(1_000):
+    for seed in range(runs):
         run = finish(machine, seed, TEMPERATURES[seed % len(TEMPERATURES)])
 
         names = [said.state for said in run.said]
