@@ -20,6 +20,7 @@ from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.structured import CompiledGrammar, Grammar, grammar_of_choice, grammar_of_regex
 from agents.llm.structured.vocabulary import vocabulary_for
 from tests.llm.engines.tiny_gguf import save_tiny_gguf
+from tests.llm.engines.tiny_mamba import save_tiny_mamba
 
 WILD: dict[str, Any] = {"temperature": 2.0, "top_k": 0, "top_p": 1.0}
 WORDS = ["ö", "ü", "é", "今日", "今晩", "🎉", "🎈"]
@@ -98,6 +99,22 @@ async def test_forced_text_is_read_at_once_and_never_asked_for(engine: LocalEngi
     assert len(finished.text) == 22
     assert len(watched.read) == 2
     assert watched.read[1] == 21
+
+
+async def test_a_model_that_takes_no_token_back_reads_each_once(tmp_path: Path) -> None:
+    path = save_tiny_mamba(tmp_path / "mamba.gguf")
+    engine = create_engine(
+        EngineConfig(model=str(path), backend="llamacpp", max_active=1, options={"threads": 1})
+    )
+    assert isinstance(engine, LocalEngine)
+    await engine.load()
+    watched = Watched(engine)
+
+    finished = await ask(engine, grammar_of_regex("[a-z]{9}c{20}[a-z]{9}"), prompt="The ben" * 150)
+    await engine.close()
+
+    assert len(finished.text) == 38
+    assert sorted(watched.read)[-2:] == [1, 21]  # what is forced is read with the next one
 
 
 async def test_no_grammar_of_a_user_ever_reaches_llama_cpp(engine: LocalEngine) -> None:

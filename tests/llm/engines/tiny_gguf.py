@@ -3,6 +3,7 @@
 import random
 import struct
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,20 @@ _STRING, _ARRAY, _ALIGNMENT = 8, 9, 32
 _MERGES = ["T h", "Th e", "Ġ b", "e n", "Ġb en"]
 
 
-def save_tiny_gguf(path: Path, *, context_window: int = 128, **changes: Any) -> Path:
+Tensors = dict[str, tuple[tuple[int, ...], array]]
+
+
+def save_tiny_gguf(
+    path: Path,
+    *,
+    context_window: int = 128,
+    make_tensors: Callable[[list[str]], Tensors] | None = None,
+    **changes: Any,
+) -> Path:
     """It answers nonsense in ASCII and never ends by itself; each character is a token.
 
     Args:
+        make_tensors: other weights than a Llama's.
         changes: metadata by key, where None leaves a key out; dots are written as two underscores.
     """
     tokens = [*_BYTES, *(merge.replace(" ", "") for merge in _MERGES), END]
@@ -41,7 +52,7 @@ def save_tiny_gguf(path: Path, *, context_window: int = 128, **changes: Any) -> 
     }
     metadata |= {key.replace("__", "."): value for key, value in changes.items()}
     shown = [token for token in metadata.items() if token[1] is not None]
-    tensors = _tensors(tokens)
+    tensors = (make_tensors or _tensors)(tokens)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(shown))
     head += b"".join(_text(key) + _typed(value) for key, value in shown)
     data = b""
@@ -53,7 +64,7 @@ def save_tiny_gguf(path: Path, *, context_window: int = 128, **changes: Any) -> 
     return path
 
 
-def _tensors(tokens: list[str]) -> dict[str, tuple[tuple[int, ...], array]]:
+def _tensors(tokens: list[str]) -> Tensors:
     dice = random.Random(0)
 
     def matrix(columns: int, rows: int, deviation: float = 0.3) -> tuple[tuple[int, ...], array]:
