@@ -18,9 +18,10 @@ from agents.llm.engines import EngineConfig
 from guild.loader import load_file
 from guild.plan import Plan
 from tests.cli.conftest import ROOT, Run, until
+from tests.llm.commands.served import SCRIPTED, serving
 from tests.llm.commands.terminal import CTRL_C, CTRL_D, Terminal
 from tests.llm.commands.test_chat import TEMPLATE, talk
-from tests.llm.commands.test_serve import CAPITAL, SCRIPTED, serving
+from tests.llm.commands.test_serve import CAPITAL
 from tests.llm.engines.tiny_gguf import save_tiny_gguf
 
 PASTE, PASTED = "\x1b[200~", "\x1b[201~"
@@ -100,15 +101,13 @@ async def test_a_server_can_be_started_again_at_once_on_its_port() -> None:
             await asyncio.wait([task])
 
 
-def test_a_model_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_told_with_those_that_are(scripted_url: str) -> None:
     """cubist38/mlx-openai-server 291: a 404 and nothing to go by."""
-    spec = tmp_path / "spec.yaml"
-    spec.write_text(SCRIPTED)
-    process, url = serving(spec)
-    with process, openai.OpenAI(base_url=url, api_key="unused", max_retries=0) as client:
-        with pytest.raises(openai.NotFoundError, match="this server has say, script"):
-            client.chat.completions.create(model="gpt-4o", messages=CAPITAL)
-        process.kill()
+    with (
+        openai.OpenAI(base_url=scripted_url, api_key="unused", max_retries=0) as client,
+        pytest.raises(openai.NotFoundError, match="this server has say, script"),
+    ):
+        client.chat.completions.create(model="gpt-4o", messages=CAPITAL)
 
 
 def test_a_key_is_never_a_word_of_the_command_line_and_never_printed(
@@ -132,18 +131,13 @@ def test_a_key_is_never_a_word_of_the_command_line_and_never_printed(
 
 
 @pytest.mark.parametrize("end", ["/", "/chat/completions", "/models"])
-def test_a_url_may_end_as_people_copy_it(run: Run, tmp_path: Path, end: str) -> None:
+def test_a_url_may_end_as_people_copy_it(run: Run, scripted_url: str, end: str) -> None:
     """sigoden/aichat 767, open-webui 16749, cline/cline 375: a slash or a path was a 404."""
-    spec = tmp_path / "served.yaml"
-    spec.write_text(SCRIPTED)
-    process, url = serving(spec)
-    with process:
-        outcome = run("init", "--model", url + end, "--served-model", "say")
-        process.kill()
+    outcome = run("init", "--model", scripted_url + end, "--served-model", "say")
 
     assert outcome.code == 0, outcome.err
     properties: Any = Plan.of(load_file("chat.yaml")).agent_properties(0)
-    assert properties.options["base_url"] == url
+    assert properties.options["base_url"] == scripted_url
 
 
 def test_a_folder_of_ggufs_is_answered_with_the_file_to_give(run: Run, tmp_path: Path) -> None:

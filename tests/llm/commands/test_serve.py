@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from guild.cli.call import Call
 from guild.cli.options import Common
 from guild.loader import load_yaml
 from guild.plan import Plan
-from tests.cli.conftest import ROOT, Run, started, until
+from tests.cli.conftest import Run, until
 from tests.crew.patience import stretched
+from tests.llm.commands.served import SCRIPTED, serving
 
 SPEC = """
 id: served
@@ -44,27 +44,8 @@ agents:
   - id: greeter
     type: hello.greeter
 """
-SCRIPTED = """
-id: served
-agents:
-  - id: say
-    type: llm.chat
-    properties: {model: script, backend: scripted, options: {replies: [hello, again]}}
-"""
 CAPITAL = [{"role": "user", "content": "What is the capital of Japan?"}]
 STORY = [{"role": "user", "content": "Tell me a long story about a fox."}]
-
-
-def serving(
-    spec: Path, *words: str, environ: Mapping[str, str] | None = None
-) -> tuple[subprocess.Popen[str], str]:
-    """The process and its URL."""
-    environ = os.environ | (environ or {})
-    process = started("serve", spec, "--port", "0", *words, cwd=ROOT, env=environ)
-    assert process.stdout is not None
-    url = process.stdout.readline().strip()
-    assert url, process.communicate()
-    return process, url
 
 
 @pytest.fixture(scope="module")
