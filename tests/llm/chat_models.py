@@ -25,17 +25,19 @@ def save_tiny_chat_model(folder: Path, context_window: int = 1024, **settings: A
     return folder
 
 
-def save_tiny_calling_model(folder: Path, context_window: int = 2048) -> Path:
+def save_tiny_calling_model(
+    folder: Path, opening: str = "<tool_call>", *, is_special: bool = False
+) -> Path:
     """The same, taught a notation of calls by its template, and eager to begin one."""
-    save_tiny_phi(folder, context_window=context_window)
+    save_tiny_phi(folder, context_window=2048)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens(["<tool_call>", "</tool_call>"])
-    tokenizer.chat_template = "{{ tools }} Call by <tool_call></tool_call>.\n" + CHAT_TEMPLATE
+    tokenizer.add_tokens([opening], special_tokens=is_special)
+    tokenizer.chat_template = f"{{{{ tools }}}} Call by {opening}.\n{CHAT_TEMPLATE}"
     tokenizer.save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
     model.resize_token_embeddings(len(tokenizer))
     with torch.no_grad():
-        model.lm_head.bias[tokenizer.convert_tokens_to_ids("<tool_call>")] = 5.0
+        model.lm_head.bias[tokenizer.convert_tokens_to_ids(opening)] = 5.0
         model.lm_head.bias[tokenizer.eos_token_id] = 1.0
     model.save_pretrained(folder)
     return folder

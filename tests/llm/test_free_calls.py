@@ -15,7 +15,7 @@ from agents.llm.agent import AgentSettings, LocalAgent
 from agents.llm.chat import AgentPayload, ChatMessage
 from agents.llm.dialogue import Dialogue, Sampling
 from agents.llm.endpoint import create_app, serving
-from agents.llm.engines import EngineConfig, FinishReason, ModelRegistry
+from agents.llm.engines import EngineConfig, FinishReason, GenerationRequest, ModelRegistry
 from agents.llm.engines.errors import InvalidRequestError
 from agents.llm.parsing import Text, ToolCall, parse
 from agents.llm.structured import grammar_of_schema
@@ -39,9 +39,12 @@ TOOLS = {tool.name: tool for tool in map(Tool, (weather, now))}
 SCHEMAS = [tool.schema for tool in TOOLS.values()]
 
 
-@pytest.fixture(scope="module")
-def eager(tmp_path_factory: pytest.TempPathFactory) -> EngineConfig:
-    folder = save_tiny_calling_model(tmp_path_factory.mktemp("models") / "eager")
+@pytest.fixture(scope="module", params=["<tool_call>", "[TOOL_CALLS]"])
+def eager(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EngineConfig:
+    """A model with a token that begins calls; it is special where it is of Mistral's kind."""
+    opening = request.param
+    folder = tmp_path_factory.mktemp("models") / "eager"
+    save_tiny_calling_model(folder, opening, is_special=opening == "[TOOL_CALLS]")
     return EngineConfig(model=str(folder), device="cpu", max_active=32, max_queue=256)
 
 
@@ -171,9 +174,25 @@ async def test_of_a_call_that_was_cut_no_text_is_left(
                 [ChatMessage(**QUESTION[0])]
             )
             assert "<tool_call>" not in answer.parsed.text
+            assert "TOOL_CALLS" not in answer.parsed.text
             assert answer.parsed.tool_calls == ()
             cut += any(problem.is_call for problem in answer.parsed.problems)
     assert cut
+
+
+async def test_a_token_that_is_special_without_a_role_can_be_a_stop_string(
+    eager: EngineConfig, models: ModelRegistry
+) -> None:
+    """And one that is not special, all the same."""
+    markers = ("<tool_call>", "[TOOL_CALLS]")
+    request = GenerationRequest(
+        prompt="a", max_new_tokens=200, stop=markers, seed=1, logit_bias={0: -100.0}
+    )
+    async with models.lease(eager) as engine:
+        finished = await (await engine.submit(request)).result()
+
+    assert finished.reason is FinishReason.STOP
+    assert not any(marker in finished.text for marker in markers)
 
 
 async def test_a_tool_that_cannot_be_enforced_is_refused_and_the_engine_lives(

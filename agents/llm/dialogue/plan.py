@@ -31,8 +31,8 @@ from agents.llm.dialogue.structure import (
     CannotConstrainError,
     budget,
     constraints,
+    free_calls_of,
     grammar_of_calls,
-    grammar_of_free_calls,
 )
 from agents.llm.engines import Constraint, Engine, GenerationRequest
 from agents.llm.engines.errors import InvalidRequestError
@@ -171,19 +171,20 @@ def _rendered(
     # A stop string of the plain template must not end a value or a call in its middle.
     stop = () if grammar else prompt.stop
     reading = _reading(wish, prompt, tokens, call)
+    shown: tuple[str, ...] = ()
     is_free = grammar is None and reading.reread is None
     if is_free and wish.offered and tokens is not None and tokens.tells_spelling:
-        grammar, parser, opening = grammar_of_free_calls(
-            wish.offered, tokens.tokenizer, prompt, is_parallel=wish.is_parallel
-        )
-        reading = replace(reading, parser=parser, opening=opening)
+        free = free_calls_of(wish.offered, tokens.tokenizer, prompt, is_parallel=wish.is_parallel)
+        grammar, shown = free.grammar, free.shown
+        reading = replace(reading, parser=free.parser, opening=free.opening)
+        more = {**more, "shown": shown} if shown else more
     if grammar is None or tokens is None:
         given = {"prompt_ids": prompt.ids} if prompt.ids else {"prompt": prompt.text}
         return Plan(sampling.request(**given, stop=stop, **more), reading, dropped=fitted.dropped)
     limit = budget(engine, prompt_tokens, sampling.max_new_tokens)
     ids = prompt.ids or tokens.encode(prompt.text)
     request = sampling.but(max_new_tokens=limit).request(prompt_ids=ids, stop=stop, **more)
-    return Plan(request, reading, constraints(grammar, tokens, limit), fitted.dropped)
+    return Plan(request, reading, constraints(grammar, tokens, limit, shown), fitted.dropped)
 
 
 def _reading(

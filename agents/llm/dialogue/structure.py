@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +83,26 @@ def grammar_of_calls(tools: Sequence[Mapping[str, Any]], tool_choice: str) -> "G
     return _calls_of(_written(tools), tool_choice)
 
 
-def grammar_of_free_calls(
-    tools: Sequence[Mapping[str, Any]], tokenizer: Any, prompt: ChatPrompt, *, is_parallel: bool
-) -> "tuple[Grammar, Callable[[], OutputParser], str]":
-    """The grammar of an answer that may call tools, in the model's own notation.
+@dataclass(frozen=True)
+class FreeCalls:
+    """What answers must look like that may call tools.
 
-    Beside it what reads such answers, and what their calls begin with.
+    Attributes:
+        parser: makes a reader of such an answer.
+        opening: what calls begin with.
+        shown: special tokens that are text in them.
+    """
+
+    grammar: "Grammar"
+    parser: Callable[[], OutputParser]
+    opening: str
+    shown: tuple[str, ...]
+
+
+def free_calls_of(
+    tools: Sequence[Mapping[str, Any]], tokenizer: Any, prompt: ChatPrompt, *, is_parallel: bool
+) -> FreeCalls:
+    """Answers that may call tools, in the model's own notation.
 
     Raises:
         InvalidRequestError: the arguments of a tool cannot be enforced.
@@ -107,11 +121,12 @@ def grammar_of_free_calls(
     parser = partial(
         free_calls.parser_of_free_calls, parameters, notation, is_thinking=prompt.is_thinking
     )
-    return grammar, parser, notation.opening
+    shown = notations.special_markers(tokenizer, notation)
+    return FreeCalls(grammar, parser, notation.opening, shown)
 
 
 def constraints(
-    grammar: "Grammar", loaded: LoadedTokenizer, new_tokens: int
+    grammar: "Grammar", loaded: LoadedTokenizer, new_tokens: int, shown: Sequence[str] = ()
 ) -> Callable[[], Constraint]:
     """Makes a constraint for each answer of at most so many tokens.
 
@@ -120,7 +135,8 @@ def constraints(
     """
     from agents.llm.structured import vocabulary_for  # noqa: PLC0415  needs llguidance
 
-    compiled = grammar.compile(vocabulary_for(loaded.tokenizer, loaded.end_token_ids or None))
+    ends = loaded.end_token_ids or None
+    compiled = grammar.compile(vocabulary_for(loaded.tokenizer, ends, shown))
     compiled.matcher(new_tokens)  # refuses a budget that is too small
     return lambda: compiled.matcher(new_tokens)
 

@@ -19,6 +19,8 @@ class LlamaTokenizer:
         chat_template: the file's own, None where it has none.
         template_error: why it cannot be used, None where it can.
         token_bytes: what each token spells; empty for one that is no plain text.
+        special_texts: how the special ones are written, by token.
+        added_texts: likewise those that were added to the vocabulary by hand.
     """
 
     def __init__(
@@ -27,6 +29,8 @@ class LlamaTokenizer:
         self.chat_template = chat_template
         self.template_error: str | None = None
         self.token_bytes = vocabulary.text_tokens
+        self.special_texts = vocabulary.special_texts
+        self.added_texts = vocabulary.added_texts
         self._socket = socket
         self._vocabulary = vocabulary
         self._control_texts = _control_texts(vocabulary, chat_template or "")

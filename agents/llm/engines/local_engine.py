@@ -54,7 +54,9 @@ class LocalEngine:
             limit=self._new_tokens(request, len(prompt_ids), model.context_window),
             deadline=None if request.deadline_s is None else submitted + request.deadline_s,
             channel=Channel(),
-            stream=TextStream(model.decode, prompt_ids, request.stop, model.special_texts),
+            stream=TextStream(
+                model.decode, prompt_ids, request.stop, model.special_texts, request.shown
+            ),
             constraint=constraint,
             submitted=submitted,
         )

@@ -19,9 +19,9 @@ class TextStream:
     Args:
         decode: the text of tokens, without special ones.
         prompt_ids: what stands before the answer.
-        stop: texts that end it. They are looked for with the special tokens written out, which
-            are never shown.
+        stop: texts that end it. They are looked for with the special tokens written out.
         special_texts: how those are written.
+        shown: which of them are text; the others are not shown.
     """
 
     def __init__(
@@ -30,10 +30,12 @@ class TextStream:
         prompt_ids: Sequence[int],
         stop: Sequence[str] = (),
         special_texts: Mapping[int, str] = _NONE,
+        shown: Sequence[str] = (),
     ) -> None:
         self._decode = decode
         self._stop = stop
         self._special_texts = special_texts
+        self._shown = shown
         self._ids = [i for i in prompt_ids[-_CONTEXT_TOKENS:] if i not in special_texts]
         self._window_from = 0  # decoding starts here, for context
         self._taken_to = len(self._ids)  # tokens whose text has been taken
@@ -46,6 +48,8 @@ class TextStream:
     def push(self, token_id: int) -> str:
         """Take the next token; the text it sets free, often none."""
         special = self._special_texts.get(token_id)
+        if special is not None and special in self._shown:
+            return self._filter(self._take(is_last=True)) + self._filter(special)
         if special is not None:
             return self._filter(special, is_hidden=True)
         self._ids.append(token_id)

@@ -184,8 +184,12 @@ def _end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def _special_texts(tokenizer: Any) -> Mapping[int, str]:
+    """Of the tokens that decoding leaves out; some have no role and are special all the same."""
     texts = tokenizer.convert_ids_to_tokens(tokenizer.all_special_ids)
-    return dict(zip(tokenizer.all_special_ids, texts, strict=True))
+    added = {
+        i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special
+    }
+    return {**dict(zip(tokenizer.all_special_ids, texts, strict=True)), **added}
 
 
 def _compile(model: Any) -> None:

@@ -29,6 +29,11 @@ class Notation:
     end: str = ""
     arguments: str = "arguments"
 
+    @property
+    def texts(self) -> str:
+        """All that it writes around calls."""
+        return f"{self.opening}{self.before}{self.close}{self.reopen}{self.end}"
+
 
 def _read_envelope(source: Source, _tools: Tools) -> Reading[list[ToolCall]]:
     return calls_in((yield from read_value(source)))
@@ -71,6 +76,19 @@ def notation_of(tokenizer: Any) -> Notation:
 def can_think(tokenizer: Any) -> bool:
     """Whether the chat template of `tokenizer` knows reasoning."""
     return "<think>" in _template(tokenizer)
+
+
+def special_markers(tokenizer: Any, notation: Notation) -> tuple[str, ...]:
+    """The markers for which `tokenizer` has special tokens, which are no text elsewhere."""
+    wanted = {marker for marker in MARKERS if marker in notation.texts or "think" in marker}
+    return tuple(sorted(wanted & _special_texts(tokenizer)))
+
+
+def _special_texts(tokenizer: Any) -> set[str]:
+    if getattr(tokenizer, "token_bytes", None) is not None:  # of a GGUF file
+        return set(tokenizer.special_texts.values())
+    added = tokenizer.backend_tokenizer.get_added_tokens_decoder().values()
+    return {token.content for token in added if token.special}
 
 
 def _template(tokenizer: Any) -> str:

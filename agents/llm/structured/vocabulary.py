@@ -5,7 +5,7 @@ import re
 import threading
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,19 +132,25 @@ class Vocabulary:
         return b"".join(self.tokens[i] for i in token_ids)
 
 
-def vocabulary_of(tokenizer: Any, end_token_ids: Iterable[int] | None = None) -> Vocabulary:
+def vocabulary_of(
+    tokenizer: Any,
+    end_token_ids: Iterable[int] | None = None,
+    shown: Collection[str] = (),
+) -> Vocabulary:
     """The vocabulary of a tokenizer; takes a second for a large one.
 
     Args:
         tokenizer: a GGUF file's, or a fast one of Hugging Face's: byte-level BPE,
             SentencePiece-like (BPE or unigram) or WordPiece.
         end_token_ids: the tokens that end an answer; without them the tokenizer's own.
+        shown: special tokens that are text in these answers.
 
     Raises:
         VocabularyError: it has no fast backend, or its tokens do not say what they spell.
     """
     if getattr(tokenizer, "token_bytes", None) is not None:
-        return Vocabulary(tokenizer.token_bytes, end_token_ids or (), tokenizer.plain_encoder())
+        own = _with_markers(tokenizer, shown)
+        return Vocabulary(own, end_token_ids or (), tokenizer.plain_encoder())
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise VocabularyError(
@@ -157,7 +163,7 @@ def vocabulary_of(tokenizer: Any, end_token_ids: Iterable[int] | None = None) ->
     for text, i in backend.get_vocab(with_added_tokens=True).items():
         if i not in added:
             tokens[i] = spell(text)
-        elif text in MARKERS and not added[i].special:
+        elif text in shown or (text in MARKERS and not added[i].special):
             tokens[i] = text.encode()
     if end_token_ids is None:
         end = tokenizer.eos_token_id
@@ -165,17 +171,32 @@ def vocabulary_of(tokenizer: Any, end_token_ids: Iterable[int] | None = None) ->
     return Vocabulary(tokens, end_token_ids, _encoder(backend))
 
 
-def vocabulary_for(tokenizer: Any, end_token_ids: Iterable[int] | None = None) -> Vocabulary:
+def _with_markers(tokenizer: Any, shown: Collection[str]) -> list[bytes]:
+    """The tokens of a GGUF file, with those that are markers."""
+    tokens = list(tokenizer.token_bytes)
+    for i, text in (*tokenizer.special_texts.items(), *tokenizer.added_texts.items()):
+        if text in shown or (text in MARKERS and i in tokenizer.added_texts):
+            tokens[i] = text.encode()
+    return tokens
+
+
+def vocabulary_for(
+    tokenizer: Any,
+    end_token_ids: Iterable[int] | None = None,
+    shown: Collection[str] = (),
+) -> Vocabulary:
     """The same, made once for a tokenizer and kept as long as it; from any thread."""
     with _lock:
-        kept = _kept.get(tokenizer)
-        if kept is None:
-            kept = _kept[tokenizer] = vocabulary_of(tokenizer, end_token_ids)
-        return kept
+        kept = _kept.setdefault(tokenizer, {})
+        key = frozenset(shown)
+        if key not in kept:
+            kept[key] = vocabulary_of(tokenizer, end_token_ids, shown)
+        return kept[key]
 
 
 _lock = threading.Lock()
-_kept: "weakref.WeakKeyDictionary[Any, Vocabulary]" = weakref.WeakKeyDictionary()
+_Kept = weakref.WeakKeyDictionary[Any, dict[frozenset[str], Vocabulary]]
+_kept: _Kept = weakref.WeakKeyDictionary()
 
 
 class _Wrapper(llguidance.TokenizerWrapper):

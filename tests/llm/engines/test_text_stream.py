@@ -114,3 +114,12 @@ def test_an_endless_run_of_them_keeps_no_endless_window() -> None:
 
     assert text == "\ufffd" * 1000
     assert max(seen) < 200
+
+
+def test_a_special_token_that_is_text_is_shown_where_it_stands() -> None:
+    special = {256: "<|x|>", 257: "<|y|>"}
+    stream = TextStream(decode, [], ["!"], special, ["<|x|>"])
+
+    pieces = [stream.push(i) for i in [*b"a", 256, *b"b", 257, *"ä".encode(), 256]]
+
+    assert "".join([*pieces, stream.finish()]) == "a<|x|>bä<|x|>"
