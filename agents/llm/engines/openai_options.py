@@ -24,6 +24,8 @@ class OpenAIOptions(BaseModel):
         grammars: how the server takes regexes, choices and Lark grammars, for which OpenAI's API
             has no place: `vllm` as vLLM does since 0.11, `llguidance` as a llama-server built
             with that.
+        limit: what the limit of new tokens is called in chats; newer models of OpenAI know only
+            `max_completion_tokens`, many other servers only `max_tokens`.
         has_token_ids: the server knows `return_token_ids`, as Guildbus and vLLM do. Without it
             answers have text, but no token ids.
         connect_timeout_s: to reach the server.
@@ -39,6 +41,7 @@ class OpenAIOptions(BaseModel):
     api: Literal["completions", "chat"] = "completions"
     schemas: Literal["json_schema", "json_object", "none"] = "json_schema"
     grammars: Literal["vllm", "llguidance"] | None = None
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     has_token_ids: bool = False
     connect_timeout_s: PositiveFloat = 10.0
     silence_timeout_s: PositiveFloat = 120.0

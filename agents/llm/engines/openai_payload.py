@@ -30,6 +30,7 @@ def path_and_payload(
     if request.response_format is not None:
         asked |= _formatted(request.response_format, config, options)
     if request.conversation is not None:
+        asked[options.limit] = asked.pop("max_tokens")
         return "chat/completions", {**asked, **_said(request.conversation)}
     if options.has_token_ids:
         asked["return_token_ids"] = True

@@ -47,6 +47,18 @@ async def test_messages_and_tools_are_sent_as_they_are(start: Start) -> None:
     )
 
 
+async def test_the_limit_is_called_as_the_server_knows_it(start: Start) -> None:
+    usual, engine = await start(YES)
+    newer, other = await start(YES, limit="max_completion_tokens")
+
+    await ask(engine)
+    await ask(other)
+
+    assert usual.requests[0].body["max_tokens"] == 512
+    assert newer.requests[0].body["max_completion_tokens"] == 512
+    assert "max_tokens" not in newer.requests[0].body
+
+
 async def test_choices_among_tools_are_said_where_there_are_any(start: Start) -> None:
     bad, engine = await start(*[YES] * 4)
 
