@@ -72,7 +72,7 @@ class StatefulAgent(ModelAgent[StatefulAgentProps]):
     """
 
     extra = "torch"
-    requires = ("torch", "transformers", "llguidance", "jsonschema")
+    requires = ("llguidance", "jsonschema")
 
     def __init__(
         self,

@@ -163,7 +163,9 @@ def test_a_gguf_file_is_answered_by_llama_cpp(tiny_gguf: Path) -> None:
         ids = list(local.inference(local.tokenizer.encode(PROMPT), max_tokens=3, temp=0))
         text = local.inference(PROMPT, max_tokens=3, temp=0).result()
         assert local.tokenizer.decode(ids) == text
-        assert isinstance(local.inference(PROMPT, output_type=bool).result(), bool)
+        assert isinstance(local.inference(PROMPT, output_type=Person).result(), Person)
+        local.engine.configure(Person, max_new_tokens=60)
+        assert isinstance(local.inference(PROMPT, local.engine).result(), Person)
 
 
 def test_a_gguf_file_is_answered_by_pytorch_where_it_is_named_and_no_bar_is_drawn(
