@@ -2,11 +2,13 @@
 
 import gc
 import weakref
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from agents.llm.structured import Vocabulary, VocabularyError, grammar_of_regex, grammar_of_schema
+from agents.llm.structured.notations import notation_of, special_markers
 from tests.llm.structured.vocabularies import END, KINDS, SPECIAL, tokenizer, vocabulary
 
 TEXT = 'naïve café: {"a": [1, -2.5]} 今日は'
@@ -120,3 +122,23 @@ def test_answers_need_no_end_token() -> None:
 
     assert matcher.is_finished
     assert matcher.text == "aa"
+
+
+class GgufTokens:
+    """The tokens of a GGUF file: one of plain text, a special one, one that was added by hand."""
+
+    token_bytes: ClassVar = [b"a", b"", b""]
+    special_texts: ClassVar = {1: "[TOOL_CALLS]"}
+    added_texts: ClassVar = {2: "<tool_call>"}
+    chat_template = "[TOOL_CALLS]"
+
+    def plain_encoder(self) -> None: ...
+
+
+def test_markers_of_a_gguf_file_are_text_where_they_are_written() -> None:
+    tokenizer = GgufTokens()
+    shown = special_markers(tokenizer, notation_of(tokenizer))
+
+    assert shown == ("[TOOL_CALLS]",)
+    assert vocabulary_of(tokenizer, [], shown).tokens == [b"a", b"[TOOL_CALLS]", b"<tool_call>"]
+    assert vocabulary_of(tokenizer, []).tokens == [b"a", b"", b"<tool_call>"]
