@@ -179,17 +179,6 @@ def test_a_gguf_file_is_answered_by_pytorch_where_it_is_named_and_no_bar_is_draw
     assert "%|" not in capfd.readouterr().err
 
 
-def test_a_gguf_file_is_answered_by_pytorch_where_it_is_named_and_no_bar_is_drawn(
-    tiny_gguf: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with LocalInference(tiny_gguf, "PyTorch", device="cpu") as local:
-        assert isinstance(local.inference(PROMPT, output_type=Person).result(), Person)
-        encoded = local.tokenizer.encode(PROMPT)
-
-    assert Tokenizer.load(tiny_gguf).encode(PROMPT) == encoded
-    assert "%|" not in capfd.readouterr().err
-
-
 def test_a_frontend_that_does_not_exist_is_refused_with_what_was_meant(tiny_phi: Path) -> None:
     with pytest.raises(LLMInitializationError, match="did you mean 'PyTorch'"):
         LocalInference(tiny_phi, "PyTroch")

@@ -9,6 +9,7 @@ import pytest
 
 from agents.llm.structured import Vocabulary, VocabularyError, grammar_of_regex, grammar_of_schema
 from agents.llm.structured.notations import notation_of, special_markers
+from agents.llm.structured.vocabulary import vocabulary_of
 from tests.llm.structured.vocabularies import END, KINDS, SPECIAL, tokenizer, vocabulary
 
 TEXT = 'naïve café: {"a": [1, -2.5]} 今日は'
