@@ -179,20 +179,25 @@ def test_ctrl_c_ends_an_answer_and_the_talk_goes_on_until_ctrl_d(tiny: Path) -> 
         assert "Ctrl-C ends an answer, Ctrl-D the talk" in terminal.until("> ")
         terminal.type("Hello\n")
         terminal.until("Hello\n")
-        begun = len(terminal.shown)
-        while len(terminal.shown) < begun + 20:
-            terminal.more()
+        _is_answering(terminal)
         terminal.type(CTRL_C)
         assert len(terminal.until("\n> ")) < 4000
         terminal.type("Again\n")
         terminal.until("Again\n")
-        terminal.more()
+        _is_answering(terminal)
         terminal.type(CTRL_C)
         terminal.until("\n> ")
         terminal.type(CTRL_D)
 
         assert terminal.end() == 0
     assert "Traceback" not in terminal.shown
+
+
+def _is_answering(terminal: Terminal) -> None:
+    """Wait until some of the answer is shown."""
+    begun = len(terminal.shown)
+    while len(terminal.shown) < begun + 20:
+        terminal.more()
 
 
 def test_ctrl_c_at_the_prompt_says_how_to_leave_and_a_second_one_leaves(tiny: Path) -> None:
