@@ -6,7 +6,7 @@ but around reasoning at the beginning of an answer, in which there are no calls.
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from agents.llm.parsing import FORMATS, REASONING, OutputParser, Parsed, collect
@@ -73,17 +73,8 @@ def grammar_of_free_calls(
         start = choice([EMPTY if is_thinking else answer, thinking, sequence(thought, answer)])
         more = more | others
 
-    def parse(text: str) -> Parsed:
-        parsed = read_free_calls(text, known, notation, is_thinking=is_thinking)
-        for call in parsed.tool_calls:
-            if call.name not in known:
-                raise ResultError(f"there is no tool {call.name!r}", text)
-            known[call.name].grammar.parse(json.dumps(call.arguments, ensure_ascii=False))
-        if any(problem.is_call for problem in parsed.problems):
-            raise ResultError(f"the answer is cut: {parsed.problems[0].message}", text)
-        return parsed
-
-    return Grammar(start, rules | more, parse, "tool calls", is_free=True)
+    read = partial(_read, tools=known, notation=notation, is_thinking=is_thinking)
+    return Grammar(start, rules | more, read, "tool calls", is_free=True)
 
 
 def parser_of_free_calls(
@@ -95,12 +86,19 @@ def parser_of_free_calls(
     )
 
 
-def read_free_calls(
-    text: str, tools: Mapping[str, Any], notation: Notation, *, is_thinking: bool = False
-) -> Parsed:
-    """A whole answer."""
-    parser = parser_of_free_calls({name: {} for name in tools}, notation, is_thinking=is_thinking)
-    return collect([*parser.push(text), *parser.finish()])
+def _read(text: str, *, tools: Mapping[str, Tool], notation: Notation, is_thinking: bool) -> Parsed:
+    """A whole answer, checked."""
+    parameters: dict[str, Any] = {name: {} for name in tools}
+    parser = parser_of_free_calls(parameters, notation, is_thinking=is_thinking)
+    parsed = collect([*parser.push(text), *parser.finish()])
+    for call in parsed.tool_calls:
+        if call.name not in tools:
+            raise ResultError(f"there is no tool {call.name!r}", text)
+        tools[call.name].grammar.parse(json.dumps(call.arguments, ensure_ascii=False))
+    cut = next((problem.message for problem in parsed.problems if problem.is_call), None)
+    if cut is not None:
+        raise ResultError(f"the answer is cut: {cut}", text)
+    return parsed
 
 
 def _calls(
