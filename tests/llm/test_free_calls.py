@@ -6,6 +6,7 @@ Each of its answers is text, or text and valid calls, in 200 runs and more.
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Literal
 
 import openai
@@ -39,13 +40,24 @@ TOOLS = {tool.name: tool for tool in map(Tool, (weather, now))}
 SCHEMAS = [tool.schema for tool in TOOLS.values()]
 
 
-@pytest.fixture(scope="module", params=["<tool_call>", "[TOOL_CALLS]"])
-def eager(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EngineConfig:
+def saved(folder: Path, opening: str) -> EngineConfig:
     """A model with a token that begins calls; it is special where it is of Mistral's kind."""
-    opening = request.param
-    folder = tmp_path_factory.mktemp("models") / "eager"
     save_tiny_calling_model(folder, opening, is_special=opening == "[TOOL_CALLS]")
     return EngineConfig(model=str(folder), device="cpu", max_active=32, max_queue=256)
+
+
+@pytest.fixture(scope="module")
+def eager(tmp_path_factory: pytest.TempPathFactory) -> EngineConfig:
+    return saved(tmp_path_factory.mktemp("models") / "eager", "<tool_call>")
+
+
+@pytest.fixture(scope="module", params=["<tool_call>", "[TOOL_CALLS]"])
+def any_eager(
+    request: pytest.FixtureRequest, eager: EngineConfig, tmp_path_factory: pytest.TempPathFactory
+) -> EngineConfig:
+    if request.param == "<tool_call>":
+        return eager
+    return saved(tmp_path_factory.mktemp("models") / "eager", request.param)
 
 
 @pytest.fixture
@@ -73,7 +85,7 @@ async def test_answers_of_the_endpoint_are_text_or_valid_calls(
         url = await stack.enter_async_context(serving(create_app({"m": eager}, models)))
         client = await stack.enter_async_context(openai.AsyncOpenAI(base_url=url, api_key="none"))
         for temperature, budget in ((0.0, 40), (0.7, 24), (1.3, 60), (2.0, 48), (2.0, 90)):
-            settings: Any = {"model": "m", "messages": QUESTION, "tools": SCHEMAS, "n": 16}
+            settings: Any = {"model": "m", "messages": QUESTION, "tools": SCHEMAS, "n": 12}
             settings |= {"temperature": temperature, "max_tokens": budget, "seed": 7}
             for content, calls, reason in await _choices(client, settings, is_stream=is_stream):
                 check(content, calls)
@@ -112,10 +124,10 @@ async def _choices(
 
 
 async def test_answers_of_a_dialogue_are_text_or_valid_calls(
-    eager: EngineConfig, models: ModelRegistry
+    any_eager: EngineConfig, models: ModelRegistry
 ) -> None:
     called = 0
-    async with models.lease(eager) as engine:
+    async with models.lease(any_eager) as engine:
         for seed in range(40):
             temperature, budget = (0.0, 0.7, 2.0)[seed % 3], (12, 40, 60, 100)[seed % 4]
             sampling = Sampling(temperature=temperature, seed=seed, max_new_tokens=budget)
@@ -164,10 +176,10 @@ async def test_text_that_its_budget_cuts_is_told_as_cut(
 
 
 async def test_of_a_call_that_was_cut_no_text_is_left(
-    eager: EngineConfig, models: ModelRegistry
+    any_eager: EngineConfig, models: ModelRegistry
 ) -> None:
     cut = 0
-    async with models.lease(eager) as engine:
+    async with models.lease(any_eager) as engine:
         for seed in range(12):
             sampling = Sampling(seed=seed, max_new_tokens=60, stop=('"arguments"',))
             answer = await Dialogue(engine, sampling, tools=SCHEMAS).answer(
@@ -181,14 +193,14 @@ async def test_of_a_call_that_was_cut_no_text_is_left(
 
 
 async def test_a_token_that_is_special_without_a_role_can_be_a_stop_string(
-    eager: EngineConfig, models: ModelRegistry
+    any_eager: EngineConfig, models: ModelRegistry
 ) -> None:
     """And one that is not special, all the same."""
     markers = ("<tool_call>", "[TOOL_CALLS]")
     request = GenerationRequest(
         prompt="a", max_new_tokens=200, stop=markers, seed=1, logit_bias={0: -100.0}
     )
-    async with models.lease(eager) as engine:
+    async with models.lease(any_eager) as engine:
         finished = await (await engine.submit(request)).result()
 
     assert finished.reason is FinishReason.STOP
