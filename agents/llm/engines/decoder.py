@@ -102,6 +102,7 @@ class Decoder:
         else:
             self._turns.drop(lambda reading: all(a.has_ended for a in reading.states))
         answer.cache = None
+        self._outcomes.pop(answer, None)
         self._count_bytes()
 
     @torch.inference_mode()

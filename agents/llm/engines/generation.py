@@ -143,6 +143,8 @@ class Generation:
             raise StopAsyncIteration
         event = await self._channel.arrived.get()
         self._is_exhausted = isinstance(event, Finished)
+        if self._is_exhausted:
+            self._cancel.detach()
         return event
 
     async def text(self) -> AsyncIterator[str]:
@@ -168,6 +170,8 @@ class Generation:
         except asyncio.CancelledError:
             self.cancel()
             raise
+        # The finalizer would keep the job, and with it an error whose traceback keeps `self`.
+        self._cancel.detach()
         if finished.error is not None:
             raise finished.error
         return finished

@@ -3,6 +3,7 @@
 import atexit
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -218,6 +219,7 @@ class Worker:
 
     def _fail(self, model: LocalModel, job: Job, error: Exception) -> None:
         get_logger().warning("generation.failed", model=self.name, **described(error))
+        _forget_locals(error)
         self._end(model, job, FinishReason.ERROR, as_inference_error(error))
 
     def _end(
@@ -238,3 +240,10 @@ class Worker:
         for job in self._jobs():
             closed = EngineClosedError(f"{self.name}: the engine was closed during the generation")
             self._end(model, job, FinishReason.ERROR, closed)
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Free what the frames of an error hold, such as tensors: whoever asked may keep it."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -1,5 +1,7 @@
 """Faults of one answer, and of the device, in the middle of company."""
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +9,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agents.llm.engines import GenerationRequest, LLMInferenceError, decoder
+from agents.llm.engines import EngineConfig, GenerationRequest, LLMInferenceError, decoder
 from agents.llm.engines.errors import OutOfMemoryError
+from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.local_model import Tokens
 from agents.llm.engines.options import TransformersOptions
 from agents.llm.engines.pool_layers import KeyValueRows
-from agents.llm.engines.transformers_model import TransformersModel
+from agents.llm.engines.transformers_model import TransformersModel, open_model
 
 BAD = 5  # a token that some faults are tied to
 PROMPTS = [tuple(range(20 + n, 24 + 3 * n)) for n in range(6)]
@@ -353,3 +356,32 @@ def test_one_of_a_group_may_leave_while_it_is_read(
 
     assert [crowd.said[0], crowd.said[2]] == [expected[0], expected[2]]
     assert crowd.said[1] == []
+
+
+async def test_an_error_that_is_kept_keeps_neither_its_generation_nor_tensors(
+    tiny_phi: Path,
+) -> None:
+    config = EngineConfig(model=str(tiny_phi), device="cpu")
+    engine = LocalEngine(config, lambda: open_model(config))
+    await engine.load()
+    model = engine._model()._model  # type: ignore[union-attr]
+    tensors = []
+
+    def fails(**_: Any) -> Any:
+        activation = torch.zeros(5)
+        tensors.append(weakref.ref(activation))
+        raise RuntimeError("kernel fault")
+
+    model.forward = fails
+    generation = await engine.submit(GenerationRequest(prompt="The", max_new_tokens=2))
+    with pytest.raises(LLMInferenceError) as failed:
+        await generation.result()
+    kept, error = weakref.ref(generation), failed.value
+    del generation, failed
+    error.with_traceback(None)
+    await engine.close()
+    gc.collect()
+
+    assert kept() is None
+    assert [tensor() for tensor in tensors] == [None] * len(tensors)
+    assert "kernel fault" in str(error)

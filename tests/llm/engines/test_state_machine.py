@@ -1,6 +1,7 @@
 """Requests that are submitted, cancelled, dropped, overdue and failing at random."""
 
 import asyncio
+import gc
 import random
 import threading
 from contextlib import suppress
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from agents.llm.engines import EngineConfig, Finished, FinishReason, GenerationRequest
+from agents.llm.engines.answer import Answer
 from agents.llm.engines.errors import EngineBusyError, LLMError
 from agents.llm.engines.generation import Generation
+from agents.llm.engines.job import Job
 from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.transformers_model import TransformersModel, open_model
 
@@ -69,18 +72,24 @@ def opened(config: EngineConfig) -> TransformersModel:
     return model
 
 
+def engine_threads() -> int:
+    return sum(thread.name.startswith("engine-") for thread in threading.enumerate())
+
+
 class Requests(RuleBasedStateMachine):
     """Each request has one terminal event, and nothing is left over."""
 
     runner: ClassVar[asyncio.Runner]
     engine: ClassVar[LocalEngine]
     idle_bytes: ClassVar[int]
+    kept_bytes: ClassVar[int]
+    threads: ClassVar[int]
     submitted: ClassVar[int] = 0
     ends: ClassVar[set[str]] = set()
 
     def __init__(self) -> None:
         super().__init__()
-        self.generations: list[Generation] = []
+        self.generations: list[tuple[Generation, int]] = []  # each with its limit
 
     @rule(
         count=st.integers(1, 6),
@@ -98,21 +107,27 @@ class Requests(RuleBasedStateMachine):
                 do_sample=rng.random() < 0.5,
                 logprobs=rng.choice([None, 0, 3]),
                 repetition_penalty=rng.choice([1.0, 1.3]),
+                stop=rng.choice([(), (), ("e",)]),
                 deadline_s=deadline_s,
             )
             self.runner.run(self._submit(request, Flawed() if flawed else None))
 
     async def _submit(self, request: GenerationRequest, constraint: Any) -> None:
         try:
-            self.generations.append(await self.engine.submit(request, constraint))
+            generation = await self.engine.submit(request, constraint)
         except EngineBusyError:
             Requests.ends.add("busy")
+            return
+        self.generations.append((generation, request.max_new_tokens or 0))
         Requests.submitted += 1
+
+    def drawn(self, data: Any) -> Generation:
+        return self.generations[data.draw(st.integers(0, len(self.generations) - 1))][0]
 
     @precondition(lambda self: self.generations)
     @rule(data=st.data())
     def cancel(self, data: Any) -> None:
-        data.draw(st.sampled_from(self.generations)).cancel()
+        self.drawn(data).cancel()
 
     @precondition(lambda self: self.generations)
     @rule(data=st.data())
@@ -123,7 +138,7 @@ class Requests(RuleBasedStateMachine):
     @precondition(lambda self: self.generations)
     @rule(data=st.data())
     def wait_for(self, data: Any) -> None:
-        self.runner.run(self._ended(data.draw(st.sampled_from(self.generations))))
+        self.runner.run(self._ended(self.drawn(data)))
 
     @rule()
     def let_time_pass(self) -> None:
@@ -134,32 +149,45 @@ class Requests(RuleBasedStateMachine):
             await generation.result()
         Requests.ends.add(generation._channel.finished.result().reason)
 
-    async def _events(self, generation: Generation) -> None:
+    async def _events(self, generation: Generation, limit: int) -> None:
         await self._ended(generation)
         events = [event async for event in generation]
         last = events[-1]
         assert [event for event in events if isinstance(event, Finished)] == [last]
         assert "".join(event.text for event in events[:-1]) == last.text
+        assert (last.error is not None) == (last.reason is FinishReason.ERROR)
+        assert len(last.token_ids) <= limit
+        if last.reason is FinishReason.LENGTH:
+            assert len(last.token_ids) == limit
 
     async def _finish(self) -> None:
-        await asyncio.gather(*(self._events(generation) for generation in self.generations))
+        await asyncio.gather(*(self._events(*each) for each in self.generations))
         while self.engine.stats.active or self.engine.stats.queue_length:  # noqa: ASYNC110
             await asyncio.sleep(0.001)  # until those that were dropped have left
         decoder = self.engine._worker.loaded.result()._decoder  # type: ignore[union-attr]
         assert not decoder._company.answers
+        assert not decoder._company._pool.rows
         assert not decoder._turns
+        assert not decoder._alone
         assert not decoder._new
         assert not decoder._complete
-        assert self.engine.stats.memory_bytes == self.idle_bytes
+        left = self.engine.stats.memory_bytes - self.idle_bytes
+        assert left == decoder._prefixes.nbytes <= self.kept_bytes
 
     def teardown(self) -> None:
         self.runner.run(self._finish())
+        self.generations.clear()
+        assert engine_threads() == self.threads
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_each_of_a_thousand_requests_ends_once_and_nothing_is_left_over(tiny_phi: Path) -> None:
-    options = {"prompt_cache_bytes": 0}
+@pytest.mark.parametrize("kept_bytes", [0, 100_000], ids=["", "with beginnings kept"])
+def test_each_of_a_thousand_requests_ends_once_and_nothing_is_left_over(
+    tiny_phi: Path, kept_bytes: int
+) -> None:
+    before = engine_threads()
+    options = {"prompt_cache_bytes": kept_bytes}
     config = EngineConfig(
         model=str(tiny_phi), device="cpu", max_active=5, max_queue=20, options=options
     )
@@ -167,11 +195,14 @@ def test_each_of_a_thousand_requests_ends_once_and_nothing_is_left_over(tiny_phi
     with asyncio.Runner() as runner:
         runner.run(engine.load())
         Requests.runner, Requests.engine = runner, engine
-        Requests.idle_bytes = engine.stats.memory_bytes
-        while Requests.submitted < 1000:
+        Requests.idle_bytes, Requests.kept_bytes = engine.stats.memory_bytes, kept_bytes
+        Requests.submitted, Requests.ends = 0, set()
+        Requests.threads = before + 1
+        while Requests.submitted < (1000 if kept_bytes == 0 else 200):
             run_state_machine_as_test(Requests, settings=SETTINGS)
         runner.run(engine.close())
+    gc.collect()
 
-    assert Requests.ends >= {*FinishReason} - {FinishReason.STOP}
-    assert "busy" in Requests.ends
-    assert not [t.name for t in threading.enumerate() if t.name.startswith("engine-")]
+    assert not [kept for kept in gc.get_objects() if type(kept) in {Job, Answer}]
+    assert Requests.ends >= {*FinishReason, "busy"}
+    assert engine_threads() == before
