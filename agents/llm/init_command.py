@@ -59,9 +59,8 @@ def _summary(choice: Choice) -> str:
     if choice.backend == "openai":
         return said
     said += f", {choice.max_active} answers at the same time"
-    if found.weight_bytes:
-        said += f", about {gib(needed_bytes(found, choice.max_active))} of memory"
-    return said
+    needed = needed_bytes(found, choice.backend, choice.device, choice.max_active)
+    return f"{said}, about {gib(needed)} of memory" if needed else said
 
 
 def _has_bus() -> bool:

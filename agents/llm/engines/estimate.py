@@ -14,7 +14,7 @@ from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.gguf import read_metadata
 from agents.llm.engines.llamacpp_model import cache_bytes_per_token, cells, usable_window
 from agents.llm.engines.memory import free_bytes
-from agents.llm.engines.model_file import model_path
+from agents.llm.engines.model_file import model_path, size_of
 from agents.llm.engines.options import TransformersOptions
 from agents.llm.engines.weights import Weights, bytes_of, saved_weights
 
@@ -168,7 +168,7 @@ def _llamacpp(config: EngineConfig) -> MemoryEstimate:
     window = usable_window(metadata, config.context_window)
     cache = cells(window, config.max_active) * token
     vocabulary = metadata.get("tokenizer.ggml.tokens", ())
-    weights = path.stat().st_size
+    weights = size_of(path)
     overhead = _LLAMA_BYTES + _LLAMA_BATCH * len(vocabulary) * 4
     return MemoryEstimate(weights, token, cache, cache, overhead, weights + cache + overhead)
 

@@ -19,6 +19,7 @@ from agents.llm.engines.llamacpp_slots import Slots
 from agents.llm.engines.llamacpp_socket import LlamaSocket
 from agents.llm.engines.llamacpp_tokenizer import LlamaTokenizer
 from agents.llm.engines.local_model import DecodingState, Outcome
+from agents.llm.engines.model_file import size_of
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, GenerationRequest
 
 DEFAULT_CONTEXT_WINDOW = 4096
@@ -66,7 +67,7 @@ class LlamaModel:
         self._answers: list[AnswerAhead] = []
         self._slots = Slots(max_active)
         n_cells = cells(self.context_window, max_active)
-        self._memory = path.stat().st_size + n_cells * cache_bytes_per_token(metadata)
+        self._memory = size_of(path) + n_cells * cache_bytes_per_token(metadata)
         self._socket = LlamaSocket()
         self.tokenizer = LlamaTokenizer(
             self._socket, metadata.get("tokenizer.chat_template"), self._vocabulary

@@ -1,9 +1,26 @@
-"""Where the GGUF file of a model is."""
+"""Where the GGUF file of a model is, and its other parts."""
 
+import re
 from pathlib import Path
 
 from agents.llm.engines.errors import ModelNotFoundError
 from agents.llm.models import MODELS, find_model
+
+_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
+
+
+def parts_of(path: Path) -> list[Path]:
+    """All parts of the GGUF file of which `path` is the first, there or not; most have just one."""
+    found = _PART.fullmatch(path.name)
+    if found is None:
+        return [path]
+    stem, count = found[1], int(found[3])
+    return [path.with_name(f"{stem}-{i:05}-of-{count:05}.gguf") for i in range(1, count + 1)]
+
+
+def size_of(path: Path) -> int:
+    """Bytes of all parts that are there."""
+    return sum(part.stat().st_size for part in parts_of(path) if part.is_file())
 
 
 def model_path(model: str) -> Path:

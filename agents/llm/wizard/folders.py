@@ -9,8 +9,6 @@ from agents.llm.wizard.found import AnswerError, Found
 _INDEX = "model.safetensors.index.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt")
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-_BYTES = {"F64": 8, "F32": 4, "I64": 8, "I32": 4}
-_HALF = ("float16", "torch.float16")
 
 
 def look_into_folder(folder: Path) -> Found:
@@ -26,13 +24,12 @@ def look_into_folder(folder: Path) -> Found:
         raise AnswerError(f"{folder} holds a {architectures[0]}, which writes no text")
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         raise AnswerError(f"{folder} has no tokenizer ({', '.join(_TOKENIZERS[:3])}): save it, too")
-    size = sum(_checked_size(path) for path in _weights(folder))
-    is_half = str(config.get("dtype") or config.get("torch_dtype")) in _HALF
+    for path in _weights(folder):
+        _check_size(path)
     return Found(
         model=str(folder),
         backends=("transformers",),
         about=f"{', '.join(architectures) or config.get('model_type', 'a model')}",
-        weight_bytes=2 * size if is_half else size,  # on the CPU float16 becomes float32
     )
 
 
@@ -71,11 +68,11 @@ def _weights(folder: Path) -> list[Path]:
     return [folder / str(name) for name in names]
 
 
-def _checked_size(path: Path) -> int:
-    """Bytes of a file of weights, which is as long as its header says."""
-    size = path.stat().st_size
+def _check_size(path: Path) -> None:
+    """See that a file of weights is as long as its header says."""
     if path.suffix != ".safetensors":
-        return size
+        return
+    size = path.stat().st_size
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -88,4 +85,3 @@ def _checked_size(path: Path) -> int:
         raise AnswerError(
             f"{path} is damaged or breaks off (or is a Git LFS pointer): get it again"
         )
-    return size

@@ -17,8 +17,7 @@ class Found:
         model: what the spec names it by.
         backends: those that can run it, the best one first.
         about: what it is, in a few words.
-        weight_bytes: what its weights take in memory; 0 where that is not known, or elsewhere.
-        answer_bytes: what each answer at the same time takes beside them, at `context_window`.
+        weight_bytes: what its weights take in memory, of a model that is not here yet.
         context_window: tokens of a prompt and its answer that the spec grants; None leaves it.
         warnings: what is odd, though it may be meant.
         options: settings of the backend.
@@ -30,7 +29,6 @@ class Found:
     backends: tuple[str, ...]
     about: str
     weight_bytes: int = 0
-    answer_bytes: int = 0
     context_window: int | None = None
     warnings: tuple[str, ...] = ()
     options: dict[str, object] = field(default_factory=dict)

@@ -1,6 +1,5 @@
 """GGUF files: whether they are whole, and what running them takes."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.gguf import check_whole, read_metadata
 from agents.llm.engines.gguf_vocabulary import GgufVocabulary
-from agents.llm.engines.llamacpp_model import DEFAULT_CONTEXT_WINDOW, cache_bytes_per_token
+from agents.llm.engines.llamacpp_model import DEFAULT_CONTEXT_WINDOW
+from agents.llm.engines.model_file import parts_of
 from agents.llm.models import MODELS, find_model
 from agents.llm.wizard.found import AnswerError, Found
 
-_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 _NO_LANGUAGE_MODELS = {"clip", "whisper", "bert", "nomic-bert", "t5encoder", "jina-bert-v2"}
 
 
@@ -27,8 +26,7 @@ def look_at_gguf(path: Path) -> Found:
     try:
         metadata = read_metadata(path)
         vocabulary = GgufVocabulary(metadata)
-        parts = _parts(path)
-        for part in parts:
+        for part in _parts(path):
             check_whole(part)
     except LLMInitializationError as error:
         raise AnswerError(_with_first_bytes(str(error), path)) from error
@@ -42,8 +40,6 @@ def look_at_gguf(path: Path) -> Found:
         model=str(path),
         backends=("llamacpp", "transformers"),
         about=f"{_name_of(metadata, path)}, {len(vocabulary)} tokens, context of {window}",
-        weight_bytes=sum(part.stat().st_size for part in parts),
-        answer_bytes=granted * cache_bytes_per_token(metadata),
         context_window=granted,
         warnings=tuple(warnings),
     )
@@ -75,16 +71,14 @@ def _name_of(metadata: Mapping[str, Any], path: Path) -> str:
 
 
 def _parts(path: Path) -> list[Path]:
-    found = _PART.fullmatch(path.name)
-    if found is None:
-        return [path]
-    stem, number, count = found[1], int(found[2]), int(found[3])
-    if number != 1:
-        raise AnswerError(f"{path} is one of {count} parts: give the first, {stem}-00001-of-…")
-    parts = [path.with_name(f"{stem}-{i:05}-of-{count:05}.gguf") for i in range(1, count + 1)]
+    parts = parts_of(path)
+    if parts[0] != path:
+        raise AnswerError(f"{path} is one of {len(parts)} parts: give the first, {parts[0].name}")
     missing = [part.name for part in parts if not part.is_file()]
     if missing:
-        raise AnswerError(f"of the {count} parts of {path}, {', '.join(missing)} are not there")
+        raise AnswerError(
+            f"of the {len(parts)} parts of {path}, {', '.join(missing)} are not there"
+        )
     return parts
 
 

@@ -1,9 +1,11 @@
 """What of this machine can be checked before a model is loaded: packages, devices, memory."""
 
 import importlib.util
-import re
-from pathlib import Path
 
+from agents.llm.engines.config import EngineConfig
+from agents.llm.engines.errors import LLMInitializationError
+from agents.llm.engines.estimate import estimate_memory
+from agents.llm.engines.memory import free_bytes
 from agents.llm.wizard.found import AnswerError, Found
 from guild.errors import MissingExtraError
 
@@ -41,17 +43,17 @@ def devices_of(backend: str) -> tuple[str, ...]:
     return ("auto", "cpu", *(["cuda"] if cuda else []), *cuda, *mps)
 
 
-def answers_that_fit(found: Found, device: str) -> int:
+def answers_that_fit(found: Found, backend: str, device: str) -> int:
     """How many answers at the same time there is memory for.
 
     Raises:
         AnswerError: not even for one.
     """
-    free = free_bytes(device)
-    if free is None or not found.weight_bytes:
+    free = free_on(device)
+    if free is None:
         return MAX_ACTIVE
     for count in (MAX_ACTIVE, MAX_ACTIVE // 2, 2, 1):
-        needed = needed_bytes(found, count)
+        needed = needed_bytes(found, backend, device, count)
         if needed <= free:
             return count
     raise AnswerError(
@@ -60,38 +62,28 @@ def answers_that_fit(found: Found, device: str) -> int:
     )
 
 
-def needed_bytes(found: Found, count: int) -> int:
-    """What a model and so many answers at the same time take, roughly."""
-    return found.weight_bytes + count * found.answer_bytes + _OVERHEAD_BYTES
+def needed_bytes(found: Found, backend: str, device: str, count: int) -> int:
+    """What a model and so many answers at the same time take, roughly; 0 where nobody knows."""
+    config = EngineConfig(
+        model=found.model,
+        backend=backend,
+        device=device,
+        context_window=found.context_window,
+        max_active=count,
+    )
+    try:
+        return estimate_memory(config).least_bytes
+    except LLMInitializationError:  # it is not here yet
+        return found.weight_bytes + _OVERHEAD_BYTES if found.weight_bytes else 0
 
 
-def free_bytes(device: str) -> int | None:
+def free_on(device: str) -> int | None:
     """Memory that a model may take; None where this machine does not say."""
-    if device.startswith("cuda"):
-        import torch  # noqa: PLC0415  an extra
+    if not device.startswith("cuda"):
+        return free_bytes()
+    import torch  # noqa: PLC0415  an extra
 
-        return int(torch.cuda.mem_get_info(device)[0])
-    figures = [_available(), _left_in_group()]
-    known = [figure for figure in figures if figure is not None]
-    return min(known, default=None)
-
-
-def _available() -> int | None:
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:  # not on Linux
-        return None
-    found = re.search(r"^MemAvailable:\s*(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
-
-
-def _left_in_group(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a container's limit leaves."""
-    try:
-        limit, used = ((folder / f"memory.{name}").read_text() for name in ("max", "current"))
-        return max(0, int(limit) - int(used))
-    except (OSError, ValueError):  # no limit, or another kind of group
-        return None
+    return int(torch.cuda.mem_get_info(device)[0])
 
 
 def gib(size: int) -> str:

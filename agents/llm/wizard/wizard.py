@@ -96,7 +96,7 @@ class Wizard:
         found = self._fetched(self._found())
         backend = self._backend(found)
         device = self._device(backend)
-        return Choice(found, backend, device, answers_that_fit(found, device))
+        return Choice(found, backend, device, answers_that_fit(found, backend, device))
 
     def _found(self) -> Found:
         text = self._flags.model

@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import HfApi, errors
 
 from agents.llm.wizard import hub, machine, wizard
-from agents.llm.wizard.found import Found
+from agents.llm.wizard.gguf_files import look_at_gguf
 from guild.loader import load_file
 from guild.plan import Plan
 from tests.cli.conftest import Run
@@ -306,30 +306,20 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
 def test_as_many_answers_are_granted_as_there_is_memory_for(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    large = Found("large", ("llamacpp",), "large", weight_bytes=4 << 30, answer_bytes=1 << 30)
-    free = [13, 8.5, 6.5, 5.5]
-    monkeypatch.setattr(machine, "free_bytes", lambda _: int(free[0] * (1 << 30)))
+    path = save_tiny_gguf(tmp_path / "tiny.gguf")
+    found = look_at_gguf(Path(path))
     granted = []
-    while free:
-        granted.append(machine.answers_that_fit(large, "cpu"))
-        free.pop(0)
+    for count in (8, 4, 2, 1):
+        needed = machine.needed_bytes(found, "llamacpp", "cpu", count)
+        monkeypatch.setattr(machine, "free_bytes", lambda free=needed: free)
+        granted.append(machine.answers_that_fit(found, "llamacpp", "cpu"))
     assert granted == [8, 4, 2, 1]
 
-    monkeypatch.setattr(machine, "free_bytes", lambda _: 1 << 20)
-    refused = run("init", "--model", save_tiny_gguf(tmp_path / "tiny.gguf"))
+    monkeypatch.setattr(machine, "free_bytes", lambda: 1 << 20)
+    refused = run("init", "--model", path)
 
     assert refused.code == 1
     assert "of memory, and 0.0 GiB are free" in refused.err
-
-
-def test_what_a_container_leaves_counts_as_memory(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("1000\n")
-    (tmp_path / "memory.current").write_text("400\n")
-
-    assert machine._left_in_group(tmp_path) == 600
-
-    (tmp_path / "memory.max").write_text("max\n")
-    assert machine._left_in_group(tmp_path) is None
 
 
 def test_the_size_of_a_model_on_the_hub_is_counted_as_it_will_be_loaded() -> None:
