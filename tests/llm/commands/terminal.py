@@ -60,6 +60,15 @@ class Terminal:
         """Type it; a line ends by a newline."""
         os.write(self._leader, text.encode())
 
+    def interrupt_typing(self) -> None:
+        """Press Ctrl-C, and again as people do where nothing follows.
+
+        A signal in the microseconds before readline waits is seen with the next key only.
+        """
+        self.type(CTRL_C)
+        while not select.select([self._leader], [], [], stretched(1.0))[0]:
+            self.type(CTRL_C)
+
     def end(self) -> int:
         """Wait until it ends; its exit status."""
         for _ in self._reading():

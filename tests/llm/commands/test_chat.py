@@ -205,11 +205,11 @@ def test_ctrl_c_at_the_prompt_says_how_to_leave_and_a_second_one_leaves(tiny: Pa
         terminal.until("> ")
         terminal.type("x")
         terminal.until("x")  # it is being read
-        terminal.type(CTRL_C)
+        terminal.interrupt_typing()
         assert "Ctrl-D ends the talk" in terminal.until("\n> ")
         terminal.type("y")
         terminal.until("y")
-        terminal.type(CTRL_C)
+        terminal.interrupt_typing()
 
         assert terminal.end() == 130
     assert "Traceback" not in terminal.shown
