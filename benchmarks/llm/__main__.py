@@ -20,6 +20,7 @@ from benchmarks.llm import models
 from benchmarks.llm.beside import measure_beside
 from benchmarks.llm.company import measure_company, measure_prefix
 from benchmarks.llm.faces import measure_faces
+from benchmarks.llm.forms import measure_forms
 from benchmarks.llm.loop import measure_loop
 from benchmarks.llm.report import Report
 from benchmarks.llm.sizes import FULL, LARGE, QUICK, Size
@@ -42,7 +43,7 @@ def prepare(folder: Path, size: Size, model: str | None, device: str, threads: i
     return Subject(saved, file, loaded, tokenizer, size, device, threads, Report())
 
 
-async def measure(subject: Subject, folder: Path) -> Report:
+async def measure(subject: Subject, folder: Path, *, is_real: bool) -> Report:
     """Every figure, the ones that change the model last."""
     dice = Dice(subject.size, subject.model.config.vocab_size)
     subject.report.begin()
@@ -50,6 +51,7 @@ async def measure(subject: Subject, folder: Path) -> Report:
     await measure_faces(subject, dice, folder)
     await measure_loop(subject, dice)
     await measure_prefix(subject, dice)
+    await measure_forms(subject, is_real=is_real)
     await measure_company(subject, dice)
     return subject.report
 
@@ -61,7 +63,8 @@ def main() -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     size = QUICK if arguments.quick else LARGE if device != "cpu" else FULL
     if arguments.model is not None:  # packaged models are small, and in float32 here
-        size = replace(size, dtype="float32")
+        about = "two minutes" if arguments.quick else "a quarter of an hour"
+        size = replace(size, dtype="float32", about=about)
     torch.set_num_threads(arguments.threads)
     print(f"about {size.about}", flush=True)
     begun = time.monotonic()
@@ -74,7 +77,7 @@ def main() -> None:
             f"{device}, threads: {arguments.threads}, torch {torch.__version__}\n",
             flush=True,
         )
-        report = asyncio.run(measure(subject, folder))
+        report = asyncio.run(measure(subject, folder, is_real=arguments.model is not None))
     if arguments.quick:
         print("\nso small a model misses goals that are set for larger ones")
     print(f"\n{report.sums_up()}\n{time.monotonic() - begun:.0f} s in all")

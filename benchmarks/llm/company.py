@@ -27,8 +27,8 @@ async def measure_company(subject: Subject, dice: Dice) -> None:
     for name, company in together.items():
         _compare(subject, name, alone[name], company, goals[name])
     if subject.is_exact:
-        _equality(subject, heavy, together["decode-heavy"])
-        _equality(subject, mixed, together["mixed"])
+        for name, work in (("decode-heavy", heavy), ("mixed", mixed)):
+            _equality(subject, name, work, together[name])
     if subject.device == "cpu":
         await _int8(subject, heavy, mixed, alone)
     else:
@@ -69,14 +69,14 @@ def _compare(subject: Subject, name: str, alone: Run, company: Run, goal: Goal) 
     subject.report.add(f"first token at once, sooner than an end, {name}", sooner, at_least(8))
 
 
-def _equality(subject: Subject, work: Work, company: Run) -> None:
+def _equality(subject: Subject, name: str, work: Work, company: Run) -> None:
     some = subject.size.sequential
     _, expected = generate(subject.model, work[:some])
     equal = sum(
         one.token_ids == ids for one, ids in zip(company.finished[:some], expected, strict=True)
     )
     subject.report.add(
-        "answers at once that are those of `generate`",
+        f"answers at once that are those of `generate`, {name}",
         100 * equal / some,
         at_least(100),
         unit="%",
