@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.llm.closing import Closing
-from agents.llm.frontend.frontends import Frontend, Prompt, frontend_class
+from agents.llm.frontend.frontend import Frontend, Prompt
+from agents.llm.frontend.frontends import frontend_class
 from agents.llm.frontend.inference import Inference
 from agents.llm.frontend.inference_kwargs import InferenceKwargs
 from agents.llm.frontend.tokenizer import Tokenizer
