@@ -5,6 +5,7 @@ from typing import Any
 
 DEFAULT_CONTEXT_WINDOW = 2048  # of a model that states none; a configuration may say another
 WINDOW_NAMES = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
+_MOST = 1e9  # more is no size of anything
 _WITHOUT_KEYS = {"linear_attention", "mamba", "conv", "recurrent"}  # kinds of layers
 
 
@@ -26,7 +27,8 @@ def cached_entries(facts: Mapping[str, Any]) -> int:
     latent = _number(facts, "kv_lora_rank")
     if latent:  # keys and values are made of it when they are needed
         return _layers(facts) * (latent + _number(facts, "qk_rope_head_dim"))
-    return _layers(facts) * _key_heads(facts, heads) * 2 * (facts.get("head_dim") or width // heads)
+    size = _number(facts, "head_dim") or width // heads
+    return _layers(facts) * _key_heads(facts, heads) * 2 * size
 
 
 def window(facts: Mapping[str, Any], wanted: int | None) -> int:
@@ -57,13 +59,13 @@ def _layers(facts: Mapping[str, Any]) -> int:
     layers -= _number(facts, "num_kv_shared_layers")
     with_keys = facts.get("attn_layer_indices")
     if isinstance(with_keys, list):
-        return len(with_keys)
+        return min(len(with_keys), layers)
     every = _number(facts, "attn_layer_period")
     if every:
         return layers // every
     if not isinstance(kinds, list) or not kinds:
         return layers
-    return sum(kinds[index % len(kinds)] not in _WITHOUT_KEYS for index in range(layers))
+    return sum(str(kinds[index % len(kinds)]) not in _WITHOUT_KEYS for index in range(layers))
 
 
 def _key_heads(facts: Mapping[str, Any], heads: int) -> int:
@@ -78,8 +80,8 @@ def _number(facts: Mapping[str, Any], *names: str) -> int:
     """The first that is there; the largest where layers differ."""
     for name in names:
         value = facts.get(name)
-        if isinstance(value, list) and value:
-            value = max(value)
-        if isinstance(value, (int, float)) and value:
-            return int(value)
+        listed = value if isinstance(value, list) else [value]
+        numbers = [n for n in listed if isinstance(n, (int, float)) and 0 < n < _MOST]
+        if numbers:
+            return int(max(numbers))
     return 0

@@ -215,6 +215,26 @@ def test_what_cannot_be_told_is_said(
         estimate_memory(EngineConfig(model=model))
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"num_attention_heads": "many", "hidden_size": None},
+        {"num_attention_heads": 4, "head_dim": "wide", "num_hidden_layers": 2},
+        {"num_attention_heads": 4, "layer_types": [{}, []], "num_hidden_layers": 2},
+        {"num_attention_heads": float("inf"), "max_position_embeddings": -1},
+        {"num_attention_heads": 4, "hidden_size": 1e300, "num_hidden_layers": True},
+        {"text_config": [], "intermediate_size": ["a", 3], "vocab_size": {}},
+    ],
+)
+def test_a_nonsensical_configuration_breaks_nothing(
+    llama: Path, tmp_path: Path, facts: dict[str, Any]
+) -> None:
+    shutil.copy(llama / "model.safetensors", tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(facts))
+
+    assert estimate_memory(EngineConfig(model=str(tmp_path))).weights_bytes > 0
+
+
 def test_a_backend_that_does_not_tell_is_named() -> None:
     with pytest.raises(LLMInitializationError, match="'abacus' needs is not known"):
         estimate_memory(EngineConfig(model="beads", backend="abacus"))
