@@ -17,8 +17,8 @@ class ChatCall(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    id: str = ""
-    name: str = Field(min_length=1)
+    id: Text = ""
+    name: Text = Field(min_length=1)
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -42,6 +42,15 @@ class ChatCall(BaseModel):
         except (ValueError, RecursionError) as error:
             raise ValueError(f"the arguments are no JSON: {error}") from error
 
+    @field_validator("arguments")
+    @classmethod
+    def _can_be_written(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"the arguments cannot be written as JSON: {error}") from None
+        return arguments
+
 
 class ChatMessage(BaseModel):
     """One message.
@@ -59,8 +68,8 @@ class ChatMessage(BaseModel):
     role: Role
     content: Text = ""
     tool_calls: tuple[ChatCall, ...] = ()
-    tool_call_id: str = ""
-    name: str = ""
+    tool_call_id: Text = ""
+    name: Text = ""
 
     @field_validator("role", mode="before")
     @classmethod

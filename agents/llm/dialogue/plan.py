@@ -18,6 +18,7 @@ from agents.llm.chat import (
     fit_window,
     render_chat,
 )
+from agents.llm.dialogue.offered import check_tools
 from agents.llm.dialogue.reading import (
     Reading,
     Schemas,
@@ -95,6 +96,7 @@ def plan_answer(wish: Wish, engine: Engine, sampling: Sampling, **more: Any) -> 
         InvalidRequestError: it cannot.
     """
     check_messages(wish.messages)
+    check_tools(wish.tools)
     call = grammar_of_calls(wish.tools, wish.tool_choice)
     if call is not None and wish.grammar is not None:
         raise InvalidRequestError("an answer is a tool call or has a response_format, not both")

@@ -58,6 +58,8 @@ def grammar_of_type(type_: Any) -> Grammar:
         SchemaError: its schema cannot be enforced.
     """
     name = getattr(type_, "__name__", str(type_))
+    if isinstance(type_, str):  # pydantic would run it as Python
+        raise GrammarSyntaxError(f"{name[:80]!r} is a text, no type")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(type_)
         schema = adapter.json_schema(schema_generator=TypeSchema, mode="validation")

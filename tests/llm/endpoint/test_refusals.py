@@ -160,6 +160,25 @@ async def test_nonsense_is_the_clients_fault(start: Start, kind: str) -> None:
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
+HALF = "\ud800"
+CALLED = {"id": "a", "function": {"name": "f", "arguments": '{"a": "\\ud800"}'}}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tools": [{"type": "function", "function": {"name": "f", "description": HALF}}]},
+        {"messages": [{"role": "assistant", "tool_calls": [CALLED]}]},
+        {"messages": [{"role": "user", "content": "x", "name": HALF}]},
+        {"messages": [{"role": "tool", "content": "x", "tool_call_id": HALF}]},
+    ],
+)
+async def test_half_a_character_is_the_clients_fault(start: Start, more: dict[str, Any]) -> None:
+    answer = await post((await start(["hi"])).url + CHAT, asking(**more))
+
+    assert answer.status_code == 400, answer.text
+
+
 async def test_a_body_that_is_too_large_is_refused(start: Start) -> None:
     served = await start(["x"], max_body_bytes=1000)
 
