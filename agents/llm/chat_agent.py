@@ -11,7 +11,7 @@ from agents.llm.chat import (
     payload_messages,
 )
 from agents.llm.chat.messages import ChatCall
-from agents.llm.dialogue import Dialogue, grammar_of_format
+from agents.llm.dialogue import Dialogue, Sampling, grammar_of_format
 from agents.llm.engines.request import StopStrings
 from agents.llm.failures import told_to_the_bus
 from agents.llm.messages import ChatReply, ChatRequest, CompletionReply, CompletionRequest
@@ -28,7 +28,8 @@ class ChatAgentProps(AnyModelProps):
     """Which model answers, and how where a request does not say; see its bases.
 
     Attributes:
-        stop: texts that end an answer; they are not part of it.
+        stop: texts that end an answer; they are not part of it. An answer that must keep to a form
+            (`response_format`, `tool_choice`) is not ended by them.
     """
 
     stop: StopStrings = ()
@@ -47,7 +48,7 @@ class ChatAgent(ModelAgent[ChatAgentProps]):
             async with self._lease() as engine:
                 dialogue = Dialogue(
                     engine,
-                    self._sampling(request, ctx),
+                    self._sampling_of(request, ctx),
                     overflow=self.properties.overflow,
                     tools=request.tools,
                     tool_choice=request.tool_choice,
@@ -72,7 +73,7 @@ class ChatAgent(ModelAgent[ChatAgentProps]):
         with told_to_the_bus():
             grammar = await _grammar(request)
             async with self._lease() as engine:
-                dialogue = Dialogue(engine, self._sampling(request, ctx), grammar=grammar)
+                dialogue = Dialogue(engine, self._sampling_of(request, ctx), grammar=grammar)
                 answering = await dialogue.ask_to_continue(request.prompt)
                 answer = await answering.whole(emitter(ctx))
         return CompletionReply(
@@ -94,6 +95,18 @@ class ChatAgent(ModelAgent[ChatAgentProps]):
                 )
                 answer = await dialogue.answer(payload_messages(payload), emitter(ctx))
         return agent_response(answer.parsed, answer.metadata(self.properties.model))
+
+    def _sampling_of(self, request: ChatRequest | CompletionRequest, ctx: Context) -> Sampling:
+        sampling = self._sampling(request, ctx)
+        is_own = request.stop is None and _has_form(request)
+        return sampling.but(stop=()) if is_own else sampling
+
+
+def _has_form(request: ChatRequest | CompletionRequest) -> bool:
+    if isinstance(request, ChatRequest) and request.tool_choice not in {"auto", "none"}:
+        return True
+    form = request.response_format
+    return form is not None and form.get("type") != "text"
 
 
 async def _grammar(request: ChatRequest | CompletionRequest) -> "Grammar | None":

@@ -250,14 +250,47 @@ async def test_the_oldest_turns_are_dropped_where_the_spec_says_so() -> None:
             ),
             "not both",
         ),
+        (ChatRequest(messages=MESSAGES, response_format=PERSON, tools=(WARMTH,)), "not both"),
+        (ChatRequest(messages=MESSAGES, response_format={"type": ["xml"]}), "xml"),
+        (
+            ChatRequest(messages=MESSAGES, response_format={"type": "choice", "choice": [1]}),
+            "1 is no text",
+        ),
+        (
+            ChatRequest(messages=MESSAGES, response_format={"type": "choice", "choice": [{}]}),
+            "is no text",
+        ),
+        (ChatRequest(messages=MESSAGES, response_format=PERSON, stop=("}",)), "stop: "),
+        (
+            ChatRequest(messages=MESSAGES, tools=(WARMTH,), tool_choice="warmth", stop=("}",)),
+            "stop: ",
+        ),
+        (CompletionRequest(prompt="a", response_format=PERSON, stop=("}",)), "stop: "),
         (ChatRequest(messages=({"role": "system", "content": "x"},)), "no message to answer"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_at_once(
-    guild: Guild, request_: ChatRequest, told: str
+    guild: Guild, request_: ChatRequest | CompletionRequest, told: str
 ) -> None:
-    with pytest.raises(RequestFailedError, match=told):
+    with pytest.raises(RequestFailedError, match=told) as failure:
         await ask(guild, request_)
+
+    assert failure.value.error_type.endswith("Error")
+    assert failure.value.error_type not in {"TypeError", "AttributeError", "ResultError"}
+
+
+async def test_stop_strings_of_the_spec_cut_no_answer_that_must_keep_to_a_form(
+    tiny_chat: Path,
+) -> None:
+    model = {"model": str(tiny_chat), "device": "cpu", "max_new_tokens": 60}
+    async with guild_of(ChatAgentProps(**model, stop=tuple('{}":'))) as running:
+        chat = await ask(running, ChatRequest(messages=MESSAGES, response_format=PERSON))
+        request = ChatRequest(messages=MESSAGES, tools=(WARMTH,), tool_choice="required")
+        calls = (await ask(running, request)).tool_calls
+        text = await ask(running, CompletionRequest(prompt="a", response_format=PERSON))
+
+    assert set(chat.value) == set(text.value) == {"name", "age"}
+    assert [call.name for call in calls] == ["warmth"]
 
 
 async def test_a_constraint_is_refused_where_the_backend_has_no_scores() -> None:

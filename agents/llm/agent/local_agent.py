@@ -216,7 +216,10 @@ class _Asking:
 
     async def __call__(self, messages: Sequence[ChatMessage]) -> Parsed:
         choice = self._tool_choice if not self.answers or self._tool_choice == "none" else "auto"
-        answer = await self._dialogue.but(tool_choice=choice).answer(messages)
+        dialogue = self._dialogue.but(tool_choice=choice)
+        if choice not in {"auto", "none"}:  # a stop string would cut the call
+            dialogue = dialogue.but(sampling=dialogue.sampling.but(stop=()))
+        answer = await dialogue.answer(messages)
         self.answers.append(answer)
         return answer.parsed
 

@@ -31,6 +31,7 @@ from agents.llm.dialogue.sampling import Sampling
 from agents.llm.dialogue.structure import (
     CannotConstrainError,
     budget,
+    check_form,
     constraints,
     free_calls_of,
     grammar_of_calls,
@@ -98,8 +99,12 @@ def plan_answer(wish: Wish, engine: Engine, sampling: Sampling, **more: Any) -> 
     check_messages(wish.messages)
     check_tools(wish.tools)
     call = grammar_of_calls(wish.tools, wish.tool_choice)
-    if call is not None and wish.grammar is not None:
-        raise InvalidRequestError("an answer is a tool call or has a response_format, not both")
+    if wish.offered and wish.grammar is not None:
+        raise InvalidRequestError(
+            "an answer calls tools or has a response_format, not both; set tool_choice to 'none' "
+            "or leave one of them out"
+        )
+    check_form(sampling.stop, call or wish.grammar)
     if engine.capabilities.takes_conversations:
         return _told(wish, call, engine, sampling.request, **more)
     return _rendered(wish, call, engine, sampling, **more)
@@ -111,6 +116,7 @@ def plan_text(prompt: str, grammar: "Grammar | None", engine: Engine, sampling: 
     Raises:
         InvalidRequestError: it cannot.
     """
+    check_form(sampling.stop, grammar)
     if grammar is None or engine.capabilities.takes_conversations:
         request = sampling.request(prompt=prompt, **_form(grammar))
         return Plan(request, Reading(verbatim, grammar, server=engine.capabilities.model))

@@ -40,11 +40,11 @@ def grammar_of_format(response_format: Mapping[str, Any] | None) -> "Grammar | N
     Raises:
         InvalidRequestError: it says nothing that can be enforced.
     """
-    if response_format is None or response_format.get("type") == "text":
+    kind = None if response_format is None else response_format.get("type")
+    if response_format is None or kind == "text":
         return None
     from agents.llm import structured  # noqa: PLC0415  needs llguidance
 
-    kind = response_format.get("type")
     if kind == "json_object":
         grammar = structured.grammar_of_schema(_ANY_OBJECT)
         return replace(grammar, response_format={"type": kind})
@@ -57,7 +57,7 @@ def grammar_of_format(response_format: Mapping[str, Any] | None) -> "Grammar | N
                 "'json_schema': {'name': ..., 'schema': {...}}}"
             )
         return structured.grammar_of_schema(schema)
-    if kind in {"regex", "lark"} and isinstance(response_format.get(kind), str):
+    if kind in ("regex", "lark") and isinstance(response_format.get(kind), str):
         make = structured.grammar_of_regex if kind == "regex" else structured.grammar_of_lark
         return make(response_format[kind])
     if kind == "choice" and isinstance(response_format.get("choice"), list | tuple):
@@ -66,6 +66,19 @@ def grammar_of_format(response_format: Mapping[str, Any] | None) -> "Grammar | N
         f"response_format of the type {kind!r} cannot be used; give text, json_object, "
         "json_schema, regex, lark or choice, with what belongs to it"
     )
+
+
+def check_form(stop: Sequence[str], grammar: "Grammar | None") -> None:
+    """Refuse stop strings for an answer that must keep to a form.
+
+    Raises:
+        InvalidRequestError: there are some.
+    """
+    if stop and grammar is not None:
+        raise InvalidRequestError(
+            "stop: it would cut an answer that must keep to a form in its middle; leave out stop, "
+            "or what the answer must look like"
+        )
 
 
 def grammar_of_calls(tools: Sequence[Mapping[str, Any]], tool_choice: str) -> "Grammar | None":

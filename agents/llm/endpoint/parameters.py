@@ -86,8 +86,10 @@ def with_defaults(body: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str
     unsaid = {name: value for name, value in defaults.items() if name not in body}
     if "max_completion_tokens" in body:  # another name of max_tokens
         unsaid.pop("max_tokens", None)
-    if body.get("tool_choice", "auto") not in ("none", "auto"):  # its calls are never cut short
-        unsaid.pop("stop", None)
+    form = body.get("response_format")
+    has_form = isinstance(form, dict) and form.get("type") != "text"
+    if has_form or body.get("tool_choice", "auto") not in ("none", "auto"):
+        unsaid.pop("stop", None)  # what must keep to a form is never cut short
     return {**unsaid, **body}
 
 
@@ -165,8 +167,8 @@ class FunctionTool(_Part):
 
     @property
     def schema_for_model(self) -> dict[str, Any]:
-        """What the model is told; `strict` is for the server."""
-        return self.function.model_dump(exclude={"strict"})
+        """What the model is told, and no more than was said; `strict` is for the server."""
+        return self.function.model_dump(exclude={"strict"}, exclude_unset=True)
 
 
 class FunctionName(_Part):
@@ -227,6 +229,8 @@ class ChatBody(Sampling):
             raise ValueError("tool_choice is 'required', but there are no tools")
         if self.stop and wanted not in ("none", "auto"):
             raise ValueError("stop: it would cut a call in its middle; set tool_choice to 'auto'")
+        if self.stop and not isinstance(self.response_format, TextFormat):
+            raise ValueError("stop: it would cut the JSON in its middle; leave one of them out")
         if self.return_token_ids:
             raise ValueError("return_token_ids is only for /v1/completions")
         if self.top_logprobs and not self.logprobs:

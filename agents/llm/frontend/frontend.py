@@ -12,7 +12,7 @@ from agents.llm.blocking import BlockingEngine
 from agents.llm.closing import Closing
 from agents.llm.dialogue.plan import constrainable
 from agents.llm.dialogue.sampling import Sampling
-from agents.llm.dialogue.structure import constraints
+from agents.llm.dialogue.structure import check_form, constraints
 from agents.llm.engines import Constraint, EngineConfig, Event, Finished, create_engine
 from agents.llm.engines.errors import (
     InvalidRequestError,
@@ -107,6 +107,7 @@ class Frontend(Closing):
         if engine is not None and output_type is not None:
             raise InvalidRequestError("give an engine or an output_type, not both")
         grammar = _grammar(engine, output_type)
+        check_form(sampling.stop, grammar)
         prompt = _plain(prompt)
         is_tokens = not isinstance(prompt, str) and all(isinstance(part, int) for part in prompt)
 

@@ -50,7 +50,12 @@ class LocalInference(Closing):
         output_type: Any = None,
         **inference_kwargs: Any,
     ) -> Inference[Any]:
-        """As `Frontend.inference`; what is left out is as the constructor was told."""
+        """As `Frontend.inference`; what is left out is as the constructor was told.
+
+        Its `stop` is for free answers alone.
+        """
+        if engine is not None or output_type is not None:
+            inference_kwargs = {"stop": (), **inference_kwargs}
         known = self.inference_kwargs.but(inference_kwargs)
         return self.front_end.inference(
             prompt, engine, output_type=output_type, **known.model_dump()

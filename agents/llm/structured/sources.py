@@ -118,6 +118,7 @@ def grammar_of_lark(text: str) -> Grammar:
     Raises:
         SchemaError: it is not well formed, or uses what cannot be enforced.
     """
+    _check_unicode(text)
     start, rules = read_lark(text)
     described = Grammar(start, rules)
 
@@ -134,16 +135,18 @@ def grammar_of_choice(texts: Iterable[str]) -> Grammar:
 
     Raises:
         UnsatisfiableError: there are none.
+        SchemaError: one is no text.
     """
-    return _grammar_of_choice(tuple(dict.fromkeys(texts)))
+    given = tuple(texts)
+    for text in given:
+        _check_unicode(text)
+    return _grammar_of_choice(tuple(dict.fromkeys(given)))
 
 
 @lru_cache(maxsize=_KEPT)
 def _grammar_of_choice(texts: tuple[str, ...]) -> Grammar:
     if not texts:
         raise UnsatisfiableError("there is no text to choose")
-    for text in texts:
-        _check_unicode(text)
 
     def parse(text: str) -> str:
         if text not in texts:
@@ -191,10 +194,12 @@ def _schema_parser(schema_text: str) -> Callable[[str], Any]:
 
 
 def _check_unicode(text: str) -> None:
+    if not isinstance(text, str):
+        raise SchemaError(f"{text!r:.80} is no text")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise SchemaError(f"{text!r} is no text: {error.reason}") from error
+        raise SchemaError(f"{text!r:.80} is no text: {error.reason}") from error
 
 
 def _first(error: ValidationError) -> str:

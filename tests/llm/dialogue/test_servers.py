@@ -58,7 +58,9 @@ async def ours(tiny_chat: Path) -> AsyncIterator[tuple[Engine, Engine]]:
 async def test_a_server_answers_as_the_same_model_does_here(ours: tuple[Engine, Engine]) -> None:
     there, here = ours
 
-    for wish in ({}, {"tools": [TOOL]}, {"grammar": grammar_of_schema(SCHEMA)}):
+    short = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
+
+    for wish in ({}, {"tools": [TOOL]}, {"tools": [short]}, {"grammar": grammar_of_schema(SCHEMA)}):
         answers = [await ask(engine, **wish) for engine in ours]
         assert answers[0].parsed == answers[1].parsed
         assert answers[0].value == answers[1].value

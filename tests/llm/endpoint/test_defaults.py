@@ -26,6 +26,14 @@ DEFAULTS = {"max_tokens": 3, "stop": ("x",), "temperature": 0.0}
             {"tool_choice": "required"},  # a stop string would cut the call
             {"tool_choice": "required", "max_tokens": 3, "temperature": 0.0},
         ),
+        (
+            {"response_format": {"type": "json_object"}},  # and the JSON
+            {"response_format": {"type": "json_object"}, "max_tokens": 3, "temperature": 0.0},
+        ),
+        (
+            {"response_format": {"type": "text"}},
+            {"response_format": {"type": "text"}, **DEFAULTS},
+        ),
     ],
 )
 def test_a_default_holds_where_nothing_is_said_and_spoils_no_request(

@@ -160,6 +160,16 @@ async def test_nonsense_is_the_clients_fault(start: Start, kind: str) -> None:
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
+async def test_json_is_not_cut_by_a_stop_string(start: Start) -> None:
+    url = (await start()).url
+    body = {"model": "tiny", "messages": HELLO, "response_format": {"type": "json_object"}}
+
+    answer = await post(url + CHAT, {**body, "stop": ["}"]})
+
+    assert answer.status_code == 400
+    assert "stop: " in answer.json()["error"]["message"]
+
+
 HALF = "\ud800"
 CALLED = {"id": "a", "function": {"name": "f", "arguments": '{"a": "\\ud800"}'}}
 

@@ -16,7 +16,7 @@ from agents.llm.engines.errors import (
     LLMInferenceError,
     ModelDamagedError,
 )
-from agents.llm.frontend import TorchInference
+from agents.llm.frontend import LocalInference, TorchInference
 
 PROMPT = "To be, or not to be"
 
@@ -75,6 +75,17 @@ def test_what_goes_wrong_reaches_whoever_iterates(frontend: TorchInference) -> N
     with pytest.raises(InvalidRequestError, match="messages"):
         list(frontend.inference([{"role": "nobody", "content": "x"}]))
     assert list(frontend.inference(PROMPT, max_tokens=3))
+
+
+def test_stop_strings_do_not_cut_a_structure(tiny_phi: Path, frontend: TorchInference) -> None:
+    with pytest.raises(InvalidRequestError, match="stop: "):
+        frontend.inference(PROMPT, output_type=bool, stop=("true",))
+    with LocalInference(
+        tiny_phi, device="cpu", inference_kwargs={"stop": ("true", "false"), "max_tokens": 9}
+    ) as local:
+        assert local.inference(PROMPT, output_type=bool).result() in {True, False}
+        with pytest.raises(InvalidRequestError, match="stop: "):
+            local.inference(PROMPT, output_type=bool, stop=("true",))
 
 
 def test_an_error_in_the_middle_ends_the_iterator_with_it(

@@ -8,6 +8,7 @@ import pytest
 
 from agents.llm.structured import (
     GrammarSyntaxError,
+    SchemaError,
     UnsatisfiableError,
     UnsupportedKeywordError,
     grammar_of_lark,
@@ -123,3 +124,8 @@ def test_what_is_not_read_is_refused(grammar: str, error: type[Exception], named
 def test_a_grammar_that_never_ends_is_refused() -> None:
     with pytest.raises(UnsatisfiableError):
         grammar_of_lark('start: "a" start').compile(vocabulary("llama"))
+
+
+def test_half_a_character_in_a_grammar_is_refused() -> None:
+    with pytest.raises(SchemaError, match="no text"):
+        grammar_of_lark('start: "\ud800"')
