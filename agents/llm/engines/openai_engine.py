@@ -19,6 +19,7 @@ from agents.llm.engines.errors import (
     as_inference_error,
 )
 from agents.llm.engines.generation import Channel, FinishReason, Generation
+from agents.llm.engines.openai_errors import ServerOverflowError
 from agents.llm.engines.openai_job import Job, ServerGeneration, canceller
 from agents.llm.engines.openai_options import openai_options
 from agents.llm.engines.openai_payload import path_and_payload
@@ -89,7 +90,8 @@ class OpenAIEngine:
         await self.load()
         self._refuse_when_closed()
         self._refuse_when_full()
-        job = Job(path, payload, request.deadline_s, Channel(), submitted)
+        has_own_limit = request.max_new_tokens is not None
+        job = Job(path, payload, request.deadline_s, Channel(), submitted, has_own_limit)
         task = asyncio.create_task(self._run(job))
         self._tasks.add(task)
         # The end is told by a callback: a task cancelled before its first step never runs.
@@ -154,7 +156,7 @@ class OpenAIEngine:
                 job.admitted = time.monotonic()
                 self._active += 1
                 try:
-                    await self._server.answer(job.path, job.payload, job.take)
+                    await self._ask(job)
                 finally:
                     self._active -= 1
         except TimeoutError:
@@ -164,6 +166,17 @@ class OpenAIEngine:
         if job.reason is None:
             raise self._server.reasonless()
         return job.reason
+
+    async def _ask(self, job: Job) -> None:
+        """A limit that nobody set is 512 tokens, or what the window leaves: fewer, if they do not
+        fit, as only the server can tell.
+        """
+        try:
+            await self._server.answer(job.path, job.payload, job.take)
+        except ServerOverflowError:
+            if job.has_own_limit:
+                raise
+            await self._server.answer(job.path, job.unlimited(), job.take)
 
     def _ended(self, job: Job, task: "asyncio.Task[FinishReason]") -> None:
         self._tasks.discard(task)

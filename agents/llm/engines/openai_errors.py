@@ -8,6 +8,8 @@ LLMInferenceError
 ├── ServerAnswerError           what it says is no answer, or ends in its middle
 └── EngineBusyError
     └── ServerBusyError         it has too much to do
+ContextOverflowError
+└── ServerOverflowError         the prompt and its answer do not fit the model's window there
 Otherwise: `ModelNotFoundError`, `InvalidRequestError` with the server's own words.
 """
 
@@ -15,6 +17,7 @@ import json
 from typing import Any
 
 from agents.llm.engines.errors import (
+    ContextOverflowError,
     EngineBusyError,
     InvalidRequestError,
     LLMError,
@@ -25,6 +28,7 @@ from agents.llm.engines.errors import (
 
 _MAX_TOLD = 300
 _SERVER_ERRORS = 500
+_OVERFLOWS = {"context_length_exceeded", "exceed_context_size_error"}
 
 
 class ServerRefusedKeyError(LLMInitializationError):
@@ -51,6 +55,17 @@ class ServerBusyError(EngineBusyError):
         self.args = (f"{server} is busy; try again later{told}",)
 
 
+class ServerOverflowError(ContextOverflowError):
+    """The prompt and its answer do not fit the window; how many tokens there are, the server says.
+
+    The counts are 0.
+    """
+
+    def __init__(self, refused: str) -> None:
+        super().__init__(prompt_tokens=0, new_tokens=0, context_window=0)
+        self.args = (refused,)
+
+
 RETRIED = frozenset({429, 502, 503})
 
 
@@ -74,7 +89,9 @@ def error_of(server: str, model: str, status: int, body: bytes) -> LLMError:
                 "final address as base_url"
             )
         case _:
-            return InvalidRequestError(f"the server refuses the request, status {status}{told}")
+            refused = f"the server refuses the request, status {status}{told}"
+            kind = ServerOverflowError if _is_overflow(body) else InvalidRequestError
+            return kind(refused)
 
 
 def no_stream(server: str, kind: str, body: bytes) -> LLMError:
@@ -96,6 +113,16 @@ def _told(body: bytes) -> str:
     except (ValueError, RecursionError):
         return ""
     return _said(document.get("error", document) if isinstance(document, dict) else None)
+
+
+def _is_overflow(body: bytes) -> bool:
+    """As OpenAI and Guildbus, llama.cpp and vLLM say it."""
+    try:
+        error = json.loads(body)["error"]
+        codes, message = {error.get("code"), error.get("type")}, error.get("message")
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        return False
+    return bool(codes & _OVERFLOWS) or "maximum context length" in str(message)
 
 
 def _said(error: Any) -> str:

@@ -39,13 +39,18 @@ class ServerGeneration(Generation):
 
 @dataclass(eq=False)
 class Job:
-    """One request on its way. Moments are on the clock of `time.monotonic`."""
+    """One request on its way. Moments are on the clock of `time.monotonic`.
+
+    Attributes:
+        has_own_limit: the request says how many new tokens there may be.
+    """
 
     path: str
     payload: dict[str, Any]
     deadline_s: float | None
     channel: Channel
     submitted: float
+    has_own_limit: bool = True
     admitted: float | None = None
     first_token: float | None = None
     texts: list[str] = field(default_factory=list)
@@ -59,6 +64,11 @@ class Job:
         if self.deadline_s is None:
             return None
         return max(0.0, self.submitted + self.deadline_s - time.monotonic())
+
+    def unlimited(self) -> dict[str, Any]:
+        """The payload without a limit of new tokens."""
+        limits = {"max_tokens", "max_completion_tokens"}
+        return {name: value for name, value in self.payload.items() if name not in limits}
 
     def take(self, piece: Piece) -> None:
         self.token_ids += piece.token_ids

@@ -16,7 +16,7 @@ from agents.llm.chat import AgentPayload, ChatMessage
 from agents.llm.dialogue import Answer, Dialogue, Sampling, grammar_of_format
 from agents.llm.endpoint import create_app, serving
 from agents.llm.engines import Engine, EngineConfig, ModelRegistry, create_engine
-from agents.llm.engines.errors import InvalidRequestError
+from agents.llm.engines.errors import ContextOverflowError, InvalidRequestError
 from agents.llm.structured import FormIgnoredError, grammar_of_schema, grammar_of_type
 from tests.llm.chat_models import scripted_models
 from tests.llm.engines.tiny_gguf import save_tiny_gguf
@@ -75,6 +75,23 @@ async def test_calls_of_our_endpoint_are_calls_here(ours: tuple[Engine, Engine])
         assert [call.name for call in parsed.tool_calls] == ["f"]
         assert parsed.tool_calls[0].arguments["n"] in range(10)
         assert parsed.text == ""
+
+
+async def test_an_unsaid_limit_is_what_the_window_leaves_here_and_there(
+    ours: tuple[Engine, Engine],
+) -> None:
+    """782 tokens of 1024 are the prompt's: 512 more do not fit, and nobody asked for so many."""
+    long = [ChatMessage(role="user", content="hello world " * 85)]
+    forbidden = {"temperature": 2.0, "logit_bias": {0: -100.0}, "seed": 1}  # it does not end
+
+    usages = [(await Dialogue(engine, Sampling(**forbidden)).answer(long)).usage for engine in ours]
+
+    assert usages[0].total_tokens == usages[1].total_tokens == 1024
+    for engine in ours:
+        with pytest.raises(ContextOverflowError, match="782 prompt tokens and 512 new ones"):
+            await Dialogue(engine, Sampling(max_new_tokens=512)).answer(long)
+        with pytest.raises(ContextOverflowError, match="prompt tokens and 1 new ones"):
+            await Dialogue(engine, Sampling()).answer([*long, *long])
 
 
 async def test_what_our_endpoint_does_not_take_is_refused(ours: tuple[Engine, Engine]) -> None:
