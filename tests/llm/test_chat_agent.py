@@ -186,6 +186,21 @@ async def test_calls_are_found_in_what_a_model_writes() -> None:
     assert last.tool_calls == ()
 
 
+async def test_a_call_that_no_message_carries_is_a_problem_and_spoils_no_reply() -> None:
+    def call(n: object) -> str:
+        return f'{{"name": "count", "arguments": {{"n": {n}}}}}'
+
+    output = f'{{"tool_calls": [{call(2**70)}, {call(3)}]}}'
+    count = {"type": "function", "function": {"name": "count"}}
+    async with scripted(output) as running:
+        reply = await ask(running, ChatRequest(messages=MESSAGES, tools=(count,)))
+
+    assert [call.arguments for call in reply.tool_calls] == [{"n": 3}]
+    assert len(reply.problems) == 1
+    assert "'count' cannot be sent" in reply.problems[0]
+    assert "64 bits" in reply.problems[0]
+
+
 async def test_a_completion_goes_on_with_the_prompt(guild: Guild) -> None:
     request = CompletionRequest(prompt="The benefits of", max_new_tokens=5)
 
