@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from agents.llm.chat.errors import ChatTemplateError, InvalidChatError
 from agents.llm.chat.messages import ChatCall, ChatMessage
 from agents.llm.chat.tool_text import as_plain_messages, describe_tools
+from agents.llm.engines.errors import EngineClosedError
 from agents.llm.parsing import opens_reasoning
 
 ToolSchema = Mapping[str, Any]
@@ -67,6 +68,7 @@ def render_chat(
     Raises:
         InvalidChatError: there is no message to answer.
         ChatTemplateError: the template fails whatever it is given.
+        EngineClosedError: the engine whose tokenizer it is was closed meanwhile.
     """
     check_messages(messages)
     if tokenizer is None or not getattr(tokenizer, "chat_template", None):
@@ -80,6 +82,8 @@ def render_chat(
                 continue  # the template leaves something out
             text = _apply(tokenizer, attempt, options, tokenize=False)
             ids = _apply(tokenizer, attempt, options, tokenize=True)
+        except EngineClosedError:  # no fault of the template's
+            raise
         except Exception as error:  # noqa: BLE001 - a template may raise anything
             failure = failure or error
             continue

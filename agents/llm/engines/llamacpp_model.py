@@ -157,6 +157,7 @@ class LlamaModel:
         return self._memory
 
     def close(self) -> None:
+        self._socket.will_close()
         for answer in self._answers:
             answer.end()
         for answer in self._answers:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from agents.llm.engines.errors import LLMInferenceError
+from agents.llm.engines.errors import EngineClosedError, LLMInferenceError
 
 _MAX_ADDRESS_BYTES = 100  # a socket's path has 108 on Linux, 104 on macOS
 _NAME = "llama.sock"
@@ -29,11 +29,13 @@ class LlamaSocket:
         self._folder = folder
         self.path = str(Path(folder) / _NAME)
         self.secret = secrets.token_urlsafe(32)
+        self._is_closing = False
 
     def ask(self, path: str, question: dict[str, Any]) -> Any:
         """The server's answer; called from any thread.
 
         Raises:
+            EngineClosedError: it is being closed.
             LLMInferenceError: it answers with an error, or not at all.
         """
         headers = {"Authorization": f"Bearer {self.secret}", "Content-Type": "application/json"}
@@ -43,14 +45,23 @@ class LlamaSocket:
             response = connection.getresponse()
             answer = json.loads(response.read())
         except (OSError, ValueError, http.client.HTTPException) as error:
+            if self._is_closing:
+                raise EngineClosedError("the engine was closed meanwhile") from error
             raise LLMInferenceError(f"llama.cpp does not answer {path}: {error}") from error
         finally:
             connection.close()
         if response.status != http.client.OK:
+            if self._is_closing:
+                raise EngineClosedError("the engine was closed meanwhile")
             raise LLMInferenceError(f"llama.cpp refuses {path}: {_message(answer)}")
         return answer
 
+    def will_close(self) -> None:
+        """From now on the server may break any answer off."""
+        self._is_closing = True
+
     def close(self) -> None:
+        self._is_closing = True
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -21,6 +21,7 @@ from agents.llm.engines import (
     create_engine,
 )
 from agents.llm.engines.errors import (
+    EngineClosedError,
     LLMInitializationError,
     MissingDependencyError,
     ModelDamagedError,
@@ -31,6 +32,7 @@ from agents.llm.engines.gguf import read_metadata
 from agents.llm.engines.gguf_vocabulary import _BYTES, GgufVocabulary
 from agents.llm.engines.llamacpp_answer import LlamaAnswer
 from agents.llm.engines.llamacpp_model import LlamaModel, completion
+from agents.llm.engines.loaded import loaded_tokenizer
 from agents.llm.engines.local_engine import LocalEngine
 from tests.llm.engines.tiny_gguf import save_tiny_gguf
 
@@ -195,6 +197,19 @@ async def test_it_listens_on_no_port_and_leaves_nothing_behind(talking_gguf: Pat
 
     assert ports == []
     assert not folder.exists()
+
+
+async def test_who_spells_and_renders_while_it_is_closed_is_told_so(engine: LocalEngine) -> None:
+    """A conversation becomes tokens before it is submitted: the engine may be closed meanwhile."""
+    await engine.load()
+    tokens = loaded_tokenizer(engine)
+    assert tokens is not None
+    await engine.close()
+
+    with pytest.raises(EngineClosedError):
+        tokens.encode("x")
+    with pytest.raises(EngineClosedError):
+        render_chat([ChatMessage(role="user", content="x")], tokens.tokenizer)
 
 
 async def test_conversations_are_rendered_by_the_files_own_template(engine: LocalEngine) -> None:
