@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.llm.engines.engine import Engine
+from agents.llm.engines.errors import InvalidRequestError
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,8 @@ class LoadedTokenizer:
     Attributes:
         tokenizer: in transformers' shape, with a chat template or without; None for a model
             that has no such thing.
-        encode: a prompt as tokens, with what the model expects at the beginning.
+        encode: a prompt as tokens, with what the model expects at the beginning; raises
+            `InvalidRequestError` for half a character, which no tokenizer can read.
         decode: the text of tokens, without special ones.
         end_token_ids: the tokens that end an answer.
     """
@@ -51,4 +53,14 @@ def loaded_tokenizer(engine: Engine) -> LoadedTokenizer | None:
         return None
     model = engine.model
     tokenizer = getattr(model, "tokenizer", None)
-    return LoadedTokenizer(tokenizer, model.encode, model.decode, model.end_token_ids)
+
+    def encode(text: str) -> list[int]:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequestError(
+                "the prompt holds a lone surrogate, which is no character; leave it out"
+            ) from None
+        return model.encode(text)
+
+    return LoadedTokenizer(tokenizer, encode, model.decode, model.end_token_ids)

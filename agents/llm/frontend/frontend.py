@@ -12,7 +12,7 @@ from agents.llm.blocking import BlockingEngine
 from agents.llm.closing import Closing
 from agents.llm.dialogue.plan import constrainable
 from agents.llm.dialogue.sampling import Sampling
-from agents.llm.dialogue.structure import check_form, constraints
+from agents.llm.dialogue.structure import budget, check_form, constraints
 from agents.llm.engines import Constraint, EngineConfig, Event, Finished, create_engine
 from agents.llm.engines.errors import (
     InvalidRequestError,
@@ -21,7 +21,6 @@ from agents.llm.engines.errors import (
     problems_of,
 )
 from agents.llm.engines.loaded import LoadedTokenizer, loaded_tokenizer
-from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS
 from agents.llm.frontend.inference import Cancelling, Inference
 from agents.llm.frontend.inference_kwargs import InferenceKwargs
 from agents.llm.frontend.tokenizer import Messages, Tokenizer
@@ -179,8 +178,7 @@ class Frontend(Closing):
         if grammar is None:
             return None
         engine = self._running.engine
-        room = engine.capabilities.context_window - prompt_tokens
-        limit = sampling.max_new_tokens or min(DEFAULT_MAX_NEW_TOKENS, room)
+        limit = budget(engine, prompt_tokens, sampling.max_new_tokens)
         if structuring is None:
             make = await asyncio.to_thread(constraints, grammar, constrainable(engine), limit)
             return make()

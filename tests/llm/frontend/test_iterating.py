@@ -77,6 +77,21 @@ def test_what_goes_wrong_reaches_whoever_iterates(frontend: TorchInference) -> N
     assert list(frontend.inference(PROMPT, max_tokens=3))
 
 
+def test_a_structure_behind_a_prompt_that_fills_the_window_is_refused_for_that(
+    frontend: TorchInference,
+) -> None:
+    with pytest.raises(ContextOverflowError, match="context window of 128"):
+        frontend.inference("word " * 200, output_type=bool).result()
+
+
+def test_half_a_character_is_refused_with_a_structure_and_without(
+    frontend: TorchInference,
+) -> None:
+    for structure in ({}, {"output_type": bool}):
+        with pytest.raises(InvalidRequestError, match="lone surrogate"):
+            frontend.inference("a\ud800", **structure).result()
+
+
 def test_stop_strings_do_not_cut_a_structure(tiny_phi: Path, frontend: TorchInference) -> None:
     with pytest.raises(InvalidRequestError, match="stop: "):
         frontend.inference(PROMPT, output_type=bool, stop=("true",))
