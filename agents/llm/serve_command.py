@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.errors import LLMInitializationError, MissingDependencyError
+from agents.llm.wizard.spec_text import QUESTION_TEXT
 from guild.cli.call import Call
 from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK, UsageError
 from guild.errors import MissingExtraError
@@ -214,6 +215,6 @@ def _reachable(url: str) -> str:
 
 
 def _curl(url: str, model: str, *, has_key: bool) -> str:
-    body = {"model": model, "messages": [{"role": "user", "content": "Hello!"}]}
+    body = {"model": model, "messages": [{"role": "user", "content": QUESTION_TEXT}]}
     key = f' -H "Authorization: Bearer ${KEY_VARIABLE}"' if has_key else ""
     return f"curl {url}/chat/completions{key} -d {shlex.quote(json.dumps(body))}"

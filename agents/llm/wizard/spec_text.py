@@ -9,7 +9,9 @@ from agents.llm.wizard.found import Found
 from guild.loader import load_yaml
 from guild.plan import Plan
 
-QUESTION = '[{"role": "user", "content": "Hello!"}]'
+# Small models answer a question better than a greeting.
+QUESTION_TEXT = "What is the capital of Japan?"
+QUESTION = json.dumps([{"role": "user", "content": QUESTION_TEXT}])
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")
 
 _SPEC = """\

@@ -35,6 +35,7 @@ def test_the_spec_for_the_model_out_of_the_box_runs(
     assert (outcome.code, outcome.out) == (0, "talk.yaml\n")
     assert "guildbus run talk.yaml\n" in outcome.err
     assert "guildbus request talk.yaml ChatRequest messages:='[{" in outcome.err
+    assert "What is the capital of Japan?" in outcome.err
     assert properties(tmp_path / "talk.yaml")["temperature"] == 0.2
     assert run("validate", "talk.yaml").code == 0
     spec = tmp_path / "talk.yaml"  # on one thread the machine's other tests disturb it less
