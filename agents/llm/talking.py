@@ -19,6 +19,7 @@ from agents.llm.models import MODELS, fetch_model, find_model
 from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK
 
 DEFAULT_TEMPERATURE = 0.7
+_SPECS = {".yaml", ".yml", ".json"}
 _LEAVING = "Ctrl-D ends the talk, and so does another Ctrl-C"
 
 
@@ -99,6 +100,11 @@ def _check(model: str) -> None:
         raise ModelNotFoundError(
             f"{model} is a folder, and `guildbus chat` takes a GGUF file; `guildbus init --model "
             f"{model}` writes a spec that runs it"
+        )
+    if Path(model).suffix.lower() in _SPECS and Path(model).expanduser().is_file():
+        raise ModelNotFoundError(
+            f"{model} is a spec, and `guildbus chat` takes a GGUF file, or the name of a model "
+            f"that can be fetched; `guildbus serve {model}` serves the models of a spec"
         )
     if model not in MODELS or Path(model).is_file() or find_model(model) is not None:
         return

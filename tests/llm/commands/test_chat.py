@@ -81,6 +81,7 @@ def test_a_question_that_fails_leaves_its_line_empty_and_the_status_says_so(
     [
         (["nowhere.gguf"], 1, "there is no file nowhere.gguf"),
         (["."], 1, ". is a folder, and `guildbus chat` takes a GGUF file; `guildbus init"),
+        (["mine.yaml"], 1, "mine.yaml is a spec, and `guildbus chat` takes a GGUF file"),
         (["BROKEN"], 1, "is damaged or breaks off"),
         (["CUT"], 1, "llama.cpp cannot load"),
         (["TINY", "--temperature", "nan"], 2, "--temperature"),
@@ -96,6 +97,7 @@ def test_what_cannot_talk_is_a_sentence_and_a_status(
     whole = tiny.read_bytes()
     Path("broken.gguf").write_bytes(whole[:2000])
     Path("cut.gguf").write_bytes(whole[:-5000])
+    Path("mine.yaml").write_text("id: mine", encoding="utf-8")
     stands_for = {"TINY": tiny, "BROKEN": "broken.gguf", "CUT": "cut.gguf"}
 
     outcome = run("chat", *(stands_for.get(word, word) for word in words), stdin="Hello\n")
