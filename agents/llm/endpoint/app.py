@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -33,6 +34,7 @@ from agents.llm.engines.registry import ModelRegistry
 MAX_BODY_BYTES = 4 * 1024 * 1024
 DEADLINE_S = 600.0
 BODY_TIMEOUT_S = 30.0
+_THERE = "/v1/models, /v1/chat/completions and /v1/completions"
 
 BodyT = TypeVar("BodyT", bound=Sampling)
 
@@ -175,7 +177,14 @@ async def _told(_: Request, error: Exception) -> Response:
 
 async def _told_of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path}: {error.detail}"
+    method, path = request.method, request.url.path
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        message = f"there is no {path}; this server has {_THERE}"
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = " or ".join((error.headers or {}).get("Allow", "another method").split(", "))
+        message = f"{path} takes {allowed}, not {method}"
+    else:
+        message = f"{method} {path}: {error.detail}"
     return JSONResponse(ApiError(error.status_code, message).body, error.status_code, error.headers)
 
 

@@ -4,6 +4,7 @@ Texts of failures inside the server stay in its log: they may name folders and o
 """
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -77,8 +78,14 @@ def invalid(error: ValidationError) -> ApiError:
             param=param,
             code="unknown_parameter",
         )
-    message = first["msg"].removeprefix("Value error, ")
+    message = _in_json_words(first["msg"].removeprefix("Value error, "))
     return ApiError(400, f"{param}: {message}" if param else message, param=param or None)
+
+
+def _in_json_words(text: str) -> str:
+    """Without Python's kinds of lists, which no client has sent."""
+    text = text.replace("Tuple should", "Array should").replace("List should", "Array should")
+    return re.sub(r"valid (tuple|list)\b", "valid array", text).replace(" after validation", "")
 
 
 def _is_name(key: int | str) -> bool:

@@ -216,8 +216,31 @@ async def test_other_paths_and_methods_are_told_in_the_same_shape(start: Start) 
         wrong = await client.get(served.url + CHAT)
 
     assert (missing.status_code, wrong.status_code) == (404, 405)
-    assert "/embeddings" in missing.json()["error"]["message"]
-    assert "GET" in wrong.json()["error"]["message"]
+    assert missing.json()["error"]["message"] == (
+        "there is no /v1/embeddings; this server has "
+        "/v1/models, /v1/chat/completions and /v1/completions"
+    )
+    assert wrong.json()["error"]["message"] == f"/v1{CHAT} takes POST, not GET"
+
+
+@pytest.mark.parametrize(
+    ("messages", "said"),
+    [
+        ("hi", "messages: Input should be a valid array"),
+        ([], "messages: Array should have at least 1 item, not 0"),
+    ],
+)
+async def test_lists_are_told_of_in_words_of_json(
+    start: Start, messages: object, said: str
+) -> None:
+    served = await start(["x"])
+    async with httpx.AsyncClient() as client:
+        refused = await client.post(
+            served.url + CHAT, json={"model": "script"} | {"messages": messages}
+        )
+
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"] == said
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
