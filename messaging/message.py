@@ -1,5 +1,6 @@
 """Messages: pydantic models with a stable name and version on the wire."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -337,10 +338,18 @@ def _check_values(message: BaseModel, payload: bytes, leeway: Leeway) -> None:
         raise InvalidMessageError(str(wire_type_of(type(message))), problems)
 
 
+_PYTHONS_LISTS = re.compile(r"^(Tuple|List|Set|Frozenset)\b")
+
+
 def _sentence(problem: ErrorDetails) -> str:
     if problem["type"] == "union_tag_invalid":  # pydantic's own sentence repeats the tag it found
         return f"no such tag, expected one of {problem['ctx']['expected_tags']}"
-    return problem["msg"]
+    if problem["type"] == "extra_forbidden":
+        return "there is no such field"
+    text = problem["msg"].replace(" after validation", "")
+    if problem["type"] in {"too_short", "too_long"}:  # JSON knows one kind of list
+        return _PYTHONS_LISTS.sub("Array", text)
+    return text
 
 
 def _is_same_source(one: type[BaseModel], other: type[BaseModel]) -> bool:

@@ -207,3 +207,16 @@ def test_a_class_is_found_by_wire_name_or_class_name_the_latest_version_first() 
     assert registry.find("Measure") is Measure
     assert registry.find("Plain") is Plain
     assert registry.find("Nothing") is None
+
+
+def test_problems_are_told_in_words_of_json() -> None:
+    class Basket(Message, wire_name="tests.basket"):
+        apples: tuple[str, ...] = Field(min_length=1)
+
+    with pytest.raises(InvalidMessageError) as refusal:
+        decode(Basket, b'{"apples": [], "pears": 1}')
+
+    assert refusal.value.problems == (
+        "apples: Array should have at least 1 item, not 0",
+        "pears: there is no such field",
+    )
