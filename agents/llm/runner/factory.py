@@ -8,6 +8,13 @@ from agents.llm.runner.base import BaseLLMRunner
 from agents.llm.runner.config import BackendType, ModelConfig
 from agents.llm.runner.engine_runner import LlamaCppRunner, TransformersRunner
 
+# What the engines and the agents call them.
+_ALIASES = {
+    "llamacpp": BackendType.LLAMA_CPP,
+    "llama_cpp": BackendType.LLAMA_CPP,
+    "huggingface": BackendType.TRANSFORMERS,
+}
+
 
 class LLMRunnerFactory:
     """Chooses the runner by the backend that the configuration names."""
@@ -29,7 +36,8 @@ class LLMRunnerFactory:
                 model cannot be loaded.
         """
         typed = config if isinstance(config, ModelConfig) else ModelConfig.read(config)
-        runner = cls._runners.get(typed.backend_name)
+        name = typed.backend_name
+        runner = cls._runners.get(name) or cls._runners.get(_ALIASES.get(name, name))
         if runner is None:
             raise UnknownBackendError(typed.backend_name, map(str, cls._runners))
         return runner(typed)

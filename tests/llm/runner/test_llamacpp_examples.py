@@ -132,3 +132,14 @@ def test_what_goes_wrong_is_typed(gguf: Path, tmp_path: Path, runner: BaseLLMRun
     with pytest.raises(ContextOverflowError):
         runner.generate_text("word " * 2000)
     assert issubclass(ContextOverflowError, LLMInferenceError)
+
+
+def test_a_backend_may_be_named_as_the_engines_name_it(gguf: Path) -> None:
+    runner = LLMRunnerFactory.create_runner(
+        {"llm": {"backend": "llamacpp", "model_path": str(gguf), "max_tokens": 4}}
+    )
+    try:
+        assert isinstance(runner, LlamaCppRunner)
+        assert runner.run("What is AI?")
+    finally:
+        runner.close()
