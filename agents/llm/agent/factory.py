@@ -32,7 +32,8 @@ async def get_agent(
             settings among them.
 
     Raises:
-        LLMInitializationError: no such backend or option, or a value makes no sense.
+        LLMInitializationError: no such backend, or a value makes no sense. What is an engine's own
+            is checked by the engine, with the first question.
     """
     if ALIASES.get(backend, backend) == "transformers":
         return HuggingFaceLocalAgent(model, models=models, **options)

@@ -16,6 +16,7 @@ from agents.llm.chat import (
 )
 from agents.llm.dialogue import Answer, Dialogue, Usage
 from agents.llm.engines import ModelRegistry
+from agents.llm.engines.errors import InvalidRequestError
 from agents.llm.parsing import Collector, Parsed, Text
 from agents.llm.tools import Approve, Tool, ToolRun, as_tools, run_tools
 
@@ -77,6 +78,7 @@ class LocalAgent:
         Raises:
             LLMError: as `invoke`.
         """
+        _check_is_payload(payload)
         allowed_tools(payload, ())
         messages = self._messages(payload)
         collector = Collector()
@@ -114,6 +116,7 @@ class LocalAgent:
             ToolDefinitionError: a function cannot be a tool.
             LLMError: as `invoke`.
         """
+        _check_is_payload(payload)
         known = as_tools(tools)
         usable = [known[name] for name in allowed_tools(payload, known)]
         messages = self._messages(payload)
@@ -142,6 +145,14 @@ class LocalAgent:
             self.settings.sampling,
             overflow=self.settings.overflow,
             tools=[tool.schema for tool in tools],
+        )
+
+
+def _check_is_payload(given: object) -> None:
+    if not isinstance(given, AgentPayload):
+        raise InvalidRequestError(
+            f"an agent is asked with an AgentPayload, not with {type(given).__name__}; "
+            "give AgentPayload(user_message=...)"
         )
 
 

@@ -56,6 +56,15 @@ async def test_a_session_is_remembered_and_others_know_nothing_of_it() -> None:
     assert "Alice" not in script.prompts[2]
 
 
+async def test_a_question_that_is_no_payload_is_refused_with_what_to_give() -> None:
+    async with scripted_models("never") as models:
+        agent = agent_of(models)
+        with pytest.raises(InvalidRequestError, match="not with str; give AgentPayload"):
+            await agent.invoke("Who am I?")  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequestError, match="not with dict; give AgentPayload"):
+            await anext(agent.stream({"user_message": "Who?"}))  # type: ignore[arg-type,call-overload]
+
+
 async def test_a_streamed_answer_is_remembered_and_one_left_early_is_not() -> None:
     script = Recorder("one two three", "four five six", "seven")
     async with scripted_models(script) as models:
