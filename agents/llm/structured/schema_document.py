@@ -67,7 +67,8 @@ def check_schema(schema: Schema) -> None:
         kind.check_schema(schema)
     except jsonschema.SchemaError as error:
         where = "/".join(["#", *(str(key) for key in error.absolute_path)])
-        raise GrammarSyntaxError(f"no JSON schema: {error.message[:200]}", path=where) from error
+        said = error.context[0] if error.context else error  # of alternatives, what the first wants
+        raise GrammarSyntaxError(f"no JSON schema: {said.message[:200]}", path=where) from error
     except RecursionError as error:
         raise GrammarTooLargeError("the schema is nested too deeply") from error
 

@@ -182,6 +182,11 @@ def test_a_type_that_cannot_be_enforced_is_refused(type_: Any, named: str) -> No
         grammar_of_type(type_)
 
 
+def test_a_kind_of_value_that_json_does_not_have_is_told_with_those_that_it_has() -> None:
+    with pytest.raises(GrammarSyntaxError, match=r"#/type: .*'objekt' is not one of .*'object'"):
+        grammar_of_schema({"type": "objekt"})
+
+
 def test_a_type_that_is_not_complete_is_refused() -> None:
     class Half(BaseModel):
         other: "Missing"  # type: ignore[name-defined]  # noqa: F821
