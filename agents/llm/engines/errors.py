@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 
 class LLMError(Exception):
@@ -112,6 +113,10 @@ def as_inference_error(error: Exception) -> LLMError:
 def problems_of(error: ValidationError) -> str:
     """What is wrong, field by field, in one line."""
     return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {_sentence(item)}"
         for item in error.errors(include_url=False)
     )
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    return "there is no such key" if problem["type"] == "extra_forbidden" else problem["msg"]

@@ -213,7 +213,7 @@ def test_a_missing_dependency_is_told_with_the_command_that_installs_it(
     [
         ({}, "has no 'llm'"),
         ({"llm": {}}, "model_path: Field required"),
-        ({"llm": {"model_path": "a", "temprature": 1}}, "temprature"),
+        ({"llm": {"model_path": "a", "temprature": 1}}, "temprature: there is no such key"),
         ({"llm": {"model_path": "a", "temperature": 3}}, "temperature"),
         ({"llm": {"model_path": "a", "device": "tpu"}}, "device"),
         ({"llm": {"model_path": "/nowhere/at/all"}}, "no folder /nowhere/at/all"),
