@@ -163,6 +163,7 @@ class Answer(Generic[BodyT]):
     ) -> tuple[list[Choice], AsyncIterator[tuple[int, Event]]]:
         engine = await stack.enter_async_context(self.registry.lease(self.config))
         plan = await asyncio.to_thread(self.kind.plan, self.body, engine, self.deadline_s)
+        self._check_room(len(plan.requests))
         generations = []
         for request in plan.requests:
             constraint = plan.make_constraint() if plan.make_constraint else None
@@ -170,6 +171,16 @@ class Answer(Generic[BodyT]):
             generations.append(await stack.enter_async_context(generation))
         choices = [self.kind.choice(i, plan, self.body) for i in range(len(generations))]
         return choices, self._events(choices, generations)
+
+    def _check_room(self, choices: int) -> None:
+        most = self.config.max_active + self.config.max_queue
+        if choices > most:  # it would be busy however often it is asked
+            raise ApiError(
+                400,
+                f"n: {choices} choices are more than the {most} that {self.body.model} takes at "
+                "once; ask for fewer",
+                param="n",
+            )
 
     async def _events(
         self, choices: Sequence[Choice], generations: Sequence[Generation]

@@ -160,6 +160,18 @@ async def test_nonsense_is_the_clients_fault(start: Start, kind: str) -> None:
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
+async def test_more_choices_than_ever_fit_are_refused_and_not_told_to_come_again(
+    start: Start,
+) -> None:
+    url = (await start(["hi"] * 2, config={"max_active": 1, "max_queue": 1})).url
+
+    answer = await post(url + CHAT, asking(n=3))
+    fitting = await post(url + CHAT, asking(n=2))
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "n")
+    assert fitting.status_code == 200
+
+
 async def test_json_is_not_cut_by_a_stop_string(start: Start) -> None:
     url = (await start()).url
     body = {"model": "tiny", "messages": HELLO, "response_format": {"type": "json_object"}}
