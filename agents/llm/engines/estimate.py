@@ -12,6 +12,7 @@ from agents.llm.engines.capacity import column_capacity, power_of_two
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.gguf import read_metadata
+from agents.llm.engines.llamacpp_limits import check_limits
 from agents.llm.engines.llamacpp_model import cache_bytes_per_token, cells, usable_window
 from agents.llm.engines.memory import free_bytes
 from agents.llm.engines.model_file import model_path, size_of
@@ -164,6 +165,7 @@ def _quantised(weights: Weights, options: TransformersOptions, dtype: str) -> in
 def _llamacpp(config: EngineConfig) -> MemoryEstimate:
     path = model_path(config.model)
     metadata = read_metadata(path)
+    check_limits(metadata)
     token = cache_bytes_per_token(metadata)
     window = usable_window(metadata, config.context_window)
     cache = cells(window, config.max_active) * token

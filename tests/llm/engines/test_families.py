@@ -1,6 +1,6 @@
 """Whatever the family of a model: in mixed company it says what `generate` says."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,6 +20,7 @@ class NoTokenizer:
 
     model_max_length = 10**30
     all_special_ids: tuple[int, ...] = ()
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
     eos_token_id = None
 
     def convert_ids_to_tokens(self, ids: Any) -> list[str]:
