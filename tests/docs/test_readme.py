@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from agents.llm.engines.testing import save_tiny_phi
+from agents.llm.models import fetch_model
 from guild.cli import exit_codes
 from guild.cli.app import app, letters
 from guild.registry import Registry
@@ -49,7 +50,9 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert set(FILES) == {
         "hello_guild.py",
         "hello_guild.yaml",
+        "talk.py",
         "writers.py",
+        "libraries.py",
         "research.py",
         "service.py",
         "ask.py",
@@ -96,6 +99,16 @@ def test_the_sample_of_the_phi_agent_runs_on_a_small_phi(reader: Reader, tmp_pat
     prompt = "The benefits of multi-agent systems include"
     (completion,) = [line for line in printed.splitlines() if line.startswith(prompt)]
     assert len(completion) > len(prompt)
+
+
+def test_the_small_model_answers_in_a_guild_and_by_every_library(reader: Reader) -> None:
+    fetch_model("smollm2")
+    for name, printed in {
+        "talk.py": "name='Ada' age=36 city='London'",
+        "libraries.py": "\n".join(["The capital of Japan is Tokyo."] * 3),
+    }.items():
+        reader.save(FILES[name])
+        reader.type(Step(f"python {name}", [printed]))
 
 
 def test_the_research_without_a_guild_measures_its_model(reader: Reader) -> None:
