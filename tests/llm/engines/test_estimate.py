@@ -117,6 +117,8 @@ def test_weights_are_told_by_the_files(llama: Path, dtype: str, options: dict[st
 
 
 @on_linux
+@pytest.mark.long
+@pytest.mark.timeout(300)
 def test_a_transformers_model_takes_what_was_told(llama: Path) -> None:
     config = {"model": str(llama), "device": "cpu", "max_active": 8, "context_window": 450}
     config["options"] = {"prompt_cache_bytes": 0}
