@@ -1,6 +1,6 @@
 """How much is measured: enough to tell, or just enough to see that everything runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -67,7 +67,8 @@ QUICK = Size(
     repeats=1,
     about="half a minute",
 )
-LARGE = Size(  # 1.1B parameters, for a GPU
+LARGE = replace(  # 1.1B parameters, for a GPU
+    FULL,
     model={
         "hidden_size": 2048,
         "intermediate_size": 5632,
@@ -76,12 +77,5 @@ LARGE = Size(  # 1.1B parameters, for a GPU
         "num_key_value_heads": 4,
     },
     dtype="bfloat16",
-    answers=32,
-    new_tokens=64,
-    prompt_tokens=16,
-    lengths=(16, 64, 128, 200),
-    sequential=8,
-    known_tokens=400,
-    repeats=3,
     about="some minutes; nobody has tried it on a GPU yet",
 )

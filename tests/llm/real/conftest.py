@@ -1,4 +1,4 @@
-"""A real model for the tests: fetched once through pip, and kept with what is made of it."""
+"""What is made of the real model, and kept."""
 
 import asyncio
 import tempfile
@@ -12,19 +12,9 @@ import transformers
 from agents.llm.engines import Engine, EngineConfig, create_engine
 from agents.llm.engines.loading import load_pretrained
 from agents.llm.engines.options import TransformersOptions
-from agents.llm.models import SMOLLM2, ModelUnavailableError, cache_folder, fetch_model
-from tests.servers import missing
+from agents.llm.models import SMOLLM2, cache_folder
 
 _MADE_OF = f"{SMOLLM2.sha256[:16]}-transformers-{transformers.__version__}"
-
-
-@pytest.fixture(scope="session")
-def smollm2() -> Path:
-    """Its GGUF file."""
-    try:
-        return fetch_model("smollm2")
-    except ModelUnavailableError as error:
-        missing(str(error))
 
 
 @pytest.fixture(scope="session")
