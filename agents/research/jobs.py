@@ -15,6 +15,7 @@ from agents.research.errors import (
     WorkOverLimitError,
     WorkRefusedError,
 )
+from agents.research.workspace.files import WorkspaceFiles
 from agents.sandbox import (
     JobError,
     JobFailedError,
@@ -26,7 +27,8 @@ from agents.sandbox import (
 from guild.progress import Progress
 from guild.registry import requires
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 _INTERRUPTED = "TrainingInterrupted"
 TASK_CHARS = 200
 _TEXT_CHARS = 500
@@ -41,6 +43,9 @@ class JobsProps(BaseModel):
         memory_mb: for each job, what it starts included.
         threads: for each job; None shares the cores between `max_jobs`.
         timeout_s: for each job; None lets it run as long as it wants.
+        command_timeout_s: for each command and script.
+        command_output_kb: what is kept of what a command prints, half head and half tail.
+        max_file_mb: the largest text file that is read or written whole.
         grace_s: what a job has to save a checkpoint when it must stop.
     """
 
@@ -52,6 +57,9 @@ class JobsProps(BaseModel):
     memory_mb: int = Field(default=8192, ge=256)
     threads: int | None = Field(default=None, ge=1)
     timeout_s: float | None = Field(default=None, gt=0)
+    command_timeout_s: float = Field(default=120.0, gt=0)
+    command_output_kb: int = Field(default=64, ge=1, le=4096)
+    max_file_mb: int = Field(default=8, ge=1, le=1024)
     grace_s: float = Field(default=5.0, ge=0)
 
 
@@ -78,6 +86,9 @@ class Jobs:
         self._runner = runner
         self._timeout_s = properties.timeout_s
         self.workspace = Path(properties.workspace).resolve()
+        self.files = WorkspaceFiles(self.workspace, max_bytes=properties.max_file_mb * MIB)
+        self.command_timeout_s = properties.command_timeout_s
+        self.command_output_bytes = properties.command_output_kb * KIB
         self.tokenizers = self.inside(properties.tokenizers, key="tokenizers")
 
     def inside(self, path: str, *, key: str) -> str:

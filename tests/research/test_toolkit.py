@@ -35,6 +35,13 @@ CNN = {  # the document's example, for images of 8 by 8
     ],
 }
 SIGNATURES = {
+    "read_file": "(file_path: str) -> str",
+    "write_file": "(file_path: str, content: str) -> None",
+    "append_to_file": "(file_path: str, content: str) -> None",
+    "bash_run": "(command: str) -> str",
+    "python_run": "(script_path: str, *args: str) -> str",
+    "list_directory": "(path: str = '.', recursive: bool = False) -> list[str]",
+    "create_directory": "(path: str) -> None",
     "pytorch_model_assembler": "(model_config: dict[str, Any], output_script_path: str) -> None",
     "pytorch_model_summary": (
         "(model_script_path: str, model_class_name: str, input_size: tuple[int, ...])"

@@ -1,0 +1,73 @@
+"""The research tools as plain calls, for notebooks, scripts and models that call tools."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from agents.llm.engines import EngineConfig, ModelRegistry
+from agents.research.jobs import JobsProps, open_jobs
+from agents.research.toolkit.calls import Show, Shower
+from agents.research.toolkit.models import ModelTools
+from agents.research.toolkit.tokenizers import TokenizerTools
+from agents.research.toolkit.training import TrainingTools
+from agents.research.toolkit.workspace import WorkspaceTools
+from agents.research.writing import AssemblerProps, Writer
+from guild.registry import check_installed
+from guild.sync import BackgroundLoop
+
+__all__ = ["ResearchToolkit", "Show"]
+
+
+class ResearchToolkit(WorkspaceTools, ModelTools, TrainingTools, TokenizerTools):
+    """Tools with the names, parameters, defaults and results of their document.
+
+    A call does what an agent does with the message of the same purpose: the same checks, the same
+    code in a child process with a clean environment and limits. It returns when that is done, and
+    stops it when it is interrupted. Any thread may call, one whose event loop runs, too.
+
+    Args:
+        workspace: the folder that all paths are relative to, and may not leave; made if missing.
+        llm: the language model that writes what the compiler cannot: the name of a model of the
+            transformers backend or its folder, an `EngineConfig` to say more about it, or
+            `AssemblerProps` to say how it is asked, too. It is loaded when it is first needed, and
+            freed when it was not for five minutes, and with `close`.
+        show: told how far the work has come, in a thread of the toolkit's.
+        limits: what else `JobsProps` has, such as `memory_mb` and `timeout_s`.
+
+    Raises:
+        MissingExtraError: what the tools need is not installed; says how to install it.
+        TypeError: `llm` is something else.
+    """
+
+    def __init__(
+        self,
+        *,
+        workspace: str | Path = ".",
+        llm: str | Path | EngineConfig | AssemblerProps | None = None,
+        show: Show | None = None,
+        **limits: Any,
+    ) -> None:
+        check_installed(open_jobs, "the research toolkit")
+        writing = _writing(llm)
+        properties = JobsProps(workspace=str(workspace), **limits)
+        self._audience = Shower(show)
+        self._loop = BackgroundLoop("research toolkit")
+        self._stack = AsyncExitStack()
+        models = ModelRegistry()
+        self._jobs = self._loop.run(self._stack.enter_async_context(open_jobs(properties)))
+        self._loop.run(self._stack.enter_async_context(models))
+        self._writer = Writer(writing, self._jobs, models, remedy="give the toolkit an 'llm'")
+
+
+def _writing(llm: str | Path | EngineConfig | AssemblerProps | None) -> AssemblerProps:
+    match llm:
+        case AssemblerProps():
+            return llm
+        case EngineConfig() | None:
+            return AssemblerProps(llm=llm)
+        case str() | Path():
+            return AssemblerProps(llm=EngineConfig(model=str(llm)))
+    raise TypeError(
+        f"llm must be the name or the folder of a model, an EngineConfig or AssemblerProps, not "
+        f"{type(llm).__name__}"
+    )

@@ -1,0 +1,47 @@
+"""The tool that trains, loads and applies tokenizers."""
+
+from typing import Any
+
+from agents.research import tools
+from agents.research.messages import ManageTokenizer
+from agents.research.toolkit.calls import Calls
+
+_TOKENIZER_KEYS = ("status", "tokenizer_name", "tokenizer_path", "vocab_size", "tokenizer_info")
+_ENCODING_KEYS = ("input_ids", "attention_mask")
+
+
+class TokenizerTools(Calls):
+    """The tokenizer manager."""
+
+    def pytorch_tokenizer_manager(  # noqa: PLR0917  the signature of its document
+        self,
+        action: str,
+        tokenizer_name: str,
+        config: dict[str, Any] | None = None,
+        tokenizer_path: str | None = None,
+        text_input: str | list[str] | None = None,
+        hf_pretrained_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Train, load or apply a tokenizer; `action` says which of the other arguments are read.
+
+        Returns:
+            For `train` status, tokenizer_name, tokenizer_path and vocab_size (as it came out); for
+            `load` status, tokenizer_name and tokenizer_info; for `apply` input_ids and
+            attention_mask, a list per text.
+
+        Raises:
+            WorkRefusedError: names the argument, key or file at fault.
+        """
+        request = ManageTokenizer.model_validate(
+            {
+                "action": action,
+                "tokenizer_name": tokenizer_name,
+                "config": config,
+                "tokenizer_path": tokenizer_path,
+                "text_input": text_input,
+                "hf_pretrained_id": hf_pretrained_id,
+            }
+        )
+        result = self._do(tools.manage_tokenizer, request)
+        keys = _ENCODING_KEYS if action == "apply" else _TOKENIZER_KEYS
+        return {key: result[key] for key in keys if key in result}

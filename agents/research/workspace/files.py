@@ -1,0 +1,214 @@
+"""Text files of a workspace: read, write, append and list, all below one folder."""
+
+import errno
+import fcntl
+import os
+import posixpath
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
+from agents.research.workspace.beneath import LeavesError, make_folders, opened, relative
+
+MIB = 1024 * 1024
+_MOST_ENTRIES = 100_000
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class WorkspaceFiles:
+    """What the file tools do, for one folder. Every error is a `WorkRefusedError` that names it.
+
+    Args:
+        root: the folder that all paths are relative to, and may not leave.
+        max_bytes: the largest file that is read, written or appended to.
+    """
+
+    def __init__(self, root: Path, *, max_bytes: int = 8 * MIB) -> None:
+        self._root = root
+        self._max_bytes = max_bytes
+
+    def read(self, path: str) -> str:
+        """The whole file, line ends as they are. A file over the limit is refused, not cut."""
+        with _explained(path, "file_path"), opened(self._root, path, os.O_RDONLY) as fd:
+            self._require_file(fd, path)
+            with os.fdopen(fd, "rb", closefd=False) as file:
+                data = file.read(self._max_bytes + 1)
+            remedy = "read a part of it with bash_run and head, tail or sed"
+            self._require_size(len(data), path, remedy)
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise _refused(
+                error,
+                path,
+                f"is no UTF-8 text (byte 0x{data[error.start]:02x} at {error.start:,})",
+                key="file_path",
+            ) from error
+
+    def write(self, path: str, content: str) -> int:
+        """Replace the file, or make it with the folders above it, in one step for its readers.
+
+        Returns:
+            its size in bytes.
+        """
+        data = self._encoded(path, content)
+        folder, name = posixpath.split(self._relative(path))
+        with _explained(path, "file_path"):
+            make_folders(self._root, folder or ".")
+            with opened(self._root, folder or ".", os.O_RDONLY | os.O_DIRECTORY) as folder_fd:
+                _replace(folder_fd, name, data)
+        return len(data)
+
+    def append(self, path: str, content: str) -> int:
+        """Add to the end of the file, or make it; a write that fails leaves it as it was.
+
+        Returns:
+            its size in bytes afterwards.
+        """
+        data = self._encoded(path, content)
+        folder = posixpath.dirname(self._relative(path))
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        with _explained(path, "file_path"):
+            make_folders(self._root, folder or ".")
+            with opened(self._root, path, flags) as fd:
+                self._require_file(fd, path)
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                size_bytes = os.fstat(fd).st_size
+                self._require_size(size_bytes + len(data), path, "begin another file")
+                _append(fd, data, size_bytes)
+        return size_bytes + len(data)
+
+    def list(self, path: str = ".", *, recursive: bool = False) -> list[str]:
+        r"""Names of what the folder holds, sorted; with `recursive` paths from there.
+
+        Links are listed and not followed. Bytes of a name that are no UTF-8 are shown as `\xff`.
+        """
+        start = self._relative(path, key="path")
+        found: list[str] = []
+        waiting = [""]
+        with _explained(path, "path"):
+            while waiting:
+                below = waiting.pop()
+                folder = posixpath.join(start, below) if below else start
+                with opened(self._root, folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
+                    for name, is_folder in _entries(fd):
+                        found.append(posixpath.join(below, name))
+                        if recursive and is_folder:
+                            waiting.append(found[-1])
+                if len(found) > _MOST_ENTRIES:
+                    text = f"holds more than {_MOST_ENTRIES:,} entries; list a folder below it"
+                    raise _refused(OSError(), path, text, key="path")
+        return sorted(map(_shown, found))
+
+    def make_directory(self, path: str) -> None:
+        """Make the folder and those above it; nothing if it is there."""
+        with _explained(path, "path"):
+            make_folders(self._root, path)
+
+    def _relative(self, path: str, *, key: str = "file_path") -> str:
+        with _explained(path, key):
+            return relative(self._root, path)
+
+    def _encoded(self, path: str, content: str) -> bytes:
+        try:
+            data = content.encode()
+        except UnicodeEncodeError as error:
+            text = f"cannot hold {content[error.start]!r} (at {error.start:,}): it is no character"
+            raise _refused(error, path, text, key="content") from error
+        self._require_size(len(data), path, "write it in parts")
+        return data
+
+    @staticmethod
+    def _require_file(fd: int, path: str) -> None:
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "is a folder", path)
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "is no regular file", path)
+
+    def _require_size(self, size_bytes: int, path: str, remedy: str) -> None:
+        if size_bytes > self._max_bytes:
+            text = f"is over the limit of {self._max_bytes:,} bytes; {remedy}"
+            raise _refused(OSError(), path, text, key="file_path")
+
+
+def _replace(folder_fd: int, name: str, data: bytes) -> None:
+    """Write a draft beside `name` and give it the name; the draft is gone if that fails."""
+    mode = _mode_to_keep(folder_fd, name)
+    draft = f".{secrets.token_hex(8)}.draft"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    fd = os.open(draft, flags, 0o666, dir_fd=folder_fd)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            if mode is not None:
+                os.fchmod(fd, mode)
+            os.fsync(fd)
+        os.rename(draft, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+    except BaseException:
+        os.unlink(draft, dir_fd=folder_fd)
+        raise
+
+
+def _mode_to_keep(folder_fd: int, name: str) -> int | None:
+    """The permissions of what is replaced, which must be a regular file; None for a new one."""
+    try:
+        mode = os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, "is a link; write to the file that it leads to", name)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder", name)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "is no regular file", name)
+    return stat.S_IMODE(mode)
+
+
+def _append(fd: int, data: bytes, size_bytes: int) -> None:
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError:
+        os.ftruncate(fd, size_bytes)
+        raise
+
+
+def _entries(fd: int) -> Iterator[tuple[str, bool]]:
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            yield entry.name, entry.is_dir(follow_symlinks=False)
+
+
+def _shown(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def _explained(path: str, key: str) -> Iterator[None]:
+    """Turn what the system says into what happened, to which path, and what to do."""
+    try:
+        yield
+    except LeavesError as error:
+        raise OutsideWorkspaceError(key, path) from error
+    except FileNotFoundError as error:
+        text = "does not exist in the workspace; list_directory shows what there is"
+        raise _refused(error, path, text, key=key) from error
+    except OSError as error:
+        text = error.strerror or str(error)
+        if error.errno in _FULL:
+            text = f"could not be written: {text.lower()}; it is as it was before"
+        elif isinstance(error, (NotADirectoryError, FileExistsError)):
+            text = "lies below a file, or has the name of one; only folders hold files"
+        raise _refused(error, path, text, key=key) from error
+    except ValueError as error:  # a zero byte, or half a character
+        raise _refused(error, path, f"is no path: {error}", key=key) from error
+
+
+def _refused(error: Exception, path: str, text: str, *, key: str) -> WorkRefusedError:
+    return WorkRefusedError(type(error).__name__, f"{path!r} {text}", where=key)
