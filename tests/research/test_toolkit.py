@@ -42,6 +42,7 @@ SIGNATURES = {
     "python_run": "(script_path: str, *args: str) -> str",
     "list_directory": "(path: str = '.', recursive: bool = False) -> list[str]",
     "create_directory": "(path: str) -> None",
+    "create_pytorch_project_scaffold": "(project_name: str, base_dir: str = '.') -> None",
     "pytorch_model_assembler": "(model_config: dict[str, Any], output_script_path: str) -> None",
     "pytorch_model_summary": (
         "(model_script_path: str, model_class_name: str, input_size: tuple[int, ...])"

@@ -5,6 +5,7 @@ import fcntl
 import os
 import posixpath
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,10 +56,9 @@ class WorkspaceFiles:
             its size in bytes.
         """
         data = self._encoded(path, content)
-        folder, name = posixpath.split(self._relative(path))
         with _explained(path, "file_path"):
-            make_folders(self._root, folder or ".")
-            with opened(self._root, folder or ".", os.O_RDONLY | os.O_DIRECTORY) as folder_fd:
+            make_folders(self._root, posixpath.dirname(relative(self._root, path)) or ".")
+            with self._place(path) as (folder_fd, name):
                 _replace(folder_fd, name, data)
         return len(data)
 
@@ -69,10 +69,9 @@ class WorkspaceFiles:
             its size in bytes afterwards.
         """
         data = self._encoded(path, content)
-        folder = posixpath.dirname(self._relative(path))
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
         with _explained(path, "file_path"):
-            make_folders(self._root, folder or ".")
+            make_folders(self._root, posixpath.dirname(relative(self._root, path)) or ".")
             with opened(self._root, path, flags) as fd:
                 self._require_file(fd, path)
                 fcntl.flock(fd, fcntl.LOCK_EX)
@@ -86,10 +85,10 @@ class WorkspaceFiles:
 
         Links are listed and not followed. Bytes of a name that are no UTF-8 are shown as `\xff`.
         """
-        start = self._relative(path, key="path")
         found: list[str] = []
         waiting = [""]
         with _explained(path, "path"):
+            start = relative(self._root, path)
             while waiting:
                 below = waiting.pop()
                 folder = posixpath.join(start, below) if below else start
@@ -108,9 +107,33 @@ class WorkspaceFiles:
         with _explained(path, "path"):
             make_folders(self._root, path)
 
-    def _relative(self, path: str, *, key: str = "file_path") -> str:
-        with _explained(path, key):
-            return relative(self._root, path)
+    def has_folder(self, path: str) -> bool:
+        """Whether there is a folder of this name in the workspace."""
+        try:
+            with opened(self._root, path, os.O_PATH | os.O_DIRECTORY):
+                return True
+        except OSError:
+            return False
+
+    def move(self, source: str, target: str) -> None:
+        """Give `source` another place, in one step; in that of an empty folder, too."""
+        with _explained(target, "path"):
+            make_folders(self._root, posixpath.dirname(relative(self._root, target)) or ".")
+            with self._place(source) as (source_fd, old), self._place(target) as (target_fd, new):
+                os.rename(old, new, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove the folder and what it holds; nothing if there is none."""
+        if self.has_folder(path):
+            with _explained(path, "path"), self._place(path) as (parent_fd, name):
+                shutil.rmtree(name, dir_fd=parent_fd)
+
+    @contextmanager
+    def _place(self, path: str) -> Iterator[tuple[int, str]]:
+        """The folder above `path` as a descriptor, and the name in it."""
+        folder, name = posixpath.split(relative(self._root, path))
+        with opened(self._root, folder or ".", os.O_RDONLY | os.O_DIRECTORY) as folder_fd:
+            yield folder_fd, name
 
     def _encoded(self, path: str, content: str) -> bytes:
         try:

@@ -1,0 +1,125 @@
+"""New projects: what is made works, what is there stays."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.research import ResearchToolkit
+from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
+from agents.research.scaffold.project import create_project
+from agents.research.workspace.files import WorkspaceFiles
+
+NAME = "NewImageClassifier"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> WorkspaceFiles:
+    return WorkspaceFiles(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(scope="module")
+def kit(workspace: Path) -> Iterator[ResearchToolkit]:
+    with ResearchToolkit(workspace=workspace) as opened:
+        opened.create_pytorch_project_scaffold(NAME)
+        yield opened
+
+
+@pytest.mark.slow
+def test_the_project_passes_its_own_tests(kit: ResearchToolkit) -> None:
+    text = kit.bash_run(f"cd {NAME} && python -m pytest -q -p no:cacheprovider")
+
+    assert "6 passed" in text, text
+
+
+@pytest.mark.slow
+def test_the_project_trains_and_is_evaluated(kit: ResearchToolkit, workspace: Path) -> None:
+    trained = kit.python_run(f"{NAME}/train.py", "--epochs", "2", "--name", "first")
+    tested = kit.bash_run(f"cd {NAME} && python evaluate.py experiments/first")
+
+    assert "best val_accuracy 0." in trained, trained
+    assert tested.startswith("test accuracy 0."), tested
+    metrics = (workspace / NAME / "experiments" / "first" / "metrics.jsonl").read_text()
+    assert json.loads(metrics.splitlines()[-1])["val_accuracy"] > 0.5
+
+
+@pytest.mark.slow
+def test_the_tools_take_the_model_of_the_project(kit: ResearchToolkit) -> None:
+    summary = kit.pytorch_model_summary(f"{NAME}/src/models/small_cnn.py", "SmallCNN", (1, 1, 8, 8))
+
+    assert summary["layer_details"][-1]["type"] == "Linear"
+
+
+def test_the_name_stands_in_its_readme(files: WorkspaceFiles, tmp_path: Path) -> None:
+    made = create_project(files, NAME, "projects/of mine")
+
+    project = tmp_path / "projects" / "of mine" / NAME
+    assert (project / "README.md").read_text().startswith(f"# {NAME}\n")
+    assert {".gitignore", "src/models/small_cnn.py", "data/.gitkeep"} <= set(made)
+    assert files.list("projects/of mine") == [NAME]
+
+
+def test_a_project_made_twice_is_the_same_one(files: WorkspaceFiles) -> None:
+    assert create_project(files, NAME) == create_project(files, NAME)
+
+
+def test_an_empty_folder_is_taken(files: WorkspaceFiles) -> None:
+    files.make_directory(NAME)
+
+    assert create_project(files, NAME)
+
+
+@pytest.mark.parametrize("path", [f"{NAME}/notes.txt", NAME])
+def test_what_is_there_stays_as_it_is(files: WorkspaceFiles, path: str) -> None:
+    files.write(path, "mine")
+
+    with pytest.raises(WorkRefusedError):
+        create_project(files, NAME)
+
+    assert files.read(path) == "mine"
+    assert files.list() == [NAME]
+
+
+def test_a_project_that_was_changed_is_not_written_over(files: WorkspaceFiles) -> None:
+    create_project(files, NAME)
+    files.write(f"{NAME}/train.py", "mine")
+
+    with pytest.raises(WorkRefusedError, match="give another name, or empty it"):
+        create_project(files, NAME)
+
+    assert files.read(f"{NAME}/train.py") == "mine"
+
+
+def test_what_an_interrupted_start_left_is_made_anew(files: WorkspaceFiles) -> None:
+    files.write(f".{NAME}.draft/half.txt", "half")
+
+    create_project(files, NAME)
+
+    assert files.list() == [NAME]
+    assert "half.txt" not in files.list(NAME)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../x", "-x", "x" * 101, "né", "a\0", "a b"]
+)
+def test_a_name_that_is_none_is_refused(files: WorkspaceFiles, name: str) -> None:
+    with pytest.raises(WorkRefusedError, match="cannot be the name") as caught:
+        create_project(files, name)
+
+    assert caught.value.where == "project_name"
+    assert files.list() == []
+
+
+def test_no_project_is_made_outside_of_the_workspace(tmp_path: Path) -> None:
+    (tmp_path / "ws").mkdir()
+
+    with pytest.raises(OutsideWorkspaceError):
+        create_project(WorkspaceFiles(tmp_path / "ws"), NAME, "..")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["ws"]
