@@ -1,0 +1,48 @@
+"""What was tried, with what outcome and at what price; importable without torch and the bus.
+
+trial    -> what one try is, and what makes two of them the same
+store    -> keeps trials in one file per workspace, through crashes and between processes
+standing -> the leaderboard: mean and standard error over seeds
+"""
+
+from agents.research.experiments.errors import (
+    CorruptStoreError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+    StoreGoneError,
+    StoreUnusableError,
+    StoreVersionError,
+    StudyConflictError,
+    TrialConflictError,
+    UnknownStudyError,
+    UnknownTrialError,
+)
+from agents.research.experiments.standing import Standing
+from agents.research.experiments.store import ExperimentStore, Used, store_path
+from agents.research.experiments.study import Budget, Study
+from agents.research.experiments.trial import Kind, Status, Trial, fingerprint_of
+
+__all__ = [
+    "Budget",
+    "CorruptStoreError",
+    "ExperimentStore",
+    "Kind",
+    "Standing",
+    "Status",
+    "StoreBusyError",
+    "StoreError",
+    "StoreFullError",
+    "StoreGoneError",
+    "StoreUnusableError",
+    "StoreVersionError",
+    "Study",
+    "StudyConflictError",
+    "Trial",
+    "TrialConflictError",
+    "UnknownStudyError",
+    "UnknownTrialError",
+    "Used",
+    "fingerprint_of",
+    "store_path",
+]

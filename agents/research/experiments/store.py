@@ -1,0 +1,318 @@
+"""The experiment store: what was tried in a workspace, in one file that survives any crash."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from agents.research.experiments import rows
+from agents.research.experiments.database import Database
+from agents.research.experiments.difference import difference
+from agents.research.experiments.errors import (
+    DamagedRowError,
+    StudyConflictError,
+    TrialConflictError,
+    UnknownTrialError,
+)
+from agents.research.experiments.standing import RANKED_KINDS, Standing, leaderboard
+from agents.research.experiments.study import Study
+from agents.research.experiments.trial import ENDED, Kind, Status, Trial
+
+_MOST_MATCHES = 9
+
+
+class Used(NamedTuple):
+    """What a study has spent: trials that were begun, their seconds and tokens."""
+
+    trials: int
+    seconds: float
+    tokens: int
+
+
+def store_path(workspace: Path) -> Path:
+    """Where a workspace keeps its experiments: a folder that no foreign code may see."""
+    return workspace / ".guildbus" / "experiments" / "experiments.db"
+
+
+class ExperimentStore:
+    """Studies and their trials. Any thread may call; each process opens its own.
+
+    Every change is on the disk when its method returns, and happens as a whole or not at all.
+
+    Args:
+        path: the file, on a local disk; it and its folder are made if missing.
+        wait_s: how long a change waits for another process's.
+        clock: what tells the time.
+
+    Raises:
+        StoreError: any method may raise one; each kind says what to do.
+    """
+
+    def __init__(
+        self, path: Path, *, wait_s: float = 10.0, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = Database(path, wait_s=wait_s)
+        self._clock = clock
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self, study: Study) -> Study:
+        """Keep `study`, and return it as it is kept; one that is there goes on, even if it ended.
+
+        Raises:
+            StudyConflictError: the name belongs to a study that was asked for something else.
+        """
+        with self._database.writing() as connection:
+            kept = rows.find_study(connection, study.name)
+            if kept is None:
+                rows.insert_study(connection, study)
+                return study
+            if different := study.differing_keys(kept):
+                raise StudyConflictError(study.name, different)
+            return kept
+
+    def end(self, name: str) -> Study:
+        """Note that the study has come to its end; the first time counts."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE studies SET ended_at = ? WHERE name = ? AND ended_at IS NULL",
+                (self._clock(), name),
+            )
+            return rows.required_study(connection, name)
+
+    def study(self, name: str) -> Study:
+        """The study of this name.
+
+        Raises:
+            UnknownStudyError: says which there are.
+        """
+        with self._database.reading() as connection:
+            return rows.required_study(connection, name)
+
+    def studies(self) -> list[Study]:
+        """All studies, the first begun first."""
+        with self._database.reading() as connection:
+            return rows.select_studies(connection)
+
+    def forget(self, study: str) -> int:
+        """Remove a study with all its trials; returns how many."""
+        with self._database.writing() as connection:
+            rows.required_study(connection, study)
+            count = connection.execute("SELECT count(*) FROM trials WHERE study = ?", (study,))
+            (trials,) = count.fetchone()
+            connection.execute("DELETE FROM studies WHERE name = ?", (study,))
+            return int(trials)
+
+    def plan(self, trial: Trial) -> Trial:
+        """Keep `trial`; when it is there already, return it with what came of it.
+
+        A study that was not begun is begun by its first trial.
+
+        Raises:
+            UnknownTrialError: there is no such parent.
+        """
+        with self._database.writing() as connection:
+            key = (trial.study, trial.fingerprint, trial.seed, trial.kind)
+            same = rows.select_trials(
+                connection, "study = ? AND fingerprint = ? AND seed = ? AND kind = ?", key
+            )
+            if same:
+                return same[0]
+            if trial.parent is not None:
+                rows.required_trial(connection, trial.parent)
+            if rows.find_study(connection, trial.study) is None:
+                rows.insert_study(connection, Study(name=trial.study, created_at=trial.created_at))
+            rows.insert_trial(connection, trial)
+            return trial
+
+    def start(self, trial_id: str) -> Trial:
+        """Note that work on a trial begins, or begins again after it failed or was cut short.
+
+        One that is done or diverged stays as it is: look at the status of what is returned.
+        """
+        with self._database.writing() as connection:
+            kept = rows.required_trial(connection, trial_id)
+            if kept.status in ("done", "diverged"):
+                return kept
+            running = kept.model_copy(
+                update={
+                    "status": "running",
+                    "error": "",
+                    "started_at": self._clock(),
+                    "ended_at": None,
+                }
+            )
+            rows.update_trial(connection, running)
+            return running
+
+    def finish(
+        self,
+        trial_id: str,
+        *,
+        status: Status,
+        metrics: Mapping[str, float] | None = None,
+        cost_s: float = 0.0,
+        tokens: int = 0,
+        error: str = "",
+        artifacts: str = "",
+        history: Sequence[Mapping[str, Any]] = (),
+    ) -> Trial:
+        """Note what came of a trial. The same outcome a second time changes nothing.
+
+        Args:
+            trial_id: the trial.
+            status: done, diverged, failed or interrupted.
+            metrics: final values by name.
+            cost_s: seconds of this attempt, added to those of earlier ones; so are the tokens.
+            tokens: of language models.
+            error: what went wrong, and where.
+            artifacts: the trial's folder, relative to the workspace.
+            history: one record for each epoch or evaluation, for curves.
+
+        Raises:
+            TrialConflictError: it is done, diverged or failed with another outcome, which stays.
+        """
+        if status not in ENDED:
+            raise ValueError(
+                f"a trial cannot end as {status!r}, only as {', '.join(sorted(ENDED))}"
+            )
+        with self._database.writing() as connection:
+            kept = rows.required_trial(connection, trial_id)
+            outcome = Trial.model_validate(
+                {
+                    **kept.model_dump(),
+                    "status": status,
+                    "metrics": dict(metrics or {}),
+                    "cost_s": kept.cost_s + cost_s,
+                    "tokens": kept.tokens + tokens,
+                    "error": error,
+                    "artifacts": artifacts or kept.artifacts,
+                    "ended_at": self._clock(),
+                }
+            )
+            if kept.is_settled:
+                if kept.outcome != outcome.outcome:
+                    raise TrialConflictError(trial_id, kept.outcome, outcome.outcome)
+                return kept
+            rows.update_trial(connection, outcome)
+            if history:
+                rows.write_history(connection, trial_id, history)
+            return outcome
+
+    def interrupt(self, study: str, reason: str) -> list[Trial]:
+        """End every trial of a study that counts as running as interrupted; returns them.
+
+        For whoever takes a study up again and knows that nothing else works on it.
+        """
+        with self._database.writing() as connection:
+            trials = rows.select_trials(connection, "study = ? AND status = 'running'", (study,))
+            ended = [
+                trial.model_copy(
+                    update={"status": "interrupted", "error": reason, "ended_at": self._clock()}
+                )
+                for trial in trials
+            ]
+            for trial in ended:
+                rows.update_trial(connection, trial)
+            return ended
+
+    def get(self, trial_id: str) -> Trial:
+        """The trial of this id.
+
+        Raises:
+            UnknownTrialError: there is none.
+        """
+        with self._database.reading() as connection:
+            return rows.required_trial(connection, trial_id)
+
+    def find(self, beginning: str) -> Trial:
+        """The one trial whose id begins so.
+
+        Raises:
+            UnknownTrialError: there is none, or more than one.
+        """
+        with self._database.reading() as connection:
+            found = rows.select_trials(
+                connection, "substr(id, 1, ?) = ?", (len(beginning), beginning)
+            )
+        if len(found) != 1:
+            raise UnknownTrialError(beginning, [trial.id for trial in found[:_MOST_MATCHES]])
+        return found[0]
+
+    def trials(
+        self,
+        study: str | None = None,
+        *,
+        kinds: Collection[Kind] | None = None,
+        statuses: Collection[Status] | None = None,
+    ) -> list[Trial]:
+        """Trials in the order in which they were planned; None asks for any."""
+        with self._database.reading() as connection:
+            found = rows.select_trials(connection, "study = ?1 OR ?1 IS NULL", (study,))
+        return [
+            trial
+            for trial in found
+            if (kinds is None or trial.kind in kinds)
+            and (statuses is None or trial.status in statuses)
+        ]
+
+    def children(self, trial_id: str) -> list[Trial]:
+        """What was changed from this trial, the first planned first."""
+        with self._database.reading() as connection:
+            rows.required_trial(connection, trial_id)
+            return rows.select_trials(connection, "parent = ?", (trial_id,))
+
+    def lineage(self, trial_id: str) -> list[Trial]:
+        """From the trial where the tree begins to this one."""
+        with self._database.reading() as connection:
+            line = [rows.required_trial(connection, trial_id)]
+            while (parent := line[-1].parent) is not None:
+                if any(trial.id == parent for trial in line):
+                    raise DamagedRowError(f"the trial {parent} is its own ancestor")
+                line.append(rows.required_trial(connection, parent))
+        return line[::-1]
+
+    def history(self, trial_id: str) -> list[dict[str, Any]]:
+        """The trial's records by epoch or evaluation; empty when none were kept."""
+        with self._database.reading() as connection:
+            return rows.read_history(connection, trial_id)
+
+    def leaderboard(
+        self,
+        study: str,
+        metric: str,
+        *,
+        higher_is_better: bool = True,
+        kinds: Collection[Kind] = RANKED_KINDS,
+    ) -> list[Standing]:
+        """As `standing.leaderboard`, of one study."""
+        return leaderboard(
+            self.trials(study), metric, higher_is_better=higher_is_better, kinds=kinds
+        )
+
+    def used(self, study: str) -> Used:
+        """What the study has spent so far, its failed attempts included."""
+        query = (
+            "SELECT count(*) AS trials, coalesce(sum(cost_s), 0.0) AS seconds, "
+            "coalesce(sum(tokens), 0) AS tokens FROM trials WHERE study = ? AND status != 'planned'"
+        )
+        with self._database.reading() as connection:
+            return Used(*connection.execute(query, (study,)).fetchone())
+
+    def diff(self, a: str, b: str) -> str:
+        """What changed from trial `a` to trial `b`: config as YAML, then code; "" for nothing."""
+        return difference(self.get(a), self.get(b))
+
+    def drop_artifacts(self, trial_ids: Collection[str]) -> None:
+        """Note that the folders of these trials are gone."""
+        with self._database.writing() as connection:
+            connection.executemany(
+                "UPDATE trials SET artifacts = '' WHERE id = ?", [(each,) for each in trial_ids]
+            )
