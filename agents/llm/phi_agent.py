@@ -63,7 +63,7 @@ class LLMPhiAgent(ModelAgent[PhiAgentProps]):
         with told_to_the_bus():
             async with self._lease() as engine:
                 generation = await engine.submit(self._generation_request(request, ctx))
-                text = await _written(generation, ctx)
+                text = await _written(generation, engine.capabilities.context_window, ctx)
         return GenerationPromptResponse(
             generation_prompt=request.generation_prompt,
             generated_response=request.generation_prompt + text,
@@ -86,11 +86,11 @@ class LLMPhiAgent(ModelAgent[PhiAgentProps]):
         )
 
 
-async def _written(generation: Generation, ctx: Context) -> str:
+async def _written(generation: Generation, window: int, ctx: Context) -> str:
     """The whole text, shown while it comes; cancelling the handling cancels the generation."""
     async with generation:
         async for piece in generation.text():
             ctx.emit(TextDelta(text=piece))
         finished = await generation.result()
-    ctx.emit(UsageReported(usage=Usage.of(finished)))
+    ctx.emit(UsageReported(usage=Usage.of(finished, window)))
     return finished.text

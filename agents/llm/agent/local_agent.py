@@ -163,7 +163,8 @@ class HuggingFaceLocalAgent(LocalAgent):
         model: an id on the Hugging Face hub, or a folder that `save_pretrained` wrote.
         device: auto, cpu, cuda, cuda:N or mps.
         torch_dtype: auto, float16, float32 or bfloat16.
-        max_new_tokens: limit on the tokens of an answer.
+        max_new_tokens: limit on the tokens of an answer; None is 512, or what the context window
+            leaves, and the usage says where that cut an answer.
         temperature: 0 chooses the likeliest token.
         top_p: sample from the likeliest tokens that together reach this probability.
         top_k: sample from this many likeliest tokens; 0 from all.
@@ -185,7 +186,7 @@ class HuggingFaceLocalAgent(LocalAgent):
         model: str,
         device: str = "auto",
         torch_dtype: str = "auto",
-        max_new_tokens: int = 512,
+        max_new_tokens: int | None = None,
         temperature: float = 0.7,
         top_p: float = 0.9,
         top_k: int = 50,

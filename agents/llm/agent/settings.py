@@ -34,6 +34,8 @@ class AgentSettings(BaseModel):
     Attributes:
         model: a folder, or a model's name on the hub, or what else the backend knows.
         backend: `huggingface` is `transformers`, and `llama.cpp` is `llamacpp`.
+        max_new_tokens: limit on the tokens of an answer; None is 512, or what the context window
+            leaves.
         load_in_8bit: needs bitsandbytes; so does `load_in_4bit`. Only one of them.
         context_window: tokens of a prompt and its answer; never more than the model has.
         overflow: `refuse`, or `drop_oldest` to leave out the oldest turns.
@@ -47,7 +49,7 @@ class AgentSettings(BaseModel):
     backend: str = "transformers"
     device: str = "auto"
     torch_dtype: str = "auto"
-    max_new_tokens: NewTokens = 512
+    max_new_tokens: NewTokens | None = None
     temperature: Temperature = 0.7
     top_p: TopP = 0.9
     top_k: NonNegativeInt = 50

@@ -53,11 +53,13 @@ class Answering:
         self,
         generation: Generation,
         reading: Reading,
+        window: int,
         dropped: tuple[ChatMessage, ...] = (),
     ) -> None:
         self._generation = generation
         self._reading = reading
         self._parser = reading.parser()
+        self._window = window
         self._dropped = dropped
         self._answer: Answer | None = None
 
@@ -107,5 +109,5 @@ class Answering:
 
     def _whole(self, parsed: Parsed, finished: Finished) -> Answer:
         parsed, value = self._reading.whole(parsed, finished)
-        usage = Usage.of(finished, getattr(self._generation, "counted", None))
+        usage = Usage.of(finished, self._window, getattr(self._generation, "counted", None))
         return Answer(parsed, finished.reason, usage, self._dropped, value)

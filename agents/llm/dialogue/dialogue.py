@@ -84,4 +84,5 @@ class Dialogue:
     async def _begun(self, plan: Plan) -> Answering:
         constraint = plan.make_constraint() if plan.make_constraint else None
         generation = await self.engine.submit(plan.request, constraint)
-        return Answering(generation, plan.reading, plan.dropped)
+        window = self.engine.capabilities.context_window
+        return Answering(generation, plan.reading, window, plan.dropped)

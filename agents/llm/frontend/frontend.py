@@ -126,6 +126,7 @@ class Frontend(Closing):
         return Inference(
             self._running.iterate(events),
             _tokens if is_tokens else _text,
+            self._running.engine.capabilities.context_window,
             cancelling.cancel,
             None if grammar is None else grammar.parse,
         )

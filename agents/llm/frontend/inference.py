@@ -23,6 +23,7 @@ class Inference(Closing, Generic[T]):
     Args:
         events: of the engine; what they raise reaches whoever iterates.
         pieces: what of the answer an event adds, given how many tokens were taken before.
+        window: tokens that the prompt and the answer may have together.
         cancel: ends the answer, which then comes to its last event; from any thread.
         parse: from the whole text to its value, where it has a form.
     """
@@ -31,9 +32,11 @@ class Inference(Closing, Generic[T]):
         self,
         events: Generator[Event, None, None],
         pieces: Callable[[Event, int], tuple[T, ...]],
+        window: int,
         cancel: Callable[[], None],
         parse: Callable[[str], Any] | None = None,
     ) -> None:
+        self._window = window
         self._cancel = cancel
         self._parse = parse
         self._ended: list[Finished] = []
@@ -59,7 +62,7 @@ class Inference(Closing, Generic[T]):
     @property
     def usage(self) -> Usage:
         """What it cost; raises as `finished`."""
-        return Usage.of(self.finished)
+        return Usage.of(self.finished, self._window)
 
     def result(self) -> Any:
         """The value of an answer that was given a form, else its text; waits for its end.

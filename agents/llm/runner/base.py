@@ -19,6 +19,7 @@ from agents.llm.engines.errors import (
     LLMInitializationError,
     problems_of,
 )
+from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS
 from agents.llm.parsing import Collector, Part
 from agents.llm.runner.config import ModelConfig
 from agents.llm.runner.openai_shape import ChatShape, Completion
@@ -60,14 +61,22 @@ class BaseLLMRunner(Closing):
         """What the model occupies, its caches included; 0 where that is not known."""
         return 0
 
+    def _continue(self, prompt: str, max_tokens: int | None, temperature: float) -> Iterator[str]:
+        """As `_run_streaming`; 512 tokens where nobody set a limit, unless overridden."""
+        return self._run_streaming(prompt, max_tokens or DEFAULT_MAX_NEW_TOKENS, temperature)
+
     def _chat(
-        self, messages: Sequence[ChatMessage], max_tokens: int, temperature: float, tools: Tools
+        self,
+        messages: Sequence[ChatMessage],
+        max_tokens: int | None,
+        temperature: float,
+        tools: Tools,
     ) -> Iterator[Part | Completion]:
         """The parts of an answer, then the whole; by a plain template, unless overridden."""
         prompt = render_chat(messages, tools=tools)
         parser = parser_for(prompt, tools)
         collector = Collector()
-        pieces = self._run_streaming(prompt.text, max_tokens, temperature)
+        pieces = self._continue(prompt.text, max_tokens, temperature)
         try:
             for piece in until(pieces, (*prompt.stop, *self.config.stop)):
                 for part in parser.push(piece):
@@ -109,7 +118,7 @@ class BaseLLMRunner(Closing):
             LLMInferenceError: it failed.
         """
         limit, warmth = self._limits(max_tokens, temperature)
-        return typed(self._run_streaming(prompt, limit, warmth))
+        return typed(self._continue(prompt, limit, warmth))
 
     @overload
     def create_chat_completion(
@@ -144,7 +153,7 @@ class BaseLLMRunner(Closing):
 
         Args:
             messages: OpenAI's dictionaries.
-            max_tokens: limit on the tokens of the answer.
+            max_tokens: limit on the tokens of the answer; None is the configuration's.
             temperature: 0 chooses the likeliest token.
             stream: give OpenAI's chunks as they come, the last one with the usage.
             tools: OpenAI's shape; calls are in the answer, for the caller to run.
@@ -194,7 +203,9 @@ class BaseLLMRunner(Closing):
             ) from error
         self._is_open = True
 
-    def _limits(self, max_tokens: int | None, temperature: float | None) -> tuple[int, float]:
+    def _limits(
+        self, max_tokens: int | None, temperature: float | None
+    ) -> tuple[int | None, float]:
         if not self._is_open:
             raise LLMInferenceError(f"the runner of {self.config.model_path} is closed: reload()")
         limit = self.config.max_tokens if max_tokens is None else max_tokens

@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from agents.llm.engines.errors import LLMInitializationError, problems_of
 from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
 
-DEFAULT_MAX_TOKENS = 512
-
 
 class BackendType(StrEnum):
     """What runs the model."""
@@ -35,7 +33,8 @@ class ModelConfig(BaseModel):
         model_path: a GGUF file for llama.cpp; a folder or an id on the hub for transformers.
         backend: what runs it, or a name that `LLMRunnerFactory.register` was told. Where it is
             not said, a path that ends in `.gguf` means llama.cpp, and any other transformers.
-        max_tokens: limit on the tokens of an answer, where a call says none.
+        max_tokens: limit on the tokens of an answer, where a call says none; None is 512, or what
+            the context window leaves.
         context_window: tokens of a prompt and its answer; None is what the model has.
         torch_dtype: auto, float16, bfloat16 or float32; of transformers only.
         options: settings of the backend alone.
@@ -47,7 +46,7 @@ class ModelConfig(BaseModel):
     backend: BackendType | str = ""
     device: DeviceType = DeviceType.AUTO
     temperature: Temperature = 0.7
-    max_tokens: NewTokens = DEFAULT_MAX_TOKENS
+    max_tokens: NewTokens | None = None
     top_p: TopP = 0.9
     top_k: NonNegativeInt = 50
     seed: Seed | None = None

@@ -45,6 +45,9 @@ class EngineRunner(BaseLLMRunner):
         return 0 if self._blocking is None else self._blocking.engine.stats.memory_bytes
 
     def _run_streaming(self, prompt: str, max_tokens: int, temperature: float) -> Iterator[str]:
+        return self._continue(prompt, max_tokens, temperature)
+
+    def _continue(self, prompt: str, max_tokens: int | None, temperature: float) -> Iterator[str]:
         blocking = self._running()
         request = self._sampling(max_tokens, temperature).request(prompt=prompt)
 
@@ -56,7 +59,11 @@ class EngineRunner(BaseLLMRunner):
         return blocking.iterate(pieces)
 
     def _chat(
-        self, messages: Sequence[ChatMessage], max_tokens: int, temperature: float, tools: Tools
+        self,
+        messages: Sequence[ChatMessage],
+        max_tokens: int | None,
+        temperature: float,
+        tools: Tools,
     ) -> Iterator[Part | Completion]:
         blocking = self._running()
         dialogue = Dialogue(blocking.engine, self._sampling(max_tokens, temperature), tools=tools)
@@ -70,7 +77,7 @@ class EngineRunner(BaseLLMRunner):
 
         return blocking.iterate(parts)
 
-    def _sampling(self, max_tokens: int, temperature: float) -> Sampling:
+    def _sampling(self, max_tokens: int | None, temperature: float) -> Sampling:
         config = self.config
         return Sampling(top_p=config.top_p, top_k=config.top_k, seed=config.seed).but(
             stop=config.stop, max_new_tokens=max_tokens, temperature=temperature

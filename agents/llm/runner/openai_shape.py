@@ -88,5 +88,6 @@ def _usage(completion: Completion) -> dict[str, Any]:
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
             "total_tokens": usage.total_tokens,
+            "filled_window": usage.filled_window,
         }
     }

@@ -266,6 +266,26 @@ def test_an_agent_outlives_its_event_loop(tiny_chat: Path) -> None:
     assert not agent.is_loaded
 
 
+@pytest.mark.parametrize(("window", "written"), [(4096, 512), (60, None)])
+async def test_an_unsaid_limit_is_512_or_what_the_window_leaves(
+    window: int, written: int | None
+) -> None:
+    async with scripted_models(lambda _: "word " * 600) as models:
+        agent = agent_of(models, context_window=window)
+        usage = (await agent.invoke(AgentPayload(user_message="go on"))).metadata["usage"]
+
+    cut = window - usage["prompt_tokens"]
+    assert usage["completion_tokens"] == (written or cut)
+    assert usage["filled_window"] is (written is None)
+
+
+async def test_a_limit_that_the_caller_set_is_never_lowered() -> None:
+    async with scripted_models(lambda _: "word " * 600) as models:
+        agent = agent_of(models, context_window=60, max_new_tokens=512)
+        with pytest.raises(ContextOverflowError, match="512 new ones"):
+            await agent.invoke(AgentPayload(user_message="go on"))
+
+
 async def test_the_context_window_is_the_models_once_it_is_known(tiny_chat: Path) -> None:
     agent = HuggingFaceLocalAgent(str(tiny_chat), max_new_tokens=2)
     assert await agent.get_context_window() == 4096

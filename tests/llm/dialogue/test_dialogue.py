@@ -126,12 +126,19 @@ def test_text_is_no_format() -> None:
 
 def test_usage_adds_up() -> None:
     first = Usage(prompt_tokens=1, completion_tokens=2, queued_s=0.1, first_token_s=0.2, total_s=1)
-    second = Usage(prompt_tokens=3, completion_tokens=4, first_token_s=0.5, total_s=2)
+    second = Usage(
+        prompt_tokens=3, completion_tokens=4, first_token_s=0.5, total_s=2, filled_window=True
+    )
 
     both = sum((first, second), Usage())
 
     assert both == Usage(
-        prompt_tokens=4, completion_tokens=6, queued_s=0.1, first_token_s=0.2, total_s=3
+        prompt_tokens=4,
+        completion_tokens=6,
+        queued_s=0.1,
+        first_token_s=0.2,
+        total_s=3,
+        filled_window=True,
     )
     assert both.total_tokens == 10
 

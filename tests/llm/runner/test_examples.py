@@ -62,15 +62,15 @@ class ScriptedRunner(EngineRunner):
     script: Script = ()
 
     def _create_engine(self) -> Engine:
-        return scripted_engine(self.script)
+        return scripted_engine(self.script, self._engine_config())
 
 
-def scripted(script: Script) -> ScriptedRunner:
+def scripted(script: Script, **settings: Any) -> ScriptedRunner:
     class Runner(ScriptedRunner):
         pass
 
     Runner.script = script
-    return Runner(ModelConfig(model_path="script", backend="scripted"))
+    return Runner(ModelConfig(model_path="script", backend="scripted", **settings))
 
 
 def test_the_nested_dictionary_makes_a_runner(tiny_chat: Path) -> None:
@@ -257,6 +257,28 @@ def test_bad_input_is_refused(runner: BaseLLMRunner) -> None:
         runner.generate_text("x", max_tokens=0)
     with pytest.raises(InvalidRequestError, match="role"):
         runner.create_chat_completion([{"role": "robot", "content": "x"}])
+
+
+def test_an_unsaid_limit_is_512_tokens_or_what_the_window_leaves() -> None:
+    endless = ["word " * 600] * 2
+    with scripted(endless) as runner:
+        assert len(runner.generate_text("x").split()) == 512
+        usage = runner.create_chat_completion(MESSAGES)["usage"]
+        assert (usage["completion_tokens"], usage["filled_window"]) == (512, False)
+    with scripted(endless, context_window=60) as runner:
+        assert len(runner.generate_text("x").split()) == 59
+        answer = runner.create_chat_completion(MESSAGES)
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["usage"]["total_tokens"] == 60
+    assert answer["usage"]["filled_window"]
+
+
+def test_a_limit_that_somebody_set_is_never_lowered() -> None:
+    refused = pytest.raises(ContextOverflowError, match="512 new ones")
+    with scripted(["never"], context_window=60) as runner, refused:
+        runner.generate_text("x", max_tokens=512)
+    with scripted(["never"], context_window=60, max_tokens=512) as runner, refused:
+        runner.create_chat_completion(MESSAGES)
 
 
 def test_reloading_follows_what_is_under_the_path(tiny_chat: Path, tmp_path: Path) -> None:
