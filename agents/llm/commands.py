@@ -64,15 +64,21 @@ def talk(
         float, typer.Option(min=0.1, max=10.0, help="Above 1 keeps a model from going in circles.")
     ] = 1.1,
     seed: Annotated[int | None, typer.Option(min=0, help="Makes answers repeatable.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 512,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Most tokens of an answer. Left out: 512, or what the context leaves."
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Left out: as many as there are processors.")
     ] = None,
 ) -> None:
     """Talk to a model on this machine.
 
-    In a terminal Ctrl-C ends an answer, and Ctrl-D the talk. Piped, the lines are one conversation,
-    and each gets one line of answer, an empty one if it is empty or fails; the status is then 1.
+    In a terminal Ctrl-C ends an answer, Ctrl-D the talk, and /help shows what else there is. Piped,
+    all lines are questions of one conversation, and each gets one line of answer, an empty one if
+    it is empty or fails; the status is then 1.
     """
     from agents.llm.talking import Talk, run_talk
 

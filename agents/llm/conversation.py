@@ -6,8 +6,8 @@ import sys
 
 from agents.llm.chat import ChatMessage
 from agents.llm.chat.errors import ChatTemplateError
-from agents.llm.dialogue import Dialogue, Sampling
-from agents.llm.engines import Engine, LLMError
+from agents.llm.dialogue import Answer, Dialogue, Sampling
+from agents.llm.engines import Engine, FinishReason, LLMError
 from agents.llm.interrupts import Interrupts
 from agents.llm.parsing import Part, Reclassified, Text, Thinking
 from guild.cli.output import printable
@@ -25,12 +25,14 @@ class Conversation:
     def __init__(
         self, engine: Engine, system: str, sampling: Sampling, interrupts: Interrupts | None
     ) -> None:
-        room = engine.capabilities.context_window // 2  # the other half is for questions
-        sampling = sampling.but(max_new_tokens=min(sampling.max_new_tokens or room, room))
         self.has_failed = False
         self._interrupts = interrupts
         self._dialogue = Dialogue(engine, sampling, overflow="drop_oldest")
         self._messages = [ChatMessage(role="system", content=system)] if system else []
+
+    def clear(self) -> None:
+        """Forget what was said; the system message stays."""
+        self._messages = [message for message in self._messages if message.role == "system"]
 
     async def answer(self, question: str) -> None:
         """Show the answer; one that fails is told, and its question is forgotten.
@@ -54,20 +56,27 @@ class Conversation:
         else:
             self._messages.append(ChatMessage(role="assistant", content=shown.text))
         write("\n")
+        if shown.cut and is_terminal():
+            note(shown.cut)
 
     async def _show(self, shown: "_Shown") -> None:
         async with await self._dialogue.ask(self._messages) as answering:
             async for part in answering:
                 shown.add(part)
+        shown.cut = _why_cut(answering.answer)
         gone = {id(message) for message in answering.answer.dropped}
         self._messages = [message for message in self._messages if id(message) not in gone]
 
 
 class _Shown:
-    """What of an answer was shown; reasoning is shown in a terminal only, and dimly."""
+    """What of an answer was shown; reasoning is shown in a terminal only, and dimly.
+
+    Attributes:
+        cut: why it ends before its time, or "".
+    """
 
     def __init__(self, *, is_terminal: bool) -> None:
-        self.text = ""
+        self.text = self.cut = ""
         self._is_terminal = is_terminal
         self._is_dim = is_terminal and not os.environ.get("NO_COLOR")
         self._was_thinking = False
@@ -93,6 +102,15 @@ class _Shown:
             text = f"\n{text}"
         self._was_thinking = is_thinking
         write(text)
+
+
+def _why_cut(answer: Answer) -> str:
+    if answer.finish_reason is not FinishReason.LENGTH:
+        return ""
+    if answer.usage.filled_window:
+        return "(cut: the context window is full; /clear begins anew)"
+    tokens = answer.usage.completion_tokens
+    return f"(cut at {tokens} tokens: --max-new-tokens allows more)"
 
 
 def is_terminal() -> bool:

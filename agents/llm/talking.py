@@ -16,6 +16,13 @@ from agents.llm.engines import EngineConfig, LLMError, create_engine
 from agents.llm.engines.errors import MissingDependencyError, ModelNotFoundError
 from agents.llm.interrupts import Interrupts
 from agents.llm.models import MODELS, fetch_model, find_model
+from agents.llm.slash_commands import (
+    HELP,
+    SlashCommand,
+    is_for_the_talk,
+    slash_command,
+    unknown_command,
+)
 from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK
 
 DEFAULT_TEMPERATURE = 0.7
@@ -36,7 +43,7 @@ class Talk:
     temperature: float | None = None
     repetition_penalty: float = 1.1
     seed: int | None = None
-    max_new_tokens: int = 512
+    max_new_tokens: int | None = None
     threads: int | None = None
 
     @property
@@ -139,19 +146,31 @@ async def _talk(talk: Talk) -> int:
             for line in iter(sys.stdin.readline, ""):  # nothing else runs meanwhile
                 await conversation.answer(line.strip())
             return FAILED if conversation.has_failed else OK
-        note(f"{talk.model} listens; Ctrl-C ends an answer, Ctrl-D the talk")
+        note(f"{talk.model} listens; Ctrl-C ends an answer, Ctrl-D the talk, /help shows more")
         interrupts = Interrupts()
         conversation = Conversation(engine, talk.system, talk.sampling, interrupts)
         with interrupts.installed():
             for line in _typed(interrupts):
-                await conversation.answer(line)
+                if not is_for_the_talk(line):
+                    await conversation.answer(line.strip())
+                    continue
+                match slash_command(line):
+                    case SlashCommand.QUIT:
+                        break
+                    case SlashCommand.CLEAR:
+                        conversation.clear()
+                        note("everything that was said is forgotten")
+                    case SlashCommand.HELP:
+                        note(HELP)
+                    case None:
+                        note(unknown_command(line))
         return OK
     finally:
         await engine.close()
 
 
 def _typed(interrupts: Interrupts) -> Iterator[str]:
-    """What is asked at a terminal, until Ctrl-D or a second Ctrl-C.
+    """What is typed at a terminal, until Ctrl-D or a second Ctrl-C.
 
     Raises:
         KeyboardInterrupt: the second Ctrl-C in a row.
@@ -164,7 +183,7 @@ def _typed(interrupts: Interrupts) -> Iterator[str]:
     while True:
         try:
             with interrupts.reading():
-                line = input("> ").strip()
+                line = input("> ")
         except EOFError:
             write("\n")
             return
@@ -176,5 +195,5 @@ def _typed(interrupts: Interrupts) -> Iterator[str]:
             note(_LEAVING)
             continue
         is_leaving = False
-        if line:
+        if line.strip():
             yield line

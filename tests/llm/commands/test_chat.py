@@ -217,6 +217,47 @@ def test_ctrl_c_at_the_prompt_says_how_to_leave_and_a_second_one_leaves(tiny: Pa
     assert "Traceback" not in terminal.shown
 
 
+@pytest.mark.parametrize("leaving", ["/quit\n", "/exit\n", "/bye\n"])
+def test_commands_are_not_for_the_model_at_a_terminal(tiny: Path, leaving: str) -> None:
+    with talk(tiny, "--max-new-tokens", "5") as terminal:
+        terminal.until("> ")
+        for typed, said in [
+            ("/help\n", "/clear  forget"),
+            ("/clear\n", "is forgotten"),
+            ("/halp\n", "there is no command /halp; there are /clear, /help, /quit"),
+            ("/etc/hosts\n", "(cut at 5 tokens: --max-new-tokens allows more)"),
+            (" /help\n", "(cut at 5 tokens: --max-new-tokens allows more)"),
+        ]:
+            terminal.type(typed)
+            assert "cut at" not in terminal.until(said).removesuffix(said)
+            terminal.until("> ")
+        terminal.type(leaving)
+
+        assert terminal.end() == 0
+
+
+def test_commands_are_questions_in_a_pipe(run: Run, tiny: Path) -> None:
+    outcome = run("chat", tiny, *SHORT, stdin="/quit\n/help\n")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert all(outcome.out.splitlines())
+    assert outcome.out.count("\n") == 2
+
+
+def test_an_answer_that_fills_the_window_is_said_to(tmp_path: Path) -> None:
+    model = save_tiny_gguf(
+        tmp_path / "small.gguf", tokenizer__chat_template=TEMPLATE, context_window=128
+    )
+    with talk(model) as terminal:
+        terminal.until("> ")
+        terminal.type("Hello\n")
+        terminal.until("(cut: the context window is full; /clear begins anew)")
+        terminal.until("> ")
+        terminal.type(CTRL_D)
+
+        assert terminal.end() == 0
+
+
 def test_a_line_longer_than_a_terminal_takes_otherwise_arrives_whole(tiny: Path) -> None:
     with talk(tiny, "--max-new-tokens", "3") as terminal:
         terminal.until("> ")

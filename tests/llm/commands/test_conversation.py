@@ -13,7 +13,7 @@ from agents.llm.engines import EngineConfig, LLMInferenceError
 from agents.llm.engines.scripted import Failure, Reply, scripted_engine
 from agents.llm.interrupts import Interrupts
 
-Open = Callable[[Callable[[str], Reply]], Conversation]
+Open = Callable[..., Conversation]
 
 
 @pytest.fixture
@@ -51,6 +51,24 @@ async def test_a_question_that_failed_is_forgotten(
     assert "fine" in prompts[-1]
     assert "bad" not in prompts[-1]
     assert "half" not in prompts[-1]
+
+
+async def test_clearing_forgets_all_but_what_the_model_was_told_first(opened: Open) -> None:
+    prompts: list[str] = []
+
+    def reply(prompt: str) -> Reply:
+        prompts.append(prompt)
+        return "fine"
+
+    conversation = await opened(reply, "Be brief.")
+    await conversation.answer("first")
+    conversation.clear()
+    await conversation.answer("second")
+
+    assert "first" in prompts[0]
+    assert "Be brief." in prompts[1]
+    assert "first" not in prompts[1]
+    assert "fine" not in prompts[1]
 
 
 async def test_reasoning_is_no_part_of_a_piped_answer(
