@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.frontend.frontend import Frontend
-from agents.llm.models import MODELS
+from agents.llm.models import backend_of
 
 
 class TorchInference(Frontend):
@@ -70,8 +70,7 @@ def frontend_class(model_path: str | Path, frontend: str | None = None) -> type[
         LLMInitializationError: there is none of this name.
     """
     if frontend is None:
-        is_gguf = str(model_path).lower().endswith(".gguf") or _is_packaged(model_path)
-        return LlamaCppInference if is_gguf else TorchInference
+        frontend = backend_of(str(model_path))
     name = frontend.lower()
     if name not in _ALIASES:
         close = get_close_matches(name, _ALIASES, n=1)
@@ -80,7 +79,3 @@ def frontend_class(model_path: str | Path, frontend: str | None = None) -> type[
             f"there is no frontend {frontend!r}{hint} (known: {', '.join(_FRONTENDS)})"
         )
     return _FRONTENDS[_ALIASES[name]]
-
-
-def _is_packaged(model_path: str | Path) -> bool:
-    return str(model_path) in MODELS and not Path(model_path).exists()

@@ -13,6 +13,7 @@ class PackagedModel:
         member: the file's path in the wheel.
         license: an SPDX identifier.
         about: what it is, in a few words.
+        backend: which of the engines runs it.
         temperature: what its authors recommend.
     """
 
@@ -26,6 +27,7 @@ class PackagedModel:
     size_bytes: int
     license: str
     about: str
+    backend: str = "llamacpp"
     temperature: float = 0.7
 
     @property

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from agents.llm.engines.errors import LLMInitializationError, problems_of
 from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
+from agents.llm.models import backend_of
 
 
 class BackendType(StrEnum):
@@ -30,9 +31,10 @@ class ModelConfig(BaseModel):
     """A model and how it answers.
 
     Attributes:
-        model_path: a GGUF file for llama.cpp; a folder or an id on the hub for transformers.
+        model_path: for llama.cpp a GGUF file, or the name of one that comes through pip; for
+            transformers a folder, or an id on the hub.
         backend: what runs it, or a name that `LLMRunnerFactory.register` was told. Where it is
-            not said, a path that ends in `.gguf` means llama.cpp, and any other transformers.
+            not said, what `model_path` is decides.
         max_tokens: limit on the tokens of an answer, where a call says none; None is 512, or what
             the context window leaves.
         context_window: tokens of a prompt and its answer; None is what the model has.
@@ -61,8 +63,8 @@ class ModelConfig(BaseModel):
         """The backend that is meant."""
         if self.backend:
             return str(self.backend)
-        is_gguf = self.model_path.lower().endswith(".gguf")
-        return str(BackendType.LLAMA_CPP if is_gguf else BackendType.TRANSFORMERS)
+        is_llama_cpp = backend_of(self.model_path) == "llamacpp"
+        return str(BackendType.LLAMA_CPP if is_llama_cpp else BackendType.TRANSFORMERS)
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:

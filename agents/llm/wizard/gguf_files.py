@@ -55,7 +55,7 @@ def look_at_named(name: str) -> Found:
     return replace(
         found,
         model=name,
-        backends=("llamacpp",),
+        backends=(known.backend,),
         about=known.summary if path is None else known.about,
         temperature=known.temperature,
         to_fetch=name if path is None else "",

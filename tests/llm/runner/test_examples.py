@@ -189,9 +189,15 @@ def test_a_backend_of_ones_own_that_fails_gives_the_typed_errors() -> None:
         Broken(ModelConfig(model_path="good")).generate_text("x")
 
 
-def test_the_backend_follows_from_the_path_where_none_is_named() -> None:
+def test_the_backend_follows_from_the_model_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert ModelConfig(model_path="/a/model.GGUF").backend_name == BackendType.LLAMA_CPP
     assert ModelConfig(model_path="/a/model").backend_name == BackendType.TRANSFORMERS
+    assert ModelConfig(model_path="smollm2").backend_name == BackendType.LLAMA_CPP
+    (tmp_path / "smollm2").mkdir()  # a folder here is what is meant
+    assert ModelConfig(model_path="smollm2").backend_name == BackendType.TRANSFORMERS
     assert issubclass(LLMInitializationError, LLMError)
     assert issubclass(LLMInferenceError, LLMError)
 

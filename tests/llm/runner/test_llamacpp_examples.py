@@ -143,3 +143,14 @@ def test_a_backend_may_be_named_as_the_engines_name_it(gguf: Path) -> None:
         assert runner.run("What is AI?")
     finally:
         runner.close()
+
+
+def test_a_model_that_comes_through_pip_needs_no_backend(smollm2: Path) -> None:
+    config = {"model_path": "smollm2", "temperature": 0, "options": {"threads": 1}}
+    with LLMRunnerFactory.create_runner({"llm": config}) as runner:
+        assert isinstance(runner, LlamaCppRunner)
+        answer = runner.create_chat_completion(
+            [{"role": "user", "content": "What is the capital of Japan?"}]
+        )
+
+    assert "Tokyo" in answer["choices"][0]["message"]["content"]
