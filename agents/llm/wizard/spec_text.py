@@ -57,7 +57,6 @@ def spec_text(found: Found, backend: str, device: str, max_active: int, output: 
         properties |= {"max_active": max_active, "overflow": "drop_oldest"}
     if found.temperature is not None:
         properties["temperature"] = found.temperature
-    properties["max_new_tokens"] = 512
     if found.options:
         properties["options"] = found.options
     run, ask = next_commands(output)

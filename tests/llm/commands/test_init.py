@@ -55,6 +55,9 @@ def test_a_gguf_files_spec_fits_the_file(run: Run, tmp_path: Path) -> None:
     assert written["model"] == str(model)
     assert written["context_window"] == 128
     assert written["device"] == "cpu"
+    assert written["max_new_tokens"] is None  # a limit that the window has no room for is refused
+    (answer,) = run("run", "chat.yaml", *ASKING).documents()
+    assert answer["data"]["usage"]["filled_window"]
 
 
 def test_a_folders_spec_runs(run: Run, tiny_chat: Path, tmp_path: Path) -> None:
