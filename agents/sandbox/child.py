@@ -1,7 +1,8 @@
 """The job's own process: lower the ceilings, run one function, send one result.
 
 On the channel, one JSON object a line: `{"job", "payload"}` comes in, any number of `{"event"}`
-and then one `{"result"}` or `{"error"}` go out. Standard output is not the channel: whatever a
+and then one `{"result"}` or `{"error"}` go out. A `{"question"}` may go out between them, for which
+a `{"reply"}` comes in. Standard output is not the channel: whatever a
 job prints is kept as text and believed by nobody.
 """
 
@@ -14,13 +15,12 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from agents.sandbox import processes
 from agents.sandbox.limits import Limits, apply_to_this_process
 
-Report = Callable[[dict[str, Any]], None]
-Job = Callable[[dict[str, Any], Report], dict[str, Any]]
+Job = Callable[[dict[str, Any], "Report"], dict[str, Any]]
 
 _CHANNEL_FD = 3
 _TRACEBACK_CHARS = 32_000
@@ -84,29 +84,41 @@ def _take_channel(channel: socket.socket) -> socket.socket:
     return socket.socket(fileno=_CHANNEL_FD)
 
 
-def _work(channel: socket.socket, limits: Limits) -> int:
-    with channel.makefile("rb") as lines:
-        request = json.loads(lines.readline())
-    lock = threading.Lock()
+class Report:
+    """What a job is given to tell its host how far it is: called with an event. It may ask, too."""
 
-    def send(kind: str, value: Any, limit_bytes: int) -> None:
+    def __init__(self, channel: socket.socket, lines: BinaryIO, limits: Limits) -> None:
+        self._channel, self._lines, self._limits = channel, lines, limits
+        self._lock = threading.Lock()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self.send("event", event, self._limits.event_bytes)
+
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Return the host's reply; one question at a time."""
+        self.send("question", question, self._limits.event_bytes)
+        reply: dict[str, Any] = json.loads(self._lines.readline())["reply"]
+        return reply
+
+    def send(self, kind: str, value: dict[str, Any], limit_bytes: int) -> None:
+        _require_object(kind, value)
         line = _encode(kind, value) + b"\n"
         if len(line) > limit_bytes:
             raise ValueError(f"the {kind} has {len(line):,} bytes; the limit is {limit_bytes:,}")
-        with lock:
-            channel.sendall(line)
+        with self._lock:
+            self._channel.sendall(line)
 
-    def report(event: dict[str, Any]) -> None:
-        _require_object("event", event)
-        send("event", event, limits.event_bytes)
 
-    try:
-        result = _find(request["job"])(request["payload"], report)
-        _require_object("result", result)
-        send("result", result, limits.result_bytes)
-    except BaseException as error:  # noqa: BLE001  SystemExit and MemoryError are answers too
-        send("error", _describe(error), max(limits.result_bytes, 512 * 1024))
-        return 1
+def _work(channel: socket.socket, limits: Limits) -> int:
+    with channel.makefile("rb") as lines:
+        request = json.loads(lines.readline())
+        report = Report(channel, lines, limits)
+        try:
+            result = _find(request["job"])(request["payload"], report)
+            report.send("result", result, limits.result_bytes)
+        except BaseException as error:  # noqa: BLE001  SystemExit and MemoryError are answers too
+            report.send("error", _describe(error), max(limits.result_bytes, 512 * 1024))
+            return 1
     return 0
 
 

@@ -17,6 +17,7 @@ from agents.sandbox.server import JobServer
 from agents.sandbox.verdict import Ending, result_or_error
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None] | None]
+OnQuestion = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 _ERROR_BYTES = 512 * 1024
 _CHUNK_BYTES = 64 * 1024
@@ -35,10 +36,18 @@ class Conversation:
     whoever waits for the result: a job asked to stop may still have much to say.
     """
 
-    def __init__(self, job: str, limits: Limits, on_event: OnEvent | None) -> None:
+    def __init__(
+        self,
+        job: str,
+        limits: Limits,
+        on_event: OnEvent | None,
+        on_question: OnQuestion | None = None,
+    ) -> None:
         self.job = job
         self._limits = limits
         self._on_event = on_event
+        self._on_question = on_question
+        self._replying: asyncio.Task[None] | None = None
         self._output = CappedOutput(limits.output_bytes)
         self._answer: dict[str, Any] | None = None
         self._failure: Exception | None = None
@@ -121,9 +130,10 @@ class Conversation:
         self._started.set()
         if self._ending.is_known:
             await asyncio.wait({output, messages})  # the tree is gone, so both come to their end
-        for reading in (output, messages):
-            reading.cancel()
-        await asyncio.gather(output, messages, return_exceptions=True)
+        tasks = [output, messages, *([self._replying] if self._replying else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow_control(self) -> None:
         """Hear from the warden: that the job runs, then how it ended, then nothing."""
@@ -158,16 +168,32 @@ class Conversation:
             ((kind, body),) = json.loads(line).items()
         except (ValueError, AttributeError, RecursionError) as error:
             raise ValueError(f"{line[:80]!r}") from error
-        if kind not in {"event", "result", "error"} or not isinstance(body, dict):
+        if kind not in {"event", "question", "result", "error"} or not isinstance(body, dict):
             raise ValueError(f"{line[:80]!r}")
-        if kind != "event":
+        if kind in {"result", "error"}:
             self._answer = {kind: body}
         elif len(line) > self._limits.event_bytes:
-            raise ValueError(f"an event of {len(line):,} bytes")
+            raise ValueError(f"{kind} of {len(line):,} bytes")
+        elif kind == "question":
+            self._be_asked(body)
         elif self._on_event is not None:
             heard = self._on_event(body)
             if inspect.isawaitable(heard):
                 await heard
+
+    def _be_asked(self, question: dict[str, Any]) -> None:
+        """Answer in a task of its own: a job that ends meanwhile must be heard."""
+        if self._on_question is None or (self._replying and not self._replying.done()):
+            raise ValueError(f"a question where none is expected: {str(question)[:80]}")
+        self._replying = asyncio.create_task(self._reply(self._on_question(question)))
+
+    async def _reply(self, reply: Awaitable[dict[str, Any]]) -> None:
+        try:
+            line = json.dumps({"reply": await reply}, allow_nan=False).encode() + b"\n"
+        except Exception as error:  # noqa: BLE001  `on_question` is the caller's, and so is its error
+            self._fail(error)
+        else:
+            self._channel_writer.write(line)
 
     def _fail(self, error: Exception) -> None:
         self._failure = error

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from agents.sandbox.conversation import Conversation, NotStartedError, OnEvent
+from agents.sandbox.conversation import Conversation, NotStartedError, OnEvent, OnQuestion
 from agents.sandbox.errors import JobKilledError, JobTimeoutError, SandboxClosedError, SandboxError
 from agents.sandbox.limits import Limits
 from agents.sandbox.server import JobServer
@@ -80,11 +80,14 @@ class JobRunner:
         payload: dict[str, Any],
         *,
         on_event: OnEvent | None = None,
+        on_question: OnQuestion | None = None,
         timeout_s: float | None = None,
         limits: Limits | None = None,
         grace_s: float | None = None,
     ) -> dict[str, Any]:
         """Run `job` with `payload` (both sides JSON) and return its result.
+
+        `on_event` hears what the job reports; what `on_question` returns is what its `ask` returns.
 
         Cancelling the caller stops the job's whole tree, after the grace, and waits for its end.
         The clock of `timeout_s` starts with the job, not while it waits for its turn.
@@ -96,7 +99,7 @@ class JobRunner:
             JobProtocolError: it ended without a result, or sent too much or nonsense.
             SandboxError: no job can be started, or the runner is not open.
             ValueError, TypeError: `job` is no reference, or `payload` is not JSON.
-            Exception: whatever `on_event` raised; the job is stopped.
+            Exception: whatever `on_event` or `on_question` raised; the job is stopped.
         """
         if not _REFERENCE.fullmatch(job):
             raise ValueError(f"a job is named as 'package.module:function', not {job!r}")
@@ -107,7 +110,7 @@ class JobRunner:
         async with self._slots:
             for _ in range(_STARTS):
                 server = await self._server_for_a_job()
-                conversation = Conversation(job, allowed, on_event)
+                conversation = Conversation(job, allowed, on_event, on_question)
                 try:
                     await conversation.open(server, request)
                     return await self._hold(conversation, timeout_s, grace_s)

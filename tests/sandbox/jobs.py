@@ -221,3 +221,19 @@ def wait(payload: Payload, report: Report) -> Payload:
 def see_home(payload: Payload, report: Report) -> Payload:
     Path("~/left-behind").expanduser().write_text("x")
     return {"home": str(Path.home())}
+
+
+def ask_twice(payload: Payload, report: Any) -> Payload:
+    first = report.ask({"add": 1})
+    report({"heard": first})
+    return report.ask({"add": first["sum"]})
+
+
+def ask_and_leave(payload: Payload, report: Any) -> Payload:
+    report.send("question", {}, 1024)
+    return {"left": True}
+
+
+def ask_two_at_once(payload: Payload, report: Any) -> Payload:
+    report.send("question", {}, 1024)
+    return report.ask({})
