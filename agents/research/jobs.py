@@ -45,6 +45,7 @@ class JobsProps(BaseModel):
         timeout_s: for each job; None lets it run as long as it wants.
         command_timeout_s: for each command and script.
         command_output_kb: what is kept of what a command prints, half head and half tail.
+        install_packages: whether packages may be installed into the workspace's own environment.
         max_file_mb: the largest text file that is read or written whole.
         grace_s: what a job has to save a checkpoint when it must stop.
     """
@@ -59,6 +60,7 @@ class JobsProps(BaseModel):
     timeout_s: float | None = Field(default=None, gt=0)
     command_timeout_s: float = Field(default=120.0, gt=0)
     command_output_kb: int = Field(default=64, ge=1, le=4096)
+    install_packages: bool = False
     max_file_mb: int = Field(default=8, ge=1, le=1024)
     grace_s: float = Field(default=5.0, ge=0)
 
@@ -87,6 +89,7 @@ class Jobs:
         self._timeout_s = properties.timeout_s
         self.workspace = Path(properties.workspace).resolve()
         self.files = WorkspaceFiles(self.workspace, max_bytes=properties.max_file_mb * MIB)
+        self.may_install = properties.install_packages
         self.command_timeout_s = properties.command_timeout_s
         self.command_output_bytes = properties.command_output_kb * KIB
         self.tokenizers = self.inside(properties.tokenizers, key="tokenizers")

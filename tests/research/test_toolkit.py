@@ -42,6 +42,10 @@ SIGNATURES = {
     "python_run": "(script_path: str, *args: str) -> str",
     "list_directory": "(path: str = '.', recursive: bool = False) -> list[str]",
     "create_directory": "(path: str) -> None",
+    "pip_install_pytorch_package": (
+        "(package_name: str, version: str | None = None, pytorch_version: str = '2.1.0',"
+        " cuda_version: str = 'cu118', upgrade: bool = False) -> str"
+    ),
     "create_pytorch_project_scaffold": "(project_name: str, base_dir: str = '.') -> None",
     "pytorch_model_assembler": "(model_config: dict[str, Any], output_script_path: str) -> None",
     "pytorch_model_summary": (

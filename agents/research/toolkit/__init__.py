@@ -8,6 +8,7 @@ from agents.llm.engines import EngineConfig, ModelRegistry
 from agents.research.jobs import JobsProps, open_jobs
 from agents.research.toolkit.calls import Show, Shower
 from agents.research.toolkit.models import ModelTools
+from agents.research.toolkit.packages import PackageTools
 from agents.research.toolkit.projects import ProjectTools
 from agents.research.toolkit.tokenizers import TokenizerTools
 from agents.research.toolkit.training import TrainingTools
@@ -19,7 +20,9 @@ from guild.sync import BackgroundLoop
 __all__ = ["ResearchToolkit", "Show"]
 
 
-class ResearchToolkit(WorkspaceTools, ModelTools, TrainingTools, TokenizerTools, ProjectTools):
+class ResearchToolkit(
+    WorkspaceTools, ModelTools, TrainingTools, TokenizerTools, PackageTools, ProjectTools
+):
     """Tools with the names, parameters, defaults and results of their document.
 
     A call does what an agent does with the message of the same purpose: the same checks, the same

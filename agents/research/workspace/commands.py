@@ -105,18 +105,19 @@ def _environment() -> dict[str, str]:
     environment["PYTHONUNBUFFERED"] = "1"  # stdout and stderr come in the order of their printing
     python = _python()
     environment["PATH"] = os.pathsep.join([str(Path(python).parent), environment["PATH"]])
-    venv = _venv()
+    venv = own_venv()
     if venv is not None:
         environment["VIRTUAL_ENV"] = str(venv.absolute())
     return environment
 
 
 def _python() -> str:
-    venv = _venv()
+    venv = own_venv()
     return sys.executable if venv is None else str(venv.absolute() / "bin" / "python")
 
 
-def _venv() -> Path | None:
+def own_venv() -> Path | None:
+    """The virtual environment of the workspace, which is the working directory."""
     for name in _VENVS:
         if (Path(name) / "bin" / "python").is_file():
             return Path(name)
