@@ -110,20 +110,29 @@ def plan_answer(wish: Wish, engine: Engine, sampling: Sampling, **more: Any) -> 
     return _rendered(wish, call, engine, sampling, **more)
 
 
-def plan_text(prompt: str, grammar: "Grammar | None", engine: Engine, sampling: Sampling) -> Plan:
-    """How a loaded engine continues a text, without template, tools or parsing.
+def plan_text(
+    prompt: str | Sequence[int],
+    grammar: "Grammar | None",
+    engine: Engine,
+    sampling: Sampling,
+    **more: Any,
+) -> Plan:
+    """How a loaded engine continues a text or token ids, without template, tools or parsing.
+
+    `more` are other fields of the request.
 
     Raises:
         InvalidRequestError: it cannot.
     """
     check_form(sampling.stop, grammar)
+    more |= {"prompt": prompt} if isinstance(prompt, str) else {"prompt_ids": prompt}
     if grammar is None or engine.capabilities.takes_conversations:
-        request = sampling.request(prompt=prompt, **_form(grammar))
+        request = sampling.request(**more, **_form(grammar))
         return Plan(request, Reading(verbatim, grammar, server=engine.capabilities.model))
     tokens = constrainable(engine)
-    ids = tokens.encode(prompt)
+    ids = tokens.encode(prompt) if isinstance(prompt, str) else prompt
     limit = budget(engine, len(ids), sampling.max_new_tokens)
-    request = sampling.but(max_new_tokens=limit).request(prompt_ids=ids)
+    request = sampling.but(max_new_tokens=limit).request(**more)
     return Plan(request, Reading(verbatim, grammar), constraints(grammar, tokens, limit))
 
 

@@ -44,6 +44,7 @@ class Kind(Generic[BodyT]):
         prefix: of the ids of its answers.
         name: of the whole answer, as `object` has it.
         chunk_name: of a piece of a stream.
+        given: the parameter that is answered.
         plan: what the engine is asked; called in a thread.
         choice: the writer of a choice.
     """
@@ -51,6 +52,7 @@ class Kind(Generic[BodyT]):
     prefix: str
     name: str
     chunk_name: str
+    given: str
     plan: Callable[[BodyT, Engine, float | None], Plan]
     choice: Callable[[int, Plan, BodyT], Choice]
 
@@ -121,13 +123,15 @@ class Answer(Generic[BodyT]):
                     whole = await self._whole(stack)
                     await JSONResponse(whole)(scope, receive, send)
         except (ApiError, LLMError) as raised:
-            model = self.body.model
-            error = as_api_error(raised, model) if isinstance(raised, LLMError) else raised
+            error = self._told(raised) if isinstance(raised, LLMError) else raised
             if self._has_begun:
                 await _send_event(send, error.body)
                 await send({"type": "http.response.body", "body": b""})
             else:
                 await JSONResponse(error.body, error.status, error.headers)(scope, receive, send)
+
+    def _told(self, error: LLMError) -> ApiError:
+        return as_api_error(error, self.body.model, self.kind.given)
 
     async def _whole(self, stack: AsyncExitStack) -> Json:
         choices, events = await self._start(stack)
@@ -163,11 +167,11 @@ class Answer(Generic[BodyT]):
     ) -> tuple[list[Choice], AsyncIterator[tuple[int, Event]]]:
         engine = await stack.enter_async_context(self.registry.lease(self.config))
         plan = await asyncio.to_thread(self.kind.plan, self.body, engine, self.deadline_s)
-        self._check_room(len(plan.requests))
+        self._check_room(len(plan.answers))
         generations = []
-        for request in plan.requests:
-            constraint = plan.make_constraint() if plan.make_constraint else None
-            generation = await engine.submit(request, constraint)
+        for answer in plan.answers:
+            constraint = answer.make_constraint() if answer.make_constraint else None
+            generation = await engine.submit(answer.request, constraint)
             generations.append(await stack.enter_async_context(generation))
         choices = [self.kind.choice(i, plan, self.body) for i in range(len(generations))]
         return choices, self._events(choices, generations)

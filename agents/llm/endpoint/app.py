@@ -42,6 +42,7 @@ CHAT: Kind[ChatBody] = Kind(
     "chatcmpl",
     "chat.completion",
     "chat.completion.chunk",
+    "messages",
     plan_chat,
     lambda index, plan, body: ChatChoice(index, plan, is_parallel=body.parallel_tool_calls),
 )
@@ -49,6 +50,7 @@ COMPLETION: Kind[CompletionBody] = Kind(
     "cmpl",
     "text_completion",
     "text_completion",
+    "prompt",
     plan_completion,
     lambda index, plan, body: TextChoice(index, plan, has_token_ids=body.return_token_ids),
 )

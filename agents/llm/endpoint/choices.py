@@ -12,7 +12,7 @@ from agents.llm.endpoint.vocabularies import token_bytes
 from agents.llm.engines.errors import LLMInferenceError
 from agents.llm.engines.generation import Finished, FinishReason, TextDelta, TokenLogprobs
 from agents.llm.engines.loaded import LoadedTokenizer
-from agents.llm.parsing import Collector, Part, Text, Thinking, ToolCall
+from agents.llm.parsing import Collector, Parsed, Part, Text, Thinking, ToolCall
 
 Json = dict[str, Any]
 
@@ -136,6 +136,7 @@ class TextChoice:
         self.is_complete = False
         self._index = index
         self._tokens = plan.tokens
+        self._reading = plan.reading
         self._has_token_ids = has_token_ids
         self._texts: list[str] = []
         self._token_ids: list[int] = []
@@ -159,6 +160,7 @@ class TextChoice:
         return [piece]
 
     def end(self, finished: Finished) -> list[Json]:
+        self._reading.whole(Parsed(text="".join(self._texts)), finished)
         self._reason = _reason(finished)
         piece = self._piece("", None)
         if self._has_token_ids:

@@ -95,11 +95,11 @@ def _is_name(key: int | str) -> bool:
     return key.isidentifier() and key[0].islower() and key not in {"str", "int", "bool", "float"}
 
 
-def as_api_error(error: LLMError, model: str) -> ApiError:
-    """What a client is told of a failure of the engine."""
+def as_api_error(error: LLMError, model: str, given: str | None = None) -> ApiError:
+    """What a client is told of a failure of the engine; `given` is the parameter of the prompt."""
     match error:
         case ContextOverflowError():
-            return ApiError(400, str(error), code="context_length_exceeded", param="messages")
+            return ApiError(400, str(error), code="context_length_exceeded", param=given)
         case InvalidRequestError():
             notes = "; ".join(getattr(error, "__notes__", ()))
             return ApiError(400, f"{error} ({notes})" if notes else str(error))

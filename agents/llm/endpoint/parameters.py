@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from agents.llm.chat import ChatMessage
 from agents.llm.endpoint.errors import unsupported
+from agents.llm.endpoint.forms import Formed, Part, asks_for_form
 from agents.llm.engines.request import (
     MAX_LOGPROBS,
     LogitBias,
@@ -86,25 +87,17 @@ def with_defaults(body: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str
     unsaid = {name: value for name, value in defaults.items() if name not in body}
     if "max_completion_tokens" in body:  # another name of max_tokens
         unsaid.pop("max_tokens", None)
-    form = body.get("response_format")
-    has_form = isinstance(form, dict) and form.get("type") != "text"
-    if has_form or body.get("tool_choice", "auto") not in ("none", "auto"):
+    if asks_for_form(body) or body.get("tool_choice", "auto") not in ("none", "auto"):
         unsaid.pop("stop", None)  # what must keep to a form is never cut short
     return {**unsaid, **body}
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
-    )
-
-
-class StreamOptions(_Part):
+class StreamOptions(Part):
     include_usage: bool = False
     include_obfuscation: Literal[False] = False
 
 
-class Sampling(_Part):
+class Sampling(Formed):
     """What both kinds of completion take. Defaults are those of OpenAI's API."""
 
     model: str
@@ -128,9 +121,14 @@ class Sampling(_Part):
         return (given,) if isinstance(given, str) else given
 
     @model_validator(mode="after")
-    def _options_belong_to_streams(self) -> Self:
+    def _options_fit(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options is only for stream=true")
+        if self.stop and self.form is not None:
+            raise ValueError(
+                "stop: it would cut an answer that must keep to a form in its middle; leave out "
+                f"stop or {self.form.parameter}"
+            )
         return self
 
     def sampling(self, index: int, *more_stops: str) -> dict[str, Any]:
@@ -147,7 +145,7 @@ class Sampling(_Part):
         }
 
 
-class Function(_Part):
+class Function(Part):
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     description: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -161,7 +159,7 @@ class Function(_Part):
         return given
 
 
-class FunctionTool(_Part):
+class FunctionTool(Part):
     type: Literal["function"]
     function: Function
 
@@ -171,38 +169,13 @@ class FunctionTool(_Part):
         return self.function.model_dump(exclude={"strict"}, exclude_unset=True)
 
 
-class FunctionName(_Part):
+class FunctionName(Part):
     name: str
 
 
-class NamedTool(_Part):
+class NamedTool(Part):
     type: Literal["function"]
     function: FunctionName
-
-
-class JsonSchema(_Part):
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    description: str | None = None
-    strict: bool | None = None
-    schema_: dict[str, Any] | bool = Field(alias="schema")
-
-
-class TextFormat(_Part):
-    type: Literal["text"]
-
-
-class JsonObjectFormat(_Part):
-    type: Literal["json_object"]
-
-
-class JsonSchemaFormat(_Part):
-    type: Literal["json_schema"]
-    json_schema: JsonSchema
-
-
-ResponseFormat = Annotated[
-    TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")
-]
 
 
 class ChatBody(Sampling):
@@ -212,7 +185,6 @@ class ChatBody(Sampling):
     max_completion_tokens: NewTokens | None = None
     logprobs: bool = False
     top_logprobs: int = Field(default=0, ge=0, le=MAX_LOGPROBS)
-    response_format: ResponseFormat = TextFormat(type="text")
     tools: tuple[FunctionTool, ...] = Field(default=(), max_length=128)
     tool_choice: Literal["none", "auto", "required"] | NamedTool = "auto"
     parallel_tool_calls: bool = True
@@ -229,8 +201,6 @@ class ChatBody(Sampling):
             raise ValueError("tool_choice is 'required', but there are no tools")
         if self.stop and wanted not in ("none", "auto"):
             raise ValueError("stop: it would cut a call in its middle; set tool_choice to 'auto'")
-        if self.stop and not isinstance(self.response_format, TextFormat):
-            raise ValueError("stop: it would cut the JSON in its middle; leave one of them out")
         if self.return_token_ids:
             raise ValueError("return_token_ids is only for /v1/completions")
         if self.top_logprobs and not self.logprobs:
@@ -238,10 +208,10 @@ class ChatBody(Sampling):
         both = self.max_tokens, self.max_completion_tokens
         if None not in both and both[0] != both[1]:
             raise ValueError("max_tokens and max_completion_tokens differ; give one of them")
-        if self.offered and not isinstance(self.response_format, TextFormat):
+        if self.offered and self.form is not None:
             raise ValueError(
-                "response_format: an answer in JSON and tools do not go together here; "
-                "set tool_choice to 'none' or leave one of them out"
+                f"{self.form.parameter}: an answer of such a form and tools do not go together "
+                "here; set tool_choice to 'none' or leave one of them out"
             )
         return self
 

@@ -1,44 +1,45 @@
 """From the body of a request to what engines are asked."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic import ValidationError
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from agents.llm.dialogue import Sampling, grammar_of_format
-from agents.llm.dialogue.plan import Wish, plan_answer
-from agents.llm.dialogue.reading import Reading, verbatim
+from agents.llm.dialogue.plan import Plan as PlannedAnswer
+from agents.llm.dialogue.plan import Wish, plan_answer, plan_text
+from agents.llm.dialogue.reading import Reading
 from agents.llm.dialogue.structure import CannotConstrainError
-from agents.llm.endpoint.errors import invalid, unsupported
-from agents.llm.endpoint.parameters import (
-    ChatBody,
-    CompletionBody,
-    NamedTool,
-)
-from agents.llm.engines.constraint import Constraint
+from agents.llm.endpoint.errors import ApiError, as_api_error, unsupported
+from agents.llm.endpoint.parameters import ChatBody, CompletionBody, NamedTool
+from agents.llm.endpoint.parameters import Sampling as Body
 from agents.llm.engines.engine import Engine
-from agents.llm.engines.errors import MissingDependencyError
+from agents.llm.engines.errors import InvalidRequestError, MissingDependencyError
 from agents.llm.engines.loaded import LoadedTokenizer, loaded_tokenizer
-from agents.llm.engines.request import GenerationRequest
+
+if TYPE_CHECKING:
+    from agents.llm.structured import Grammar
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One request for each choice.
+    """What an engine is asked.
 
     Attributes:
-        reading: how each answer is read.
+        answers: one for each choice; all are read alike.
         is_call: whether each answer is one call of a tool and nothing else.
         strict: the grammars of arguments of tools whose calls must be valid.
     """
 
-    requests: Sequence[GenerationRequest]
+    answers: Sequence[PlannedAnswer]
     tokens: LoadedTokenizer | None
-    reading: Reading
-    make_constraint: Callable[[], Constraint] | None = None
     is_call: bool = False
     strict: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reading(self) -> Reading:
+        """How each answer is read."""
+        return self.answers[0].reading
 
 
 def plan_chat(body: ChatBody, engine: Engine, deadline_s: float | None) -> Plan:
@@ -52,24 +53,16 @@ def plan_chat(body: ChatBody, engine: Engine, deadline_s: float | None) -> Plan:
         max_new_tokens=body.new_tokens, deadline_s=deadline_s, **body.sampling(index=0)
     )
     logprobs = body.top_logprobs if body.logprobs else None
-    form = "tool_choice" if body.offered else "response_format"
-    try:
+    with _refused_by_name(body, "tool_choice" if body.offered else _parameter(body)):
         planned = plan_answer(_wish(body), engine, sampling, logprobs=logprobs)
         strict = _strict(body)
-    except CannotConstrainError:
-        raise unsupported(form, f"the backend of {body.model} cannot constrain answers") from None
-    except (ModuleNotFoundError, MissingDependencyError) as error:
-        raise unsupported(
-            form,
-            "the server has no llguidance, which constrains answers; its operator can install "
-            "guildbus[torch] or guildbus[llamacpp]",
-        ) from error
     seeds = [body.sampling(index)["seed"] for index in range(body.n)]
     return Plan(
-        [planned.request.model_copy(update={"seed": seed}) for seed in seeds],
+        [
+            replace(planned, request=planned.request.model_copy(update={"seed": seed}))
+            for seed in seeds
+        ],
         loaded_tokenizer(engine),
-        planned.reading,
-        planned.make_constraint,
         is_call=planned.reading.call is not None,
         strict=strict,
     )
@@ -77,26 +70,16 @@ def plan_chat(body: ChatBody, engine: Engine, deadline_s: float | None) -> Plan:
 
 def plan_completion(body: CompletionBody, engine: Engine, deadline_s: float | None) -> Plan:
     """What an engine is asked for a completion; see `plan_chat`."""
-    requests = [
-        _request(
-            prompt,
-            max_new_tokens=body.max_tokens,
-            logprobs=body.logprobs,
-            deadline_s=deadline_s,
-            **body.sampling(index),
-        )
-        for prompt in body.prompts
-        for index in range(body.n)
-    ]
-    return Plan(requests, loaded_tokenizer(engine), Reading(verbatim))
-
-
-def _request(prompt: str | tuple[int, ...], **settings: Any) -> GenerationRequest:
-    given = {"prompt": prompt} if isinstance(prompt, str) else {"prompt_ids": prompt}
-    try:
-        return GenerationRequest(**given, **settings)
-    except ValidationError as error:
-        raise invalid(error) from None
+    answers = []
+    with _refused_by_name(body, _parameter(body)):
+        grammar = _grammar(body)
+        for prompt in body.prompts:
+            for index in range(body.n):
+                sampling = Sampling(
+                    max_new_tokens=body.max_tokens, deadline_s=deadline_s, **body.sampling(index)
+                )
+                answers.append(plan_text(prompt, grammar, engine, sampling, logprobs=body.logprobs))
+    return Plan(answers, loaded_tokenizer(engine))
 
 
 def _wish(body: ChatBody) -> Wish:
@@ -106,8 +89,49 @@ def _wish(body: ChatBody) -> Wish:
         [tool.schema_for_model for tool in body.tools],
         wanted.function.name if isinstance(wanted, NamedTool) else wanted,
         is_parallel=body.parallel_tool_calls,
-        grammar=grammar_of_format(body.response_format.model_dump(by_alias=True)),
+        grammar=_grammar(body),
     )
+
+
+def _parameter(body: Body) -> str:
+    return body.form.parameter if body.form else "response_format"
+
+
+def _grammar(body: Body) -> "Grammar | None":
+    """What the answer must look like.
+
+    Raises:
+        ApiError: it cannot be enforced.
+    """
+    if body.form is None:
+        return None
+    try:
+        return grammar_of_format(body.form.response_format)
+    except InvalidRequestError as error:
+        told = as_api_error(error, body.model)
+        parameter = body.form.parameter
+        raise ApiError(400, f"{parameter}: {told.message}", param=parameter) from error
+
+
+@contextmanager
+def _refused_by_name(body: Body, parameter: str) -> Iterator[None]:
+    """What the server lacks to constrain answers is told with the parameter that needs it.
+
+    Raises:
+        ApiError: it lacks something.
+    """
+    try:
+        yield
+    except CannotConstrainError:
+        raise unsupported(
+            parameter, f"the backend of {body.model} cannot constrain answers"
+        ) from None
+    except (ModuleNotFoundError, MissingDependencyError) as error:
+        raise unsupported(
+            parameter,
+            "the server has no llguidance, which constrains answers; its operator can install "
+            "guildbus[torch] or guildbus[llamacpp]",
+        ) from error
 
 
 def _strict(body: ChatBody) -> dict[str, Any]:
