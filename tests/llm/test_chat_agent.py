@@ -149,13 +149,14 @@ async def test_a_model_on_a_server_is_given_messages_tools_and_formats(tiny_chat
             guild, ChatRequest(messages=MESSAGES, tools=(WARMTH,), tool_choice="required")
         )
         completed = await ask(guild, CompletionRequest(prompt="The", max_new_tokens=4))
-        with pytest.raises(RequestFailedError, match="grammars"):
-            await ask(guild, ChatRequest(messages=MESSAGES, response_format=regex))
+        matching = await ask(guild, ChatRequest(messages=MESSAGES, response_format=regex))
+        continued = await ask(guild, CompletionRequest(prompt="The", response_format=regex))
 
     assert set(person.value) == {"name", "age"}
     assert [call.name for call in called.tool_calls] == ["warmth"]
     assert set(called.tool_calls[0].arguments) == {"city"}
     assert completed.usage.completion_tokens == 4
+    assert set(matching.value) == set(continued.value) == {"a"}
 
 
 async def test_a_required_call_is_a_valid_call(guild: Guild) -> None:

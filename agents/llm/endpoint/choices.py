@@ -178,12 +178,10 @@ class TextChoice:
     def _told(self, entries: Sequence[TokenLogprobs]) -> Json:
         told: Json = {name: [] for name in self._logprobs}
         for entry in entries:
-            spelt = _spelt(entry.token_id, self._tokens)
+            spelt, top = _spelt_entry(entry, self._tokens)
             told["tokens"].append(_as_key(spelt))
             told["token_logprobs"].append(_finite(entry.logprob))
-            told["top_logprobs"].append(
-                {_as_key(_spelt(i, self._tokens)): _finite(logprob) for i, logprob in entry.top}
-            )
+            told["top_logprobs"].append({_as_key(each): _finite(p) for each, p in top})
             told["text_offset"].append(self._offset)
             self._offset += len(self._decoder.decode(spelt))
         for name, values in told.items():
@@ -201,12 +199,14 @@ class TextChoice:
 
 def shown(entry: TokenLogprobs, tokens: LoadedTokenizer | None) -> Json:
     """A token's log-probabilities as OpenAI's API has them."""
-    top = [_token(token_id, logprob, tokens) for token_id, logprob in entry.top]
-    return {**_token(entry.token_id, entry.logprob, tokens), "top_logprobs": top}
+    spelt, top = _spelt_entry(entry, tokens)
+    return {
+        **_token(spelt, entry.logprob),
+        "top_logprobs": [_token(each, logprob) for each, logprob in top],
+    }
 
 
-def _token(token_id: int, logprob: float, tokens: LoadedTokenizer | None) -> Json:
-    spelt = _spelt(token_id, tokens)
+def _token(spelt: bytes, logprob: float) -> Json:
     return {
         "token": spelt.decode(errors="replace"),
         "logprob": _finite(logprob),
@@ -214,8 +214,19 @@ def _token(token_id: int, logprob: float, tokens: LoadedTokenizer | None) -> Jso
     }
 
 
-def _spelt(token_id: int, tokens: LoadedTokenizer | None) -> bytes:
-    if tokens is None or not tokens.tells_spelling:
+def _spelt_entry(
+    entry: TokenLogprobs, tokens: LoadedTokenizer | None
+) -> tuple[bytes, list[tuple[bytes, float]]]:
+    """What a token spells, and the likeliest ones with their log-probabilities."""
+    numbers = [logprob for _, logprob in entry.top]
+    if entry.spelt is not None:
+        return entry.spelt, list(zip(entry.spelt_top, numbers, strict=True))
+    top = [_spelt(token_id, tokens) for token_id, _ in entry.top]
+    return _spelt(entry.token_id, tokens), list(zip(top, numbers, strict=True))
+
+
+def _spelt(token_id: int | None, tokens: LoadedTokenizer | None) -> bytes:
+    if token_id is None or tokens is None or not tokens.tells_spelling:
         return f"<{token_id}>".encode()
     return token_bytes(tokens, token_id)
 

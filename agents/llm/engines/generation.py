@@ -24,11 +24,20 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
-    """How likely a token was, and which were the likeliest: natural logarithms."""
+    """How likely a token was, and which were the likeliest: natural logarithms.
 
-    token_id: int
+    A server tells what tokens spell, and of few their ids: those that it does not tell are None.
+
+    Attributes:
+        spelt: what the token spells; None for a model in this process, whose tokenizer knows.
+        spelt_top: likewise for each of `top`.
+    """
+
+    token_id: int | None
     logprob: float
-    top: tuple[tuple[int, float], ...] = ()
+    top: tuple[tuple[int | None, float], ...] = ()
+    spelt: bytes | None = None
+    spelt_top: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +76,9 @@ class Finished:
 
     `token_ids` also holds what is not text: the end token, or the tokens that spelled a stop
     string. `error` is set exactly when the reason is `error`. `logprobs` has one entry for each
-    token where the request asked for them. `cached_tokens` of the prompt had been read before.
-    `calls` are those that a server tells apart from the text.
+    token where the request asked for them; from a server, for each token that it tells of.
+    `cached_tokens` of the prompt had been read before. `calls` are those that a server tells apart
+    from the text.
     """
 
     reason: FinishReason

@@ -21,6 +21,7 @@ from agents.llm.engines.errors import (
 from agents.llm.engines.generation import Channel, FinishReason, Generation
 from agents.llm.engines.openai_errors import ServerOverflowError
 from agents.llm.engines.openai_job import Job, ServerGeneration, canceller
+from agents.llm.engines.openai_logprobs import Report
 from agents.llm.engines.openai_options import openai_options
 from agents.llm.engines.openai_payload import path_and_payload
 from agents.llm.engines.openai_server import Server
@@ -42,9 +43,10 @@ def create(config: EngineConfig) -> Engine:
 class OpenAIEngine:
     """Asks a server; keeps `Engine`'s promises.
 
-    What only a model in this process can do is refused: constraints, token ids as a prompt,
-    log-probabilities by token id. The limits of the context are the server's: they end a
-    generation with `InvalidRequestError` and do not refuse it at submit.
+    What only a model in this process can do is refused: constraints, token ids as a prompt. The
+    limits of the context are the server's: they end a generation with `InvalidRequestError` and do
+    not refuse it at submit. Log-probabilities have the ids of tokens only where the server tells
+    them, and what they spell always.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -91,7 +93,9 @@ class OpenAIEngine:
         self._refuse_when_closed()
         self._refuse_when_full()
         has_own_limit = request.max_new_tokens is not None
-        job = Job(path, payload, request.deadline_s, Channel(), submitted, has_own_limit)
+        tops = request.logprobs
+        report = None if tops is None else Report(self.config.model, tops)
+        job = Job(path, payload, request.deadline_s, Channel(), submitted, has_own_limit, report)
         task = asyncio.create_task(self._run(job))
         self._tasks.add(task)
         # The end is told by a callback: a task cancelled before its first step never runs.
@@ -165,6 +169,7 @@ class OpenAIEngine:
             raise
         if job.reason is None:
             raise self._server.reasonless()
+        job.check_logprobs()
         return job.reason
 
     async def _ask(self, job: Job) -> None:

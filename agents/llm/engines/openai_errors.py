@@ -6,6 +6,7 @@ LLMInferenceError
 ├── ServerUnreachableError      nobody answers there, or the server is out of order
 ├── ServerSilentError           it has accepted the request and then said nothing for too long
 ├── ServerAnswerError           what it says is no answer, or ends in its middle
+│   └── ServerLogprobsError     it was asked for log-probabilities and tells none
 └── EngineBusyError
     └── ServerBusyError         it has too much to do
 ContextOverflowError
@@ -45,6 +46,10 @@ class ServerSilentError(LLMInferenceError):
 
 class ServerAnswerError(LLMInferenceError):
     """What the server says is no answer, or ends in its middle."""
+
+
+class ServerLogprobsError(ServerAnswerError):
+    """The server was asked for log-probabilities and tells none."""
 
 
 class ServerBusyError(EngineBusyError):

@@ -18,6 +18,7 @@ from agents.llm.engines.generation import (
     Timing,
 )
 from agents.llm.engines.openai_calls import Calls
+from agents.llm.engines.openai_logprobs import Report
 from agents.llm.engines.openai_stream import Piece
 
 
@@ -43,6 +44,7 @@ class Job:
 
     Attributes:
         has_own_limit: the request says how many new tokens there may be.
+        report: of log-probabilities, where the request asks for them.
     """
 
     path: str
@@ -51,6 +53,7 @@ class Job:
     channel: Channel
     submitted: float
     has_own_limit: bool = True
+    report: Report | None = None
     admitted: float | None = None
     first_token: float | None = None
     texts: list[str] = field(default_factory=list)
@@ -78,12 +81,24 @@ class Job:
         self.counted.completion = piece.completion_tokens or known
         for call in piece.calls:
             self.calls.add(call)
+        if self.report is not None:
+            self.report.add(piece.logprobs, piece.token_ids)
         if self.first_token is None and (piece.text or piece.calls):
             self.first_token = time.monotonic()
         if not piece.text:
             return
         self.texts.append(piece.text)
-        self.channel.send(TextDelta(piece.text, piece.token_ids))
+        logprobs = self.report.unshown() if self.report else ()
+        self.channel.send(TextDelta(piece.text, piece.token_ids, logprobs))
+
+    def check_logprobs(self) -> None:
+        """See that the server told them where it was asked to.
+
+        Raises:
+            ServerLogprobsError: it did not.
+        """
+        if self.report is not None and (self.texts or self.calls.whole):
+            self.report.check()
 
     def finish(self, reason: FinishReason, error: LLMError | None) -> None:
         begun = self.submitted
@@ -94,6 +109,7 @@ class Job:
                 token_ids=tuple(self.token_ids),
                 prompt_tokens=self.counted.prompt,
                 error=error,
+                logprobs=tuple(self.report.entries) if self.report else (),
                 calls=self.calls.whole,
                 timing=Timing(
                     queued_s=None if self.admitted is None else self.admitted - begun,

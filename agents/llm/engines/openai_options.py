@@ -22,8 +22,10 @@ class OpenAIOptions(BaseModel):
         schemas: how far the server keeps to a JSON schema: `json_schema`; `json_object` for JSON
             of any shape; `none`. Whatever it is, answers are checked.
         grammars: how the server takes regexes, choices and Lark grammars, for which OpenAI's API
-            has no place: `vllm` as vLLM does since 0.11, `llguidance` as a llama-server built
-            with that.
+            has no place: `vllm` in `structured_outputs`, as Guildbus and vLLM do; `guided` in
+            `guided_regex` and its like, as vLLM did before 0.12; `sglang` in `regex`, without Lark
+            grammars; `llguidance` in `grammar`, as a llama-server built with that; `none`.
+            Whatever it is, answers are checked.
         limit: what the limit of new tokens is called in chats; newer models of OpenAI know only
             `max_completion_tokens`, many other servers only `max_tokens`.
         has_token_ids: the server knows `return_token_ids`, as Guildbus and vLLM do. Without it
@@ -40,7 +42,7 @@ class OpenAIOptions(BaseModel):
     api_key_env: str | None = None
     api: Literal["completions", "chat"] = "completions"
     schemas: Literal["json_schema", "json_object", "none"] = "json_schema"
-    grammars: Literal["vllm", "llguidance"] | None = None
+    grammars: Literal["vllm", "guided", "sglang", "llguidance", "none"] = "vllm"
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     has_token_ids: bool = False
     connect_timeout_s: PositiveFloat = 10.0

@@ -8,6 +8,7 @@ from typing import Any
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.errors import InvalidRequestError
+from agents.llm.engines.openai_logprobs import asked_logprobs
 from agents.llm.engines.openai_options import OpenAIOptions
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, Conversation, GenerationRequest
 
@@ -29,12 +30,15 @@ def path_and_payload(
     asked = _settings(request, config)
     if request.response_format is not None:
         asked |= _formatted(request.response_format, config, options)
+    is_chat = request.conversation is not None or options.api == "chat"
+    if request.logprobs is not None:
+        asked |= asked_logprobs(request.logprobs, is_chat=is_chat)
     if request.conversation is not None:
         asked[options.limit] = asked.pop("max_tokens")
         return "chat/completions", {**asked, **_said(request.conversation)}
     if options.has_token_ids:
         asked["return_token_ids"] = True
-    if options.api == "chat":
+    if is_chat:
         said = {"messages": [{"role": "user", "content": request.prompt}]}
         return "chat/completions", {**asked, **said}
     return "completions", {**asked, "prompt": request.prompt}
@@ -77,14 +81,26 @@ def _formatted(
         if options.schemas == "json_object":
             wanted = {"type": "json_object"}
         return {"response_format": dict(wanted)}
-    if options.grammars == "vllm":
-        return {"structured_outputs": {"grammar" if kind == "lark" else kind: wanted[kind]}}
-    if options.grammars == "llguidance":
-        return {"grammar": f"%llguidance {{}}\n{_lark(wanted)}"}
+    name = "grammar" if kind == "lark" else kind
+    match options.grammars:
+        case "vllm":
+            return {"structured_outputs": {name: wanted[kind]}}
+        case "guided":
+            return {f"guided_{name}": wanted[kind]}
+        case "llguidance":
+            return {"grammar": f"%llguidance {{}}\n{_lark(wanted)}"}
+        case "sglang" if kind != "lark":
+            return {"regex": _regex(wanted)}
     raise InvalidRequestError(
-        f"{kind}: OpenAI's API has no place for it; set the option grammars to 'vllm' or "
-        f"'llguidance' if the server of {config.model} takes it so, or give a JSON schema"
+        f"{kind}: the server of {config.model} does not take it, as its option grammars "
+        f"({options.grammars}) says; give a JSON schema, or take another server"
     )
+
+
+def _regex(wanted: Mapping[str, Any]) -> str:
+    if wanted["type"] == "choice":
+        return "|".join(map(re.escape, wanted["choice"]))
+    return str(wanted["regex"])
 
 
 def _lark(wanted: Mapping[str, Any]) -> str:
@@ -104,7 +120,6 @@ def _refuse(
     local = {
         "a constraint": constraint is not None,
         "prompt_ids": request.prompt_ids is not None,
-        "logprobs": request.logprobs is not None,
     }
     for name, is_wanted in local.items():
         if is_wanted:

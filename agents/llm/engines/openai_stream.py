@@ -28,13 +28,14 @@ class Piece:
     """A part of an answer, or of the reasoning before it where a chat tells them apart.
 
     `reason` comes with the last one, token counts where they are told. `calls` are pieces of tool
-    calls, as the server sends them.
+    calls, as the server sends them; so are `logprobs`, of which nothing has been checked.
     """
 
     text: str = ""
     thinking: str = ""
     token_ids: tuple[int, ...] = ()
     calls: tuple[CallPiece, ...] = ()
+    logprobs: Any = None
     reason: FinishReason | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -140,6 +141,7 @@ def _read(document: dict[str, Any], server: str) -> Piece:
         text=text,
         thinking=thinking,
         calls=call_pieces(told.get("tool_calls")),
+        logprobs=choice.get("logprobs"),
         token_ids=tuple(int(token_id) for token_id in choice.get("token_ids") or ()),
         reason=_reason(choice.get("finish_reason"), server),
         prompt_tokens=_count(usage.get("prompt_tokens")),

@@ -1,12 +1,14 @@
 """Conversations with models on real servers: our own endpoint, and llama.cpp's."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 import xllamacpp
 
@@ -15,8 +17,17 @@ from agents.llm.agent.settings import AgentSettings
 from agents.llm.chat import AgentPayload, ChatMessage
 from agents.llm.dialogue import Answer, Dialogue, Sampling, grammar_of_format
 from agents.llm.endpoint import create_app, serving
-from agents.llm.engines import Engine, EngineConfig, ModelRegistry, create_engine
+from agents.llm.endpoint.vocabularies import token_bytes
+from agents.llm.engines import (
+    Engine,
+    EngineConfig,
+    GenerationRequest,
+    ModelRegistry,
+    create_engine,
+)
 from agents.llm.engines.errors import ContextOverflowError, InvalidRequestError
+from agents.llm.engines.loaded import loaded_tokenizer
+from agents.llm.engines.openai_engine import OpenAIEngine
 from agents.llm.structured import FormIgnoredError, grammar_of_schema, grammar_of_type
 from tests.llm.chat_models import scripted_models
 from tests.llm.engines.tiny_gguf import save_tiny_gguf
@@ -94,11 +105,113 @@ async def test_an_unsaid_limit_is_what_the_window_leaves_here_and_there(
             await Dialogue(engine, Sampling()).answer([*long, *long])
 
 
-async def test_what_our_endpoint_does_not_take_is_refused(ours: tuple[Engine, Engine]) -> None:
-    grammar = grammar_of_format({"type": "regex", "regex": "a+"})
+FORMS: list[dict[str, Any]] = [
+    {"type": "regex", "regex": "[ab]{3}/x?"},
+    {"type": "choice", "choice": ["yes", 'n"o']},
+    {"type": "lark", "lark": 'start: "a" (B | "c")\nB: /b{1,9}/'},
+]
 
-    with pytest.raises(InvalidRequestError, match="grammars"):
-        await ask(ours[0], grammar=grammar)
+
+@pytest.mark.parametrize("way", ["vllm", "guided"])
+async def test_our_endpoint_keeps_to_regexes_choices_and_grammars(
+    ours: tuple[Engine, Engine], way: str
+) -> None:
+    there, here = ours
+    assert isinstance(there, OpenAIEngine)
+    asking = OpenAIEngine(
+        there.config.model_copy(update={"options": {**there.config.options, "grammars": way}})
+    )
+
+    for form in FORMS:
+        grammar = grammar_of_format(form)
+        answer, same = await ask(asking, grammar=grammar), await ask(here, grammar=grammar)
+        assert answer.value == answer.parsed.text == same.value
+        text = await Dialogue(asking, Sampling(seed=1), grammar=grammar).ask_to_continue("So: ")
+        assert (await text.whole()).value is not None
+    await asking.close()
+
+
+async def test_a_form_that_a_server_ignores_is_an_error() -> None:
+    """Servers answer 200 to fields that they do not know: vLLM to `guided_…` since its 0.12."""
+    async with AsyncExitStack() as stack:
+        server = FastAnswer("Certainly! The answer is yes.")
+        url = await stack.enter_async_context(serving(server))
+        engine = engine_at(url, "m")
+        stack.push_async_callback(engine.close)
+
+        for form in FORMS:
+            grammar = grammar_of_format(form)
+            with pytest.raises(FormIgnoredError, match="grammars"):
+                await ask(engine, grammar=grammar)
+            continuing = await Dialogue(engine, Sampling(), grammar=grammar).ask_to_continue("x")
+            with pytest.raises(FormIgnoredError, match="grammars"):
+                await continuing.whole()
+
+
+class FastAnswer:
+    """A server that says the same to everybody, in both shapes, without log-probabilities."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        choice = {"text": self._text, "delta": {"content": self._text}, "finish_reason": "stop"}
+        said = (
+            f"data: {json.dumps({'choices': [choice]})}\n\n" if scope["method"] == "POST" else "{}"
+        )
+        kind = b"text/event-stream" if scope["method"] == "POST" else b"application/json"
+        headers = [(b"content-type", kind)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": said.encode()})
+
+
+async def test_log_probabilities_of_a_server_are_those_of_the_same_model_here(
+    ours: tuple[Engine, Engine],
+) -> None:
+    there, here = ours
+    asked = {"prompt": "hello world", "max_new_tokens": 8, "do_sample": False, "logprobs": 2}
+
+    told = await (await there.submit(GenerationRequest(**asked))).result()
+    same = await (await here.submit(GenerationRequest(**asked))).result()
+
+    spelling = loaded_tokenizer(here)
+    assert spelling is not None
+    assert len(told.logprobs) == len(same.logprobs) == 8
+    for entry, own in zip(told.logprobs, same.logprobs, strict=True):
+        assert own.token_id is not None
+        assert entry.spelt == token_bytes(spelling, own.token_id)
+        assert entry.logprob == pytest.approx(own.logprob)
+        assert [p for _, p in entry.top] == pytest.approx([p for _, p in own.top])
+        assert len(entry.spelt_top) == len(entry.top) == 2
+        assert entry.token_id is None
+
+
+async def test_log_probabilities_pass_through_a_server_of_servers(
+    ours: tuple[Engine, Engine],
+) -> None:
+    """A client of an endpoint whose model is behind another endpoint sees what it tells."""
+    there, _ = ours
+    assert isinstance(there, OpenAIEngine)
+    async with (
+        ModelRegistry() as registry,
+        serving(create_app({"far": there.config, "tiny": there.config}, registry)) as far,
+        openai.AsyncOpenAI(base_url=far, api_key="unused", max_retries=0) as through,
+        openai.AsyncOpenAI(
+            base_url=there.config.options["base_url"], api_key="unused", max_retries=0
+        ) as straight,
+    ):
+        said: Any = {"model": "tiny", "max_tokens": 6, "temperature": 0}
+        chat: Any = {**said, "messages": [{"role": "user", "content": "x"}], "logprobs": True}
+        text: Any = {**said, "prompt": "hello", "logprobs": 2}
+        chats = [await c.chat.completions.create(**chat) for c in (through, straight)]
+        texts = [await c.completions.create(**text) for c in (through, straight)]
+        form = {"structured_outputs": {"regex": "a{3}b"}}
+        formed = await through.completions.create(**text, extra_body=form)
+
+    assert chats[0].choices[0].logprobs == chats[1].choices[0].logprobs
+    assert texts[0].choices[0].logprobs.tokens == texts[1].choices[0].logprobs.tokens
+    assert texts[0].choices[0].logprobs.top_logprobs == texts[1].choices[0].logprobs.top_logprobs
+    assert formed.choices[0].text == "aaab"
 
 
 async def test_a_tool_is_run_for_a_model_on_a_server() -> None:
@@ -177,14 +290,7 @@ async def test_llama_cpp_answers_in_company_and_keeps_to_schemas(llama: Any) -> 
     assert all(isinstance(answer.value, dict) for answer in valued if answer.value is not None)
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        {"type": "regex", "regex": "[ab]{3}/x?"},
-        {"type": "choice", "choice": ["yes", 'n"o']},
-        {"type": "lark", "lark": 'start: "a" (B | "c")\nB: /b+/'},
-    ],
-)
+@pytest.mark.parametrize("form", FORMS)
 async def test_llama_cpp_keeps_to_grammars_where_it_is_told_in_its_way(
     llama: Any, form: dict[str, Any]
 ) -> None:
@@ -195,8 +301,26 @@ async def test_llama_cpp_keeps_to_grammars_where_it_is_told_in_its_way(
     for answer in answers:
         assert answer.value is None or answer.value == answer.parsed.text
     assert any(answer.value for answer in answers)
-    with pytest.raises(InvalidRequestError, match="llguidance"):
-        await ask(llama(), grammar=grammar)
+    with pytest.raises(InvalidRequestError, match="grammars"):
+        await ask(llama(grammars="none"), grammar=grammar)
+
+
+@pytest.mark.parametrize("api", ["completions", "chat"])
+async def test_log_probabilities_of_llama_cpp_have_ids(llama: Any, api: str) -> None:
+    asked = {"prompt": "hello", "max_new_tokens": 6, "temperature": 1.0, "seed": 3}
+    engine = llama(api=api)
+
+    three = await (await engine.submit(GenerationRequest(**asked, logprobs=3))).result()
+    none = await (await engine.submit(GenerationRequest(**asked, logprobs=0))).result()
+
+    assert 1 <= len(three.logprobs) <= 6
+    for entry in three.logprobs:
+        assert entry.token_id is not None
+        assert entry.logprob <= 0.0
+        assert len(entry.top) == len(entry.spelt_top) == 3
+        assert entry.top[0][1] >= entry.top[2][1]
+    assert none.logprobs
+    assert all(entry.top == () for entry in none.logprobs)
 
 
 async def test_a_call_that_llama_cpp_does_not_enforce_is_an_error(llama: Any) -> None:

@@ -577,7 +577,6 @@ class Nothing:
     ("settings", "constraint", "name"),
     [
         ({"prompt": None, "prompt_ids": (1,)}, None, "prompt_ids"),
-        ({"logprobs": 1}, None, "logprobs"),
         ({}, Nothing(), "constraint"),
         ({"max_new_tokens": 11}, None, "max_new_tokens=11"),
     ],

@@ -141,6 +141,7 @@ async def test_calls_without_ids_and_indexes_are_told_apart_by_their_names(start
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "strict": True}}
 REGEX = {"type": "regex", "regex": r"a/b\/c"}
 CHOICE = {"type": "choice", "choice": ["yes", "no"]}
+CHOICE_OF_SIGNS = {"type": "choice", "choice": ["a+", "(b)"]}
 LARK = {"type": "lark", "lark": 'start: "a"'}
 
 
@@ -149,9 +150,14 @@ LARK = {"type": "lark", "lark": 'start: "a"'}
     [
         (SCHEMA, {}, {"response_format": SCHEMA}),
         (SCHEMA, {"schemas": "json_object"}, {"response_format": {"type": "json_object"}}),
-        (REGEX, {"grammars": "vllm"}, {"structured_outputs": {"regex": REGEX["regex"]}}),
-        (CHOICE, {"grammars": "vllm"}, {"structured_outputs": {"choice": ["yes", "no"]}}),
-        (LARK, {"grammars": "vllm"}, {"structured_outputs": {"grammar": LARK["lark"]}}),
+        (REGEX, {}, {"structured_outputs": {"regex": REGEX["regex"]}}),
+        (CHOICE, {}, {"structured_outputs": {"choice": ["yes", "no"]}}),
+        (LARK, {}, {"structured_outputs": {"grammar": LARK["lark"]}}),
+        (REGEX, {"grammars": "guided"}, {"guided_regex": REGEX["regex"]}),
+        (CHOICE, {"grammars": "guided"}, {"guided_choice": ["yes", "no"]}),
+        (LARK, {"grammars": "guided"}, {"guided_grammar": LARK["lark"]}),
+        (REGEX, {"grammars": "sglang"}, {"regex": REGEX["regex"]}),
+        (CHOICE_OF_SIGNS, {"grammars": "sglang"}, {"regex": r"a\+|\(b\)"}),
         (
             REGEX,
             {"grammars": "llguidance"},
@@ -168,13 +174,26 @@ async def test_forms_are_told_as_the_server_takes_them(
 
     await ask(engine, form)
 
-    told = {"response_format", "structured_outputs", "grammar"}
-    assert {name: value for name, value in bad.requests[0].body.items() if name in told} == sent
+    without = {
+        "model",
+        "messages",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "temperature",
+        "top_p",
+    }
+    assert {k: value for k, value in bad.requests[0].body.items() if k not in without} == sent
 
 
 @pytest.mark.parametrize(
     ("form", "options", "named"),
-    [(SCHEMA, {"schemas": "none"}, "schemas"), *((form, {}, "grammars") for form in (REGEX, LARK))],
+    [
+        (SCHEMA, {"schemas": "none"}, "schemas"),
+        (REGEX, {"grammars": "none"}, "grammars"),
+        (LARK, {"grammars": "none"}, "grammars"),
+        (LARK, {"grammars": "sglang"}, "grammars"),
+    ],
 )
 async def test_a_form_that_a_server_does_not_take_is_refused_at_submit(
     start: Start, form: Any, options: Any, named: str
