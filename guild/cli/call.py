@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,6 +120,19 @@ class Call:
         from guild.cli.logs import configure_logs  # noqa: PLC0415 - as above
 
         configure_logs(self.settings.log.level, at_once=at_once)
+
+    def show_logs_of_a_request(self) -> AbstractContextManager[object]:
+        """The same for a command whose last sentence says why a request failed.
+
+        Within the block, somebody at a terminal who asked for no log does not get the line that
+        says the same.
+        """
+        from guild.cli.logs import HeldDeaths, configure_logs  # noqa: PLC0415 - as above
+
+        is_asked_for = "level" in self.settings.log.model_fields_set
+        held = HeldDeaths() if sys.stderr.isatty() and not is_asked_for else None
+        configure_logs(self.settings.log.level, at_once=True, held=held)
+        return held or nullcontext()
 
     def command(self, words: str) -> str:
         """The command line that does something else with the same guild."""

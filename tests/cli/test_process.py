@@ -121,16 +121,38 @@ def test_log_lines_off_a_terminal_are_json_on_stderr(spec: Path, start: Start) -
     assert err.splitlines()[-1] == "worker answered with RuntimeError: broken: glass"
 
 
+@pytest.mark.parametrize(
+    ("words", "environ", "is_shown"),
+    [
+        ((), {}, False),
+        (("--log-level", "warning"), {}, True),
+        ((), {"GUILDBUS_LOG__LEVEL": "error"}, True),
+        (("--bus", "memory://"), {}, False),
+    ],
+)
+def test_at_a_terminal_a_request_that_fails_is_told_once_unless_the_log_was_asked_for(
+    spec: Path, words: tuple[str, ...], environ: dict[str, str], is_shown: bool
+) -> None:
+    asking = ("run", str(spec), "--request", "crew.break", "why=glass")
+
+    shown = _on_a_terminal(*asking, *words, **environ)
+
+    assert (b"dead_lettered" in shown) is is_shown
+    assert b"worker answered with RuntimeError: broken: glass" in shown
+    assert shown.count(b"broken: glass") == 1 + is_shown
+
+
 def test_a_terminal_gets_colour_unless_told_not_to(tmp_path: Path) -> None:
-    assert b"\x1b[31m" in _on_a_terminal(NO_COLOR="")
-    assert b"\x1b[31m" not in _on_a_terminal(NO_COLOR="1")
+    missing = ("validate", "nowhere.yaml")
+    assert b"\x1b[31m" in _on_a_terminal(*missing, NO_COLOR="")
+    assert b"\x1b[31m" not in _on_a_terminal(*missing, NO_COLOR="1")
 
 
-def _on_a_terminal(**environ: str) -> bytes:
+def _on_a_terminal(*words: str, **environ: str) -> bytes:
     """What a command with an error writes to a terminal."""
     leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "guild.cli", "validate", "nowhere.yaml"]
-    environ = os.environ | {"TERM": "xterm"} | environ
+    command = [sys.executable, "-m", "guild.cli", *words]
+    environ = os.environ | {"TERM": "xterm", "COLUMNS": "500"} | environ
     subprocess.run(command, stdout=follower, stderr=follower, env=environ, check=False)
     written = os.read(leader, 100_000)
     os.close(follower)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from functools import partial
 
 from pydantic import BaseModel
@@ -40,28 +40,39 @@ async def run_guild(
         require_answer(plan, topic, type(message))
         if chosen is not None and call.is_private:
             _check_handled_here(call, message, topic, chosen)
-    call.show_logs()
-    async with Guild.launch(
-        plan.spec, bus=call.bus, registry=call.registry, only=chosen, wait_s=call.typed.wait_s
-    ) as guild:
-        if message is None:
+    launch = partial(
+        Guild.launch,
+        plan.spec,
+        bus=call.bus,
+        registry=call.registry,
+        only=chosen,
+        wait_s=call.typed.wait_s,
+    )
+    if message is None:
+        call.show_logs()
+        async with launch() as guild:
             return await _serve(guild, call)
-        ask = partial(
-            guild.client.bus.stream,
-            to_topic(plan, message, topic),
-            message,
-            timeout_s=timeout_s,
-            conversation=conversation or conversation_of(message),
-            whole_conversation=True,
-        )
-        farewell = "what is not finished goes on when the guild runs again"
-        if call.is_private:  # its dead letters end with this process
-            answer = await answer_of(ask, call.output, farewell="")
-        else:
-            async with naming_the_letter(call):
-                answer = await answer_of(ask, call.output, farewell=farewell)
+    with call.show_logs_of_a_request():
+        async with launch() as guild:
+            ask = partial(
+                guild.client.bus.stream,
+                to_topic(plan, message, topic),
+                message,
+                timeout_s=timeout_s,
+                conversation=conversation or conversation_of(message),
+                whole_conversation=True,
+            )
+            answer = await _answer_of(ask, call)
     print_answer(answer, call.output)
     return OK
+
+
+async def _answer_of(ask: Callable[..., AsyncGenerator[BaseModel, None]], call: Call) -> BaseModel:
+    if call.is_private:  # its dead letters end with this process
+        return await answer_of(ask, call.output, farewell="")
+    farewell = "what is not finished goes on when the guild runs again"
+    async with naming_the_letter(call):
+        return await answer_of(ask, call.output, farewell=farewell)
 
 
 def _names_in(word: str) -> list[str]:
