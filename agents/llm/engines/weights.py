@@ -1,6 +1,5 @@
 """How many weights a model has, by what its files say; none is read."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from agents.llm.engines.errors import MissingDependencyError, ModelDamagedError, ModelNotFoundError
 from agents.llm.engines.gguf import read_metadata, read_shapes
+from agents.llm.engines.saved_folder import CONFIG, read_config, weight_files
 
 GGUF = ".gguf"
 _BYTES = {"float64": 8, "float32": 4, "int8": 1}
@@ -56,16 +56,15 @@ def saved_weights(model: str, revision: str | None = None) -> Weights:
         facts = _facts_of_gguf(read_metadata(path), shapes)
         return _counted(shapes.items(), facts, None)
     folder = path if path.is_dir() else _cached(model, revision)
-    facts = _read_facts(folder)
+    facts = read_config(folder)
     dtype = str(facts.get("dtype") or facts.get("torch_dtype") or "float32")
-    files = sorted(folder.glob("*.safetensors"))
-    if files:
+    files = weight_files(folder)
+    if not files:
+        return _described(folder, facts, dtype)
+    if files[0].suffix == ".safetensors":
         return _counted(_shapes(files), facts, dtype)
-    files = sorted(folder.glob("pytorch_model*.bin"))
-    if files:
-        size = sum(file.stat().st_size for file in files)
-        return Weights(size // bytes_of(dtype), 0, 0, facts, dtype)
-    return _described(folder, facts, dtype)
+    size = sum(file.stat().st_size for file in files)
+    return Weights(size // bytes_of(dtype), 0, 0, facts, dtype)
 
 
 def bytes_of(dtype: str) -> int:
@@ -137,7 +136,7 @@ def _cached(model: str, revision: str | None) -> Path:
         from huggingface_hub.errors import HFValidationError  # noqa: PLC0415  likewise
 
         try:
-            found = try_to_load_from_cache(model, "config.json", revision=revision)
+            found = try_to_load_from_cache(model, CONFIG, revision=revision)
         except HFValidationError:
             found = None
         if isinstance(found, str):
@@ -146,17 +145,6 @@ def _cached(model: str, revision: str | None) -> Path:
         f"{model} is no folder here and not in the local cache: what it needs is known when it "
         "has been fetched"
     )
-
-
-def _read_facts(folder: Path) -> Mapping[str, Any]:
-    path = folder / "config.json"
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelDamagedError(f"{path} cannot be read: {error}") from error
-    if not isinstance(facts, dict):
-        raise ModelDamagedError(f"{path} holds no object; give a folder made by save_pretrained")
-    return facts
 
 
 def _facts_of_gguf(

@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
+from agents.llm.engines.errors import ModelDamagedError
+from agents.llm.engines.saved_folder import CONFIG, read_config, weight_files
 from agents.llm.wizard.found import AnswerError, Found
 
-_INDEX = "model.safetensors.index.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt")
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
@@ -18,13 +18,21 @@ def look_into_folder(folder: Path) -> Found:
         AnswerError: there is none, it is not whole, or it writes no text.
     """
     folder = folder.absolute()
-    config = _config(folder)
-    architectures = [name for name in config.get("architectures") or () if isinstance(name, str)]
+    if not (folder / CONFIG).is_file():
+        raise AnswerError(f"there is no {CONFIG} in {folder}; {_what_to_give(folder)}")
+    try:
+        config, files = read_config(folder), weight_files(folder)
+    except ModelDamagedError as error:
+        raise AnswerError(str(error)) from error
+    listed = config.get("architectures")
+    architectures = [str(name) for name in listed] if isinstance(listed, list) else []
     if architectures and not any(name.endswith(_WRITES_TEXT) for name in architectures):
         raise AnswerError(f"{folder} holds a {architectures[0]}, which writes no text")
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         raise AnswerError(f"{folder} has no tokenizer ({', '.join(_TOKENIZERS[:3])}): save it, too")
-    for path in _weights(folder):
+    if not files:
+        raise AnswerError(f"{folder} has no weights (model.safetensors)")
+    for path in files:
         _check_size(path)
     return Found(
         model=str(folder),
@@ -33,39 +41,12 @@ def look_into_folder(folder: Path) -> Found:
     )
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        hint = "give a folder that save_pretrained wrote"
-        if (folder / "adapter_config.json").is_file():
-            hint = "it holds an adapter: merge it into its model, and save that"
-        elif files := sorted(folder.glob("*.gguf")):
-            hint = f"give the file itself, such as {files[0]}"
-        raise AnswerError(f"there is no config.json in {folder}; {hint}")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AnswerError(f"{path} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise AnswerError(f"{path} holds no object")
-    return config
-
-
-def _weights(folder: Path) -> list[Path]:
-    index = folder / _INDEX
-    if not index.is_file():
-        files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
-        if not files:
-            raise AnswerError(f"{folder} has no weights (*.safetensors)")
-        return files
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise AnswerError(f"{index} cannot be read: {error}") from error
-    missing = [str(name) for name in names if not (folder / str(name)).is_file()]
-    if missing:
-        raise AnswerError(f"{folder} lacks {', '.join(missing)}, which {_INDEX} names")
-    return [folder / str(name) for name in names]
+def _what_to_give(folder: Path) -> str:
+    if (folder / "adapter_config.json").is_file():
+        return "it holds an adapter: merge it into its model, and save that"
+    if files := sorted(folder.glob("*.gguf")):
+        return f"give the file itself, such as {files[0]}"
+    return "give a folder that save_pretrained wrote"
 
 
 def _check_size(path: Path) -> None:

@@ -189,8 +189,16 @@ CASES: dict[str, tuple[Callable[[Path], list[Any]], str]] = {
         "damaged or breaks off (or is a Git LFS pointer)",
     ),
     "a shard is missing": (
-        lambda p: [saved(p / "m", **{"model.safetensors.index.json": INDEX})],
+        lambda p: [
+            saved(p / "m", **{"model.safetensors": None, "model.safetensors.index.json": INDEX})
+        ],
         "lacks model-1.safetensors",
+    ),
+    "weights by another name": (
+        lambda p: [
+            saved(p / "m", **{"model.safetensors": None, "consolidated.safetensors": b"all"})
+        ],
+        "has no weights",
     ),
     "no such server": (lambda _: ["http://127.0.0.1:9/v1"], "does the server run?"),
     "no such scheme": (lambda _: ["ftp://127.0.0.1/v1"], "it is no URL such as"),
