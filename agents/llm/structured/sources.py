@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
+from pydantic_core import SchemaError as CoreSchemaError
 
 from agents.llm.structured.automaton import intersection
 from agents.llm.structured.errors import (
@@ -65,7 +66,7 @@ def grammar_of_type(type_: Any) -> Grammar:
         schema = adapter.json_schema(schema_generator=TypeSchema, mode="validation")
     except PydanticInvalidForJsonSchema as error:
         raise UnsupportedKeywordError(name, str(error).splitlines()[0]) from error
-    except (PydanticUserError, NameError) as error:
+    except (PydanticUserError, CoreSchemaError, NameError) as error:
         raise GrammarSyntaxError(f"{name} is no type for pydantic: {error}"[:300]) from error
 
     def parse(text: str) -> Any:

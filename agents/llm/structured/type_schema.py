@@ -1,9 +1,18 @@
 """JSON schemas of types, with what pydantic checks but does not write into its own."""
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic_core import (
+    CoreSchema,
+    PydanticSerializationError,
+    SchemaValidator,
+    ValidationError,
+    core_schema,
+    to_json,
+)
 
 from agents.llm.structured.errors import UnsupportedKeywordError
 
@@ -15,10 +24,31 @@ _DECIMAL = r"^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$"
 _KEYS = {"int": _INTEGER, "float": _DECIMAL, "decimal": _DECIMAL, "bool": "^(true|false)$"}
 _HOST = r"[a-z][a-z0-9]{0,20}(\.[a-z][a-z0-9]{0,20}){1,2}"
 _WEB = {"http", "https"}
+# Of larger multiples pydantic's remainder of floats is not near enough to zero.
+_MOST_MULTIPLES = 10**7
 
 
 class TypeSchema(GenerateJsonSchema):
     """What is valid for the schema is valid for the type, but for validators written in Python."""
+
+    # A default that JSON cannot say is not told; the type has it all the same.
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
+
+    def encode_default(self, dft: Any) -> Any:
+        encoded = super().encode_default(dft)
+        try:
+            json.dumps(encoded, allow_nan=False)
+        except ValueError as error:
+            raise PydanticSerializationError(f"{dft!r} is no JSON") from error
+        return encoded
+
+    def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
+        found = super().float_schema(schema)
+        unit = schema.get("multiple_of")
+        if unit is None:
+            return found
+        most = unit * _MOST_MULTIPLES
+        return {"allOf": [found, {"minimum": -most, "maximum": most}]}
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
         number = dict(super().decimal_schema(schema)["anyOf"][0])
@@ -30,6 +60,8 @@ class TypeSchema(GenerateJsonSchema):
         if digits is not None and places is not None:
             limit = 10 ** max(digits - places, 0)
             parts.append({"exclusiveMinimum": -limit, "exclusiveMaximum": limit})
+            if limit == 1:
+                parts.append({"not": {"const": 0}})  # its digit stands before the point
         return number if len(parts) == 1 else {"allOf": parts}
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
@@ -77,8 +109,98 @@ class TypeSchema(GenerateJsonSchema):
         pattern = rf"^{scheme}://{word}:{word}@{_HOST}(:[1-9][0-9]{{0,3}})?/{word}$"
         return {"type": "string", "pattern": pattern}
 
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        _refuse_unreadable(schema, (member.value for member in schema["members"]))
+        return super().enum_schema(schema)
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        _refuse_unreadable(schema, schema["expected"])
+        return super().literal_schema(schema)
+
+    def is_subclass_schema(self, schema: core_schema.IsSubclassSchema) -> JsonSchemaValue:
+        raise UnsupportedKeywordError("type", f"JSON has no classes, such as {schema['cls']}")
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
+        """With the tag required; pydantic reads none without it, though it may have a default."""
+        found = super().tagged_union_schema(schema)
+        tag = found.get("discriminator", {}).get("propertyName")
+        if tag is None:
+            return found
+        return {**found, "oneOf": [self._requiring(tag, choice) for choice in found["oneOf"]]}
+
+    def _requiring(self, name: str, choice: JsonSchemaValue) -> JsonSchemaValue:
+        try:
+            if name in self.resolve_ref_schema(choice).get("required", ()):
+                return choice
+        except RuntimeError:  # it is being written just now
+            pass
+        return {"allOf": [choice, {"type": "object", "required": [name]}]}
+
+    def model_field_schema(self, schema: core_schema.ModelField) -> JsonSchemaValue:
+        _refuse_path(schema)
+        return super().model_field_schema(schema)
+
+    def dataclass_field_schema(self, schema: core_schema.DataclassField) -> JsonSchemaValue:
+        _refuse_path(schema)
+        return super().dataclass_field_schema(schema)
+
+    def typed_dict_field_schema(self, schema: core_schema.TypedDictField) -> JsonSchemaValue:
+        _refuse_path(schema)
+        return super().typed_dict_field_schema(schema)
+
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        return _with_keys(super().dict_schema(schema), schema.get("keys_schema"))
+        return self._with_keys(super().dict_schema(schema), schema)
+
+    def ordered_dict_schema(self, schema: Any) -> JsonSchemaValue:
+        return self._with_keys(super().ordered_dict_schema(schema), schema)
+
+    def counter_schema(self, schema: Any) -> JsonSchemaValue:
+        return self._with_keys(super().counter_schema(schema), schema)
+
+    def _with_keys(self, found: JsonSchemaValue, schema: Any) -> JsonSchemaValue:
+        """The keys of dictionaries are texts in JSON, which must be readable as what they are."""
+        keys = schema.get("keys_schema", {"type": "any"})
+        pattern = _KEYS.get(str(keys["type"]))
+        if pattern is None:
+            if not _takes_text(self.generate_inner(keys)):
+                raise UnsupportedKeywordError(
+                    "propertyNames", f"keys of the type {keys['type']} are no texts"
+                )
+            return found
+        if any(keys.get(bound) is not None for bound in (*_BOUNDS, "multiple_of")):
+            raise UnsupportedKeywordError("propertyNames", "keys cannot be limited as numbers")
+        return {**found, "propertyNames": {"pattern": pattern}}
+
+
+def _takes_text(schema: JsonSchemaValue) -> bool:
+    """Whether a schema is one of texts, or takes any of them."""
+    if "$ref" in schema:
+        return True  # it stands under propertyNames
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [""])
+    return (
+        any(_takes_text(choice) for choice in schema["anyOf"] if set(choice) <= {"type", "title"})
+        if "anyOf" in schema
+        else schema.get("type", "string") == "string" and all(isinstance(v, str) for v in values)
+    )
+
+
+def _refuse_unreadable(schema: CoreSchema, values: Iterable[Any]) -> None:
+    """Refuse values that pydantic does not read out of JSON, such as tuples and bytes."""
+    validator = SchemaValidator(schema)
+    for value in values:
+        try:
+            validator.validate_json(to_json(value))
+        except ValidationError as error:
+            raise UnsupportedKeywordError("enum", f"{value!r} cannot be read from JSON") from error
+
+
+def _refuse_path(field: Any) -> None:
+    """Refuse a field that is read from inside of another one."""
+    alias = field.get("validation_alias")
+    names = alias if isinstance(alias, list) else []
+    paths = names if all(isinstance(name, list) for name in names) else [names]
+    if paths and not any(len(path) == 1 for path in paths):
+        raise UnsupportedKeywordError("AliasPath", f"a schema has no path such as {paths[0]}")
 
 
 def _refuse_bounds(schema: Any) -> None:
@@ -88,13 +210,3 @@ def _refuse_bounds(schema: Any) -> None:
             raise UnsupportedKeywordError(
                 bound, f"a grammar cannot compare values of {kind} with {schema[bound]}"
             )
-
-
-def _with_keys(found: JsonSchemaValue, keys: Any) -> JsonSchemaValue:
-    """The keys of dictionaries are strings in JSON, which must be readable as what they are."""
-    pattern = _KEYS.get(str(keys["type"])) if keys else None
-    if pattern is None:
-        return found
-    if any(keys.get(bound) is not None for bound in (*_BOUNDS, "multiple_of")):
-        raise UnsupportedKeywordError("propertyNames", "keys cannot be limited as numbers")
-    return {**found, "propertyNames": {"pattern": pattern}}
