@@ -1,13 +1,11 @@
 """JSON schemas of types, with what pydantic checks but does not write into its own."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import (
     CoreSchema,
-    PydanticSerializationError,
     SchemaValidator,
     ValidationError,
     core_schema,
@@ -15,32 +13,19 @@ from pydantic_core import (
 )
 
 from agents.llm.structured.errors import UnsupportedKeywordError
+from agents.llm.type_schema import KEYS, ReadSchema
 
 _BOUNDS = ("le", "ge", "lt", "gt")
 _SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _TRIMMED = rf"^([^{_SPACE}]([\s\S]*[^{_SPACE}])?)?$"
-_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
-_DECIMAL = r"^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$"
-_KEYS = {"int": _INTEGER, "float": _DECIMAL, "decimal": _DECIMAL, "bool": "^(true|false)$"}
 _HOST = r"[a-z][a-z0-9]{0,20}(\.[a-z][a-z0-9]{0,20}){1,2}"
 _WEB = {"http", "https"}
 # Of larger multiples pydantic's remainder of floats is not near enough to zero.
 _MOST_MULTIPLES = 10**7
 
 
-class TypeSchema(GenerateJsonSchema):
+class TypeSchema(ReadSchema):
     """What is valid for the schema is valid for the type, but for validators written in Python."""
-
-    # A default that JSON cannot say is not told; the type has it all the same.
-    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
-
-    def encode_default(self, dft: Any) -> Any:
-        encoded = super().encode_default(dft)
-        try:
-            json.dumps(encoded, allow_nan=False)
-        except ValueError as error:
-            raise PydanticSerializationError(f"{dft!r} is no JSON") from error
-        return encoded
 
     def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
         found = super().float_schema(schema)
@@ -120,22 +105,6 @@ class TypeSchema(GenerateJsonSchema):
     def is_subclass_schema(self, schema: core_schema.IsSubclassSchema) -> JsonSchemaValue:
         raise UnsupportedKeywordError("type", f"JSON has no classes, such as {schema['cls']}")
 
-    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
-        """With the tag required; pydantic reads none without it, though it may have a default."""
-        found = super().tagged_union_schema(schema)
-        tag = found.get("discriminator", {}).get("propertyName")
-        if tag is None:
-            return found
-        return {**found, "oneOf": [self._requiring(tag, choice) for choice in found["oneOf"]]}
-
-    def _requiring(self, name: str, choice: JsonSchemaValue) -> JsonSchemaValue:
-        try:
-            if name in self.resolve_ref_schema(choice).get("required", ()):
-                return choice
-        except RuntimeError:  # it is being written just now
-            pass
-        return {"allOf": [choice, {"type": "object", "required": [name]}]}
-
     def model_field_schema(self, schema: core_schema.ModelField) -> JsonSchemaValue:
         _refuse_path(schema)
         return super().model_field_schema(schema)
@@ -148,28 +117,16 @@ class TypeSchema(GenerateJsonSchema):
         _refuse_path(schema)
         return super().typed_dict_field_schema(schema)
 
-    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        return self._with_keys(super().dict_schema(schema), schema)
-
-    def ordered_dict_schema(self, schema: Any) -> JsonSchemaValue:
-        return self._with_keys(super().ordered_dict_schema(schema), schema)
-
-    def counter_schema(self, schema: Any) -> JsonSchemaValue:
-        return self._with_keys(super().counter_schema(schema), schema)
-
-    def _with_keys(self, found: JsonSchemaValue, schema: Any) -> JsonSchemaValue:
-        """The keys of dictionaries are texts in JSON, which must be readable as what they are."""
+    def keyed(self, found: JsonSchemaValue, schema: Any) -> JsonSchemaValue:
         keys = schema.get("keys_schema", {"type": "any"})
-        pattern = _KEYS.get(str(keys["type"]))
-        if pattern is None:
+        if str(keys["type"]) not in KEYS:
             if not _takes_text(self.generate_inner(keys)):
                 raise UnsupportedKeywordError(
                     "propertyNames", f"keys of the type {keys['type']} are no texts"
                 )
-            return found
-        if any(keys.get(bound) is not None for bound in (*_BOUNDS, "multiple_of")):
+        elif any(keys.get(bound) is not None for bound in (*_BOUNDS, "multiple_of")):
             raise UnsupportedKeywordError("propertyNames", "keys cannot be limited as numbers")
-        return {**found, "propertyNames": {"pattern": pattern}}
+        return super().keyed(found, schema)
 
 
 def _takes_text(schema: JsonSchemaValue) -> bool:

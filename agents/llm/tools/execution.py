@@ -6,10 +6,11 @@ import inspect
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
@@ -25,6 +26,8 @@ _MAX_NAME_CHARS = 100
 
 Approval = bool | str | None
 Approve = Callable[[ToolCall], Approval | Awaitable[Approval]]
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +86,16 @@ def _tool_for(call: ToolCall, tools: Mapping[str, Tool]) -> Tool:
 
 
 async def _ask(approve: Approve, call: ToolCall) -> None:
+    shown = replace(call, arguments=deepcopy(call.arguments))
+    task = _started(_called(approve, (shown,), {}))
     try:
-        answer = await _called(approve, (call,), {})
-    except _Raised as error:
-        log.warning("the approval of %s failed", call.name, exc_info=error.__cause__)
+        await asyncio.wait({task})
+    finally:
+        task.cancel()
+    try:
+        answer = task.result()
+    except (_Raised, asyncio.CancelledError, GeneratorExit) as error:
+        log.warning("the approval of %s failed", call.name, exc_info=error.__cause__ or error)
         raise _Refused("the call was not allowed: asking for approval failed") from error
     if answer is not True:
         reason = f": {answer}" if isinstance(answer, str) and answer else ""
@@ -101,9 +110,7 @@ async def _run(tool: Tool, arguments: Mapping[str, Any]) -> str:
         value = await _called(tool.function, (), arguments, tool)
         return value if type(value) is str else await _in_thread(_as_text, (value,), {}, tool)
 
-    task = asyncio.create_task(work())
-    _tasks.add(task)  # one that is left behind must not be collected
-    task.add_done_callback(_seen)
+    task = _started(work())
     try:
         done, _ = await asyncio.wait({task}, timeout=tool.timeout_s)
         if not done:
@@ -118,14 +125,21 @@ async def _run(tool: Tool, arguments: Mapping[str, Any]) -> str:
         task.cancel()
     try:
         return task.result()
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, GeneratorExit):
         raise _Refused(f"{tool.name} cancelled itself") from None
     except _Raised as error:
         log.info("the tool %s failed", tool.name, exc_info=error.__cause__)
         raise _Refused(f"{tool.name} failed: {error}") from error
 
 
-def _seen(task: asyncio.Task[str]) -> None:
+def _started(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    task = asyncio.create_task(work)
+    _tasks.add(task)  # one that is left behind must not be collected
+    task.add_done_callback(_seen)
+    return task
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
     """Nobody may be waiting for the task any more, and its error is no news then."""
     _tasks.discard(task)
     if not task.cancelled():
@@ -138,7 +152,7 @@ class _Raised(Exception):  # noqa: N818 - an outcome
     def __init__(self, error: BaseException) -> None:
         try:
             said = str(error)
-        except Exception:  # noqa: BLE001 - an exception may fail to say what it is
+        except BaseException:  # noqa: BLE001 - an exception may fail to say what it is
             said = ""
         super().__init__(f"{type(error).__name__}: {said}" if said else type(error).__name__)
         self.__cause__ = error
@@ -157,13 +171,13 @@ async def _called(
         else:
             value = await _in_thread(function, positional, named, tool)
         return await value if inspect.isawaitable(value) else value
-    except (asyncio.CancelledError, _Raised):
+    except (asyncio.CancelledError, GeneratorExit, _Raised):
         raise
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
+    except BaseException as error:  # a panic of compiled code is no Exception
         raise _Raised(error) from error
 
 
-_tasks: set[asyncio.Task[str]] = set()
+_tasks: set[asyncio.Task[Any]] = set()
 # How many calls of each tool go on although nobody waits for them any more.
 _hanging: WeakKeyDictionary[Tool, int] = WeakKeyDictionary()
 _lock = threading.RLock()
@@ -239,6 +253,7 @@ async def _in_thread(
 def _as_text(value: Any) -> str:
     if isinstance(value, BaseModel):
         return value.model_dump_json()
+    _refuse_unread(value)
     try:
         if not isinstance(value, str):
             return json.dumps(value, ensure_ascii=False, default=_plain)
@@ -248,7 +263,17 @@ def _as_text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    _refuse_unread(value)
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+
+
+def _refuse_unread(value: Any) -> None:
+    """Refuse what tells nothing before it is read, which might never end."""
+    if isinstance(value, Iterator | AsyncIterator):
+        # No `TypeError`, for which a text of it would be given.
+        raise RuntimeError(  # noqa: TRY004
+            f"it returned a {type(value).__name__}; a list of it would do"
+        )
 
 
 def _cut(text: str, most: int) -> str:

@@ -11,22 +11,18 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
 
 from agents.llm.tools.docstring import read_docstring
 from agents.llm.tools.errors import ToolArgumentsError, ToolDefinitionError
+from agents.llm.type_schema import ReadSchema
 
 DEFAULT_TIMEOUT_S = 30.0
 
 # What OpenAI's API takes as a name.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OF_METHODS = ("self", "cls")
 _MAX_SHOWN_CHARS = 200
 _MAX_TOLD = 10
-
-
-class _SchemaOfArguments(GenerateJsonSchema):
-    # A default that JSON cannot say is not told; the function has it all the same.
-    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
 
 
 class _Arguments(BaseModel):
@@ -109,16 +105,22 @@ class Tool:
     def _arguments_model(self) -> type[BaseModel]:
         try:
             signature = inspect.signature(self.function)
-            hints = get_type_hints(_annotated(self.function), include_extras=True)
+            hints = _hints(self.function)
         except (TypeError, ValueError, NameError) as error:
             raise ToolDefinitionError(
                 f"the signature of {self.name} is unknown: {error}"
             ) from error
+        if _yields(self.function):
+            raise ToolDefinitionError(f"{self.name} yields; a tool returns what it has to tell")
         fields: dict[str, Any] = {}
         for number, parameter in enumerate(signature.parameters.values()):
             if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
                 raise ToolDefinitionError(
                     f"{self.name} takes {parameter}, which a model cannot give by name"
+                )
+            if number == 0 and parameter.name in _OF_METHODS and parameter.name not in hints:
+                raise ToolDefinitionError(
+                    f"{self.name} takes {parameter.name}; give the method of an object"
                 )
             if isinstance(parameter.default, FieldInfo):
                 raise ToolDefinitionError(
@@ -146,7 +148,7 @@ class Tool:
 
     def _schema(self) -> dict[str, Any]:
         try:
-            schema = self._model.model_json_schema(schema_generator=_SchemaOfArguments)
+            schema = self._model.model_json_schema(schema_generator=ReadSchema)
         except (PydanticUserError, ValueError) as error:
             raise ToolDefinitionError(
                 f"no schema says what {self.name} takes: {str(error).splitlines()[0]}"
@@ -177,17 +179,38 @@ class Tool:
             return f"{where!r} is no argument ({hint})"
         if kind == "missing":
             return f"{where!r} is missing"
+        return f"{where!r}: {told} (got {_shown(given)})"
+
+
+def _shown(given: Any) -> str:
+    try:
         shown = repr(given)
-        if len(shown) > _MAX_SHOWN_CHARS:
-            shown = f"{shown[:_MAX_SHOWN_CHARS]}..."
-        return f"{where!r}: {told} (got {shown})"
+    except Exception:  # noqa: BLE001 - of a type of the tool's own, or a number of too many digits
+        return type(given).__name__
+    return shown if len(shown) <= _MAX_SHOWN_CHARS else f"{shown[:_MAX_SHOWN_CHARS]}..."
 
 
-def _annotated(function: Callable[..., Any]) -> Any:
-    """Where the annotations of a callable are."""
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a callable, by the names of what it takes."""
+    inner = _inner(function)
+    if not inspect.isclass(inner):
+        return get_type_hints(inner, include_extras=True)
+    made = get_type_hints(inner.__init__, include_extras=True)
+    return {**get_type_hints(inner, include_extras=True), **made}
+
+
+def _yields(function: Callable[..., Any]) -> bool:
+    inner = _inner(function)
+    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
+
+
+def _inner(function: Callable[..., Any]) -> Any:
+    """The function or the class that is called."""
     while isinstance(function, functools.partial):
         function = function.func
-    return function if inspect.isroutine(function) else type(function).__call__
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    return type(function).__call__
 
 
 def as_tools(given: Iterable[Tool | Callable[..., Any]]) -> dict[str, Tool]:

@@ -1,8 +1,8 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import threading
-from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -111,6 +111,25 @@ def lies() -> Any:
     return Lie()
 
 
+class Panic(BaseException):
+    """As compiled code raises: no `Exception`, and it may fail to say what it is."""
+
+    def __str__(self) -> NoReturn:
+        raise Panic
+
+
+def panics() -> NoReturn:
+    raise Panic
+
+
+async def panics_later() -> NoReturn:
+    raise Panic
+
+
+async def closes_itself() -> NoReturn:
+    raise GeneratorExit
+
+
 class Sly(str):
     __slots__ = ()
 
@@ -145,6 +164,9 @@ def is_picky(picky: Picky) -> None: ...
         (cancels_itself, "Error: cancels_itself cancelled itself"),
         (is_silent, "Error: is_silent failed: SilentError"),
         (lies, "Error: lies failed: TypeError: __str__ returned non-string (type int)"),
+        (panics, "Error: panics failed: Panic"),
+        (panics_later, "Error: panics_later failed: Panic"),
+        (closes_itself, "Error: closes_itself cancelled itself"),
     ],
 )
 async def test_a_tool_that_raises_is_told(function: Any, told: str) -> None:
@@ -180,12 +202,15 @@ async def test_a_long_result_is_cut_and_says_so() -> None:
     assert not result.is_error
 
 
-async def test_an_endless_result_is_not_read() -> None:
-    def endless() -> Iterator[int]:
-        while True:
-            yield 1
+@pytest.mark.parametrize("given", [itertools.count(), {"numbers": map(str, [1, 2])}])
+async def test_what_is_still_to_be_read_is_no_result(given: Any) -> None:
+    def lazy() -> Any:
+        return given
 
-    assert "generator object" in (await run(endless)).text
+    result = await run(lazy)
+
+    assert result.is_error
+    assert result.text.startswith("Error: lazy failed: RuntimeError: it returned a ")
 
 
 async def test_a_long_error_is_cut_too() -> None:
@@ -321,6 +346,14 @@ def approve_broken(call: ToolCall) -> bool:
     raise OSError("no terminal")
 
 
+async def approve_cancelled(call: ToolCall) -> NoReturn:
+    raise asyncio.CancelledError
+
+
+async def approve_panicking(call: ToolCall) -> NoReturn:
+    raise Panic
+
+
 @pytest.mark.parametrize(
     ("approve", "text"),
     [
@@ -331,6 +364,8 @@ def approve_broken(call: ToolCall) -> bool:
         (lambda call: 1, "Error: the call was not allowed"),
         (approve_blocked, "Error: the call was not allowed: not on Sundays"),
         (approve_broken, "Error: the call was not allowed: asking for approval failed"),
+        (approve_cancelled, "Error: the call was not allowed: asking for approval failed"),
+        (approve_panicking, "Error: the call was not allowed: asking for approval failed"),
     ],
 )
 async def test_a_call_runs_only_if_it_is_allowed(approve: Any, text: str) -> None:
@@ -351,6 +386,34 @@ async def test_a_tool_cannot_change_what_the_model_asked_for() -> None:
     result = await run(take, given={"list": [1]})
 
     assert result.call.arguments == {"given": {"list": [1]}}
+
+
+async def test_who_approves_cannot_change_it_either() -> None:
+    def approve(call: ToolCall) -> bool:
+        call.arguments["n"] = 2
+        return True
+
+    result = await run(Tool(lambda n: n, name="add"), {"approve": approve}, n=1)
+
+    assert (result.text, result.call.arguments) == ("1", {"n": 1})
+
+
+async def test_cancelling_cancels_who_is_asked() -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def approve(call: ToolCall) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    asking = asyncio.create_task(run(fails, {"approve": approve}))
+    await began.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await ended.wait()
 
 
 async def test_only_valid_calls_are_asked_for() -> None:

@@ -1,9 +1,13 @@
 import functools
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import jsonschema
 import pytest
 from pydantic import BaseModel, Field
 
@@ -106,6 +110,39 @@ def test_a_default_that_is_no_json_is_not_told() -> None:
     assert Tool(run).validate({}) == {}
 
 
+def test_a_default_that_is_no_number_is_not_told() -> None:
+    def run(low: float = float("-inf"), high: float = float("nan")) -> None: ...
+
+    json.dumps(Tool(run).schema, allow_nan=False)
+    assert Tool(run).parameters["properties"] == {
+        "low": {"type": "number"},
+        "high": {"type": "number"},
+    }
+
+
+def test_a_tag_is_asked_for_although_it_has_a_default() -> None:
+    class Cat(BaseModel):
+        kind: Literal["cat"] = "cat"
+
+    class Dog(BaseModel):
+        kind: Literal["dog"] = "dog"
+
+    def run(pet: Annotated[Cat | Dog, Field(discriminator="kind")]) -> None: ...
+
+    tool = Tool(run)
+    with pytest.raises(ToolArgumentsError, match="Unable to extract tag"):
+        tool.validate({"pet": {}})
+    assert not jsonschema.Draft202012Validator(tool.parameters).is_valid({"pet": {}})
+    jsonschema.validate({"pet": {"kind": "dog"}}, tool.parameters)
+
+
+def test_a_number_of_too_many_digits_is_told_by_its_type() -> None:
+    def run(word: Literal["a"]) -> None: ...
+
+    with pytest.raises(ToolArgumentsError, match=r"'word': .* \(got int\)"):
+        Tool(run).validate({"word": 10**5000})
+
+
 def test_types_of_many_kinds_have_schemas() -> None:
     def run(
         when: datetime, where: Path, node: Node, sizes: dict[str, list[int]] | None = None
@@ -168,8 +205,16 @@ def takes_field(a: int = Field(3)) -> None: ...
 def takes_unknown(a: "NoSuchThing") -> None: ...  # type: ignore[name-defined] # noqa: F821
 
 
+def yields(n: int) -> Iterator[int]:
+    yield n
+
+
+async def yields_later(n: int) -> AsyncIterator[int]:
+    yield n
+
+
 class Opaque:
-    pass
+    def open(self, n: int) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -182,6 +227,9 @@ class Opaque:
         (takes_unknown, "the signature of takes_unknown is unknown"),
         (lambda x: x, "'<lambda>' cannot be the name of a tool"),
         (functools.partial(search), "'' cannot be the name"),
+        (yields, "yields yields; a tool returns what it has to tell"),
+        (yields_later, "yields_later yields"),
+        (Opaque.open, "open takes self; give the method of an object"),
     ],
 )
 def test_what_cannot_be_a_tool_is_refused(function: Any, told: str) -> None:
@@ -208,6 +256,23 @@ def test_methods_objects_and_partials_are_tools() -> None:
     assert Tool(Counter(), name="count").validate({"n": "1"}) == {"n": 1}
     limited = Tool(functools.partial(search, limit=3), name="few")
     assert limited.validate({"query": 1}) == {"query": "1"}
+
+
+def test_what_a_class_is_made_of_has_types() -> None:
+    @dataclass
+    class Point:
+        x: int
+
+    class Person(BaseModel):
+        age: int
+
+    class Plain:
+        def __init__(self, n: int) -> None:
+            self.n = n
+
+    for made in (Point, Person, Plain):
+        (schema,) = Tool(made).parameters["properties"].values()
+        assert schema == {"type": "integer"}
 
 
 def test_a_decorated_function_keeps_its_signature() -> None:
