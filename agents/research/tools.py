@@ -1,5 +1,8 @@
 """The research tools, one function each: what the messages of agents and plain calls share."""
 
+from functools import partial
+
+from agents.research.experiments.recording import recorded
 from agents.research.jobs import Audience, Done, Jobs
 from agents.research.messages import (
     AssembleModel,
@@ -36,20 +39,24 @@ async def summarise(jobs: Jobs, request: SummariseModel, audience: Audience) -> 
 async def evaluate_quickly(jobs: Jobs, request: EvaluateQuickly, audience: Audience) -> Done:
     """The result is that of `agents.ml.training.quick.pytorch_quick_evaluator`."""
     jobs.inside(request.model_script_path, key="model_script_path")
-    payload = {**request.model_dump(), "registry": jobs.tokenizers}
     task = f"evaluate {request.model_class_name}"
-    return await jobs.run(
-        "agents.research.training_jobs:quick_evaluate", payload, audience, task=task
-    )
+    return await _try("quick_evaluate", jobs, request, audience, task)
 
 
 async def train(jobs: Jobs, request: TrainFully, audience: Audience) -> Done:
     """The result is that of `agents.ml.training.full.pytorch_full_trainer`."""
     jobs.inside(request.model_script_path, key="model_script_path")
     jobs.inside(request.log_base_dir, key="log_base_dir")
+    return await _try("train", jobs, request, audience, f"train {request.model_class_name}")
+
+
+async def _try(
+    job: str, jobs: Jobs, request: EvaluateQuickly | TrainFully, audience: Audience, task: str
+) -> Done:
+    """Run a job of `training_jobs`, and keep what comes of it among the experiments."""
     payload = {**request.model_dump(), "registry": jobs.tokenizers}
-    task = f"train {request.model_class_name}"
-    return await jobs.run("agents.research.training_jobs:train", payload, audience, task=task)
+    work = partial(jobs.run, f"agents.research.training_jobs:{job}", payload, audience, task=task)
+    return await recorded(jobs.workspace, request, work)
 
 
 async def manage_tokenizer(jobs: Jobs, request: ManageTokenizer, audience: Audience) -> Done:

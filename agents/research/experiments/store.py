@@ -263,6 +263,13 @@ class ExperimentStore:
             and (statuses is None or trial.status in statuses)
         ]
 
+    def latest(self, study: str, *, note: str) -> Trial | None:
+        """The trial with this note that was planned last."""
+        query = "number = (SELECT max(number) FROM trials WHERE study = ? AND note = ?)"
+        with self._database.reading() as connection:
+            found = rows.select_trials(connection, query, (study, note))
+        return found[0] if found else None
+
     def children(self, trial_id: str) -> list[Trial]:
         """What was changed from this trial, the first planned first."""
         with self._database.reading() as connection:

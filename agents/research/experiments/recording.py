@@ -1,0 +1,145 @@
+"""What the tools evaluate and train becomes trials of the study `tools`, whoever asked for it.
+
+A message that is delivered twice is one trial: its id follows from what was asked. What cannot be
+recorded is not lost for it: the tool answers as always, with a warning that says why.
+"""
+
+import math
+import time
+from asyncio import to_thread
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agents.research.errors import ResearchError, WorkInterruptedError
+from agents.research.experiments.errors import StoreError
+from agents.research.experiments.store import ExperimentStore, store_path
+from agents.research.experiments.trial import Kind, Status, Trial
+from agents.research.jobs import Done
+from agents.research.messages import EvaluateQuickly, TrainFully
+
+STUDY = "tools"
+Request = EvaluateQuickly | TrainFully
+
+_QUICK: Kind = "quick"
+_FULL: Kind = "full"
+_MOST_SOURCE_BYTES = 1 << 20
+_ABOUT_THE_RUN = ("params", "chance_level")
+_STATUSES: dict[str, Status] = {"completed": "done", "diverged": "diverged"}
+
+
+class _Outcome(NamedTuple):
+    status: Status
+    cost_s: float
+    metrics: dict[str, float] = {}  # noqa: RUF012  never changed
+    error: str = ""
+    artifacts: str = ""
+    history: tuple[dict[str, Any], ...] = ()
+
+
+async def recorded(workspace: Path, request: Request, work: Callable[[], Awaitable[Done]]) -> Done:
+    """Do the `work` that `request` asks for, and keep what comes of it, a failure too."""
+    warnings: list[str] = []
+    trial = await to_thread(_begin, workspace, request, warnings)
+    started_s = time.monotonic()
+    try:
+        done = await work()
+    except BaseException as error:
+        outcome = _failure(error, time.monotonic() - started_s)
+        await to_thread(_end, workspace, trial, outcome, warnings)
+        for warning in warnings:
+            error.add_note(warning)
+        raise
+    await to_thread(_end, workspace, trial, _outcome(workspace, done.result), warnings)
+    if not warnings:
+        return done
+    told = [*done.result.get("warnings", ()), *warnings]
+    return done._replace(result={**done.result, "warnings": told})
+
+
+def _begin(workspace: Path, request: Request, warnings: list[str]) -> Trial | None:
+    with _told(warnings), ExperimentStore(store_path(workspace)) as store:
+        asked = _asked(workspace, request)
+        before = store.latest(STUDY, note=asked.note)
+        parent = before.id if before is not None else None
+        kept = store.plan(asked.model_copy(update={"parent": parent}))
+        return store.start(kept.id)
+    return None
+
+
+def _end(workspace: Path, trial: Trial | None, outcome: _Outcome, warnings: list[str]) -> None:
+    if trial is not None:
+        with _told(warnings), ExperimentStore(store_path(workspace)) as store:
+            store.finish(trial.id, **outcome._asdict())
+
+
+@contextmanager
+def _told(warnings: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except (StoreError, ValueError) as error:  # ValueError: a config that JSON cannot say
+        warnings.append(f"not recorded as an experiment: {error}")
+
+
+def _asked(workspace: Path, request: Request) -> Trial:
+    match request:
+        case EvaluateQuickly():
+            kind, config = _QUICK, request.eval_config
+        case TrainFully():
+            kind, config = _FULL, request.trainer_config
+    decisive = {key: value for key, value in config.items() if key != "seed"}
+    return Trial.new(
+        study=STUDY,
+        kind=kind,
+        config={"model_class_name": request.model_class_name, **decisive},
+        code=_source(workspace / request.model_script_path),
+        seed=config.get("seed", 0),
+        note=f"{request.model_class_name} of {request.model_script_path}",
+    )
+
+
+def _source(path: Path) -> str:
+    """The script's text; "" where there is none, which the tool itself will tell."""
+    try:
+        if not path.is_file():
+            return ""
+        content = path.read_bytes()
+    except OSError:
+        return ""
+    if len(content) > _MOST_SOURCE_BYTES:
+        return f"# {len(content):,} bytes, too many to keep; SHA-256 {sha256(content).hexdigest()}"
+    return content.decode("utf-8", "replace")
+
+
+def _outcome(workspace: Path, result: dict[str, Any]) -> _Outcome:
+    scores = result.get("metrics", result.get("final_evaluation", {}))
+    facts = {name: result.get(name) for name in _ABOUT_THE_RUN}
+    is_diverged = result["status"] == "diverged"
+    return _Outcome(
+        status=_STATUSES[result["status"]],
+        cost_s=result["seconds"],
+        metrics={
+            name: math.nan if value is None else float(value)
+            for name, value in {**scores, **facts}.items()
+            if value is not None or name in scores
+        },
+        error=f"the loss was no finite number at step {result['diverged_at_step']}"
+        if is_diverged
+        else "",
+        artifacts=_inside(workspace, result.get("experiment_dir", "")),
+        history=tuple(result["history"]),
+    )
+
+
+def _failure(error: BaseException, seconds: float) -> _Outcome:
+    is_final = isinstance(error, ResearchError) and not isinstance(error, WorkInterruptedError)
+    text = str(error) or type(error).__name__
+    return _Outcome("failed" if is_final else "interrupted", seconds, error=text)
+
+
+def _inside(workspace: Path, folder: str) -> str:
+    path = Path(folder)
+    inside = path.is_absolute() and path.is_relative_to(workspace)
+    return str(path.relative_to(workspace)) if inside else folder

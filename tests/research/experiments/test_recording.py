@@ -1,0 +1,220 @@
+"""What the tools do is kept as trials, whatever comes of it."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.research import ResearchToolkit
+from agents.research.errors import WorkInterruptedError, WorkOverLimitError, WorkRefusedError
+from agents.research.experiments import ExperimentStore, Trial, store_path
+from agents.research.experiments.recording import recorded
+from agents.research.jobs import Done
+from agents.research.messages import EvaluateQuickly, TrainFully
+
+RESULT = {
+    "status": "completed",
+    "metrics": {"accuracy": 0.9, "loss": 0.3},
+    "params": 650,
+    "chance_level": 0.1,
+    "history": [{"epoch": 1, "val_accuracy": 0.9}],
+    "seconds": 1.5,
+    "warnings": ["CUDA is not there"],
+    "diverged_at_step": None,
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "net.py").write_text("class Net: ...\n")
+    return tmp_path
+
+
+def quick(script: str = "net.py", **config: Any) -> EvaluateQuickly:
+    return EvaluateQuickly(
+        model_script_path=script,
+        model_class_name="Net",
+        eval_config={"dataset": "digits", **config},
+    )
+
+
+async def tried(
+    workspace: Path, request: EvaluateQuickly | TrainFully, outcome: dict[str, Any] | BaseException
+) -> Done:
+    async def work() -> Done:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return Done(outcome, 2.0)
+
+    return await recorded(workspace, request, work)
+
+
+def trials(workspace: Path) -> list[Trial]:
+    with ExperimentStore(store_path(workspace)) as store:
+        return store.trials()
+
+
+async def test_an_evaluation_is_kept_with_its_code_scores_and_history(workspace: Path) -> None:
+    done = await tried(workspace, quick(seed=7), RESULT)
+
+    (trial,) = trials(workspace)
+    assert done.result == RESULT
+    assert (trial.study, trial.kind, trial.seed, trial.status) == ("tools", "quick", 7, "done")
+    assert trial.config == {"dataset": "digits", "model_class_name": "Net"}
+    assert trial.code == "class Net: ...\n"
+    assert trial.metrics == {"accuracy": 0.9, "loss": 0.3, "params": 650.0, "chance_level": 0.1}
+    assert trial.cost_s == 1.5
+    with ExperimentStore(store_path(workspace)) as store:
+        assert store.history(trial.id) == RESULT["history"]
+
+
+async def test_a_training_is_kept_with_its_folder(workspace: Path) -> None:
+    request = TrainFully(
+        model_script_path="net.py", model_class_name="Net", trainer_config={"dataset": "digits"}
+    )
+    result = {key: value for key, value in RESULT.items() if key != "metrics"} | {
+        "final_evaluation": {"accuracy": 0.95, "loss": None},
+        "experiment_dir": str(workspace / "runs" / "net"),
+    }
+
+    await tried(workspace, request, result)
+
+    (trial,) = trials(workspace)
+    assert (trial.kind, trial.artifacts, trial.score("accuracy")) == ("full", "runs/net", 0.95)
+    assert trial.score("loss") is None
+
+
+async def test_the_same_message_twice_is_one_trial(workspace: Path) -> None:
+    for _ in range(2):
+        await tried(workspace, quick(), RESULT)
+
+    (trial,) = trials(workspace)
+    assert trial.cost_s == 1.5
+
+
+async def test_a_message_that_comes_again_after_its_worker_was_killed_ends_its_trial(
+    workspace: Path,
+) -> None:
+    begun = asyncio.Event()
+
+    async def work() -> Done:
+        begun.set()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    killed = asyncio.create_task(recorded(workspace, quick(), work))
+    await begun.wait()
+    assert [trial.status for trial in trials(workspace)] == ["running"]
+
+    await tried(workspace, quick(), RESULT)
+
+    assert [trial.status for trial in trials(workspace)] == ["done"]
+    killed.cancel()
+    await asyncio.gather(killed, return_exceptions=True)
+    assert [trial.status for trial in trials(workspace)] == ["done"]
+
+
+async def test_divergence_is_a_result(workspace: Path) -> None:
+    diverged = {**RESULT, "status": "diverged", "metrics": {}, "diverged_at_step": 12}
+
+    await tried(workspace, quick(), diverged)
+
+    (trial,) = trials(workspace)
+    assert (trial.status, trial.error) == ("diverged", "the loss was no finite number at step 12")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (WorkRefusedError("RuntimeError", "mat1 and mat2 shapes cannot be multiplied"), "failed"),
+        (WorkOverLimitError("out of memory"), "failed"),
+        (WorkInterruptedError("the worker was killed"), "interrupted"),
+        (asyncio.CancelledError(), "interrupted"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else value,
+)
+async def test_a_crash_is_a_result_and_goes_on_to_the_asker(
+    workspace: Path, error: BaseException, status: str
+) -> None:
+    with pytest.raises(type(error)):
+        await tried(workspace, quick(), error)
+
+    (trial,) = trials(workspace)
+    assert trial.status == status
+    assert trial.error == (str(error) or "CancelledError")
+
+
+async def test_what_failed_and_works_the_next_time_is_done(workspace: Path) -> None:
+    with pytest.raises(WorkOverLimitError):
+        await tried(workspace, quick(), WorkOverLimitError("out of memory"))
+
+    await tried(workspace, quick(), RESULT)
+
+    assert [trial.status for trial in trials(workspace)] == ["done"]
+
+
+async def test_a_changed_script_descends_from_what_it_was_before(workspace: Path) -> None:
+    await tried(workspace, quick(), RESULT)
+    (workspace / "net.py").write_text("class Net: wide = True\n")
+    await tried(workspace, quick(), RESULT)
+
+    first, second = trials(workspace)
+    assert (first.parent, second.parent) == (None, first.id)
+
+
+async def test_another_outcome_of_the_same_is_warned_of_and_the_first_stays(
+    workspace: Path,
+) -> None:
+    await tried(workspace, quick(), RESULT)
+
+    done = await tried(workspace, quick(), {**RESULT, "metrics": {"accuracy": 0.1}})
+
+    assert done.result["metrics"] == {"accuracy": 0.1}
+    assert "first outcome stays" in done.result["warnings"][-1]
+    assert trials(workspace)[0].metrics["accuracy"] == 0.9
+
+
+async def test_a_damaged_store_costs_nobody_a_result_and_is_told(workspace: Path) -> None:
+    store_path(workspace).parent.mkdir(parents=True)
+    store_path(workspace).write_bytes(b"no database" * 1000)
+
+    done = await tried(workspace, quick(), RESULT)
+    with pytest.raises(WorkOverLimitError) as raised:
+        await tried(workspace, quick(), WorkOverLimitError("out of memory"))
+
+    assert done.result["metrics"] == RESULT["metrics"]
+    assert "not recorded as an experiment" in done.result["warnings"][-1]
+    assert "is damaged" in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize("seed", ["seven", -1, 2**70, None])
+async def test_a_seed_that_is_none_is_the_tool_s_to_refuse(workspace: Path, seed: Any) -> None:
+    with pytest.raises(WorkRefusedError):
+        await tried(workspace, quick(seed=seed), WorkRefusedError("ConfigError", "seed"))
+
+
+async def test_a_script_that_is_no_file_or_too_large_is_not_read(workspace: Path) -> None:
+    (workspace / "large.py").write_bytes(b"#" * 2_000_000)
+    for script in ("none.py", ".", "large.py"):
+        await tried(workspace, quick(script), RESULT)
+
+    missing, large = trials(workspace)
+    assert missing.code == ""
+    assert "2,000,000 bytes" in large.code
+
+
+@pytest.mark.slow
+def test_what_the_toolkit_evaluates_is_kept(workspace: Path) -> None:
+    (workspace / "net.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n"
+        "    def __init__(self):\n        super().__init__(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    with ResearchToolkit(workspace=workspace) as kit:
+        result = kit.pytorch_quick_evaluator("net.py", "Net", {"dataset": "digits"})
+        with pytest.raises(WorkRefusedError):
+            kit.pytorch_quick_evaluator("net.py", "Missing", {"dataset": "digits"})
+
+    good, bad = trials(workspace)
+    assert (good.status, good.metrics["accuracy"]) == ("done", result["metrics"]["accuracy"])
+    assert (bad.status, "Missing" in bad.error) == ("failed", True)
