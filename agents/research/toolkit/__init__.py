@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.llm.engines import EngineConfig, ModelRegistry
+from agents.llm.tools import Tool
 from agents.research.jobs import JobsProps, open_jobs
 from agents.research.toolkit.calls import Show, Shower
 from agents.research.toolkit.models import ModelTools
+from agents.research.toolkit.offered import offered
 from agents.research.toolkit.packages import PackageTools
 from agents.research.toolkit.projects import ProjectTools
 from agents.research.toolkit.tokenizers import TokenizerTools
@@ -61,6 +63,10 @@ class ResearchToolkit(
         self._jobs = self._loop.run(self._stack.enter_async_context(open_jobs(properties)))
         self._loop.run(self._stack.enter_async_context(models))
         self._writer = Writer(writing, self._jobs, models, remedy="give the toolkit an 'llm'")
+
+    def tools(self) -> list[Tool]:
+        """The tools for a model that calls them, such as with `LocalAgent.invoke_with_tools`."""
+        return offered(self, command_timeout_s=self._jobs.command_timeout_s)
 
 
 def _writing(llm: str | Path | EngineConfig | AssemblerProps | None) -> AssemblerProps:
