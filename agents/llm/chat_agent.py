@@ -17,10 +17,9 @@ from agents.llm.failures import told_to_the_bus
 from agents.llm.messages import ChatReply, ChatRequest, CompletionReply, CompletionRequest
 from agents.llm.model_agent import AnyModelProps, ModelAgent, emitter
 from agents.llm.parsing import ToolCall
+from agents.llm.sendable import sendable
 from guild import Context, handles
 from guild.progress import TextDelta
-from messaging.errors import InvalidMessageError
-from messaging.message import encode
 
 if TYPE_CHECKING:
     from agents.llm.structured import Grammar
@@ -58,18 +57,21 @@ class ChatAgent(ModelAgent[ChatAgentProps]):
                 )
                 answer = await dialogue.answer(request.messages, emitter(ctx))
         parsed = answer.parsed
-        reply = ChatReply(
-            content=parsed.text,
-            thinking=parsed.thinking,
-            tool_calls=tuple(map(_identified, range(len(parsed.tool_calls)), parsed.tool_calls)),
-            value=answer.value if grammar is not None else None,
-            problems=tuple(problem.message for problem in parsed.problems),
-            dropped_messages=len(answer.dropped),
-            finish_reason=str(answer.finish_reason),
-            model=self.properties.model,
-            usage=answer.usage,
+        return sendable(
+            ChatReply(
+                content=parsed.text,
+                thinking=parsed.thinking,
+                tool_calls=tuple(
+                    map(_identified, range(len(parsed.tool_calls)), parsed.tool_calls)
+                ),
+                value=answer.value if grammar is not None else None,
+                problems=tuple(problem.message for problem in parsed.problems),
+                dropped_messages=len(answer.dropped),
+                finish_reason=str(answer.finish_reason),
+                model=self.properties.model,
+                usage=answer.usage,
+            )
         )
-        return _sendable(reply) if reply.tool_calls else reply
 
     @handles(emits=[TextDelta])
     async def complete(self, request: CompletionRequest, ctx: Context) -> CompletionReply:
@@ -79,12 +81,14 @@ class ChatAgent(ModelAgent[ChatAgentProps]):
                 dialogue = Dialogue(engine, self._sampling_of(request, ctx), grammar=grammar)
                 answering = await dialogue.ask_to_continue(request.prompt)
                 answer = await answering.whole(emitter(ctx))
-        return CompletionReply(
-            text=answer.parsed.text,
-            value=answer.value,
-            finish_reason=str(answer.finish_reason),
-            model=self.properties.model,
-            usage=answer.usage,
+        return sendable(
+            CompletionReply(
+                text=answer.parsed.text,
+                value=answer.value,
+                finish_reason=str(answer.finish_reason),
+                model=self.properties.model,
+                usage=answer.usage,
+            )
         )
 
     @handles(emits=[TextDelta])
@@ -121,19 +125,3 @@ async def _grammar(request: ChatRequest | CompletionRequest) -> "Grammar | None"
 
 def _identified(number: int, call: ToolCall) -> ChatCall:
     return ChatCall(id=call.id or f"call{number + 1:05d}", name=call.name, arguments=call.arguments)
-
-
-def _sendable(reply: ChatReply) -> ChatReply:
-    """The reply without calls that no message carries, such as of integers past 64 bits.
-
-    Each of them is told as a problem.
-    """
-    calls, problems = [], list(reply.problems)
-    for call in reply.tool_calls:
-        try:
-            encode(reply.model_copy(update={"tool_calls": (call,), "value": None}))
-        except InvalidMessageError as error:
-            problems.append(f"a call of {call.name!r} cannot be sent: {'; '.join(error.problems)}")
-        else:
-            calls.append(call)
-    return reply.model_copy(update={"tool_calls": tuple(calls), "problems": tuple(problems)})

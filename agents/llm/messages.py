@@ -72,7 +72,8 @@ class ChatReply(Message, wire_name="llm.chat_reply"):
         thinking: the reasoning before it.
         tool_calls: for the asker to run.
         value: what `content` is, where a `response_format` in JSON was asked for.
-        problems: what in the output could not be read.
+        problems: what in the output could not be read, or sent: a value or a call that holds an
+            integer past 64 bits, which `content` still shows, goes out as a problem.
         dropped_messages: how many of the oldest messages the model was not told.
         finish_reason: `stop`, `length` or `deadline`.
     """
@@ -103,6 +104,7 @@ class CompletionReply(Message, wire_name="llm.completion"):
 
     text: str
     value: Any = None
+    problems: tuple[str, ...] = ()
     finish_reason: str
     model: str
     usage: Usage
@@ -127,7 +129,8 @@ class Step(BaseModel):
 
     Attributes:
         value: what `text` means: JSON where the state has a schema, `{name, arguments}` of a call,
-            else the text.
+            else the text. None where no message carries it.
+        problem: why there is no value; `text` has it still.
         result: of a call, as the model was told; None where nothing was called.
         is_error: the call gave no result; `result` says why.
     """
@@ -137,6 +140,7 @@ class Step(BaseModel):
     state: str
     text: str
     value: Any
+    problem: str = ""
     result: str | None = None
     is_error: bool = False
 

@@ -13,6 +13,7 @@ from agents.llm.engines import LLMInferenceError
 from agents.llm.messages import Step, StepSaid, ToolAnswered
 from agents.llm.model_agent import emitter
 from agents.llm.parsing import ToolCall
+from agents.llm.sendable import sendable_step
 from agents.llm.tools import Toolbox, execute
 from guild import Context
 
@@ -144,4 +145,4 @@ def _call_in(said: "Said") -> ToolCall | None:
 def _step_of(said: "Said") -> Step:
     call = _call_in(said)
     value = said.value if call is None else {"name": call.name, "arguments": call.arguments}
-    return Step(state=said.state, text=said.text, value=value)
+    return sendable_step(Step(state=said.state, text=said.text, value=value))

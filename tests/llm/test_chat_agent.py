@@ -1,3 +1,4 @@
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,28 @@ async def test_a_call_that_no_message_carries_is_a_problem_and_spoils_no_reply()
     assert len(reply.problems) == 1
     assert "'count' cannot be sent" in reply.problems[0]
     assert "64 bits" in reply.problems[0]
+
+
+@pytest.mark.parametrize("limits", [{"minimum": 2**63 - 1}, {"minimum": 1e30, "maximum": 2e30}])
+async def test_a_value_that_no_message_carries_is_a_problem_and_spoils_no_reply(
+    guild: Guild, limits: dict[str, Any]
+) -> None:
+    """The whole answer was lost for an integer past 64 bits."""
+    schema = {"type": "array", "items": {"type": "integer", **limits}, "minItems": 2, "maxItems": 2}
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+
+    asked: Any = {"response_format": form, "max_new_tokens": 160, "seed": 1}
+
+    chat = await ask(guild, ChatRequest(messages=MESSAGES, **asked))
+    completion = await ask(guild, CompletionRequest(prompt="So:", **asked))
+
+    for text, reply in ((chat.content, chat), (completion.text, completion)):
+        assert max(json.loads(text)) >= 2**63
+        assert reply.value is None
+        assert reply.finish_reason == "stop"
+        (problem,) = reply.problems
+        assert problem.startswith("its value cannot be sent: ")
+        assert "64 bits" in problem
 
 
 async def test_a_completion_goes_on_with_the_prompt(guild: Guild) -> None:

@@ -124,6 +124,19 @@ async def test_a_random_model_never_leaves_the_states(roomy_chat: Path) -> None:
     assert len({tuple(step.state for step in reply.steps) for reply in replies}) > 2
 
 
+async def test_a_value_that_no_message_carries_leaves_its_text(roomy_chat: Path) -> None:
+    """The whole way was lost for an integer past 64 bits."""
+    schema = {"type": "integer", "minimum": 2**63 - 1, "maximum": 1e30}
+    machine = {"start": "count", "states": {"count": {"json_schema": schema}}}
+    async with guild_of(roomy_chat, None, machine) as running:
+        reply = await ask(running, request(seed=4))
+
+    (step,) = reply.steps
+    assert int(reply.text) >= 2**63
+    assert (reply.value, step.value, step.text) == (None, None, reply.text)
+    assert "64 bits" in step.problem
+
+
 async def test_each_step_and_each_result_is_emitted_for_followers(roomy_chat: Path) -> None:
     async with guild_of(roomy_chat) as running:
         stream = running.client.stream(DEFAULT_TOPIC, request(seed=1), timeout_s=60)
