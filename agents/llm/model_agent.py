@@ -73,8 +73,9 @@ class AnyModelProps(ModelProps):
         model: a folder, an id on the Hugging Face hub, or what else the backend knows. A link to
             a folder is followed at each request, so that a new model can be put in its place.
         overflow: what happens to a conversation that does not fit: `refuse`, or `drop_oldest`.
-        max_active: answers that are written at the same time. llama.cpp takes memory for all of
-            them when the model is loaded.
+        max_active: answers that are written at the same time, at most. llama.cpp takes memory for
+            all of them when the model is loaded: as many as its option `max_cache_bytes` has room
+            for.
         options: settings of the backend alone.
     """
 

@@ -13,7 +13,13 @@ from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.gguf import read_metadata
 from agents.llm.engines.llamacpp_limits import check_limits
-from agents.llm.engines.llamacpp_model import cache_bytes_per_token, cells, usable_window
+from agents.llm.engines.llamacpp_options import LlamaCppOptions
+from agents.llm.engines.llamacpp_room import (
+    answers_at_once,
+    cache_bytes_per_token,
+    cells,
+    usable_window,
+)
 from agents.llm.engines.memory import free_bytes
 from agents.llm.engines.model_file import model_path, size_of
 from agents.llm.engines.options import TransformersOptions
@@ -39,7 +45,8 @@ class MemoryEstimate:
         least_cache_bytes: keys and values without which not one answer of full length is possible.
         most_cache_bytes: those of as many answers of full length as may run at once. The
             transformers backend takes them as answers need them, and lets answers wait before it
-            uses more than `max_cache_bytes`; llama.cpp takes all at once. Beginnings that are kept
+            uses more than `max_cache_bytes`; llama.cpp takes all at once, for as many answers as
+            its own `max_cache_bytes` has room for. Beginnings that are kept
             from earlier texts count where `prompt_cache_bytes` says how many.
         overhead_bytes: libraries and working space.
         loading_bytes: what is needed for a while when the model is loaded. More may be resident:
@@ -99,7 +106,7 @@ def refuse_what_does_not_fit(config: EngineConfig) -> None:
         raise LLMInitializationError(
             f"{config.model} needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
             "free; take a smaller model or dtype, fewer bits, a shorter context_window, or, for "
-            "llama.cpp, a smaller max_active"
+            "llama.cpp, a smaller max_cache_bytes"
         )
 
 
@@ -167,10 +174,17 @@ def _llamacpp(config: EngineConfig) -> MemoryEstimate:
     metadata = read_metadata(path)
     check_limits(metadata)
     token = cache_bytes_per_token(metadata)
-    window = usable_window(metadata, config.context_window)
-    cache = cells(window, config.max_active) * token
-    vocabulary = metadata.get("tokenizer.ggml.tokens", ())
+    each = cells(usable_window(metadata, config.context_window)) * token
     weights = size_of(path)
+    answers = answers_at_once(
+        each,
+        most=config.max_active,
+        weights_bytes=weights,
+        max_cache_bytes=config.options_as(LlamaCppOptions).max_cache_bytes,
+        free_bytes=free_bytes(),
+    )
+    cache = answers * each
+    vocabulary = metadata.get("tokenizer.ggml.tokens", ())
     overhead = _LLAMA_BYTES + _LLAMA_BATCH * len(vocabulary) * 4
     return MemoryEstimate(weights, token, cache, cache, overhead, weights + cache + overhead)
 

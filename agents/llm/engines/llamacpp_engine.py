@@ -2,8 +2,6 @@
 
 import importlib.util
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
-
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.engine import Engine
 from agents.llm.engines.errors import (
@@ -12,24 +10,11 @@ from agents.llm.engines.errors import (
 )
 from agents.llm.engines.estimate import refuse_what_does_not_fit
 from agents.llm.engines.llamacpp_model import LlamaModel
+from agents.llm.engines.llamacpp_options import LlamaCppOptions
 from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.model_file import model_path
 
 _MAX_ACTIVE = 256
-
-
-class LlamaCppOptions(BaseModel):
-    """What `EngineConfig.options` may hold for the llama.cpp backend.
-
-    Attributes:
-        threads: None for as many as there are processors.
-        gpu_layers: layers on a GPU, where xllamacpp was built for one; None for as many as fit.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    threads: PositiveInt | None = None
-    gpu_layers: NonNegativeInt | None = None
 
 
 def create(config: EngineConfig) -> Engine:
@@ -53,6 +38,7 @@ def create(config: EngineConfig) -> Engine:
             path,
             context_window=config.context_window,
             max_active=config.max_active,
+            max_cache_bytes=options.max_cache_bytes,
             threads=options.threads,
             gpu_layers=0 if config.device == "cpu" else options.gpu_layers,
         )

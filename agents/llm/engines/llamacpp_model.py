@@ -15,21 +15,25 @@ from agents.llm.engines.llamacpp_ahead import AnswerAhead
 from agents.llm.engines.llamacpp_answer import LlamaAnswer
 from agents.llm.engines.llamacpp_constrained import ConstrainedAnswer
 from agents.llm.engines.llamacpp_limits import check_limits
+from agents.llm.engines.llamacpp_room import (
+    answers_at_once,
+    cache_bytes_per_token,
+    cells,
+    usable_window,
+)
 from agents.llm.engines.llamacpp_slots import Slots
 from agents.llm.engines.llamacpp_socket import LlamaSocket
 from agents.llm.engines.llamacpp_tokenizer import LlamaTokenizer
 from agents.llm.engines.local_model import DecodingState, Outcome
+from agents.llm.engines.memory import free_bytes
 from agents.llm.engines.model_file import size_of
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, GenerationRequest
 
-DEFAULT_CONTEXT_WINDOW = 4096
-_CELLS = 256  # llama.cpp rounds a context up to these
 _LOOK_S = 0.005
 _SEED_BITS = 32
 _NO_SEED = 2**_SEED_BITS - 1  # means a random one
 _COLDEST = 1e-6  # scores divided by less are beyond what its numbers hold
 _NO_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
-_CACHE_ENTRY_BYTES = 2  # keys and values are float16
 
 
 class LlamaModel:
@@ -39,7 +43,8 @@ class LlamaModel:
         path: the GGUF file.
         context_window: tokens an answer may use with its prompt; None for what the model has, and
             at most 4096, because memory for all answers is taken when the model is loaded.
-        max_active: answers at the same time.
+        max_active: answers at the same time, at most.
+        max_cache_bytes: for their keys and values; see `answers_at_once`.
         threads: None for as many as there are processors.
         gpu_layers: layers on a GPU; None for as many as fit.
     """
@@ -52,6 +57,7 @@ class LlamaModel:
         *,
         context_window: int | None = None,
         max_active: int = 8,
+        max_cache_bytes: int | None = None,
         threads: int | None = None,
         gpu_layers: int | None = 0,
     ) -> None:
@@ -65,15 +71,28 @@ class LlamaModel:
         self.device = "cpu" if gpu_layers == 0 else "auto"
         self._arrived = threading.Condition()
         self._answers: list[AnswerAhead] = []
-        self._slots = Slots(max_active)
-        n_cells = cells(self.context_window, max_active)
-        self._memory = size_of(path) + n_cells * cache_bytes_per_token(metadata)
+        weights, n_cells = size_of(path), cells(self.context_window)
+        each = n_cells * cache_bytes_per_token(metadata)
+        answers = answers_at_once(
+            each,
+            most=max_active,
+            weights_bytes=weights,
+            max_cache_bytes=max_cache_bytes,
+            free_bytes=free_bytes(),
+        )
+        self.max_active: int | None = answers
+        self._memory = weights + answers * each
+        self._slots = Slots(answers)
         self._socket = LlamaSocket()
         self.tokenizer = LlamaTokenizer(
             self._socket, metadata.get("tokenizer.chat_template"), self._vocabulary
         )
         self._server: Any = self._load(
-            path, n_cells=n_cells, max_active=max_active, threads=threads, gpu_layers=gpu_layers
+            path,
+            n_cells=n_cells * answers,
+            max_active=answers,
+            threads=threads,
+            gpu_layers=gpu_layers,
         )
 
     def _load(self, path: Path, **settings: Any) -> Any:
@@ -232,35 +251,3 @@ def _serve(
     # Until its loop has begun it cannot be ended: the end would be waited for for ever.
     server.handle_completions(json.dumps({"prompt": [0], "n_predict": 1}), lambda _: False)
     return server
-
-
-def cells(window: int, max_active: int) -> int:
-    """Tokens that memory is taken for, so that each answer may fill its window."""
-    return -(-window // _CELLS) * _CELLS * max_active
-
-
-def usable_window(metadata: Mapping[str, Any], asked: int | None) -> int:
-    """Tokens that an answer may use with its prompt.
-
-    Raises:
-        ModelDamagedError: the file does not say what the model can.
-    """
-    of_model = metadata.get(f"{metadata.get('general.architecture')}.context_length")
-    if not isinstance(of_model, int) or of_model < 1:
-        raise ModelDamagedError("the GGUF file does not say how long the model's context is")
-    return min(of_model, asked or DEFAULT_CONTEXT_WINDOW)
-
-
-def cache_bytes_per_token(metadata: Mapping[str, Any]) -> int:
-    """What the keys and values of a token take; 0 where the file does not say."""
-
-    def number(key: str, otherwise: int = 0) -> int:
-        value = metadata.get(f"{metadata.get('general.architecture')}.{key}", otherwise)
-        return max(value) if isinstance(value, (tuple, list)) else int(value)
-
-    heads = number("attention.head_count")
-    width = number("embedding_length") // heads if heads else 0
-    keys = number("attention.key_length", width) + number("attention.value_length", width)
-    return (
-        number("block_count") * number("attention.head_count_kv", heads) * keys * _CACHE_ENTRY_BYTES
-    )

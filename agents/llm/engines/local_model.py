@@ -44,10 +44,12 @@ class LocalModel(Protocol):
     """A loaded model. `encode` is called from any thread, all the rest from the owner's only.
 
     Attributes:
+        max_active: answers that there is room for at once; None where the model does not limit it.
         special_texts: how the tokens are written that `decode` leaves out.
     """
 
     context_window: int
+    max_active: int | None
     vocab_size: int
     device: str
     dtype: str

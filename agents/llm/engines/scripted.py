@@ -50,6 +50,7 @@ class ScriptedModel:
         script: prompt to reply, replies in the order of the requests, or a function of the prompt.
     """
 
+    max_active: int | None = None
     device = "cpu"
     dtype = "none"
     end_token_ids = frozenset({END})

@@ -42,6 +42,8 @@ class TransformersModel:
         soundness: how its answers are decoded, and why not faster.
     """
 
+    max_active: int | None = None
+
     def __init__(
         self,
         model: Any,

@@ -24,7 +24,7 @@ _EXIT_WAIT_S = 10.0
 
 
 class Worker:
-    """Runs jobs step by step, at most `max_active` at a time.
+    """Runs jobs step by step, at most `max_active` at a time, or as many as the model has room for.
 
     Attributes:
         loaded: the model, once it is ready, or why it is not.
@@ -41,6 +41,7 @@ class Worker:
         self.generated_tokens = 0
         self._open_model = open_model
         self._max_active = max_active
+        self._places = max_active  # fewer where the model has room for fewer
         self._max_queue = max_queue
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
@@ -133,8 +134,12 @@ class Worker:
                 error.__cause__ = cause
             self.loaded.set_exception(error)
             return None
+        self._places = min(self._max_active, model.max_active or self._max_active)
         get_logger().info(
-            "model.loaded", model=self.name, seconds=round(time.monotonic() - begun, 3)
+            "model.loaded",
+            model=self.name,
+            seconds=round(time.monotonic() - begun, 3),
+            max_active=self._places,
         )
         self.loaded.set_result(model)
         return model
@@ -160,7 +165,7 @@ class Worker:
             return not self._is_closing
 
     def _has_work(self) -> bool:
-        if self._waiting and len(self._active) < self._max_active:
+        if self._waiting and len(self._active) < self._places:
             return True
         if any(job.state and job.state.is_runnable for job in self._active):
             return True
@@ -177,7 +182,7 @@ class Worker:
                 self._end(model, job, reason)
 
     def _admit(self, model: LocalModel) -> None:
-        while self._waiting and len(self._active) < self._max_active:
+        while self._waiting and len(self._active) < self._places:
             with self._changed:
                 job = self._waiting.popleft()
                 self._active.append(job)

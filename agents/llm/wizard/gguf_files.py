@@ -8,7 +8,7 @@ from typing import Any
 from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.engines.gguf import check_whole, read_metadata
 from agents.llm.engines.gguf_vocabulary import GgufVocabulary
-from agents.llm.engines.llamacpp_model import DEFAULT_CONTEXT_WINDOW
+from agents.llm.engines.llamacpp_room import DEFAULT_CONTEXT_WINDOW
 from agents.llm.engines.model_file import parts_of
 from agents.llm.models import MODELS, find_model
 from agents.llm.wizard.found import AnswerError, Found

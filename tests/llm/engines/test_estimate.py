@@ -15,6 +15,7 @@ from agents.llm.engines import EngineConfig, LLMInitializationError
 from agents.llm.engines.errors import ModelDamagedError, ModelNotFoundError
 from agents.llm.engines.estimate import TORCH_BYTES, estimate_memory
 from agents.llm.engines.forward import Forward
+from agents.llm.engines.llamacpp_room import answers_at_once
 from agents.llm.engines.model_facts import cached_entries
 from agents.llm.engines.pool import CacheSizes
 from agents.llm.engines.testing import save_tiny_phi
@@ -145,6 +146,44 @@ def test_a_llamacpp_model_takes_what_was_told(max_active: int) -> None:
 
     assert peak == pytest.approx(estimate.most_bytes, rel=0.25)
     assert estimate.least_bytes == estimate.most_bytes  # it takes all at once
+
+
+MB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, 8),  # 768 MiB
+        ({"most": 3}, 3),
+        ({"max_cache_bytes": 3200 * MB}, 32),  # what somebody asks for is taken
+        ({"max_cache_bytes": 250 * MB}, 2),
+        ({"max_cache_bytes": 1}, 1),
+        ({"weights_bytes": 2000 * MB}, 21),  # as much again as the weights
+        ({"free_bytes": 1100 * MB}, 5),  # half of what is left
+        ({"free_bytes": 0}, 1),
+        ({"free_bytes": 1100 * MB, "max_cache_bytes": 3200 * MB}, 32),
+        ({"each_bytes": 0}, 32),
+        ({"each_bytes": 9000 * MB}, 1),
+    ],
+)
+def test_llama_cpp_has_room_for_as_many_answers_as_fit(facts: Any, expected: int) -> None:
+    usual = {"each_bytes": 94 * MB, "most": 32, "weights_bytes": 90 * MB}
+    usual |= {"max_cache_bytes": None, "free_bytes": None}
+
+    assert answers_at_once(**(usual | facts)) == expected
+
+
+def test_the_small_model_takes_less_than_a_gigabyte_by_default() -> None:
+    """It took 3.1: room for 32 answers of 4096 tokens."""
+    path = str(fetch_model("smollm2"))
+
+    def most(**options: Any) -> int:
+        config = EngineConfig(model=path, backend="llamacpp", options=options)
+        return estimate_memory(config).most_bytes
+
+    assert most() < 1e9
+    assert most(max_cache_bytes=4 << 30) > 3e9  # 32 at once, where somebody asks for it
 
 
 def test_weights_of_a_gguf_file_are_unpacked_by_transformers() -> None:

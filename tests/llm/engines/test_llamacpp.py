@@ -21,6 +21,7 @@ from agents.llm.engines import (
     create_engine,
 )
 from agents.llm.engines.errors import (
+    EngineBusyError,
     EngineClosedError,
     LLMInitializationError,
     MissingDependencyError,
@@ -32,6 +33,7 @@ from agents.llm.engines.gguf import read_metadata
 from agents.llm.engines.gguf_vocabulary import _BYTES, GgufVocabulary
 from agents.llm.engines.llamacpp_answer import LlamaAnswer
 from agents.llm.engines.llamacpp_model import LlamaModel, completion
+from agents.llm.engines.llamacpp_room import cache_bytes_per_token, cells, usable_window
 from agents.llm.engines.loaded import loaded_tokenizer
 from agents.llm.engines.local_engine import LocalEngine
 from tests.llm.engines.tiny_gguf import save_tiny_gguf
@@ -81,6 +83,29 @@ async def test_a_seed_means_the_same_each_time_and_zero_is_one(engine: LocalEngi
         assert once == again
     other = await ask(engine, temperature=1.5, top_k=0, top_p=1.0, seed=1)
     assert other.text != once.text
+
+
+async def test_answers_wait_that_there_is_no_memory_for(talking_gguf: Path) -> None:
+    """Nobody is refused for it: as many may be asked for as were told."""
+    metadata = read_metadata(talking_gguf)
+    two = 2 * cells(usable_window(metadata, None)) * cache_bytes_per_token(metadata)
+    options = {"threads": 1, "max_cache_bytes": two}
+    engine = create_engine(config(talking_gguf, max_active=6, max_queue=2, options=options))
+    assert isinstance(engine, LocalEngine)
+    await engine.load()
+    assert loaded(engine).max_active == 2
+    assert two < loaded(engine).memory_bytes() < 2 * two
+
+    generations = [await engine.submit(asking(seed=seed)) for seed in range(8)]
+    await anext(aiter(generations[0]))
+    active = engine.stats.active
+    with pytest.raises(EngineBusyError):
+        [await engine.submit(asking()) for _ in range(8)]
+    answers = [await generation.result() for generation in generations]
+
+    assert active <= 2
+    assert all(len(answer.token_ids) == 20 for answer in answers)
+    await engine.close()
 
 
 async def test_without_a_seed_samples_differ(engine: LocalEngine) -> None:
