@@ -148,6 +148,40 @@ async def test_a_form_that_a_server_ignores_is_an_error() -> None:
                 await continuing.whole()
 
 
+async def test_an_endpoint_before_such_a_server_hands_no_wrong_answer_on() -> None:
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serving(FastAnswer("Certainly!")))
+        far = EngineConfig(model="m", backend="openai", options={"base_url": url})
+        registry = await stack.enter_async_context(ModelRegistry())
+        front = await stack.enter_async_context(serving(create_app({"m": far}, registry)))
+        client = await stack.enter_async_context(
+            openai.AsyncOpenAI(base_url=front, api_key="unused", max_retries=0)
+        )
+        chat: Any = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+        text: Any = {"model": "m", "prompt": "x"}
+
+        free = await client.completions.create(**text)
+        for form in (
+            {"response_format": {"type": "json_object"}},
+            {"structured_outputs": {"choice": ["yes"]}},
+        ):
+            with pytest.raises(openai.InternalServerError):
+                await client.completions.create(**text, extra_body=form)
+            with pytest.raises(openai.InternalServerError):
+                await client.chat.completions.create(**chat, extra_body=form)
+            with pytest.raises(openai.APIError):
+                _ = [
+                    c
+                    async for c in await client.completions.create(
+                        **text, stream=True, extra_body=form
+                    )
+                ]
+        with pytest.raises(openai.InternalServerError):
+            await client.completions.create(**text, logprobs=1)
+
+    assert free.choices[0].text == "Certainly!"
+
+
 class FastAnswer:
     """A server that says the same to everybody, in both shapes, without log-probabilities."""
 

@@ -65,6 +65,18 @@ async def test_log_probabilities_and_text_agree_where_a_stop_string_ends_them(st
     assert len(spelt) <= len(text.encode()) + 16  # no more than the token that held the stop
 
 
+@pytest.mark.parametrize("tops", [{}, {"top_logprobs": None}, {"top_logprobs": 0}])
+async def test_log_probabilities_come_without_likeliest_tokens(start: Start, tops: Any) -> None:
+    """Zero of them, or null, was no report at all, or a failure of the server."""
+    client = await (await start()).client()
+
+    answer = await ask(client, model="tiny", max_tokens=4, logprobs=True, extra_body=tops)
+
+    entries = answer.choices[0].logprobs.content
+    assert len(entries) == answer.usage.completion_tokens
+    assert all(entry.top_logprobs == [] for entry in entries)
+
+
 async def test_the_first_answer_to_a_prompt_is_like_all_later_ones(start: Start) -> None:
     """With prefixes kept, it differed from the second, and the order of requests counted."""
     client = await (await start()).client()
