@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.errors import LLMInitializationError, MissingDependencyError
+from agents.llm.wizard.machine import check_installed
 from agents.llm.wizard.spec_text import QUESTION_TEXT
 from guild.cli.call import Call
 from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK, UsageError
@@ -69,6 +70,9 @@ async def _serve(call: Call, listening: Listening) -> None:
         raise UsageError(
             f"{call.spec} names no language model: none of its agents is an llm.chat or llm.phi"
         )
+    for model in served:  # before any of them is loaded
+        backend = model.config.backend
+        check_installed(backend, f"{model.agent}, on the {backend} backend,")
     keys, new_key = _keys(call, listening)
     _check_certificate(listening)
     call.show_logs()

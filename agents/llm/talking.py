@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK
 
 DEFAULT_TEMPERATURE = 0.7
 _SPECS = {".yaml", ".yml", ".json"}
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(?<!\.gguf)")
 _LEAVING = "Ctrl-D ends the talk, and so does another Ctrl-C"
 
 
@@ -107,6 +109,11 @@ def _check(model: str) -> None:
         raise ModelNotFoundError(
             f"{model} is a folder, and `guildbus chat` takes a GGUF file; `guildbus init --model "
             f"{model}` writes a spec that runs it"
+        )
+    if "://" in model or (_HUB_ID.fullmatch(model) and not Path(model).exists()):
+        raise ModelNotFoundError(
+            f"{model} is no file here, and `guildbus chat` takes a GGUF file; `guildbus init "
+            f"--model {model}` writes a spec for a server, and for a model on the hub"
         )
     if Path(model).suffix.lower() in _SPECS and Path(model).expanduser().is_file():
         raise ModelNotFoundError(

@@ -1,8 +1,10 @@
 """Models on the Hugging Face hub: whether they are there, or in the local cache."""
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
+from agents.llm.engines.saved_folder import CONFIG
 from agents.llm.wizard.found import AnswerError, Found
 from guild.errors import MissingExtraError
 
@@ -20,7 +22,7 @@ def look_on_hub(model_id: str) -> Found:
         raise MissingExtraError(f"{model_id}, a model on the hub,", "torch", ["transformers"])
     from huggingface_hub import HfApi, errors, try_to_load_from_cache  # noqa: PLC0415  an extra
 
-    if isinstance(try_to_load_from_cache(model_id, "config.json"), str):
+    if isinstance(try_to_load_from_cache(model_id, CONFIG), str):
         return Found(model_id, ("transformers",), "in the local cache of the hub")
     try:
         info = HfApi().model_info(model_id, timeout=_TIMEOUT_S)
@@ -34,7 +36,22 @@ def look_on_hub(model_id: str) -> Found:
             "the local cache; it is fetched when it is loaded"
         )
         return Found(model_id, ("transformers",), "on the hub, unseen", warnings=(warning,))
+    _check_files(model_id, [file.rfilename for file in info.siblings or ()])
     return Found(model_id, ("transformers",), "on the hub", weight_bytes=_weight_bytes(info))
+
+
+def _check_files(model_id: str, names: Sequence[str]) -> None:
+    """See that the hub has a model there that transformers loads by its id."""
+    if not names or CONFIG in names:
+        return
+    ggufs = sorted(name for name in names if name.endswith(".gguf"))
+    hint = "choose one that has"
+    if ggufs:
+        first = ggufs[0]
+        hint = (
+            f"it has GGUF files: download one (`hf download {model_id} {first}`), and give its path"
+        )
+    raise AnswerError(f"{model_id} has no {CONFIG}, which transformers needs; {hint}")
 
 
 def _weight_bytes(info: Any) -> int:

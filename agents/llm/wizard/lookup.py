@@ -11,6 +11,9 @@ from agents.llm.wizard.hub import look_on_hub
 from agents.llm.wizard.servers import look_at_server
 from guild.suggest import closest
 
+_HUB_PAGE = re.compile(r"(?:https?://(?:www\.)?)?(?:huggingface\.co|hf\.co)/(.+)|hf://(.+)")
+_NO_MODELS = {"datasets", "spaces", "docs", "collections", "papers", "blog"}
+_HOST = re.compile(r"[\w.-]+:\d+(/.*)?")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _CHOICES = f"{', '.join(MODELS)}, a GGUF file, a folder, an id on the Hugging Face hub, or a URL"
 
@@ -21,7 +24,8 @@ def look_up(
     """The model that `text` names.
 
     Args:
-        text: a name of the catalog, a path, a URL of a server or an id on the Hugging Face hub.
+        text: a name of the catalog, a path, a URL of a server, an id on the Hugging Face hub or
+            the URL of its page there.
         served_model: which of a server's models.
         key_variable: the environment variable that holds the server's key.
 
@@ -30,6 +34,8 @@ def look_up(
         MissingExtraError: looking needs a package that is not installed.
     """
     text = text.strip().strip("'\"")
+    if page := _HUB_PAGE.fullmatch(text):
+        text = _id_of_page(text, page[1] or page[2])
     path = Path(text).expanduser()
     if "://" in text:
         return look_at_server(text, served_model, key_variable)
@@ -46,7 +52,22 @@ def look_up(
     return look_on_hub(_hub_id(text))
 
 
+def _id_of_page(url: str, path: str) -> str:
+    """The id of the model that a page of the hub is about."""
+    parts = path.partition("?")[0].strip("/").split("/")
+    if parts[0] in _NO_MODELS:
+        raise AnswerError(f"{url} is no page of a model; name one: {_CHOICES}")
+    model = "/".join(parts[:2])
+    if parts[-1].endswith(".gguf"):
+        raise AnswerError(
+            f"download {parts[-1]} first (`hf download {model} {parts[-1]}`), and give its path"
+        )
+    return model
+
+
 def _hub_id(text: str) -> str:
+    if _HOST.fullmatch(text):
+        raise AnswerError(f"a server is named by its URL: give http://{text}")
     if text.startswith(("/", ".", "~")) or text.endswith((".gguf", "/")):
         raise AnswerError(f"there is no file or folder {text}")
     if "/" not in text and (hint := closest(text, MODELS)):

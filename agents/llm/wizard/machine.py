@@ -18,16 +18,20 @@ MAX_ACTIVE = 8
 _OVERHEAD_BYTES = 300 << 20  # Python, libraries, and what is computed on the way
 
 
-def check_installed(backend: str) -> None:
-    """See that the packages of a backend are there.
+def check_installed(backend: str, subject: str = "") -> None:
+    """See that the packages of a backend are there; one that is not known here needs none.
+
+    Args:
+        backend: its name.
+        subject: who needs it; left out, the backend itself.
 
     Raises:
         MissingExtraError: some are not; says how to install them.
     """
-    extra, packages = _PACKAGES[backend]
+    extra, packages = _PACKAGES.get(backend, ("", ()))
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingExtraError(f"the {backend} backend", extra, missing)
+        raise MissingExtraError(subject or f"the {backend} backend", extra, missing)
 
 
 def devices_of(backend: str) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ def look_at_server(url: str, served_model: str | None, key_variable: str | None)
         AnswerError: no such server answers, it wants a key, or has no such model.
         MissingExtraError: there is no httpx to ask with.
     """
+    if not url.startswith(("http://", "https://")):
+        raise AnswerError(f"{url}: it is no URL such as http://127.0.0.1:11434/v1")
     if importlib.util.find_spec("httpx") is None:
         raise MissingExtraError("a model on a server", "openai", ["httpx"])
     given = url.rstrip("/").removesuffix("/chat/completions").removesuffix("/models")

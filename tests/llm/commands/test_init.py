@@ -6,6 +6,7 @@ import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,6 +202,15 @@ CASES: dict[str, tuple[Callable[[Path], list[Any]], str]] = {
         "has no weights",
     ),
     "no such server": (lambda _: ["http://127.0.0.1:9/v1"], "does the server run?"),
+    "a server without a scheme": (
+        lambda _: ["localhost:11434/v1"],
+        "named by its URL: give http://localhost:11434/v1",
+    ),
+    "a file on the hub": (
+        lambda _: ["https://huggingface.co/a/b-GGUF/blob/main/b.Q4.gguf"],
+        "download b.Q4.gguf first (`hf download a/b-GGUF b.Q4.gguf`), and give its path",
+    ),
+    "a dataset": (lambda _: ["https://huggingface.co/datasets/a/b"], "is no page of a model"),
     "no such scheme": (lambda _: ["ftp://127.0.0.1/v1"], "it is no URL such as"),
     "a secret in the URL": (lambda _: ["http://me:pw@127.0.0.1/v1"], "a secret stands in it"),
     "no key there": (
@@ -252,6 +262,15 @@ def test_what_cannot_run_is_refused_with_its_reason_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["given"]
 
 
+class RepoInfo:
+    """What the hub says of a model that has these files."""
+
+    safetensors = None
+
+    def __init__(self, files: list[str]) -> None:
+        self.siblings = [SimpleNamespace(rfilename=name) for name in files]
+
+
 class _Refusing(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(401 if "locked" in self.path else 200)
@@ -297,6 +316,46 @@ def test_a_hub_that_cannot_be_asked_is_a_warning_and_a_missing_model_a_refusal(
     assert properties(tmp_path / "chat.yaml")["model"] == "some/model"
     assert refused.code == 1
     assert "the hub has no model some/other" in refused.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://huggingface.co/some/model",
+        "http://www.huggingface.co/some/model/",
+        "https://huggingface.co/some/model/tree/main?x=1",
+        "hf.co/some/model",
+        "hf://some/model",
+    ],
+)
+def test_the_page_of_a_model_names_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    offered = RepoInfo(["config.json", "model.safetensors"])
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: offered)
+
+    outcome = run("init", "--model", url, "--device", "cpu")
+
+    assert outcome.code == 0, outcome.err
+    assert properties(tmp_path / "chat.yaml")["model"] == "some/model"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["README.md", "b.Q8.gguf", "a.Q4.gguf"], "`hf download some/model a.Q4.gguf`"),
+        (["README.md", "adapter_config.json"], "has no config.json, which transformers needs"),
+    ],
+)
+def test_what_transformers_cannot_load_from_the_hub_is_refused_before_it_is_fetched(
+    run: Run, monkeypatch: pytest.MonkeyPatch, files: list[str], said: str
+) -> None:
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: RepoInfo(files))
+
+    outcome = run("init", "--model", "some/model")
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert said in outcome.err
 
 
 @pytest.mark.parametrize(

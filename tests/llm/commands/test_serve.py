@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import signal
 import socket
 import subprocess
@@ -159,6 +160,24 @@ def test_a_model_that_cannot_be_loaded_is_told_before_anybody_asks(
 
     assert (outcome.code, outcome.out) == (1, "")
     assert "there is no file missing.gguf" in outcome.err
+
+
+def test_a_missing_package_is_told_with_its_agent_before_any_model_is_loaded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(SCRIPTED + "  - {id: phi, type: llm.phi}\n")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "torch" else found(name)
+    )
+
+    outcome = run("serve", spec, "--port", "0")
+
+    assert (outcome.code, outcome.out) == (4, "")
+    assert outcome.err == (
+        "phi, on the transformers backend, needs torch; run: pip install 'guildbus[torch]'\n"
+    )
 
 
 async def test_beyond_loopback_a_key_is_made_up_and_needed(
