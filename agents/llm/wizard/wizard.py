@@ -109,6 +109,8 @@ class Wizard:
             if text in _KINDS:
                 text = self._questions.line(_KINDS[text][1])
             text = next(iter(MODELS)) if text == "1" else text
+            if text.isdigit() and not Path(text).exists():
+                raise AnswerError(f"no number of the list is {text}")
         return self._looked_up(text, self._flags.served_model, self._flags.key_variable)
 
     @property

@@ -22,6 +22,8 @@ def test_bad_answers_are_asked_for_again_and_nothing_is_overwritten(tmp_path: Pa
         assert "smollm2: SmolLM2 135M Instruct" in terminal.until("[1]: ")
         terminal.type("nowhere.gguf\n")
         assert "there is no file or folder nowhere.gguf" in terminal.until("[1]: ")
+        terminal.type("7\n")
+        assert "no number of the list is 7" in terminal.until("[1]: ")
         terminal.type("2\n")
         terminal.until("Path of the GGUF file: ")
         terminal.type(f"{model}\n")
