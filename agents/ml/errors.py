@@ -7,6 +7,7 @@ MLError
 ├── DatasetError         data that is unknown, empty, damaged or out of range
 ├── TokenizerError       a tokenizer or its corpus
 ├── CheckpointError      a checkpoint that is damaged or belongs to another run
+├── ScoringError         what a model put out cannot be scored, or is not all there
 └── TrainingInterrupted  told to stop; a checkpoint was saved and the same call goes on from it
 """
 
@@ -45,6 +46,10 @@ class TokenizerError(MLError):
 
 class CheckpointError(MLError):
     """A checkpoint that is damaged or belongs to another run."""
+
+
+class ScoringError(MLError):
+    """What a model put out cannot be scored, or is not all there."""
 
 
 class TrainingInterrupted(MLError):  # noqa: N818  # not a failure: the run goes on later

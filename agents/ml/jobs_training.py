@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from agents.ml.config import StrictConfig, read_config
-from agents.ml.training import full, quick
+from agents.ml.training import full, measuring, quick
 from agents.ml.training.progress import Report
 
 
@@ -64,9 +64,9 @@ def train(payload: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def evaluate_checkpoint(payload: dict[str, Any], _report: Report) -> dict[str, Any]:
-    """See `full.evaluate_checkpoint`."""
+    """See `measuring.evaluate_checkpoint`."""
     given = read_config(EvaluateCheckpointPayload, payload)
-    return full.evaluate_checkpoint(
+    return measuring.evaluate_checkpoint(
         given.experiment_dir,
         split=given.split,
         checkpoint=given.checkpoint,

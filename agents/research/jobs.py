@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -23,12 +23,21 @@ from agents.sandbox import (
     JobRunner,
     JobTimeoutError,
     Limits,
+    OnQuestion,
 )
 from guild.progress import Progress
 from guild.registry import requires
 
 KIB = 1024
 MIB = 1024 * KIB
+# Imported once for all jobs: a job that must import them itself takes seconds to start.
+_PRELOAD = (
+    "agents.ml.preload",
+    "agents.ml.training.distant",
+    "agents.research.training_jobs",
+)
+# What jobs that score keep from those with a model's code.
+_SCORES = ".guildbus/scores"
 _INTERRUPTED = "TrainingInterrupted"
 TASK_CHARS = 200
 _TEXT_CHARS = 500
@@ -84,8 +93,9 @@ class Jobs:
     A handler that is cancelled, times out or is taken over takes its job with it.
     """
 
-    def __init__(self, runner: JobRunner, properties: JobsProps) -> None:
-        self._runner = runner
+    def __init__(self, runner: JobRunner, trusted: JobRunner, properties: JobsProps) -> None:
+        """Run jobs in `runner`, save those that run nobody's code but ours: in `trusted`."""
+        self._runner, self._trusted = runner, trusted
         self._timeout_s = properties.timeout_s
         self.workspace = Path(properties.workspace).resolve()
         self.files = WorkspaceFiles(self.workspace, max_bytes=properties.max_file_mb * MIB)
@@ -93,6 +103,7 @@ class Jobs:
         self.command_timeout_s = properties.command_timeout_s
         self.command_output_bytes = properties.command_output_kb * KIB
         self.tokenizers = self.inside(properties.tokenizers, key="tokenizers")
+        self.scores = _SCORES
 
     def inside(self, path: str, *, key: str) -> str:
         """`path` as it is, when it does not lead out of the workspace.
@@ -116,10 +127,15 @@ class Jobs:
         *,
         task: str,
         timeout_s: float = math.inf,
+        on_question: OnQuestion | None = None,
+        is_trusted: bool = False,
+        hidden: Sequence[str] = (),  # noqa: ARG002  for the fence, which takes it
     ) -> Done:
         """Run `job`, showing its progress as `task` to the audience.
 
-        It may take `timeout_s`, and never longer than all jobs may.
+        It may take `timeout_s`, and never longer than all jobs may. `on_question` answers what it
+        asks. One that is trusted, because it runs our code only, waits for no other's turn; what
+        lies under the absolute paths `hidden` is not for the others.
 
         Raises:
             WorkRefusedError: the job refused its input; says what is wrong with it.
@@ -135,8 +151,13 @@ class Jobs:
             audience.emit(latest)
 
         try:
-            result = await self._runner.run(
-                job, dict(payload), on_event=show, timeout_s=self._allowed(timeout_s)
+            runner = self._trusted if is_trusted else self._runner
+            result = await runner.run(
+                job,
+                dict(payload),
+                on_event=show,
+                on_question=on_question,
+                timeout_s=self._allowed(timeout_s),
             )
         except JobError as error:
             raise _translated(error) from error
@@ -154,14 +175,19 @@ class Jobs:
 @asynccontextmanager
 async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
     """The resource `research.jobs`."""
-    runner = JobRunner(
-        workspace=Path(properties.workspace),
-        limits=Limits(memory_bytes=properties.memory_mb * MIB, threads=properties.threads),
-        max_jobs=properties.max_jobs,
-        grace_s=properties.grace_s,
-    )
-    async with runner:
-        yield Jobs(runner, properties)
+    limits = Limits(memory_bytes=properties.memory_mb * MIB, threads=properties.threads)
+
+    def runner() -> JobRunner:
+        return JobRunner(
+            workspace=Path(properties.workspace),
+            limits=limits,
+            preload=_PRELOAD,
+            max_jobs=properties.max_jobs,
+            grace_s=properties.grace_s,
+        )
+
+    async with runner() as foreign, runner() as trusted:
+        yield Jobs(foreign, trusted, properties)
 
 
 def progress_of(task: str, event: Mapping[str, Any]) -> Progress:

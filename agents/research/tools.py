@@ -1,16 +1,21 @@
 """The research tools, one function each: what the messages of agents and plain calls share."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from agents.research.experiments.recording import recorded
 from agents.research.jobs import Audience, Done, Jobs
 from agents.research.messages import (
     AssembleModel,
+    EvaluateCheckpoint,
     EvaluateQuickly,
     ManageTokenizer,
     SummariseModel,
     TrainFully,
 )
+from agents.research.scoring import run_scored
+
+_TRAINING = "agents.research.training_jobs"
 
 
 async def assemble(jobs: Jobs, request: AssembleModel, audience: Audience) -> Done:
@@ -37,26 +42,40 @@ async def summarise(jobs: Jobs, request: SummariseModel, audience: Audience) -> 
 
 
 async def evaluate_quickly(jobs: Jobs, request: EvaluateQuickly, audience: Audience) -> Done:
-    """The result is that of `agents.ml.training.quick.pytorch_quick_evaluator`."""
+    """The result is that of `agents.ml.training.judge.evaluate_quickly`."""
     jobs.inside(request.model_script_path, key="model_script_path")
     task = f"evaluate {request.model_class_name}"
-    return await _try("quick_evaluate", jobs, request, audience, task)
+    return await _try("quick_evaluate", jobs, request, {}, audience, task)
 
 
 async def train(jobs: Jobs, request: TrainFully, audience: Audience) -> Done:
-    """The result is that of `agents.ml.training.full.pytorch_full_trainer`."""
+    """The result is that of `agents.ml.training.judge.train_fully`."""
     jobs.inside(request.model_script_path, key="model_script_path")
     jobs.inside(request.log_base_dir, key="log_base_dir")
-    return await _try("train", jobs, request, audience, f"train {request.model_class_name}")
+    task = f"train {request.model_class_name}"
+    return await _try("train", jobs, request, {"scores": jobs.scores}, audience, task)
 
 
-async def _try(
-    job: str, jobs: Jobs, request: EvaluateQuickly | TrainFully, audience: Audience, task: str
+async def _try(  # noqa: PLR0917  one line for each of the two
+    job: str,
+    jobs: Jobs,
+    request: EvaluateQuickly | TrainFully,
+    places: Mapping[str, str],
+    audience: Audience,
+    task: str,
 ) -> Done:
     """Run a job of `training_jobs`, and keep what comes of it among the experiments."""
-    payload = {**request.model_dump(), "registry": jobs.tokenizers}
-    work = partial(jobs.run, f"agents.research.training_jobs:{job}", payload, audience, task=task)
+    payload = {**request.model_dump(), "registry": jobs.tokenizers, **places}
+    work = partial(run_scored, jobs, f"{_TRAINING}:{job}", payload, audience, task=task)
     return await recorded(jobs.workspace, request, work)
+
+
+async def measure(jobs: Jobs, request: EvaluateCheckpoint, audience: Audience) -> Done:
+    """The result is that of `agents.ml.training.measuring.evaluate_checkpoint`."""
+    jobs.inside(request.experiment_dir, key="experiment_dir")
+    payload = request.model_dump() | {"scores": jobs.scores}
+    task = f"measure on the {request.split} set"
+    return await run_scored(jobs, f"{_TRAINING}:evaluate_checkpoint", payload, audience, task=task)
 
 
 async def manage_tokenizer(jobs: Jobs, request: ManageTokenizer, audience: Audience) -> Done:

@@ -49,11 +49,7 @@ class TrainerAgent(Agent):
 
     @handles(emits=[Progress])
     async def evaluate(self, request: EvaluateCheckpoint, ctx: Context) -> CheckpointEvaluated:
-        self._jobs.inside(request.experiment_dir, key="experiment_dir")
-        task = f"measure on the {request.split} set"
-        done = await self._jobs.run(
-            f"{_JOBS}:evaluate_checkpoint", request.model_dump(), ctx, task=task
-        )
+        done = await tools.measure(self._jobs, request, ctx)
         return CheckpointEvaluated(result=done.result, seconds=done.seconds)
 
     @handles(emits=[Progress])

@@ -1,23 +1,26 @@
 """The trainer's jobs, with tokenizers found by the names they are registered under."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agents.ml import jobs_training
 from agents.ml.tokenizer_registry import TokenizerRegistry
-
-Report = Callable[[dict[str, Any]], None]
-
-
-def quick_evaluate(payload: dict[str, Any], report: Report) -> dict[str, Any]:
-    """`agents.ml.jobs_training.quick_evaluate`; `registry` is where tokenizers are known."""
-    return jobs_training.quick_evaluate(_resolved(payload, "eval_config"), report)
+from agents.ml.training import judge
+from agents.ml.training.progress import Channel
 
 
-def train(payload: dict[str, Any], report: Report) -> dict[str, Any]:
-    """`agents.ml.jobs_training.train`; `registry` is where tokenizers are known."""
-    return jobs_training.train(_resolved(payload, "trainer_config"), report)
+def quick_evaluate(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """`agents.ml.training.judge.evaluate_quickly`; `registry` is where tokenizers are known."""
+    return judge.evaluate_quickly(_resolved(payload, "eval_config"), channel)
+
+
+def train(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """`agents.ml.training.judge.train_fully`; `registry` is where tokenizers are known."""
+    return judge.train_fully(_resolved(payload, "trainer_config"), channel)
+
+
+def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """`agents.ml.training.judge.evaluate_checkpoint`."""
+    return judge.evaluate_checkpoint(payload, channel)
 
 
 def _resolved(payload: dict[str, Any], key: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ A job is an importable function `(payload, report) -> result`, JSON in and JSON 
 no process of it behind, however it ends.
 """
 
+from agents.sandbox.conversation import OnQuestion
 from agents.sandbox.errors import (
     JobError,
     JobFailedError,
@@ -25,6 +26,7 @@ __all__ = [
     "JobRunner",
     "JobTimeoutError",
     "Limits",
+    "OnQuestion",
     "SandboxClosedError",
     "SandboxError",
 ]

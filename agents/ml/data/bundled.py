@@ -143,7 +143,7 @@ def _read_diabetes() -> _Table:
 
 
 def _read_rows(filename: str) -> list[list[str]]:
-    path = _data_folder() / filename
+    path = bundled_folder() / filename
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt") as file:
@@ -152,7 +152,8 @@ def _read_rows(filename: str) -> list[list[str]]:
         raise DatasetError(f"scikit-learn's bundled file is missing: {error}") from error
 
 
-def _data_folder() -> Path:
+def bundled_folder() -> Path:
+    """Return the folder in which scikit-learn keeps its data."""
     spec = importlib.util.find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:
         raise DatasetError(

@@ -92,7 +92,7 @@ class ResidentSource:
         if len(inputs_N) != len(targets_N):
             raise DatasetError(f"{len(inputs_N)} inputs but {len(targets_N)} targets")
         self.inputs_N, self.targets_N = inputs_N, targets_N
-        self._mean, self._std = mean, std
+        self.mean, self.std = mean, std
 
     def __len__(self) -> int:
         return len(self.targets_N)
@@ -100,8 +100,8 @@ class ResidentSource:
     def batch(self, indices_B: Tensor) -> tuple[Tensor, Tensor]:
         indices_B = indices_B.to(self.inputs_N.device)
         inputs_B = self.inputs_N.index_select(0, indices_B)
-        if self._mean is not None and self._std is not None:
-            inputs_B = inputs_B.float().sub_(self._mean).div_(self._std)
+        if self.mean is not None and self.std is not None:
+            inputs_B = inputs_B.float().sub_(self.mean).div_(self.std)
         return inputs_B, self.targets_N.index_select(0, indices_B)
 
     def to(self, device: torch.device) -> "ResidentSource":
@@ -110,8 +110,8 @@ class ResidentSource:
         return ResidentSource(
             self.inputs_N.to(device),
             self.targets_N.to(device),
-            mean=self._mean.to(device) if self._mean is not None else None,
-            std=self._std.to(device) if self._std is not None else None,
+            mean=self.mean.to(device) if self.mean is not None else None,
+            std=self.std.to(device) if self.std is not None else None,
         )
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from agents.ml.training.experiment import Experiment
+from agents.ml.training.history import final_scores
 from agents.ml.training.loop import Outcome, Run
 from agents.ml.training.supervised import parameter_count
 
@@ -13,7 +14,7 @@ def account_of(outcome: Outcome, run: Run, experiment: Experiment) -> dict[str, 
     `final_evaluation` holds the validation scores of the best weights, nothing if it diverged.
     """
     best = outcome.best_file
-    is_completed = outcome.status == "completed"
+    has_ended = outcome.status == "completed"
     return {
         "status": outcome.status,
         "history": outcome.history,
@@ -21,7 +22,9 @@ def account_of(outcome: Outcome, run: Run, experiment: Experiment) -> dict[str, 
         "best_epoch": outcome.best_epoch,
         "best_metric": run.plan.best_metric,
         "best_value": outcome.best_value,
-        "final_evaluation": run.task.evaluate(run.model, run.val) if is_completed else {},
+        "final_evaluation": (
+            final_scores(outcome.history, outcome.best_epoch) if has_ended else {}
+        ),
         "epochs_run": len(outcome.history),
         "steps_run": outcome.steps_run,
         "stopped_early": outcome.stopped_early,

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -36,11 +36,7 @@ class Experiment:
 
     def __init__(self, name: str | None, base: str | Path, config: Mapping[str, Any]) -> None:
         """Open the run, or start it; `config` is JSON. Keys ending in `_path` may differ later."""
-        self.name = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}" if name is None else name
-        if not _NAME.fullmatch(self.name):
-            raise ConfigError(
-                f"{self.name!r} must be letters, digits, '.', '_' or '-'", where="experiment_name"
-            )
+        self.name = settled_name(name)
         self.folder = Path(base) / self.name
         self._checkpoints = self.folder / "checkpoints"
         self._checkpoints.mkdir(parents=True, exist_ok=True)
@@ -68,7 +64,7 @@ class Experiment:
         return read_json(path) if path.exists() else None
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        _write_json(self.folder / "result.json", result)
+        write_result(self.folder, result)
 
     def latest(self, warnings: list[str]) -> dict[str, Any] | None:
         """Return the newest checkpoint that is whole; a damaged one becomes a warning."""
@@ -98,8 +94,7 @@ class Experiment:
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
         """Make metrics.jsonl say exactly this."""
-        text = "".join(json_line(record) for record in history)
-        write_atomically(self.folder / "metrics.jsonl", lambda file: file.write(text.encode()))
+        write_history(self.folder, history)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl."""
@@ -120,21 +115,60 @@ class Experiment:
                 return
 
     def _has_begun(self) -> bool:
-        return bool(_files(self.folder, "step")) or self.result() is not None
+        return has_checkpoint(self.folder) or self.result() is not None
 
     def _settle_config(self, config: Mapping[str, Any]) -> None:
         path = self.folder / "config.json"
         if not path.exists() or not self._has_begun():
             _write_json(path, config)  # a run that failed before its first checkpoint binds nobody
             return
-        keys = differing_keys(dict(config), read_json(path))
-        different = [key for key in keys if not key.endswith("model_script_path")]
-        if different:
-            raise CheckpointError(
-                f"an experiment of this name has another configuration: {', '.join(different)} "
-                "differ; choose another experiment_name or the configuration it began with",
-                where=str(self.folder),
-            )
+        require_same(config, read_json(path), where=str(self.folder))
+
+
+def settled_name(name: str | None) -> str:
+    """Return an experiment's name; without one, the time.
+
+    Raises:
+        ConfigError: it is no plain file name.
+    """
+    settled = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}" if name is None else name
+    if not _NAME.fullmatch(settled):
+        raise ConfigError(
+            f"{settled!r} must be letters, digits, '.', '_' or '-'", where="experiment_name"
+        )
+    return settled
+
+
+def require_same(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, where: str) -> None:
+    """Refuse to go on with an experiment that was asked to do something else.
+
+    Raises:
+        CheckpointError: naming the keys that differ. The script's place may.
+    """
+    keys = differing_keys(dict(ours), dict(theirs))
+    different = [key for key in keys if not key.endswith("model_script_path")]
+    if different:
+        raise CheckpointError(
+            f"an experiment of this name has another configuration: {', '.join(different)} "
+            "differ; choose another experiment_name or the configuration it began with",
+            where=where,
+        )
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Make an experiment's metrics.jsonl say exactly this."""
+    text = "".join(json_line(record) for record in history)
+    write_atomically(folder / "metrics.jsonl", lambda file: file.write(text.encode()))
+
+
+def write_result(folder: Path, result: Mapping[str, Any]) -> None:
+    """Write an experiment's result.json."""
+    _write_json(folder / "result.json", result)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether an experiment has come to its first checkpoint."""
+    return bool(_files(folder, "step"))
 
 
 def checkpoint_path(folder: Path, which: str) -> Path:

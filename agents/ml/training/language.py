@@ -29,6 +29,7 @@ from agents.ml.training.phi import (
     save_folder,
 )
 from agents.ml.training.progress import Report, no_report
+from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.tasks import CausalLanguage
 
 _METRICS = ["perplexity", "bits_per_byte", "accuracy"]
@@ -163,9 +164,10 @@ def _run(
         best_metric="val_loss",
     )
     assert dataset.num_classes is not None  # the size of the vocabulary
-    task = CausalLanguage(dataset.num_classes, compute, _METRICS)
+    task = CausalLanguage(dataset.num_classes, compute)
     held_out = Split(val.source, _evenly_spaced(val.indices_N, blocks))
-    return Run(model, task, train, held_out, optimizer, plan, schedule=schedule)
+    scorer = Targets.of(dataset, held_out, Measure("CrossEntropyLoss", _METRICS))
+    return Run(model, task, train, held_out, scorer, optimizer, plan, schedule=schedule)
 
 
 def _evenly_spaced(indices_N: torch.Tensor, count: int) -> torch.Tensor:

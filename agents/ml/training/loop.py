@@ -24,8 +24,10 @@ from agents.ml.errors import CheckpointError, TrainingInterrupted
 from agents.ml.randomness import load_rng_state, rng_state
 from agents.ml.schedulers import Schedule
 from agents.ml.training.experiment import Experiment
+from agents.ml.training.history import with_scores
 from agents.ml.training.interrupts import stop_on_sigterm
 from agents.ml.training.progress import Progress, Report
+from agents.ml.training.scoring import Scorer
 from agents.ml.training.tasks import Task
 
 
@@ -53,12 +55,13 @@ class Plan:
 
 @dataclass
 class Run:
-    """Everything that learns, and what it learns from."""
+    """Everything that learns, what it learns from, and who scores it on `val`."""
 
     model: nn.Module
     task: Task
     train: Split
     val: Split
+    scorer: Scorer
     optimizer: Optimizer
     plan: Plan
     schedule: Schedule | None = None
@@ -198,21 +201,19 @@ class Trainer:
     def _end_epoch(self) -> None:
         run, state = self._run, self._state
         epoch = len(state.history) + 1
-        train_loss = state.epoch_loss / state.epoch_samples
-        state.epoch_loss, state.epoch_samples = 0.0, 0
-        lr = self._lr()
-        scores = run.task.evaluate(run.model, run.val)
-        if not math.isfinite(scores["loss"]):
-            raise Diverged
-        record = {
+        trained = {
             "epoch": epoch,
             "step": state.step,
-            "train_loss": train_loss,
-            **{f"val_{name}": value for name, value in scores.items()},
-            "lr": lr,
+            "train_loss": state.epoch_loss / state.epoch_samples,
+            "lr": self._lr(),
             "seconds": round(self._seconds(), 3),
             "samples_per_s": round(self._progress.samples_per_s(), 1),
         }
+        state.epoch_loss, state.epoch_samples = 0.0, 0
+        scores = run.scorer.score(trained, run.task.outputs(run.model, run.val))
+        if not math.isfinite(scores["loss"]):
+            raise Diverged
+        record = with_scores(trained, scores)
         state.history.append(record)
         if run.schedule is not None:
             run.schedule.after_epoch(record)

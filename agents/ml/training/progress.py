@@ -2,9 +2,20 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 Report = Callable[[dict[str, Any]], None]
+
+
+class Channel(Protocol):
+    """A report that can also ask whoever it reports to."""
+
+    def __call__(self, event: dict[str, Any], /) -> None: ...
+
+    def ask(self, question: dict[str, Any], /) -> dict[str, Any]:
+        """Return the reply, once it is there."""
+        ...
+
 
 _MIN_INTERVAL_S = 0.25
 

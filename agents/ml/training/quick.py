@@ -1,7 +1,9 @@
 """`pytorch_quick_evaluator`: a short training that says whether a model learns at all."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agents.ml.data import load_dataset
 from agents.ml.data.batches import Batches
 from agents.ml.optimizers import OptimizerConfig, build_optimizer
 from agents.ml.randomness import seeded
@@ -10,9 +12,12 @@ from agents.ml.training.configs import (
     quick_dataset_params,
     read_quick_eval_config,
 )
-from agents.ml.training.loop import Outcome, Plan, Run, Trainer
+from agents.ml.training.experiment import finite_mapping
+from agents.ml.training.history import scores_in
+from agents.ml.training.loop import Plan, Run, Trainer
 from agents.ml.training.progress import Report, no_report
-from agents.ml.training.supervised import Setup, chance_level, parameter_count, prepare
+from agents.ml.training.scoring import Measure, Targets
+from agents.ml.training.supervised import Material, ModelCode, Setup, parameter_count, prepare
 
 
 def pytorch_quick_evaluator(
@@ -22,7 +27,9 @@ def pytorch_quick_evaluator(
     *,
     report: Report = no_report,
 ) -> dict[str, Any]:
-    """Train for a few epochs and measure on the validation split.
+    """Train for a few epochs and measure on the validation split, all in this process.
+
+    Here the model's code runs beside what scores it; `judge` keeps them apart.
 
     Returns:
         `status` ("completed" or "diverged"), `metrics` with the final scores and `loss` (empty when
@@ -35,27 +42,83 @@ def pytorch_quick_evaluator(
         DatasetError, ModelScriptError: naming the file, class or shape.
     """
     config = read_quick_eval_config(eval_config)
-    warnings: list[str] = []
     with seeded(config.seed):
-        setup = prepare(
-            model_script_path,
-            model_class_name,
-            model_params=config.model_params,
-            dataset=config.dataset,
-            dataset_params=quick_dataset_params(config),
-            num_classes=config.num_classes,
-            loss_function=config.loss_function,
-            metrics=config.metrics,
-            device=config.device,
-            warnings=warnings,
+        dataset = load_dataset(
+            config.dataset, quick_dataset_params(config), num_classes=config.num_classes
         )
-        run = _run(setup, config)
-        outcome = Trainer(run, report).fit()
-    return _result(outcome, setup, run, config, warnings)
+        targets = Targets.of(dataset, dataset.split("val"), quick_measure(config))
+        trained = train_quickly(
+            ModelCode(model_script_path, model_class_name),
+            config,
+            Material(dataset, targets.output_shape, targets),
+            report,
+        )
+    return quick_result(config, trained, trained["history"], targets)
 
 
-def _run(setup: Setup, config: QuickEvalConfig) -> Run:
-    train, val = setup.splits()
+def quick_measure(config: QuickEvalConfig) -> Measure:
+    assert config.loss_function is not None  # read_quick_eval_config fills both in
+    assert config.metrics is not None
+    return Measure(config.loss_function, config.metrics)
+
+
+def train_quickly(
+    code: ModelCode, config: QuickEvalConfig, material: Material, report: Report
+) -> dict[str, Any]:
+    """Build the model and train it; of `val` nothing but its inputs is read.
+
+    Returns:
+        what only the trainer knows: how it went, `params`, `device`, and times.
+    """
+    warnings: list[str] = []
+    setup = prepare(
+        code,
+        material,
+        model_params=config.model_params,
+        loss_function=config.loss_function,
+        device=config.device,
+        warnings=warnings,
+    )
+    run = _run(setup, config, material)
+    outcome = Trainer(run, report).fit()
+    return {
+        "status": outcome.status,
+        "history": outcome.history,
+        "params": parameter_count(setup.model),
+        "train_samples": len(run.train),
+        "steps_run": outcome.steps_run,
+        "diverged_at_step": outcome.diverged_at_step,
+        "seconds": outcome.seconds,
+        "samples_per_s": outcome.samples_per_s,
+        "device": str(setup.compute.device),
+        "warnings": warnings,
+    }
+
+
+def quick_result(
+    config: QuickEvalConfig,
+    trained: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    targets: Targets,
+) -> dict[str, Any]:
+    """Put together what the trainer says and what was scored, which is `history`."""
+    last = history[-1] if trained["status"] == "completed" else {}
+    scores = scores_in(last)
+    result = {
+        **trained,
+        "metrics": {name: scores[name] for name in sorted(scores)},
+        "train_loss": last.get("train_loss"),
+        "history": history,
+        "chance_level": targets.chance_level,
+        "val_samples": len(targets),
+        "epochs_run": len(history),
+        "seed": config.seed,
+    }
+    return finite_mapping(result)
+
+
+def _run(setup: Setup, config: QuickEvalConfig, material: Material) -> Run:
+    train, val = setup.splits(material.dataset)
     steps_per_epoch = Batches(len(train), config.batch_size, seed=0).steps_per_epoch
     optimizer = OptimizerConfig(type=config.optimizer, params={"lr": config.learning_rate})
     plan = Plan(
@@ -65,29 +128,12 @@ def _run(setup: Setup, config: QuickEvalConfig) -> Run:
         seed=config.seed,
         best_metric=None,
     )
-    return Run(setup.model, setup.task, train, val, build_optimizer(setup.model, optimizer), plan)
-
-
-def _result(
-    outcome: Outcome, setup: Setup, run: Run, config: QuickEvalConfig, warnings: list[str]
-) -> dict[str, Any]:
-    last = outcome.history[-1] if outcome.status == "completed" else {}
-    scores = {key[4:]: value for key, value in last.items() if key.startswith("val_")}
-    return {
-        "status": outcome.status,
-        "metrics": {name: scores[name] for name in sorted(scores)},
-        "train_loss": last.get("train_loss"),
-        "history": outcome.history,
-        "chance_level": chance_level(run.val, setup.dataset),
-        "params": parameter_count(setup.model),
-        "train_samples": len(run.train),
-        "val_samples": len(run.val),
-        "epochs_run": len(outcome.history),
-        "steps_run": outcome.steps_run,
-        "diverged_at_step": outcome.diverged_at_step,
-        "seconds": outcome.seconds,
-        "samples_per_s": outcome.samples_per_s,
-        "device": str(setup.compute.device),
-        "seed": config.seed,
-        "warnings": warnings,
-    }
+    return Run(
+        setup.model,
+        setup.task,
+        train,
+        val,
+        material.scorer,
+        build_optimizer(setup.model, optimizer),
+        plan,
+    )

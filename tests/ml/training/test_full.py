@@ -8,7 +8,8 @@ import torch
 from agents.ml.checkpoints import load_checkpoint
 from agents.ml.errors import CheckpointError, ConfigError, DatasetError
 from agents.ml.training.experiment import Experiment
-from agents.ml.training.full import evaluate_checkpoint, pytorch_full_trainer
+from agents.ml.training.full import pytorch_full_trainer
+from agents.ml.training.measuring import evaluate_checkpoint
 
 CONFIG: dict[str, Any] = {
     "dataset": "digits",

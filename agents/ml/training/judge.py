@@ -1,0 +1,238 @@
+"""The training tools as jobs that run no code of the model's, and therefore score it.
+
+Each has its host run one of `distant`'s jobs, with a handout instead of the dataset, and answers
+that one's questions with scores. So a model's code can neither write a score nor read the targets
+behind it. What else it says of its own work is in the result, under the keys `self_reported` names.
+"""
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from agents.ml.config import StrictConfig, read_config
+from agents.ml.early_stopping import Best, EarlyStopping
+from agents.ml.errors import ScoringError
+from agents.ml.training.claims import (
+    EpochClaims,
+    MeasureClaims,
+    RunClaims,
+    claims,
+)
+from agents.ml.training.configs import (
+    TrainerConfig,
+    quick_dataset_params,
+    read_quick_eval_config,
+    read_trainer_config,
+)
+from agents.ml.training.examination import Exam, Examination
+from agents.ml.training.experiment import (
+    checkpoint_path,
+    settled_name,
+    write_history,
+    write_result,
+)
+from agents.ml.training.full import full_result, identity_of, trainer_measure
+from agents.ml.training.history import final_scores, with_scores
+from agents.ml.training.measuring import measurement, read_identity, stored_config
+from agents.ml.training.progress import Channel
+from agents.ml.training.quick import quick_measure, quick_result
+from agents.ml.training.scorebook import Scorebook
+
+_DISTANT = "agents.ml.training.distant"
+
+
+class QuickPayload(StrictConfig):
+    model_script_path: str
+    model_class_name: str
+    eval_config: dict[str, Any]
+    exchange: str
+
+
+class FullPayload(StrictConfig):
+    model_script_path: str
+    model_class_name: str
+    trainer_config: dict[str, Any]
+    experiment_name: str | None = None
+    log_base_dir: str = "full_experiments"
+    exchange: str
+    scores: str
+
+
+class CheckpointPayload(StrictConfig):
+    experiment_dir: str
+    split: Literal["train", "val", "test"] = "test"
+    checkpoint: str = "best"
+    metrics: list[str] | None = Field(default=None, min_length=1)
+    device: str | None = None
+    exchange: str
+    scores: str
+
+
+def evaluate_quickly(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """See `quick.pytorch_quick_evaluator`; `exchange` becomes a folder that the model sees too."""
+    given = read_config(QuickPayload, payload)
+    config = read_quick_eval_config(given.eval_config)
+    params = quick_dataset_params(config)
+    exam = Exam(config.dataset, params, config.num_classes, quick_measure(config))
+    history: list[dict[str, Any]] = []
+    session = Examination(channel, Path(given.exchange), exam)
+
+    def answer(question: dict[str, Any]) -> dict[str, float]:
+        said = claims(EpochClaims, question, of=given.model_class_name)
+        if said["epoch"] != len(history) + 1 or said["epoch"] > config.epochs:
+            raise _out_of_turn(said["epoch"], given.model_class_name)
+        scores = session.score(of=given.model_class_name)
+        if math.isfinite(scores["loss"]):
+            history.append(with_scores(said, scores))
+        return scores
+
+    asked = given.model_dump(include={"model_script_path", "model_class_name"})
+    asked["config"] = config.model_dump(mode="json")
+    said = session.run(f"{_DISTANT}:train_quick", asked, answer)
+    trained = claims(RunClaims, said, of=given.model_class_name)
+    if trained["status"] == "completed" and len(history) != config.epochs:
+        raise _ended_early(history, config.epochs, given.model_class_name)
+    result = quick_result(config, trained, history, session.targets)
+    return {**result, "self_reported": session.self_reported(RunClaims)}
+
+
+def train_fully(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """See `full.pytorch_full_trainer`; `scores` is a folder that the model's job does not see."""
+    given = read_config(FullPayload, payload)
+    config = read_trainer_config(given.trainer_config)
+    identity = identity_of(given.model_script_path, given.model_class_name, config)
+    name = settled_name(given.experiment_name)
+    folder = Path(given.log_base_dir) / name
+    book = Scorebook(Path(given.scores), folder)
+    book.settle(identity)
+    if book.result is not None:
+        return book.result
+    measure = trainer_measure(config)
+    exam = Exam(config.dataset, config.dataset_params, config.num_classes, measure)
+    session = Examination(channel, Path(given.exchange), exam)
+    last = 0
+
+    def answer(question: dict[str, Any]) -> dict[str, float]:
+        nonlocal last
+        said = claims(EpochClaims, question, of=given.model_class_name)
+        if not last < said["epoch"] <= config.epochs:  # an epoch asked for twice tells of targets
+            raise _out_of_turn(said["epoch"], given.model_class_name)
+        last = said["epoch"]
+        scores = session.score(of=given.model_class_name)
+        if math.isfinite(scores["loss"]):
+            book.add(with_scores(said, scores))
+        return scores
+
+    asked = {
+        "model_script_path": given.model_script_path,
+        "model_class_name": given.model_class_name,
+        "config": config.model_dump(mode="json"),
+        "experiment_name": name,
+        "log_base_dir": given.log_base_dir,
+        "identity": identity,
+    }
+    said = session.run(f"{_DISTANT}:train_full", asked, answer)
+    trained = claims(RunClaims, said, of=given.model_class_name)
+    known = _judged(config, trained, book.history, folder, given.model_class_name)
+    result = full_result({**trained, **known}, session.targets)
+    result["self_reported"] = session.self_reported(RunClaims)
+    write_history(folder, book.history)
+    write_result(folder, result)
+    book.close(result)
+    return result
+
+
+def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """See `measuring.evaluate_checkpoint`; what was trained is looked up in `scores` first."""
+    given = read_config(CheckpointPayload, payload)
+    folder = Path(given.experiment_dir)
+    identity = Scorebook(Path(given.scores), folder).identity or read_identity(folder)
+    config = stored_config(identity, given.device)
+    path = checkpoint_path(folder, given.checkpoint)
+    exam = Exam(
+        config.dataset,
+        config.dataset_params,
+        config.num_classes,
+        trainer_measure(config, given.metrics),
+        scored=given.split,
+        trains=False,
+    )
+    class_name = identity["model_class_name"]
+    scored: list[dict[str, float]] = []
+    session = Examination(channel, Path(given.exchange), exam)
+
+    def answer(_question: dict[str, Any]) -> dict[str, float]:
+        if scored:  # the split that is held out is looked at once
+            raise ScoringError("asked to be scored twice", where=class_name)
+        scored.append(session.score(of=class_name))
+        return {}
+
+    asked = {
+        "identity": identity,
+        "config": config.model_dump(mode="json"),
+        "checkpoint_path": str(path),
+    }
+    said = session.run(f"{_DISTANT}:put_out_checkpoint", asked, answer)
+    if not scored:
+        raise ScoringError("ended before anything was scored", where=class_name)
+    found = {
+        "metrics": scored[0],
+        "split": given.split,
+        "checkpoint_path": str(path),
+        **claims(MeasureClaims, said, of=class_name),
+    }
+    result = measurement(found, session.dataset, session.targets)
+    return {**result, "self_reported": session.self_reported(MeasureClaims)}
+
+
+def _judged(
+    config: TrainerConfig,
+    trained: dict[str, Any],
+    history: list[dict[str, Any]],
+    folder: Path,
+    class_name: str,
+) -> dict[str, Any]:
+    """Return what follows from the scores, as `account_of` tells it."""
+    best = Best(config.watched_metric()) if config.save_best_model else None
+    stopping = EarlyStopping(config.early_stopping) if config.early_stopping else None
+    is_stopped = False
+    for record in history:
+        if stopping is not None:
+            is_stopped = stopping.should_stop(record[stopping.best.metric], record["epoch"])
+        if best is not None:
+            best.update(record[best.metric], record["epoch"])
+    is_completed = trained["status"] == "completed"
+    if is_completed and len(history) != config.epochs and not is_stopped:
+        raise _ended_early(history, config.epochs, class_name)
+    best_epoch = best.epoch if best and best.value is not None else None
+    return {
+        "history": history,
+        "best_checkpoint_path": _best_file(folder, history, best_epoch),
+        "best_epoch": best_epoch,
+        "best_metric": best.metric if best else None,
+        "best_value": best.value if best else None,
+        "final_evaluation": final_scores(history, best_epoch) if is_completed else {},
+        "epochs_run": len(history),
+        "stopped_early": is_stopped,
+        "experiment_name": folder.name,
+        "experiment_dir": str(folder),
+        "seed": config.seed,
+    }
+
+
+def _best_file(folder: Path, history: list[dict[str, Any]], epoch: int | None) -> str | None:
+    if epoch is None:
+        return None
+    path = folder / "checkpoints" / f"best_{history[epoch - 1]['step']:09d}.pt"
+    return str(path) if path.is_file() else None
+
+
+def _out_of_turn(epoch: int, class_name: str) -> ScoringError:
+    return ScoringError(f"epoch {epoch} was to be scored out of turn", where=class_name)
+
+
+def _ended_early(history: list[dict[str, Any]], epochs: int, class_name: str) -> ScoringError:
+    text = f"its process ended after {len(history)} of {epochs} epochs were scored"
+    return ScoringError(text, where=class_name)

@@ -1,0 +1,78 @@
+"""The scores of an experiment, kept where no model's code can write.
+
+The experiment's own folder is the model's: its files may say anything. What is believed later, when
+the same training is asked for again or goes on, is this book.
+"""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from agents.ml.checkpoints import write_atomically
+from agents.ml.errors import CheckpointError
+from agents.ml.training.experiment import has_checkpoint, read_json, require_same
+
+
+class Scorebook:
+    """The scored epochs of one experiment, and its result.
+
+    Attributes:
+        identity: what the experiment was asked to do.
+        history: a line for each epoch.
+        result: None until the run has ended.
+    """
+
+    def __init__(self, folder: Path, experiment_dir: Path) -> None:
+        """Open the book of the experiment in `experiment_dir`; a new one is empty.
+
+        An experiment whose folder was deleted begins anew, and so does its book.
+        """
+        name = sha256(str(experiment_dir.resolve()).encode()).hexdigest()[:32]
+        self._path, self._experiment_dir = folder / f"{name}.json", experiment_dir
+        self.identity: dict[str, Any] | None = None
+        self.history: list[dict[str, Any]] = []
+        self.result: dict[str, Any] | None = None
+        if self._path.exists() and (experiment_dir / "config.json").exists():
+            kept = read_json(self._path)
+            self.identity, self.history = kept["identity"], kept["history"]
+            self.result = kept["result"]
+
+    def settle(self, identity: Mapping[str, Any]) -> None:
+        """Take the book for this experiment; one without a checkpoint binds nobody.
+
+        Raises:
+            CheckpointError: it has scores of one that was asked to do something else.
+        """
+        if self.identity is not None and (self.result or has_checkpoint(self._experiment_dir)):
+            require_same(identity, self.identity, where=str(self._experiment_dir))
+        else:
+            self.history = []
+        self.identity = dict(identity)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Keep the line of an epoch; those of later ones belong to a run that has died.
+
+        Raises:
+            CheckpointError: epochs before it are not in the book.
+        """
+        epoch = record["epoch"]
+        if epoch > len(self.history) + 1:
+            raise CheckpointError(
+                f"epoch {epoch} is to be scored, but only {len(self.history)} before it were "
+                "scored here; choose another experiment_name",
+                where=str(self._experiment_dir),
+            )
+        self.history = [*self.history[: epoch - 1], record]
+        self._write()
+
+    def close(self, result: dict[str, Any]) -> None:
+        """Keep the result."""
+        self.result = result
+        self._write()
+
+    def _write(self) -> None:
+        kept = {"identity": self.identity, "history": self.history, "result": self.result}
+        text = json.dumps(kept)  # a score may be NaN, which Python reads again
+        write_atomically(self._path, lambda file: file.write(text.encode()))

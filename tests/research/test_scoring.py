@@ -1,0 +1,169 @@
+"""What is scored can neither write a score nor see what it is scored on."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from agents.ml.training.full import pytorch_full_trainer
+from agents.ml.training.quick import pytorch_quick_evaluator
+from agents.research import ResearchToolkit
+from agents.research.errors import WorkRefusedError
+from agents.sandbox import JobRunner
+from tests.research.forgers import BASE, FORGERS, PATCHERS, PEEPER
+
+pytestmark = pytest.mark.slow
+
+QUICK: dict[str, Any] = {
+    "dataset": "digits",
+    "batch_size": 32,
+    "learning_rate": 1e-9,
+    "device": "cpu",
+}
+FULL: dict[str, Any] = {
+    "dataset": "digits",
+    "epochs": 3,
+    "optimizer": {"type": "SGD", "params": {"lr": 1e-9}},
+    "early_stopping": {"metric": "accuracy", "patience": 5},
+    "device": "cpu",
+}
+FORGED = 0.98765
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(scope="module")
+def kit(workspace: Path) -> Iterator[ResearchToolkit]:
+    with ResearchToolkit(workspace=workspace, threads=1) as opened:
+        yield opened
+
+
+def script(workspace: Path, source: str) -> str:
+    (workspace / "model.py").write_text(source)
+    return "model.py"
+
+
+@pytest.mark.parametrize("forger", FORGERS)
+def test_a_forged_result_is_refused(kit: ResearchToolkit, workspace: Path, forger: str) -> None:
+    path = script(workspace, FORGERS[forger])
+
+    with pytest.raises(WorkRefusedError) as quick:
+        kit.pytorch_quick_evaluator(path, "Model", QUICK)
+    with pytest.raises(WorkRefusedError) as full:
+        kit.pytorch_full_trainer(path, "Model", FULL, f"forged-{len(forger)}")
+
+    assert {quick.value.kind, full.value.kind} <= {"ScoringError", "CheckpointError"}
+    assert quick.value.where == "Model"
+
+
+@pytest.mark.parametrize("patcher", PATCHERS)
+def test_a_model_that_changes_its_own_process_changes_no_score(
+    kit: ResearchToolkit, workspace: Path, patcher: str
+) -> None:
+    path = script(workspace, PATCHERS[patcher])
+
+    quick = kit.pytorch_quick_evaluator(path, "Model", QUICK)
+    full = kit.pytorch_full_trainer(path, "Model", FULL, f"patched {patcher}".replace(" ", "-"))
+
+    assert quick["metrics"]["accuracy"] < 0.5
+    assert full["final_evaluation"]["accuracy"] < 0.5
+    assert all(record["val_accuracy"] < 0.5 for record in full["history"])
+    lines = Path(workspace, full["experiment_dir"], "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == full["history"]
+    assert "train_loss" in full["self_reported"]
+    assert "metrics" not in quick["self_reported"]
+
+
+async def test_without_a_judge_every_one_of_them_would_be_believed(tmp_path: Path) -> None:
+    """The control: these attacks do work on a job that scores itself."""
+    payload = {"model_script_path": "model.py", "model_class_name": "Model", "eval_config": QUICK}
+    names = ("an envelope at import", "an envelope while it trains", "metrics", "the loop")
+    async with JobRunner(workspace=tmp_path, preload=["agents.ml.jobs_training"]) as runner:
+        for name in names:
+            source = {**FORGERS, **PATCHERS}[name]
+            script(tmp_path, source)
+            result = await runner.run("agents.ml.jobs_training:quick_evaluate", payload)
+            assert result["metrics"]["accuracy"] == FORGED, name
+
+
+def test_the_labels_are_nowhere_in_reach(kit: ResearchToolkit, workspace: Path) -> None:
+    path = script(workspace, PEEPER)
+
+    apart = kit.pytorch_quick_evaluator(path, "Model", QUICK)
+    beside = pytorch_quick_evaluator(str(workspace / path), "Model", QUICK)
+
+    assert apart["metrics"]["accuracy"] < 0.5
+    assert beside["metrics"]["accuracy"] == 1.0  # the control: there are labels to be found here
+
+
+def test_a_finished_experiment_is_remembered_and_not_read_from_its_folder(
+    kit: ResearchToolkit, workspace: Path
+) -> None:
+    path = script(workspace, BASE)
+    result = kit.pytorch_full_trainer(path, "Model", FULL, "remembered")
+    stored = workspace / result["experiment_dir"] / "result.json"
+    forged = json.loads(stored.read_text())
+    assert forged == result
+    forged["final_evaluation"]["accuracy"] = FORGED
+    stored.write_text(json.dumps(forged))
+
+    assert kit.pytorch_full_trainer(path, "Model", FULL, "remembered") == result
+
+
+def test_scored_apart_or_in_one_process_the_numbers_are_the_same(
+    kit: ResearchToolkit, workspace: Path, tmp_path: Path
+) -> None:
+    path = script(workspace, BASE)
+    config = {**FULL, "optimizer": {"type": "AdamW", "params": {"lr": 0.01}}}
+    torch.set_num_threads(1)
+
+    apart = kit.pytorch_full_trainer(path, "Model", config, "apart")
+    beside = pytorch_full_trainer(str(workspace / path), "Model", config, "beside", str(tmp_path))
+
+    timings = {"seconds", "samples_per_s"}
+    places = {"experiment_name", "experiment_dir", "best_checkpoint_path", "history"}
+    assert apart.keys() - beside.keys() == {"self_reported"}
+    for key in beside.keys() - timings - places:
+        assert apart[key] == beside[key], key
+    for ours, theirs in zip(apart["history"], beside["history"], strict=True):
+        assert {k: ours[k] for k in ours.keys() - timings} == {
+            k: theirs[k] for k in theirs.keys() - timings
+        }
+    assert (workspace / apart["best_checkpoint_path"]).is_file()
+
+
+def test_a_training_whose_model_dies_goes_on_with_the_scores_it_had(
+    kit: ResearchToolkit, workspace: Path
+) -> None:
+    dying = BASE.replace(
+        "return self.body",
+        """if os.path.exists("deadly") and not self.training:
+            self.seen = getattr(self, "seen", 0) + 1
+            if self.seen == 3:
+                os.remove("deadly")
+                os.kill(os.getpid(), 9)
+        return self.body""",
+    )
+    path = script(workspace, dying)
+    expected = kit.pytorch_full_trainer(path, "Model", FULL, "whole")
+    (workspace / "deadly").touch()
+    with pytest.raises(Exception, match="SIGKILL"):
+        kit.pytorch_full_trainer(path, "Model", FULL, "killed")
+
+    result = kit.pytorch_full_trainer(path, "Model", FULL, "killed")
+
+    assert result["resumed_from_step"] > 0
+    scores = [{k: v for k, v in r.items() if "val_" in k} for r in result["history"]]
+    assert scores == [{k: v for k, v in r.items() if "val_" in k} for r in expected["history"]]
+
+
+def test_nothing_is_left_between_the_two_processes(kit: ResearchToolkit, workspace: Path) -> None:
+    kit.pytorch_quick_evaluator(script(workspace, BASE), "Model", QUICK)
+
+    assert list((workspace / ".guildbus" / "exchange").iterdir()) == []
