@@ -6,9 +6,8 @@ from messaging._lazy import lazily
 
 if TYPE_CHECKING:
     from agents.llm.agent import HuggingFaceLocalAgent, get_agent, get_agent_from_config
-    from agents.llm.chat import AgentPayload, AgentResponse, MemoryEntryData
-    from agents.llm.chat_agent import ChatAgent, ChatAgentProps
-    from agents.llm.messages import (
+    from agents.llm.bus.chat_agent import ChatAgent, ChatAgentProps
+    from agents.llm.bus.messages import (
         ChatReply,
         ChatRequest,
         CompletionReply,
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
         ToolAnswered,
         UsageReported,
     )
-    from agents.llm.phi_agent import LLMPhiAgent, PhiAgentProps, PyTorchAgentProps
-    from agents.llm.stateful_agent import StatefulAgent, StatefulAgentProps
+    from agents.llm.bus.phi_agent import LLMPhiAgent, PhiAgentProps, PyTorchAgentProps
+    from agents.llm.chat import AgentPayload, AgentResponse, MemoryEntryData
+    from agents.llm.stateful.agent import StatefulAgent, StatefulAgentProps
     from agents.llm.tools import Toolbox
 
 __all__ = [
@@ -58,8 +58,8 @@ __getattr__ = lazily(
     {
         "agents.llm.agent": ("HuggingFaceLocalAgent", "get_agent", "get_agent_from_config"),
         "agents.llm.chat": ("AgentPayload", "AgentResponse", "MemoryEntryData"),
-        "agents.llm.chat_agent": ("ChatAgent", "ChatAgentProps"),
-        "agents.llm.messages": (
+        "agents.llm.bus.chat_agent": ("ChatAgent", "ChatAgentProps"),
+        "agents.llm.bus.messages": (
             "ChatReply",
             "ChatRequest",
             "CompletionReply",
@@ -72,8 +72,8 @@ __getattr__ = lazily(
             "ToolAnswered",
             "UsageReported",
         ),
-        "agents.llm.phi_agent": ("LLMPhiAgent", "PhiAgentProps", "PyTorchAgentProps"),
-        "agents.llm.stateful_agent": ("StatefulAgent", "StatefulAgentProps"),
+        "agents.llm.bus.phi_agent": ("LLMPhiAgent", "PhiAgentProps", "PyTorchAgentProps"),
+        "agents.llm.stateful.agent": ("StatefulAgent", "StatefulAgentProps"),
         "agents.llm.tools": ("Toolbox",),
     },
 )

@@ -10,7 +10,7 @@ import time
 
 from pydantic import BaseModel
 
-from agents.llm.messages import GenerationPromptRequest, GenerationPromptResponse
+from agents.llm.bus.messages import GenerationPromptRequest, GenerationPromptResponse
 from agents.research.errors import NothingLeftError, RunConflictError
 from agents.research.findings import content_of, has_results, report_of
 from agents.research.jobs import Jobs

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from agents.llm.messages import GenerationPromptResponse
+from agents.llm.bus.messages import GenerationPromptResponse
 from agents.research import plan
 from agents.research.messages import (
     CheckpointEvaluated,

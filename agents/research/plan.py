@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from agents.llm.messages import GenerationPromptRequest
+from agents.llm.bus.messages import GenerationPromptRequest
 from agents.research.architectures import shipped_architectures
 from agents.research.messages import (
     AssembleModel,

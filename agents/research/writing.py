@@ -6,12 +6,12 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, PositiveInt
 
+from agents.llm.bus.failures import is_lasting
 from agents.llm.chat import ChatMessage
 from agents.llm.dialogue import Dialogue, Sampling, Usage
 from agents.llm.dialogue.plan import constrainable
 from agents.llm.dialogue.structure import CannotConstrainError
 from agents.llm.engines import Engine, EngineConfig, LLMError, ModelRegistry
-from agents.llm.failures import is_lasting
 from agents.llm.parsing import Part, Text
 from agents.research import tools
 from agents.research.errors import (

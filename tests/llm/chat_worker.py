@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from agents.llm import ChatAgent, ChatAgentProps
+from agents.llm.bus.resources import ModelsProps
 from agents.llm.engines import ModelRegistry
 from agents.llm.engines.scripted import Hang, Reply
-from agents.llm.resources import ModelsProps
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.spec import GuildSpec
 from tests.llm.chat_models import scripted_models

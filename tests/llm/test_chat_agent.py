@@ -19,9 +19,9 @@ from agents.llm import (
     LLMPhiAgent,
     PhiAgentProps,
 )
+from agents.llm.bus.resources import models
 from agents.llm.endpoint import create_app, serving
 from agents.llm.engines import EngineConfig, ModelRegistry
-from agents.llm.resources import models
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.progress import TextDelta
 from messaging.envelope import new_id

@@ -16,8 +16,8 @@ from agents.llm import (
     PyTorchAgentProps,
     UsageReported,
 )
+from agents.llm.bus.resources import models
 from agents.llm.engines.loading import choose_device
-from agents.llm.resources import models
 from guild import Agent, AgentBuilder, Guild, GuildBuilder, handles
 from guild.progress import TextDelta
 from messaging.envelope import new_id

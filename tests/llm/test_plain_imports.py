@@ -34,7 +34,7 @@ def test_the_check_can_fail() -> None:
 def test_the_package_gives_its_names_when_asked() -> None:
     code = "import agents.llm\nassert all(getattr(agents.llm, n) for n in agents.llm.__all__)"
 
-    assert "agents.llm.phi_agent" in loaded_after(code)
+    assert "agents.llm.bus.phi_agent" in loaded_after(code)
 
 
 def test_a_spec_with_states_is_read_where_no_extra_is_installed() -> None:
@@ -47,4 +47,14 @@ GuildBuilder.from_yaml_file("specs/stateful.yaml")
 assert "llm.stateful" in schema_text()
 """
 
-    assert "agents.llm.stateful_agent" in loaded_after(code)
+    assert "agents.llm.stateful.agent" in loaded_after(code)
+
+
+def test_the_phi_agent_has_the_path_of_its_document() -> None:
+    code = (
+        "from agents.llm.phi_agent import LLMPhiAgent, PhiAgentProps\n"
+        "import agents.llm\n"
+        "assert agents.llm.LLMPhiAgent is LLMPhiAgent"
+    )
+
+    assert "agents.llm.phi_agent" in loaded_after(code)

@@ -20,7 +20,7 @@ from agents.llm import (
     ToolAnswered,
     Toolbox,
 )
-from agents.llm.state_config import MachineConfig
+from agents.llm.stateful.config import MachineConfig
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.errors import SpecError
 from guild.progress import TextDelta

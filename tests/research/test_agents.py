@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from pydantic import BaseModel
 
-from agents.llm.resources import models
+from agents.llm.bus.resources import models
 from agents.research.assembler import AssemblerAgent
 from agents.research.jobs import open_jobs
 from agents.research.messages import (

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from agents.llm.asking import AskByMessages
-from agents.llm.chat_agent import ChatAgent
-from agents.llm.resources import models
+from agents.llm.bus.asking import AskByMessages
+from agents.llm.bus.chat_agent import ChatAgent
+from agents.llm.bus.resources import models
 from agents.llm.tools import run_tools
 from agents.research import ResearchToolkit
 from agents.research.assembler import AssemblerAgent

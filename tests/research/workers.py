@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from agents.llm.messages import GenerationPromptRequest, GenerationPromptResponse
+from agents.llm.bus.messages import GenerationPromptRequest, GenerationPromptResponse
 from agents.research.messages import (
     AssembleModel,
     CheckpointEvaluated,

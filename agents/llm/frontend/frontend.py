@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from pydantic import ValidationError
 
-from agents.llm.blocking import BlockingEngine
-from agents.llm.closing import Closing
+from agents.llm.blocking.closing import Closing
+from agents.llm.blocking.engine import BlockingEngine
 from agents.llm.dialogue.plan import constrainable
 from agents.llm.dialogue.sampling import Sampling
 from agents.llm.dialogue.structure import budget, check_form, constraints

@@ -5,7 +5,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
-from agents.llm.closing import Closing
+from agents.llm.blocking.closing import Closing
 from agents.llm.dialogue import Usage
 from agents.llm.engines import Event, Finished
 from agents.llm.engines.errors import LLMInferenceError

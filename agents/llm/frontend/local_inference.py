@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.llm.closing import Closing
+from agents.llm.blocking.closing import Closing
 from agents.llm.frontend.frontend import Frontend, Prompt
 from agents.llm.frontend.frontends import frontend_class
 from agents.llm.frontend.inference import Inference

@@ -8,8 +8,8 @@ from typing import Any, Literal, overload
 
 from pydantic import ValidationError
 
+from agents.llm.blocking.closing import Closing
 from agents.llm.chat import ChatMessage, chat_messages, render_chat
-from agents.llm.closing import Closing
 from agents.llm.dialogue.reading import parser_for
 from agents.llm.dialogue.sampling import Sampling
 from agents.llm.engines.errors import (

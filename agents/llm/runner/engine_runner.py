@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from agents.llm.blocking import BlockingEngine
+from agents.llm.blocking.engine import BlockingEngine
 from agents.llm.chat import ChatMessage
 from agents.llm.dialogue import Dialogue, Sampling
 from agents.llm.engines import Engine, EngineConfig

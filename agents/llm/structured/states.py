@@ -12,7 +12,7 @@ from typing import Any, Self
 import yaml
 from pydantic import ValidationError
 
-from agents.llm.state_config import MachineConfig, Place, StateConfig, ToolConfig
+from agents.llm.stateful.config import MachineConfig, Place, StateConfig, ToolConfig
 from agents.llm.structured.errors import (
     ConstraintError,
     GrammarSyntaxError,

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from agents.llm.typed_line import typed_line
+from agents.llm.repl.typed_line import typed_line
 from agents.llm.wizard.found import AnswerError
 from guild.cli.exit_codes import UsageError
 from guild.cli.output import Output

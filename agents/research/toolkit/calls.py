@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agents.llm.closing import Closing
+from agents.llm.blocking.closing import Closing
 from agents.research.jobs import Audience, Done, Jobs
 from agents.research.writing import Writer
 from guild.progress import Progress

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from agents.llm.conversation import Conversation
 from agents.llm.dialogue import Sampling
 from agents.llm.engines import EngineConfig, LLMInferenceError
 from agents.llm.engines.scripted import Failure, Reply, scripted_engine
-from agents.llm.interrupts import Interrupts
+from agents.llm.repl.conversation import Conversation
+from agents.llm.repl.interrupts import Interrupts
 
 Open = Callable[..., Conversation]
 

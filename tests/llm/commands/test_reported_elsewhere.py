@@ -14,11 +14,11 @@ from typing import Any
 import openai
 import pytest
 
-from agents.llm.conversation import Conversation
 from agents.llm.dialogue import Sampling
 from agents.llm.endpoint import serve
 from agents.llm.engines import EngineConfig, create_engine
-from agents.llm.interrupts import Interrupts
+from agents.llm.repl.conversation import Conversation
+from agents.llm.repl.interrupts import Interrupts
 from guild.loader import load_file
 from guild.plan import Plan
 from tests.cli.conftest import ROOT, Run, until

@@ -13,9 +13,9 @@ from typing import Any
 import openai
 import pytest
 
+from agents.llm.commands.serve_command import Listening, serve_spec
+from agents.llm.commands.served_spec import idle_unload_s, served_models
 from agents.llm.endpoint import access
-from agents.llm.serve_command import Listening, serve_spec
-from agents.llm.served_spec import idle_unload_s, served_models
 from guild.cli.call import Call
 from guild.cli.options import Common
 from guild.loader import load_yaml

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.llm.slash_commands import (
+from agents.llm.repl.slash_commands import (
     SlashCommand,
     is_for_the_talk,
     slash_command,

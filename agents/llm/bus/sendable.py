@@ -6,7 +6,7 @@ says why: no answer is lost for it.
 
 from typing import TypeVar
 
-from agents.llm.messages import ChatReply, CompletionReply, Step, StepSaid
+from agents.llm.bus.messages import ChatReply, CompletionReply, Step, StepSaid
 from messaging.errors import InvalidMessageError
 from messaging.message import Message, encode
 

@@ -5,16 +5,16 @@ from typing import Any, Self
 
 from pydantic import PositiveInt, field_validator, model_validator
 
-from agents.llm.briefing import briefing
+from agents.llm.bus.failures import told_to_the_bus
+from agents.llm.bus.messages import StatefulReply, StatefulRequest, StepSaid, ToolAnswered
+from agents.llm.bus.model_agent import AnyModelProps, ModelAgent
 from agents.llm.dialogue import Dialogue
 from agents.llm.engines import LLMInitializationError, ModelRegistry
-from agents.llm.failures import told_to_the_bus
-from agents.llm.messages import StatefulReply, StatefulRequest, StepSaid, ToolAnswered
-from agents.llm.model_agent import AnyModelProps, ModelAgent
-from agents.llm.state_config import MachineConfig, Place, misplaced
+from agents.llm.stateful.briefing import briefing
+from agents.llm.stateful.config import MachineConfig, Place, misplaced
+from agents.llm.stateful.walk import Walk, opened
 from agents.llm.tools import Tool, Toolbox
 from agents.llm.tools.execution import DEFAULT_MAX_RESULT_CHARS
-from agents.llm.walk import Walk, opened
 from guild import Context, handles
 from guild.progress import TextDelta
 

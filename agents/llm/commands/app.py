@@ -80,7 +80,7 @@ def talk(
     all lines are questions of one conversation, and each gets one line of answer, an empty one if
     it is empty or fails; the status is then 1.
     """
-    from agents.llm.talking import Talk, run_talk
+    from agents.llm.repl.talking import Talk, run_talk
 
     talk = Talk(model, system, temperature, repetition_penalty, seed, max_new_tokens, threads)
     raise typer.Exit(run_talk(talk))
@@ -134,7 +134,7 @@ def serve_(
     --api-key-file. Beyond loopback a key is needed (without one, one is made up and shown once),
     and --certificate or --plain-http.
     """
-    from agents.llm.serve_command import Listening, serve_spec
+    from agents.llm.commands.serve_command import Listening, serve_spec
     from guild.cli.options import Common
     from guild.cli.running import run_command
 
@@ -186,7 +186,7 @@ def init_(
 
     Without a terminal nothing is asked, and --model is needed. The spec's path goes to stdout.
     """
-    from agents.llm.init_command import init as run_init
+    from agents.llm.commands.init_command import init as run_init
     from agents.llm.wizard.wizard import Flags
 
     flags = Flags(model, backend, device, served_model, key_variable, output, force, yes)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.llm.chat_agent import ChatAgent, ChatAgentProps
+from agents.llm.bus.chat_agent import ChatAgent, ChatAgentProps
+from agents.llm.bus.phi_agent import LLMPhiAgent, PhiAgentProps
+from agents.llm.bus.resources import ModelsProps
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.registry import DEFAULT_IDLE_UNLOAD_S
-from agents.llm.phi_agent import LLMPhiAgent, PhiAgentProps
-from agents.llm.resources import ModelsProps
 from guild.plan import Plan
 
 Props = ChatAgentProps | PhiAgentProps

@@ -22,7 +22,7 @@ from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK, UsageEr
 from guild.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from agents.llm.served_spec import ServedModel
+    from agents.llm.commands.served_spec import ServedModel
 
 KEY_VARIABLE = "GUILDBUS_API_KEY"
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  how this machine reaches itself
@@ -62,8 +62,8 @@ async def serve_spec(call: Call, listening: Listening) -> int:
 
 async def _serve(call: Call, listening: Listening) -> None:
     _check_installed()
+    from agents.llm.commands.served_spec import idle_unload_s, served_models  # noqa: PLC0415
     from agents.llm.endpoint import serve  # noqa: PLC0415  an extra
-    from agents.llm.served_spec import idle_unload_s, served_models  # noqa: PLC0415
 
     output, served = call.output, served_models(call.plan)
     if not served:

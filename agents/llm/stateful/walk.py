@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from agents.llm.briefing import next_states
+from agents.llm.bus.messages import Step, StepSaid, ToolAnswered
+from agents.llm.bus.model_agent import emitter
+from agents.llm.bus.sendable import sendable_step
 from agents.llm.chat.messages import ChatMessage
 from agents.llm.dialogue import Dialogue, Usage
 from agents.llm.engines import LLMInferenceError
-from agents.llm.messages import Step, StepSaid, ToolAnswered
-from agents.llm.model_agent import emitter
 from agents.llm.parsing import ToolCall
-from agents.llm.sendable import sendable_step
+from agents.llm.stateful.briefing import next_states
 from agents.llm.tools import Toolbox, execute
 from guild import Context
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from agents.llm.conversation import Conversation, is_terminal, note, write
 from agents.llm.dialogue import Sampling
 from agents.llm.engines import EngineConfig, LLMError, create_engine
 from agents.llm.engines.errors import MissingDependencyError, ModelNotFoundError
-from agents.llm.interrupts import Interrupts
 from agents.llm.models import MODELS, fetch_model, find_model
-from agents.llm.slash_commands import (
+from agents.llm.repl.conversation import Conversation, is_terminal, note, write
+from agents.llm.repl.interrupts import Interrupts
+from agents.llm.repl.slash_commands import (
     HELP,
     SlashCommand,
     is_for_the_talk,

@@ -3,6 +3,10 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from agents.llm.bus.failures import told_to_the_bus
+from agents.llm.bus.messages import ChatReply, ChatRequest, CompletionReply, CompletionRequest
+from agents.llm.bus.model_agent import AnyModelProps, ModelAgent, emitter
+from agents.llm.bus.sendable import sendable
 from agents.llm.chat import (
     AgentPayload,
     AgentResponse,
@@ -13,11 +17,7 @@ from agents.llm.chat import (
 from agents.llm.chat.messages import ChatCall
 from agents.llm.dialogue import Dialogue, Sampling, grammar_of_format
 from agents.llm.engines.request import StopStrings
-from agents.llm.failures import told_to_the_bus
-from agents.llm.messages import ChatReply, ChatRequest, CompletionReply, CompletionRequest
-from agents.llm.model_agent import AnyModelProps, ModelAgent, emitter
 from agents.llm.parsing import ToolCall
-from agents.llm.sendable import sendable
 from guild import Context, handles
 from guild.progress import TextDelta
 

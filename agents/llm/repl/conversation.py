@@ -8,8 +8,8 @@ from agents.llm.chat import ChatMessage
 from agents.llm.chat.errors import ChatTemplateError
 from agents.llm.dialogue import Answer, Dialogue, Sampling
 from agents.llm.engines import Engine, FinishReason, LLMError
-from agents.llm.interrupts import Interrupts
 from agents.llm.parsing import Part, Reclassified, Text, Thinking
+from agents.llm.repl.interrupts import Interrupts
 from guild.cli.output import printable
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[22m"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from agents.llm.state_config import MachineConfig, StateConfig, ToolConfig
+from agents.llm.stateful.config import MachineConfig, StateConfig, ToolConfig
 from agents.llm.tools import Tool
 
 _FORM = "Answer step by step. A step is one of these, with its text between the tags:"

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from agents.llm.bus.messages import ChatReply, ChatRequest
 from agents.llm.chat import ChatMessage
-from agents.llm.messages import ChatReply, ChatRequest
 from agents.llm.parsing import Parsed, Problem, ToolCall
 from agents.llm.tools import Tool
 from guild import GuildClient

@@ -1,0 +1,1 @@
+"""Engines for plain, blocking code, which runners and frontends are built on."""

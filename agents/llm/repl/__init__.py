@@ -1,0 +1,1 @@
+"""A talk with a model in a terminal, or through a pipe."""

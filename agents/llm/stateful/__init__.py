@@ -1,0 +1,1 @@
+"""The agent that plans, then acts, by the states of its spec."""
