@@ -37,11 +37,11 @@ def takes_text(tools: Tools, name: str) -> TakesText:
 
     `10` is "10" where only a text is taken, and 10 where a number is, or where nothing is known.
     """
-    schema = tools.get(name, {}) if isinstance(tools, Mapping) else {}
-    properties = schema.get("properties", {})
+    schema = tools.get(name) if isinstance(tools, Mapping) else None
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
 
     def takes(parameter: str, value: Any) -> bool:
-        kinds = _kinds(properties.get(parameter, {}))
+        kinds = _kinds(properties.get(parameter)) if isinstance(properties, Mapping) else set()
         return "string" in kinds and not kinds & _KINDS.get(type(value), frozenset())
 
     return takes
@@ -57,9 +57,16 @@ _KINDS: Mapping[type, frozenset[str]] = {
 }
 
 
-def _kinds(schema: Mapping[str, Any]) -> frozenset[str]:
-    kind = schema.get("type", [])
-    kinds = {kind} if isinstance(kind, str) else set(kind)
-    for choice in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+def _kinds(schema: Any) -> set[str]:
+    """The types that a schema names; none where it is a truth value, or no schema at all."""
+    if not isinstance(schema, Mapping):
+        return set()
+    given = schema.get("type")
+    kinds = {given} if isinstance(given, str) else {k for k in _list(given) if isinstance(k, str)}
+    for choice in (*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))):
         kinds |= _kinds(choice)
-    return frozenset(kinds)
+    return kinds
+
+
+def _list(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else []

@@ -503,6 +503,27 @@ def test_notations_may_be_chosen() -> None:
     assert parse(output, formats=[FORMATS["text"]]).tool_calls == (ToolCall("now"),)
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        None,
+        True,
+        {"properties": None},
+        {"properties": {"q": True}},
+        {"properties": {"q": {"type": None, "anyOf": None}}},
+        {"properties": {"q": {"type": [{}], "oneOf": [True, {"type": "integer"}]}}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "call", ["TOOL_CALL: f(q=1)", "<function=f><parameter=q>1</parameter></function>"]
+)
+def test_no_schema_of_a_tool_makes_it_raise(schema: Any, call: str) -> None:
+    (found,) = parse(call, tools={"f": schema}).tool_calls
+
+    assert found.arguments == {"q": 1}
+
+
 def test_a_notation_of_ones_own_is_one_value() -> None:
     def read(source: Any, tools: Any) -> Any:
         source.take(2)
