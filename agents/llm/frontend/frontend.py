@@ -204,18 +204,29 @@ def _config(given: dict[str, Any]) -> EngineConfig:
 
 
 def _plain(prompt: Any) -> Prompt:
-    """The tokens of a tensor or an array, of one row at most."""
+    """The prompt, checked; of a tensor or an array, which has one row at most, its tokens."""
+    prompt = _listed(prompt)
+    if isinstance(prompt, bytes | bytearray) or not isinstance(prompt, Sequence):
+        raise InvalidRequestError(
+            f"the prompt is of the type {type(prompt).__name__}; give a text, tokens or messages"
+        )
+    if any(isinstance(part, bool) for part in prompt):
+        raise InvalidRequestError("the prompt holds truth values, as a mask does; give its tokens")
+    return cast(Prompt, prompt)
+
+
+def _listed(prompt: Any) -> Any:
     if not hasattr(prompt, "tolist"):
-        return cast(Prompt, prompt)
+        return prompt
     rows = prompt.tolist()
-    if rows and isinstance(rows[0], list):
+    if isinstance(rows, list) and rows and isinstance(rows[0], list):
         if len(rows) > 1:
             raise InvalidRequestError(
                 f"the prompt has {len(rows)} rows; ask for each by itself, and they are answered "
                 "together"
             )
         rows = rows[0]
-    return cast(Prompt, rows)
+    return rows
 
 
 def _grammar(engine: "StructuringEngine | None", output_type: Any) -> "Grammar | None":

@@ -162,3 +162,17 @@ def tokenizer_of(source: Path, target: Path) -> Any:
 def test_several_prompts_at_once_are_refused_by_number(frontend: TorchInference) -> None:
     with pytest.raises(InvalidRequestError, match="2 rows"):
         frontend.inference(torch.ones(2, 3, dtype=torch.long))  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        (None, "of the type NoneType; give a text, tokens or messages"),
+        (b"bytes", "of the type bytes; give"),
+        (torch.tensor(5), "of the type int; give"),
+        (torch.ones(3, dtype=torch.bool), "holds truth values, as a mask does"),
+    ],
+)
+def test_what_is_no_prompt_is_refused(frontend: TorchInference, prompt: Any, told: str) -> None:
+    with pytest.raises(InvalidRequestError, match=told):
+        frontend.inference(prompt)
