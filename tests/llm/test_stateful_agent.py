@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -20,7 +20,13 @@ from agents.llm import (
     ToolAnswered,
     Toolbox,
 )
+from agents.llm.bus.failures import is_lasting
+from agents.llm.chat import ChatMessage
+from agents.llm.dialogue import Usage
+from agents.llm.engines.errors import InvalidRequestError
 from agents.llm.stateful.config import MachineConfig
+from agents.llm.stateful.walk import Walk
+from agents.llm.structured.states import Machine, Run
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.errors import SpecError
 from guild.progress import TextDelta
@@ -242,6 +248,31 @@ async def test_a_budget_that_a_step_does_not_fit_is_a_typed_answer(roomy_chat: P
             await ask(running, request(max_new_tokens=2))
 
     assert failure.value.error_type == "BudgetTooSmallError"
+
+
+async def test_a_kept_step_that_does_not_fit_changed_states_is_told_once_and_for_all() -> None:
+    class Kept:
+        """The context of an attempt that goes on behind a step."""
+
+        async def step(self, name: str, *_: Any, returns: Any) -> Any:
+            assert name == "say.1"
+            return returns(text="<plan>to look</plan>", dropped=0, usage=Usage())
+
+    machine = Machine(MachineConfig.model_validate({**MACHINE, "start": "act"}))
+    walk = Walk(
+        run=Run(machine),
+        dialogue=cast(Any, None),
+        toolbox=Toolbox([]),
+        max_result_chars=100,
+        ctx=cast(Any, Kept()),
+        messages=[ChatMessage(role="user", content="What do you see?")],
+    )
+
+    with pytest.raises(
+        InvalidRequestError, match=r"step 1 was taken earlier, .*; ask again"
+    ) as told:
+        await walk.to_the_end()
+    assert is_lasting(told.value)
 
 
 async def test_a_tool_that_is_not_there_keeps_the_agent_from_starting(roomy_chat: Path) -> None:

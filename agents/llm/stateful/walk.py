@@ -11,7 +11,8 @@ from agents.llm.bus.model_agent import emitter
 from agents.llm.bus.sendable import sendable_step
 from agents.llm.chat.messages import ChatMessage
 from agents.llm.dialogue import Dialogue, Usage
-from agents.llm.engines import LLMInferenceError
+from agents.llm.engines import LLMError, LLMInferenceError
+from agents.llm.engines.errors import InvalidRequestError
 from agents.llm.parsing import ToolCall
 from agents.llm.stateful.briefing import next_states
 from agents.llm.tools import Toolbox, execute
@@ -65,6 +66,7 @@ class Walk:
 
         Raises:
             LLMError: the model failed, or the deadline came first.
+            InvalidRequestError: the states have changed since an earlier attempt.
         """
         while not self.run.is_finished:
             await self._step(len(self.steps) + 1)
@@ -73,7 +75,7 @@ class Walk:
         """One answer of the model, and the call in it; what an earlier attempt did is kept."""
         self.messages = _asked(self.messages, self._told + next_states(self.run.allowed))
         answer = await self.ctx.step(f"say.{number}", self._say, number, returns=_Answer)
-        said = self.run.say(answer.text)
+        said = self._taken(number, answer.text)
         self.messages.append(ChatMessage(role="assistant", content=said.written))
         self.usage += answer.usage
         self.dropped = max(self.dropped, answer.dropped)
@@ -85,6 +87,16 @@ class Walk:
             self._told = f"{call.name}: {result.text}\n\n"
             step = step.model_copy(update={"result": result.text, "is_error": result.is_error})
         self.steps.append(step)
+
+    def _taken(self, number: int, text: str) -> "Said":
+        """Go to the state of an answer, which may have been kept when the states were others."""
+        try:
+            return self.run.say(text)
+        except LLMError as error:
+            raise InvalidRequestError(
+                f"step {number} was taken earlier, and does not fit the states that the agent has "
+                f"now: {error}; ask again"
+            ) from error
 
     async def _say(self, number: int) -> _Answer:
         dialogue = self.dialogue.but(
