@@ -1,15 +1,44 @@
-"""What changed between two trials, as a unified diff."""
+"""What changed between two trials: as a unified diff, and in a few words."""
 
 import difflib
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 
 from agents.research.experiments.trial import Trial
 
+_NOTHING = object()
+
 
 def difference(a: Trial, b: Trial) -> str:
     """What changed from `a` to `b`: config as YAML, then code; "" for nothing."""
     return _diff("config.yaml", a, b, _yaml(a), _yaml(b)) + _diff("model.py", a, b, a.code, b.code)
+
+
+def changes(a: Trial, b: Trial) -> list[str]:
+    """Each key of the config that differs, as `optimizer.lr 0.1 → 0.01`, and `code` last."""
+    old, new = dict(_leaves(a.config)), dict(_leaves(b.config))
+    told = []
+    for key in dict.fromkeys([*old, *new]):
+        before, after = old.get(key, _NOTHING), new.get(key, _NOTHING)
+        if before == after and type(before) is type(after):
+            continue
+        if before is _NOTHING:
+            told.append(f"{key} {after}")
+        else:
+            told.append(f"without {key}" if after is _NOTHING else f"{key} {before} → {after}")
+    return told if a.code == b.code else [*told, "code"]
+
+
+def _leaves(config: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            leaves += _leaves(value, f"{above}{key}.")
+        else:
+            leaves.append((f"{above}{key}", value))
+    return leaves
 
 
 def _diff(name: str, a: Trial, b: Trial, old: str, new: str) -> str:

@@ -23,8 +23,8 @@ class Standing(BaseModel):
         best: the best single score.
         unscored: how many seeds ended without a score: diverged, failed, interrupted.
         cost_s: of all seeds together; so are the tokens.
-        is_within_noise: whether it differs from the first by no more than the standard error of
-            their difference; None where that is not known.
+        is_within_noise: whether it differs from the first by no more than noise; None where that
+            is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +72,7 @@ def leaderboard(
     )
     ranked = [
         standing.model_copy(
-            update={"rank": rank, "is_within_noise": _is_within_noise(standing, scored[0])}
+            update={"rank": rank, "is_within_noise": is_within_noise(standing, scored[0])}
         )
         for rank, standing in enumerate(scored, 1)
     ]
@@ -101,12 +101,14 @@ def _standing(trials: list[Trial], metric: str, sign: int) -> Standing:
     )
 
 
-def _is_within_noise(standing: Standing, first: Standing) -> bool | None:
-    if standing is first:
-        return True
-    if standing.standard_error is None or first.standard_error is None:
+def is_within_noise(one: Standing, other: Standing) -> bool | None:
+    """Whether two differ by no more than the standard error of their difference.
+
+    None where that is not known: one of them has a single score, or none.
+    """
+    if one.standard_error is None or other.standard_error is None:
         return None
-    assert standing.mean is not None  # the ranked have scores
-    assert first.mean is not None
-    noise = math.hypot(standing.standard_error, first.standard_error)
-    return abs(standing.mean - first.mean) <= noise
+    assert one.mean is not None  # what has an error has a mean
+    assert other.mean is not None
+    noise = math.hypot(one.standard_error, other.standard_error)
+    return abs(one.mean - other.mean) <= noise

@@ -2,10 +2,16 @@
 
 from typing import NamedTuple
 
-from agents.research.report.figures import Figure
+from agents.research.report.figure import Figure
 
 
 class Prose(NamedTuple):
+    text: str
+
+
+class Headline(NamedTuple):
+    """What was found, before everything else."""
+
     text: str
 
 
@@ -47,12 +53,42 @@ class Pictures(NamedTuple):
     figures: list[Figure]
 
 
+class Drawing(NamedTuple):
+    """A drawing as SVG, which takes its colours from `drawing.css`.
+
+    Attributes:
+        name: of its file, without an ending.
+        title: for a caption.
+        svg: the element, with a title and a description for those who cannot see it.
+        is_tall: may be scrolled inside its frame.
+    """
+
+    name: str
+    title: str
+    svg: str
+    is_tall: bool = False
+
+
+class Drawings(NamedTuple):
+    """Drawings that belong side by side where there is room."""
+
+    drawings: list[Drawing]
+
+
+class Diff(NamedTuple):
+    """What changed, line by line, as a unified diff."""
+
+    title: str
+    text: str
+
+
 class Code(NamedTuple):
-    """Folded away under its title where the medium can."""
+    """Folded away under its title where the medium can, unless it is open."""
 
     title: str
     language: str
     text: str
+    is_open: bool = False
 
 
 class Tokens(NamedTuple):
@@ -68,7 +104,21 @@ class Continuation(NamedTuple):
     text: str
 
 
-Block = Prose | Failure | Tiles | Table | Picture | Pictures | Code | Tokens | Continuation
+Block = (
+    Prose
+    | Headline
+    | Failure
+    | Tiles
+    | Table
+    | Picture
+    | Pictures
+    | Drawing
+    | Drawings
+    | Diff
+    | Code
+    | Tokens
+    | Continuation
+)
 
 
 class Section(NamedTuple):

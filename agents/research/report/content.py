@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from agents.research.report.study.content import StudyFindings
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -112,7 +114,11 @@ class GeneratedFile(_Part):
 
 
 class ReportContent(_Part):
-    """Everything that a report says; a part is None when its branch was not asked for or failed."""
+    """Everything that a report says; a part is None when its branch was not asked for or failed.
+
+    Attributes:
+        study: what a researcher tried; its findings then come before everything else.
+    """
 
     name: str
     folder: str
@@ -120,6 +126,7 @@ class ReportContent(_Part):
     ended_at: float
     asked: dict[str, Any]
     steps: list[StepTaken]
+    study: StudyFindings | None = None
     leaderboard: list[Standing] = []
     dataset: str = ""
     training: Training | None = None

@@ -19,7 +19,10 @@ from agents.research.report.blocks import (
     Tokens,
 )
 from agents.research.report.content import Machine, ReportContent, Standing
-from agents.research.report.figures import Figure
+from agents.research.report.figure import Figure
+from agents.research.report.machine import machine_section
+from agents.research.report.study.reading import Reading
+from agents.research.report.study.sections import found, sections_of
 from agents.research.report.wording import (
     decimal,
     duration,
@@ -49,6 +52,7 @@ def build_document(
         sources: the text of each file of `content.code`, by path.
     """
     sections = [
+        *_study(content),
         _overview(content),
         _leaderboard(content),
         _training(content, figures),
@@ -57,7 +61,7 @@ def build_document(
         _language_model(content, figures),
         _code(content, sources),
         _steps(content),
-        _machine(machine),
+        machine_section(machine),
         _asked(content),
     ]
     return Document(
@@ -79,6 +83,13 @@ def leaderboard_row(standing: Standing) -> list[str]:
         duration(standing.seconds),
         standing.outcome,
     ]
+
+
+def _study(content: ReportContent) -> list[Section]:
+    if content.study is None:
+        return []
+    reading = Reading(content.study)
+    return [found(reading), *sections_of(reading)]
 
 
 def _overview(content: ReportContent) -> Section:
@@ -199,18 +210,6 @@ def _steps(content: ReportContent) -> Section:
     return Section(
         "Steps", [Prose(text), Table(["step", "agent", "ended", "time"], rows, frozenset({3}))]
     )
-
-
-def _machine(machine: Machine) -> Section:
-    rows = [
-        ["processor", machine.processor],
-        ["cores", str(machine.cores)],
-        ["memory", size(machine.memory_bytes)],
-        ["system", machine.system],
-        ["Python", machine.python],
-        ["torch", machine.torch],
-    ]
-    return Section("Machine", [Table(["what", "value"], rows)])
 
 
 def _asked(content: ReportContent) -> Section:

@@ -3,20 +3,12 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from agents.research.report.content import ReportContent, Training
+from agents.research.report.figure import Figure
 from agents.research.report.plots import CurvePlot, plot_confusion, plot_curves
 
 FOLDER = "figures"
-
-
-class Figure(NamedTuple):
-    """A drawn plot: `path` is relative to the report, the dark twin of `file` lies beside it."""
-
-    file: Path
-    path: str
-    caption: str
 
 
 def draw_figures(content: ReportContent, folder: Path) -> dict[str, Figure]:

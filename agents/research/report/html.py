@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.research.report import blocks
-from agents.research.report.figures import Figure
-from agents.research.report.plots import dark_twin
+from agents.research.report.drawing import drawing_style
+from agents.research.report.figure import Figure, dark_twin
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -40,7 +40,7 @@ _PAGE = """<!doctype html>
 
 def to_html(document: blocks.Document) -> str:
     """The page, with the pictures in it."""
-    style = (resources.files(__package__) / "report.css").read_text("utf-8")
+    style = (resources.files(__package__) / "report.css").read_text("utf-8") + drawing_style()
     sections = [_section(section) for section in document.sections]
     links = [
         f'<a href="#{_anchor(section.title)}">{escape(section.title)}</a>'
@@ -74,6 +74,11 @@ def _(block: blocks.Prose) -> str:
 
 
 @_show.register
+def _(block: blocks.Headline) -> str:
+    return f'<p class="headline">{escape(block.text)}</p>'
+
+
+@_show.register
 def _(block: blocks.Failure) -> str:
     return (
         f'<aside class="failure"><strong>Failed: {escape(block.title)}</strong>'
@@ -95,13 +100,14 @@ def _(block: blocks.Tiles) -> str:
 @_show.register
 def _(block: blocks.Table) -> str:
     head = "".join(
-        f"<th{_number(block, i)}>{escape(column)}</th>" for i, column in enumerate(block.columns)
+        f'<th scope="col"{_number(block, i)}>{escape(column)}</th>'
+        for i, column in enumerate(block.columns)
     )
     rows = [
         _row(block, cells, is_best=index == block.best) for index, cells in enumerate(block.rows)
     ]
     return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -118,9 +124,33 @@ def _(block: blocks.Pictures) -> str:
 
 
 @_show.register
+def _(block: blocks.Drawing) -> str:
+    frame = "tall scroll" if block.is_tall else "scroll"
+    name = escape(block.title)
+    return (
+        f'<figure class="{block.name}"><div class="{frame}" tabindex="0" role="region" '
+        f'aria-label="{name}">{block.svg}</div><figcaption>{name}</figcaption></figure>'
+    )
+
+
+@_show.register
+def _(block: blocks.Drawings) -> str:
+    return f'<div class="figures">{"".join(map(_show, block.drawings))}</div>'
+
+
+@_show.register
+def _(block: blocks.Diff) -> str:
+    lines = [f"<span{_kind_of(line)}>{escape(line)}\n</span>" for line in block.text.splitlines()]
+    return (
+        f"<details open><summary>{escape(block.title)}</summary>"
+        f'<pre class="diff"><code>{"".join(lines)}</code></pre></details>'
+    )
+
+
+@_show.register
 def _(block: blocks.Code) -> str:
     return (
-        f"<details><summary>{escape(block.title)}</summary>"
+        f"<details{' open' if block.is_open else ''}><summary>{escape(block.title)}</summary>"
         f"<pre><code>{escape(block.text)}</code></pre></details>"
     )
 
@@ -145,6 +175,13 @@ def _cells(block: blocks.Table, cells: list[str]) -> str:
     return "".join(f"<td{_number(block, i)}>{escape(cell)}</td>" for i, cell in enumerate(cells))
 
 
+def _kind_of(line: str) -> str:
+    """The class of a diff's line."""
+    kinds = {"+++": "file", "---": "file", "@@": "hunk", "+": "added", "-": "removed"}
+    kind = next((kind for start, kind in kinds.items() if line.startswith(start)), "")
+    return f' class="{kind}"' if kind else ""
+
+
 def _number(block: blocks.Table, column: int) -> str:
     return ' class="number"' if column in block.numeric else ""
 
@@ -154,7 +191,7 @@ def _figure(figure: Figure) -> str:
     dark = _inlined(dark_twin(figure.file))
     caption = escape(figure.caption)
     return (
-        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+        f'<figure><picture><source media="screen and (prefers-color-scheme: dark)" srcset="{dark}">'
         f'<img src="{light}" alt="{caption}"></picture>'
         f"<figcaption>{caption}</figcaption></figure>"
     )

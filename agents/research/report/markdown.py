@@ -3,9 +3,14 @@
 from functools import singledispatch
 
 from agents.research.report import blocks
-from agents.research.report.figures import Figure
+from agents.research.report.figure import Figure
 
 _FENCE = "```"
+
+
+def drawing_path(drawing: blocks.Drawing) -> str:
+    """Where the drawing's file lies, relative to the report."""
+    return f"figures/{drawing.name}.svg"
 
 
 def to_markdown(document: blocks.Document) -> str:
@@ -24,6 +29,11 @@ def _show(block: object) -> str:
 @_show.register
 def _(block: blocks.Prose) -> str:
     return _escaped(block.text)
+
+
+@_show.register
+def _(block: blocks.Headline) -> str:
+    return f"**{_escaped(block.text)}**"
 
 
 @_show.register
@@ -58,6 +68,21 @@ def _(block: blocks.Picture) -> str:
 @_show.register
 def _(block: blocks.Pictures) -> str:
     return "\n\n".join(_picture(figure) for figure in block.figures)
+
+
+@_show.register
+def _(block: blocks.Drawing) -> str:
+    return f"![{_escaped(block.title)}]({drawing_path(block)})"
+
+
+@_show.register
+def _(block: blocks.Drawings) -> str:
+    return "\n\n".join(_show(drawing) for drawing in block.drawings)
+
+
+@_show.register
+def _(block: blocks.Diff) -> str:
+    return _show(blocks.Code(block.title, "diff", block.text))
 
 
 @_show.register

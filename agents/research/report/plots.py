@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from agents.research.report.content import Curve
+from agents.research.report.figure import dark_twin
 
 DPI = 180
 THEMES = {
@@ -54,11 +55,6 @@ def plot_confusion(
 ) -> list[Path]:
     """Draw a confusion matrix, true classes downwards, to `path` and its dark twin."""
     return [_draw_confusion(file, theme, counts, class_names) for file, theme in _versions(path)]
-
-
-def dark_twin(path: Path) -> Path:
-    """The name of the dark version of a plot."""
-    return path.with_name(f"{path.stem}-dark{path.suffix}")
 
 
 def _versions(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -1,19 +1,14 @@
 """The job that writes a report into its folder; runs in a child, where matplotlib may be loaded."""
 
-import os
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agents.research.report.content import Machine, ReportContent
+from agents.research.report.content import ReportContent
 from agents.research.report.document import build_document
 from agents.research.report.figures import draw_figures
-from agents.research.report.html import to_html
-from agents.research.report.markdown import to_markdown
-
-MARKDOWN_FILE = "report.md"
-HTML_FILE = "report.html"
+from agents.research.report.files import write_document
+from agents.research.report.machine import this_machine
 
 
 def write_report(
@@ -31,40 +26,10 @@ def write_report(
     figures = draw_figures(content, folder)
     report({"done": 1, "total": 2, "text": "writing"})
     sources = {file.path: Path(file.path).read_text("utf-8") for file in content.code}
-    document = build_document(content, this_machine(), figures, sources)
-    markdown, html = folder / MARKDOWN_FILE, folder / HTML_FILE
-    _write_atomically(markdown, to_markdown(document))
-    _write_atomically(html, to_html(document))
+    written = write_document(build_document(content, this_machine(), figures, sources), folder)
+    drawn = [folder / figure.path for figure in figures.values()]
     return {
-        "markdown_path": str(markdown),
-        "html_path": str(html),
-        "figures": [str(folder / figure.path) for figure in figures.values()],
+        "markdown_path": str(written.markdown),
+        "html_path": str(written.html),
+        "figures": [str(path) for path in [*drawn, *written.drawings]],
     }
-
-
-def this_machine() -> Machine:
-    import torch  # noqa: PLC0415  heavy, and only its version is wanted
-
-    return Machine(
-        cores=len(os.sched_getaffinity(0)),
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        processor=_processor(),
-        system=f"{platform.system()} {platform.release()}",
-        python=platform.python_version(),
-        torch=str(torch.__version__),
-    )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, "utf-8")
-    draft.replace(path)

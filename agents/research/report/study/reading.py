@@ -1,0 +1,119 @@
+"""What follows from the findings of a study; each is computed once."""
+
+from functools import cached_property
+
+from agents.research.experiments import Standing, Trial, Used
+from agents.research.experiments.difference import changes
+from agents.research.experiments.duplicates import duplicates
+from agents.research.experiments.progress import Credit, Point, credits_of, progress
+from agents.research.experiments.standing import leaderboard
+from agents.research.experiments.tree import Branch, grow
+from agents.research.report.study.content import StudyFindings
+
+_MOST_CHANGES = 3
+_NAMES = ("name", "model_name", "model", "model_class_name")
+
+
+class Reading:
+    """Findings, and what can be read in them."""
+
+    def __init__(self, findings: StudyFindings) -> None:
+        self.findings = findings
+        self.study = findings.study
+        self.metric = findings.study.metric
+        self.trials = findings.trials
+        self._by_id = {trial.id: trial for trial in findings.trials}
+        self._number = {trial.id: number for number, trial in enumerate(findings.trials, 1)}
+
+    @cached_property
+    def searched(self) -> list[Trial]:
+        """What was tried to find something better than the baselines."""
+        return [trial for trial in self.trials if trial.kind not in ("baseline", "test")]
+
+    @cached_property
+    def leaderboard(self) -> list[Standing]:
+        return leaderboard(self.trials, self.metric, higher_is_better=self._higher)
+
+    @cached_property
+    def best(self) -> Standing | None:
+        """What is believed to be best of what was tried; None where nothing has a score.
+
+        What was measured once is believed only where nothing was measured again.
+        """
+        ranked = [s for s in self.leaderboard if s.rank is not None and s.kind != "baseline"]
+        chosen = [s for s in ranked if self.findings.chosen in s.trials]
+        again = [s for s in ranked if s.standard_error is not None]
+        return next(iter(chosen or again or ranked), None)
+
+    @cached_property
+    def best_baseline(self) -> Standing | None:
+        baselines = [s for s in self.leaderboard if s.rank is not None and s.kind == "baseline"]
+        return next(iter(baselines), None)
+
+    @cached_property
+    def tests(self) -> list[Trial]:
+        """Held-out tests that are done."""
+        tests = [trial for trial in self.trials if trial.kind == "test"]
+        return [trial for trial in tests if trial.score(self.metric) is not None]
+
+    @cached_property
+    def tree(self) -> tuple[Branch, ...]:
+        return grow(self.searched, self.metric, higher_is_better=self._higher)
+
+    @cached_property
+    def points(self) -> list[Point]:
+        found = progress(self.searched, self.metric, higher_is_better=self._higher)
+        return [point._replace(number=self.number(point.trial)) for point in found]
+
+    @cached_property
+    def credits(self) -> list[Credit]:
+        return credits_of(self.searched, self.metric, higher_is_better=self._higher)
+
+    @cached_property
+    def proposers(self) -> list[str]:
+        """In the order in which they first proposed; the place says the colour."""
+        return list(dict.fromkeys(trial.proposer for trial in self.searched))
+
+    @cached_property
+    def used(self) -> Used:
+        begun = [trial for trial in self.trials if trial.status != "planned"]
+        return Used(
+            len(begun), sum(trial.cost_s for trial in begun), sum(trial.tokens for trial in begun)
+        )
+
+    @cached_property
+    def failures(self) -> list[Trial]:
+        return [t for t in self.trials if t.status in ("diverged", "failed", "interrupted")]
+
+    @cached_property
+    def repeated(self) -> list[tuple[Trial, ...]]:
+        return duplicates(self.searched)
+
+    def trial(self, trial_id: str) -> Trial | None:
+        return self._by_id.get(trial_id)
+
+    def first_of(self, standing: Standing) -> Trial:
+        return self._by_id[standing.trials[0]]
+
+    def number(self, trial: Trial) -> int:
+        return self._number[trial.id]
+
+    def label(self, trial: Trial) -> str:
+        """What the trial's configuration is called: by its name, if it has one, and number."""
+        names = [trial.config.get(key) for key in _NAMES]
+        name = next((name for name in names if isinstance(name, str) and name), "")
+        is_known = trial.kind == "baseline" and name
+        return name if is_known else f"#{self.number(trial)} {name}".strip()
+
+    def changed(self, trial: Trial) -> str:
+        """What the trial changes of its parent, in a few words; "" without one."""
+        parent = self._by_id.get(trial.parent or "")
+        told = changes(parent, trial) if parent is not None else []
+        configured = [each for each in told if each != "code"] or told
+        more = f" and {len(configured) - _MOST_CHANGES} more"
+        some = ", ".join(configured[:_MOST_CHANGES])
+        return some + more if len(configured) > _MOST_CHANGES else some
+
+    @property
+    def _higher(self) -> bool:
+        return self.study.higher_is_better
