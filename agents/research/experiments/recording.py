@@ -90,7 +90,7 @@ def _asked(workspace: Path, request: Request) -> Trial:
         case TrainFully():
             kind, config = _FULL, request.trainer_config
     decisive = {key: value for key, value in config.items() if key != "seed"}
-    return Trial.new(
+    planned = Trial.new(
         study=STUDY,
         kind=kind,
         config={"model_class_name": request.model_class_name, **decisive},
@@ -98,6 +98,14 @@ def _asked(workspace: Path, request: Request) -> Trial:
         seed=config.get("seed", 0),
         note=f"{request.model_class_name} of {request.model_script_path}",
     )
+    return planned.model_copy(update={"artifacts": _folder_of(request)})
+
+
+def _folder_of(request: Request) -> str:
+    """Where a training will keep its checkpoints, from which it can go on."""
+    if isinstance(request, EvaluateQuickly) or request.experiment_name is None:
+        return ""
+    return f"{request.log_base_dir}/{request.experiment_name}"
 
 
 def _source(path: Path) -> str:

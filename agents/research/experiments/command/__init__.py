@@ -1,0 +1,1 @@
+"""`guildbus experiments`: what was tried in a workspace."""

@@ -1,0 +1,99 @@
+"""`guildbus experiments prune` and `open`."""
+
+import re
+import sys
+import webbrowser
+from hashlib import sha256
+from pathlib import Path
+
+import typer
+
+from agents.research.experiments.command.opening import opened, telling
+from agents.research.experiments.pruning import Pruning, look, prune
+from agents.research.experiments.store import store_path
+from agents.research.report.files import write_document
+from agents.research.report.machine import this_machine
+from agents.research.report.study.content import findings_of
+from agents.research.report.study.document import study_document
+from agents.research.report.wording import size
+from guild.cli.call import Call
+from guild.cli.exit_codes import OK, UsageError
+from guild.cli.output import Output
+
+
+@telling
+async def prune_folders(
+    call: Call,
+    workspace: Path,
+    study: str | None,
+    *,
+    keep: int,
+    forget: bool,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    if forget and study is None:
+        raise UsageError("--forget needs a study: it forgets all that is known of it")
+    output = call.output
+    with opened(workspace) as store:
+        found = look(store, workspace, study=study, keep=keep)
+        _tell(output, found)
+        if forget:
+            output.note(f"and forgotten: {len(store.trials(study))} trials of {study}")
+        if dry_run or not (found.prunable or forget):
+            return OK
+        if not yes:
+            _confirm()
+        freed = sum(each.size_bytes for each in prune(store, found.prunable))
+        if forget and study is not None:
+            store.forget(study)
+    output.note(f"{size(freed)} are free again")
+    return OK
+
+
+@telling
+async def open_report(call: Call, workspace: Path, study: str, *, browser: bool) -> int:
+    with opened(workspace) as store:
+        findings = findings_of(store, study)
+    folder = store_path(workspace).parent / "reports" / _folder_name(study)
+    written = write_document(study_document(findings, this_machine()), folder)
+    path = written.html.resolve()
+    if call.output.as_json:
+        call.output.json({"html": str(path), "markdown": str(written.markdown.resolve())})
+    else:
+        call.output.text(str(path))
+    if browser and not webbrowser.open(path.as_uri()):
+        call.output.note("no browser could be started here; open the file in one")
+    return OK
+
+
+def _tell(output: Output, found: Pruning) -> None:
+    rows = (
+        {"trial": each.trial.id, "study": each.trial.study, "size_bytes": each.size_bytes}
+        | {"size": size(each.size_bytes), "folder": str(each.folder)}
+        for each in found.prunable
+    )
+    output.rows(["trial", "study", "size", "folder"], rows, "there is nothing to prune")
+    for trial in found.refused:
+        output.note(
+            f"the folder of trial {trial.id} stays, it is none of this workspace's own: "
+            f"{trial.artifacts}"
+        )
+
+
+def _confirm() -> None:
+    """Ask whether to go on.
+
+    Raises:
+        UsageError: nobody is there to answer.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("nothing was removed: there is no terminal to ask on, so say --yes")
+    typer.confirm("Remove them?", abort=True, err=True)
+
+
+def _folder_name(study: str) -> str:
+    """The study's name where a folder can have it, else one that is like it."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", study).lstrip(".") or "study"
+    same = safe == study and len(safe) <= 100  # noqa: PLR2004  a file system's limit is not far
+    return safe if same else f"{safe[:80]}-{sha256(study.encode()).hexdigest()[:8]}"

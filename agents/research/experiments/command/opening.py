@@ -1,0 +1,67 @@
+"""Opens a workspace's store for a command, and tells its errors as commands do."""
+
+import functools
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+from agents.research.experiments.errors import StoreError, UnknownStudyError, UnknownTrialError
+from agents.research.experiments.store import ExperimentStore, store_path
+from agents.research.experiments.study import Study
+from agents.research.experiments.trial import Trial
+from guild.cli.call import Call
+from guild.cli.exit_codes import FAILED, USAGE, UsageError
+
+P = ParamSpec("P")
+Command = Callable[Concatenate[Call, P], Coroutine[Any, Any, int]]
+
+
+def telling(command: Command[P]) -> Command[P]:
+    """Let `command` end with a sentence where the store has an error."""
+
+    @functools.wraps(command)
+    async def told(call: Call, /, *args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return await command(call, *args, **kwargs)
+        except StoreError as error:
+            call.output.error(str(error))
+            return exit_code(error)
+
+    return told
+
+
+def exit_code(error: StoreError) -> int:
+    return USAGE if isinstance(error, UnknownStudyError | UnknownTrialError) else FAILED
+
+
+def has_store(workspace: Path) -> bool:
+    return store_path(workspace).exists()
+
+
+def opened(workspace: Path) -> ExperimentStore:
+    """The workspace's store; none is made where there is none.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not has_store(workspace):
+        raise UsageError(nothing_in(workspace))
+    return ExperimentStore(store_path(workspace))
+
+
+def nothing_in(workspace: Path) -> str:
+    """That there is no store, and what to do."""
+    return (
+        f"there are no experiments in {workspace.resolve()} yet; name the folder that the research "
+        "works in with --workspace (its first evaluation begins the store)"
+    )
+
+
+def find(store: ExperimentStore, name: str) -> Study | Trial:
+    """The study of this name, else the trial whose id begins so.
+
+    Raises:
+        UnknownTrialError: it is neither.
+    """
+    study = next((each for each in store.studies() if each.name == name), None)
+    return study if study is not None else store.find(name)

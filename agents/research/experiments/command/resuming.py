@@ -1,0 +1,153 @@
+"""`guildbus experiments resume`: a study by its request, a training by its folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from agents.research.errors import ResearchError
+from agents.research.experiments.command.opening import exit_code, find, opened
+from agents.research.experiments.errors import StoreError
+from agents.research.experiments.recording import STUDY
+from agents.research.experiments.study import Study
+from agents.research.experiments.trial import Trial
+from agents.research.messages import TrainFully
+from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError, exit_code_of
+from guild.cli.options import Common
+from guild.cli.output import Output
+from guild.errors import GuildError
+from guild.progress import Progress
+
+_TIMEOUT_S = 7 * 24 * 3600.0
+
+
+def resume_either(workspace: Path, name: str, typed: Common) -> None:
+    """Go on with it, and leave the process with the status of what came of it."""
+    output = Output(as_json=typed.as_json)
+    try:
+        with opened(workspace) as store:
+            found = find(store, name)
+            running = store.trials(found.name) if isinstance(found, Study) else []
+        if isinstance(found, Study):
+            _resume_study(output, found, running, typed)
+            return
+        code = _resume_training(output, workspace, request_of(workspace, found))
+    except StoreError as error:
+        output.error(str(error))
+        code = exit_code(error)
+    except GuildError as error:
+        output.error(str(error))
+        code = exit_code_of(error)
+    raise typer.Exit(code)
+
+
+def request_of(workspace: Path, trial: Trial) -> TrainFully:
+    """What continues a training: the same request, which finds its folder.
+
+    Raises:
+        UsageError: the trial is none that can be resumed; says why, and what to do.
+    """
+    if trial.study != STUDY:
+        raise UsageError(
+            f"the trial {trial.id} belongs to the study {trial.study}, which goes on as a whole: "
+            f"guildbus experiments resume {trial.study}"
+        )
+    if trial.status in ("done", "diverged"):
+        raise UsageError(f"the trial {trial.id} has ended: {trial.outcome}")
+    if trial.kind != "full" or not trial.artifacts:
+        raise UsageError(
+            f"the trial {trial.id} left no checkpoint to go on from: only a full training with an "
+            "experiment_name does; ask for it again"
+        )
+    folder = Path(trial.artifacts)
+    config = {key: value for key, value in trial.config.items() if key != "model_class_name"}
+    return TrainFully(
+        model_script_path=_script(workspace, folder),
+        model_class_name=trial.config["model_class_name"],
+        trainer_config={**config, "seed": trial.seed},
+        experiment_name=folder.name,
+        log_base_dir=str(folder.parent),
+    )
+
+
+def _resume_study(output: Output, study: Study, trials: list[Trial], typed: Common) -> None:
+    """Ends the process as `guildbus run SPEC --request TYPE` does."""
+    if study.ended_at is not None:
+        raise UsageError(
+            f"the study {study.name} has ended; guildbus experiments open {study.name}"
+        )
+    spec = typed.spec or (Path(study.spec) if study.spec else None)
+    if not study.asked_type or spec is None:
+        missing = "message began it" if not study.asked_type else "guild spec is known for it"
+        raise UsageError(
+            f"the study {study.name} cannot be resumed: no {missing}. Resume one of its trainings "
+            f"(guildbus experiments show {study.name}), or name a guild with --spec"
+        )
+    running = sum(trial.status == "running" for trial in trials)
+    output.note(
+        f"asking {spec} once more for {study.asked_type}, {len(trials)} trials are there"
+        + (f", {running} of them were running" if running else "")
+    )
+    from guild.cli.commands.run import run_guild  # noqa: PLC0415  only this needs a guild
+    from guild.cli.running import run_command  # noqa: PLC0415
+
+    run_command(
+        run_guild,
+        typed._replace(spec=spec),
+        study.asked_type,
+        [json.dumps(study.asked)],
+        topic=None,
+        conversation="",
+        timeout_s=_TIMEOUT_S,
+        only=None,
+    )
+
+
+def _resume_training(output: Output, workspace: Path, request: TrainFully) -> int:
+    from agents.research.toolkit import ResearchToolkit  # noqa: PLC0415  an extra
+
+    def show(progress: Progress) -> None:
+        total = f"/{progress.total:g}" if progress.total else ""
+        output.note(f"{progress.task}: {progress.done:g}{total} {progress.text}")
+
+    try:
+        with ResearchToolkit(workspace=workspace, show=show) as kit:
+            result = kit.pytorch_full_trainer(**request.model_dump())
+    except ResearchError as error:
+        output.error(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        output.note("stopped; the same command goes on from the last checkpoint")
+        return INTERRUPTED
+    _report(output, result)
+    return OK
+
+
+def _report(output: Output, result: dict[str, Any]) -> None:
+    if output.as_json:
+        output.json(result)
+        return
+    scores = ", ".join(
+        f"{k} {v:.4g}" for k, v in result["final_evaluation"].items() if v is not None
+    )
+    output.text(f"{result['status']} after {result['epochs_run']} epochs: {scores}")
+    for warning in result.get("warnings", ()):
+        output.note(f"warning: {warning}")
+
+
+def _script(workspace: Path, folder: Path) -> str:
+    """The model's script, as the training's folder names it.
+
+    Raises:
+        UsageError: the folder does not say.
+    """
+    path = workspace / folder / "config.json"
+    try:
+        script = Path(json.loads(path.read_text("utf-8"))["model_script_path"])
+        return str(script.resolve().relative_to(workspace.resolve()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path} does not say which script was trained ({error}), so that the training cannot "
+            "go on; ask for it again"
+        ) from error

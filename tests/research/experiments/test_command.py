@@ -1,0 +1,309 @@
+"""`guildbus experiments`, for people and for scripts."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.research import ResearchToolkit
+from agents.research.experiments import ExperimentStore, Study, Trial, store_path
+from tests.cli.conftest import Run, run, settings
+from tests.research.experiments.samples import done, trial
+
+__all__ = ["run", "settings"]
+
+ESCAPE = "\x1b[31m"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A study of three configurations, one measured twice; the first two left a folder."""
+    with ExperimentStore(store_path(tmp_path)) as store:
+        store.begin(Study(name="digits", dataset="digits"))
+        root = done(store, trial(16, note=f"why{ESCAPE} not"), 0.9, artifacts="runs/a", cost_s=1.0)
+        better = trial(32, parent=root.id, code="width = 32\n", proposer="llm")
+        done(store, better, 0.95, artifacts="runs/b", cost_s=1.0)
+        done(store, trial(32, parent=root.id, code="width = 32\n", seed=1), 0.93)
+        failed = store.plan(trial(64, parent=root.id))
+        store.finish(failed.id, status="failed", error="out of memory")
+    for name in ("a", "b"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "best.pt").write_bytes(b"x" * 5000)
+    return tmp_path
+
+
+def best() -> Trial:
+    return trial(32, code="width = 32\n")
+
+
+def trials(workspace: Path) -> list[Trial]:
+    with ExperimentStore(store_path(workspace)) as store:
+        return store.trials()
+
+
+def test_the_list_tells_each_study_with_its_best(workspace: Path, run: Run) -> None:
+    outcome = run("experiments", "list")
+    (study,) = run("experiments", "list", "--json").documents()
+
+    assert outcome.code == 0
+    assert "accuracy 94.00 ± 1.00 %" in outcome.out
+    assert "not ended" in outcome.out
+    assert study["best"]["mean"] == pytest.approx(0.94)
+    assert study["used"] == {"trials": 4, "seconds": 2.0, "tokens": 0}
+
+
+def test_a_folder_without_experiments_has_none_and_gets_no_store(tmp_path: Path, run: Run) -> None:
+    listed, shown = run("experiments", "list"), run("experiments", "show", "digits")
+
+    assert (listed.code, listed.out, shown.code) == (0, "", 2)
+    assert "--workspace" in listed.err
+    assert "--workspace" in shown.err
+    assert not (tmp_path / ".guildbus").exists()
+
+
+def test_another_workspace_can_be_named(workspace: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+
+    assert run("experiments", "list", "--workspace", tmp_path / "elsewhere").out == ""
+    assert "digits" in run("experiments", "list", "-w", workspace).out
+
+
+def test_a_study_is_shown_by_its_ranking_or_as_a_tree(workspace: Path, run: Run) -> None:
+    ranking = run("experiments", "show", "digits").out
+    tree = run("experiments", "show", "digits", "--tree").out
+    (document,) = run("experiments", "show", "digits", "--json").documents()
+
+    assert ranking.index(best().id[:8]) < ranking.index(trial(16).id[:8])
+    assert "width 16 → 32" in ranking
+    assert "└── #1" in tree
+    assert "├── #2 width 16 → 32  94.00 %  +4.00" in tree
+    assert [standing["rank"] for standing in document["leaderboard"]] == [1, 2, None]
+    assert len(document["trials"]) == 4
+
+
+def test_a_trial_is_shown_by_the_beginning_of_its_id(workspace: Path, run: Run) -> None:
+    shown = run("experiments", "show", best().id[:6]).out
+    (document,) = run("experiments", "show", best().id[:6], "--json").documents()
+    code = run("experiments", "show", best().id[:6], "--code").out
+
+    assert best().id in shown
+    assert trial(16).id[:8] in shown
+    assert "width: 32" in shown
+    assert document["lineage"] == [trial(16).id, best().id]
+    assert code == "width = 32\n"
+
+
+def test_what_models_and_users_wrote_commands_no_terminal(workspace: Path, run: Run) -> None:
+    for words in (["show", "digits", "--tree"], ["show", trial(16).id]):
+        assert ESCAPE not in run("experiments", *words).out
+
+
+def test_two_trials_are_compared_by_scores_and_by_what_changed(workspace: Path, run: Run) -> None:
+    outcome = run("experiments", "compare", trial(16).id, "digits")
+    (document,) = run("experiments", "compare", trial(16).id, "digits", "--json").documents()
+
+    assert "+0.05" in outcome.out
+    assert "-width: 16\n" in outcome.out
+    assert document["metrics"] == {"accuracy": [0.9, 0.95]}
+    assert "+width: 32" in document["diff"]
+
+
+def test_numbers_that_json_cannot_say_are_null(workspace: Path, run: Run) -> None:
+    with ExperimentStore(store_path(workspace)) as store:
+        odd = store.plan(trial(99))
+        store.finish(odd.id, status="done", metrics={"accuracy": float("nan")})
+
+    for words in (["show", odd.id], ["show", "digits"], ["compare", odd.id, "digits"]):
+        out = run("experiments", *words, "--json").out
+        json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["show", "nothing"], "experiments list"),
+        (["show", ""], "give more of it"),
+        (["show", "digits", "--code"], "is a study"),
+        (["show", trial(64).id, "--tree", "--code"], "class Net"),
+        (["open", "nothing"], "there are digits"),
+        (["prune", "nothing"], "there are digits"),
+        (["prune", "--forget"], "--forget needs a study"),
+        (["resume", "digits"], "no message began it"),
+        (["resume", trial(64).id], "guildbus experiments resume digits"),
+    ],
+)
+def test_what_does_not_work_is_told_with_what_to_do(
+    workspace: Path, run: Run, words: list[str], told: str
+) -> None:
+    outcome = run("experiments", *words)
+
+    assert told in outcome.err + outcome.out
+    assert outcome.code == (0 if told in outcome.out else 2)
+
+
+def test_a_damaged_store_is_told_with_what_to_do(workspace: Path, run: Run) -> None:
+    store_path(workspace).write_bytes(b"no database" * 1000)
+
+    outcome = run("experiments", "list")
+
+    assert outcome.code == 1
+    assert ".recover" in outcome.err
+
+
+def test_pruning_says_what_would_go_and_removes_nothing_unless_it_may(
+    workspace: Path, run: Run
+) -> None:
+    dry = run("experiments", "prune", "--keep", "1", "--dry-run")
+    asked = run("experiments", "prune", "--keep", "1")
+
+    assert "5 kB" in dry.out
+    assert trial(16).id in dry.out
+    assert best().id not in dry.out
+    assert (asked.code, "say --yes" in asked.err) == (2, True)
+    assert (workspace / "runs" / "a").is_dir()
+
+
+def test_pruning_removes_the_folders_of_what_is_not_best_and_keeps_what_is_known(
+    workspace: Path, run: Run
+) -> None:
+    outcome = run("experiments", "prune", "--keep", "1", "--yes")
+
+    assert "5 kB are free again" in outcome.err
+    assert not (workspace / "runs" / "a").exists()
+    assert (workspace / "runs" / "b" / "best.pt").is_file()
+    assert [each.artifacts for each in trials(workspace)] == ["", "runs/b", "", ""]
+    assert run("experiments", "prune", "--keep", "1", "--yes").err.startswith("there is nothing")
+
+
+@pytest.mark.parametrize(
+    "artifacts", ["../outside", "/etc", ".", ".guildbus", ".guildbus/experiments/x", "link"]
+)
+def test_pruning_never_touches_what_is_not_the_trials_own(
+    workspace: Path, run: Run, artifacts: str
+) -> None:
+    outside = workspace.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    (workspace / "link").symlink_to(outside)
+    with ExperimentStore(store_path(workspace)) as store:
+        done(store, trial(5, study="other"), 0.1, artifacts=artifacts)
+
+    outcome = run("experiments", "prune", "other", "--keep", "0", "--yes")
+
+    assert "none of this workspace's own" in outcome.err
+    assert outside.is_dir()
+    assert len(trials(workspace)) == 5
+
+
+@pytest.mark.parametrize("needed", ["runs/a", "runs", "runs/a/deeper"])
+def test_a_folder_that_another_study_needs_stays(workspace: Path, run: Run, needed: str) -> None:
+    with ExperimentStore(store_path(workspace)) as store:
+        done(store, trial(5, study="other"), 0.1, artifacts=needed)
+
+    run("experiments", "prune", "digits", "--keep", "1", "--yes")
+
+    assert (workspace / "runs" / "a").is_dir()
+
+
+def test_what_was_tested_or_can_be_resumed_keeps_its_folder(workspace: Path, run: Run) -> None:
+    with ExperimentStore(store_path(workspace)) as store:
+        tested = store.plan(trial(16, kind="test", parent=trial(16).id))
+        store.finish(tested.id, status="done", metrics={"accuracy": 0.9})
+        halted = store.plan(trial(7).model_copy(update={"artifacts": "runs/halted"}))
+        store.finish(halted.id, status="interrupted")
+
+    found = run("experiments", "prune", "--keep", "0", "--dry-run").out
+
+    assert "runs/a" not in found
+    assert "runs/halted" not in found
+    assert "runs/b" in found
+
+
+def test_a_forgotten_study_leaves_nothing_behind(workspace: Path, run: Run) -> None:
+    assert run("experiments", "prune", "digits", "--forget", "--yes").code == 0
+
+    assert trials(workspace) == []
+    assert not (workspace / "runs" / "b").exists()
+
+
+@pytest.mark.parametrize("name", ["digits", "../up/../..", "a" * 200, ".."])
+def test_a_report_is_written_below_the_store_whatever_the_study_is_called(
+    workspace: Path, run: Run, name: str
+) -> None:
+    with ExperimentStore(store_path(workspace)) as store:
+        store.begin(Study(name=name, dataset="digits"))
+
+    outcome = run("experiments", "open", name, "--no-browser")
+
+    path = Path(outcome.out.strip())
+    assert path.is_file()
+    assert path.parent.parent == store_path(workspace).parent / "reports"
+    assert "Study “" in path.read_text()
+
+
+def test_resuming_a_study_asks_its_guild_what_it_was_asked(workspace: Path, run: Run) -> None:
+    spec = workspace / "crew.yaml"
+    spec.write_text(
+        "id: crew\nbus: memory://\nagents:\n"
+        "  - {id: worker, type: tests.cli.crew:Worker, topics: [jobs]}\n"
+    )
+    with ExperimentStore(store_path(workspace)) as store:
+        store.begin(
+            Study(name="asked", asked={"count": 7}, asked_type="crew.work", spec="crew.yaml")
+        )
+
+    outcome = run("experiments", "resume", "asked", "--json")
+
+    assert outcome.code == 0
+    assert '"count": 7' in outcome.out
+    assert "asking crew.yaml once more" in outcome.err
+
+
+def test_a_study_that_has_ended_is_not_begun_again(workspace: Path, run: Run) -> None:
+    with ExperimentStore(store_path(workspace)) as store:
+        store.end("digits")
+
+    outcome = run("experiments", "resume", "digits")
+
+    assert outcome.code == 2
+    assert "experiments open digits" in outcome.err
+
+
+@pytest.mark.slow
+def test_resuming_a_training_goes_on_in_its_folder(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n"
+        "    def __init__(self):\n        super().__init__(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    config: dict[str, Any] = {"dataset": "digits", "epochs": 2, "seed": 3}
+    with ResearchToolkit(workspace=tmp_path) as kit:
+        kit.pytorch_full_trainer("net.py", "Net", config, experiment_name="first")
+    (before,) = trials(tmp_path)
+    with sqlite3.connect(store_path(tmp_path)) as connection:
+        connection.execute("UPDATE trials SET status = 'interrupted', metrics = '{}'")
+    connection.close()
+
+    outcome = run("experiments", "resume", before.id)
+
+    assert outcome.code == 0, outcome.err
+    assert "completed after 2 epochs" in outcome.out
+    (after,) = trials(tmp_path)
+    assert (after.status, after.metrics) == ("done", before.metrics)
+    assert after.artifacts == "full_experiments/first"
+    assert "has ended" in run("experiments", "resume", before.id).err
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from guild.cli.app import app; import agents.research.experiments.commands; "
+        "print([n for n in ('torch', 'sqlite3', 'pydantic', 'yaml', 'rich') if n in sys.modules])"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.strip() == "[]"
