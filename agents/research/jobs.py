@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -24,9 +24,15 @@ from agents.sandbox import (
     JobTimeoutError,
     Limits,
     OnQuestion,
+    View,
 )
+from agents.sandbox.fence import FenceName
+from agents.sandbox.fence.layout import has_gpu
 from guild.progress import Progress
 from guild.registry import requires
+from messaging.logs import get_logger
+
+log = get_logger()
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -36,8 +42,10 @@ _PRELOAD = (
     "agents.ml.training.distant",
     "agents.research.training_jobs",
 )
-# What jobs that score keep from those with a model's code.
-_SCORES = ".guildbus/scores"
+# The guild's own: its server, its records. Jobs see these folders of it alone.
+_STATE = ".guildbus"
+_EXCHANGE = ".guildbus/exchange"
+_SCORES = ".guildbus/scores"  # what jobs that score keep from those with a model's code
 _INTERRUPTED = "TrainingInterrupted"
 TASK_CHARS = 200
 _TEXT_CHARS = 500
@@ -47,8 +55,14 @@ class JobsProps(BaseModel):
     """How the jobs of the research agents run.
 
     Attributes:
-        workspace: the folder that paths in messages are relative to, and may not leave.
+        workspace: the folder that paths in messages are relative to, and may not leave. Jobs can
+            change what is in it, but for `.guildbus`, of which they see the tokenizers alone.
         tokenizers: the folder, below the workspace, where tokenizers are known by name.
+        fence: what keeps jobs apart from the machine: the first that holds here, or one by name;
+            "none" lets foreign code do all that this user may.
+        read_only: folders outside the workspace, with data or code, that jobs may read.
+        gpu: whether jobs see the devices of graphics processors.
+        network: whether jobs use the machine's network, with all that listens on it.
         memory_mb: for each job, what it starts included.
         threads: for each job; None shares the cores between `max_jobs`.
         timeout_s: for each job; None lets it run as long as it wants.
@@ -63,6 +77,10 @@ class JobsProps(BaseModel):
 
     workspace: str = "."
     tokenizers: str = ".guildbus/tokenizers"
+    fence: FenceName = "auto"
+    read_only: tuple[str, ...] = ()
+    gpu: bool = False
+    network: bool = False
     max_jobs: int = Field(default=2, ge=1, le=64)
     memory_mb: int = Field(default=8192, ge=256)
     threads: int | None = Field(default=None, ge=1)
@@ -129,13 +147,16 @@ class Jobs:
         timeout_s: float = math.inf,
         on_question: OnQuestion | None = None,
         is_trusted: bool = False,
-        hidden: Sequence[str] = (),  # noqa: ARG002  for the fence, which takes it
+        hidden: Sequence[str] = (),
+        read_only: Sequence[str] = (),
+        network: bool = False,
     ) -> Done:
         """Run `job`, showing its progress as `task` to the audience.
 
         It may take `timeout_s`, and never longer than all jobs may. `on_question` answers what it
         asks. One that is trusted, because it runs our code only, waits for no other's turn; what
-        lies under the absolute paths `hidden` is not for the others.
+        lies under the absolute paths `hidden` is not for the others, which a fence sees to.
+        `read_only` paths and the `network` are granted besides what all jobs are.
 
         Raises:
             WorkRefusedError: the job refused its input; says what is wrong with it.
@@ -158,6 +179,11 @@ class Jobs:
                 on_event=show,
                 on_question=on_question,
                 timeout_s=self._allowed(timeout_s),
+                view=View(
+                    hidden=() if runner.fence.is_none else tuple(hidden),
+                    read_only=tuple(read_only),
+                    network=network,
+                ),
             )
         except JobError as error:
             raise _translated(error) from error
@@ -175,19 +201,36 @@ class Jobs:
 @asynccontextmanager
 async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
     """The resource `research.jobs`."""
-    limits = Limits(memory_bytes=properties.memory_mb * MIB, threads=properties.threads)
 
-    def runner() -> JobRunner:
+    def runner(*folders: str) -> JobRunner:
         return JobRunner(
             workspace=Path(properties.workspace),
-            limits=limits,
+            fence=properties.fence,
+            view=_view(properties, folders),
+            limits=Limits(memory_bytes=properties.memory_mb * MIB, threads=properties.threads),
             preload=_PRELOAD,
             max_jobs=properties.max_jobs,
             grace_s=properties.grace_s,
         )
 
-    async with runner() as foreign, runner() as trusted:
+    if has_gpu() and not (properties.gpu or properties.fence == "none"):
+        log.warning("jobs.gpu_not_granted", remedy="set 'gpu: true' on research.jobs")
+    shared = (properties.tokenizers, _EXCHANGE)
+    async with runner(*shared) as foreign, runner(*shared, _SCORES) as trusted:
+        log.info("jobs.opened", fence=str(foreign.fence), workspace=properties.workspace)
         yield Jobs(foreign, trusted, properties)
+
+
+def _view(properties: JobsProps, folders: Iterable[str]) -> View:
+    """What every job sees: of the guild's own state, whose server listens there, `folders`."""
+    workspace = Path(properties.workspace).resolve()
+    return View(
+        hidden=() if properties.fence == "none" else (str(workspace / _STATE),),
+        writable=tuple(str((workspace / folder).resolve()) for folder in folders),
+        read_only=tuple(str(Path(path).expanduser().resolve()) for path in properties.read_only),
+        gpu=properties.gpu,
+        network=properties.network,
+    )
 
 
 def progress_of(task: str, event: Mapping[str, Any]) -> Progress:

@@ -1,8 +1,8 @@
 """Child processes for code that the guild must not run in its own.
 
 A job is an importable function `(payload, report) -> result`, JSON in and JSON out, named as
-"module:function". `JobRunner` runs it in a child with a clean environment and limits, and leaves
-no process of it behind, however it ends.
+"module:function". `JobRunner` runs it in a child with a clean environment and limits, behind a
+fence that hides the machine, and leaves no process of it behind, however it ends.
 """
 
 from agents.sandbox.conversation import OnQuestion
@@ -12,11 +12,13 @@ from agents.sandbox.errors import (
     JobKilledError,
     JobProtocolError,
     JobTimeoutError,
+    NoFenceError,
     SandboxClosedError,
     SandboxError,
 )
 from agents.sandbox.limits import Limits
 from agents.sandbox.runner import JobRunner
+from agents.sandbox.view import View
 
 __all__ = [
     "JobError",
@@ -26,7 +28,9 @@ __all__ = [
     "JobRunner",
     "JobTimeoutError",
     "Limits",
+    "NoFenceError",
     "OnQuestion",
     "SandboxClosedError",
     "SandboxError",
+    "View",
 ]

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from agents.sandbox import processes
+from agents.sandbox import processes, rights
+from agents.sandbox.confinement import Confinement
 from agents.sandbox.limits import Limits, apply_to_this_process
 
 Job = Callable[[dict[str, Any], "Report"], dict[str, Any]]
@@ -31,15 +32,21 @@ def run_job(
     channel: socket.socket,
     output_fd: int,
     *,
-    workspace: str,
-    home: str,
+    confinement: Confinement,
     limits: Limits,
+    home: str,
+    writable: tuple[str, ...],
 ) -> NoReturn:
     """Be the job and exit; called in a fresh fork, never returns."""
     status = 1
     try:
-        _enter(output_fd, workspace, home, limits)
+        _enter(output_fd, home, limits)
+        apply_to_this_process(limits)
         with _take_channel(channel) as stream:
+            if confinement.scene is not None:
+                rights.give_up(confinement, writable)
+            Path(home).mkdir(mode=0o700, exist_ok=True)
+            os.chdir(confinement.workspace)
             status = _work(stream, limits)
     except BaseException:  # noqa: BLE001  nothing of the forking process may run on in here
         traceback.print_exc()
@@ -48,25 +55,17 @@ def run_job(
         os._exit(status)
 
 
-def _enter(output_fd: int, workspace: str, home: str, limits: Limits) -> None:
+def _enter(output_fd: int, home: str, limits: Limits) -> None:
     processes.forbid_new_privileges()
     os.setsid()
-    _be_killed_first()
     null_fd = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null_fd, 0)
     os.dup2(output_fd, 1)
     os.dup2(output_fd, 2)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # always text streams here
-    os.environ.update(HOME=home, TMPDIR=home)
-    os.chdir(workspace)
+    os.environ.update(HOME=home, TMPDIR=home, USER="nobody", LOGNAME="nobody")
     _use_threads(limits.threads or 1)
-    apply_to_this_process(limits)
-
-
-def _be_killed_first() -> None:
-    """Let the kernel, short of memory, end a job rather than the guild."""
-    Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _use_threads(threads: int) -> None:

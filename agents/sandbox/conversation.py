@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import inspect
+import itertools
 import json
 import os
-import signal
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,6 +15,7 @@ from agents.sandbox.limits import Limits
 from agents.sandbox.output import CappedOutput
 from agents.sandbox.server import JobServer
 from agents.sandbox.verdict import Ending, result_or_error
+from agents.sandbox.view import View
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None] | None]
 OnQuestion = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -23,6 +24,7 @@ _ERROR_BYTES = 512 * 1024
 _CHUNK_BYTES = 64 * 1024
 # How long a warden may take to kill a tree before it is taken for stopped by its own job.
 _SWEEP_S = 10.0
+_numbers = itertools.count(1)
 
 
 class NotStartedError(Exception):
@@ -40,10 +42,13 @@ class Conversation:
         self,
         job: str,
         limits: Limits,
+        view: View,
         on_event: OnEvent | None,
         on_question: OnQuestion | None = None,
     ) -> None:
         self.job = job
+        self._number = next(_numbers)
+        self._view = view
         self._limits = limits
         self._on_event = on_event
         self._on_question = on_question
@@ -70,7 +75,7 @@ class Conversation:
         self._printed = await self._connect_pipe(output_fd)
         try:
             fds = [their_control.fileno(), their_channel.fileno(), their_output_fd]
-            server.fork(fds, self._limits)
+            server.fork(self._number, fds, self._limits, self._view)
         except OSError as error:
             self._close()
             raise NotStartedError from error
@@ -78,6 +83,7 @@ class Conversation:
             their_control.close()
             their_channel.close()
             os.close(their_output_fd)
+        self._server = server
         self._channel_writer.write(request)
         self._listening = asyncio.create_task(self._listen(), name=f"job {self.job}")
 
@@ -88,7 +94,7 @@ class Conversation:
             NotStartedError: they never will.
         """
         await self._started.wait()
-        if self._ending.warden_pid == 0:
+        if not self._ending.has_started:
             raise NotStartedError(self._ending.problem)
 
     async def result(self) -> dict[str, Any]:
@@ -114,9 +120,8 @@ class Conversation:
             self._on_event = None
             self._ask_to_stop(grace_s)
             done, _ = await asyncio.wait({self._listening}, timeout=grace_s + _SWEEP_S)
-            if not done and self._ending.warden_pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._ending.warden_pid, signal.SIGKILL)
+            if not done:
+                self._server.kill(self._number)
             await asyncio.wait({self._listening})
         self._close()
 

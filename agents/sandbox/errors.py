@@ -6,10 +6,19 @@ JobError
 ├── JobTimeoutError       it ran past its time and was stopped
 ├── JobProtocolError      it ended without a result, or sent something that is none
 └── SandboxError          no job can be started
+    ├── NoFenceError          nothing here can keep foreign code apart from the machine
     └── SandboxClosedError    the runner was used before it was opened or after it was closed
 """
 
 import signal
+from collections.abc import Sequence
+
+REMEDY = (
+    "Install bubblewrap (apt install bubblewrap), or let this user make user namespaces (sysctl "
+    "user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns, or the options of "
+    "your container); 'fence: none' in the properties of research.jobs runs foreign code with "
+    "all the rights of this user"
+)
 
 
 class JobError(Exception):
@@ -101,6 +110,20 @@ class JobProtocolError(JobError):
 
 class SandboxError(JobError):
     """No job can be started here."""
+
+
+class NoFenceError(SandboxError):
+    """Nothing here can keep foreign code apart from the machine, so none is run.
+
+    Attributes:
+        problems: what was tried, and why it does not hold.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"this machine has no fence for foreign code: {'; '.join(problems)}. {REMEDY}"
+        )
+        self.problems = tuple(problems)
 
 
 class SandboxClosedError(SandboxError):

@@ -19,6 +19,9 @@ class Limits:
         open_files: descriptors per process.
         processes: how many processes the job's tree may have at once, watched.
         threads: what torch and OpenMP may use; None shares the machine between `max_jobs`.
+        tmp_bytes: how much its /tmp holds, and its /dev/shm; both are memory, and its own where
+            there is a fence.
+        tmp_files: how many files and folders each of them holds.
         result_bytes: the largest result, as JSON.
         event_bytes: the largest progress event, as JSON.
         output_bytes: how much of stdout and stderr is kept, half head and half tail.
@@ -30,6 +33,8 @@ class Limits:
     open_files: int = 4096
     processes: int = 64
     threads: int | None = None
+    tmp_bytes: int = 2048 * MIB
+    tmp_files: int = 100_000
     result_bytes: int = 8 * MIB
     event_bytes: int = 256 * 1024
     output_bytes: int = 64 * 1024

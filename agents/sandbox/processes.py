@@ -1,36 +1,35 @@
 """Process trees on Linux: who belongs to a job, what it holds, how to end all of it."""
 
 import contextlib
-import ctypes
 import os
 import resource
 import signal
 from collections import defaultdict
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_NO_NEW_PRIVS = 38
+from agents.sandbox.kernel import calls
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _HAS_CHILDREN_FILES = Path("/proc/self/task", str(os.getpid()), "children").exists()
 
 
 def die_with_parent(parent_pid: int, signal_number: int) -> None:
-    """Ask the kernel for `signal_number` when the parent dies; exit if it already has."""
-    _prctl(_PR_SET_PDEATHSIG, signal_number)
+    """Ask the kernel for `signal_number` when the parent dies; exit if it already has.
+
+    A parent outside this namespace of processes has the number 0.
+    """
+    calls.prctl(calls.PR_SET_PDEATHSIG, signal_number)
     if os.getppid() != parent_pid:
         os._exit(1)
 
 
 def adopt_orphans() -> None:
     """Become the new parent of every descendant whose own parent dies, `setsid` or not."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    calls.prctl(calls.PR_SET_CHILD_SUBREAPER, 1)
 
 
 def forbid_new_privileges() -> None:
     """Make set-uid programs powerless from here on."""
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
 
 
 def children(pid: int) -> set[int]:
@@ -69,23 +68,36 @@ def private_bytes(pid: int) -> int:
 def kill_descendants() -> dict[int, int]:
     """Kill and reap everything below this process, which must have adopted orphans.
 
-    Frozen first and killed after, so that nothing can fork faster than it is found.
+    Process 1 of a namespace is above everything in it, and one call ends all of that.
 
     Returns:
         Wait status by pid of those reaped.
     """
+    kill = _kill_namespace if os.getpid() == 1 else _kill_tree
     reaped: dict[int, int] = {}
     while True:
-        frozen: set[int] = set()
-        while new := descendants(os.getpid()) - frozen:
-            _signal_all(new, signal.SIGSTOP)
-            frozen |= new
-        _signal_all(frozen, signal.SIGKILL)
+        kill()
         try:
             pid, status = os.waitpid(-1, 0)
+            while pid != 0:
+                reaped[pid] = status
+                pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return reaped
-        reaped[pid] = status
+
+
+def _kill_namespace() -> None:
+    with contextlib.suppress(ProcessLookupError):  # nobody is left
+        os.kill(-1, signal.SIGKILL)
+
+
+def _kill_tree() -> None:
+    """Freeze first and kill after, so that nothing can fork faster than it is found."""
+    frozen: set[int] = set()
+    while new := descendants(os.getpid()) - frozen:
+        _signal_all(new, signal.SIGSTOP)
+        frozen |= new
+    _signal_all(frozen, signal.SIGKILL)
 
 
 def _signal_all(pids: set[int], signal_number: int) -> None:
@@ -104,9 +116,3 @@ def _tree() -> defaultdict[int, set[int]]:
                 stat = Path("/proc", entry, "stat").read_bytes()
                 tree[int(stat.rpartition(b")")[2].split()[1])].add(int(entry))
     return tree
-
-
-def _prctl(option: int, value: int) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl({option}): {os.strerror(number)}")

@@ -11,9 +11,21 @@ from types import TracebackType
 from typing import Any, Self
 
 from agents.sandbox.conversation import Conversation, NotStartedError, OnEvent, OnQuestion
-from agents.sandbox.errors import JobKilledError, JobTimeoutError, SandboxClosedError, SandboxError
+from agents.sandbox.errors import (
+    JobKilledError,
+    JobTimeoutError,
+    NoFenceError,
+    SandboxClosedError,
+    SandboxError,
+)
+from agents.sandbox.fence import Fence, FenceName
+from agents.sandbox.fence.choice import choose_fence
+from agents.sandbox.fence.fence import NoFence
+from agents.sandbox.folders import make_folder
 from agents.sandbox.limits import Limits
 from agents.sandbox.server import JobServer
+from agents.sandbox.servers import Servers
+from agents.sandbox.view import View
 
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 _STARTS = 2  # a zygote that died unnoticed costs one more
@@ -23,11 +35,16 @@ class JobRunner:
     """Runs `module:function` jobs in children of one warm process, started by the first job.
 
     A job sees a clean environment, its own temporary HOME, `workspace` as working directory and
-    `limits`; it has the user's rights beyond that: files and network are not fenced here. Nothing
-    of it survives its end, the caller's cancellation, or the death of this process.
+    `limits`. Behind the fence it sees of the machine its programs, Python and the workspace, which
+    alone it can change, no other process, and no network. Nothing of it survives its end, the
+    caller's cancellation, or the death of this process.
 
     Args:
-        workspace: the jobs' working directory; made when missing.
+        workspace: the jobs' working directory; made when missing. Nothing is hidden in it, and
+            what lies there is the jobs'.
+        fence: "auto" takes the first that holds here when the runner opens; "none" is the
+            operator's word that jobs may have all the rights of this user.
+        view: what every job sees otherwise.
         limits: for every job that brings none of its own.
         preload: modules imported once, before any job; they must start no threads.
         environment: variables the jobs get on top of the clean environment.
@@ -39,25 +56,30 @@ class JobRunner:
         self,
         *,
         workspace: Path,
+        fence: FenceName = "auto",
+        view: View | None = None,
         limits: Limits | None = None,
         preload: Sequence[str] = ("torch",),
         environment: Mapping[str, str] | None = None,
         max_jobs: int = 2,
         grace_s: float = 5.0,
     ) -> None:
-        self._workspace = Path(workspace).absolute()
+        self._workspace = Path(workspace).resolve()
+        self._wanted = fence
+        self._fence: Fence = NoFence()
+        self._view = view or View()
         self._limits = limits or Limits()
         self._preload = tuple(preload)
         self._environment = dict(environment or {})
         self._grace_s = grace_s
         self._threads = max(1, len(os.sched_getaffinity(0)) // max_jobs)
         self._slots = asyncio.Semaphore(max_jobs)
-        self._starting = asyncio.Lock()
-        self._server: JobServer | None = None
+        self._servers = Servers(self._start)
         self._running: set[Conversation] = set()
         self._is_open = False
 
     async def __aenter__(self) -> Self:
+        self._fence = await asyncio.to_thread(choose_fence, self._wanted)
         self._is_open = True
         return self
 
@@ -70,9 +92,14 @@ class JobRunner:
         await self.close()
 
     @property
+    def fence(self) -> Fence:
+        """What keeps jobs apart from the machine, once the runner is open."""
+        return self._fence
+
+    @property
     def server_pid(self) -> int | None:
-        """The process jobs are forked from, None while there is none."""
-        return self._server.pid if self._server and self._server.is_running else None
+        """The process whose end ends every job like the latest; None while there is none."""
+        return self._servers.latest_pid
 
     async def run(
         self,
@@ -84,13 +111,15 @@ class JobRunner:
         timeout_s: float | None = None,
         limits: Limits | None = None,
         grace_s: float | None = None,
+        view: View | None = None,
     ) -> dict[str, Any]:
         """Run `job` with `payload` (both sides JSON) and return its result.
 
         `on_event` hears what the job reports; what `on_question` returns is what its `ask` returns.
 
         Cancelling the caller stops the job's whole tree, after the grace, and waits for its end.
-        The clock of `timeout_s` starts with the job, not while it waits for its turn.
+        The clock of `timeout_s` starts with the job, not while it waits for its turn. Jobs of
+        views that show the same share a warm process.
 
         Raises:
             JobFailedError: the job raised.
@@ -98,6 +127,7 @@ class JobRunner:
             JobTimeoutError: it ran past `timeout_s`.
             JobProtocolError: it ended without a result, or sent too much or nonsense.
             SandboxError: no job can be started, or the runner is not open.
+            NoFenceError: `view` hides something, and there is no fence.
             ValueError, TypeError: `job` is no reference, or `payload` is not JSON.
             Exception: whatever `on_event` or `on_question` raised; the job is stopped.
         """
@@ -107,28 +137,31 @@ class JobRunner:
         allowed = limits or self._limits
         allowed = replace(allowed, threads=allowed.threads or self._threads)
         grace_s = self._grace_s if grace_s is None else grace_s
+        view = self._view if view is None else self._view | view
+        self._require_open()
+        if self._fence.is_none and view.hidden:
+            raise NoFenceError([f"{', '.join(view.hidden)} cannot be hidden without one"])
+        for path in (self._workspace, *map(Path, view.writable)):
+            make_folder(path)
         async with self._slots:
             for _ in range(_STARTS):
-                server = await self._server_for_a_job()
-                conversation = Conversation(job, allowed, on_event, on_question)
-                try:
-                    await conversation.open(server, request)
-                    return await self._hold(conversation, timeout_s, grace_s)
-                except NotStartedError as error:
-                    reason = str(error) or await server.obituary()
+                async with self._servers.that_shows(view) as server:
+                    conversation = Conversation(job, allowed, view, on_event, on_question)
+                    try:
+                        await conversation.open(server, request)
+                        return await self._hold(conversation, timeout_s, grace_s)
+                    except NotStartedError as error:
+                        reason = str(error) or await server.obituary()
         raise SandboxError(f"{job} could not be started: {reason}", job=job)
 
     async def close(self) -> None:
         """End every running job and the zygote; returns when all processes are gone."""
         self._is_open = False
-        async with self._starting:
-            server, self._server = self._server, None
-        await _to_the_end(self._end(server))
+        await _to_the_end(self._end())
 
-    async def _end(self, server: JobServer | None) -> None:
+    async def _end(self) -> None:
         await asyncio.gather(*(conversation.stop(0) for conversation in self._running))
-        if server is not None:
-            await server.close()
+        await self._servers.close()
 
     async def _hold(
         self, conversation: Conversation, timeout_s: float | None, grace_s: float
@@ -152,17 +185,11 @@ class JobRunner:
             await _to_the_end(conversation.stop(grace_s))
             self._running.discard(conversation)
 
-    async def _server_for_a_job(self) -> JobServer:
-        async with self._starting:
-            self._require_open()
-            if self._server is None or not self._server.is_running:
-                if self._server is not None:
-                    await self._server.close()
-                self._workspace.mkdir(parents=True, exist_ok=True)
-                self._server = await JobServer.start(
-                    self._workspace, self._preload, self._environment
-                )
-            return self._server
+    async def _start(self, view: View) -> JobServer:
+        self._require_open()
+        return await JobServer.start(
+            self._fence, view, self._workspace, self._preload, self._environment
+        )
 
     def _require_open(self) -> None:
         if not self._is_open:

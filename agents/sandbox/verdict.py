@@ -16,13 +16,13 @@ class Ending:
     """What the warden says of a job, in two messages: that it runs, and how it ended.
 
     Attributes:
-        warden_pid: 0 until the job runs.
+        has_started: whether the job's processes were made.
         status: wait status of the job's first process; None until the whole tree is gone.
         limit: the limit for which the warden ended it.
         problem: why there was no job at all.
     """
 
-    warden_pid: int = 0
+    has_started: bool = False
     status: int | None = None
     limit: str = ""
     cpu_s: float = 0.0

@@ -4,8 +4,9 @@ It adopts whatever the job's processes orphan, watches what the tree takes, pass
 stop, and says how the job ended only when the last process of the tree is gone. It ends the tree
 at once when the host closes its end of the control socket, by intent or by dying.
 
-A job running as the same user can kill its warden; the tree then falls to the zygote, which
-sweeps it. A pid namespace around the zygote is what closes that door for good.
+Behind a fence the warden is process 1 of the job's room: nothing in it can stop or kill the
+warden, and when the warden ends, however it does, the kernel ends all the rest. Without a fence a
+job can kill its warden; the tree then falls to the zygote, which sweeps it.
 """
 
 import json
@@ -16,10 +17,15 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
-from agents.sandbox import processes
+from agents.sandbox import processes, room
 from agents.sandbox.child import run_job
+from agents.sandbox.confinement import Confinement
+from agents.sandbox.fence.scene import TEMPORARY
 from agents.sandbox.limits import Limits
 
 _WATCH_S = 0.25
@@ -30,8 +36,10 @@ def guard(
     channel: socket.socket,
     output_fd: int,
     *,
-    workspace: str,
+    confinement: Confinement,
     limits: Limits,
+    hidden: Sequence[str],
+    kept: Sequence[str],
     zygote: int,
 ) -> NoReturn:
     """Fork the job, watch over it, report its end; called in a fresh fork, never returns."""
@@ -39,17 +47,24 @@ def guard(
         processes.adopt_orphans()
         wakeup_fd = _wake_on_signals()
         processes.die_with_parent(zygote, signal.SIGTERM)
-        with tempfile.TemporaryDirectory(
-            prefix="guildbus-job-", ignore_cleanup_errors=True
-        ) as home:
+        _be_killed_first()
+        if confinement.scene is not None:
+            room.build(confinement, limits, hidden, kept)
+        with _home(confinement) as home:
             job = _fork()
             if job == 0:
                 control.close()
                 os.close(wakeup_fd)
-                run_job(channel, output_fd, workspace=workspace, home=home, limits=limits)
+                run_job(
+                    *(channel, output_fd),
+                    confinement=confinement,
+                    limits=limits,
+                    home=home,
+                    writable=tuple(kept),
+                )
             channel.close()
             os.close(output_fd)
-            _say(control, {"warden_pid": os.getpid()})
+            _say(control, {"has_started": True})
             end = _Watch(job, control, wakeup_fd, limits).until_the_end()
         _say(control, end)
     except BrokenPipeError:
@@ -59,6 +74,21 @@ def guard(
     finally:
         processes.kill_descendants()
         os._exit(0)
+
+
+def _be_killed_first() -> None:
+    """Let the kernel, short of memory, end a job rather than the guild."""
+    Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+@contextmanager
+def _home(confinement: Confinement) -> Iterator[str]:
+    """A folder for the job alone: one to make in its room's /tmp, or one made in ours."""
+    if confinement.scene is not None:
+        yield f"{TEMPORARY}/guildbus-job-home"
+        return
+    with tempfile.TemporaryDirectory(prefix="guildbus-job-", ignore_cleanup_errors=True) as home:
+        yield home
 
 
 def _say(control: socket.socket, what: dict[str, Any]) -> None:

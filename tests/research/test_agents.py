@@ -135,13 +135,19 @@ def endless(script: str, name: str, *, epochs: int = 100_000) -> TrainFully:
 
 
 def job_processes() -> list[psutil.Process]:
-    """What the zygote has forked for jobs, the deepest last."""
-    zygotes = [
-        child
-        for child in psutil.Process().children()
-        if "agents.sandbox.zygote" in child.cmdline()  # other tests have children, too
-    ]
-    return [child for zygote in zygotes for child in zygote.children(recursive=True)]
+    """What runs in the rooms of jobs: two namespaces of processes deeper than we do."""
+    deep = namespaces_of(os.getpid()) + 2
+    ours = psutil.Process().children(recursive=True)
+    return [process for process in ours if namespaces_of(process.pid) == deep]
+
+
+def namespaces_of(pid: int) -> int:
+    """How many namespaces of processes it has a number in; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next(len(line.split()) - 1 for line in lines if line.startswith("NSpid:"))
 
 
 async def test_the_compiler_writes_what_it_can_express(guild: Guild, workspace: Path) -> None:

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from agents.sandbox import JobRunner
+from agents.sandbox import JobRunner, View
+from agents.sandbox.fence.choice import candidates, problem_of
+from agents.sandbox.fence.fence import FenceName
+from agents.sandbox.processes import descendants
+
+ROOT = Path(__file__).parents[2]
+# The jobs of these tests lie beside them, and no fence would show that folder.
+TESTS = View(read_only=(str(ROOT / "tests"),))
 
 
 class Events(list[dict[str, Any]]):
@@ -25,15 +32,76 @@ class Events(list[dict[str, Any]]):
         return self[0]
 
 
+class Family(Events):
+    """Collects the processes that the one job of `runner` reports, by our numbers for them."""
+
+    def __init__(self, runner: JobRunner) -> None:
+        super().__init__()
+        self._runner = runner
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        super().__call__({"pids": _seen_from_here(self._runner, event.get("pids", []))})
+
+
 @pytest.fixture
 def events() -> Events:
     return Events()
 
 
 @pytest.fixture
+def family(any_runner: JobRunner) -> Family:
+    return Family(any_runner)
+
+
+def a_runner(workspace: Path, fence: FenceName = "auto", **options: Any) -> JobRunner:
+    """A runner of the jobs beside, bare of torch unless said."""
+    options = {"preload": (), **options}
+    view = None if fence == "none" else TESTS
+    return JobRunner(workspace=workspace, fence=fence, view=view, **options)
+
+
+@pytest.fixture(params=["bubblewrap", "namespaces", "none"])
+def fence(request: pytest.FixtureRequest) -> FenceName:
+    """Each fence in turn; those that this machine has not are skipped by name."""
+    name: FenceName = request.param
+    if name != "none":
+        found = [fence for fence in candidates() if fence.name == name]
+        problems = [problem_of(fence) for fence in found] or ["not installed"]
+        if all(problems):
+            pytest.skip(f"no fence {name} here: {'; '.join(problems)}")
+    return name
+
+
+@pytest.fixture
 async def runner(tmp_path: Path) -> AsyncIterator[JobRunner]:
-    async with JobRunner(workspace=tmp_path / "ws", preload=(), grace_s=0.2) as runner:
+    """Behind the best fence of this machine."""
+    async with a_runner(tmp_path / "ws", grace_s=0.2) as runner:
         yield runner
+
+
+@pytest.fixture
+async def any_runner(tmp_path: Path, fence: FenceName) -> AsyncIterator[JobRunner]:
+    """Behind each fence in turn, and behind none."""
+    async with a_runner(tmp_path / "ws", fence, grace_s=0.2) as runner:
+        yield runner
+
+
+def _seen_from_here(runner: JobRunner, pids: list[int]) -> list[int]:
+    assert runner.server_pid is not None
+    numbers = {pid: _numbers(pid) for pid in descendants(runner.server_pid)}
+    deepest = max(map(len, numbers.values()))
+    job = {inner[-1]: pid for pid, inner in numbers.items() if len(inner) == deepest}
+    return [job[pid] for pid in pids]
+
+
+def _numbers(pid: int) -> list[int]:
+    """A process's numbers in each namespace that it is in, ours first."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    found = next(line for line in lines if line.startswith("NSpid:"))
+    return [int(number) for number in found.split()[1:]]
 
 
 async def gone(pids: list[int]) -> bool:

@@ -4,19 +4,19 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from agents.sandbox import JobRunner
+from tests.sandbox.conftest import Family, a_runner
 
 
 async def main() -> None:
-    async with JobRunner(workspace=Path(sys.argv[1]), preload=()) as runner:
-
-        def tell(event: dict[str, Any]) -> None:
-            sys.stdout.write(json.dumps([*event["pids"], runner.server_pid]) + "\n")
-            sys.stdout.flush()
-
-        await runner.run("tests.sandbox.jobs:leave_family", {}, on_event=tell)
+    async with a_runner(Path(sys.argv[1]), sys.argv[2]) as runner:  # type: ignore[arg-type]
+        family = Family(runner)
+        job = runner.run("tests.sandbox.jobs:leave_family", {}, on_event=family)
+        running = asyncio.create_task(job)
+        pids = (await family.first())["pids"]
+        sys.stdout.write(json.dumps([*pids, runner.server_pid]) + "\n")
+        sys.stdout.flush()
+        await running
 
 
 asyncio.run(main())

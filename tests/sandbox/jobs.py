@@ -5,6 +5,7 @@ The hostile ones are bounded: each aims only at its own process and stops by its
 
 # ruff: noqa: T201, PLC0415  jobs print, and import inside the child what they are about
 
+import contextlib
 import json
 import os
 import signal
@@ -47,10 +48,13 @@ def give_up(payload: Payload, report: Report) -> Payload:
 
 
 def see_environment(payload: Payload, report: Report) -> Payload:
-    shown = Path("/proc/self/environ").read_text()
-    child = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True)
-    warden = Path(f"/proc/{os.getppid()}/environ").read_text()
-    return {"all": "\n".join([repr(dict(os.environ)), shown, child.stdout, warden])}
+    seen = [repr(dict(os.environ))]
+    seen.append(subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True).stdout)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(PermissionError):
+                seen.append((entry / "environ").read_text())
+    return {"all": "\n".join(seen)}
 
 
 def see_descriptors(payload: Payload, report: Report) -> Payload:
@@ -124,7 +128,9 @@ def leave_family(payload: Payload, report: Report) -> Payload:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     report({"pids": [os.getpid(), os.getppid(), child.pid, int(found.stdout)]})
-    if payload.get("return"):
+    if payload.get("return_when"):
+        while not Path(payload["return_when"]).exists():
+            time.sleep(0.01)
         return {}
     time.sleep(120)
     return {}
@@ -146,6 +152,17 @@ def ignore_sigterm(payload: Payload, report: Report) -> Payload:
     report({"pids": [os.getpid()]})
     time.sleep(120)
     return {}
+
+
+def signal_the_warden(payload: Payload, report: Report) -> Payload:
+    answers = []
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        try:
+            os.kill(os.getppid(), number)
+            answers.append("sent")
+        except PermissionError:
+            answers.append("refused")
+    return {"answers": answers}
 
 
 def stop_the_warden(payload: Payload, report: Report) -> Payload:

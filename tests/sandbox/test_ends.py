@@ -4,19 +4,23 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agents.sandbox import JobKilledError, JobRunner, JobTimeoutError, SandboxClosedError
-from tests.sandbox.conftest import Events, exists, gone
+from agents.sandbox.fence import FenceName
+from agents.sandbox.processes import descendants
+from tests.sandbox.conftest import ROOT, Events, Family, a_runner, exists, gone
 
 JOBS = "tests.sandbox.jobs"
-ROOT = Path(__file__).parents[2]
 
 
-async def test_cancelling_leaves_no_process_of_the_tree(runner: JobRunner, events: Events) -> None:
-    job = asyncio.create_task(runner.run(f"{JOBS}:leave_family", {}, on_event=events))
-    pids = (await events.first())["pids"]
+async def test_cancelling_leaves_no_process_of_the_tree(
+    any_runner: JobRunner, family: Family
+) -> None:
+    job = asyncio.create_task(any_runner.run(f"{JOBS}:leave_family", {}, on_event=family))
+    pids = (await family.first())["pids"]
 
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -26,26 +30,34 @@ async def test_cancelling_leaves_no_process_of_the_tree(runner: JobRunner, event
     assert await gone(pids)
 
 
-async def test_a_job_that_returns_leaves_no_daemon(runner: JobRunner, events: Events) -> None:
-    await runner.run(f"{JOBS}:leave_family", {"return": True}, on_event=events)
+async def test_a_job_that_returns_leaves_no_daemon(
+    any_runner: JobRunner, family: Family, tmp_path: Path
+) -> None:
+    def listen(event: dict[str, Any]) -> None:
+        family(event)
+        (tmp_path / "ws" / "seen").touch()
 
-    assert await gone(events[0]["pids"])
+    await any_runner.run(f"{JOBS}:leave_family", {"return_when": "seen"}, on_event=listen)
+
+    assert await gone(family[0]["pids"])
 
 
-async def test_a_timeout_leaves_no_process_of_the_tree(runner: JobRunner, events: Events) -> None:
-    with pytest.raises(JobTimeoutError, match="within 3 s"):
-        await runner.run(f"{JOBS}:leave_family", {}, on_event=events, timeout_s=3)
+async def test_a_timeout_leaves_no_process_of_the_tree(
+    any_runner: JobRunner, family: Family
+) -> None:
+    with pytest.raises(JobTimeoutError, match="within 1 s"):
+        await any_runner.run(f"{JOBS}:leave_family", {}, on_event=family, timeout_s=1)
 
-    assert await gone(events[0]["pids"])
+    assert await gone(family[0]["pids"])
 
 
 async def test_a_cancelled_job_may_save_its_work_first(
-    runner: JobRunner, events: Events, tmp_path: Path
+    any_runner: JobRunner, family: Family, tmp_path: Path
 ) -> None:
     job = asyncio.create_task(
-        runner.run(f"{JOBS}:checkpoint_on_sigterm", {}, on_event=events, grace_s=20)
+        any_runner.run(f"{JOBS}:checkpoint_on_sigterm", {}, on_event=family, grace_s=20)
     )
-    await events.first()
+    await family.first()
 
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -55,17 +67,19 @@ async def test_a_cancelled_job_may_save_its_work_first(
 
 
 async def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(
-    runner: JobRunner, events: Events
+    any_runner: JobRunner, family: Family
 ) -> None:
     with pytest.raises(JobTimeoutError):
-        await runner.run(f"{JOBS}:ignore_sigterm", {}, on_event=events, timeout_s=2)
+        await any_runner.run(f"{JOBS}:ignore_sigterm", {}, on_event=family, timeout_s=1)
 
-    assert await gone(events[0]["pids"])
+    assert await gone(family[0]["pids"])
 
 
-async def test_cancelling_twice_still_waits_for_the_end(runner: JobRunner, events: Events) -> None:
-    job = asyncio.create_task(runner.run(f"{JOBS}:ignore_sigterm", {}, on_event=events))
-    pids = (await events.first())["pids"]
+async def test_cancelling_twice_still_waits_for_the_end(
+    any_runner: JobRunner, family: Family
+) -> None:
+    job = asyncio.create_task(any_runner.run(f"{JOBS}:ignore_sigterm", {}, on_event=family))
+    pids = (await family.first())["pids"]
 
     job.cancel()
     await asyncio.sleep(0)
@@ -78,7 +92,7 @@ async def test_cancelling_twice_still_waits_for_the_end(runner: JobRunner, event
 
 async def test_cancelling_a_job_that_waits_for_its_turn_starts_nothing(tmp_path: Path) -> None:
     events = Events()
-    async with JobRunner(workspace=tmp_path, preload=(), max_jobs=1, grace_s=0) as runner:
+    async with a_runner(tmp_path, max_jobs=1, grace_s=0) as runner:
         first = asyncio.create_task(runner.run(f"{JOBS}:wait", {"wait_s": 60}, on_event=events))
         await events.first()
         second = asyncio.create_task(runner.run(f"{JOBS}:echo", {}, on_event=events))
@@ -91,11 +105,11 @@ async def test_cancelling_a_job_that_waits_for_its_turn_starts_nothing(tmp_path:
     assert len(events) == 1
 
 
-async def test_closing_the_runner_ends_running_jobs_typed(tmp_path: Path) -> None:
-    events = Events()
-    async with JobRunner(workspace=tmp_path, preload=()) as runner:
-        job = asyncio.create_task(runner.run(f"{JOBS}:leave_family", {}, on_event=events))
-        pids = (await events.first())["pids"]
+async def test_closing_the_runner_ends_running_jobs_typed(tmp_path: Path, fence: FenceName) -> None:
+    async with a_runner(tmp_path, fence) as runner:
+        family = Family(runner)
+        job = asyncio.create_task(runner.run(f"{JOBS}:leave_family", {}, on_event=family))
+        pids = (await family.first())["pids"]
         server_pid = runner.server_pid
         assert server_pid is not None
 
@@ -105,11 +119,11 @@ async def test_closing_the_runner_ends_running_jobs_typed(tmp_path: Path) -> Non
 
 
 async def test_when_the_zygote_dies_its_jobs_fail_and_the_next_run_works(
-    runner: JobRunner, events: Events
+    any_runner: JobRunner, family: Family
 ) -> None:
-    job = asyncio.create_task(runner.run(f"{JOBS}:leave_family", {}, on_event=events))
-    pids = (await events.first())["pids"]
-    server_pid = runner.server_pid
+    job = asyncio.create_task(any_runner.run(f"{JOBS}:leave_family", {}, on_event=family))
+    pids = (await family.first())["pids"]
+    server_pid = any_runner.server_pid
     assert server_pid is not None
 
     os.kill(server_pid, signal.SIGKILL)
@@ -117,22 +131,24 @@ async def test_when_the_zygote_dies_its_jobs_fail_and_the_next_run_works(
         await job
 
     assert await gone(pids)
-    assert (await runner.run(f"{JOBS}:echo", {"again": True}))["echo"] == {"again": True}
-    assert runner.server_pid != server_pid
+    assert (await any_runner.run(f"{JOBS}:echo", {"again": True}))["echo"] == {"again": True}
+    assert any_runner.server_pid != server_pid
 
 
-async def test_an_idle_zygote_that_was_killed_costs_only_a_new_start(runner: JobRunner) -> None:
-    await runner.run(f"{JOBS}:echo", {})
-    assert runner.server_pid is not None
+async def test_an_idle_zygote_that_was_killed_costs_only_a_new_start(any_runner: JobRunner) -> None:
+    await any_runner.run(f"{JOBS}:echo", {})
+    assert any_runner.server_pid is not None
+    everything = [any_runner.server_pid, *descendants(any_runner.server_pid)]
 
-    os.kill(runner.server_pid, signal.SIGKILL)
+    os.kill(any_runner.server_pid, signal.SIGKILL)
+    assert await gone(everything)
 
-    assert (await runner.run(f"{JOBS}:echo", {"again": True}))["echo"] == {"again": True}
+    assert (await any_runner.run(f"{JOBS}:echo", {"again": True}))["echo"] == {"again": True}
 
 
-async def test_a_host_killed_outright_leaves_no_process(tmp_path: Path) -> None:
+async def test_a_host_killed_outright_leaves_no_process(tmp_path: Path, fence: FenceName) -> None:
     host = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.sandbox.host", str(tmp_path)),
+        *(sys.executable, "-m", "tests.sandbox.host", str(tmp_path), fence),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -147,9 +163,9 @@ async def test_a_host_killed_outright_leaves_no_process(tmp_path: Path) -> None:
 
 
 async def test_a_job_leaves_no_temporary_files(
-    runner: JobRunner,
+    any_runner: JobRunner,
 ) -> None:
-    home = (await runner.run(f"{JOBS}:see_home", {}))["home"]
+    home = (await any_runner.run(f"{JOBS}:see_home", {}))["home"]
 
     assert "guildbus-job-" in home
     assert not exists(home)

@@ -12,7 +12,7 @@ from agents.sandbox import (
     Limits,
 )
 from agents.sandbox.limits import MIB
-from tests.sandbox.conftest import Events, gone
+from tests.sandbox.conftest import Family, a_runner, gone
 
 JOBS = "tests.sandbox.jobs"
 
@@ -57,7 +57,9 @@ async def test_a_memory_bomb_ends_typed(runner: JobRunner) -> None:
 
 
 async def test_a_tensor_past_the_limit_ends_typed(tmp_path: Path) -> None:
-    async with JobRunner(workspace=tmp_path, limits=Limits(memory_bytes=512 * MIB)) as runner:
+    async with a_runner(
+        tmp_path, preload=("torch",), limits=Limits(memory_bytes=512 * MIB)
+    ) as runner:
         with pytest.raises(JobFailedError) as caught:
             await runner.run(f"{JOBS}:take_tensor", {})
 
@@ -142,20 +144,31 @@ async def test_endless_output_is_cut_in_the_middle(runner: JobRunner) -> None:
     assert len(output) < 4200
 
 
-async def test_a_job_that_stops_its_warden_still_goes(runner: JobRunner, events: Events) -> None:
+@pytest.mark.parametrize("fence", ["bubblewrap", "namespaces"], indirect=True)
+async def test_a_job_behind_a_fence_cannot_stop_or_kill_its_warden(any_runner: JobRunner) -> None:
+    result = await any_runner.run(f"{JOBS}:signal_the_warden", {})
+
+    assert len(result["answers"]) == 2
+
+
+@pytest.mark.parametrize("fence", ["none"], indirect=True)
+async def test_a_job_that_stops_its_warden_still_goes(
+    any_runner: JobRunner, family: Family
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("agents.sandbox.conversation._SWEEP_S", 0.2)
         with pytest.raises(JobTimeoutError):
-            await runner.run(f"{JOBS}:stop_the_warden", {}, on_event=events, timeout_s=2)
+            await any_runner.run(f"{JOBS}:stop_the_warden", {}, on_event=family, timeout_s=1)
 
-    assert await gone(events[0]["pids"])
+    assert await gone(family[0]["pids"])
 
 
+@pytest.mark.parametrize("fence", ["none"], indirect=True)
 async def test_a_job_that_kills_its_warden_goes_with_all_it_started(
-    runner: JobRunner, events: Events
+    any_runner: JobRunner, family: Family
 ) -> None:
     with pytest.raises(JobKilledError, match="supervisor"):
-        await runner.run(f"{JOBS}:kill_the_warden", {}, on_event=events)
+        await any_runner.run(f"{JOBS}:kill_the_warden", {}, on_event=family)
 
-    assert await gone(events[0]["pids"])
-    assert (await runner.run(f"{JOBS}:echo", {"again": True}))["echo"] == {"again": True}
+    assert await gone(family[0]["pids"])
+    assert (await any_runner.run(f"{JOBS}:echo", {"again": True}))["echo"] == {"again": True}

@@ -12,7 +12,7 @@ from agents.sandbox import (
     SandboxClosedError,
     SandboxError,
 )
-from tests.sandbox.conftest import Events
+from tests.sandbox.conftest import Events, a_runner
 
 JOBS = "tests.sandbox.jobs"
 
@@ -160,7 +160,7 @@ async def test_jobs_run_at_the_same_time_up_to_the_limit(tmp_path: Path) -> None
         await runner.run(f"{JOBS}:wait", {"wait_s": 0.3}, on_event=begin)
         at_once -= 1
 
-    async with JobRunner(workspace=tmp_path, preload=(), max_jobs=2) as runner:
+    async with a_runner(tmp_path, max_jobs=2) as runner:
         await asyncio.gather(*(one(runner) for _ in range(4)))
 
     assert most == 2
@@ -174,20 +174,20 @@ async def test_a_runner_that_is_not_open_refuses(tmp_path: Path) -> None:
 
 
 async def test_opening_and_closing_starts_no_process(tmp_path: Path) -> None:
-    async with JobRunner(workspace=tmp_path / "ws") as runner:
+    async with a_runner(tmp_path / "ws") as runner:
         assert runner.server_pid is None
 
     assert not (tmp_path / "ws").exists()
 
 
 async def test_a_module_that_cannot_be_preloaded_is_named(tmp_path: Path) -> None:
-    async with JobRunner(workspace=tmp_path, preload=("no_such_module",)) as runner:
+    async with a_runner(tmp_path, preload=("no_such_module",)) as runner:
         with pytest.raises(SandboxError, match="No module named 'no_such_module'"):
             await runner.run(f"{JOBS}:echo", {})
 
 
 async def test_torch_is_warm_and_has_the_threads_it_was_given(tmp_path: Path) -> None:
-    async with JobRunner(workspace=tmp_path, preload=("torch",)) as runner:
+    async with a_runner(tmp_path, preload=("torch",)) as runner:
         result = await runner.run(f"{JOBS}:see_threads", {}, limits=Limits(threads=2))
 
     assert result == {"threads": 2, "omp": "2"}

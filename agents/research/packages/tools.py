@@ -33,6 +33,8 @@ async def install_package(
         audience,
         task=f"install {request.package_name}"[:80],
         timeout_s=_INSTALL_S,
+        read_only=settings.paths,
+        network=True,
     )
     return PackageInstalled(**done.result, note=_note(request, done.result["torch"]))
 

@@ -18,6 +18,7 @@ from messaging.bus import Bus
 from messaging.errors import BackendUnavailableError, MessagingError
 from messaging.urls import open_backend
 
+GROUP = "guildbus.doctor"
 _EXTRAS = {
     "torch": ("torch", "transformers", "accelerate", "tokenizers", "safetensors"),
     "research": ("sklearn", "matplotlib"),
@@ -42,7 +43,7 @@ class Finding(NamedTuple):
 async def diagnose(call: Call) -> int:
     """Look at this machine; fails when something that every guild needs is not right."""
     call.show_logs()
-    findings = [*_python(), *_packages(), _device(), await _embedded_server()]
+    findings = [*_python(), *_packages(), _device(), await _embedded_server(), *_of_plugins()]
     guild_id = call.plan.spec.id if call.typed.spec else _NOBODY
     url = call.bus if call.typed.spec else call.settings.bus
     if url:
@@ -91,6 +92,16 @@ def _device() -> Finding:
     if torch.backends.mps.is_available():
         return Finding("device", "ok", "mps")
     return Finding("device", "ok", f"cpu, {torch.get_num_threads()} threads")
+
+
+def _of_plugins() -> Iterator[Finding]:
+    """What other distributions and the agents look at: functions that return state and text."""
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            state, text = entry.load()()
+        except Exception as error:  # noqa: BLE001  importing runs code of anybody's
+            state, text = "failed", f"{entry.value}: {type(error).__name__}: {error}"
+        yield Finding(entry.name, state, text)
 
 
 async def _embedded_server() -> Finding:

@@ -1,0 +1,72 @@
+"""A room of its own for each job: processes, mounts, network and temporary files.
+
+Built inside the fence by the job's warden, who is process 1 in it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agents.sandbox.confinement import Confinement
+from agents.sandbox.fence.scene import SHARED_MEMORY, TEMPORARY
+from agents.sandbox.kernel import calls, mounts, namespaces
+from agents.sandbox.limits import Limits
+
+TEMPORARY_FOLDERS = (TEMPORARY, SHARED_MEMORY)
+_EMPTY_FILE = Path(__file__).with_name("fence") / "etc" / "empty"
+_COVER_BYTES = 64 * 1024
+_COVER_FILES = 256
+
+
+def build(
+    confinement: Confinement, limits: Limits, hidden: Iterable[str], kept: Iterable[str]
+) -> None:
+    """Move this process, and the job to come, into a new room.
+
+    Raises:
+        OSError: the kernel refuses a part of it; names the part.
+    """
+    scene = confinement.scene
+    assert scene is not None, "rooms are built behind a fence"
+    kinds = namespaces.MOUNTS | namespaces.SYSTEM_V
+    namespaces.unshare(kinds if scene.network else kinds | namespaces.NETWORK)
+    if not scene.network:
+        namespaces.raise_loopback()
+    mounts.make_private()
+    mounts.mount_proc("/proc", read_only=True)
+    with _carried_over(scene.in_folders(TEMPORARY_FOLDERS)):
+        for folder in TEMPORARY_FOLDERS:
+            mounts.mount_tmpfs(
+                folder, size_bytes=limits.tmp_bytes, files=limits.tmp_files, mode=0o1777
+            )
+    with _carried_over(kept):
+        for path in map(os.path.realpath, hidden):
+            _cover(path)
+    for path in map(os.path.realpath, hidden):
+        if Path(path).is_dir():
+            mounts.make_read_only(path)
+    # No other process may look into this one's memory, nor into the job's, which is forked off it.
+    calls.prctl(calls.PR_SET_DUMPABLE, 0)
+
+
+@contextmanager
+def _carried_over(paths: Iterable[str]) -> Iterator[None]:
+    """Keep trees at their place while something is laid over the folders they lie in."""
+    trees = [(path, mounts.clone_tree(path)) for path in paths if Path(path).exists()]
+    yield
+    for path, fd in trees:
+        mounts.make_target(_of(fd), Path(path))
+        mounts.attach(fd, path)
+        os.close(fd)
+
+
+def _of(fd: int) -> Path:
+    return Path(f"/proc/self/fd/{fd}")
+
+
+def _cover(path: str) -> None:
+    if Path(path).is_dir():
+        mounts.mount_tmpfs(path, size_bytes=_COVER_BYTES, files=_COVER_FILES)
+    elif Path(path).exists():
+        mounts.bind(str(_EMPTY_FILE), path, mounts.READ_ONLY)

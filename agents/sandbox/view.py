@@ -1,0 +1,46 @@
+"""What one job sees of the machine, more or less than others do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What one job sees that others may not, and does not that others may. Paths are absolute.
+
+    Attributes:
+        hidden: folders and files that appear empty and cannot be changed. What is not there when
+            the job starts cannot be hidden; nor can another hard link of a hidden file.
+        read_only: shown besides the workspace; in it, it can be read but not changed.
+        writable: folders below hidden ones that stay as they are; made where they are missing.
+        gpu: whether the devices of graphics processors are there.
+        network: whether the machine's network is there, with all that listens on it.
+    """
+
+    hidden: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    gpu: bool = False
+    network: bool = False
+
+    def __post_init__(self) -> None:
+        for path in (*self.hidden, *self.read_only, *self.writable):
+            if not path.startswith("/") or ".." in PurePosixPath(path).parts:
+                raise ValueError(f"a view names absolute paths without '..', not {path!r}")
+
+    def __or__(self, other: "View") -> "View":
+        """Both views: what either hides, shows or keeps."""
+        return View(
+            hidden=tuple(dict.fromkeys(self.hidden + other.hidden)),
+            read_only=tuple(dict.fromkeys(self.read_only + other.read_only)),
+            writable=tuple(dict.fromkeys(self.writable + other.writable)),
+            gpu=self.gpu or other.gpu,
+            network=self.network or other.network,
+        )
+
+    def kept(self) -> Iterator[str]:
+        """What is shown although it lies below something hidden."""
+        for path in (*self.read_only, *self.writable):
+            if any(PurePosixPath(path).is_relative_to(hidden) for hidden in self.hidden):
+                yield path
