@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from messaging.topic import is_partition, is_reply_topic
 
 _IDS_AT_ONCE = 256
+_END_BYTES = 10  # of an id, behind its milliseconds
 _AGAIN = "\x01"  # no topic holds one, nor does the name of a timer
 
 
@@ -85,7 +86,8 @@ class Envelope(NamedTuple):
         return self.conversation or self.id
 
 
-_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_VERSION = bytes(0x70 | byte & 0x0F for byte in range(256))
+_VARIANT = bytes(0x80 | byte & 0x3F for byte in range(256))
 
 _random_ends: list[str] = []
 os.register_at_fork(after_in_child=_random_ends.clear)  # or a child would repeat its parent's ids
@@ -104,8 +106,7 @@ def _digits_of(milliseconds: int) -> str:
 
 
 def _draw_ends() -> list[str]:
-    drawn = os.urandom(10 * _IDS_AT_ONCE).hex()
-    return [
-        f"7{drawn[at + 1 : at + 4]}{_VARIANTS[drawn[at + 4]]}{drawn[at + 5 : at + 20]}"
-        for at in range(0, len(drawn), 20)
-    ]
+    drawn = bytearray(os.urandom(_END_BYTES * _IDS_AT_ONCE))
+    drawn[0::_END_BYTES] = drawn[0::_END_BYTES].translate(_VERSION)
+    drawn[2::_END_BYTES] = drawn[2::_END_BYTES].translate(_VARIANT)
+    return drawn.hex(" ", _END_BYTES).split()
