@@ -107,14 +107,9 @@ def may_share(message: BaseModel, models: Sequence[type]) -> bool:
     size = 0.0
     for value in message.__dict__.values():  # the two most frequent kinds without a call
         kind = type(value)
-        if kind is str:
-            if not (value.isascii() or _has_utf8(value)):
-                return False
+        if kind is str and value.isascii():
             size += len(value)
-        elif kind is int:
-            if not SMALLEST_INT <= value < LARGEST_INT:
-                return False
-        else:
+        elif kind is not int or not SMALLEST_INT <= value < LARGEST_INT:
             size += _characters_in(value)
     return size <= MOST_SHARED_CHARACTERS and not (models and _have_subclasses(models))
 
@@ -131,7 +126,7 @@ def _characters_in(value: Any) -> float:
     """How many there are; infinity where it would not arrive as just this value."""
     kind = type(value)
     if kind is str:
-        return len(value) if _has_utf8(value) else math.inf
+        return len(value) if value.isascii() or _has_utf8(value) else math.inf
     if kind is int:
         return 1 if SMALLEST_INT <= value < LARGEST_INT else math.inf
     if kind is tuple or kind is frozenset:

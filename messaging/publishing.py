@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from messaging.backend import Backend
 from messaging.envelope import Envelope
 from messaging.listeners import Listeners
-from messaging.outgoing import check_output_topic, check_priority, join_tags, seal
+from messaging.outgoing import check_output_topic, check_priority, join_tags, seal, seal_all
 
 
 class Publisher:
@@ -52,8 +52,7 @@ class Publisher:
     ) -> list[Envelope]:
         """As `seal` does with one, but what they have in common is made ready once."""
         header = self._header(topic, tags, deadline_s, priority, header)
-        by_reference = self._by_reference
-        return [seal(message, topic, by_reference=by_reference, **header) for message in messages]
+        return seal_all(messages, topic, by_reference=self._by_reference, **header)
 
     def _header(
         self,

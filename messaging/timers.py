@@ -72,7 +72,7 @@ def delay_of(delay_s: float, at: datetime | None, clock: Clock) -> float:
             longer than there are years in `at`.
     """
     if at is None:
-        if not 0 <= delay_s <= _END - clock.time():
+        if delay_s and not 0 <= delay_s <= _END - clock.time():
             raise DelayError(
                 f"delay_s must be finite, not negative and over by the year {MAXYEAR}, "
                 f"not {delay_s}"
