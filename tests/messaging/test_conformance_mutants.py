@@ -61,10 +61,10 @@ def room_checked_while_writing(patch: pytest.MonkeyPatch) -> None:
     check, put = Store._check_room, Store._put
 
     def checked_put(self: Store, envelope: Envelope) -> None:
-        check(self, [envelope])
+        check(self, {envelope.topic: 1})
         put(self, envelope)
 
-    patch.setattr(Store, "_check_room", lambda self, envelopes: None)
+    patch.setattr(Store, "_check_room", lambda self, counts: None)
     patch.setattr(Store, "_put", checked_put)
 
 

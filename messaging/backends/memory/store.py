@@ -116,9 +116,11 @@ class Store:
     def accept(self, envelopes: Iterable[Envelope]) -> Sequence[str]:
         """Store them all or none, and return the topics that passed their soft limit by it."""
         admitted = [self._admit(envelope) for envelope in envelopes]
-        crowded = self._check_room(admitted)
+        counts = _counts_of(admitted)
+        crowded = self._check_room(counts)
         for envelope in admitted:
             self._put(envelope)
+        self._tell_of_arrivals(counts)
         return crowded
 
     def accept_once(self, envelope: Envelope) -> Sequence[str]:
@@ -143,7 +145,8 @@ class Store:
             self._admit_settlement(each) if each.outbox or each.dead is not None else each
             for each in settlements
         ]
-        self._check_room([sent for settlement in admitted for sent in settlement.outbox])
+        counts = _counts_of([sent for settlement in admitted for sent in settlement.outbox])
+        self._check_room(counts)
         self._check_sizes(group.name, admitted)
         # Every refusal lies above: what follows cannot fail half-way.
         outdated = []
@@ -153,6 +156,7 @@ class Store:
                 self._settle(group, incarnation, settlement)
             else:
                 outdated.append(index)
+        self._tell_of_arrivals(counts)
         for topic in {settlement.delivery.envelope.topic for settlement in settlements}:
             self._tell_of_room(topic)
         return outdated
@@ -236,7 +240,9 @@ class Store:
         for _ in range(max_count):
             if not self._delayed or self._delayed[0][0] > now:
                 break
-            self._put(heapq.heappop(self._delayed)[2]._replace(delay_s=0.0))
+            due = heapq.heappop(self._delayed)[2]._replace(delay_s=0.0)
+            self._put(due)
+            self._tell_of_arrivals((due.topic,))
         return max(0.0, self._delayed[0][0] - now) if self._delayed else None
 
     # -- dead letters ----------------------------------------------------------------------------
@@ -302,15 +308,11 @@ class Store:
         if size_bytes > self.limits.max_commit_bytes:
             raise PayloadTooLargeError.of_commit(group, size_bytes, self.limits.max_commit_bytes)
 
-    def _check_room(self, envelopes: Sequence[Envelope]) -> Sequence[str]:
+    def _check_room(self, counts: Mapping[str, int]) -> Sequence[str]:
         """Refuse what does not fit, and return the topics that will be past their soft limit."""
         hard, soft = self.limits.max_backlog, self.limits.soft_backlog
         crowded: list[str] = []
-        wanted: dict[str, int] = {}  # a Counter costs 1 µs more, for a single envelope too
-        for sent in envelopes:
-            place = "" if sent.delay_s > 0 else sent.topic
-            wanted[place] = wanted.get(place, 0) + 1
-        for topic, count in wanted.items():
+        for topic, count in counts.items():
             if not topic:
                 if len(self._delayed) + count > hard:
                     raise BusFullError(
@@ -353,17 +355,22 @@ class Store:
         log = self._logs.get(topic)
         if log is not None:
             log.append(self._delivery(envelope))
-            for group in log.groups:
-                self.work.fire(group.signal)
         elif is_ephemeral(topic):
             ephemeral = self._ephemeral.find(topic, _now())
             if ephemeral is not None:
                 ephemeral.entries.append(self._delivery(envelope))
         else:
-            self._logs[topic] = Log(self._groups_on(topic), self.limits.keep_unclaimed)
-            self._put(envelope)
-            return
-        self.arrivals.fire(topic)
+            log = self._logs[topic] = Log(self._groups_on(topic), self.limits.keep_unclaimed)
+            log.append(self._delivery(envelope))
+
+    def _tell_of_arrivals(self, topics: Iterable[str]) -> None:
+        """Once for all that came to a topic in one step: each who waits looks how much there is."""
+        for topic in topics:
+            log = self._logs.get(topic)
+            if log is not None:
+                for group in log.groups:
+                    self.work.fire(group.signal)
+            self.arrivals.fire(topic)
 
     def _groups_on(self, topic: str) -> list[Group]:
         partition = partition_of(topic)
@@ -393,6 +400,15 @@ class Store:
     def _tell_of_room(self, topic: str) -> None:
         if self.room.is_awaited(topic) and not self.is_crowded(topic):
             self.room.fire(topic)
+
+
+def _counts_of(envelopes: Iterable[Envelope]) -> Mapping[str, int]:
+    """How many go to each topic; those that are held back count under ""."""
+    counts: dict[str, int] = {}  # a Counter costs 1 µs more, for a single envelope too
+    for envelope in envelopes:
+        topic = "" if envelope.delay_s > 0 else envelope.topic
+        counts[topic] = counts.get(topic, 0) + 1
+    return counts
 
 
 def _through_wire(envelope: Envelope) -> Envelope:
