@@ -16,9 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode
 
 from agents.ml.errors import ConfigError, MLError, ModelScriptError
+from agents.ml.flops import UNCOUNTED
 from agents.ml.modelscript import load_model_class
 
 DTYPES = {"float32": torch.float32, "int64": torch.int64}
@@ -119,6 +122,7 @@ class _Recorder:
     """Watches every module's calls; FLOPs go to the innermost module that is running."""
 
     counter: FlopCounterMode
+    used: set[int] = field(default_factory=set)
     layers: dict[nn.Module, _Layer] = field(default_factory=dict)
     order: list[_Layer] = field(default_factory=list)
     _open: list[list[int]] = field(default_factory=list)
@@ -161,16 +165,35 @@ def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
+class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
+    """Notes which parameters any arithmetic takes, a module's own or another's."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        self._parameters = {id(parameter) for parameter in model.parameters()}
+        self.seen: set[int] = set()
+
+    def __torch_dispatch__(  # torch's name and signature
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        leaves, _ = tree_flatten((args, kwargs))
+        self.seen.update(id(leaf) for leaf in leaves if id(leaf) in self._parameters)
+        return func(*args, **kwargs)
+
+
 def _run(
     build: Callable[[], nn.Module], input_size: tuple[int, ...], dtype: str, device: str
 ) -> tuple[nn.Module, _Recorder]:
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED)
     recorder = _Recorder(counter)
     with torch.device(device):
         model = build().eval()
         x = torch.zeros(input_size, dtype=DTYPES[dtype])
-    with recorder.watching(model), _nothing_fused(), torch.no_grad(), counter:
+    uses = _Uses(model)
+    with recorder.watching(model), _nothing_fused(), torch.no_grad(), counter, uses:
         model(x)
+    recorder.used = uses.seen
     return model, recorder
 
 
@@ -195,7 +218,9 @@ def _summary(
 ) -> dict[str, Any]:
     details = _details(recorder)
     flops = recorder.counter.get_total_flops()
-    unused = [row["name"] for row in details if row["calls"] == 0]
+    unused = [row["name"] for row in details if row["calls"] == 0 and not row["used"]]
+    for row in details:
+        del row["used"]
     summary = {
         "total_params": sum(row["params"] for row in details),
         "trainable_params": sum(row["trainable_params"] for row in details),
@@ -216,14 +241,14 @@ def _details(recorder: _Recorder) -> list[dict[str, Any]]:
     owners: dict[nn.Parameter, str] = {}
     rows = []
     for layer in [*recorder.order, *never]:
-        row = _row(layer, owners)
+        row = _row(layer, owners, recorder.used)
         is_container = any(child in recorder.layers for child in layer.module.children())
         if not is_container or row["params"] or row["macs"] or row["shares_with"]:
             rows.append(row)
     return rows
 
 
-def _row(layer: _Layer, owners: dict[nn.Parameter, str]) -> dict[str, Any]:
+def _row(layer: _Layer, owners: dict[nn.Parameter, str], used: set[int]) -> dict[str, Any]:
     whole = isinstance(layer.module, nn.MultiheadAttention)
     params = trainable = 0
     shares_with: list[str] = []
@@ -244,6 +269,7 @@ def _row(layer: _Layer, owners: dict[nn.Parameter, str]) -> dict[str, Any]:
         "macs": layer.flops // 2,
         "calls": layer.calls,
         "shares_with": shares_with,
+        "used": any(id(parameter) in used for parameter in layer.module.parameters(whole)),
     }
 
 

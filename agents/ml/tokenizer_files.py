@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,24 @@ def load_tokenizer(path: Path) -> Tokenizer:
     file = path / TOKENIZER_FILE if path.is_dir() else path
     if not file.is_file():
         raise TokenizerError(f"there is no {TOKENIZER_FILE}", where=str(path))
-    try:
+    with told_of_tokenizers(str(file), "the tokenizer is damaged"):
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception
-        raise TokenizerError(f"the tokenizer is damaged: {error}", where=str(file)) from error
     # Saved settings must not cut or fill up texts behind the caller's back.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+@contextmanager
+def told_of_tokenizers(where: str, problem: str = "cannot be tokenised") -> Iterator[None]:
+    """Turn what the library raises, bare exceptions and panics of its own language, into ours."""
+    try:
+        yield
+    except BaseException as error:
+        is_panic = type(error).__name__ == "PanicException"  # no Exception, and not exported
+        if not is_panic and not isinstance(error, Exception):
+            raise
+        raise TokenizerError(f"{problem}: {error}", where=where) from error
 
 
 def describe(tokenizer: Tokenizer, path: Path) -> TokenizerInfo:
@@ -98,7 +109,8 @@ def apply_tokenizer(
     """
     texts = [text_input] if isinstance(text_input, str) else text_input
     _check_texts(texts)
-    ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    with told_of_tokenizers("text_input"):
+        ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
     mask = [[1] * len(row) for row in ids]
     if padding:
         pad_id = _pad_id(tokenizer)

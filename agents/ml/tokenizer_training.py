@@ -17,6 +17,8 @@ from agents.ml.tokenizer_config import TokenizerConfig
 from agents.ml.tokenizer_corpus import Corpus, Report
 
 _CONTINUATION = "##"
+# Merging takes the square of a word's length: a megabyte without a blank would never end.
+_LONGEST_WORD = 512
 _BLANKS = re.compile(r"[ \t\r\n]+")  # what every pre-tokenizer splits at
 
 
@@ -43,7 +45,7 @@ def _train_bpe(config: TokenizerConfig, corpus: Corpus) -> Tokenizer:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     _check_vocab_size(config, len(alphabet), "bytes")
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = _cutting(pre_tokenizers.ByteLevel(add_prefix_space=False))
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocab_size,
@@ -62,7 +64,7 @@ def _train_wordpiece(config: TokenizerConfig, corpus: Corpus) -> Tokenizer:
     unknown = config.unknown_token
     seeded = [*config.special_tokens, *alphabet]
     tokenizer = Tokenizer(models.WordPiece(unk_token=unknown))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.pre_tokenizer = _cutting(pre_tokenizers.BertPreTokenizer())
     trainer = trainers.WordPieceTrainer(
         vocab_size=config.vocab_size,
         min_frequency=config.least_frequency,
@@ -96,6 +98,12 @@ def _train_charlevel(config: TokenizerConfig, corpus: Corpus) -> Tokenizer:
 
 
 _TRAINERS = {"BPE": _train_bpe, "WordPiece": _train_wordpiece, "CharLevel": _train_charlevel}
+
+
+def _cutting(words: pre_tokenizers.PreTokenizer) -> pre_tokenizers.PreTokenizer:
+    """The same words, the longest of them cut to pieces."""
+    cut = pre_tokenizers.Split(Regex(f"(?m).{{1,{_LONGEST_WORD}}}"), "isolated")
+    return pre_tokenizers.Sequence([words, cut])
 
 
 def _pieces(corpus: Corpus) -> Iterable[str]:

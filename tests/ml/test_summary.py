@@ -168,6 +168,53 @@ def test_modules_that_are_never_used_are_listed() -> None:
     assert "never used  spare" in summary["summary_str"]
 
 
+def test_parameters_that_another_module_uses_are_not_unused() -> None:
+    class Listed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = nn.ParameterList([torch.zeros(6, 6) for _ in range(2)])
+            self.named = nn.ParameterDict({"bias": torch.zeros(6)})
+            self.tied = nn.Linear(6, 6)
+            self.left = nn.ParameterList([torch.zeros(3)])
+
+        def forward(self, x: Tensor) -> Tensor:
+            for weight in self.weights:
+                x = x @ weight
+            return nn.functional.linear(x, self.tied.weight) + self.named["bias"]
+
+    summary = summarize(Listed, (2, 6))
+
+    assert summary["unused_modules"] == ["left"]
+    assert summary["macs"] == 3 * 2 * 36
+    assert summary["total_params"] == 2 * 36 + 6 + 42 + 3
+
+
+@pytest.mark.parametrize(
+    ("size", "run", "macs"),
+    [
+        ((2, 7, 6), lambda x: x @ x.new_zeros(6), 84),
+        ((2, 6), lambda x: x @ x.new_zeros(6), 12),
+        ((6,), lambda x: torch.dot(x, x), 6),
+        ((2, 6), lambda x: torch.addmv(x.new_zeros(2), x, x.new_zeros(6)), 12),
+        ((2, 3, 4), lambda x: torch.addbmm(x.new_zeros(3, 5), x, x.new_zeros(2, 4, 5)), 120),
+        ((2, 6), lambda x: torch.einsum("bi,i->b", x, x.new_zeros(6)), 12),
+        ((2, 3), lambda x: nn.functional.bilinear(x, x, x.new_zeros(5, 3, 3)), 90),
+    ],
+)
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_products_with_vectors_are_counted(
+    size: tuple[int, ...], run: Callable[[Tensor], Tensor], macs: int, device: str
+) -> None:
+    def forward(_: nn.Module, x: Tensor) -> Tensor:
+        assert device == "meta" or float(x.sum()) == 0  # a look at values leads to the CPU
+        return run(x)
+
+    summary = summarize(lambda: Forward(forward), size)
+
+    assert (summary["macs"], summary["flops"]) == (macs, 2 * macs)
+    assert summary["device"] == device
+
+
 def test_frozen_parameters_are_not_trainable() -> None:
     def build() -> nn.Module:
         model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 2))

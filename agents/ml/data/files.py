@@ -4,6 +4,7 @@ import gzip
 import io
 import pickle
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from agents.ml.errors import DatasetError
 
 MAX_FILE_BYTES = 2 * 1024**3
+_PIECE_BYTES = 4 * 1024**2
 
 # What numpy arrays, pickled by Python 2 or 3, name: functions that build arrays and nothing else.
 _ARRAY_GLOBALS = {
@@ -65,7 +67,7 @@ def read_idx(path: Path) -> Tensor:
             f"its header promises {size} bytes of shape {shape}, it holds {len(data) - header}",
             where=str(path),
         )
-    return torch.frombuffer(bytearray(data[header:]), dtype=torch.uint8).reshape(shape)
+    return torch.frombuffer(data[header:], dtype=torch.uint8).reshape(shape)
 
 
 def read_npz(path: Path) -> dict[str, Tensor]:
@@ -111,13 +113,16 @@ class _ArrayUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> bytearray:
     opener = gzip.open if path.suffix == ".gz" else open
+    data = bytearray()
     try:
         with opener(path, "rb") as file:
-            data = bytes(file.read(MAX_FILE_BYTES + 1))
-    except (OSError, EOFError) as error:
+            # In pieces: a read of the whole limit would have that much memory set aside first.
+            while piece := file.read(_PIECE_BYTES):
+                data += piece
+                if len(data) > MAX_FILE_BYTES:
+                    raise DatasetError(f"is larger than {MAX_FILE_BYTES} bytes", where=str(path))
+    except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"cannot be read: {error}", where=str(path)) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise DatasetError(f"is larger than {MAX_FILE_BYTES} bytes", where=str(path))
     return data

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -17,16 +16,30 @@ from agents.ml.data.dataset import (
     SplitName,
     check_num_classes,
 )
+from agents.ml.data.decoding import decode_image
 from agents.ml.data.splits import stratified_split
 from agents.ml.errors import DatasetError
 
 RESIDENT_LIMIT_BYTES = 1024**3
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 _GREY = 127.5  # pixel values become -1..1
+_PARTS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 
 
 class ImageFolderParams(SplitParams):
-    """`data_path` holds a folder per class, or such folders inside train/, val/ and test/."""
+    """`data_path` holds a folder per class, or such folders inside train/, val/ and test/.
+
+    The three may be written with capitals, or as training, valid, validation and testing. What
+    begins with a dot or `__` is no class and no image: notebooks and systems leave such behind.
+    """
 
     data_path: str
     image_size: int = Field(default=64, ge=1, le=4096)
@@ -41,9 +54,9 @@ def load_image_folder(params: ImageFolderParams, num_classes: int | None) -> Dat
     root = Path(params.data_path)
     if not root.is_dir():
         raise DatasetError(f"no such folder: {root.absolute()}", where="data_path")
-    parts = [name for name in ("train", "val", "test") if (root / name).is_dir()]
-    train_root = root / "train" if "train" in parts else root
-    class_names = sorted(p.name for p in train_root.iterdir() if p.is_dir())
+    parts = _parts(root)
+    train_root = parts.get("train", root)
+    class_names = [folder.name for folder in _folders(train_root)]
     if not class_names:
         raise DatasetError(f"{train_root.absolute()} has no folder per class", where="data_path")
     classes = check_num_classes(len(class_names), num_classes, where="num_classes")
@@ -60,7 +73,7 @@ def load_image_folder(params: ImageFolderParams, num_classes: int | None) -> Dat
 
     def opener(name: SplitName) -> Split:
         if name != "train" and name in parts:
-            own_paths, own_labels_N = _list_images(root / name, class_names)
+            own_paths, own_labels_N = _list_images(parts[name], class_names)
             own = _image_source(own_paths, own_labels_N, params)
             return Split(own, torch.arange(len(own)))
         return Split(common, dealt[name])
@@ -116,27 +129,48 @@ def _image_source(paths: list[Path], labels_N: Tensor, params: ImageFolderParams
 
 
 def _decode(path: Path, params: ImageFolderParams) -> Tensor:
-    try:
-        from PIL import Image, ImageOps  # noqa: PLC0415  # an optional library
-    except ImportError as error:
-        raise DatasetError("image folders need pillow; run: pip install pillow") from error
-    try:
-        with Image.open(path) as image:
-            side = (params.image_size, params.image_size)
-            fitted = ImageOps.fit(image.convert("L" if params.channels == 1 else "RGB"), side)
-            pixels = np.asarray(fitted, dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"cannot be decoded as an image: {error}", where=str(path)) from error
-    return torch.from_numpy(pixels.copy()).reshape(*side, params.channels).permute(2, 0, 1)
+    pixels = decode_image(path, params.image_size, params.channels)
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _parts(root: Path) -> dict[SplitName, Path]:
+    """The folders of splits below `root`; none unless there is one to train on."""
+    parts: dict[SplitName, Path] = {}
+    for folder in _folders(root):
+        name = _PARTS.get(folder.name.lower())
+        if name is not None and name in parts:
+            raise DatasetError(
+                f"both {parts[name].name!r} and {folder.name!r} are the {name} split",
+                where=str(root),
+            )
+        if name is not None:
+            parts[name] = folder
+    return parts if "train" in parts else {}
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not _is_left_behind(path))
+
+
+def _is_left_behind(path: Path) -> bool:
+    return path.name.startswith((".", "__"))
 
 
 def _list_images(root: Path, class_names: list[str]) -> tuple[list[Path], Tensor]:
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(class_names):
-        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in _SUFFIXES)
+        found = sorted(path for path in (root / name).rglob("*") if _is_image(path, root))
         paths += found
         labels += [label] * len(found)
     if not paths:
         raise DatasetError(f"no images under {root.absolute()}", where="data_path")
     return paths, torch.tensor(labels)
+
+
+def _is_image(path: Path, root: Path) -> bool:
+    """By its name alone; `.ipynb_checkpoints/a.png` and macOS's `._a.png` are none."""
+    inside = path.relative_to(root).parts
+    return path.suffix.lower() in _SUFFIXES and not any(
+        part.startswith((".", "__")) for part in inside
+    )

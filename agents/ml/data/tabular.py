@@ -2,9 +2,9 @@
 
 import csv
 import math
-from collections.abc import Iterator
+import re
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -13,6 +13,14 @@ from agents.ml.config import require_known
 from agents.ml.data.bundled import SplitParams, tabular_dataset
 from agents.ml.data.dataset import Dataset, check_num_classes
 from agents.ml.errors import DatasetError
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+_MOST_CELL_CHARS = 16 * 1024**2
+_WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
+# Python would read 1_000 and letters that stand for digits in other scripts, too.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 class CsvParams(SplitParams):
@@ -45,7 +53,7 @@ def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
             [_number(row, params.label_column, line, path) for line, row in rows]
         )
         return tabular_dataset("csv", values_NF, targets_N, params, num_classes=None)
-    labels_N, names = class_indices([row[params.label_column] for _, row in rows])
+    labels_N, names = class_indices(read_labels(rows, params.label_column, path), num_classes)
     classes = check_num_classes(len(names), num_classes, where="num_classes")
     return tabular_dataset(
         "csv", values_NF, labels_N, params, num_classes=classes, class_names=names
@@ -60,49 +68,74 @@ def read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return _parse(csv.reader(file), path)
+            csv.field_size_limit(_MOST_CELL_CHARS)  # of this process, which reads nothing else
+            return _parse(csv.reader(file, strict=True), path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"cannot be read as CSV: {error}", where=str(path)) from error
 
 
-def class_indices(labels: list[str]) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """Number the classes: by value when all are whole numbers from 0 up, else in sorted order."""
+def read_labels(rows: list[tuple[int, dict[str, str]]], column: str, path: Path) -> list[str]:
+    """The labels of all rows, without blanks around them.
+
+    Raises:
+        DatasetError: a row has none; names its line.
+    """
+    for line, row in rows:
+        if not row[column].strip():
+            raise DatasetError(
+                f"column {column!r} is empty: this row has no label", where=f"{path}:{line}"
+            )
+    return [row[column].strip() for _, row in rows]
+
+
+def class_indices(
+    labels: list[str], num_classes: int | None = None
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Number the classes.
+
+    Whole numbers that are labels from 0 up already, with `num_classes` of them at most, stay as
+    they are, also where one of them does not occur. All others are numbered in their order, so
+    that labels 1, 2 and 3 become the classes "1", "2" and "3".
+    """
     names = sorted(set(labels))
-    if all(name.isdecimal() for name in names):
-        values = [int(label) for label in labels]
-        top = max(values)
-        if top < 2 * len(names) + 100:
-            return torch.tensor(values), tuple(str(i) for i in range(top + 1))
+    if all(_WHOLE.fullmatch(name) for name in names):
+        names.sort(key=int)
+        top = int(names[-1])
+        if _are_indices(names, top, num_classes):
+            return torch.tensor([int(label) for label in labels]), tuple(map(str, range(top + 1)))
     index = {name: i for i, name in enumerate(names)}
     return torch.tensor([index[label] for label in labels]), tuple(names)
 
 
-def _parse(
-    reader: Iterator[list[str]], path: Path
-) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def _are_indices(names: list[str], top: int, num_classes: int | None) -> bool:
+    if num_classes is not None:
+        return top < num_classes
+    return names[0] == "0" and top < 2 * len(names) + 100
+
+
+def _parse(reader: "Reader", path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     header = [name.strip() for name in next(reader, [])]
     if len(set(header)) != len(header):
         raise DatasetError("two columns have the same name", where=f"{path}:1")
     rows: list[tuple[int, dict[str, str]]] = []
+    line = reader.line_num
     for cells in reader:
-        line = len(rows) + 2
-        if not cells:
-            continue
+        first, line = line + 1, reader.line_num  # a quoted cell may go over several lines
+        if len(cells) <= 1 and not "".join(cells).strip():
+            continue  # a blank line
         if len(cells) != len(header):
             raise DatasetError(
-                f"{len(cells)} cells under {len(header)} columns", where=f"{path}:{line}"
+                f"{len(cells)} cells under {len(header)} columns", where=f"{path}:{first}"
             )
-        rows.append((line, dict(zip(header, cells, strict=True))))
+        rows.append((first, dict(zip(header, cells, strict=True))))
     if not rows:
         raise DatasetError("has no rows under its header", where=str(path))
     return header, rows
 
 
 def _number(row: dict[str, str], column: str, line: int, path: Path) -> float:
-    try:
-        value = float(row[column])
-    except ValueError:
-        value = math.nan
+    cell = row[column].strip()
+    value = float(cell) if _NUMBER.fullmatch(cell) else math.nan
     if not math.isfinite(value):
         raise DatasetError(
             f"column {column!r} holds {row[column]!r}, which is no number", where=f"{path}:{line}"

@@ -16,8 +16,9 @@ from agents.ml.config import StrictConfig, require_known
 from agents.ml.data.bundled import SplitParams
 from agents.ml.data.dataset import Dataset, ResidentSource, Split, SplitName, check_num_classes
 from agents.ml.data.splits import stratified_split
-from agents.ml.data.tabular import class_indices, read_csv
-from agents.ml.errors import ConfigError, DatasetError, TokenizerError
+from agents.ml.data.tabular import class_indices, read_csv, read_labels
+from agents.ml.errors import ConfigError, DatasetError
+from agents.ml.tokenizer_files import load_tokenizer, told_of_tokenizers
 
 _SEGMENT_CHARS = 4096
 _MAX_TEXT_BYTES = 1024**3
@@ -87,21 +88,6 @@ class TokenBlocks:
         return starts_B1 + self._window_T
 
 
-def load_tokenizer(path: str | Path) -> Tokenizer:
-    """Load a tokenizer from its JSON file, or from a folder with a tokenizer.json.
-
-    Raises:
-        TokenizerError: no such file, or not a tokenizer.
-    """
-    file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise TokenizerError("no such tokenizer file", where=str(file))
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception
-        raise TokenizerError(f"is not a tokenizer: {error}", where=str(file)) from error
-
-
 def end_token(tokenizer: Tokenizer) -> str | None:
     """Return the token that ends a text, by its usual names."""
     return next((t for t in _END_TOKENS if tokenizer.token_to_id(t) is not None), None)
@@ -119,7 +105,7 @@ def load_text(params: TextParams, num_classes: int | None) -> Dataset:
         DatasetError: a file that is missing, no UTF-8 or empty; a split too small for one block.
         TokenizerError: the tokenizer cannot be loaded.
     """
-    tokenizer = load_tokenizer(_tokenizer_path(params.tokenizer_config))
+    tokenizer = load_tokenizer(Path(_tokenizer_path(params.tokenizer_config)))
     vocab_size = check_num_classes(tokenizer.get_vocab_size(), num_classes, where="num_classes")
     segments = [segment for path in params.data_path for segment in _segments(Path(path))]
     dealt = _deal(segments, params)
@@ -149,12 +135,13 @@ def load_text(params: TextParams, num_classes: int | None) -> Dataset:
 
 def load_text_classification(params: TextClassificationParams, num_classes: int | None) -> Dataset:
     """Token ids (T) cut or padded to `max_length`, and a class per row."""
-    tokenizer = load_tokenizer(_tokenizer_path(params.tokenizer_config))
+    tokenizer = load_tokenizer(Path(_tokenizer_path(params.tokenizer_config)))
     path = Path(params.data_path)
     header, rows = read_csv(path)
     for key, column in (("text_column", params.text_column), ("label_column", params.label_column)):
         require_known(column, header, what="column", where=key)
-    labels_N, names = class_indices([row[params.label_column] for _, row in rows])
+    labels = read_labels(rows, params.label_column, path)
+    labels_N, names = class_indices(labels, num_classes)
     classes = check_num_classes(len(names), num_classes, where="num_classes")
     pad = pad_token(tokenizer)
     tokenizer.enable_truncation(params.max_length)
@@ -163,7 +150,8 @@ def load_text_classification(params: TextClassificationParams, num_classes: int 
         pad_id=tokenizer.token_to_id(pad) if pad else 0,
         pad_token=pad or tokenizer.id_to_token(0),
     )
-    encoded = tokenizer.encode_batch([row[params.text_column] for _, row in rows])
+    with told_of_tokenizers(str(path)):
+        encoded = tokenizer.encode_batch([row[params.text_column] for _, row in rows])
     source = ResidentSource(torch.tensor([encoding.ids for encoding in encoded]), labels_N)
     indices = stratified_split(
         labels_N,
@@ -199,7 +187,8 @@ def _segments(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _MAX_TEXT_BYTES:
             raise DatasetError(f"is larger than {_MAX_TEXT_BYTES} bytes", where=str(path))
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", newline="") as file:  # line ends as they are
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot be read as UTF-8 text: {error}", where=str(path)) from error
     if not text.strip():
@@ -236,9 +225,9 @@ def _tokenize(segments: list[str], tokenizer: Tokenizer, context_length: int) ->
     sizes: list[int] = []
     end = end_token(tokenizer)
     end_id = tokenizer.token_to_id(end) if end is not None else None
-    for segment, encoding in zip(
-        segments, tokenizer.encode_batch(segments, add_special_tokens=False), strict=True
-    ):
+    with told_of_tokenizers("the corpus"):
+        encodings = tokenizer.encode_batch(segments, add_special_tokens=False)
+    for segment, encoding in zip(segments, encodings, strict=True):
         ids += encoding.ids
         sizes += _bytes_per_token(segment, encoding.offsets)
         if end_id is not None:

@@ -9,12 +9,12 @@ from transformers.utils.logging import disable_progress_bar
 
 from agents.ml.config import read_config
 from agents.ml.data import Dataset, Split, load_dataset
-from agents.ml.data.text import load_tokenizer
 from agents.ml.devices import resolve_device
 from agents.ml.errors import ConfigError
 from agents.ml.optimizers import OptimizerConfig, build_optimizer
 from agents.ml.randomness import seeded
 from agents.ml.schedulers import SchedulerConfig, build_schedule
+from agents.ml.tokenizer_files import load_tokenizer
 from agents.ml.training.account import account_of
 from agents.ml.training.compute import Compute
 from agents.ml.training.configs import LanguageModelConfig
@@ -77,7 +77,7 @@ def _train(
 ) -> dict[str, Any]:
     warnings: list[str] = []
     device = resolve_device(config.device, warnings)
-    tokenizer = load_tokenizer(config.tokenizer_path)
+    tokenizer = load_tokenizer(Path(config.tokenizer_path))
     dataset = _dataset(config)
     check_prompts(config, tokenizer)
     model = build_phi(config, tokenizer)

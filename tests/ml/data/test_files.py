@@ -1,6 +1,8 @@
 import gzip
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -166,3 +168,21 @@ def test_a_truncated_cifar_batch_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match="no whole number of CIFAR-10 rows"):
         load_dataset("cifar10", {"data_path": str(tmp_path)})
+
+
+def test_memory_is_taken_for_what_a_file_holds_and_not_for_what_it_might(
+    tmp_path: Path, pixels: np.ndarray
+) -> None:
+    write_idx(tmp_path / "images", pixels)
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_DATA, (1024**3, 1024**3))
+from pathlib import Path
+from agents.ml.data.files import read_idx
+print(tuple(read_idx(Path({str(tmp_path / "images")!r})).shape))
+"""
+    command = [sys.executable, "-c", code]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.stdout.strip() == str(pixels.shape), done.stderr

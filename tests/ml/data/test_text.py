@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,8 +6,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from agents.ml.data import load_dataset
-from agents.ml.data.text import TokenBlocks, load_tokenizer
+from agents.ml.data.text import TokenBlocks
 from agents.ml.errors import ConfigError, DatasetError, TokenizerError
+from agents.ml.tokenizer_files import told_of_tokenizers
 
 LINES = [f"line {i} says that {i} times {i} is {i * i}, déjà vu \U0001f600\n" for i in range(2000)]
 
@@ -64,7 +66,7 @@ def test_every_byte_of_the_held_out_text_is_counted_once(
 
 def test_splits_share_no_line(corpus: Path, tokenizer_path: Path) -> None:
     dataset = load_dataset("text", text(corpus, tokenizer_path, context_length=16))
-    tokenizer = load_tokenizer(tokenizer_path)
+    tokenizer = Tokenizer.from_file(str(tokenizer_path))
 
     lines = []
     for name in ("train", "val", "test"):
@@ -96,7 +98,7 @@ def test_a_file_that_is_no_text_is_named(
 
 
 def test_a_file_that_is_no_tokenizer_is_named(corpus: Path) -> None:
-    with pytest.raises(TokenizerError, match=r"corpus\.txt: is not a tokenizer"):
+    with pytest.raises(TokenizerError, match=r"corpus\.txt: the tokenizer is damaged"):
         load_dataset("text", text(corpus, corpus))
 
 
@@ -123,4 +125,59 @@ def test_rows_of_text_are_padded_to_one_length(tmp_path: Path, tokenizer_path: P
     assert inputs.shape == (4, 12)
     assert dataset.class_names == ("even", "odd")
     assert labels.max() < 2
-    assert int(inputs[0, -1]) == load_tokenizer(tokenizer_path).token_to_id("<pad>")
+    assert int(inputs[0, -1]) == Tokenizer.from_file(str(tokenizer_path)).token_to_id("<pad>")
+
+
+def test_saved_truncation_and_padding_of_a_tokenizer_change_no_data(
+    corpus: Path, tokenizer_path: Path, tmp_path: Path
+) -> None:
+    saved = Tokenizer.from_file(str(tokenizer_path))
+    saved.enable_truncation(16)
+    saved.enable_padding(length=64)
+    saved.save(str(tmp_path / "tokenizer.json"))
+
+    tokens = [
+        dataset.split("train").source.tokens_N.tolist()
+        for dataset in (
+            load_dataset("text", text(corpus, tokenizer_path)),
+            load_dataset("text", text(corpus, tmp_path)),
+        )
+    ]
+
+    assert tokens[0] == tokens[1]
+
+
+def test_line_ends_reach_the_language_model_as_they_are(
+    tmp_path: Path, tokenizer_path: Path
+) -> None:
+    (tmp_path / "corpus.txt").write_bytes("".join(LINES).replace("\n", "\r\n").encode())
+    dataset = load_dataset("text", text(tmp_path / "corpus.txt", tokenizer_path))
+
+    total = sum(int(dataset.split(name).source.bytes_N.sum()) for name in ("train", "val", "test"))
+
+    assert total == (tmp_path / "corpus.txt").stat().st_size
+
+
+def test_a_tokenizer_whose_regex_fails_is_told_as_such(corpus: Path, tokenizer_path: Path) -> None:
+    parts = json.loads(tokenizer_path.read_text())
+    hostile = {"type": "Split", "pattern": {"Regex": "(a+)+$("}, "behavior": "Isolated"}
+    parts["pre_tokenizer"] = hostile | {"invert": False}
+    (corpus.parent / "tokenizer.json").write_text(json.dumps(parts))
+
+    with pytest.raises(TokenizerError, match=r"the tokenizer is damaged"):
+        load_dataset("text", text(corpus, corpus.parent))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (type("PanicException", (BaseException,), {})("called unwrap on None"), TokenizerError),
+        (ValueError("odd"), TokenizerError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_a_panic_of_the_library_is_an_error_like_any_other(
+    error: BaseException, expected: type[BaseException]
+) -> None:
+    with pytest.raises(expected), told_of_tokenizers("the corpus"):
+        raise error

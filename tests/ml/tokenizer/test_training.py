@@ -1,6 +1,7 @@
 """Training on real text: what comes out, and that it is always the same."""
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -230,3 +231,14 @@ def test_bytes_that_are_no_text_are_found_with_their_place(tmp_path: Path, kind:
     (tmp_path / "bad.txt").write_bytes(b"fine\n" * 1000 + b"not \xff fine\n")
     with pytest.raises(TokenizerError, match=r"bad\.txt: not UTF-8 text: byte 0xff at offset 5004"):
         train(tmp_path / "bad.txt", type=kind)
+
+
+@pytest.mark.parametrize("kind", ["BPE", "WordPiece"])
+def test_one_word_of_a_megabyte_ends_soon(tmp_path: Path, kind: str) -> None:
+    letters = random.Random(0).choices("abcdefgh", k=200_000)
+    (tmp_path / "word.txt").write_text("".join(letters))
+
+    tokenizer = train(tmp_path / "word.txt", type=kind, vocab_size=600, special_tokens=["[UNK]"])
+
+    assert tokenizer.get_vocab_size() == 600
+    assert tokenizer.encode("".join(letters)).ids
