@@ -25,6 +25,7 @@ from agents.research.experiments.errors import (
 from agents.research.experiments.schema import STEPS, Step, migrate, version_of
 
 _LEAST_ROOM_BYTES = 1 << 20  # SQLite reports a full disk as an input/output error, too
+_SYNCHRONOUS = "FULL"  # a commit survives a power cut
 _PAUSE_S = 0.02
 _DAMAGED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}  # a table is missing
@@ -100,7 +101,7 @@ class Database:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
         try:
             version = version_of(connection)
         except ValueError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from agents.research.experiments import ExperimentStore
 from tests.research.experiments.samples import done, trial
 
-PROCESSES, OWN, SHARED = 5, 6, 6
+PROCESSES, OWN, SHARED = 4, 4, 4
 
 
 def main(path: Path) -> int:

@@ -272,7 +272,7 @@ def test_a_study_that_has_ended_is_not_begun_again(workspace: Path, run: Run) ->
     assert "experiments open digits" in outcome.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_resuming_a_training_goes_on_in_its_folder(tmp_path: Path, run: Run) -> None:
     (tmp_path / "net.py").write_text(
         "from torch import nn\n\n\nclass Net(nn.Sequential):\n"
