@@ -1,6 +1,7 @@
 """What changed between two trials: as a unified diff, and in a few words."""
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,10 @@ def difference(a: Trial, b: Trial) -> str:
 
 
 def changes(a: Trial, b: Trial) -> list[str]:
-    """Each key of the config that differs, as `optimizer.lr 0.1 → 0.01`, and `code` last."""
+    """Each key of the config that differs, as `optimizer.lr 0.1 → 0.01`, and `code` last.
+
+    A dot that belongs to a key is written with a backslash.
+    """
     old, new = dict(_leaves(a.config)), dict(_leaves(b.config))
     told = []
     for key in dict.fromkeys([*old, *new]):
@@ -25,20 +29,29 @@ def changes(a: Trial, b: Trial) -> list[str]:
         if before == after and type(before) is type(after):
             continue
         if before is _NOTHING:
-            told.append(f"{key} {after}")
+            told.append(f"{key} {_shown(after)}")
+        elif after is _NOTHING:
+            told.append(f"without {key}")
         else:
-            told.append(f"without {key}" if after is _NOTHING else f"{key} {before} → {after}")
+            told.append(f"{key} {_shown(before)} → {_shown(after)}")
     return told if a.code == b.code else [*told, "code"]
 
 
 def _leaves(config: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
     leaves: list[tuple[str, Any]] = []
     for key, value in config.items():
+        path = above + key.replace(".", r"\.")
         if isinstance(value, dict) and value:
-            leaves += _leaves(value, f"{above}{key}.")
+            leaves += _leaves(value, f"{path}.")
         else:
-            leaves.append((f"{above}{key}", value))
+            leaves.append((path, value))
     return leaves
+
+
+def _shown(value: Any) -> str:
+    """A word as it is, everything else as JSON: an empty text and the text `1` can be told."""
+    is_word = isinstance(value, str) and value.replace("_", "").isalpha()
+    return value if is_word else json.dumps(value, ensure_ascii=False)
 
 
 def _diff(name: str, a: Trial, b: Trial, old: str, new: str) -> str:

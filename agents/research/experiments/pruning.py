@@ -51,13 +51,23 @@ def look(store: ExperimentStore, workspace: Path, *, study: str | None, keep: in
     return Pruning(prunable, refused)
 
 
-def prune(store: ExperimentStore, found: Iterable[Prunable]) -> Iterator[Prunable]:
-    """Remove each folder, then the trial's word of it; what is interrupted goes on next time."""
+def prune(
+    store: ExperimentStore, found: Iterable[Prunable]
+) -> Iterator[tuple[Prunable, OSError | None]]:
+    """Remove each folder, then the trial's word of it; what is interrupted goes on next time.
+
+    Yields:
+        each one, with the error where its folder could not be removed as a whole.
+    """
     for each in found:
-        if each.folder.is_dir():
-            shutil.rmtree(each.folder)
-        store.drop_artifacts([each.trial.id])
-        yield each
+        try:
+            if each.folder.is_dir():
+                shutil.rmtree(each.folder)
+        except OSError as error:
+            yield each, error
+        else:
+            store.drop_artifacts([each.trial.id])
+            yield each, None
 
 
 def _kept(study: Study, trials: list[Trial], keep: int) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`guildbus experiments`, for people and for scripts."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -177,6 +178,25 @@ def test_pruning_removes_the_folders_of_what_is_not_best_and_keeps_what_is_known
     assert (workspace / "runs" / "b" / "best.pt").is_file()
     assert [each.artifacts for each in trials(workspace)] == ["", "runs/b", "", ""]
     assert run("experiments", "prune", "--keep", "1", "--yes").err.startswith("there is nothing")
+
+
+def test_a_folder_that_cannot_be_removed_stays_known_and_the_others_go(
+    workspace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def refusing(folder: Path) -> None:
+        if folder.name == "a":
+            raise PermissionError(13, "Permission denied", str(folder))
+        remove(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", refusing)
+
+    outcome = run("experiments", "prune", "digits", "--forget", "--yes")
+
+    assert outcome.code == 1
+    assert "runs/a could not be removed and stays" in outcome.err
+    assert [each.artifacts for each in trials(workspace)] == ["runs/a", "", "", ""]
 
 
 @pytest.mark.parametrize(

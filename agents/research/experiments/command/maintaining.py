@@ -17,7 +17,7 @@ from agents.research.report.study.content import findings_of
 from agents.research.report.study.document import study_document
 from agents.research.report.wording import size
 from guild.cli.call import Call
-from guild.cli.exit_codes import OK, UsageError
+from guild.cli.exit_codes import FAILED, OK, UsageError
 from guild.cli.output import Output
 
 
@@ -44,11 +44,17 @@ async def prune_folders(
             return OK
         if not yes:
             _confirm()
-        freed = sum(each.size_bytes for each in prune(store, found.prunable))
-        if forget and study is not None:
+        freed, failed = 0, 0
+        for each, error in prune(store, found.prunable):
+            if error is None:
+                freed += each.size_bytes
+                continue
+            failed += 1
+            output.error(f"{each.folder} could not be removed and stays: {error}")
+        if forget and study is not None and not failed:
             store.forget(study)
     output.note(f"{size(freed)} are free again")
-    return OK
+    return FAILED if failed else OK
 
 
 @telling
