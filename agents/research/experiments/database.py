@@ -1,4 +1,4 @@
-"""The store's file: SQLite with a write-ahead log, for any number of processes and threads.
+"""The store's file: SQLite, for any number of processes and threads.
 
 A commit is on the disk before it returns (`synchronous=FULL`). A process that dies takes with it
 what it had not committed, and nothing else; SQLite sees to the rest when the file is next opened.
@@ -22,6 +22,7 @@ from agents.research.experiments.errors import (
     StoreUnusableError,
     StoreVersionError,
 )
+from agents.research.experiments.file_system import is_remote
 from agents.research.experiments.schema import STEPS, Step, migrate, version_of
 
 _LEAST_ROOM_BYTES = 1 << 20  # SQLite reports a full disk as an input/output error, too
@@ -108,16 +109,21 @@ class Database:
             raise CorruptStoreError(self.path, str(error)) from error
         if version > len(steps):
             raise StoreVersionError(self.path, version, len(steps))
-        self._use_write_ahead_log()
+        self._choose_journal()
         if version < len(steps):
             migrate(connection, steps)
 
-    def _use_write_ahead_log(self) -> None:
-        """SQLite does not wait for its turn to change the kind of log, so that we must."""
+    def _choose_journal(self) -> None:
+        """A write-ahead log, but a rollback journal where the log's shared memory cannot be.
+
+        Both keep every promise; with a rollback journal readers and writers wait for each other.
+        SQLite does not wait for its turn to change the kind of journal, so that we must.
+        """
+        journal = "TRUNCATE" if is_remote(self.path) else "WAL"
         deadline_s = time.monotonic() + self._wait_s
         while True:
             try:
-                self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                self._connection.execute(f"PRAGMA journal_mode = {journal}").fetchone()
             except sqlite3.OperationalError as error:
                 if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
                     raise

@@ -61,6 +61,7 @@ async def recorded(workspace: Path, request: Request, work: Callable[[], Awaitab
 
 def _begin(workspace: Path, request: Request, warnings: list[str]) -> Trial | None:
     with _told(warnings), ExperimentStore(store_path(workspace)) as store:
+        store.interrupt(STUDY, "the process that worked on it has ended", abandoned_only=True)
         asked = _asked(workspace, request)
         before = store.latest(STUDY, note=asked.note)
         parent = before.id if before is not None else None

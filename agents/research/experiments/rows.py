@@ -10,9 +10,8 @@ from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
 
 _COLUMNS = tuple(Trial.model_fields)
-_CHANGING = (
-    "status", "metrics", "cost_s", "tokens", "error", "started_at", "ended_at", "artifacts",
-)  # fmt: skip
+_CHANGING = ("status", "metrics", "cost_s", "tokens", "error", "artifacts", "worker")
+_TIMES = ("started_at", "ended_at")
 _JSON = ("config", "metrics")
 
 
@@ -23,7 +22,7 @@ def insert_trial(connection: sqlite3.Connection, trial: Trial) -> None:
 
 
 def update_trial(connection: sqlite3.Connection, trial: Trial) -> None:
-    changes = ", ".join(f"{name} = :{name}" for name in _CHANGING)
+    changes = ", ".join(f"{name} = :{name}" for name in (*_CHANGING, *_TIMES))
     connection.execute(f"UPDATE trials SET {changes} WHERE id = :id", _row(trial))  # noqa: S608  fixed
 
 

@@ -48,8 +48,10 @@ _FIRST = (
     """,
 )
 
+_WORKERS = ("ALTER TABLE trials ADD COLUMN worker TEXT NOT NULL DEFAULT ''",)
+
 Step = Sequence[str]
-STEPS: tuple[Step, ...] = (_FIRST,)
+STEPS: tuple[Step, ...] = (_FIRST, _WORKERS)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -17,6 +17,7 @@ from agents.research.experiments.errors import (
 from agents.research.experiments.standing import RANKED_KINDS, Standing, leaderboard
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import ENDED, Kind, Status, Trial
+from agents.research.experiments.worker import this_worker
 
 _MOST_MATCHES = 9
 
@@ -147,6 +148,7 @@ class ExperimentStore:
                     "error": "",
                     "started_at": self._clock(),
                     "ended_at": None,
+                    "worker": this_worker(),
                 }
             )
             rows.update_trial(connection, running)
@@ -206,10 +208,11 @@ class ExperimentStore:
                 rows.write_history(connection, trial_id, history)
             return outcome
 
-    def interrupt(self, study: str, reason: str) -> list[Trial]:
+    def interrupt(self, study: str, reason: str, *, abandoned_only: bool = False) -> list[Trial]:
         """End every trial of a study that counts as running as interrupted; returns them.
 
-        For whoever takes a study up again and knows that nothing else works on it.
+        For whoever takes a study up again and knows that nothing else works on it; who does not
+        know it ends only those whose process has ended.
         """
         with self._database.writing() as connection:
             trials = rows.select_trials(connection, "study = ? AND status = 'running'", (study,))
@@ -218,6 +221,7 @@ class ExperimentStore:
                     update={"status": "interrupted", "error": reason, "ended_at": self._clock()}
                 )
                 for trial in trials
+                if trial.is_abandoned or not abandoned_only
             ]
             for trial in ended:
                 rows.update_trial(connection, trial)

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from agents.research.experiments.worker import is_gone
+
 Kind = Literal["quick", "full", "baseline", "ensemble", "test"]
 Status = Literal["planned", "running", "done", "diverged", "failed", "interrupted"]
 
@@ -54,6 +56,7 @@ class Trial(BaseModel):
         note: why it was tried.
         created_at, started_at, ended_at: Unix time.
         artifacts: its folder, relative to the workspace; "" when there is none.
+        worker: the process that started it last.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +80,7 @@ class Trial(BaseModel):
     started_at: float | None = None
     ended_at: float | None = None
     artifacts: Text = ""
+    worker: str = ""
 
     @classmethod
     def new(
@@ -117,6 +121,11 @@ class Trial(BaseModel):
     def is_settled(self) -> bool:
         """Whether there is an outcome that stays, unless the trial is started again."""
         return self.status in ("done", "diverged", "failed")
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether it counts as running, and the process that started it has ended."""
+        return self.status == "running" and is_gone(self.worker)
 
     @property
     def outcome(self) -> str:

@@ -138,7 +138,7 @@ def _open(path: Path) -> ExperimentStore:
 
 
 def _seen(store: ExperimentStore) -> str:
-    trials = store.trials()
+    trials = [trial.model_copy(update={"worker": ""}) for trial in store.trials()]
     with store._database.reading() as connection:
         (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()

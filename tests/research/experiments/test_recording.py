@@ -1,6 +1,7 @@
 """What the tools do is kept as trials, whatever comes of it."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from agents.research import ResearchToolkit
 from agents.research.errors import WorkInterruptedError, WorkOverLimitError, WorkRefusedError
 from agents.research.experiments import ExperimentStore, Trial, store_path
 from agents.research.experiments.recording import recorded
+from agents.research.experiments.worker import this_worker
 from agents.research.jobs import Done
 from agents.research.messages import EvaluateQuickly, TrainFully
 
@@ -113,6 +115,22 @@ async def test_a_message_that_comes_again_after_its_worker_was_killed_ends_its_t
     killed.cancel()
     await asyncio.gather(killed, return_exceptions=True)
     assert [trial.status for trial in trials(workspace)] == ["done"]
+
+
+async def test_what_a_killed_process_left_running_is_interrupted_by_the_next_evaluation(
+    workspace: Path,
+) -> None:
+    (workspace / "other.py").write_text("class Net: other = True\n")
+    await tried(workspace, quick("other.py"), RESULT)
+    with sqlite3.connect(store_path(workspace)) as connection:
+        connection.execute(
+            "UPDATE trials SET status = 'running', worker = ?", (f"{this_worker()}0",)
+        )
+    connection.close()
+
+    await tried(workspace, quick(), RESULT)
+
+    assert [trial.status for trial in trials(workspace)] == ["interrupted", "done"]
 
 
 async def test_divergence_is_a_result(workspace: Path) -> None:

@@ -128,6 +128,15 @@ def test_lineage_leads_from_the_root_and_children_come_in_order(store: Experimen
     assert store.children(leaf.id) == []
 
 
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e308, 5e-324, 0.1 + 0.2])
+def test_a_metric_comes_back_exactly_as_it_was(store: ExperimentStore, value: float) -> None:
+    ended = done(store, trial(), value)
+
+    (kept,) = store.trials()
+    assert repr(kept.metrics) == repr(ended.metrics) == repr({"accuracy": value})
+    assert kept.score("accuracy") == (value if math.isfinite(value) else None)
+
+
 def test_a_parent_that_is_not_there_is_refused(store: ExperimentStore) -> None:
     with pytest.raises(UnknownTrialError, match="nowhere"):
         store.plan(trial(parent="nowhere"))

@@ -227,6 +227,20 @@ def test_an_older_file_gets_the_steps_that_it_lacks_and_keeps_its_trials(path: P
     assert [tuple(row) for row in rows] == [(trial().id, "calm")]
 
 
+def test_a_file_of_the_first_version_is_taken_to_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "experiments.db"
+    Database(path, wait_s=1, steps=STEPS[:1]).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "INSERT INTO studies VALUES ('digits', '{\"name\": \"digits\"}', 0, NULL)"
+        )
+    connection.close()
+
+    with ExperimentStore(path) as store:
+        assert done(store, trial(), 0.9).worker
+        assert [study.name for study in store.studies()] == ["digits"]
+
+
 def test_a_step_that_fails_takes_the_others_back(path: Path) -> None:
     steps = (*STEPS, ("ALTER TABLE trials ADD COLUMN mood TEXT", "DROP TABLE nothing"))
 

@@ -160,4 +160,4 @@ def _row(reading: Reading) -> list[str]:
 
 
 def _running(reading: Reading) -> int:
-    return sum(trial.status == "running" for trial in reading.trials)
+    return sum(trial.status == "running" and not trial.is_abandoned for trial in reading.trials)

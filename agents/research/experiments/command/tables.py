@@ -42,6 +42,11 @@ def plain(words: str, style: str = "") -> Text:
     return Text(printable(words), style=style)
 
 
+def state_of(trial: Trial) -> str:
+    """Its status; of what counts as running, whether anything still works on it."""
+    return "running, but its process has ended" if trial.is_abandoned else trial.status
+
+
 def ranking(reading: Reading, *, everything: bool) -> RenderableType:
     """The leaderboard of a study, and what it has spent."""
     standings = reading.leaderboard
@@ -74,7 +79,7 @@ def trial_sheet(
     """All that is known of a trial but its code."""
     facts = [
         ("study", trial.study),
-        ("status", Text(trial.status, style=_STYLES.get(trial.status, ""))),
+        ("status", plain(state_of(trial), _STYLES.get(trial.status, ""))),
         ("kind", trial.kind),
         ("proposed by", trial.proposer),
         ("why", trial.note or MISSING),
