@@ -2,12 +2,12 @@
 
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from agents.research.errors import (
     OutsideWorkspaceError,
@@ -15,6 +15,7 @@ from agents.research.errors import (
     WorkOverLimitError,
     WorkRefusedError,
 )
+from agents.research.job_properties import EXCHANGE, KIB, MIB, SCORES, JobsProps
 from agents.research.workspace.files import WorkspaceFiles
 from agents.sandbox import (
     JobError,
@@ -22,11 +23,9 @@ from agents.sandbox import (
     JobKilledError,
     JobRunner,
     JobTimeoutError,
-    Limits,
     OnQuestion,
     View,
 )
-from agents.sandbox.fence import FenceName
 from agents.sandbox.fence.layout import has_gpu
 from guild.progress import Progress
 from guild.registry import requires
@@ -34,62 +33,15 @@ from messaging.logs import get_logger
 
 log = get_logger()
 
-KIB = 1024
-MIB = 1024 * KIB
 # Imported once for all jobs: a job that must import them itself takes seconds to start.
 _PRELOAD = (
     "agents.ml.preload",
     "agents.ml.training.distant",
     "agents.research.training_jobs",
 )
-# The guild's own: its server, its records. Jobs see these folders of it alone.
-_STATE = ".guildbus"
-_EXCHANGE = ".guildbus/exchange"
-_SCORES = ".guildbus/scores"  # what jobs that score keep from those with a model's code
 _INTERRUPTED = "TrainingInterrupted"
 TASK_CHARS = 200
 _TEXT_CHARS = 500
-
-
-class JobsProps(BaseModel):
-    """How the jobs of the research agents run.
-
-    Attributes:
-        workspace: the folder that paths in messages are relative to, and may not leave. Jobs can
-            change what is in it, but for `.guildbus`, of which they see the tokenizers alone.
-        tokenizers: the folder, below the workspace, where tokenizers are known by name.
-        fence: what keeps jobs apart from the machine: the first that holds here, or one by name;
-            "none" lets foreign code do all that this user may.
-        read_only: folders outside the workspace, with data or code, that jobs may read.
-        gpu: whether jobs see the devices of graphics processors.
-        network: whether jobs use the machine's network, with all that listens on it.
-        memory_mb: for each job, what it starts included.
-        threads: for each job; None shares the cores between `max_jobs`.
-        timeout_s: for each job; None lets it run as long as it wants.
-        command_timeout_s: for each command and script.
-        command_output_kb: what is kept of what a command prints, half head and half tail.
-        install_packages: whether packages may be installed into the workspace's own environment.
-        max_file_mb: the largest text file that is read or written whole.
-        grace_s: what a job has to save a checkpoint when it must stop.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    workspace: str = "."
-    tokenizers: str = ".guildbus/tokenizers"
-    fence: FenceName = "auto"
-    read_only: tuple[str, ...] = ()
-    gpu: bool = False
-    network: bool = False
-    max_jobs: int = Field(default=2, ge=1, le=64)
-    memory_mb: int = Field(default=8192, ge=256)
-    threads: int | None = Field(default=None, ge=1)
-    timeout_s: float | None = Field(default=None, gt=0)
-    command_timeout_s: float = Field(default=120.0, gt=0)
-    command_output_kb: int = Field(default=64, ge=1, le=4096)
-    install_packages: bool = False
-    max_file_mb: int = Field(default=8, ge=1, le=1024)
-    grace_s: float = Field(default=5.0, ge=0)
 
 
 class Audience(Protocol):
@@ -115,13 +67,14 @@ class Jobs:
         """Run jobs in `runner`, save those that run nobody's code but ours: in `trusted`."""
         self._runner, self._trusted = runner, trusted
         self._timeout_s = properties.timeout_s
+        self._work_timeout_s = properties.work_timeout_s
         self.workspace = Path(properties.workspace).resolve()
         self.files = WorkspaceFiles(self.workspace, max_bytes=properties.max_file_mb * MIB)
         self.may_install = properties.install_packages
         self.command_timeout_s = properties.command_timeout_s
         self.command_output_bytes = properties.command_output_kb * KIB
         self.tokenizers = self.inside(properties.tokenizers, key="tokenizers")
-        self.scores = _SCORES
+        self.scores = SCORES
 
     def inside(self, path: str, *, key: str) -> str:
         """`path` as it is, when it does not lead out of the workspace.
@@ -145,6 +98,7 @@ class Jobs:
         *,
         task: str,
         timeout_s: float = math.inf,
+        is_training: bool = False,
         on_question: OnQuestion | None = None,
         is_trusted: bool = False,
         hidden: Sequence[str] = (),
@@ -153,10 +107,10 @@ class Jobs:
     ) -> Done:
         """Run `job`, showing its progress as `task` to the audience.
 
-        It may take `timeout_s`, and never longer than all jobs may. `on_question` answers what it
-        asks. One that is trusted, because it runs our code only, waits for no other's turn; what
-        lies under the absolute paths `hidden` is not for the others, which a fence sees to.
-        `read_only` paths and the `network` are granted besides what all jobs are.
+        It may take `timeout_s`, and never longer than jobs of its kind may. `on_question` answers
+        what it asks. One that is trusted, because it runs our code only, waits for no other's
+        turn; what lies under the absolute paths `hidden` is not for the others, which a fence sees
+        to. `read_only` paths and the `network` are granted besides what all jobs are.
 
         Raises:
             WorkRefusedError: the job refused its input; says what is wrong with it.
@@ -178,7 +132,7 @@ class Jobs:
                 dict(payload),
                 on_event=show,
                 on_question=on_question,
-                timeout_s=self._allowed(timeout_s),
+                timeout_s=self._allowed(timeout_s, is_training=is_training),
                 view=View(
                     hidden=() if runner.fence.is_none else tuple(hidden),
                     read_only=tuple(read_only),
@@ -192,9 +146,9 @@ class Jobs:
             audience.emit(latest.model_copy(update={"done": total, "total": total}))
         return Done(result, round(time.monotonic() - started_s, 3))
 
-    def _allowed(self, timeout_s: float) -> float | None:
-        shortest = min(timeout_s, math.inf if self._timeout_s is None else self._timeout_s)
-        return None if shortest == math.inf else shortest
+    def _allowed(self, timeout_s: float, *, is_training: bool) -> float:
+        work_s = math.inf if is_training else self._work_timeout_s
+        return min(timeout_s, self._timeout_s, work_s)
 
 
 @requires("torch", "tokenizers", extra="research")
@@ -206,8 +160,8 @@ async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
         return JobRunner(
             workspace=Path(properties.workspace),
             fence=properties.fence,
-            view=_view(properties, folders),
-            limits=Limits(memory_bytes=properties.memory_mb * MIB, threads=properties.threads),
+            view=properties.view(*folders),
+            limits=properties.limits(),
             preload=_PRELOAD,
             max_jobs=properties.max_jobs,
             grace_s=properties.grace_s,
@@ -215,22 +169,10 @@ async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
 
     if has_gpu() and not (properties.gpu or properties.fence == "none"):
         log.warning("jobs.gpu_not_granted", remedy="set 'gpu: true' on research.jobs")
-    shared = (properties.tokenizers, _EXCHANGE)
-    async with runner(*shared) as foreign, runner(*shared, _SCORES) as trusted:
+    shared = (properties.tokenizers, EXCHANGE)
+    async with runner(*shared) as foreign, runner(*shared, SCORES) as trusted:
         log.info("jobs.opened", fence=str(foreign.fence), workspace=properties.workspace)
         yield Jobs(foreign, trusted, properties)
-
-
-def _view(properties: JobsProps, folders: Iterable[str]) -> View:
-    """What every job sees: of the guild's own state, whose server listens there, `folders`."""
-    workspace = Path(properties.workspace).resolve()
-    return View(
-        hidden=() if properties.fence == "none" else (str(workspace / _STATE),),
-        writable=tuple(str((workspace / folder).resolve()) for folder in folders),
-        read_only=tuple(str(Path(path).expanduser().resolve()) for path in properties.read_only),
-        gpu=properties.gpu,
-        network=properties.network,
-    )
 
 
 def progress_of(task: str, event: Mapping[str, Any]) -> Progress:

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from agents.research.job_properties import EXCHANGE
 from agents.research.jobs import Audience, Done, Jobs
-
-_EXCHANGE = ".guildbus/exchange"
 
 
 async def run_scored(
@@ -25,7 +24,7 @@ async def run_scored(
         ResearchError: as `Jobs.run`, of either job.
     """
     between = _Between(jobs, audience, task)
-    exchange = f"{_EXCHANGE}/{uuid4().hex}"
+    exchange = f"{EXCHANGE}/{uuid4().hex}"
     try:
         return await jobs.run(
             job,
@@ -34,6 +33,7 @@ async def run_scored(
             task=task,
             on_question=between,
             is_trusted=True,
+            is_training=True,
         )
     finally:
         await between.stop()
@@ -72,6 +72,7 @@ class _Between:
             task=self._task,
             on_question=self._carry,
             hidden=tuple(hidden),
+            is_training=True,
         )
 
     async def _carry(self, question: dict[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,11 @@ class TrainerAgent(Agent):
         link = request.serve_as and self._jobs.inside(request.serve_as, key="serve_as")
         payload = request.model_dump(exclude={"serve_as"}) | _named(request.experiment_name, ctx)
         done = await self._jobs.run(
-            f"{_JOBS}:train_language_model", payload, ctx, task="train the language model"
+            f"{_JOBS}:train_language_model",
+            payload,
+            ctx,
+            task="train the language model",
+            is_training=True,
         )
         _require_completed("the language model", done)
         path = done.result["model_path"]

@@ -28,6 +28,8 @@ from agents.sandbox.servers import Servers
 from agents.sandbox.view import View
 
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
+_LAST_SHARE = 0.1  # of a job's time, to end in
+_LONGEST_S = 1e9  # a clock cannot be set to infinity
 _STARTS = 2  # a zygote that died unnoticed costs one more
 
 
@@ -118,8 +120,9 @@ class JobRunner:
         `on_event` hears what the job reports; what `on_question` returns is what its `ask` returns.
 
         Cancelling the caller stops the job's whole tree, after the grace, and waits for its end.
-        The clock of `timeout_s` starts with the job, not while it waits for its turn. Jobs of
-        views that show the same share a warm process.
+        The clock of `timeout_s`, by default the limits' `time_s`, starts with the job, not while it
+        waits for its turn. The last tenth of that time, and no more than the grace, is for the job
+        to save its work. Jobs of views that show the same share a warm process.
 
         Raises:
             JobFailedError: the job raised.
@@ -136,6 +139,7 @@ class JobRunner:
         request = json.dumps({"job": job, "payload": payload}, allow_nan=False).encode() + b"\n"
         allowed = limits or self._limits
         allowed = replace(allowed, threads=allowed.threads or self._threads)
+        timeout_s = allowed.time_s if timeout_s is None else timeout_s
         grace_s = self._grace_s if grace_s is None else grace_s
         view = self._view if view is None else self._view | view
         self._require_open()
@@ -164,18 +168,19 @@ class JobRunner:
         await self._servers.close()
 
     async def _hold(
-        self, conversation: Conversation, timeout_s: float | None, grace_s: float
+        self, conversation: Conversation, timeout_s: float, grace_s: float
     ) -> dict[str, Any]:
         """See a job through; whatever happens here, its processes are gone afterwards."""
+        last_s = min(grace_s, _LAST_SHARE * timeout_s)
         self._running.add(conversation)
         try:
             await conversation.started()
-            async with asyncio.timeout(timeout_s) as clock:
+            async with asyncio.timeout(min(timeout_s - last_s, _LONGEST_S)) as clock:
                 return await conversation.result()
         except TimeoutError:
-            if timeout_s is None or not clock.expired():
+            if not clock.expired():
                 raise  # `on_event` raised it
-            await _to_the_end(conversation.stop(grace_s))
+            await _to_the_end(conversation.stop(last_s))
             output = conversation.output()
             raise JobTimeoutError(conversation.job, timeout_s, output=output) from None
         except JobKilledError:

@@ -28,7 +28,8 @@ from agents.sandbox.confinement import Confinement
 from agents.sandbox.fence.scene import TEMPORARY
 from agents.sandbox.limits import Limits
 
-_WATCH_S = 0.25
+_WATCH_S = 0.05
+_WATCH_SHARE = 0.05  # of a core, at most
 
 
 def guard(
@@ -140,10 +141,13 @@ class _Watch:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wakeup_fd, select.POLLIN)
+        pause_s = _WATCH_S
         while self._status is None and not self._is_condemned():
-            poll.poll(_WATCH_S * 1000)
+            poll.poll(pause_s * 1000)
             self._reap()
+            started_s = time.monotonic()
             self._limit = self._limit or self._limit_passed()
+            pause_s = max(_WATCH_S, (time.monotonic() - started_s) / _WATCH_SHARE)
         reaped = processes.kill_descendants()
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return {

@@ -7,6 +7,7 @@ The hostile ones are bounded: each aims only at its own process and stops by its
 
 import contextlib
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -96,6 +97,63 @@ def take_memory_in_children(payload: Payload, report: Report) -> Payload:
         subprocess.Popen([sys.executable, "-c", code])
     time.sleep(60)
     return {}
+
+
+def reserve_memory(payload: Payload, report: Report) -> Payload:
+    reserved = mmap.mmap(-1, payload["size"], flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    reserved[:4096] = b"x" * 4096
+    time.sleep(0.3)  # the warden looks meanwhile
+    return {"reserved": len(reserved)}
+
+
+def leave_sleepers(payload: Payload, report: Report) -> Payload:
+    for _ in range(payload["count"]):
+        subprocess.Popen(["/bin/sleep", "120"], stdout=subprocess.DEVNULL)
+    report({"at": time.monotonic()})
+    return {}
+
+
+def fill_tmp(payload: Payload, report: Report) -> Payload:
+    try:
+        for number in range(payload["files"]):
+            Path(f"{payload['folder']}/{number}").write_bytes(b"x" * payload["size"])
+    except OSError as error:
+        return {"errno": error.errno}
+    return {"errno": 0}
+
+
+def open_many(payload: Payload, report: Report) -> Payload:
+    opened: list[int] = []
+    try:
+        while len(opened) < 10_000:
+            opened.append(os.dup(0))
+    except OSError as error:
+        return {"errno": error.errno, "opened": len(opened)}
+    return {"errno": 0, "opened": len(opened)}
+
+
+def look(payload: Payload, report: Report) -> Payload:
+    """What is at each path: the names in a folder, the text of a file, or why neither."""
+    seen: dict[str, Any] = {}
+    for path in map(Path, payload["paths"]):
+        try:
+            names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else None
+            seen[str(path)] = path.read_text() if names is None else names
+        except OSError as error:
+            seen[str(path)] = os.strerror(error.errno or 0)
+    return {"seen": seen}
+
+
+def write(payload: Payload, report: Report) -> Payload:
+    """Whether each path can be written."""
+    written = {}
+    for path in payload["paths"]:
+        try:
+            Path(path).write_text("written")
+            written[path] = ""
+        except OSError as error:
+            written[path] = os.strerror(error.errno or 0)
+    return {"written": written}
 
 
 def burn(payload: Payload, report: Report) -> Payload:

@@ -6,7 +6,8 @@ from typing import Any
 
 from agents.llm.engines import EngineConfig, ModelRegistry
 from agents.llm.tools import Tool
-from agents.research.jobs import JobsProps, open_jobs
+from agents.research.job_properties import JobsProps
+from agents.research.jobs import open_jobs
 from agents.research.toolkit.calls import Show, Shower
 from agents.research.toolkit.models import ModelTools
 from agents.research.toolkit.offered import offered
