@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -41,8 +42,8 @@ class _Table:
 
 def load_digits(params: SplitParams, num_classes: int | None) -> Dataset:
     """1,797 hand-written digits of 1x8x8 pixels (UCI ML, via scikit-learn)."""
-    rows = _read_rows("digits.csv.gz")
-    table_NF = torch.tensor([[float(cell) for cell in row] for row in rows])
+    cells = np.fromstring(",".join(_read_lines("digits.csv.gz")), sep=",", dtype=np.float32)
+    table_NF = torch.from_numpy(cells).reshape(-1, 65)
     images_N = table_NF[:, :-1].reshape(-1, 1, 8, 8)
     labels_N = table_NF[:, -1].long()
     classes = check_num_classes(10, num_classes, where="num_classes")
@@ -143,11 +144,15 @@ def _read_diabetes() -> _Table:
 
 
 def _read_rows(filename: str) -> list[list[str]]:
+    return [line.split(",") for line in _read_lines(filename)]
+
+
+def _read_lines(filename: str) -> list[str]:
     path = bundled_folder() / filename
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt") as file:
-            return [str(line).strip().split(",") for line in file if line.strip()]
+            return [str(line).strip() for line in file if line.strip()]
     except OSError as error:
         raise DatasetError(f"scikit-learn's bundled file is missing: {error}") from error
 
