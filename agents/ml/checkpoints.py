@@ -12,6 +12,9 @@ import torch
 
 from agents.ml.errors import CheckpointError
 
+# Not torch's own words, which advise to load it with weights_only=False.
+_REFUSED = "it holds more than tensors and plain values, which could run code"
+
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a file that appears under `path` only once it is safe on the disk."""
@@ -56,8 +59,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"{damaged} in it is damaged", where=str(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        text = str(error).strip().split("\n")[0]
+        text = _REFUSED if isinstance(error, pickle.UnpicklingError) else _first_line(error)
         raise CheckpointError(f"cannot be loaded: {text}", where=str(path)) from error
     if not isinstance(state, dict):
         raise CheckpointError("holds no training state", where=str(path))
     return state
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

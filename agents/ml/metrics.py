@@ -60,7 +60,9 @@ for _average in ("macro", "micro", "weighted"):
         _FROM_CONFUSION[f"{_score.__name__}_{_average}"] = partial(_score, average=_average)
 
 
-def check_metrics(names: Sequence[str], task: TaskKind | None = None) -> None:
+def check_metrics(
+    names: Sequence[str], task: TaskKind | None = None, *, where: str = "metrics"
+) -> None:
     """Refuse what is no metric, or none of this task's.
 
     Raises:
@@ -76,13 +78,11 @@ def check_metrics(names: Sequence[str], task: TaskKind | None = None) -> None:
         is_top_k = _TOP_K.fullmatch(name) is not None
         if name != "loss" and name not in everywhere and not is_top_k:
             hint = did_you_mean(name, everywhere | {"loss", "top_5_accuracy"})
-            raise ConfigError(f"unknown metric {name!r}; {hint}", where="metrics")
+            raise ConfigError(f"unknown metric {name!r}; {hint}", where=where)
         fits = task is None or name == "loss" or name in by_task[task]
         if not fits and not (is_top_k and task == "classification"):
             known = ", ".join(sorted(by_task[task] | {"loss"})) if task else ""
-            raise ConfigError(
-                f"{name!r} is no metric of {task}; known are {known}", where="metrics"
-            )
+            raise ConfigError(f"{name!r} is no metric of {task}; known are {known}", where=where)
 
 
 def default_metrics(task: TaskKind) -> list[str]:

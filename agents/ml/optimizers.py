@@ -1,7 +1,6 @@
-"""Optimizers of torch.optim by name, with parameter groups chosen by the names of parameters."""
+"""Optimizers by name or from a file, with parameter groups chosen by the names of parameters."""
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +11,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from agents.ml.config import StrictConfig, require_known
-from agents.ml.errors import ConfigError
+from agents.ml.errors import ConfigError, ModelScriptError
+from agents.ml.modelscript import load_module, resolve_script
+from agents.ml.name_patterns import check_pattern, match_names
+from agents.ml.trials import require_works
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     name: value
@@ -22,7 +24,7 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 # One kernel for all parameters: measured 1.3 times as fast on small models on the CPU.
 _FUSED = {"Adam", "AdamW", "SGD", "Adagrad"}
 _IMPLEMENTATIONS = {"fused", "foreach", "capturable", "differentiable"}
-_MAX_REGEX_CHARS = 200
+_NAMES_SHOWN = 8
 
 
 class OptimizerConfig(StrictConfig):
@@ -31,11 +33,17 @@ class OptimizerConfig(StrictConfig):
     A group is `{"name_regex": "backbone.*", "lr": 0.0001}`: the regular expression is matched
     against the beginning of each parameter's name, the first group that matches takes it, and the
     rest keep the defaults. `default_params` is another name of `params`.
+
+    Attributes:
+        type: a class of torch.optim, or of the file `script_path`.
+        script_sha256: of that file; another content is refused.
     """
 
     type: str
     params: dict[str, Any] = Field(default_factory=dict)
     param_groups: list[dict[str, Any]] = Field(default_factory=list)
+    script_path: str | None = None
+    script_sha256: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -49,18 +57,18 @@ class OptimizerConfig(StrictConfig):
 
 
 def check_optimizer(config: OptimizerConfig) -> None:
-    """Check names and regular expressions, before there is a model.
+    """Check names, values and regular expressions, before there is a model.
+
+    What belongs to a class in a file is checked when that is loaded, by `build_optimizer`.
 
     Raises:
         ConfigError: naming the key.
     """
-    require_known(config.type, OPTIMIZERS, what="optimizer", where="optimizer.type")
-    known = _parameters(OPTIMIZERS[config.type])
-    _check_keys(config.params, known, "optimizer.params")
     for i, group in enumerate(config.param_groups):
-        where = f"optimizer.param_groups.{i}"
-        _compile(group.get("name_regex"), f"{where}.name_regex")
-        _check_keys({k: v for k, v in group.items() if k != "name_regex"}, known, where)
+        check_pattern(group.get("name_regex"), f"optimizer.param_groups.{i}.name_regex")
+    if config.script_path is None:
+        require_known(config.type, OPTIMIZERS, what="optimizer", where="optimizer.type")
+        _check_values(config, OPTIMIZERS[config.type])
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
@@ -68,36 +76,82 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
 
     Raises:
         ConfigError: as `check_optimizer`; a group that matches no parameter (torch would accept
-            it silently); a value the optimizer refuses; a model without parameters.
+            it silently); a model without parameters.
+        ModelScriptError: the file of a custom optimizer cannot be loaded.
     """
     check_optimizer(config)
+    kind = optimizer_class(config)
+    if config.script_path is not None:
+        _check_values(config, kind)
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not parameters:
         raise ConfigError("the model has no parameters to train", where="optimizer")
     groups = list(_grouped(parameters, config))
     params = dict(config.params)
-    if config.type in _FUSED and not _IMPLEMENTATIONS & params.keys() and _can_fuse(parameters):
+    is_free = config.script_path is None and not _IMPLEMENTATIONS & params.keys()
+    if is_free and config.type in _FUSED and _can_fuse(parameters):
         params["fused"] = True
     try:
-        return OPTIMIZERS[config.type](groups, **params)
-    except (TypeError, ValueError, RuntimeError) as error:
+        return kind(groups, **params)
+    except Exception as error:  # a custom one may raise anything
         raise ConfigError(f"{config.type} refuses: {error}", where="optimizer.params") from error
+
+
+def optimizer_class(config: OptimizerConfig) -> type[Optimizer]:
+    """Return the class; loading one from a file runs that file.
+
+    Raises:
+        ModelScriptError: the file cannot be loaded, or has no such optimizer.
+    """
+    if config.script_path is None:
+        return OPTIMIZERS[config.type]
+    file = resolve_script(config.script_path)
+    found = getattr(load_module(file, shown_as=config.script_path), config.type, None)
+    if isinstance(found, type) and issubclass(found, Optimizer):
+        return found
+    problem = f"defines no torch.optim.Optimizer called {config.type}"
+    raise ModelScriptError(problem, where=config.script_path)
+
+
+def _check_values(config: OptimizerConfig, kind: type[Optimizer]) -> None:
+    """Try the values on a parameter: torch itself checks those of groups not at all."""
+    known = set(inspect.signature(kind).parameters) - {"params"}
+    parameter = nn.Parameter(torch.zeros(2, 2))
+
+    def construct(**params: Any) -> Optimizer:
+        return kind([parameter], **params)
+
+    _check_keys(config.params, known, "optimizer.params")
+    require_works(construct, config.params, what=config.type, where="optimizer.params")
+    for i, group in enumerate(config.param_groups):
+        options = {key: value for key, value in group.items() if key != "name_regex"}
+        where = f"optimizer.param_groups.{i}"
+        _check_keys(options, known, where)
+
+        def in_group(**given: Any) -> Optimizer:
+            return construct(**{**config.params, **given})
+
+        require_works(in_group, options, what=config.type, where=where)
 
 
 def _grouped(
     parameters: Mapping[str, nn.Parameter], config: OptimizerConfig
 ) -> Iterator[dict[str, Any]]:
-    left = dict(parameters)
-    for i, group in enumerate(config.param_groups):
-        where = f"optimizer.param_groups.{i}.name_regex"
-        pattern = _compile(group["name_regex"], where)
-        taken = [name for name in left if pattern.match(name)]
+    left, names = dict(parameters), list(parameters)
+    if not config.param_groups:
+        yield {"params": list(left.values())}
+        return
+    patterns = [group["name_regex"] for group in config.param_groups]
+    matched = match_names(patterns, names, "optimizer.param_groups")
+    for i, (group, matches) in enumerate(zip(config.param_groups, matched, strict=True)):
+        taken = [name for name, is_match in zip(names, matches, strict=True) if is_match]
+        taken = [name for name in taken if name in left]
         if not taken:
-            names = ", ".join(list(parameters)[:8])
+            shown = ", ".join(names[:_NAMES_SHOWN])
             raise ConfigError(
-                f"{pattern.pattern!r} matches no parameter an earlier group left; "
-                f"the model's are {names}{', ...' if len(parameters) > 8 else ''}",  # noqa: PLR2004  # as above
-                where=where,
+                f"{patterns[i]!r} matches no parameter an earlier group left; "
+                f"the model's are {shown}{', ...' if len(names) > _NAMES_SHOWN else ''}",
+                where=f"optimizer.param_groups.{i}.name_regex",
             )
         options = {key: value for key, value in group.items() if key != "name_regex"}
         yield {"params": [left.pop(name) for name in taken], **options}
@@ -105,24 +159,9 @@ def _grouped(
         yield {"params": list(left.values())}
 
 
-def _parameters(optimizer: type[Optimizer]) -> set[str]:
-    return set(inspect.signature(optimizer).parameters) - {"params"}
-
-
 def _check_keys(values: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in values:
         require_known(key, known, what="parameter", where=f"{where}.{key}")
-
-
-def _compile(regex: Any, where: str) -> re.Pattern[str]:
-    if not isinstance(regex, str) or not regex:
-        raise ConfigError("is required: a regular expression", where=where)
-    if len(regex) > _MAX_REGEX_CHARS:
-        raise ConfigError(f"is longer than {_MAX_REGEX_CHARS} characters", where=where)
-    try:
-        return re.compile(regex)
-    except re.error as error:
-        raise ConfigError(f"{regex!r} is no regular expression: {error}", where=where) from error
 
 
 def _can_fuse(parameters: Mapping[str, nn.Parameter]) -> bool:

@@ -2,16 +2,21 @@
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import AfterValidator, Field, model_validator
+from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 
 from agents.ml.config import StrictConfig, require_known
 from agents.ml.errors import ConfigError
 from agents.ml.metrics import history_key, is_lower_better
+from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig
+from agents.ml.trials import require_works
 
 _TORCH = (
     "StepLR",
@@ -28,6 +33,7 @@ _TORCH = (
 )
 _WARMUPS = ("WarmupConstantLR", "WarmupLinearLR", "WarmupCosineLR")
 SCHEDULERS = (*_TORCH, *_WARMUPS)
+_TRIAL_STEPS = 3
 _PER_STEP = {"CyclicLR", "OneCycleLR", *_WARMUPS}
 
 
@@ -103,6 +109,35 @@ def check_scheduler(config: SchedulerConfig) -> None:
         raise ConfigError("is for ReduceLROnPlateau only", where="scheduler.metric")
 
 
+def check_schedule(config: SchedulerConfig, optimizer: OptimizerConfig, *, epochs: int) -> None:
+    """Check the values, too, by moving a schedule of an optimizer like the one to come.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    check_scheduler(config)
+    kind = OPTIMIZERS.get(optimizer.type) if optimizer.script_path is None else None
+
+    def move(**params: Any) -> None:
+        parameter = nn.Parameter(torch.zeros(2, 2))
+        groups = [{"params": [parameter], "lr": 0.1}]
+        stand_in = kind(groups, **optimizer.params) if kind else torch.optim.SGD(groups)
+        length = epochs * _TRIAL_STEPS
+        schedule = _construct(
+            stand_in,
+            config.model_copy(update={"params": params}),
+            steps_total=length,
+            epochs_total=epochs,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of moving a schedule whose optimizer has not stepped
+            for _ in range(_TRIAL_STEPS):
+                schedule.after_step()
+                schedule.after_epoch({"val_loss": 1.0})
+
+    require_works(move, config.params, what=config.type, where="scheduler.params")
+
+
 def build_schedule(
     optimizer: Optimizer, config: SchedulerConfig, *, steps_total: int, epochs_total: int
 ) -> Schedule:
@@ -112,6 +147,15 @@ def build_schedule(
         ConfigError: as `check_scheduler`, or a value the scheduler refuses.
     """
     check_scheduler(config)
+    try:
+        return _construct(optimizer, config, steps_total=steps_total, epochs_total=epochs_total)
+    except Exception as error:  # a wrong value may raise anything
+        raise ConfigError(f"{config.type} refuses: {error}", where="scheduler.params") from error
+
+
+def _construct(
+    optimizer: Optimizer, config: SchedulerConfig, *, steps_total: int, epochs_total: int
+) -> Schedule:
     per_step = (config.interval or _default_interval(config.type)) == "step"
     length = steps_total if per_step else epochs_total
     params = {**_lengths(config, length), **config.params}
@@ -119,13 +163,10 @@ def build_schedule(
     if config.type == "ReduceLROnPlateau":
         metric = config.metric or "val_loss"
         params.setdefault("mode", "min" if is_lower_better(metric) else "max")
-    try:
-        if config.type in _WARMUPS:
-            factor = _warmup_factor(config.type, steps_total=length, **params)
-            return Schedule(lr_scheduler.LambdaLR(optimizer, factor), per_step=per_step)
-        scheduler = getattr(lr_scheduler, config.type)(optimizer, **params)
-    except (TypeError, ValueError, KeyError) as error:
-        raise ConfigError(f"{config.type} refuses: {error}", where="scheduler.params") from error
+    if config.type in _WARMUPS:
+        factor = _warmup_factor(config.type, steps_total=length, **params)
+        return Schedule(lr_scheduler.LambdaLR(optimizer, factor), per_step=per_step)
+    scheduler = getattr(lr_scheduler, config.type)(optimizer, **params)
     return Schedule(scheduler, per_step=per_step, metric=metric)
 
 

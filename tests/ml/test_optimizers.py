@@ -7,6 +7,7 @@ from torch import nn
 from agents.ml.config import read_config
 from agents.ml.errors import ConfigError
 from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, build_optimizer
+from agents.ml.schedulers import SchedulerConfig, build_schedule
 
 
 class TwoParts(nn.Module):
@@ -64,8 +65,14 @@ def test_the_first_group_that_matches_takes_a_parameter_and_tied_ones_count_once
             "params.learning_rate",
             "unknown parameter",
         ),
-        ({"type": "Adam", "params": {"lr": -1}}, "optimizer.params", "Invalid learning rate"),
-        ({"type": "Adam", "params": {"lr": "x"}}, "optimizer.params", "refuses"),
+        ({"type": "Adam", "params": {"lr": -1}}, "optimizer.params.lr", "Invalid learning rate"),
+        ({"type": "Adam", "params": {"lr": "x"}}, "optimizer.params.lr", "refuses lr='x'"),
+        ({"type": "Adam", "params": {"lr": 0.1, "betas": [2]}}, "params.betas", "refuses betas"),
+        (
+            {"type": "Adam", "param_groups": [{"name_regex": "head", "lr": -1, "eps": 1e-9}]},
+            "optimizer.param_groups.0.lr",
+            "Invalid learning rate",
+        ),
         ({"type": "Adam", "param_groups": [{"lr": 1}]}, "0.name_regex", "is required"),
         ({"type": "Adam", "param_groups": [{"name_regex": "("}]}, "0.name_regex", "no regular"),
         ({"type": "Adam", "param_groups": [{"name_regex": "heads"}]}, "0.name_regex", "matches no"),
@@ -78,6 +85,31 @@ def test_a_wrong_key_is_named(config: dict[str, Any], where: str, message: str) 
         build(config)
 
     assert where in error.value.where
+
+
+def test_a_pattern_that_takes_for_ever_is_refused_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agents.ml.name_patterns._LIMIT_S", 0.5)
+    model = nn.Sequential()
+    model.add_module("a" * 60 + "_", nn.Linear(2, 2))
+
+    with pytest.raises(ConfigError, match=r"takes more than 0\.5 s") as error:
+        build({"type": "Adam", "param_groups": [{"name_regex": "(a+)+$"}]}, model)
+
+    assert error.value.where == "optimizer.param_groups"
+
+
+def test_groups_keep_their_rates_apart_under_a_schedule() -> None:
+    groups = [{"name_regex": "backbone", "lr": 0.2}]
+    optimizer = build({"type": "SGD", "params": {"lr": 0.1}, "param_groups": groups})
+    config = read_config(SchedulerConfig, {"type": "StepLR", "params": {"step_size": 1}})
+    schedule = build_schedule(optimizer, config, steps_total=4, epochs_total=2)
+
+    optimizer.step()
+    schedule.after_epoch({})
+
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.02, 0.01])
 
 
 def test_frozen_parameters_are_left_out() -> None:

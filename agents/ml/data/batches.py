@@ -30,6 +30,14 @@ class Batches:
         return self._order_N[start : start + self._batch_size]
 
 
+def micro_batches(positions: Tensor, size: int) -> list[Tensor]:
+    """Cut a step into batches of `size`; a single sample left over joins the batch before it."""
+    batches = list(torch.split(positions, size))
+    if len(batches) > 1 and len(batches[-1]) == 1 < size:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
 def in_order(size: int, batch_size: int) -> Iterator[Tensor]:
     """Yield the positions 0..size-1 in batches, for evaluation."""
     for start in range(0, size, batch_size):

@@ -12,7 +12,7 @@ from agents.ml.errors import ConfigError
 from agents.ml.losses import check_loss, default_loss
 from agents.ml.metrics import check_metrics, default_metrics, history_key
 from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, check_optimizer
-from agents.ml.schedulers import SchedulerConfig, check_scheduler
+from agents.ml.schedulers import SchedulerConfig, check_schedule
 
 MAX_SEED = 2**63 - 1
 
@@ -183,21 +183,30 @@ def read_trainer_config(values: dict[str, Any]) -> TrainerConfig:
     check_loss(loss, task, label_smoothing=config.label_smoothing)
     check_optimizer(config.optimizer)
     if config.scheduler is not None:
-        check_scheduler(config.scheduler)
+        check_schedule(config.scheduler, config.optimizer, epochs=config.epochs)
     resolve_device(config.device, [])
     config = config.model_copy(
         update={"loss_function": loss, "metrics": config.metrics or default_metrics(task)}
     )
-    check_metrics(metrics_to_compute(config), task)
+    check_metrics(config.metrics or [], task)
+    for where, metric in watched_metrics(config).items():
+        if metric != "train_loss":
+            check_metrics([metric.removeprefix("val_")], task, where=where)
     return config
+
+
+def watched_metrics(config: TrainerConfig) -> dict[str, str]:
+    """Return what decides something in a run, under the keys that say so."""
+    watched = {"best_metric": config.best_metric and history_key(config.best_metric)}
+    if config.early_stopping is not None:
+        watched["early_stopping.metric"] = config.early_stopping.metric
+    if config.scheduler is not None:
+        watched["scheduler.metric"] = config.scheduler.metric
+    return {where: metric for where, metric in watched.items() if metric is not None}
 
 
 def metrics_to_compute(config: TrainerConfig) -> list[str]:
     """Return the metrics asked for and those that something else watches, each once."""
-    watched = [config.watched_metric()]
-    if config.early_stopping is not None:
-        watched.append(config.early_stopping.metric)
-    if config.scheduler is not None and config.scheduler.metric is not None:
-        watched.append(config.scheduler.metric)
+    watched = [config.watched_metric(), *watched_metrics(config).values()]
     plain = [metric.removeprefix("val_") for metric in watched if metric != "train_loss"]
     return list(dict.fromkeys([*(config.metrics or []), *plain]))

@@ -17,10 +17,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from agents.ml.checkpoints import load_checkpoint
-from agents.ml.data.batches import Batches
+from agents.ml.data.batches import Batches, micro_batches
 from agents.ml.data.dataset import Split
 from agents.ml.early_stopping import Best, EarlyStopping
-from agents.ml.errors import CheckpointError, TrainingInterrupted
+from agents.ml.errors import (
+    CheckpointError,
+    ConfigError,
+    ModelScriptError,
+    TrainingInterrupted,
+)
 from agents.ml.randomness import load_rng_state, rng_state
 from agents.ml.schedulers import Schedule
 from agents.ml.training.experiment import Experiment
@@ -153,7 +158,11 @@ class Trainer:
         run, state = self._run, self._state
         positions = self._batches.at(state.step)
         run.model.train()
-        loss = float(run.optimizer.step(self._closure(positions)))
+        try:
+            loss = float(run.optimizer.step(self._closure(positions)))
+        except RuntimeError as error:  # of SparseAdam, whose gradients are not sparse, and the like
+            name = type(run.optimizer).__name__
+            raise ConfigError(f"{name} cannot step: {error}", where="optimizer.type") from error
         state.step += 1
         if not math.isfinite(loss):
             raise Diverged
@@ -170,17 +179,23 @@ class Trainer:
             run, total = self._run, 0.0
             run.optimizer.zero_grad(set_to_none=True)
             with torch.enable_grad():
-                for start in range(0, len(positions), self._plan.batch_size):
-                    micro = positions[start : start + self._plan.batch_size]
+                for micro in micro_batches(positions, self._plan.batch_size):
                     share = len(micro) / len(positions)
                     loss = run.task.loss(run.model, *run.train.batch(micro)) * share
-                    torch.autograd.backward(loss)
+                    self._backward(loss)
                     total += float(loss.detach())
             if self._plan.clip_norm is not None:
                 nn.utils.clip_grad_norm_(run.model.parameters(), self._plan.clip_norm)
             return total
 
         return loss_and_gradients
+
+    def _backward(self, loss: Tensor) -> None:
+        try:
+            torch.autograd.backward(loss)
+        except RuntimeError as error:
+            where = type(self._run.model).__name__
+            raise ModelScriptError(f"backward fails: {error}", where=where) from error
 
     def _after_step(self, stop: threading.Event) -> None:
         plan, step = self._plan, self._state.step

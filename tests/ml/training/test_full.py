@@ -140,13 +140,28 @@ def test_a_name_that_is_no_file_name_is_refused(models: str, runs: str, name: st
     ("change", "where"),
     [
         ({"scheduler": {"type": "Cosine"}}, "scheduler.type"),
-        ({"early_stopping": {"metric": "val_acuracy"}}, "metrics"),
+        ({"metrics": ["acuracy"]}, "metrics"),
+        ({"early_stopping": {"metric": "val_los"}}, "early_stopping.metric"),
+        ({"scheduler": {"type": "ReduceLROnPlateau", "metric": "r2"}}, "scheduler.metric"),
+        (
+            {"scheduler": {"type": "StepLR", "params": {"step_size": 0}}},
+            "scheduler.params.step_size",
+        ),
+        (
+            {"scheduler": {"type": "OneCycleLR", "params": {"max_lr": 1, "pct_start": 2}}},
+            "scheduler.params.pct_start",
+        ),
+        (
+            {"optimizer": {"type": "SGD", "param_groups": [{"name_regex": "head", "lr": -1}]}},
+            "optimizer.param_groups.0.lr",
+        ),
+        ({"optimizer": {"type": "SGD", "params": {"nesterov": True}}}, "optimizer.params.nesterov"),
         ({"early_stopping": {"patience": 0}}, "early_stopping.patience"),
         ({"optimizer": {"type": "AdamW", "params": {"rl": 1}}}, "optimizer.params.rl"),
         ({"dataset_params": {"split": "test"}}, "dataset_params.split"),
         ({"checkpoint_intervall": 2}, "checkpoint_intervall"),
         ({"label_smoothing": 0.1, "loss_function": "MSELoss"}, "label_smoothing"),
-        ({"best_metric": "val_r2"}, "metrics"),
+        ({"best_metric": "val_r2"}, "best_metric"),
     ],
 )
 def test_every_key_is_checked_before_anything_is_written(
@@ -157,6 +172,35 @@ def test_every_key_is_checked_before_anything_is_written(
 
     assert error.value.where == where
     assert not Path(runs).exists()
+
+
+def test_an_optimizer_that_the_gradients_do_not_suit_is_named(models: str, runs: str) -> None:
+    with pytest.raises(ConfigError, match=r"SparseAdam cannot step: .*dense gradients") as error:
+        pytorch_full_trainer(models, "MLP", {**CONFIG, "optimizer": "SparseAdam"}, "sparse", runs)
+
+    assert error.value.where == "optimizer.type"
+
+
+def test_a_single_sample_is_no_batch_of_its_own(models: str, runs: str, tmp_path: Path) -> None:
+    """The last step of 117 samples, two batches of 4 each, is one of 4 and one sample more."""
+    script = tmp_path / "normed.py"
+    script.write_text(
+        Path(models).read_text().replace("nn.Dropout(0.1)", "nn.BatchNorm1d(width)", 1)
+    )
+    config = {
+        **CONFIG,
+        "dataset": "iris",
+        "dataset_params": {"val_fraction": 0.1, "test_fraction": 0.12},
+        "model_params": {"inputs": 4, "outputs": 3},
+        "batch_size": 4,
+        "gradient_accumulation_steps": 2,
+        "epochs": 1,
+    }
+
+    result = pytorch_full_trainer(str(script), "MLP", config, "normed", runs)
+
+    assert result["train_samples"] == 117
+    assert result["status"] == "completed"
 
 
 def test_it_stops_when_the_watched_metric_no_longer_improves(models: str, runs: str) -> None:
