@@ -13,6 +13,7 @@ MIB = 1024 * KIB
 STATE = ".guildbus"
 EXCHANGE = ".guildbus/exchange"
 SCORES = ".guildbus/scores"  # what jobs that score keep from those with a model's code
+OPTIMIZERS = ".guildbus/optimizers"  # where they are known by name
 
 
 class JobsProps(BaseModel):
@@ -20,7 +21,7 @@ class JobsProps(BaseModel):
 
     Attributes:
         workspace: the folder that paths in messages are relative to, and may not leave. Jobs can
-            change what is in it, but for `.guildbus`, of which they see the tokenizers alone.
+            change what is in it, but for `.guildbus`, of which they see tokenizers and optimizers.
         tokenizers: the folder, below the workspace, where tokenizers are known by name.
         fence: what keeps jobs apart from the machine: the first that holds here, or one by name;
             "none" lets foreign code do all that this user may.

@@ -15,7 +15,7 @@ from agents.research.errors import (
     WorkOverLimitError,
     WorkRefusedError,
 )
-from agents.research.job_properties import EXCHANGE, KIB, MIB, SCORES, JobsProps
+from agents.research.job_properties import EXCHANGE, KIB, MIB, OPTIMIZERS, SCORES, JobsProps
 from agents.research.workspace.files import WorkspaceFiles
 from agents.sandbox import (
     JobError,
@@ -74,7 +74,7 @@ class Jobs:
         self.command_timeout_s = properties.command_timeout_s
         self.command_output_bytes = properties.command_output_kb * KIB
         self.tokenizers = self.inside(properties.tokenizers, key="tokenizers")
-        self.scores = SCORES
+        self.scores, self.optimizers = SCORES, OPTIMIZERS
 
     def inside(self, path: str, *, key: str) -> str:
         """`path` as it is, when it does not lead out of the workspace.
@@ -169,7 +169,7 @@ async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
 
     if has_gpu() and not (properties.gpu or properties.fence == "none"):
         log.warning("jobs.gpu_not_granted", remedy="set 'gpu: true' on research.jobs")
-    shared = (properties.tokenizers, EXCHANGE)
+    shared = (properties.tokenizers, OPTIMIZERS, EXCHANGE)
     async with runner(*shared) as foreign, runner(*shared, SCORES) as trusted:
         log.info("jobs.opened", fence=str(foreign.fence), workspace=properties.workspace)
         yield Jobs(foreign, trusted, properties)

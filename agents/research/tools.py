@@ -65,7 +65,8 @@ async def _try(  # noqa: PLR0917  one line for each of the two
     task: str,
 ) -> Done:
     """Run a job of `training_jobs`, and keep what comes of it among the experiments."""
-    payload = {**request.model_dump(), "registry": jobs.tokenizers, **places}
+    registries = {"registry": jobs.tokenizers, "optimizers": jobs.optimizers}
+    payload = {**request.model_dump(), **registries, **places}
     work = partial(run_scored, jobs, f"{_TRAINING}:{job}", payload, audience, task=task)
     return await recorded(jobs.workspace, request, work)
 

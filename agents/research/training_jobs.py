@@ -1,20 +1,29 @@
-"""The trainer's jobs, with tokenizers found by the names they are registered under."""
+"""The trainer's jobs, with tokenizers and optimizers found by the names they are registered under.
+
+In their payloads `registry` is the folder of the tokenizers, `optimizers` that of the optimizers.
+"""
 
 from pathlib import Path
 from typing import Any
 
+from agents.ml.checkpoints import write_atomically
+from agents.ml.config import read_config
+from agents.ml.errors import ConfigError
+from agents.ml.optimizer_gate import check_custom_optimizer
+from agents.ml.optimizer_registry import OptimizerRegistry
+from agents.ml.optimizers import OptimizerConfig
 from agents.ml.tokenizer_registry import TokenizerRegistry
 from agents.ml.training import judge
 from agents.ml.training.progress import Channel
 
 
 def quick_evaluate(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """`agents.ml.training.judge.evaluate_quickly`; `registry` is where tokenizers are known."""
+    """`agents.ml.training.judge.evaluate_quickly`."""
     return judge.evaluate_quickly(_resolved(payload, "eval_config"), channel)
 
 
 def train(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """`agents.ml.training.judge.train_fully`; `registry` is where tokenizers are known."""
+    """`agents.ml.training.judge.train_fully`."""
     return judge.train_fully(_resolved(payload, "trainer_config"), channel)
 
 
@@ -23,19 +32,61 @@ def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, 
     return judge.evaluate_checkpoint(payload, channel)
 
 
-def _resolved(payload: dict[str, Any], key: str) -> dict[str, Any]:
-    """`payload` with the path of a registered tokenizer in `key`'s dataset parameters.
+def register_optimizer_config(payload: dict[str, Any], _channel: Channel) -> dict[str, Any]:
+    """Register `config`, an `OptimizerConfig`, under `name`; return it as it is kept.
 
     Raises:
-        TokenizerError: none is registered under that name; says which there are.
+        ConfigError: naming what is wrong with it.
+    """
+    config = read_config(OptimizerConfig, payload["config"], where="optimizer")
+    OptimizerRegistry(Path(payload["optimizers"])).add(payload["name"], config)
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def register_optimizer(payload: dict[str, Any], _channel: Channel) -> dict[str, Any]:
+    """Try the optimizer called `name` in `code`; if it works write and register it.
+
+    Payload: `name`, `code`, `output_script_path`, `optimizers`. Runs the code, so that it is no job
+    to be trusted.
+
+    Returns:
+        `name`, `script_path` and `checks`, what it was seen to do.
+
+    Raises:
+        ConfigError, ModelScriptError: what is wrong with name or code; nothing is written.
+    """
+    name, path = payload["name"], Path(payload["output_script_path"])
+    if path.suffix != ".py":
+        raise ConfigError("is not a .py file", where="output_script_path")
+    registry = OptimizerRegistry(Path(payload["optimizers"]))
+    draft = path.with_name(f".{path.stem}.draft.py")
+    write_atomically(draft, lambda file: file.write(payload["code"].encode()))
+    try:
+        checks = check_custom_optimizer(str(draft), name)
+        registry.check_name(name)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    registry.add_script(name, str(path))
+    return {"name": name, "script_path": str(path), "checks": list(checks)}
+
+
+def _resolved(payload: dict[str, Any], key: str) -> dict[str, Any]:
+    """`payload` with what the registered names in `key` stand for.
+
+    Raises:
+        TokenizerError, ConfigError: nothing is registered under a name; says what is.
     """
     arguments = dict(payload)
-    registry = TokenizerRegistry(Path(arguments.pop("registry")))
+    tokenizers = TokenizerRegistry(Path(arguments.pop("registry")))
+    optimizers = OptimizerRegistry(Path(arguments.pop("optimizers")))
     config = arguments[key]
     params = config.get("dataset_params")
     asked = params.get("tokenizer_config") if isinstance(params, dict) else None
     if isinstance(asked, dict) and asked.get("type") == "registered" and not asked.get("path"):
-        path = registry.info(str(asked.get("name"))).tokenizer_path
+        path = tokenizers.info(str(asked.get("name"))).tokenizer_path
         found = {**params, "tokenizer_config": {**asked, "path": path}}
-        arguments[key] = {**config, "dataset_params": found}
-    return arguments
+        config = {**config, "dataset_params": found}
+    if "optimizer" in config:
+        config = {**config, "optimizer": optimizers.resolve(config["optimizer"])}
+    return {**arguments, key: config}

@@ -4,17 +4,18 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from agents.ml.config import StrictConfig, read_config, require_known
+from agents.ml.config import StrictConfig, read_config
 from agents.ml.data import dataset_task
 from agents.ml.devices import resolve_device
 from agents.ml.early_stopping import EarlyStoppingConfig
 from agents.ml.errors import ConfigError
 from agents.ml.losses import check_loss, default_loss
 from agents.ml.metrics import check_metrics, default_metrics, history_key
-from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, check_optimizer
+from agents.ml.optimizers import OptimizerConfig, check_optimizer
 from agents.ml.schedulers import SchedulerConfig, check_schedule
 
 MAX_SEED = 2**63 - 1
+_QUICK_RATE = 0.001
 
 
 class QuickEvalConfig(StrictConfig):
@@ -23,7 +24,8 @@ class QuickEvalConfig(StrictConfig):
     `input_shape` is read for the dataset `dummy` only. `loss_function` and `metrics` are by default
     CrossEntropyLoss and accuracy, or MSELoss and r2 where the target is a number.
     `dataset_params` says, for example, where files lie; `model_params` are passed to the model's
-    constructor.
+    constructor. `learning_rate` is by default the optimizer's own where it was registered with
+    one, else 0.001.
     """
 
     dataset: str
@@ -31,8 +33,8 @@ class QuickEvalConfig(StrictConfig):
     num_classes: int | None = Field(default=None, ge=1, le=100_000)
     batch_size: int = Field(default=64, ge=1)
     epochs: int = Field(default=1, ge=1, le=1000)
-    optimizer: str = "Adam"
-    learning_rate: float = Field(default=0.001, gt=0)
+    optimizer: OptimizerConfig = OptimizerConfig(type="Adam")
+    learning_rate: float | None = Field(default=None, gt=0)
     loss_function: str | None = None
     metrics: list[str] | None = Field(default=None, min_length=1)
     device: str | None = None
@@ -159,9 +161,18 @@ def read_quick_eval_config(values: dict[str, Any]) -> QuickEvalConfig:
     check_loss(loss, task)
     metrics = config.metrics or default_metrics(task)
     check_metrics(metrics, task)
-    require_known(config.optimizer, OPTIMIZERS, what="optimizer", where="optimizer")
     resolve_device(config.device, [])
-    return config.model_copy(update={"loss_function": loss, "metrics": metrics})
+    optimizer = _with_rate(config.optimizer, config.learning_rate)
+    check_optimizer(optimizer)
+    filled_in = {"loss_function": loss, "metrics": metrics, "optimizer": optimizer}
+    return config.model_copy(update=filled_in)
+
+
+def _with_rate(optimizer: OptimizerConfig, rate: float | None) -> OptimizerConfig:
+    if rate is None and ("lr" in optimizer.params or optimizer.script_path is not None):
+        return optimizer
+    params = {**optimizer.params, "lr": rate or _QUICK_RATE}
+    return optimizer.model_copy(update={"params": params})
 
 
 def quick_dataset_params(config: QuickEvalConfig) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.ml.data import load_dataset
 from agents.ml.data.batches import Batches
-from agents.ml.optimizers import OptimizerConfig, build_optimizer
+from agents.ml.optimizers import build_optimizer
 from agents.ml.randomness import seeded
 from agents.ml.training.configs import (
     QuickEvalConfig,
@@ -120,7 +120,6 @@ def quick_result(
 def _run(setup: Setup, config: QuickEvalConfig, material: Material) -> Run:
     train, val = setup.splits(material.dataset)
     steps_per_epoch = Batches(len(train), config.batch_size, seed=0).steps_per_epoch
-    optimizer = OptimizerConfig(type=config.optimizer, params={"lr": config.learning_rate})
     plan = Plan(
         steps_total=steps_per_epoch * config.epochs,
         steps_per_epoch=steps_per_epoch,
@@ -134,6 +133,6 @@ def _run(setup: Setup, config: QuickEvalConfig, material: Material) -> Run:
         train,
         val,
         material.scorer,
-        build_optimizer(setup.model, optimizer),
+        build_optimizer(setup.model, config.optimizer),
         plan,
     )
