@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from agents.ml.data.bundled import bundled_folder
 from agents.ml.training.full import pytorch_full_trainer
 from agents.ml.training.quick import pytorch_quick_evaluator
 from agents.research import ResearchToolkit
@@ -100,6 +101,26 @@ def test_the_labels_are_nowhere_in_reach(kit: ResearchToolkit, workspace: Path) 
 
     assert apart["metrics"]["accuracy"] < 0.5
     assert beside["metrics"]["accuracy"] == 1.0  # the control: there are labels to be found here
+
+
+def test_the_file_that_the_labels_come_from_is_out_of_sight(
+    kit: ResearchToolkit, workspace: Path
+) -> None:
+    if kit._jobs._runner.fence.is_none:
+        pytest.skip("nothing can be hidden without a fence")
+    data = bundled_folder() / "digits.csv.gz"
+    looking = f"""{BASE}
+try:
+    seen = len(open({str(data)!r}, "rb").read())
+except OSError:
+    seen = 0
+open("seen", "w").write(str(seen))
+"""
+
+    kit.pytorch_quick_evaluator(script(workspace, looking), "Model", QUICK)
+
+    assert (workspace / "seen").read_text() == "0"
+    assert data.stat().st_size > 0
 
 
 def test_a_finished_experiment_is_remembered_and_not_read_from_its_folder(
