@@ -45,7 +45,7 @@ class Matcher:
         self._state: State = self._follower.start
         self._has_ended = False
         self._spelt: list[bytes] = []
-        self._words = np.zeros(words_for(vocabulary.size + 1), dtype=np.int32)
+        self._words = np.zeros(words_for(vocabulary.llguidance.vocab_size), dtype=np.int32)
 
     @property
     def is_finished(self) -> bool:

@@ -211,9 +211,13 @@ class _Wrapper(llguidance.TokenizerWrapper):
         # Grammars are kept beside a vocabulary for as long as it lives; none may hold it.
         self._vocabulary = weakref.ref(vocabulary)
         self._encode = encode
-        # The last one ends answers for llguidance; it is none of the tokenizer's.
-        self.tokens = [*vocabulary.tokens, b"<end>"]
+        # Behind the tokenizer's tokens stand one that ends answers for llguidance, and the bytes
+        # that no token is: llguidance spells half a character, too, where it must come next.
+        single = {token[0] for token in vocabulary.tokens if len(token) == 1}
+        missing = [byte for byte in range(256) if byte not in single]
         self.eos_token_id = vocabulary.size
+        self._byte_ids = {byte: vocabulary.size + 1 + at for at, byte in enumerate(missing)}
+        self.tokens = [*vocabulary.tokens, b"<end>", *(bytes([byte]) for byte in missing)]
         self.special_token_ids = [vocabulary.size]
 
     def __call__(self, text: str | bytes) -> list[int]:
@@ -232,10 +236,8 @@ class _Wrapper(llguidance.TokenizerWrapper):
         while at < len(data):
             ends = range(min(len(data), at + MAX_TOKEN_BYTES), at, -1)
             spelt = ((end, vocabulary.spelling(data[at:end])) for end in ends)
-            end, found = next(((end, found) for end, found in spelt if found), (at, []))
-            if not found:
-                return ids
-            ids.append(found[0])
+            end, found = next(((end, found) for end, found in spelt if found), (at + 1, []))
+            ids.append(found[0] if found else self._byte_ids[data[at]])
             at = end
         return ids
 

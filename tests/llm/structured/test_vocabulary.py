@@ -1,6 +1,7 @@
 """What tokens spell, for each kind of tokenizer; special tokens are never part of an answer."""
 
 import gc
+import re
 import weakref
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import pytest
 from agents.llm.structured import Vocabulary, VocabularyError, grammar_of_regex, grammar_of_schema
 from agents.llm.structured.notations import notation_of, special_markers
 from agents.llm.structured.vocabulary import vocabulary_of
+from tests.llm.structured.decoding import decode
 from tests.llm.structured.vocabularies import END, KINDS, SPECIAL, tokenizer, vocabulary
 
 TEXT = 'naïve café: {"a": [1, -2.5]} 今日は'
@@ -67,6 +69,33 @@ def test_each_kind_of_tokenizer_can_write_what_another_one_does(kind: str) -> No
         matcher.accept(vocabulary(kind).spelling(sign.encode())[0])
 
     assert matcher.is_finished
+
+
+def _of(*tokens: str | bytes) -> Vocabulary:
+    spelt = [token if isinstance(token, bytes) else token.encode() for token in tokens]
+    return Vocabulary([*spelt, b""], [len(spelt)])
+
+
+PAIRS = _of("a", "x", "xä", "ä", "ö", "öü", "ü", "今", "仏")
+HALVES = _of("a", b"x\xc3", b"\xc3\xa4\xc3", b"\xb6", b"\xa4", *"xäöü仏", b"\xe4\xbb", b"\x8a")
+
+
+@pytest.mark.parametrize(
+    "spells",
+    [vocabulary("unigram"), vocabulary("wordpiece"), PAIRS, HALVES],
+    ids=["unigram", "wordpiece", "pairs", "halves"],
+)
+@pytest.mark.parametrize("pattern", ["[äöü]{2}", "x?[äöü]+", "öö|öüß?|xü|仏|仏a"])
+def test_characters_that_begin_alike_need_no_token_for_their_first_bytes(
+    pattern: str, spells: Vocabulary
+) -> None:
+    """llguidance stopped in the middle of an answer, since it could not spell what was forced."""
+    grammar = grammar_of_regex(pattern)
+
+    texts = {decode(grammar, spells, spare_tokens=seed % 3, seed=seed).text for seed in range(12)}
+
+    assert all(re.fullmatch(pattern, text) for text in texts)
+    assert len(texts) > 1
 
 
 def test_the_mask_covers_a_model_s_padded_vocabulary() -> None:
