@@ -65,7 +65,8 @@ def study_findings(trials: int = 60, *, seed: int = 0, **changes: Any) -> StudyF
         trial = _network(config, proposer, parent.id, why)
         luck = random.random()
         if luck < 0.09:
-            add(trial, None, error=f"RuntimeError: shapes cannot be multiplied: {HOSTILE}")
+            odd = trial.model_copy(update={"note": HOSTILE})
+            add(odd, None, error=f"RuntimeError: shapes cannot be multiplied: {HOSTILE}")
         elif luck < 0.12:
             add(trial, None, error="the loss was no finite number at step 12")
         else:

@@ -34,7 +34,7 @@ def test_one_seed_has_no_standard_error_and_makes_no_claim_about_noise() -> None
 
 def test_what_differs_by_less_than_its_error_is_told_to_be_within_noise() -> None:
     first, near, far = leaderboard(
-        scored(1, 0.90, 0.94) + scored(2, 0.89, 0.93) + scored(3, 0.5, 0.52), "accuracy"
+        scored(1, 0.90, 0.94) + scored(2, 0.89, 0.93) + scored(3, 0.85, 0.87), "accuracy"
     )
 
     assert (first.is_within_noise, near.is_within_noise, far.is_within_noise) == (True, True, False)

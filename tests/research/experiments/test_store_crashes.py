@@ -275,6 +275,17 @@ def test_whoever_waits_too_long_for_another_writer_may_try_again(path: Path) -> 
         assert store.plan(trial(2)).status == "planned"
 
 
+def test_whoever_reads_holds_up_nobody_who_writes(path: Path) -> None:
+    with ExperimentStore(path) as reader, ExperimentStore(path, wait_s=0.01) as writer:
+        with reader._database.reading() as connection:
+            before = connection.execute("SELECT count(*) FROM trials").fetchone()
+            writer.plan(trial(2))
+            after = connection.execute("SELECT count(*) FROM trials").fetchone()
+
+        assert tuple(before) == tuple(after) == (1,)
+        assert len(reader.trials()) == 2
+
+
 def test_a_place_where_no_file_can_be_is_told_with_the_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder.db").mkdir()

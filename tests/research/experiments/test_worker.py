@@ -74,7 +74,8 @@ def test_a_worker_that_nobody_knows_is_not_gone(odd: str) -> None:
 def test_a_process_that_only_waits_to_be_collected_is_gone() -> None:
     child = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ)
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    parts = [*worker.this_worker().split(" ")[:3], str(child), "1"]
+    start = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[19]
+    waiting = " ".join([*worker.this_worker().split(" ")[:3], str(child), start])
 
-    assert worker.is_gone(" ".join(parts))
+    assert worker.is_gone(waiting)
     os.waitpid(child, 0)
