@@ -28,6 +28,14 @@ class EpochClaims(Claims):
     samples_per_s: _Number
 
 
+class ComputeClaims(Claims):
+    """How the model was run, and the seconds of a step in each way that was tried."""
+
+    precision: Literal["fp32", "bf16"]
+    layout: Literal["contiguous", "channels_last"]
+    step_s: dict[_Text, _Number] = Field(max_length=8)
+
+
 class RunClaims(Claims):
     """Of a whole run."""
 
@@ -40,6 +48,7 @@ class RunClaims(Claims):
     seconds: _Number
     samples_per_s: _Number
     device: _Text
+    compute: ComputeClaims
     warnings: list[_Text] = Field(max_length=1000)
 
 

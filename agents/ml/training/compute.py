@@ -1,11 +1,15 @@
 """How a model is run: device, precision and memory layout. Suffix: B batch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from agents.ml.errors import ModelScriptError
+
+IMAGES = 4  # dimensions: N, C, H, W
 
 
 @dataclass(frozen=True)
@@ -14,18 +18,23 @@ class Compute:
 
     Attributes:
         bf16: by autocast; weights and gradients stay float32.
-        channels_last: the layout in which convolutions of images are about twice as fast.
+        channels_last: the memory layout in which convolutions of images may be faster.
     """
 
     device: torch.device
     bf16: bool = False
     channels_last: bool = False
 
+    def to_json(self) -> dict[str, str]:
+        """Say it in words, without the device."""
+        return {
+            "precision": "bf16" if self.bf16 else "fp32",
+            "layout": "channels_last" if self.channels_last else "contiguous",
+        }
+
     @classmethod
-    def suited_to(cls, model: nn.Module, device: torch.device, *, bf16: bool = False) -> "Compute":
-        """Choose the layout by the layers the model has."""
-        has_images = any(isinstance(module, nn.Conv2d) for module in model.modules())
-        return cls(device, bf16=bf16, channels_last=has_images)
+    def from_json(cls, said: Mapping[str, Any], device: torch.device) -> "Compute":
+        return cls(device, said["precision"] == "bf16", said["layout"] == "channels_last")
 
     def place(self, model: nn.Module) -> nn.Module:
         """Move the model to the device, in its layout."""
@@ -40,7 +49,7 @@ class Compute:
         Raises:
             ModelScriptError: the model fails on this shape, or returns no tensor.
         """
-        if self.channels_last and inputs_B.ndim == 4:  # noqa: PLR2004  # N, C, H, W
+        if self.channels_last and inputs_B.ndim == IMAGES:
             inputs_B = inputs_B.contiguous(memory_format=torch.channels_last)
         try:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):

@@ -15,6 +15,7 @@ from agents.ml.optimizers import OptimizerConfig, check_optimizer
 from agents.ml.schedulers import SchedulerConfig, check_schedule
 
 MAX_SEED = 2**63 - 1
+Precision = Literal["auto", "fp32", "bf16"]
 _QUICK_RATE = 0.001
 
 
@@ -53,7 +54,8 @@ class TrainerConfig(StrictConfig):
         best_metric: what decides which checkpoint is best; by default what early stopping
             watches, else `val_loss`.
         gradient_accumulation_steps: batches added up to one step of the optimizer.
-        precision: bf16 computes the forward pass in bfloat16 by autocast.
+        precision: bf16 computes the forward pass in bfloat16 by autocast; auto does so where that
+            is seen to pay on the first batch, and is the default.
     """
 
     dataset: str
@@ -75,7 +77,7 @@ class TrainerConfig(StrictConfig):
     early_stopping: EarlyStoppingConfig | None = None
     gradient_clip_norm: float | None = Field(default=None, gt=0)
     gradient_accumulation_steps: int = Field(default=1, ge=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "auto"
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
     model_params: dict[str, Any] = Field(default_factory=dict)
 

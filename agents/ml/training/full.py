@@ -1,10 +1,13 @@
 """`pytorch_full_trainer`: a training that survives its process."""
 
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from agents.ml.data import Dataset, load_dataset
+from torch import Tensor
+
+from agents.ml.data import Dataset, Split, load_dataset
 from agents.ml.data.batches import Batches
 from agents.ml.early_stopping import EarlyStopping
 from agents.ml.errors import ModelScriptError
@@ -12,6 +15,7 @@ from agents.ml.optimizers import build_optimizer
 from agents.ml.randomness import seeded
 from agents.ml.schedulers import build_schedule
 from agents.ml.training.account import account_of
+from agents.ml.training.compute import Compute
 from agents.ml.training.configs import (
     TrainerConfig,
     metrics_to_compute,
@@ -22,6 +26,7 @@ from agents.ml.training.loop import Plan, Run, Trainer
 from agents.ml.training.progress import Report, no_report
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.supervised import Material, ModelCode, Setup, prepare
+from agents.ml.training.tuning import tune
 
 
 def pytorch_full_trainer(
@@ -117,13 +122,15 @@ def train_fully(
     """
     warnings: list[str] = []
     setup = prepare_model(code, config, material, warnings)
-    run = _run(setup, config, material)
-    outcome = Trainer(run, report, experiment=experiment, warnings=warnings).fit()
+    saved = experiment.latest(warnings)
+    run = _run(setup, config, material, saved)
+    outcome = Trainer(run, report, experiment=experiment, saved=saved).fit()
     account = account_of(outcome, run, experiment)
     return {
         **account,
         "train_samples": len(run.train),
         "device": str(setup.compute.device),
+        "compute": run.computed,
         "warnings": warnings,
     }
 
@@ -146,15 +153,24 @@ def prepare_model(
         label_smoothing=config.label_smoothing,
         device=config.device,
         warnings=warnings,
-        bf16=config.precision == "bf16",
     )
 
 
-def _run(setup: Setup, config: TrainerConfig, material: Material) -> Run:
+def _run(
+    setup: Setup, config: TrainerConfig, material: Material, saved: dict[str, Any] | None
+) -> Run:
     train, val = setup.splits(material.dataset)
     step_size = config.batch_size * config.gradient_accumulation_steps
-    steps_per_epoch = Batches(len(train), step_size, seed=0).steps_per_epoch
+    batches = Batches(len(train), step_size, seed=config.seed)
+    steps_per_epoch = batches.steps_per_epoch
     steps_total = steps_per_epoch * config.epochs
+    if saved is not None and "compute" in saved:
+        computed = saved["compute"]
+        setup = setup.running_on(Compute.from_json(computed, setup.compute.device))
+    else:
+        first = partial(_first_batch, train, batches, config.batch_size)
+        setup, step_s = tune(setup, first, steps_total, config.precision)
+        computed = {**setup.compute.to_json(), "step_s": step_s}
     optimizer = build_optimizer(setup.model, config.optimizer)
     schedule = (
         build_schedule(
@@ -190,4 +206,9 @@ def _run(setup: Setup, config: TrainerConfig, material: Material) -> Run:
         schedule=schedule,
         early_stopping=EarlyStopping(stopping) if stopping else None,
         early_stopping_key=stopping.metric if stopping else "",
+        computed=computed,
     )
+
+
+def _first_batch(train: Split, batches: Batches, size: int) -> tuple[Tensor, Tensor]:
+    return train.batch(batches.at(0)[:size])

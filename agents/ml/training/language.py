@@ -84,7 +84,8 @@ def _train(
     compute = Compute(device, bf16=config.precision == "bf16")
     compute.place(model)
     run = _run(config, dataset, model, compute)
-    outcome = Trainer(run, report, experiment=experiment, warnings=warnings).fit()
+    saved = experiment.latest(warnings)
+    outcome = Trainer(run, report, experiment=experiment, saved=saved).fit()
     context = config.architecture.context_length
     tokens_per_step = config.batch_size * config.gradient_accumulation_steps * context
     result = {

@@ -60,7 +60,11 @@ class Plan:
 
 @dataclass
 class Run:
-    """Everything that learns, what it learns from, and who scores it on `val`."""
+    """Everything that learns, what it learns from, and who scores it on `val`.
+
+    Attributes:
+        computed: how the model is run, as `Compute.to_json` says it; kept in checkpoints.
+    """
 
     model: nn.Module
     task: Task
@@ -72,6 +76,7 @@ class Run:
     schedule: Schedule | None = None
     early_stopping: EarlyStopping | None = None
     early_stopping_key: str = "val_loss"
+    computed: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -107,7 +112,7 @@ class _State:
 
 
 class Trainer:
-    """Runs a `Run`; with an experiment it checkpoints, and goes on from the latest checkpoint."""
+    """Runs a `Run`; with an experiment it checkpoints, and goes on from `saved`, its latest."""
 
     def __init__(
         self,
@@ -115,14 +120,14 @@ class Trainer:
         report: Report,
         *,
         experiment: Experiment | None = None,
-        warnings: list[str] | None = None,
+        saved: dict[str, Any] | None = None,
     ) -> None:
         self._run, self._plan = run, run.plan
         self._progress = Progress(
             report, steps_total=run.plan.steps_total, steps_per_epoch=run.plan.steps_per_epoch
         )
         self._experiment = experiment
-        self._warnings = warnings if warnings is not None else []
+        self._saved = saved
         self._batches = Batches(
             len(run.train), run.plan.batch_size * run.plan.accumulate, seed=run.plan.seed
         )
@@ -244,7 +249,11 @@ class Trainer:
         if self._best is None or not self._best.update(record[self._best.metric], record["epoch"]):
             return
         if self._experiment is not None:
-            contents = {"model": self._run.model.state_dict(), "record": dict(record)}
+            contents = {
+                "model": self._run.model.state_dict(),
+                "record": dict(record),
+                "compute": self._run.computed,
+            }
             self._state.best_file = self._experiment.save_best(self._state.step, contents)
 
     def _save(self) -> None:
@@ -262,6 +271,7 @@ class Trainer:
             "early_stopping": run.early_stopping.state_dict() if run.early_stopping else None,
             "best": self._best.state_dict() if self._best else None,
             "rng": rng_state(),
+            "compute": run.computed,
         }
         self._experiment.save(state.step, contents, keep_last=self._plan.keep_last)
 
@@ -269,9 +279,9 @@ class Trainer:
         """Take up the latest checkpoint; the history on the disk becomes the checkpoint's again."""
         if self._experiment is None:
             return 0
-        saved = self._experiment.latest(self._warnings)
-        if saved is not None:
-            self._load(saved)
+        if self._saved is not None:
+            self._load(self._saved)
+            self._saved = None  # it holds a copy of all weights
         self._experiment.write_history(self._state.history)
         self._clock_s = time.monotonic()
         return self._state.step

@@ -8,6 +8,7 @@ from agents.ml.config import read_config
 from agents.ml.data.dataset import Dataset, Split, SplitName
 from agents.ml.errors import CheckpointError
 from agents.ml.randomness import seeded
+from agents.ml.training.compute import Compute
 from agents.ml.training.configs import TrainerConfig
 from agents.ml.training.experiment import checkpoint_path, finite_mapping, read_json
 from agents.ml.training.full import load_trainer_dataset, prepare_model, trainer_measure
@@ -90,7 +91,7 @@ def put_out(
     """
     warnings: list[str] = []
     setup = prepare_model(code, config, material, warnings)
-    _load_weights(setup, path)
+    setup = _with_weights(setup, path)
     outputs = setup.task.outputs(setup.model, split.to(setup.compute.device))
     scores = material.scorer.score({}, outputs)
     return {"metrics": scores, "device": str(setup.compute.device), "warnings": warnings}
@@ -108,7 +109,8 @@ def measurement(found: dict[str, Any], dataset: Dataset, targets: Targets) -> di
     return finite_mapping({**found, **known})
 
 
-def _load_weights(setup: Setup, path: Path) -> None:
+def _with_weights(setup: Setup, path: Path) -> Setup:
+    """Return the setup with the weights of a checkpoint, run as they were trained."""
     state = load_checkpoint(path)
     if "model" not in state:
         raise CheckpointError("holds no model", where=str(path))
@@ -116,3 +118,6 @@ def _load_weights(setup: Setup, path: Path) -> None:
         setup.model.load_state_dict(state["model"])
     except RuntimeError as error:
         raise CheckpointError(f"does not fit the model: {error}", where=str(path)) from error
+    if "compute" not in state:
+        return setup
+    return setup.running_on(Compute.from_json(state["compute"], setup.compute.device))

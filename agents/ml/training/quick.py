@@ -18,6 +18,7 @@ from agents.ml.training.loop import Plan, Run, Trainer
 from agents.ml.training.progress import Report, no_report
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.supervised import Material, ModelCode, Setup, parameter_count, prepare
+from agents.ml.training.tuning import tune
 
 
 def pytorch_quick_evaluator(
@@ -91,6 +92,7 @@ def train_quickly(
         "seconds": outcome.seconds,
         "samples_per_s": outcome.samples_per_s,
         "device": str(setup.compute.device),
+        "compute": run.computed,
         "warnings": warnings,
     }
 
@@ -119,9 +121,12 @@ def quick_result(
 
 def _run(setup: Setup, config: QuickEvalConfig, material: Material) -> Run:
     train, val = setup.splits(material.dataset)
-    steps_per_epoch = Batches(len(train), config.batch_size, seed=0).steps_per_epoch
+    batches = Batches(len(train), config.batch_size, seed=config.seed)
+    steps_per_epoch = batches.steps_per_epoch
+    steps_total = steps_per_epoch * config.epochs
+    setup, step_s = tune(setup, lambda: train.batch(batches.at(0)), steps_total, "auto")
     plan = Plan(
-        steps_total=steps_per_epoch * config.epochs,
+        steps_total=steps_total,
         steps_per_epoch=steps_per_epoch,
         batch_size=config.batch_size,
         seed=config.seed,
@@ -135,4 +140,5 @@ def _run(setup: Setup, config: QuickEvalConfig, material: Material) -> Run:
         material.scorer,
         build_optimizer(setup.model, config.optimizer),
         plan,
+        computed={**setup.compute.to_json(), "step_s": step_s},
     )

@@ -40,6 +40,10 @@ class Setup:
     task: Task
     compute: Compute
 
+    def running_on(self, compute: Compute) -> "Setup":
+        """Return it with the model placed, and the task run, so."""
+        return Setup(compute.place(self.model), self.task.running_on(compute), compute)
+
     def splits(self, dataset: Dataset) -> tuple[Split, Split]:
         """Return train and val on the device; a source that both share is moved once."""
         train, val = dataset.split("train"), dataset.split("val")
@@ -58,7 +62,6 @@ def prepare(
     device: str | None,
     warnings: list[str],
     label_smoothing: float = 0.0,
-    bf16: bool = False,
 ) -> Setup:
     """Build the model and its task.
 
@@ -67,7 +70,7 @@ def prepare(
     """
     target = resolve_device(device, warnings)
     model = build_model(code.path, code.class_name, **model_params)
-    compute = Compute.suited_to(model, target, bf16=bf16)
+    compute = Compute(target)
     task = build_task(
         material.dataset,
         material.output_shape,

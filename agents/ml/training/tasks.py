@@ -29,6 +29,10 @@ class Task(Protocol):
         """Yield what the model, in eval mode, puts out for a split in its order, on the CPU."""
         ...
 
+    def running_on(self, compute: Compute) -> "Task":
+        """Return the same task with forward passes run by `compute`."""
+        ...
+
 
 class Prediction:
     """C class scores, or K numbers, per sample."""
@@ -39,6 +43,9 @@ class Prediction:
 
     def loss(self, model: nn.Module, inputs_B: Tensor, targets_B: Tensor) -> Tensor:
         return self._loss(self._forward(model, inputs_B), targets_B)
+
+    def running_on(self, compute: Compute) -> "Prediction":
+        return Prediction(self._loss, self._width, compute, names=self._names)
 
     @torch.no_grad()  # not inference_mode: what a model caches here must serve training too
     def outputs(self, model: nn.Module, split: Split) -> Iterator[Tensor]:
@@ -71,6 +78,9 @@ class CausalLanguage:
     def loss(self, model: nn.Module, inputs_B: Tensor, targets_B: Tensor) -> Tensor:
         logits_BTV = self._logits(model, inputs_B)
         return functional.cross_entropy(logits_BTV.flatten(0, 1), targets_B.flatten())
+
+    def running_on(self, compute: Compute) -> "CausalLanguage":
+        return CausalLanguage(self._vocab_size, compute)
 
     @torch.no_grad()  # not inference_mode: what a model caches here must serve training too
     def outputs(self, model: nn.Module, split: Split) -> Iterator[Tensor]:
