@@ -94,6 +94,8 @@ def find_class(module: ModuleType, class_name: str, *, where: str) -> type[nn.Mo
     )
     there_are = f"its nn.Module classes: {', '.join(defined)}" if defined else "it defines none"
     problem = "is not an nn.Module class" if found is not None else "is not there"
+    if isinstance(found, nn.Module):
+        problem = f"is a {type(found).__name__} object, not a class that builds one"
     raise ModelScriptError(f"{class_name} {problem}; {there_are}", where=where)
 
 

@@ -59,6 +59,12 @@ class MappedSource:
     def _pair(self, index: int) -> tuple[Tensor, Tensor]:
         try:
             given, target = self._samples[index]
+            if isinstance(given, tuple | list) and any(isinstance(x, Tensor) for x in given):
+                raise DatasetError(
+                    f"sample {index} has {len(given)} inputs; models here take one tensor: "
+                    "concatenate them, and take them apart in the model's forward",
+                    where=self._where,
+                )
             return torch.as_tensor(given), torch.as_tensor(target)
         except (TypeError, ValueError, RuntimeError) as error:
             raise DatasetError(

@@ -1,8 +1,8 @@
 """What can be asked of the training jobs, key by key."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from agents.ml.config import StrictConfig, read_config
 from agents.ml.data import dataset_task
@@ -15,8 +15,18 @@ from agents.ml.optimizers import OptimizerConfig, check_optimizer
 from agents.ml.schedulers import SchedulerConfig, check_schedule
 
 MAX_SEED = 2**63 - 1
-Precision = Literal["auto", "fp32", "bf16"]
 _QUICK_RATE = 0.001
+Precision = Literal["auto", "fp32", "bf16"]
+ClassWeights = list[float] | Literal["balanced"] | None
+
+
+def _weights(value: Any) -> Any:
+    is_list = isinstance(value, list) and value
+    if value is None or value == "balanced":
+        return value
+    if not is_list or not all(isinstance(weight, int | float) and weight >= 0 for weight in value):
+        raise ValueError("a weight from 0 up for each class is wanted, or 'balanced'")
+    return [float(weight) for weight in value]
 
 
 class QuickEvalConfig(StrictConfig):
@@ -54,6 +64,8 @@ class TrainerConfig(StrictConfig):
         best_metric: what decides which checkpoint is best; by default what early stopping
             watches, else `val_loss`.
         gradient_accumulation_steps: batches added up to one step of the optimizer.
+        class_weights: how much a sample of each class counts in training; what is scored is not
+            weighted.
         precision: bf16 computes the forward pass in bfloat16 by autocast; auto does so where that
             is seen to pay on the first batch, and is the default.
     """
@@ -67,6 +79,7 @@ class TrainerConfig(StrictConfig):
     scheduler: SchedulerConfig | None = None
     loss_function: str | None = None
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: Annotated[ClassWeights, BeforeValidator(_weights)] = None
     metrics: list[str] | None = Field(default=None, min_length=1)
     device: str | None = None
     checkpoint_interval: int = Field(default=1, ge=1)
@@ -193,7 +206,8 @@ def read_trainer_config(values: dict[str, Any]) -> TrainerConfig:
     config = read_config(TrainerConfig, values)
     task = dataset_task(config.dataset, config.dataset_params)
     loss = config.loss_function or default_loss(task)
-    check_loss(loss, task, label_smoothing=config.label_smoothing)
+    is_weighted = config.class_weights is not None
+    check_loss(loss, task, label_smoothing=config.label_smoothing, is_weighted=is_weighted)
     check_optimizer(config.optimizer)
     if config.scheduler is not None:
         check_schedule(config.scheduler, config.optimizer, epochs=config.epochs)

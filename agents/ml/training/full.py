@@ -151,6 +151,7 @@ def prepare_model(
         model_params=config.model_params,
         loss_function=config.loss_function,
         label_smoothing=config.label_smoothing,
+        class_weights=config.class_weights,
         device=config.device,
         warnings=warnings,
     )

@@ -1,17 +1,20 @@
 """A model script and a dataset, made ready to be trained or measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from agents.ml.data import Dataset, Split
+from agents.ml.data.batches import in_order
 from agents.ml.devices import resolve_device
+from agents.ml.errors import ConfigError
 from agents.ml.losses import default_loss
 from agents.ml.modelscript import build_model
 from agents.ml.training.compute import Compute
-from agents.ml.training.scoring import Scorer
+from agents.ml.training.scoring import ROWS, Scorer
 from agents.ml.training.tasks import Task, build_task
 
 
@@ -62,6 +65,7 @@ def prepare(
     device: str | None,
     warnings: list[str],
     label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | Literal["balanced"] | None = None,
 ) -> Setup:
     """Build the model and its task.
 
@@ -77,8 +81,27 @@ def prepare(
         loss_function or default_loss(material.dataset.task),
         compute,
         label_smoothing=label_smoothing,
+        weight_C=_weights(class_weights, material.dataset, target),
     )
     return Setup(compute.place(model), task, compute)
+
+
+def _weights(
+    asked: Sequence[float] | Literal["balanced"] | None, dataset: Dataset, device: torch.device
+) -> Tensor | None:
+    """Return a weight for each class; balanced, every class counts as much as every other."""
+    if asked is None:
+        return None
+    assert dataset.num_classes is not None  # check_loss allows weights for classes alone
+    if asked == "balanced":
+        train = dataset.split("train")
+        labels_N = torch.cat([train.batch(at)[1].cpu() for at in in_order(len(train), ROWS)])
+        counts_C = labels_N.bincount(minlength=dataset.num_classes)
+        return (len(labels_N) / (dataset.num_classes * counts_C.clamp_min(1))).float().to(device)
+    if len(asked) != dataset.num_classes:
+        text = f"has {len(asked)} weights for {dataset.num_classes} classes"
+        raise ConfigError(text, where="class_weights")
+    return torch.tensor(asked, dtype=torch.float32, device=device)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -113,13 +113,16 @@ def build_task(
     compute: Compute,
     *,
     label_smoothing: float = 0.0,
+    weight_C: Tensor | None = None,
 ) -> Task:
     """Return the task a dataset poses; `output_shape` is that of `Targets`.
+
+    What is learned is weighted by `weight_C`, what is scored is not.
 
     Raises:
         ConfigError: a loss that does not fit it.
     """
-    loss = build_loss(loss_name, dataset.task, label_smoothing=label_smoothing)
+    loss = build_loss(loss_name, dataset.task, label_smoothing=label_smoothing, weight_C=weight_C)
     if dataset.task == "causal_lm":
         assert dataset.num_classes is not None  # the size of the vocabulary
         return CausalLanguage(dataset.num_classes, compute)

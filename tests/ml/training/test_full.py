@@ -162,6 +162,8 @@ def test_a_name_that_is_no_file_name_is_refused(models: str, runs: str, name: st
         ({"checkpoint_intervall": 2}, "checkpoint_intervall"),
         ({"label_smoothing": 0.1, "loss_function": "MSELoss"}, "label_smoothing"),
         ({"best_metric": "val_r2"}, "best_metric"),
+        ({"class_weights": "balanced", "loss_function": "MSELoss"}, "class_weights"),
+        ({"class_weights": [1.0, -1.0]}, "class_weights"),
     ],
 )
 def test_every_key_is_checked_before_anything_is_written(
@@ -292,6 +294,37 @@ def test_the_other_ways_of_a_step_learn_too(models: str, runs: str, change: dict
     result = pytorch_full_trainer(models, "CNN", {**CONFIG, **change, "epochs": 2}, "other", runs)
 
     assert result["final_evaluation"]["accuracy"] > 0.8
+
+
+def test_rare_classes_weigh_more_where_that_is_asked_for(
+    models: str, runs: str, tmp_path: Path
+) -> None:
+    """Of 400 samples 20 are of class 1, and the two overlap: unweighted, it is hardly named."""
+    generator = torch.Generator().manual_seed(0)
+    labels = [int(i % 20 == 0) for i in range(400)]
+    rows = [f"{y + torch.randn(1, generator=generator).item():.3f},{y}" for y in labels]
+    (tmp_path / "rare.csv").write_text("\n".join(["x,y", *rows]))
+    config = {
+        **CONFIG,
+        "dataset": "csv",
+        "dataset_params": {"data_path": str(tmp_path / "rare.csv"), "label_column": "y"},
+        "model_params": {"inputs": 1, "outputs": 2},
+        "metrics": ["balanced_accuracy"],
+    }
+    plain, balanced, listed = (
+        pytorch_full_trainer(models, "MLP", {**config, **change}, name, runs)
+        for name, change in (
+            ("plain", {}),
+            ("balanced", {"class_weights": "balanced"}),
+            ("listed", {"class_weights": [200 / 380, 10.0]}),
+        )
+    )
+
+    accuracies = [r["history"][-1]["val_balanced_accuracy"] for r in (plain, balanced, listed)]
+    assert accuracies[0] == 0.5 < accuracies[1]
+    assert accuracies[2] == pytest.approx(accuracies[1], abs=0.15)
+    with pytest.raises(ConfigError, match="3 weights for 2 classes"):
+        pytorch_full_trainer(models, "MLP", {**config, "class_weights": [1.0] * 3}, "three", runs)
 
 
 def test_accumulated_batches_equal_one_large_batch(models: str, runs: str) -> None:

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,6 +144,65 @@ def test_a_model_that_does_not_fit_says_so(
 ) -> None:
     with pytest.raises(ModelScriptError, match=message):
         pytorch_quick_evaluator(models, class_name, {**DIGITS, "model_params": params})
+
+
+SCRIPTED = """
+import torch
+from torch import nn
+
+class Body(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1))
+
+class Scripted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = torch.jit.script(Body())
+
+    def forward(self, x):
+        return self.body(x)
+
+Whole = torch.jit.script(Body())
+
+class TwoInputs(Body):
+    def forward(self, x, y):
+        return super().forward(x + y)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_scripted_parts_are_trained_and_a_scripted_whole_is_refused(tmp_path: Path) -> None:
+    script = tmp_path / "scripted.py"
+    script.write_text(SCRIPTED)
+
+    result = pytorch_quick_evaluator(str(script), "Scripted", {**DIGITS, "epochs": 2})
+
+    assert result["metrics"]["accuracy"] > 0.8
+    with pytest.raises(ModelScriptError, match="Whole is a RecursiveScriptModule object, not a"):
+        pytorch_quick_evaluator(str(script), "Whole", DIGITS)
+    with pytest.raises(ModelScriptError, match="missing 1 required positional argument: 'y'"):
+        pytorch_quick_evaluator(str(script), "TwoInputs", DIGITS)
+
+
+def test_samples_with_two_inputs_are_refused_by_name(models: str, tmp_path: Path) -> None:
+    script = tmp_path / "data.py"
+    script.write_text(
+        "import torch\n"
+        "def build(split):\n"
+        "    return [((torch.ones(2), torch.ones(2)), 0), ((torch.ones(2), torch.ones(2)), 1)]\n"
+    )
+    config = {
+        "dataset": "custom_dataset_script",
+        "dataset_params": {"script_path": str(script)},
+        "num_classes": 2,
+    }
+
+    with pytest.raises(DatasetError, match="has 2 inputs; models here take one tensor"):
+        pytorch_quick_evaluator(models, "MLP", config)
 
 
 def test_too_few_classes_are_refused(models: str) -> None:
