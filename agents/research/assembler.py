@@ -9,25 +9,29 @@ from agents.research.messages import (
     ModelSummarised,
     SummariseModel,
 )
-from agents.research.writing import AssemblerProps, Writer
+from agents.research.writing import models as writing
+from agents.research.writing.client import LanguageModel
+from agents.research.writing.settings import WritingProps
 from guild import Agent, Context, handles
 from guild.progress import Progress, TextDelta
 
 
-class AssemblerAgent(Agent[AssemblerProps]):
+class AssemblerAgent(Agent[WritingProps]):
     """Writes the code of a model and says who wrote it, or what is wrong with the config."""
 
     extra = "research"
     requires = ("torch",)
 
-    def __init__(self, properties: AssemblerProps, jobs: Jobs, models: ModelRegistry) -> None:
+    def __init__(self, properties: WritingProps, jobs: Jobs, models: ModelRegistry) -> None:
         super().__init__(properties)
         self._jobs = jobs
-        self._writer = Writer(properties, jobs, models, remedy="set the agent's property 'llm'")
+        self._llm = LanguageModel(
+            properties, models, jobs.files, remedy="set the agent's property 'llm'"
+        )
 
     @handles(emits=[Progress, TextDelta])
     async def assemble(self, request: AssembleModel, ctx: Context) -> ModelAssembled:
-        return await self._writer.assemble(request, ctx)
+        return await writing.assemble(self._jobs, self._llm, request, ctx)
 
     @handles(emits=[Progress])
     async def summarise(self, request: SummariseModel, ctx: Context) -> ModelSummarised:

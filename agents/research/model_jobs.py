@@ -3,29 +3,33 @@
 from collections.abc import Callable
 from typing import Any
 
-from agents.ml.assembler.config import MODEL_KEYS, read_claims
+from agents.ml.assembler import config as configs
 from agents.ml.assembler.jobs import assemble, check
 from agents.ml.assembler.layer_grammar import layer_grammar
-from agents.ml.assembler.prompt import build_layers_prompt, build_prompt, extract_code, read_layers
+from agents.ml.errors import ConfigError
+from agents.research.writing.answers import read_code, read_json
 
 Report = Callable[[dict[str, Any]], None]
 
 
-def write_question(payload: dict[str, Any], _report: Report) -> dict[str, Any]:
-    """The `prompt` for `model_config`, and the `grammar` of a list of layers or None for code.
+def read_claims(payload: dict[str, Any], _report: Report) -> dict[str, Any]:
+    """What `model_config` claims: `name`, `input_shape`, `input_dtype` and `output_shape`.
 
-    Payload: `model_config`, `problem` of the last attempt or None, `is_free` where the answer can
-    be kept to no grammar.
+    Beside them the `grammar` of the lists of layers that keep to that; None where it has none.
 
     Raises:
         ConfigError: the config lacks name or shapes, so that nothing could be checked.
     """
-    config, problem = payload["model_config"], payload["problem"]
-    read_claims(config)
+    config = payload["model_config"]
+    name, input_shape, input_dtype, output_shape = configs.read_claims(config)
     has_layers = bool(config.get("layers"))  # some of them in words, which no grammar keeps to
-    grammar = None if payload["is_free"] or has_layers else layer_grammar(config)
-    build = build_layers_prompt if grammar else build_prompt
-    return {"prompt": build(config, problem), "grammar": grammar}
+    return {
+        "name": name,
+        "input_shape": input_shape,
+        "input_dtype": input_dtype,
+        "output_shape": output_shape,
+        "grammar": None if has_layers else layer_grammar(config),
+    }
 
 
 def check_answer(payload: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -39,6 +43,11 @@ def check_answer(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     arguments = dict(payload)
     answer, wrote = arguments.pop("answer"), arguments.pop("wrote")
     if wrote == "code":
-        return check(arguments | {"source": extract_code(answer)}, report)
-    asked = {key: value for key, value in payload["model_config"].items() if key in MODEL_KEYS}
-    return assemble(arguments | {"model_config": asked | {"layers": read_layers(answer)}}, report)
+        return check(arguments | {"source": read_code(answer)}, report)
+    layers = read_json(answer)
+    if not isinstance(layers, list):
+        raise ConfigError("the answer is no list of layers", where="layers")
+    asked = {
+        key: value for key, value in payload["model_config"].items() if key in configs.MODEL_KEYS
+    }
+    return assemble(arguments | {"model_config": asked | {"layers": layers}}, report)

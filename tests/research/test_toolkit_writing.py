@@ -16,7 +16,7 @@ from agents.research.errors import (
     NoWorkingCodeError,
     WorkRefusedError,
 )
-from agents.research.writing import AssemblerProps
+from agents.research.writing.settings import WritingProps
 from guild.progress import Progress
 
 pytestmark = pytest.mark.slow
@@ -147,14 +147,14 @@ def test_a_random_model_writes_layers_that_fit_at_once_and_is_freed_with_the_too
     assert not any(owner.is_alive() for owner in owners)
     assert (made.generated_by, made.wrote, made.attempts) == ("llm", "layers", 1)
     assert made.usage is not None
-    assert 0 < made.usage.completion_tokens <= AssemblerProps().max_new_tokens
+    assert 0 < made.usage.completion_tokens <= WritingProps().max_new_tokens
     assert summary["total_params"] == made.total_params
 
 
 def test_code_may_be_wanted_and_layers_in_words_are_never_made_up(
     random_model: Path, tmp_path: Path
 ) -> None:
-    free = AssemblerProps(
+    free = WritingProps(
         llm=EngineConfig(model=str(random_model)), writes="code", attempts=2, max_new_tokens=8
     )
     auto = free.model_copy(update={"writes": "auto"})

@@ -1,14 +1,13 @@
 """From a declarative model config to a checked file with an nn.Module class.
 
 `compile_model` writes the source, `check_model_source` is the gate for it and for code from a
-language model alike, `build_prompt` and `extract_code` are the two ends of asking one. The config's
-syntax is in `config.py`; the functions to run in a child process are in `jobs.py`.
+language model alike. The config's syntax is in `config.py`; the functions to run in a child process
+are in `jobs.py`.
 """
 
 from agents.ml.assembler.compiler import CompiledModel, compile_model
 from agents.ml.assembler.errors import InexpressibleError, MisfitError, UnknownLayerError
 from agents.ml.assembler.gate import CheckedModel, Claims, check_model_source, install_model_source
-from agents.ml.assembler.prompt import build_prompt, extract_code
 
 __all__ = [
     "CheckedModel",
@@ -17,9 +16,7 @@ __all__ = [
     "InexpressibleError",
     "MisfitError",
     "UnknownLayerError",
-    "build_prompt",
     "check_model_source",
     "compile_model",
-    "extract_code",
     "install_model_source",
 ]

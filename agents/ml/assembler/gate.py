@@ -26,6 +26,7 @@ from agents.ml.assembler.stepping import (
 )
 from agents.ml.errors import LayerError, ModelScriptError
 from agents.ml.modelscript import find_class, load_module
+from agents.ml.undefined_names import undefined_names
 
 MAX_SOURCE_BYTES = 256 * 1024
 # A second batch size finds what the first cannot: a size written down, or a dimension mistaken.
@@ -119,6 +120,9 @@ def _parse(source: str, class_name: str, where: str) -> None:
         raise ModelScriptError(f"line {error.lineno}: {error.msg}", where=where) from error
     except (ValueError, RecursionError, MemoryError, SystemError) as error:
         raise ModelScriptError(f"cannot be parsed: {error}", where=where) from error
+    for name, line in undefined_names(source).items():
+        text = f"line {line}: {name!r} is not defined; import or define it"
+        raise ModelScriptError(text, where=where)
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     if class_name not in classes:
         there_are = f"it defines {', '.join(classes)}" if classes else "it defines none"
@@ -140,6 +144,7 @@ def _check_file(file: Path, claims: Claims, *, shown_as: str) -> CheckedModel:
         total_params=params,
         checks=(
             "parsed",
+            "names defined",
             "imported",
             f"forward with batches of {BATCH} and {OTHER_BATCH} on {device}",
             "output shape",

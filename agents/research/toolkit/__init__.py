@@ -16,7 +16,8 @@ from agents.research.toolkit.projects import ProjectTools
 from agents.research.toolkit.tokenizers import TokenizerTools
 from agents.research.toolkit.training import TrainingTools
 from agents.research.toolkit.workspace import WorkspaceTools
-from agents.research.writing import AssemblerProps, Writer
+from agents.research.writing.client import LanguageModel
+from agents.research.writing.settings import WritingProps
 from guild.registry import check_installed
 from guild.sync import BackgroundLoop
 
@@ -36,7 +37,7 @@ class ResearchToolkit(
         workspace: the folder that all paths are relative to, and may not leave; made if missing.
         llm: the language model that writes what the compiler cannot: the name of a model of the
             transformers backend or its folder, an `EngineConfig` to say more about it, or
-            `AssemblerProps` to say how it is asked, too. It is loaded when it is first needed, and
+            `WritingProps` to say how it is asked, too. It is loaded when it is first needed, and
             freed when it was not for five minutes, and with `close`.
         show: told how far the work has come, in a thread of the toolkit's.
         limits: what else `JobsProps` has, such as `memory_mb` and `timeout_s`.
@@ -50,7 +51,7 @@ class ResearchToolkit(
         self,
         *,
         workspace: str | Path = ".",
-        llm: str | Path | EngineConfig | AssemblerProps | None = None,
+        llm: str | Path | EngineConfig | WritingProps | None = None,
         show: Show | None = None,
         **limits: Any,
     ) -> None:
@@ -63,22 +64,24 @@ class ResearchToolkit(
         models = ModelRegistry()
         self._jobs = self._loop.run(self._stack.enter_async_context(open_jobs(properties)))
         self._loop.run(self._stack.enter_async_context(models))
-        self._writer = Writer(writing, self._jobs, models, remedy="give the toolkit an 'llm'")
+        self._llm = LanguageModel(
+            writing, models, self._jobs.files, remedy="give the toolkit an 'llm'"
+        )
 
     def tools(self) -> list[Tool]:
         """The tools for a model that calls them, such as with `LocalAgent.invoke_with_tools`."""
         return offered(self, command_timeout_s=self._jobs.command_timeout_s)
 
 
-def _writing(llm: str | Path | EngineConfig | AssemblerProps | None) -> AssemblerProps:
+def _writing(llm: str | Path | EngineConfig | WritingProps | None) -> WritingProps:
     match llm:
-        case AssemblerProps():
+        case WritingProps():
             return llm
         case EngineConfig() | None:
-            return AssemblerProps(llm=llm)
+            return WritingProps(llm=llm)
         case str() | Path():
-            return AssemblerProps(llm=EngineConfig(model=str(llm)))
+            return WritingProps(llm=EngineConfig(model=str(llm)))
     raise TypeError(
-        f"llm must be the name or the folder of a model, an EngineConfig or AssemblerProps, not "
+        f"llm must be the name or the folder of a model, an EngineConfig or WritingProps, not "
         f"{type(llm).__name__}"
     )

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from agents.llm.blocking.closing import Closing
 from agents.research.jobs import Audience, Done, Jobs
-from agents.research.writing import Writer
+from agents.research.writing.client import LanguageModel
 from guild.progress import Progress
 from guild.sync import BackgroundLoop
 
@@ -21,7 +21,7 @@ class Calls(Closing):
     _loop: BackgroundLoop
     _stack: AsyncExitStack
     _jobs: Jobs
-    _writer: Writer
+    _llm: LanguageModel
     _audience: Audience
 
     def close(self) -> None:
