@@ -210,6 +210,53 @@ async def test_results_and_errors_of_tools_are_told_to_the_model(
     assert not seen.steps[0].is_error
 
 
+TALKING = {
+    "start": "s1",
+    "states": {
+        **{f"s{n}": {"max_characters": 20, "next": [f"s{n + 1}"]} for n in range(1, 9)},
+        "s9": {"choice": ["done"]},
+    },
+}
+
+
+async def test_where_steps_do_not_fit_the_oldest_go_and_the_question_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step adds a message of the user, and the question was dropped as an old one."""
+    from agents.llm.dialogue import plan  # noqa: PLC0415 - watched here alone
+
+    told: list[list[str]] = []
+    fit = plan.fit_window
+
+    def watched(*args: Any, **options: Any) -> Any:
+        fitted = fit(*args, **options)
+        told.append([f"{message.role}: {message.content}" for message in fitted.messages])
+        return fitted
+
+    monkeypatch.setattr(plan, "fit_window", watched)
+    model = save_tiny_chat_model(tmp_path / "tight", context_window=600)
+    earlier = ({"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Yes?"})
+    asked = StatefulRequest(
+        messages=(*earlier, {"role": "user", "content": "What do you see?"}),
+        max_new_tokens=60,
+        seed=1,
+    )
+    async with guild_of(model, None, TALKING, overflow="drop_oldest") as running:
+        reply = await ask(running, asked)
+
+    assert [step.state for step in reply.steps] == [f"s{n}" for n in range(1, 10)]
+    for number, messages in enumerate(told, 1):
+        assert messages[0].startswith("system: Answer step by step.")
+        assert "user: What do you see?\n\nNext: <s1>" in messages
+        assert messages[-1].endswith(f"Next: <s{number}>")
+        roles = [message.partition(":")[0] for message in messages[1:]]
+        assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
+    assert "user: Hello!" in told[0]
+    assert told[-1][1].startswith("user: What")
+    assert 4 <= len(told[-1]) < len(told[0]) + 2 * 8 - 2, "steps were dropped"
+    assert reply.dropped_messages == len(told[0]) + 2 * 8 - len(told[-1])
+
+
 async def test_a_call_that_is_not_approved_is_not_run(roomy_chat: Path) -> None:
     box = Toolbox([look], approve=lambda call: f"not {call.name}")
     async with guild_of(roomy_chat, box, ACTING) as running:

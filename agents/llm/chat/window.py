@@ -25,12 +25,13 @@ def fit_window(
     context_window: int,
     new_tokens: int,
     policy: OverflowPolicy = "refuse",
+    question: int | None = None,
 ) -> Fitted:
     """Make messages and new tokens fit the window.
 
     With `drop_oldest` whole turns go, from a question up to the next one; then, of what followed
-    the last question, calls together with their results. System messages, the last question and
-    the newest results are never dropped.
+    the question, answers together with what came of them, as the results of calls. System
+    messages, the question and the newest results are never dropped.
 
     Args:
         messages: the whole conversation.
@@ -38,6 +39,7 @@ def fit_window(
         context_window: tokens that prompt and answer may have together.
         new_tokens: tokens of the answer.
         policy: what happens to a conversation that is too long.
+        question: position of the message that the answer is for; None for the user's last one.
 
     Raises:
         ContextOverflowError: they do not fit, and may not or cannot be dropped.
@@ -54,7 +56,7 @@ def fit_window(
     error = overflow(messages)
     if error is None:
         return Fitted(tuple(messages))
-    units = _droppable(messages)
+    units = _droppable(messages, _last_question(messages) if question is None else question)
     if policy == "refuse" or not units:
         raise error
     kept, dropped = _without(messages, units)
@@ -85,17 +87,22 @@ def turns(messages: Sequence[ChatMessage]) -> list[list[int]]:
     return groups
 
 
-def _droppable(messages: Sequence[ChatMessage]) -> list[list[int]]:
+def _droppable(messages: Sequence[ChatMessage], question: int) -> list[list[int]]:
     """What may be dropped, oldest first: positions of messages that go together."""
-    *earlier, last = turns(messages) or [[]]
     rounds: list[list[int]] = []
-    for at in last:
-        if messages[at].role == "user":
+    for at in range(question + 1, len(messages)):
+        if messages[at].role == "system":
             continue
         if messages[at].role == "assistant" or not rounds:
             rounds.append([])
         rounds[-1].append(at)
+    earlier = turns(messages[: max(question, 0)])
     return earlier + rounds[:-1]  # the newest results are what the next answer is for
+
+
+def _last_question(messages: Sequence[ChatMessage]) -> int:
+    """The position of the user's last message; -1 where there is none."""
+    return max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
 
 
 def _without(

@@ -29,6 +29,8 @@ class Dialogue:
         tool_choice: `auto`, `none`, `required` or the name of a tool; the last two constrain the
             answer to a call with valid arguments.
         grammar: what the answer must look like.
+        question: position of the message that the answer is for, which is never dropped; None for
+            the user's last one.
     """
 
     engine: Engine
@@ -37,6 +39,7 @@ class Dialogue:
     tools: Schemas = ()
     tool_choice: str = "auto"
     grammar: "Grammar | None" = None
+    question: int | None = None
 
     async def ask(self, messages: Sequence[ChatMessage]) -> Answering:
         """Begin to answer the last of these messages.
@@ -51,6 +54,7 @@ class Dialogue:
             self.tool_choice,
             grammar=self.grammar,
             overflow=self.overflow,
+            question=self.question,
         )
         return await self._begun(
             await asyncio.to_thread(plan_answer, wish, self.engine, self.sampling)

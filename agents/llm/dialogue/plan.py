@@ -56,6 +56,7 @@ class Wish:
         is_parallel: whether there may be several calls in an answer.
         grammar: what the answer must look like.
         overflow: what happens to a conversation that does not fit.
+        question: position of the message that the answer is for; None for the user's last one.
     """
 
     messages: Sequence[ChatMessage]
@@ -64,6 +65,7 @@ class Wish:
     is_parallel: bool = True
     grammar: "Grammar | None" = None
     overflow: OverflowPolicy = "refuse"
+    question: int | None = None
 
     @property
     def offered(self) -> Schemas:
@@ -240,7 +242,12 @@ def _fitted(
         return counted[-1][1]
 
     fitted = fit_window(
-        wish.messages, count, context_window=window, new_tokens=new_tokens, policy=wish.overflow
+        wish.messages,
+        count,
+        context_window=window,
+        new_tokens=new_tokens,
+        policy=wish.overflow,
+        question=wish.question,
     )
     if fitted.dropped:
         count(fitted.messages)

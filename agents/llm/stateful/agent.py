@@ -12,7 +12,7 @@ from agents.llm.dialogue import Dialogue
 from agents.llm.engines import LLMInitializationError, ModelRegistry
 from agents.llm.stateful.briefing import briefing
 from agents.llm.stateful.config import MachineConfig, Place, misplaced
-from agents.llm.stateful.walk import Walk, opened
+from agents.llm.stateful.walk import Walk, opened, question_in
 from agents.llm.tools import Tool, Toolbox
 from agents.llm.tools.execution import DEFAULT_MAX_RESULT_CHARS
 from guild import Context, handles
@@ -97,14 +97,20 @@ class StatefulAgent(ModelAgent[StatefulAgentProps]):
         props = self.properties
         with told_to_the_bus():
             async with self._lease() as engine:
-                sampling = self._sampling(request, ctx)
+                messages = opened(self._system, request.messages)
+                dialogue = Dialogue(
+                    engine,
+                    self._sampling(request, ctx),
+                    overflow=props.overflow,
+                    question=question_in(messages),
+                )
                 walk = Walk(
                     run=Run(self._machine),
-                    dialogue=Dialogue(engine, sampling, overflow=props.overflow),
+                    dialogue=dialogue,
                     toolbox=self._toolbox,
                     max_result_chars=props.max_result_chars,
                     ctx=ctx,
-                    messages=opened(self._system, request.messages),
+                    messages=messages,
                 )
                 await walk.to_the_end()
         last = walk.steps[-1]

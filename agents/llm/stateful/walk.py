@@ -139,6 +139,12 @@ def opened(system: str, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     return [ChatMessage(role="system", content=system), first, *rest]
 
 
+def question_in(messages: Sequence[ChatMessage]) -> int:
+    """The position of the user's last message before the first step, or where it will be."""
+    asked = (at for at, message in enumerate(messages) if message.role == "user")
+    return max(asked, default=len(messages))
+
+
 def _asked(messages: Sequence[ChatMessage], text: str) -> list[ChatMessage]:
     """The messages with a text at the end of the user's last one, or in one of its own."""
     *before, last = messages

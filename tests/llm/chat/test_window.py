@@ -84,6 +84,29 @@ def test_system_question_and_newest_results_are_never_dropped() -> None:
         fitted([S, user("aaaa")], 8)
 
 
+@pytest.mark.parametrize(
+    ("window", "kept"),
+    [
+        (16, "ssss bb cc n1 dd n2 ee n3"),
+        (14, "ssss bb dd n2 ee n3"),
+        (11, "ssss bb ee n3"),
+    ],
+)
+def test_what_follows_the_question_goes_after_what_came_before_it(window: int, kept: str) -> None:
+    """Of a way through states, in which the user's message is said again and again."""
+    steps = [user("bb"), said("cc"), user("n1"), said("dd"), user("n2"), said("ee"), user("n3")]
+    fit = fit_window(
+        [S, user("aa"), said("xx"), *steps],
+        letters,
+        context_window=window + 3,
+        new_tokens=1,
+        policy="drop_oldest",
+        question=3,
+    )
+
+    assert " ".join(message.content for message in fit.messages) == kept
+
+
 def test_new_tokens_count() -> None:
     assert fitted([user("aa"), said("bb"), user("cc")], 7, new=1) == ("aa bb cc", "")
     assert fitted([user("aa"), said("bb"), user("cc")], 7, new=2) == ("cc", "aa bb")
