@@ -49,9 +49,20 @@ def _leaves(config: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]
 
 
 def _shown(value: Any) -> str:
-    """A word as it is, everything else as JSON: an empty text and the text `1` can be told."""
-    is_word = isinstance(value, str) and value.replace("_", "").isalpha()
-    return value if is_word else json.dumps(value, ensure_ascii=False)
+    """A text as it is, unless it could be taken for something else: it is empty, or `1`."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, str) and value.strip() and not _is_json(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _diff(name: str, a: Trial, b: Trial, old: str, new: str) -> str:

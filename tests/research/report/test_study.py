@@ -175,6 +175,39 @@ def test_the_one_who_asked_may_say_what_was_chosen_and_concluded() -> None:
     assert "2 folds" in to_html(document)
 
 
+def test_a_classical_model_may_be_what_is_believed_to_be_best() -> None:
+    known = scored("svc", 0.97, 0.98, kind="baseline")
+    found = reading(scored("conv", 0.9, 0.91), known, scored("knn", 0.9, kind="baseline"))
+    found = Reading(found.findings.model_copy(update={"chosen": known[0].id}))
+
+    assert found.best is not None
+    assert found.best_baseline is not None
+    assert found.best.trials[0] == known[0].id
+    assert found.label(found.first_of(found.best_baseline)) == "knn"
+    assert '<tr class="best"><td class="number">1</td><td>svc' in to_html(
+        study_document(found.findings, MACHINE)
+    )
+
+
+def test_an_ensemble_is_told_by_what_it_consists_of() -> None:
+    root = scored("conv", 0.9)
+    config = {"name": "ensemble", "weights": {"conv": 2 / 3, "svc": 1 / 3}}
+    blend = Trial.new(study="s", kind="ensemble", config=config, parent=root[0].id)
+
+    assert reading(root, [blend]).changed(blend) == "weights.conv 0.6667, weights.svc 0.3333"
+
+
+def test_curves_of_steps_without_scores_are_compared_by_their_training_loss() -> None:
+    trials = scored("conv", 0.9)
+    curve = [{"step": step, "train_loss": 1 / step} for step in (25, 50, 75)]
+    findings = reading(trials, histories={trials[0].id: curve}).findings
+
+    html = to_html(study_document(findings, MACHINE))
+
+    assert "Training loss of it and of the first in rank" in html
+    assert ">step</text>" in html
+
+
 def test_a_lower_loss_beats_a_higher_one() -> None:
     study = Study(name="s", metric="loss", higher_is_better=False, created_at=NOW)
     low, high = scored("low", 0.1, 0.12, metric="loss"), scored("high", 0.4, 0.5, metric="loss")

@@ -1,7 +1,7 @@
 """Which charts a study has, and what stands on their axes."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -60,34 +60,46 @@ def progress_charts(reading: Reading) -> list[Drawing]:
 
 
 def learning_charts(reading: Reading) -> list[Drawing]:
-    """How the best learned: its losses, and the metric beside that of those after it."""
-    if reading.best is None:
+    """How the best learned: its losses, and its scores beside those of the first in rank."""
+    everything = [*([reading.best] if reading.best else []), *reading.ranked]
+    histories = {
+        reading.label(reading.first_of(standing)): history
+        for standing in everything
+        if (history := _history(reading, standing))
+    }
+    if not histories:
         return []
-    history = _history(reading, reading.best)
+    name, best = next(iter(histories.items()))
     losses = [
         Series(label, points, colour)
         for colour, (label, key) in enumerate(_LOSSES)
+        if (points := _curve(best, key))
+    ]
+    shown = list(histories.items())[:_CURVES]
+    told, key, y = _beside_it(reading, [history for _, history in shown])
+    beside = [
+        Series(label, points, colour)
+        for colour, (label, history) in enumerate(shown)
         if (points := _curve(history, key))
     ]
-    ranked = [s for s in reading.leaderboard if s.rank is not None and s.kind != "baseline"]
-    shown = [reading.best, *(s for s in ranked if s.trials != reading.best.trials)][:_CURVES]
-    scores = [
-        Series(reading.label(reading.first_of(standing)), points, colour)
-        for colour, standing in enumerate(shown)
-        if (points := _curve(_history(reading, standing), f"val_{reading.metric}"))
-    ]
-    x = Axis("epoch", lambda value, _: f"{value:.0f}", is_whole=True)
-    name = reading.label(reading.first_of(reading.best))
+    unit = "epoch" if any("epoch" in record for record in best) else "step"
+    x = Axis(unit, lambda value, _: f"{value:.0f}", is_whole=True)
     drawn = [
-        chart("learning-loss", f"Loss of the best, {name}", (x, Axis("loss")), losses),
-        chart(
-            "learning-score",
-            f"Validation {reading.metric} of the best and of the first in rank",
-            (x, Axis(reading.metric, partial(tick, reading.metric))),
-            scores,
-        ),
+        chart("learning-loss", f"Loss of {name}", (x, Axis("loss")), losses),
+        chart("learning-score", f"{told} of it and of the first in rank", (x, y), beside),
     ]
     return [each for each in drawn if each is not None]
+
+
+def _beside_it(
+    reading: Reading, histories: Sequence[list[dict[str, Any]]]
+) -> tuple[str, str, Axis]:
+    """What several curves are compared by: the metric, where it was measured on the way."""
+    key = f"val_{reading.metric}"
+    if any(_curve(history, key) for history in histories):
+        y = Axis(reading.metric, partial(tick, reading.metric))
+        return f"Validation {reading.metric}", key, y
+    return "Training loss", "train_loss", Axis("loss")
 
 
 def credit_chart(reading: Reading) -> Drawing | None:
@@ -153,7 +165,7 @@ def _history(reading: Reading, standing: Standing) -> list[dict[str, Any]]:
 
 def _curve(history: list[dict[str, Any]], key: str) -> list[Point]:
     return [
-        (record.get("epoch", index), record[key])
+        (record.get("epoch", record.get("step", index)), record[key])
         for index, record in enumerate(history, 1)
         if isinstance(record.get(key), int | float) and math.isfinite(record[key])
     ]

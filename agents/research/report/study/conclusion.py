@@ -29,8 +29,8 @@ def caution(reading: Reading) -> str:
     best = reading.best
     if best is None:
         return ""
-    ranked = [s for s in reading.leaderboard if s.rank is not None and s.kind != "baseline"]
-    above = sum((s.rank or 0) < (best.rank or 0) for s in ranked)
+    ranked = [s for s in reading.leaderboard if s.rank is not None]
+    above = sum((s.rank or 0) < (best.rank or 0) and s.seeds < best.seeds for s in ranked)
     parts = []
     if len(ranked) > 1:
         parts.append(

@@ -40,15 +40,20 @@ class Reading:
 
         What was measured once is believed only where nothing was measured again.
         """
-        ranked = [s for s in self.leaderboard if s.rank is not None and s.kind != "baseline"]
-        chosen = [s for s in ranked if self.findings.chosen in s.trials]
-        again = [s for s in ranked if s.standard_error is not None]
-        return next(iter(chosen or again or ranked), None)
+        chosen = [s for s in self.leaderboard if self.findings.chosen in s.trials]
+        again = [s for s in self.ranked if s.standard_error is not None]
+        return next(iter(chosen or again or self.ranked), None)
+
+    @cached_property
+    def ranked(self) -> list[Standing]:
+        """What was tried and has a score, the best first; baselines are not among it."""
+        return [s for s in self.leaderboard if s.rank is not None and s.kind != "baseline"]
 
     @cached_property
     def best_baseline(self) -> Standing | None:
+        """The best baseline but the one that is believed to be best of all."""
         baselines = [s for s in self.leaderboard if s.rank is not None and s.kind == "baseline"]
-        return next(iter(baselines), None)
+        return next((each for each in baselines if each is not self.best), None)
 
     @cached_property
     def tests(self) -> list[Trial]:
@@ -98,17 +103,29 @@ class Reading:
     def number(self, trial: Trial) -> int:
         return self._number[trial.id]
 
+    def name(self, trial: Trial) -> str:
+        """What the trial's configuration calls itself; "" where it does not."""
+        names = [trial.config.get(key) for key in _NAMES]
+        return next((name for name in names if isinstance(name, str) and name), "")
+
     def label(self, trial: Trial) -> str:
         """What the trial's configuration is called: by its name, if it has one, and number."""
-        names = [trial.config.get(key) for key in _NAMES]
-        name = next((name for name in names if isinstance(name, str) and name), "")
+        name = self.name(trial)
         is_known = trial.kind == "baseline" and name
         return name if is_known else f"#{self.number(trial)} {name}".strip()
 
     def changed(self, trial: Trial) -> str:
-        """What the trial changes of its parent, in a few words; "" without one."""
+        """What the trial changes of its parent, in a few words; "" without one.
+
+        An ensemble changes nothing: it is told by what it consists of.
+        """
         parent = self._by_id.get(trial.parent or "")
-        told = changes(parent, trial) if parent is not None else []
+        if trial.kind == "ensemble":
+            parent = trial.model_copy(update={"config": {}})
+        if parent is None:
+            return ""
+        named = tuple(f"{key} " for key in _NAMES)
+        told = [each for each in changes(parent, trial) if not each.startswith(named)]
         configured = [each for each in told if each != "code"] or told
         more = f" and {len(configured) - _MOST_CHANGES} more"
         some = ", ".join(configured[:_MOST_CHANGES])

@@ -62,7 +62,8 @@ def _tiles(reading: Reading) -> list[Tile]:
     tiles = []
     metric = reading.metric
     for test in reading.tests:
-        note = tested(reading, test).partition("(")[2].rstrip(")") or reading.label(test)
+        sure = tested(reading, test).partition("(")[2].rstrip(")")
+        note = ", ".join(filter(None, (reading.name(test) or reading.label(test), sure)))
         tiles.append(Tile(f"held-out {metric}", score(metric, test.score(metric)), note))
     if (best := reading.best) is not None:
         note = f"{reading.label(reading.first_of(best))}, {_measured(reading, best)}"
@@ -119,7 +120,7 @@ def _standing_row(reading: Reading, standing: Standing) -> list[str]:
         str(standing.rank or ""),
         " ".join(filter(None, (reading.label(trial), reading.changed(trial)))),
         standing.proposer,
-        with_error(reading.metric, standing),
+        with_error(reading.metric, standing) if standing.mean is not None else trial.status,
         str(standing.seeds),
         score(reading.metric, standing.best),
         _noise(reading, standing),

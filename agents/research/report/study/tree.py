@@ -76,7 +76,7 @@ def _legend(reading: Reading) -> Iterator[str]:
     for colour, proposer in enumerate(reading.proposers):
         yield mark(x, 12, colour)
         yield text(x + 10, 16, proposer, "muted")
-        x += 26 + 6.6 * len(proposer)
+        x += 28 + LETTER_PX * len(proposer)
     yield cross(x, 12)
     yield text(x + 10, 16, "no score", "muted")
 
