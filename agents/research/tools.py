@@ -76,7 +76,9 @@ async def measure(jobs: Jobs, request: EvaluateCheckpoint, audience: Audience) -
     jobs.inside(request.experiment_dir, key="experiment_dir")
     payload = request.model_dump() | {"scores": jobs.scores}
     task = f"measure on the {request.split} set"
-    return await run_scored(jobs, f"{_TRAINING}:evaluate_checkpoint", payload, audience, task=task)
+    job = f"{_TRAINING}:evaluate_checkpoint"
+    work = partial(run_scored, jobs, job, payload, audience, task=task)
+    return await recorded(jobs.workspace, request, work)
 
 
 async def manage_tokenizer(jobs: Jobs, request: ManageTokenizer, audience: Audience) -> Done:

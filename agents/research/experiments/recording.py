@@ -18,15 +18,13 @@ from agents.research.experiments.errors import StoreError
 from agents.research.experiments.store import ExperimentStore, store_path
 from agents.research.experiments.trial import Kind, Status, Trial
 from agents.research.jobs import Done
-from agents.research.messages import EvaluateQuickly, TrainFully
+from agents.research.messages import EvaluateCheckpoint, EvaluateQuickly, TrainFully
 
 STUDY = "tools"
-Request = EvaluateQuickly | TrainFully
+Request = EvaluateQuickly | TrainFully | EvaluateCheckpoint
 
-_QUICK: Kind = "quick"
-_FULL: Kind = "full"
 _MOST_SOURCE_BYTES = 1 << 20
-_ABOUT_THE_RUN = ("params", "chance_level")
+_ABOUT_THE_RUN = ("params", "chance_level", "samples")
 _STATUSES: dict[str, Status] = {"completed": "done", "diverged": "diverged"}
 
 
@@ -52,7 +50,8 @@ async def recorded(workspace: Path, request: Request, work: Callable[[], Awaitab
         for warning in warnings:
             error.add_note(warning)
         raise
-    await to_thread(_end, workspace, trial, _outcome(workspace, done.result), warnings)
+    outcome = _outcome(workspace, done.result, time.monotonic() - started_s)
+    await to_thread(_end, workspace, trial, outcome, warnings)
     if not warnings:
         return done
     told = [*done.result.get("warnings", ()), *warnings]
@@ -62,11 +61,11 @@ async def recorded(workspace: Path, request: Request, work: Callable[[], Awaitab
 def _begin(workspace: Path, request: Request, warnings: list[str]) -> Trial | None:
     with _told(warnings), ExperimentStore(store_path(workspace)) as store:
         store.interrupt(STUDY, "the process that worked on it has ended", abandoned_only=True)
-        asked = _asked(workspace, request)
-        before = store.latest(STUDY, note=asked.note)
-        parent = before.id if before is not None else None
-        kept = store.plan(asked.model_copy(update={"parent": parent}))
-        return store.start(kept.id)
+        if isinstance(request, EvaluateCheckpoint):
+            asked = _measurement(workspace, request, store)
+        else:
+            asked = _attempt(workspace, request, store)
+        return store.start(store.plan(asked).id)
     return None
 
 
@@ -84,12 +83,21 @@ def _told(warnings: list[str]) -> Iterator[None]:
         warnings.append(f"not recorded as an experiment: {error}")
 
 
-def _asked(workspace: Path, request: Request) -> Trial:
+def _attempt(
+    workspace: Path, request: EvaluateQuickly | TrainFully, store: ExperimentStore
+) -> Trial:
+    """A model to be trained; it descends from what its script was before."""
+    kind: Kind = "quick"
+    config, folder = {}, ""
     match request:
         case EvaluateQuickly():
-            kind, config = _QUICK, request.eval_config
+            config = request.eval_config
         case TrainFully():
-            kind, config = _FULL, request.trainer_config
+            kind, config = "full", request.trainer_config
+            if request.experiment_name is not None:  # where it will keep its checkpoints
+                folder = f"{request.log_base_dir}/{request.experiment_name}"
+    note = f"{request.model_class_name} of {request.model_script_path}"
+    before = store.latest(STUDY, note=note)
     decisive = {key: value for key, value in config.items() if key != "seed"}
     planned = Trial.new(
         study=STUDY,
@@ -97,16 +105,27 @@ def _asked(workspace: Path, request: Request) -> Trial:
         config={"model_class_name": request.model_class_name, **decisive},
         code=_source(workspace / request.model_script_path),
         seed=config.get("seed", 0),
-        note=f"{request.model_class_name} of {request.model_script_path}",
+        parent=before.id if before is not None else None,
+        note=note,
     )
-    return planned.model_copy(update={"artifacts": _folder_of(request)})
+    return planned.model_copy(update={"artifacts": folder})
 
 
-def _folder_of(request: Request) -> str:
-    """Where a training will keep its checkpoints, from which it can go on."""
-    if isinstance(request, EvaluateQuickly) or request.experiment_name is None:
-        return ""
-    return f"{request.log_base_dir}/{request.experiment_name}"
+def _measurement(workspace: Path, request: EvaluateCheckpoint, store: ExperimentStore) -> Trial:
+    """What a training left, to be measured; it descends from the training."""
+    folder = _inside(workspace, request.experiment_dir)
+    trained = store.latest(STUDY, artifacts=folder)
+    known = {"of": trained.id, **trained.config} if trained is not None else {}
+    planned = Trial.new(
+        study=STUDY,
+        kind="test",
+        config={**known, **request.model_dump(exclude={"device"}), "experiment_dir": folder},
+        code=trained.code if trained is not None else "",
+        seed=trained.seed if trained is not None else 0,
+        parent=trained.id if trained is not None else None,
+        note=f"{request.checkpoint} checkpoint on the {request.split} set",
+    )
+    return planned.model_copy(update={"artifacts": folder})
 
 
 def _source(path: Path) -> str:
@@ -122,23 +141,23 @@ def _source(path: Path) -> str:
     return content.decode("utf-8", "replace")
 
 
-def _outcome(workspace: Path, result: dict[str, Any]) -> _Outcome:
+def _outcome(workspace: Path, result: dict[str, Any], seconds: float) -> _Outcome:
     scores = result.get("metrics", result.get("final_evaluation", {}))
     facts = {name: result.get(name) for name in _ABOUT_THE_RUN}
-    is_diverged = result["status"] == "diverged"
+    status = _STATUSES[result.get("status", "completed")]
     return _Outcome(
-        status=_STATUSES[result["status"]],
-        cost_s=result["seconds"],
+        status=status,
+        cost_s=result.get("seconds", seconds),
         metrics={
             name: math.nan if value is None else float(value)
             for name, value in {**scores, **facts}.items()
             if value is not None or name in scores
         },
         error=f"the loss was no finite number at step {result['diverged_at_step']}"
-        if is_diverged
+        if status == "diverged"
         else "",
         artifacts=_inside(workspace, result.get("experiment_dir", "")),
-        history=tuple(result["history"]),
+        history=tuple(result.get("history", ())),
     )
 
 

@@ -267,11 +267,16 @@ class ExperimentStore:
             and (statuses is None or trial.status in statuses)
         ]
 
-    def latest(self, study: str, *, note: str) -> Trial | None:
-        """The trial with this note that was planned last."""
-        query = "number = (SELECT max(number) FROM trials WHERE study = ? AND note = ?)"
+    def latest(
+        self, study: str, *, note: str | None = None, artifacts: str | None = None
+    ) -> Trial | None:
+        """The trial of this note, or of this folder, that was planned last; tests do not count."""
+        query = (
+            "number = (SELECT max(number) FROM trials WHERE study = ?1 AND kind != 'test' "
+            "AND (?2 IS NULL OR note = ?2) AND (?3 IS NULL OR artifacts = ?3))"
+        )
         with self._database.reading() as connection:
-            found = rows.select_trials(connection, query, (study, note))
+            found = rows.select_trials(connection, query, (study, note, artifacts))
         return found[0] if found else None
 
     def children(self, trial_id: str) -> list[Trial]:

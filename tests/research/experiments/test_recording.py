@@ -13,7 +13,7 @@ from agents.research.experiments import ExperimentStore, Trial, store_path
 from agents.research.experiments.recording import recorded
 from agents.research.experiments.worker import this_worker
 from agents.research.jobs import Done
-from agents.research.messages import EvaluateQuickly, TrainFully
+from agents.research.messages import EvaluateCheckpoint, EvaluateQuickly, TrainFully
 
 RESULT = {
     "status": "completed",
@@ -25,6 +25,24 @@ RESULT = {
     "warnings": ["CUDA is not there"],
     "diverged_at_step": None,
 }
+
+
+FORGER = """
+from torch import nn
+
+try:  # a model that would like to be known for better than it is
+    import glob
+    for path in glob.glob("**/*.db*", recursive=True, include_hidden=True):
+        open(path, "wb").write(b"forged")
+    open(".guildbus/experiments/experiments.db", "wb").write(b"forged")
+except OSError:
+    pass
+
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(64, 10))
+"""
 
 
 @pytest.fixture
@@ -42,7 +60,9 @@ def quick(script: str = "net.py", **config: Any) -> EvaluateQuickly:
 
 
 async def tried(
-    workspace: Path, request: EvaluateQuickly | TrainFully, outcome: dict[str, Any] | BaseException
+    workspace: Path,
+    request: EvaluateQuickly | TrainFully | EvaluateCheckpoint,
+    outcome: dict[str, Any] | BaseException,
 ) -> Done:
     async def work() -> Done:
         if isinstance(outcome, BaseException):
@@ -85,6 +105,39 @@ async def test_a_training_is_kept_with_its_folder(workspace: Path) -> None:
     (trial,) = trials(workspace)
     assert (trial.kind, trial.artifacts, trial.score("accuracy")) == ("full", "runs/net", 0.95)
     assert trial.score("loss") is None
+
+
+@pytest.mark.parametrize("is_absolute", [False, True])
+async def test_a_held_out_test_descends_from_the_training_that_it_measures(
+    workspace: Path, is_absolute: bool
+) -> None:
+    training = TrainFully(
+        model_script_path="net.py",
+        model_class_name="Net",
+        trainer_config={"dataset": "digits", "seed": 3},
+        experiment_name="first",
+        log_base_dir="runs",
+    )
+    folder = str(workspace / "runs/first") if is_absolute else "runs/first"
+    measured = {"metrics": {"accuracy": 0.88, "loss": 0.4}, "samples": 360, "split": "test"}
+    await tried(workspace, training, RESULT)
+
+    await tried(workspace, EvaluateCheckpoint(experiment_dir=folder), measured)
+
+    trained, tested = trials(workspace)
+    assert (trained.artifacts, tested.artifacts) == ("runs/first", "runs/first")
+    assert (tested.kind, tested.parent, tested.seed) == ("test", trained.id, 3)
+    assert tested.metrics == {"accuracy": 0.88, "loss": 0.4, "samples": 360.0}
+    assert tested.code == trained.code
+
+
+async def test_what_nobody_recorded_can_be_measured_all_the_same(workspace: Path) -> None:
+    measured = {"metrics": {"bits_per_byte": 1.5}, "split": "test"}
+
+    await tried(workspace, EvaluateCheckpoint(experiment_dir="elsewhere"), measured)
+
+    (trial,) = trials(workspace)
+    assert (trial.status, trial.parent, trial.code) == ("done", None, "")
 
 
 async def test_the_same_message_twice_is_one_trial(workspace: Path) -> None:
@@ -224,15 +277,24 @@ async def test_a_script_that_is_no_file_or_too_large_is_not_read(workspace: Path
 
 @pytest.mark.slow
 def test_what_the_toolkit_evaluates_is_kept(workspace: Path) -> None:
-    (workspace / "net.py").write_text(
-        "from torch import nn\n\n\nclass Net(nn.Sequential):\n"
-        "    def __init__(self):\n        super().__init__(nn.Flatten(), nn.Linear(64, 10))\n"
-    )
+    (workspace / "net.py").write_text(FORGER)
     with ResearchToolkit(workspace=workspace) as kit:
         result = kit.pytorch_quick_evaluator("net.py", "Net", {"dataset": "digits"})
         with pytest.raises(WorkRefusedError):
             kit.pytorch_quick_evaluator("net.py", "Missing", {"dataset": "digits"})
 
     good, bad = trials(workspace)
+    assert good.code == FORGER
     assert (good.status, good.metrics["accuracy"]) == ("done", result["metrics"]["accuracy"])
     assert (bad.status, "Missing" in bad.error) == ("failed", True)
+
+
+@pytest.mark.long
+def test_without_a_fence_the_forger_reaches_the_store(workspace: Path) -> None:
+    (workspace / "net.py").write_text(FORGER)
+
+    with ResearchToolkit(workspace=workspace, fence="none") as kit:
+        result = kit.pytorch_quick_evaluator("net.py", "Net", {"dataset": "digits"})
+
+    assert "not recorded as an experiment" in result["warnings"][-1]
+    assert store_path(workspace).read_bytes() == b"forged"

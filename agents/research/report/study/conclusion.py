@@ -48,9 +48,10 @@ def caution(reading: Reading) -> str:
 
 def tested(reading: Reading, test: Trial) -> str:
     """A held-out test's score, with the interval that its size allows."""
-    value, samples = test.score(reading.metric), reading.findings.test_samples
+    value = test.score(reading.metric)
     assert value is not None  # only tests with a score are shown
-    if samples is None or not is_share(reading.metric):
+    samples = reading.findings.test_samples or int(test.metrics.get("samples", 0))
+    if not samples or not is_share(reading.metric):
         return score(reading.metric, value)
     low, high = interval(value, samples)
     return (
