@@ -106,8 +106,10 @@ def _(block: blocks.Table) -> str:
     rows = [
         _row(block, cells, is_best=index == block.best) for index, cells in enumerate(block.rows)
     ]
+    name = escape(f"Table: {', '.join(block.columns)}")
     return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">'
+        f"<table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -8,7 +8,7 @@ from agents.research.experiments.command.opening import find, has_store, nothing
 from agents.research.experiments.store import ExperimentStore
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
-from agents.research.report.study.content import findings_of
+from agents.research.report.study.content import StudyFindings
 from agents.research.report.study.reading import Reading
 from agents.research.report.study.scores import with_error
 from agents.research.report.wording import MISSING, duration, moment
@@ -22,7 +22,7 @@ async def list_studies(call: Call, workspace: Path) -> int:
         call.output.note(nothing_in(workspace))
         return OK
     with opened(workspace) as store:
-        readings = [Reading(findings_of(store, study.name)) for study in store.studies()]
+        readings = [_reading(store, study) for study in store.studies()]
     if call.output.as_json:
         for reading in readings:
             call.output.json(_study_line(reading))
@@ -100,7 +100,7 @@ def _show_trial(call: Call, store: ExperimentStore, trial: Trial, *, code: bool)
 def _show_study(
     call: Call, store: ExperimentStore, study: Study, *, tree: bool, everything: bool
 ) -> int:
-    reading = Reading(findings_of(store, study.name))
+    reading = _reading(store, study)
     if call.output.as_json:
         trials = [trial.model_dump(exclude={"code"}) for trial in reading.trials]
         board = [standing.model_dump() for standing in reading.leaderboard]
@@ -123,10 +123,15 @@ def _trial(store: ExperimentStore, name: str) -> Trial:
     found = find(store, name)
     if isinstance(found, Trial):
         return found
-    reading = Reading(findings_of(store, found.name))
+    reading = _reading(store, found)
     if reading.best is None:
         raise UsageError(f"nothing in the study {name} has a score yet, so that it has no best")
     return reading.first_of(reading.best)
+
+
+def _reading(store: ExperimentStore, study: Study) -> Reading:
+    """What can be read in a study without the curves of its trials, which nothing here shows."""
+    return Reading(StudyFindings(study=study, trials=store.trials(study.name)))
 
 
 def _study_line(reading: Reading) -> dict[str, Any]:
