@@ -37,8 +37,10 @@ log = get_logger()
 _PRELOAD = (
     "agents.ml.preload",
     "agents.ml.training.distant",
+    "agents.ml.selection.trial",
     "agents.research.training_jobs",
 )
+_PRELOAD_TRUSTED = (*_PRELOAD, "agents.ml.selection.baselines", "agents.ml.selection.blending")
 _INTERRUPTED = "TrainingInterrupted"
 TASK_CHARS = 200
 _TEXT_CHARS = 500
@@ -156,13 +158,13 @@ class Jobs:
 async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
     """The resource `research.jobs`."""
 
-    def runner(*folders: str) -> JobRunner:
+    def runner(preload: Sequence[str], *folders: str) -> JobRunner:
         return JobRunner(
             workspace=Path(properties.workspace),
             fence=properties.fence,
             view=properties.view(*folders),
             limits=properties.limits(),
-            preload=_PRELOAD,
+            preload=preload,
             max_jobs=properties.max_jobs,
             grace_s=properties.grace_s,
         )
@@ -170,7 +172,10 @@ async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
     if has_gpu() and not (properties.gpu or properties.fence == "none"):
         log.warning("jobs.gpu_not_granted", remedy="set 'gpu: true' on research.jobs")
     shared = (properties.tokenizers, OPTIMIZERS, EXCHANGE)
-    async with runner(*shared) as foreign, runner(*shared, SCORES) as trusted:
+    async with (
+        runner(_PRELOAD, *shared) as foreign,
+        runner(_PRELOAD_TRUSTED, *shared, SCORES) as trusted,
+    ):
         log.info("jobs.opened", fence=str(foreign.fence), workspace=properties.workspace)
         yield Jobs(foreign, trusted, properties)
 

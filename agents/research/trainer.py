@@ -16,13 +16,14 @@ from agents.research.messages import (
     TrainingFinished,
     TrainLanguageModel,
 )
-from guild import Agent, Context, handles
+from agents.research.researcher.handlers import ServesStudies
+from guild import Context, handles
 from guild.progress import Progress
 
 _JOBS = "agents.ml.jobs_training"
 
 
-class TrainerAgent(Agent):
+class TrainerAgent(ServesStudies):
     """Trains and measures in child processes; a training cut short goes on where it was."""
 
     extra = "research"

@@ -1,0 +1,1 @@
+"""The researcher: finds a model for a dataset by itself, within a budget."""

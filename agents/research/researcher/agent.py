@@ -1,0 +1,224 @@
+"""The researcher: answers one request for a study by messages to those who do the work.
+
+As the coordinator's, its state leaves in the commit of the message that changed it, with the
+messages that follow: killed at any moment, it goes on where it was, and asks nothing twice.
+"""
+
+import time
+from asyncio import to_thread
+
+from pydantic import BaseModel
+
+from agents.research.errors import NothingLeftError, RunConflictError
+from agents.research.jobs import Jobs
+from agents.research.messages import (
+    AssembleModel,
+    ManageTokenizer,
+    ModelAssembled,
+    TokenizerTrained,
+)
+from agents.research.researcher import records
+from agents.research.researcher.conclusion import chosen, findings, report_of, verdict
+from agents.research.researcher.loop import Ask, Role, next_asks
+from agents.research.researcher.messages import (
+    BaselineFitted,
+    BlendModels,
+    DataDealt,
+    DealData,
+    FitBaseline,
+    ModelsBlended,
+    OpenTest,
+    RunTrial,
+    StudyReport,
+    StudyRequest,
+    TestOpened,
+    TrialRun,
+)
+from agents.research.researcher.reporting import write_study_report
+from agents.research.researcher.state import Study
+from agents.research.run import Asked, Step
+from guild import Agent, BaseAgentProps, Context, handles
+from guild.progress import Progress
+from messaging.failure import Cancelled, RequestFailed
+
+_SENDS = (
+    AssembleModel,
+    BlendModels,
+    DealData,
+    FitBaseline,
+    ManageTokenizer,
+    OpenTest,
+    RunTrial,
+)
+_ANSWERS = (StudyReport, RequestFailed)
+_ERROR_CHARS = 2000
+_LONGEST_S = 60.0  # between two messages of a study at work; what is longer was an interruption
+
+
+class ResearcherProps(BaseAgentProps):
+    """Where the agents that do the work listen."""
+
+    assembler_topic: str = "research.assembler"
+    trainer_topic: str = "research.trainer"
+    tokenizer_topic: str = "research.tokenizer"
+
+
+class ResearcherAgent(Agent[ResearcherProps]):
+    """Answers `StudyRequest` with a `StudyReport`, once the budget is spent.
+
+    A study that has ended answers at once; one whose report was deleted begins anew.
+    """
+
+    def __init__(self, properties: ResearcherProps, jobs: Jobs) -> None:
+        super().__init__(properties)
+        self._jobs = jobs
+
+    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress])
+    async def begin(self, request: StudyRequest, ctx: Context) -> StudyReport | None:
+        self._jobs.inside(request.folder, key="runs_dir")
+        study = await _load(request.name, ctx)
+        if study is not None and study.request != request:
+            raise RunConflictError(
+                f"the study {request.name!r} was asked for something else; give this one another "
+                "name, or ask for exactly what it began with"
+            )
+        if study is not None and study.report and self._jobs.has(study.report.html_path):
+            return study.report
+        now = time.time()
+        if study is None or study.is_over:
+            study = Study(request=request, started_at=now, clock_at=now)
+            await to_thread(records.record_begin, self._jobs.workspace, study)
+        study.attach(ctx.requester, ctx.conversation)
+        await self._go_on(study, ctx)
+        return None
+
+    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress])
+    async def take(
+        self,
+        answer: (
+            BaselineFitted
+            | DataDealt
+            | ModelAssembled
+            | ModelsBlended
+            | TestOpened
+            | TokenizerTrained
+            | TrialRun
+        ),
+        ctx: Context,
+    ) -> None:
+        await self._end_step(ctx, answer=answer)
+
+    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress])
+    async def take_failure(self, failure: RequestFailed | Cancelled, ctx: Context) -> None:
+        if isinstance(failure, Cancelled):
+            error = f"cancelled{f': {failure.reason}' if failure.reason else ''}"
+        else:
+            error = f"{failure.agent}: {failure.error_type}: {failure.text}"
+        await self._end_step(ctx, error=error[:_ERROR_CHARS])
+
+    async def _end_step(
+        self, ctx: Context, *, answer: BaseModel | None = None, error: str = ""
+    ) -> None:
+        asked = await ctx.state.load(_question(ctx.envelope.cause), Asked)
+        study = await _load(asked.run, ctx) if asked is not None else None
+        if asked is None or study is None:
+            ctx.log.info("research.answer_ignored", cause=ctx.envelope.cause)
+            return
+        await ctx.state.delete(_question(ctx.envelope.cause))
+        step = study.steps[asked.step]
+        step.ended_at = time.time()
+        step.answer = answer.model_dump(mode="json") if answer is not None else None
+        step.error = error
+        await to_thread(records.record_ended, self._jobs.workspace, study, asked.step)
+        ctx.log.info("research.step_ended", study=asked.run, step=asked.step, error=error or None)
+        await self._go_on(study, ctx)
+
+    async def _go_on(self, study: Study, ctx: Context) -> None:
+        """Ask for what is possible now; when nothing is and nothing is awaited, come to an end."""
+        study.tick(time.time(), _LONGEST_S)
+        for ask in next_asks(study):
+            await self._ask(ask, study, ctx)
+        if not study.is_waiting_for_answers:
+            await self._conclude(study, ctx)
+        ctx.emit(_progress(study))
+        await ctx.state.save(_key(study.request.name), study)
+
+    async def _ask(self, ask: Ask, study: Study, ctx: Context) -> None:
+        for trial in study.trials:
+            if trial.step == ask.step:
+                trial.record = await to_thread(
+                    records.record_asked, self._jobs.workspace, study, trial
+                )
+        message_id = ctx.send(ask.message, self._topic_of(ask.to), conversation=study.conversation)
+        study.steps[ask.step] = Step(agent=ask.to, asked_at=time.time())
+        await ctx.state.save(_question(message_id), Asked(run=study.request.name, step=ask.step))
+
+    async def _conclude(self, study: Study, ctx: Context) -> None:
+        facts = study.facts
+        best = chosen(study, facts) if facts is not None else None
+        if facts is None or best is None:
+            study.is_failed = True
+            _fail(study, ctx, NothingLeftError.__name__, f"nothing worked: {_errors(study)}")
+            return
+        told = verdict(study, facts)
+        more = records.more_for_the_report(study, facts, told)
+        workspace, request = self._jobs.workspace, study.request
+        written = await to_thread(write_study_report, workspace, request.name, request.folder, more)
+        study.report = report_of(
+            study,
+            facts,
+            markdown_path=str(written.markdown.relative_to(workspace)),
+            html_path=str(written.html.relative_to(workspace)),
+        )
+        for requester in study.waiting:
+            ctx.answer(requester, study.report)
+        study.waiting = []
+
+    def _topic_of(self, role: Role) -> str:
+        topic: str = getattr(self.properties, f"{role}_topic")
+        return topic
+
+
+async def _load(name: str, ctx: Context) -> Study | None:
+    return await ctx.state.load(_key(name), Study)
+
+
+def _key(study: str) -> str:
+    return f"study.{study}"
+
+
+def _question(message_id: str) -> str:
+    return f"asked.{message_id}"
+
+
+def _fail(study: Study, ctx: Context, error_type: str, text: str) -> None:
+    for requester in study.waiting:
+        failure = RequestFailed(
+            message_id=requester.message_id,
+            error_type=error_type,
+            text=text,
+            agent=ctx.group,
+            attempts=1,
+        )
+        ctx.answer(requester, failure)
+    study.waiting = []
+
+
+def _errors(study: Study) -> str:
+    errors = [f"{name}: {step.error}" for name, step in study.steps.items() if step.error]
+    return "; ".join(errors) or "the budget was spent before anything was measured"
+
+
+def _progress(study: Study) -> Progress:
+    facts = study.facts
+    found = findings(study, facts) if facts is not None else []
+    best = f"; best {found[0].name} {100 * found[0].accuracy:.2f} %" if found else ""
+    under_way = [name for name, step in study.steps.items() if step.status == "asked"]
+    used = study.request.budget.used(study.elapsed_s, len(study.trials))
+    is_over = study.is_over
+    return Progress(
+        task=f"study {study.request.name}",
+        done=1.0 if is_over else min(0.99, used),
+        total=1.0,
+        text=f"{', '.join(under_way) or 'finished'}{best}"[:200],
+    )

@@ -1,0 +1,49 @@
+"""How much a study may cost, and how much of that is spent."""
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+
+
+class Budget(BaseModel):
+    """Hard limits; None leaves one out, but time or trials must end a study.
+
+    Attributes:
+        seconds: of work, from the data on; while nothing runs, the clock stands.
+        trials: trainings and classical models together.
+        tokens: of language models that propose, read and written together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    seconds: Annotated[float, Field(gt=0)] | None = 120.0
+    trials: Annotated[int, Field(ge=1)] | None = None
+    tokens: Annotated[int, Field(ge=0)] = 50_000
+
+    def used(self, seconds: float, trials: int) -> float:
+        """The share that is spent, 0 to 1 and more, of what is spent most."""
+        shares = [0.0]
+        if self.seconds is not None:
+            shares.append(seconds / self.seconds)
+        if self.trials is not None:
+            shares.append(trials / self.trials)
+        return max(shares)
+
+
+def duration_s(text: str) -> float:
+    """Read a duration such as `90s`, `5m` or `1h30m`.
+
+    Raises:
+        ValueError: it is none, or zero.
+    """
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is no duration; write 90s, 5m or 1h30m")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds <= 0:
+        raise ValueError(f"{text!r} leaves no time")
+    return seconds

@@ -1,0 +1,224 @@
+"""What a study tries next: a function of its request and of the trials that it may see.
+
+explore   starting points and classical models first, then new candidates; the best climb the ladder
+confirm   the best on all folds, one after the other, so that luck is told from merit
+"""
+
+import math
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from agents.ml.selection.facts import Facts
+from agents.research.researcher.credit import Record, whose_turn
+from agents.research.researcher.ladder import ETA, ladder
+from agents.research.researcher.noise import difference
+from agents.research.researcher.recipes import starting_points
+from agents.research.researcher.results import Results
+from agents.research.researcher.search import propose_at_random, propose_by_search
+from agents.research.researcher.space import Space, space_for
+from agents.research.researcher.state import Candidate, Study, Trial
+
+EXPLORING = 0.55  # of the budget
+CONFIRMING = 0.9
+_FOR_COMPLETING = 0.35  # of the budget: what two candidates on all folds may cost
+_ENOUGH_FOLDS = 3  # to drop a candidate that is behind
+_BASELINES = {
+    "table": (
+        *("logistic_regression", "support_vectors", "k_nearest"),
+        *("extra_trees", "random_forest", "gradient_boosting"),
+    ),
+    "image": ("support_vectors", "k_nearest", "extra_trees", "logistic_regression"),
+    "text": ("logistic_regression", "naive_bayes", "support_vectors"),
+}
+
+
+class Decision(NamedTuple):
+    """A trial to be planned, and its candidate where that is new."""
+
+    trial: Trial
+    candidate: Candidate | None = None
+
+
+def visible(study: Study) -> int:
+    """How many of the first trials the decision about the next one sees: all but those that may
+    still go on beside it.
+    """
+    return max(0, len(study.trials) - study.request.parallel + 1)
+
+
+class Situation:
+    """A study as the decision about its next trial sees it."""
+
+    def __init__(self, study: Study, facts: Facts) -> None:
+        self.study, self.facts = study, facts
+        self.number = len(study.trials)
+        self.seen = Results(study, visible(study))
+        self.random = Random(f"{study.request.seed}/{self.number}")  # noqa: S311  no secret
+        self.used = study.request.budget.used(study.elapsed_s, self.number)
+        self.space: Space = space_for(facts.kind, facts.input_shape, facts.samples)
+        self.epochs = ladder(facts, _affordable(study, facts))
+        self.top = len(self.epochs) - 1
+
+    def planned(self, rung: int) -> set[str]:
+        """The candidates with a trial on a rung or above, whether it has ended or not."""
+        trials = (t for t in self.study.trials if t.kind != "baseline")
+        return {trial.candidate for trial in trials if trial.rung >= rung}
+
+    def family(self, candidate: str) -> str:
+        recipe = self.study.candidates[candidate].recipe or {}
+        return str(recipe.get("family", ""))
+
+    def planned_folds(self, candidate: str) -> set[int]:
+        """The folds on which a candidate was or will be trained fully."""
+        trials = (t for t in self.study.trials if t.candidate == candidate)
+        return {trial.fold for trial in trials if trial.kind == "full"}
+
+    def trial(self, candidate: str, rung: int, fold: int) -> Trial:
+        return Trial(
+            number=self.number,
+            kind="full" if rung == self.top else "quick",
+            candidate=candidate,
+            rung=rung,
+            fold=fold,
+            epochs=self.epochs[rung],
+        )
+
+    def fits(self, trial: Trial) -> bool:
+        """Whether the time that is left should be enough for a trial."""
+        seconds = self.study.request.budget.seconds
+        known = self.seen.cost_per_epoch([trial.candidate]) or self.seen.cost_per_epoch()
+        if seconds is None or known is None:
+            return True
+        left = CONFIRMING * seconds - self.study.elapsed_s
+        return known * trial.epochs <= left
+
+
+def decide(study: Study, facts: Facts) -> Decision | None:
+    """The next trial; None when the budget is spent, or nothing is left that is worth trying."""
+    budget = study.request.budget
+    if budget.trials is not None and len(study.trials) >= budget.trials:
+        return None
+    if budget.seconds is not None and study.elapsed_s >= CONFIRMING * budget.seconds:
+        return None
+    now = Situation(study, facts)
+    steps: tuple[Callable[[Situation], Decision | None], ...] = (
+        (_start, _climb, _explore) if now.used < EXPLORING else (_confirm, _climb, _explore)
+    )
+    for step in steps:
+        decision = step(now)
+        if decision is not None and now.fits(decision.trial):
+            return decision
+    return None
+
+
+def _affordable(study: Study, facts: Facts) -> float:
+    """The epochs of a full training of which two candidates can have one on every fold.
+
+    It is known once the starting points were trained for a moment, and stays what it is then.
+    """
+    starts = len(starting_points(facts.kind))
+    seconds = study.request.budget.seconds
+    if seconds is None or visible(study) < starts:
+        return math.inf
+    cost = Results(study, starts).cost_per_epoch()
+    if cost is None:
+        return math.inf
+    workers = study.request.parallel
+    return _FOR_COMPLETING * seconds * workers / (2 * facts.folds * cost)
+
+
+def _start(now: Situation) -> Decision | None:
+    """The starting points, then the classical models."""
+    starts = starting_points(now.facts.kind)
+    if now.number < len(starts):
+        recipe = now.space.completed(starts[now.number], now.random)
+        name = f"c{now.number}"
+        why = "known to work on data of this kind"
+        candidate = Candidate(name=name, proposer="seed", recipe=recipe, why=why)
+        return Decision(now.trial(name, 0, 0), candidate)
+    models = _BASELINES[now.facts.kind]
+    index = now.number - len(starts)
+    if index < len(models):
+        return Decision(Trial(number=now.number, kind="baseline", candidate=models[index]))
+    return None
+
+
+def _climb(now: Situation) -> Decision | None:
+    """The best third of a rung, one rung up; from the top down.
+
+    So does the best of each family, once: some learn slowly, and are not to be judged by others.
+    """
+    for rung in reversed(range(now.top)):
+        measured = now.seen.on_rung(rung)
+        above = now.planned(rung + 1)
+        families = {now.family(name) for name in above}
+        names = [result.trial.candidate for result in measured[: len(measured) // ETA]]
+        if len(measured) >= ETA:
+            others = (result.trial.candidate for result in measured)
+            names += [name for name in others if now.family(name) not in families]
+        for name in names:
+            if name not in above:
+                return Decision(now.trial(name, rung + 1, (rung + 1) % now.facts.folds))
+    return None
+
+
+def _explore(now: Situation) -> Decision | None:
+    """A new candidate, by whoever has the turn."""
+    request = now.study.request
+    proposer = whose_turn(request.proposers, _records(now), now.random)
+    name = f"c{now.number}"
+    tried = [c.recipe for c in now.study.candidates.values() if c.recipe is not None]
+    recipes = {c.name: c.recipe for c in now.study.candidates.values() if c.recipe is not None}
+    match proposer:
+        case "search":
+            ranked = [(each, recipes[each]) for each in now.seen.ranked()]
+            proposal = propose_by_search(now.space, ranked, tried, now.random)
+        case _:
+            proposal = propose_at_random(now.space, tried, now.random)
+    candidate = Candidate(
+        name=name,
+        proposer=proposer,
+        parents=proposal.parents,
+        why=proposal.why,
+        recipe=proposal.recipe,
+    )
+    return Decision(now.trial(name, 0, 0), candidate)
+
+
+def _records(now: Situation) -> dict[str, Record]:
+    records: dict[str, Record] = {}
+    climbed = {r.trial.candidate for r in now.seen.all if r.trial.rung > 0}
+    for result in now.seen.all:
+        if result.trial.kind == "baseline" or result.trial.rung > 0:
+            continue
+        proposer = now.study.candidates[result.trial.candidate].proposer
+        known = records.get(proposer, Record(0, 0))
+        is_success = result.trial.candidate in climbed
+        records[proposer] = Record(known.successes + is_success, known.failures + (not is_success))
+    return records
+
+
+def _confirm(now: Situation) -> Decision | None:
+    """The next fold of the best candidate that is still in the running."""
+    estimates = now.seen.estimates(now.top)
+    by_merit = sorted(estimates, key=lambda name: -estimates[name].mean)
+    complete = [n for n in by_merit if len(now.seen.full(n, now.top)) == now.facts.folds]
+    for name in by_merit:
+        if complete and _is_behind(now, name, complete[0]):
+            continue
+        missing = set(range(now.facts.folds)) - now.planned_folds(name)
+        if missing:
+            return Decision(now.trial(name, now.top, min(missing)))
+    for name in now.seen.ranked():
+        if not now.planned_folds(name):
+            return Decision(now.trial(name, now.top, now.top % now.facts.folds))
+    return None
+
+
+def _is_behind(now: Situation, name: str, best: str) -> bool:
+    """Whether `name` is worse than `best` by more than a standard error, by what both ran on."""
+    mine = {fold: r.merit for fold, r in now.seen.full(name, now.top).items()}
+    theirs = {fold: r.merit for fold, r in now.seen.full(best, now.top).items()}
+    apart = difference(mine, theirs)
+    return apart is not None and apart.n >= _ENOUGH_FOLDS and apart.mean + apart.error < 0

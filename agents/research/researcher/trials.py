@@ -1,0 +1,204 @@
+"""How the messages of a study are answered: by which jobs, and what these may see.
+
+Only `run_trial` runs a model's code. It sees neither the labels of what it predicts nor the files
+they come from; its predictions are taken away before the next trial, and scored by another job.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Coroutine
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from agents.ml.selection.answers import Answers
+from agents.research.job_properties import EXCHANGE
+from agents.research.jobs import Audience, Jobs
+from agents.research.researcher.messages import (
+    BaselineFitted,
+    BlendModels,
+    DataDealt,
+    DealData,
+    FitBaseline,
+    ModelsBlended,
+    OpenTest,
+    RunTrial,
+    TestOpened,
+    TestScore,
+    TrialRun,
+)
+
+_JOBS = "agents.ml.selection"
+_PREDICTIONS = ("val.predictions", "test.predictions")
+_RESULT = "result.json"
+
+
+async def deal_data(jobs: Jobs, request: DealData, audience: Audience) -> DataDealt:
+    payload = request.model_dump() | {"vault": _vault(jobs, request.data)}
+    done = await jobs.run(
+        f"{_JOBS}.dealing:deal", payload, audience, task="deal the data", is_trusted=True
+    )
+    return DataDealt.model_validate({"facts": done.result})
+
+
+async def run_trial(jobs: Jobs, request: RunTrial, audience: Audience) -> TrialRun:
+    """Train, take the predictions away, and score them; a trial that was run is not run again."""
+    vault = _vault(jobs, request.data)
+    kept = jobs.workspace / vault / request.trial
+    identity = _identity(jobs, request)
+    if (before := _read_result(kept, identity)) is not None:
+        return TrialRun.model_validate(before)
+    answers = Answers.read(jobs.workspace / vault)
+    output = f"{EXCHANGE}/{identity}"
+    payload = request.model_dump(exclude={"fold", "timeout_s", "trial"})
+    payload |= {"labels": answers.without(request.fold), "output": output}
+    done = await jobs.run(
+        f"{_JOBS}.trial:run_trial",
+        payload,
+        audience,
+        task=f"trial {request.trial}",
+        timeout_s=_allowed(request.timeout_s),
+        is_training=True,
+        hidden=answers.hidden,
+    )
+    result = done.result
+    if result["status"] == "completed":
+        _take_away(jobs.workspace / output, kept)
+        scored = await jobs.run(
+            f"{_JOBS}.scoring:score_fold",
+            {"data": request.data, "vault": vault, "output": str(kept), "fold": request.fold},
+            audience,
+            task=f"score trial {request.trial}",
+            is_trusted=True,
+        )
+        result |= {"status": "done", "metrics": scored.result}
+    _write_result(kept, identity, result)
+    return TrialRun.model_validate(result)
+
+
+async def fit_baseline(jobs: Jobs, request: FitBaseline, audience: Audience) -> BaselineFitted:
+    """Fit and score; a baseline that was fitted is not fitted again."""
+    vault = _vault(jobs, request.data)
+    kept = jobs.workspace / vault / request.trial
+    identity = _identity(jobs, request)
+    result = _read_result(kept, identity)
+    if result is None:
+        payload = request.model_dump(exclude={"timeout_s", "trial"})
+        done = await jobs.run(
+            f"{_JOBS}.baselines:fit_baseline",
+            payload | {"vault": vault, "output": str(kept)},
+            audience,
+            task=f"fit {request.model}",
+            timeout_s=_allowed(request.timeout_s),
+            is_training=True,
+            is_trusted=True,
+        )
+        result = done.result
+        _write_result(kept, identity, result)
+    return BaselineFitted.model_validate(result)
+
+
+async def blend_models(jobs: Jobs, request: BlendModels, audience: Audience) -> ModelsBlended:
+    vault = _vault(jobs, request.data)
+    folders = {
+        name: [f"{vault}/{trial}" for trial in trials]
+        for name, trials in request.candidates.items()
+    }
+    done = await jobs.run(
+        f"{_JOBS}.blending:blend",
+        {"data": request.data, "vault": vault, "candidates": folders},
+        audience,
+        task="choose an ensemble",
+        is_trusted=True,
+    )
+    return ModelsBlended.model_validate(done.result)
+
+
+async def open_test(jobs: Jobs, request: OpenTest, audience: Audience) -> TestOpened:
+    vault = _vault(jobs, request.data)
+    contestants = {
+        name: {
+            "folders": [[f"{vault}/{trial}" for trial in group] for group in one.trials],
+            "weights": one.weights,
+            "sharpness": one.sharpness,
+        }
+        for name, one in request.contestants.items()
+    }
+    done = await jobs.run(
+        f"{_JOBS}.blending:open_test",
+        {"data": request.data, "vault": vault, "contestants": contestants},
+        audience,
+        task="open the held-out test",
+        is_trusted=True,
+    )
+    return opened(done.result)
+
+
+def opened(result: dict[str, Any]) -> TestOpened:
+    """The result of the job `blending.open_test` as a message."""
+    return TestOpened(
+        scores=tuple(
+            TestScore(
+                name=name,
+                samples=result["samples"],
+                confusion_matrix=found["confusion_matrix"],
+                **found["metrics"],
+            )
+            for name, found in result["contestants"].items()
+        )
+    )
+
+
+def _vault(jobs: Jobs, data: str) -> str:
+    """The folder, hidden from models' code, with what belongs to the data of a study."""
+    return f"{jobs.scores}/{jobs.inside(data, key='data')}"
+
+
+def _identity(jobs: Jobs, request: RunTrial | FitBaseline) -> str:
+    """A hash of what decides a trial's outcome, its code among it."""
+    told = request.model_dump(mode="json", exclude={"timeout_s"})
+    facts = (jobs.workspace / request.data / "facts.json").read_text("utf-8")
+    code = ""
+    if isinstance(request, RunTrial):
+        code = (jobs.workspace / jobs.inside(request.script, key="script")).read_text("utf-8")
+    return sha256(json.dumps([told, facts, code], sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _take_away(output: Path, kept: Path) -> None:
+    """Move a trial's predictions to where no other trial can change them."""
+    kept.mkdir(parents=True, exist_ok=True)
+    for name in _PREDICTIONS:
+        if (output / name).is_file() and not (output / name).is_symlink():
+            (output / name).replace(kept / name)
+    shutil.rmtree(output, ignore_errors=True)
+
+
+def _read_result(kept: Path, identity: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads((kept / _RESULT).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return dict(found["result"]) if found["identity"] == identity else None
+
+
+def _write_result(kept: Path, identity: str, result: dict[str, Any]) -> None:
+    kept.mkdir(parents=True, exist_ok=True)
+    draft = kept / f".{_RESULT}.draft"
+    draft.write_text(json.dumps({"identity": identity, "result": result}), "utf-8")
+    draft.replace(kept / _RESULT)
+
+
+def _allowed(timeout_s: float | None) -> float:
+    return math.inf if timeout_s is None else timeout_s
+
+
+ANSWERED: dict[type[BaseModel], Callable[[Jobs, Any, Audience], Coroutine[Any, Any, BaseModel]]] = {
+    DealData: deal_data,
+    RunTrial: run_trial,
+    FitBaseline: fit_baseline,
+    BlendModels: blend_models,
+    OpenTest: open_test,
+}

@@ -1,0 +1,116 @@
+"""What a study asks for: everything once, within its budget, whatever comes back first."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from agents.research.researcher import conclusion
+from agents.research.researcher.loop import Ask, next_asks
+from agents.research.researcher.messages import FitBaseline, OpenTest, RunTrial
+from agents.research.researcher.state import Study
+from agents.research.run import Step
+from tests.research.researcher.world import FACTS, answer, live, study
+
+
+def told(one: Study) -> list[tuple[str, int, int, int]]:
+    return [(t.candidate, t.rung, t.fold, t.epochs) for t in one.trials]
+
+
+def test_nothing_is_asked_twice_and_the_test_comes_last() -> None:
+    asks = live(study())
+    assert max(Counter(ask.step for ask in asks).values()) == 1
+    assert isinstance(asks[-1].message, OpenTest)
+    assert sum(isinstance(ask.message, OpenTest) for ask in asks) == 1
+
+
+@pytest.mark.parametrize("trials", [1, 2, 7, 30])
+def test_a_budget_of_trials_is_kept(trials: int) -> None:
+    asks = live(study(trials))
+    tried = [a for a in asks if isinstance(a.message, RunTrial | FitBaseline)]
+    assert len(tried) == trials
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 5])
+@pytest.mark.parametrize("order", range(4))
+def test_what_is_tried_does_not_depend_on_which_answer_comes_first(
+    parallel: int, order: int
+) -> None:
+    straight, shuffled = study(parallel=parallel), study(parallel=parallel)
+    live(straight)
+    live(shuffled, choose=Random(order).choice)
+    assert told(straight) == told(shuffled)
+    assert straight.candidates == shuffled.candidates
+    one, other = (conclusion.findings(each, FACTS) for each in (straight, shuffled))
+    assert one == other
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_no_more_trials_than_asked_for_go_on_at_once(parallel: int) -> None:
+    most = 0
+
+    def watch(waiting: list[Ask]) -> Ask:
+        nonlocal most
+        most = max(most, sum(isinstance(a.message, RunTrial | FitBaseline) for a in waiting))
+        return waiting[0]
+
+    live(study(parallel=parallel), choose=watch)
+    assert most <= parallel
+
+
+def test_a_study_goes_on_from_what_is_stored_at_any_moment() -> None:
+    whole = study(20)
+    live(whole)
+
+    resumed = study(20)
+    while asks := next_asks(resumed):
+        said = answer(asks[0].message).model_dump(mode="json")
+        step = Step(agent=asks[0].to, asked_at=0.0, ended_at=1.0, answer=said)
+        resumed.steps[asks[0].step] = step
+        resumed = Study.model_validate_json(resumed.model_dump_json())
+    assert told(resumed) == told(whole)
+
+
+def test_no_candidate_is_trained_twice_on_the_same_fold_for_the_same_time() -> None:
+    one = study(60)
+    live(one)
+    assert max(Counter(told(one)).values()) == 1
+
+
+def test_no_recipe_is_tried_twice() -> None:
+    one = study(60)
+    live(one)
+    recipes = [str(candidate.recipe) for candidate in one.candidates.values()]
+    assert len(set(recipes)) == len(recipes)
+
+
+def test_most_are_trained_for_a_moment_and_the_best_on_every_fold() -> None:
+    one = study(60)
+    live(one)
+    by_rung = Counter(t.rung for t in one.trials if t.kind != "baseline" and t.fold == t.rung % 3)
+    assert by_rung[0] > by_rung[1] > 0
+    complete = [c for c in conclusion.networks(one) if len(c.per_fold) == FACTS.folds]
+    assert complete
+
+
+def test_a_model_that_cannot_be_assembled_is_left_and_the_study_goes_on() -> None:
+    one = study(30)
+    live(one, fails=lambda ask: ask.step in {"assemble c1", "trial 2"})
+    assert len(one.trials) == 30
+    assert conclusion.chosen(one, FACTS) is not None
+    assert all(finding.name not in {"c1", "c2"} for finding in conclusion.findings(one, FACTS))
+
+
+def test_a_study_in_which_nothing_works_asks_for_no_test() -> None:
+    one = study(12)
+    asks = live(one, fails=lambda ask: ask.step != "data")
+    assert not any(isinstance(ask.message, OpenTest) for ask in asks)
+    assert conclusion.chosen(one, FACTS) is None
+
+
+def test_a_seed_decides_what_is_tried() -> None:
+    first, same, other = study(), study(), study(seed=1)
+    for one in (first, same, other):
+        live(one)
+    assert first.candidates == same.candidates
+    assert first.candidates != other.candidates

@@ -1,0 +1,123 @@
+"""A world in which a study is answered at once: a recipe's score follows from the recipe."""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from random import Random
+
+from pydantic import BaseModel
+
+from agents.ml.selection.facts import Facts
+from agents.research.messages import AssembleModel, ModelAssembled
+from agents.research.researcher.budget import Budget
+from agents.research.researcher.loop import Ask, next_asks
+from agents.research.researcher.messages import (
+    BaselineFitted,
+    BlendModels,
+    DataDealt,
+    DealData,
+    FitBaseline,
+    ModelsBlended,
+    OpenTest,
+    RunTrial,
+    StudyRequest,
+    TestOpened,
+    TestScore,
+    TrialRun,
+)
+from agents.research.researcher.state import Study
+from agents.research.run import Step
+
+FACTS = Facts(
+    kind="image",
+    input_shape=(1, 8, 8),
+    classes=3,
+    class_names=("a", "b", "c"),
+    samples=900,
+    test_samples=100,
+    folds=3,
+    chance=0.4,
+)
+FAILS = "no such layer"
+
+
+def study(trials: int | None = 30, **request: object) -> Study:
+    budget = Budget(seconds=None, trials=trials)
+    asked = StudyRequest.model_validate({"budget": budget, "folds": 3, **request})
+    return Study(request=asked, started_at=0.0, clock_at=0.0)
+
+
+def answer(message: BaseModel) -> BaseModel:
+    """What a guild would say, as a function of what it is asked."""
+    match message:
+        case DealData():
+            return DataDealt(facts=FACTS)
+        case AssembleModel():
+            return ModelAssembled(
+                model_name=message.config["model_name"],
+                script_path=message.output_script_path,
+                generated_by="compiler",
+                attempts=1,
+                checks=(),
+                total_params=10,
+            )
+        case RunTrial():
+            return TrialRun(
+                status="done",
+                metrics=_scores(message.training, message.fold),
+                params=10,
+                steps=5,
+                cpu_s=0.1 * message.training["epochs"],
+            )
+        case FitBaseline():
+            per_fold = [_scores({"model": message.model}, fold) for fold in range(FACTS.folds)]
+            return BaselineFitted(metrics=per_fold[0], per_fold=per_fold, cpu_s=0.1)
+        case BlendModels():
+            names = sorted(message.candidates)[:2]
+            return ModelsBlended(
+                weights=dict.fromkeys(names, 0.5),
+                sharpness=dict.fromkeys(names, 1.0),
+                metrics={"accuracy": 0.9, "loss": 0.2},
+                per_fold=[{"accuracy": 0.9, "loss": 0.2}] * FACTS.folds,
+            )
+        case OpenTest():
+            scores = [
+                TestScore(name=name, accuracy=0.9, loss=0.2, samples=100, confusion_matrix=[[1]])
+                for name in message.contestants
+            ]
+            return TestOpened(scores=tuple(scores))
+    raise TypeError(f"nothing answers {message!r}")
+
+
+def live(
+    one: Study,
+    *,
+    choose: Callable[[list[Ask]], Ask] = lambda asked: asked[0],
+    fails: Callable[[Ask], bool] = lambda ask: False,
+) -> list[Ask]:
+    """Let a study come to its end, answering what `choose` picks of what is asked; all asks."""
+    waiting: list[Ask] = []
+    everything: list[Ask] = []
+    while True:
+        for ask in next_asks(one):
+            one.steps[ask.step] = Step(agent=ask.to, asked_at=0.0)
+            waiting.append(ask)
+            everything.append(ask)
+        if not waiting:
+            return everything
+        ask = choose(waiting)
+        waiting.remove(ask)
+        step = one.steps[ask.step]
+        step.ended_at = 1.0
+        if fails(ask):
+            step.error = FAILS
+        else:
+            step.answer = answer(ask.message).model_dump(mode="json")
+
+
+def _scores(decisive: dict[str, object], fold: int) -> dict[str, float]:
+    """A score by chance, for this recipe always the same."""
+    text = json.dumps([decisive, fold], sort_keys=True)
+    random = Random(sha256(text.encode()).hexdigest())
+    accuracy = 0.7 + 0.3 * random.random()
+    return {"accuracy": accuracy, "loss": 1.0 - accuracy}
