@@ -57,7 +57,7 @@ def run_trial(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     learned = (labels_N != NOBODY_KNOWS).nonzero().flatten()
     with seeded(payload["seed"]):
         model = build_model(payload["script"], payload["class_name"])
-        compute = Compute.suited_to(model, torch.device("cpu"))
+        compute = Compute(torch.device("cpu"))
         run = _run(
             compute.place(model),
             compute,

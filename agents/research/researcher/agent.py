@@ -149,7 +149,14 @@ class ResearcherAgent(Agent[ResearcherProps]):
                 trial.record = await to_thread(
                     records.record_asked, self._jobs.workspace, study, trial
                 )
-        message_id = ctx.send(ask.message, self._topic_of(ask.to), conversation=study.conversation)
+        # A study takes as many steps as its budget lasts, each following from the one before:
+        # more than the bus lets pass, so each begins anew, in the conversation that is watched.
+        message_id = ctx.send(
+            ask.message,
+            self._topic_of(ask.to),
+            conversation=study.conversation,
+            detached=True,
+        )
         study.steps[ask.step] = Step(agent=ask.to, asked_at=time.time())
         await ctx.state.save(_question(message_id), Asked(run=study.request.name, step=ask.step))
 
