@@ -3,31 +3,15 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from agents.research.experiments import rows
 from agents.research.experiments.database import Database
-from agents.research.experiments.difference import difference
-from agents.research.experiments.errors import (
-    DamagedRowError,
-    StudyConflictError,
-    TrialConflictError,
-    UnknownTrialError,
-)
-from agents.research.experiments.standing import RANKED_KINDS, Standing, leaderboard
+from agents.research.experiments.errors import StudyConflictError, TrialConflictError
+from agents.research.experiments.queries import Queries
 from agents.research.experiments.study import Study
-from agents.research.experiments.trial import ENDED, Kind, Status, Trial
+from agents.research.experiments.trial import ENDED, Status, Trial
 from agents.research.experiments.worker import this_worker
-
-_MOST_MATCHES = 9
-
-
-class Used(NamedTuple):
-    """What a study has spent: trials that were begun, their seconds and tokens."""
-
-    trials: int
-    seconds: float
-    tokens: int
 
 
 def store_path(workspace: Path) -> Path:
@@ -35,7 +19,7 @@ def store_path(workspace: Path) -> Path:
     return workspace / ".guildbus" / "experiments" / "experiments.db"
 
 
-class ExperimentStore:
+class ExperimentStore(Queries):
     """Studies and their trials. Any thread may call; each process opens its own.
 
     Every change is on the disk when its method returns, and happens as a whole or not at all.
@@ -52,7 +36,7 @@ class ExperimentStore:
     def __init__(
         self, path: Path, *, wait_s: float = 10.0, clock: Callable[[], float] = time.time
     ) -> None:
-        self._database = Database(path, wait_s=wait_s)
+        super().__init__(Database(path, wait_s=wait_s))
         self._clock = clock
 
     def close(self) -> None:
@@ -87,20 +71,6 @@ class ExperimentStore:
                 (self._clock(), name),
             )
             return rows.required_study(connection, name)
-
-    def study(self, name: str) -> Study:
-        """The study of this name.
-
-        Raises:
-            UnknownStudyError: says which there are.
-        """
-        with self._database.reading() as connection:
-            return rows.required_study(connection, name)
-
-    def studies(self) -> list[Study]:
-        """All studies, the first begun first."""
-        with self._database.reading() as connection:
-            return rows.select_studies(connection)
 
     def forget(self, study: str) -> int:
         """Remove a study with all its trials; returns how many."""
@@ -226,105 +196,6 @@ class ExperimentStore:
             for trial in ended:
                 rows.update_trial(connection, trial)
             return ended
-
-    def get(self, trial_id: str) -> Trial:
-        """The trial of this id.
-
-        Raises:
-            UnknownTrialError: there is none.
-        """
-        with self._database.reading() as connection:
-            return rows.required_trial(connection, trial_id)
-
-    def find(self, beginning: str) -> Trial:
-        """The one trial whose id begins so.
-
-        Raises:
-            UnknownTrialError: there is none, or more than one.
-        """
-        with self._database.reading() as connection:
-            found = rows.select_trials(
-                connection, "substr(id, 1, ?) = ?", (len(beginning), beginning)
-            )
-        if len(found) != 1:
-            raise UnknownTrialError(beginning, [trial.id for trial in found[:_MOST_MATCHES]])
-        return found[0]
-
-    def trials(
-        self,
-        study: str | None = None,
-        *,
-        kinds: Collection[Kind] | None = None,
-        statuses: Collection[Status] | None = None,
-    ) -> list[Trial]:
-        """Trials in the order in which they were planned; None asks for any."""
-        with self._database.reading() as connection:
-            found = rows.select_trials(connection, "study = ?1 OR ?1 IS NULL", (study,))
-        return [
-            trial
-            for trial in found
-            if (kinds is None or trial.kind in kinds)
-            and (statuses is None or trial.status in statuses)
-        ]
-
-    def latest(
-        self, study: str, *, note: str | None = None, artifacts: str | None = None
-    ) -> Trial | None:
-        """The trial of this note, or of this folder, that was planned last; tests do not count."""
-        query = (
-            "number = (SELECT max(number) FROM trials WHERE study = ?1 AND kind != 'test' "
-            "AND (?2 IS NULL OR note = ?2) AND (?3 IS NULL OR artifacts = ?3))"
-        )
-        with self._database.reading() as connection:
-            found = rows.select_trials(connection, query, (study, note, artifacts))
-        return found[0] if found else None
-
-    def children(self, trial_id: str) -> list[Trial]:
-        """What was changed from this trial, the first planned first."""
-        with self._database.reading() as connection:
-            rows.required_trial(connection, trial_id)
-            return rows.select_trials(connection, "parent = ?", (trial_id,))
-
-    def lineage(self, trial_id: str) -> list[Trial]:
-        """From the trial where the tree begins to this one."""
-        with self._database.reading() as connection:
-            line = [rows.required_trial(connection, trial_id)]
-            while (parent := line[-1].parent) is not None:
-                if any(trial.id == parent for trial in line):
-                    raise DamagedRowError(f"the trial {parent} is its own ancestor")
-                line.append(rows.required_trial(connection, parent))
-        return line[::-1]
-
-    def history(self, trial_id: str) -> list[dict[str, Any]]:
-        """The trial's records by epoch or evaluation; empty when none were kept."""
-        with self._database.reading() as connection:
-            return rows.read_history(connection, trial_id)
-
-    def leaderboard(
-        self,
-        study: str,
-        metric: str,
-        *,
-        higher_is_better: bool = True,
-        kinds: Collection[Kind] = RANKED_KINDS,
-    ) -> list[Standing]:
-        """As `standing.leaderboard`, of one study."""
-        return leaderboard(
-            self.trials(study), metric, higher_is_better=higher_is_better, kinds=kinds
-        )
-
-    def used(self, study: str) -> Used:
-        """What the study has spent so far, its failed attempts included."""
-        query = (
-            "SELECT count(*) AS trials, coalesce(sum(cost_s), 0.0) AS seconds, "
-            "coalesce(sum(tokens), 0) AS tokens FROM trials WHERE study = ? AND status != 'planned'"
-        )
-        with self._database.reading() as connection:
-            return Used(*connection.execute(query, (study,)).fetchone())
-
-    def diff(self, a: str, b: str) -> str:
-        """What changed from trial `a` to trial `b`: config as YAML, then code; "" for nothing."""
-        return difference(self.get(a), self.get(b))
 
     def drop_artifacts(self, trial_ids: Collection[str]) -> None:
         """Note that the folders of these trials are gone."""

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from agents.research.experiments.queries import Used
 from agents.research.experiments.standing import Standing
-from agents.research.experiments.store import Used
 from agents.research.experiments.study import Study
 from agents.research.experiments.tree import Branch
 from agents.research.experiments.trial import Trial
