@@ -93,7 +93,7 @@ def _ranking(reading: Reading) -> list[Block]:
         "noise says whether it differs from the one that is believed to be best by no more than "
         "the standard error of the difference."
     )
-    columns = ["#", "configuration", "by", reading.metric, f"{reading.findings.repeats}s"]
+    columns = ["#", reading.metric, "configuration", "by", f"{reading.findings.repeats}s"]
     columns += ["best", "within noise", "params", "cost"]
     shown = [
         standing
@@ -102,7 +102,7 @@ def _ranking(reading: Reading) -> list[Block]:
     ]
     rows = [_standing_row(reading, standing) for standing in shown]
     best = next((i for i, s in enumerate(shown) if s is reading.best), None)
-    blocks: list[Block] = [Prose(text), Table(columns, rows, frozenset({0, 3, 4, 5, 7, 8}), best)]
+    blocks: list[Block] = [Prose(text), Table(columns, rows, frozenset({0, 1, 4, 5, 7, 8}), best)]
     if len(standings) > len(shown):
         blocks.append(
             Prose(
@@ -118,9 +118,9 @@ def _standing_row(reading: Reading, standing: Standing) -> list[str]:
     params = trial.metrics.get("params")
     return [
         str(standing.rank or ""),
+        with_error(reading.metric, standing) if standing.mean is not None else trial.status,
         " ".join(filter(None, (reading.label(trial), reading.changed(trial)))),
         standing.proposer,
-        with_error(reading.metric, standing) if standing.mean is not None else trial.status,
         str(standing.seeds),
         score(reading.metric, standing.best),
         _noise(reading, standing),
