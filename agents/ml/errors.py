@@ -8,6 +8,7 @@ MLError
 ├── TokenizerError       a tokenizer or its corpus
 ├── CheckpointError      a checkpoint that is damaged or belongs to another run
 ├── ScoringError         what a model put out cannot be scored, or is not all there
+├── TeamError            another of the processes that train one model is gone
 └── TrainingInterrupted  told to stop; a checkpoint was saved and the same call goes on from it
 """
 
@@ -50,6 +51,10 @@ class CheckpointError(MLError):
 
 class ScoringError(MLError):
     """What a model put out cannot be scored, or is not all there."""
+
+
+class TeamError(MLError):
+    """Another of the processes that train one model is gone; the same start resumes."""
 
 
 class TrainingInterrupted(MLError):  # noqa: N818  # not a failure: the run goes on later

@@ -26,6 +26,7 @@ from agents.ml.training.progress import Channel
 from agents.ml.training.quick import train_quickly
 from agents.ml.training.scoring import ROWS
 from agents.ml.training.supervised import Material, ModelCode
+from agents.ml.training.team import Alone
 
 
 class DistantScorer:
@@ -114,7 +115,7 @@ def train_full(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
     ):
         code = ModelCode(given.model_script_path, given.model_class_name)
         material = given.place.material(channel)
-        trained = train_fully(code, config, material, experiment, channel)
+        trained = train_fully(code, config, material, experiment, report=channel, team=Alone())
     return finite_mapping({**trained, "history": []})
 
 

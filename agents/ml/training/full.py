@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from agents.ml.data import Dataset, Split, load_dataset
@@ -26,6 +27,7 @@ from agents.ml.training.loop import Plan, Run, Trainer
 from agents.ml.training.progress import Report, no_report
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.supervised import Material, ModelCode, Setup, prepare
+from agents.ml.training.team import Team, assembled
 from agents.ml.training.tuning import tune
 
 
@@ -59,22 +61,38 @@ def pytorch_full_trainer(
     """
     config = read_trainer_config(trainer_config)
     identity = identity_of(model_script_path, model_class_name, config)
-    with Experiment(experiment_name, log_base_dir, identity) as experiment:
-        result = experiment.result()
-        if result is None:
-            with seeded(config.seed):
-                dataset = load_trainer_dataset(config)
-                targets = Targets.of(dataset, dataset.split("val"), trainer_measure(config))
-                trained = train_fully(
-                    ModelCode(model_script_path, model_class_name),
-                    config,
-                    Material(dataset, targets.output_shape, targets),
-                    experiment,
-                    report,
-                )
-            result = full_result(trained, targets)
-            experiment.finish(result)
-        return result
+    code = ModelCode(model_script_path, model_class_name)
+    with assembled(config.device) as team:
+        if team.rank > 0:
+            return _train_along(code, config, team)
+        with Experiment(experiment_name, log_base_dir, identity) as experiment:
+            result = experiment.result()
+            if not team.told(lambda: result is not None):
+                result = _train(code, config, experiment, report, team)
+                experiment.finish(result)
+            return team.told(lambda: result or {})
+
+
+def _train(
+    code: ModelCode,
+    config: TrainerConfig,
+    experiment: Experiment | None,
+    report: Report,
+    team: Team,
+) -> dict[str, Any]:
+    with seeded(config.seed):
+        dataset = load_trainer_dataset(config)
+        targets = Targets.of(dataset, dataset.split("val"), trainer_measure(config))
+        material = Material(dataset, targets.output_shape, targets)
+        trained = train_fully(code, config, material, experiment, report=report, team=team)
+    return full_result(trained, targets)
+
+
+def _train_along(code: ModelCode, config: TrainerConfig, team: Team) -> dict[str, Any]:
+    # The first process holds the experiment, and tells how it ends.
+    if not team.told(lambda: False):
+        _train(code, config, None, no_report, team)
+    return team.told(dict[str, Any])
 
 
 def identity_of(
@@ -112,20 +130,27 @@ def train_fully(
     code: ModelCode,
     config: TrainerConfig,
     material: Material,
-    experiment: Experiment,
+    experiment: Experiment | None,
+    *,
     report: Report,
+    team: Team,
 ) -> dict[str, Any]:
     """Build the model and train it; of `val` nothing but its inputs is read.
 
     Returns:
-        the trainer's account of the run.
+        the trainer's account of the run; without an experiment, which only the first of a team has,
+        a part of it.
     """
     warnings: list[str] = []
+    config = config.model_copy(update={"device": team.device or config.device})
     setup = prepare_model(code, config, material, warnings)
-    saved = experiment.latest(warnings)
-    run = _run(setup, config, material, saved)
-    outcome = Trainer(run, report, experiment=experiment, saved=saved).fit()
-    account = account_of(outcome, run, experiment)
+    if team.rank > 0:
+        torch.manual_seed(config.seed + team.rank)  # each its own dropout
+    saved = team.told(lambda: experiment.latest(warnings) if experiment else None)
+    run = _run(setup, config, material, saved, team)
+    trainer = Trainer(run, report, experiment=experiment, saved=saved, team=team)
+    outcome = trainer.fit()
+    account = account_of(outcome, run, experiment) if experiment else {}
     return {
         **account,
         "train_samples": len(run.train),
@@ -158,7 +183,11 @@ def prepare_model(
 
 
 def _run(
-    setup: Setup, config: TrainerConfig, material: Material, saved: dict[str, Any] | None
+    setup: Setup,
+    config: TrainerConfig,
+    material: Material,
+    saved: dict[str, Any] | None,
+    team: Team,
 ) -> Run:
     train, val = setup.splits(material.dataset)
     step_size = config.batch_size * config.gradient_accumulation_steps
@@ -167,11 +196,10 @@ def _run(
     steps_total = steps_per_epoch * config.epochs
     if saved is not None and "compute" in saved:
         computed = saved["compute"]
-        setup = setup.running_on(Compute.from_json(computed, setup.compute.device))
     else:
         first = partial(_first_batch, train, batches, config.batch_size)
-        setup, step_s = tune(setup, first, steps_total, config.precision)
-        computed = {**setup.compute.to_json(), "step_s": step_s}
+        computed = team.told(lambda: tune(setup, first, steps_total, config.precision))
+    setup = setup.running_on(Compute.from_json(computed, setup.compute.device))
     optimizer = build_optimizer(setup.model, config.optimizer)
     schedule = (
         build_schedule(

@@ -34,6 +34,7 @@ from agents.ml.training.interrupts import stop_on_sigterm
 from agents.ml.training.progress import Progress, Report
 from agents.ml.training.scoring import Scorer
 from agents.ml.training.tasks import Task
+from agents.ml.training.team import Alone, Team
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,9 @@ class Trainer:
         *,
         experiment: Experiment | None = None,
         saved: dict[str, Any] | None = None,
+        team: Team | None = None,
     ) -> None:
-        self._run, self._plan = run, run.plan
+        self._run, self._plan, self._team = run, run.plan, team or Alone()
         self._progress = Progress(
             report, steps_total=run.plan.steps_total, steps_per_epoch=run.plan.steps_per_epoch
         )
@@ -144,7 +146,7 @@ class Trainer:
         """
         resumed_from_step = self._resume()
         diverged_at_step = None
-        can_stop = self._experiment is not None
+        can_stop = self._experiment is not None or self._team.rank > 0
         with stop_on_sigterm() if can_stop else nullcontext(threading.Event()) as stop:
             try:
                 while not self._is_finished():
@@ -184,11 +186,12 @@ class Trainer:
             run, total = self._run, 0.0
             run.optimizer.zero_grad(set_to_none=True)
             with torch.enable_grad():
-                for micro in micro_batches(positions, self._plan.batch_size):
+                for micro in micro_batches(self._team.share(positions), self._plan.batch_size):
                     share = len(micro) / len(positions)
                     loss = run.task.loss(run.model, *run.train.batch(micro)) * share
                     self._backward(loss)
                     total += float(loss.detach())
+                total = self._team.sum_step(run.model, total)
             if self._plan.clip_norm is not None:
                 nn.utils.clip_grad_norm_(run.model.parameters(), self._plan.clip_norm)
             return total
@@ -212,9 +215,10 @@ class Trainer:
             due = (
                 plan.checkpoint_every_steps is not None and step % plan.checkpoint_every_steps == 0
             )
-        if due or stop.is_set():
+        must_stop = self._team.any(is_so=stop.is_set())
+        if due or must_stop:
             self._save()
-        if stop.is_set() and not self._is_finished():
+        if must_stop and not self._is_finished():
             where = str(self._experiment.folder) if self._experiment else ""
             raise TrainingInterrupted(step, where=where)
 
@@ -230,7 +234,9 @@ class Trainer:
             "samples_per_s": round(self._progress.samples_per_s(), 1),
         }
         state.epoch_loss, state.epoch_samples = 0.0, 0
-        scores = run.scorer.score(trained, run.task.outputs(run.model, run.val))
+        scores = self._team.told(
+            lambda: run.scorer.score(trained, run.task.outputs(run.model, run.val))
+        )
         if not math.isfinite(scores["loss"]):
             raise Diverged
         record = with_scores(trained, scores)
@@ -257,6 +263,7 @@ class Trainer:
             self._state.best_file = self._experiment.save_best(self._state.step, contents)
 
     def _save(self) -> None:
+        rngs = self._team.gathered(rng_state())
         if self._experiment is None:
             return
         run, state = self._run, self._state
@@ -270,19 +277,18 @@ class Trainer:
             "schedule": run.schedule.state_dict() if run.schedule else None,
             "early_stopping": run.early_stopping.state_dict() if run.early_stopping else None,
             "best": self._best.state_dict() if self._best else None,
-            "rng": rng_state(),
+            "rng": rngs,
             "compute": run.computed,
         }
         self._experiment.save(state.step, contents, keep_last=self._plan.keep_last)
 
     def _resume(self) -> int:
         """Take up the latest checkpoint; the history on the disk becomes the checkpoint's again."""
-        if self._experiment is None:
-            return 0
         if self._saved is not None:
             self._load(self._saved)
             self._saved = None  # it holds a copy of all weights
-        self._experiment.write_history(self._state.history)
+        if self._experiment is not None:
+            self._experiment.write_history(self._state.history)
         self._clock_s = time.monotonic()
         return self._state.step
 
@@ -297,9 +303,9 @@ class Trainer:
                 run.early_stopping.load_state_dict(saved["early_stopping"])
             if self._best is not None:
                 self._best.load_state_dict(saved["best"])
-            load_rng_state(saved["rng"])
+            load_rng_state(self._team.own(saved["rng"]))
             self._state = _State(**{name: saved[name] for name in vars(self._state)})
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             where = str(self._experiment.folder) if self._experiment else ""
             raise CheckpointError(f"does not fit this run: {error}", where=where) from error
 

@@ -7,6 +7,7 @@ from agents.ml.data import load_dataset
 from agents.ml.data.batches import Batches
 from agents.ml.optimizers import build_optimizer
 from agents.ml.randomness import seeded
+from agents.ml.training.compute import Compute
 from agents.ml.training.configs import (
     QuickEvalConfig,
     quick_dataset_params,
@@ -124,7 +125,8 @@ def _run(setup: Setup, config: QuickEvalConfig, material: Material) -> Run:
     batches = Batches(len(train), config.batch_size, seed=config.seed)
     steps_per_epoch = batches.steps_per_epoch
     steps_total = steps_per_epoch * config.epochs
-    setup, step_s = tune(setup, lambda: train.batch(batches.at(0)), steps_total, "auto")
+    computed = tune(setup, lambda: train.batch(batches.at(0)), steps_total, "auto")
+    setup = setup.running_on(Compute.from_json(computed, setup.compute.device))
     plan = Plan(
         steps_total=steps_total,
         steps_per_epoch=steps_per_epoch,
@@ -140,5 +142,5 @@ def _run(setup: Setup, config: QuickEvalConfig, material: Material) -> Run:
         material.scorer,
         build_optimizer(setup.model, config.optimizer),
         plan,
-        computed={**setup.compute.to_json(), "step_s": step_s},
+        computed=computed,
     )

@@ -10,7 +10,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,23 +29,20 @@ _PAYS = 0.85  # of the time of the plain way
 _TOLERANCES = {False: 1e-3, True: 0.1}  # of the largest output, in fp32 and in bf16
 
 
-class Tuned(NamedTuple):
-    """A setup as it shall run, and the seconds a step took in each way that was tried."""
-
-    setup: Setup
-    step_s: dict[str, float]
-
-
 def tune(
     setup: Setup,
     first_batch: Callable[[], tuple[Tensor, Tensor]],
     steps_total: int,
     precision: Precision,
-) -> Tuned:
-    """Choose how `setup` runs; a short run, and one whose model cannot be copied, stays plain."""
+) -> dict[str, Any]:
+    """Choose how `setup` shall run; a short run, and a model that cannot be copied, stay plain.
+
+    Returns:
+        what `Compute.to_json` says, and `step_s`, the seconds of a step in each way that was tried.
+    """
     plain = replace(setup.compute, bf16=precision == "bf16")
     if steps_total < _LEAST_STEPS:
-        return Tuned(setup.running_on(plain), {})
+        return {**plain.to_json(), "step_s": {}}
     before = rng_state()
     try:
         batch = first_batch()
@@ -56,7 +53,8 @@ def tune(
     fastest = min(tried, key=lambda compute: tried[compute], default=plain)
     is_worth_it = bool(tried) and tried[fastest] < _PAYS * tried[plain]
     step_s = {_words(compute): round(seconds, 6) for compute, seconds in tried.items()}
-    return Tuned(setup.running_on(fastest if is_worth_it else plain), step_s)
+    chosen = fastest if is_worth_it else plain
+    return {**chosen.to_json(), "step_s": step_s}
 
 
 def _others(model: nn.Module, inputs_B: Tensor, plain: Compute, precision: str) -> list[Compute]:

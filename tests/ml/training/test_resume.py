@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -81,6 +82,20 @@ def test_a_run_that_dies_again_and_again_still_ends_the_same(
     assert_same(result, uninterrupted)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(8))
+def test_a_run_killed_at_random_steps_ends_the_same(
+    models: str, runs: str, uninterrupted: dict[str, Any], seed: int
+) -> None:
+    arguments = (models, "CNN", CONFIG, "run", runs)
+    places = random.Random(seed)
+    for _ in range(3):
+        place = places.choice(["step", "step", "step", "save", "best", "append"])
+        train_and_die(place, places.randint(1, 12), pytorch_full_trainer, *arguments)
+
+    assert_same(pytorch_full_trainer(*arguments), uninterrupted)
+
+
 def test_sigterm_saves_a_checkpoint_at_the_very_step(
     models: str, runs: str, uninterrupted: dict[str, Any]
 ) -> None:
@@ -154,7 +169,7 @@ def assert_same(result: dict[str, Any], expected: dict[str, Any]) -> None:
     assert_equal_weights(ours, theirs)
     assert_equal_weights(best_checkpoint(result), best_checkpoint(expected))
     assert str(ours["optimizer"]) == str(theirs["optimizer"])
-    assert torch.equal(ours["rng"]["torch"], theirs["rng"]["torch"])
+    assert torch.equal(ours["rng"][0]["torch"], theirs["rng"][0]["torch"])
 
 
 def assert_equal_weights(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
@@ -180,7 +195,7 @@ def forgetting(
     def forget(path: Path) -> dict[str, Any]:
         state = load(path)
         if part == "rng":
-            state["rng"]["torch"] = torch.Generator().manual_seed(99).get_state()
+            state["rng"][0]["torch"] = torch.Generator().manual_seed(99).get_state()
         elif part == "optimizer":
             state["optimizer"]["state"] = {}
         elif part == "schedule":

@@ -1,0 +1,149 @@
+"""Several processes that train one model, each on its share of every batch.
+
+`torchrun` starts them. A step has the same samples, and up to rounding the same gradient, however
+many there are: each process weighs its share by its size, and what they have is summed. The first
+one measures, writes and decides; the others are told.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from agents.ml.errors import TeamError
+
+T = TypeVar("T")
+
+
+class Team(Protocol):
+    """Whoever trains together; `rank` 0 is the first."""
+
+    rank: int
+    device: str | None
+
+    def share(self, positions: Tensor) -> Tensor:
+        """Return this process's part of a step's samples."""
+        ...
+
+    def sum_step(self, model: nn.Module, loss: float) -> float:
+        """Sum losses and gradients, average buffers such as running means; return the loss."""
+        ...
+
+    def any(self, *, is_so: bool) -> bool:
+        """Say whether it is so for one of them at least."""
+        ...
+
+    def told(self, tell: Callable[[], T]) -> T:
+        """Return what `tell` returns in the first process; the others do not call it."""
+        ...
+
+    def gathered(self, value: T) -> list[T]:
+        """Return the value of each process."""
+        ...
+
+    def own(self, values: Sequence[T]) -> T:
+        """Return this process's value of those gathered."""
+        ...
+
+
+class Alone:
+    """One process."""
+
+    rank = 0
+    device: str | None = None
+
+    def share(self, positions: Tensor) -> Tensor:
+        return positions
+
+    def sum_step(self, model: nn.Module, loss: float) -> float:  # noqa: ARG002  nothing to sum
+        return loss
+
+    def any(self, *, is_so: bool) -> bool:
+        return is_so
+
+    def told(self, tell: Callable[[], T]) -> T:
+        return tell()
+
+    def gathered(self, value: T) -> list[T]:
+        return [value]
+
+    def own(self, values: Sequence[T]) -> T:
+        return values[0]
+
+
+class Together:
+    """A process of several; made by each of them at once."""
+
+    def __init__(self, *, on_cpu: bool) -> None:
+        # Here, because only they need it, and it takes a second.
+        from accelerate import PartialState  # noqa: PLC0415
+
+        self._state = PartialState(cpu=on_cpu)
+        self.rank: int = self._state.process_index
+        self.device: str | None = str(self._state.device)
+
+    def share(self, positions: Tensor) -> Tensor:
+        return torch.tensor_split(positions, self._state.num_processes)[self.rank]
+
+    def sum_step(self, model: nn.Module, loss: float) -> float:
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        buffers = [b for b in model.buffers() if b.is_floating_point()]
+        scale = 1 / self._state.num_processes
+        parts = [
+            torch.tensor([loss], device=self._state.device),
+            torch.tensor([float(p.grad is not None) for p in parameters]).to(self._state.device),
+            *(torch.zeros_like(p) if p.grad is None else p.grad for p in parameters),
+            *(b * scale for b in buffers),
+        ]
+        flat = torch.cat([part.float().flatten() for part in parts])
+        self._sum(flat)
+        total, has_grad, *summed = torch.split(flat, [part.numel() for part in parts])
+        for p, gradient, has in zip(parameters, summed, has_grad.tolist(), strict=False):
+            p.grad = gradient.reshape(p.shape).to(p.dtype) if has else None
+        for b, mean in zip(buffers, summed[len(parameters) :], strict=True):
+            b.copy_(mean.reshape(b.shape))
+        return float(total)
+
+    def any(self, *, is_so: bool) -> bool:
+        count = torch.tensor([float(is_so)], device=self._state.device)
+        self._sum(count)
+        return bool(count > 0)
+
+    def _sum(self, values: Tensor) -> None:
+        try:
+            distributed.all_reduce(values)
+        except RuntimeError as error:
+            raise TeamError(f"a process that trains with this one is gone: {error}") from error
+
+    def told(self, tell: Callable[[], T]) -> T:
+        box = [tell() if self.rank == 0 else None]
+        distributed.broadcast_object_list(box, src=0)
+        told: T = box[0]  # type: ignore[assignment]  # the first one's, now in all
+        return told
+
+    def gathered(self, value: T) -> list[T]:
+        values: list[T] = [value] * self._state.num_processes
+        distributed.all_gather_object(values, value)
+        return values
+
+    def own(self, values: Sequence[T]) -> T:
+        return values[self.rank]
+
+
+@contextmanager
+def assembled(device: str | None) -> Iterator[Team]:
+    """Give the team that this process was started in: that of torchrun, or itself alone.
+
+    Each process has a GPU of its own, or they share the CPU if `device` or the machine has it so.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Alone()
+        return
+    try:
+        yield Together(on_cpu=device == "cpu" or not torch.cuda.is_available())
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
