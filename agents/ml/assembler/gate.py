@@ -3,7 +3,6 @@
 The gate imports the file and runs the model: call it in a job's child process.
 """
 
-import ast
 import inspect
 import os
 import time
@@ -26,9 +25,8 @@ from agents.ml.assembler.stepping import (
 )
 from agents.ml.errors import LayerError, ModelScriptError
 from agents.ml.modelscript import find_class, load_module
-from agents.ml.undefined_names import undefined_names
+from agents.ml.source_check import parse_source
 
-MAX_SOURCE_BYTES = 256 * 1024
 # A second batch size finds what the first cannot: a size written down, or a dimension mistaken.
 OTHER_BATCH = 3
 
@@ -90,7 +88,7 @@ def install_model_source(source: str, claims: Claims, *, script: Path) -> Checke
 @contextmanager
 def _candidate(source: str, class_name: str, script: Path) -> Iterator[Path]:
     """Write the source beside its place, where its relative paths hold, for as long as needed."""
-    _parse(source, class_name, script.name)
+    parse_source(source, class_name, script.name)
     file = script.with_name(f".{script.stem}.{os.getpid()}.candidate.py")
     script.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(script)
@@ -109,24 +107,6 @@ def _remove_stale(script: Path) -> None:
         with suppress(FileNotFoundError):
             if time.time() - old.stat().st_mtime > _STALE_S:
                 old.unlink()
-
-
-def _parse(source: str, class_name: str, where: str) -> None:
-    if len(source.encode(errors="surrogatepass")) > MAX_SOURCE_BYTES:
-        raise ModelScriptError(f"is longer than {MAX_SOURCE_BYTES:,} bytes", where=where)
-    try:
-        tree = ast.parse(source)
-    except SyntaxError as error:
-        raise ModelScriptError(f"line {error.lineno}: {error.msg}", where=where) from error
-    except (ValueError, RecursionError, MemoryError, SystemError) as error:
-        raise ModelScriptError(f"cannot be parsed: {error}", where=where) from error
-    for name, line in undefined_names(source).items():
-        text = f"line {line}: {name!r} is not defined; import or define it"
-        raise ModelScriptError(text, where=where)
-    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
-    if class_name not in classes:
-        there_are = f"it defines {', '.join(classes)}" if classes else "it defines none"
-        raise ModelScriptError(f"has no class {class_name}; {there_are}", where=where)
 
 
 def _check_file(file: Path, claims: Claims, *, shown_as: str) -> CheckedModel:
