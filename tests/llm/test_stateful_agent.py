@@ -21,7 +21,7 @@ from agents.llm import (
     Toolbox,
 )
 from agents.llm.bus.failures import is_lasting
-from agents.llm.chat import ChatMessage
+from agents.llm.chat import ChatMessage, fit_window
 from agents.llm.dialogue import Usage
 from agents.llm.engines.errors import InvalidRequestError
 from agents.llm.stateful.config import MachineConfig
@@ -223,17 +223,14 @@ async def test_where_steps_do_not_fit_the_oldest_go_and_the_question_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each step adds a message of the user, and the question was dropped as an old one."""
-    from agents.llm.dialogue import plan  # noqa: PLC0415 - watched here alone
-
     told: list[list[str]] = []
-    fit = plan.fit_window
 
     def watched(*args: Any, **options: Any) -> Any:
-        fitted = fit(*args, **options)
+        fitted = fit_window(*args, **options)
         told.append([f"{message.role}: {message.content}" for message in fitted.messages])
         return fitted
 
-    monkeypatch.setattr(plan, "fit_window", watched)
+    monkeypatch.setattr("agents.llm.dialogue.plan.fit_window", watched)
     model = save_tiny_chat_model(tmp_path / "tight", context_window=600)
     earlier = ({"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Yes?"})
     asked = StatefulRequest(

@@ -4,8 +4,11 @@ Decimals have at most 15 significant digits, so that reading them as floats keep
 bounds; integers have at most 18, which fit 64 bits.
 """
 
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
 
 from agents.llm.structured.expression import (
     EMPTY,
@@ -23,6 +26,7 @@ INTEGER_DIGITS = 18
 FRACTION_DIGITS = 6
 LARGEST = 10**SIGNIFICANT_DIGITS - 1
 LARGEST_INTEGER = 10**INTEGER_DIGITS - 1
+_LARGEST_FLOAT = Decimal(sys.float_info.max)
 
 DIGIT = characters(("0", "9"))
 
@@ -50,6 +54,11 @@ def decimals(
     fraction_digits: int | None = None,
 ) -> Expression:
     """The decimal numbers between `low` and `high`, with at most so many digits after the point."""
+    if low is not None and low > LARGEST:
+        return _large(low, high, is_low_excluded, is_high_excluded)
+    if high is not None and high < -LARGEST:
+        largest = None if low is None else -low
+        return sequence(Literal("-"), _large(-high, largest, is_high_excluded, is_low_excluded))
     bounds = [b for b in (low, high) if b is not None]
     whole = max([len(str(abs(int(b)))) for b in bounds] or [1])
     own = max([_fraction_length(b) for b in bounds] or [0])
@@ -73,6 +82,22 @@ def decimals(
         inner = _Decimals(max(Decimal(0), low), high, is_excluded, is_high_excluded, limit)
         parts.append(inner.expression())
     return choice(part for part in parts if part != NOTHING)
+
+
+def _large(
+    low: Decimal, high: Decimal | None, is_low_excluded: bool, is_high_excluded: bool
+) -> Expression:
+    """Numbers with more digits than are significant: the rest are zeros."""
+    zeros = len(str(floor(low) + 1)) - SIGNIFICANT_DIGITS
+    first = Fraction(low) / 10**zeros
+    least = floor(first) + 1 if is_low_excluded else ceil(first)
+    last = max(least, LARGEST)
+    if low <= _LARGEST_FLOAT and (high is None or high > _LARGEST_FLOAT):
+        high = _LARGEST_FLOAT  # what is larger is read as infinity
+    if high is not None:
+        end = Fraction(high) / 10**zeros
+        last = min(last, ceil(end) - 1 if is_high_excluded else floor(end))
+    return sequence(_naturals(least, last), Literal("0" * zeros))
 
 
 def _naturals(low: int, high: int) -> Expression:

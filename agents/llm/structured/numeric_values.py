@@ -19,7 +19,14 @@ from agents.llm.structured.expression import (
 )
 from agents.llm.structured.facts import Bound, Facts
 from agents.llm.structured.formats import NUMBER_FORMATS, STRING_FORMATS
-from agents.llm.structured.numbers import DIGIT, LARGEST, LARGEST_INTEGER, decimals, integers
+from agents.llm.structured.numbers import (
+    DIGIT,
+    LARGEST,
+    LARGEST_INTEGER,
+    SIGNIFICANT_DIGITS,
+    decimals,
+    integers,
+)
 
 MAX_LISTED = 2_000
 _MAX_ENDINGS = 1_000
@@ -126,13 +133,16 @@ def _decimals(facts: Facts, low: Bound | None, high: Bound | None) -> list[tuple
         is_high_excluded=high is not None and high.is_excluded,
         fraction_digits=min(digits, default=None),
     )
+    if within == NOTHING and not facts.multiples and low and high and low.value < high.value:
+        why = f"no number of at most {SIGNIFICANT_DIGITS} digits is between it and {high.value}"
+        raise UnsupportedKeywordError("minimum", why, path=facts.path)
     others = [m for m in facts.multiples if m != Decimal(1).scaleb(_exponent(m))]
     return [(within, True), *((_fractions(m, facts.path), True) for m in others)]
 
 
 def _fractions(step: Decimal, path: str) -> Expression:
     """The multiples of a part of one, which the digits behind the point show."""
-    if 1 % step != 0 or 1 / step > _MAX_ENDINGS:
+    if 1 / step > _MAX_ENDINGS or 1 % step != 0:
         raise UnsupportedKeywordError(
             "multipleOf", f"digits do not show multiples of {step}", path=path
         )

@@ -3,6 +3,7 @@
 Each is read once and kept, so that what is compiled for it is kept, too.
 """
 
+import decimal
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,7 @@ from agents.llm.structured.schema_document import schema_text, with_nullable
 from agents.llm.structured.type_schema import TypeSchema
 
 _KEPT = 256
+_EXACT_DIGITS = 1_000  # more than a quotient of two floats has
 
 
 def grammar_of(structure: Any) -> Grammar:
@@ -178,20 +180,30 @@ def _response_format(schema: Any) -> dict[str, Any]:
 def _schema_parser(schema_text: str) -> Callable[[str], Any]:
     schema = with_nullable(json.loads(schema_text, parse_float=Decimal))
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    validator = kind(schema)
+    types = kind.TYPE_CHECKER.redefine("integer", _is_integer)
+    validator = jsonschema.validators.extend(kind, type_checker=types)(schema)
 
     def parse(text: str) -> Any:
         try:
-            error = jsonschema.exceptions.best_match(
-                validator.iter_errors(json.loads(text, parse_float=Decimal))
-            )
+            with decimal.localcontext(prec=_EXACT_DIGITS):
+                error = jsonschema.exceptions.best_match(
+                    validator.iter_errors(json.loads(text, parse_float=Decimal))
+                )
             if error is None:
                 return json.loads(text)
         except ValueError as failure:
             raise ResultError(f"the answer is no JSON: {failure}", text) from failure
+        except ArithmeticError as failure:
+            raise ResultError("a number of the answer is too long to be checked", text) from failure
         raise ResultError(f"the answer is not valid for the schema: {error.message[:200]}", text)
 
     return parse
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_finite() and value == value.to_integral_value()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_unicode(text: str) -> None:
