@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 import structlog
 
-from tests.simulation.world import Outcome, run_seed
+from tests.simulation.world import run_seed
 
 REPOSITORY = Path(__file__).parent.parent.parent
 BATCHES = 10
 SEEDS = int(os.environ.get("SEEDS", "600"))
 ONE_SEED = os.environ.get("SEED")
 MUTANT_SEEDS = 300
+MOST_SEEDS_TO_TROUBLE = 300
 MUTANTS = (
     "handling first",
     "fence",
@@ -45,13 +46,16 @@ def _silence() -> Iterator[None]:
 @pytest.mark.parametrize("batch", range(1 if ONE_SEED else BATCHES))
 def test_every_accepted_input_has_exactly_one_effect(batch: int) -> None:
     seeds = [int(ONE_SEED)] if ONE_SEED else range(batch, SEEDS, BATCHES)
-    outcomes = [_live_through(seed) for seed in seeds]
+    for seed in seeds:
+        _live_through(seed)
 
-    if not ONE_SEED:  # or the days were not bad at all
-        assert sum(outcome.zombies for outcome in outcomes) > 0
-        assert sum(outcome.lost_answers for outcome in outcomes) > 0
-        assert sum(outcome.crashes for outcome in outcomes) > 0
-        assert sum(outcome.fenced for outcome in outcomes) > 0
+
+@pytest.mark.parametrize("trouble", ["zombies", "lost_answers", "crashes", "fenced"])
+def test_some_days_are_bad(trouble: str) -> None:
+    """Of the same seeds, but not of so few as a batch may be: a consumer is fenced in one of 8."""
+    days = (run_seed(seed) for seed in range(MOST_SEEDS_TO_TROUBLE))
+
+    assert any(getattr(day, trouble) for day in days)
 
 
 @pytest.mark.parametrize("without", MUTANTS)
@@ -65,7 +69,7 @@ def test_a_seed_is_the_same_day_in_every_process() -> None:
     assert len(days) == 1
 
 
-def _live_through(seed: int) -> Outcome:
+def _live_through(seed: int) -> None:
     try:
         outcome = run_seed(seed)
     except Exception as error:
@@ -77,7 +81,6 @@ def _live_through(seed: int) -> Outcome:
         pytest.fail(
             f"{outcome.plan}\n{text}\nreproduce it with SEED={seed} pytest tests/simulation"
         )
-    return outcome
 
 
 def _trace_in_a_process_of_its_own(hash_seed: str) -> str:
