@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.ml.config import StrictConfig, read_config, require_known
-from agents.ml.data.bundled import SplitParams, load_bundled_table, load_digits
+from agents.ml.data.bundled import SplitParams, bundled_folder, load_bundled_table, load_digits
 from agents.ml.data.custom import CustomParams, load_custom
 from agents.ml.data.dataset import Dataset, Source, Split, SplitName, TaskKind
 from agents.ml.data.dummy import DummyParams, load_dummy
 from agents.ml.data.image_folder import ImageFolderParams, load_image_folder
-from agents.ml.data.images import ImageFileParams, load_cifar10, load_mnist
+from agents.ml.data.image_places import ImageFileParams, whereabouts
+from agents.ml.data.images import load_cifar10, load_fashion_mnist, load_mnist
 from agents.ml.data.tabular import CsvParams, load_csv
 from agents.ml.data.text import (
     TextClassificationParams,
@@ -29,6 +31,7 @@ __all__ = [
     "check_dataset",
     "dataset_task",
     "load_dataset",
+    "places_of",
 ]
 
 
@@ -40,6 +43,7 @@ class _Kind(NamedTuple):
 DATASETS: Mapping[str, _Kind] = {
     "digits": _Kind(SplitParams, load_digits),
     "mnist": _Kind(ImageFileParams, load_mnist),
+    "fashion_mnist": _Kind(ImageFileParams, load_fashion_mnist),
     "cifar10": _Kind(ImageFileParams, load_cifar10),
     "dummy": _Kind(DummyParams, load_dummy),
     "image_folder": _Kind(ImageFolderParams, load_image_folder),
@@ -80,6 +84,28 @@ def dataset_task(name: str, params: Mapping[str, Any]) -> TaskKind:
         return checked.task
     other: dict[str, TaskKind] = {"diabetes": "regression", "text": "causal_lm"}
     return other.get(name, "classification")
+
+
+def places_of(name: str, params: Mapping[str, Any]) -> list[Path]:
+    """Return the files and folders that hold a dataset's samples, there or not.
+
+    Raises:
+        ConfigError: as `check_dataset`.
+    """
+    match check_dataset(name, params):
+        case ImageFileParams() as files:
+            return whereabouts(name, files)
+        case ImageFolderParams() as folder:
+            root = Path(folder.data_path)
+            return [root, *(sorted(root.iterdir()) if root.is_dir() else ())]
+        case TextParams() as text:
+            return [Path(path) for path in text.data_path]
+        case CsvParams() | TextClassificationParams() as table:
+            return [Path(table.data_path)]
+        case SplitParams():
+            return [bundled_folder()]
+        case _:
+            return []
 
 
 def load_dataset(

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import torch
@@ -27,22 +27,20 @@ _ARRAY_GLOBALS = {
     ("_codecs", "encode"),
 }
 _IDX_UBYTE = 0x08
+_GZIP = b"\x1f\x8b"
 
 
-def find_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
-    """Return the first of `names` that is a file in one of `folders`."""
-    candidates = (folder / name for folder in folders for name in names)
-    return next((path for path in candidates if path.is_file()), None)
+def find_together(folders: Iterable[Path], roles: Iterable[Iterable[str]]) -> list[Path] | None:
+    """Return a file for each role, all from the first folder that has them.
 
-
-def missing_files(dataset: str, folders: Iterable[Path], names: Iterable[str]) -> DatasetError:
-    """Say where a dataset's files were looked for and what they are called."""
-    places = ", ".join(str(folder.absolute()) for folder in folders)
-    return DatasetError(
-        f"no files of {dataset!r} found in {places}; looked for {', '.join(names)}. Nothing is "
-        "downloaded: put the files there, or name their folder as 'data_path' in dataset_params",
-        where="data_path",
-    )
+    A role is the names that one file may have, the first that is there counts.
+    """
+    wanted = [list(names) for names in roles]
+    for folder in folders:
+        found = [[folder / name for name in names if (folder / name).is_file()] for names in wanted]
+        if all(found):
+            return [paths[0] for paths in found]
+    return None
 
 
 def read_idx(path: Path) -> Tensor:
@@ -113,11 +111,17 @@ class _ArrayUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+def _opened(path: Path) -> BinaryIO:
+    """The file, unpacked if it is packed whatever its name says: browsers unpack and rename."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == _GZIP
+    return cast(BinaryIO, gzip.open(path)) if is_packed else path.open("rb")
+
+
 def _read(path: Path) -> bytearray:
-    opener = gzip.open if path.suffix == ".gz" else open
     data = bytearray()
     try:
-        with opener(path, "rb") as file:
+        with _opened(path) as file:
             # In pieces: a read of the whole limit would have that much memory set aside first.
             while piece := file.read(_PIECE_BYTES):
                 data += piece

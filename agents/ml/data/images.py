@@ -1,90 +1,76 @@
-"""MNIST and CIFAR-10, read from disk by readers of our own; nothing is downloaded."""
+"""MNIST, Fashion-MNIST and CIFAR-10, read by readers of our own."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from agents.ml.config import StrictConfig
 from agents.ml.data.dataset import Dataset, ResidentSource, Split, check_labels, check_num_classes
-from agents.ml.data.files import find_file, missing_files, read_array_pickle, read_idx, read_npz
+from agents.ml.data.files import read_array_pickle, read_idx, read_npz
+from agents.ml.data.image_places import (
+    ImageFileParams,
+    Part,
+    Roles,
+    cifar_roles,
+    find_image_files,
+    idx_roles,
+)
 from agents.ml.data.splits import stratified_split
 from agents.ml.errors import DatasetError
 
-Part = Literal["train", "test"]
+Samples = tuple[Tensor, Tensor]
 _STATISTICS_SAMPLES = 4096
 _CIFAR_ROW_BYTES = 1 + 3 * 32 * 32
+_CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+    "Ankle boot",
+)  # fmt: skip
+_THINGS = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
 
 
-class ImageFileParams(StrictConfig):
-    """Where an image dataset with an official test set lies; validation is cut from training."""
+class _Named(NamedTuple):
+    """A dataset with an official test set, and how its files are found and read."""
 
-    data_path: str = "data"
-    split: Literal["train"] = "train"
-    val_fraction: float = Field(default=0.1, gt=0, lt=1)
-    split_seed: int = Field(default=0, ge=0)
+    name: str
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    roles_of: Callable[[Part], Roles]
+    read_files: Callable[[list[Path]], Samples]
 
 
 def load_mnist(params: ImageFileParams, num_classes: int | None) -> Dataset:
     """70,000 hand-written digits of 1x28x28 pixels, from idx files or mnist.npz."""
-    folders = _folders(params, "mnist", "MNIST/raw", "MNIST")
-    classes = check_num_classes(10, num_classes, where="num_classes")
+    digits = tuple(map(str, range(10)))
+    return _load(_Named("mnist", (1, 28, 28), digits, idx_roles, _read_idx), params, num_classes)
 
-    def read(part: Part) -> tuple[Tensor, Tensor]:
-        stem = "train" if part == "train" else "t10k"
-        images = find_file(folders, _idx_names(f"{stem}-images", 3))
-        labels = find_file(folders, _idx_names(f"{stem}-labels", 1))
-        if images and labels:
-            return read_idx(images).unsqueeze(1), read_idx(labels).long()
-        npz = _given_file(params, ".npz") or find_file(folders, ["mnist.npz"])
-        if npz is None:
-            names = [
-                *_idx_names(f"{stem}-images", 3),
-                *_idx_names(f"{stem}-labels", 1),
-                "mnist.npz",
-            ]
-            raise missing_files("mnist", folders, names)
-        pixels, classes_N = _npz_part(npz, part)
-        return pixels.reshape(-1, 1, *pixels.shape[-2:]), classes_N
 
-    return _with_official_test("mnist", (1, 28, 28), classes, params, read)
+def load_fashion_mnist(params: ImageFileParams, num_classes: int | None) -> Dataset:
+    """70,000 pieces of clothing in 1x28x28 pixels, from idx files or fashion_mnist.npz."""
+    named = _Named("fashion_mnist", (1, 28, 28), _CLOTHES, idx_roles, _read_idx)
+    return _load(named, params, num_classes)
 
 
 def load_cifar10(params: ImageFileParams, num_classes: int | None) -> Dataset:
     """60,000 colour images of 3x32x32 pixels, from the binary, the pickled or an npz version."""
-    folders = _folders(params, "cifar-10-batches-bin", "cifar-10-batches-py", "cifar10")
-    classes = check_num_classes(10, num_classes, where="num_classes")
-
-    def read(part: Part) -> tuple[Tensor, Tensor]:
-        stems = [f"data_batch_{i}" for i in range(1, 6)] if part == "train" else ["test_batch"]
-        found = [find_file(folders, [f"{stem}.bin", stem]) for stem in stems]
-        paths = [path for path in found if path is not None]
-        if len(paths) == len(stems):
-            batches = [_read_cifar_batch(path) for path in paths]
-            return torch.cat([b[0] for b in batches]), torch.cat([b[1] for b in batches])
-        npz = _given_file(params, ".npz") or find_file(folders, ["cifar10.npz"])
-        if npz is None:
-            names = [*(f"{stem}.bin" for stem in stems), *stems, "cifar10.npz"]
-            raise missing_files("cifar10", folders, names)
-        pixels, labels_N = _npz_part(npz, part)
-        if pixels.ndim == 4 and pixels.shape[-1] == 3:  # noqa: PLR2004  # N, H, W, 3 colours
-            pixels = pixels.permute(0, 3, 1, 2).contiguous()
-        return pixels, labels_N
-
-    return _with_official_test("cifar10", (3, 32, 32), classes, params, read)
+    named = _Named("cifar10", (3, 32, 32), _THINGS, cifar_roles, _read_cifar)
+    return _load(named, params, num_classes)
 
 
-def _with_official_test(
-    name: str,
-    shape: tuple[int, int, int],
-    num_classes: int,
-    params: ImageFileParams,
-    read: Callable[[Part], tuple[Tensor, Tensor]],
-) -> Dataset:
-    pixels_N, labels_N = _checked(read("train"), shape, num_classes, name)
+def _load(named: _Named, params: ImageFileParams, num_classes: int | None) -> Dataset:
+    classes = check_num_classes(len(named.class_names), num_classes, where="num_classes")
+
+    def read(part: Part) -> Samples:
+        roles = named.roles_of(part)
+        paths = find_image_files(named.name, params, roles)
+        if paths[0].suffix == ".npz":
+            return _read_npz(paths[0], part)
+        return named.read_files(paths)
+
+    pixels_N, labels_N = _checked(read("train"), named.shape, classes, named.name)
     indices = stratified_split(
         labels_N, val_fraction=params.val_fraction, test_fraction=0.0, seed=params.split_seed
     )
@@ -92,20 +78,21 @@ def _with_official_test(
     source = ResidentSource(pixels_N, labels_N, mean=mean, std=std)
 
     def open_test() -> Split:
-        test_pixels_N, test_labels_N = _checked(read("test"), shape, num_classes, name)
+        test_pixels_N, test_labels_N = _checked(read("test"), named.shape, classes, named.name)
         test = ResidentSource(test_pixels_N, test_labels_N, mean=mean, std=std)
         return Split(test, torch.arange(len(test)))
 
     return Dataset(
-        name,
+        named.name,
         "classification",
-        shape,
-        num_classes,
+        named.shape,
+        classes,
         {
             "train": lambda: Split(source, indices["train"]),
             "val": lambda: Split(source, indices["val"]),
             "test": open_test,
         },
+        named.class_names,
     )
 
 
@@ -129,7 +116,19 @@ def _statistics(pixels_N: Tensor) -> tuple[Tensor, Tensor]:
     return mean, std
 
 
-def _read_cifar_batch(path: Path) -> tuple[Tensor, Tensor]:
+def _read_idx(paths: list[Path]) -> Samples:
+    images, labels = paths
+    return read_idx(images).unsqueeze(1), read_idx(labels).long()
+
+
+def _read_cifar(paths: list[Path]) -> Samples:
+    batches = [_read_cifar_batch(path) for path in paths]
+    return torch.cat([pixels for pixels, _ in batches]), torch.cat(
+        [labels for _, labels in batches]
+    )
+
+
+def _read_cifar_batch(path: Path) -> Samples:
     if path.suffix == ".bin":
         return _read_cifar_binary(path)
     batch = read_array_pickle(path)
@@ -148,7 +147,8 @@ def _read_cifar_binary(path: Path) -> tuple[Tensor, Tensor]:
     return rows[:, 1:].reshape(-1, 3, 32, 32).clone(), rows[:, 0].long()
 
 
-def _npz_part(path: Path, part: Part) -> tuple[Tensor, Tensor]:
+def _read_npz(path: Path, part: Part) -> Samples:
+    """Pixels with their channels in front, and labels."""
     arrays = read_npz(path)
     pairs = {
         "train": [("x_train", "y_train"), ("x", "y")],
@@ -156,24 +156,16 @@ def _npz_part(path: Path, part: Part) -> tuple[Tensor, Tensor]:
     }
     for pixels, labels in pairs[part]:
         if pixels in arrays and labels in arrays:
-            return arrays[pixels], arrays[labels]
+            return _channels_first(arrays[pixels]), arrays[labels]
     raise DatasetError(
         f"has no arrays {pairs[part][0]} or {pairs[part][1]}, it has {sorted(arrays)}",
         where=str(path),
     )
 
 
-def _folders(params: ImageFileParams, *inner: str) -> list[Path]:
-    root = Path(params.data_path)
-    root = root.parent if root.is_file() else root
-    return [root, *(root / name for name in inner)]
-
-
-def _given_file(params: ImageFileParams, suffix: str) -> Path | None:
-    path = Path(params.data_path)
-    return path if path.is_file() and path.suffix == suffix else None
-
-
-def _idx_names(stem: str, rank: int) -> list[str]:
-    bases = [f"{stem}-idx{rank}-ubyte", f"{stem}.idx{rank}-ubyte"]
-    return [name for base in bases for name in (base, f"{base}.gz")]
+def _channels_first(pixels: Tensor) -> Tensor:
+    if pixels.ndim == 3:  # noqa: PLR2004  N, H, W
+        return pixels.unsqueeze(1)
+    if pixels.ndim == 4 and pixels.shape[-1] in {1, 3}:  # noqa: PLR2004  N, H, W, colours
+        return pixels.permute(0, 3, 1, 2).contiguous()
+    return pixels

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.ml.data import DATASETS, Dataset, Split, load_dataset
+from agents.ml.data import Dataset, Split, load_dataset, places_of
 from agents.ml.data.batches import in_order
-from agents.ml.data.bundled import SplitParams, bundled_folder
 from agents.ml.data.dataset import ResidentSource, SplitName
 from agents.ml.data.text import TokenBlocks
 from agents.ml.training.arrays import map_array, write_array
@@ -129,11 +128,13 @@ def hidden_paths(name: str, params: Mapping[str, Any], handout: Handout) -> list
         root = Path(params.get("data_path", ""))
         parts = ["val", "test"] if name in _FOLDERS else []
         found = [root / part for part in parts]
-    elif name in DATASETS and DATASETS[name].params is SplitParams:
-        found = [bundled_folder()]
     else:
-        given = params.get("data_path", [])
-        found = [Path(path) for path in ([given] if isinstance(given, str) else given)]
+        found = places_of(name, params)
     here = Path.cwd()
-    resolved = [path.resolve() for path in found if path.exists()]
-    return [str(path) for path in resolved if not here.is_relative_to(path)]
+    resolved = dict.fromkeys(path.resolve() for path in found if path.exists())
+    hideable = [path for path in resolved if not here.is_relative_to(path)]
+    return [
+        str(path)
+        for path in hideable
+        if not any(path != other and path.is_relative_to(other) for other in hideable)
+    ]

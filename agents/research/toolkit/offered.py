@@ -39,7 +39,7 @@ class ModelConfig(_Config):
 
 
 class EvalConfig(_Config):
-    dataset: str = Field(description="digits, mnist, cifar10 or dummy")
+    dataset: str = Field(description="digits, mnist, fashion_mnist, cifar10 or dummy")
     num_classes: int = 10
     batch_size: int = 64
     epochs: int = 1
