@@ -35,11 +35,14 @@ def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, 
 def register_optimizer_config(payload: dict[str, Any], _channel: Channel) -> dict[str, Any]:
     """Register `config`, an `OptimizerConfig`, under `name`; return it as it is kept.
 
+    Its type may be a name that is registered: what that means is kept, not the name.
+
     Raises:
         ConfigError: naming what is wrong with it.
     """
-    config = read_config(OptimizerConfig, payload["config"], where="optimizer")
-    OptimizerRegistry(Path(payload["optimizers"])).add(payload["name"], config)
+    registry = OptimizerRegistry(Path(payload["optimizers"]))
+    config = read_config(OptimizerConfig, registry.resolve(payload["config"]), where="optimizer")
+    registry.add(payload["name"], config)
     return config.model_dump(mode="json", exclude_none=True)
 
 

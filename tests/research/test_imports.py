@@ -6,6 +6,7 @@ AGENTS = (
     "coordinator",
     "jobs",
     "messages",
+    "optimizers.agent",
     "reporter",
     "study",
     "tokenizer",

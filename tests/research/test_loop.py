@@ -24,6 +24,8 @@ from agents.research.messages import (
     SummariseModel,
     TrainFully,
 )
+from agents.research.optimizers.agent import OptimizerAgent
+from agents.research.optimizers.messages import ConfigureOptimizer
 from agents.research.scaffold.agent import ScaffoldAgent
 from agents.research.scaffold.messages import CreateProject
 from agents.research.tokenizer import TokenizerAgent
@@ -53,7 +55,7 @@ FULL = {
     "dataset": "digits",
     "num_classes": 10,
     "epochs": 2,
-    "optimizer": {"type": "AdamW", "params": {"lr": 0.002}},
+    "optimizer": {"type": "tuned_adamw"},
     "metrics": ["accuracy"],
     "save_best_model": True,
 }
@@ -64,6 +66,11 @@ TOKENIZER = {
     "special_tokens": ["[PAD]", "[UNK]"],
     "min_frequency": 1,
 }
+OPTIMIZER = {
+    "type": "AdamW",
+    "default_params": {"lr": 0.002, "weight_decay": 0.01},
+    "param_groups": [{"name_regex": ".*bias", "weight_decay": 0.0}],
+}
 STEPS: list[tuple[str, dict[str, Any]]] = [
     ("create_pytorch_project_scaffold", {"project_name": PROJECT}),
     ("list_directory", {"path": f"{PROJECT}/src/models"}),
@@ -71,6 +78,14 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
     ("pytorch_model_assembler", {"model_config": CONFIG, "output_script_path": SCRIPT}),
     ("pytorch_model_summary", {**MODEL, "input_size": [1, 1, 8, 8]}),
     ("pytorch_quick_evaluator", {**MODEL, "eval_config": QUICK}),
+    (
+        "pytorch_optimizer_configurator",
+        {
+            "action": "generate_config",
+            "config_name": "tuned_adamw",
+            "optimizer_details": OPTIMIZER,
+        },
+    ),
     (
         "pytorch_tokenizer_manager",
         {
@@ -91,6 +106,7 @@ MESSAGES: Mapping[str, type[Message]] = {
     "pytorch_model_assembler": AssembleModel,
     "pytorch_model_summary": SummariseModel,
     "pytorch_quick_evaluator": EvaluateQuickly,
+    "pytorch_optimizer_configurator": ConfigureOptimizer,
     "pytorch_tokenizer_manager": ManageTokenizer,
     "pytorch_full_trainer": TrainFully,
     "bash_run": RunCommand,
@@ -128,7 +144,10 @@ def spec_of_all(workspace: Path, *replies: str) -> GuildBuilder:
     }
     builder = GuildBuilder("loop").add_resource("jobs", open_jobs, {"workspace": str(workspace)})
     builder.add_resource("models", models)
-    classes = (ScaffoldAgent, WorkspaceAgent, AssemblerAgent, TrainerAgent, TokenizerAgent)
+    classes = (
+        *(ScaffoldAgent, WorkspaceAgent, AssemblerAgent, TrainerAgent),
+        *(OptimizerAgent, TokenizerAgent),
+    )
     for cls in classes:
         builder.add_agent_spec(AgentBuilder(cls).set_id(cls.__name__).build_spec())
     chat = AgentBuilder(ChatAgent).set_id("chat").listen_to_default_topic(False)

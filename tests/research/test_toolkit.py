@@ -61,6 +61,10 @@ SIGNATURES = {
         " experiment_name: str | None = None, log_base_dir: str = 'full_experiments')"
         " -> dict[str, Any]"
     ),
+    "pytorch_optimizer_configurator": (
+        "(action: str, config_name: str, optimizer_details: dict[str, Any] | None = None,"
+        " output_script_path: str | None = None) -> dict[str, Any]"
+    ),
     "pytorch_tokenizer_manager": (
         "(action: str, tokenizer_name: str, config: dict[str, Any] | None = None,"
         " tokenizer_path: str | None = None, text_input: str | list[str] | None = None,"

@@ -28,7 +28,8 @@ _SWITCHES = {  # a hyperparameter that is asked for switches its part on
     "schedule_steps": ("schedule", "warmup"),
 }
 _RATES = {"careful": 0.3, "usual": 1.0, "bold": 3.0}
-_RATE, _PLAIN_RATE = 0.003, 0.03  # of steps whose size does not depend on the gradient's; of others
+# Of steps where each number moves by one size, and of others.
+_RATE, _PLAIN_RATE = 0.003, 0.03
 
 
 class UpdateRule(StrictConfig):
@@ -59,8 +60,9 @@ class UpdateRule(StrictConfig):
 
     @property
     def default_rate(self) -> float:
-        is_plain = self.scaling in {"none", "adagrad"} and self.step == "plain"
-        return float(f"{_RATES[self.rate] * (_PLAIN_RATE if is_plain else _RATE):.1g}")
+        is_even = self.step == "sign" or self.scaling in {"rms", "amsgrad"}
+        usual = _RATE if is_even and self.step != "trust_ratio" else _PLAIN_RATE
+        return float(f"{_RATES[self.rate] * usual:.1g}")
 
 
 def rule_schema(asked: CustomOptimizer) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from agents.research.jobs import open_jobs
 from agents.research.toolkit.calls import Show, Shower
 from agents.research.toolkit.models import ModelTools
 from agents.research.toolkit.offered import offered
+from agents.research.toolkit.optimizers import OptimizerTools
 from agents.research.toolkit.packages import PackageTools
 from agents.research.toolkit.projects import ProjectTools
 from agents.research.toolkit.tokenizers import TokenizerTools
@@ -25,7 +26,13 @@ __all__ = ["ResearchToolkit", "Show"]
 
 
 class ResearchToolkit(
-    WorkspaceTools, ModelTools, TrainingTools, TokenizerTools, PackageTools, ProjectTools
+    WorkspaceTools,
+    ModelTools,
+    TrainingTools,
+    OptimizerTools,
+    TokenizerTools,
+    PackageTools,
+    ProjectTools,
 ):
     """Tools with the names, parameters, defaults and results of their document.
 

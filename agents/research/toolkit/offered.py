@@ -65,6 +65,21 @@ class TrainerConfig(_Config):
     early_stopping: dict[str, Any] | None = None
 
 
+class OptimizerDetails(_Config):
+    type: str = Field(default="", description="for generate_config: Adam, SGD, AdamW and so on")
+    default_params: dict[str, Any] = Field(default={}, description="lr, weight_decay and so on")
+    param_groups: list[dict[str, Any]] = Field(
+        default=[], description="each a name_regex of parameters, and settings of their own"
+    )
+    description: str = Field(
+        default="", description="for register_custom_optimizer: what it should do"
+    )
+    base_optimizer: str = Field(default="", description="one that it resembles")
+    additional_params: dict[str, Any] = Field(
+        default={}, description="arguments of its constructor, with their defaults"
+    )
+
+
 class _Offered:
     """Methods of the toolkit that a model can call by names and JSON alone."""
 
@@ -117,6 +132,18 @@ class _Offered:
         )
         return {key: value for key, value in result.items() if key != "history"}
 
+    def pytorch_optimizer_configurator(
+        self,
+        action: Literal["generate_config", "register_custom_optimizer"],
+        config_name: str,
+        optimizer_details: OptimizerDetails,
+        output_script_path: str | None = None,
+    ) -> dict[str, Any]:
+        """Register an optimizer under a name, by its configuration or described in words."""
+        return self._kit.pytorch_optimizer_configurator(
+            action, config_name, optimizer_details.given(), output_script_path
+        )
+
     def pytorch_tokenizer_manager(  # noqa: PLR0917  the signature of its document
         self,
         action: Literal["train", "load", "apply"],
@@ -148,6 +175,7 @@ def offered(kit: "ResearchToolkit", *, command_timeout_s: float) -> list[Tool]:
         for_models.pytorch_model_summary: _MODEL_S,
         for_models.pytorch_quick_evaluator: _TRAINING_S,
         for_models.pytorch_full_trainer: _TRAINING_S,
+        for_models.pytorch_optimizer_configurator: _MODEL_S,
         for_models.pytorch_tokenizer_manager: _TRAINING_S,
         kit.pip_install_pytorch_package: _TRAINING_S,
         kit.create_pytorch_project_scaffold: _FILE_S,

@@ -1,0 +1,1 @@
+"""Optimizers by name: configurations, and classes that a language model writes."""
