@@ -1,7 +1,6 @@
 """The assembler agent: model configs to code, by the compiler or by a language model."""
 
 from agents.llm.engines import ModelRegistry
-from agents.research import tools
 from agents.research.jobs import Jobs
 from agents.research.messages import (
     AssembleModel,
@@ -9,9 +8,10 @@ from agents.research.messages import (
     ModelSummarised,
     SummariseModel,
 )
-from agents.research.writing import models as writing
 from agents.research.writing.client import LanguageModel
+from agents.research.writing.models import assemble
 from agents.research.writing.settings import WritingProps
+from agents.research.writing.summaries import summarise
 from guild import Agent, Context, handles
 from guild.progress import Progress, TextDelta
 
@@ -31,11 +31,11 @@ class AssemblerAgent(Agent[WritingProps]):
 
     @handles(emits=[Progress, TextDelta])
     async def assemble(self, request: AssembleModel, ctx: Context) -> ModelAssembled:
-        return await writing.assemble(self._jobs, self._llm, request, ctx)
+        return await assemble(self._jobs, self._llm, request, ctx)
 
-    @handles(emits=[Progress])
+    @handles(emits=[Progress, TextDelta])
     async def summarise(self, request: SummariseModel, ctx: Context) -> ModelSummarised:
-        done = await tools.summarise(self._jobs, request, ctx)
+        summary = await summarise(self._jobs, self._llm, request, ctx)
         return ModelSummarised.model_validate(
-            {name: done.result[name] for name in ModelSummarised.model_fields}
+            {name: summary[name] for name in ModelSummarised.model_fields if name in summary}
         )

@@ -57,7 +57,17 @@ class SummariseModel(Message, wire_name="research.summarise"):
 
 
 class ModelSummarised(Message, wire_name="research.summarised"):
-    """`flops` counts two per multiply-accumulate, for `input_size` as asked."""
+    """What was counted, and what a language model says of it.
+
+    Attributes:
+        summary_str: a table, and `prose` above it.
+        flops: two per multiply-accumulate, for `input_size` as asked.
+        prose: words without numbers; "" where there is no language model, or it wrote none.
+        prose_problem: why it wrote none.
+        generated_by: who wrote the prose; all numbers are counted.
+        attempts: how often the language model was asked; 0 when an answer from before served.
+        usage: what its answers cost.
+    """
 
     summary_str: str
     total_params: int
@@ -65,6 +75,11 @@ class ModelSummarised(Message, wire_name="research.summarised"):
     flops: int
     macs: int
     layer_details: list[dict[str, Any]]
+    prose: str = ""
+    prose_problem: str = ""
+    generated_by: Literal["llm"] | None = None
+    attempts: int = 0
+    usage: Usage | None = None
 
 
 class EvaluateQuickly(Message, wire_name="research.evaluate_quickly"):

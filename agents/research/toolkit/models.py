@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from agents.research import tools
 from agents.research.messages import AssembleModel, ModelAssembled, SummariseModel
 from agents.research.toolkit.calls import Calls
 from agents.research.writing import models as writing
+from agents.research.writing.summaries import summarise
 
 
 class ModelTools(Calls):
@@ -43,7 +43,8 @@ class ModelTools(Calls):
 
         Returns:
             `summary_str`, `total_params`, `trainable_params`, `flops`, `layer_details` and what
-            `agents.ml.summary` has besides.
+            `agents.ml.summary` has besides; where there is an `llm`, its prose stands above the
+            table, and under `prose`.
 
         Raises:
             WorkRefusedError: names the file, class or size at fault.
@@ -53,4 +54,4 @@ class ModelTools(Calls):
             model_class_name=model_class_name,
             input_size=input_size,
         )
-        return self._do(tools.summarise, request)
+        return self._loop.run(summarise(self._jobs, self._llm, request, self._audience))

@@ -11,6 +11,11 @@ _FENCE = re.compile(r"```[ \t]*(?:\w+)?[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
+def without_thoughts(text: str) -> str:
+    """An answer without what the model thought before it."""
+    return _THOUGHT.sub("", text)
+
+
 def read_code(text: str) -> str:
     """The Python file in an answer.
 
@@ -20,7 +25,7 @@ def read_code(text: str) -> str:
     Raises:
         ModelScriptError: there is no code in it.
     """
-    answer = _THOUGHT.sub("", text)
+    answer = without_thoughts(text)
     blocks = [block for block in _FENCE.findall(answer) if "class " in block]
     if blocks:
         return f"{blocks[-1].strip()}\n"
@@ -35,7 +40,7 @@ def read_json(text: str) -> Any:
     Raises:
         ConfigError: there is none, or it was cut off.
     """
-    answer = _THOUGHT.sub("", text)
+    answer = without_thoughts(text)
     blocks = _FENCE.findall(answer)
     try:
         return json.loads(blocks[-1] if blocks else answer)
