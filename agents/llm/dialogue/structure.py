@@ -27,7 +27,7 @@ class CannotConstrainError(InvalidRequestError):
     def __init__(self, model: str, backend: str) -> None:
         super().__init__(
             f"answers of {model} on the backend {backend!r} cannot be constrained: that takes the "
-            "backend 'llamacpp', or 'transformers' with a fast tokenizer"
+            "backend 'llamacpp', or 'transformers' with a fast tokenizer that is not WordPiece"
         )
 
 

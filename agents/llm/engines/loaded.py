@@ -35,10 +35,13 @@ class LoadedTokenizer:
 def tells_spelling(tokenizer: Any) -> bool:
     """Whether a tokenizer says what each token spells, which constraints are made of.
 
-    A GGUF file's does, and a fast one of Hugging Face's.
+    A GGUF file's does, and a fast one of Hugging Face's. WordPiece does not: it writes spaces
+    between words that no token spells.
     """
-    names = ("token_bytes", "backend_tokenizer")
-    return any(getattr(tokenizer, name, None) is not None for name in names)
+    if getattr(tokenizer, "token_bytes", None) is not None:
+        return True
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend is not None and type(backend.decoder).__name__ != "WordPiece"
 
 
 def loaded_tokenizer(engine: Engine) -> LoadedTokenizer | None:

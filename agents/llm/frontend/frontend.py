@@ -179,9 +179,10 @@ class Frontend(Closing):
         if grammar is None:
             return None
         engine = self._running.engine
+        loaded = constrainable(engine)
         limit = budget(engine, prompt_tokens, sampling.max_new_tokens)
         if structuring is None:
-            make = await asyncio.to_thread(constraints, grammar, constrainable(engine), limit)
+            make = await asyncio.to_thread(constraints, grammar, loaded, limit)
             return make()
         await asyncio.to_thread(_check_vocabulary, structuring, self._loaded)
         if sampling.max_new_tokens is None:

@@ -3,15 +3,18 @@
 import asyncio
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 from transformers import AutoTokenizer
 
 from agents.llm.engines import EngineConfig, FinishReason, GenerationRequest, create_engine
+from agents.llm.engines.errors import InvalidRequestError
 from agents.llm.engines.testing import save_tiny_phi
+from agents.llm.frontend import LocalInference
 from agents.llm.structured import Grammar, grammar_of_type, vocabulary_of
+from tests.llm.structured.vocabularies import tokenizer
 
 
 class Mood(Enum):
@@ -69,3 +72,23 @@ async def test_every_typed_answer_of_a_random_model_is_valid_whoever_is_written_
         poem = grammar.parse(answer.text)
         assert isinstance(poem, Poem)
         assert answer.reason in (FinishReason.STOP, FinishReason.LENGTH)
+
+
+@pytest.mark.parametrize("is_by_engine", [False, True])
+def test_a_model_whose_tokenizer_writes_spaces_of_its_own_is_refused(
+    tmp_path: Path, is_by_engine: bool
+) -> None:
+    """Of WordPiece the engine showed `{ " title " : …`, which is no instance."""
+    words = tokenizer("wordpiece")
+    save_tiny_phi(tmp_path, vocab_size=len(words))
+    words.save_pretrained(tmp_path)
+    with LocalInference(tmp_path, device="cpu") as inference:
+        inference.engine.configure(Mood)
+        form: dict[str, Any] = (
+            {"engine": inference.engine} if is_by_engine else {"output_type": Mood}
+        )
+
+        with pytest.raises(InvalidRequestError, match="not WordPiece"):
+            inference("I am", **form).result()
+
+        assert inference("I am", max_tokens=3).result()
