@@ -104,7 +104,7 @@ def may_share(message: BaseModel, models: Sequence[type]) -> bool:
     """
     if type(message.__pydantic_fields_set__) is Unverified:
         return False
-    size = 0.0
+    size: float = 0
     for value in message.__dict__.values():  # the two most frequent kinds without a call
         kind = type(value)
         if kind is str and value.isascii():

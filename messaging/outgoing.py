@@ -1,15 +1,14 @@
 """Puts a message into its envelope."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 from pydantic import BaseModel
 
 from messaging.envelope import Envelope, new_id
 from messaging.errors import NotAMessageError
-from messaging.fidelity import Fidelity, fidelity_of, may_share
+from messaging.fidelity import fidelity_of, may_share
 from messaging.message import encode, wire_type_of
 from messaging.topic import check_topic
 
@@ -53,30 +52,24 @@ def seal(
     return tuple.__new__(Envelope, fields)  # half the time of calling the class
 
 
-def seal_all(
-    messages: Iterable[BaseModel], topic: str, *, by_reference: bool, **header: Any
-) -> list[Envelope]:
-    """As `seal` does with one; what they have in common is made ready once."""
-    to_seal = iter(messages)
-    first = next(to_seal, None)
-    if first is None:
-        return []
-    sealed = [seal(first, topic, by_reference=by_reference, **header)]
-    _, _, _, _, _, *common, _ = sealed[0]
-    for message in to_seal:
+def seal_like(
+    first: Envelope, messages: Iterable[BaseModel], *, by_reference: bool
+) -> Iterator[Envelope]:
+    """Each of `messages` as `seal` does it, with the header of `first`, but an id of its own."""
+    _, _, _, topic, _, *common, _ = first
+    for message in messages:
         type_, version, payload, carried = _content_of(message, by_reference)
         fields = (new_id(), type_, version, topic, payload, *common, carried)
-        sealed.append(tuple.__new__(Envelope, fields))
-    return sealed
+        yield tuple.__new__(Envelope, fields)
 
 
 def _content_of(message: BaseModel, by_reference: bool) -> tuple[str, int, bytes, BaseModel | None]:
     """Wire name, version, and the message itself: as JSON, or as it is where it may be shared."""
     try:
-        type_, version, fidelity = _nature_of(type(message))
+        type_, version, is_shareable, models = _nature_of(type(message))
     except NotAMessageError:
         raise NotAMessageError(message) from None
-    if by_reference and fidelity.is_shareable and may_share(message, fidelity.models):
+    if by_reference and is_shareable and may_share(message, models):
         return type_, version, b"", message
     return type_, version, encode(message), None
 
@@ -120,8 +113,9 @@ def split_tags(tags: str) -> Sequence[str]:
 
 
 @lru_cache(maxsize=4096)
-def _nature_of(message_class: type[BaseModel]) -> tuple[str, int, Fidelity]:
-    """Wire name, version, and how messages of a class travel: all in one look."""
+def _nature_of(message_class: type[BaseModel]) -> tuple[str, int, bool, Sequence[type]]:
+    """Wire name, version, and how messages of a class may be shared: all in one look."""
     if not issubclass(message_class, BaseModel):
         raise NotAMessageError(message_class)
-    return *wire_type_of(message_class), fidelity_of(message_class)
+    fidelity = fidelity_of(message_class)
+    return *wire_type_of(message_class), fidelity.is_shareable, fidelity.models

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from messaging.backend import Backend
 from messaging.envelope import Envelope
 from messaging.listeners import Listeners
-from messaging.outgoing import check_output_topic, check_priority, join_tags, seal, seal_all
+from messaging.outgoing import check_output_topic, check_priority, join_tags, seal, seal_like
 
 
 class Publisher:
@@ -25,10 +25,18 @@ class Publisher:
         topic: str,
         message: BaseModel,
         *,
+        id: str = "",  # noqa: A002 - the field's name
+        sender: str = "",
+        cause: str = "",
+        conversation: str = "",
+        reply_to: str = "",
+        key: str = "",
         tags: Sequence[str] = (),
+        trace: str = "",
         deadline_s: float | None = None,
+        hops: int = 0,
         priority: int = 0,
-        **header: Any,
+        delay_s: float = 0.0,
     ) -> Envelope:
         """The envelope in which `message` goes to `topic`.
 
@@ -37,40 +45,35 @@ class Publisher:
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             ValueError: `priority` is out of range.
         """
-        header = self._header(topic, tags, deadline_s, priority, header)
-        return seal(message, topic, by_reference=self._by_reference, **header)
+        # Each by its name: passed on in a dict they cost 1 µs more.
+        return seal(
+            message,
+            check_output_topic(topic),
+            by_reference=self._by_reference,
+            id=id,
+            sender=sender or self._sender,
+            cause=cause,
+            conversation=conversation,
+            reply_to=reply_to,
+            key=key,
+            tags=join_tags(tags) if tags else "",
+            trace=trace,
+            deadline=0.0 if deadline_s is None else self._backend.clock.time() + deadline_s,
+            hops=hops,
+            priority=check_priority(priority) if priority else 0,
+            delay_s=delay_s,
+        )
 
     def seal_all(
-        self,
-        topic: str,
-        messages: Iterable[BaseModel],
-        *,
-        tags: Sequence[str] = (),
-        deadline_s: float | None = None,
-        priority: int = 0,
-        **header: Any,
-    ) -> list[Envelope]:
+        self, topic: str, messages: Iterable[BaseModel], **header: Any
+    ) -> Sequence[Envelope]:
         """As `seal` does with one, but what they have in common is made ready once."""
-        header = self._header(topic, tags, deadline_s, priority, header)
-        return seal_all(messages, topic, by_reference=self._by_reference, **header)
-
-    def _header(
-        self,
-        topic: str,
-        tags: Sequence[str],
-        deadline_s: float | None,
-        priority: int,
-        header: dict[str, Any],
-    ) -> dict[str, Any]:
-        check_output_topic(topic)
-        if deadline_s is not None:
-            header["deadline"] = self._backend.clock.time() + deadline_s
-        if priority:
-            header["priority"] = check_priority(priority)
-        if tags:
-            header["tags"] = join_tags(tags)
-        header.setdefault("sender", self._sender)
-        return header
+        messages = tuple(messages)
+        if not messages:
+            check_output_topic(topic)
+            return ()
+        first = self.seal(topic, messages[0], **header)
+        return [first, *seal_like(first, messages[1:], by_reference=self._by_reference)]
 
     def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> Awaitable[None]:
         """To be awaited: done once `envelopes`, all to one topic, are accepted."""

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from messaging.errors import NotAMessageError
-from messaging.message import Message
-from messaging.outgoing import seal, seal_all
+from messaging import MessageRegistry, connect
+from messaging.errors import NotAMessageError, TopicError
+from messaging.message import Message, wire_type_of
+from messaging.outgoing import seal, seal_like
 
 
 class Counted(Message, wire_name="test.counted", version=3):
@@ -29,21 +30,50 @@ HEADER: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("by_reference", [True, False])
-@pytest.mark.parametrize("messages", [(), MIXED[:1], MIXED])
+@pytest.mark.parametrize("first", MIXED[:2])
 def test_many_envelopes_are_those_that_would_be_made_one_at_a_time(
-    messages: tuple[BaseModel, ...], by_reference: bool
+    first: BaseModel, by_reference: bool
 ) -> None:
-    many = seal_all(iter(messages), "topic", by_reference=by_reference, **HEADER)
+    alone = [seal(each, "topic", by_reference=by_reference, **HEADER) for each in (first, *MIXED)]
 
-    alone = [seal(each, "topic", by_reference=by_reference, **HEADER) for each in messages]
+    many = [alone[0], *seal_like(alone[0], iter(MIXED), by_reference=by_reference)]
+
     assert [one._replace(id="") for one in many] == [one._replace(id="") for one in alone]
-    assert len({one.id for one in many}) == len(messages)
+    assert len({one.id for one in many}) == len(many)
+
+
+@pytest.mark.parametrize("count", range(4))
+async def test_many_messages_are_published_with_one_header(count: int) -> None:
+    async with connect("memory://", "test", registry=MessageRegistry(Counted, Listed)) as bus:
+        ids = await bus.publish_many("topic", iter(MIXED[:count]), tags=["a"], key="k")
+
+        stored = await bus.backend.tail({"topic": ""}, max_count=10, wait_s=0)
+
+    envelopes = [entry.envelope for entry in stored]
+    assert [each.id for each in envelopes] == ids
+    assert [each.type for each in envelopes] == [wire_type_of(type(m))[0] for m in MIXED[:count]]
+    assert {(each.sender, each.tags, each.key) for each in envelopes} <= {("client", "a", "k")}
 
 
 @pytest.mark.parametrize("at", range(3))
-def test_what_is_no_message_is_named_wherever_it_stands_among_many(at: int) -> None:
-    messages = [*MIXED]
-    messages[at] = "hello"  # type: ignore[call-overload]
+@pytest.mark.parametrize("what", ["hello", None])
+async def test_what_is_no_message_is_named_wherever_it_stands_among_many(
+    at: int, what: Any
+) -> None:
+    messages: list[Any] = [*MIXED]
+    messages[at] = what
 
-    with pytest.raises(NotAMessageError, match="str"):
-        seal_all(messages, "topic", by_reference=True)
+    async with connect("memory://", "test") as bus:
+        with pytest.raises(NotAMessageError, match=type(what).__name__):
+            await bus.publish_many("topic", messages)
+
+        assert await bus.backend.topics() == []
+
+
+@pytest.mark.parametrize("messages", [(), MIXED])
+async def test_not_even_nothing_is_published_to_a_reserved_topic(
+    messages: tuple[BaseModel, ...],
+) -> None:
+    async with connect("memory://", "test") as bus:
+        with pytest.raises(TopicError, match="reserved"):
+            await bus.publish_many("_bus", messages)
