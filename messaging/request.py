@@ -17,6 +17,7 @@ from messaging.outgoing import check_id
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
 from messaging.tail import Tail
+from messaging.time_limits import TimeLimits
 from messaging.topic import emit_topic_of, reply_topic_of
 from messaging.waiting import Stream, Waiting, answer_in
 
@@ -47,6 +48,7 @@ class Requests:
         self._attachments = attachments
         self._waiting: dict[str, Waiting] = {}
         self._ending: list[Waiting] = []
+        self._limits = TimeLimits[Waiting]()
         tail.listen(tail.reply_topic, self._receive)
         tail.listen_to_rounds(self._end_streams)
 
@@ -70,15 +72,15 @@ class Requests:
             self._publisher.append((envelope,), require_listener=require_listener)
         )
         waiting = self._waiting[envelope.id] = Waiting(envelope.type)
-        stored.add_done_callback(waiting.fail_with)
-        # A timer costs a third of a timeout, and one wait half of two.
-        timer = asyncio.get_running_loop().call_later(
-            timeout_s, self._give_up_on, waiting, envelope, timeout_s
-        )
+        if stored.done():  # in memory it is, and a callback would cost a turn of the loop
+            waiting.fail_with(stored)
+        else:
+            stored.add_done_callback(waiting.fail_with)
+        self._limits.add(waiting, timeout_s, partial(self._give_up_on, envelope, timeout_s))
         try:
             return await waiting.answer
         finally:
-            timer.cancel()
+            self._limits.remove(waiting)
             stored.cancel()
             del self._waiting[envelope.id]
 
@@ -202,7 +204,7 @@ class Requests:
                 show(message)
         yield waiting.answer.result()
 
-    def _give_up_on(self, waiting: Waiting, envelope: Envelope, after_s: float) -> None:
+    def _give_up_on(self, envelope: Envelope, after_s: float, waiting: Waiting) -> None:
         waiting.settle(self._too_late(envelope, after_s))
 
     def _too_late(self, envelope: Envelope, timeout_s: float) -> RequestTimeoutError:

@@ -84,6 +84,7 @@ class MemoryBackend:
         )
         self._listeners: list[Callable[[Incident], None]] = []
         self._opened: Store | None = None
+        self._accepted: Awaitable[None]
         self._is_forked = False
 
     @property
@@ -101,6 +102,7 @@ class MemoryBackend:
             if self._is_forked:
                 raise BusForkedError
             self._opened = shared.acquire(self._key, self._new_store)
+            self._accepted = _done()
             keep_from_children(self)
             self._opened.listeners.append(self._announce)
 
@@ -162,9 +164,7 @@ class MemoryBackend:
         store = self._store
         if crowded := store.accept(envelopes):
             return self._wait_for_room(store, crowded)
-        done = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
+        return self._accepted
 
     async def append_once(self, envelope: Envelope) -> None:
         store = self._store
@@ -322,3 +322,10 @@ class MemoryConsumer:
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         self._group.leave(self.incarnation, unhandled)
         self._store.work.fire(self._group.signal)
+
+
+def _done() -> asyncio.Future[None]:
+    """What was accepted is accepted: one future, done already, says so of all messages."""
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Collection
 
+from messaging.time_limits import TimeLimits
+
 
 class Signals:
     """Costs one look at an empty dict while nobody waits."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._limits = TimeLimits[asyncio.Future[None]]()
 
     def fire(self, name: str) -> None:
         """Wake everybody who waits for `name`; each looks for itself what is left."""
@@ -25,15 +28,14 @@ class Signals:
 
     async def wait(self, names: Collection[str], wait_s: float) -> None:
         """Return when one of `names` fires, at the latest after `wait_s`."""
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        timer = loop.call_later(wait_s, _resolve, waiter)
+        waiter = asyncio.get_running_loop().create_future()
+        self._limits.add(waiter, wait_s, _resolve)
         for name in names:
             self._waiting.setdefault(name, []).append(waiter)
         try:
             await waiter
         finally:
-            timer.cancel()
+            self._limits.remove(waiter)
             for name in names:
                 self._forget(name, waiter)
 
