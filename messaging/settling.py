@@ -91,15 +91,13 @@ class Settling:
             HandlerResultError: `result` is not a message.
         """
         if result is None:
-            sent = tuple(context.sent)
-            return self._with_copies(sent) if sent else sent
+            return self._with_copies(tuple(context.sent)) if context.sent else ()
         envelope = context.envelope
-        answers = (
-            self._answer(envelope, shaped, topic)
-            for message in _messages_in(result)
-            for topic, shaped in self._targets(envelope, message)
-        )
-        return self._with_copies((*context.sent, *answers))
+        sent = [*context.sent]
+        for message in _messages_in(result):
+            for topic, shaped in self._targets(envelope, message):
+                sent.append(self._answer(envelope, shaped, topic))
+        return self._with_copies(tuple(sent))
 
     def ignored(self, delivery: Delivery) -> Settlement:
         """There is no handler for it here; a notice that somebody waits for is passed on."""

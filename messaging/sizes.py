@@ -24,7 +24,8 @@ def first_batch(settlements: Sequence[Settlement]) -> int:
     """How many of `settlements`, from the first on, are committed at once; at least one."""
     count = size_bytes = 0
     for settlement in settlements[:MOST_AT_ONCE]:
-        if settlement.outbox or settlement.state or settlement.dead is not None:
+        _, outbox, state, dead = settlement
+        if outbox or state or dead is not None:
             size_bytes += size_of(settlement)
             if size_bytes > MOST_BYTES_AT_ONCE:
                 return max(1, count)

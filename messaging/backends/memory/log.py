@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Iterable
 from itertools import islice
 
 from messaging.backend import Delivery, Entry
@@ -97,13 +98,14 @@ class EphemeralLogs:
 
 def entries_after(entries: deque[Delivery], position: str, max_count: int) -> list[Entry]:
     """Up to `max_count` entries behind `position`; found from the end on if it is near there."""
-    if not entries or entries[-1].position <= position:
-        return []
-    first = bisect_right(entries, position, key=_position)
-    count = len(entries) - first
-    if count <= max_count:
-        found = reversed([*islice(reversed(entries), count)])
-    else:
+    newest: list[Delivery] = []
+    for delivery in islice(reversed(entries), max_count + 1):
+        if delivery.position <= position:
+            break
+        newest.append(delivery)
+    found: Iterable[Delivery] = reversed(newest)
+    if len(newest) > max_count:
+        first = bisect_right(entries, position, key=_position)
         found = islice(entries, first, first + max_count)
     return [Entry(delivery.position, delivery.envelope) for delivery in found]
 
