@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agents.ml.data.files import require_file
 from agents.ml.errors import DatasetError
 
+# No others, whatever a file calls itself: pillow runs Ghostscript to decode PostScript.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
 _SIXTEEN_BITS = 65_535.0
 _DEEP = ("I", "F", "I;16")  # pillow would clip them to 255 instead of scaling
 
@@ -27,10 +30,11 @@ def decode_image(path: Path, side: int, channels: int) -> npt.NDArray[np.uint8]:
         from PIL import Image, ImageOps  # noqa: PLC0415  an optional library
     except ImportError as error:
         raise DatasetError("image folders need pillow; run: pip install pillow") from error
+    require_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=_FORMATS) as image:
                 upright = _eight_bits(ImageOps.exif_transpose(image))
                 plain = _without_transparency(upright).convert("L" if channels == 1 else "RGB")
                 fitted = ImageOps.fit(plain, (side, side))

@@ -3,6 +3,7 @@
 import gzip
 import io
 import pickle
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -27,7 +29,14 @@ _ARRAY_GLOBALS = {
     ("_codecs", "encode"),
 }
 _IDX_UBYTE = 0x08
+_MOST_RANK = 8
+# Damaged; packed in an unknown way or encrypted (RuntimeError); of a size that is a lie.
+_NO_ARRAYS = (
+    OSError, ValueError, TypeError, EOFError, AttributeError, RuntimeError, MemoryError, zlib.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
 _GZIP = b"\x1f\x8b"
+_LOOKED_AT = 4096
 
 
 def find_together(folders: Iterable[Path], roles: Iterable[Iterable[str]]) -> list[Path] | None:
@@ -41,6 +50,38 @@ def find_together(folders: Iterable[Path], roles: Iterable[Iterable[str]]) -> li
         if all(found):
             return [paths[0] for paths in found]
     return None
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is no regular file: a FIFO would keep its reader waiting for ever.
+
+    Raises:
+        DatasetError: there is none of that name, or none that a job may see.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        raise DatasetError(
+            f"cannot be read: {problem.lower()}; give a file of the workspace, or of a folder that "
+            "the operator lets jobs read",
+            where=str(path),
+        ) from error
+    if not stat.S_ISREG(mode):
+        raise DatasetError("is no regular file", where=str(path))
+
+
+def what_it_is(path: Path) -> str:
+    """Say what a file that should be UTF-8 text seems to be, and what to do about it."""
+    with path.open("rb") as file:
+        start = file.read(_LOOKED_AT)
+    if start.startswith(_GZIP):
+        return "it is packed by gzip; unpack it"
+    if start.startswith(b"PK"):
+        return "it is a zip file or a spreadsheet; unpack it, or save the sheet as CSV"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
+        return "it seems to be UTF-16, or no text at all; save it as UTF-8"
+    return "it is no UTF-8 text; save it as UTF-8"
 
 
 def read_idx(path: Path) -> Tensor:
@@ -60,6 +101,8 @@ def read_idx(path: Path) -> Tensor:
     size = 1
     for dim in shape:
         size *= dim
+    if not 1 <= rank <= _MOST_RANK or size == 0:
+        raise DatasetError(f"holds no arrays of numbers: its rank is {rank}", where=str(path))
     if len(data) != header + size:
         raise DatasetError(
             f"its header promises {size} bytes of shape {shape}, it holds {len(data) - header}",
@@ -80,8 +123,8 @@ def read_npz(path: Path) -> dict[str, Tensor]:
         if unpacked > MAX_FILE_BYTES:
             raise DatasetError(f"unpacks to {unpacked} bytes", where=str(path))
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            return {name: _native(arrays[name]) for name in arrays.files}
+    except _NO_ARRAYS as error:
         raise DatasetError(f"cannot be read as npz: {error}", where=str(path)) from error
 
 
@@ -97,11 +140,15 @@ def read_array_pickle(path: Path) -> dict[bytes, Any]:
         raise
     except Exception as error:  # a damaged pickle may raise anything
         raise DatasetError(
-            f"cannot be read as a pickle of arrays: {error}", where=str(path)
+            f"cannot be read as a pickle of arrays: {type(error).__name__} {error}", where=str(path)
         ) from error
     if not isinstance(value, dict):
         raise DatasetError(f"holds a {type(value).__name__}, not a dictionary", where=str(path))
     return value
+
+
+def _native(array: npt.NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -37,8 +37,10 @@ _PARTS: dict[str, SplitName] = {
 class ImageFolderParams(SplitParams):
     """`data_path` holds a folder per class, or such folders inside train/, val/ and test/.
 
-    The three may be written with capitals, or as training, valid, validation and testing. What
-    begins with a dot or `__` is no class and no image: notebooks and systems leave such behind.
+    The three may be written with capitals, or as training, valid, validation and testing. val/ and
+    test/ may hold a list of their images and classes instead, as Tiny ImageNet has it in
+    `val_annotations.txt`. What begins with a dot or `__` is no class and no image: notebooks and
+    systems leave such behind.
     """
 
     data_path: str
@@ -73,7 +75,7 @@ def load_image_folder(params: ImageFolderParams, num_classes: int | None) -> Dat
 
     def opener(name: SplitName) -> Split:
         if name != "train" and name in parts:
-            own_paths, own_labels_N = _list_images(parts[name], class_names)
+            own_paths, own_labels_N = _list_part(parts[name], name, class_names)
             own = _image_source(own_paths, own_labels_N, params)
             return Split(own, torch.arange(len(own)))
         return Split(common, dealt[name])
@@ -168,9 +170,52 @@ def _list_images(root: Path, class_names: list[str]) -> tuple[list[Path], Tensor
     return paths, torch.tensor(labels)
 
 
+def _list_part(root: Path, part: SplitName, class_names: list[str]) -> tuple[list[Path], Tensor]:
+    """The images of a split of its own, and their labels.
+
+    Raises:
+        DatasetError: it has images and does not tell their classes, or has none.
+    """
+    annotations = root / f"{part}_annotations.txt"
+    if annotations.is_file():
+        return _annotated(root / "images", annotations, class_names)
+    if _folders(root) and not {folder.name for folder in _folders(root)} & set(class_names):
+        raise DatasetError(
+            f"the {part} split tells no classes: it has neither their folders nor the file "
+            f"{annotations.name}",
+            where=str(root),
+        )
+    return _list_images(root, class_names)
+
+
+def _annotated(
+    folder: Path, annotations: Path, class_names: list[str]
+) -> tuple[list[Path], Tensor]:
+    """Images as a table lists them: a line of name, class and more, parted by tabs, for each."""
+    index = {name: label for label, name in enumerate(class_names)}
+    paths: list[Path] = []
+    labels: list[int] = []
+    try:
+        lines = annotations.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot be read: {error}", where=str(annotations)) from error
+    for number, line in enumerate(lines, start=1):
+        name, _, rest = line.partition("\t")
+        label = index.get(rest.partition("\t")[0].strip())
+        if label is None or Path(name).name != name:
+            raise DatasetError(
+                f"{line[:80]!r} is no image and one of the classes to train on",
+                where=f"{annotations}:{number}",
+            )
+        paths.append(folder / name)
+        labels.append(label)
+    if not paths:
+        raise DatasetError("lists no images", where=str(annotations))
+    return paths, torch.tensor(labels)
+
+
 def _is_image(path: Path, root: Path) -> bool:
-    """By its name alone; `.ipynb_checkpoints/a.png` and macOS's `._a.png` are none."""
+    """By its name; `.ipynb_checkpoints/a.png` and macOS's `._a.png` are none."""
     inside = path.relative_to(root).parts
-    return path.suffix.lower() in _SUFFIXES and not any(
-        part.startswith((".", "__")) for part in inside
-    )
+    is_left_behind = any(part.startswith((".", "__")) for part in inside)
+    return path.suffix.lower() in _SUFFIXES and not is_left_behind and not path.is_dir()

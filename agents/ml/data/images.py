@@ -99,12 +99,22 @@ def _load(named: _Named, params: ImageFileParams, num_classes: int | None) -> Da
 def _checked(
     samples: tuple[Tensor, Tensor], shape: tuple[int, int, int], num_classes: int, name: str
 ) -> tuple[Tensor, Tensor]:
-    pixels_N, labels_N = samples[0], samples[1].long().flatten()
+    pixels_N, labels_N = samples[0], _whole(samples[1], name)
     if tuple(pixels_N.shape[1:]) != shape or pixels_N.dtype != torch.uint8:
         found = f"{pixels_N.dtype} images of shape {tuple(pixels_N.shape[1:])}"
         raise DatasetError(f"the files hold {found}, expected bytes of shape {shape}", where=name)
+    if len(pixels_N) != len(labels_N):
+        raise DatasetError(f"{len(pixels_N)} images but {len(labels_N)} labels", where=name)
     check_labels(labels_N, num_classes, where=name)
     return pixels_N, labels_N
+
+
+def _whole(labels_N: Tensor, name: str) -> Tensor:
+    """The labels as integers, if they are whole numbers."""
+    whole_N = labels_N.long().flatten()
+    if labels_N.is_complex() or not torch.equal(whole_N.to(labels_N.dtype), labels_N.flatten()):
+        raise DatasetError(f"its labels are {labels_N.dtype} and no whole numbers", where=name)
+    return whole_N
 
 
 def _statistics(pixels_N: Tensor) -> tuple[Tensor, Tensor]:

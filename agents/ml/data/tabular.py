@@ -4,7 +4,7 @@ import csv
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from pydantic import Field
@@ -12,15 +12,20 @@ from pydantic import Field
 from agents.ml.config import require_known
 from agents.ml.data.bundled import SplitParams, tabular_dataset
 from agents.ml.data.dataset import Dataset, check_num_classes
+from agents.ml.data.files import require_file, what_it_is
 from agents.ml.errors import DatasetError
 
 if TYPE_CHECKING:
     from _csv import Reader
 
 _MOST_CELL_CHARS = 16 * 1024**2
+_MOST = 3.4e38  # of 32 bits
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 # Python would read 1_000 and letters that stand for digits in other scripts, too.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+
+
+Delimiter = Literal[",", ";", "\t", "|"]
 
 
 class CsvParams(SplitParams):
@@ -30,6 +35,7 @@ class CsvParams(SplitParams):
     label_column: str
     target: Literal["classification", "regression"] = "classification"
     feature_columns: list[str] | None = Field(default=None, min_length=1)
+    delimiter: Delimiter = ","
 
 
 def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
@@ -39,11 +45,16 @@ def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
         DatasetError: naming file, line and column of a cell that is missing or no number.
     """
     path = Path(params.data_path)
-    header, rows = read_csv(path)
+    header, rows = read_csv(path, params.delimiter)
     require_known(params.label_column, header, what="column", where="label_column")
     features = params.feature_columns or [name for name in header if name != params.label_column]
-    for name in features:
+    for name in sorted(set(features) - set(header)):
         require_known(name, header, what="column", where="feature_columns")
+    if not features:
+        raise DatasetError(
+            f"has no column but {params.label_column!r}: there is nothing to predict it from",
+            where=str(path),
+        )
     values_NF = torch.tensor(
         [[_number(row, name, line, path) for name in features] for line, row in rows],
         dtype=torch.float64,
@@ -60,17 +71,26 @@ def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
     )
 
 
-def read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Return the header and the rows with their line numbers.
+def read_csv(
+    path: Path, delimiter: Delimiter = ","
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Return the header and the rows, of cells parted by `delimiter`, with their line numbers.
 
     Raises:
-        DatasetError: no such file, not UTF-8, empty, or a row of another length than the header.
+        DatasetError: no such file, not UTF-8, empty, parted by something else, or a row of
+            another length than the header.
     """
+    require_file(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             csv.field_size_limit(_MOST_CELL_CHARS)  # of this process, which reads nothing else
-            return _parse(csv.reader(file, strict=True), path)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            return _parse(csv.reader(file, delimiter=delimiter, strict=True), path, delimiter)
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"cannot be read as CSV: {what_it_is(path)} (byte 0x{error.object[error.start]:02x})",
+            where=str(path),
+        ) from error
+    except (OSError, csv.Error) as error:
         raise DatasetError(f"cannot be read as CSV: {error}", where=str(path)) from error
 
 
@@ -96,8 +116,13 @@ def class_indices(
     Whole numbers that are labels from 0 up already, with `num_classes` of them at most, stay as
     they are, also where one of them does not occur. All others are numbered in their order, so
     that labels 1, 2 and 3 become the classes "1", "2" and "3".
+
+    Raises:
+        DatasetError: all labels are the same.
     """
     names = sorted(set(labels))
+    if len(names) == 1:
+        raise DatasetError(f"every label is {names[0]!r}: there is nothing to tell apart")
     if all(_WHOLE.fullmatch(name) for name in names):
         names.sort(key=int)
         top = int(names[-1])
@@ -113,10 +138,11 @@ def _are_indices(names: list[str], top: int, num_classes: int | None) -> bool:
     return names[0] == "0" and top < 2 * len(names) + 100
 
 
-def _parse(reader: "Reader", path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def _parse(
+    reader: "Reader", path: Path, delimiter: str
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     header = [name.strip() for name in next(reader, [])]
-    if len(set(header)) != len(header):
-        raise DatasetError("two columns have the same name", where=f"{path}:1")
+    _check_header(header, path, delimiter)
     rows: list[tuple[int, dict[str, str]]] = []
     line = reader.line_num
     for cells in reader:
@@ -133,11 +159,32 @@ def _parse(reader: "Reader", path: Path) -> tuple[list[str], list[tuple[int, dic
     return header, rows
 
 
+def _check_header(header: list[str], path: Path, delimiter: str) -> None:
+    if any("\0" in name for name in header):
+        raise DatasetError(f"cannot be read as CSV: {what_it_is(path)}", where=str(path))
+    if len(header) == 1:
+        found = next((other for other in get_args(Delimiter) if other in header[0]), None)
+        if found:
+            raise DatasetError(
+                f"its cells seem to be parted by {found!r} and not by {delimiter!r}; say so as "
+                "'delimiter'",
+                where=f"{path}:1",
+            )
+    if len(set(header)) != len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise DatasetError(
+            f"two columns have the same name: {twice!r}" if twice else "two columns have no name",
+            where=f"{path}:1",
+        )
+
+
 def _number(row: dict[str, str], column: str, line: int, path: Path) -> float:
     cell = row[column].strip()
     value = float(cell) if _NUMBER.fullmatch(cell) else math.nan
-    if not math.isfinite(value):
+    if not abs(value) <= _MOST:
+        problem = "no number" if math.isnan(value) else f"past the largest number, {_MOST:.1e}"
         raise DatasetError(
-            f"column {column!r} holds {row[column]!r}, which is no number", where=f"{path}:{line}"
+            f"column {column!r} holds {row[column]!r:.80}, which is {problem}",
+            where=f"{path}:{line}",
         )
     return value

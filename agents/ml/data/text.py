@@ -15,8 +15,9 @@ from torch import Tensor
 from agents.ml.config import StrictConfig, require_known
 from agents.ml.data.bundled import SplitParams
 from agents.ml.data.dataset import Dataset, ResidentSource, Split, SplitName, check_num_classes
+from agents.ml.data.files import require_file, what_it_is
 from agents.ml.data.splits import stratified_split
-from agents.ml.data.tabular import class_indices, read_csv, read_labels
+from agents.ml.data.tabular import Delimiter, class_indices, read_csv, read_labels
 from agents.ml.errors import ConfigError, DatasetError
 from agents.ml.tokenizer_files import load_tokenizer, told_of_tokenizers
 
@@ -58,6 +59,7 @@ class TextClassificationParams(SplitParams):
     tokenizer_config: TokenizerRef
     text_column: str = "text"
     label_column: str = "label"
+    delimiter: Delimiter = ","
     max_length: int = Field(default=128, ge=1, le=131_072)
 
 
@@ -137,7 +139,7 @@ def load_text_classification(params: TextClassificationParams, num_classes: int 
     """Token ids (T) cut or padded to `max_length`, and a class per row."""
     tokenizer = load_tokenizer(Path(_tokenizer_path(params.tokenizer_config)))
     path = Path(params.data_path)
-    header, rows = read_csv(path)
+    header, rows = read_csv(path, params.delimiter)
     for key, column in (("text_column", params.text_column), ("label_column", params.label_column)):
         require_known(column, header, what="column", where=key)
     labels = read_labels(rows, params.label_column, path)
@@ -184,13 +186,16 @@ def _tokenizer_path(ref: TokenizerRef) -> str:
 
 def _segments(path: Path) -> list[str]:
     """Cut a file at line ends into pieces of a few thousand characters."""
+    require_file(path)
     try:
         if path.stat().st_size > _MAX_TEXT_BYTES:
             raise DatasetError(f"is larger than {_MAX_TEXT_BYTES} bytes", where=str(path))
         with path.open(encoding="utf-8", newline="") as file:  # line ends as they are
             text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"cannot be read as UTF-8 text: {error}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"cannot be read: {what_it_is(path)}", where=str(path)) from error
+    except OSError as error:
+        raise DatasetError(f"cannot be read: {error.strerror}", where=str(path)) from error
     if not text.strip():
         raise DatasetError("holds no text", where=str(path))
     segments, start = [], 0

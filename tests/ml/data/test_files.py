@@ -44,7 +44,20 @@ def test_an_idx_header_that_lies_is_refused_before_memory_is_taken(
         read_idx(tmp_path / "lying")
 
 
-@pytest.mark.parametrize("data", [b"", b"\0\0", b"\x89PNG\r\n\x1a\n", b"\0\0\x08\x03\0\0"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0\0",
+        b"\x89PNG\r\n\x1a\n",
+        b"\0\0\x08\x03\0\0",
+        b"\0\0\x08\0x",  # no dimensions
+        b"\0\0\x08\xff" + bytes(1020),  # 255 of them
+        b"\0\0\x08\3" + bytes(12),  # no images
+        b"<!doctype html><title>404</title>",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+    ],
+)
 def test_what_is_no_idx_file_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "broken").write_bytes(data)
 
@@ -186,3 +199,79 @@ print(tuple(read_idx(Path({str(tmp_path / "images")!r})).shape))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.stdout.strip() == str(pixels.shape), done.stderr
+
+
+def marked(path: Path, offset: int, value: int) -> None:
+    """Set a byte of each entry in a zip file's directory."""
+    data = bytearray(path.read_bytes())
+    at = data.find(b"PK\1\2")
+    while at >= 0:
+        data[at + offset] = value
+        at = data.find(b"PK\1\2", at + 1)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "told"), [(8, 1, "encrypted"), (10, 99, "compression method")]
+)
+def test_an_npz_that_cannot_be_unpacked_is_named(
+    tmp_path: Path, offset: int, value: int, told: str
+) -> None:
+    np.savez(tmp_path / "odd.npz", x=np.arange(3))
+    marked(tmp_path / "odd.npz", offset, value)
+
+    with pytest.raises(DatasetError, match=rf"odd\.npz: cannot be read as npz: .*{told}"):
+        read_npz(tmp_path / "odd.npz")
+
+
+def test_an_array_whose_header_promises_more_than_any_memory_is_refused(tmp_path: Path) -> None:
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (99999, 99999, 99999), }"
+    data = b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.ljust(117) + b"\n"
+    with zipfile.ZipFile(tmp_path / "lying.npz", "w") as archive:
+        archive.writestr("x.npy", data)
+
+    with pytest.raises(DatasetError, match=r"lying\.npz: cannot be read as npz"):
+        read_npz(tmp_path / "lying.npz")
+
+
+def test_an_array_of_another_machine_is_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "big_endian.npz", x=np.arange(3, dtype=">i4"))
+
+    assert read_npz(tmp_path / "big_endian.npz")["x"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (np.arange(40) % 10 + 0.5, "no whole numbers"),
+        (np.full(40, np.nan), "no whole numbers"),
+        (np.eye(10)[np.arange(40) % 10], "40 images but 400 labels"),
+        (np.array(["cat"] * 40), "cannot be read as npz"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(
+    tmp_path: Path, pixels: np.ndarray, labels: np.ndarray, told: str
+) -> None:
+    np.savez(tmp_path / "mnist.npz", x_train=pixels, y_train=labels)
+
+    with pytest.raises(DatasetError, match=told):
+        load_dataset("mnist", {"data_path": str(tmp_path / "mnist.npz")})
+
+
+class Bomb:
+    """What a pickle says to have memory taken: a reduction to a huge array."""
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return (np.ndarray, ((2**31 - 1, 2**24 - 1), np.dtype(np.int8)))
+
+
+@pytest.mark.parametrize(
+    "data", [pickle.dumps({b"data": Bomb()}), b"\x80\x04\x96" + struct.pack("<Q", 2**40) + b"."]
+)
+def test_a_pickle_that_asks_for_more_than_any_memory_is_refused(
+    tmp_path: Path, data: bytes
+) -> None:
+    (tmp_path / "bomb").write_bytes(data)
+
+    with pytest.raises(DatasetError, match=r"bomb: cannot be read .*Error"):
+        read_array_pickle(tmp_path / "bomb")

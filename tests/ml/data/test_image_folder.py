@@ -1,5 +1,6 @@
 """Folders of images as people have them, and images as they are stored."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image, ImageOps
 from agents.ml.data import Dataset, load_dataset
 from agents.ml.data.decoding import decode_image
 from agents.ml.errors import DatasetError
+from tests.research.small_data import CLASSES, put_tiny_imagenet
 
 SIDE = 8
 
@@ -154,3 +156,59 @@ def test_pixels_lie_between_minus_one_and_one(tmp_path: Path) -> None:
     assert inputs.shape == (4, 3, SIDE, SIDE)
     assert float(inputs.min()) >= -1
     assert labels.dtype == torch.int64
+
+
+def test_a_split_may_list_its_images_as_tiny_imagenet_does(tmp_path: Path) -> None:
+    put_tiny_imagenet(tmp_path)
+
+    dataset = load_dataset("imagenet_subset", {"data_path": str(tmp_path), "image_size": 8})
+
+    labels = dataset.split("val").batch(torch.arange(CLASSES))[1]
+    assert labels.tolist() == list(range(CLASSES))
+    with pytest.raises(DatasetError, match=r"test split tells no classes.*test_annotations\.txt"):
+        dataset.split("test")
+
+
+@pytest.mark.parametrize("line", ["val_0.JPEG", "val_0.JPEG\tn9\t0", "../../x.JPEG\tn00000000\t0"])
+def test_a_line_of_such_a_list_that_tells_no_class_is_named(tmp_path: Path, line: str) -> None:
+    put_tiny_imagenet(tmp_path)
+    annotations = tmp_path / "val" / "val_annotations.txt"
+    annotations.write_text(f"val_1.JPEG\tn00000001\t0\n{line}\n")
+    dataset = load_dataset("imagenet_subset", {"data_path": str(tmp_path), "image_size": 8})
+
+    with pytest.raises(DatasetError, match=r"val_annotations\.txt:2: .*is no image and one of"):
+        dataset.split("val")
+
+
+def test_a_file_that_has_a_program_run_to_decode_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/executed\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
+    )
+
+    with pytest.raises(DatasetError, match="cannot identify"):
+        decode_image(picture, SIDE, 3)
+
+    assert not (tmp_path / "executed").exists()
+
+
+def test_what_only_looks_like_an_image_by_its_name_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, "cat", "dog")
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    with pytest.raises(DatasetError, match=r"pipe\.png: is no regular file"):
+        load(tmp_path)
+    (tmp_path / "cat" / "pipe.png").unlink()
+
+    (tmp_path / "cat" / "gone.png").symlink_to("nowhere")
+    with pytest.raises(DatasetError, match=r"gone\.png: cannot be read: no such file"):
+        load(tmp_path)
+    (tmp_path / "cat" / "gone.png").unlink()
+
+    (tmp_path / "cat" / "more.png").mkdir()
+    assert sum(sizes(load(tmp_path)).values()) == 20
