@@ -26,6 +26,7 @@ from agents.ml.modelscript import load_model_class
 
 DTYPES = {"float32": torch.float32, "int64": torch.int64}
 _MAX_RANK = 9
+_MAX_SIZE = 10**12
 _ERROR_CHARS = 800
 
 
@@ -98,7 +99,7 @@ def summarize(
             else:
                 return _summary(model, recorder, input_size, dtype, device)
     # The CPU's words are about the model; those of meta may be about meta.
-    problem = problems[len(dtypes)]
+    problem = problems[0] if _is_of_memory(problems[len(dtypes)]) else problems[len(dtypes)]
     raise ModelScriptError(
         f"cannot run on input {tuple(input_size)}: {type(problem).__name__}: "
         f"{str(problem)[:_ERROR_CHARS]}",
@@ -316,13 +317,19 @@ def _shape_of(output: Any) -> list[int] | None:
     return None
 
 
+def _is_of_memory(error: Exception) -> bool:
+    """Whether an input was too large to be tried for real: what meta says is nearer the model."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)
+
+
 def _checked_size(size: Any) -> tuple[int, ...]:
     if not isinstance(size, list | tuple) or not 0 < len(size) <= _MAX_RANK:
         raise ConfigError(f"must be 1 to {_MAX_RANK} sizes, the batch first", where="input_size")
     for length in size:
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= _MAX_SIZE:
             raise ConfigError(
-                f"{length!r} is no size; sizes are integers from 1", where="input_size"
+                f"{length!r:.40} is no size; sizes are integers from 1 to {_MAX_SIZE:,}",
+                where="input_size",
             )
     return tuple(size)
 

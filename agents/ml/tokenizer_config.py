@@ -40,7 +40,7 @@ class TokenizerConfig(StrictConfig):
     special_tokens: list[str] = Field(
         default_factory=lambda: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     )
-    min_frequency: int | None = Field(default=None, ge=0)
+    min_frequency: int | None = Field(default=None, ge=0, le=2**53)
 
     @classmethod
     def parse(cls, config: Mapping[str, Any] | None) -> Self:

@@ -83,7 +83,8 @@ async def measure(jobs: Jobs, request: EvaluateCheckpoint, audience: Audience) -
 
 async def manage_tokenizer(jobs: Jobs, request: ManageTokenizer, audience: Audience) -> Done:
     """The result is that of `agents.research.text_jobs.manage_tokenizer`."""
-    for path in (request.config or {}).get("data_files") or ():
+    files = (request.config or {}).get("data_files")
+    for path in files if isinstance(files, list) else ():
         jobs.inside(str(path), key="config.data_files")
     if request.tokenizer_path is not None:
         jobs.inside(request.tokenizer_path, key="tokenizer_path")

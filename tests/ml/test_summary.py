@@ -280,7 +280,14 @@ def test_an_input_that_does_not_fit_is_named(tmp_path: Path) -> None:
         pytorch_model_summary("net.py", "Net", (1, 4, 8, 8), workspace=tmp_path)
 
 
-@pytest.mark.parametrize("size", [(), (0, 3), (1, -1), "13", (1, 2.5), (True, 3)])
+def test_what_does_not_fit_is_named_for_inputs_larger_than_memory(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(CNN)
+
+    with pytest.raises(ModelScriptError, match="Invalid channel"):
+        pytorch_model_summary("net.py", "Net", (10**9, 4, 999, 999), workspace=tmp_path)
+
+
+@pytest.mark.parametrize("size", [(), (0, 3), (1, -1), "13", (1, 2.5), (True, 3), (1, 10**30)])
 def test_a_size_that_is_none_is_refused(size: Any) -> None:
     with pytest.raises(ConfigError, match="input_size"):
         pytorch_model_summary("net.py", "Net", size)

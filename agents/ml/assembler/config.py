@@ -34,6 +34,7 @@ from agents.ml.errors import ConfigError
 MAX_LAYERS = 2_000
 MAX_DEPTH = 24
 MAX_RANK = 8
+MAX_SIZE = 10**12
 MERGES = ("concat", "add", "mul")
 DTYPES = ("float32", "int64")
 
@@ -279,8 +280,10 @@ def _shape(raw: Any, where: str) -> tuple[int, ...]:
             f"must be a list of 1 to {MAX_RANK} sizes, without the batch", where=where
         )
     for size in raw:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ConfigError(f"{size!r} is no size; sizes are integers from 1", where=where)
+        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_SIZE:
+            raise ConfigError(
+                f"{size!r:.40} is no size; sizes are integers from 1 to {MAX_SIZE:,}", where=where
+            )
     return tuple(raw)
 
 

@@ -90,16 +90,26 @@ def _candidate(source: str, class_name: str, script: Path) -> Iterator[Path]:
     """Write the source beside its place, where its relative paths hold, for as long as needed."""
     parse_source(source, class_name, script.name)
     file = script.with_name(f".{script.stem}.{os.getpid()}.candidate.py")
-    script.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(script)
     try:
+        _write(source, file, script)
+        yield file
+    finally:
+        with suppress(OSError):  # with a name that is too long there is none
+            file.unlink(missing_ok=True)
+
+
+def _write(source: str, file: Path, script: Path) -> None:
+    try:
+        script.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(script)
         with file.open("w", encoding="utf-8") as out:
             out.write(source)
             out.flush()
             os.fsync(out.fileno())
-        yield file
-    finally:
-        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelScriptError(
+            f"cannot be written: {error.strerror}; nothing of it is left", where=script.name
+        ) from error
 
 
 def _remove_stale(script: Path) -> None:

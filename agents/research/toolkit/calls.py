@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from agents.llm.blocking.closing import Closing
 from agents.research.jobs import Audience, Done, Jobs
+from agents.research.toolkit.plain import plain
 from agents.research.writing.client import LanguageModel
 from guild.progress import Progress
 from guild.sync import BackgroundLoop
@@ -35,7 +36,7 @@ class Calls(Closing):
         tool: Callable[[Jobs, Any, Audience], Coroutine[Any, Any, Done]],
         request: BaseModel,
     ) -> dict[str, Any]:
-        return self._loop.run(tool(self._jobs, request, self._audience)).result
+        return self._loop.run(tool(self._jobs, plain(request), self._audience)).result
 
 
 class Shower:

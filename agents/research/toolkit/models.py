@@ -4,6 +4,7 @@ from typing import Any
 
 from agents.research.messages import AssembleModel, ModelAssembled, SummariseModel
 from agents.research.toolkit.calls import Calls
+from agents.research.toolkit.plain import plain
 from agents.research.writing import models as writing
 from agents.research.writing.summaries import summarise
 
@@ -34,7 +35,9 @@ class ModelTools(Calls):
             NoWorkingCodeError: nothing that it wrote passed the checks; nothing is written.
         """
         request = AssembleModel(config=model_config, output_script_path=output_script_path)
-        return self._loop.run(writing.assemble(self._jobs, self._llm, request, self._audience))
+        return self._loop.run(
+            writing.assemble(self._jobs, self._llm, plain(request), self._audience)
+        )
 
     def pytorch_model_summary(
         self, model_script_path: str, model_class_name: str, input_size: tuple[int, ...]

@@ -3,6 +3,7 @@
 from agents.research.packages.messages import InstallPackage
 from agents.research.packages.tools import install_package
 from agents.research.toolkit.calls import Calls
+from agents.research.toolkit.plain import plain
 
 
 class PackageTools(Calls):
@@ -36,4 +37,4 @@ class PackageTools(Calls):
             cuda_version=cuda_version,
             upgrade=upgrade,
         )
-        return self._loop.run(install_package(self._jobs, request, self._audience)).text
+        return self._loop.run(install_package(self._jobs, plain(request), self._audience)).text

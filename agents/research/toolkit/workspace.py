@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from agents.research.jobs import Jobs
 from agents.research.toolkit.calls import Calls
+from agents.research.toolkit.plain import plain
 from agents.research.workspace import tools
 from agents.research.workspace.messages import (
     AppendToFile,
@@ -99,5 +100,5 @@ class WorkspaceTools(Calls):
         return self._loop.run(tool(self._jobs, request))
 
     def _run(self, tool: Callable[..., Coroutine[Any, Any, Any]], request: BaseModel) -> str:
-        text: str = self._loop.run(tool(self._jobs, request, self._audience)).text
+        text: str = self._loop.run(tool(self._jobs, plain(request), self._audience)).text
         return text

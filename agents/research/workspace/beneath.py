@@ -38,7 +38,10 @@ def relative(root: Path, path: str) -> str:
 
     Raises:
         LeavesError: it leads out of `root` by its letters alone.
+        ValueError: it holds a zero byte, at which the kernel would take it to end.
     """
+    if "\0" in path:
+        raise ValueError("embedded null byte")
     if posixpath.isabs(path):
         for start in (root, root.resolve()):
             if Path(path).is_relative_to(start):

@@ -127,6 +127,7 @@ def test_a_wrong_parameter_is_named(
         ({"output_shape": [5]}, "output_shape", "asks for (B, 5), but the layers give (B, 4)"),
         ({"input_dtype": "float16"}, "input_dtype", "one of float32, int64"),
         ({"vocab_size": 0}, "vocab_size", "from 1"),
+        ({"input_shape": [10**30]}, "input_shape", "from 1 to 1,000,000,000,000"),
     ],
 )
 def test_a_wrong_key_is_named(

@@ -88,3 +88,13 @@ def test_a_refused_rewrite_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 
     assert script.read_text() == GOOD
     assert list(tmp_path.iterdir()) == [script]
+
+
+@pytest.mark.parametrize("name", ["n" * 300 + ".py", "file/net.py"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(ModelScriptError, match=r"cannot be written: .*; nothing of it is left"):
+        install_model_source(GOOD, CLAIMS, script=tmp_path / name)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -185,6 +185,8 @@ def config_of(**settings: Any) -> dict[str, Any]:
         (config_of(vocab_size=True), "vocab_size: .*integer"),
         (config_of(vocab_size="100"), "vocab_size: .*integer"),
         (config_of(min_frequency=-1), "min_frequency"),
+        (config_of(min_frequency=10**30), "min_frequency: .*less than or equal"),
+        (config_of(vocab_size=10**12), "vocab_size: .*less than or equal"),
         (config_of(special_tokens=["[UNK]", "[UNK]"]), "special_tokens: .*twice"),
         (config_of(special_tokens=[""]), "special_tokens"),
         (config_of(special_tokens=["é"]), "special_tokens: .*ASCII"),

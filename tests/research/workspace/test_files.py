@@ -206,6 +206,8 @@ REFUSED = [
     ("write", "inner_link", "is a link; write to the file that it leads to"),
     ("write", "n" * 300, "name too long"),
     ("write", "nul\0", "is no path"),
+    ("read", "file\0.txt", "is no path"),
+    ("list", "folder\0.txt", "is no path"),
     ("append", "pipe", "no regular file"),
     ("append", "large.txt", "over the limit"),
     ("list", "missing", "does not exist"),
