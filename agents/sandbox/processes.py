@@ -2,13 +2,14 @@
 
 import contextlib
 import os
-import resource
+import re
 import signal
 from collections import defaultdict
 from pathlib import Path
 
 from agents.sandbox.kernel import calls
 
+_HELD = re.compile(r"^Rss(?:Anon|Shmem):\s*(\d+) kB", re.MULTILINE)
 _HAS_CHILDREN_FILES = Path("/proc/self/task", str(os.getpid()), "children").exists()
 
 
@@ -56,13 +57,16 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def private_bytes(pid: int) -> int:
-    """Anonymous memory of a process that is in RAM; 0 when it is gone."""
+def held_bytes(pid: int) -> int:
+    """Memory of a process that is in RAM and not a file's; 0 when it is gone.
+
+    What several processes share counts in each of them.
+    """
     try:
-        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
-    except (OSError, ValueError):
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
         return 0
-    return (int(resident) - int(shared)) * resource.getpagesize()
+    return sum(1024 * int(kib) for kib in _HELD.findall(status))
 
 
 def kill_descendants() -> dict[int, int]:

@@ -131,7 +131,7 @@ class _Watch:
         self._control = control
         self._wakeup_fd = wakeup_fd
         self._limits = limits
-        self._own_bytes = processes.private_bytes(os.getpid())
+        self._own_bytes = processes.held_bytes(os.getpid())
         self._status: int | None = None
         self._limit = ""
         self._kill_at = float("inf")
@@ -202,5 +202,5 @@ class _Watch:
         if len(tree) > self._limits.processes:
             return "processes"
         # Pages shared with the zygote by copy-on-write belong to no job.
-        taken = sum(max(0, processes.private_bytes(pid) - self._own_bytes) for pid in tree)
+        taken = sum(max(0, processes.held_bytes(pid) - self._own_bytes) for pid in tree)
         return "memory" if taken > self._limits.memory_bytes else ""
