@@ -312,3 +312,21 @@ def ask_and_leave(payload: Payload, report: Any) -> Payload:
 def ask_two_at_once(payload: Payload, report: Any) -> Payload:
     report.send("question", {}, 1024)
     return report.ask({})
+
+
+def lend_rights(_payload: Payload, _report: Report) -> Payload:
+    """Try to make programs of the workspace run as their owner, who outside may be root."""
+    Path("program").write_bytes(b"#!/bin/sh\n")
+    fd = os.open("program", os.O_RDONLY)
+    refused = 0
+    for mode in (0o755, 0o1777, 0o2755, 0o6755, 0o4755):
+        for program in ("program", fd):
+            try:
+                os.chmod(program, mode)  # noqa: PTH101  by its descriptor, too
+            except PermissionError:
+                refused += 1
+    with contextlib.suppress(OSError):
+        os.mknod("made", 0o104755)
+    os.close(os.open("opened", os.O_CREAT | os.O_WRONLY, 0o4755))
+    Path("opened").write_bytes(b"#!/bin/sh\n")
+    return {"refused": refused}

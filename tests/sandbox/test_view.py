@@ -131,3 +131,15 @@ async def test_files_made_in_the_workspace_belong_to_its_owner(
         await written(runner, View(), workspace / "new")
 
     assert (workspace / "new").stat().st_uid == workspace.stat().st_uid
+
+
+@FENCES
+async def test_no_file_of_the_workspace_lends_its_owner_s_rights(
+    any_runner: JobRunner, tmp_path: Path
+) -> None:
+    result = await any_runner.run(f"{JOBS}:lend_rights", {})
+
+    modes = {path.name: path.stat().st_mode for path in (tmp_path / "ws").iterdir()}
+    assert not {name: oct(mode) for name, mode in modes.items() if mode & 0o6000}
+    assert result["refused"] == 6  # set-uid, set-gid and both, in two ways
+    assert "program" in modes

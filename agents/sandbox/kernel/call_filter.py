@@ -87,12 +87,22 @@ _ABSENT: dict[str, tuple[int, int | None]] = {
     # Its flags lie behind a pointer. Told that there is no such call, libc uses `clone`.
     "clone3": (435, 435),
 }
+# Calls that set a mode, and which of their arguments it is. On the disk a file may be root's.
+_MODES: dict[str, tuple[tuple[int, int | None], int]] = {
+    "chmod": ((90, None), 1),
+    "fchmod": ((91, 52), 1),
+    "fchmodat": ((268, 53), 2),
+    "fchmodat2": ((452, 452), 2),
+    "mknod": ((133, None), 1),
+    "mknodat": ((259, 33), 2),
+}
 _CLONE = (56, 220)
 _IOCTL = (16, 29)
 _SOCKET = (41, 198)
 _SOCKET_PAIR = (53, 199)
 
 _NEW_NAMESPACES = 0x7E02_0080
+_OTHERS_RIGHTS = 0o6000  # set-uid and set-gid; kernels take them off a file that is written to
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 
@@ -117,6 +127,11 @@ def _rules(machine: str) -> list[Line]:
             number = numbers[column]
             if number is not None:
                 lines += refuse(number, error)
+    for numbers, argument in _MODES.values():
+        number = numbers[column]
+        if number is not None:
+            check = Check(argument, (0,), mask=_OTHERS_RIGHTS, refuses_others=True)
+            lines += refuse(number, errno.EPERM, check)
     ordinary = Check(0, (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK), refuses_others=True)
     no_namespace = Check(0, (0,), mask=_NEW_NAMESPACES, refuses_others=True)
     typing_for_others = Check(1, (_TIOCSTI, _TIOCLINUX))
