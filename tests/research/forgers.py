@@ -41,6 +41,15 @@ FORGERS = {
     "an envelope at import": f"{BASE}{_FORGE}\nforge()\n",
     "an envelope while it trains": f"{BASE}{_FORGE}\nModel.forward = lambda *_: forge()\n",
     "a score out of turn": f"{BASE}{_FORGE}\nModel.forward = lambda *_: ask_out_of_turn()\n",
+    # Were it answered, each answer would tell a label: a loss that is not finite ends no epoch.
+    "a score asked for again": f"{BASE}\n"
+    "import agents.ml.training.distant as distant\n"
+    "honest = distant.DistantScorer.score\n"
+    "def again(scorer, record, outputs):\n"
+    "    guess = [torch.full_like(each, torch.inf) for each in outputs]\n"
+    "    honest(scorer, record, guess)\n"
+    "    return honest(scorer, record, guess)\n"
+    "distant.DistantScorer.score = again\n",
     "no account": f"{BASE}{_FORGE}\n"
     "send(result={'status': 'completed', 'metrics': {'accuracy': 0.98765}})\nos._exit(0)\n",
 }
