@@ -150,7 +150,7 @@ def _inputs(data: Path, part: str, payload: dict[str, Any]) -> Tensor:
     if payload.get("tokenizer") is None:
         return torch.from_numpy(np.load(data / f"{part}inputs.npy"))
     texts = json.loads((data / f"{part}texts.json").read_text("utf-8"))
-    return tokens_of(texts, load_tokenizer(payload["tokenizer"]), payload["length"])
+    return tokens_of(texts, load_tokenizer(Path(payload["tokenizer"])), payload["length"])
 
 
 def tokens_of(texts: list[str], tokenizer: Tokenizer, length: int) -> Tensor:

@@ -99,11 +99,11 @@ def starting_points(kind: Kind) -> tuple[Recipe, ...]:
             return sure | plain, sure | deep | {"dropout": 0.25, "augmentation": "noise"}
         case "image":
             conv = {"channels": 24, "stages": 2, "blocks": 1, "kernel": 3, "pool": "max"}
-            conv |= {"norm": "batch", "dropout": 0.1, "augmentation": "shift", "stem": "half"}
-            sure |= {"batch_size": 64, "learning_rate": 5e-3}
+            conv |= {"norm": "batch", "dropout": 0.1, "stem": "half", "head": "flatten"}
+            sure |= {"learning_rate": 5e-3}
             return (
-                sure | conv | {"family": "conv", "head": "flatten"},
-                sure | conv | {"family": "residual", "head": "average"},
+                sure | conv | {"family": "residual", "augmentation": "noise"},
+                sure | conv | {"family": "conv", "augmentation": "affine"},
                 sure
                 | {"family": "mlp", "depth": 2, "width": 256, "norm": "batch", "dropout": 0.25},
             )

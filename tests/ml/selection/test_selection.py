@@ -33,6 +33,18 @@ class Net(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Linear(13, 16), nn.ReLU(), nn.Linear(16, 3))
 """
+READS = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.out = nn.Embedding(5, 8), nn.Linear(8, 2)
+
+    def forward(self, tokens):
+        return self.out(self.embed(tokens).mean(dim=1))
+"""
 TRAINING: dict[str, Any] = {
     "epochs": 20,
     "batch_size": 16,
@@ -272,6 +284,28 @@ def test_texts_are_dealt_and_read_with_zeros_in_front(tmp_path: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     read = tokens_of(["word0 again", "", "word0 word9 again word0"], tokenizer, 3)
     assert read.tolist() == [[0, 2, 3], [0, 0, 0], [2, 1, 3]]
+
+
+def test_a_trial_reads_texts_by_its_own_tokenizer(tmp_path: Path) -> None:
+    rows = "".join(f'"word{n % 2} again",{"ab"[n % 2]}\n' for n in range(80))
+    (tmp_path / "texts.csv").write_text(f"text,label\n{rows}", "utf-8")
+    params = {"data_path": str(tmp_path / "texts.csv")}
+    dealt(tmp_path, dataset="text_classification", dataset_params=params)
+    vocabulary = {"[PAD]": 0, "[UNK]": 1, "word0": 2, "word1": 3, "again": 4}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    (tmp_path / "tokenizer").mkdir()
+    tokenizer.save(str(tmp_path / "tokenizer/tokenizer.json"))
+    (tmp_path / "reads.py").write_text(READS, "utf-8")
+    trial(
+        tmp_path,
+        fold=0,
+        script=str(tmp_path / "reads.py"),
+        training=TRAINING | {"augmentation": "drop_tokens"},
+        tokenizer=str(tmp_path / "tokenizer"),
+        length=3,
+    )
+    assert score(tmp_path, fold=0)["accuracy"] == 1.0
 
 
 def _keep(folder: Path, raw: Any, test_samples: int) -> None:
