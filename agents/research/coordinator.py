@@ -37,7 +37,8 @@ from agents.research.messages import (
     TrainLanguageModel,
     WriteReport,
 )
-from agents.research.plan import REPORT, Ask, Role, next_asks, step_count
+from agents.research.plan import REPORT, SEARCH, Ask, Role, next_asks, step_count
+from agents.research.researcher.messages import StudyReport, StudyRequest
 from agents.research.run import Asked, Run, Step
 from agents.research.study import ResearchReport, ResearchRequest
 from guild import Agent, BaseAgentProps, Context, handles
@@ -52,6 +53,7 @@ _SENDS = (
     GenerationPromptRequest,
     ManageTokenizer,
     PrepareRun,
+    StudyRequest,
     SummariseModel,
     TrainFully,
     TrainLanguageModel,
@@ -69,6 +71,7 @@ class CoordinatorProps(BaseAgentProps):
     tokenizer_topic: str = "research.tokenizer"
     reporter_topic: str = "research.reporter"
     phi_topic: str = "prompts"
+    researcher_topic: str = "research.researcher"
 
 
 class CoordinatorAgent(Agent[CoordinatorProps]):
@@ -111,6 +114,7 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
             | QuickEvaluation
             | ReportWritten
             | RunPrepared
+            | StudyReport
             | TokenizerApplied
             | TokenizerTrained
             | TrainingFinished
@@ -160,7 +164,8 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
         written = run.done(REPORT, ReportWritten)
         if REPORT not in run.steps:
             content = content_of(run, time.time())
-            await self._ask(Ask(REPORT, "reporter", WriteReport(content=content)), run, ctx)
+            message = WriteReport(content=content, study=run.done(SEARCH, StudyReport))
+            await self._ask(Ask(REPORT, "reporter", message), run, ctx)
         elif written is None:
             _fail(run, ctx, "ReportNotWritten", run.steps.pop(REPORT).error)
         elif not has_results(run):

@@ -30,6 +30,7 @@ from agents.research.report.content import (
     TokenizerFacts,
     Training,
 )
+from agents.research.researcher.messages import StudyReport
 from agents.research.run import Run
 from agents.research.study import ResearchReport
 
@@ -68,15 +69,18 @@ def report_of(run: Run, written: ReportWritten) -> ResearchReport:
         leaderboard=tuple(content.leaderboard),
         test=content.test,
         bits_per_byte=model.bits_per_byte if model is not None else None,
+        study=run.done(plan.SEARCH, StudyReport),
         completion=completion.prompt + completion.text if completion is not None else "",
         failures=tuple(f"{step.title}: {step.error}" for step in content.failures),
     )
 
 
 def has_results(run: Run) -> bool:
-    """Whether a language model was trained or an architecture evaluated."""
-    return run.done(plan.LANGUAGE_MODEL, LanguageModelTrained) is not None or bool(
-        plan.ranking(run)
+    """Whether a language model was trained, something found or an architecture evaluated."""
+    return (
+        run.done(plan.LANGUAGE_MODEL, LanguageModelTrained) is not None
+        or run.done(plan.SEARCH, StudyReport) is not None
+        or bool(plan.ranking(run))
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from agents.llm.dialogue.usage import Usage
 from agents.research.report.content import ReportContent
+from agents.research.researcher.messages import StudyReport
 from messaging.message import Message
 
 
@@ -224,7 +225,14 @@ class RunPrepared(Message, wire_name="research.run_prepared"):
 
 
 class WriteReport(Message, wire_name="research.write_report"):
+    """Write the report of a run.
+
+    Attributes:
+        study: of the researcher, whose trials are read from the experiment store.
+    """
+
     content: ReportContent
+    study: StudyReport | None = None
 
 
 class ReportWritten(Message, wire_name="research.report_written"):

@@ -2,6 +2,7 @@
 
 text     corpus -> tokenizer -> sample
                              -> language model -> completion
+search   the researcher, by itself
 images   blocks -> for each architecture: assemble -> summarise, evaluate
                 -> train the best (the next best if that fails) -> held-out test
 """
@@ -31,10 +32,11 @@ from agents.research.messages import (
     TrainingFinished,
     TrainLanguageModel,
 )
+from agents.research.researcher.messages import StudyRequest
 from agents.research.run import Run
-from agents.research.study import ImageStudy, ResearchRequest, TextStudy
+from agents.research.study import ImageStudy, ResearchRequest, SearchStudy, TextStudy
 
-Role = Literal["assembler", "trainer", "tokenizer", "reporter", "phi"]
+Role = Literal["assembler", "trainer", "tokenizer", "reporter", "phi", "researcher"]
 
 BLOCKS = "custom blocks"
 CORPUS = "corpus"
@@ -42,6 +44,7 @@ TOKENIZER = "tokenizer"
 SAMPLE = "sample tokenisation"
 LANGUAGE_MODEL = "language model"
 COMPLETION = "completion"
+SEARCH = "search"
 TEST = "held-out test"
 REPORT = "report"
 
@@ -68,7 +71,8 @@ def step_count(request: ResearchRequest) -> int:
     """How many steps the run takes when nothing fails, the report included."""
     text = 5 if request.text is not None else 0
     images = 3 + 3 * len(architectures(request)) if request.images is not None else 0
-    return text + images + 1
+    search = 1 if request.search is not None else 0
+    return text + search + images + 1
 
 
 def architectures(request: ResearchRequest) -> tuple[dict[str, Any], ...]:
@@ -120,8 +124,15 @@ def trained_architecture(run: Run) -> str | None:
 def _study(run: Run) -> Iterator[Ask]:
     if run.request.text is not None:
         yield from _text(run, run.request.text)
+    if run.request.search is not None:
+        yield Ask(SEARCH, "researcher", _search(run.request, run.request.search))
     if run.request.images is not None:
         yield from _images(run, run.request.images)
+
+
+def _search(request: ResearchRequest, search: SearchStudy) -> StudyRequest:
+    """A study of the run's name, in the run's folder."""
+    return StudyRequest(name=request.name, runs_dir=request.runs_dir, **dict(search))
 
 
 def _text(run: Run, text: TextStudy) -> Iterator[Ask]:

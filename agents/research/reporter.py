@@ -1,11 +1,13 @@
 """The reporter agent: keeps the folder of a run, from its first file to its report."""
 
+from asyncio import to_thread
 from importlib import resources
 from pathlib import Path
 
 from agents.research.architectures import BLOCK_FILES, BLOCKS_FOLDER
 from agents.research.jobs import Jobs
 from agents.research.messages import PrepareRun, ReportWritten, RunPrepared, WriteReport
+from agents.research.researcher.reporting import findings_for
 from guild import Agent, Context, handles
 from guild.progress import Progress
 
@@ -35,7 +37,11 @@ class ReporterAgent(Agent):
         self._jobs.inside(request.content.folder, key="content.folder")
         for file in request.content.code:
             self._jobs.inside(file.path, key="content.code")
-        payload = {"content": request.content.model_dump(mode="json")}
+        content = request.content
+        if request.study is not None:
+            found = await to_thread(findings_for, self._jobs.workspace, request.study)
+            content = content.model_copy(update={"study": found})
+        payload = {"content": content.model_dump(mode="json")}
         done = await self._jobs.run(_WRITE_REPORT, payload, ctx, task="write the report")
         return ReportWritten.model_validate(done.result)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from agents.research.report.content import HeldOutTest, Standing
+from agents.research.researcher.budget import Budget
+from agents.research.researcher.messages import Proposer, StudyReport
 from messaging.message import Message
 
 if TYPE_CHECKING:
@@ -82,6 +84,18 @@ class ImageStudy(_Part):
         return configs
 
 
+class SearchStudy(_Part):
+    """What the researcher is to find the best model for; see `StudyRequest`."""
+
+    dataset: str = "digits"
+    dataset_params: dict[str, Any] = Field(default={})
+    budget: Budget = Budget(seconds=45.0)
+    proposers: tuple[Proposer, ...] = Field(default=("search",), min_length=1)
+    parallel: Annotated[int, Field(ge=1, le=64)] = 2
+    folds: Annotated[int, Field(ge=2, le=10)] = 5
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class ResearchRequest(Message, wire_name="research.request"):
     """Ask for a run. Asking again under the same name goes on with it, or answers at once.
 
@@ -89,18 +103,20 @@ class ResearchRequest(Message, wire_name="research.request"):
         name: of the run and of its folder.
         runs_dir: where the folders of runs lie, relative to the workspace.
         text: None leaves the language model out.
-        images: None leaves the architectures out.
+        search: what the researcher looks for by itself; None leaves it out.
+        images: architectures that are given, compared by a fixed plan; None leaves that out.
     """
 
     name: RunName = "first"
     runs_dir: str = "runs"
     text: TextStudy | None = TextStudy()
-    images: ImageStudy | None = ImageStudy()
+    search: SearchStudy | None = SearchStudy()
+    images: ImageStudy | None = None
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> "ResearchRequest":
-        if self.text is None and self.images is None:
-            raise ValueError("a run without text and without images has nothing to do")
+        if self.text is None and self.search is None and self.images is None:
+            raise ValueError("a run without text, search and images has nothing to do")
         return self
 
     @property
@@ -120,6 +136,7 @@ class ResearchReport(Message, wire_name="research.report"):
         failures: each failed step with its error.
         bits_per_byte: of the language model on validation text.
         completion: how the language model went on with the prompt, which it includes.
+        study: what the researcher found.
     """
 
     name: str
@@ -131,9 +148,12 @@ class ResearchReport(Message, wire_name="research.report"):
     test: HeldOutTest | None = None
     bits_per_byte: float | None = None
     completion: str = ""
+    study: StudyReport | None = None
     failures: tuple[str, ...] = ()
 
     def __rich__(self) -> "RenderableType":
-        from agents.research.report.terminal import render  # noqa: PLC0415  rich only if shown
+        from rich.console import Group  # noqa: PLC0415  rich only if shown
 
-        return render(self)
+        from agents.research.report.terminal import render  # noqa: PLC0415
+
+        return Group(self.study, render(self)) if self.study else render(self)

@@ -11,6 +11,7 @@ import pytest
 from agents.research.coordinator import CoordinatorAgent
 from agents.research.jobs import open_jobs
 from agents.research.messages import EvaluateCheckpoint, TrainFully, WriteReport
+from agents.research.researcher.messages import StudyRequest
 from agents.research.study import ImageStudy, ResearchReport, ResearchRequest, TextStudy
 from guild import AgentBuilder, Guild, GuildBuilder, GuildSpec
 from guild.plan import Plan
@@ -24,6 +25,11 @@ from tests.research.workers import Script, worker_class
 TOPICS = ("research.assembler", "research.trainer", "research.tokenizer", "research.reporter")
 TEXT_STEPS = {"corpus", "tokenizer train", "tokenizer apply", "language model", "completion"}
 NAMES = ("DigitsGated", "DigitsConv", "DigitsResidual")
+
+
+def fixed(**asked: Any) -> ResearchRequest:
+    """A run by the fixed plan, without the researcher."""
+    return ResearchRequest.model_validate({"search": None, "images": ImageStudy(), **asked})
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def spec_of(script: Script) -> GuildSpec:
         .build_spec()
     )
     worker = AgentBuilder(worker_class(script)).set_id("worker").listen_to_default_topic(False)
-    for topic in (*TOPICS, "prompts"):
+    for topic in (*TOPICS, "research.researcher", "prompts"):
         worker.add_additional_topic(topic)
     spec = worker.set_concurrency(16).set_retry(attempts=3, backoff_s=0.0).build_spec()
     return (
@@ -71,7 +77,7 @@ async def ask(guild: Guild, request: ResearchRequest, **options: Any) -> Researc
 
 async def test_a_run_asks_for_every_step_once_and_reports(script: Script) -> None:
     async with launched(script) as guild:
-        report = await ask(guild, ResearchRequest(name="one"))
+        report = await ask(guild, fixed(name="one"))
 
     images = {f"{step} {name}" for step in ("assemble", "summarise", "evaluate") for name in NAMES}
     assert set(script.asked) == TEXT_STEPS | images | {
@@ -94,8 +100,37 @@ async def test_a_run_asks_for_every_step_once_and_reports(script: Script) -> Non
     assert report.failures == ()
 
 
+async def test_the_researcher_works_beside_the_language_model_and_stands_in_the_report(
+    script: Script,
+) -> None:
+    script.held = {"search"}
+    async with launched(script) as guild:
+        asking = asyncio.create_task(ask(guild, ResearchRequest(name="one")))
+        await script.wait_for("completion")
+        script.release.set()
+        report = await asking
+
+    assert set(script.asked) == TEXT_STEPS | {"search", "report"}
+    search, written = script.messages["search"], script.messages["report"]
+    assert isinstance(search, StudyRequest)
+    assert search.folder == "runs/one"
+    assert isinstance(written, WriteReport)
+    assert report.study is not None
+    assert written.study == report.study
+
+
+async def test_a_researcher_that_finds_nothing_leaves_the_language_model(script: Script) -> None:
+    script.failing = {"search"}
+    async with launched(script) as guild:
+        report = await ask(guild, ResearchRequest(name="one"))
+
+    assert report.study is None
+    assert report.bits_per_byte == 1.5
+    assert len(report.failures) == 1
+
+
 async def test_the_prompt_is_shown_right_before_what_follows_it(script: Script) -> None:
-    request = ResearchRequest(name="one", images=None)
+    request = fixed(name="one", images=None)
     async with launched(script) as guild:
         items = [
             item
@@ -114,7 +149,7 @@ async def test_the_prompt_is_shown_right_before_what_follows_it(script: Script) 
 async def test_branches_run_side_by_side(script: Script) -> None:
     script.held = {"language model", *(f"evaluate {name}" for name in NAMES)}
     async with launched(script) as guild:
-        asking = asyncio.create_task(ask(guild, ResearchRequest(name="one")))
+        asking = asyncio.create_task(ask(guild, fixed(name="one")))
         for label in sorted(script.held):
             await script.wait_for(label)
         script.release.set()
@@ -124,7 +159,7 @@ async def test_branches_run_side_by_side(script: Script) -> None:
 async def test_training_waits_for_every_evaluation(script: Script) -> None:
     script.held = {"assemble DigitsConv"}
     async with launched(script) as guild:
-        asking = asyncio.create_task(ask(guild, ResearchRequest(name="one", text=None)))
+        asking = asyncio.create_task(ask(guild, fixed(name="one", text=None)))
         await script.wait_for("evaluate DigitsGated")
         await script.wait_for("evaluate DigitsResidual")
         script.release.set()
@@ -136,7 +171,7 @@ async def test_training_waits_for_every_evaluation(script: Script) -> None:
 
 async def test_the_held_out_set_is_opened_once_and_last(script: Script) -> None:
     async with launched(script) as guild:
-        await ask(guild, ResearchRequest(name="one", text=None))
+        await ask(guild, fixed(name="one", text=None))
 
     test, training = script.messages["test"], script.messages["train DigitsConv"]
     assert isinstance(test, EvaluateCheckpoint)
@@ -152,7 +187,7 @@ async def test_one_broken_architecture_is_reported_and_sinks_nothing(
 ) -> None:
     script.failing = {f"{step} DigitsConv"}
     async with launched(script) as guild:
-        report = await ask(guild, ResearchRequest(name="one", text=None))
+        report = await ask(guild, fixed(name="one", text=None))
 
     assert script.asked["train DigitsResidual"] == 1
     (failed,) = [standing for standing in report.leaderboard if standing.outcome == "failed"]
@@ -166,7 +201,7 @@ async def test_one_broken_architecture_is_reported_and_sinks_nothing(
 async def test_the_next_best_is_trained_when_the_best_cannot_be(script: Script) -> None:
     script.failing = {"train DigitsConv"}
     async with launched(script) as guild:
-        report = await ask(guild, ResearchRequest(name="one", text=None))
+        report = await ask(guild, fixed(name="one", text=None))
 
     trained = [standing.name for standing in report.leaderboard if standing.outcome == "trained"]
     assert trained == ["DigitsResidual"]
@@ -179,7 +214,7 @@ async def test_the_next_best_is_trained_when_the_best_cannot_be(script: Script) 
 async def test_a_failed_text_step_leaves_the_images(script: Script, label: str) -> None:
     script.failing = {label}
     async with launched(script) as guild:
-        report = await ask(guild, ResearchRequest(name="one"))
+        report = await ask(guild, fixed(name="one"))
 
     assert report.test is not None
     assert len(report.failures) == 1
@@ -192,7 +227,7 @@ async def test_a_run_with_nothing_left_is_a_typed_error_and_may_be_asked_for_aga
     script: Script,
 ) -> None:
     script.failing = {"prepare", "corpus"}
-    request = ResearchRequest(name="one")
+    request = fixed(name="one")
     async with launched(script) as guild:
         with pytest.raises(RequestFailedError, match="nothing worked") as caught:
             await ask(guild, request)
@@ -208,7 +243,7 @@ async def test_a_report_that_could_not_be_written_is_written_at_the_next_request
     script: Script,
 ) -> None:
     script.failing = {"report"}
-    request = ResearchRequest(name="one", images=None)
+    request = fixed(name="one", images=None)
     async with launched(script) as guild:
         with pytest.raises(RequestFailedError, match="does not work"):
             await ask(guild, request)
@@ -221,15 +256,15 @@ async def test_a_report_that_could_not_be_written_is_written_at_the_next_request
 
 async def test_a_finished_run_answers_at_once_with_the_same_report(script: Script) -> None:
     async with launched(script) as guild:
-        first = await ask(guild, ResearchRequest(name="one"))
-        again = await ask(guild, ResearchRequest(name="one"))
+        first = await ask(guild, fixed(name="one"))
+        again = await ask(guild, fixed(name="one"))
 
     assert again == first
     assert set(script.asked.values()) == {1}
 
 
 async def test_a_finished_run_whose_report_was_deleted_begins_anew(script: Script) -> None:
-    request = ResearchRequest(name="one", images=None)
+    request = fixed(name="one", images=None)
     async with launched(script) as guild:
         first = await ask(guild, request)
         (script.workspace / first.html_path).unlink()
@@ -241,16 +276,16 @@ async def test_a_finished_run_whose_report_was_deleted_begins_anew(script: Scrip
 
 async def test_another_study_under_the_same_name_is_refused(script: Script) -> None:
     async with launched(script) as guild:
-        await ask(guild, ResearchRequest(name="one", images=None))
+        await ask(guild, fixed(name="one", images=None))
         with pytest.raises(RequestFailedError, match="another name") as caught:
-            await ask(guild, ResearchRequest(name="one", images=None, text=TextStudy(seed=7)))
+            await ask(guild, fixed(name="one", images=None, text=TextStudy(seed=7)))
 
     assert caught.value.error_type == "RunConflictError"
 
 
 async def test_everybody_who_asks_for_a_running_run_is_answered(script: Script) -> None:
     script.held = {"corpus"}
-    request = ResearchRequest(name="one", images=None)
+    request = fixed(name="one", images=None)
     async with launched(script) as guild:
         first = asyncio.create_task(ask(guild, request))
         await script.wait_for("corpus")
@@ -264,7 +299,7 @@ async def test_everybody_who_asks_for_a_running_run_is_answered(script: Script) 
 
 async def test_further_steps_are_shown_to_whoever_asked_last(script: Script) -> None:
     script.held = {"corpus"}
-    request = ResearchRequest(name="one", images=None)
+    request = fixed(name="one", images=None)
     async with launched(script) as guild:
         first = asyncio.create_task(ask(guild, request, conversation="early"))
         await script.wait_for("corpus")
@@ -286,7 +321,7 @@ async def test_further_steps_are_shown_to_whoever_asked_last(script: Script) -> 
 async def test_an_answer_that_comes_twice_changes_nothing(script: Script) -> None:
     script.answer_twice = {"corpus", "evaluate DigitsConv", "train DigitsConv", "report"}
     async with launched(script) as guild:
-        report = await ask(guild, ResearchRequest(name="one"))
+        report = await ask(guild, fixed(name="one"))
 
     assert set(script.asked.values()) == {1}
     assert len(report.leaderboard) == 3
@@ -294,7 +329,7 @@ async def test_an_answer_that_comes_twice_changes_nothing(script: Script) -> Non
 
 async def test_questions_that_are_answered_are_forgotten(script: Script) -> None:
     async with launched(script) as guild:
-        await ask(guild, ResearchRequest(name="one"))
+        await ask(guild, fixed(name="one"))
         backend = guild.client.bus.backend
         kept = [await backend.load_state("coordinator", f"asked.{i}") for i in script.message_ids]
 
@@ -304,7 +339,7 @@ async def test_questions_that_are_answered_are_forgotten(script: Script) -> None
 async def test_a_guild_that_ends_in_the_middle_goes_on_in_the_next_one(script: Script) -> None:
     script.held = {"train DigitsConv", "language model"}
     spec = spec_of(script).model_copy(update={"drain_s": 0.0})
-    request = ResearchRequest(name="one")
+    request = fixed(name="one")
     async with bus_for(spec) as bus:
         async with Guild.launch(spec, bus=bus) as guild:
             await guild.client.publish("research", request)

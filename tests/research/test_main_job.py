@@ -32,6 +32,7 @@ SMALL = ResearchRequest(
         batch_size=2,
         max_steps=400,
     ),
+    search=None,
     images=ImageStudy(quick_epochs=1, max_epochs=6),
 )
 STEPS = 17

@@ -32,6 +32,7 @@ from agents.research.messages import (
     TrainLanguageModel,
     WriteReport,
 )
+from agents.research.researcher.messages import StudyReport, StudyRequest
 from guild import Agent, Context, handles
 from guild.progress import Progress
 
@@ -206,6 +207,23 @@ def worker_class(script: Script) -> type[Agent]:  # noqa: C901  a class with man
         async def prepare(self, request: PrepareRun, ctx: Context) -> RunPrepared:
             answer = RunPrepared(folder=request.folder, block_paths=())
             return await script.do("prepare", request, answer, ctx)
+
+        @handles(emits=[Progress])
+        async def search(self, request: StudyRequest, ctx: Context) -> StudyReport:
+            answer = StudyReport(
+                name=request.name,
+                folder=request.folder,
+                chosen="c1",
+                record="",
+                members={"c1": 1.0},
+                findings=(),
+                tests=(),
+                verdict="c1 is the best that was found.",
+                trials=3,
+                seconds=1.0,
+                tokens=0,
+            )
+            return await script.do("search", request, answer, ctx)
 
         @handles(emits=[Progress])
         async def write(self, request: WriteReport, ctx: Context) -> ReportWritten:

@@ -18,7 +18,7 @@ from agents.research.messages import (
     TokenizerTrained,
 )
 from agents.research.researcher import records
-from agents.research.researcher.conclusion import chosen, findings, report_of, verdict
+from agents.research.researcher.conclusion import chosen, findings, report_of
 from agents.research.researcher.loop import Ask, Role, next_asks
 from agents.research.researcher.messages import (
     BaselineFitted,
@@ -167,15 +167,15 @@ class ResearcherAgent(Agent[ResearcherProps]):
             study.is_failed = True
             _fail(study, ctx, NothingLeftError.__name__, f"nothing worked: {_errors(study)}")
             return
-        told = verdict(study, facts)
-        more = records.more_for_the_report(study, facts, told)
-        workspace, request = self._jobs.workspace, study.request
-        written = await to_thread(write_study_report, workspace, request.name, request.folder, more)
-        study.report = report_of(
-            study,
-            facts,
-            markdown_path=str(written.markdown.relative_to(workspace)),
-            html_path=str(written.html.relative_to(workspace)),
+        record = records.record_of(study, best.name)
+        report = report_of(study, facts, record)
+        workspace = self._jobs.workspace
+        written = await to_thread(write_study_report, workspace, report)
+        study.report = report.model_copy(
+            update={
+                "markdown_path": str(written.markdown.relative_to(workspace)),
+                "html_path": str(written.html.relative_to(workspace)),
+            }
         )
         for requester in study.waiting:
             ctx.answer(requester, study.report)

@@ -141,8 +141,11 @@ def verdict(study: Study, facts: Facts) -> str:
     )
 
 
-def report_of(study: Study, facts: Facts, *, markdown_path: str, html_path: str) -> StudyReport:
-    """The answer to everybody who asked for the study."""
+def report_of(study: Study, facts: Facts, record: str) -> StudyReport:
+    """The answer to everybody who asked for the study, before its report is written.
+
+    `record` is the id in the experiment store of a trial of what was chosen.
+    """
     best, opened = chosen(study, facts), tests(study)
     assert best is not None  # else the study failed
     answer = study.done(BLEND, ModelsBlended)
@@ -150,6 +153,7 @@ def report_of(study: Study, facts: Facts, *, markdown_path: str, html_path: str)
         name=study.request.name,
         folder=study.request.folder,
         chosen=best.name,
+        record=record,
         members=answer.weights if answer and best.name == BLEND else {best.name: 1.0},
         findings=tuple(findings(study, facts)),
         tests=opened.scores if opened else (),
@@ -158,8 +162,6 @@ def report_of(study: Study, facts: Facts, *, markdown_path: str, html_path: str)
         failures=tuple(f"{name}: {s.error}" for name, s in study.steps.items() if s.error),
         seconds=study.elapsed_s,
         tokens=study.tokens,
-        markdown_path=markdown_path,
-        html_path=html_path,
     )
 
 

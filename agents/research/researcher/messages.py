@@ -92,12 +92,14 @@ class StudyReport(Message, wire_name="research.study_report"):
     Attributes:
         chosen: the name of what is believed to be best, by the folds.
         tests: of what was chosen, and of the best classical model beside it.
+        record: the id in the experiment store of a trial of what was chosen.
         verdict: whether it was worth its while, in words.
     """
 
     name: str
     folder: str
     chosen: str
+    record: str
     members: dict[str, float]
     findings: tuple[Finding, ...]
     tests: tuple[TestScore, ...]

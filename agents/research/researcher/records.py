@@ -5,7 +5,6 @@ a study that is killed anywhere repeats its last step and finds it recorded.
 """
 
 from pathlib import Path
-from typing import Any
 
 from agents.ml.selection.facts import Facts
 from agents.research.experiments import Budget, ExperimentStore, store_path
@@ -18,6 +17,7 @@ from agents.research.researcher.state import Study, Trial
 from agents.research.researcher.steps import BLEND, TEST
 
 ASKED_TYPE = "research.study"
+_SPEC = "research"  # the shipped guild that goes on with a study
 
 
 def record_begin(workspace: Path, study: Study) -> None:
@@ -33,6 +33,7 @@ def record_begin(workspace: Path, study: Study) -> None:
         budget=Budget(**request.budget.model_dump()),
         asked=request.model_dump(mode="json"),
         asked_type=ASKED_TYPE,
+        spec=_SPEC,
         created_at=study.started_at,
     )
     with ExperimentStore(store_path(workspace)) as store:
@@ -177,14 +178,3 @@ def record_of(study: Study, name: str) -> str:
     """The id in the store of a trial of a candidate: of its longest training."""
     mine = [trial for trial in study.trials if trial.candidate == name and trial.record]
     return max(mine, key=lambda each: each.rung).record if mine else ""
-
-
-def more_for_the_report(study: Study, facts: Facts, told: str) -> dict[str, Any]:
-    """What the report of the study cannot read in the store."""
-    best = chosen(study, facts)
-    return {
-        "chosen": record_of(study, best.name) if best is not None else "",
-        "conclusion": told,
-        "repeats": "fold",
-        "test_samples": facts.test_samples,
-    }
