@@ -1,6 +1,6 @@
 """Runs a guild with a stateful agent in a process of its own, until its input closes.
 
-Its arguments are the bus and a model. Its second call of the tool never returns.
+Its arguments are the bus, a model, and which of its calls of the tool never returns.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ MACHINE = {
 }
 
 
-def who_once() -> Callable[[], object]:
-    """A tool that tells its process, and hangs when it is called again."""
-    called = []
+def teller(hanging: int) -> Callable[[], object]:
+    """A tool that tells its process, and hangs at this call, from 1; at 0 it never does."""
+    called: list[int] = []
 
     async def who() -> str:
         called.append(1)
-        if len(called) > 1:
+        if len(called) == hanging:
             print("hanging", flush=True)  # noqa: T201 - the test waits for this line
             await asyncio.Event().wait()
         return str(os.getpid())
@@ -39,12 +39,11 @@ def who_once() -> Callable[[], object]:
     return who
 
 
-@asynccontextmanager
-async def tools() -> AsyncIterator[list[Callable[[], object]]]:
-    yield [who_once()]
+def shared_spec(model: Path, hanging: int = 0) -> GuildSpec:
+    @asynccontextmanager
+    async def tools() -> AsyncIterator[list[Callable[[], object]]]:
+        yield [teller(hanging)]
 
-
-def shared_spec(model: Path) -> GuildSpec:
     agent = (
         AgentBuilder(StatefulAgent)
         .set_id("planner")
@@ -55,8 +54,8 @@ def shared_spec(model: Path) -> GuildSpec:
     return GuildBuilder("planners").add_resource("tools", tools).add_agent_spec(agent).build_spec()
 
 
-async def main(url: str, model: str) -> None:
-    async with Guild.launch(shared_spec(Path(model)), bus=url):
+async def main(url: str, model: str, hanging: str) -> None:
+    async with Guild.launch(shared_spec(Path(model), int(hanging)), bus=url):
         print("ready", flush=True)  # noqa: T201 - the test waits for this line
         await asyncio.to_thread(sys.stdin.read)
 

@@ -4,6 +4,8 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
 from agents.llm import StatefulReply, StatefulRequest
 from guild import Guild
 from guild.client import GuildClient
@@ -12,13 +14,14 @@ from tests.llm.stateful_worker import shared_spec
 from tests.servers import running_redis
 
 
+@pytest.mark.parametrize("call", [pytest.param(1, marks=pytest.mark.long), 2])
 async def test_what_a_killed_process_had_not_done_is_done_by_another(
-    tiny_chat: Path, tmp_path: Path
+    tiny_chat: Path, tmp_path: Path, call: int
 ) -> None:
     module = "tests.llm.stateful_worker"
     request = StatefulRequest(messages=({"role": "user", "content": "Who are you?"},))
     with running_redis(tmp_path) as server:
-        async with running_module(module, server.url, str(tiny_chat)) as doomed:
+        async with running_module(module, server.url, str(tiny_chat), str(call)) as doomed:
             spec = shared_spec(tiny_chat)
             async with GuildClient.connect(spec, bus=server.url) as client:
                 asking = asyncio.create_task(
@@ -31,5 +34,6 @@ async def test_what_a_killed_process_had_not_done_is_done_by_another(
 
     assert isinstance(reply, StatefulReply)
     results = [step.result for step in reply.steps]
-    assert results == [None, str(doomed.pid), str(os.getpid()), None]
+    before = [str(doomed.pid)] * (call - 1)
+    assert results == [None, *before, *[str(os.getpid())] * (3 - call), None]
     assert [step.state for step in reply.steps] == ["plan", "first", "second", "done"]
