@@ -2,13 +2,23 @@
 
 import asyncio
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
+from messaging import Context, Message, MessageRegistry, Subscription, connect
 from messaging.time_limits import SLACK_S, TimeLimits
 from tests.simulation.loop import SimulatedLoop, simulate
 
 SECRET: ContextVar[str] = ContextVar("secret", default="")
+
+
+class Asked(Message, wire_name="test.asked"):
+    """Answered by itself."""
+
+
+async def echo(asked: Asked, ctx: Context) -> Asked:
+    return asked
 
 
 def ended(limits_s: list[float], over_at_s: dict[float, float]) -> dict[float, float]:
@@ -98,3 +108,21 @@ def test_limits_hold_in_a_loop_that_begins_after_another_was_lost() -> None:
         loop.close()
 
     assert ended_here[-1] == "next"
+
+
+async def test_requests_in_memory_set_hardly_any_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, timers = asyncio.get_running_loop(), list[float]()
+    call_at = loop.call_at
+
+    def counted(when: float, *args: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(when)
+        return call_at(when, *args, **options)
+
+    async with connect("memory://", "test", registry=MessageRegistry(Asked)) as bus:
+        await bus.subscribe(Subscription("answerers", ["asks"], {Asked: echo}))
+        await bus.request("asks", Asked())
+        monkeypatch.setattr(loop, "call_at", counted)
+        for _ in range(50):
+            await bus.request("asks", Asked())
+
+    assert len(timers) < 10
