@@ -15,6 +15,7 @@ from agents.ml.errors import TokenizerError
 from agents.ml.tokenizer_config import roles_of
 
 TOKENIZER_FILE = "tokenizer.json"
+_MOST_TOKENS = 2**24
 CONFIG_FILE = "tokenizer_config.json"
 
 
@@ -60,12 +61,36 @@ def load_tokenizer(path: Path) -> Tokenizer:
     file = path / TOKENIZER_FILE if path.is_dir() else path
     if not file.is_file():
         raise TokenizerError(f"there is no {TOKENIZER_FILE}", where=str(path))
+    _require_small_ids(file)
     with told_of_tokenizers(str(file), "the tokenizer is damaged"):
         tokenizer = Tokenizer.from_file(str(file))
     # Saved settings must not cut or fill up texts behind the caller's back.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _require_small_ids(file: Path) -> None:
+    """Refuse ids for which the library would take memory by the gigabyte, and then never end.
+
+    Raises:
+        TokenizerError: naming the token; or it is no JSON object.
+    """
+    try:
+        parts = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise TokenizerError(
+            f"the tokenizer is damaged: {error!r:.200}", where=str(file)
+        ) from error
+    model = parts.get("model") if isinstance(parts, dict) else None
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    for token, number in vocab.items() if isinstance(vocab, dict) else ():
+        if isinstance(number, int) and number >= _MOST_TOKENS:
+            raise TokenizerError(
+                f"the tokenizer is damaged: {token!r:.40} has the id {number}, the largest is "
+                f"{_MOST_TOKENS - 1:,}",
+                where=str(file),
+            )
 
 
 @contextmanager

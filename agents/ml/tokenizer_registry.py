@@ -121,10 +121,16 @@ class TokenizerRegistry:
         return Path(manifest[name]["path"])
 
     def _register(self, name: str, path: Path) -> None:
-        with self._locked():
-            manifest = self._manifest()
-            manifest[name] = {"path": str(path)}
-            write_atomically(self.folder / MANIFEST_FILE, json.dumps(manifest, indent=2))
+        file = self.folder / MANIFEST_FILE
+        try:
+            with self._locked():
+                manifest = self._manifest()
+                manifest[name] = {"path": str(path)}
+                write_atomically(file, json.dumps(manifest, indent=2))
+        except OSError as error:
+            raise TokenizerError(
+                f"cannot be written: {error.strerror}; it is as it was", where=str(file)
+            ) from error
 
     def _manifest(self) -> dict[str, dict[str, str]]:
         file = self.folder / MANIFEST_FILE

@@ -3,8 +3,9 @@
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from agents.ml.errors import DatasetError
 from agents.ml.tokenizer import pytorch_tokenizer_manager
 from agents.ml.tokenizer_registry import TokenizerRegistry
 
@@ -20,28 +21,21 @@ def collect_corpus(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     corpus appears under its name once it is complete.
 
     Raises:
-        FileNotFoundError: this Python came without its sources, or none fits.
+        DatasetError: this Python came without its sources, none fits, or there is no room.
     """
     path, limit = Path(payload["output_path"]), int(payload["max_bytes"])
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    size_bytes = files = 0
-    with draft.open("wb") as corpus:
-        for source in _sources():
-            if size_bytes + len(source) > limit:
-                break
-            corpus.write(source)
-            size_bytes += len(source)
-            files += 1
-            if files % 20 == 1:
-                report({"done": size_bytes, "total": limit, "text": f"{files} files"})
-    if not files:
-        draft.unlink()
-        raise FileNotFoundError(
-            f"no source of the standard library in {sysconfig.get_path('stdlib')} fits into "
-            f"{limit:,} bytes"
-        )
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as corpus:
+            files = _write_sources(corpus, limit, report)
+            size_bytes = corpus.tell()
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise DatasetError(
+            f"cannot be written: {error.strerror}; nothing of it is left", where=str(path)
+        ) from error
     return {"path": str(path), "size_bytes": size_bytes, "files": files}
 
 
@@ -58,6 +52,25 @@ def manage_tokenizer(payload: dict[str, Any], report: Report) -> dict[str, Any]:
             [text[start:end] for start, end in tokenizer.encode(text).offsets] for text in texts
         ]
     return result
+
+
+def _write_sources(corpus: BinaryIO, limit: int, report: Report) -> int:
+    """Write as many as fit, and return how many those are."""
+    files = 0
+    for source in _sources():
+        if corpus.tell() + len(source) > limit:
+            break
+        corpus.write(source)
+        files += 1
+        if files % 20 == 1:
+            report({"done": corpus.tell(), "total": limit, "text": f"{files} files"})
+    if not files:
+        raise DatasetError(
+            f"no source of the standard library in {sysconfig.get_path('stdlib')} fits into "
+            f"{limit:,} bytes",
+            where="max_bytes",
+        )
+    return files
 
 
 def _sources() -> Iterator[bytes]:

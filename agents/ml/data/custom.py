@@ -66,9 +66,9 @@ class MappedSource:
                     where=self._where,
                 )
             return torch.as_tensor(given), torch.as_tensor(target)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # the script may raise anything
             raise DatasetError(
-                f"sample {index} is not a pair of input and target tensors: {error}",
+                f"sample {index} is not a pair of input and target tensors: {error!r}",
                 where=self._where,
             ) from error
 
@@ -90,7 +90,7 @@ def load_custom(params: CustomParams, num_classes: int | None) -> Dataset:
         source = MappedSource(
             samples, num_classes=num_classes, task=params.task, where=f"{path} ({split})"
         )
-        return Split(source, torch.arange(len(source)))
+        return Split(source, _all_of(source, f"{path} ({split})"))
 
     train = opener("train")
     if len(train) == 0:
@@ -103,6 +103,15 @@ def load_custom(params: CustomParams, num_classes: int | None) -> Dataset:
         None if params.task == "regression" else num_classes,
         {"train": lambda: train, "val": lambda: opener("val"), "test": lambda: opener("test")},
     )
+
+
+def _all_of(source: MappedSource, where: str) -> Tensor:
+    try:
+        return torch.arange(len(source))
+    except Exception as error:  # its length is the script's, too
+        raise DatasetError(
+            f"its length is no number of samples: {error!r:.200}", where=where
+        ) from error
 
 
 def _load_build(path: Path) -> Callable[..., Any]:

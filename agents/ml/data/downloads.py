@@ -4,14 +4,16 @@ import fcntl
 import hashlib
 import http.client
 import os
+import shutil
 import tarfile
 import urllib.request
 from collections.abc import Iterable, Iterator
+from functools import partial
 from io import BufferedRandom
 from pathlib import Path
 from typing import NamedTuple
 
-from agents.ml.checkpoints import sync_folder
+from agents.ml.checkpoints import sync_folder, write_atomically
 from agents.ml.errors import DatasetError
 
 _TRIES = 5
@@ -68,20 +70,13 @@ def unpack(archive: Path, members: Iterable[str], folder: Path) -> None:
         DatasetError: the archive is damaged or lacks one of them, or there is no room.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive) as tar:
             for member in members:
                 content = tar.extractfile(member)
                 if content is None:
                     raise DatasetError(f"{member!r} in it is no file", where=str(archive))
-                draft = folder / f".{Path(member).name}.draft"
-                with draft.open("wb") as file:
-                    while piece := content.read(_PIECE_BYTES):
-                        file.write(piece)
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.rename(folder / Path(member).name)
-        sync_folder(folder)
+                copy = partial(shutil.copyfileobj, content)
+                write_atomically(folder / Path(member).name, copy)
     except (OSError, EOFError, KeyError, tarfile.TarError) as error:
         raise DatasetError(f"cannot be unpacked: {error}", where=str(archive)) from error
 

@@ -234,3 +234,28 @@ def test_batches_are_a_function_of_seed_and_step() -> None:
 def test_a_last_batch_of_one_sample_is_left_out() -> None:
     assert Batches(9, 4, seed=0).steps_per_epoch == 2
     assert Batches(1, 4, seed=0).steps_per_epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "item", "told"),
+    [
+        ("10**15", "[0.0], 0", "its length is no number of samples"),
+        ("-1", "[0.0], 0", "its length is no number of samples"),
+        ("'four'", "[0.0], 0", "its length is no number of samples"),
+        ("4", "{}['gone']", "sample 0 is not a pair .*KeyError"),
+        ("4", "1 / 0", "sample 0 is not a pair .*ZeroDivisionError"),
+    ],
+)
+def test_whatever_a_custom_dataset_raises_is_an_error_of_the_dataset(
+    tmp_path: Path, length: str, item: str, told: str
+) -> None:
+    script = tmp_path / "data.py"
+    script.write_text(
+        f"class Data:\n"
+        f"    def __len__(self): return {length}\n"
+        f"    def __getitem__(self, index): return {item}\n"
+        f"def build(split): return Data()\n"
+    )
+
+    with pytest.raises(DatasetError, match=told):
+        load_dataset("custom_dataset_script", {"script_path": str(script)}, num_classes=2)

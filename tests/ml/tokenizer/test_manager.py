@@ -214,6 +214,18 @@ def test_files_that_are_gone_or_damaged_are_said_to_be(
         manage("apply", text_input="a")
 
 
+def test_an_id_that_would_take_all_memory_is_refused(
+    manage: Manage, trained: dict[str, Any]
+) -> None:
+    file = Path(trained["tokenizer_path"]) / "tokenizer.json"
+    parts = json.loads(file.read_text())
+    parts["model"]["vocab"]["far"] = 2**31
+    file.write_text(json.dumps(parts))
+
+    with pytest.raises(TokenizerError, match="'far' has the id 2147483648"):
+        manage("load", tokenizer_path=str(file.parent))
+
+
 def test_a_training_that_fails_registers_nothing(
     manage: Manage, registry: TokenizerRegistry
 ) -> None:
