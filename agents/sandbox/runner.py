@@ -21,10 +21,11 @@ from agents.sandbox.errors import (
 from agents.sandbox.fence import Fence, FenceName
 from agents.sandbox.fence.choice import choose_fence
 from agents.sandbox.fence.fence import NoFence
-from agents.sandbox.folders import make_folder
+from agents.sandbox.folders import make_folder, require_no_more_than_a_workspace
 from agents.sandbox.limits import Limits
 from agents.sandbox.server import JobServer
 from agents.sandbox.servers import Servers
+from agents.sandbox.sockets import listening_below
 from agents.sandbox.view import View
 
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
@@ -76,12 +77,14 @@ class JobRunner:
         self._grace_s = grace_s
         self._threads = max(1, len(os.sched_getaffinity(0)) // max_jobs)
         self._slots = asyncio.Semaphore(max_jobs)
-        self._servers = Servers(self._start)
+        self._servers = Servers(self._workspace, self._start)
         self._running: set[Conversation] = set()
         self._is_open = False
 
     async def __aenter__(self) -> Self:
         self._fence = await asyncio.to_thread(choose_fence, self._wanted)
+        if not self._fence.is_none:
+            require_no_more_than_a_workspace(self._workspace)
         self._is_open = True
         return self
 
@@ -147,6 +150,8 @@ class JobRunner:
             raise NoFenceError([f"{', '.join(view.hidden)} cannot be hidden without one"])
         for path in (self._workspace, *map(Path, view.writable)):
             make_folder(path)
+        if not self._fence.is_none:
+            view |= View(hidden=listening_below((str(self._workspace), *view.read_only)))
         async with self._slots:
             for _ in range(_STARTS):
                 async with self._servers.that_shows(view) as server:

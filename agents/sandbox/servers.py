@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Self
 
 from agents.sandbox.server import JobServer
 from agents.sandbox.view import View
@@ -12,21 +13,38 @@ _MOST_SERVERS = 3  # each holds its imports in memory
 
 
 class _Shown(NamedTuple):
-    """What a fence shows; hidden things are hidden in the room of each job."""
+    """What a fence shows; hidden things are hidden in the room of each job.
 
-    read_only: tuple[str, ...]
+    A mount goes on showing a folder that was removed, so one made anew in its place is another.
+    """
+
+    places: tuple[tuple[str, int, int], ...]
     gpu: bool
     network: bool
+
+    @classmethod
+    def of(cls, workspace: Path, view: View) -> Self:
+        return cls(tuple(map(_place, (str(workspace), *view.read_only))), view.gpu, view.network)
+
+
+def _place(path: str) -> tuple[str, int, int]:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return path, 0, 0
+    return path, status.st_dev, status.st_ino
 
 
 class Servers:
     """Starts servers when they are first needed, and ends the idle one that was used least lately.
 
     Args:
+        workspace: what all of them show.
         start: starts the server of a view.
     """
 
-    def __init__(self, start: Callable[[View], Awaitable[JobServer]]) -> None:
+    def __init__(self, workspace: Path, start: Callable[[View], Awaitable[JobServer]]) -> None:
+        self._workspace = workspace
         self._start = start
         self._turn = asyncio.Lock()
         self._servers: dict[_Shown, JobServer] = {}  # the latest is last
@@ -57,7 +75,7 @@ class Servers:
         await asyncio.gather(*(server.close() for server in servers))
 
     async def _running(self, view: View) -> JobServer:
-        shown = _Shown(view.read_only, view.gpu, view.network)
+        shown = _Shown.of(self._workspace, view)
         server = self._servers.pop(shown, None)
         if server is not None and not server.is_running:
             await server.close()

@@ -11,7 +11,9 @@ class View:
 
     Attributes:
         hidden: folders and files that appear empty and cannot be changed. What is not there when
-            the job starts cannot be hidden; nor can another hard link of a hidden file.
+            the job starts cannot be hidden, nor can another hard link of a hidden file. Below the
+            workspace hide what lies at its top: a folder further down could be renamed with the
+            folder that it is in, and the next job would find it.
         read_only: shown besides the workspace; in it, it can be read but not changed.
         writable: folders below hidden ones that stay as they are; made where they are missing.
         gpu: whether the devices of graphics processors are there.

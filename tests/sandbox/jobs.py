@@ -10,6 +10,7 @@ import json
 import mmap
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -154,6 +155,15 @@ def write(payload: Payload, report: Report) -> Payload:
         except OSError as error:
             written[path] = os.strerror(error.errno or 0)
     return {"written": written}
+
+
+def connect(payload: Payload, report: Report) -> Payload:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(payload["path"])
+        except OSError:
+            return {"connected": False}
+    return {"connected": True}
 
 
 def burn(payload: Payload, report: Report) -> Payload:

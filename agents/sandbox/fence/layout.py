@@ -8,6 +8,7 @@ from pathlib import Path
 from agents.sandbox.fence.scene import Link, Scene, Shown
 from agents.sandbox.view import View
 
+_PROGRAMS = ("/usr", "/nix/store", "/gnu/store")
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # Of /etc only what programs need to start, to tell the time and to draw text.
 _SETTINGS = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
@@ -43,7 +44,7 @@ def scene_of(workspace: Path, view: View) -> Scene:
 
 
 def _system() -> tuple[list[Shown], list[Link]]:
-    shown, links = [Shown("/usr", "/usr")], []
+    shown, links = [Shown(str(path), str(path)) for path in _present(_PROGRAMS)], []
     for name in _SYSTEM:
         path = Path("/", name)
         if path.is_symlink():

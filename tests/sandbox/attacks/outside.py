@@ -54,8 +54,7 @@ class Outside:
         for server in self._servers:
             server.close()
         for victim in self._victims.values():
-            victim.kill()
-            victim.wait()
+            self._bury(victim)
 
     def target(self, name: str, *, has_victim: bool) -> Target:
         folder = self._folder / name
@@ -65,6 +64,7 @@ class Outside:
         (folder / "secret").write_text(own_secret)
         (folder / "secret").chmod(0o600)
         (folder / "file").write_text("as it was")
+        self._bury(self._victims.pop(name, None))
         if has_victim:
             argv = [f"victim-of-{name}", "300"]
             self._victims[name] = subprocess.Popen(argv, executable="/bin/sleep")
@@ -104,6 +104,12 @@ class Outside:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         return harm
+
+    @staticmethod
+    def _bury(victim: subprocess.Popen[bytes] | None) -> None:
+        if victim is not None:
+            victim.kill()
+            victim.wait()
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._heard.add((await reader.readline()).decode().strip())
