@@ -40,12 +40,8 @@ def build(
             mounts.mount_tmpfs(
                 folder, size_bytes=limits.tmp_bytes, files=limits.tmp_files, mode=0o1777
             )
-    with _carried_over(kept):
-        for path in map(os.path.realpath, hidden):
-            _cover(path)
-    for path in map(os.path.realpath, hidden):
-        if Path(path).is_dir():
-            mounts.make_read_only(path)
+    covered = set(map(os.path.realpath, hidden))
+    _hide(covered, [*kept, *_programs_below(covered, confinement)])
     # No other process may look into this one's memory, nor into the job's, which is forked off it.
     calls.prctl(calls.PR_SET_DUMPABLE, 0)
 
@@ -53,20 +49,50 @@ def build(
 @contextmanager
 def _carried_over(paths: Iterable[str]) -> Iterator[None]:
     """Keep trees at their place while something is laid over the folders they lie in."""
-    trees = [(path, mounts.clone_tree(path)) for path in paths if Path(path).exists()]
+    trees = _cloned(paths)
     yield
-    for path, fd in trees:
-        mounts.make_target(_of(fd), Path(path))
-        mounts.attach(fd, path)
-        os.close(fd)
+    for path, fd in trees.items():
+        _put_back(fd, path)
+
+
+def _programs_below(folders: set[str], confinement: Confinement) -> Iterator[str]:
+    """What jobs run on, where it lies in `folders`, as in a workspace that is a checkout."""
+    assert confinement.scene is not None
+    shown = confinement.scene.in_folders(folders, programs=True)
+    yield from set(shown) - folders - set(confinement.read_only)
+
+
+def _hide(hidden: set[str], kept: Iterable[str]) -> None:
+    """Cover what is hidden, the outer before the inner, and put what is kept of it on top."""
+    trees, covers = _cloned(kept), []
+    for path in sorted(hidden | trees.keys(), key=lambda each: Path(each).parts):
+        if path in hidden and _cover(path):
+            covers.append(path)
+        if path in trees:
+            _put_back(trees[path], path)
+    for path in covers:
+        mounts.make_read_only(path)
+
+
+def _cloned(paths: Iterable[str]) -> dict[str, int]:
+    return {path: mounts.clone_tree(path) for path in paths if Path(path).exists()}
+
+
+def _put_back(fd: int, path: str) -> None:
+    mounts.make_target(_of(fd), Path(path))
+    mounts.attach(fd, path)
+    os.close(fd)
 
 
 def _of(fd: int) -> Path:
     return Path(f"/proc/self/fd/{fd}")
 
 
-def _cover(path: str) -> None:
+def _cover(path: str) -> bool:
+    """Lay nothing over `path`; whether that is a folder, in which others can be made."""
     if Path(path).is_dir():
         mounts.mount_tmpfs(path, size_bytes=_COVER_BYTES, files=_COVER_FILES)
-    elif Path(path).exists():
+        return True
+    if Path(path).exists():
         mounts.bind(str(_EMPTY_FILE), path, mounts.READ_ONLY)
+    return False

@@ -32,11 +32,13 @@ class View:
                 raise ValueError(f"a view names absolute paths without '..', not {path!r}")
 
     def __or__(self, other: "View") -> "View":
-        """Both views: what either hides, shows or keeps."""
+        """Both views: what either hides, shows or keeps; what `other` hides, this does not show."""
+        read_only = tuple(path for path in self.read_only if not _is_below(path, other.hidden))
+        writable = tuple(path for path in self.writable if not _is_below(path, other.hidden))
         return View(
             hidden=tuple(dict.fromkeys(self.hidden + other.hidden)),
-            read_only=tuple(dict.fromkeys(self.read_only + other.read_only)),
-            writable=tuple(dict.fromkeys(self.writable + other.writable)),
+            read_only=tuple(dict.fromkeys(read_only + other.read_only)),
+            writable=tuple(dict.fromkeys(writable + other.writable)),
             gpu=self.gpu or other.gpu,
             network=self.network or other.network,
         )
@@ -44,5 +46,9 @@ class View:
     def kept(self) -> Iterator[str]:
         """What is shown although it lies below something hidden."""
         for path in (*self.read_only, *self.writable):
-            if any(PurePosixPath(path).is_relative_to(hidden) for hidden in self.hidden):
+            if _is_below(path, self.hidden):
                 yield path
+
+
+def _is_below(path: str, folders: tuple[str, ...]) -> bool:
+    return any(PurePosixPath(path).is_relative_to(folder) for folder in folders)

@@ -6,7 +6,7 @@ import pytest
 
 from agents.sandbox import JobRunner, NoFenceError, View
 from agents.sandbox.fence import FenceName
-from tests.sandbox.conftest import a_runner, exists
+from tests.sandbox.conftest import TESTS, a_runner, exists
 
 JOBS = "tests.sandbox.jobs"
 FENCES = pytest.mark.parametrize("fence", ["bubblewrap", "namespaces"], indirect=True)
@@ -86,6 +86,38 @@ async def test_below_something_hidden_a_folder_can_stay(
     assert await written(any_runner, view, state / "shared" / "new", state / "new") == [True, False]
     assert await looked(any_runner, view, state, data) == [["shared"], ["held-out"]]
     assert (state / "shared" / "new").read_text() == "written"
+
+
+@FENCES
+async def test_what_a_job_must_not_see_is_hidden_although_all_jobs_are_granted_it(
+    fence: FenceName, data: Path, tmp_path: Path
+) -> None:
+    granted = View(read_only=(str(data / "train.csv"), str(data / "held-out"))) | TESTS
+    runner = JobRunner(workspace=tmp_path / "ws", fence=fence, view=granted, preload=())
+    paths = [data / "train.csv", data / "held-out" / "labels"]
+    async with runner:
+        assert await looked(runner, View(), *paths) == ["1,2", "secret"]
+        for hidden in (data, *paths):
+            seen = await looked(runner, View(hidden=(str(hidden),)), *paths)
+            assert not {"1,2", "secret"} & {
+                text for path, text in zip(paths, seen, strict=True) if path.is_relative_to(hidden)
+            }
+
+
+@FENCES
+async def test_a_folder_that_stays_hides_what_is_hidden_in_it(
+    any_runner: JobRunner, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "ws"
+    (workspace / "data" / "labels").mkdir(parents=True)
+    (workspace / "data" / "labels" / "test").write_text("secret")
+    (workspace / "data" / "inputs").write_text("1,2")
+    labels = workspace / "data" / "labels"
+    view = View(hidden=(str(workspace), str(labels)), read_only=(str(workspace / "data"),))
+
+    paths = [workspace, workspace / "data" / "inputs", labels]
+    assert await looked(any_runner, view, *paths) == [["data"], "1,2", []]
+    assert await written(any_runner, view, workspace / "new", paths[1]) == [False, False]
 
 
 @FENCES

@@ -47,12 +47,13 @@ class Scene:
             data["network"],
         )
 
-    def in_folders(self, folders: Iterable[str]) -> list[str]:
-        """What is shown below `folders`, the outermost of each tree."""
+    def in_folders(self, folders: Iterable[str], *, programs: bool = False) -> list[str]:
+        """What is shown below `folders`, the outermost of each tree; or of that only `programs`."""
         inside = [
             PurePosixPath(item.target)
             for item in self.shown
-            if any(PurePosixPath(item.target).is_relative_to(folder) for folder in folders)
+            if not (programs and item.is_writable)
+            and any(PurePosixPath(item.target).is_relative_to(folder) for folder in folders)
         ]
         outermost = (path for path in inside if not any(up in inside for up in path.parents))
         return [str(path) for path in outermost]
