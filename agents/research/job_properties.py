@@ -13,6 +13,8 @@ MIB = 1024 * KIB
 STATE = ".guildbus"
 EXCHANGE = ".guildbus/exchange"
 SCORES = ".guildbus/scores"  # what jobs that score keep from those with a model's code
+BOOKS = ".guildbus/scores/trainings"
+VAULTS = ".guildbus/scores/studies"
 OPTIMIZERS = ".guildbus/optimizers"  # where they are known by name
 
 
@@ -86,12 +88,11 @@ class JobsProps(BaseModel):
             output_bytes=self.output_kb * KIB,
         )
 
-    def view(self, *folders: str) -> View:
-        """What every job sees: of the guild's own state, whose server listens there, `folders`."""
+    def view(self) -> View:
+        """What every job sees: nothing of the guild's own state, whose server listens there."""
         workspace = Path(self.workspace).resolve()
         return View(
             hidden=() if self.fence == "none" else (str(workspace / STATE),),
-            writable=tuple(str((workspace / folder).resolve()) for folder in folders),
             read_only=tuple(str(Path(path).expanduser().resolve()) for path in self.read_only),
             gpu=self.gpu,
             network=self.network,

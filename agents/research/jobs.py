@@ -1,6 +1,7 @@
 """The shared resource that runs the research agents' work in child processes."""
 
 import math
+import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from agents.research.errors import (
     WorkOverLimitError,
     WorkRefusedError,
 )
-from agents.research.job_properties import EXCHANGE, KIB, MIB, OPTIMIZERS, SCORES, JobsProps
+from agents.research.job_properties import BOOKS, KIB, MIB, OPTIMIZERS, JobsProps
 from agents.research.workspace.files import WorkspaceFiles
 from agents.sandbox import (
     JobError,
@@ -76,7 +77,8 @@ class Jobs:
         self.command_timeout_s = properties.command_timeout_s
         self.command_output_bytes = properties.command_output_kb * KIB
         self.tokenizers = self.inside(properties.tokenizers, key="tokenizers")
-        self.scores, self.optimizers = SCORES, OPTIMIZERS
+        self.scores, self.optimizers = BOOKS, OPTIMIZERS
+        self.registries = (self.tokenizers, self.optimizers)
 
     def inside(self, path: str, *, key: str) -> str:
         """`path` as it is, when it does not lead out of the workspace.
@@ -105,6 +107,7 @@ class Jobs:
         is_trusted: bool = False,
         hidden: Sequence[str] = (),
         read_only: Sequence[str] = (),
+        writable: Sequence[str] | None = None,
         network: bool = False,
     ) -> Done:
         """Run `job`, showing its progress as `task` to the audience.
@@ -112,7 +115,8 @@ class Jobs:
         It may take `timeout_s`, and never longer than jobs of its kind may. `on_question` answers
         what it asks. One that is trusted, because it runs our code only, waits for no other's
         turn; what lies under the absolute paths `hidden` is not for the others, which a fence sees
-        to. `read_only` paths and the `network` are granted besides what all jobs are.
+        to. `read_only` paths and the `network` are granted besides what all jobs are; of what is
+        hidden the folders `writable` stay, relative to the workspace and by default `registries`.
 
         Raises:
             WorkRefusedError: the job refused its input; says what is wrong with it.
@@ -138,6 +142,7 @@ class Jobs:
                 view=View(
                     hidden=() if runner.fence.is_none else tuple(hidden),
                     read_only=tuple(read_only),
+                    writable=self._absolute(self.registries if writable is None else writable),
                     network=network,
                 ),
             )
@@ -147,6 +152,9 @@ class Jobs:
             total = latest.total or 1.0
             audience.emit(latest.model_copy(update={"done": total, "total": total}))
         return Done(result, round(time.monotonic() - started_s, 3))
+
+    def _absolute(self, folders: Sequence[str]) -> tuple[str, ...]:
+        return tuple(os.path.normpath(self.workspace / folder) for folder in folders)
 
     def _allowed(self, timeout_s: float, *, is_training: bool) -> float:
         work_s = math.inf if is_training else self._work_timeout_s
@@ -158,11 +166,11 @@ class Jobs:
 async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
     """The resource `research.jobs`."""
 
-    def runner(preload: Sequence[str], *folders: str) -> JobRunner:
+    def runner(preload: Sequence[str]) -> JobRunner:
         return JobRunner(
             workspace=Path(properties.workspace),
             fence=properties.fence,
-            view=properties.view(*folders),
+            view=properties.view(),
             limits=properties.limits(),
             preload=preload,
             max_jobs=properties.max_jobs,
@@ -171,11 +179,7 @@ async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
 
     if has_gpu() and not (properties.gpu or properties.fence == "none"):
         log.warning("jobs.gpu_not_granted", remedy="set 'gpu: true' on research.jobs")
-    shared = (properties.tokenizers, OPTIMIZERS, EXCHANGE)
-    async with (
-        runner(_PRELOAD, *shared) as foreign,
-        runner(_PRELOAD_TRUSTED, *shared, SCORES) as trusted,
-    ):
+    async with runner(_PRELOAD) as foreign, runner(_PRELOAD_TRUSTED) as trusted:
         log.info("jobs.opened", fence=str(foreign.fence), workspace=properties.workspace)
         yield Jobs(foreign, trusted, properties)
 

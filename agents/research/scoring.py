@@ -2,7 +2,8 @@
 
 The job that scores says what to run ({"run": {"job", "payload", "hidden"}}) and hears what that
 one asks ({"question"}) or gives ({"result"}); its {"reply"} goes back to it. Large things pass
-through a folder that both see, which is gone when they have ended, however they did.
+through a folder that both see and no other job does; it is gone when they have ended, however
+they did.
 """
 
 import asyncio
@@ -23,8 +24,8 @@ async def run_scored(
     Raises:
         ResearchError: as `Jobs.run`, of either job.
     """
-    between = _Between(jobs, audience, task)
     exchange = f"{EXCHANGE}/{uuid4().hex}"
+    between = _Between(jobs, exchange, audience, task)
     try:
         return await jobs.run(
             job,
@@ -34,6 +35,7 @@ async def run_scored(
             on_question=between,
             is_trusted=True,
             is_training=True,
+            writable=(*jobs.registries, jobs.scores, exchange),
         )
     finally:
         await between.stop()
@@ -43,8 +45,8 @@ async def run_scored(
 class _Between:
     """Runs jobs for the job that scores, and carries questions and replies."""
 
-    def __init__(self, jobs: Jobs, audience: Audience, task: str) -> None:
-        self._jobs, self._audience, self._task = jobs, audience, task
+    def __init__(self, jobs: Jobs, exchange: str, audience: Audience, task: str) -> None:
+        self._jobs, self._exchange, self._audience, self._task = jobs, exchange, audience, task
         self._running: asyncio.Task[Done] | None = None
         self._questions: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._replies: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -73,6 +75,7 @@ class _Between:
             on_question=self._carry,
             hidden=tuple(hidden),
             is_training=True,
+            writable=(*self._jobs.registries, self._exchange),
         )
 
     async def _carry(self, question: dict[str, Any]) -> dict[str, Any]:

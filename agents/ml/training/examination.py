@@ -50,7 +50,7 @@ class Examination:
     def __init__(self, channel: Channel, folder: Path, exam: Exam) -> None:
         """Read the dataset, and write the handout to `folder`, which the host removes again."""
         folder = folder.absolute()
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self._channel, self._exam, self._outputs = channel, exam, folder / "outputs"
         if exam.dataset == _SCRIPTED:
             self._handout, self.dataset, targets_N = _materialised(channel, folder, exam)

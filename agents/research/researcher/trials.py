@@ -2,10 +2,13 @@
 
 Only `run_trial` runs a model's code. It sees neither the labels of what it predicts nor the files
 they come from; its predictions are taken away before the next trial, and scored by another job.
+Of the workspace it sees data and models, and it can change neither: what it learned from is what
+another trial is scored on, so that no trial may leave a word for another.
 """
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable, Coroutine
 from hashlib import sha256
@@ -15,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from agents.ml.selection.answers import Answers
-from agents.research.job_properties import EXCHANGE
+from agents.research.job_properties import EXCHANGE, VAULTS
 from agents.research.jobs import Audience, Jobs
 from agents.research.researcher.messages import (
     BaselineFitted,
@@ -39,7 +42,12 @@ _RESULT = "result.json"
 async def deal_data(jobs: Jobs, request: DealData, audience: Audience) -> DataDealt:
     payload = request.model_dump() | {"vault": _vault(jobs, request.data)}
     done = await jobs.run(
-        f"{_JOBS}.dealing:deal", payload, audience, task="deal the data", is_trusted=True
+        f"{_JOBS}.dealing:deal",
+        payload,
+        audience,
+        task="deal the data",
+        is_trusted=True,
+        writable=[payload["vault"]],
     )
     return DataDealt.model_validate({"facts": done.result})
 
@@ -62,7 +70,9 @@ async def run_trial(jobs: Jobs, request: RunTrial, audience: Audience) -> TrialR
         task=f"trial {request.trial}",
         timeout_s=_allowed(request.timeout_s),
         is_training=True,
-        hidden=answers.hidden,
+        hidden=(*answers.hidden, str(jobs.workspace)),
+        read_only=_shown(jobs, request),
+        writable=[output],
     )
     result = done.result
     if result["status"] == "completed":
@@ -73,6 +83,7 @@ async def run_trial(jobs: Jobs, request: RunTrial, audience: Audience) -> TrialR
             audience,
             task=f"score trial {request.trial}",
             is_trusted=True,
+            writable=[vault],
         )
         result |= {"status": "done", "metrics": scored.result}
     _write_result(kept, identity, result)
@@ -95,6 +106,7 @@ async def fit_baseline(jobs: Jobs, request: FitBaseline, audience: Audience) -> 
             timeout_s=_allowed(request.timeout_s),
             is_training=True,
             is_trusted=True,
+            writable=[*jobs.registries, vault],
         )
         result = done.result
         _write_result(kept, identity, result)
@@ -113,6 +125,7 @@ async def blend_models(jobs: Jobs, request: BlendModels, audience: Audience) -> 
         audience,
         task="choose an ensemble",
         is_trusted=True,
+        writable=[vault],
     )
     return ModelsBlended.model_validate(done.result)
 
@@ -133,6 +146,7 @@ async def open_test(jobs: Jobs, request: OpenTest, audience: Audience) -> TestOp
         audience,
         task="open the held-out test",
         is_trusted=True,
+        writable=[vault],
     )
     return opened(done.result)
 
@@ -154,7 +168,17 @@ def opened(result: dict[str, Any]) -> TestOpened:
 
 def _vault(jobs: Jobs, data: str) -> str:
     """The folder, hidden from models' code, with what belongs to the data of a study."""
-    return f"{jobs.scores}/{jobs.inside(data, key='data')}"
+    return f"{VAULTS}/{jobs.inside(data, key='data')}"
+
+
+def _shown(jobs: Jobs, request: RunTrial) -> list[str]:
+    """What a trial reads: the data, its code with what lies beside it, and a tokenizer."""
+    script = jobs.workspace / jobs.inside(request.script, key="script")
+    code = script if script.parent == jobs.workspace else script.parent
+    shown = [jobs.workspace / request.data, code]
+    if request.tokenizer is not None:
+        shown.append(jobs.workspace / jobs.inside(request.tokenizer, key="tokenizer"))
+    return [os.path.normpath(path) for path in shown]
 
 
 def _identity(jobs: Jobs, request: RunTrial | FitBaseline) -> str:

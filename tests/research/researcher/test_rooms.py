@@ -1,0 +1,125 @@
+"""What one trial of a study learned from, another is scored on: they must leave each other nothing.
+
+Between the two jobs of other trainings stands a folder that no third job may reach.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from agents.research.errors import WorkRefusedError
+from agents.research.job_properties import JobsProps
+from agents.research.jobs import Jobs, open_jobs
+from agents.research.researcher.messages import DealData, RunTrial
+from agents.research.researcher.trials import deal_data, run_trial
+from tests.research.forgers import BASE
+
+pytestmark = pytest.mark.slow
+
+DATA = "runs/study/data"
+# It leaves a word wherever it can, and tells of those that it finds.
+TALKER = f"""{BASE}
+WORD = "left-by-a-trial"
+folders = ["/", *(folder for top in (os.getcwd(), "/tmp", "/dev", os.path.expanduser("~"))
+                  for folder, _, _ in os.walk(top))]
+for folder in folders:
+    if os.path.exists(f"{{folder}}/{{WORD}}"):
+        raise RuntimeError(f"found one in {{folder}}")
+left = 0
+for folder in folders:
+    try:
+        open(f"{{folder}}/{{WORD}}", "w").close()
+        left += 1
+    except OSError:
+        pass
+if not left:
+    raise RuntimeError("there is no place at all")
+"""
+
+
+class Nobody:
+    def emit(self, message: BaseModel, /) -> None: ...
+
+
+@pytest.fixture
+async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
+    async with open_jobs(JobsProps(workspace=str(tmp_path), max_jobs=1)) as opened:
+        if opened._runner.fence.is_none:
+            pytest.skip("nothing can be hidden without a fence")
+        yield opened
+
+
+def trial(jobs: Jobs, fold: int, source: str) -> RunTrial:
+    models = jobs.workspace / "runs" / "study" / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    (models / "model.py").write_text(source)
+    return RunTrial(
+        data=DATA,
+        trial=f"trial-{fold}",
+        script="runs/study/models/model.py",
+        class_name="Model",
+        training={
+            "batch_size": 16,
+            "epochs": 1,
+            "optimizer": {"type": "SGD", "params": {"lr": 0.1}},
+            "scheduler": None,
+            "label_smoothing": 0.0,
+            "gradient_clip_norm": 1.0,
+            "augmentation": "none",
+        },
+        fold=fold,
+        seed=0,
+    )
+
+
+async def deal(jobs: Jobs) -> None:
+    request = DealData(
+        dataset="digits",
+        dataset_params={},
+        data=DATA,
+        folds=2,
+        max_samples=60,
+        max_test_samples=20,
+        split=0,
+    )
+    await deal_data(jobs, request, Nobody())
+
+
+async def test_a_trial_can_leave_no_word_for_another(jobs: Jobs) -> None:
+    await deal(jobs)
+
+    results = [await run_trial(jobs, trial(jobs, fold, TALKER), Nobody()) for fold in (0, 1)]
+
+    assert [result.status for result in results] == ["done", "done"]
+
+
+async def test_without_a_room_the_second_would_find_it(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: the same code does find it where the workspace is there."""
+    await deal(jobs)
+    run = jobs.run
+
+    async def without_a_room(*given: object, **options: object) -> object:
+        return await run(*given, **options | {"hidden": (), "read_only": ()})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(jobs, "run", without_a_room)
+    await run_trial(jobs, trial(jobs, 0, TALKER), Nobody())
+    with pytest.raises(WorkRefusedError, match="found one in"):
+        await run_trial(jobs, trial(jobs, 1, TALKER), Nobody())
+
+
+async def test_a_trial_cannot_change_data_or_code_of_others(jobs: Jobs) -> None:
+    await deal(jobs)
+    changing = f"""{BASE}
+for path in ("{DATA}/inputs.npy", "{DATA}/facts.json", "runs/study/models/model.py"):
+    try:
+        open(path, "ab").close()
+    except OSError:
+        continue
+    raise RuntimeError(f"{{path}} can be changed")
+"""
+
+    assert (await run_trial(jobs, trial(jobs, 0, changing), Nobody())).status == "done"
