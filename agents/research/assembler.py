@@ -8,6 +8,8 @@ from agents.research.messages import (
     ModelSummarised,
     SummariseModel,
 )
+from agents.research.researcher.llm import propose
+from agents.research.researcher.messages import ProposeRecipe, RecipeProposed
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.models import assemble
 from agents.research.writing.settings import WritingProps
@@ -32,6 +34,10 @@ class AssemblerAgent(Agent[WritingProps]):
     @handles(emits=[Progress, TextDelta])
     async def assemble(self, request: AssembleModel, ctx: Context) -> ModelAssembled:
         return await assemble(self._jobs, self._llm, request, ctx)
+
+    @handles(emits=[Progress, TextDelta])
+    async def propose(self, request: ProposeRecipe, ctx: Context) -> RecipeProposed:
+        return await propose(self._llm, request, ctx)
 
     @handles(emits=[Progress, TextDelta])
     async def summarise(self, request: SummariseModel, ctx: Context) -> ModelSummarised:

@@ -6,10 +6,11 @@ messages that follow: killed at any moment, it goes on where it was, and asks no
 
 import time
 from asyncio import to_thread
+from importlib.util import find_spec
 
 from pydantic import BaseModel
 
-from agents.research.errors import NothingLeftError, RunConflictError
+from agents.research.errors import NothingLeftError, RunConflictError, WorkRefusedError
 from agents.research.jobs import Jobs
 from agents.research.messages import (
     AssembleModel,
@@ -28,6 +29,8 @@ from agents.research.researcher.messages import (
     FitBaseline,
     ModelsBlended,
     OpenTest,
+    ProposeRecipe,
+    RecipeProposed,
     RunTrial,
     StudyReport,
     StudyRequest,
@@ -48,6 +51,7 @@ _SENDS = (
     FitBaseline,
     ManageTokenizer,
     OpenTest,
+    ProposeRecipe,
     RunTrial,
 )
 _ANSWERS = (StudyReport, RequestFailed)
@@ -84,6 +88,10 @@ class ResearcherAgent(Agent[ResearcherProps]):
             )
         if study is not None and study.report and self._jobs.has(study.report.html_path):
             return study.report
+        if "tpe" in request.proposers and find_spec("optuna") is None:
+            raise WorkRefusedError(
+                "MissingExtraError", "the proposer 'tpe' needs Optuna: pip install optuna"
+            )
         now = time.time()
         if study is None or study.is_over:
             study = Study(request=request, started_at=now, clock_at=now)
@@ -100,6 +108,7 @@ class ResearcherAgent(Agent[ResearcherProps]):
             | DataDealt
             | ModelAssembled
             | ModelsBlended
+            | RecipeProposed
             | TestOpened
             | TokenizerTrained
             | TrialRun

@@ -12,16 +12,21 @@ from typing import NamedTuple
 from agents.ml.selection.facts import Facts
 from agents.research.researcher.credit import Record, whose_turn
 from agents.research.researcher.ladder import ETA, ladder
+from agents.research.researcher.messages import Tried
 from agents.research.researcher.noise import difference
 from agents.research.researcher.recipes import starting_points
 from agents.research.researcher.results import Results
 from agents.research.researcher.search import propose_at_random, propose_by_search
-from agents.research.researcher.space import Space, space_for
+from agents.research.researcher.space import Recipe, Space, space_for
 from agents.research.researcher.state import Candidate, Study, Trial
+from agents.research.researcher.steps import propose
+from agents.research.researcher.tpe import propose_by_tpe
 
 EXPLORING = 0.55  # of the budget
 CONFIRMING = 0.9
 _FOR_COMPLETING = 0.35  # of the budget: what two candidates on all folds may cost
+_TOLD = 8  # recipes, to a language model
+_NO_MODEL = "NoLanguageModelError"
 _ENOUGH_FOLDS = 3  # to drop a candidate that is behind
 _BASELINES = {
     "table": (
@@ -40,11 +45,16 @@ class Decision(NamedTuple):
     candidate: Candidate | None = None
 
 
-def visible(study: Study) -> int:
-    """How many of the first trials the decision about the next one sees: all but those that may
+def seen_by(study: Study, number: int) -> int:
+    """How many of the first trials a decision about trial `number` sees: all but those that may
     still go on beside it.
     """
-    return max(0, len(study.trials) - study.request.parallel + 1)
+    return max(0, number - study.request.parallel + 1)
+
+
+def visible(study: Study) -> int:
+    """How many of the first trials the decision about the next one sees."""
+    return seen_by(study, len(study.trials))
 
 
 class Situation:
@@ -53,6 +63,7 @@ class Situation:
     def __init__(self, study: Study, facts: Facts) -> None:
         self.study, self.facts = study, facts
         self.number = len(study.trials)
+        self.seen_trials = study.trials[: visible(study)]
         self.seen = Results(study, visible(study))
         self.random = Random(f"{study.request.seed}/{self.number}")  # noqa: S311  no secret
         self.used = study.request.budget.used(study.elapsed_s, self.number)
@@ -165,15 +176,22 @@ def _climb(now: Situation) -> Decision | None:
 
 def _explore(now: Situation) -> Decision | None:
     """A new candidate, by whoever has the turn."""
-    request = now.study.request
-    proposer = whose_turn(request.proposers, _records(now), now.random)
+    proposer = whose_turn(_proposers(now), _records(now), now.random)
     name = f"c{now.number}"
-    tried = [c.recipe for c in now.study.candidates.values() if c.recipe is not None]
-    recipes = {c.name: c.recipe for c in now.study.candidates.values() if c.recipe is not None}
+    recipes = known_recipes(now.study, now.number)
+    tried = list(recipes.values())
     match proposer:
+        case "llm":
+            why = "proposed by the language model"
+            candidate = Candidate(name=name, proposer="llm", why=why)
+            return Decision(now.trial(name, 0, 0), candidate)
         case "search":
             ranked = [(each, recipes[each]) for each in now.seen.ranked()]
             proposal = propose_by_search(now.space, ranked, tried, now.random)
+        case "tpe":
+            first = now.seen.on_rung(0)
+            measured = [(recipes[r.trial.candidate], r.merit) for r in first]
+            proposal = propose_by_tpe(now.space, measured, now.random)
         case _:
             proposal = propose_at_random(now.space, tried, now.random)
     candidate = Candidate(
@@ -184,6 +202,47 @@ def _explore(now: Situation) -> Decision | None:
         recipe=proposal.recipe,
     )
     return Decision(now.trial(name, 0, 0), candidate)
+
+
+def known_recipes(study: Study, number: int) -> dict[str, Recipe]:
+    """The recipes that a decision about trial `number` may know of.
+
+    One that a language model is asked for may come sooner or later: it is known once its trial
+    has ended for all decisions after.
+    """
+    ended = {trial.candidate for trial in study.trials[: seen_by(study, number)]}
+    earlier = {trial.candidate for trial in study.trials[:number]}
+    return {
+        each.name: each.recipe
+        for each in study.candidates.values()
+        if each.recipe is not None and each.name in (ended if each.proposer == "llm" else earlier)
+    }
+
+
+def tried_before(study: Study, trial: Trial) -> tuple[Tried, ...]:
+    """What a proposal for `trial` may know of: the best that had ended when it was planned."""
+    seen = Results(study, seen_by(study, trial.number))
+    best: dict[str, float] = {}
+    for result in seen.all:
+        if result.is_good and result.trial.kind != "baseline":
+            best[result.trial.candidate] = result.metrics["accuracy"]
+    names = [name for name in seen.ranked() if study.candidates[name].recipe is not None]
+    return tuple(
+        Tried(recipe=study.candidates[name].recipe or {}, accuracy=best[name])
+        for name in names[:_TOLD]
+    )
+
+
+def _proposers(now: Situation) -> tuple[str, ...]:
+    """Who may propose: a language model as long as there is one, and tokens for it."""
+    request, steps = now.study.request, now.study.steps
+    names = {propose(trial.candidate) for trial in now.seen_trials}
+    asked = [steps[name] for name in names if name in steps]
+    tokens = sum((step.answer or {}).get("tokens", 0) for step in asked)
+    is_missing = any(_NO_MODEL in step.error for step in asked)
+    if tokens < request.budget.tokens and not is_missing:
+        return request.proposers
+    return tuple(each for each in request.proposers if each != "llm") or ("search",)
 
 
 def _records(now: Situation) -> dict[str, Record]:

@@ -4,7 +4,8 @@ data -> trials: (tokenizer ->) assemble -> train without one fold -> score
      -> ensemble -> held-out test
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from random import Random
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
@@ -17,12 +18,14 @@ from agents.research.messages import (
     TokenizerTrained,
 )
 from agents.research.researcher.conclusion import complete, contestants
-from agents.research.researcher.decisions import decide, visible
+from agents.research.researcher.decisions import decide, known_recipes, tried_before, visible
 from agents.research.researcher.messages import (
     BlendModels,
     DealData,
     FitBaseline,
     OpenTest,
+    ProposeRecipe,
+    RecipeProposed,
     RunTrial,
 )
 from agents.research.researcher.places import Places, class_name, tokenizer_name
@@ -31,7 +34,7 @@ from agents.research.researcher.recipes import (
     tokenizer_config,
     training_config,
 )
-from agents.research.researcher.space import Recipe
+from agents.research.researcher.space import Recipe, space_for
 from agents.research.researcher.state import Candidate, Study, Trial
 from agents.research.researcher.steps import (
     BLEND,
@@ -40,6 +43,7 @@ from agents.research.researcher.steps import (
     assemble,
     has_ended,
     learn_tokenizer,
+    propose,
 )
 
 Role = Literal["assembler", "trainer", "tokenizer"]
@@ -103,11 +107,13 @@ def _deal(study: Study, places: Places) -> DealData:
     )
 
 
-def _trial(study: Study, trial: Trial, facts: Facts, places: Places) -> Iterator[Ask]:
+def _trial(study: Study, trial: Trial, facts: Facts, places: Places) -> Generator[Ask, None, None]:
     if trial.kind == "baseline":
         yield Ask(trial.step, "trainer", _baseline(study, trial, places))
         return
     candidate = study.candidates[trial.candidate]
+    if candidate.recipe is None:
+        candidate = yield from _proposed(study, trial, facts)
     if candidate.recipe is None:
         return
     vocabulary = None
@@ -125,6 +131,28 @@ def _trial(study: Study, trial: Trial, facts: Facts, places: Places) -> Iterator
     yield Ask(assemble(candidate.name), "assembler", code)
     if study.done(assemble(candidate.name), ModelAssembled) is not None:
         yield Ask(trial.step, "trainer", _training(study, trial, candidate, places))
+
+
+def _proposed(study: Study, trial: Trial, facts: Facts) -> Generator[Ask, None, Candidate]:
+    """Have a language model propose a candidate's recipe; one that was tried is moved a little."""
+    candidate = study.candidates[trial.candidate]
+    random = Random(f"{study.request.seed}/{trial.number}/moved")  # noqa: S311  no secret
+    step = propose(candidate.name)
+    seed = random.randrange(2**31)
+    asked = ProposeRecipe(facts=facts, tried=tried_before(study, trial), seed=seed)
+    yield Ask(step, "assembler", asked)
+    answer = study.done(step, RecipeProposed)
+    if answer is None:
+        return candidate
+    space = space_for(facts.kind, facts.input_shape, facts.samples)
+    others = list(known_recipes(study, trial.number).values())
+    recipe, why = answer.recipe, candidate.why
+    while recipe in others:
+        recipe, why = space.move(recipe, random), f"{candidate.why}; moved: it was tried before"
+    candidate = candidate.model_copy(update={"recipe": recipe, "why": why})
+    study.candidates[candidate.name] = candidate
+    study.tokens += answer.tokens
+    return candidate
 
 
 def _training(study: Study, trial: Trial, candidate: Candidate, places: Places) -> RunTrial:

@@ -117,6 +117,36 @@ class StudyReport(Message, wire_name="research.study_report"):
         return render(self)
 
 
+class Tried(BaseModel):
+    """A recipe with the accuracy that it had."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: dict[str, Any]
+    accuracy: float
+
+
+class ProposeRecipe(Message, wire_name="research.propose_recipe"):
+    """Have a language model say what to try next.
+
+    Attributes:
+        tried: what was measured, the best first.
+        seed: of what it leaves open.
+    """
+
+    facts: Facts
+    tried: tuple[Tried, ...]
+    seed: int
+
+
+class RecipeProposed(Message, wire_name="research.recipe_proposed"):
+    """`tokens` is what all answers cost, those that did not pass too."""
+
+    recipe: dict[str, Any]
+    tokens: int
+    attempts: int
+
+
 class DealData(Message, wire_name="research.deal_data"):
     """Split a dataset for a study; see `dealing.deal`."""
 

@@ -1,6 +1,6 @@
 """What may be varied, for each kind of data. A recipe is one value for each knob that counts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -77,12 +77,18 @@ class Space:
             "additionalProperties": False,
         }
 
-    def _completed(self, given: Mapping[str, Any], random: Random) -> Recipe:
+    def chosen(self, choose: Callable[[Knob], Any]) -> Recipe:
+        """Return what `choose` says of each knob that counts, in their order."""
         recipe: Recipe = {}
         for knob in self.knobs:
             if _counts(knob, recipe):
-                recipe[knob.name] = given[knob.name] if knob.name in given else knob.draw(random)
+                recipe[knob.name] = choose(knob)
         return recipe
+
+    def _completed(self, given: Mapping[str, Any], random: Random) -> Recipe:
+        return self.chosen(
+            lambda knob: given[knob.name] if knob.name in given else knob.draw(random)
+        )
 
 
 def space_for(kind: Kind, input_shape: tuple[int, ...] = (), samples: int = 1000) -> Space:

@@ -9,6 +9,10 @@ BLEND = "ensemble"
 TEST = "held-out test"
 
 
+def propose(candidate: str) -> str:
+    return f"propose {candidate}"
+
+
 def assemble(candidate: str) -> str:
     return f"assemble {candidate}"
 
@@ -27,7 +31,7 @@ def problem_of(study: Study, trial: Trial) -> str:
     candidate = study.candidates.get(trial.candidate)
     if candidate is None:
         return ""
-    steps = [assemble(candidate.name)]
+    steps = [propose(candidate.name), assemble(candidate.name)]
     if candidate.recipe is not None and "tokenizer" in candidate.recipe:
         steps.append(learn_tokenizer(candidate.recipe))
     return next((study.error(step) for step in steps if study.failed(step)), "")

@@ -28,6 +28,8 @@ from agents.research.researcher.messages import (
     FitBaseline,
     ModelsBlended,
     OpenTest,
+    ProposeRecipe,
+    RecipeProposed,
     RunTrial,
     StudyReport,
     StudyRequest,
@@ -50,6 +52,7 @@ _Answer = (
     | TrialRun
     | BaselineFitted
     | ModelsBlended
+    | RecipeProposed
     | TestOpened
 )
 
@@ -89,6 +92,7 @@ def trainer_of(diary: Diary) -> type[Agent]:
                 | FitBaseline
                 | BlendModels
                 | OpenTest
+                | ProposeRecipe
             ),
             ctx: Context,
         ) -> _Answer:

@@ -6,11 +6,14 @@ from random import Random
 import pytest
 
 from agents.research.researcher import conclusion
+from agents.research.researcher.budget import Budget
+from agents.research.researcher.credit import Record, whose_turn
 from agents.research.researcher.loop import Ask, next_asks
 from agents.research.researcher.messages import FitBaseline, OpenTest, RunTrial
+from agents.research.researcher.space import space_for
 from agents.research.researcher.state import Study
 from agents.research.run import Step
-from tests.research.researcher.world import FACTS, answer, live, study
+from tests.research.researcher.world import FACTS, TOKENS, answer, live, study
 
 
 def told(one: Study) -> list[tuple[str, int, int, int]]:
@@ -114,3 +117,60 @@ def test_a_seed_decides_what_is_tried() -> None:
         live(one)
     assert first.candidates == same.candidates
     assert first.candidates != other.candidates
+
+
+@pytest.mark.parametrize("order", range(4))
+def test_with_several_proposers_the_order_of_answers_changes_nothing(order: int) -> None:
+    asked = {"proposers": ("search", "llm", "random"), "parallel": 3}
+    straight, shuffled = study(50, **asked), study(50, **asked)
+    live(straight)
+    live(shuffled, choose=Random(order).choice)
+    assert told(straight) == told(shuffled)
+    assert straight.candidates == shuffled.candidates
+    assert {each.proposer for each in straight.candidates.values()} > {"search", "llm"}
+
+
+def test_a_language_model_proposes_as_long_as_its_tokens_last() -> None:
+    one = study(60, proposers=("llm",), parallel=1)
+    one.request = one.request.model_copy(
+        update={"budget": Budget(seconds=None, trials=60, tokens=500)}
+    )
+    live(one)
+    assert one.tokens == 5 * TOKENS
+    assert "search" in {each.proposer for each in one.candidates.values()}
+
+
+def test_a_language_model_that_is_not_there_is_asked_no_more() -> None:
+    one = study(60, proposers=("llm", "search"), parallel=1)
+    live(one, fails=lambda ask: ask.step.startswith("propose"), says="NoLanguageModelError: none")
+    asked = [step for step in one.steps if step.startswith("propose")]
+    assert len(asked) == 1
+    assert len(one.trials) == 60
+
+
+def test_a_proposal_that_was_tried_before_is_moved_a_little() -> None:
+    one = study(60, proposers=("llm",), parallel=1)
+    live(one)
+    recipes = [str(each.recipe) for each in one.candidates.values()]
+    assert len(set(recipes)) == len(recipes)
+    assert any("tried before" in each.why for each in one.candidates.values())
+
+
+def test_optunas_tpe_proposes_where_it_is_installed() -> None:
+    pytest.importorskip("optuna")
+    one, same = study(30, proposers=("tpe",)), study(30, proposers=("tpe",))
+    live(one)
+    live(same)
+    assert one.candidates == same.candidates
+    proposed = [each for each in one.candidates.values() if each.proposer == "tpe"]
+    assert proposed
+    space = space_for(FACTS.kind, FACTS.input_shape, FACTS.samples)
+    assert all(space.problems(each.recipe or {}) == [] for each in proposed)
+
+
+def test_who_finds_more_proposes_more() -> None:
+    records = {"search": Record(20, 10), "llm": Record(1, 30)}
+    turns = Counter(whose_turn(("search", "llm"), records, Random(n)) for n in range(200))
+    assert turns["search"] > 190
+    fresh = Counter(whose_turn(("search", "llm"), {}, Random(n)) for n in range(200))
+    assert min(fresh.values()) > 60

@@ -19,12 +19,15 @@ from agents.research.researcher.messages import (
     FitBaseline,
     ModelsBlended,
     OpenTest,
+    ProposeRecipe,
+    RecipeProposed,
     RunTrial,
     StudyRequest,
     TestOpened,
     TestScore,
     TrialRun,
 )
+from agents.research.researcher.space import space_for
 from agents.research.researcher.state import Study
 from agents.research.run import Step
 
@@ -39,6 +42,7 @@ FACTS = Facts(
     chance=0.4,
 )
 FAILS = "no such layer"
+TOKENS = 100  # of a proposal
 
 
 def study(trials: int | None = 30, **request: object) -> Study:
@@ -47,7 +51,7 @@ def study(trials: int | None = 30, **request: object) -> Study:
     return Study(request=asked, started_at=0.0, clock_at=0.0)
 
 
-def answer(message: BaseModel) -> BaseModel:
+def answer(message: BaseModel) -> BaseModel:  # noqa: PLR0911  one for each message
     """What a guild would say, as a function of what it is asked."""
     match message:
         case DealData():
@@ -61,6 +65,10 @@ def answer(message: BaseModel) -> BaseModel:
                 checks=(),
                 total_params=10,
             )
+        case ProposeRecipe():
+            space = space_for(FACTS.kind, FACTS.input_shape, FACTS.samples)
+            recipe = space.draw(Random(message.seed % 3))  # it often says the same
+            return RecipeProposed(recipe=recipe, tokens=TOKENS, attempts=1)
         case RunTrial():
             return TrialRun(
                 status="done",
@@ -94,6 +102,7 @@ def live(
     *,
     choose: Callable[[list[Ask]], Ask] = lambda asked: asked[0],
     fails: Callable[[Ask], bool] = lambda ask: False,
+    says: str = FAILS,
 ) -> list[Ask]:
     """Let a study come to its end, answering what `choose` picks of what is asked; all asks."""
     waiting: list[Ask] = []
@@ -110,7 +119,7 @@ def live(
         step = one.steps[ask.step]
         step.ended_at = 1.0
         if fails(ask):
-            step.error = FAILS
+            step.error = says
         else:
             step.answer = answer(ask.message).model_dump(mode="json")
 
