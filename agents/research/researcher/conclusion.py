@@ -85,14 +85,16 @@ def blended(study: Study, facts: Facts) -> Contender | None:
 
 
 def chosen(study: Study, facts: Facts) -> Contender | None:
-    """What is believed to be best: by mean less standard error, of what every fold has measured.
+    """What is believed to be best: by its mean, among what was measured on every fold.
 
-    Without any such, the network with the most folds.
+    All of these have the same number of measurements on the same folds, and their errors differ by
+    chance more than in truth: to take off each its own would favour the lucky. Without any such,
+    the network with the most folds.
     """
     ensemble = blended(study, facts)
     contenders = [*([ensemble] if ensemble else []), *complete(study, facts)]
     if contenders:
-        return max(contenders, key=lambda each: estimate(list(each.merits.values())).sure)
+        return max(contenders, key=lambda each: fmean(each.merits.values()))
     by_folds = sorted(networks(study), key=lambda each: -len(each.per_fold))
     return by_folds[0] if by_folds else None
 
@@ -125,7 +127,7 @@ def verdict(study: Study, facts: Facts) -> str:
     if best.name == rival.name:
         return (
             f"The classical model {rival.name} wins: nothing that was trained is better on the "
-            "folds, by mean less standard error."
+            "folds."
         )
     apart = difference(
         {fold: scores["accuracy"] for fold, scores in best.per_fold.items()},

@@ -25,6 +25,7 @@ from agents.research.researcher.tpe import propose_by_tpe
 EXPLORING = 0.55  # of the budget
 CONFIRMING = 0.9
 _FOR_COMPLETING = 0.35  # of the budget: what two candidates on all folds may cost
+_AHEAD = 2  # classical models before the first network
 _TOLD = 8  # recipes, to a language model
 _NO_MODEL = "NoLanguageModelError"
 _ENOUGH_FOLDS = 3  # to drop a candidate that is behind
@@ -128,7 +129,7 @@ def _affordable(study: Study, facts: Facts) -> float:
 
     It is known once the starting points were trained for a moment, and stays what it is then.
     """
-    starts = len(starting_points(facts.kind))
+    starts = _AHEAD + len(starting_points(facts.kind))
     seconds = study.request.budget.seconds
     if seconds is None or visible(study) < starts:
         return math.inf
@@ -140,19 +141,19 @@ def _affordable(study: Study, facts: Facts) -> float:
 
 
 def _start(now: Situation) -> Decision | None:
-    """The starting points, then the classical models."""
-    starts = starting_points(now.facts.kind)
-    if now.number < len(starts):
-        recipe = now.space.completed(starts[now.number], now.random)
-        name = f"c{now.number}"
-        why = "known to work on data of this kind"
-        candidate = Candidate(name=name, proposer="seed", recipe=recipe, why=why)
-        return Decision(now.trial(name, 0, 0), candidate)
-    models = _BASELINES[now.facts.kind]
-    index = now.number - len(starts)
-    if index < len(models):
-        return Decision(Trial(number=now.number, kind="baseline", candidate=models[index]))
-    return None
+    """Two quick classical models, the starting points, then the other classical models."""
+    starts, models = starting_points(now.facts.kind), _BASELINES[now.facts.kind]
+    opening: tuple[str | Recipe, ...] = (*models[:_AHEAD], *starts, *models[_AHEAD:])
+    if now.number >= len(opening):
+        return None
+    first = opening[now.number]
+    if isinstance(first, str):
+        return Decision(Trial(number=now.number, kind="baseline", candidate=first))
+    name, why = f"c{now.number}", "known to work on data of this kind"
+    recipe = now.space.completed(first, now.random)
+    return Decision(
+        now.trial(name, 0, 0), Candidate(name=name, proposer="seed", recipe=recipe, why=why)
+    )
 
 
 def _climb(now: Situation) -> Decision | None:

@@ -253,13 +253,13 @@ async def test_another_study_under_the_same_name_is_refused(diary: Diary) -> Non
 
 
 async def test_failures_are_told_and_sink_nothing(diary: Diary) -> None:
-    diary.failing = {"0001", "0004", "runs/first/models/c0.py"}
+    diary.failing = {"0001", "0004", "runs/first/models/c2.py"}
     async with launched(diary) as guild:
         report = await ask(guild, wanted())
 
     assert report.trials == 20
     assert any("0001 does not work" in failure for failure in report.failures)
-    assert any("c0.py does not work" in failure for failure in report.failures)
+    assert any("c2.py does not work" in failure for failure in report.failures)
 
 
 async def test_a_study_in_which_nothing_works_is_a_typed_error(diary: Diary) -> None:
