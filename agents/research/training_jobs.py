@@ -22,6 +22,11 @@ def quick_evaluate(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
     return judge.evaluate_quickly(_resolved(payload, "eval_config"), channel)
 
 
+def evaluate_population(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """`agents.ml.training.judge.evaluate_population`."""
+    return judge.evaluate_population(_resolved(payload, "eval_config"), channel)
+
+
 def train(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """`agents.ml.training.judge.train_fully`."""
     return judge.train_fully(_resolved(payload, "trainer_config"), channel)

@@ -13,6 +13,8 @@ from agents.ml.training.full import pytorch_full_trainer
 from agents.ml.training.quick import pytorch_quick_evaluator
 from agents.research import ResearchToolkit
 from agents.research.errors import WorkRefusedError
+from agents.research.jobs import JobsProps, open_jobs
+from agents.research.scoring import run_scored
 from agents.sandbox import JobRunner
 from tests.research.forgers import BASE, FORGERS, PATCHERS, PEEPER
 
@@ -188,3 +190,29 @@ def test_nothing_is_left_between_the_two_processes(kit: ResearchToolkit, workspa
     kit.pytorch_quick_evaluator(script(workspace, BASE), "Model", QUICK)
 
     assert list((workspace / ".guildbus" / "exchange").iterdir()) == []
+
+
+async def test_a_population_is_scored_apart_too(tmp_path: Path) -> None:
+    class Nobody:
+        def emit(self, message: object, /) -> None:
+            pass
+
+    members = [{"seed": seed, "learning_rate": 0.01} for seed in range(6)]
+    async with open_jobs(JobsProps(workspace=str(tmp_path), threads=1)) as jobs:
+        payload = {
+            "model_script_path": script(tmp_path, BASE),
+            "model_class_name": "Model",
+            "eval_config": QUICK,
+            "members": members,
+            "registry": jobs.tokenizers,
+            "optimizers": jobs.optimizers,
+        }
+        job = "agents.research.training_jobs:evaluate_population"
+        honest = (await run_scored(jobs, job, payload, Nobody(), task="population")).result
+        script(tmp_path, PATCHERS["scorers"])
+        patched = (await run_scored(jobs, job, payload, Nobody(), task="population")).result
+
+    accuracies = [one["metrics"]["accuracy"] for one in honest["members"]]
+    assert min(accuracies) > 0.5
+    assert [one["seed"] for one in honest["members"]] == list(range(6))
+    assert [one["metrics"]["accuracy"] for one in patched["members"]] == accuracies

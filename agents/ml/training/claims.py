@@ -18,8 +18,9 @@ class Claims(BaseModel):
 
 
 class EpochClaims(Claims):
-    """Of an epoch, with what it asks to be scored."""
+    """Of an epoch, with what it asks to be scored; `member` says whose, in a population."""
 
+    member: _Count = 0
     epoch: _Count
     step: _Count
     train_loss: _Number
@@ -52,6 +53,12 @@ class RunClaims(Claims):
     warnings: list[_Text] = Field(max_length=1000)
 
 
+class MemberClaims(RunClaims):
+    """Of the run of one member of a population."""
+
+    stacked: bool
+
+
 class MeasureClaims(Claims):
     """Of a measurement."""
 
@@ -79,6 +86,6 @@ def self_reported(kind: type[Claims], task: TaskKind) -> list[str]:
     A model that reads ahead scores well on text, because the inputs hold the targets: so all of
     its scores are its own.
     """
-    epochs = ["train_loss", "lr"] if kind is RunClaims else []
+    epochs = ["train_loss", "lr"] if issubclass(kind, RunClaims) else []
     scores = ["metrics", "history", "final_evaluation"] if task == "causal_lm" else []
     return sorted([*kind.model_fields, *epochs, *scores])

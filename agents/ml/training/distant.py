@@ -22,6 +22,8 @@ from agents.ml.training.experiment import Experiment, finite_mapping
 from agents.ml.training.full import train_fully
 from agents.ml.training.handout import hand_out, open_handout
 from agents.ml.training.measuring import code_of, put_out
+from agents.ml.training.population import Member
+from agents.ml.training.population_quick import train_population
 from agents.ml.training.progress import Channel
 from agents.ml.training.quick import train_quickly
 from agents.ml.training.scoring import ROWS
@@ -103,6 +105,20 @@ def train_quick(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
         code = ModelCode(given.model_script_path, given.model_class_name)
         trained = train_quickly(code, config, given.place.material(channel), channel)
     return finite_mapping({**trained, "history": []})
+
+
+class Population(Quickly):
+    members: list[dict[str, Any]]
+
+
+def train_members(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """See `population_quick.train_population`."""
+    given = read_config(Population, payload)
+    config = read_config(QuickEvalConfig, given.config)
+    members = [Member(**member) for member in given.members]
+    code = ModelCode(given.model_script_path, given.model_class_name)
+    trained = train_population(code, config, members, given.place.material(channel), channel)
+    return {"members": [finite_mapping({**one, "history": []}) for one in trained]}
 
 
 def train_full(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:

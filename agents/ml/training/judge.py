@@ -17,10 +17,12 @@ from agents.ml.errors import ScoringError
 from agents.ml.training.claims import (
     EpochClaims,
     MeasureClaims,
+    MemberClaims,
     RunClaims,
     claims,
 )
 from agents.ml.training.configs import (
+    MAX_SEED,
     TrainerConfig,
     quick_dataset_params,
     read_quick_eval_config,
@@ -48,6 +50,15 @@ class QuickPayload(StrictConfig):
     model_class_name: str
     eval_config: dict[str, Any]
     exchange: str
+
+
+class MemberConfig(StrictConfig):
+    seed: int = Field(ge=0, le=MAX_SEED)
+    learning_rate: float = Field(gt=0)
+
+
+class PopulationPayload(QuickPayload):
+    members: list[MemberConfig] = Field(min_length=1, max_length=1024)
 
 
 class FullPayload(StrictConfig):
@@ -83,6 +94,7 @@ def evaluate_quickly(payload: dict[str, Any], channel: Channel) -> dict[str, Any
     def answer(question: dict[str, Any]) -> dict[str, float]:
         nonlocal last
         said = claims(EpochClaims, question, of=given.model_class_name)
+        said.pop("member")
         if said["epoch"] != last + 1 or said["epoch"] > config.epochs:  # see `train_fully`
             raise _out_of_turn(said["epoch"], given.model_class_name)
         last = said["epoch"]
@@ -99,6 +111,48 @@ def evaluate_quickly(payload: dict[str, Any], channel: Channel) -> dict[str, Any
         raise _ended_early(history, config.epochs, given.model_class_name)
     result = quick_result(config, trained, history, session.targets)
     return {**result, "self_reported": session.self_reported(RunClaims)}
+
+
+def evaluate_population(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """Evaluate one model once for each of `members`, {"seed", "learning_rate"}, at once if it pays.
+
+    Returns:
+        `members`, each as of `evaluate_quickly`, and whether it was trained `stacked`.
+    """
+    given = read_config(PopulationPayload, payload)
+    config = read_quick_eval_config(given.eval_config)
+    name = given.model_class_name
+    params = quick_dataset_params(config)
+    exam = Exam(config.dataset, params, config.num_classes, quick_measure(config))
+    histories: list[list[dict[str, Any]]] = [[] for _ in given.members]
+    lasts = [0 for _ in given.members]
+    session = Examination(channel, Path(given.exchange), exam)
+
+    def answer(question: dict[str, Any]) -> dict[str, float]:
+        said = claims(EpochClaims, question, of=name)
+        member = said.pop("member")
+        if member >= len(histories) or not lasts[member] < said["epoch"] <= config.epochs:
+            raise _out_of_turn(said["epoch"], name)
+        lasts[member] = said["epoch"]
+        scores = session.score(of=name)
+        if math.isfinite(scores["loss"]):
+            histories[member].append(with_scores(said, scores))
+        return scores
+
+    asked = given.model_dump(include={"model_script_path", "model_class_name", "members"})
+    asked["config"] = config.model_dump(mode="json")
+    said = session.run(f"{_DISTANT}:train_members", asked, answer).get("members")
+    if not isinstance(said, list) or len(said) != len(histories):
+        raise ScoringError("its process gave no account of its work", where=name)
+    results = []
+    for member, one, history in zip(given.members, said, histories, strict=True):
+        trained = claims(MemberClaims, one, of=name)
+        if trained["status"] == "completed" and len(history) != config.epochs:
+            raise _ended_early(history, config.epochs, name)
+        own = config.model_copy(update={"seed": member.seed})
+        result = quick_result(own, trained, history, session.targets)
+        results.append({**result, "self_reported": session.self_reported(MemberClaims)})
+    return {"members": results}
 
 
 def train_fully(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -120,6 +174,7 @@ def train_fully(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
     def answer(question: dict[str, Any]) -> dict[str, float]:
         nonlocal last
         said = claims(EpochClaims, question, of=given.model_class_name)
+        said.pop("member")
         if not last < said["epoch"] <= config.epochs:  # an epoch asked for twice tells of targets
             raise _out_of_turn(said["epoch"], given.model_class_name)
         last = said["epoch"]
