@@ -84,7 +84,8 @@ class Population:
         before = [p.clone() for p in self._parameters.values()]
         self._optimizer.step()
         for p, old in zip(self._parameters.values(), before, strict=True):
-            p.copy_(torch.lerp(old, p, self._rates_M.reshape(-1, *[1] * (p.ndim - 1))))
+            rates = self._rates_M.to(p).reshape(-1, *[1] * (p.ndim - 1))
+            p.copy_(torch.lerp(old, p, rates))
 
     @torch.no_grad()
     def outputs(self, split: Split) -> Tensor:
