@@ -66,6 +66,7 @@ class TrainerConfig(StrictConfig):
         gradient_accumulation_steps: batches added up to one step of the optimizer.
         class_weights: how much a sample of each class counts in training; what is scored is not
             weighted.
+        tensorboard: keeps curves for TensorBoard, which is an extra.
         precision: bf16 computes the forward pass in bfloat16 by autocast; auto does so where that
             is seen to pay on the first batch, and is the default.
     """
@@ -91,6 +92,7 @@ class TrainerConfig(StrictConfig):
     gradient_clip_norm: float | None = Field(default=None, gt=0)
     gradient_accumulation_steps: int = Field(default=1, ge=1)
     precision: Precision = "auto"
+    tensorboard: bool = False
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
     model_params: dict[str, Any] = Field(default_factory=dict)
 

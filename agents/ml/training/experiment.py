@@ -2,6 +2,7 @@
 
 config.json                  what was asked for
 metrics.jsonl                one line per epoch
+tensorboard/                 the same for TensorBoard, where that was asked for
 checkpoints/step_000123.pt   everything needed to go on
 checkpoints/best_000100.pt   the best weights, named by the step they were reached at
 result.json                  there once the run has ended
@@ -20,6 +21,7 @@ from typing import Any, Self
 from agents.ml.checkpoints import load_checkpoint, save_checkpoint, write_atomically
 from agents.ml.config import differing_keys
 from agents.ml.errors import CheckpointError, ConfigError
+from agents.ml.training.curves import Curves
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LOCK_WAIT_S = 5.0
@@ -38,6 +40,7 @@ class Experiment:
         """Open the run, or start it; `config` is JSON. Keys ending in `_path` may differ later."""
         self.name = settled_name(name)
         self.folder = Path(base) / self.name
+        self._curves: Curves | None = None
         self._checkpoints = self.folder / "checkpoints"
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / ".lock").open("w")
@@ -50,6 +53,8 @@ class Experiment:
 
     def close(self) -> None:
         """Let other processes have the run."""
+        if self._curves is not None:
+            self._curves.close()
         self._lock.close()
 
     def __enter__(self) -> Self:
@@ -93,13 +98,25 @@ class Experiment:
         return name
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
-        """Make metrics.jsonl say exactly this."""
+        """Make metrics.jsonl, and the curves if there are any, say exactly this."""
         write_history(self.folder, history)
+        if self._curves is not None:
+            self._curves.rewrite(history)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl."""
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json_line(record))
+        if self._curves is not None:
+            self._curves.add(record)
+
+    def draw(self) -> None:
+        """Keep curves for TensorBoard, too.
+
+        Raises:
+            ConfigError: it is not installed.
+        """
+        self._curves = Curves(self.folder)
 
     def _acquire(self) -> None:
         deadline_s = time.monotonic() + _LOCK_WAIT_S

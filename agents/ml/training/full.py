@@ -146,6 +146,8 @@ def train_fully(
     setup = prepare_model(code, config, material, warnings)
     if team.rank > 0:
         torch.manual_seed(config.seed + team.rank)  # each its own dropout
+    if experiment is not None and config.tensorboard:
+        experiment.draw()
     saved = team.told(lambda: experiment.latest(warnings) if experiment else None)
     run = _run(setup, config, material, saved, team)
     trainer = Trainer(run, report, experiment=experiment, saved=saved, team=team)

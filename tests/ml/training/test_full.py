@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,34 @@ def test_a_single_sample_is_no_batch_of_its_own(models: str, runs: str, tmp_path
 
     assert result["train_samples"] == 117
     assert result["status"] == "completed"
+
+
+def test_tensorboard_that_is_not_installed_is_named(
+    models: str, runs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+
+    with pytest.raises(ConfigError, match=r"guildbus\[tensorboard\]") as error:
+        pytorch_full_trainer(models, "MLP", {**CONFIG, "tensorboard": True}, "drawn", runs)
+
+    assert error.value.where == "tensorboard"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_curves_say_what_the_history_says_after_a_resume_too(models: str, runs: str) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    config = {**CONFIG, "epochs": 3, "tensorboard": True}
+    folder = Path(pytorch_full_trainer(models, "MLP", config, "drawn", runs)["experiment_dir"])
+    (folder / "result.json").unlink()
+    max((folder / "checkpoints").glob("step_*.pt")).unlink()
+
+    result = pytorch_full_trainer(models, "MLP", config, "drawn", runs)
+
+    events = accumulator.EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    seen = [(event.step, event.value) for event in events.Scalars("val_loss")]
+    expected = [(r["epoch"], pytest.approx(r["val_loss"])) for r in result["history"]]
+    assert seen == expected
 
 
 def test_it_stops_when_the_watched_metric_no_longer_improves(models: str, runs: str) -> None:
