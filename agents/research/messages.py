@@ -179,8 +179,47 @@ class CorpusCollected(Message, wire_name="research.corpus_collected"):
     files: int
 
 
+TokenizerType = Literal["BPE", "WordPiece", "CharLevel"]
+
+
+class AdviseTokenizer(Message, wire_name="research.advise_tokenizer"):
+    """Recommend a tokenizer for text files.
+
+    Attributes:
+        type: where that is settled.
+        special_tokens: what the vocabulary holds besides; by default as for a training.
+    """
+
+    data_files: tuple[str, ...] = Field(min_length=1)
+    type: TokenizerType | None = None
+    special_tokens: tuple[str, ...] | None = None
+
+
+class TokenizerAdvised(Message, wire_name="research.tokenizer_advised"):
+    """What would suit a corpus.
+
+    Attributes:
+        reasons: a sentence each.
+        facts: what a sample of the text shows: sizes, token lengths, diversity.
+        generated_by: who chose; arithmetic where there is no language model, or it gave no advice.
+        attempts: how often the language model was asked; 0 when an answer from before served.
+        usage: what its answers cost.
+    """
+
+    type: TokenizerType
+    vocab_size: int
+    reasons: tuple[str, ...]
+    facts: dict[str, Any]
+    generated_by: Literal["arithmetic", "llm"]
+    attempts: int = 0
+    usage: Usage | None = None
+
+
 class ManageTokenizer(Message, wire_name="research.tokenizer"):
-    """Train, load or apply a tokenizer; `action` says which of the other keys are read."""
+    """Train, load or apply a tokenizer; `action` says which of the other keys are read.
+
+    For `train`, a config without type or vocab_size gets them as `AdviseTokenizer` would.
+    """
 
     action: Literal["train", "load", "apply"]
     tokenizer_name: str
@@ -191,12 +230,18 @@ class ManageTokenizer(Message, wire_name="research.tokenizer"):
 
 
 class TokenizerTrained(Message, wire_name="research.tokenizer_trained"):
-    """`vocab_size` is what training really gave, which a small corpus makes less than asked."""
+    """A tokenizer is trained.
+
+    Attributes:
+        vocab_size: what training really gave, which a small corpus makes less than asked.
+        advice: of which what the config did not say was taken; None where it said all.
+    """
 
     status: Literal["success"] = "success"
     tokenizer_name: str
     tokenizer_path: str
     vocab_size: int
+    advice: TokenizerAdvised | None = None
 
 
 class TokenizerLoaded(Message, wire_name="research.tokenizer_loaded"):

@@ -7,6 +7,8 @@ from typing import Any, BinaryIO
 
 from agents.ml.errors import DatasetError
 from agents.ml.tokenizer import pytorch_tokenizer_manager
+from agents.ml.tokenizer_advice import advise, corpus_facts, sizes
+from agents.ml.tokenizer_config import TokenizerConfig
 from agents.ml.tokenizer_registry import TokenizerRegistry
 
 Report = Callable[[dict[str, Any]], None]
@@ -37,6 +39,32 @@ def collect_corpus(payload: dict[str, Any], report: Report) -> dict[str, Any]:
             f"cannot be written: {error.strerror}; nothing of it is left", where=str(path)
         ) from error
     return {"path": str(path), "size_bytes": size_bytes, "files": files}
+
+
+def describe_corpus(payload: dict[str, Any], _report: Report) -> dict[str, Any]:
+    """What a sample of `data_files` shows (`facts`), the `advice` of arithmetic, and `sizes`.
+
+    Payload besides: `special_tokens` and `type`, or None for what is usual and for any.
+
+    Raises:
+        TokenizerError: a file is missing or no UTF-8 text, or there is no text.
+    """
+    config = {"data_files": list(payload["data_files"])}
+    if payload["special_tokens"] is not None:
+        config["special_tokens"] = list(payload["special_tokens"])
+    checked = TokenizerConfig.parse(config)
+    facts = corpus_facts(checked.paths(Path()))
+    special = len(checked.special_tokens)
+    advice = advise(facts, special, payload["type"])
+    return {
+        "facts": facts.as_dict(),
+        "advice": {
+            "type": advice.type,
+            "vocab_size": advice.vocab_size,
+            "reasons": list(advice.reasons),
+        },
+        "sizes": sizes(facts, special),
+    }
 
 
 def manage_tokenizer(payload: dict[str, Any], report: Report) -> dict[str, Any]:

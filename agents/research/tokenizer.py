@@ -1,17 +1,22 @@
 """The tokenizer agent: gathers text, and trains, loads and applies tokenizers by name."""
 
-from agents.research import tools
+from agents.llm.engines import ModelRegistry
 from agents.research.jobs import Jobs
 from agents.research.messages import (
+    AdviseTokenizer,
     CollectCorpus,
     CorpusCollected,
     ManageTokenizer,
+    TokenizerAdvised,
     TokenizerApplied,
     TokenizerLoaded,
     TokenizerTrained,
 )
+from agents.research.writing.client import LanguageModel
+from agents.research.writing.settings import WritingProps
+from agents.research.writing.tokenizers import advise, manage_tokenizer
 from guild import Agent, Context, handles
-from guild.progress import Progress
+from guild.progress import Progress, TextDelta
 
 _COLLECT = "agents.research.text_jobs:collect_corpus"
 _Answer = TokenizerTrained | TokenizerLoaded | TokenizerApplied
@@ -22,22 +27,34 @@ _ANSWERS: dict[str, type[_Answer]] = {
 }
 
 
-class TokenizerAgent(Agent):
-    """Manages tokenizers in child processes; what was registered survives a restart."""
+class TokenizerAgent(Agent[WritingProps]):
+    """Manages tokenizers in child processes; what was registered survives a restart.
+
+    Where it has a language model, that advises on types and sizes.
+    """
 
     extra = "research"
     requires = ("tokenizers",)
 
-    def __init__(self, jobs: Jobs) -> None:
-        super().__init__()
+    def __init__(
+        self, properties: WritingProps, jobs: Jobs, models: ModelRegistry | None = None
+    ) -> None:
+        super().__init__(properties)
         self._jobs = jobs
+        self._llm = LanguageModel(
+            properties, models, jobs.files, remedy="set the agent's property 'llm'"
+        )
 
-    @handles(emits=[Progress])
+    @handles(emits=[Progress, TextDelta])
     async def manage(
         self, request: ManageTokenizer, ctx: Context
     ) -> TokenizerTrained | TokenizerLoaded | TokenizerApplied:
-        done = await tools.manage_tokenizer(self._jobs, request, ctx)
+        done = await manage_tokenizer(self._jobs, self._llm, request, ctx)
         return _ANSWERS[request.action].model_validate(done.result)
+
+    @handles(emits=[Progress, TextDelta])
+    async def advise(self, request: AdviseTokenizer, ctx: Context) -> TokenizerAdvised:
+        return await advise(self._jobs, self._llm, request, ctx)
 
     @handles(emits=[Progress])
     async def collect(self, request: CollectCorpus, ctx: Context) -> CorpusCollected:

@@ -2,11 +2,18 @@
 
 from typing import Any
 
-from agents.research import tools
-from agents.research.messages import ManageTokenizer
+from agents.research.messages import AdviseTokenizer, ManageTokenizer, TokenizerAdvised
 from agents.research.toolkit.calls import Calls
+from agents.research.writing.tokenizers import advise, manage_tokenizer
 
-_TOKENIZER_KEYS = ("status", "tokenizer_name", "tokenizer_path", "vocab_size", "tokenizer_info")
+_TOKENIZER_KEYS = (
+    "status",
+    "tokenizer_name",
+    "tokenizer_path",
+    "vocab_size",
+    "tokenizer_info",
+    "advice",
+)
 _ENCODING_KEYS = ("input_ids", "attention_mask")
 
 
@@ -25,7 +32,8 @@ class TokenizerTools(Calls):
         """Train, load or apply a tokenizer; `action` says which of the other arguments are read.
 
         Returns:
-            For `train` status, tokenizer_name, tokenizer_path and vocab_size (as it came out); for
+            For `train` status, tokenizer_name, tokenizer_path and vocab_size (as it came out), and
+            `advice`, if type or vocab_size were not said and taken from it; for
             `load` status, tokenizer_name and tokenizer_info; for `apply` input_ids and
             attention_mask, a list per text.
 
@@ -42,6 +50,16 @@ class TokenizerTools(Calls):
                 "hf_pretrained_id": hf_pretrained_id,
             }
         )
-        result = self._do(tools.manage_tokenizer, request)
+        work = manage_tokenizer(self._jobs, self._llm, request, self._audience)
+        result = self._loop.run(work).result
         keys = _ENCODING_KEYS if action == "apply" else _TOKENIZER_KEYS
         return {key: result[key] for key in keys if key in result}
+
+    def advise_tokenizer(self, data_files: list[str]) -> TokenizerAdvised:
+        """Recommend type and vocab_size for text files, with reasons, and say who chose.
+
+        Raises:
+            WorkRefusedError: names the file at fault.
+        """
+        request = AdviseTokenizer(data_files=tuple(data_files))
+        return self._loop.run(advise(self._jobs, self._llm, request, self._audience))

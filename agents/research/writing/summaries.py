@@ -18,7 +18,7 @@ _TABLE_CHARS = 4_000  # of what the language model is told
 _PROSE_CHARS = 800
 _WIDTH = 80
 # Letters and commas only: what cannot be written need not be refused.
-_PARAGRAPH = r"start: /[A-Z][a-zA-Z ,;-]{60,320}\./"
+_PARAGRAPH = r"start: /[A-Z][a-zA-Z ,;-]{40,200}\./"
 _WORD_WITH_DIGIT = re.compile(r"[^\s,;:()'\"`]*\d[^\s,;:()'\"`]*")
 _NUMERAL = re.compile(
     r"\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|"
