@@ -59,14 +59,20 @@ class MappedSource:
     def _pair(self, index: int) -> tuple[Tensor, Tensor]:
         try:
             given, target = self._samples[index]
-            if isinstance(given, tuple | list) and any(isinstance(x, Tensor) for x in given):
-                raise DatasetError(
-                    f"sample {index} has {len(given)} inputs; models here take one tensor: "
-                    "concatenate them, and take them apart in the model's forward",
-                    where=self._where,
-                )
-            return torch.as_tensor(given), torch.as_tensor(target)
         except Exception as error:  # the script may raise anything
+            raise DatasetError(
+                f"sample {index} is not a pair of input and target tensors: {error!r}",
+                where=self._where,
+            ) from error
+        if isinstance(given, tuple | list) and any(isinstance(part, Tensor) for part in given):
+            raise DatasetError(
+                f"sample {index} has {len(given)} inputs; models here take one tensor: "
+                "concatenate them, and take them apart in the model's forward",
+                where=self._where,
+            )
+        try:
+            return torch.as_tensor(given), torch.as_tensor(target)
+        except (TypeError, ValueError, RuntimeError) as error:
             raise DatasetError(
                 f"sample {index} is not a pair of input and target tensors: {error!r}",
                 where=self._where,
