@@ -50,6 +50,8 @@ class {name}(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             for p in group["params"]:
+                if p.grad is not None and p.grad.is_sparse:
+                    raise RuntimeError("{name} takes no sparse gradients")
                 if p.grad is not None:
                     self._update(p, group)
         return loss

@@ -215,3 +215,12 @@ def test_the_source_is_formatted_and_imports_what_it_uses() -> None:
 
     assert "import math" not in source
     assert max(map(len, source.splitlines())) <= 100
+
+
+def test_a_sparse_gradient_is_refused_by_name() -> None:
+    embedding = torch.nn.Embedding(3, 2, sparse=True)
+    optimizer = built(asked(), PLAINEST)(embedding.parameters())
+    torch.autograd.backward(embedding(torch.tensor([1])).sum())
+
+    with pytest.raises(RuntimeError, match="Written takes no sparse gradients"):
+        optimizer.step()
