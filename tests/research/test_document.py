@@ -187,6 +187,24 @@ def test_pytorch_full_trainer(kit: ResearchToolkit, workspace: Path) -> None:
     assert result["device"] == "cuda:0" or "ran on the CPU" in result["warnings"][0]
 
 
+def test_pytorch_optimizer_configurator(kit: ResearchToolkit) -> None:
+    config = kit.pytorch_optimizer_configurator(
+        action="generate_config",
+        config_name="tuned_adamw",
+        optimizer_details={
+            "type": "AdamW",
+            "default_params": {"lr": 0.0005, "weight_decay": 0.01},
+            "param_groups": [
+                {"name_regex": "features.*", "lr": 0.0001},
+                {"name_regex": "classifier.*", "lr": 0.005}
+            ]
+        }
+    )  # fmt: skip
+
+    assert config["type"] == "AdamW"
+    assert [group["lr"] for group in config["param_groups"]] == [0.0001, 0.005]
+
+
 def test_pytorch_tokenizer_manager(kit: ResearchToolkit, workspace: Path) -> None:
     put_corpus(workspace / "data" / "nlp" / "text_corpus.txt")
 

@@ -57,4 +57,4 @@ class ModelTools(Calls):
             model_class_name=model_class_name,
             input_size=input_size,
         )
-        return self._loop.run(summarise(self._jobs, self._llm, request, self._audience))
+        return self._loop.run(summarise(self._jobs, self._llm, plain(request), self._audience))

@@ -5,6 +5,7 @@ from typing import Any
 from agents.research.optimizers.messages import ConfigureOptimizer, OptimizerConfigured
 from agents.research.optimizers.tools import configure
 from agents.research.toolkit.calls import Calls
+from agents.research.toolkit.plain import plain
 
 
 class OptimizerTools(Calls):
@@ -40,7 +41,7 @@ class OptimizerTools(Calls):
                 "output_script_path": output_script_path,
             }
         )
-        done = self._loop.run(configure(self._jobs, self._llm, request, self._audience))
+        done = self._loop.run(configure(self._jobs, self._llm, plain(request), self._audience))
         if isinstance(done, OptimizerConfigured):
             return done.config
         return done.model_dump(mode="json")
