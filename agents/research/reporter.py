@@ -2,7 +2,6 @@
 
 from asyncio import to_thread
 from importlib import resources
-from pathlib import Path
 
 from agents.research.architectures import BLOCK_FILES, BLOCKS_FOLDER
 from agents.research.jobs import Jobs
@@ -29,7 +28,8 @@ class ReporterAgent(Agent):
         folder = self._jobs.inside(request.folder, key="folder")
         paths = [f"{folder}/{BLOCKS_FOLDER}/{name}" for name in BLOCK_FILES]
         for name, path in zip(BLOCK_FILES, paths, strict=True):
-            _copy_block(name, self._jobs.workspace / self._jobs.inside(path, key="folder"))
+            source = resources.files("agents.research") / BLOCKS_FOLDER / name
+            self._jobs.files.write(path, source.read_text("utf-8"))
         return RunPrepared(folder=folder, block_paths=tuple(paths))
 
     @handles(emits=[Progress])
@@ -44,11 +44,3 @@ class ReporterAgent(Agent):
         payload = {"content": content.model_dump(mode="json")}
         done = await self._jobs.run(_WRITE_REPORT, payload, ctx, task="write the report")
         return ReportWritten.model_validate(done.result)
-
-
-def _copy_block(name: str, path: Path) -> None:
-    source = (resources.files("agents.research") / BLOCKS_FOLDER / name).read_text("utf-8")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{name}.draft")
-    draft.write_text(source, "utf-8")
-    draft.replace(path)

@@ -1,6 +1,5 @@
 """A document's files: report.md, report.html and the drawings that Markdown shows."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +8,11 @@ from agents.research.report.blocks import Document, Drawing, Drawings
 from agents.research.report.drawing import alone
 from agents.research.report.html import to_html
 from agents.research.report.markdown import drawing_path, to_markdown
+from agents.research.workspace.files import MIB, WorkspaceFiles
 
 MARKDOWN_FILE = "report.md"
 HTML_FILE = "report.html"
+_MOST_BYTES = 256 * MIB
 
 
 class Written(NamedTuple):
@@ -20,21 +21,25 @@ class Written(NamedTuple):
     drawings: list[Path]
 
 
-def write_document(document: Document, folder: Path) -> Written:
+def write_document(document: Document, folder: Path, *, below: Path | None = None) -> Written:
     """Write the files into `folder`, made if missing, over those of an earlier report.
 
-    The HTML comes last: where it exists, the report is complete.
+    The HTML comes last: where it exists, the report is complete. `below` is a folder that others
+    write to: no link of theirs leads out of it.
+
+    Raises:
+        OutsideWorkspaceError, WorkRefusedError: such a link is in the way, or the disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    drawings = []
+    root = below or folder
+    if below is None:
+        folder.mkdir(parents=True, exist_ok=True)
+    files = WorkspaceFiles(root, max_bytes=_MOST_BYTES)
+    drawings, markdown, html = [], folder / MARKDOWN_FILE, folder / HTML_FILE
     for drawn in _drawings(document):
-        path = folder / drawing_path(drawn)
-        path.parent.mkdir(exist_ok=True)
-        _write_atomically(path, alone(drawn))
-        drawings.append(path)
-    markdown, html = folder / MARKDOWN_FILE, folder / HTML_FILE
-    _write_atomically(markdown, to_markdown(document))
-    _write_atomically(html, to_html(document))
+        drawings.append(folder / drawing_path(drawn))
+        files.write(str(drawings[-1].relative_to(root)), alone(drawn))
+    files.write(str(markdown.relative_to(root)), to_markdown(document))
+    files.write(str(html.relative_to(root)), to_html(document))
     return Written(markdown, html, drawings)
 
 
@@ -45,9 +50,3 @@ def _drawings(document: Document) -> Iterator[Drawing]:
                 yield block
             elif isinstance(block, Drawings):
                 yield from block.drawings
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, "utf-8")
-    draft.replace(path)

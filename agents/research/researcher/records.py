@@ -15,6 +15,7 @@ from agents.research.researcher.messages import BaselineFitted, ModelsBlended, T
 from agents.research.researcher.places import Places
 from agents.research.researcher.state import Study, Trial
 from agents.research.researcher.steps import BLEND, TEST
+from agents.research.workspace.files import WorkspaceFiles
 
 ASKED_TYPE = "research.study"
 _SPEC = "research"  # the shipped guild that goes on with a study
@@ -67,12 +68,12 @@ def _planned(workspace: Path, study: Study, trial: Trial) -> KeptTrial:
     if trial.kind == "baseline":
         return _baseline_trial(study, trial, fold=0)
     candidate = study.candidates[trial.candidate]
-    script = workspace / Places(study.request.folder).script(candidate.name)
+    script = Places(study.request.folder).script(candidate.name)
     return KeptTrial.new(
         study=study.request.name,
         kind=trial.kind,
         config={"name": candidate.name, **(candidate.recipe or {}), "epochs": trial.epochs},
-        code=script.read_text("utf-8"),
+        code=WorkspaceFiles(workspace).read(script),
         seed=trial.fold,
         parent=_parent(study, trial),
         proposer=candidate.proposer,

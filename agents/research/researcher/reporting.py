@@ -28,4 +28,4 @@ def write_study_report(workspace: Path, report: StudyReport) -> Written:
     with ExperimentStore(store_path(workspace)) as store:
         store.end(report.name)
     document = study_document(findings_for(workspace, report), this_machine())
-    return write_document(document, workspace / report.folder)
+    return write_document(document, workspace / report.folder, below=workspace)

@@ -184,10 +184,10 @@ def _shown(jobs: Jobs, request: RunTrial) -> list[str]:
 def _identity(jobs: Jobs, request: RunTrial | FitBaseline) -> str:
     """A hash of what decides a trial's outcome, its code among it."""
     told = request.model_dump(mode="json", exclude={"timeout_s"})
-    facts = (jobs.workspace / request.data / "facts.json").read_text("utf-8")
+    facts = jobs.files.read(f"{request.data}/facts.json")
     code = ""
     if isinstance(request, RunTrial):
-        code = (jobs.workspace / jobs.inside(request.script, key="script")).read_text("utf-8")
+        code = jobs.files.read(jobs.inside(request.script, key="script"))
     return sha256(json.dumps([told, facts, code], sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from agents.research.errors import ResearchError
 from agents.research.experiments import ExperimentStore, Study, Trial
 from agents.research.report.blocks import Diff, Drawing
 from agents.research.report.content import Machine, ReportContent
@@ -313,3 +314,18 @@ def test_a_report_is_written_without_torch_and_without_a_plotting_library() -> N
     )
 
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("place", ["runs", "runs/study", "runs/study/report.md"])
+def test_no_link_of_the_workspace_leads_a_report_out_of_it(tmp_path: Path, place: str) -> None:
+    workspace, outside = tmp_path / "ws", tmp_path / "outside"
+    (outside / "study").mkdir(parents=True)
+    (workspace / place).parent.mkdir(parents=True)
+    (workspace / place).symlink_to(outside / "study" if place.endswith(".md") else outside)
+
+    with pytest.raises(ResearchError):
+        write_document(
+            study_document(study_findings(), MACHINE), workspace / "runs" / "study", below=workspace
+        )
+
+    assert [path for path in outside.rglob("*") if path.is_file()] == []
