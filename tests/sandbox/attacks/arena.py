@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from agents.sandbox import JobError, JobFailedError, JobRunner, View
+from agents.sandbox import JobError, JobFailedError, JobProtocolError, JobRunner, SandboxError, View
 from tests.sandbox.attacks import stage
 from tests.sandbox.attacks.attack import ATTACKS, Attack, Target
 from tests.sandbox.attacks.control import Control
@@ -98,6 +98,8 @@ class _Fenced:
         try:
             job = "tests.sandbox.attacks.job:run"
             result = await self._runner.run(job, vars(target), limits=attack.limits)
+        except (SandboxError, JobProtocolError):
+            raise  # an attack that never began has not been held
         except JobFailedError as error:
             return {"said": str(error)}, error.output
         except JobError as error:
