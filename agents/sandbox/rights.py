@@ -21,6 +21,7 @@ def give_up(confinement: Confinement, writable: tuple[str, ...]) -> None:
         os.setresuid(uid, uid, uid)
     capabilities.keep_only(set())
     calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
-    folders = (confinement.workspace, "/dev", *TEMPORARY_FOLDERS, *writable)
+    kept = filter(os.path.isdir, writable)  # a file that is kept is there to be read
+    folders = (confinement.workspace, "/dev", *TEMPORARY_FOLDERS, *kept)
     landlock.restrict_writing(folders, landlock.version())
     bpf.install(call_filter.program())

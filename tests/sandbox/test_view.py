@@ -113,10 +113,12 @@ async def test_a_folder_that_stays_hides_what_is_hidden_in_it(
     (workspace / "data" / "labels" / "test").write_text("secret")
     (workspace / "data" / "inputs").write_text("1,2")
     labels = workspace / "data" / "labels"
-    view = View(hidden=(str(workspace), str(labels)), read_only=(str(workspace / "data"),))
+    (workspace / "code").write_text("pass")
+    shown = (str(workspace / "data"), str(workspace / "code"))
+    view = View(hidden=(str(workspace), str(labels)), read_only=shown)
 
     paths = [workspace, workspace / "data" / "inputs", labels]
-    assert await looked(any_runner, view, *paths) == [["data"], "1,2", []]
+    assert await looked(any_runner, view, *paths) == [["code", "data"], "1,2", []]
     assert await written(any_runner, view, workspace / "new", paths[1]) == [False, False]
 
 
