@@ -45,7 +45,8 @@ help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST)
 
 run: $(RUN_STAMP) ## let the research guild work on real data, ending with a report (NAME=other starts another run)
-	@$(BIN)/guildbus run specs/research.yaml --request ResearchRequest name=$(NAME)
+	@mkdir -p lab && cd lab && ../$(BIN)/guildbus run research --request ResearchRequest name=$(NAME)
+	@echo "open lab/runs/$(NAME)/report.html"
 
 test: $(DEV_STAMP) ## run every test
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal

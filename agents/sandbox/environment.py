@@ -16,7 +16,7 @@ def clean_environment(workspace: Path) -> dict[str, str]:
         **passed_on,
         **dict.fromkeys(_ONE_THREAD, "1"),
         "HOME": "/nonexistent",
-        "PYTHONPATH": os.pathsep.join(_search_path(workspace)),
+        "PYTHONPATH": os.pathsep.join(search_path(workspace)),
         # With the workspace on sys.path, a file in it could pose as a module of ours or Python's.
         "PYTHONSAFEPATH": "1",
         "PYTHONNOUSERSITE": "1",
@@ -24,7 +24,7 @@ def clean_environment(workspace: Path) -> dict[str, str]:
     }
 
 
-def _search_path(workspace: Path) -> list[str]:
+def search_path(workspace: Path) -> list[str]:
     """The host's own search path, so that children import what the host would."""
     root = Path(__file__).resolve().parents[2]
     entries = [str(root)]

@@ -4,7 +4,9 @@ import os
 import pwd
 from pathlib import Path
 
+from agents.sandbox.environment import search_path
 from agents.sandbox.errors import SandboxError
+from agents.sandbox.fence.layout import python_trees
 
 _SYSTEM = (
     "/bin",
@@ -33,6 +35,25 @@ def require_no_more_than_a_workspace(path: Path) -> None:
             f"the workspace {path} holds more than work: jobs could change your settings, keys or "
             "the system there; choose a folder below it"
         )
+
+
+def require_no_code_of_the_guild(path: Path) -> None:
+    """Refuse a workspace from which this Python would import what a job left there.
+
+    The trees that jobs see read-only may lie in it, as `.venv` does: nobody can move them there.
+
+    Raises:
+        SandboxError: the guild's code, or another folder of Python's path, could be changed.
+    """
+    kept = {tree for tree in python_trees() if tree.parent == path}
+    for entry in map(Path, search_path(path)):
+        real = entry.resolve()
+        if real.is_relative_to(path) and not any(real.is_relative_to(tree) for tree in kept):
+            raise SandboxError(
+                f"the workspace {path} holds {real}, from which this Python imports: jobs could "
+                "change what the guild itself runs next; choose a folder of its own, such as "
+                f"{path / 'lab'}"
+            )
 
 
 def _has_name() -> bool:

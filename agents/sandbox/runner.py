@@ -21,7 +21,11 @@ from agents.sandbox.errors import (
 from agents.sandbox.fence import Fence, FenceName
 from agents.sandbox.fence.choice import choose_fence
 from agents.sandbox.fence.fence import NoFence
-from agents.sandbox.folders import make_folder, require_no_more_than_a_workspace
+from agents.sandbox.folders import (
+    make_folder,
+    require_no_code_of_the_guild,
+    require_no_more_than_a_workspace,
+)
 from agents.sandbox.limits import Limits
 from agents.sandbox.server import JobServer
 from agents.sandbox.servers import Servers
@@ -85,6 +89,7 @@ class JobRunner:
         self._fence = await asyncio.to_thread(choose_fence, self._wanted)
         if not self._fence.is_none:
             require_no_more_than_a_workspace(self._workspace)
+            require_no_code_of_the_guild(self._workspace)
         self._is_open = True
         return self
 

@@ -1,15 +1,18 @@
 import asyncio
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+import agents
 from agents.sandbox import JobRunner, NoFenceError, SandboxError, View
 from agents.sandbox.doctor import look
 from agents.sandbox.fence import choice
 from agents.sandbox.fence.choice import candidates, choose_fence
 from agents.sandbox.fence.fence import Fence, FenceName
 from agents.sandbox.fence.layout import scene_of
+from agents.sandbox.folders import require_no_code_of_the_guild
 from tests.sandbox.conftest import a_runner
 
 JOBS = "tests.sandbox.jobs"
@@ -165,3 +168,32 @@ async def test_a_socket_in_the_workspace_leads_nowhere(
         connected = await any_runner.run(f"{JOBS}:connect", {"path": str(workspace / "socket")})
 
     assert connected == {"connected": fence == "none"}
+
+
+def test_a_workspace_from_which_the_guild_imports_is_refused(tmp_path: Path) -> None:
+    checkout = Path(agents.__file__).parents[1]
+
+    for holding in (checkout, checkout.parent):
+        with pytest.raises(SandboxError, match=r"from which this Python imports: .* such as .*lab"):
+            require_no_code_of_the_guild(holding)
+
+
+def test_a_folder_beside_the_guilds_code_is_a_workspace(tmp_path: Path) -> None:
+    require_no_code_of_the_guild(tmp_path)
+    require_no_code_of_the_guild(Path(agents.__file__).parents[1] / "lab")
+
+
+def test_an_environment_in_the_workspace_is_no_way_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages)])
+
+    require_no_code_of_the_guild(tmp_path)
+
+    (tmp_path / "src").mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "src")])
+    with pytest.raises(SandboxError, match="src, from which"):
+        require_no_code_of_the_guild(tmp_path)

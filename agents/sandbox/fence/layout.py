@@ -25,7 +25,7 @@ _PACKAGES = ("agents", "guild", "messaging")
 def scene_of(workspace: Path, view: View) -> Scene:
     """What jobs of `view` that work in `workspace` see, before anything is hidden."""
     system, links = _system()
-    code = _outermost(_python_trees(), besides=system)
+    code = _outermost(python_trees(), besides=system)
     shown = [
         *system,
         *_settings(_SETTINGS + (_NETWORK_SETTINGS if view.network else ())),
@@ -78,7 +78,7 @@ def _gpu_devices() -> list[Path]:
     return [path for pattern in _GPU_DEVICES for path in Path("/dev").glob(pattern)]
 
 
-def _python_trees() -> set[Path]:
+def python_trees() -> set[Path]:
     """Where this Python, its virtual environment and this package lie."""
     named = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
     named |= {entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))}
