@@ -94,6 +94,7 @@ def _deal_arrays(payload: dict[str, Any], folder: Path) -> Facts:
         class_names=dataset.class_names or tuple(map(str, range(dataset.num_classes or 0))),
         labels_N=labels_N,
         test_labels_N=test_labels_N[tested],
+        hidden=hidden_paths(name, params, {}),
     )
 
 
@@ -123,6 +124,7 @@ def _deal_texts(payload: dict[str, Any], folder: Path) -> Facts:
         class_names=names,
         labels_N=labels_N.numpy()[learn],
         test_labels_N=labels_N[indices["test"]].numpy(),
+        hidden=[str(Path(params.data_path).resolve())],
     )
 
 
@@ -134,18 +136,19 @@ def _finish(
     class_names: tuple[str, ...],
     labels_N: Array,
     test_labels_N: Array,
+    hidden: list[str],
 ) -> Facts:
-    smallest = int(np.bincount(labels_N)[np.unique(labels_N)].min())
-    folds = min(payload["folds"], smallest)
-    if folds < 2:  # noqa: PLR2004  # one to learn from and one to select by
+    if len(np.unique(labels_N)) < 2 or len(labels_N) < payload["folds"]:  # noqa: PLR2004
         raise DatasetError(
-            "a class has a single sample outside the test: nothing can be selected by it"
+            f"{len(labels_N)} samples of {len(np.unique(labels_N))} classes are too few to select "
+            f"by in {payload['folds']} folds",
+            where=payload["dataset"],
         )
     answers = Answers(
         labels=labels_N.tolist(),
-        folds=_folds(labels_N, folds, payload["split"]).tolist(),
+        folds=_folds(labels_N, payload["folds"], payload["split"]).tolist(),
         test_labels=test_labels_N.tolist(),
-        hidden=hidden_paths(payload["dataset"], payload["dataset_params"], {}),
+        hidden=hidden,
     )
     text = answers.model_dump_json()
     write_atomically(Path(payload["vault"]) / ANSWERS, lambda file: file.write(text.encode()))
@@ -156,7 +159,7 @@ def _finish(
         class_names=class_names,
         samples=len(labels_N),
         test_samples=len(test_labels_N),
-        folds=folds,
+        folds=payload["folds"],
         chance=float(np.bincount(labels_N).max() / len(labels_N)),
     )
 

@@ -49,7 +49,8 @@ from agents.research.researcher.steps import (
 Role = Literal["assembler", "trainer", "tokenizer"]
 
 _MAX_TEST_SAMPLES = 10_000
-_LEAST_S = 5.0  # for a trial
+_LEAST_S = 1.0  # for a trial
+_BASELINE_S = 5.0  # for a classical model at least, as long as there is time
 _BASELINE_SHARE = 0.1  # of the time: a classical model that takes longer is left
 _FOR_THE_END = 0.95
 
@@ -174,13 +175,15 @@ def _training(study: Study, trial: Trial, candidate: Candidate, places: Places) 
 
 
 def _baseline(study: Study, trial: Trial, places: Places) -> FitBaseline:
-    seconds = study.request.budget.seconds
+    seconds, left = study.request.budget.seconds, _time_left(study)
     return FitBaseline(
         data=places.data,
         trial=trial.id,
         model=trial.candidate,
         seed=study.request.seed,
-        timeout_s=None if seconds is None else max(_LEAST_S, _BASELINE_SHARE * seconds),
+        timeout_s=None
+        if seconds is None or left is None
+        else min(left, max(_BASELINE_S, _BASELINE_SHARE * seconds)),
     )
 
 

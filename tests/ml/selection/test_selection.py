@@ -139,6 +139,26 @@ def test_of_larger_data_every_class_keeps_its_share(tmp_path: Path) -> None:
     assert min(np.bincount(labels)) >= 15
 
 
+@pytest.mark.parametrize("rare", [1, 2, 3])
+def test_a_rare_class_costs_no_fold(tmp_path: Path, rare: int) -> None:
+    rows = "".join(f"{n},{n % 7},{'ab'[n % 2]}\n" for n in range(60))
+    rows += "".join(f"{n},9,c\n" for n in range(3 * rare))
+    (tmp_path / "t.csv").write_text(f"x,y,label\n{rows}", "utf-8")
+    params = {"data_path": str(tmp_path / "t.csv"), "label_column": "label"}
+    assert dealt(tmp_path, dataset="csv", dataset_params=params)["folds"] == 4
+    where = {"data": str(tmp_path / "data"), "vault": str(tmp_path / "vault")}
+    asked = {**where, "output": str(tmp_path / "vault/b"), "model": "extra_trees", "seed": 0}
+    assert len(fit_baseline(asked, nothing)["per_fold"]) == 4
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{n},a\n" for n in range(40))
+    (tmp_path / "t.csv").write_text(f"x,label\n{rows}", "utf-8")
+    params = {"data_path": str(tmp_path / "t.csv"), "label_column": "label"}
+    with pytest.raises(DatasetError, match=r"too few|tell apart"):
+        dealt(tmp_path, dataset="csv", dataset_params=params)
+
+
 def test_a_task_without_classes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="with classes"):
         dealt(tmp_path, dataset="diabetes")

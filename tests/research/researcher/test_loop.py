@@ -34,6 +34,14 @@ def test_a_budget_of_trials_is_kept(trials: int) -> None:
     assert len(tried) == trials
 
 
+@pytest.mark.parametrize("seconds", [30.0, 60.0, 300.0])
+def test_a_budget_of_time_is_kept_and_used(seconds: float) -> None:
+    one = study()
+    one.request = one.request.model_copy(update={"budget": Budget(seconds=seconds)})
+    live(one)
+    assert 0.75 * seconds < one.elapsed_s <= seconds
+
+
 @pytest.mark.parametrize("parallel", [1, 2, 5])
 @pytest.mark.parametrize("order", range(4))
 def test_what_is_tried_does_not_depend_on_which_answer_comes_first(

@@ -42,6 +42,7 @@ FACTS = Facts(
     chance=0.4,
 )
 FAILS = "no such layer"
+SECONDS_PER_EPOCH = 0.1
 TOKENS = 100  # of a proposal
 
 
@@ -117,11 +118,20 @@ def live(
         ask = choose(waiting)
         waiting.remove(ask)
         step = one.steps[ask.step]
+        one.elapsed_s += _seconds(ask.message)
         step.ended_at = 1.0
         if fails(ask):
             step.error = says
         else:
             step.answer = answer(ask.message).model_dump(mode="json")
+
+
+def _seconds(message: BaseModel) -> float:
+    """What an answer takes: a trial no longer than it may."""
+    if isinstance(message, RunTrial):
+        cost = message.training["epochs"] * SECONDS_PER_EPOCH
+        return min(cost, cost if message.timeout_s is None else message.timeout_s)
+    return 0.01
 
 
 def _scores(decisive: dict[str, object], fold: int) -> dict[str, float]:
