@@ -17,6 +17,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 # What needs no PyTorch, which newer Pythons may have to wait for.
 WITHOUT_TORCH := $(addprefix --ignore=tests/,llm ml research sandbox docs)
 PYTHON_TESTS ?= tests
+LONG_TESTS ?= tests
 
 # An environment of its own, for a peer that cannot live beside ours: its Python, its name, its needs.
 peer = $(1) -m venv $(VENV)/peers/$(2) && $(VENV)/peers/$(2)/bin/pip install --quiet --disable-pip-version-check $(3) 'pydantic>=2.11,<3' 'structlog>=24.4'
@@ -51,8 +52,8 @@ run: $(RUN_STAMP) ## let the research guild work on real data, ending with a rep
 test: $(DEV_STAMP) ## run every test
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
-test-long: $(DEV_STAMP) ## run the proofs that take minutes, which `make test` leaves out
-	@$(BIN)/python -m pytest -m long -n 2 --dist worksteal
+test-long: $(DEV_STAMP) ## run the proofs that take minutes, which `make test` leaves out (LONG_TESTS=path … for some of them)
+	@$(BIN)/python -m pytest -m long -n 2 --dist worksteal $(strip $(LONG_TESTS))
 
 test-pythons: test-3.12 test-3.13 ## run the tests that need no PyTorch on Python 3.12 and 3.13 (PYTHON_TESTS=path … for some of them)
 
