@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import torch
 from agents.ml.data.bundled import bundled_folder
 from agents.ml.training.full import pytorch_full_trainer
 from agents.ml.training.quick import pytorch_quick_evaluator
-from agents.research import ResearchToolkit
+from agents.research import ResearchToolkit, tools
 from agents.research.errors import WorkRefusedError
-from agents.research.jobs import JobsProps, open_jobs
+from agents.research.job_properties import JobsProps
+from agents.research.jobs import open_jobs
+from agents.research.messages import EvaluateCheckpoint
 from agents.research.scoring import run_scored
 from agents.sandbox import JobRunner
 from tests.research.forgers import BASE, FORGERS, PATCHERS, PEEPER
@@ -34,6 +37,11 @@ FULL: dict[str, Any] = {
     "device": "cpu",
 }
 FORGED = 0.98765
+
+
+class Nobody:
+    def emit(self, message: object, /) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +147,61 @@ def test_a_finished_experiment_is_remembered_and_not_read_from_its_folder(
     assert kit.pytorch_full_trainer(path, "Model", FULL, "remembered") == result
 
 
+@pytest.mark.parametrize("disguise", ["a link", "a folder that was never trained"])
+def test_the_held_out_test_is_the_one_of_what_was_trained(
+    kit: ResearchToolkit, workspace: Path, disguise: str
+) -> None:
+    """A model's job may leave another experiment where its own was, with a test it passes."""
+    name = f"disguised-{len(disguise)}"
+    result = kit.pytorch_full_trainer(script(workspace, BASE), "Model", FULL, name)
+    honest = workspace / result["experiment_dir"]
+    (workspace / "easy.csv").write_text("x,label\n" + "0,0\n1,1\n" * 100)
+    identity = json.loads((honest / "config.json").read_text())
+    identity["trainer_config"].update(
+        dataset="csv", dataset_params={"data_path": "easy.csv", "label_column": "label"}
+    )
+    elsewhere = honest.with_name(f"{name}-easy")
+    honest.rename(elsewhere)
+    (elsewhere / "config.json").write_text(json.dumps(identity))
+    if disguise == "a link":
+        honest.symlink_to(elsewhere)
+    asked = honest if disguise == "a link" else elsewhere
+    request = EvaluateCheckpoint(experiment_dir=str(asked.relative_to(workspace)))
+
+    with pytest.raises(WorkRefusedError, match=r"behind a link|was not trained here") as refused:
+        kit._loop.run(tools.measure(kit._jobs, request, Nobody()))
+
+    assert refused.value.kind == "CheckpointError"
+
+
+def test_an_experiment_without_its_config_is_tested_as_it_was_trained(
+    kit: ResearchToolkit, workspace: Path
+) -> None:
+    result = kit.pytorch_full_trainer(script(workspace, BASE), "Model", FULL, "bare")
+    (workspace / result["experiment_dir"] / "config.json").unlink()
+    request = EvaluateCheckpoint(experiment_dir=result["experiment_dir"], split="val")
+
+    measured = kit._loop.run(tools.measure(kit._jobs, request, Nobody())).result
+
+    assert measured["metrics"] == result["final_evaluation"]
+
+
+def test_the_same_training_asked_for_by_several_at_once_is_done_once(
+    kit: ResearchToolkit, workspace: Path
+) -> None:
+    path = script(workspace, BASE)
+    config = {**FULL, "epochs": 12, "early_stopping": None}
+
+    with ThreadPoolExecutor(3) as pool:
+        asked = [
+            pool.submit(kit.pytorch_full_trainer, path, "Model", config, "shared") for _ in "abc"
+        ]
+        results = [each.result() for each in asked]
+
+    assert results[0] == results[1] == results[2]
+    assert results[0]["epochs_run"] == 12
+
+
 def test_scored_apart_or_in_one_process_the_numbers_are_the_same(
     kit: ResearchToolkit, workspace: Path, tmp_path: Path
 ) -> None:
@@ -193,10 +256,6 @@ def test_nothing_is_left_between_the_two_processes(kit: ResearchToolkit, workspa
 
 
 async def test_a_population_is_scored_apart_too(tmp_path: Path) -> None:
-    class Nobody:
-        def emit(self, message: object, /) -> None:
-            pass
-
     members = [{"seed": seed, "learning_rate": 0.01} for seed in range(6)]
     async with open_jobs(JobsProps(workspace=str(tmp_path), threads=1)) as jobs:
         payload = {

@@ -8,11 +8,9 @@ checkpoints/best_000100.pt   the best weights, named by the step they were reach
 result.json                  there once the run has ended
 """
 
-import fcntl
 import json
 import math
 import re
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +20,9 @@ from agents.ml.checkpoints import load_checkpoint, save_checkpoint, write_atomic
 from agents.ml.config import differing_keys
 from agents.ml.errors import CheckpointError, ConfigError
 from agents.ml.training.curves import Curves
+from agents.ml.training.locks import hold
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_LOCK_WAIT_S = 5.0
 
 
 class Experiment:
@@ -43,9 +41,8 @@ class Experiment:
         self._curves: Curves | None = None
         self._checkpoints = self.folder / "checkpoints"
         self._checkpoints.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / ".lock").open("w")
+        self._lock = hold(self.folder / ".lock", self.folder)
         try:
-            self._acquire()
             self._settle_config(config)
         except BaseException:
             self._lock.close()
@@ -118,19 +115,6 @@ class Experiment:
         """
         self._curves = Curves(self.folder)
 
-    def _acquire(self) -> None:
-        deadline_s = time.monotonic() + _LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() > deadline_s:
-                    text = "another process is training this experiment"
-                    raise CheckpointError(text, where=str(self.folder)) from error
-                time.sleep(0.05)
-            else:
-                return
-
     def _has_begun(self) -> bool:
         return has_checkpoint(self.folder) or self.result() is not None
 
@@ -151,7 +135,9 @@ def settled_name(name: str | None) -> str:
     settled = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}" if name is None else name
     if not _NAME.fullmatch(settled):
         raise ConfigError(
-            f"{settled!r} must be letters, digits, '.', '_' or '-'", where="experiment_name"
+            f"{settled!r} must be a letter or digit, then letters, digits, '.', '_' or '-', 128 at "
+            "most",
+            where="experiment_name",
         )
     return settled
 

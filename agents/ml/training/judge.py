@@ -13,7 +13,7 @@ from pydantic import Field
 
 from agents.ml.config import StrictConfig, read_config
 from agents.ml.early_stopping import Best, EarlyStopping
-from agents.ml.errors import ScoringError
+from agents.ml.errors import CheckpointError, ScoringError
 from agents.ml.training.claims import (
     EpochClaims,
     MeasureClaims,
@@ -37,7 +37,7 @@ from agents.ml.training.experiment import (
 )
 from agents.ml.training.full import full_result, identity_of, trainer_measure
 from agents.ml.training.history import final_scores, with_scores
-from agents.ml.training.measuring import measurement, read_identity, stored_config
+from agents.ml.training.measuring import measurement, stored_config
 from agents.ml.training.progress import Channel
 from agents.ml.training.quick import quick_measure, quick_result
 from agents.ml.training.scorebook import Scorebook
@@ -160,12 +160,18 @@ def train_fully(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
     given = read_config(FullPayload, payload)
     config = read_trainer_config(given.trainer_config)
     identity = identity_of(given.model_script_path, given.model_class_name, config)
-    name = settled_name(given.experiment_name)
-    folder = Path(given.log_base_dir) / name
-    book = Scorebook(Path(given.scores), folder)
-    book.settle(identity)
-    if book.result is not None:
+    folder = Path(given.log_base_dir) / settled_name(given.experiment_name)
+    with Scorebook(Path(given.scores), folder) as book:
+        book.settle(identity)
+        if book.result is None:
+            book.close(_train(given, config, folder, book, channel))
+        assert book.result is not None  # it was closed with one
         return book.result
+
+
+def _train(
+    given: FullPayload, config: TrainerConfig, folder: Path, book: Scorebook, channel: Channel
+) -> dict[str, Any]:
     measure = trainer_measure(config)
     exam = Exam(config.dataset, config.dataset_params, config.num_classes, measure)
     session = Examination(channel, Path(given.exchange), exam)
@@ -187,9 +193,9 @@ def train_fully(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
         "model_script_path": given.model_script_path,
         "model_class_name": given.model_class_name,
         "config": config.model_dump(mode="json"),
-        "experiment_name": name,
+        "experiment_name": folder.name,
         "log_base_dir": given.log_base_dir,
-        "identity": identity,
+        "identity": book.identity,
     }
     said = session.run(f"{_DISTANT}:train_full", asked, answer)
     trained = claims(RunClaims, said, of=given.model_class_name)
@@ -198,15 +204,21 @@ def train_fully(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
     result["self_reported"] = session.self_reported(RunClaims)
     write_history(folder, book.history)
     write_result(folder, result)
-    book.close(result)
     return result
 
 
 def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """See `measuring.evaluate_checkpoint`; what was trained is looked up in `scores` first."""
+    """See `measuring.evaluate_checkpoint`; what was trained is known from `scores` alone.
+
+    Raises:
+        CheckpointError: it was not trained here.
+    """
     given = read_config(CheckpointPayload, payload)
     folder = Path(given.experiment_dir)
-    identity = Scorebook(Path(given.scores), folder).identity or read_identity(folder)
+    identity = Scorebook(Path(given.scores), folder).identity
+    if identity is None:  # its folder may say what it likes
+        text = "was not trained here: this guild has no scores of it"
+        raise CheckpointError(text, where=str(folder))
     config = stored_config(identity, given.device)
     path = checkpoint_path(folder, given.checkpoint)
     exam = Exam(

@@ -5,21 +5,23 @@ the same training is asked for again or goes on, is this book.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 from agents.ml.checkpoints import write_atomically
 from agents.ml.errors import CheckpointError
 from agents.ml.training.experiment import has_checkpoint, read_json, require_same
+from agents.ml.training.locks import hold
 
 
 class Scorebook:
-    """The scored epochs of one experiment, and its result.
+    """The scored epochs of one experiment, and its result; `with` keeps other trainings out.
 
     Attributes:
-        identity: what the experiment was asked to do.
+        identity: what the experiment was asked to do; None if it was never trained here.
         history: a line for each epoch.
         result: None until the run has ended.
     """
@@ -27,28 +29,45 @@ class Scorebook:
     def __init__(self, folder: Path, experiment_dir: Path) -> None:
         """Open the book of the experiment in `experiment_dir`; a new one is empty.
 
-        An experiment whose folder was deleted begins anew, and so does its book.
+        Raises:
+            CheckpointError: a link leads there, and may lead elsewhere tomorrow.
         """
-        name = sha256(str(experiment_dir.resolve()).encode()).hexdigest()[:32]
+        name = sha256(str(_place(experiment_dir)).encode()).hexdigest()[:32]
         self._path, self._experiment_dir = folder / f"{name}.json", experiment_dir
+        self._lock: IO[str] | None = None
         self.identity: dict[str, Any] | None = None
         self.history: list[dict[str, Any]] = []
         self.result: dict[str, Any] | None = None
-        if self._path.exists() and (experiment_dir / "config.json").exists():
-            kept = read_json(self._path)
-            self.identity, self.history = kept["identity"], kept["history"]
-            self.result = kept["result"]
+        self._read()
+
+    def __enter__(self) -> Self:
+        """Hold the book.
+
+        Raises:
+            CheckpointError: another process is training this experiment.
+        """
+        self._lock = hold(self._path.with_suffix(".lock"), self._experiment_dir)
+        self._read()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def settle(self, identity: Mapping[str, Any]) -> None:
-        """Take the book for this experiment; one without a checkpoint binds nobody.
+        """Take the book for this experiment.
+
+        One without a checkpoint binds nobody; one whose folder was deleted begins anew.
 
         Raises:
             CheckpointError: it has scores of one that was asked to do something else.
         """
-        if self.identity is not None and (self.result or has_checkpoint(self._experiment_dir)):
+        is_there = (self._experiment_dir / "config.json").exists()
+        has_begun = is_there and (self.result or has_checkpoint(self._experiment_dir))
+        if self.identity is not None and has_begun:
             require_same(identity, self.identity, where=str(self._experiment_dir))
         else:
-            self.history = []
+            self.history, self.result = [], None
         self.identity = dict(identity)
 
     def add(self, record: dict[str, Any]) -> None:
@@ -76,3 +95,16 @@ class Scorebook:
         kept = {"identity": self.identity, "history": self.history, "result": self.result}
         text = json.dumps(kept)  # a score may be NaN, which Python reads again
         write_atomically(self._path, lambda file: file.write(text.encode()))
+
+    def _read(self) -> None:
+        if self._path.exists():
+            kept = read_json(self._path)
+            self.identity, self.history = kept["identity"], kept["history"]
+            self.result = kept["result"]
+
+
+def _place(experiment_dir: Path) -> Path:
+    place = Path(os.path.abspath(experiment_dir))  # noqa: PTH100  links are not followed
+    if place != place.resolve():
+        raise CheckpointError("lies behind a link; name its own path", where=str(experiment_dir))
+    return place

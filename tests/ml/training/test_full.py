@@ -111,7 +111,7 @@ def test_a_changed_model_script_is_another_configuration(
 def test_two_processes_cannot_train_the_same_experiment(
     runs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.ml.training.experiment._LOCK_WAIT_S", 0.0)
+    monkeypatch.setattr("agents.ml.training.locks._WAIT_S", 0.0)
 
     with (
         Experiment("mine", runs, {"a": 1}),
