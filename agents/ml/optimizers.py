@@ -1,6 +1,7 @@
 """Optimizers by name or from a file, with parameter groups chosen by the names of parameters."""
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -160,8 +161,10 @@ def _grouped(
 
 
 def _check_keys(values: Mapping[str, Any], known: set[str], where: str) -> None:
-    for key in values:
+    for key, value in values.items():
         require_known(key, known, what="parameter", where=f"{where}.{key}")
+        if isinstance(value, int) and abs(value) > sys.float_info.max:  # torch fails on it later
+            raise ConfigError("is too large for a number", where=f"{where}.{key}")
 
 
 def _can_fuse(parameters: Mapping[str, nn.Parameter]) -> bool:

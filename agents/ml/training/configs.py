@@ -1,5 +1,6 @@
 """What can be asked of the training jobs, key by key."""
 
+import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -15,6 +16,8 @@ from agents.ml.optimizers import OptimizerConfig, check_optimizer
 from agents.ml.schedulers import SchedulerConfig, check_schedule
 
 MAX_SEED = 2**63 - 1
+MAX_BATCH = 10**9  # the product of two is a number to torch
+_MAX_METRICS = 64
 _QUICK_RATE = 0.001
 Precision = Literal["auto", "fp32", "bf16"]
 ClassWeights = list[float] | Literal["balanced"] | None
@@ -24,7 +27,8 @@ def _weights(value: Any) -> Any:
     is_list = isinstance(value, list) and value
     if value is None or value == "balanced":
         return value
-    if not is_list or not all(isinstance(weight, int | float) and weight >= 0 for weight in value):
+    most = sys.float_info.max
+    if not is_list or not all(isinstance(w, int | float) and 0 <= w <= most for w in value):
         raise ValueError("a weight from 0 up for each class is wanted, or 'balanced'")
     return [float(weight) for weight in value]
 
@@ -42,12 +46,12 @@ class QuickEvalConfig(StrictConfig):
     dataset: str
     input_shape: list[int] | None = None
     num_classes: int | None = Field(default=None, ge=1, le=100_000)
-    batch_size: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=64, ge=1, le=MAX_BATCH)
     epochs: int = Field(default=1, ge=1, le=1000)
     optimizer: OptimizerConfig = OptimizerConfig(type="Adam")
     learning_rate: float | None = Field(default=None, gt=0)
     loss_function: str | None = None
-    metrics: list[str] | None = Field(default=None, min_length=1)
+    metrics: list[str] | None = Field(default=None, min_length=1, max_length=_MAX_METRICS)
     device: str | None = None
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
     dataset_params: dict[str, Any] = Field(default_factory=dict)
@@ -74,14 +78,14 @@ class TrainerConfig(StrictConfig):
     dataset: str
     dataset_params: dict[str, Any] = Field(default_factory=dict)
     num_classes: int | None = Field(default=None, ge=1, le=1_000_000)
-    batch_size: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=64, ge=1, le=MAX_BATCH)
     epochs: int = Field(default=10, ge=1, le=1_000_000)
     optimizer: OptimizerConfig = OptimizerConfig(type="AdamW")
     scheduler: SchedulerConfig | None = None
     loss_function: str | None = None
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_weights: Annotated[ClassWeights, BeforeValidator(_weights)] = None
-    metrics: list[str] | None = Field(default=None, min_length=1)
+    metrics: list[str] | None = Field(default=None, min_length=1, max_length=_MAX_METRICS)
     device: str | None = None
     checkpoint_interval: int = Field(default=1, ge=1)
     checkpoint_every_steps: int | None = Field(default=None, ge=1)
@@ -90,7 +94,7 @@ class TrainerConfig(StrictConfig):
     best_metric: str | None = None
     early_stopping: EarlyStoppingConfig | None = None
     gradient_clip_norm: float | None = Field(default=None, gt=0)
-    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1, le=MAX_BATCH)
     precision: Precision = "auto"
     tensorboard: bool = False
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
@@ -135,13 +139,13 @@ class LanguageModelConfig(StrictConfig):
     tokenizer_path: str
     architecture: PhiArchitecture = PhiArchitecture()
     steps: int = Field(default=500, ge=1, le=100_000_000)
-    batch_size: int = Field(default=6, ge=1)
+    batch_size: int = Field(default=6, ge=1, le=MAX_BATCH)
     learning_rate: float = Field(default=0.004, gt=0)
     min_learning_rate_ratio: float = Field(default=0.05, ge=0, le=1)
     warmup_steps: int = Field(default=25, ge=0)
     weight_decay: float = Field(default=0.1, ge=0)
     gradient_clip_norm: float | None = Field(default=1.0, gt=0)
-    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1, le=MAX_BATCH)
     eval_every_steps: int = Field(default=100, ge=1)
     eval_tokens: int = Field(default=9_600, ge=1)
     checkpoint_every_steps: int | None = Field(default=None, ge=1)

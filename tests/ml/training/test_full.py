@@ -165,6 +165,16 @@ def test_a_name_that_is_no_file_name_is_refused(models: str, runs: str, name: st
         ({"best_metric": "val_r2"}, "best_metric"),
         ({"class_weights": "balanced", "loss_function": "MSELoss"}, "class_weights"),
         ({"class_weights": [1.0, -1.0]}, "class_weights"),
+        ({"class_weights": [1.0, 10**400]}, "class_weights"),
+        ({"batch_size": 10**30}, "batch_size"),
+        ({"gradient_accumulation_steps": 10**30}, "gradient_accumulation_steps"),
+        ({"gradient_clip_norm": 10**400}, "gradient_clip_norm"),
+        ({"optimizer": {"type": "SGD", "params": {"lr": 10**400}}}, "optimizer.params.lr"),
+        (
+            {"optimizer": {"type": "SGD", "param_groups": [{"name_regex": "head", "lr": 10**400}]}},
+            "optimizer.param_groups.0.lr",
+        ),
+        ({"metrics": ["accuracy"] * 100_000}, "metrics"),
     ],
 )
 def test_every_key_is_checked_before_anything_is_written(
