@@ -22,6 +22,7 @@ from agents.sandbox import (
     JobError,
     JobFailedError,
     JobKilledError,
+    JobProtocolError,
     JobRunner,
     JobTimeoutError,
     OnQuestion,
@@ -119,7 +120,8 @@ class Jobs:
         hidden the folders `writable` stay, relative to the workspace and by default `registries`.
 
         Raises:
-            WorkRefusedError: the job refused its input; says what is wrong with it.
+            WorkRefusedError: the job refused its input, or a script ended its process; says what is
+            wrong.
             WorkOverLimitError: it ran out of its time or memory.
             WorkInterruptedError: it was killed or could not be started.
         """
@@ -220,6 +222,8 @@ def _translated(error: JobError) -> Exception:
             return WorkInterruptedError(error.text)
         case JobFailedError():
             return WorkRefusedError(error.error_type, error.text, where=error.where)
+        case JobProtocolError():  # what a script did once it does again
+            return WorkRefusedError("JobProtocolError", str(error))
         case JobTimeoutError():
             return WorkOverLimitError(str(error))
         case JobKilledError() if error.limit:

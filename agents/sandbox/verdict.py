@@ -56,7 +56,8 @@ def result_or_error(
     if answer is not None:
         raise _failed(job, answer["error"], output)
     code = os.waitstatus_to_exitcode(ending.status)
-    raise JobProtocolError(job, f"ended with exit code {code} without a result", output=output)
+    problem = f"ended with exit code {code} without a result: the script ended its process"
+    raise JobProtocolError(job, problem, output=output)
 
 
 def _killed(job: str, limits: Limits, ending: Ending, output: str) -> JobError:

@@ -249,6 +249,26 @@ def test_a_training_whose_model_dies_goes_on_with_the_scores_it_had(
     assert scores == [{k: v for k, v in r.items() if "val_" in k} for r in expected["history"]]
 
 
+@pytest.mark.parametrize("when", ["import", "forward", "the dataset"])
+def test_a_script_that_ends_its_process_is_not_tried_again(
+    kit: ResearchToolkit, workspace: Path, when: str
+) -> None:
+    leaving = "import os\nos._exit(0)\n"
+    (workspace / "leaving.py").write_text(leaving)
+    sources = {"import": leaving, "forward": f"{BASE}\nModel.forward = lambda *_: os._exit(0)\n"}
+    config = QUICK
+    if when == "the dataset":
+        params = {"script_path": "leaving.py"}
+        config = QUICK | {"dataset": "custom_dataset_script", "dataset_params": params}
+
+    path = script(workspace, sources.get(when, BASE))
+
+    with pytest.raises(WorkRefusedError, match="the script ended its process") as refused:
+        kit.pytorch_quick_evaluator(path, "Model", {**config, "num_classes": 10})
+
+    assert not refused.value.retryable
+
+
 def test_nothing_is_left_between_the_two_processes(kit: ResearchToolkit, workspace: Path) -> None:
     kit.pytorch_quick_evaluator(script(workspace, BASE), "Model", QUICK)
 
