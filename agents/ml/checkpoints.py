@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import torch
 
 from agents.ml.errors import CheckpointError
+from agents.ml.plain_files import open_plain
 
 # Not torch's own words, which advise to load it with weights_only=False.
 _REFUSED = "it holds more than tensors and plain values, which could run code"
@@ -53,11 +54,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: missing, damaged, or holding more than tensors and plain values.
     """
     try:
-        with zipfile.ZipFile(path) as archive:  # torch does not check the sums of its own archive
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise CheckpointError(f"{damaged} in it is damaged", where=str(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open_plain(path) as file:
+            with zipfile.ZipFile(file) as archive:  # torch does not check the sums of its archive
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise CheckpointError(f"{damaged} in it is damaged", where=str(path))
+            file.seek(0)
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         text = _REFUSED if isinstance(error, pickle.UnpicklingError) else _first_line(error)
         raise CheckpointError(f"cannot be loaded: {text}", where=str(path)) from error

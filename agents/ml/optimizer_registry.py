@@ -13,6 +13,7 @@ from agents.ml.checkpoints import write_atomically
 from agents.ml.config import did_you_mean, read_config
 from agents.ml.errors import ConfigError
 from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, check_optimizer
+from agents.ml.plain_files import read_plain
 
 MANIFEST_FILE = "optimizers.json"
 
@@ -94,7 +95,7 @@ class OptimizerRegistry:
 
     def _manifest(self) -> dict[str, Any]:
         try:
-            manifest = json.loads(self._file.read_text(encoding="utf-8"))
+            manifest = json.loads(read_plain(self._file))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -114,6 +115,6 @@ class OptimizerRegistry:
 
 def _hash_of(script_path: str) -> str:
     try:
-        return sha256(Path(script_path).read_bytes()).hexdigest()
+        return sha256(read_plain(Path(script_path))).hexdigest()
     except OSError as error:
         raise ConfigError(f"cannot be read: {error}", where=script_path) from error

@@ -11,6 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from agents.ml.errors import TokenizerError
+from agents.ml.plain_files import read_plain
 from agents.ml.tokenizer_config import TokenizerConfig
 from agents.ml.tokenizer_corpus import Report
 from agents.ml.tokenizer_files import (
@@ -135,7 +136,7 @@ class TokenizerRegistry:
     def _manifest(self) -> dict[str, dict[str, str]]:
         file = self.folder / MANIFEST_FILE
         try:
-            manifest = json.loads(file.read_text(encoding="utf-8"))
+            manifest = json.loads(read_plain(file))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:

@@ -1,6 +1,7 @@
 """What is scored can neither write a score nor see what it is scored on."""
 
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -174,16 +175,27 @@ def test_the_held_out_test_is_the_one_of_what_was_trained(
     assert refused.value.kind == "CheckpointError"
 
 
-def test_an_experiment_without_its_config_is_tested_as_it_was_trained(
+@pytest.mark.timeout(60)
+def test_what_is_tested_is_known_without_a_look_at_what_the_model_wrote(
     kit: ResearchToolkit, workspace: Path
 ) -> None:
+    """A FIFO would keep a job that scores waiting; a checkpoint is for the model's job to read."""
     result = kit.pytorch_full_trainer(script(workspace, BASE), "Model", FULL, "bare")
-    (workspace / result["experiment_dir"] / "config.json").unlink()
-    request = EvaluateCheckpoint(experiment_dir=result["experiment_dir"], split="val")
+    folder = workspace / result["experiment_dir"]
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    for step in (folder / "checkpoints").glob("step_*.pt"):
+        step.unlink()
+    os.mkfifo(folder / "checkpoints" / "step_999999999.pt")
+    best = EvaluateCheckpoint(experiment_dir=result["experiment_dir"], split="val")
+    last = best.model_copy(update={"checkpoint": "last"})
 
-    measured = kit._loop.run(tools.measure(kit._jobs, request, Nobody())).result
+    measured = kit._loop.run(tools.measure(kit._jobs, best, Nobody())).result
+    with pytest.raises(WorkRefusedError, match="no regular file"):
+        kit._loop.run(tools.measure(kit._jobs, last, Nobody()))
 
     assert measured["metrics"] == result["final_evaluation"]
+    assert measured["checkpoint_path"] == result["best_checkpoint_path"]
 
 
 def test_the_same_training_asked_for_by_several_at_once_is_done_once(

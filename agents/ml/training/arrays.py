@@ -1,7 +1,6 @@
 """Tensors as plain files of numbers, for processes that do not trust each other."""
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from agents.ml.errors import ScoringError
+from agents.ml.plain_files import open_plain
 
 _DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -47,16 +47,15 @@ def read_foreign(array: dict[str, Any], at_once: int) -> Iterator[Tensor]:
     """
     dtype, (rows, *shape) = _DTYPES[array["dtype"]], array["shape"]
     row_bytes = dtype.itemsize * int(np.prod(shape))
-    path = Path(array["path"])
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        opened = open_plain(Path(array["path"]), follow=False)
     except OSError as error:
         raise ScoringError(f"what was to be scored cannot be read: {error}") from error
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != rows * row_bytes:
+    with opened as file:
+        size = os.fstat(file.fileno()).st_size
+        if size != rows * row_bytes:
             raise ScoringError(
-                f"what was to be scored has {status.st_size:,} bytes; {rows:,} samples have "
+                f"what was to be scored has {size:,} bytes; {rows:,} samples have "
                 f"{rows * row_bytes:,}"
             )
         for start in range(0, rows, at_once):

@@ -19,6 +19,7 @@ from typing import Any, Self
 from agents.ml.checkpoints import load_checkpoint, save_checkpoint, write_atomically
 from agents.ml.config import differing_keys
 from agents.ml.errors import CheckpointError, ConfigError
+from agents.ml.plain_files import read_plain
 from agents.ml.training.curves import Curves
 from agents.ml.training.locks import hold
 
@@ -237,7 +238,7 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_plain(path))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot be read: {error}", where=str(path)) from error
     if not isinstance(value, dict):

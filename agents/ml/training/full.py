@@ -13,6 +13,7 @@ from agents.ml.data.batches import Batches
 from agents.ml.early_stopping import EarlyStopping
 from agents.ml.errors import ModelScriptError
 from agents.ml.optimizers import build_optimizer
+from agents.ml.plain_files import read_plain
 from agents.ml.randomness import seeded
 from agents.ml.schedulers import build_schedule
 from agents.ml.training.account import account_of
@@ -104,7 +105,7 @@ def identity_of(
         ModelScriptError: the script cannot be read.
     """
     try:
-        script_hash = sha256(Path(model_script_path).read_bytes()).hexdigest()
+        script_hash = sha256(read_plain(Path(model_script_path))).hexdigest()
     except OSError as error:
         raise ModelScriptError(f"cannot be read: {error}", where=str(model_script_path)) from error
     return {

@@ -199,7 +199,7 @@ def _train(
     }
     said = session.run(f"{_DISTANT}:train_full", asked, answer)
     trained = claims(RunClaims, said, of=given.model_class_name)
-    known = _judged(config, trained, book.history, folder, given.model_class_name)
+    known = _judged(config, trained, book, folder, given.model_class_name)
     result = full_result({**trained, **known}, session.targets)
     result["self_reported"] = session.self_reported(RunClaims)
     write_history(folder, book.history)
@@ -215,12 +215,12 @@ def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, 
     """
     given = read_config(CheckpointPayload, payload)
     folder = Path(given.experiment_dir)
-    identity = Scorebook(Path(given.scores), folder).identity
-    if identity is None:  # its folder may say what it likes
+    book = Scorebook(Path(given.scores), folder)
+    if book.identity is None:  # its folder may say what it likes
         text = "was not trained here: this guild has no scores of it"
         raise CheckpointError(text, where=str(folder))
-    config = stored_config(identity, given.device)
-    path = checkpoint_path(folder, given.checkpoint)
+    config = stored_config(book.identity, given.device)
+    path = _asked_for(given.checkpoint, config, book, folder)
     exam = Exam(
         config.dataset,
         config.dataset_params,
@@ -229,7 +229,7 @@ def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, 
         scored=given.split,
         trains=False,
     )
-    class_name = identity["model_class_name"]
+    class_name = book.identity["model_class_name"]
     scored: list[dict[str, float]] = []
     session = Examination(channel, Path(given.exchange), exam)
 
@@ -240,7 +240,7 @@ def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, 
         return {}
 
     asked = {
-        "identity": identity,
+        "identity": book.identity,
         "config": config.model_dump(mode="json"),
         "checkpoint_path": str(path),
     }
@@ -260,14 +260,14 @@ def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, 
 def _judged(
     config: TrainerConfig,
     trained: dict[str, Any],
-    history: list[dict[str, Any]],
+    book: Scorebook,
     folder: Path,
     class_name: str,
 ) -> dict[str, Any]:
     """Return what follows from the scores, as `account_of` tells it."""
     best = Best(config.watched_metric()) if config.save_best_model else None
     stopping = EarlyStopping(config.early_stopping) if config.early_stopping else None
-    is_stopped = False
+    is_stopped, history = False, book.history
     for record in history:
         if stopping is not None:
             is_stopped = stopping.should_stop(record[stopping.best.metric], record["epoch"])
@@ -277,9 +277,10 @@ def _judged(
     if is_completed and len(history) != config.epochs and not is_stopped:
         raise _ended_early(history, config.epochs, class_name)
     best_epoch = best.epoch if best and best.value is not None else None
+    best_path = book.best_checkpoint(best.metric) if best else None
     return {
         "history": history,
-        "best_checkpoint_path": _best_file(folder, history, best_epoch),
+        "best_checkpoint_path": str(best_path) if best_path else None,
         "best_epoch": best_epoch,
         "best_metric": best.metric if best else None,
         "best_value": best.value if best else None,
@@ -292,11 +293,14 @@ def _judged(
     }
 
 
-def _best_file(folder: Path, history: list[dict[str, Any]], epoch: int | None) -> str | None:
-    if epoch is None:
-        return None
-    path = folder / "checkpoints" / f"best_{history[epoch - 1]['step']:09d}.pt"
-    return str(path) if path.is_file() else None
+def _asked_for(which: str, config: TrainerConfig, book: Scorebook, folder: Path) -> Path:
+    """Return the file of a checkpoint, which only the model's process opens."""
+    if which != "best":
+        return checkpoint_path(folder, which)
+    path = book.best_checkpoint(config.watched_metric()) if config.save_best_model else None
+    if path is None:
+        raise CheckpointError("has no best checkpoint", where=str(folder))
+    return path
 
 
 def _out_of_turn(epoch: int, class_name: str) -> ScoringError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from agents.ml.checkpoints import write_atomically
+from agents.ml.early_stopping import Best
 from agents.ml.errors import CheckpointError
 from agents.ml.training.experiment import has_checkpoint, read_json, require_same
 from agents.ml.training.locks import hold
@@ -85,6 +86,20 @@ class Scorebook:
             )
         self.history = [*self.history[: epoch - 1], record]
         self._write()
+
+    def best_checkpoint(self, metric: str) -> Path | None:
+        """Return where the weights lie that scored best, if the run has left them there.
+
+        What the experiment's own checkpoints say is not read.
+        """
+        best = Best(metric)
+        for record in self.history:
+            best.update(record[metric], record["epoch"])
+        if best.value is None:
+            return None
+        name = f"best_{self.history[best.epoch - 1]['step']:09d}.pt"
+        path = self._experiment_dir / "checkpoints" / name
+        return path if path.is_file() else None
 
     def close(self, result: dict[str, Any]) -> None:
         """Keep the result."""
