@@ -87,13 +87,14 @@ class Jobs:
         Raises:
             OutsideWorkspaceError: it does, by `..`, a link or from the root; names `key`.
         """
-        if "\0" in path or not (self.workspace / path).resolve().is_relative_to(self.workspace):
+        real = "/" if "\0" in path else os.path.realpath(self.workspace / path)
+        if not Path(real).is_relative_to(self.workspace):
             raise OutsideWorkspaceError(key, path)
         return path
 
     def has(self, path: str) -> bool:
         """Whether there is such a file in the workspace."""
-        return (self.workspace / path).is_file()
+        return self.files.has_file(path)
 
     async def run(
         self,

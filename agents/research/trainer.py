@@ -1,7 +1,6 @@
 """The trainer agent: quick evaluations, full trainings, held-out tests and language models."""
 
-import os
-from pathlib import Path
+from asyncio import to_thread
 
 from agents.research import tools
 from agents.research.errors import TrainingDivergedError
@@ -71,7 +70,7 @@ class TrainerAgent(ServesStudies):
         _require_completed("the language model", done)
         path = done.result["model_path"]
         if link:
-            _point(self._jobs.workspace / link, self._jobs.workspace / path)
+            await to_thread(self._jobs.files.link, link, path)
         return LanguageModelTrained(model_path=path, result=done.result, seconds=done.seconds)
 
 
@@ -83,12 +82,3 @@ def _require_completed(what: str, done: Done) -> None:
 def _named(name: str | None, ctx: Context) -> dict[str, str]:
     """Give an experiment without a name one that a second attempt at this message finds again."""
     return {"experiment_name": name or f"run-{ctx.message_id}"}
-
-
-def _point(link: Path, folder: Path) -> None:
-    """Make `link` lead to `folder`, in one step for whoever reads it meanwhile."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    draft = link.with_name(f".{link.name}.draft")
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(os.path.relpath(folder, link.parent))
-    draft.replace(link)

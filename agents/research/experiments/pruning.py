@@ -1,15 +1,16 @@
 """Removes the folders of trials that nobody needs any more; the trials themselves stay."""
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from agents.research.errors import WorkRefusedError
 from agents.research.experiments.standing import leaderboard
 from agents.research.experiments.store import ExperimentStore, store_path
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
+from agents.research.workspace.files import WorkspaceFiles
 
 
 class Prunable(NamedTuple):
@@ -52,18 +53,18 @@ def look(store: ExperimentStore, workspace: Path, *, study: str | None, keep: in
 
 
 def prune(
-    store: ExperimentStore, found: Iterable[Prunable]
-) -> Iterator[tuple[Prunable, OSError | None]]:
+    store: ExperimentStore, workspace: Path, found: Iterable[Prunable]
+) -> Iterator[tuple[Prunable, WorkRefusedError | None]]:
     """Remove each folder, then the trial's word of it; what is interrupted goes on next time.
 
     Yields:
         each one, with the error where its folder could not be removed as a whole.
     """
+    files = WorkspaceFiles(workspace)
     for each in found:
         try:
-            if each.folder.is_dir():
-                shutil.rmtree(each.folder)
-        except OSError as error:
+            files.remove_folder(str(each.folder))
+        except WorkRefusedError as error:
             yield each, error
         else:
             store.drop_artifacts([each.trial.id])
@@ -83,7 +84,7 @@ def _kept(study: Study, trials: list[Trial], keep: int) -> Iterator[str]:
 
 
 def _folder(workspace: Path, trial: Trial) -> Path:
-    return (workspace / trial.artifacts).resolve()
+    return Path(os.path.realpath(workspace / trial.artifacts))
 
 
 def _may_go(workspace: Path, folder: Path) -> bool:

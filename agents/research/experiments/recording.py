@@ -13,17 +13,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.research.errors import ResearchError, WorkInterruptedError
+from agents.research.errors import ResearchError, WorkInterruptedError, WorkRefusedError
 from agents.research.experiments.errors import StoreError
 from agents.research.experiments.store import ExperimentStore, store_path
 from agents.research.experiments.trial import Kind, Status, Trial
 from agents.research.jobs import Done
 from agents.research.messages import EvaluateCheckpoint, EvaluateQuickly, TrainFully
+from agents.research.workspace.files import MIB, WorkspaceFiles
 
 STUDY = "tools"
 Request = EvaluateQuickly | TrainFully | EvaluateCheckpoint
 
-_MOST_SOURCE_BYTES = 1 << 20
+_MOST_SOURCE_BYTES = MIB
+_MOST_READ_BYTES = 64 * MIB
 _ABOUT_THE_RUN = ("params", "chance_level", "samples")
 _STATUSES: dict[str, Status] = {"completed": "done", "diverged": "diverged"}
 
@@ -103,7 +105,7 @@ def _attempt(
         study=STUDY,
         kind=kind,
         config={"model_class_name": request.model_class_name, **decisive},
-        code=_source(workspace / request.model_script_path),
+        code=_source(workspace, request.model_script_path),
         seed=config.get("seed", 0),
         parent=before.id if before is not None else None,
         note=note,
@@ -128,13 +130,11 @@ def _measurement(workspace: Path, request: EvaluateCheckpoint, store: Experiment
     return planned.model_copy(update={"artifacts": folder})
 
 
-def _source(path: Path) -> str:
-    """The script's text; "" where there is none, which the tool itself will tell."""
+def _source(workspace: Path, script: str) -> str:
+    """The script's text; "" where none can be read, which the tool itself will tell."""
     try:
-        if not path.is_file():
-            return ""
-        content = path.read_bytes()
-    except OSError:
+        content = WorkspaceFiles(workspace, max_bytes=_MOST_READ_BYTES).read_bytes(script)
+    except WorkRefusedError:
         return ""
     if len(content) > _MOST_SOURCE_BYTES:
         return f"# {len(content):,} bytes, too many to keep; SHA-256 {sha256(content).hexdigest()}"

@@ -1,17 +1,17 @@
-"""Text files of a workspace: read, write, append and list, all below one folder."""
+"""Files of a workspace: read, write, append, link and list, all below one folder."""
 
 import errno
 import fcntl
 import os
 import posixpath
-import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
+from agents.research.workspace.atomic import append, replace, replace_link
 from agents.research.workspace.beneath import LeavesError, make_folders, opened, relative
 
 MIB = 1024 * 1024
@@ -21,6 +21,9 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 class WorkspaceFiles:
     """What the file tools do, for one folder. Every error is a `WorkRefusedError` that names it.
+
+    Whoever works outside the fence reads and writes a workspace by this only: jobs may have put
+    links and FIFOs there, which neither lead it out of the folder nor keep it waiting.
 
     Args:
         root: the folder that all paths are relative to, and may not leave.
@@ -33,12 +36,7 @@ class WorkspaceFiles:
 
     def read(self, path: str) -> str:
         """The whole file, line ends as they are. A file over the limit is refused, not cut."""
-        with _explained(path, "file_path"), opened(self._root, path, os.O_RDONLY) as fd:
-            self._require_file(fd, path)
-            with os.fdopen(fd, "rb", closefd=False) as file:
-                data = file.read(self._max_bytes + 1)
-            remedy = "read a part of it with bash_run and head, tail or sed"
-            self._require_size(len(data), path, remedy)
+        data = self.read_bytes(path)
         try:
             return data.decode()
         except UnicodeDecodeError as error:
@@ -48,6 +46,16 @@ class WorkspaceFiles:
                 f"is no UTF-8 text (byte 0x{data[error.start]:02x} at {error.start:,})",
                 key="file_path",
             ) from error
+
+    def read_bytes(self, path: str) -> bytes:
+        """The whole file, as `read`, whatever is in it."""
+        with _explained(path, "file_path"), opened(self._root, path, os.O_RDONLY) as fd:
+            self._require_file(fd, path)
+            with os.fdopen(fd, "rb", closefd=False) as file:
+                data = file.read(self._max_bytes + 1)
+            remedy = "read a part of it with bash_run and head, tail or sed"
+            self._require_size(len(data), path, remedy)
+        return data
 
     def write(self, path: str, content: str) -> int:
         """Replace the file, or make it with the folders above it, in one step for its readers.
@@ -59,7 +67,7 @@ class WorkspaceFiles:
         with _explained(path, "file_path"):
             make_folders(self._root, posixpath.dirname(relative(self._root, path)) or ".")
             with self._place(path) as (folder_fd, name):
-                _replace(folder_fd, name, data)
+                replace(folder_fd, name, data)
         return len(data)
 
     def append(self, path: str, content: str) -> int:
@@ -77,7 +85,7 @@ class WorkspaceFiles:
                 fcntl.flock(fd, fcntl.LOCK_EX)
                 size_bytes = os.fstat(fd).st_size
                 self._require_size(size_bytes + len(data), path, "begin another file")
-                _append(fd, data, size_bytes)
+                append(fd, data, size_bytes)
         return size_bytes + len(data)
 
     def list(self, path: str = ".", *, recursive: bool = False) -> list[str]:
@@ -107,12 +115,30 @@ class WorkspaceFiles:
         with _explained(path, "path"):
             make_folders(self._root, path)
 
+    def link(self, path: str, folder: str) -> None:
+        """Make `path` a link to `folder`, in one step for its readers; over another link only."""
+        if not self.has_folder(folder):
+            raise _refused(OSError(), folder, "is no folder of the workspace", key="folder")
+        with _explained(path, "path"):
+            above = posixpath.dirname(relative(self._root, path))
+            make_folders(self._root, above or ".")
+            target = posixpath.relpath(f"/{relative(self._root, folder)}", f"/{above}")
+            with self._place(path) as (folder_fd, name):
+                replace_link(folder_fd, name, target)
+
+    def has_file(self, path: str) -> bool:
+        """Whether there is a file of this name in the workspace."""
+        return self._is(stat.S_ISREG, path)
+
     def has_folder(self, path: str) -> bool:
         """Whether there is a folder of this name in the workspace."""
+        return self._is(stat.S_ISDIR, path)
+
+    def _is(self, kind: Callable[[int], bool], path: str) -> bool:
         try:
-            with opened(self._root, path, os.O_PATH | os.O_DIRECTORY):
-                return True
-        except OSError:
+            with opened(self._root, path, os.O_PATH) as fd:
+                return kind(os.fstat(fd).st_mode)
+        except (OSError, ValueError):
             return False
 
     def move(self, source: str, target: str) -> None:
@@ -156,50 +182,6 @@ class WorkspaceFiles:
         if size_bytes > self._max_bytes:
             text = f"is over the limit of {self._max_bytes:,} bytes; {remedy}"
             raise _refused(OSError(), path, text, key="file_path")
-
-
-def _replace(folder_fd: int, name: str, data: bytes) -> None:
-    """Write a draft beside `name` and give it the name; the draft is gone if that fails."""
-    mode = _mode_to_keep(folder_fd, name)
-    draft = f".{secrets.token_hex(8)}.draft"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    fd = os.open(draft, flags, 0o666, dir_fd=folder_fd)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            if mode is not None:
-                os.fchmod(fd, mode)
-            os.fsync(fd)
-        os.rename(draft, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
-    except BaseException:
-        os.unlink(draft, dir_fd=folder_fd)
-        raise
-
-
-def _mode_to_keep(folder_fd: int, name: str) -> int | None:
-    """The permissions of what is replaced, which must be a regular file; None for a new one."""
-    try:
-        mode = os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        return None
-    if stat.S_ISLNK(mode):
-        raise OSError(errno.ELOOP, "is a link; write to the file that it leads to", name)
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "is a folder", name)
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "is no regular file", name)
-    return stat.S_IMODE(mode)
-
-
-def _append(fd: int, data: bytes, size_bytes: int) -> None:
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-    except OSError:
-        os.ftruncate(fd, size_bytes)
-        raise
 
 
 def _entries(fd: int) -> Iterator[tuple[str, bool]]:

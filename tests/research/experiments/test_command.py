@@ -185,10 +185,10 @@ def test_a_folder_that_cannot_be_removed_stays_known_and_the_others_go(
 ) -> None:
     remove = shutil.rmtree
 
-    def refusing(folder: Path) -> None:
-        if folder.name == "a":
-            raise PermissionError(13, "Permission denied", str(folder))
-        remove(folder)
+    def refusing(name: str, *, dir_fd: int) -> None:
+        if name == "a":
+            raise PermissionError(13, "Permission denied", name)
+        remove(name, dir_fd=dir_fd)
 
     monkeypatch.setattr(shutil, "rmtree", refusing)
 

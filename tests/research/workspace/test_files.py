@@ -129,6 +129,8 @@ def test_a_path_from_the_root_may_be_one_of_the_workspace(
 
 ACTS: dict[str, Callable[[WorkspaceFiles, str], object]] = {
     "read": lambda files, path: files.read(path),
+    "read_bytes": lambda files, path: files.read_bytes(path),
+    "link to": lambda files, path: files.link("served", path),
     "write": lambda files, path: files.write(path, "x"),
     "append": lambda files, path: files.append(path, "x"),
     "list": lambda files, path: files.list(path),
@@ -152,6 +154,63 @@ def test_nothing_leads_out(files: WorkspaceFiles, root: Path, act: str, path: st
         ACTS[act](files, path)
 
     assert (everything(root.parent / "outside"), everything(root.parent / "ws2")) == before
+
+
+@pytest.mark.parametrize("path", ["../outside/x", "link/x", "up/outside/x", "/tmp/x", ".."])
+def test_no_link_is_made_outside(files: WorkspaceFiles, root: Path, path: str) -> None:
+    (root / "link").symlink_to(root.parent / "outside")
+    (root / "up").symlink_to("..")
+    files.make_directory("model")
+
+    with pytest.raises(WorkRefusedError):
+        files.link(path, "model")
+
+    assert everything(root.parent / "outside") == [("secret.txt", SECRET)]
+
+
+@pytest.mark.parametrize("path", ["served", "a/b/served"])
+def test_a_link_leads_to_its_folder_and_then_to_another(
+    files: WorkspaceFiles, root: Path, path: str
+) -> None:
+    for name in ("first", "second"):
+        files.write(f"models/{name}/name.txt", name)
+
+        files.link(path, f"models/{name}")
+
+        assert (root / path / "name.txt").read_text() == name
+    assert not [name for name in files.list(".", recursive=True) if name.endswith(".draft")]
+
+
+@pytest.mark.parametrize("taken", ["file", "folder", "pipe"])
+def test_a_link_replaces_nothing_but_a_link(files: WorkspaceFiles, root: Path, taken: str) -> None:
+    files.make_directory("folder")
+    files.write("file", "x")
+    os.mkfifo(root / "pipe")
+
+    with pytest.raises(WorkRefusedError, match="only a link is replaced"):
+        files.link(taken, "folder")
+
+    assert files.list() == ["file", "folder", "pipe"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_file", "is_folder"),
+    [
+        ("file", True, False), ("folder", False, True), ("pipe", False, False),
+        ("missing", False, False), ("out", False, False), ("out/secret.txt", False, False),
+        ("..", False, False), ("loop", False, False), ("nul\0", False, False),
+    ],
+)  # fmt: skip
+def test_only_what_is_there_is_there(
+    files: WorkspaceFiles, root: Path, path: str, is_file: bool, is_folder: bool
+) -> None:
+    files.make_directory("folder")
+    files.write("file", "x")
+    os.mkfifo(root / "pipe")
+    (root / "out").symlink_to(root.parent / "outside")
+    (root / "loop").symlink_to("loop")
+
+    assert (files.has_file(path), files.has_folder(path)) == (is_file, is_folder)
 
 
 def test_a_prefix_of_the_name_is_not_the_workspace(files: WorkspaceFiles, root: Path) -> None:
@@ -200,6 +259,9 @@ REFUSED = [
     ("read", "picture.png", r"no UTF-8 text \(byte 0x89 at 0\)"),
     ("read", "large.txt", "over the limit of 1,000 bytes; read a part"),
     ("read", "pipe", "no regular file"),
+    ("read_bytes", "pipe", "no regular file"),
+    ("read_bytes", "large.txt", "over the limit"),
+    ("link to", "file", "no folder of the workspace"),
     ("write", "folder", "is a folder"),
     ("write", "pipe", "no regular file"),
     ("write", "file/below.txt", "lies below a file"),

@@ -45,7 +45,7 @@ async def prune_folders(
         if not yes:
             _confirm()
         freed, failed = 0, 0
-        for each, error in prune(store, found.prunable):
+        for each, error in prune(store, workspace, found.prunable):
             if error is None:
                 freed += each.size_bytes
                 continue

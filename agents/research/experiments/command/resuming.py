@@ -1,18 +1,20 @@
 """`guildbus experiments resume`: a study by its request, a training by its folder."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from agents.research.errors import ResearchError
+from agents.research.errors import ResearchError, WorkRefusedError
 from agents.research.experiments.command.opening import exit_code, find, opened
 from agents.research.experiments.errors import StoreError
 from agents.research.experiments.recording import STUDY
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
 from agents.research.messages import TrainFully
+from agents.research.workspace.files import WorkspaceFiles
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError, exit_code_of
 from guild.cli.options import Common
 from guild.cli.output import Output
@@ -142,11 +144,11 @@ def _script(workspace: Path, folder: Path) -> str:
     Raises:
         UsageError: the folder does not say.
     """
-    path = workspace / folder / "config.json"
+    path = folder / "config.json"
     try:
-        script = Path(json.loads(path.read_text("utf-8"))["model_script_path"])
-        return str(script.resolve().relative_to(workspace.resolve()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        script = json.loads(WorkspaceFiles(workspace).read(str(path)))["model_script_path"]
+        return str(Path(os.path.realpath(workspace / script)).relative_to(workspace.resolve()))
+    except (WorkRefusedError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path} does not say which script was trained ({error}), so that the training cannot "
             "go on; ask for it again"
