@@ -6,7 +6,7 @@ can see which paths come from there, so every call that touches files counts, an
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,27 +27,22 @@ FUNCTIONS = METHODS | {
     "truncate", "utime", "walk",
 }  # fmt: skip
 OURS = {"WorkspaceFiles", "files", "_files"}  # by the names that it has everywhere
+Does = Callable[[ast.AST], bool]
 
 JOB = "runs in a child, where the fence holds it"
 PACKAGE = "reads a file of this package"
 KERNEL = "reads what the kernel tells"
 STATE = "the guild's own state, which no job sees"
 NAME = "makes a name only, which the fence or WorkspaceFiles opens"
-ALLOWED = {
+TOUCH = {
     "experiments/command/maintaining.py:open_report": "starts a browser",
     "experiments/command/opening.py:has_store": STATE,
-    "experiments/command/resuming.py:_script": NAME,
     "experiments/database.py:Database.__init__": STATE,
     "experiments/database.py:Database._identity": STATE,
     "experiments/file_system.py:is_remote": KERNEL,
-    "experiments/pruning.py:_folder": NAME,
     "experiments/pruning.py:_size": "asks for sizes, follows no link below the folder",
-    "experiments/store.py:store_path": STATE,
     "experiments/worker.py:_place": KERNEL,
     "experiments/worker.py:_start_of": KERNEL,
-    "job_properties.py:JobsProps.view": NAME,
-    "jobs.py:Jobs._absolute": NAME,
-    "jobs.py:Jobs.inside": NAME,
     "optimizers/jobs.py:read_request": JOB,
     "packages/jobs.py:_show_guild_packages": JOB,
     "packages/pip.py:Environment.would_install": JOB,
@@ -59,13 +54,9 @@ ALLOWED = {
     "report/machine.py:_processor": KERNEL,
     "report/writing.py:write_report": JOB,
     "reporter.py:ReporterAgent.prepare": PACKAGE,
-    "researcher/reporting.py:write_study_report": NAME,
     "researcher/trials.py:_read_result": STATE,
-    "researcher/trials.py:_shown": NAME,
     "researcher/trials.py:_take_away": "renames what a job that has ended left; follows no link",
     "researcher/trials.py:_write_result": STATE,
-    "researcher/trials.py:fit_baseline": STATE,
-    "researcher/trials.py:run_trial": STATE,
     "scaffold/project.py:_rendered": PACKAGE,
     "scoring.py:run_scored": "removes what jobs that have ended left; follows no link",
     "text_jobs.py:_sources": JOB,
@@ -74,12 +65,24 @@ ALLOWED = {
     "writing/kept.py:_files_of": "asks for sizes and times of the language model that is used",
     "writing/prompts.py:_template": PACKAGE,
 }
+NAME_A_PLACE = {
+    "experiments/pruning.py:_folder": NAME,
+    "experiments/store.py:store_path": STATE,
+    "job_properties.py:JobsProps.view": NAME,
+    "jobs.py:Jobs._absolute": NAME,
+    "jobs.py:Jobs.inside": NAME,
+    "researcher/reporting.py:write_study_report": NAME,
+    "researcher/trials.py:_shown": NAME,
+    "researcher/trials.py:fit_baseline": STATE,
+    "researcher/trials.py:run_trial": STATE,
+    "scoring.py:run_scored": STATE,
+}
 
 
-def touching(source: str) -> Iterator[str]:
-    """The names of the functions and methods that touch files, "" outside of them."""
+def where(does: Does, source: str) -> Iterator[str]:
+    """The names of the functions and methods that do it, "" outside of them."""
     for name, statement in _parts(ast.parse(source)):
-        if any(_touches(node) or _is_in_workspace(node) for node in ast.walk(statement)):
+        if any(map(does, ast.walk(statement))):
             yield name
 
 
@@ -94,7 +97,7 @@ def _parts(of: ast.Module | ast.ClassDef, above: str = "") -> Iterator[tuple[str
                 yield above, statement
 
 
-def _touches(node: ast.AST) -> bool:
+def touches(node: ast.AST) -> bool:
     match node:
         case ast.Call(func=ast.Name(id="open")):
             return True
@@ -114,7 +117,7 @@ def _is_ours(owner: ast.expr) -> bool:
     return False
 
 
-def _is_in_workspace(node: ast.AST) -> bool:
+def names_a_place(node: ast.AST) -> bool:
     match node:
         case (
             ast.BinOp(op=ast.Div(), left=ast.Name(id=name) | ast.Attribute(attr=name))
@@ -128,21 +131,30 @@ def _is_in_workspace(node: ast.AST) -> bool:
     return False
 
 
-def everyone() -> Iterator[str]:
-    for path in ROOT.rglob("*.py"):
-        module = path.relative_to(ROOT).as_posix()
-        if not module.startswith(ELSEWHERE):
-            yield from (f"{module}:{name}" for name in touching(path.read_text("utf-8")))
+def everywhere(does: Does) -> set[str]:
+    return {
+        f"{module}:{name}"
+        for path in ROOT.rglob("*.py")
+        if not (module := path.relative_to(ROOT).as_posix()).startswith(ELSEWHERE)
+        for name in where(does, path.read_text("utf-8"))
+    }
 
 
-def test_nobody_touches_files_but_who_may() -> None:
-    unknown = sorted(set(everyone()) - ALLOWED.keys())
+listed = pytest.mark.parametrize(
+    ("does", "allowed"), [(touches, TOUCH), (names_a_place, NAME_A_PLACE)]
+)
 
-    assert not unknown, "use WorkspaceFiles there, or say in ALLOWED why no job can plant anything"
+
+@listed
+def test_nobody_touches_files_but_who_may(does: Does, allowed: dict[str, str]) -> None:
+    unknown = sorted(everywhere(does) - allowed.keys())
+
+    assert not unknown, "use WorkspaceFiles there, or list why nothing can be planted there"
 
 
-def test_nobody_may_touch_files_who_does_not() -> None:
-    assert sorted(ALLOWED.keys() - set(everyone())) == []
+@listed
+def test_nobody_is_listed_who_does_not(does: Does, allowed: dict[str, str]) -> None:
+    assert sorted(allowed.keys() - everywhere(does)) == []
 
 
 @pytest.mark.parametrize(
@@ -151,14 +163,26 @@ def test_nobody_may_touch_files_who_does_not() -> None:
         "(jobs.workspace / path).read_text()", "path.read_bytes()", "path.write_text('x', 'utf-8')",
         "open(path)", "path.open('wb')", "os.open(path, os.O_RDONLY)", "draft.replace(path)",
         "link.symlink_to(folder)", "os.symlink(folder, link)", "path.unlink(missing_ok=True)",
-        "shutil.rmtree(folder)", "json.loads(path.read_text())", "Answers.read(workspace / vault)",
+        "shutil.rmtree(folder)", "json.loads(path.read_text())",
         "path.with_name('x').rename(path)", "os.rename(draft, path)", "shutil.copy(one, other)",
-        "self._workspace / 'a'", "workspace.joinpath('a')", "folder.mkdir(parents=True)",
+        "folder.mkdir(parents=True)",
         "with path.open() as file: pass", "[each.read_text() for each in folder.iterdir()]",
     ],
 )  # fmt: skip
 def test_it_is_seen_who_touches_files(statement: str) -> None:
-    assert list(touching(f"def one():\n    pass\n\n\ndef two():\n    {statement}\n")) == ["two"]
+    source = (
+        f"class A:\n    def one(self):\n        pass\n\n    def two(self):\n        {statement}\n"
+    )
+
+    assert list(where(touches, source)) == ["A.two"]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["Answers.read(workspace / vault)", "self._workspace / 'a'", "jobs.workspace.joinpath('a')"],
+)
+def test_it_is_seen_who_names_a_place_in_the_workspace(expression: str) -> None:
+    assert list(where(names_a_place, f"def one():\n    return {expression}\n")) == ["one"]
 
 
 @pytest.mark.parametrize(
@@ -170,4 +194,6 @@ def test_it_is_seen_who_touches_files(statement: str) -> None:
     ],
 )  # fmt: skip
 def test_what_touches_no_files_is_left_alone(statement: str) -> None:
-    assert list(touching(f"def one():\n    {statement}\n")) == []
+    source = f"def one():\n    {statement}\n"
+
+    assert [*where(touches, source), *where(names_a_place, source)] == []

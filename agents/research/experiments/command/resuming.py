@@ -1,7 +1,6 @@
 """`guildbus experiments resume`: a study by its request, a training by its folder."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from agents.research.experiments.recording import STUDY
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
 from agents.research.messages import TrainFully
+from agents.research.workspace.beneath import relative
 from agents.research.workspace.files import WorkspaceFiles
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError, exit_code_of
 from guild.cli.options import Common
@@ -147,8 +147,8 @@ def _script(workspace: Path, folder: Path) -> str:
     path = folder / "config.json"
     try:
         script = json.loads(WorkspaceFiles(workspace).read(str(path)))["model_script_path"]
-        return str(Path(os.path.realpath(workspace / script)).relative_to(workspace.resolve()))
-    except (WorkRefusedError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return relative(workspace, script)
+    except (WorkRefusedError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path} does not say which script was trained ({error}), so that the training cannot "
             "go on; ask for it again"
