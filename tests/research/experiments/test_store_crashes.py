@@ -64,6 +64,7 @@ def test_without_transactions_the_killing_is_noticed() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_killed_at_any_instruction_each_change_is_there_whole_or_not_at_all() -> None:
     assert killed("instruction", "1")["wrong"] == []
 

@@ -410,7 +410,8 @@ def be_the_last_to_be_killed(t: Target) -> bool:
 
 @attack()
 def have_more_than_a_share(t: Target) -> bool:
-    return os.nice(-5) < 0
+    before = os.nice(0)
+    return os.nice(-5) < before
 
 
 @attack()
