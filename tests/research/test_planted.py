@@ -48,12 +48,21 @@ def link(path: Path) -> None:
     path.symlink_to(root.parent / "outside" / "secret")
 
 
+def link_to_scores(path: Path) -> None:
+    root = next(folder for folder in path.parents if folder.name == "ws")
+    (root / ".guildbus" / "scores").mkdir(parents=True)
+    (root / ".guildbus" / "scores" / "secret").write_text(SECRET)
+    path.symlink_to(os.path.relpath(root / ".guildbus" / "scores" / "secret", path.parent))
+
+
 def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
 
 Plant = Callable[[Path], None]
-plants = pytest.mark.parametrize("plant", [link, loop, os.mkfifo], ids=["link", "loop", "fifo"])
+plants = pytest.mark.parametrize(
+    "plant", [link, link_to_scores, loop, os.mkfifo], ids=["link", "scores", "loop", "fifo"]
+)
 
 
 class Runner:

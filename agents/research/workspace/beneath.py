@@ -33,11 +33,12 @@ class LeavesError(OSError):
     """The path leads out of the folder, or over a link where links are not followed."""
 
 
-def relative(root: Path, path: str) -> str:
+def relative(root: Path, path: str, *, without: str = "") -> str:
     """`path` as it is from `root`, "." for the folder itself, without `..` and double slashes.
 
     Raises:
         LeavesError: it leads out of `root` by its letters alone.
+        PermissionError: so it leads to `without`, a folder of `root`.
         ValueError: it holds a zero byte, at which the kernel would take it to end.
     """
     if "\0" in path:
@@ -50,46 +51,61 @@ def relative(root: Path, path: str) -> str:
     normal = posixpath.normpath(path or ".")
     if posixpath.isabs(normal) or normal.split("/", 1)[0] == "..":
         raise LeavesError(errno.EXDEV, "leads out of the folder", path)
+    if without and Path(normal).is_relative_to(without):
+        raise _withheld(path)
     return normal
 
 
 @contextlib.contextmanager
-def opened(root: Path, path: str, flags: int, mode: int = 0o666) -> Iterator[int]:
+def opened(
+    root: Path, path: str, flags: int, mode: int = 0o666, *, without: str = ""
+) -> Iterator[int]:
     """A descriptor of `path` below `root`, closed at the end.
 
     Raises:
         LeavesError: the path leads out of `root`.
+        PermissionError: by its letters or over a link, it leads to `without`, a folder of `root`.
         OSError: as `os.open`.
     """
     flags |= os.O_CLOEXEC | (0 if flags & os.O_PATH else _WAITLESS)
+    place = relative(root, path, without=without)
     root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fd = _open(root_fd, relative(root, path), flags, mode)
+        fd = _open(root_fd, place, flags, mode)
     finally:
         os.close(root_fd)
     try:
+        if without and Path(f"/proc/self/fd/{fd}").readlink().is_relative_to(
+            root.resolve() / without
+        ):
+            raise _withheld(path)
         yield fd
     finally:
         os.close(fd)
 
 
-def make_folders(root: Path, path: str) -> None:
+def make_folders(root: Path, path: str, *, without: str = "") -> None:
     """Make the folder `path` below `root` and those above it; nothing if they are there.
 
     Raises:
         LeavesError: the path leads out of `root`.
+        PermissionError: it leads to `without`; see `opened`.
         OSError: as `os.mkdir`; FileExistsError when something else has the name.
     """
     made = "."
-    for name in relative(root, path).split("/"):
+    for name in relative(root, path, without=without).split("/"):
         with (
-            opened(root, made, os.O_PATH | os.O_DIRECTORY) as parent_fd,
+            opened(root, made, os.O_PATH | os.O_DIRECTORY, without=without) as parent_fd,
             contextlib.suppress(FileExistsError),
         ):
             os.mkdir(name, dir_fd=parent_fd)
         made = posixpath.join(made, name)
-        with opened(root, made, os.O_PATH | os.O_DIRECTORY):
+        with opened(root, made, os.O_PATH | os.O_DIRECTORY, without=without):
             pass
+
+
+def _withheld(path: str) -> PermissionError:
+    return PermissionError(errno.EACCES, "belongs to the guild itself; give another path", path)
 
 
 def _open(root_fd: int, path: str, flags: int, mode: int) -> int:

@@ -7,10 +7,11 @@ import posixpath
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
+from agents.research.job_properties import STATE
 from agents.research.workspace.atomic import append, replace, replace_link
 from agents.research.workspace.beneath import LeavesError, make_folders, opened, relative
 
@@ -28,11 +29,17 @@ class WorkspaceFiles:
     Args:
         root: the folder that all paths are relative to, and may not leave.
         max_bytes: the largest file that is read, written or appended to.
+        withheld: a folder in it that no path leads to: the guild's own, which jobs do not see.
     """
 
-    def __init__(self, root: Path, *, max_bytes: int = 8 * MIB) -> None:
+    def __init__(self, root: Path, *, max_bytes: int = 8 * MIB, withheld: str = STATE) -> None:
         self._root = root
         self._max_bytes = max_bytes
+        self._withheld = withheld
+
+    def with_the_guilds_own(self) -> "WorkspaceFiles":
+        """The same with nothing withheld, for paths that the guild itself has made up."""
+        return WorkspaceFiles(self._root, max_bytes=self._max_bytes, withheld="")
 
     def read(self, path: str) -> str:
         """The whole file, line ends as they are. A file over the limit is refused, not cut."""
@@ -49,7 +56,7 @@ class WorkspaceFiles:
 
     def read_bytes(self, path: str) -> bytes:
         """The whole file, as `read`, whatever is in it."""
-        with _explained(path, "file_path"), opened(self._root, path, os.O_RDONLY) as fd:
+        with _explained(path, "file_path"), self._opened(path, os.O_RDONLY) as fd:
             self._require_file(fd, path)
             with os.fdopen(fd, "rb", closefd=False) as file:
                 data = file.read(self._max_bytes + 1)
@@ -65,7 +72,7 @@ class WorkspaceFiles:
         """
         data = self._encoded(path, content)
         with _explained(path, "file_path"):
-            make_folders(self._root, posixpath.dirname(relative(self._root, path)) or ".")
+            self._make_folders(posixpath.dirname(relative(self._root, path)) or ".")
             with self._place(path) as (folder_fd, name):
                 replace(folder_fd, name, data)
         return len(data)
@@ -79,8 +86,8 @@ class WorkspaceFiles:
         data = self._encoded(path, content)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
         with _explained(path, "file_path"):
-            make_folders(self._root, posixpath.dirname(relative(self._root, path)) or ".")
-            with opened(self._root, path, flags) as fd:
+            self._make_folders(posixpath.dirname(relative(self._root, path)) or ".")
+            with self._opened(path, flags) as fd:
                 self._require_file(fd, path)
                 fcntl.flock(fd, fcntl.LOCK_EX)
                 size_bytes = os.fstat(fd).st_size
@@ -100,10 +107,11 @@ class WorkspaceFiles:
             while waiting:
                 below = waiting.pop()
                 folder = posixpath.join(start, below) if below else start
-                with opened(self._root, folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
+                with self._opened(folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
                     for name, is_folder in _entries(fd):
                         found.append(posixpath.join(below, name))
-                        if recursive and is_folder:
+                        is_withheld = posixpath.normpath(f"{folder}/{name}") == self._withheld
+                        if recursive and is_folder and not is_withheld:
                             waiting.append(found[-1])
                 if len(found) > _MOST_ENTRIES:
                     text = f"holds more than {_MOST_ENTRIES:,} entries; list a folder below it"
@@ -113,7 +121,7 @@ class WorkspaceFiles:
     def make_directory(self, path: str) -> None:
         """Make the folder and those above it; nothing if it is there."""
         with _explained(path, "path"):
-            make_folders(self._root, path)
+            self._make_folders(path)
 
     def link(self, path: str, folder: str) -> None:
         """Make `path` a link to `folder`, in one step for its readers; over another link only."""
@@ -121,7 +129,7 @@ class WorkspaceFiles:
             raise _refused(OSError(), folder, "is no folder of the workspace", key="folder")
         with _explained(path, "path"):
             above = posixpath.dirname(relative(self._root, path))
-            make_folders(self._root, above or ".")
+            self._make_folders(above or ".")
             target = posixpath.relpath(f"/{relative(self._root, folder)}", f"/{above}")
             with self._place(path) as (folder_fd, name):
                 replace_link(folder_fd, name, target)
@@ -136,7 +144,7 @@ class WorkspaceFiles:
 
     def _is(self, kind: Callable[[int], bool], path: str) -> bool:
         try:
-            with opened(self._root, path, os.O_PATH) as fd:
+            with self._opened(path, os.O_PATH) as fd:
                 return kind(os.fstat(fd).st_mode)
         except (OSError, ValueError):
             return False
@@ -144,7 +152,7 @@ class WorkspaceFiles:
     def move(self, source: str, target: str) -> None:
         """Give `source` another place, in one step; in that of an empty folder, too."""
         with _explained(target, "path"):
-            make_folders(self._root, posixpath.dirname(relative(self._root, target)) or ".")
+            self._make_folders(posixpath.dirname(relative(self._root, target)) or ".")
             with self._place(source) as (source_fd, old), self._place(target) as (target_fd, new):
                 os.rename(old, new, src_dir_fd=source_fd, dst_dir_fd=target_fd)
 
@@ -154,11 +162,17 @@ class WorkspaceFiles:
             with _explained(path, "path"), self._place(path) as (parent_fd, name):
                 shutil.rmtree(name, dir_fd=parent_fd)
 
+    def _opened(self, path: str, flags: int) -> AbstractContextManager[int]:
+        return opened(self._root, path, flags, without=self._withheld)
+
+    def _make_folders(self, path: str) -> None:
+        make_folders(self._root, path, without=self._withheld)
+
     @contextmanager
     def _place(self, path: str) -> Iterator[tuple[int, str]]:
         """The folder above `path` as a descriptor, and the name in it."""
-        folder, name = posixpath.split(relative(self._root, path))
-        with opened(self._root, folder or ".", os.O_RDONLY | os.O_DIRECTORY) as folder_fd:
+        folder, name = posixpath.split(relative(self._root, path, without=self._withheld))
+        with self._opened(folder or ".", os.O_RDONLY | os.O_DIRECTORY) as folder_fd:
             yield folder_fd, name
 
     def _encoded(self, path: str, content: str) -> bytes:

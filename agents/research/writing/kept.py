@@ -41,7 +41,7 @@ class KeptAnswers:
     """A file for each question. What is damaged counts as not there, and is replaced."""
 
     def __init__(self, files: WorkspaceFiles) -> None:
-        self._files = files
+        self._files = files.with_the_guilds_own()
 
     def get(self, key: str) -> KeptAnswer | None:
         path = _path(key)

@@ -213,6 +213,73 @@ def test_only_what_is_there_is_there(
     assert (files.has_file(path), files.has_folder(path)) == (is_file, is_folder)
 
 
+WITHHELD = [
+    ".guildbus",
+    ".guildbus/scores/answers.json",
+    "x/../.guildbus/new",
+    "own/answers.json",
+    "own",
+]
+
+
+@pytest.mark.parametrize("path", WITHHELD)
+@pytest.mark.parametrize("act", ACTS)
+def test_nothing_leads_to_what_the_guild_keeps_for_itself(
+    files: WorkspaceFiles, root: Path, act: str, path: str
+) -> None:
+    scores = root / ".guildbus" / "scores"
+    scores.mkdir(parents=True)
+    (scores / "answers.json").write_text(SECRET)
+    (root / "own").symlink_to(".guildbus/scores")
+
+    with pytest.raises(WorkRefusedError):
+        ACTS[act](files, path)
+
+    assert everything(scores) == [("answers.json", SECRET)]
+    assert os.listdir(root / ".guildbus") == ["scores"]  # noqa: PTH208
+    assert not (root / "served").is_symlink()
+    assert not files.has_file(path)
+
+
+def test_a_listing_tells_nothing_of_it(files: WorkspaceFiles, root: Path) -> None:
+    (root / ".guildbus" / "scores").mkdir(parents=True)
+    files.write("src/.guildbus/net.py", "")
+
+    assert files.list(".", recursive=True) == [
+        ".guildbus",
+        "src",
+        "src/.guildbus",
+        "src/.guildbus/net.py",
+    ]
+
+
+@pytest.mark.parametrize("act", ["write", "append", "make_directory"])
+def test_nothing_takes_its_place(files: WorkspaceFiles, act: str) -> None:
+    with pytest.raises(WorkRefusedError, match="belongs to the guild itself"):
+        ACTS[act](files, ".guildbus")
+
+    assert files.list() == []
+
+
+@pytest.mark.parametrize(("source", "target"), [(".guildbus", "mine"), ("mine", ".guildbus/mine")])
+def test_nothing_moves_it(files: WorkspaceFiles, root: Path, source: str, target: str) -> None:
+    (root / ".guildbus").mkdir()
+    (root / "mine").mkdir()
+
+    with pytest.raises(WorkRefusedError, match="belongs to the guild itself"):
+        files.move(source, target)
+
+    assert files.list(".", recursive=True) == [".guildbus", "mine"]
+
+
+def test_the_guild_itself_finds_it(files: WorkspaceFiles) -> None:
+    own = files.with_the_guilds_own()
+
+    own.write(".guildbus/answers/a.json", "{}")
+
+    assert own.read(".guildbus/answers/a.json") == "{}"
+
+
 def test_a_prefix_of_the_name_is_not_the_workspace(files: WorkspaceFiles, root: Path) -> None:
     with pytest.raises(OutsideWorkspaceError):
         files.read(f"{root}2/secret.txt")
