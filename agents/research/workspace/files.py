@@ -84,10 +84,10 @@ class WorkspaceFiles:
             its size in bytes afterwards.
         """
         data = self._encoded(path, content)
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        made = 0 if self.has_file(path) else os.O_CREAT | os.O_NOFOLLOW  # none through a link
         with _explained(path, "file_path"):
             self._make_folders(posixpath.dirname(relative(self._root, path)) or ".")
-            with self._opened(path, flags) as fd:
+            with self._opened(path, os.O_RDWR | os.O_APPEND | made) as fd:
                 self._require_file(fd, path)
                 fcntl.flock(fd, fcntl.LOCK_EX)
                 size_bytes = os.fstat(fd).st_size

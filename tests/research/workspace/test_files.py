@@ -272,6 +272,20 @@ def test_nothing_moves_it(files: WorkspaceFiles, root: Path, source: str, target
     assert files.list(".", recursive=True) == [".guildbus", "mine"]
 
 
+@pytest.mark.parametrize("act", ["write", "append"])
+@pytest.mark.parametrize("target", [".guildbus/new", "../outside/new", "new"])
+def test_nothing_is_made_through_a_link_to_what_is_not_there(
+    files: WorkspaceFiles, root: Path, act: str, target: str
+) -> None:
+    (root / ".guildbus").mkdir()
+    (root / "link").symlink_to(target)
+
+    with pytest.raises(WorkRefusedError):
+        ACTS[act](files, "link")
+
+    assert not (root / target).exists()
+
+
 def test_the_guild_itself_finds_it(files: WorkspaceFiles) -> None:
     own = files.with_the_guilds_own()
 
