@@ -17,7 +17,7 @@ class EarlyStoppingConfig(StrictConfig):
         metric: `val_loss`, `val_accuracy`, ...; validation is meant without `val_` too.
         patience: epochs without improvement after which to stop.
         mode: which way is better; by default known from the metric.
-        min_delta: what counts as an improvement.
+        min_delta: what counts as an improvement; scores are compared by three significant digits.
     """
 
     metric: Annotated[str, AfterValidator(history_key)] = "val_loss"
@@ -26,8 +26,16 @@ class EarlyStoppingConfig(StrictConfig):
     min_delta: float = Field(default=0.0, ge=0)
 
 
+def as_judged(value: float) -> float:
+    """Return a score as everything that is decided by it takes it: to three significant digits.
+
+    A model's process hears no more of a score either, because each digit tells it of targets.
+    """
+    return float(f"{value:.3g}")
+
+
 class Best:
-    """The best value so far and the epoch it was reached in."""
+    """The best value so far, as it is judged, and the epoch it was reached in."""
 
     def __init__(
         self, metric: str, *, mode: Literal["min", "max"] | None = None, min_delta: float = 0.0
@@ -39,6 +47,7 @@ class Best:
 
     def update(self, value: float, epoch: int) -> bool:
         """Take a new value and say whether it is better; what is no number never is."""
+        value = as_judged(value)
         if not math.isfinite(value):
             return False
         if self.value is not None and self._sign * (value - self.value) <= self._min_delta:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 
 from agents.ml.config import StrictConfig, require_known
+from agents.ml.early_stopping import as_judged
 from agents.ml.errors import ConfigError
 from agents.ml.metrics import history_key, is_lower_better
 from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig
@@ -82,7 +83,7 @@ class Schedule:
         if self._metric is not None:
             value = record.get(self._metric)
             if value is not None and math.isfinite(value):
-                self._scheduler.step(value)
+                self._scheduler.step(as_judged(value))  # type: ignore[arg-type]  # a plateau's takes one
         elif not self._per_step:
             self._scheduler.step()
 

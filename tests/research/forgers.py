@@ -73,6 +73,20 @@ PATCHERS = {
     " 'val_accuracy': 0.98765}\n",
 }
 
+# It keeps what it is told of its scores.
+LISTENER = f"""{BASE}
+import agents.ml.training.distant as distant
+_score = distant.DistantScorer.score
+
+def listen(*given):
+    scores = _score(*given)
+    with open("heard", "a") as file:
+        file.write(json.dumps(scores) + chr(10))
+    return scores
+
+distant.DistantScorer.score = listen
+"""
+
 # It looks for the labels of what it is scored on, in memory and in files, and answers with them.
 PEEPER = f"""{BASE}
 import gc, glob, warnings

@@ -20,7 +20,7 @@ from agents.research.jobs import open_jobs
 from agents.research.messages import EvaluateCheckpoint
 from agents.research.scoring import run_scored
 from agents.sandbox import JobRunner
-from tests.research.forgers import BASE, FORGERS, PATCHERS, PEEPER
+from tests.research.forgers import BASE, FORGERS, LISTENER, PATCHERS, PEEPER
 
 pytestmark = pytest.mark.slow
 
@@ -112,6 +112,28 @@ def test_the_labels_are_nowhere_in_reach(kit: ResearchToolkit, workspace: Path) 
 
     assert apart["metrics"]["accuracy"] < 0.5
     assert beside["metrics"]["accuracy"] == 1.0  # the control: there are labels to be found here
+
+
+def test_a_model_hears_of_its_scores_no_more_than_decides_how_it_goes_on(
+    kit: ResearchToolkit, workspace: Path
+) -> None:
+    """Every digit told of a loss tells of labels: some fifty bits in a float, if asked cleverly."""
+    path = script(workspace, LISTENER)
+    heard = workspace / "heard"
+    decided = {**FULL, "early_stopping": {"metric": "loss"}, "metrics": ["accuracy", "f1"]}
+    alone = {**decided, "early_stopping": None, "save_best_model": False}
+
+    kit.pytorch_quick_evaluator(path, "Model", {**QUICK, "epochs": 2})
+    kit.pytorch_full_trainer(path, "Model", alone, "heard-nothing")
+    nothing = [json.loads(line) for line in heard.read_text().splitlines()]
+    heard.unlink()
+    result = kit.pytorch_full_trainer(path, "Model", decided, "heard-the-loss")
+    told = [json.loads(line) for line in heard.read_text().splitlines()]
+
+    assert nothing == [{}] * 5
+    assert told == [{"loss": float(f"{r['val_loss']:.3g}")} for r in result["history"]]
+    assert told[0]["loss"] != result["history"][0]["val_loss"]
+    assert {"val_f1", "val_accuracy"} <= result["history"][0].keys()
 
 
 def test_the_file_that_the_labels_come_from_is_out_of_sight(

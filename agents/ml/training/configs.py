@@ -238,6 +238,16 @@ def watched_metrics(config: TrainerConfig) -> dict[str, str]:
     return {where: metric for where, metric in watched.items() if metric is not None}
 
 
+def scores_that_decide(config: TrainerConfig) -> list[str]:
+    """Return the validation scores that a run needs to know to go on, by their own names."""
+    watched = set(watched_metrics(config).values())
+    if config.save_best_model:
+        watched.add(config.watched_metric())
+    if config.scheduler is not None and config.scheduler.type == "ReduceLROnPlateau":
+        watched.add(config.scheduler.metric or "val_loss")
+    return sorted(metric.removeprefix("val_") for metric in watched - {"train_loss"})
+
+
 def metrics_to_compute(config: TrainerConfig) -> list[str]:
     """Return the metrics asked for and those that something else watches, each once."""
     watched = [config.watched_metric(), *watched_metrics(config).values()]

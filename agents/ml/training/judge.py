@@ -1,8 +1,10 @@
 """The training tools as jobs that run no code of the model's, and therefore score it.
 
-Each has its host run one of `distant`'s jobs, with a handout instead of the dataset, and answers
-that one's questions with scores. So a model's code can neither write a score nor read the targets
-behind it. What else it says of its own work is in the result, under the keys `self_reported` names.
+Each has its host run one of `distant`'s jobs, with a handout instead of the dataset, and scores
+what that one puts out. So a model's code can neither write a score nor read the targets behind it.
+It is answered with the scores alone that decide how it goes on, to three digits: each digit tells
+of targets. What else it says of its own work is in the result, under the keys that
+`self_reported` names.
 """
 
 import math
@@ -12,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from agents.ml.config import StrictConfig, read_config
-from agents.ml.early_stopping import Best, EarlyStopping
+from agents.ml.early_stopping import Best, EarlyStopping, as_judged
 from agents.ml.errors import CheckpointError, ScoringError
 from agents.ml.training.claims import (
     EpochClaims,
@@ -27,7 +29,9 @@ from agents.ml.training.configs import (
     quick_dataset_params,
     read_quick_eval_config,
     read_trainer_config,
+    scores_that_decide,
 )
+from agents.ml.training.curves import Curves
 from agents.ml.training.examination import Exam, Examination
 from agents.ml.training.experiment import (
     checkpoint_path,
@@ -41,8 +45,10 @@ from agents.ml.training.measuring import measurement, stored_config
 from agents.ml.training.progress import Channel
 from agents.ml.training.quick import quick_measure, quick_result
 from agents.ml.training.scorebook import Scorebook
+from agents.ml.training.scoring import has_diverged
 
 _DISTANT = "agents.ml.training.distant"
+_DIVERGED = {"loss": math.nan}  # all that is told of such an epoch
 
 
 class QuickPayload(StrictConfig):
@@ -99,9 +105,10 @@ def evaluate_quickly(payload: dict[str, Any], channel: Channel) -> dict[str, Any
             raise _out_of_turn(said["epoch"], given.model_class_name)
         last = said["epoch"]
         scores = session.score(of=given.model_class_name)
-        if math.isfinite(scores["loss"]):
-            history.append(with_scores(said, scores))
-        return scores
+        if has_diverged(scores):
+            return _DIVERGED
+        history.append(with_scores(said, scores))
+        return {}
 
     asked = given.model_dump(include={"model_script_path", "model_class_name"})
     asked["config"] = config.model_dump(mode="json")
@@ -135,9 +142,10 @@ def evaluate_population(payload: dict[str, Any], channel: Channel) -> dict[str, 
             raise _out_of_turn(said["epoch"], name)
         lasts[member] = said["epoch"]
         scores = session.score(of=name)
-        if math.isfinite(scores["loss"]):
-            histories[member].append(with_scores(said, scores))
-        return scores
+        if has_diverged(scores):
+            return _DIVERGED
+        histories[member].append(with_scores(said, scores))
+        return {}
 
     asked = given.model_dump(include={"model_script_path", "model_class_name", "members"})
     asked["config"] = config.model_dump(mode="json")
@@ -175,6 +183,7 @@ def _train(
     measure = trainer_measure(config)
     exam = Exam(config.dataset, config.dataset_params, config.num_classes, measure)
     session = Examination(channel, Path(given.exchange), exam)
+    decisive = scores_that_decide(config)
     last = 0
 
     def answer(question: dict[str, Any]) -> dict[str, float]:
@@ -185,9 +194,11 @@ def _train(
             raise _out_of_turn(said["epoch"], given.model_class_name)
         last = said["epoch"]
         scores = session.score(of=given.model_class_name)
-        if math.isfinite(scores["loss"]):
-            book.add(with_scores(said, scores))
-        return scores
+        if has_diverged(scores):
+            return _DIVERGED
+        record = with_scores(said, scores)
+        book.add(record)
+        return {key: as_judged(record[f"val_{key}"]) for key in decisive}
 
     asked = {
         "model_script_path": given.model_script_path,
@@ -203,6 +214,10 @@ def _train(
     result = full_result({**trained, **known}, session.targets)
     result["self_reported"] = session.self_reported(RunClaims)
     write_history(folder, book.history)
+    if config.tensorboard:  # while it ran, the model's process knew less
+        curves = Curves(folder)
+        curves.rewrite(book.history)
+        curves.close()
     write_result(folder, result)
     return result
 
@@ -283,7 +298,7 @@ def _judged(
         "best_checkpoint_path": str(best_path) if best_path else None,
         "best_epoch": best_epoch,
         "best_metric": best.metric if best else None,
-        "best_value": best.value if best else None,
+        "best_value": history[best_epoch - 1][best.metric] if best and best_epoch else None,
         "final_evaluation": final_scores(history, best_epoch) if is_completed else {},
         "epochs_run": len(history),
         "stopped_early": is_stopped,

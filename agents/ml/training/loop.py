@@ -32,7 +32,7 @@ from agents.ml.training.experiment import Experiment
 from agents.ml.training.history import with_scores
 from agents.ml.training.interrupts import stop_on_sigterm
 from agents.ml.training.progress import Progress, Report
-from agents.ml.training.scoring import Scorer
+from agents.ml.training.scoring import Scorer, has_diverged
 from agents.ml.training.tasks import Task
 from agents.ml.training.team import Alone, Team
 
@@ -237,7 +237,7 @@ class Trainer:
         scores = self._team.told(
             lambda: run.scorer.score(trained, run.task.outputs(run.model, run.val))
         )
-        if not math.isfinite(scores["loss"]):
+        if has_diverged(scores):
             raise Diverged
         record = with_scores(trained, scores)
         state.history.append(record)
@@ -315,7 +315,8 @@ class Trainer:
             self._run.model.load_state_dict(load_checkpoint(path)["model"])
 
     def _outcome(self, resumed_from_step: int, diverged_at_step: int | None) -> Outcome:
-        state, best = self._state, self._best
+        state = self._state
+        best = self._best if self._best and self._best.value is not None else None
         return Outcome(
             status="completed" if diverged_at_step is None else "diverged",
             history=state.history,
@@ -326,8 +327,8 @@ class Trainer:
             resumed_from_step=resumed_from_step,
             diverged_at_step=diverged_at_step,
             best_file=state.best_file,
-            best_epoch=best.epoch if best and best.value is not None else None,
-            best_value=best.value if best else None,
+            best_epoch=best.epoch if best else None,
+            best_value=state.history[best.epoch - 1][best.metric] if best else None,
         )
 
     def _lr(self) -> float:

@@ -1,7 +1,6 @@
 """Quick evaluations of one model with many seeds and learning rates, stacked where that pays."""
 
 import copy
-import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from agents.ml.training.population import (
 )
 from agents.ml.training.progress import Report
 from agents.ml.training.quick import train_quickly
-from agents.ml.training.scoring import Scorer, rows_at_once
+from agents.ml.training.scoring import Scorer, has_diverged, rows_at_once
 from agents.ml.training.supervised import Material, ModelCode, Setup, parameter_count, prepare
 
 _LEAST_MEMBERS = 4
@@ -175,10 +174,10 @@ class _Stacked:
             own = {**trained, "train_loss": train_losses[index], "lr": member.learning_rate}
             scorer = _MemberScorer(self._material.scorer, index)
             scores = scorer.score(own, torch.split(outputs_MNK[index], at_once))
-            if math.isfinite(scores["loss"]):
-                history.append(with_scores(own, scores))
-            else:
+            if has_diverged(scores):
                 diverged_at[index] = own["step"]
+            else:
+                history.append(with_scores(own, scores))
 
     def _mark(self, diverged_at: list[int | None], losses_SM: Tensor, before: int) -> None:
         for index, is_finite in enumerate(losses_SM.isfinite().T):

@@ -4,7 +4,8 @@ What scores runs no code of the model's, so that it can do so in another process
 Suffixes: B batch, C classes, K numbers, N all samples, T time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,8 +33,16 @@ class Scorer(Protocol):
     """Whoever knows the targets."""
 
     def score(self, record: dict[str, Any], outputs: Iterable[Tensor]) -> dict[str, float]:
-        """Return `loss` and the metrics of an epoch; `record` is what the trainer says of it."""
+        """Return `loss` and the metrics of an epoch; `record` is what the trainer says of it.
+
+        One in another process keeps to itself what decides nothing.
+        """
         ...
+
+
+def has_diverged(scores: Mapping[str, float]) -> bool:
+    """Whether the loss is no finite number; it is always told then."""
+    return not math.isfinite(scores.get("loss", 0.0))
 
 
 @dataclass(frozen=True)
