@@ -103,10 +103,13 @@ class Database:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
+        connection.execute("BEGIN")  # one moment's view: another process may be making the file
         try:
             version = version_of(connection)
         except ValueError as error:
             raise CorruptStoreError(self.path, str(error)) from error
+        finally:
+            connection.execute("ROLLBACK")
         if version > len(steps):
             raise StoreVersionError(self.path, version, len(steps))
         self._choose_journal()

@@ -99,7 +99,7 @@ class EphemeralLogs:
 def entries_after(entries: deque[Delivery], position: str, max_count: int) -> list[Entry]:
     """Up to `max_count` entries behind `position`; found from the end on if it is near there."""
     newest: list[Delivery] = []
-    for delivery in islice(reversed(entries), max_count + 1):
+    for delivery in islice(reversed(entries), min(max_count, len(entries)) + 1):
         if delivery.position <= position:
             break
         newest.append(delivery)

@@ -504,6 +504,7 @@ class Scripts(RuleBasedStateMachine):
         return self.runner.run(work)
 
 
+@pytest.mark.timeout(400)  # a step of it is a round trip; a busy machine takes its time
 def test_the_scripts_do_what_the_model_says(tmp_path: Path) -> None:
     with running_redis(tmp_path) as server:
         machine = _machine(server.url)
