@@ -121,6 +121,7 @@ def epochs(run: Path, experiment: str) -> list[int]:
     return [json.loads(line)["epoch"] for line in lines]
 
 
+@pytest.mark.long
 async def test_a_run_killed_at_many_moments_ends_as_if_nothing_had_happened(
     tmp_path: Path,
 ) -> None:
