@@ -19,7 +19,7 @@ MOUNTS = """\
 @pytest.mark.parametrize(
     ("path", "remote"),
     [
-        ("/work/ws/experiments.db", False),
+        ("/srv/ws/experiments.db", False),
         ("/home/me/ws/experiments.db", True),
         ("/home/me/scratch/experiments.db", False),
         ("/homework/experiments.db", False),
