@@ -41,6 +41,7 @@ from agents.research.plan import REPORT, SEARCH, Ask, Role, next_asks, step_coun
 from agents.research.researcher.messages import StudyReport, StudyRequest
 from agents.research.run import Asked, Run, Step
 from agents.research.study import ResearchReport, ResearchRequest
+from agents.research.waiting import answer_all, fail_all
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import Progress, TextDelta
 from messaging.failure import Cancelled, RequestFailed
@@ -199,21 +200,12 @@ def _question(message_id: str) -> str:
 
 
 def _fail(run: Run, ctx: Context, error_type: str, text: str) -> None:
-    for requester in run.waiting:
-        failure = RequestFailed(
-            message_id=requester.message_id,
-            error_type=error_type,
-            text=text,
-            agent=ctx.group,
-            attempts=1,
-        )
-        ctx.answer(requester, failure)
+    fail_all(run.waiting, ctx, error_type, text)
     run.waiting = []
 
 
 def _answer_all(run: Run, ctx: Context, message: BaseModel) -> None:
-    for requester in run.waiting:
-        ctx.answer(requester, message)
+    answer_all(run.waiting, ctx, message)
     run.waiting = []
 
 

@@ -40,6 +40,7 @@ from agents.research.researcher.messages import (
 from agents.research.researcher.reporting import write_study_report
 from agents.research.researcher.state import Study
 from agents.research.run import Asked, Step
+from agents.research.waiting import answer_all, fail_all
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import Progress
 from messaging.failure import Cancelled, RequestFailed
@@ -186,8 +187,7 @@ class ResearcherAgent(Agent[ResearcherProps]):
                 "html_path": str(written.html.relative_to(workspace)),
             }
         )
-        for requester in study.waiting:
-            ctx.answer(requester, study.report)
+        answer_all(study.waiting, ctx, study.report)
         study.waiting = []
 
     def _topic_of(self, role: Role) -> str:
@@ -208,15 +208,7 @@ def _question(message_id: str) -> str:
 
 
 def _fail(study: Study, ctx: Context, error_type: str, text: str) -> None:
-    for requester in study.waiting:
-        failure = RequestFailed(
-            message_id=requester.message_id,
-            error_type=error_type,
-            text=text,
-            agent=ctx.group,
-            attempts=1,
-        )
-        ctx.answer(requester, failure)
+    fail_all(study.waiting, ctx, error_type, text)
     study.waiting = []
 
 
