@@ -108,9 +108,10 @@ class _Probe:
             [rng.randrange(vocab_size) for _ in range(length + _DECODED)]
             for length in self._lengths
         ]
+        self._parts = [*zip(self._texts, self._lengths, strict=True)]
         self._right = [
             forward.all_logits(self._ids([text]))[0, length - 1 :].float()
-            for text, length in zip(self._texts, self._lengths, strict=True)
+            for text, length in self._parts
         ]
         spread = max(float(right.max() - right.min()) for right in self._right)
         self._tolerance = (_TOLERANCE if forward.is_exact else _COARSE_TOLERANCE) * spread
@@ -128,16 +129,18 @@ class _Probe:
         return ""
 
     def alone(self, *, in_chunks: bool) -> list[list[Tensor]]:
-        found = []
-        for text, length in zip(self._texts, self._lengths, strict=True):
-            reading = Reading([None], [text[:length]], self._forward.new_cache)
-            first = self._read(reading, length // 2 + 1 if in_chunks else None)
-            rest = [
-                self._forward(self._ids([[text[at]]]), self._ids([[at]]), reading.cache)
-                for at in range(length, len(text))
-            ]
-            self.template = reading.cache
-            found.append([logits_1V[0] for logits_1V in (first, *rest)])
+        """In turn, each with a cache of its own: a model that keeps texts in itself fails."""
+        readings = [Reading([None], [text[:n]], self._forward.new_cache) for text, n in self._parts]
+        found = [
+            [self._read(reading, length // 2 + 1 if in_chunks else None)[0]]
+            for reading, length in zip(readings, self._lengths, strict=True)
+        ]
+        for ahead in range(_DECODED):
+            for reading, (text, length), scores in zip(readings, self._parts, found, strict=True):
+                at = length + ahead
+                ids, positions = self._ids([[text[at]]]), self._ids([[at]])
+                scores.append(self._forward(ids, positions, reading.cache)[0])
+        self.template = readings[-1].cache
         return found
 
     def together(self, *, in_chunks: bool, in_groups: bool) -> list[list[Tensor]]:

@@ -282,7 +282,7 @@ FAMILIES = [
             "lru_width": 32,
             "head_dim": 8,
         },
-        "alone",
+        "uncached",  # keeps what it has read in its layers
     ),
     Family("lfm2 with convolutions", "Lfm2Config", {"layer_types": ["conv", "full_attention"]}),
     Family(
