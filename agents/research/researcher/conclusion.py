@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from agents.ml.selection.facts import Facts
 from agents.ml.selection.merit import merit
+from agents.research.researcher.finding import Finding
 from agents.research.researcher.messages import (
     BaselineFitted,
     Contestant,
-    Finding,
     ModelsBlended,
     StudyReport,
     TestOpened,

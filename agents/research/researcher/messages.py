@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agents.ml.selection.facts import Facts
 from agents.research.researcher.budget import Budget
+from agents.research.researcher.finding import Finding, TestScore
 from messaging.message import Message
 
 if TYPE_CHECKING:
@@ -49,41 +50,6 @@ class StudyRequest(Message, wire_name="research.study"):
     def conversation(self) -> str:
         """The conversation to ask in, so that a second request sees what the first one caused."""
         return sha256(f"research study {self.name}".encode()).hexdigest()[:32]
-
-
-class Finding(BaseModel):
-    """One candidate, classical model or ensemble, as the study leaves it.
-
-    Attributes:
-        accuracy: its mean over the folds it was measured on.
-        error: the standard error of that mean; None after a single measurement.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    kind: Literal["network", "classical", "ensemble"]
-    proposer: str
-    what: str
-    accuracy: float
-    error: float | None
-    loss: float
-    folds: int
-    cost_s: float
-    params: int | None = None
-
-
-class TestScore(BaseModel):
-    """What the held-out test says of one of those that were opened on it."""
-
-    __test__ = False  # pytest: no tests in here
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    accuracy: float
-    loss: float
-    samples: int
-    confusion_matrix: list[list[int]]
 
 
 class StudyReport(Message, wire_name="research.study_report"):

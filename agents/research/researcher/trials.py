@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from agents.ml.selection.answers import Answers
 from agents.research.job_properties import EXCHANGE, VAULTS
 from agents.research.jobs import Audience, Jobs
+from agents.research.researcher.finding import TestScore
 from agents.research.researcher.messages import (
     BaselineFitted,
     BlendModels,
@@ -30,7 +31,6 @@ from agents.research.researcher.messages import (
     OpenTest,
     RunTrial,
     TestOpened,
-    TestScore,
     TrialRun,
 )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from agents.ml.selection.facts import Facts
 from agents.research.messages import AssembleModel, ModelAssembled
 from agents.research.researcher.budget import Budget
+from agents.research.researcher.finding import TestScore
 from agents.research.researcher.loop import Ask, next_asks
 from agents.research.researcher.messages import (
     BaselineFitted,
@@ -24,7 +25,6 @@ from agents.research.researcher.messages import (
     RunTrial,
     StudyRequest,
     TestOpened,
-    TestScore,
     TrialRun,
 )
 from agents.research.researcher.space import space_for
