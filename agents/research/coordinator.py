@@ -15,25 +15,13 @@ from agents.research.errors import NothingLeftError, RunConflictError
 from agents.research.findings import content_of, has_results, report_of
 from agents.research.jobs import Jobs
 from agents.research.messages import (
-    AssembleModel,
-    CheckpointEvaluated,
     CollectCorpus,
     CorpusCollected,
-    EvaluateCheckpoint,
-    EvaluateQuickly,
     LanguageModelTrained,
     ManageTokenizer,
-    ModelAssembled,
-    ModelSummarised,
-    PrepareRun,
-    QuickEvaluation,
     ReportWritten,
-    RunPrepared,
-    SummariseModel,
     TokenizerApplied,
     TokenizerTrained,
-    TrainFully,
-    TrainingFinished,
     TrainLanguageModel,
     WriteReport,
 )
@@ -47,16 +35,10 @@ from guild.progress import Progress, TextDelta
 from messaging.failure import Cancelled, RequestFailed
 
 _SENDS = (
-    AssembleModel,
     CollectCorpus,
-    EvaluateCheckpoint,
-    EvaluateQuickly,
     GenerationPromptRequest,
     ManageTokenizer,
-    PrepareRun,
     StudyRequest,
-    SummariseModel,
-    TrainFully,
     TrainLanguageModel,
     WriteReport,
 )
@@ -67,7 +49,6 @@ _ERROR_CHARS = 2000
 class CoordinatorProps(BaseAgentProps):
     """Where the agents that do the work listen."""
 
-    assembler_topic: str = "research.assembler"
     trainer_topic: str = "research.trainer"
     tokenizer_topic: str = "research.tokenizer"
     reporter_topic: str = "research.reporter"
@@ -106,19 +87,13 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
     async def take(
         self,
         answer: (
-            CheckpointEvaluated
-            | CorpusCollected
+            CorpusCollected
             | GenerationPromptResponse
             | LanguageModelTrained
-            | ModelAssembled
-            | ModelSummarised
-            | QuickEvaluation
             | ReportWritten
-            | RunPrepared
             | StudyReport
             | TokenizerApplied
             | TokenizerTrained
-            | TrainingFinished
         ),
         ctx: Context,
     ) -> None:
@@ -192,7 +167,7 @@ async def _load(name: str, ctx: Context) -> Run | None:
 
 
 def _key(run_name: str) -> str:
-    return f"run.{run_name}"
+    return f"run.2.{run_name}"  # 2: of the request; a run that began under version 1 begins anew
 
 
 def _question(message_id: str) -> str:

@@ -258,17 +258,6 @@ class TokenizerApplied(Message, wire_name="research.tokenizer_applied"):
     pieces: tuple[tuple[str, ...], ...] = ()
 
 
-class PrepareRun(Message, wire_name="research.prepare_run"):
-    """Make a run's folder and put the shipped custom blocks into it."""
-
-    folder: str
-
-
-class RunPrepared(Message, wire_name="research.run_prepared"):
-    folder: str
-    block_paths: tuple[str, ...]
-
-
 class WriteReport(Message, wire_name="research.write_report"):
     """Write the report of a run.
 

@@ -1,11 +1,9 @@
-"""The reporter agent: keeps the folder of a run, from its first file to its report."""
+"""The reporter agent: writes what a run has found into its folder."""
 
 from asyncio import to_thread
-from importlib import resources
 
-from agents.research.architectures import BLOCK_FILES, BLOCKS_FOLDER
 from agents.research.jobs import Jobs
-from agents.research.messages import PrepareRun, ReportWritten, RunPrepared, WriteReport
+from agents.research.messages import ReportWritten, WriteReport
 from agents.research.researcher.reporting import findings_for
 from guild import Agent, Context, handles
 from guild.progress import Progress
@@ -14,7 +12,7 @@ _WRITE_REPORT = "agents.research.report.writing:write_report"
 
 
 class ReporterAgent(Agent):
-    """Puts custom blocks into a run's folder, and in the end its report."""
+    """Writes the report of a run, from what its steps answered and its study recorded."""
 
     extra = "research"
     requires = ("matplotlib",)
@@ -22,15 +20,6 @@ class ReporterAgent(Agent):
     def __init__(self, jobs: Jobs) -> None:
         super().__init__()
         self._jobs = jobs
-
-    @handles
-    def prepare(self, request: PrepareRun) -> RunPrepared:
-        folder = self._jobs.inside(request.folder, key="folder")
-        paths = [f"{folder}/{BLOCKS_FOLDER}/{name}" for name in BLOCK_FILES]
-        for name, path in zip(BLOCK_FILES, paths, strict=True):
-            source = resources.files("agents.research") / BLOCKS_FOLDER / name
-            self._jobs.files.write(path, source.read_text("utf-8"))
-        return RunPrepared(folder=folder, block_paths=tuple(paths))
 
     @handles(emits=[Progress])
     async def write(self, request: WriteReport, ctx: Context) -> ReportWritten:

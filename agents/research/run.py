@@ -67,15 +67,9 @@ class Run(BaseModel):
             return None
         return model.model_validate(taken.answer)
 
-    def failed(self, step: str) -> bool:
-        return step in self.steps and self.steps[step].status == "failed"
-
     @property
     def is_over(self) -> bool:
         return self.is_failed or self.report is not None
-
-    def has_ended(self, step: str) -> bool:
-        return step in self.steps and self.steps[step].status != "asked"
 
     @property
     def is_waiting_for_answers(self) -> bool:

@@ -3,9 +3,8 @@
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agents.research.report.content import HeldOutTest, Standing
 from agents.research.researcher.budget import Budget
 from agents.research.researcher.messages import Proposer, StudyReport
 from messaging.message import Message
@@ -49,41 +48,6 @@ class TextStudy(_Part):
     )
 
 
-class ImageStudy(_Part):
-    """Several architectures on one dataset, the best of them trained fully.
-
-    Attributes:
-        dataset: a dataset of the trainer's with images and class labels.
-        architectures: model configs as the assembler takes them; None for the three that ship.
-        quick_epochs: of the evaluation by which they are ranked, on the validation split.
-        max_epochs: of the full training, which early stopping may end before.
-        patience: epochs without a better validation loss until it stops.
-    """
-
-    dataset: str = "digits"
-    num_classes: Annotated[int, Field(ge=2)] = 10
-    architectures: tuple[dict[str, Any], ...] | None = Field(default=None, min_length=1)
-    quick_epochs: Count = 3
-    max_epochs: Count = 40
-    patience: Count = 6
-    batch_size: Count = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    seed: Annotated[int, Field(ge=0)] = 0
-
-    @field_validator("architectures")
-    @classmethod
-    def _names_tell_them_apart(
-        cls, configs: tuple[dict[str, Any], ...] | None
-    ) -> tuple[dict[str, Any], ...] | None:
-        names = [config.get("model_name") for config in configs or ()]
-        for index, name in enumerate(names):
-            if not (isinstance(name, str) and name.isidentifier() and name.isascii()):
-                raise ValueError(f"architecture {index} needs a model_name that Python allows")
-            if name in names[:index]:
-                raise ValueError(f"two architectures are called {name}")
-        return configs
-
-
 class SearchStudy(_Part):
     """What the researcher is to find the best model for; see `StudyRequest`."""
 
@@ -96,7 +60,7 @@ class SearchStudy(_Part):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class ResearchRequest(Message, wire_name="research.request"):
+class ResearchRequest(Message, wire_name="research.request", version=2):
     """Ask for a run. Asking again under the same name goes on with it, or answers at once.
 
     Attributes:
@@ -104,19 +68,17 @@ class ResearchRequest(Message, wire_name="research.request"):
         runs_dir: where the folders of runs lie, relative to the workspace.
         text: None leaves the language model out.
         search: what the researcher looks for by itself; None leaves it out.
-        images: architectures that are given, compared by a fixed plan; None leaves that out.
     """
 
     name: RunName = "first"
     runs_dir: str = "runs"
     text: TextStudy | None = TextStudy()
     search: SearchStudy | None = SearchStudy()
-    images: ImageStudy | None = None
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> "ResearchRequest":
-        if self.text is None and self.search is None and self.images is None:
-            raise ValueError("a run without text, search and images has nothing to do")
+        if self.text is None and self.search is None:
+            raise ValueError("a run without text and search has nothing to do")
         return self
 
     @property
@@ -127,6 +89,14 @@ class ResearchRequest(Message, wire_name="research.request"):
     def conversation(self) -> str:
         """The conversation to ask in, so that a second request sees what the first one caused."""
         return sha256(f"research run {self.name}".encode()).hexdigest()[:32]
+
+
+@ResearchRequest.upcast(from_version=1)
+def _without_images(data: dict[str, Any]) -> dict[str, Any]:
+    """A run may no longer compare given architectures; one that asks for it is refused by name."""
+    if data.get("images") is None:
+        data.pop("images", None)
+    return data
 
 
 class ResearchReport(Message, wire_name="research.report"):
@@ -144,8 +114,6 @@ class ResearchReport(Message, wire_name="research.report"):
     markdown_path: str
     html_path: str
     seconds: float
-    leaderboard: tuple[Standing, ...] = ()
-    test: HeldOutTest | None = None
     bits_per_byte: float | None = None
     completion: str = ""
     study: StudyReport | None = None

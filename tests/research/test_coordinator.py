@@ -1,8 +1,9 @@
 """The coordinator's state machine, with workers that answer at once, on the strict memory bus."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +11,29 @@ import pytest
 
 from agents.research.coordinator import CoordinatorAgent
 from agents.research.jobs import open_jobs
-from agents.research.messages import EvaluateCheckpoint, TrainFully, WriteReport
+from agents.research.messages import WriteReport
 from agents.research.researcher.messages import StudyRequest
-from agents.research.study import ImageStudy, ResearchReport, ResearchRequest, TextStudy
+from agents.research.study import ResearchReport, ResearchRequest, TextStudy
 from guild import AgentBuilder, Guild, GuildBuilder, GuildSpec
 from guild.plan import Plan
 from guild.progress import Progress, TextDelta
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.envelope import new_id
-from messaging.errors import RequestFailedError
-from tests.research.workers import Script, worker_class
+from messaging.errors import InvalidMessageError, RequestFailedError
+from messaging.message import decode
+from tests.research.workers import Script, Worker
 
-TOPICS = ("research.assembler", "research.trainer", "research.tokenizer", "research.reporter")
+TOPICS = (
+    "prompts",
+    "research.reporter",
+    "research.researcher",
+    "research.tokenizer",
+    "research.trainer",
+)
 TEXT_STEPS = {"corpus", "tokenizer train", "tokenizer apply", "language model", "completion"}
-NAMES = ("DigitsGated", "DigitsConv", "DigitsResidual")
-
-
-def fixed(**asked: Any) -> ResearchRequest:
-    """A run by the fixed plan, without the researcher."""
-    return ResearchRequest.model_validate({"search": None, "images": ImageStudy(), **asked})
+BOTH = ResearchRequest(name="one")
+TEXT = ResearchRequest(name="one", search=None)
 
 
 @pytest.fixture
@@ -45,13 +49,14 @@ def spec_of(script: Script) -> GuildSpec:
         .add_additional_topic("research")
         .build_spec()
     )
-    worker = AgentBuilder(worker_class(script)).set_id("worker").listen_to_default_topic(False)
-    for topic in (*TOPICS, "research.researcher", "prompts"):
+    worker = AgentBuilder(Worker).set_id("worker").listen_to_default_topic(False)
+    for topic in TOPICS:
         worker.add_additional_topic(topic)
     spec = worker.set_concurrency(16).set_retry(attempts=3, backoff_s=0.0).build_spec()
     return (
         GuildBuilder("tests")
         .add_resource("jobs", open_jobs, {"workspace": str(script.workspace)})
+        .add_resource("script", lambda: nullcontext(script))
         .add_agent_spec(coordinator)
         .add_agent_spec(spec)
         .build_spec()
@@ -77,40 +82,21 @@ async def ask(guild: Guild, request: ResearchRequest, **options: Any) -> Researc
 
 async def test_a_run_asks_for_every_step_once_and_reports(script: Script) -> None:
     async with launched(script) as guild:
-        report = await ask(guild, fixed(name="one"))
+        report = await ask(guild, BOTH)
 
-    images = {f"{step} {name}" for step in ("assemble", "summarise", "evaluate") for name in NAMES}
-    assert set(script.asked) == TEXT_STEPS | images | {
-        "prepare",
-        "train DigitsConv",
-        "test",
-        "report",
-    }
+    assert set(script.asked) == TEXT_STEPS | {"search", "report"}
     assert set(script.asked.values()) == {1}
-    assert [standing.name for standing in report.leaderboard] == [
-        "DigitsConv",
-        "DigitsResidual",
-        "DigitsGated",
-    ]
-    assert report.leaderboard[0].outcome == "trained"
-    assert report.test is not None
-    assert report.test.accuracy == 0.98
     assert report.bits_per_byte == 1.5
     assert report.completion.endswith("pass")
     assert report.failures == ()
 
 
-async def test_the_researcher_works_beside_the_language_model_and_stands_in_the_report(
+async def test_the_study_of_a_run_lies_in_its_folder_and_stands_in_its_report(
     script: Script,
 ) -> None:
-    script.held = {"search"}
     async with launched(script) as guild:
-        asking = asyncio.create_task(ask(guild, ResearchRequest(name="one")))
-        await script.wait_for("completion")
-        script.release.set()
-        report = await asking
+        report = await ask(guild, BOTH)
 
-    assert set(script.asked) == TEXT_STEPS | {"search", "report"}
     search, written = script.messages["search"], script.messages["report"]
     assert isinstance(search, StudyRequest)
     assert search.folder == "runs/one"
@@ -122,7 +108,7 @@ async def test_the_researcher_works_beside_the_language_model_and_stands_in_the_
 async def test_a_researcher_that_finds_nothing_leaves_the_language_model(script: Script) -> None:
     script.failing = {"search"}
     async with launched(script) as guild:
-        report = await ask(guild, ResearchRequest(name="one"))
+        report = await ask(guild, BOTH)
 
     assert report.study is None
     assert report.bits_per_byte == 1.5
@@ -130,7 +116,7 @@ async def test_a_researcher_that_finds_nothing_leaves_the_language_model(script:
 
 
 async def test_the_prompt_is_shown_right_before_what_follows_it(script: Script) -> None:
-    request = fixed(name="one", images=None)
+    request = TEXT
     async with launched(script) as guild:
         items = [
             item
@@ -146,77 +132,25 @@ async def test_the_prompt_is_shown_right_before_what_follows_it(script: Script) 
     assert prompt.text == TextStudy().prompt
 
 
-async def test_branches_run_side_by_side(script: Script) -> None:
-    script.held = {"language model", *(f"evaluate {name}" for name in NAMES)}
+@pytest.mark.parametrize(("held", "reached"), [("search", "completion"), ("corpus", "search")])
+async def test_neither_branch_waits_for_the_other(script: Script, held: str, reached: str) -> None:
+    script.held = {held}
     async with launched(script) as guild:
-        asking = asyncio.create_task(ask(guild, fixed(name="one")))
-        for label in sorted(script.held):
-            await script.wait_for(label)
+        asking = asyncio.create_task(ask(guild, BOTH))
+        await script.wait_for(reached)
         script.release.set()
         await asking
-
-
-async def test_training_waits_for_every_evaluation(script: Script) -> None:
-    script.held = {"assemble DigitsConv"}
-    async with launched(script) as guild:
-        asking = asyncio.create_task(ask(guild, fixed(name="one", text=None)))
-        await script.wait_for("evaluate DigitsGated")
-        await script.wait_for("evaluate DigitsResidual")
-        script.release.set()
-        await asking
-
-    assert script.asked["train DigitsConv"] == 1
-    assert script.asked["train DigitsResidual"] == 0
-
-
-async def test_the_held_out_set_is_opened_once_and_last(script: Script) -> None:
-    async with launched(script) as guild:
-        await ask(guild, fixed(name="one", text=None))
-
-    test, training = script.messages["test"], script.messages["train DigitsConv"]
-    assert isinstance(test, EvaluateCheckpoint)
-    assert isinstance(training, TrainFully)
-    assert test.split == "test"
-    assert test.experiment_dir == f"{training.log_base_dir}/DigitsConv"
-    assert script.asked["test"] == 1
-
-
-@pytest.mark.parametrize("step", ["assemble", "evaluate"])
-async def test_one_broken_architecture_is_reported_and_sinks_nothing(
-    script: Script, step: str
-) -> None:
-    script.failing = {f"{step} DigitsConv"}
-    async with launched(script) as guild:
-        report = await ask(guild, fixed(name="one", text=None))
-
-    assert script.asked["train DigitsResidual"] == 1
-    (failed,) = [standing for standing in report.leaderboard if standing.outcome == "failed"]
-    assert failed.name == "DigitsConv"
-    assert failed.rank is None
-    assert report.failures == (
-        f"{step} DigitsConv: worker: RefusedError: layers[1]: {step} DigitsConv does not work",
-    )
-
-
-async def test_the_next_best_is_trained_when_the_best_cannot_be(script: Script) -> None:
-    script.failing = {"train DigitsConv"}
-    async with launched(script) as guild:
-        report = await ask(guild, fixed(name="one", text=None))
-
-    trained = [standing.name for standing in report.leaderboard if standing.outcome == "trained"]
-    assert trained == ["DigitsResidual"]
-    assert report.test is not None
 
 
 @pytest.mark.parametrize(
     "label", ["corpus", "tokenizer train", "tokenizer apply", "language model", "completion"]
 )
-async def test_a_failed_text_step_leaves_the_images(script: Script, label: str) -> None:
+async def test_a_failed_text_step_leaves_the_search(script: Script, label: str) -> None:
     script.failing = {label}
     async with launched(script) as guild:
-        report = await ask(guild, fixed(name="one"))
+        report = await ask(guild, BOTH)
 
-    assert report.test is not None
+    assert report.study is not None
     assert len(report.failures) == 1
     content = script.messages["report"]
     assert isinstance(content, WriteReport)
@@ -226,8 +160,8 @@ async def test_a_failed_text_step_leaves_the_images(script: Script, label: str) 
 async def test_a_run_with_nothing_left_is_a_typed_error_and_may_be_asked_for_again(
     script: Script,
 ) -> None:
-    script.failing = {"prepare", "corpus"}
-    request = fixed(name="one")
+    script.failing = {"search", "corpus"}
+    request = BOTH
     async with launched(script) as guild:
         with pytest.raises(RequestFailedError, match="nothing worked") as caught:
             await ask(guild, request)
@@ -243,7 +177,7 @@ async def test_a_report_that_could_not_be_written_is_written_at_the_next_request
     script: Script,
 ) -> None:
     script.failing = {"report"}
-    request = fixed(name="one", images=None)
+    request = TEXT
     async with launched(script) as guild:
         with pytest.raises(RequestFailedError, match="does not work"):
             await ask(guild, request)
@@ -256,15 +190,15 @@ async def test_a_report_that_could_not_be_written_is_written_at_the_next_request
 
 async def test_a_finished_run_answers_at_once_with_the_same_report(script: Script) -> None:
     async with launched(script) as guild:
-        first = await ask(guild, fixed(name="one"))
-        again = await ask(guild, fixed(name="one"))
+        first = await ask(guild, BOTH)
+        again = await ask(guild, BOTH)
 
     assert again == first
     assert set(script.asked.values()) == {1}
 
 
 async def test_a_finished_run_whose_report_was_deleted_begins_anew(script: Script) -> None:
-    request = fixed(name="one", images=None)
+    request = TEXT
     async with launched(script) as guild:
         first = await ask(guild, request)
         (script.workspace / first.html_path).unlink()
@@ -276,16 +210,16 @@ async def test_a_finished_run_whose_report_was_deleted_begins_anew(script: Scrip
 
 async def test_another_study_under_the_same_name_is_refused(script: Script) -> None:
     async with launched(script) as guild:
-        await ask(guild, fixed(name="one", images=None))
+        await ask(guild, TEXT)
         with pytest.raises(RequestFailedError, match="another name") as caught:
-            await ask(guild, fixed(name="one", images=None, text=TextStudy(seed=7)))
+            await ask(guild, TEXT.model_copy(update={"text": TextStudy(seed=7)}))
 
     assert caught.value.error_type == "RunConflictError"
 
 
 async def test_everybody_who_asks_for_a_running_run_is_answered(script: Script) -> None:
     script.held = {"corpus"}
-    request = fixed(name="one", images=None)
+    request = TEXT
     async with launched(script) as guild:
         first = asyncio.create_task(ask(guild, request))
         await script.wait_for("corpus")
@@ -299,7 +233,7 @@ async def test_everybody_who_asks_for_a_running_run_is_answered(script: Script) 
 
 async def test_further_steps_are_shown_to_whoever_asked_last(script: Script) -> None:
     script.held = {"corpus"}
-    request = fixed(name="one", images=None)
+    request = TEXT
     async with launched(script) as guild:
         first = asyncio.create_task(ask(guild, request, conversation="early"))
         await script.wait_for("corpus")
@@ -319,17 +253,17 @@ async def test_further_steps_are_shown_to_whoever_asked_last(script: Script) -> 
 
 
 async def test_an_answer_that_comes_twice_changes_nothing(script: Script) -> None:
-    script.answer_twice = {"corpus", "evaluate DigitsConv", "train DigitsConv", "report"}
+    script.answer_twice = {"corpus", "search", "report"}
     async with launched(script) as guild:
-        report = await ask(guild, fixed(name="one"))
+        report = await ask(guild, BOTH)
 
     assert set(script.asked.values()) == {1}
-    assert len(report.leaderboard) == 3
+    assert report.failures == ()
 
 
 async def test_questions_that_are_answered_are_forgotten(script: Script) -> None:
     async with launched(script) as guild:
-        await ask(guild, fixed(name="one"))
+        await ask(guild, BOTH)
         backend = guild.client.bus.backend
         kept = [await backend.load_state("coordinator", f"asked.{i}") for i in script.message_ids]
 
@@ -337,27 +271,21 @@ async def test_questions_that_are_answered_are_forgotten(script: Script) -> None
 
 
 async def test_a_guild_that_ends_in_the_middle_goes_on_in_the_next_one(script: Script) -> None:
-    script.held = {"train DigitsConv", "language model"}
+    script.held = {"search", "language model"}
     spec = spec_of(script).model_copy(update={"drain_s": 0.0})
-    request = fixed(name="one")
+    request = BOTH
     async with bus_for(spec) as bus:
         async with Guild.launch(spec, bus=bus) as guild:
             await guild.client.publish("research", request)
-            await script.wait_for("train DigitsConv")
+            await script.wait_for("search")
             await script.wait_for("language model")
         script.release.set()
         async with Guild.launch(spec, bus=bus) as guild:
             report = await ask(guild, request)
 
     repeated = {label for label, count in script.asked.items() if count > 1}
-    assert repeated == {"train DigitsConv", "language model"}
+    assert repeated == {"search", "language model"}
     assert report.failures == ()
-
-
-def test_two_architectures_with_one_name_are_refused_before_anything_runs() -> None:
-    config = {"model_name": "Same", "input_shape": [1], "layers": []}
-    with pytest.raises(ValueError, match="two architectures are called Same"):
-        ImageStudy(architectures=(config, config))
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "-x", "a" * 65])
@@ -366,7 +294,9 @@ def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
         ResearchRequest(name=name)
 
 
-@pytest.mark.parametrize("name", ["../up", "a b", None, "class x"])
-def test_an_architecture_without_a_python_name_is_refused(name: Any) -> None:
-    with pytest.raises(ValueError, match="model_name"):
-        ImageStudy(architectures=({"model_name": name},))
+def test_a_request_of_the_first_version_is_read_unless_it_asks_for_given_architectures() -> None:
+    first = {"name": "one", "images": None}
+
+    assert decode(ResearchRequest, json.dumps(first).encode(), version=1) == BOTH
+    with pytest.raises(InvalidMessageError, match="images"):
+        decode(ResearchRequest, json.dumps(first | {"images": {}}).encode(), version=1)

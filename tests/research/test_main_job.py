@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from agents.research.study import ImageStudy, ResearchReport, ResearchRequest, TextStudy
+from agents.research.researcher.budget import Budget
+from agents.research.study import ResearchReport, ResearchRequest, SearchStudy, TextStudy
 from messaging.testing import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -32,10 +33,9 @@ SMALL = ResearchRequest(
         batch_size=2,
         max_steps=400,
     ),
-    search=None,
-    images=ImageStudy(quick_epochs=1, max_epochs=6),
+    search=SearchStudy(dataset="wine", budget=Budget(seconds=None, trials=6), folds=2),
 )
-STEPS = 17
+STEPS = 6
 
 Line = dict[str, Any]
 Moment = Callable[[Line], bool]
@@ -131,28 +131,25 @@ async def test_a_run_killed_at_many_moments_ends_as_if_nothing_had_happened(
     await killed_at(progress("train the language model", done=250), tmp_path)
     corpus = identity(run / "corpus.txt")
     tokenizer = identity(run / "tokenizer" / "tokenizer.json")
-    await killed_at(progress("train Digits"), tmp_path)
-    models = {path.name: identity(path) for path in (run / "models").glob("*.py")}
+    await killed_at(progress("trial", done=1), tmp_path)
+    trials = {path: identity(path) for path in (tmp_path / ".guildbus").rglob("result.json")}
     await killed_at(progress("write the report"), tmp_path)
     model = identity(run / "language_model" / "config.json")
     report = await finished(tmp_path)
 
     assert report.failures == ()
-    assert len(report.leaderboard) == len({standing.name for standing in report.leaderboard}) == 3
-    assert report.test is not None
+    assert report.study is not None
+    assert report.study.trials == 6
+    assert len(report.study.tests) > 0
     assert report.completion.startswith("def ")
-    html = text_of(tmp_path / report.html_path)
-    assert html.count("held-out test</td>") == 1
-    assert f"{STEPS} of {STEPS}" in html
+    assert f"{STEPS} of {STEPS}" in text_of(tmp_path / report.html_path)
     assert identity(run / "corpus.txt") == corpus
     assert identity(run / "tokenizer" / "tokenizer.json") == tokenizer
     assert identity(run / "language_model" / "config.json") == model
-    assert len(models) == 3
-    for name, before in models.items():
-        assert identity(run / "models" / name) == before
-    trained = next(s.name for s in report.leaderboard if s.outcome == "trained")
-    for experiment in ("language_model", trained):
-        assert epochs(run, experiment) == list(range(1, len(epochs(run, experiment)) + 1))
+    assert trials
+    for path, before in trials.items():
+        assert identity(path) == before
+    assert epochs(run, "language_model") == list(range(1, len(epochs(run, "language_model")) + 1))
     resumed = json.loads(text_of(run / "experiments" / "language_model" / "result.json"))
     assert resumed["resumed_from_step"] >= 200
     assert await finished(tmp_path) == report

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from agents.research.architectures import BLOCKS_FOLDER
 from agents.research.errors import OutsideWorkspaceError, ResearchError
 from agents.research.experiments import ExperimentStore, Trial, store_path
 from agents.research.experiments.command.resuming import request_of
@@ -24,10 +23,8 @@ from agents.research.jobs import Done, Jobs
 from agents.research.messages import (
     EvaluateQuickly,
     LanguageModelTrained,
-    PrepareRun,
     TrainLanguageModel,
 )
-from agents.research.reporter import ReporterAgent
 from agents.research.researcher.messages import RunTrial
 from agents.research.researcher.records import record_asked
 from agents.research.researcher.state import Candidate
@@ -200,19 +197,6 @@ async def test_no_trial_is_run_with_it(
 
     with pytest.raises(ResearchError):
         await run_trial(jobs, request, audience())
-
-
-@plants
-@pytest.mark.parametrize("place", ["runs/first", f"runs/first/{BLOCKS_FOLDER}"])
-def test_no_block_of_a_run_is_written_through_it(
-    jobs: Jobs, workspace: Path, outside: Path, plant: Plant, place: str
-) -> None:
-    planted(workspace, plant, place)
-
-    with pytest.raises(ResearchError):
-        ReporterAgent(jobs).prepare(PrepareRun(folder="runs/first"))
-
-    assert is_untouched(outside)
 
 
 @pytest.mark.parametrize("place", ["served", "lm", "lm/run"])

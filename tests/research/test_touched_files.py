@@ -53,7 +53,6 @@ TOUCH = {
     "report/html.py:to_html": PACKAGE,
     "report/machine.py:_processor": KERNEL,
     "report/writing.py:write_report": JOB,
-    "reporter.py:ReporterAgent.prepare": PACKAGE,
     "researcher/trials.py:_read_result": STATE,
     "researcher/trials.py:_take_away": "renames what a job that has ended left; follows no link",
     "researcher/trials.py:_write_result": STATE,

@@ -9,26 +9,14 @@ from pydantic import BaseModel
 
 from agents.llm.bus.messages import GenerationPromptRequest, GenerationPromptResponse
 from agents.research.messages import (
-    AssembleModel,
-    CheckpointEvaluated,
     CollectCorpus,
     CorpusCollected,
-    EvaluateCheckpoint,
-    EvaluateQuickly,
     LanguageModelTrained,
     ManageTokenizer,
-    ModelAssembled,
-    ModelSummarised,
-    PrepareRun,
-    QuickEvaluation,
     ReportWritten,
-    RunPrepared,
-    SummariseModel,
     TokenizerApplied,
     TokenizerLoaded,
     TokenizerTrained,
-    TrainFully,
-    TrainingFinished,
     TrainLanguageModel,
     WriteReport,
 )
@@ -38,16 +26,8 @@ from guild.progress import Progress
 
 A = TypeVar("A", bound=BaseModel)
 
-ACCURACY = {"DigitsGated": 0.95, "DigitsConv": 0.99, "DigitsResidual": 0.97}
 HISTORY = [
-    {
-        "epoch": epoch,
-        "step": 20 * epoch,
-        "train_loss": 1 / epoch,
-        "val_loss": 1.1 / epoch,
-        "val_accuracy": 1 - 0.5 / epoch,
-    }
-    for epoch in (1, 2, 3)
+    {"epoch": n, "step": 20 * n, "train_loss": 1 / n, "val_loss": 1.1 / n} for n in (1, 2, 3)
 ]
 
 
@@ -101,134 +81,73 @@ class Script:
             await self._changed.wait_for(lambda: self.asked[label] > 0)
 
 
-def worker_class(script: Script) -> type[Agent]:  # noqa: C901  a class with many handlers
-    """One agent in the place of all five that work, following `script`."""
+class Worker(Agent):
+    """One agent in the place of all that work, following the `script` of its guild."""
 
-    class Worker(Agent):
-        @handles(emits=[Progress])
-        async def assemble(self, request: AssembleModel, ctx: Context) -> ModelAssembled:
-            name = request.config["model_name"]
-            answer = ModelAssembled(
-                model_name=name,
-                script_path=request.output_script_path,
-                generated_by="compiler",
-                attempts=1,
-                checks=("parsed",),
-                total_params=1000,
-            )
-            return await script.do(f"assemble {name}", request, answer, ctx)
+    def __init__(self, script: Script) -> None:
+        super().__init__()
+        self._script = script
 
-        @handles(emits=[Progress])
-        async def summarise(self, request: SummariseModel, ctx: Context) -> ModelSummarised:
-            answer = ModelSummarised(
-                summary_str="",
-                total_params=1000,
-                trainable_params=1000,
-                flops=2000,
-                macs=1000,
-                layer_details=[],
-            )
-            return await script.do(f"summarise {request.model_class_name}", request, answer, ctx)
+    @handles(emits=[Progress])
+    async def collect(self, request: CollectCorpus, ctx: Context) -> CorpusCollected:
+        answer = CorpusCollected(path=request.output_path, size_bytes=1000, files=3)
+        return await self._script.do("corpus", request, answer, ctx)
 
-        @handles(emits=[Progress])
-        async def evaluate(self, request: EvaluateQuickly, ctx: Context) -> QuickEvaluation:
-            name = request.model_class_name
-            metrics = {"accuracy": ACCURACY[name], "f1": ACCURACY[name] - 0.01}
-            answer = QuickEvaluation(metrics=metrics, result={"seconds": 0.4}, seconds=0.5)
-            return await script.do(f"evaluate {name}", request, answer, ctx)
+    @handles(emits=[Progress])
+    async def tokenize(
+        self, request: ManageTokenizer, ctx: Context
+    ) -> TokenizerTrained | TokenizerLoaded | TokenizerApplied:
+        trained = TokenizerTrained(
+            tokenizer_name=request.tokenizer_name, tokenizer_path="tokenizer", vocab_size=256
+        )
+        applied = TokenizerApplied(input_ids=[[1]], attention_mask=[[1]], pieces=(("def ", "f"),))
+        answer: TokenizerTrained | TokenizerApplied
+        answer = trained if request.action == "train" else applied
+        return await self._script.do(f"tokenizer {request.action}", request, answer, ctx)
 
-        @handles(emits=[Progress])
-        async def train(self, request: TrainFully, ctx: Context) -> TrainingFinished:
-            result = {
-                "history": HISTORY,
-                "best_epoch": 3,
-                "stopped_early": False,
-                "best_checkpoint_path": "best.pt",
-                "experiment_dir": f"{request.log_base_dir}/{request.experiment_name}",
-            }
-            answer = TrainingFinished(result=result, seconds=2.0)
-            return await script.do(f"train {request.model_class_name}", request, answer, ctx)
+    @handles(emits=[Progress])
+    async def train_language_model(
+        self, request: TrainLanguageModel, ctx: Context
+    ) -> LanguageModelTrained:
+        result = {
+            "history": HISTORY,
+            "params": 660_000,
+            "steps_run": 60,
+            "seconds": 8.0,
+            "final_evaluation": {"loss": 3.2, "bits_per_byte": 1.5},
+        }
+        answer = LanguageModelTrained(model_path=request.output_dir, result=result, seconds=9.0)
+        return await self._script.do("language model", request, answer, ctx)
 
-        @handles(emits=[Progress])
-        async def test(self, request: EvaluateCheckpoint, ctx: Context) -> CheckpointEvaluated:
-            result = {
-                "metrics": {"accuracy": 0.98, "f1": 0.97, "loss": 0.1},
-                "samples": 2,
-                "confusion_matrix": [[1, 0], [0, 1]],
-                "class_names": ["0", "1"],
-            }
-            answer = CheckpointEvaluated(result=result, seconds=0.1)
-            return await script.do("test", request, answer, ctx)
+    @handles(emits=[Progress])
+    async def complete(
+        self, request: GenerationPromptRequest, ctx: Context
+    ) -> GenerationPromptResponse:
+        prompt = request.generation_prompt
+        answer = GenerationPromptResponse(
+            generation_prompt=prompt, generated_response=f"{prompt}pass"
+        )
+        return await self._script.do("completion", request, answer, ctx)
 
-        @handles(emits=[Progress])
-        async def collect(self, request: CollectCorpus, ctx: Context) -> CorpusCollected:
-            answer = CorpusCollected(path=request.output_path, size_bytes=1000, files=3)
-            return await script.do("corpus", request, answer, ctx)
+    @handles(emits=[Progress])
+    async def search(self, request: StudyRequest, ctx: Context) -> StudyReport:
+        answer = StudyReport(
+            name=request.name,
+            folder=request.folder,
+            chosen="c1",
+            record="",
+            members={"c1": 1.0},
+            findings=(),
+            tests=(),
+            verdict="c1 is the best that was found.",
+            trials=3,
+            seconds=1.0,
+            tokens=0,
+        )
+        return await self._script.do("search", request, answer, ctx)
 
-        @handles(emits=[Progress])
-        async def tokenize(
-            self, request: ManageTokenizer, ctx: Context
-        ) -> TokenizerTrained | TokenizerLoaded | TokenizerApplied:
-            trained = TokenizerTrained(
-                tokenizer_name=request.tokenizer_name, tokenizer_path="tokenizer", vocab_size=256
-            )
-            applied = TokenizerApplied(
-                input_ids=[[1]], attention_mask=[[1]], pieces=(("def ", "f"),)
-            )
-            answer: TokenizerTrained | TokenizerApplied
-            answer = trained if request.action == "train" else applied
-            return await script.do(f"tokenizer {request.action}", request, answer, ctx)
-
-        @handles(emits=[Progress])
-        async def train_language_model(
-            self, request: TrainLanguageModel, ctx: Context
-        ) -> LanguageModelTrained:
-            result = {
-                "history": HISTORY,
-                "params": 660_000,
-                "steps_run": 60,
-                "seconds": 8.0,
-                "final_evaluation": {"loss": 3.2, "bits_per_byte": 1.5},
-            }
-            answer = LanguageModelTrained(model_path=request.output_dir, result=result, seconds=9.0)
-            return await script.do("language model", request, answer, ctx)
-
-        @handles(emits=[Progress])
-        async def complete(
-            self, request: GenerationPromptRequest, ctx: Context
-        ) -> GenerationPromptResponse:
-            prompt = request.generation_prompt
-            answer = GenerationPromptResponse(
-                generation_prompt=prompt, generated_response=f"{prompt}pass"
-            )
-            return await script.do("completion", request, answer, ctx)
-
-        @handles(emits=[Progress])
-        async def prepare(self, request: PrepareRun, ctx: Context) -> RunPrepared:
-            answer = RunPrepared(folder=request.folder, block_paths=())
-            return await script.do("prepare", request, answer, ctx)
-
-        @handles(emits=[Progress])
-        async def search(self, request: StudyRequest, ctx: Context) -> StudyReport:
-            answer = StudyReport(
-                name=request.name,
-                folder=request.folder,
-                chosen="c1",
-                record="",
-                members={"c1": 1.0},
-                findings=(),
-                tests=(),
-                verdict="c1 is the best that was found.",
-                trials=3,
-                seconds=1.0,
-                tokens=0,
-            )
-            return await script.do("search", request, answer, ctx)
-
-        @handles(emits=[Progress])
-        async def write(self, request: WriteReport, ctx: Context) -> ReportWritten:
-            answer = ReportWritten(markdown_path="report.md", html_path="report.html")
-            (script.workspace / answer.html_path).touch()
-            return await script.do("report", request, answer, ctx)
-
-    return Worker
+    @handles(emits=[Progress])
+    async def write(self, request: WriteReport, ctx: Context) -> ReportWritten:
+        answer = ReportWritten(markdown_path="report.md", html_path="report.html")
+        (self._script.workspace / answer.html_path).touch()
+        return await self._script.do("report", request, answer, ctx)
