@@ -1,21 +1,19 @@
 """The reporter agent: writes what a run has found into its folder."""
 
 from asyncio import to_thread
+from pathlib import Path
 
 from agents.research.jobs import Jobs
 from agents.research.messages import ReportWritten, WriteReport
+from agents.research.report.files import Written
+from agents.research.report.writing import write_report
 from agents.research.researcher.reporting import findings_for
 from guild import Agent, Context, handles
 from guild.progress import Progress
 
-_WRITE_REPORT = "agents.research.report.writing:write_report"
-
 
 class ReporterAgent(Agent):
     """Writes the report of a run, from what its steps answered and its study recorded."""
-
-    extra = "research"
-    requires = ("matplotlib",)
 
     def __init__(self, jobs: Jobs) -> None:
         super().__init__()
@@ -24,12 +22,21 @@ class ReporterAgent(Agent):
     @handles(emits=[Progress])
     async def write(self, request: WriteReport, ctx: Context) -> ReportWritten:
         self._jobs.inside(request.content.folder, key="content.folder")
-        for file in request.content.code:
-            self._jobs.inside(file.path, key="content.code")
-        content = request.content
-        if request.study is not None:
-            found = await to_thread(findings_for, self._jobs.workspace, request.study)
-            content = content.model_copy(update={"study": found})
-        payload = {"content": content.model_dump(mode="json")}
-        done = await self._jobs.run(_WRITE_REPORT, payload, ctx, task="write the report")
-        return ReportWritten.model_validate(done.result)
+        ctx.emit(Progress(task="write the report"))
+        return _answer(await to_thread(_write, self._jobs.workspace, request), self._jobs.workspace)
+
+
+def _write(workspace: Path, request: WriteReport) -> Written:
+    content = request.content
+    if request.study is not None:
+        found = findings_for(workspace, request.study)
+        content = content.model_copy(update={"study": found})
+    return write_report(workspace, content)
+
+
+def _answer(written: Written, workspace: Path) -> ReportWritten:
+    return ReportWritten(
+        markdown_path=str(written.markdown.relative_to(workspace)),
+        html_path=str(written.html.relative_to(workspace)),
+        figures=tuple(str(drawn.relative_to(workspace)) for drawn in written.drawings),
+    )

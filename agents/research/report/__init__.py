@@ -1,1 +1,1 @@
-"""What a run leaves behind to be looked at: report.md, report.html and their plots."""
+"""What a run or a study leaves behind to be looked at: report.md, report.html and drawings."""

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from agents.research.report.figure import Figure
-
 
 class Prose(NamedTuple):
     text: str
@@ -41,16 +39,6 @@ class Table(NamedTuple):
     rows: list[list[str]]
     numeric: frozenset[int] = frozenset()
     best: int | None = None
-
-
-class Picture(NamedTuple):
-    figure: Figure
-
-
-class Pictures(NamedTuple):
-    """Pictures that belong side by side where there is room."""
-
-    figures: list[Figure]
 
 
 class Drawing(NamedTuple):
@@ -110,8 +98,6 @@ Block = (
     | Failure
     | Tiles
     | Table
-    | Picture
-    | Pictures
     | Drawing
     | Drawings
     | Diff

@@ -21,59 +21,12 @@ class StepTaken(_Part):
     error: str = ""
 
 
-class Standing(_Part):
-    """One architecture on the leaderboard; numbers are None when it never got that far.
-
-    Attributes:
-        rank: 1 is the best; None for an architecture that failed.
-        accuracy: on the validation split after the quick evaluation; so is `f1`, macro averaged.
-        flops: two per multiply-accumulate, for one sample.
-        seconds: of the quick evaluation's training.
-        outcome: "trained" for the one that was trained fully.
-    """
-
-    name: str
-    rank: int | None = None
-    params: int | None = None
-    flops: int | None = None
-    accuracy: float | None = None
-    f1: float | None = None
-    seconds: float | None = None
-    generated_by: str = ""
-    outcome: Literal["evaluated", "trained", "failed"] = "evaluated"
-    error: str = ""
-
-
 class Curve(_Part):
     """One line of a plot."""
 
     label: str
     x: list[float]
     y: list[float]
-
-
-class Training(_Part):
-    """The full training of the best architecture, with a curve per quantity and split."""
-
-    model: str
-    epochs: int
-    epochs_asked: int
-    best_epoch: int
-    stopped_early: bool
-    checkpoint: str
-    loss: list[Curve]
-    accuracy: list[Curve]
-
-
-class HeldOutTest(_Part):
-    """`confusion[i][j]`: how many samples of class i were taken for class j."""
-
-    samples: int
-    accuracy: float
-    f1: float
-    loss: float
-    confusion: list[list[int]]
-    class_names: list[str]
 
 
 class TokenizerFacts(_Part):
@@ -106,13 +59,6 @@ class Completion(_Part):
     text: str
 
 
-class GeneratedFile(_Part):
-    """A file of generated code, relative to the workspace."""
-
-    title: str
-    path: str
-
-
 class ReportContent(_Part):
     """Everything that a report says; a part is None when its branch was not asked for or failed.
 
@@ -127,14 +73,9 @@ class ReportContent(_Part):
     asked: dict[str, Any]
     steps: list[StepTaken]
     study: StudyFindings | None = None
-    leaderboard: list[Standing] = []
-    dataset: str = ""
-    training: Training | None = None
-    test: HeldOutTest | None = None
     tokenizer: TokenizerFacts | None = None
     language_model: LanguageModelFacts | None = None
     completion: Completion | None = None
-    code: list[GeneratedFile] = []
 
     @property
     def failures(self) -> list[StepTaken]:

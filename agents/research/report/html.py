@@ -1,15 +1,12 @@
-"""The report as one HTML file: styles and pictures inside, nothing fetched, nothing scripted."""
+"""The report as one HTML file: styles and drawings inside, nothing fetched, nothing scripted."""
 
-import base64
 from functools import singledispatch
 from html import escape
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from agents.research.report import blocks
 from agents.research.report.drawing import drawing_style
-from agents.research.report.figure import Figure, dark_twin
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -18,7 +15,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+ content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
 {style}
@@ -39,7 +36,7 @@ _PAGE = """<!doctype html>
 
 
 def to_html(document: blocks.Document) -> str:
-    """The page, with the pictures in it."""
+    """The page, with the drawings in it."""
     style = (resources.files(__package__) / "report.css").read_text("utf-8") + drawing_style()
     sections = [_section(section) for section in document.sections]
     links = [
@@ -115,17 +112,6 @@ def _(block: blocks.Table) -> str:
 
 
 @_show.register
-def _(block: blocks.Picture) -> str:
-    return _figure(block.figure)
-
-
-@_show.register
-def _(block: blocks.Pictures) -> str:
-    figures = [_figure(figure) for figure in block.figures]
-    return f'<div class="figures">{"".join(figures)}</div>'
-
-
-@_show.register
 def _(block: blocks.Drawing) -> str:
     frame = "tall scroll" if block.is_tall else "scroll"
     name = escape(block.title)
@@ -186,21 +172,6 @@ def _kind_of(line: str) -> str:
 
 def _number(block: blocks.Table, column: int) -> str:
     return ' class="number"' if column in block.numeric else ""
-
-
-def _figure(figure: Figure) -> str:
-    light = _inlined(figure.file)
-    dark = _inlined(dark_twin(figure.file))
-    caption = escape(figure.caption)
-    return (
-        f'<figure><picture><source media="screen and (prefers-color-scheme: dark)" srcset="{dark}">'
-        f'<img src="{light}" alt="{caption}"></picture>'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _inlined(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _anchor(title: str) -> str:

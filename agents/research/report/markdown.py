@@ -3,7 +3,6 @@
 from functools import singledispatch
 
 from agents.research.report import blocks
-from agents.research.report.figure import Figure
 
 _FENCE = "```"
 
@@ -61,16 +60,6 @@ def _(block: blocks.Table) -> str:
 
 
 @_show.register
-def _(block: blocks.Picture) -> str:
-    return _picture(block.figure)
-
-
-@_show.register
-def _(block: blocks.Pictures) -> str:
-    return "\n\n".join(_picture(figure) for figure in block.figures)
-
-
-@_show.register
 def _(block: blocks.Drawing) -> str:
     return f"![{_escaped(block.title)}]({drawing_path(block)})"
 
@@ -106,10 +95,6 @@ def _(block: blocks.Continuation) -> str:
     text = f"{block.prompt}{block.text}"
     fence = _fence_for(text)
     return f"{fence}text\n{text.rstrip()}\n{fence}"
-
-
-def _picture(figure: Figure) -> str:
-    return f"![{figure.caption}]({figure.path})"
 
 
 def _fence_for(text: str) -> str:

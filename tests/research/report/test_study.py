@@ -277,9 +277,9 @@ def test_a_share_of_few_samples_has_a_wide_interval(
 
 
 def test_a_run_with_a_study_has_its_findings_first_and_all_else_after_them() -> None:
-    content = full_content(training=None, test=None, language_model=None, study=study_findings())
+    content = full_content(study=study_findings())
 
-    document = build_document(content, MACHINE, {}, {})
+    document = build_document(content, MACHINE)
 
     titles = [section.title for section in document.sections]
     assert titles[:3] == ["What was found", "Ranking", "Tree"]
