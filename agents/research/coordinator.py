@@ -1,18 +1,9 @@
-"""The coordinator: answers one research request by messages to the other agents.
-
-A run is a state machine. Every message that arrives changes the run's state, which is written in
-the same commit as the messages that follow from it; nothing is remembered in memory. So the guild
-may be killed at any moment: what was in flight is delivered again, what was answered is not asked
-again, and an answer that comes twice finds its question gone.
-"""
+"""The coordinator: answers one research request by messages to the other agents."""
 
 import time
 
-from pydantic import BaseModel
-
 from agents.llm.bus.messages import GenerationPromptRequest, GenerationPromptResponse
 from agents.research.errors import NothingLeftError, RunConflictError
-from agents.research.findings import content_of, has_results, report_of
 from agents.research.jobs import Jobs
 from agents.research.messages import (
     CollectCorpus,
@@ -25,11 +16,11 @@ from agents.research.messages import (
     TrainLanguageModel,
     WriteReport,
 )
-from agents.research.plan import REPORT, SEARCH, Ask, Role, next_asks, step_count
 from agents.research.researcher.messages import StudyReport, StudyRequest
-from agents.research.run import Asked, Run, Step
-from agents.research.study import ResearchReport, ResearchRequest
-from agents.research.waiting import answer_all, fail_all
+from agents.research.run.findings import content_of, has_results, report_of
+from agents.research.run.messages import ResearchReport, ResearchRequest
+from agents.research.run.plan import REPORT, SEARCH, Run, next_asks, step_count
+from agents.research.stepwise.asking import Ask, answer_all, ask, end_step, fail_all
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import Progress, TextDelta
 from messaging.failure import Cancelled, RequestFailed
@@ -43,7 +34,6 @@ _SENDS = (
     WriteReport,
 )
 _ANSWERS = (ResearchReport, RequestFailed)
-_ERROR_CHARS = 2000
 
 
 class CoordinatorProps(BaseAgentProps):
@@ -71,10 +61,7 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
     async def begin(self, request: ResearchRequest, ctx: Context) -> ResearchReport | None:
         run = await _load(request.name, ctx)
         if run is not None and run.request != request:
-            raise RunConflictError(
-                f"the run {request.name!r} was asked for something else; give this one another "
-                "name, or ask for exactly what it began with"
-            )
+            raise RunConflictError("run", request.name)
         if run is not None and run.report is not None and self._jobs.has(run.report.html_path):
             return run.report
         if run is None or run.is_over:
@@ -94,46 +81,26 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
             | StudyReport
             | TokenizerApplied
             | TokenizerTrained
+            | RequestFailed
+            | Cancelled
         ),
         ctx: Context,
     ) -> None:
-        await self._end_step(ctx, answer=answer)
-
-    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress, TextDelta])
-    async def take_failure(self, failure: RequestFailed | Cancelled, ctx: Context) -> None:
-        if isinstance(failure, Cancelled):
-            error = f"cancelled{f': {failure.reason}' if failure.reason else ''}"
-        else:
-            error = f"{failure.agent}: {failure.error_type}: {failure.text}"
-        await self._end_step(ctx, error=error[:_ERROR_CHARS])
-
-    async def _end_step(
-        self, ctx: Context, *, answer: BaseModel | None = None, error: str = ""
-    ) -> None:
-        asked = await ctx.state.load(_question(ctx.envelope.cause), Asked)
-        run = await _load(asked.run, ctx) if asked is not None else None
-        if asked is None or run is None:
-            ctx.log.info("research.answer_ignored", cause=ctx.envelope.cause)
-            return
-        await ctx.state.delete(_question(ctx.envelope.cause))
-        step = run.steps[asked.step]
-        step.ended_at = time.time()
-        step.answer = answer.model_dump(mode="json") if answer is not None else None
-        step.error = error
-        ctx.log.info("research.step_ended", run=asked.run, step=asked.step, error=error or None)
-        await self._go_on(run, ctx)
+        ended = await end_step(answer, _load, ctx)
+        if ended is not None:
+            await self._go_on(ended[0], ctx)
 
     async def _go_on(self, run: Run, ctx: Context) -> None:
         """Ask for what is possible now; when nothing is and nothing is awaited, come to an end."""
         asks = next_asks(run)
-        for ask in asks:
-            await self._ask(ask, run, ctx)
-        if not run.is_waiting_for_answers:
+        for each in asks:
+            await self._ask(each, run, ctx)
+        if not run.under_way:
             await self._conclude(run, ctx)
         ctx.emit(_progress(run))
-        for ask in asks:
-            if isinstance(ask.message, GenerationPromptRequest):
-                ctx.emit(TextDelta(text=ask.message.generation_prompt))  # its continuation follows
+        for each in asks:
+            if isinstance(each.message, GenerationPromptRequest):
+                ctx.emit(TextDelta(text=each.message.generation_prompt))  # its continuation follows
         await ctx.state.save(_key(run.request.name), run)
 
     async def _conclude(self, run: Run, ctx: Context) -> None:
@@ -143,23 +110,17 @@ class CoordinatorAgent(Agent[CoordinatorProps]):
             message = WriteReport(content=content, study=run.done(SEARCH, StudyReport))
             await self._ask(Ask(REPORT, "reporter", message), run, ctx)
         elif written is None:
-            _fail(run, ctx, "ReportNotWritten", run.steps.pop(REPORT).error)
+            fail_all(run, "ReportNotWritten", run.steps.pop(REPORT).error, ctx)
         elif not has_results(run):
             run.is_failed = True
-            text = f"nothing worked, see {written.html_path}: {_errors(run)}"
-            _fail(run, ctx, NothingLeftError.__name__, text)
+            text = f"nothing worked, see {written.html_path}: {'; '.join(run.errors)}"
+            fail_all(run, NothingLeftError.__name__, text, ctx)
         else:
             run.report = report_of(run, written)
-            _answer_all(run, ctx, run.report)
+            answer_all(run, run.report, ctx)
 
-    async def _ask(self, ask: Ask, run: Run, ctx: Context) -> None:
-        message_id = ctx.send(ask.message, self._topic_of(ask.to), conversation=run.conversation)
-        run.steps[ask.step] = Step(agent=ask.to, asked_at=time.time())
-        await ctx.state.save(_question(message_id), Asked(run=run.request.name, step=ask.step))
-
-    def _topic_of(self, role: Role) -> str:
-        topic: str = getattr(self.properties, f"{role}_topic")
-        return topic
+    async def _ask(self, what: Ask, run: Run, ctx: Context) -> None:
+        await ask(what, run, getattr(self.properties, f"{what.to}_topic"), ctx)
 
 
 async def _load(name: str, ctx: Context) -> Run | None:
@@ -170,29 +131,10 @@ def _key(run_name: str) -> str:
     return f"run.2.{run_name}"  # 2: of the request; a run that began under version 1 begins anew
 
 
-def _question(message_id: str) -> str:
-    return f"asked.{message_id}"
-
-
-def _fail(run: Run, ctx: Context, error_type: str, text: str) -> None:
-    fail_all(run.waiting, ctx, error_type, text)
-    run.waiting = []
-
-
-def _answer_all(run: Run, ctx: Context, message: BaseModel) -> None:
-    answer_all(run.waiting, ctx, message)
-    run.waiting = []
-
-
-def _errors(run: Run) -> str:
-    return "; ".join(f"{name}: {step.error}" for name, step in run.steps.items() if step.error)
-
-
 def _progress(run: Run) -> Progress:
-    under_way = [name for name, step in run.steps.items() if step.status == "asked"]
     return Progress(
         task=f"run {run.request.name}",
-        done=run.ended_steps,
+        done=len(run.steps) - len(run.under_way),
         total=max(step_count(run.request), len(run.steps)),
-        text=", ".join(under_way)[:200] or "finished",
+        text=", ".join(run.under_way)[:200] or "finished",
     )

@@ -9,8 +9,8 @@ ResearchError
 ├── LanguageModelError    the language model could not answer
 ├── NoWorkingCodeError    the language model wrote nothing that passed the gate
 ├── WorkInterruptedError  the child was killed, or could not start; tried again
-├── RunConflictError      another study was asked for under this run's name
-└── NothingLeftError      every branch of a run failed
+├── RunConflictError      something else was asked for under this name
+└── NothingLeftError      nothing of a run or study worked
 """
 
 from agents.llm.dialogue.usage import Usage
@@ -97,8 +97,14 @@ class WorkInterruptedError(ResearchError):
 
 
 class RunConflictError(ResearchError):
-    """A run of this name was asked for something else."""
+    """A run or study of this name was asked for something else."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(
+            f"the {what} {name!r} was asked for something else; give this one another name, or ask "
+            "for exactly what it began with"
+        )
 
 
 class NothingLeftError(ResearchError):
-    """Every branch of the run failed."""
+    """Nothing of the run or study worked."""

@@ -20,7 +20,7 @@ from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import DealData
 from agents.research.researcher.state import Study
 from agents.research.researcher.trials import ANSWERED
-from agents.research.run import Step
+from agents.research.stepwise.work import Step
 from agents.research.text_jobs import manage_tokenizer
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel
 
-from agents.research.study import ResearchRequest
+from agents.research.run.messages import ResearchRequest
 from guild import Guild
 from guild.loader import load_file
 from messaging.message import wire_type_of

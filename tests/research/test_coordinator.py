@@ -13,7 +13,7 @@ from agents.research.coordinator import CoordinatorAgent
 from agents.research.jobs import open_jobs
 from agents.research.messages import WriteReport
 from agents.research.researcher.messages import StudyRequest
-from agents.research.study import ResearchReport, ResearchRequest, TextStudy
+from agents.research.run.messages import ResearchReport, ResearchRequest, TextStudy
 from guild import AgentBuilder, Guild, GuildBuilder, GuildSpec
 from guild.plan import Plan
 from guild.progress import Progress, TextDelta

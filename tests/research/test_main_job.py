@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from agents.research.researcher.budget import Budget
-from agents.research.study import ResearchReport, ResearchRequest, SearchStudy, TextStudy
+from agents.research.run.messages import ResearchReport, ResearchRequest, SearchStudy, TextStudy
 from messaging.testing import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

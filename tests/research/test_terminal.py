@@ -1,6 +1,6 @@
 from rich.console import Console
 
-from agents.research.study import ResearchReport
+from agents.research.run.messages import ResearchReport
 from tests.research.samples import HOSTILE
 
 

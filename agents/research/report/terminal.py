@@ -11,7 +11,7 @@ from agents.research.report.wording import decimal, duration
 
 
 class Finished(Protocol):
-    """What is shown of a run; `agents.research.study.ResearchReport` has it."""
+    """What is shown of a run; `agents.research.run.messages.ResearchReport` has it."""
 
     @property
     def seconds(self) -> float: ...

@@ -1,14 +1,8 @@
-"""The researcher: answers one request for a study by messages to those who do the work.
-
-As the coordinator's, its state leaves in the commit of the message that changed it, with the
-messages that follow: killed at any moment, it goes on where it was, and asks nothing twice.
-"""
+"""The researcher: answers one request for a study by messages to those who do the work."""
 
 import time
 from asyncio import to_thread
 from importlib.util import find_spec
-
-from pydantic import BaseModel
 
 from agents.research.errors import NothingLeftError, RunConflictError, WorkRefusedError
 from agents.research.jobs import Jobs
@@ -20,7 +14,7 @@ from agents.research.messages import (
 )
 from agents.research.researcher import records
 from agents.research.researcher.conclusion import chosen, findings, report_of
-from agents.research.researcher.loop import Ask, Role, next_asks
+from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import (
     BaselineFitted,
     BlendModels,
@@ -39,8 +33,7 @@ from agents.research.researcher.messages import (
 )
 from agents.research.researcher.reporting import write_study_report
 from agents.research.researcher.state import Study
-from agents.research.run import Asked, Step
-from agents.research.waiting import answer_all, fail_all
+from agents.research.stepwise.asking import Ask, answer_all, ask, end_step, fail_all
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import Progress
 from messaging.failure import Cancelled, RequestFailed
@@ -56,7 +49,6 @@ _SENDS = (
     RunTrial,
 )
 _ANSWERS = (StudyReport, RequestFailed)
-_ERROR_CHARS = 2000
 _LONGEST_S = 60.0  # between two messages of a study at work; what is longer was an interruption
 
 
@@ -83,10 +75,7 @@ class ResearcherAgent(Agent[ResearcherProps]):
         self._jobs.inside(request.folder, key="runs_dir")
         study = await _load(request.name, ctx)
         if study is not None and study.request != request:
-            raise RunConflictError(
-                f"the study {request.name!r} was asked for something else; give this one another "
-                "name, or ask for exactly what it began with"
-            )
+            raise RunConflictError("study", request.name)
         if study is not None and study.report and self._jobs.has(study.report.html_path):
             return study.report
         if "tpe" in request.proposers and find_spec("optuna") is None:
@@ -113,69 +102,46 @@ class ResearcherAgent(Agent[ResearcherProps]):
             | TestOpened
             | TokenizerTrained
             | TrialRun
+            | RequestFailed
+            | Cancelled
         ),
         ctx: Context,
     ) -> None:
-        await self._end_step(ctx, answer=answer)
-
-    @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress])
-    async def take_failure(self, failure: RequestFailed | Cancelled, ctx: Context) -> None:
-        if isinstance(failure, Cancelled):
-            error = f"cancelled{f': {failure.reason}' if failure.reason else ''}"
-        else:
-            error = f"{failure.agent}: {failure.error_type}: {failure.text}"
-        await self._end_step(ctx, error=error[:_ERROR_CHARS])
-
-    async def _end_step(
-        self, ctx: Context, *, answer: BaseModel | None = None, error: str = ""
-    ) -> None:
-        asked = await ctx.state.load(_question(ctx.envelope.cause), Asked)
-        study = await _load(asked.run, ctx) if asked is not None else None
-        if asked is None or study is None:
-            ctx.log.info("research.answer_ignored", cause=ctx.envelope.cause)
+        ended = await end_step(answer, _load, ctx)
+        if ended is None:
             return
-        await ctx.state.delete(_question(ctx.envelope.cause))
-        step = study.steps[asked.step]
-        step.ended_at = time.time()
-        step.answer = answer.model_dump(mode="json") if answer is not None else None
-        step.error = error
-        await to_thread(records.record_ended, self._jobs.workspace, study, asked.step)
-        ctx.log.info("research.step_ended", study=asked.run, step=asked.step, error=error or None)
+        study, step = ended
+        await to_thread(records.record_ended, self._jobs.workspace, study, step)
         await self._go_on(study, ctx)
 
     async def _go_on(self, study: Study, ctx: Context) -> None:
         """Ask for what is possible now; when nothing is and nothing is awaited, come to an end."""
         study.tick(time.time(), _LONGEST_S)
-        for ask in next_asks(study):
-            await self._ask(ask, study, ctx)
-        if not study.is_waiting_for_answers:
+        for each in next_asks(study):
+            await self._ask(each, study, ctx)
+        if not study.under_way:
             await self._conclude(study, ctx)
         ctx.emit(_progress(study))
         await ctx.state.save(_key(study.request.name), study)
 
-    async def _ask(self, ask: Ask, study: Study, ctx: Context) -> None:
+    async def _ask(self, what: Ask, study: Study, ctx: Context) -> None:
         for trial in study.trials:
-            if trial.step == ask.step:
+            if trial.step == what.step:
                 trial.record = await to_thread(
                     records.record_asked, self._jobs.workspace, study, trial
                 )
         # A study takes as many steps as its budget lasts, each following from the one before:
         # more than the bus lets pass, so each begins anew, in the conversation that is watched.
-        message_id = ctx.send(
-            ask.message,
-            self._topic_of(ask.to),
-            conversation=study.conversation,
-            detached=True,
-        )
-        study.steps[ask.step] = Step(agent=ask.to, asked_at=time.time())
-        await ctx.state.save(_question(message_id), Asked(run=study.request.name, step=ask.step))
+        topic = getattr(self.properties, f"{what.to}_topic")
+        await ask(what, study, topic, ctx, detached=True)
 
     async def _conclude(self, study: Study, ctx: Context) -> None:
         facts = study.facts
         best = chosen(study, facts) if facts is not None else None
         if facts is None or best is None:
             study.is_failed = True
-            _fail(study, ctx, NothingLeftError.__name__, f"nothing worked: {_errors(study)}")
+            why = "; ".join(study.errors) or "the budget was spent before anything was measured"
+            fail_all(study, NothingLeftError.__name__, f"nothing worked: {why}", ctx)
             return
         record = records.record_of(study, best.name)
         report = report_of(study, facts, record)
@@ -187,12 +153,7 @@ class ResearcherAgent(Agent[ResearcherProps]):
                 "html_path": str(written.html.relative_to(workspace)),
             }
         )
-        answer_all(study.waiting, ctx, study.report)
-        study.waiting = []
-
-    def _topic_of(self, role: Role) -> str:
-        topic: str = getattr(self.properties, f"{role}_topic")
-        return topic
+        answer_all(study, study.report, ctx)
 
 
 async def _load(name: str, ctx: Context) -> Study | None:
@@ -203,30 +164,15 @@ def _key(study: str) -> str:
     return f"study.{study}"
 
 
-def _question(message_id: str) -> str:
-    return f"asked.{message_id}"
-
-
-def _fail(study: Study, ctx: Context, error_type: str, text: str) -> None:
-    fail_all(study.waiting, ctx, error_type, text)
-    study.waiting = []
-
-
-def _errors(study: Study) -> str:
-    errors = [f"{name}: {step.error}" for name, step in study.steps.items() if step.error]
-    return "; ".join(errors) or "the budget was spent before anything was measured"
-
-
 def _progress(study: Study) -> Progress:
     facts = study.facts
     found = findings(study, facts) if facts is not None else []
     best = f"; best {found[0].name} {100 * found[0].accuracy:.2f} %" if found else ""
-    under_way = [name for name, step in study.steps.items() if step.status == "asked"]
     used = study.request.budget.used(study.elapsed_s, len(study.trials))
     is_over = study.is_over
     return Progress(
         task=f"study {study.request.name}",
         done=1.0 if is_over else min(0.99, used),
         total=1.0,
-        text=f"{', '.join(under_way) or 'finished'}{best}"[:200],
+        text=f"{', '.join(study.under_way) or 'finished'}{best}"[:200],
     )

@@ -6,9 +6,6 @@ data -> trials: (tokenizer ->) assemble -> train without one fold -> score
 
 from collections.abc import Generator, Iterator
 from random import Random
-from typing import Literal, NamedTuple
-
-from pydantic import BaseModel
 
 from agents.ml.selection.facts import Facts
 from agents.research.messages import (
@@ -45,22 +42,13 @@ from agents.research.researcher.steps import (
     learn_tokenizer,
     propose,
 )
-
-Role = Literal["assembler", "trainer", "tokenizer"]
+from agents.research.stepwise.asking import Ask
 
 _MAX_TEST_SAMPLES = 10_000
 _LEAST_S = 1.0  # for a trial
 _BASELINE_S = 5.0  # for a classical model at least, as long as there is time
 _BASELINE_SHARE = 0.1  # of the time: a classical model that takes longer is left
 _FOR_THE_END = 0.95
-
-
-class Ask(NamedTuple):
-    """A message that a step sends, and who gets it."""
-
-    step: str
-    to: Role
-    message: BaseModel
 
 
 def next_asks(study: Study) -> list[Ask]:

@@ -1,8 +1,8 @@
 """The state of a study: what was planned, what was asked and what came back."""
 
-from typing import Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agents.ml.selection.facts import Facts
 from agents.research.researcher.messages import (
@@ -11,11 +11,7 @@ from agents.research.researcher.messages import (
     StudyRequest,
 )
 from agents.research.researcher.space import Recipe
-from agents.research.run import Step
-from messaging.context import Requester
-
-A = TypeVar("A", bound=BaseModel)
-MOST_WAITING = 16
+from agents.research.stepwise.work import Work
 
 
 class _Part(BaseModel):
@@ -63,8 +59,8 @@ class Trial(_Part):
         return f"{self.number:04d}"
 
 
-class Study(_Part):
-    """A study as it is stored; every change leaves in the commit of the message that caused it.
+class Study(Work[StudyRequest, StudyReport]):
+    """The state of a study; see `Work`.
 
     Attributes:
         elapsed_s: how long it has been at work.
@@ -72,24 +68,11 @@ class Study(_Part):
         trials: in the order in which they were planned, on which everything by chance depends.
     """
 
-    request: StudyRequest
-    started_at: float
     elapsed_s: float = 0.0
     clock_at: float
-    conversation: str = ""
-    steps: dict[str, Step] = {}
-    candidates: dict[str, Candidate] = {}
-    trials: list[Trial] = []
+    candidates: dict[str, Candidate] = Field(default={})
+    trials: list[Trial] = Field(default=[])
     tokens: int = 0
-    waiting: list[Requester] = []
-    report: StudyReport | None = None
-    is_failed: bool = False
-
-    def attach(self, requester: Requester | None, conversation: str) -> None:
-        """Remember one more who wants the answer, and show progress where they look."""
-        self.conversation = conversation
-        if requester is not None and requester not in self.waiting:
-            self.waiting = [*self.waiting, requester][-MOST_WAITING:]
 
     def tick(self, now: float, longest_s: float) -> None:
         """Count the time since the last tick; what is longer than any trial was no work.
@@ -100,31 +83,7 @@ class Study(_Part):
             self.elapsed_s += min(max(0.0, now - self.clock_at), longest_s)
         self.clock_at = now
 
-    def done(self, step: str, model: type[A]) -> A | None:
-        """The answer to `step`, None while there is none or if it failed."""
-        taken = self.steps.get(step)
-        if taken is None or taken.answer is None:
-            return None
-        return model.model_validate(taken.answer)
-
-    def failed(self, step: str) -> bool:
-        return step in self.steps and self.steps[step].status == "failed"
-
-    def has_ended(self, step: str) -> bool:
-        return step in self.steps and self.steps[step].status != "asked"
-
-    def error(self, step: str) -> str:
-        return self.steps[step].error if step in self.steps else ""
-
     @property
     def facts(self) -> Facts | None:
         dealt = self.done("data", DataDealt)
         return dealt.facts if dealt is not None else None
-
-    @property
-    def is_over(self) -> bool:
-        return self.is_failed or self.report is not None
-
-    @property
-    def is_waiting_for_answers(self) -> bool:
-        return any(step.status == "asked" for step in self.steps.values())

@@ -8,11 +8,12 @@ import pytest
 from agents.research.researcher import conclusion
 from agents.research.researcher.budget import Budget
 from agents.research.researcher.credit import Record, whose_turn
-from agents.research.researcher.loop import Ask, next_asks
+from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import FitBaseline, OpenTest, RunTrial
 from agents.research.researcher.space import space_for
 from agents.research.researcher.state import Study
-from agents.research.run import Step
+from agents.research.stepwise.asking import Ask
+from agents.research.stepwise.work import Step
 from tests.research.researcher.world import FACTS, TOKENS, answer, live, study
 
 

@@ -11,7 +11,7 @@ from agents.ml.selection.facts import Facts
 from agents.research.messages import AssembleModel, ModelAssembled
 from agents.research.researcher.budget import Budget
 from agents.research.researcher.finding import TestScore
-from agents.research.researcher.loop import Ask, next_asks
+from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import (
     BaselineFitted,
     BlendModels,
@@ -29,7 +29,8 @@ from agents.research.researcher.messages import (
 )
 from agents.research.researcher.space import space_for
 from agents.research.researcher.state import Study
-from agents.research.run import Step
+from agents.research.stepwise.asking import Ask
+from agents.research.stepwise.work import Step
 
 FACTS = Facts(
     kind="image",

@@ -1,13 +1,14 @@
-"""The state of a run: which steps were asked for, and what came back."""
+"""The state of long work: which steps were asked for, and what came back."""
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from agents.research.study import ResearchReport, ResearchRequest
 from messaging.context import Requester
 
 A = TypeVar("A", bound=BaseModel)
+Q = TypeVar("Q", bound=BaseModel)
+R = TypeVar("R", bound=BaseModel)
 
 MOST_WAITING = 16
 
@@ -34,24 +35,25 @@ class Step(BaseModel):
         return "failed" if self.error else "done"
 
 
-class Run(BaseModel):
-    """A run as it is stored; every change leaves in the commit of the message that caused it.
+class Work(BaseModel, Generic[Q, R]):
+    """Work as it is stored; every change leaves in the commit of the message that caused it.
 
     Attributes:
-        conversation: in which its steps are asked for, so that whoever asked last sees them.
-        waiting: everybody who asked for this run and has no answer yet.
-        report: the answer, once the run is over.
+        request: what it was asked for.
+        conversation: in which its steps are asked for, so that the last requester sees them.
+        waiting: all requesters that have no answer yet.
+        report: the answer, once the work is over.
         is_failed: nothing worked; the next request begins anew.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    request: ResearchRequest
+    request: Q
     started_at: float
     conversation: str = ""
     steps: dict[str, Step] = {}
     waiting: list[Requester] = []
-    report: ResearchReport | None = None
+    report: R | None = None
     is_failed: bool = False
 
     def attach(self, requester: Requester | None, conversation: str) -> None:
@@ -67,21 +69,24 @@ class Run(BaseModel):
             return None
         return model.model_validate(taken.answer)
 
+    def failed(self, step: str) -> bool:
+        return step in self.steps and self.steps[step].status == "failed"
+
+    def has_ended(self, step: str) -> bool:
+        return step in self.steps and self.steps[step].status != "asked"
+
+    def error(self, step: str) -> str:
+        return self.steps[step].error if step in self.steps else ""
+
+    @property
+    def errors(self) -> list[str]:
+        return [f"{name}: {step.error}" for name, step in self.steps.items() if step.error]
+
+    @property
+    def under_way(self) -> list[str]:
+        """The steps that are asked for and have no answer yet."""
+        return [name for name, step in self.steps.items() if step.status == "asked"]
+
     @property
     def is_over(self) -> bool:
         return self.is_failed or self.report is not None
-
-    @property
-    def is_waiting_for_answers(self) -> bool:
-        return any(step.status == "asked" for step in self.steps.values())
-
-    @property
-    def ended_steps(self) -> int:
-        return sum(step.status != "asked" for step in self.steps.values())
-
-
-class Asked(BaseModel):
-    """Which step of which run a message asked for."""
-
-    run: str
-    step: str

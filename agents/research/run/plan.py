@@ -1,4 +1,4 @@
-"""What a run asks for next: a function of what has been answered so far, and of nothing else.
+"""What a run asks for next: a function of its state, and of nothing else.
 
 text     corpus -> tokenizer -> sample
                              -> language model -> completion
@@ -6,9 +6,6 @@ search   the researcher, by itself
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
-
-from pydantic import BaseModel
 
 from agents.llm.bus.messages import GenerationPromptRequest
 from agents.research.messages import (
@@ -20,10 +17,9 @@ from agents.research.messages import (
     TrainLanguageModel,
 )
 from agents.research.researcher.messages import StudyRequest
-from agents.research.run import Run
-from agents.research.study import ResearchRequest, SearchStudy, TextStudy
-
-Role = Literal["trainer", "tokenizer", "reporter", "phi", "researcher"]
+from agents.research.run.messages import ResearchReport, ResearchRequest, SearchStudy, TextStudy
+from agents.research.stepwise.asking import Ask
+from agents.research.stepwise.work import Work
 
 CORPUS = "corpus"
 TOKENIZER = "tokenizer"
@@ -38,12 +34,8 @@ _WARMUP_SHARE = 10
 _EVALUATIONS = 8
 
 
-class Ask(NamedTuple):
-    """A message that a step sends, and who gets it."""
-
-    step: str
-    to: Role
-    message: BaseModel
+class Run(Work[ResearchRequest, ResearchReport]):
+    """The state of a run; see `Work`."""
 
 
 def next_asks(run: Run) -> list[Ask]:

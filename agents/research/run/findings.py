@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 from agents.llm.bus.messages import GenerationPromptResponse
-from agents.research import plan
 from agents.research.messages import (
     CorpusCollected,
     LanguageModelTrained,
@@ -21,8 +20,9 @@ from agents.research.report.content import (
     TokenizerFacts,
 )
 from agents.research.researcher.messages import StudyReport
-from agents.research.run import Run
-from agents.research.study import ResearchReport
+from agents.research.run import plan
+from agents.research.run.messages import ResearchReport
+from agents.research.run.plan import Run
 
 
 def content_of(run: Run, ended_at: float) -> ReportContent:
