@@ -13,7 +13,7 @@ from pydantic_core import (
 )
 
 from agents.llm.structured.errors import UnsupportedKeywordError
-from agents.llm.type_schema import KEYS, ReadSchema
+from agents.llm.tools.read_schema import KEYS, ReadSchema
 
 _BOUNDS = ("le", "ge", "lt", "gt")
 _SPACE = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"

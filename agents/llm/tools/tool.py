@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from agents.llm.tools.docstring import read_docstring
 from agents.llm.tools.errors import ToolArgumentsError, ToolDefinitionError
-from agents.llm.type_schema import ReadSchema
+from agents.llm.tools.read_schema import ReadSchema
 
 DEFAULT_TIMEOUT_S = 30.0
 
