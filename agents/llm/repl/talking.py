@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from agents.llm.dialogue import Sampling
-from agents.llm.engines import EngineConfig, LLMError, create_engine
+from agents.llm.engines import Engine, EngineConfig, LLMError, create_engine
 from agents.llm.engines.errors import MissingDependencyError, ModelNotFoundError
 from agents.llm.models import MODELS, fetch_model, find_model
 from agents.llm.repl.conversation import Conversation, is_terminal, note, write
@@ -105,6 +105,12 @@ def _check(model: str) -> None:
     Raises:
         LLMError: it is no GGUF file, or not here and not fetched.
     """
+    _refuse_other_models(model)
+    if model in MODELS and not Path(model).is_file() and find_model(model) is None:
+        _offer_to_fetch(model)
+
+
+def _refuse_other_models(model: str) -> None:
     if Path(model).expanduser().is_dir():
         raise ModelNotFoundError(
             f"{model} is a folder, and `guildbus chat` takes a GGUF file; `guildbus init --model "
@@ -120,8 +126,9 @@ def _check(model: str) -> None:
             f"{model} is a spec, and `guildbus chat` takes a GGUF file, or the name of a model "
             f"that can be fetched; `guildbus serve {model}` serves the models of a spec"
         )
-    if model not in MODELS or Path(model).is_file() or find_model(model) is not None:
-        return
+
+
+def _offer_to_fetch(model: str) -> None:
     missing = ModelNotFoundError(
         f"{model} has not been fetched yet; run `guildbus models get {model}`"
     )
@@ -148,32 +155,38 @@ async def _talk(talk: Talk) -> int:
     engine = create_engine(config)
     await engine.load()  # who interrupts it does not wait for its end
     try:
-        if not is_terminal():
-            conversation = Conversation(engine, talk.system, talk.sampling, None)
-            for line in iter(sys.stdin.readline, ""):  # nothing else runs meanwhile
-                await conversation.answer(line.strip())
-            return FAILED if conversation.has_failed else OK
-        note(f"{talk.model} listens; Ctrl-C ends an answer, Ctrl-D the talk, /help shows more")
-        interrupts = Interrupts()
-        conversation = Conversation(engine, talk.system, talk.sampling, interrupts)
-        with interrupts.installed():
-            for line in _typed(interrupts):
-                if not is_for_the_talk(line):
-                    await conversation.answer(line.strip())
-                    continue
-                match slash_command(line):
-                    case SlashCommand.QUIT:
-                        break
-                    case SlashCommand.CLEAR:
-                        conversation.clear()
-                        note("everything that was said is forgotten")
-                    case SlashCommand.HELP:
-                        note(HELP)
-                    case None:
-                        note(unknown_command(line))
-        return OK
+        return await (_talk_to_a_person if is_terminal() else _answer_what_is_piped)(engine, talk)
     finally:
         await engine.close()
+
+
+async def _answer_what_is_piped(engine: Engine, talk: Talk) -> int:
+    conversation = Conversation(engine, talk.system, talk.sampling, None)
+    for line in iter(sys.stdin.readline, ""):  # nothing else runs meanwhile
+        await conversation.answer(line.strip())
+    return FAILED if conversation.has_failed else OK
+
+
+async def _talk_to_a_person(engine: Engine, talk: Talk) -> int:
+    note(f"{talk.model} listens; Ctrl-C ends an answer, Ctrl-D the talk, /help shows more")
+    interrupts = Interrupts()
+    conversation = Conversation(engine, talk.system, talk.sampling, interrupts)
+    with interrupts.installed():
+        for line in _typed(interrupts):
+            if not is_for_the_talk(line):
+                await conversation.answer(line.strip())
+                continue
+            match slash_command(line):
+                case SlashCommand.QUIT:
+                    break
+                case SlashCommand.CLEAR:
+                    conversation.clear()
+                    note("everything that was said is forgotten")
+                case SlashCommand.HELP:
+                    note(HELP)
+                case None:
+                    note(unknown_command(line))
+    return OK
 
 
 def _typed(interrupts: Interrupts) -> Iterator[str]:

@@ -52,8 +52,35 @@ def intersection(
         GrammarTooLargeError: the automaton has too many states.
     """
     machines = [_Machine(expression, path) for expression, _ in parts]
+    edges, accepting = _product(machines, [is_wanted for _, is_wanted in parts], path)
+    alive = _alive(edges, accepting)
+    rules = {
+        f"{name}.{number}": choice(
+            [
+                *([EMPTY] if accepting[number] else []),
+                *(
+                    sequence(write(ranges(pairs)), Rule(f"{name}.{target}"))
+                    for target, pairs in targets.items()
+                    if target in alive
+                ),
+            ]
+        )
+        for number, targets in enumerate(edges)
+        if number in alive or number == 0
+    }
+    return Rule(f"{name}.0"), rules
+
+
+def _product(
+    machines: "Sequence[_Machine]", wanted: Sequence[bool], path: str
+) -> tuple[list[dict[int, list[tuple[int, int]]]], list[bool]]:
+    """All machines side by side, from state 0 on.
+
+    Returns:
+        For each state the states it leads to, with the characters that lead there; and whether it
+        accepts: exactly the `wanted` machines have come to their end.
+    """
     classes = _classes(machines)
-    wanted = [is_wanted for _, is_wanted in parts]
     start = tuple(m.start for m in machines)
     numbers = {start: 0}
     edges: list[dict[int, list[tuple[int, int]]]] = []
@@ -75,22 +102,7 @@ def intersection(
         accepting.append(
             all((m.end in s) == w for m, s, w in zip(machines, state, wanted, strict=True))
         )
-    alive = _alive(edges, accepting)
-    rules = {
-        f"{name}.{number}": choice(
-            [
-                *([EMPTY] if accepting[number] else []),
-                *(
-                    sequence(write(ranges(pairs)), Rule(f"{name}.{target}"))
-                    for target, pairs in targets.items()
-                    if target in alive
-                ),
-            ]
-        )
-        for number, targets in enumerate(edges)
-        if number in alive or number == 0
-    }
-    return Rule(f"{name}.0"), rules
+    return edges, accepting
 
 
 def _classes(machines: "Sequence[_Machine]") -> list[list[tuple[int, int]]]:

@@ -114,37 +114,33 @@ class Tool:
             raise ToolDefinitionError(f"{self.name} yields; a tool returns what it has to tell")
         fields: dict[str, Any] = {}
         for number, parameter in enumerate(signature.parameters.values()):
-            if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
-                raise ToolDefinitionError(
-                    f"{self.name} takes {parameter}, which a model cannot give by name"
-                )
             if number == 0 and parameter.name in _OF_METHODS and parameter.name not in hints:
                 raise ToolDefinitionError(
                     f"{self.name} takes {parameter.name}; give the method of an object"
                 )
-            if isinstance(parameter.default, FieldInfo):
-                raise ToolDefinitionError(
-                    f"the default of {parameter.name} in {self.name} is a Field; write "
-                    f"{parameter.name}: Annotated[..., Field(...)] = ..."
-                )
             # Names of our own, since an argument may be called like a method of the model.
             self._names[f"p{number}"] = parameter.name
-            options: dict[str, Any] = {"alias": parameter.name}
-            if told := self._told_arguments.get(parameter.name):
-                options["description"] = told
-            fields[f"p{number}"] = (
-                hints.get(parameter.name, Any),
-                Field(
-                    ... if parameter.default is parameter.empty else parameter.default,
-                    **options,
-                ),
-            )
+            fields[f"p{number}"] = (hints.get(parameter.name, Any), self._field(parameter))
         try:
             return create_model(self.name, __base__=_Arguments, **fields)
         except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
             raise ToolDefinitionError(
                 f"no schema says what {self.name} takes: {str(error).splitlines()[0]}"
             ) from error
+
+    def _field(self, parameter: inspect.Parameter) -> Any:
+        if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
+            raise ToolDefinitionError(
+                f"{self.name} takes {parameter}, which a model cannot give by name"
+            )
+        if isinstance(parameter.default, FieldInfo):
+            raise ToolDefinitionError(
+                f"the default of {parameter.name} in {self.name} is a Field; write "
+                f"{parameter.name}: Annotated[..., Field(...)] = ..."
+            )
+        default = ... if parameter.default is parameter.empty else parameter.default
+        told = self._told_arguments.get(parameter.name) or None
+        return Field(default, alias=parameter.name, description=told)
 
     def _schema(self) -> dict[str, Any]:
         try:
