@@ -8,7 +8,7 @@ AGENTS = (
     "messages",
     "optimizers.agent",
     "reporter",
-    "study",
+    "run.messages",
     "tokenizer",
     "trainer",
 )

@@ -139,8 +139,10 @@ class Tool:
                 f"{parameter.name}: Annotated[..., Field(...)] = ..."
             )
         default = ... if parameter.default is parameter.empty else parameter.default
-        told = self._told_arguments.get(parameter.name) or None
-        return Field(default, alias=parameter.name, description=told)
+        options: dict[str, Any] = {"alias": parameter.name}
+        if told := self._told_arguments.get(parameter.name):
+            options["description"] = told  # else that of the annotation is kept
+        return Field(default, **options)
 
     def _schema(self) -> dict[str, Any]:
         try:
