@@ -1,7 +1,5 @@
 """The assembler agent: model configs to code, by the compiler or by a language model."""
 
-from agents.llm.engines import ModelRegistry
-from agents.research.jobs import Jobs
 from agents.research.messages import (
     AssembleModel,
     ModelAssembled,
@@ -10,26 +8,17 @@ from agents.research.messages import (
 )
 from agents.research.researcher.llm import propose
 from agents.research.researcher.messages import ProposeRecipe, RecipeProposed
-from agents.research.writing.client import LanguageModel
+from agents.research.writing.agent import WritingAgent
 from agents.research.writing.models import assemble
-from agents.research.writing.settings import WritingProps
 from agents.research.writing.summaries import summarise
-from guild import Agent, Context, handles
+from guild import Context, handles
 from guild.progress import Progress, TextDelta
 
 
-class AssemblerAgent(Agent[WritingProps]):
+class AssemblerAgent(WritingAgent):
     """Writes the code of a model and says who wrote it, or what is wrong with the config."""
 
-    extra = "research"
     requires = ("torch",)
-
-    def __init__(self, properties: WritingProps, jobs: Jobs, models: ModelRegistry) -> None:
-        super().__init__(properties)
-        self._jobs = jobs
-        self._llm = LanguageModel(
-            properties, models, jobs.files, remedy="set the agent's property 'llm'"
-        )
 
     @handles(emits=[Progress, TextDelta])
     async def assemble(self, request: AssembleModel, ctx: Context) -> ModelAssembled:

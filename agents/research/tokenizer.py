@@ -1,7 +1,5 @@
 """The tokenizer agent: gathers text, and trains, loads and applies tokenizers by name."""
 
-from agents.llm.engines import ModelRegistry
-from agents.research.jobs import Jobs
 from agents.research.messages import (
     AdviseTokenizer,
     CollectCorpus,
@@ -12,10 +10,9 @@ from agents.research.messages import (
     TokenizerLoaded,
     TokenizerTrained,
 )
-from agents.research.writing.client import LanguageModel
-from agents.research.writing.settings import WritingProps
+from agents.research.writing.agent import WritingAgent
 from agents.research.writing.tokenizers import advise, manage_tokenizer
-from guild import Agent, Context, handles
+from guild import Context, handles
 from guild.progress import Progress, TextDelta
 
 _COLLECT = "agents.research.text_jobs:collect_corpus"
@@ -27,23 +24,13 @@ _ANSWERS: dict[str, type[_Answer]] = {
 }
 
 
-class TokenizerAgent(Agent[WritingProps]):
+class TokenizerAgent(WritingAgent):
     """Manages tokenizers in child processes; what was registered survives a restart.
 
     Where it has a language model, that advises on types and sizes.
     """
 
-    extra = "research"
     requires = ("tokenizers",)
-
-    def __init__(
-        self, properties: WritingProps, jobs: Jobs, models: ModelRegistry | None = None
-    ) -> None:
-        super().__init__(properties)
-        self._jobs = jobs
-        self._llm = LanguageModel(
-            properties, models, jobs.files, remedy="set the agent's property 'llm'"
-        )
 
     @handles(emits=[Progress, TextDelta])
     async def manage(

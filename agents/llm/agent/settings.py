@@ -1,10 +1,10 @@
 """What a local agent is made of, whatever it is made from."""
 
-from difflib import get_close_matches
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
+from agents._suggest import did_you_mean
 from agents.llm.chat import OverflowPolicy
 from agents.llm.dialogue.sampling import Sampling
 from agents.llm.engines import EngineConfig, LLMInitializationError
@@ -76,9 +76,8 @@ class AgentSettings(BaseModel):
         """
         for name in given:
             if name not in cls.model_fields:
-                close = get_close_matches(name, cls.model_fields, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else "leave it out"
-                raise LLMInitializationError(f"an agent has no setting {name!r}; {hint}")
+                hint = did_you_mean(name, cls.model_fields, otherwise="leave it out")
+                raise LLMInitializationError(f"an agent has no setting {name!r}{hint}")
         try:
             settings = cls.model_validate(given)
             settings.engine_config  # noqa: B018  its fields are checked, too

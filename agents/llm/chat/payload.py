@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents._suggest import did_you_mean
 from agents.llm.chat.code import code_blocks
 from agents.llm.chat.errors import InvalidChatError
 from agents.llm.chat.messages import ChatMessage
@@ -101,8 +101,7 @@ def allowed_tools(payload: AgentPayload, names: Iterable[str]) -> list[str]:
     given = list(names)
     for name in payload.tools_available:
         if name not in given:
-            close = get_close_matches(name, given, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, given)
             raise InvalidChatError(f"tools_available names {name!r}, but it is not given{hint}")
     return [
         name for name in given if not payload.tools_available or name in payload.tools_available

@@ -17,10 +17,11 @@ LLMError
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from agents._suggest import did_you_mean
 
 
 class LLMError(Exception):
@@ -56,8 +57,7 @@ class UnknownBackendError(LLMInitializationError):
 
     def __init__(self, backend: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = get_close_matches(backend, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(backend, names)
         super().__init__(f"there is no backend {backend!r}{hint} (known: {', '.join(names)})")
         self.backend = backend
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from pydantic import ValidationError
 
+from agents._suggest import did_you_mean
 from agents.llm.blocking.closing import Closing
 from agents.llm.blocking.engine import BlockingEngine
 from agents.llm.dialogue.plan import constrainable
@@ -193,11 +193,10 @@ class Frontend(Closing):
 def _config(given: dict[str, Any]) -> EngineConfig:
     for name in given:
         if name not in EngineConfig.model_fields:
-            close = get_close_matches(name, EngineConfig.model_fields, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "leave it out"
+            hint = did_you_mean(name, EngineConfig.model_fields, otherwise="leave it out")
             if name in InferenceKwargs.model_fields:
-                hint = "it is for inference_kwargs"
-            raise LLMInitializationError(f"a frontend has no option {name!r}; {hint}")
+                hint = "; it is for inference_kwargs"
+            raise LLMInitializationError(f"a frontend has no option {name!r}{hint}")
     try:
         return EngineConfig.model_validate(given)
     except ValidationError as error:

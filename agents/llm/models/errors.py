@@ -9,9 +9,9 @@ ModelUnavailableError            (an LLMInitializationError) it is not here, and
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 
+from agents._suggest import did_you_mean
 from agents.llm.engines.errors import LLMInitializationError
 
 
@@ -24,8 +24,7 @@ class UnknownModelError(ModelUnavailableError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = get_close_matches(name, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, names)
         super().__init__(f"no model is called {name!r}{hint} (known: {', '.join(names)})")
         self.name = name
 

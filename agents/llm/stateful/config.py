@@ -5,7 +5,6 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -17,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from agents._suggest import did_you_mean
 
 StateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
@@ -141,9 +142,7 @@ class MachineConfig(_Config):
                     yield place, f"{name} leads to {self._no_state(other)}"
 
     def _no_state(self, name: str) -> str:
-        close = get_close_matches(name, self.states, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"{name!r}, which is no state{hint}"
+        return f"{name!r}, which is no state{did_you_mean(name, self.states)}"
 
     def _ways_without_end(self) -> Iterator[tuple[Place, str]]:
         steps = self.steps_to_end()

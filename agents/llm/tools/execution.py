@@ -9,12 +9,12 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
+from agents._suggest import did_you_mean
 from agents.llm.parsing import ToolCall
 from agents.llm.tools.errors import ToolArgumentsError
 from agents.llm.tools.tool import Tool
@@ -80,8 +80,7 @@ def _tool_for(call: ToolCall, tools: Mapping[str, Tool]) -> Tool:
     if call.name in tools:
         return tools[call.name]
     name = call.name[:_MAX_NAME_CHARS]  # comparing long ones takes long
-    close = get_close_matches(name, tools, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, tools)
     raise _Refused(f"there is no tool {name!r}{hint} (known: {', '.join(tools) or 'none'})")
 
 
