@@ -8,47 +8,51 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agents.ml.assembler.jobs import assemble
-from agents.research.jobs import Done
-from agents.research.messages import (
-    AssembleModel,
-    ManageTokenizer,
-    ModelAssembled,
-    TokenizerTrained,
-)
+from agents.research import tools
+from agents.research.job_properties import JobsProps
+from agents.research.jobs import Jobs
+from agents.research.messages import AssembleModel, ManageTokenizer, TokenizerTrained
 from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import DealData
 from agents.research.researcher.state import Study
 from agents.research.researcher.trials import ANSWERED
 from agents.research.stepwise.work import Step
-from agents.research.text_jobs import manage_tokenizer
+from agents.research.writing import models
+from agents.research.writing.client import LanguageModel
+from agents.research.writing.settings import WritingProps
+from agents.sandbox import JobRunner
 
 
-class JobsHere:
-    """Runs jobs as plain calls in the current folder."""
+class RunnerHere(JobRunner):
+    """Runs jobs as plain calls: without a process of their own, a fence or limits."""
 
-    scores = ".guildbus/scores"
-
-    def __init__(self) -> None:
-        self.workspace = Path.cwd()
-
-    def inside(self, path: str, *, key: str) -> str:
-        return path
-
-    async def run(self, job: str, payload: dict[str, Any], audience: Any, **_: Any) -> Done:
+    async def run(self, job: str, payload: dict[str, Any], **_: Any) -> dict[str, Any]:
         module, _, name = job.partition(":")
-        return Done(getattr(importlib.import_module(module), name)(payload, nothing), 0.0)
+        result: dict[str, Any] = getattr(importlib.import_module(module), name)(payload, _nothing)
+        return result
+
+
+class Nobody:
+    """Is shown how far the work has come."""
+
+    def emit(self, message: BaseModel, /) -> None:
+        pass
 
 
 def run(study: Study) -> None:
-    """Ask and answer until nothing is asked any more, on the clock of the processor."""
-    jobs = JobsHere()
+    """Ask and answer in the current folder until nothing is asked any more.
+
+    The study's clock is that of the processor. What fails is an error of its step, as an agent's
+    would be.
+    """
+    runner = RunnerHere(workspace=Path())
+    jobs = Jobs(runner, runner, JobsProps(fence="none"))
     while asks := next_asks(study):
         ask = asks[0]
         started_s = time.process_time()
         step = Step(agent=ask.to, asked_at=0.0, ended_at=0.0)
         try:
-            step.answer = asyncio.run(answer(jobs, ask.message)).model_dump(mode="json")
+            step.answer = asyncio.run(_answer(jobs, ask.message)).model_dump(mode="json")
         except Exception as error:  # noqa: BLE001  as an agent's would, it becomes the step's
             step.error = f"{type(error).__name__}: {error}"
         study.steps[ask.step] = step
@@ -57,25 +61,17 @@ def run(study: Study) -> None:
             study.elapsed_s += step.ended_at
 
 
-async def answer(jobs: Any, message: BaseModel) -> BaseModel:
-    payload = message.model_dump()
+async def _answer(jobs: Jobs, message: BaseModel) -> BaseModel:
     match message:
         case AssembleModel():
-            made = assemble(payload, nothing)
-            return ModelAssembled(
-                model_name=made["class_name"],
-                script_path=made["path"],
-                generated_by="compiler",
-                attempts=1,
-                checks=tuple(made["checks"]),
-                total_params=made["total_params"],
-            )
+            nobody_writes = LanguageModel(WritingProps(), None, jobs.files, remedy="")
+            return await models.assemble(jobs, nobody_writes, message, Nobody())
         case ManageTokenizer():
-            result = manage_tokenizer(payload | {"registry": ".guildbus/tokenizers"}, nothing)
-            return TokenizerTrained.model_validate(result)
+            done = await tools.manage_tokenizer(jobs, message, Nobody())
+            return TokenizerTrained.model_validate(done.result)
         case _:
-            return await ANSWERED[type(message)](jobs, message, None)
+            return await ANSWERED[type(message)](jobs, message, Nobody())
 
 
-def nothing(_event: dict[str, Any]) -> None:
+def _nothing(_event: dict[str, Any]) -> None:
     pass

@@ -20,18 +20,20 @@ from typing import Any, NamedTuple
 
 import torch
 
+from agents.research.job_properties import VAULTS
 from agents.research.researcher import conclusion
 from agents.research.researcher.budget import Budget
 from agents.research.researcher.decisions import Situation
 from agents.research.researcher.messages import StudyRequest
+from agents.research.researcher.places import Places
 from agents.research.researcher.state import Study
 from benchmarks.research.in_process import run
 from benchmarks.research.rivals import Data, Rival, default_mlp, random_search, tpe
 
 SEEDS = (0, 1, 2)
-_FASHION = "/usr/share/datasets/fashion-mnist"
-_MNIST = os.environ.get("MNIST", "data/mnist.npz")
-_SHAKESPEARE = os.environ.get("SHAKESPEARE", "data/tinyshakespeare.txt")
+_FASHION = "/usr/share/datasets/fashion-mnist"  # of the Debian package dataset-fashion-mnist
+_MNIST = Path(os.environ.get("MNIST", "data/mnist.npz")).absolute()
+_SHAKESPEARE = Path(os.environ.get("SHAKESPEARE", "data/tinyshakespeare.txt")).absolute()
 
 
 class Subject(NamedTuple):
@@ -47,7 +49,7 @@ SUBJECTS = {
     "digits": Subject("digits", 20, {"test_fraction": 0.3}),
     "breast_cancer": Subject("breast_cancer", 6, {"test_fraction": 0.3}),
     "wine": Subject("wine", 6, {"test_fraction": 0.3}),
-    "mnist": Subject("mnist", 25, {"data_path": _MNIST}, 2000),
+    "mnist": Subject("mnist", 25, {"data_path": str(_MNIST)}, 2000),
     "fashion": Subject("mnist", 25, {"data_path": _FASHION}, 2000),
     "speakers": Subject("text_classification", 20, {"test_fraction": 0.3}),
 }
@@ -62,21 +64,20 @@ def main() -> None:
             if not any(line["dataset"] == name and line["seed"] == seed for line in read(results)):
                 with TemporaryDirectory() as folder:
                     os.chdir(folder)
-                    found = compare(name, seed)
+                    found = compare(SUBJECTS[name], seed)
                 with results.open("a") as file:
                     file.write(json.dumps({"dataset": name, "seed": seed, **found}) + "\n")
     print(table(read(results)))
 
 
-def compare(name: str, seed: int) -> dict[str, Any]:
-    """The accuracy of each contestant on the held-out test."""
-    subject = SUBJECTS[name]
-    params = {**subject.params, "split_seed": seed}
-    if name == "speakers":
-        params["data_path"] = str(_write_speakers(Path("speakers.csv")))
+def compare(subject: Subject, seed: int) -> dict[str, Any]:
+    """The accuracy of each contestant on the held-out test, with what it was made of.
+
+    Everything is written into the current folder.
+    """
     request = StudyRequest(
         dataset=subject.dataset,
-        dataset_params=params,
+        dataset_params=_params(subject, seed),
         budget=Budget(seconds=subject.seconds),
         parallel=1,
         max_samples=subject.max_samples,
@@ -98,15 +99,18 @@ def compare(name: str, seed: int) -> dict[str, Any]:
         "chosen": best.name,
         "best_classical": classical[0].name if classical else "",
         "trials": {"researcher": len(study.trials)},
+        "seconds": {"researcher": round(study.elapsed_s, 1)},
         "verdict": conclusion.verdict(study, facts),
+        "failures": [f"{name}: {step.error}" for name, step in study.steps.items() if step.error],
     }
     epochs = Situation(study, facts).epochs[-1]
-    data = _data(request)
+    data = rivals_data(request)
     for rival_name, search in (("random", random_search), ("tpe", tpe)):
         rival = Rival(data, subject.seconds, epochs, seed)
         search(rival, seed)
-        found[rival_name] = rival.test()
+        found["seconds"][rival_name] = round(rival.seconds, 1)
         found["trials"][rival_name] = rival.trials
+        found[rival_name] = rival.test()
     found["default_mlp"] = default_mlp(data, seed)
     return found
 
@@ -138,18 +142,25 @@ def _mean(values: list[float], *, sign: bool = False) -> str:
     return f"{fmean(values):{'+' if sign else ''}.2f}{error}"
 
 
-def _data(request: StudyRequest) -> Data:
+def _params(subject: Subject, seed: int) -> dict[str, Any]:
+    params = {**subject.params, "split_seed": seed}
+    if subject.dataset == "text_classification":
+        params["data_path"] = str(write_speakers(_SHAKESPEARE, Path("speakers.csv")))
+    return params
+
+
+def rivals_data(request: StudyRequest) -> Data:
     """The data of the study, as rivals want them: in one folder."""
-    folder = Path("rivals")
+    folder, data = Path("rivals"), Places(request.folder).data
     folder.mkdir()
-    (folder / "data").symlink_to(Path(f"{request.folder}/data").absolute())
-    (folder / "vault").symlink_to(Path(f".guildbus/scores/{request.folder}/data").absolute())
+    (folder / "data").symlink_to(Path(data).absolute())
+    (folder / "vault").symlink_to(Path(VAULTS, data).absolute())
     return Data(folder.absolute())
 
 
-def _write_speakers(path: Path, most: int = 8) -> Path:
+def write_speakers(source: Path, path: Path, most: int = 8) -> Path:
     """Speeches from Shakespeare with their speakers, those with the most speeches."""
-    text = Path(_SHAKESPEARE).read_text("utf-8")
+    text = source.read_text("utf-8")
     speeches = re.findall(r"^([A-Z][A-Za-z ]+):\n(.+?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
     common = {name for name, _ in Counter(name for name, _ in speeches).most_common(most)}
     with path.open("w", newline="", encoding="utf-8") as file:

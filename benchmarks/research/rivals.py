@@ -52,8 +52,13 @@ class Rival:
         self.trials = 0
 
     @property
+    def seconds(self) -> float:
+        """What was spent so far."""
+        return time.process_time() - self._started_s
+
+    @property
     def has_time(self) -> bool:
-        return time.process_time() - self._started_s < self._seconds
+        return self.seconds < self._seconds
 
     def measure(self, recipe: Recipe) -> float:
         """The merit of a recipe on fold 0; 0 where it fails."""
