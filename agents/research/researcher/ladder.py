@@ -22,9 +22,10 @@ def ladder(facts: Facts, affordable: float = math.inf) -> tuple[int, ...]:
 
     Args:
         facts: of the data.
-        affordable: the most epochs of a full training that the budget allows.
+        affordable: the most epochs of a full training that the budget allows. Less than the first
+            look at a candidate takes is none: a full training is never shorter than that.
     """
     wanted = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_EFFORT / math.sqrt(facts.samples))))
-    full = max(1, min(wanted, int(min(affordable, _MOST_EPOCHS))))
-    shortest = min(full, _SHORTEST)
-    return tuple(sorted({max(shortest, round(full / ETA**down)) for down in range(_RUNGS)}))
+    first_look = max(_SHORTEST, round(wanted / ETA ** (_RUNGS - 1)))
+    full = max(first_look, min(wanted, int(min(affordable, _MOST_EPOCHS))))
+    return tuple(sorted({max(_SHORTEST, round(full / ETA**down)) for down in range(_RUNGS)}))
