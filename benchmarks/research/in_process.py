@@ -2,7 +2,11 @@
 
 import asyncio
 import importlib
+import math
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +24,23 @@ from agents.research.stepwise.work import Step
 from agents.research.writing import models
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
-from agents.sandbox import JobRunner
+from agents.sandbox import JobRunner, JobTimeoutError
 
 
 class RunnerHere(JobRunner):
-    """Runs jobs as plain calls: without a process of their own, a fence or limits."""
+    """Runs jobs as plain calls, without a process of their own or a fence.
 
-    async def run(self, job: str, payload: dict[str, Any], **_: Any) -> dict[str, Any]:
+    What they may take is seconds of the processor.
+    """
+
+    async def run(
+        self, job: str, payload: dict[str, Any], *, timeout_s: float = math.inf, **_: Any
+    ) -> dict[str, Any]:
         module, _, name = job.partition(":")
-        result: dict[str, Any] = getattr(importlib.import_module(module), name)(payload, _nothing)
+        with _at_most(timeout_s, job):
+            result: dict[str, Any] = getattr(importlib.import_module(module), name)(
+                payload, _nothing
+            )
         return result
 
 
@@ -71,6 +83,22 @@ async def _answer(jobs: Jobs, message: BaseModel) -> BaseModel:
             return TokenizerTrained.model_validate(done.result)
         case _:
             return await ANSWERED[type(message)](jobs, message, Nobody())
+
+
+@contextmanager
+def _at_most(seconds: float, job: str) -> Iterator[None]:
+    """End what takes more of the processor."""
+
+    def end(*_: Any) -> None:
+        raise JobTimeoutError(job, seconds, output="")
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, seconds if math.isfinite(seconds) else 0.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _nothing(_event: dict[str, Any]) -> None:

@@ -23,7 +23,6 @@ import torch
 from agents.research.job_properties import VAULTS
 from agents.research.researcher import conclusion
 from agents.research.researcher.budget import Budget
-from agents.research.researcher.decisions import Situation
 from agents.research.researcher.messages import StudyRequest
 from agents.research.researcher.places import Places
 from agents.research.researcher.state import Study
@@ -103,10 +102,9 @@ def compare(subject: Subject, seed: int) -> dict[str, Any]:
         "verdict": conclusion.verdict(study, facts),
         "failures": [f"{name}: {step.error}" for name, step in study.steps.items() if step.error],
     }
-    epochs = Situation(study, facts).epochs[-1]
     data = rivals_data(request)
     for rival_name, search in (("random", random_search), ("tpe", tpe)):
-        rival = Rival(data, subject.seconds, epochs, seed)
+        rival = Rival(data, subject.seconds, seed)
         search(rival, seed)
         found["seconds"][rival_name] = round(rival.seconds, 1)
         found["trials"][rival_name] = rival.trials

@@ -1,4 +1,7 @@
-"""Those that the researcher is compared with, on the same data and folds, by the same trials."""
+"""Those that the researcher is compared with, on the same data and folds, by the same trials.
+
+How long a model is trained they choose too, from the rungs of the same ladder.
+"""
 
 import time
 from pathlib import Path
@@ -20,6 +23,7 @@ from agents.ml.selection.scoring import TEST, read_predictions, score_fold
 from agents.ml.tokenizer import pytorch_tokenizer_manager
 from agents.ml.tokenizer_registry import TokenizerRegistry
 from agents.research.researcher.knobs import Choice
+from agents.research.researcher.ladder import ladder
 from agents.research.researcher.places import tokenizer_name
 from agents.research.researcher.recipes import model_config, tokenizer_config, training_config
 from agents.research.researcher.space import Recipe, Space, space_for
@@ -40,14 +44,15 @@ class Data(NamedTuple):
 
 
 class Rival:
-    """Trains recipes in full, one after the other, until its processor time is spent."""
+    """Trains recipes, one after the other, until its processor time is spent."""
 
-    def __init__(self, data: Data, seconds: float, epochs: int, seed: int) -> None:
-        self.data, self._seconds, self._epochs, self._seed = data, seconds, epochs, seed
+    def __init__(self, data: Data, seconds: float, seed: int) -> None:
+        self.data, self._seconds, self._seed = data, seconds, seed
         self.facts = read_facts(data.folder / "data")
+        self.epochs = ladder(self.facts)
         self.space: Space = space_for(self.facts.kind, self.facts.input_shape, self.facts.samples)
         self._answers = Answers.read(data.folder / "vault")
-        self._best: tuple[float, Recipe] | None = None
+        self._best: tuple[float, Recipe, int] | None = None
         self._started_s = time.process_time()
         self.trials = 0
 
@@ -60,11 +65,11 @@ class Rival:
     def has_time(self) -> bool:
         return self.seconds < self._seconds
 
-    def measure(self, recipe: Recipe) -> float:
+    def measure(self, recipe: Recipe, epochs: int) -> float:
         """The merit of a recipe on fold 0; 0 where it fails."""
         self.trials += 1
         try:
-            status = self._train(recipe, self._answers.without(0))["status"]
+            status = self._train(recipe, epochs, self._answers.without(0))["status"]
         except Exception:  # noqa: BLE001  a recipe that does not work is worth nothing
             return 0.0
         if status != "completed":
@@ -72,17 +77,18 @@ class Rival:
         output = str(self.data.folder / "rival")
         found = merit(score_fold({**self.data.where, "output": output, "fold": 0}, _nothing))
         if self._best is None or found > self._best[0]:
-            self._best = (found, recipe)
+            self._best = (found, recipe, epochs)
         return found
 
     def test(self) -> float:
         """The best recipe, trained once more on all samples but one, on the held-out test."""
         assert self._best is not None
-        self._train(self._best[1], [NOBODY_KNOWS, *self._answers.labels[1:]])
+        _, recipe, epochs = self._best
+        self._train(recipe, epochs, [NOBODY_KNOWS, *self._answers.labels[1:]])
         path, samples = self.data.folder / "rival" / TEST, self.facts.test_samples
         return self.data.accuracy(read_predictions(path, samples, self.facts.classes))
 
-    def _train(self, recipe: Recipe, labels: list[int]) -> dict[str, Any]:
+    def _train(self, recipe: Recipe, epochs: int, labels: list[int]) -> dict[str, Any]:
         text = self.facts.kind == "text"
         vocabulary = self._tokenizer(recipe) if text else None
         config = model_config(
@@ -94,7 +100,7 @@ class Rival:
             "output": str(self.data.folder / "rival"),
             "script": "rival.py",
             "class_name": "Rival",
-            "training": training_config(recipe, self._epochs),
+            "training": training_config(recipe, epochs),
             "labels": labels,
             "seed": self._seed,
             "tokenizer": str(self._tokenizers(recipe)) if text else None,
@@ -124,7 +130,7 @@ class Rival:
 def random_search(rival: Rival, seed: int) -> None:
     random = Random(seed)
     while rival.has_time:
-        rival.measure(rival.space.draw(random))
+        rival.measure(rival.space.draw(random), random.choice(rival.epochs))
 
 
 def tpe(rival: Rival, seed: int) -> None:
@@ -133,7 +139,8 @@ def tpe(rival: Rival, seed: int) -> None:
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     while rival.has_time:
         asked = study.ask()
-        study.tell(asked, rival.measure(suggested(rival.space, asked)))
+        epochs = asked.suggest_categorical("epochs", rival.epochs)
+        study.tell(asked, rival.measure(suggested(rival.space, asked), epochs))
 
 
 def suggested(space: Space, asked: optuna.Trial) -> Recipe:
