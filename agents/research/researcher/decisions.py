@@ -12,7 +12,7 @@ from typing import NamedTuple
 from agents.ml.selection.facts import Facts
 from agents.research.researcher.credit import Record, whose_turn
 from agents.research.researcher.ladder import ETA, ladder
-from agents.research.researcher.messages import Tried
+from agents.research.researcher.messages import RecipeProposed, Tried
 from agents.research.researcher.noise import difference
 from agents.research.researcher.recipes import starting_points
 from agents.research.researcher.results import Results
@@ -177,7 +177,7 @@ def _climb(now: Situation) -> Decision | None:
 
 def _explore(now: Situation) -> Decision | None:
     """A new candidate, by whoever has the turn."""
-    proposer = whose_turn(_proposers(now), _records(now), now.random)
+    proposer = whose_turn(_proposers(now), credits_of(now), now.random)
     name = f"c{now.number}"
     recipes = known_recipes(now.study, now.number)
     tried = list(recipes.values())
@@ -246,17 +246,27 @@ def _proposers(now: Situation) -> tuple[str, ...]:
     return tuple(each for each in request.proposers if each != "llm") or ("search",)
 
 
-def _records(now: Situation) -> dict[str, Record]:
+def credits_of(now: Situation) -> dict[str, Record]:
+    """What came of the candidates of each proposer, as far as it is seen."""
     records: dict[str, Record] = {}
     climbed = {r.trial.candidate for r in now.seen.all if r.trial.rung > 0}
     for result in now.seen.all:
         if result.trial.kind == "baseline" or result.trial.rung > 0:
             continue
-        proposer = now.study.candidates[result.trial.candidate].proposer
-        known = records.get(proposer, Record(0, 0))
-        is_success = result.trial.candidate in climbed
-        records[proposer] = Record(known.successes + is_success, known.failures + (not is_success))
+        candidate = now.study.candidates[result.trial.candidate]
+        known = records.get(candidate.proposer, Record())
+        is_success = candidate.name in climbed and not candidate.is_repeat
+        records[candidate.proposer] = Record(
+            known.successes + is_success,
+            known.failures + (not is_success),
+            known.seconds + result.cost_s + _proposing_s(now.study, candidate),
+        )
     return records
+
+
+def _proposing_s(study: Study, candidate: Candidate) -> float:
+    answer = study.done(propose(candidate.name), RecipeProposed)
+    return answer.seconds if answer is not None else 0.0
 
 
 def _confirm(now: Situation) -> Decision | None:

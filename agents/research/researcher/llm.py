@@ -1,6 +1,7 @@
 """What to try next, by a language model: a recipe in a form that it cannot get wrong."""
 
 import json
+import time
 from random import Random
 
 from agents.research.errors import WorkRefusedError
@@ -14,7 +15,7 @@ from agents.research.writing.task import Form, Task
 
 
 async def propose(llm: LanguageModel, request: ProposeRecipe, audience: Audience) -> RecipeProposed:
-    """Have a recipe proposed.
+    """Have a recipe proposed: drawn, since the likeliest answer is the same again and again.
 
     Raises:
         NoLanguageModelError, LanguageModelError, NoWorkingCodeError: as `LanguageModel.write`.
@@ -36,9 +37,12 @@ async def propose(llm: LanguageModel, request: ProposeRecipe, audience: Audience
     )
     data = f"{facts.samples} samples, {facts.classes} classes, {facts.kind}"
     asked = prompt("recipe", data=data, tried=tried or "nothing yet")
-    written = await llm.write(
-        Task("a recipe", (Form("recipe", asked, accept, space.schema()),)), audience
-    )
+    form = Form("recipe", asked, accept, space.schema())
+    started_s = time.monotonic()
+    written = await llm.write(Task("a recipe", (form,), drawn_by=request.seed), audience)
     return RecipeProposed(
-        recipe=written.value, tokens=written.usage.total_tokens, attempts=written.attempts
+        recipe=written.value,
+        tokens=written.usage.total_tokens,
+        attempts=written.attempts,
+        seconds=round(time.monotonic() - started_s, 3),
     )

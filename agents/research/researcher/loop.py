@@ -138,7 +138,9 @@ def _proposed(study: Study, trial: Trial, facts: Facts) -> Generator[Ask, None, 
     recipe, why = answer.recipe, candidate.why
     while recipe in others:
         recipe, why = space.move(recipe, random), f"{candidate.why}; moved: it was tried before"
-    candidate = candidate.model_copy(update={"recipe": recipe, "why": why})
+    candidate = candidate.model_copy(
+        update={"recipe": recipe, "why": why, "is_repeat": answer.recipe in others}
+    )
     study.candidates[candidate.name] = candidate
     study.tokens += answer.tokens
     return candidate

@@ -97,7 +97,7 @@ class ProposeRecipe(Message, wire_name="research.propose_recipe"):
 
     Attributes:
         tried: what was measured, the best first.
-        seed: of what it leaves open.
+        seed: of the draw, and of what it leaves open.
     """
 
     facts: Facts
@@ -106,11 +106,12 @@ class ProposeRecipe(Message, wire_name="research.propose_recipe"):
 
 
 class RecipeProposed(Message, wire_name="research.recipe_proposed"):
-    """`tokens` is what all answers cost, those that did not pass too."""
+    """What all answers cost, those that did not pass too, is in `tokens` and `seconds`."""
 
     recipe: dict[str, Any]
     tokens: int
     attempts: int
+    seconds: float
 
 
 class DealData(Message, wire_name="research.deal_data"):

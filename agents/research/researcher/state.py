@@ -25,6 +25,7 @@ class Candidate(_Part):
         recipe: None until the language model that proposes it has answered.
         parents: the candidates it was made from.
         why: in words.
+        is_repeat: what was proposed had been tried, and is something else in `recipe`.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Candidate(_Part):
     parents: tuple[str, ...] = ()
     why: str = ""
     recipe: Recipe | None = None
+    is_repeat: bool = False
 
 
 class Trial(_Part):

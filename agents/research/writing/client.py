@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RETRY_TEMPERATURE = 0.4
+DRAWN_TEMPERATURE = 1.0  # the model's own probabilities
 
 log = get_logger()
 
@@ -81,13 +82,14 @@ class LanguageModel:
             NoWorkingCodeError: nothing of what it wrote passed.
         """
         llm, models = self._required(task.what)
-        key = await asyncio.to_thread(key_of, llm, self.properties, task)
-        if self.properties.keeps_answers and (written := await self._again(key, task)):
+        properties = _drawing(self.properties, task.drawn_by)
+        key = await asyncio.to_thread(key_of, llm, properties, task)
+        if properties.keeps_answers and (written := await self._again(key, task)):
             return written
         try:
             async with models.lease(llm) as engine:
                 form = _form_for(engine, task)
-                written, answer = await _Asking(self.properties, engine, form, audience).write(task)
+                written, answer = await _Asking(properties, engine, form, audience).write(task)
         except LLMError as error:
             retryable = not is_lasting(error)
             raise LanguageModelError(llm.model, str(error), retryable=retryable) from error
@@ -192,6 +194,15 @@ class _Asking(NamedTuple):
     def _temperature(self, attempt: int) -> float:
         asked = self.properties.temperature
         return asked if attempt == 1 else max(asked, RETRY_TEMPERATURE)
+
+
+def _drawing(properties: WritingProps, seed: int | None) -> WritingProps:
+    if seed is None:
+        return properties
+    temperature = max(properties.temperature, DRAWN_TEMPERATURE)
+    return properties.model_copy(
+        update={"temperature": temperature, "seed": properties.seed + seed}
+    )
 
 
 def _form_for(engine: Engine, task: Task[T]) -> Form[T]:

@@ -35,10 +35,13 @@ class Task(Generic[T]):
     Attributes:
         what: such as "the model Net"; for errors and logs.
         forms: the first that the engine can be kept to is asked for.
+        drawn_by: a seed, where one of many good answers is wanted: it is drawn as the model would
+            say it. None asks as the properties say, by default for the likeliest.
     """
 
     what: str
     forms: Sequence[Form[T]]
+    drawn_by: int | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 from agents.research.researcher import conclusion
 from agents.research.researcher.budget import Budget
 from agents.research.researcher.credit import Record, whose_turn
+from agents.research.researcher.decisions import Situation, credits_of
 from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import FitBaseline, OpenTest, RunTrial
 from agents.research.researcher.space import space_for
@@ -178,8 +179,34 @@ def test_optunas_tpe_proposes_where_it_is_installed() -> None:
 
 
 def test_who_finds_more_proposes_more() -> None:
-    records = {"search": Record(20, 10), "llm": Record(1, 30)}
-    turns = Counter(whose_turn(("search", "llm"), records, Random(n)) for n in range(200))
-    assert turns["search"] > 190
-    fresh = Counter(whose_turn(("search", "llm"), {}, Random(n)) for n in range(200))
-    assert min(fresh.values()) > 60
+    records = {"search": Record(20, 10, 30.0), "llm": Record(1, 30, 31.0)}
+    assert turns(records)["search"] > 190
+    assert min(turns({}).values()) > 60
+
+
+def test_a_proposer_that_takes_longer_has_to_find_more() -> None:
+    even = {"search": Record(20, 20, 40.0), "llm": Record(20, 20, 40.0)}
+    assert min(turns(even).values()) > 60
+    slow = even | {"llm": Record(20, 20, 400.0)}
+    assert turns(slow)["search"] > 190
+    slow_and_good = {"search": Record(2, 38, 40.0), "llm": Record(38, 2, 80.0)}
+    assert turns(slow_and_good)["llm"] > 190
+
+
+def test_a_proposer_that_was_never_tried_is_tried_whatever_the_others_cost() -> None:
+    for seconds in (1e-3, 1e3):
+        assert turns({"search": Record(10, 10, seconds)})["llm"] > 60
+
+
+def turns(records: dict[str, Record]) -> Counter[str]:
+    return Counter(whose_turn(("search", "llm"), records, Random(n)) for n in range(200))
+
+
+def test_what_repeats_an_earlier_recipe_earns_its_proposer_nothing() -> None:
+    one = study(60, proposers=("llm",), parallel=1)
+    live(one)
+    repeats = {each.name for each in one.candidates.values() if each.is_repeat}
+    climbed = {trial.candidate for trial in one.trials if trial.rung > 0}
+    own = {name for name, each in one.candidates.items() if each.proposer == "llm"} - repeats
+    assert repeats & climbed
+    assert credits_of(Situation(one, FACTS))["llm"].successes == len(own & climbed)

@@ -70,7 +70,7 @@ def answer(message: BaseModel) -> BaseModel:  # noqa: PLR0911  one for each mess
         case ProposeRecipe():
             space = space_for(FACTS.kind, FACTS.input_shape, FACTS.samples)
             recipe = space.draw(Random(message.seed % 3))  # it often says the same
-            return RecipeProposed(recipe=recipe, tokens=TOKENS, attempts=1)
+            return RecipeProposed(recipe=recipe, tokens=TOKENS, attempts=1, seconds=0.5)
         case RunTrial():
             return TrialRun(
                 status="done",

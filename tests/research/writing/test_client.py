@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ from agents.research.errors import (
     WorkRefusedError,
 )
 from agents.research.workspace.files import WorkspaceFiles
-from agents.research.writing.client import RETRY_TEMPERATURE, LanguageModel
+from agents.research.writing.client import (
+    DRAWN_TEMPERATURE,
+    RETRY_TEMPERATURE,
+    LanguageModel,
+)
 from agents.research.writing.kept import FOLDER
 from agents.research.writing.settings import WritingProps
 from agents.research.writing.task import Form, Task, Written
@@ -52,11 +57,13 @@ class Desk:
         self.model = model
         self._models = models
 
-    async def write(self, question: str = "Say yes.", **settings: Any) -> Written[str]:
+    async def write(
+        self, question: str = "Say yes.", drawn_by: int | None = None, **settings: Any
+    ) -> Written[str]:
         properties = WritingProps(**{"llm": CONFIG, **settings})
         files = WorkspaceFiles(self.folder)
         llm = LanguageModel(properties, self._models, files, remedy="set 'llm'")
-        return await llm.write(yes(question), Nobody())
+        return await llm.write(replace(yes(question), drawn_by=drawn_by), Nobody())
 
     @property
     def kept(self) -> list[Path]:
@@ -102,6 +109,17 @@ async def test_the_first_answer_is_the_likeliest_and_a_second_one_is_drawn(desk:
 
     asked = [(request.temperature, request.seed) for request in desk.model.requests]
     assert asked == [(0.0, 8), (RETRY_TEMPERATURE, 9)]
+
+
+@replies("yes", "yes again")
+async def test_one_of_many_good_answers_is_drawn_and_another_seed_draws_anew(desk: Desk) -> None:
+    first = await desk.write(drawn_by=3, seed=7)
+    same = await desk.write(drawn_by=3, seed=7)
+    other = await desk.write(drawn_by=4, seed=7)
+
+    asked = [(request.temperature, request.seed) for request in desk.model.requests]
+    assert asked == [(DRAWN_TEMPERATURE, 11), (DRAWN_TEMPERATURE, 12)]
+    assert [first.value, same.value, other.value] == ["YES", "YES", "YES AGAIN"]
 
 
 @replies("no", "no", "yes")
