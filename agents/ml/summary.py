@@ -7,15 +7,19 @@ that looks at values is run on the CPU instead, where fused kernels are switched
 counter cannot look into them.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode
@@ -24,7 +28,7 @@ from agents.ml.errors import ConfigError, MLError, ModelScriptError
 from agents.ml.flops import UNCOUNTED
 from agents.ml.modelscript import load_model_class
 
-DTYPES = {"float32": torch.float32, "int64": torch.int64}
+DTYPES = ("float32", "int64")
 _MAX_RANK = 9
 _MAX_SIZE = 10**12
 _ERROR_CHARS = 800
@@ -45,7 +49,8 @@ def pytorch_model_summary(
         model_class_name: an nn.Module whose constructor needs no arguments.
         input_size: shape of the input, the batch first.
         workspace: nothing outside it is read.
-        input_dtype: "float32" or "int64"; by default whichever the model takes, float32 first.
+        input_dtype: "float32" or "int64"; by default whichever the model takes, float32 first, or
+            that of its parameters.
 
     Returns:
         `summary_str` a table for people; `total_params`, `trainable_params` (shared weights once);
@@ -78,7 +83,7 @@ def summarise(payload: dict[str, Any], report: Callable[[dict[str, Any]], None])
 def summarize(
     build: Callable[[], nn.Module],
     input_size: tuple[int, ...],
-    dtypes: tuple[str, ...] = ("float32", "int64"),
+    dtypes: tuple[str, ...] = (),
     *,
     where: str = "model",
 ) -> dict[str, Any]:
@@ -87,24 +92,49 @@ def summarize(
     Raises:
         ModelScriptError: it cannot be built, or its forward takes none of `dtypes`.
     """
-    problems: list[Exception] = []
+    problems: dict[str, Exception] = {}
     for device in ("meta", "cpu"):
-        for dtype in dtypes:
-            try:
-                model, recorder = _run(build, input_size, dtype, device)
-            except MLError:
-                raise
-            except Exception as error:  # noqa: BLE001  the next device or dtype may do
-                problems.append(error)
-            else:
-                return _summary(model, recorder, input_size, dtype, device)
+        try:
+            with torch.compiler.set_stance("force_eager"):
+                return _summary_on(device, build, input_size, dtypes)
+        except MLError:
+            raise
+        except Exception as error:  # noqa: BLE001  the next device may do
+            problems[device] = error
     # The CPU's words are about the model; those of meta may be about meta.
-    problem = problems[0] if _is_of_memory(problems[len(dtypes)]) else problems[len(dtypes)]
+    problem = problems["meta" if _is_of_memory(problems["cpu"]) else "cpu"]
     raise ModelScriptError(
         f"cannot run on input {tuple(input_size)}: {type(problem).__name__}: "
         f"{str(problem)[:_ERROR_CHARS]}",
         where=where,
     ) from problem
+
+
+def _summary_on(
+    device: str,
+    build: Callable[[], nn.Module],
+    input_size: tuple[int, ...],
+    dtypes: tuple[str, ...],
+) -> dict[str, Any]:
+    """Summarise by the first dtype that the model takes; else raise what it said to the first."""
+    with torch.device(device):
+        model = build().eval()
+    problems: list[Exception] = []
+    for dtype in dtypes or _dtypes_of(model):
+        try:
+            x = torch.zeros(input_size, dtype=getattr(torch, dtype), device=device)
+            recorder = _run(model, x)
+        except Exception as error:  # noqa: BLE001  the next dtype may do
+            problems.append(error)
+        else:
+            return _summary(model, recorder, input_size, dtype, device)
+    raise problems[0]
+
+
+def _dtypes_of(model: nn.Module) -> tuple[str, ...]:
+    """What to try as input: numbers, tokens, and what the parameters are."""
+    own = (str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters())
+    return tuple(dict.fromkeys([*DTYPES, *own]))
 
 
 @dataclass(slots=True)
@@ -120,58 +150,95 @@ class _Layer:
 
 @dataclass(slots=True)
 class _Recorder:
-    """Watches every module's calls; FLOPs go to the innermost module that is running."""
+    """Watches the calls of modules; FLOPs go to the innermost one that is running."""
 
     counter: FlopCounterMode
+    layers: dict[nn.Module, _Layer]
     used: set[int] = field(default_factory=set)
-    layers: dict[nn.Module, _Layer] = field(default_factory=dict)
     order: list[_Layer] = field(default_factory=list)
     _open: list[list[int]] = field(default_factory=list)
 
     @contextmanager
-    def watching(self, model: nn.Module) -> Iterator[None]:
-        with ExitStack() as hooks:
-            for name, module in _modules(model):
-                self.layers[module] = _Layer(name, module)
-                before = module.register_forward_pre_hook(self._enter)
-                after = module.register_forward_hook(self._leave)
-                hooks.callback(before.remove)
-                hooks.callback(after.remove)
-            yield
+    def watching(self) -> Iterator[None]:
+        """See all calls: hooks of its own a module out of `torch.jit` does not take."""
+        before = register_module_forward_pre_hook(self._enter)
+        after = register_module_forward_hook(self._leave, always_call=True)  # one that raises, too
+        try:
+            with warnings.catch_warnings():
+                # A compiled module is seen twice, once as what it wraps: nothing is counted twice.
+                warnings.filterwarnings("ignore", "Using `torch.compile", UserWarning)
+                yield
+        finally:
+            before.remove()
+            after.remove()
 
     def _enter(self, module: nn.Module, inputs: Any) -> None:  # noqa: ARG002  torch's signature
-        layer = self.layers[module]
+        layer = self.layers.get(module)
+        if layer is None:
+            return
         if layer.calls == 0:
             self.order.append(layer)
         layer.calls += 1
         self._open.append([self.counter.get_total_flops(), 0])
 
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG002  torch's signature
+        layer = self.layers.get(module)
+        if layer is None:
+            return
         started, of_children = self._open.pop()
         taken = self.counter.get_total_flops() - started
-        layer = self.layers[module]
         layer.flops += taken - of_children
         layer.output_shape = layer.output_shape or _shape_of(output)
         if self._open:
             self._open[-1][1] += taken
 
 
+_aten = torch.ops.aten
+_PRODUCTS = {
+    *(_aten.mm, _aten.addmm, _aten.bmm, _aten.baddbmm, _aten.addbmm, _aten.mv, _aten.addmv),
+    *(_aten.dot, _aten.vdot, _aten.convolution),
+}
+# Attention uses its projection without calling it; what is within a compiled one is not seen.
+_WHOLE = (nn.MultiheadAttention, torch.jit.ScriptModule)
+
+
 def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Name every module; attention is one, for it uses its projection without calling it."""
+    """Name every module, those that are one with what they hold without that."""
     inside: set[nn.Module] = set()
     for name, module in model.named_modules():
-        if isinstance(module, nn.MultiheadAttention):
+        if isinstance(module, _WHOLE):
             inside.update(child for child in module.modules() if child is not module)
         if module not in inside:
             yield name, module
 
 
-class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
-    """Notes which parameters any arithmetic takes, a module's own or another's."""
+class _Everywhere:
+    """In place of torch's tracker of modules, which forbids gradients within a forward."""
+
+    parents = ("Global",)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class _Counter(FlopCounterMode):
+    """Counts the FLOPs of all modules together."""
+
+    def __init__(self) -> None:
+        super().__init__(display=False, custom_mapping=UNCOUNTED)
+        self.mod_tracker = _Everywhere()  # type: ignore[assignment]  # of which it needs no more
+
+
+class _Arithmetic(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
+    """Notes which parameters and buffers it takes, a module's own or another's.
+
+    Products of different dtypes are refused: so they are but on the meta device.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's
-        self._parameters = {id(parameter) for parameter in model.parameters()}
+        self._known = set(map(id, chain(model.parameters(), model.buffers())))
         self.seen: set[int] = set()
 
     def __torch_dispatch__(  # torch's name and signature
@@ -179,23 +246,23 @@ class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     ) -> Any:
         kwargs = kwargs or {}
         leaves, _ = tree_flatten((args, kwargs))
-        self.seen.update(id(leaf) for leaf in leaves if id(leaf) in self._parameters)
+        self.seen.update(self._known.intersection(map(id, leaves)))
+        if getattr(func, "overloadpacket", None) in _PRODUCTS:
+            kinds = {str(leaf.dtype) for leaf in leaves if isinstance(leaf, Tensor)}
+            if len(kinds) > 1:
+                raise TypeError(f"a product of {' and '.join(sorted(kinds))}")
         return func(*args, **kwargs)
 
 
-def _run(
-    build: Callable[[], nn.Module], input_size: tuple[int, ...], dtype: str, device: str
-) -> tuple[nn.Module, _Recorder]:
-    counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED)
-    recorder = _Recorder(counter)
-    with torch.device(device):
-        model = build().eval()
-        x = torch.zeros(input_size, dtype=DTYPES[dtype])
-    uses = _Uses(model)
-    with recorder.watching(model), _nothing_fused(), torch.no_grad(), counter, uses:
+def _run(model: nn.Module, x: Tensor) -> _Recorder:
+    counter = _Counter()
+    layers = {module: _Layer(name, module) for name, module in _modules(model)}
+    recorder = _Recorder(counter, layers)
+    arithmetic = _Arithmetic(model)
+    with recorder.watching(), _nothing_fused(), torch.no_grad(), counter, arithmetic:
         model(x)
-    recorder.used = uses.seen
-    return model, recorder
+    recorder.used = arithmetic.seen
+    return recorder
 
 
 @contextmanager
@@ -250,7 +317,7 @@ def _details(recorder: _Recorder) -> list[dict[str, Any]]:
 
 
 def _row(layer: _Layer, owners: dict[nn.Parameter, str], used: set[int]) -> dict[str, Any]:
-    whole = isinstance(layer.module, nn.MultiheadAttention)
+    whole = isinstance(layer.module, _WHOLE)
     params = trainable = 0
     shares_with: list[str] = []
     for name, parameter in layer.module.named_parameters(recurse=whole):
@@ -258,8 +325,9 @@ def _row(layer: _Layer, owners: dict[nn.Parameter, str], used: set[int]) -> dict
             shares_with.append(owners[parameter])
             continue
         owners[parameter] = f"{layer.name}.{name}".removeprefix(".")
-        params += parameter.numel()
-        trainable += parameter.numel() if parameter.requires_grad else 0
+        size = 0 if is_lazy(parameter) else parameter.numel()  # one that was never called has none
+        params += size
+        trainable += size if parameter.requires_grad else 0
     return {
         "name": layer.name or "(model)",
         "type": type(layer.module).__name__,
@@ -270,8 +338,13 @@ def _row(layer: _Layer, owners: dict[nn.Parameter, str], used: set[int]) -> dict
         "macs": layer.flops // 2,
         "calls": layer.calls,
         "shares_with": shares_with,
-        "used": any(id(parameter) in used for parameter in layer.module.parameters(whole)),
+        "used": any(id(tensor) in used for tensor in _held_by(layer.module, whole=whole)),
     }
+
+
+def _held_by(module: nn.Module, *, whole: bool) -> Iterator[Tensor]:
+    yield from module.parameters(recurse=whole)
+    yield from module.buffers(recurse=whole)
 
 
 def _table(model_name: str, summary: dict[str, Any]) -> str:
@@ -311,6 +384,8 @@ def _shape_of(output: Any) -> list[int] | None:
         return list(output.shape)
     if isinstance(output, dict):
         output = list(output.values())
+    elif is_dataclass(output) and not isinstance(output, type):
+        output = [getattr(output, part.name) for part in fields(output)]
     if isinstance(output, list | tuple):
         shapes = (_shape_of(item) for item in output)
         return next((shape for shape in shapes if shape is not None), None)
@@ -336,7 +411,7 @@ def _checked_size(size: Any) -> tuple[int, ...]:
 
 def _checked_dtypes(dtype: Any) -> tuple[str, ...]:
     if dtype is None:
-        return tuple(DTYPES)
+        return ()
     if dtype not in DTYPES:
         raise ConfigError(f"must be one of {', '.join(DTYPES)}, not {dtype!r}", where="input_dtype")
     return (dtype,)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,108 @@ def test_parameters_that_another_module_uses_are_not_unused() -> None:
     assert summary["total_params"] == 2 * 36 + 6 + 42 + 3
 
 
+def test_a_module_whose_buffer_another_reads_is_not_unused() -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("table", torch.zeros(6))
+
+    read = Positions
+    summary = summarize(
+        lambda: Forward(lambda self, x: x + self.read.table, read=read(), left=read()), (2, 6)
+    )
+
+    assert summary["unused_modules"] == ["left"]
+
+
+@pytest.mark.parametrize(
+    "compiled", [torch.jit.script, lambda m: torch.jit.trace(m, torch.zeros(2, 6))]
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_part_out_of_torch_jit_is_one_layer(compiled: Callable[[nn.Module], nn.Module]) -> None:
+    def build() -> nn.Module:
+        part = compiled(nn.Sequential(nn.Linear(6, 5), nn.ReLU()))
+        return Forward(lambda self, x: self.head(self.part(x)), part=part, head=nn.Linear(5, 2))
+
+    summary = summarize(build, (2, 6))
+
+    layers = rows(summary)
+    assert summary["total_params"] == 6 * 5 + 5 + 5 * 2 + 2
+    assert (layers["part"]["params"], layers["part"]["macs"]) == (35, 60)
+    assert layers["part"]["output_shape"] == [2, 5]
+    assert layers["head"]["macs"] == 20
+    assert summary["unused_modules"] == []
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own
+def test_a_part_that_would_be_compiled_is_counted_and_not_compiled() -> None:
+    def build() -> nn.Module:
+        return Forward(lambda self, x: self.part(x), part=torch.compile(nn.Linear(6, 5)))
+
+    summary = summarize(build, (2, 6))
+
+    assert (summary["total_params"], summary["macs"], summary["device"]) == (35, 60, "meta")
+
+
+def test_products_are_of_the_layer_that_ran_where_another_failed() -> None:
+    def run(self: Any, x: Tensor) -> Any:
+        try:
+            return self.first(x)
+        except RuntimeError:
+            return self.second(x)
+
+    summary = summarize(lambda: Forward(run, first=nn.Linear(5, 5), second=nn.Linear(6, 3)), (2, 6))
+
+    macs = {name: row["macs"] for name, row in rows(summary).items()}
+    assert macs == {"first": 0, "second": 2 * 6 * 3}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16, torch.complex64])
+def test_a_model_of_other_numbers_is_given_its_own(dtype: torch.dtype) -> None:
+    summary = summarize(lambda: nn.Linear(6, 5, dtype=dtype), (2, 6))
+
+    assert (summary["macs"], summary["input_dtype"]) == (60, str(dtype).removeprefix("torch."))
+
+
+def test_a_lazy_layer_has_its_size_once_it_was_called_and_none_before() -> None:
+    def build() -> nn.Module:
+        return Forward(lambda self, x: self.a(x), a=nn.LazyLinear(5), b=nn.LazyLinear(5))
+
+    summary = summarize(build, (2, 6))
+
+    assert summary["total_params"] == 35
+    assert summary["unused_modules"] == ["b"]
+
+
+@dataclass
+class Answer:
+    """What some models put out."""
+
+    loss: None
+    logits: Tensor
+
+
+@pytest.mark.parametrize(
+    ("pack", "shape"),
+    [
+        (lambda x: {"none": None, "nested": [None, {"x": x}]}, [2, 5]),
+        (lambda x: Answer(None, x), [2, 5]),
+        (lambda x: torch.distributions.Categorical(logits=x), None),
+        (lambda _: None, None),
+    ],
+)
+def test_an_output_may_be_anything(pack: Callable[[Tensor], Any], shape: list[int] | None) -> None:
+    def build() -> nn.Module:
+        model = Forward(lambda self, x: pack(self.l(x)), l=nn.Linear(6, 5))
+        model.own = nn.Parameter(torch.zeros(3))
+        return model
+
+    summary = summarize(build, (2, 6))
+
+    assert rows(summary)["(model)"]["output_shape"] == shape
+    assert summary["macs"] == 60
+
+
 @pytest.mark.parametrize(
     ("size", "run", "macs"),
     [
@@ -308,3 +411,16 @@ async def test_the_summary_is_a_job(tmp_path: Path) -> None:
 
     assert summary["total_params"] == 650
     assert caught.value.error_type == "ModelScriptError"
+
+
+def test_a_model_may_take_gradients_within_its_forward() -> None:
+    def run(self: Any, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self.energy(x).sum(), x)
+        return slope
+
+    summary = summarize(lambda: Forward(run, energy=nn.Linear(6, 1)), (2, 6))
+
+    assert rows(summary)["energy"]["macs"] == 2 * 6
+    assert summary["macs"] > 2 * 6
