@@ -3,7 +3,7 @@
 Equal to scikit-learn's. Classes that occur neither among the labels nor among the predictions are
 left out of macro averages; a class that is never predicted has precision 0, one that never occurs
 has recall 0. `f1`, `precision` and `recall` without an average are macro. Of equal scores the class
-with the lower number is predicted.
+with the lower number goes first.
 """
 
 import math
@@ -116,9 +116,13 @@ class ClassificationScores:
         cells_B = labels_B * self._num_classes + scores_BC.argmax(dim=1)
         counts = torch.bincount(cells_B, minlength=self._num_classes**2)
         self._confusion_CC += counts.reshape(self._num_classes, self._num_classes)
+        if not self._top_k_hits:
+            return
+        # topk has equal scores in any order: a constant would be right by chance, or always.
+        ranked_BC = scores_BC.argsort(dim=1, descending=True, stable=True)
+        is_label_BC = ranked_BC == labels_B.unsqueeze(1)
         for k, hits in self._top_k_hits.items():
-            top_BK = scores_BC.topk(min(k, self._num_classes), dim=1).indices
-            hits.add_((top_BK == labels_B.unsqueeze(1)).sum())
+            hits.add_(is_label_BC[:, :k].sum())
 
     def results(self) -> dict[str, float]:
         confusion_CC = self.confusion_matrix()

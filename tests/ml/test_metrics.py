@@ -63,6 +63,16 @@ def test_scores_equal_those_of_scikit_learn(seed: int, classes: int) -> None:
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
+def test_a_constant_is_right_on_the_first_k_classes_alone(k: int) -> None:
+    name = f"top_{k}_accuracy"
+    counted = ClassificationScores([name], 8, torch.device("cpu"))
+
+    counted.add(torch.zeros(8, 8), torch.arange(8))
+
+    assert counted.results()[name] == k / 8
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
 def test_top_k_equals_that_of_scikit_learn(k: int) -> None:
     generator = torch.Generator().manual_seed(k)
     labels, scores = (
