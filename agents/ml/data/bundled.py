@@ -17,6 +17,7 @@ from agents.ml.data.dataset import Dataset, ResidentSource, Split, SplitName, ch
 from agents.ml.data.splits import random_split, stratified_split
 from agents.ml.errors import DatasetError
 
+_ROUNDING = 1e-14  # the mean of many 0.1 is not quite 0.1
 _TABLES = {"iris": "iris.csv", "wine": "wine_data.csv", "breast_cancer": "breast_cancer.csv"}
 
 
@@ -100,10 +101,7 @@ def tabular_dataset(
         targets_N = targets_N.float().reshape(len(targets_N), 1)
     else:
         indices = _classified(targets_N, params)
-    train_NF = features_NF[indices["train"]]
-    std_F = train_NF.std(dim=0)
-    std_F[std_F == 0] = 1.0
-    source = ResidentSource(((features_NF - train_NF.mean(dim=0)) / std_F).float(), targets_N)
+    source = ResidentSource(_standardised(features_NF, indices["train"]), targets_N)
     return Dataset(
         name,
         "regression" if num_classes is None else "classification",
@@ -112,6 +110,14 @@ def tabular_dataset(
         {split: _opener(source, picked) for split, picked in indices.items()},
         class_names,
     )
+
+
+def _standardised(features_NF: Tensor, train: Tensor) -> Tensor:
+    """Columns over their mean and deviation in `train`; those that do not vary there only moved."""
+    train_NF = features_NF[train]
+    std_F = train_NF.std(dim=0, correction=min(1, len(train) - 1))
+    std_F[std_F <= _ROUNDING * train_NF.abs().amax(dim=0)] = 1.0
+    return ((features_NF - train_NF.mean(dim=0)) / std_F).float()
 
 
 def _classified(labels_N: Tensor, params: SplitParams) -> dict[SplitName, Tensor]:

@@ -23,7 +23,7 @@ _MOST = 3.4e38  # of 32 bits
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 # Python would read 1_000 and letters that stand for digits in other scripts, too.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
-
+_NAMELESS = re.compile(r"|Unnamed: [0-9]+")  # pandas writes its index so, and reads it back so
 
 Delimiter = Literal[",", ";", "\t", "|"]
 
@@ -47,14 +47,9 @@ def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
     path = Path(params.data_path)
     header, rows = read_csv(path, params.delimiter)
     require_known(params.label_column, header, what="column", where="label_column")
-    features = params.feature_columns or [name for name in header if name != params.label_column]
+    features = params.feature_columns or _all_others(header, params.label_column, path)
     for name in sorted(set(features) - set(header)):
         require_known(name, header, what="column", where="feature_columns")
-    if not features:
-        raise DatasetError(
-            f"has no column but {params.label_column!r}: there is nothing to predict it from",
-            where=str(path),
-        )
     values_NF = torch.tensor(
         [[_number(row, name, line, path) for name in features] for line, row in rows],
         dtype=torch.float64,
@@ -69,6 +64,28 @@ def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
     return tabular_dataset(
         "csv", values_NF, labels_N, params, num_classes=classes, class_names=names
     )
+
+
+def _all_others(header: list[str], label_column: str, path: Path) -> list[str]:
+    """Every column but the label.
+
+    Raises:
+        DatasetError: there are none, or one has no name: most often it counts the rows, and tells
+            the label where they are sorted by it.
+    """
+    others = [name for name in header if name != label_column]
+    if not others:
+        raise DatasetError(
+            f"has no column but {label_column!r}: there is nothing to predict it from",
+            where=str(path),
+        )
+    for name in filter(_NAMELESS.fullmatch, others):
+        raise DatasetError(
+            f"column {header.index(name) + 1} is called {name!r}, as if it counted the rows; "
+            "remove it, or say as 'feature_columns' which ones to predict from",
+            where=f"{path}:1",
+        )
+    return others
 
 
 def read_csv(
@@ -141,14 +158,14 @@ def _are_indices(names: list[str], top: int, num_classes: int | None) -> bool:
 def _parse(
     reader: "Reader", path: Path, delimiter: str
 ) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    header = [name.strip() for name in next(reader, [])]
+    header = [name.strip() for name in next(filter(_holds_something, reader), [])]
     _check_header(header, path, delimiter)
     rows: list[tuple[int, dict[str, str]]] = []
     line = reader.line_num
     for cells in reader:
         first, line = line + 1, reader.line_num  # a quoted cell may go over several lines
-        if len(cells) <= 1 and not "".join(cells).strip():
-            continue  # a blank line
+        if not _holds_something(cells):
+            continue
         if len(cells) != len(header):
             raise DatasetError(
                 f"{len(cells)} cells under {len(header)} columns", where=f"{path}:{first}"
@@ -159,7 +176,18 @@ def _parse(
     return header, rows
 
 
+def _holds_something(cells: list[str]) -> bool:
+    """Whether a line is no blank one."""
+    return len(cells) > 1 or bool("".join(cells).strip())
+
+
 def _check_header(header: list[str], path: Path, delimiter: str) -> None:
+    if header and header[0].lower().startswith("sep="):
+        raise DatasetError(
+            "its first line is a note for spreadsheets, not a header; remove it, and say as "
+            "'delimiter' what parts the cells",
+            where=f"{path}:1",
+        )
     if any("\0" in name for name in header):
         raise DatasetError(f"cannot be read as CSV: {what_it_is(path)}", where=str(path))
     if len(header) == 1:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from agents.ml.data import Dataset, load_dataset
 from agents.ml.errors import DatasetError
@@ -76,6 +77,45 @@ def test_classes_are_numbered_by_their_labels(
     dataset = load(tmp_path, table(*rows), asked)
 
     assert (dataset.class_names, dataset.num_classes) == (names, classes)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_a_column_that_counts_the_rows_predicts_nothing_unless_it_is_asked_for(
+    tmp_path: Path, name: str
+) -> None:
+    rows = [f"{i},{row}" for i, row in enumerate(ROWS)]
+    counted = table(*rows, header=f"{name},a,b,label")
+
+    with pytest.raises(DatasetError, match=r"column 1 is called .*counted the rows.*feature_col"):
+        load(tmp_path, counted)
+
+    assert load(tmp_path, counted, feature_columns=["a", "b"]).input_shape == (2,)
+    assert load(tmp_path, counted, feature_columns=[name, "a"]).input_shape == (2,)
+
+
+@pytest.mark.parametrize("value", ["0.1", "-3e38", "1e-300", "0"])
+def test_a_column_that_does_not_vary_is_moved_to_zero(tmp_path: Path, value: str) -> None:
+    rows = [f"{value},{i % 7},{'yes' if i % 2 else 'no'}" for i in range(60)]
+
+    inputs, _ = load(tmp_path, table(*rows)).split("train").batch(torch.arange(30))
+
+    assert float(inputs[:, 0].abs().max()) < 1e-6
+    assert float(inputs[:, 1].std()) > 0.5
+
+
+def test_three_rows_are_enough_for_numbers(tmp_path: Path) -> None:
+    dataset = load(tmp_path, table("1,2,3", "4,5,6", "7,8,9"), target="regression")
+
+    for split in ("train", "val", "test"):
+        assert torch.isfinite(dataset.split(split).batch(torch.arange(1))[0]).all()
+
+
+def test_what_spreadsheets_put_before_the_header_is_told(tmp_path: Path) -> None:
+    text = table(*(row.replace(",", ";") for row in ROWS), header="sep=;\na;b;label")
+    with pytest.raises(DatasetError, match="first line is a note for spreadsheets"):
+        load(tmp_path, text, delimiter=";")
+
+    assert load(tmp_path, f"\ufeff\n\n{table(*ROWS)}").input_shape == (2,)
 
 
 def test_a_cell_of_a_megabyte_is_read(tmp_path: Path) -> None:
