@@ -1,5 +1,8 @@
 """Folders of images, one per class, decoded by pillow."""
 
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from agents.ml.config import did_you_mean
 from agents.ml.data.bundled import SplitParams
 from agents.ml.data.dataset import (
     Dataset,
@@ -21,7 +25,10 @@ from agents.ml.data.splits import stratified_split
 from agents.ml.errors import DatasetError
 
 RESIDENT_LIMIT_BYTES = 1024**3
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+_SUFFIXES = {
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif",
+    ".tiff",
+}  # fmt: skip
 _GREY = 127.5  # pixel values become -1..1
 _PARTS: dict[str, SplitName] = {
     "train": "train",
@@ -40,7 +47,8 @@ class ImageFolderParams(SplitParams):
     The three may be written with capitals, or as training, valid, validation and testing. val/ and
     test/ may hold a list of their images and classes instead, as Tiny ImageNet has it in
     `val_annotations.txt`. What begins with a dot or `__` is no class and no image: notebooks and
-    systems leave such behind.
+    systems leave such behind. Names are compared in their composed form (NFC), for some systems
+    take accents apart.
     """
 
     data_path: str
@@ -58,13 +66,16 @@ def load_image_folder(params: ImageFolderParams, num_classes: int | None) -> Dat
         raise DatasetError(f"no such folder: {root.absolute()}", where="data_path")
     parts = _parts(root)
     train_root = parts.get("train", root)
-    class_names = [folder.name for folder in _folders(train_root)]
-    if not class_names:
+    folders = _class_folders(train_root)
+    if not folders:
         raise DatasetError(f"{train_root.absolute()} has no folder per class", where="data_path")
+    class_names = tuple(folders)
     classes = check_num_classes(len(class_names), num_classes, where="num_classes")
     shape = (params.channels, params.image_size, params.image_size)
 
-    paths, labels_N = _list_images(train_root, class_names)
+    found = {name: _images_in(folder) for name, folder in folders.items()}
+    _require_images(found, folders)
+    paths, labels_N = _labelled(found.values())
     dealt = stratified_split(
         labels_N,
         val_fraction=0.0 if "val" in parts else params.val_fraction,
@@ -90,7 +101,7 @@ def load_image_folder(params: ImageFolderParams, num_classes: int | None) -> Dat
             "val": lambda: opener("val"),
             "test": lambda: opener("test"),
         },
-        tuple(class_names),
+        class_names,
     )
 
 
@@ -158,38 +169,82 @@ def _is_left_behind(path: Path) -> bool:
     return path.name.startswith((".", "__"))
 
 
-def _list_images(root: Path, class_names: list[str]) -> tuple[list[Path], Tensor]:
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(class_names):
-        found = sorted(path for path in (root / name).rglob("*") if _is_image(path, root))
-        paths += found
-        labels += [label] * len(found)
-    if not paths:
-        raise DatasetError(f"no images under {root.absolute()}", where="data_path")
-    return paths, torch.tensor(labels)
+def _class_folders(root: Path) -> dict[str, Path]:
+    """The folders of classes by their names, sorted by these.
+
+    Raises:
+        DatasetError: two of them have the same name, composed in two ways.
+    """
+    found: dict[str, Path] = {}
+    for folder in _folders(root):
+        name = _composed(folder.name)
+        if name in found:
+            text = f"two folders are called {name!r}, its accents composed in two ways"
+            raise DatasetError(text, where=str(root))
+        found[name] = folder
+    return dict(sorted(found.items()))
 
 
-def _list_part(root: Path, part: SplitName, class_names: list[str]) -> tuple[list[Path], Tensor]:
+def _composed(name: str) -> str:
+    r"""One spelling for what looks the same; bytes that are no UTF-8 become `\xff`."""
+    shown = os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    return unicodedata.normalize("NFC", shown)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if _is_image(path, folder))
+
+
+def _require_images(found: Mapping[str, list[Path]], folders: Mapping[str, Path]) -> None:
+    empty = [str(folders[name]) for name, paths in found.items() if not paths]
+    if empty:
+        raise DatasetError(
+            f"holds no images ({', '.join(sorted(_SUFFIXES))}): remove the folder, or put the "
+            "images of its class there",
+            where=empty[0],
+        )
+
+
+def _labelled(by_class: Iterable[list[Path]]) -> tuple[list[Path], Tensor]:
+    """The paths of all classes in their order, each with the number of its class."""
+    pairs = [(path, label) for label, paths in enumerate(by_class) for path in paths]
+    return [path for path, _ in pairs], torch.tensor([label for _, label in pairs])
+
+
+def _list_part(
+    root: Path, part: SplitName, class_names: tuple[str, ...]
+) -> tuple[list[Path], Tensor]:
     """The images of a split of its own, and their labels.
 
     Raises:
-        DatasetError: it has images and does not tell their classes, or has none.
+        DatasetError: it does not tell the classes of its images, or one that is not trained on, or
+            has no images.
     """
     annotations = root / f"{part}_annotations.txt"
     if annotations.is_file():
         return _annotated(root / "images", annotations, class_names)
-    if _folders(root) and not {folder.name for folder in _folders(root)} & set(class_names):
+    folders = _class_folders(root)
+    if not folders.keys() & set(class_names):
         raise DatasetError(
             f"the {part} split tells no classes: it has neither their folders nor the file "
             f"{annotations.name}",
             where=str(root),
         )
-    return _list_images(root, class_names)
+    for name in folders.keys() - set(class_names):
+        raise DatasetError(
+            f"is no class to train on; {did_you_mean(name, class_names)}",
+            where=str(folders[name]),
+        )
+    paths, labels_N = _labelled(
+        _images_in(folders[name]) if name in folders else [] for name in class_names
+    )
+    if not paths:
+        raise DatasetError(f"no images under {root.absolute()}", where="data_path")
+    return paths, labels_N
 
 
 def _annotated(
-    folder: Path, annotations: Path, class_names: list[str]
+    folder: Path, annotations: Path, class_names: tuple[str, ...]
 ) -> tuple[list[Path], Tensor]:
     """Images as a table lists them: a line of name, class and more, parted by tabs, for each."""
     index = {name: label for label, name in enumerate(class_names)}
@@ -201,7 +256,7 @@ def _annotated(
         raise DatasetError(f"cannot be read: {error}", where=str(annotations)) from error
     for number, line in enumerate(lines, start=1):
         name, _, rest = line.partition("\t")
-        label = index.get(rest.partition("\t")[0].strip())
+        label = index.get(_composed(rest.partition("\t")[0].strip()))
         if label is None or Path(name).name != name:
             raise DatasetError(
                 f"{line[:80]!r} is no image and one of the classes to train on",
@@ -214,8 +269,8 @@ def _annotated(
     return paths, torch.tensor(labels)
 
 
-def _is_image(path: Path, root: Path) -> bool:
+def _is_image(path: Path, folder: Path) -> bool:
     """By its name; `.ipynb_checkpoints/a.png` and macOS's `._a.png` are none."""
-    inside = path.relative_to(root).parts
+    inside = path.relative_to(folder).parts
     is_left_behind = any(part.startswith((".", "__")) for part in inside)
     return path.suffix.lower() in _SUFFIXES and not is_left_behind and not path.is_dir()

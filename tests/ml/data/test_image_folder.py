@@ -1,6 +1,7 @@
 """Folders of images as people have them, and images as they are stored."""
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,41 @@ def test_a_class_may_be_called_test_where_nothing_is_to_be_trained_on(tmp_path: 
     assert load(tmp_path).class_names == ("dog", "test")
 
 
+def test_a_class_without_images_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, "cat", "dog")
+    (tmp_path / "emu").mkdir()
+    (tmp_path / "emu" / "notes.txt").write_text("later")
+
+    with pytest.raises(DatasetError, match=r"emu: holds no images \(\.bmp, .*\.png"):
+        load(tmp_path)
+
+
+def test_a_class_that_is_not_trained_on_is_named_and_one_may_be_left_out(tmp_path: Path) -> None:
+    fill(tmp_path / "train", "cat", "dog", "emu")
+    fill(tmp_path / "val", "dog", "emu", count=3)
+    dataset = load(tmp_path)
+
+    assert dataset.split("val").batch(torch.arange(6))[1].tolist() == [1, 1, 1, 2, 2, 2]
+
+    fill(tmp_path / "val", "Cat", count=3)
+    with pytest.raises(DatasetError, match=r"Cat: is no class to train on; did you mean 'cat'"):
+        dataset.split("val")
+
+
+def test_accents_that_are_taken_apart_make_no_other_class(tmp_path: Path) -> None:
+    fill(tmp_path / "train", "caf\u00e9", "dog")
+    fill(tmp_path / "val", "cafe\u0301", "dog", count=3)
+
+    dataset = load(tmp_path)
+
+    assert dataset.class_names == ("caf\u00e9", "dog")
+    assert dataset.split("val").batch(torch.arange(6))[1].tolist() == [0, 0, 0, 1, 1, 1]
+
+    fill(tmp_path / "train", "cafe\u0301")
+    with pytest.raises(DatasetError, match="two folders are called 'caf\u00e9'"):
+        load(tmp_path)
+
+
 RAMP = np.arange(SIDE * SIDE, dtype=np.float64).reshape(SIDE, SIDE) / (SIDE * SIDE - 1)
 STORED: dict[str, Callable[[Path], None]] = {
     "8 bits": lambda path: Image.fromarray((RAMP * 255).round().astype(np.uint8)).save(path),
@@ -117,6 +153,55 @@ def test_a_photo_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     )
 
     assert np.array_equal(turned, plain)
+
+
+ORIENTATIONS = {  # what was done to the picture, by the number that tells of it
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "tiff"])
+@pytest.mark.parametrize("number", ORIENTATIONS)
+def test_every_orientation_is_undone(tmp_path: Path, number: int, ending: str) -> None:
+    upright = Image.fromarray((RAMP * 255).astype(np.uint8))
+    change = ORIENTATIONS[number]
+    stored = upright if change is None else upright.transpose(change)
+    exif = Image.Exif()
+    exif[0x0112] = number
+    stored.save(tmp_path / f"image.{ending}", exif=exif, lossless=True)
+
+    pixels = decode_image(tmp_path / f"image.{ending}", SIDE, 1)[..., 0]
+
+    assert np.array_equal(pixels, np.asarray(upright))
+
+
+# Upright, and a resolution of -1/0, which pillow reads and cannot write again.
+_ODD_RESOLUTION = b"Exif\0\0MM\0*" + struct.pack(
+    ">IH HHIHH HHII I ii", 8, 2, 0x0112, 3, 1, 6, 0, 0x011A, 10, 1, 38, 0, -1, 0
+)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0no TIFF at all",
+        b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0",
+        _ODD_RESOLUTION,
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_damaged_exif_is_no_reason_to_refuse_a_photo(tmp_path: Path, exif: bytes) -> None:
+    Image.fromarray((RAMP * 255).astype(np.uint8)).save(tmp_path / "photo.jpg", exif=exif)
+
+    assert decode_image(tmp_path / "photo.jpg", SIDE, 3).std() > 50
 
 
 def test_what_is_transparent_is_black(tmp_path: Path) -> None:
