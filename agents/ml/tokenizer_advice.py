@@ -169,11 +169,11 @@ def _sampled(path: Path, each_bytes: int) -> Iterator[str]:
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         if size_bytes <= each_bytes * _PLACES:
-            yield _text(file.read(), path)
+            yield _text(file.read().removeprefix(codecs.BOM_UTF8), path)
             return
         for place in range(_PLACES):
             file.seek(place * (size_bytes - each_bytes) // (_PLACES - 1))
-            yield _text(file.read(each_bytes), path)
+            yield _text(file.read(each_bytes).removeprefix(codecs.BOM_UTF8), path)
 
 
 def _text(data: bytes, path: Path) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from agents.ml.errors import TokenizerError
 
@@ -57,10 +57,14 @@ class Corpus:
             yield from _pieces_of(path)
 
 
+def open_text(path: Path) -> TextIO:
+    """The text of a file as it is, line ends too, without the mark some editors put before it."""
+    return path.open(encoding="utf-8-sig", newline="")
+
+
 def _pieces_of(path: Path) -> Iterator[str]:
     try:
-        # newline="": a tokenizer sees the text as it is, line ends too.
-        with path.open(encoding="utf-8", newline="") as file:
+        with open_text(path) as file:
             while lines := file.readlines(PIECE_CHARS):
                 yield "".join(lines)
     except UnicodeDecodeError as error:

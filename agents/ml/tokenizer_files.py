@@ -105,6 +105,11 @@ def told_of_tokenizers(where: str, problem: str = "cannot be tokenised") -> Iter
         raise TokenizerError(f"{problem}: {error}", where=where) from error
 
 
+def vocabulary_size(tokenizer: Tokenizer) -> int:
+    """How many rows an embedding needs: one more than the largest id, for ids may leave gaps."""
+    return max(tokenizer.get_vocab().values(), default=-1) + 1
+
+
 def describe(tokenizer: Tokenizer, path: Path) -> TokenizerInfo:
     """Read off what kind of tokenizer it is and how large."""
     parts = json.loads(tokenizer.to_str())
@@ -113,7 +118,7 @@ def describe(tokenizer: Tokenizer, path: Path) -> TokenizerInfo:
     added = sorted(tokenizer.get_added_tokens_decoder().items())
     return TokenizerInfo(
         type="CharLevel" if (kind, splitter) == ("WordLevel", "Split") else kind,
-        vocab_size=tokenizer.get_vocab_size(),
+        vocab_size=vocabulary_size(tokenizer),
         special_tokens={token.content: i for i, token in added if token.special},
         tokenizer_path=str(path),
     )

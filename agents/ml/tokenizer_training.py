@@ -74,8 +74,10 @@ def _train_wordpiece(config: TokenizerConfig, corpus: Corpus) -> Tokenizer:
     )
     tokenizer.train_from_iterator(_pieces(corpus), trainer)
     # Once more from the vocabulary: the alphabet must not stay special.
-    rebuilt = Tokenizer(models.WordPiece(tokenizer.get_vocab(), unk_token=unknown))
-    rebuilt.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # By default it would give up on a word of more than 100 characters, known ones or not.
+    longest = {"max_input_chars_per_word": _LONGEST_WORD}
+    rebuilt = Tokenizer(models.WordPiece(tokenizer.get_vocab(), unk_token=unknown, **longest))
+    rebuilt.pre_tokenizer = _cutting(pre_tokenizers.BertPreTokenizer())
     rebuilt.decoder = decoders.WordPiece(prefix=_CONTINUATION, cleanup=False)
     rebuilt.add_special_tokens(config.special_tokens)
     return rebuilt

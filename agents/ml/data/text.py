@@ -19,7 +19,8 @@ from agents.ml.data.files import require_file, what_it_is
 from agents.ml.data.splits import stratified_split
 from agents.ml.data.tabular import Delimiter, class_indices, read_csv, read_labels
 from agents.ml.errors import ConfigError, DatasetError
-from agents.ml.tokenizer_files import load_tokenizer, told_of_tokenizers
+from agents.ml.tokenizer_corpus import open_text
+from agents.ml.tokenizer_files import load_tokenizer, told_of_tokenizers, vocabulary_size
 
 _SEGMENT_CHARS = 4096
 _MAX_TEXT_BYTES = 1024**3
@@ -108,7 +109,7 @@ def load_text(params: TextParams, num_classes: int | None) -> Dataset:
         TokenizerError: the tokenizer cannot be loaded.
     """
     tokenizer = load_tokenizer(Path(_tokenizer_path(params.tokenizer_config)))
-    vocab_size = check_num_classes(tokenizer.get_vocab_size(), num_classes, where="num_classes")
+    vocab_size = check_num_classes(vocabulary_size(tokenizer), num_classes, where="num_classes")
     segments = [segment for path in params.data_path for segment in _segments(Path(path))]
     dealt = _deal(segments, params)
 
@@ -190,7 +191,7 @@ def _segments(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _MAX_TEXT_BYTES:
             raise DatasetError(f"is larger than {_MAX_TEXT_BYTES} bytes", where=str(path))
-        with path.open(encoding="utf-8", newline="") as file:  # line ends as they are
+        with open_text(path) as file:
             text = file.read()
     except UnicodeDecodeError as error:
         raise DatasetError(f"cannot be read: {what_it_is(path)}", where=str(path)) from error
@@ -229,27 +230,35 @@ def _tokenize(segments: list[str], tokenizer: Tokenizer, context_length: int) ->
     ids: list[int] = []
     sizes: list[int] = []
     end = end_token(tokenizer)
-    end_id = tokenizer.token_to_id(end) if end is not None else None
+    end_ids: list[int] = [] if end is None else [tokenizer.token_to_id(end)]
+    unknown = _unknown_id(tokenizer)
     with told_of_tokenizers("the corpus"):
         encodings = tokenizer.encode_batch(segments, add_special_tokens=False)
     for segment, encoding in zip(segments, encodings, strict=True):
-        ids += encoding.ids
-        sizes += _bytes_per_token(segment, encoding.offsets)
-        if end_id is not None:
-            ids.append(end_id)
-            sizes.append(0)
+        found = [*encoding.ids, *end_ids]
+        ends = [reached for _, reached in encoding.offsets] + [len(segment)] * len(end_ids)
+        told = zip(found, _bytes_per_token(segment, ends), strict=True)
+        sizes += [0 if token == unknown else size for token, size in told]
+        ids += found
     return TokenBlocks(
         torch.tensor(ids, dtype=torch.int32), torch.tensor(sizes, dtype=torch.int32), context_length
     )
 
 
-def _bytes_per_token(text: str, offsets: list[tuple[int, int]]) -> list[int]:
-    """Share out the bytes of `text`; what lies between two tokens counts with the second.
+def _unknown_id(tokenizer: Tokenizer) -> int | None:
+    """The token that tells nothing of the text it stands for: no byte of it is predicted."""
+    token = getattr(tokenizer.model, "unk_token", None)
+    return None if token is None else tokenizer.token_to_id(token)
 
-    A character that is split into several tokens counts once, so that the sum is exact.
+
+def _bytes_per_token(text: str, ends: list[int]) -> list[int]:
+    """Share out the bytes of `text` to tokens that end there.
+
+    What lies between two tokens counts with the second, what follows the last with that. A
+    character that is split into several tokens counts once, so that the sum is exact.
     """
     sizes, reached = [], 0
-    for _, end in offsets:
+    for end in [*ends[:-1], len(text)] if ends else []:
         sizes.append(len(text[reached:end].encode()) if end > reached else 0)
         reached = max(reached, end)
     return sizes

@@ -13,6 +13,7 @@ from transformers import GenerationConfig, PhiConfig, PhiForCausalLM, PreTrained
 from agents.ml.checkpoints import sync_folder
 from agents.ml.data.text import end_token, pad_token
 from agents.ml.errors import ConfigError
+from agents.ml.tokenizer_files import vocabulary_size
 from agents.ml.training.configs import LanguageModelConfig
 
 
@@ -22,7 +23,7 @@ def build_phi(config: LanguageModelConfig, tokenizer: Tokenizer) -> PhiForCausal
     eos, pad = special_tokens(config, tokenizer)
     eos_id = tokenizer.token_to_id(eos) if eos else None
     phi = PhiConfig(
-        vocab_size=tokenizer.get_vocab_size(),
+        vocab_size=vocabulary_size(tokenizer),
         hidden_size=shape.hidden_size,
         intermediate_size=shape.intermediate_size or 4 * shape.hidden_size,
         num_hidden_layers=shape.num_layers,

@@ -64,6 +64,57 @@ def test_every_byte_of_the_held_out_text_is_counted_once(
     assert total == corpus.stat().st_size
 
 
+def word_level(path: Path, *known: str, gap: int = 0) -> Path:
+    """A tokenizer of words that does not know most of them, its last id after a `gap`."""
+    vocab = {token: i for i, token in enumerate(["[UNK]", *known])}
+    vocab[list(vocab)[-1]] += gap
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(path / "words.json"))
+    return path / "words.json"
+
+
+def test_text_that_a_token_does_not_tell_is_not_counted_as_predicted(
+    corpus: Path, tmp_path: Path
+) -> None:
+    words = word_level(tmp_path, "times", "is")
+
+    dataset = load_dataset("text", text(corpus, words, context_length=16))
+
+    source = dataset.split("train").source
+    assert isinstance(source, TokenBlocks)
+    assert set(source.bytes_N[source.tokens_N == 0].tolist()) == {0}
+    assert set(source.bytes_N[source.tokens_N == 1].tolist()) == {len(" times")}
+
+
+def test_blanks_at_the_end_of_a_segment_count_with_its_last_token(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text("times is\n\n\n" * 3000)
+    words = word_level(tmp_path, "times", "is")
+
+    dataset = load_dataset("text", text(tmp_path / "corpus.txt", words, context_length=16))
+
+    counted = 0
+    for name in ("train", "val", "test"):
+        source = dataset.split(name).source
+        assert isinstance(source, TokenBlocks)
+        counted += int(source.bytes_N.sum())
+    assert counted == (tmp_path / "corpus.txt").stat().st_size
+
+
+def test_ids_may_leave_gaps(corpus: Path, tmp_path: Path) -> None:
+    dataset = load_dataset(
+        "text", text(corpus, word_level(tmp_path, "times", "is", gap=100), context_length=16)
+    )
+
+    assert dataset.num_classes == 103
+    with pytest.raises(DatasetError, match="103 classes but num_classes is 3"):
+        load_dataset(
+            "text",
+            text(corpus, tmp_path / "words.json", context_length=16),
+            num_classes=3,
+        )
+
+
 def test_splits_share_no_line(corpus: Path, tokenizer_path: Path) -> None:
     dataset = load_dataset("text", text(corpus, tokenizer_path, context_length=16))
     tokenizer = Tokenizer.from_file(str(tokenizer_path))

@@ -244,3 +244,26 @@ def test_one_word_of_a_megabyte_ends_soon(tmp_path: Path, kind: str) -> None:
 
     assert tokenizer.get_vocab_size() == 600
     assert tokenizer.encode("".join(letters)).ids
+
+
+@pytest.mark.parametrize("length", [101, 600])
+def test_a_long_word_of_known_characters_is_not_unknown(tmp_path: Path, length: int) -> None:
+    (tmp_path / "dna.txt").write_text(f"{'acgt' * 200} {'tgca' * 30}\n" * 5)
+    tokenizer = train(tmp_path / "dna.txt", type="WordPiece", vocab_size=60)
+    word = ("acgt" * length)[:length]
+
+    encoded = tokenizer.encode(word)
+
+    assert "[UNK]" not in encoded.tokens
+    assert "".join(token.removeprefix("##") for token in encoded.tokens) == word
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_mark_before_a_text_is_none_of_its_characters(tmp_path: Path, kind: str) -> None:
+    for name, mark in (("plain", ""), ("marked", "\ufeff")):
+        (tmp_path / name).write_text(f"{mark}hello world, hello\n" * 1 + "hello world\n" * 9)
+    plain, marked = (
+        train(tmp_path / name, type=kind, vocab_size=300) for name in ("plain", "marked")
+    )
+
+    assert marked.to_str() == plain.to_str()
