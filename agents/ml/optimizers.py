@@ -2,7 +2,8 @@
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.optim import Optimizer
 
+from agents.ml.arguments import misread
 from agents.ml.config import StrictConfig, require_known
 from agents.ml.errors import ConfigError, ModelScriptError
 from agents.ml.modelscript import load_module, resolve_script
@@ -115,24 +117,34 @@ def optimizer_class(config: OptimizerConfig) -> type[Optimizer]:
 
 
 def _check_values(config: OptimizerConfig, kind: type[Optimizer]) -> None:
-    """Try the values on a parameter: torch itself checks those of groups not at all."""
-    known = set(inspect.signature(kind).parameters) - {"params"}
-    parameter = nn.Parameter(torch.zeros(2, 2))
-
-    def construct(**params: Any) -> Optimizer:
-        return kind([parameter], **params)
-
+    """Try the values in a step: torch checks some of them only there, and those of groups never."""
+    known = dict(inspect.signature(kind).parameters)
+    known.pop("params", None)
+    what = config.type
     _check_keys(config.params, known, "optimizer.params")
-    require_works(construct, config.params, what=config.type, where="optimizer.params")
+    require_works(partial(_step, kind, [{}]), config.params, what=what, where="optimizer.params")
     for i, group in enumerate(config.param_groups):
         options = {key: value for key, value in group.items() if key != "name_regex"}
         where = f"optimizer.param_groups.{i}"
         _check_keys(options, known, where)
+        as_defaults = partial(_step, kind, [{}], **config.params)
+        require_works(as_defaults, options, what=what, where=where)
 
-        def in_group(**given: Any) -> Optimizer:
-            return construct(**{**config.params, **given})
+        def in_group(**given: Any) -> None:
+            _step(kind, [given, {}], **config.params)
 
-        require_works(in_group, options, what=config.type, where=where)
+        require_works(in_group, options, what=what, where=where)
+
+
+def _step(kind: type[Optimizer], groups: Sequence[Mapping[str, Any]], **params: Any) -> None:
+    """Take a step of an optimizer with a parameter in each of `groups`."""
+    parameters = [nn.Parameter(torch.zeros(2, 2)) for _ in groups]
+    for parameter in parameters:
+        zeros = torch.zeros(2, 2)
+        parameter.grad = zeros.to_sparse() if kind is torch.optim.SparseAdam else zeros
+    pairs = zip(parameters, groups, strict=True)
+    optimizer = kind([{"params": [parameter], **group} for parameter, group in pairs], **params)
+    optimizer.step(lambda: 0.0)
 
 
 def _grouped(
@@ -160,9 +172,13 @@ def _grouped(
         yield {"params": list(left.values())}
 
 
-def _check_keys(values: Mapping[str, Any], known: set[str], where: str) -> None:
+def _check_keys(
+    values: Mapping[str, Any], known: Mapping[str, inspect.Parameter], where: str
+) -> None:
     for key, value in values.items():
         require_known(key, known, what="parameter", where=f"{where}.{key}")
+        if problem := misread(known[key], value):
+            raise ConfigError(problem, where=f"{where}.{key}")
         if isinstance(value, int) and abs(value) > sys.float_info.max:  # torch fails on it later
             raise ConfigError("is too large for a number", where=f"{where}.{key}")
 

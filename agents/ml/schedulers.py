@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 
+from agents.ml.arguments import misread
 from agents.ml.config import StrictConfig, require_known
 from agents.ml.early_stopping import as_judged
 from agents.ml.errors import ConfigError
@@ -35,6 +36,7 @@ _TORCH = (
 _WARMUPS = ("WarmupConstantLR", "WarmupLinearLR", "WarmupCosineLR")
 SCHEDULERS = (*_TORCH, *_WARMUPS)
 _TRIAL_STEPS = 3
+_NOT_FOR_CONFIGS = {"optimizer", "last_epoch", "verbose", "scale_fn", "type_", "steps_total"}
 _PER_STEP = {"CyclicLR", "OneCycleLR", *_WARMUPS}
 
 
@@ -102,8 +104,10 @@ def check_scheduler(config: SchedulerConfig) -> None:
     """
     require_known(config.type, SCHEDULERS, what="scheduler", where="scheduler.type")
     known = _parameters(config.type)
-    for key in config.params:
+    for key, value in config.params.items():
         require_known(key, known, what="parameter", where=f"scheduler.params.{key}")
+        if problem := misread(known[key], value):
+            raise ConfigError(problem, where=f"scheduler.params.{key}")
     if config.type == "ReduceLROnPlateau" and config.interval == "step":
         raise ConfigError("ReduceLROnPlateau moves once per epoch", where="scheduler.interval")
     if config.metric is not None and config.type != "ReduceLROnPlateau":
@@ -175,11 +179,10 @@ def _default_interval(type_: str) -> str:
     return "step" if type_ in _PER_STEP else "epoch"
 
 
-def _parameters(type_: str) -> set[str]:
-    if type_ in _WARMUPS:
-        return {"warmup_steps", "min_ratio"}
-    parameters = inspect.signature(getattr(lr_scheduler, type_)).parameters
-    return set(parameters) - {"optimizer", "last_epoch", "verbose", "scale_fn"}
+def _parameters(type_: str) -> dict[str, inspect.Parameter]:
+    made_by = _warmup_factor if type_ in _WARMUPS else getattr(lr_scheduler, type_)
+    parameters = inspect.signature(made_by).parameters
+    return {name: each for name, each in parameters.items() if name not in _NOT_FOR_CONFIGS}
 
 
 def _lengths(config: SchedulerConfig, length: int) -> dict[str, Any]:

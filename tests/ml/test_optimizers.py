@@ -77,6 +77,16 @@ def test_the_first_group_that_matches_takes_a_parameter_and_tied_ones_count_once
         ({"type": "Adam", "param_groups": [{"name_regex": "("}]}, "0.name_regex", "no regular"),
         ({"type": "Adam", "param_groups": [{"name_regex": "heads"}]}, "0.name_regex", "matches no"),
         ({"type": "Adam", "param_groups": [{"name_regex": "head", "lrr": 1}]}, "0.lrr", "'lr'"),
+        ({"type": "Adam", "params": {"lr": True}}, "params.lr", "must be a number, not True"),
+        ({"type": "Adam", "params": {"amsgrad": "false"}}, "params.amsgrad", "true or false"),
+        ({"type": "Adam", "params": {"fused": "no"}}, "params.fused", "must be true or false"),
+        ({"type": "Adam", "params": {"capturable": True}}, "params.capturable", "refuses"),
+        ({"type": "Adam", "params": {"differentiable": True}}, "params.differentiable", "refuses"),
+        (
+            {"type": "LBFGS", "param_groups": [{"name_regex": "head", "lr": 0.1}]},
+            "optimizer.param_groups.0",
+            "doesn't support per-parameter options",
+        ),
         ({"type": "Muon"}, "optimizer.params", "refuses"),
     ],
 )
@@ -122,3 +132,14 @@ def test_frozen_parameters_are_left_out() -> None:
 def test_a_model_without_parameters_cannot_be_trained() -> None:
     with pytest.raises(ConfigError, match="no parameters to train"):
         build({"type": "Adam"}, nn.ReLU())
+
+
+def test_sparse_gradients_have_an_optimizer() -> None:
+    model = nn.Embedding(4, 2, sparse=True)
+    optimizer = build({"type": "SparseAdam", "params": {"lr": 0.1}}, model)
+    before = model.weight.detach().clone()
+
+    torch.autograd.backward(model(torch.tensor([1])).sum())
+    optimizer.step()
+
+    assert (model.weight.detach() != before).any(dim=1).tolist() == [False, True, False, False]

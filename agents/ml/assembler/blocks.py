@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from agents.ml.arguments import misread
 from agents.ml.assembler.config import nearest
 from agents.ml.assembler.entries import Layer
 from agents.ml.assembler.errors import InexpressibleError, MisfitError, UnknownLayerError
@@ -21,6 +22,7 @@ from agents.ml.assembler.registry import (
     inferred_params,
 )
 from agents.ml.assembler.source import Code, call
+from agents.ml.errors import ConfigError
 from agents.ml.modelscript import find_class, load_module, resolve_script
 
 _NOT_FOR_CONFIGS = ("device", "dtype")
@@ -56,7 +58,7 @@ class BlockFinder:
 
     def __init__(self, workspace: Path, output_file: Path, vocab_size: int | None) -> None:
         self._workspace = workspace.resolve()
-        self._output_folder = output_file.resolve().parent
+        self._output_file = output_file.resolve()
         self._vocab_size = vocab_size
         self._classes: dict[tuple[str, str], type[nn.Module]] = {}
         self.files: dict[str, str] = {}
@@ -80,6 +82,7 @@ class BlockFinder:
             given = _forced(layer, given, shape) | given
         given |= inferred_params(signature, given, shape, self._vocab_size)
         _check_complete(layer, signature, given, shape)
+        _check_values(layer, signature, given, shape)
         ordered = {name: given[name] for name in signature.parameters if name in given}
         ordered |= given  # what only **kwargs takes comes last
         code = {
@@ -92,12 +95,18 @@ class BlockFinder:
         if not layer.module_path:
             return self._torch_class(layer), f"nn.{layer.type}"
         file = resolve_script(layer.module_path, self._workspace)
+        if file == self._output_file:
+            raise ConfigError(
+                f"{layer.module_path!r} holds {layer.type}, of which the model is made; write it "
+                "to another file",
+                where="output_script_path",
+            )
         alias = _alias(file.relative_to(self._workspace))
         key = (alias, layer.type)
         if key not in self._classes:
             module = load_module(file, shown_as=layer.module_path)
             self._classes[key] = find_class(module, layer.type, where=layer.module_path)
-        self.files[alias] = Path(os.path.relpath(file, self._output_folder)).as_posix()
+        self.files[alias] = Path(os.path.relpath(file, self._output_file.parent)).as_posix()
         return self._classes[key], f"{alias}.{layer.type}"
 
     def _torch_class(self, layer: Layer) -> type[nn.Module]:
@@ -165,6 +174,16 @@ def _check_complete(
     ]
     if missing:
         raise _misfit(layer, f"missing parameter {', '.join(missing)}", given, shape)
+
+
+def _check_values(
+    layer: Layer, signature: inspect.Signature, given: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    for name, value in given.items():
+        parameter = signature.parameters.get(name)  # none where **kwargs takes it
+        problem = "" if parameter is None else misread(parameter, value)
+        if problem:
+            raise _misfit(layer, f"{name} {problem}", given, shape)
 
 
 def _forced(layer: Layer, given: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:

@@ -110,6 +110,7 @@ class _Compiler:
         self._max_params = max_params
         self._numbers: Counter[str] = Counter()
         self._attributes: set[str] = set()
+        self._named: dict[str, str] = {}  # by the user: where
         self._saved: dict[str, Value] = {}
         self.init: list[str] = []
         self.forward: list[str] = []
@@ -348,6 +349,12 @@ class _Compiler:
         if layer.name and hasattr(nn.Module, layer.name):
             raise ConfigError(
                 f"{layer.name!r} is a name nn.Module uses itself", where=f"{layer.where}.name"
+            )
+        if layer.name and self._named.setdefault(layer.name, layer.where) != layer.where:
+            raise ConfigError(
+                f"{layer.name!r} is the name of {self._named[layer.name]}, and no two layers share "
+                "weights; give it another",
+                where=f"{layer.where}.name",
             )
         name = layer.name or self._number(_snake(layer.type))
         while name in self._attributes:  # the same name again, as in a Repeat

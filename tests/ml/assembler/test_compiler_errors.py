@@ -100,6 +100,38 @@ def test_a_wrong_parameter_is_named(
 
 
 @pytest.mark.parametrize(
+    ("type_", "params", "text"),
+    [
+        ("Linear", {"out_features": 4, "bias": "false"}, "bias must be true or false, not 'false'"),
+        ("Linear", {"out_features": True}, "out_features must be a number, not True"),
+        ("BatchNorm1d", {"affine": "no"}, "affine must be true or false, not 'no'"),
+        ("Dropout", {"p": True}, "p must be a number, not True"),
+        ("ReLU", {"inplace": 2}, "inplace must be true or false, not 2"),
+    ],
+)
+def test_a_flag_is_true_or_false_and_a_number_is_neither(
+    compiled: Compiled, type_: str, params: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(MisfitError, match=text):
+        compiled([{"type": type_, "params": params}], [4])
+
+
+def test_a_flag_may_be_a_bit(compiled: Compiled) -> None:
+    assert compiled([{"type": "Linear", "params": {"out_features": 4, "bias": 0}}], [4])
+
+
+def test_two_layers_of_one_name_are_refused_but_repeated_ones_are_not(compiled: Compiled) -> None:
+    named = {"type": "Linear", "params": {"out_features": 4}, "name": "shared"}
+
+    with pytest.raises(
+        ConfigError, match=r"layers\[1\]\.name: 'shared' is the name of layers\[0\]"
+    ):
+        compiled([named, named], [4])
+
+    assert compiled([{"type": "Repeat", "times": 2, "layers": [named]}], [4])
+
+
+@pytest.mark.parametrize(
     ("change", "where", "text"),
     [
         ({"model_name": "my net"}, "model_name", "no name for a class"),
@@ -288,3 +320,14 @@ def test_a_block_outside_the_workspace_is_refused(tmp_path: Path, path: str) -> 
 
     with pytest.raises(ModelScriptError, match="outside the workspace"):
         compile_model(config, workspace=workspace)
+
+
+def test_a_model_is_not_written_over_the_block_it_is_made_of(tmp_path: Path) -> None:
+    (tmp_path / "block.py").write_text("from torch import nn\n\n\nclass Block(nn.ReLU): ...\n")
+    layers = [{"type": "Block", "module_path": "block.py"}, LINEAR]
+    config = {"model_name": "Net", "input_shape": [4], "layers": layers}
+
+    with pytest.raises(ConfigError, match=r"output_script_path: 'block\.py' holds Block") as caught:
+        compile_model(config, workspace=tmp_path, output_script_path="./block.py")
+
+    assert caught.value.where == "output_script_path"
