@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 from agents.research.errors import WorkRefusedError
 from agents.research.workspace.files import WorkspaceFiles
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?", re.ASCII)  # PEP 508
 _PLACE = "{{project_name}}"
 _DOTTED = {"gitignore": ".gitignore", "gitkeep": ".gitkeep"}  # here they would act on this folder
 
@@ -27,8 +27,8 @@ def create_project(files: WorkspaceFiles, project_name: str, base_dir: str = "."
     if not _NAME.fullmatch(project_name):
         raise WorkRefusedError(
             "ValueError",
-            f"{project_name!r} cannot be the name of a project; give letters, digits, '.', '_' "
-            "and '-', the first a letter or digit",
+            f"{project_name!r} cannot be the name of a project; give at most 100 letters, digits, "
+            "'.', '_' and '-', the first and the last a letter or digit",
             where="project_name",
         )
     target = posixpath.join(base_dir, project_name)

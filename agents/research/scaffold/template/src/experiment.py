@@ -28,11 +28,14 @@ class Config:
     @classmethod
     def read(cls, path: Path, **overrides: Any) -> "Config":
         """The YAML file's values, with those of `overrides` that are not None in their place."""
-        values = yaml.safe_load(path.read_text())
-        unknown = values.keys() - {field.name for field in fields(cls)}
+        values = yaml.safe_load(path.read_text()) or {}
+        kinds = {field.name: field.type for field in fields(cls)}
+        unknown = values.keys() - kinds.keys()
         if unknown:
             raise ValueError(f"{path}: unknown keys {', '.join(sorted(unknown))}")
-        return cls(**values | {key: value for key, value in overrides.items() if value is not None})
+        values |= {key: value for key, value in overrides.items() if value is not None}
+        # 1e-3 is a text to YAML, for it has no dot.
+        return cls(**{k: float(v) if kinds[k] is float else v for k, v in values.items()})
 
 
 def build_model(config: Config) -> nn.Module:

@@ -59,6 +59,12 @@ def test_another_config_under_the_same_name_is_refused(tmp_path: Path) -> None:
         train(replace(BASE, epochs=1, seed=1), tmp_path)
 
 
+def test_a_rate_may_be_written_without_a_dot(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text("name: small\nlearning_rate: 1e-4\n")
+
+    assert Config.read(tmp_path / "small.yaml").learning_rate == 1e-4
+
+
 def test_an_unknown_key_of_a_config_is_named(tmp_path: Path) -> None:
     (tmp_path / "odd.yaml").write_text("name: odd\nepoch: 3\n")
 
