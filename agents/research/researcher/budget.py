@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST_S = 366 * _UNITS["d"]
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
@@ -38,7 +39,7 @@ def duration_s(text: str) -> float:
     """Read a duration such as `90s`, `5m` or `1h30m`.
 
     Raises:
-        ValueError: it is none, or zero.
+        ValueError: it is none, zero, or longer than a year.
     """
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
@@ -46,4 +47,6 @@ def duration_s(text: str) -> float:
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if seconds <= 0:
         raise ValueError(f"{text!r} leaves no time")
+    if seconds > _LONGEST_S:
+        raise ValueError(f"{text!r} is longer than a year")
     return seconds

@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415, PLR0917  --help is quick; typer calls by name
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -57,40 +56,20 @@ def study(
     Networks, their training and ensembles are searched beside classical models, on folds; the
     held-out test is opened once, at the end. Interrupted and asked again, it goes on where it was.
     """
-    from pydantic import ValidationError
-
-    from agents.research.researcher.budget import Budget, duration_s
-    from agents.research.researcher.messages import StudyRequest
-    from guild.cli.commands.run import run_guild
+    from agents.research.researcher.asking import Words, ask_for_study
     from guild.cli.running import run_command
 
-    try:
-        seconds = duration_s(budget)
-        dataset_params = json.loads(params)
-        if data_path is not None:
-            dataset_params["data_path"] = data_path
-        request = StudyRequest.model_validate(
-            {
-                "name": name or f"{dataset}-{budget}-{seed}".replace(".", "_"),
-                "dataset": dataset,
-                "dataset_params": dataset_params,
-                "budget": Budget(seconds=seconds, trials=trials, tokens=tokens),
-                "proposers": tuple(proposers.split(",")),
-                "parallel": parallel,
-                "folds": folds,
-                "seed": seed,
-            }
-        )
-    except (ValidationError, ValueError) as error:
-        typer.echo(f"guildbus research: {error}", err=True)
-        raise typer.Exit(2) from None
-    run_command(
-        run_guild,
-        Common(spec, bus, allow, as_json, log_level),
-        "research.study",
-        [request.model_dump_json()],
-        topic=None,
-        conversation="",
-        timeout_s=10 * seconds + 600,
-        only=None,
+    words = Words(
+        dataset=dataset,
+        budget=budget,
+        trials=trials,
+        tokens=tokens,
+        data_path=data_path,
+        params=params,
+        proposers=proposers,
+        parallel=parallel,
+        folds=folds,
+        seed=seed,
+        name=name,
     )
+    run_command(ask_for_study, Common(spec, bus, allow, as_json, log_level), words)

@@ -1,0 +1,107 @@
+"""From the words of `guildbus research` to a request."""
+
+import pytest
+
+from agents.research.researcher.asking import Words, fields_of
+from agents.research.researcher.messages import StudyRequest
+from guild.cli.exit_codes import UsageError
+from tests.cli.conftest import Run, run, settings
+
+__all__ = ["run", "settings"]
+
+USUAL = Words(
+    dataset="digits",
+    budget="2m",
+    trials=None,
+    tokens=50_000,
+    data_path=None,
+    params="{}",
+    proposers="search",
+    parallel=2,
+    folds=5,
+    seed=0,
+    name=None,
+)
+
+
+def name_of(**changes: object) -> str:
+    return str(fields_of(USUAL._replace(**changes))["name"])  # type: ignore[arg-type]
+
+
+def test_the_usual_words_make_the_usual_request() -> None:
+    fields = fields_of(USUAL)
+
+    assert StudyRequest.model_validate(fields) == StudyRequest(name="digits-2m-0")
+
+
+def test_a_name_that_was_left_out_belongs_to_one_question_alone() -> None:
+    questions: list[dict[str, object]] = [
+        {},
+        {"trials": 5},
+        {"folds": 3},
+        {"data_path": "a.csv"},
+        {"data_path": "b.csv"},
+        {"params": '{"label_column": "y"}'},
+        {"dataset": "a/b"},
+        {"dataset": "a_b"},
+        {"dataset": "x" * 200},
+        {"dataset": "x" * 199 + "y"},
+        {"budget": "1.5m"},
+        {"dataset": ""},
+        {"dataset": "数字"},
+    ]
+    names = [name_of(**each) for each in questions]
+
+    assert len(set(names)) == len(names)
+    assert names == [name_of(**each) for each in questions]
+    for name, question in zip(names, questions, strict=True):
+        StudyRequest.model_validate(fields_of(USUAL._replace(**question)))  # type: ignore[arg-type]
+        assert len(name) <= 64
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"budget": "0s"}, "--budget '0s' leaves no time"),
+        ({"budget": "99999h"}, "--budget '99999h' is longer than a year"),
+        ({"params": "{"}, "--params is no JSON"),
+        ({"params": "[" * 100_000}, "--params is no JSON"),
+        ({"params": "[1]", "data_path": "x"}, "--params wants an object"),
+        ({"params": "null"}, "--params wants an object"),
+        ({"params": '{"data_path": "x"}', "data_path": "y"}, "say the same"),
+        ({"proposers": ""}, "known are random, search, tpe, llm"),
+        ({"proposers": "search,serch"}, "'serch' is unknown"),
+        ({"name": ""}, "no name of a study"),
+        ({"name": "a b"}, "no name of a study"),
+        ({"name": "../up"}, "no name of a study"),
+        ({"name": "x" * 65}, "no name of a study"),
+    ],
+)
+def test_what_makes_no_request_is_told_by_its_option(words: dict[str, str], told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        fields_of(USUAL._replace(**words))  # type: ignore[arg-type]
+
+    assert told in str(caught.value)
+
+
+def test_proposers_may_be_parted_with_blanks_and_named_twice() -> None:
+    assert fields_of(USUAL._replace(proposers="llm, search,llm"))["proposers"] == ["llm", "search"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--budget", "-5m"], 2, "--budget '-5m' is no duration; write 90s, 5m or 1h30m"),
+        (["--params", "[1]", "--data", "x"], 2, "--params wants an object"),
+        (["--params", '{"a": NaN}'], 3, "dataset_params.a: a number must be finite"),
+        (["--spec", "nothing"], 3, "cannot read nothing"),
+    ],
+)
+def test_the_command_says_so_and_starts_nothing(
+    run: Run, words: list[str], code: int, told: str
+) -> None:
+    outcome = run("research", *words)
+
+    assert (outcome.code, outcome.out) == (code, "")
+    assert told in outcome.err
+    assert "pydantic" not in outcome.err
