@@ -249,7 +249,7 @@ def test_pruning_removes_nothing_through_a_link_that_was_put_there_since_it_look
         (workspace / place).rename(workspace / "moved")
         (workspace / place).symlink_to(outside if place == "runs" else outside / "a")
 
-        list(prune(store, workspace, found.prunable))
+        list(prune(workspace, found.prunable))
 
     assert found.prunable
     assert (outside / "a" / "kept").is_file()
@@ -260,7 +260,7 @@ def test_a_trial_whose_folder_leads_to_itself_is_pruned_like_one_without(workspa
     with ExperimentStore(store_path(workspace)) as store:
         done(store, trial(16), 0.9, artifacts="loop")
 
-        pruned = list(prune(store, workspace, look(store, workspace, study=None, keep=0).prunable))
+        pruned = list(prune(workspace, look(store, workspace, study=None, keep=0).prunable))
 
     assert [error for _, error in pruned] == [None]
 

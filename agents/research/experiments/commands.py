@@ -68,7 +68,10 @@ def show(
 def compare(
     one: Either, other: Either, workspace: Workspace = Path(), as_json: AsJson = False
 ) -> None:
-    """Show what differs between two trials: scores, configuration, code. A study is its best."""
+    """Show what differs between two trials.
+
+    That is scores, configuration and code. A study stands for its best trial.
+    """
     from agents.research.experiments.command.inspecting import compare_two
     from guild.cli.running import run_command
 
@@ -117,9 +120,10 @@ def prune(
     workspace: Workspace = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Remove the folders of trials (checkpoints, logs) that nobody needs. What is known stays.
+    """Remove the folders of trials that are not needed.
 
-    The best of each study keep theirs, and what runs, was tested, or can be resumed.
+    These hold checkpoints and logs; what is known of the trials stays. The best of each study keep
+    theirs, and what runs, was tested, or can be resumed.
     """
     from agents.research.experiments.command.maintaining import prune_folders
     from guild.cli.running import run_command
@@ -139,6 +143,9 @@ def prune(
 @experiments.command(name="open")
 def open_(
     study: StudyName,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to; left out: beside the store.")
+    ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Show it, or only write it.")
     ] = True,
@@ -149,4 +156,4 @@ def open_(
     from agents.research.experiments.command.maintaining import open_report
     from guild.cli.running import run_command
 
-    run_command(open_report, Common(as_json=as_json), workspace, study, browser=browser)
+    run_command(open_report, Common(as_json=as_json), workspace, study, to=to, browser=browser)

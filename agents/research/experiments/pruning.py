@@ -53,9 +53,9 @@ def look(store: ExperimentStore, workspace: Path, *, study: str | None, keep: in
 
 
 def prune(
-    store: ExperimentStore, workspace: Path, found: Iterable[Prunable]
+    workspace: Path, found: Iterable[Prunable]
 ) -> Iterator[tuple[Prunable, WorkRefusedError | None]]:
-    """Remove each folder, then the trial's word of it; what is interrupted goes on next time.
+    """Remove each folder; that it is gone is then to be noted by `drop_artifacts`.
 
     Yields:
         each one, with the error where its folder could not be removed as a whole.
@@ -67,7 +67,6 @@ def prune(
         except WorkRefusedError as error:
             yield each, error
         else:
-            store.drop_artifacts([each.trial.id])
             yield each, None
 
 

@@ -1,6 +1,7 @@
 """`guildbus experiments`, for people and for scripts."""
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -11,8 +12,15 @@ from typing import Any
 import pytest
 
 from agents.research import ResearchToolkit
-from agents.research.experiments import ExperimentStore, Study, Trial, store_path
-from tests.cli.conftest import Run, run, settings
+from agents.research.experiments import (
+    ExperimentStore,
+    StoreUnusableError,
+    Study,
+    Trial,
+    store_path,
+)
+from agents.research.experiments.command import opening
+from tests.cli.conftest import ROOT, Run, run, settings
 from tests.research.experiments.samples import done, trial
 
 __all__ = ["run", "settings"]
@@ -144,6 +152,82 @@ def test_what_does_not_work_is_told_with_what_to_do(
 
     assert told in outcome.err + outcome.out
     assert outcome.code == (0 if told in outcome.out else 2)
+
+
+@pytest.fixture
+def unwritable(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same workspace on a disk that takes nothing, as SQLite finds it."""
+
+    def refusing(path: Path) -> ExperimentStore:
+        if path == store_path(Path()):
+            raise StoreUnusableError(path, "unable to open database file")
+        return ExperimentStore(path)
+
+    monkeypatch.setattr(opening, "ExperimentStore", refusing)
+    return workspace
+
+
+def test_a_store_that_cannot_be_written_can_be_read(unwritable: Path, run: Run) -> None:
+    with ExperimentStore(store_path(unwritable)) as store:
+        store.plan(trial(128))
+        listed, shown = run("experiments", "list"), run("experiments", "show", "digits", "--json")
+
+    assert listed.code == 0, listed.err
+    assert "accuracy 94.00 ± 1.00 %" in listed.out
+    (document,) = shown.documents()
+    assert len(document["trials"]) == 5  # with what lies in the log beside the file
+    assert run("experiments", "compare", trial(16).id, "digits").code == 0
+    assert "cannot be used" in run("experiments", "prune", "digits", "--forget", "--yes").err
+
+
+def test_a_report_is_written_where_somebody_wants_it(unwritable: Path, run: Run) -> None:
+    reports = store_path(unwritable).parent / "reports"
+    reports.touch()  # no folder can be made there
+
+    refused = run("experiments", "open", "digits", "--no-browser")
+    written = run("experiments", "open", "digits", "--no-browser", "--to", unwritable / "given")
+
+    assert refused.code == 2
+    assert "--to" in refused.err
+    assert Path(written.out.strip()) == unwritable / "given" / "report.html"
+
+
+_FULL_DISK = """
+import subprocess, sys
+from pathlib import Path
+from agents.research.experiments import ExperimentStore, store_path
+from tests.research.experiments.samples import done, trial
+
+with ExperimentStore(store_path(Path())) as store:
+    done(store, trial(16), 0.9, artifacts="runs/a")
+Path("runs/a").mkdir(parents=True)
+Path("runs/a/best.pt").write_bytes(b"x" * 200_000)
+try:
+    Path("filler").write_bytes(b"x" * 2**20)
+except OSError:
+    pass
+for words in (["list"], ["prune", "--keep", "0", "--yes"], ["show", "digits", "--json"]):
+    subprocess.run([sys.executable, "-m", "guild.cli", "experiments", *words])
+"""
+
+
+def test_pruning_makes_room_on_a_disk_that_is_full(tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o size=600k none "$0" && cd "$0" && exec "$1" -c "$2"'
+    namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+    ran = subprocess.run(
+        [*namespace, "sh", "-c", mount, str(tmp_path), sys.executable, _FULL_DISK],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.stderr.startswith(("unshare:", "mount:")):
+        pytest.skip(f"no small disk can be made here: {ran.stderr}")
+
+    assert "200 kB are free again" in ran.stderr
+    assert "no room" not in ran.stderr
+    assert ran.stdout.count("90.00 %") == 1
+    assert '"artifacts": ""' in ran.stdout
 
 
 def test_a_damaged_store_is_told_with_what_to_do(workspace: Path, run: Run) -> None:

@@ -4,7 +4,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from agents.research.experiments.command.opening import find, has_store, nothing_in, opened, telling
+from agents.research.experiments.command.opening import (
+    consulted,
+    find,
+    has_store,
+    nothing_in,
+    telling,
+)
 from agents.research.experiments.store import ExperimentStore
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
@@ -21,7 +27,7 @@ async def list_studies(call: Call, workspace: Path) -> int:
     if not has_store(workspace):
         call.output.note(nothing_in(workspace))
         return OK
-    with opened(workspace) as store:
+    with consulted(workspace) as store:
         readings = [_reading(store, study) for study in store.studies()]
     if call.output.as_json:
         for reading in readings:
@@ -38,7 +44,7 @@ async def list_studies(call: Call, workspace: Path) -> int:
 async def show_either(
     call: Call, workspace: Path, name: str, *, tree: bool, everything: bool, code: bool
 ) -> int:
-    with opened(workspace) as store:
+    with consulted(workspace) as store:
         found = find(store, name)
         if isinstance(found, Trial):
             return _show_trial(call, store, found, code=code)
@@ -49,7 +55,7 @@ async def show_either(
 
 @telling
 async def compare_two(call: Call, workspace: Path, one: str, other: str) -> int:
-    with opened(workspace) as store:
+    with consulted(workspace) as store:
         first, second = _trial(store, one), _trial(store, other)
         diff = store.diff(first.id, second.id)
     if call.output.as_json:
@@ -165,4 +171,4 @@ def _row(reading: Reading) -> list[str]:
 
 
 def _running(reading: Reading) -> int:
-    return sum(trial.status == "running" and not trial.is_abandoned for trial in reading.trials)
+    return sum(trial.state == "running" for trial in reading.trials)

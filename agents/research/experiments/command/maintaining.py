@@ -8,8 +8,9 @@ from pathlib import Path
 
 import typer
 
-from agents.research.experiments.command.opening import opened, telling
-from agents.research.experiments.pruning import Pruning, look, prune
+from agents.research.errors import WorkRefusedError
+from agents.research.experiments.command.opening import consulted, opened, telling
+from agents.research.experiments.pruning import Prunable, Pruning, look, prune
 from agents.research.experiments.store import store_path
 from agents.research.report.files import write_document
 from agents.research.report.machine import this_machine
@@ -35,34 +36,48 @@ async def prune_folders(
     if forget and study is None:
         raise UsageError("--forget needs a study: it forgets all that is known of it")
     output = call.output
-    with opened(workspace) as store:
+    with consulted(workspace) as store:
         found = look(store, workspace, study=study, keep=keep)
-        _tell(output, found)
-        if forget:
-            output.note(f"and forgotten: {len(store.trials(study))} trials of {study}")
-        if dry_run or not (found.prunable or forget):
-            return OK
-        if not yes:
-            _confirm()
-        freed, failed = 0, 0
-        for each, error in prune(store, workspace, found.prunable):
+        trials = store.trials(study)
+    _tell(output, found)
+    if forget:
+        output.note(f"and forgotten: {len(trials)} trials of {study}")
+    if dry_run or not (found.prunable or forget):
+        return OK
+    if not yes:
+        _confirm()
+    removed: list[Prunable] = []
+    try:
+        for each, error in prune(workspace, found.prunable):
             if error is None:
-                freed += each.size_bytes
-                continue
-            failed += 1
-            output.error(f"{each.folder} could not be removed and stays: {error}")
-        if forget and study is not None and not failed:
+                removed.append(each)
+            else:
+                output.error(f"{each.folder} could not be removed and stays: {error}")
+    finally:
+        if removed:  # only now is there room, where the disk was full
+            with opened(workspace) as store:
+                store.drop_artifacts([each.trial.id for each in removed])
+            output.note(f"{size(sum(each.size_bytes for each in removed))} are free again")
+    if len(removed) < len(found.prunable):
+        return FAILED
+    if forget and study is not None:
+        with opened(workspace) as store:
             store.forget(study)
-    output.note(f"{size(freed)} are free again")
-    return FAILED if failed else OK
+    return OK
 
 
 @telling
-async def open_report(call: Call, workspace: Path, study: str, *, browser: bool) -> int:
-    with opened(workspace) as store:
+async def open_report(
+    call: Call, workspace: Path, study: str, *, to: Path | None, browser: bool
+) -> int:
+    with consulted(workspace) as store:
         findings = findings_of(store, study)
-    folder = store_path(workspace).parent / "reports" / _folder_name(study)
-    written = write_document(study_document(findings, this_machine()), folder)
+    folder = to or store_path(workspace).parent / "reports" / _folder_name(study)
+    try:
+        written = write_document(study_document(findings, this_machine()), folder)
+    except (OSError, WorkRefusedError) as error:
+        remedy = "" if to else "; name another place with --to"
+        raise UsageError(f"the report cannot be written to {folder}: {error}{remedy}") from error
     path = written.html.resolve()
     if call.output.as_json:
         call.output.json({"html": str(path), "markdown": str(written.markdown.resolve())})

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import typer
 
 from agents.research.errors import ResearchError, WorkRefusedError
-from agents.research.experiments.command.opening import exit_code, find, opened
+from agents.research.experiments.command.opening import consulted, exit_code, find
 from agents.research.experiments.errors import StoreError
 from agents.research.experiments.recording import STUDY
 from agents.research.experiments.study import Study
@@ -28,7 +29,7 @@ def resume_either(workspace: Path, name: str, typed: Common) -> None:
     """Go on with it, and leave the process with the status of what came of it."""
     output = Output(as_json=typed.as_json)
     try:
-        with opened(workspace) as store:
+        with consulted(workspace) as store:
             found = find(store, name)
             running = store.trials(found.name) if isinstance(found, Study) else []
         if isinstance(found, Study):
@@ -53,7 +54,7 @@ def request_of(workspace: Path, trial: Trial) -> TrainFully:
     if trial.study != STUDY:
         raise UsageError(
             f"the trial {trial.id} belongs to the study {trial.study}, which goes on as a whole: "
-            f"guildbus experiments resume {trial.study}"
+            f"guildbus experiments resume {quote(trial.study)}"
         )
     if trial.status in ("done", "diverged"):
         raise UsageError(f"the trial {trial.id} has ended: {trial.outcome}")
@@ -77,14 +78,14 @@ def _resume_study(output: Output, study: Study, trials: list[Trial], typed: Comm
     """Ends the process as `guildbus run SPEC --request TYPE` does."""
     if study.ended_at is not None:
         raise UsageError(
-            f"the study {study.name} has ended; guildbus experiments open {study.name}"
+            f"the study {study.name} has ended; guildbus experiments open {quote(study.name)}"
         )
     spec = typed.spec or (Path(study.spec) if study.spec else None)
     if not study.asked_type or spec is None:
         missing = "message began it" if not study.asked_type else "guild spec is known for it"
         raise UsageError(
             f"the study {study.name} cannot be resumed: no {missing}. Resume one of its trainings "
-            f"(guildbus experiments show {study.name}), or name a guild with --spec"
+            f"(guildbus experiments show {quote(study.name)}), or name a guild with --spec"
         )
     running = sum(trial.status == "running" for trial in trials)
     output.note(
