@@ -10,6 +10,7 @@ import yaml
 from agents.research.experiments.trial import Trial
 
 _NOTHING = object()
+_SHOWN_CHARS = 80
 
 
 def difference(a: Trial, b: Trial) -> str:
@@ -52,9 +53,9 @@ def _shown(value: Any) -> str:
     """A text as it is, unless it could be taken for something else: it is empty, or `1`."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, str) and value.strip() and not _is_json(value):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+    is_plain = isinstance(value, str) and value.strip() and not _is_json(value)
+    shown = value if is_plain else json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= _SHOWN_CHARS else f"{shown[: _SHOWN_CHARS - 1]}…"
 
 
 def _is_json(text: str) -> bool:

@@ -17,6 +17,7 @@ Status = Literal["planned", "running", "done", "diverged", "failed", "interrupte
 ENDED: frozenset[Status] = frozenset({"done", "diverged", "failed", "interrupted"})
 _ID_CHARS = 16
 _MAX_SEED = 2**63 - 1
+_LARGEST_SCORE = 1e150  # the square of a larger one is no number
 
 
 def plain(config: dict[str, Any]) -> dict[str, Any]:
@@ -128,15 +129,20 @@ class Trial(BaseModel):
         return self.status == "running" and is_gone(self.worker)
 
     @property
+    def state(self) -> Status:
+        """The status as it is now: nothing runs whose process has ended."""
+        return "interrupted" if self.is_abandoned else self.status
+
+    @property
     def outcome(self) -> str:
         """What came of it in one line; the same for the same, where metrics are NaN, too."""
         reason = f" ({self.error})" if self.error else ""
         return f"{self.status} {json.dumps(self.metrics, sort_keys=True)}{reason}"
 
     def score(self, metric: str) -> float | None:
-        """The metric of a trial that is done; None where there is no finite one."""
-        value = self.metrics.get(metric) if self.status == "done" else None
-        return value if value is not None and math.isfinite(value) else None
+        """The metric of a trial that is done; None where there is none to reckon with."""
+        value = self.metrics.get(metric, math.nan) if self.status == "done" else math.nan
+        return value if abs(value) <= _LARGEST_SCORE else None
 
 
 def fingerprint_of(config: Mapping[str, Any], code: str = "") -> str:

@@ -2,6 +2,10 @@
 
 from typing import NamedTuple
 
+from agents.research.report.plain import cut
+
+_CELL_CHARS = 500
+
 
 class Prose(NamedTuple):
     text: str
@@ -39,6 +43,11 @@ class Table(NamedTuple):
     rows: list[list[str]]
     numeric: frozenset[int] = frozenset()
     best: int | None = None
+
+    @property
+    def shown(self) -> list[list[str]]:
+        """The rows, each cell as far as somebody would read it."""
+        return [[cut(cell, _CELL_CHARS) for cell in row] for row in self.rows]
 
 
 class Drawing(NamedTuple):

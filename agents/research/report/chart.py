@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from agents.research.report.blocks import Drawing
-from agents.research.report.drawing import LETTER_PX, drawing, line, mark, text
+from agents.research.report.drawing import LETTER_PX, drawing, line, mark, shortened, text
 
 WIDTH, HEIGHT = 420.0, 270.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 12.0, 42.0
 _LEGEND_PX = 18.0
+_LABEL_PX = 200.0
 _TICKS = 5
+_LARGEST = 1e300  # beyond it differences are no numbers
 _LONG = 1e6  # from here on a tick has no room
 
 Point = tuple[float, float]
@@ -61,7 +63,9 @@ def chart(
 ) -> Drawing | None:
     """Draw `series` over two axes; None where there is no point to draw. `told` describes it."""
     x, y = axes
-    series = [each for each in series if each.points]
+    series = [
+        each._replace(label=shortened(each.label, _LABEL_PX)) for each in series if each.points
+    ]
     if not series:
         return None
     legend = list(_legend(series))
@@ -91,8 +95,10 @@ class _Scale(NamedTuple):
     @classmethod
     def of(cls, values: Sequence[float], axis: Axis, start_px: float, end_px: float) -> "_Scale":
         low, high = axis.limits or (min(values), max(values))
+        low, high = (max(-_LARGEST, min(end, _LARGEST)) for end in (low, high))
         if high - low < 1e-9 * max(1.0, abs(high)):
-            low, high = (low - 1.0, high + 1.0) if axis.is_whole else (low - 0.05, high + 0.05)
+            room = max(1.0 if axis.is_whole else 0.05, 1e-3 * abs(high))
+            low, high = low - room, high + room
         step = _step((high - low) / _TICKS)
         step = max(1.0, step) if axis.is_whole else step
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step

@@ -1,11 +1,13 @@
 """Drawings as SVG: what charts and trees are made of. Colours follow the reader's theme."""
 
+import html
+import unicodedata
 from collections.abc import Iterable
 from functools import cache
-from html import escape
 from importlib import resources
 
 from agents.research.report.blocks import Drawing
+from agents.research.report.plain import cut, on_one_line
 
 COLOURS = 6
 LETTER_PX = 7.0  # of 12 px, in a wide font; SVG cannot measure before it is drawn
@@ -36,8 +38,8 @@ def drawing(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" viewBox="0 0 {width:g} '
         f'{height:g}" width="{width:g}" height="{height:g}" role="img" '
         f'aria-labelledby="{name}-title {name}-description">'
-        f'<title id="{name}-title">{escape(title)}</title>'
-        f'<desc id="{name}-description">{escape(description)}</desc>{"".join(parts)}</svg>'
+        f'<title id="{name}-title">{_escaped(title)}</title>'
+        f'<desc id="{name}-description">{_escaped(description)}</desc>{"".join(parts)}</svg>'
     )
     return Drawing(name, title, svg, is_tall)
 
@@ -57,7 +59,7 @@ def drawing_style() -> str:
 
 def text(x: float, y: float, words: str, kind: str = "") -> str:
     style = f' class="{kind}"' if kind else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{style}>{escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}"{style}>{_escaped(words)}</text>'
 
 
 def line(x0: float, y0: float, x1: float, y1: float, kind: str) -> str:
@@ -68,7 +70,7 @@ def mark(x: float, y: float, series: int, hint: str = "", *, is_hollow: bool = F
     """A mark in the colour and of the shape of its series; `hint` shows under the pointer."""
     kind = "hollow" if is_hollow else "mark"
     shape = _SHAPES[series % COLOURS]
-    told = f"<title>{escape(hint)}</title>" if hint else ""
+    told = f"<title>{_escaped(hint)}</title>" if hint else ""
     return (
         f'<path class="s{series % COLOURS} {kind}" d="{shape}" '
         f'transform="translate({x:.1f} {y:.1f})">{told}</path>'
@@ -77,12 +79,24 @@ def mark(x: float, y: float, series: int, hint: str = "", *, is_hollow: bool = F
 
 def cross(x: float, y: float, hint: str = "") -> str:
     """The mark of what failed."""
-    told = f"<title>{escape(hint)}</title>" if hint else ""
+    told = f"<title>{_escaped(hint)}</title>" if hint else ""
     place = f"translate({x:.1f} {y:.1f})"
     return f'<path class="cross" d="M-4 -4L4 4M-4 4L4 -4" transform="{place}">{told}</path>'
 
 
 def shortened(words: str, width_px: float, letter_px: float = LETTER_PX) -> str:
-    """`words`, cut where they would not fit."""
-    most = int(width_px / letter_px)
-    return words if len(words) <= most else f"{words[: max(0, most - 1)].rstrip()}…"
+    """`words` on one line, cut where they would not fit."""
+    most = max(1, int(width_px / letter_px))
+    words = cut(on_one_line(words), most)
+    while len(words) > 1 and _columns(words) > most:
+        words = cut(words, len(words) - 1)
+    return words
+
+
+def _columns(words: str) -> int:
+    """Its width in letters; those of Chinese, Japanese and Korean have that of two."""
+    return len(words) + sum(unicodedata.east_asian_width(letter) in {"W", "F"} for letter in words)
+
+
+def _escaped(words: str) -> str:
+    return html.escape(on_one_line(words))

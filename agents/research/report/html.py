@@ -1,12 +1,13 @@
 """The report as one HTML file: styles and drawings inside, nothing fetched, nothing scripted."""
 
+import html
 from functools import singledispatch
-from html import escape
 from importlib import resources
 from typing import Any
 
 from agents.research.report import blocks
 from agents.research.report.drawing import drawing_style
+from agents.research.report.plain import plain
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -40,12 +41,12 @@ def to_html(document: blocks.Document) -> str:
     style = (resources.files(__package__) / "report.css").read_text("utf-8") + drawing_style()
     sections = [_section(section) for section in document.sections]
     links = [
-        f'<a href="#{_anchor(section.title)}">{escape(section.title)}</a>'
+        f'<a href="#{_anchor(section.title)}">{_escaped(section.title)}</a>'
         for section in document.sections
     ]
     return _PAGE.format(
-        title=escape(document.title),
-        subtitle=escape(document.subtitle),
+        title=_escaped(document.title),
+        subtitle=_escaped(document.subtitle),
         style=style,
         contents=" ".join(links),
         sections="\n".join(sections),
@@ -55,7 +56,7 @@ def to_html(document: blocks.Document) -> str:
 def _section(section: blocks.Section) -> str:
     body = "\n".join(_show(block) for block in section.blocks)
     return (
-        f'<section id="{_anchor(section.title)}">\n<h2>{escape(section.title)}</h2>\n'
+        f'<section id="{_anchor(section.title)}">\n<h2>{_escaped(section.title)}</h2>\n'
         f"{body}\n</section>"
     )
 
@@ -67,28 +68,28 @@ def _show(block: Any) -> str:
 
 @_show.register
 def _(block: blocks.Prose) -> str:
-    return f"<p>{escape(block.text)}</p>"
+    return f"<p>{_escaped(block.text)}</p>"
 
 
 @_show.register
 def _(block: blocks.Headline) -> str:
-    return f'<p class="headline">{escape(block.text)}</p>'
+    return f'<p class="headline">{_escaped(block.text)}</p>'
 
 
 @_show.register
 def _(block: blocks.Failure) -> str:
     return (
-        f'<aside class="failure"><strong>Failed: {escape(block.title)}</strong>'
-        f"<pre>{escape(block.error)}</pre></aside>"
+        f'<aside class="failure"><strong>Failed: {_escaped(block.title)}</strong>'
+        f"<pre>{_escaped(block.error)}</pre></aside>"
     )
 
 
 @_show.register
 def _(block: blocks.Tiles) -> str:
     tiles = [
-        f'<div class="tile"><div class="label">{escape(tile.label)}</div>'
-        f'<div class="value">{escape(tile.value)}</div>'
-        f'<div class="note">{escape(tile.note)}</div></div>'
+        f'<div class="tile"><div class="label">{_escaped(tile.label)}</div>'
+        f'<div class="value">{_escaped(tile.value)}</div>'
+        f'<div class="note">{_escaped(tile.note)}</div></div>'
         for tile in block.tiles
     ]
     return f'<div class="tiles">{"".join(tiles)}</div>'
@@ -97,13 +98,13 @@ def _(block: blocks.Tiles) -> str:
 @_show.register
 def _(block: blocks.Table) -> str:
     head = "".join(
-        f'<th scope="col"{_number(block, i)}>{escape(column)}</th>'
+        f'<th scope="col"{_number(block, i)}>{_escaped(column)}</th>'
         for i, column in enumerate(block.columns)
     )
     rows = [
-        _row(block, cells, is_best=index == block.best) for index, cells in enumerate(block.rows)
+        _row(block, cells, is_best=index == block.best) for index, cells in enumerate(block.shown)
     ]
-    name = escape(f"Table: {', '.join(block.columns)}")
+    name = _escaped(f"Table: {', '.join(block.columns)}")
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">'
         f"<table><thead><tr>{head}</tr></thead>"
@@ -114,7 +115,7 @@ def _(block: blocks.Table) -> str:
 @_show.register
 def _(block: blocks.Drawing) -> str:
     frame = "tall scroll" if block.is_tall else "scroll"
-    name = escape(block.title)
+    name = _escaped(block.title)
     return (
         f'<figure class="{block.name}"><div class="{frame}" tabindex="0" role="region" '
         f'aria-label="{name}">{block.svg}</div><figcaption>{name}</figcaption></figure>'
@@ -128,9 +129,9 @@ def _(block: blocks.Drawings) -> str:
 
 @_show.register
 def _(block: blocks.Diff) -> str:
-    lines = [f"<span{_kind_of(line)}>{escape(line)}\n</span>" for line in block.text.splitlines()]
+    lines = [f"<span{_kind_of(line)}>{_escaped(line)}\n</span>" for line in block.text.splitlines()]
     return (
-        f"<details open><summary>{escape(block.title)}</summary>"
+        f"<details open><summary>{_escaped(block.title)}</summary>"
         f'<pre class="diff"><code>{"".join(lines)}</code></pre></details>'
     )
 
@@ -138,20 +139,20 @@ def _(block: blocks.Diff) -> str:
 @_show.register
 def _(block: blocks.Code) -> str:
     return (
-        f"<details{' open' if block.is_open else ''}><summary>{escape(block.title)}</summary>"
-        f"<pre><code>{escape(block.text)}</code></pre></details>"
+        f"<details{' open' if block.is_open else ''}><summary>{_escaped(block.title)}</summary>"
+        f"<pre><code>{_escaped(block.text)}</code></pre></details>"
     )
 
 
 @_show.register
 def _(block: blocks.Tokens) -> str:
-    pieces = [f"<span>{escape(piece)}</span>" for piece in block.pieces]
+    pieces = [f"<span>{_escaped(piece)}</span>" for piece in block.pieces]
     return f'<pre class="tokens">{"".join(pieces)}</pre>'
 
 
 @_show.register
 def _(block: blocks.Continuation) -> str:
-    return f'<pre class="continuation"><b>{escape(block.prompt)}</b>{escape(block.text)}</pre>'
+    return f'<pre class="continuation"><b>{_escaped(block.prompt)}</b>{_escaped(block.text)}</pre>'
 
 
 def _row(block: blocks.Table, cells: list[str], *, is_best: bool) -> str:
@@ -160,7 +161,7 @@ def _row(block: blocks.Table, cells: list[str], *, is_best: bool) -> str:
 
 
 def _cells(block: blocks.Table, cells: list[str]) -> str:
-    return "".join(f"<td{_number(block, i)}>{escape(cell)}</td>" for i, cell in enumerate(cells))
+    return "".join(f"<td{_number(block, i)}>{_escaped(cell)}</td>" for i, cell in enumerate(cells))
 
 
 def _kind_of(line: str) -> str:
@@ -172,6 +173,10 @@ def _kind_of(line: str) -> str:
 
 def _number(block: blocks.Table, column: int) -> str:
     return ' class="number"' if column in block.numeric else ""
+
+
+def _escaped(text: str) -> str:
+    return html.escape(plain(text))
 
 
 def _anchor(title: str) -> str:

@@ -1,10 +1,15 @@
 """The report as Markdown, readable as plain text too."""
 
+import html
+import re
 from functools import singledispatch
 
 from agents.research.report import blocks
+from agents.research.report.plain import on_one_line, plain
 
-_FENCE = "```"
+_SHORTEST_FENCE = 3
+_MARKUP = re.compile(r"[\\`*_\[\]|~$]")
+_BLOCK = re.compile(r"^(\d*)([-+=.)#])(?=[-+=#]*(?:\s|$))")  # begins a list, a heading or a rule
 
 
 def drawing_path(drawing: blocks.Drawing) -> str:
@@ -13,9 +18,9 @@ def drawing_path(drawing: blocks.Drawing) -> str:
 
 
 def to_markdown(document: blocks.Document) -> str:
-    parts = [f"# {document.title}", document.subtitle]
+    parts = [f"# {_escaped(document.title)}", _paragraph(document.subtitle)]
     for section in document.sections:
-        parts.append(f"## {section.title}")
+        parts.append(f"## {_escaped(section.title)}")
         parts += [_show(block) for block in section.blocks]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -27,7 +32,7 @@ def _show(block: object) -> str:
 
 @_show.register
 def _(block: blocks.Prose) -> str:
-    return _escaped(block.text)
+    return _paragraph(block.text)
 
 
 @_show.register
@@ -37,22 +42,23 @@ def _(block: blocks.Headline) -> str:
 
 @_show.register
 def _(block: blocks.Failure) -> str:
-    quoted = "\n".join(f"> {line}" for line in block.error.splitlines())
-    return f"> **Failed: {_escaped(block.title)}**\n>\n{quoted}"
+    quoted = _fenced(block.error).replace("\n", "\n> ")
+    return f"> **Failed: {_escaped(block.title)}**\n>\n> {quoted}"
 
 
 @_show.register
 def _(block: blocks.Tiles) -> str:
     return "\n".join(
-        f"- **{_escaped(tile.value)}** {tile.label} ({_escaped(tile.note)})" for tile in block.tiles
+        f"- **{_escaped(tile.value)}** {_escaped(tile.label)} ({_escaped(tile.note)})"
+        for tile in block.tiles
     )
 
 
 @_show.register
 def _(block: blocks.Table) -> str:
     rule = ["---:" if i in block.numeric else ":---" for i in range(len(block.columns))]
-    rows = [block.columns, rule]
-    for index, cells in enumerate(block.rows):
+    rows = [[_escaped(column) for column in block.columns], rule]
+    for index, cells in enumerate(block.shown):
         escaped = [_escaped(cell) for cell in cells]
         is_best = index == block.best
         rows.append([f"**{cell}**" if is_best and cell else cell for cell in escaped])
@@ -76,36 +82,33 @@ def _(block: blocks.Diff) -> str:
 
 @_show.register
 def _(block: blocks.Code) -> str:
-    fence = _fence_for(block.text)
-    return (
-        f"<details><summary>{_escaped(block.title)}</summary>\n\n"
-        f"{fence}{block.language}\n{block.text.rstrip()}\n{fence}\n\n</details>"
-    )
+    title = html.escape(on_one_line(block.title), quote=False)
+    fenced = _fenced(block.text, block.language)
+    return f"<details><summary>{title}</summary>\n\n{fenced}\n\n</details>"
 
 
 @_show.register
 def _(block: blocks.Tokens) -> str:
-    text = "|".join(piece.replace("\n", "⏎") for piece in block.pieces)
-    fence = _fence_for(text)
-    return f"{fence}text\n{text}\n{fence}"
+    return _fenced("|".join(piece.replace("\n", "⏎") for piece in block.pieces))
 
 
 @_show.register
 def _(block: blocks.Continuation) -> str:
-    text = f"{block.prompt}{block.text}"
-    fence = _fence_for(text)
-    return f"{fence}text\n{text.rstrip()}\n{fence}"
+    return _fenced(f"{block.prompt}{block.text}")
 
 
-def _fence_for(text: str) -> str:
-    """A fence longer than any in `text`, so that nothing inside can end the block."""
-    fence = _FENCE
-    while fence in text:
-        fence += "`"
-    return fence
+def _fenced(text: str, language: str = "text") -> str:
+    """`text` as it is, within a fence longer than any in it, so that nothing ends the block."""
+    text = plain(text).rstrip()
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(_SHORTEST_FENCE, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _paragraph(text: str) -> str:
+    return _BLOCK.sub(r"\g<1>\\\2", _escaped(text))
 
 
 def _escaped(text: str) -> str:
-    for character in "\\`*_<>[]|":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ")
+    """`text` on one line, of which nothing is Markdown or HTML."""
+    return _MARKUP.sub(r"\\\g<0>", html.escape(on_one_line(text), quote=False))

@@ -1,10 +1,11 @@
 """Figures as a reader wants them, the same in Markdown, HTML and on the terminal."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 MISSING = "-"
 _SI = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-_MINUTE_S = 60
+_LENGTHS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def percent(share: float | None) -> str:
@@ -30,12 +31,16 @@ def scaled(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
+    """Two units at most: `5400` as `1 h 30 min`."""
     if seconds is None:
         return MISSING
-    if seconds < _MINUTE_S:
+    if seconds < 60:  # noqa: PLR2004
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), _MINUTE_S)
-    return f"{minutes} min {rest:02d} s"
+    (unit, unit_s), (part, part_s) = next(
+        pair for pair in pairwise(_LENGTHS) if seconds >= pair[0][1]
+    )
+    units, parts = divmod(round(seconds / part_s), unit_s // part_s)
+    return f"{units} {unit} {parts:02d} {part}"
 
 
 def size(size_bytes: int) -> str:

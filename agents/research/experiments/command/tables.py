@@ -42,11 +42,6 @@ def plain(words: str, style: str = "") -> Text:
     return Text(printable(words), style=style)
 
 
-def state_of(trial: Trial) -> str:
-    """Its status; of what counts as running, whether anything still works on it."""
-    return "running, but its process has ended" if trial.is_abandoned else trial.status
-
-
 def ranking(reading: Reading, *, everything: bool) -> RenderableType:
     """The leaderboard of a study, and what it has spent."""
     standings = reading.leaderboard
@@ -79,7 +74,7 @@ def trial_sheet(
     """All that is known of a trial but its code."""
     facts = [
         ("study", trial.study),
-        ("status", plain(state_of(trial), _STYLES.get(trial.status, ""))),
+        ("status", plain(_state(trial), _STYLES.get(trial.state, ""))),
         ("kind", trial.kind),
         ("proposed by", trial.proposer),
         ("why", trial.note or MISSING),
@@ -112,7 +107,7 @@ def comparison(one: Trial, other: Trial, diff: str) -> RenderableType:
     """Two trials side by side, and what changed from one to the other."""
     metrics = dict.fromkeys([*one.metrics, *other.metrics])
     rows: list[tuple[Any, ...]] = [
-        ("status", one.status, other.status, ""),
+        ("status", one.state, other.state, ""),
         ("proposed by", one.proposer, other.proposer, ""),
         ("seed", str(one.seed), str(other.seed), ""),
         ("cost", duration(one.cost_s), duration(other.cost_s), ""),
@@ -122,6 +117,10 @@ def comparison(one: Trial, other: Trial, diff: str) -> RenderableType:
     drawn = table("", columns, rows, " ".join(columns[1:]))
     changed = Syntax(printable(diff), "diff", background_color="default") if diff else None
     return Group(drawn, Text(), changed or plain("configuration and code are the same", "dim"))
+
+
+def _state(trial: Trial) -> str:
+    return f"{trial.state}: its process has ended" if trial.is_abandoned else trial.state
 
 
 def _metric_row(name: str, one: float | None, other: float | None) -> tuple[str, ...]:
@@ -135,13 +134,13 @@ def _standing_row(reading: Reading, standing: Standing) -> list[Any]:
     params = trial.metrics.get("params")
     is_best = standing is reading.best
     told = " ".join(filter(None, (reading.label(trial), reading.changed(trial))))
-    result = with_error(reading.metric, standing) if standing.mean is not None else trial.status
+    result = with_error(reading.metric, standing) if standing.mean is not None else trial.state
     return [
         str(standing.rank or ""),
         trial.id[:8],
         plain(told, "bold green" if is_best else ""),
         standing.proposer,
-        plain(result, "" if standing.mean is not None else _STYLES.get(trial.status, "")),
+        plain(result, "" if standing.mean is not None else _STYLES.get(trial.state, "")),
         str(standing.seeds),
         scaled(params) if params is not None else MISSING,
         duration(standing.cost_s),
@@ -151,7 +150,7 @@ def _standing_row(reading: Reading, standing: Standing) -> list[Any]:
 def _branch(reading: Reading, branch: Branch) -> Text:
     trial, mean = branch.trial, branch.standing.mean
     told = " ".join(filter(None, (reading.label(trial), reading.changed(trial))))
-    result = trial.status if mean is None else score(reading.metric, mean)
+    result = trial.state if mean is None else score(reading.metric, mean)
     gained = gain(reading.metric, branch.gain)
     style = "red" if mean is None or (branch.gain or 0) < 0 else "green"
     parts = [plain(told), plain(f"  {result}", "bold")]

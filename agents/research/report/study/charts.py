@@ -8,7 +8,7 @@ from typing import Any
 from agents.research.experiments import Standing
 from agents.research.report.blocks import Drawing
 from agents.research.report.chart import Axis, Point, Series, chart
-from agents.research.report.drawing import drawing, line, mark, text
+from agents.research.report.drawing import drawing, line, mark, shortened, text
 from agents.research.report.study.reading import Reading
 from agents.research.report.study.scores import score, tick
 
@@ -114,7 +114,10 @@ def credit_chart(reading: Reading) -> Drawing | None:
     for index, credit in enumerate(proposers):
         y = 14 + index * row
         colour = reading.proposers.index(credit.proposer)
-        parts += [mark(8, y + 10, colour), text(20, y + 14, credit.proposer[:14], "strong")]
+        parts += [
+            mark(8, y + 10, colour),
+            text(20, y + 14, shortened(credit.proposer, left - 22), "strong"),
+        ]
         found = credit.improvements / improvements
         shares = (("of trials", credit.share, "0.35"), ("of improvements", found, "1"))
         for part, (label, share, opacity) in enumerate(shares):

@@ -3,6 +3,7 @@
 from agents.research.report.blocks import Document
 from agents.research.report.content import Machine
 from agents.research.report.machine import machine_section
+from agents.research.report.plain import in_a_sentence
 from agents.research.report.study.content import StudyFindings
 from agents.research.report.study.reading import Reading
 from agents.research.report.study.sections import found, sections_of
@@ -18,7 +19,7 @@ def study_document(findings: StudyFindings, machine: Machine) -> Document:
     about = f"{study.dataset}, " if study.dataset else ""
     sections = [found(reading), *sections_of(reading), machine_section(machine)]
     return Document(
-        title=f"Study “{study.name}”",
+        title=f"Study “{in_a_sentence(study.name)}”",
         subtitle=f"{about}{moment(study.created_at)}, {state}",
         sections=[section for section in sections if section.blocks],
     )

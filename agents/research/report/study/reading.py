@@ -1,5 +1,6 @@
 """What follows from the findings of a study; each is computed once."""
 
+from collections import Counter
 from functools import cached_property
 
 from agents.research.experiments import Standing, Trial, Used
@@ -8,9 +9,11 @@ from agents.research.experiments.duplicates import duplicates
 from agents.research.experiments.progress import Credit, Point, credits_of, progress
 from agents.research.experiments.standing import leaderboard
 from agents.research.experiments.tree import Branch, grow
+from agents.research.report.plain import cut, in_a_sentence, on_one_line
 from agents.research.report.study.content import StudyFindings
 
 _MOST_CHANGES = 3
+_NAME_CHARS = 60
 _NAMES = ("name", "model_name", "model", "model_class_name")
 
 
@@ -88,7 +91,7 @@ class Reading:
 
     @cached_property
     def failures(self) -> list[Trial]:
-        return [t for t in self.trials if t.status in ("diverged", "failed", "interrupted")]
+        return [t for t in self.trials if t.state in ("diverged", "failed", "interrupted")]
 
     @cached_property
     def repeated(self) -> list[tuple[Trial, ...]]:
@@ -106,12 +109,16 @@ class Reading:
     def name(self, trial: Trial) -> str:
         """What the trial's configuration calls itself; "" where it does not."""
         names = [trial.config.get(key) for key in _NAMES]
-        return next((name for name in names if isinstance(name, str) and name), "")
+        name = next((name for name in names if isinstance(name, str) and name), "")
+        return in_a_sentence(cut(on_one_line(name), _NAME_CHARS))
 
     def label(self, trial: Trial) -> str:
-        """What the trial's configuration is called: by its name, if it has one, and number."""
+        """What the trial's configuration is called: by its name, if it has one, and number.
+
+        A baseline needs no number, unless another one has its name.
+        """
         name = self.name(trial)
-        is_known = trial.kind == "baseline" and name
+        is_known = trial.kind == "baseline" and self._baselines[name] == 1
         return name if is_known else f"#{self.number(trial)} {name}".strip()
 
     def changed(self, trial: Trial) -> str:
@@ -130,6 +137,12 @@ class Reading:
         more = f" and {len(configured) - _MOST_CHANGES} more"
         some = ", ".join(configured[:_MOST_CHANGES])
         return some + more if len(configured) > _MOST_CHANGES else some
+
+    @cached_property
+    def _baselines(self) -> Counter[str]:
+        """How many configurations are baselines of a name."""
+        first = {t.fingerprint: self.name(t) for t in self.trials if t.kind == "baseline"}
+        return Counter(name for name in first.values() if name)
 
     @property
     def _higher(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from agents.research.experiments import Standing
+from agents.research.experiments import Standing, Study
 from agents.research.experiments.difference import difference
 from agents.research.experiments.standing import is_within_noise
 from agents.research.report.blocks import (
@@ -24,6 +24,7 @@ from agents.research.report.blocks import (
     Tile,
     Tiles,
 )
+from agents.research.report.plain import cut
 from agents.research.report.study.charts import credit_chart, learning_charts, progress_charts
 from agents.research.report.study.conclusion import caution, conclusion, tested
 from agents.research.report.study.reading import Reading
@@ -32,6 +33,7 @@ from agents.research.report.study.tree import draw_tree
 from agents.research.report.wording import MISSING, duration, scaled, whole
 
 _MOST_ROWS = 15
+_REASON_CHARS = 500
 
 
 def found(reading: Reading) -> Section:
@@ -107,7 +109,7 @@ def _ranking(reading: Reading) -> list[Block]:
         blocks.append(
             Prose(
                 f"{len(standings) - len(shown)} more are in the tree below; all are listed by: "
-                f"guildbus experiments show {reading.study.name}"
+                f"{_shown_by(reading.study, '--all')}"
             )
         )
     return blocks
@@ -118,7 +120,7 @@ def _standing_row(reading: Reading, standing: Standing) -> list[str]:
     params = trial.metrics.get("params")
     return [
         str(standing.rank or ""),
-        with_error(reading.metric, standing) if standing.mean is not None else trial.status,
+        with_error(reading.metric, standing) if standing.mean is not None else trial.state,
         " ".join(filter(None, (reading.label(trial), reading.changed(trial)))),
         standing.proposer,
         str(standing.seeds),
@@ -182,7 +184,7 @@ def _best_model(reading: Reading) -> list[Block]:
     trial = reading.first_of(reading.best)
     parent = reading.trial(trial.parent or "")
     config = yaml.safe_dump(trial.config, sort_keys=False, allow_unicode=True)
-    why = f" Why it was tried: {trial.note}" if trial.note else ""
+    why = f" Why it was tried: {cut(trial.note, _REASON_CHARS)}" if trial.note else ""
     text = f"{reading.label(trial)}, trial {trial.id}, proposed by {trial.proposer}.{why}"
     blocks: list[Block] = [Prose(text), Code("Configuration", "yaml", config)]
     if trial.code:
@@ -196,8 +198,8 @@ def _failures(reading: Reading) -> list[Block]:
     failures = reading.failures
     if not failures:
         return []
-    reasons = Counter((trial.status, _first_line(trial.error)) for trial in failures)
-    examples = {(trial.status, _first_line(trial.error)): trial for trial in reversed(failures)}
+    reasons = Counter((trial.state, _first_line(trial.error)) for trial in failures)
+    examples = {(trial.state, _first_line(trial.error)): trial for trial in reversed(failures)}
     rows = [
         [status, str(count), reading.label(examples[status, reason]), reason or MISSING]
         for (status, reason), count in reasons.most_common(_MOST_ROWS)
@@ -245,7 +247,7 @@ def _reproduce(reading: Reading) -> list[Block]:
             f"guildbus experiments show {trial.id} --code > model.py",
             f"guildbus experiments compare {trial.id} {trial.parent}"
             if trial.parent
-            else f"guildbus experiments show {shlex.quote(study.name)}",
+            else _shown_by(study),
         ]
         blocks.append(Code("Look at the best model", "sh", "\n".join(lines), is_open=True))
     told = f"{findings.repeats.capitalize()}s: {', '.join(map(str, seeds[:20]))}."
@@ -256,5 +258,11 @@ def _reproduce(reading: Reading) -> list[Block]:
     return blocks
 
 
+def _shown_by(study: Study, *options: str) -> str:
+    """The command that shows a study; one whose name begins with a dash is no option."""
+    dashes = ["--"] if study.name.startswith("-") else []
+    return shlex.join(["guildbus", "experiments", "show", *options, *dashes, study.name])
+
+
 def _first_line(error: str) -> str:
-    return next(iter(error.strip().splitlines()), "")
+    return cut(next(iter(error.strip().splitlines()), ""), _REASON_CHARS)

@@ -14,11 +14,14 @@ from agents.research.report.drawing import (
     shortened,
     text,
 )
+from agents.research.report.plain import cut
 from agents.research.report.study.reading import Reading
 from agents.research.report.study.scores import gain, unit_of_gain, with_error
 
 WIDTH = 980.0
 _WITHIN = 0.9
+_PROPOSER_PX = 140.0
+_HINT_CHARS = 300
 _ROW, _TOP, _LEFT = 21.0, 46.0, 14.0
 _WIDEST_INDENT, _TREE = 18.0, 260.0
 _SCORE_END, _GAIN_MIDDLE, _GAIN_HALF, _GAIN_END = WIDTH - 176.0, WIDTH - 112.0, 44.0, WIDTH - 8.0
@@ -75,8 +78,9 @@ def _legend(reading: Reading) -> Iterator[str]:
     x = _LEFT
     for colour, proposer in enumerate(reading.proposers):
         yield mark(x, 12, colour)
-        yield text(x + 10, 16, proposer, "muted")
-        x += 28 + LETTER_PX * len(proposer)
+        name = shortened(proposer, _PROPOSER_PX)
+        yield text(x + 10, 16, name, "muted")
+        x += 28 + LETTER_PX * len(name)
     yield cross(x, 12)
     yield text(x + 10, 16, "no score", "muted")
 
@@ -116,8 +120,8 @@ def _row(
     x, y = place
     trial, standing = branch.trial, branch.standing
     label = " ".join(filter(None, (reading.label(trial), reading.changed(trial))))
-    why = trial.note or trial.error
-    hint = f"{label}, by {trial.proposer}: {why}"
+    why = cut(trial.note or trial.error, _HINT_CHARS)
+    hint = f"{label}, by {cut(trial.proposer, _HINT_CHARS)}: {why}"
     if standing.mean is None:
         yield cross(x, y, hint)
     else:
@@ -128,9 +132,9 @@ def _row(
     yield text(x + 11, y + 4, name, "strong" if is_trunk else "")
     used = 14 + letter * len(name)
     if why and room - used > 60:  # noqa: PLR2004  less says nothing
-        yield text(x + 5 + used, y + 4, shortened(" ".join(why.split()), room - used), "muted")
+        yield text(x + 5 + used, y + 4, shortened(why, room - used), "muted")
     if standing.mean is None:
-        yield text(_SCORE_END, y + 4, trial.status, "muted end")
+        yield text(_SCORE_END, y + 4, trial.state, "muted end")
         return
     yield text(_SCORE_END, y + 4, with_error(reading.metric, standing), "end")
     yield from _gain(reading, branch, y, widest)
