@@ -3,6 +3,7 @@
 trial        what one try is, and what makes two of them the same
 store        keeps trials in one file per workspace, through crashes and between processes
 queries      what can be asked of it
+spending     what a study has used of its budget
 standing     the leaderboard: mean and standard error over seeds
 tree, progress, duplicates, difference   what else can be read in trials
 recording    makes trials of what the tools evaluate and train
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         UnknownStudyError,
         UnknownTrialError,
     )
-    from agents.research.experiments.queries import Used
+    from agents.research.experiments.spending import Used
     from agents.research.experiments.standing import Standing
     from agents.research.experiments.store import ExperimentStore, store_path
     from agents.research.experiments.study import Budget, Study
@@ -64,7 +65,7 @@ __getattr__ = lazily(
     {
         "agents.research.experiments.errors": _ERRORS,
         "agents.research.experiments.standing": ("Standing",),
-        "agents.research.experiments.queries": ("Used",),
+        "agents.research.experiments.spending": ("Used",),
         "agents.research.experiments.store": ("ExperimentStore", "store_path"),
         "agents.research.experiments.study": ("Budget", "Study"),
         "agents.research.experiments.trial": ("Kind", "Status", "Trial", "fingerprint_of"),

@@ -1,25 +1,18 @@
 """What can be asked of the experiment store; nothing is changed."""
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 from agents.research.experiments import rows
 from agents.research.experiments.database import Database
 from agents.research.experiments.difference import difference
 from agents.research.experiments.errors import DamagedRowError, UnknownTrialError
+from agents.research.experiments.spending import Used, used_by
 from agents.research.experiments.standing import RANKED_KINDS, Standing, leaderboard
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Kind, Status, Trial
 
 _MOST_MATCHES = 9
-
-
-class Used(NamedTuple):
-    """What a study has spent: trials that were begun, their seconds and tokens."""
-
-    trials: int
-    seconds: float
-    tokens: int
 
 
 class Queries:
@@ -129,13 +122,8 @@ class Queries:
         )
 
     def used(self, study: str) -> Used:
-        """What the study has spent so far, its failed attempts included."""
-        query = (
-            "SELECT count(*) AS trials, coalesce(sum(cost_s), 0.0) AS seconds, "
-            "coalesce(sum(tokens), 0) AS tokens FROM trials WHERE study = ? AND status != 'planned'"
-        )
-        with self._database.reading() as connection:
-            return Used(*connection.execute(query, (study,)).fetchone())
+        """What the study has spent so far."""
+        return used_by(self.trials(study))
 
     def diff(self, a: str, b: str) -> str:
         """What changed from trial `a` to trial `b`: config as YAML, then code; "" for nothing."""

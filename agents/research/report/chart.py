@@ -10,7 +10,7 @@ from agents.research.report.drawing import LETTER_PX, drawing, line, mark, short
 WIDTH, HEIGHT = 420.0, 270.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 12.0, 42.0
 _LEGEND_PX = 18.0
-_LABEL_PX = 200.0
+_LABEL_PX = 300.0
 _TICKS = 5
 _LARGEST = 1e300  # beyond it differences are no numbers
 _LONG = 1e6  # from here on a tick has no room

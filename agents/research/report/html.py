@@ -1,6 +1,7 @@
 """The report as one HTML file: styles and drawings inside, nothing fetched, nothing scripted."""
 
 import html
+import re
 from functools import singledispatch
 from importlib import resources
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from agents.research.report import blocks
 from agents.research.report.drawing import drawing_style
 from agents.research.report.plain import plain
+
+_INNER_SPACE = re.compile(r"(?<=\d) (?=%|± \d)|(?<=±) (?=\d)")
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -68,12 +71,12 @@ def _show(block: Any) -> str:
 
 @_show.register
 def _(block: blocks.Prose) -> str:
-    return f"<p>{_escaped(block.text)}</p>"
+    return f"<p>{_told(block.text)}</p>"
 
 
 @_show.register
 def _(block: blocks.Headline) -> str:
-    return f'<p class="headline">{_escaped(block.text)}</p>'
+    return f'<p class="headline">{_told(block.text)}</p>'
 
 
 @_show.register
@@ -88,8 +91,8 @@ def _(block: blocks.Failure) -> str:
 def _(block: blocks.Tiles) -> str:
     tiles = [
         f'<div class="tile"><div class="label">{_escaped(tile.label)}</div>'
-        f'<div class="value">{_escaped(tile.value)}</div>'
-        f'<div class="note">{_escaped(tile.note)}</div></div>'
+        f'<div class="value">{_told(tile.value)}</div>'
+        f'<div class="note">{_told(tile.note)}</div></div>'
         for tile in block.tiles
     ]
     return f'<div class="tiles">{"".join(tiles)}</div>'
@@ -161,7 +164,7 @@ def _row(block: blocks.Table, cells: list[str], *, is_best: bool) -> str:
 
 
 def _cells(block: blocks.Table, cells: list[str]) -> str:
-    return "".join(f"<td{_number(block, i)}>{_escaped(cell)}</td>" for i, cell in enumerate(cells))
+    return "".join(f"<td{_number(block, i)}>{_told(cell)}</td>" for i, cell in enumerate(cells))
 
 
 def _kind_of(line: str) -> str:
@@ -173,6 +176,11 @@ def _kind_of(line: str) -> str:
 
 def _number(block: blocks.Table, column: int) -> str:
     return ' class="number"' if column in block.numeric else ""
+
+
+def _told(text: str) -> str:
+    """Words and figures; no line ends between a number and what belongs to it."""
+    return _INNER_SPACE.sub("&nbsp;", _escaped(text))
 
 
 def _escaped(text: str) -> str:

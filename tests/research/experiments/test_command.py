@@ -62,6 +62,7 @@ def test_the_list_tells_each_study_with_its_best(workspace: Path, run: Run) -> N
     assert "accuracy 94.00 ± 1.00 %" in outcome.out
     assert "not ended" in outcome.out
     assert study["best"]["mean"] == pytest.approx(0.94)
+    assert study["used"].pop("worked_s") > 0
     assert study["used"] == {"trials": 4, "seconds": 2.0, "tokens": 0}
 
 
@@ -190,6 +191,26 @@ def test_a_report_is_written_where_somebody_wants_it(unwritable: Path, run: Run)
     assert refused.code == 2
     assert "--to" in refused.err
     assert Path(written.out.strip()) == unwritable / "given" / "report.html"
+
+
+def test_a_study_that_left_its_own_report_shows_that(workspace: Path, run: Run) -> None:
+    own = workspace / "runs" / "led" / "report.html"
+    with ExperimentStore(store_path(workspace)) as store:
+        store.begin(Study(name="led", asked={"runs_dir": "runs", "folds": 5}))
+        early = run("experiments", "open", "led", "--no-browser").out.strip()
+        own.parent.mkdir()
+        own.write_text("its own")
+        not_ended = run("experiments", "open", "led", "--no-browser").out.strip()
+        store.end("led")
+
+    shown = run("experiments", "open", "led", "--no-browser").out.strip()
+    elsewhere = run("experiments", "open", "led", "--no-browser", "--to", "given").out.strip()
+
+    assert shown == str(own)
+    assert own.read_text() == "its own"
+    assert early == not_ended
+    assert len({early, shown, elsewhere}) == 3
+    assert "Folds:" in Path(early).read_text()
 
 
 _FULL_DISK = """

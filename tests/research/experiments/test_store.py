@@ -16,6 +16,7 @@ from agents.research.experiments import (
     UnknownTrialError,
     store_path,
 )
+from agents.research.experiments.spending import used_by
 from tests.research.experiments.samples import NOW, done, trial
 
 
@@ -134,7 +135,7 @@ def test_a_metric_comes_back_exactly_as_it_was(store: ExperimentStore, value: fl
 
     (kept,) = store.trials()
     assert repr(kept.metrics) == repr(ended.metrics) == repr({"accuracy": value})
-    assert kept.score("accuracy") == (value if math.isfinite(value) else None)
+    assert kept.score("accuracy") == (value if abs(value) < 1e150 else None)
 
 
 def test_a_parent_that_is_not_there_is_refused(store: ExperimentStore) -> None:
@@ -175,8 +176,38 @@ def test_what_a_study_has_used_counts_failures_and_not_what_was_only_planned(
     store.plan(trial(3))
     done(store, trial(1, study="wine"), 0.9, cost_s=100.0)
 
-    assert store.used("digits") == (2, 1.5, 10)
-    assert store.used("nothing") == (0, 0.0, 0)
+    assert store.used("digits")[:3] == (2, 1.5, 10)
+    assert store.used("nothing") == (0, 0.0, 0, 0.0)
+
+
+def test_a_baseline_counts_once_and_what_is_made_of_trials_is_none() -> None:
+    kinds = [("quick", 0), ("full", 1), ("baseline", 0), ("baseline", 1), ("ensemble", 0)]
+    begun = [trial(seed=seed, kind=kind) for kind, seed in [*kinds, ("test", 0)]]
+
+    used = used_by([each.model_copy(update={"status": "running"}) for each in begun])
+
+    assert used.trials == 3
+
+
+@pytest.mark.parametrize(
+    ("times", "worked_s"),
+    [
+        ([], 0.0),
+        ([(0, 4)], 4.0),
+        ([(0, 4), (1, 2), (2, 6)], 6.0),
+        ([(100, 101), (0, 4)], 5.0),
+        ([(0, None), (None, 5)], 0.0),
+    ],
+)
+def test_time_at_work_counts_what_is_shared_once_and_pauses_never(
+    times: list[tuple[float | None, float | None]], worked_s: float
+) -> None:
+    trials = [
+        trial(width).model_copy(update={"status": "done", "started_at": a, "ended_at": b})
+        for width, (a, b) in enumerate(times, 1)
+    ]
+
+    assert used_by(trials).worked_s == worked_s
 
 
 def test_a_study_goes_on_under_its_name_and_its_end_counts_once(store: ExperimentStore) -> None:

@@ -1,9 +1,13 @@
 """From the words of `guildbus research` to a request."""
 
+import shlex
+
 import pytest
 
+from agents.research.researcher import asking
 from agents.research.researcher.asking import Words, fields_of
 from agents.research.researcher.messages import StudyRequest
+from agents.research.researcher.reporting import command_of
 from guild.cli.exit_codes import UsageError
 from tests.cli.conftest import Run, run, settings
 
@@ -86,6 +90,36 @@ def test_what_makes_no_request_is_told_by_its_option(words: dict[str, str], told
 
 def test_proposers_may_be_parted_with_blanks_and_named_twice() -> None:
     assert fields_of(USUAL._replace(proposers="llm, search,llm"))["proposers"] == ["llm", "search"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"budget": "1h30m", "trials": 7, "seed": 3, "tokens": 0},
+        {"proposers": "llm,search", "parallel": 4, "folds": 3},
+        {"dataset": "csv", "data_path": "my data.csv", "params": '{"label_column": "it\'s"}'},
+        {"name": "mine"},
+    ],
+)
+def test_the_command_of_a_report_asks_the_same(words: dict[str, object], run: Run) -> None:
+    fields = fields_of(USUAL._replace(**words))  # type: ignore[arg-type]
+    asked: list[Words] = []
+
+    async def remember(_: object, typed: Words) -> int:
+        asked.append(typed)
+        return 0
+
+    command = command_of(StudyRequest.model_validate(fields))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asking, "ask_for_study", remember)
+        run(*shlex.split(command)[1:])
+
+    assert fields_of(asked[0]) == fields
+
+
+def test_a_request_that_the_command_line_has_no_words_for_has_no_command() -> None:
+    assert command_of(StudyRequest(max_samples=20)) == ""
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ async def list_studies(call: Call, workspace: Path) -> int:
         return OK
     from agents.research.experiments.command.tables import table  # noqa: PLC0415  rich
 
-    columns = ["study", "dataset", "begun", "trials", "running", "best", "cost", "state"]
-    call.output.show(table("", columns, map(_row, readings), "trials running best cost"))
+    columns = ["study", "dataset", "begun", "trials", "running", "best", "time", "state"]
+    call.output.show(table("", columns, map(_row, readings), "trials running best time"))
     return OK
 
 
@@ -165,7 +165,7 @@ def _row(reading: Reading) -> list[str]:
         str(reading.used.trials),
         str(_running(reading) or ""),
         f"{study.metric} {with_error(study.metric, best)}" if best is not None else MISSING,
-        duration(reading.used.seconds),
+        duration(reading.used.worked_s),
         "ended" if study.ended_at is not None else "not ended",
     ]
 

@@ -12,9 +12,10 @@ from agents.research.errors import WorkRefusedError
 from agents.research.experiments.command.opening import consulted, opened, telling
 from agents.research.experiments.pruning import Prunable, Pruning, look, prune
 from agents.research.experiments.store import store_path
-from agents.research.report.files import write_document
+from agents.research.experiments.study import Study
+from agents.research.report.files import HTML_FILE, MARKDOWN_FILE, write_document
 from agents.research.report.machine import this_machine
-from agents.research.report.study.content import findings_of
+from agents.research.report.study.content import StudyFindings, findings_of
 from agents.research.report.study.document import study_document
 from agents.research.report.wording import size
 from guild.cli.call import Call
@@ -71,21 +72,36 @@ async def open_report(
     call: Call, workspace: Path, study: str, *, to: Path | None, browser: bool
 ) -> int:
     with consulted(workspace) as store:
-        findings = findings_of(store, study)
-    folder = to or store_path(workspace).parent / "reports" / _folder_name(study)
-    try:
-        written = write_document(study_document(findings, this_machine()), folder)
-    except (OSError, WorkRefusedError) as error:
-        remedy = "" if to else "; name another place with --to"
-        raise UsageError(f"the report cannot be written to {folder}: {error}{remedy}") from error
-    path = written.html.resolve()
+        repeats = "fold" if "folds" in store.study(study).asked else "seed"
+        findings = findings_of(store, study, repeats=repeats)
+    own = _own_report(workspace, findings.study)
+    path, markdown = own if own and not to else _write(workspace, findings, to)
     if call.output.as_json:
-        call.output.json({"html": str(path), "markdown": str(written.markdown.resolve())})
+        call.output.json({"html": str(path), "markdown": str(markdown)})
     else:
         call.output.text(str(path))
     if browser and not webbrowser.open(path.as_uri()):
         call.output.note("no browser could be started here; open the file in one")
     return OK
+
+
+def _own_report(workspace: Path, study: Study) -> tuple[Path, Path] | None:
+    """The report that the one who led a study left, which says more: what was concluded."""
+    folder = workspace.resolve() / str(study.asked.get("runs_dir", "")) / study.name
+    html, markdown = folder / HTML_FILE, folder / MARKDOWN_FILE
+    is_own = study.ended_at is not None and "runs_dir" in study.asked and html.is_file()
+    return (html, markdown) if is_own else None
+
+
+def _write(workspace: Path, findings: StudyFindings, to: Path | None) -> tuple[Path, Path]:
+    reports = store_path(workspace).parent / "reports"
+    folder = to or reports / _folder_name(findings.study.name)
+    try:
+        written = write_document(study_document(findings, this_machine()), folder)
+    except (OSError, WorkRefusedError) as error:
+        remedy = "" if to else "; name another place with --to"
+        raise UsageError(f"the report cannot be written to {folder}: {error}{remedy}") from error
+    return written.html.resolve(), written.markdown.resolve()
 
 
 def _tell(output: Output, found: Pruning) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from agents.research.experiments.queries import Used
+from agents.research.experiments.spending import Used
 from agents.research.experiments.standing import Standing
 from agents.research.experiments.study import Study
 from agents.research.experiments.tree import Branch
@@ -172,7 +172,7 @@ def _used(study: Study, used: Used) -> str:
     return ", ".join(
         (
             f"trials {whole(used.trials)}{_bound(whole, budget.trials)}",
-            f"time {duration(used.seconds)}{_bound(duration, budget.seconds)}",
+            f"time {duration(used.worked_s)}{_bound(duration, budget.seconds)}",
             f"tokens {whole(used.tokens)}{_bound(whole, budget.tokens)}",
         )
     )

@@ -82,11 +82,12 @@ def learning_charts(reading: Reading) -> list[Drawing]:
         for colour, (label, history) in enumerate(shown)
         if (points := _curve(history, key))
     ]
+    is_more = len(beside) > 1 or key != "train_loss"
     unit = "epoch" if any("epoch" in record for record in best) else "step"
     x = Axis(unit, lambda value, _: f"{value:.0f}", is_whole=True)
     drawn = [
         chart("learning-loss", f"Loss of {name}", (x, Axis("loss")), losses),
-        chart("learning-score", f"{told} of it and of the first in rank", (x, y), beside),
+        chart("learning-score", f"{told} of the best", (x, y), beside) if is_more else None,
     ]
     return [each for each in drawn if each is not None]
 

@@ -42,7 +42,10 @@ def caution(reading: Reading) -> str:
             f"It was measured once: another {reading.findings.repeats} may give another figure."
         )
     elif above:
-        parts.append(f"{above} with a better figure were not measured as often.")
+        those = (
+            "One with a better figure was" if above == 1 else f"{above} with a better figure were"
+        )
+        parts.append(f"{those} not measured as often.")
     return " ".join(parts)
 
 

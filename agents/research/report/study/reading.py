@@ -7,6 +7,7 @@ from agents.research.experiments import Standing, Trial, Used
 from agents.research.experiments.difference import changes
 from agents.research.experiments.duplicates import duplicates
 from agents.research.experiments.progress import Credit, Point, credits_of, progress
+from agents.research.experiments.spending import used_by
 from agents.research.experiments.standing import leaderboard
 from agents.research.experiments.tree import Branch, grow
 from agents.research.report.plain import cut, in_a_sentence, on_one_line
@@ -75,7 +76,8 @@ class Reading:
 
     @cached_property
     def credits(self) -> list[Credit]:
-        return credits_of(self.searched, self.metric, higher_is_better=self._higher)
+        proposed = [trial for trial in self.searched if trial.kind != "ensemble"]
+        return credits_of(proposed, self.metric, higher_is_better=self._higher)
 
     @cached_property
     def proposers(self) -> list[str]:
@@ -84,10 +86,7 @@ class Reading:
 
     @cached_property
     def used(self) -> Used:
-        begun = [trial for trial in self.trials if trial.status != "planned"]
-        return Used(
-            len(begun), sum(trial.cost_s for trial in begun), sum(trial.tokens for trial in begun)
-        )
+        return used_by(self.trials)
 
     @cached_property
     def failures(self) -> list[Trial]:
@@ -113,22 +112,20 @@ class Reading:
         return in_a_sentence(cut(on_one_line(name), _NAME_CHARS))
 
     def label(self, trial: Trial) -> str:
-        """What the trial's configuration is called: by its name, if it has one, and number.
-
-        A baseline needs no number, unless another one has its name.
+        """What the trial's configuration is called: its name if no other one has it, else with its
+        number, and without a name its number.
         """
         name = self.name(trial)
-        is_known = trial.kind == "baseline" and self._baselines[name] == 1
-        return name if is_known else f"#{self.number(trial)} {name}".strip()
+        return name if self._named[name] == 1 else f"#{self.number(trial)} {name}".strip()
 
     def changed(self, trial: Trial) -> str:
         """What the trial changes of its parent, in a few words; "" without one.
 
         An ensemble changes nothing: it is told by what it consists of.
         """
-        parent = self._by_id.get(trial.parent or "")
         if trial.kind == "ensemble":
-            parent = trial.model_copy(update={"config": {}})
+            return _members(trial)
+        parent = self._by_id.get(trial.parent or "")
         if parent is None:
             return ""
         named = tuple(f"{key} " for key in _NAMES)
@@ -139,11 +136,19 @@ class Reading:
         return some + more if len(configured) > _MOST_CHANGES else some
 
     @cached_property
-    def _baselines(self) -> Counter[str]:
-        """How many configurations are baselines of a name."""
-        first = {t.fingerprint: self.name(t) for t in self.trials if t.kind == "baseline"}
-        return Counter(name for name in first.values() if name)
+    def _named(self) -> Counter[str]:
+        """How many configurations have a name."""
+        names = {(t.kind, t.fingerprint): self.name(t) for t in self.trials if t.kind != "test"}
+        return Counter(name for name in names.values() if name)
 
     @property
     def _higher(self) -> bool:
         return self.study.higher_is_better
+
+
+def _members(trial: Trial) -> str:
+    weights = trial.config.get("weights")
+    if not isinstance(weights, dict):
+        return ""
+    shares = [(name, share) for name, share in weights.items() if isinstance(share, int | float)]
+    return ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares)

@@ -1,14 +1,14 @@
 """The sections of a study's report, in reading order."""
 
 import json
+import re
 import shlex
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import yaml
 
-from agents.research.experiments import Standing, Study
+from agents.research.experiments import Standing, Study, Trial
 from agents.research.experiments.difference import difference
 from agents.research.experiments.standing import is_within_noise
 from agents.research.report.blocks import (
@@ -33,6 +33,8 @@ from agents.research.report.study.tree import draw_tree
 from agents.research.report.wording import MISSING, duration, scaled, whole
 
 _MOST_ROWS = 15
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_NOTE_CHARS = 40
 _REASON_CHARS = 500
 
 
@@ -65,7 +67,8 @@ def _tiles(reading: Reading) -> list[Tile]:
     metric = reading.metric
     for test in reading.tests:
         sure = tested(reading, test).partition("(")[2].rstrip(")")
-        note = ", ".join(filter(None, (reading.name(test) or reading.label(test), sure)))
+        name = reading.name(test) or reading.label(test)
+        note = ", ".join(filter(None, (name, cut(test.note, _NOTE_CHARS), sure)))
         tiles.append(Tile(f"held-out {metric}", score(metric, test.score(metric)), note))
     if (best := reading.best) is not None:
         note = f"{reading.label(reading.first_of(best))}, {_measured(reading, best)}"
@@ -75,8 +78,8 @@ def _tiles(reading: Reading) -> list[Tile]:
         tiles.append(Tile("best baseline", with_error(metric, baseline), note))
     failed = len(reading.failures)
     note = f"{failed} without a score" if failed else "all with a score"
-    spent = duration(reading.used.seconds)
-    tiles.append(Tile("trials", whole(reading.used.trials), f"{spent} in all, {note}"))
+    worked = duration(reading.used.worked_s)
+    tiles.append(Tile("trials", whole(reading.used.trials), f"in {worked}, {note}"))
     return tiles
 
 
@@ -182,7 +185,7 @@ def _best_model(reading: Reading) -> list[Block]:
     if reading.best is None:
         return []
     trial = reading.first_of(reading.best)
-    parent = reading.trial(trial.parent or "")
+    parent = reading.trial(trial.parent or "") if trial.kind != "ensemble" else None
     config = yaml.safe_dump(trial.config, sort_keys=False, allow_unicode=True)
     why = f" Why it was tried: {cut(trial.note, _REASON_CHARS)}" if trial.note else ""
     text = f"{reading.label(trial)}, trial {trial.id}, proposed by {trial.proposer}.{why}"
@@ -198,28 +201,32 @@ def _failures(reading: Reading) -> list[Block]:
     failures = reading.failures
     if not failures:
         return []
-    reasons = Counter((trial.state, _first_line(trial.error)) for trial in failures)
-    examples = {(trial.state, _first_line(trial.error)): trial for trial in reversed(failures)}
+    alike: dict[tuple[str, str], list[Trial]] = {}
+    for trial in failures:
+        alike.setdefault((trial.state, _NUMBER.sub("0", _first_line(trial.error))), []).append(
+            trial
+        )
     rows = [
-        [status, str(count), reading.label(examples[status, reason]), reason or MISSING]
-        for (status, reason), count in reasons.most_common(_MOST_ROWS)
+        [state, str(len(some)), reading.label(some[0]), _first_line(some[0].error) or MISSING]
+        for (state, _), some in sorted(alike.items(), key=lambda each: -len(each[1]))[:_MOST_ROWS]
     ]
-    text = f"{len(failures)} of {reading.used.trials} trials ended without a score:"
+    text = "What ended without a score, by its reason; numbers in it make no difference:"
     return [Prose(text), Table(["ended", "trials", "the first", "reason"], rows, frozenset({1}))]
 
 
 def _cost(reading: Reading) -> list[Block]:
     budget, used = reading.study.budget, reading.used
     rows = [
-        ["time of all trials", duration(used.seconds), _bound(duration, budget.seconds)],
+        ["time at work", duration(used.worked_s), _bound(duration, budget.seconds)],
         ["trials", whole(used.trials), _bound(whole, budget.trials)],
         ["tokens of language models", whole(used.tokens), _bound(whole, budget.tokens)],
+        ["cost of all trials together", duration(used.seconds), ""],
     ]
-    by_kind = [
-        [f"of these: {kind}", duration(sum(t.cost_s for t in reading.trials if t.kind == kind)), ""]
+    costs = {
+        kind: sum(trial.cost_s for trial in reading.trials if trial.kind == kind)
         for kind in dict.fromkeys(trial.kind for trial in reading.trials)
-    ]
-    rows[1:1] = by_kind
+    }
+    rows += [[f"of these: {kind}", duration(cost), ""] for kind, cost in costs.items() if cost]
     blocks: list[Block] = [Table(["what", "used", "allowed"], rows, frozenset({1, 2}))]
     if reading.repeated:
         pairs = ", ".join(
