@@ -1,8 +1,10 @@
 """From the words of `guildbus research` to a request for a study."""
 
+import csv
 import json
 import re
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from agents.research.researcher.budget import duration_s
@@ -10,6 +12,7 @@ from agents.research.researcher.messages import Proposer, StudyRequest
 from guild.cli.call import Call
 from guild.cli.commands.run import run_guild
 from guild.cli.exit_codes import UsageError
+from guild.cli.output import some_of
 from messaging.message import wire_type_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
@@ -21,11 +24,12 @@ _PATIENCE, _PATIENCE_S = 10, 600.0  # times the budget, and more: for its machin
 class Words(NamedTuple):
     """What was typed; None is what was not."""
 
-    dataset: str
+    dataset: str | None
     budget: str
     trials: int | None
     tokens: int
     data_path: str | None
+    label: str | None
     params: str
     proposers: str
     parallel: int
@@ -62,9 +66,10 @@ def fields_of(words: Words) -> dict[str, Any]:
         seconds = duration_s(words.budget)
     except ValueError as error:
         raise UsageError(f"--budget {error}") from error
+    dataset = _dataset(words)
     asked = {
-        "dataset": words.dataset,
-        "dataset_params": _params(words),
+        "dataset": dataset,
+        "dataset_params": _params(words, dataset),
         "budget": {"seconds": seconds, "trials": words.trials, "tokens": words.tokens},
         "proposers": _proposers(words.proposers),
         "parallel": words.parallel,
@@ -74,7 +79,21 @@ def fields_of(words: Words) -> dict[str, Any]:
     return {"name": _name(words, asked), **asked}
 
 
-def _params(words: Words) -> dict[str, Any]:
+def _dataset(words: Words) -> str:
+    """What was typed, else what the data seem to be."""
+    if words.dataset is not None or words.data_path is None:
+        return "digits" if words.dataset is None else words.dataset
+    path = Path(words.data_path)
+    if path.suffix.lower() == ".csv":
+        return "csv"
+    if path.is_dir():
+        return "image_folder"
+    raise UsageError(
+        f"--dataset: what is {words.data_path}? csv, text_classification, image_folder, mnist, …"
+    )
+
+
+def _params(words: Words, dataset: str) -> dict[str, Any]:
     try:
         params = json.loads(words.params)
     except (ValueError, RecursionError) as error:
@@ -83,11 +102,24 @@ def _params(words: Words) -> dict[str, Any]:
         raise UsageError(
             f'--params wants an object such as \'{{"label_column": "y"}}\', not {words.params[:80]}'
         )
-    if words.data_path is None:
-        return params
-    if "data_path" in params:
-        raise UsageError("--data and data_path in --params say the same; give one of them")
-    return params | {"data_path": words.data_path}
+    typed = {"data_path": ("--data", words.data_path), "label_column": ("--label", words.label)}
+    for key, (option, value) in typed.items():
+        if value is not None and key in params:
+            raise UsageError(f"{option} and {key} in --params say the same; give one of them")
+        params |= {} if value is None else {key: value}
+    if dataset == "csv" and "label_column" not in params:
+        raise UsageError(f"--label: which column is to be predicted?{_columns_of(params)}")
+    return params
+
+
+def _columns_of(params: dict[str, Any]) -> str:
+    """A sentence with the columns of the file, "" where they cannot be read from here."""
+    try:
+        with Path(params["data_path"]).open(newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file, delimiter=params.get("delimiter", ",")))
+    except (KeyError, TypeError, OSError, ValueError, csv.Error, StopIteration):
+        return ""
+    return f" There are {some_of(header)}"
 
 
 def _proposers(typed: str) -> list[str]:
@@ -108,7 +140,7 @@ def _name(words: Words, asked: dict[str, Any]) -> str:
                 "digits, _ and -, 64 in all"
             )
         return words.name
-    told = f"{words.dataset}-{words.budget}-{words.seed}"
+    told = f"{asked['dataset']}-{words.budget}-{words.seed}"
     stem = re.sub(r"[^A-Za-z0-9_\-]+", "_", told)[:_STEM_CHARS].lstrip("_-") or "study"
     usual = StudyRequest().model_dump(mode="json")
     usual["budget"]["seconds"] = asked["budget"]["seconds"]

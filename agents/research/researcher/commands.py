@@ -19,8 +19,12 @@ research = typer.Typer(
 @research.command()
 def study(
     dataset: Annotated[
-        str, typer.Option(help="digits, breast_cancer, wine, mnist, text_classification, …")
-    ] = "digits",
+        str | None,
+        typer.Option(
+            help="breast_cancer, wine, mnist, text_classification, …; left out: digits, or what "
+            "--data is."
+        ),
+    ] = None,
     budget: Annotated[str, typer.Option(help="How long it may work: 90s, 5m, 1h30m.")] = "2m",
     trials: Annotated[
         int | None, typer.Option(min=1, help="The most trials; left out: as many as fit.")
@@ -30,6 +34,9 @@ def study(
     ] = 50_000,
     data_path: Annotated[
         str | None, typer.Option("--data", help="The dataset's file or folder.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What is predicted of a table.")
     ] = None,
     params: Annotated[
         str, typer.Option(metavar="JSON", help="More dataset_params, as the trainer takes them.")
@@ -65,6 +72,7 @@ def study(
         trials=trials,
         tokens=tokens,
         data_path=data_path,
+        label=label,
         params=params,
         proposers=proposers,
         parallel=parallel,

@@ -41,9 +41,10 @@ def command_of(request: StudyRequest) -> str:
     same = ("runs_dir", "max_samples", "split")
     if seconds is None or any(getattr(request, key) != getattr(usual, key) for key in same):
         return ""
-    rest = {key: value for key, value in asked.items() if key != "data_path"}
+    rest = {key: value for key, value in asked.items() if key not in ("data_path", "label_column")}
     options = {
         "data": asked.get("data_path"),
+        "label": asked.get("label_column"),
         "params": json.dumps(rest) if rest else None,
         "trials": request.budget.trials,
         "tokens": _unless(request.budget.tokens, usual.budget.tokens),

@@ -1,6 +1,7 @@
 """From the words of `guildbus research` to a request."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ USUAL = Words(
     trials=None,
     tokens=50_000,
     data_path=None,
+    label=None,
     params="{}",
     proposers="search",
     parallel=2,
@@ -43,8 +45,9 @@ def test_a_name_that_was_left_out_belongs_to_one_question_alone() -> None:
         {},
         {"trials": 5},
         {"folds": 3},
-        {"data_path": "a.csv"},
-        {"data_path": "b.csv"},
+        {"data_path": "a.csv", "label": "y"},
+        {"data_path": "a.csv", "label": "z"},
+        {"data_path": "b.csv", "label": "y"},
         {"params": '{"label_column": "y"}'},
         {"dataset": "a/b"},
         {"dataset": "a_b"},
@@ -73,6 +76,11 @@ def test_a_name_that_was_left_out_belongs_to_one_question_alone() -> None:
         ({"params": "[1]", "data_path": "x"}, "--params wants an object"),
         ({"params": "null"}, "--params wants an object"),
         ({"params": '{"data_path": "x"}', "data_path": "y"}, "say the same"),
+        ({"params": '{"label_column": "x"}', "label": "y"}, "say the same"),
+        ({"data_path": "table.csv", "dataset": None}, "There are größe, b c, y"),
+        ({"data_path": "nothing.csv", "dataset": None}, "--label: which column"),
+        ({"params": '{"data_path": 3}', "dataset": "csv"}, "--label: which column"),
+        ({"data_path": "what.bin", "dataset": None}, "--dataset: what is what.bin?"),
         ({"proposers": ""}, "known are random, search, tpe, llm"),
         ({"proposers": "search,serch"}, "'serch' is unknown"),
         ({"name": ""}, "no name of a study"),
@@ -82,10 +90,23 @@ def test_a_name_that_was_left_out_belongs_to_one_question_alone() -> None:
     ],
 )
 def test_what_makes_no_request_is_told_by_its_option(words: dict[str, str], told: str) -> None:
+    Path("table.csv").write_text("größe,b c,y\n1,2,3\n", "utf-8")
+
     with pytest.raises(UsageError) as caught:
         fields_of(USUAL._replace(**words))  # type: ignore[arg-type]
 
     assert told in str(caught.value)
+
+
+def test_what_the_data_are_is_seen_by_their_name(tmp_path: Path) -> None:
+    (tmp_path / "pictures.csv").mkdir()
+    table = USUAL._replace(dataset=None, data_path="T.CSV", label="y")
+    folder = USUAL._replace(dataset=None, data_path=str(tmp_path))
+
+    assert fields_of(table)["dataset"] == "csv"
+    assert fields_of(table)["dataset_params"] == {"data_path": "T.CSV", "label_column": "y"}
+    assert fields_of(folder)["dataset"] == "image_folder"
+    assert fields_of(USUAL._replace(dataset=None))["dataset"] == "digits"
 
 
 def test_proposers_may_be_parted_with_blanks_and_named_twice() -> None:
@@ -126,7 +147,7 @@ def test_a_request_that_the_command_line_has_no_words_for_has_no_command() -> No
     ("words", "code", "told"),
     [
         (["--budget", "-5m"], 2, "--budget '-5m' is no duration; write 90s, 5m or 1h30m"),
-        (["--params", "[1]", "--data", "x"], 2, "--params wants an object"),
+        (["--params", "[1]", "--data", "x.csv"], 2, "--params wants an object"),
         (["--params", '{"a": NaN}'], 3, "dataset_params.a: a number must be finite"),
         (["--spec", "nothing"], 3, "cannot read nothing"),
     ],
