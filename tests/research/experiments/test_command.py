@@ -1,7 +1,9 @@
 """`guildbus experiments`, for people and for scripts."""
 
 import json
+import math
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -110,6 +112,63 @@ def test_a_trial_is_shown_by_the_beginning_of_its_id(workspace: Path, run: Run) 
 def test_what_models_and_users_wrote_commands_no_terminal(workspace: Path, run: Run) -> None:
     for words in (["show", "digits", "--tree"], ["show", trial(16).id]):
         assert ESCAPE not in run("experiments", *words).out
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "E/2=",
+        "' OR name = '",
+        "--help",
+        "-+~.",
+        "[bold]x[/]",
+        "[1.5]",
+        "%s{0}",
+        "数字",
+        "a\nb",
+        ESCAPE,
+    ],
+)
+def test_a_study_and_a_metric_may_have_any_name(workspace: Path, run: Run, name: str) -> None:
+    with ExperimentStore(store_path(workspace)) as store:
+        store.begin(Study(name=name, metric=name, dataset=name))
+        odd = store.plan(Trial.new(study=name, kind="quick", config={name: 1}, proposer=name))
+        store.finish(odd.id, status="done", metrics={name: 0.5})
+
+    lines = run("experiments", "list").out.splitlines()
+    shown = run("experiments", "show", "--", name)
+    outcomes = [
+        run("experiments", "show", "--tree", "--", name),
+        run("experiments", "compare", "--", name, "digits"),
+        run("experiments", "open", "--no-browser", "--", name),
+        run("experiments", "prune", "--yes", "--", name),
+    ]
+
+    assert len(lines) == 3
+    assert shown.code == 0
+    words = name.replace("\x1b", " ").split()
+    assert shown.out.splitlines()[1].split()[4 : 4 + len(words)] == words
+    assert all(outcome.code == 0 for outcome in outcomes)
+    assert "\x1b" not in "".join(outcome.out + outcome.err for outcome in [shown, *outcomes])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_has_no_number_for_a_score_is_never_the_best(
+    workspace: Path, run: Run, value: float
+) -> None:
+    with ExperimentStore(store_path(workspace)) as store:
+        odd = done(store, trial(1, study="odd"), value)
+        good = done(store, trial(2, study="odd"), 0.5)
+        (history,) = [[{"epoch": 1, "train_loss": value, "val_accuracy": value}]]
+        done(store, trial(3, study="odd"), 0.4, history=history)
+
+    shown = run("experiments", "show", "odd").out
+    (listed,) = [s for s in run("experiments", "list", "--json").documents() if s["name"] == "odd"]
+    report = Path(run("experiments", "open", "odd", "--no-browser").out.strip()).read_text()
+
+    assert listed["best"]["trials"] == [good.id]
+    assert re.search(rf"{odd.id[:8]} .* no accuracy", shown)
+    assert "no accuracy" in report
 
 
 def test_two_trials_are_compared_by_scores_and_by_what_changed(workspace: Path, run: Run) -> None:

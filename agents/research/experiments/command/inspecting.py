@@ -36,7 +36,7 @@ async def list_studies(call: Call, workspace: Path) -> int:
     from agents.research.experiments.command.tables import table  # noqa: PLC0415  rich
 
     columns = ["study", "dataset", "begun", "trials", "running", "best", "time", "state"]
-    call.output.show(table("", columns, map(_row, readings), "trials running best time"))
+    call.output.show(table("", columns, map(_row, readings), ["trials", "running", "best", "time"]))
     return OK
 
 

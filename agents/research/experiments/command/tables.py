@@ -1,6 +1,6 @@
 """What `guildbus experiments` shows to people; strings of models and users are only ever text."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -15,6 +15,7 @@ from agents.research.experiments.standing import Standing
 from agents.research.experiments.study import Study
 from agents.research.experiments.tree import Branch
 from agents.research.experiments.trial import Trial
+from agents.research.report.plain import on_one_line
 from agents.research.report.study.reading import Reading
 from agents.research.report.study.scores import gain, score, with_error
 from agents.research.report.wording import MISSING, duration, moment, scaled, whole
@@ -25,21 +26,20 @@ _MOST_ROWS = 20
 
 
 def table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: str = ""
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Collection[str] = ()
 ) -> Table:
     """A table; the columns of `right`, by their names, stand right."""
-    drawn = Table(
-        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False
-    )
+    above = plain(title, "bold") if title else None
+    drawn = Table(title=above, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        drawn.add_column(column, justify="right" if column in right.split() else "left")
+        drawn.add_column(plain(column), justify="right" if column in right else "left")
     for row in rows:
         drawn.add_row(*(cell if isinstance(cell, Text) else plain(str(cell)) for cell in row))
     return drawn
 
 
 def plain(words: str, style: str = "") -> Text:
-    return Text(printable(words), style=style)
+    return Text(on_one_line(words), style=style)
 
 
 def ranking(reading: Reading, *, everything: bool) -> RenderableType:
@@ -49,7 +49,7 @@ def ranking(reading: Reading, *, everything: bool) -> RenderableType:
     metric = reading.metric
     rows = [_standing_row(reading, standing) for standing in shown]
     columns = ["#", "trial", "configuration", "by", metric, "seeds", "params", "cost"]
-    drawn = table(_title(reading.study), columns, rows, f"# {metric} seeds params cost")
+    drawn = table(_title(reading.study), columns, rows, ["#", metric, "seeds", "params", "cost"])
     parts: list[RenderableType] = [drawn] if rows else [plain("nothing was tried yet")]
     if left := len(standings) - len(shown):
         parts.append(plain(f"and {left} more, shown by --all", "dim"))
@@ -94,10 +94,10 @@ def trial_sheet(
     sheet.show_header = False
     parts: list[RenderableType] = [sheet]
     if trial.error:
-        parts.append(plain(f"\n{trial.error}", "red"))
+        parts.append(Text(f"\n{printable(trial.error)}", "red"))
     if trial.metrics:
         rows = [(name, f"{value:.6g}") for name, value in trial.metrics.items()]
-        parts += [Text(), table("Metrics", ["metric", "value"], rows, "value")]
+        parts += [Text(), table("Metrics", ["metric", "value"], rows, ["value"])]
     config = printable(yaml.safe_dump(trial.config, sort_keys=False, allow_unicode=True))
     parts += [Text(), Text("Configuration", "bold"), Text(config.rstrip())]
     return Group(*parts)
@@ -114,7 +114,7 @@ def comparison(one: Trial, other: Trial, diff: str) -> RenderableType:
         *(_metric_row(name, one.metrics.get(name), other.metrics.get(name)) for name in metrics),
     ]
     columns = ["", one.id[:8], other.id[:8], "difference"]
-    drawn = table("", columns, rows, " ".join(columns[1:]))
+    drawn = table("", columns, rows, columns[1:])
     changed = Syntax(printable(diff), "diff", background_color="default") if diff else None
     return Group(drawn, Text(), changed or plain("configuration and code are the same", "dim"))
 
@@ -134,7 +134,11 @@ def _standing_row(reading: Reading, standing: Standing) -> list[Any]:
     params = trial.metrics.get("params")
     is_best = standing is reading.best
     told = " ".join(filter(None, (reading.label(trial), reading.changed(trial))))
-    result = with_error(reading.metric, standing) if standing.mean is not None else trial.state
+    result = (
+        with_error(reading.metric, standing)
+        if standing.mean is not None
+        else reading.unscored(trial)
+    )
     return [
         str(standing.rank or ""),
         trial.id[:8],
@@ -150,15 +154,12 @@ def _standing_row(reading: Reading, standing: Standing) -> list[Any]:
 def _branch(reading: Reading, branch: Branch) -> Text:
     trial, mean = branch.trial, branch.standing.mean
     told = " ".join(filter(None, (reading.label(trial), reading.changed(trial))))
-    result = trial.state if mean is None else score(reading.metric, mean)
+    result = reading.unscored(trial) if mean is None else score(reading.metric, mean)
     gained = gain(reading.metric, branch.gain)
     style = "red" if mean is None or (branch.gain or 0) < 0 else "green"
-    parts = [plain(told), plain(f"  {result}", "bold")]
-    parts += [plain(f"  {gained}", style)] if gained else []
-    parts.append(
-        plain(f"  {trial.proposer}: {trial.note}" if trial.note else f"  {trial.proposer}", "dim")
-    )
-    return Text.assemble(*parts)
+    why = f"{trial.proposer}: {trial.note}" if trial.note else trial.proposer
+    parts = [plain(told), plain(result, "bold"), plain(gained, style), plain(why, "dim")]
+    return Text("  ").join(part for part in parts if part)
 
 
 def _title(study: Study) -> str:

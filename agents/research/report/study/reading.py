@@ -118,6 +118,10 @@ class Reading:
         name = self.name(trial)
         return name if self._named[name] == 1 else f"#{self.number(trial)} {name}".strip()
 
+    def unscored(self, trial: Trial) -> str:
+        """What stands in place of a score."""
+        return f"no {self.metric}" if trial.state == "done" else trial.state
+
     def changed(self, trial: Trial) -> str:
         """What the trial changes of its parent, in a few words; "" without one.
 

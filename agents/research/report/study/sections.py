@@ -123,7 +123,9 @@ def _standing_row(reading: Reading, standing: Standing) -> list[str]:
     params = trial.metrics.get("params")
     return [
         str(standing.rank or ""),
-        with_error(reading.metric, standing) if standing.mean is not None else trial.state,
+        with_error(reading.metric, standing)
+        if standing.mean is not None
+        else reading.unscored(trial),
         " ".join(filter(None, (reading.label(trial), reading.changed(trial)))),
         standing.proposer,
         str(standing.seeds),

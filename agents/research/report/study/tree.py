@@ -134,7 +134,7 @@ def _row(
     if why and room - used > 60:  # noqa: PLR2004  less says nothing
         yield text(x + 5 + used, y + 4, shortened(why, room - used), "muted")
     if standing.mean is None:
-        yield text(_SCORE_END, y + 4, trial.state, "muted end")
+        yield text(_SCORE_END, y + 4, reading.unscored(trial), "muted end")
         return
     yield text(_SCORE_END, y + 4, with_error(reading.metric, standing), "end")
     yield from _gain(reading, branch, y, widest)
