@@ -29,7 +29,8 @@ from agents.ml.selection.dealing import read_facts
 from agents.ml.selection.scoring import TEST, VAL, write_predictions
 from agents.ml.tokenizer_files import load_tokenizer
 from agents.ml.training.compute import Compute
-from agents.ml.training.loop import Outcome, Plan, Run, Trainer
+from agents.ml.training.loop import Trainer
+from agents.ml.training.run import Outcome, Plan, Run
 from agents.ml.training.tasks import Prediction
 
 Report = Callable[[dict[str, Any]], None]

@@ -4,7 +4,7 @@ from typing import Any
 
 from agents.ml.training.experiment import Experiment
 from agents.ml.training.history import final_scores
-from agents.ml.training.loop import Outcome, Run
+from agents.ml.training.run import Outcome, Run
 from agents.ml.training.supervised import parameter_count
 
 

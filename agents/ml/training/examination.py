@@ -18,7 +18,7 @@ from agents.ml.training.handout import Handout, hand_out, hidden_paths
 from agents.ml.training.progress import Channel
 from agents.ml.training.scoring import ROWS, Measure, Targets, rows_at_once
 
-_MATERIALISE = "agents.ml.training.distant:materialise"
+_JOBS = "agents.ml.training.distant"
 _SCRIPTED = "custom_dataset_script"
 _TARGETS = {"classification": ("int64", 1), "regression": ("float32", 2), "causal_lm": ("int64", 2)}
 
@@ -68,14 +68,14 @@ class Examination:
         payload: dict[str, Any],
         answer: Callable[[dict[str, Any]], dict[str, float]],
     ) -> dict[str, Any]:
-        """Have `job` run with `payload`; return its result. Its questions are `answer`ed."""
+        """Have a job of `distant` run; return its result. Its questions are `answer`ed."""
         place = {
             "handout": self._handout,
             "output_shape": list(self.targets.output_shape),
             "outputs": str(self._outputs),
         }
         hidden = hidden_paths(self._exam.dataset, self._exam.params, self._handout)
-        asked = {"job": job, "payload": {**payload, "place": place}, "hidden": hidden}
+        asked = {"job": f"{_JOBS}:{job}", "payload": {**payload, "place": place}, "hidden": hidden}
         said = self._channel.ask({"run": asked})
         while "question" in said:
             scores = answer(said["question"])
@@ -104,7 +104,8 @@ class Examination:
 def _materialised(channel: Channel, folder: Path, exam: Exam) -> tuple[Handout, Dataset, Tensor]:
     """Have the user's script run, and take the targets away before a model's code runs."""
     payload = {**exam.named, "scored": exam.scored, "trains": exam.trains, "folder": str(folder)}
-    said = channel.ask({"run": {"job": _MATERIALISE, "payload": payload, "hidden": []}})["result"]
+    asked = {"job": f"{_JOBS}:materialise", "payload": payload, "hidden": []}
+    said = channel.ask({"run": asked})["result"]
     task = dataset_task(exam.dataset, exam.params)
     dataset = Dataset(exam.dataset, task, (), exam.num_classes, {})
     where = str(exam.params["script_path"])

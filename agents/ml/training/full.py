@@ -24,8 +24,9 @@ from agents.ml.training.configs import (
     read_trainer_config,
 )
 from agents.ml.training.experiment import Experiment, finite_mapping
-from agents.ml.training.loop import Plan, Run, Trainer
+from agents.ml.training.loop import Trainer
 from agents.ml.training.progress import Report, no_report
+from agents.ml.training.run import Plan, Run
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.supervised import Material, ModelCode, Setup, prepare
 from agents.ml.training.team import Team, assembled

@@ -19,7 +19,7 @@ from agents.ml.training.account import account_of
 from agents.ml.training.compute import Compute
 from agents.ml.training.configs import LanguageModelConfig
 from agents.ml.training.experiment import Experiment, finite_mapping
-from agents.ml.training.loop import Plan, Run, Trainer
+from agents.ml.training.loop import Trainer
 from agents.ml.training.phi import (
     build_phi,
     check_prompts,
@@ -29,6 +29,7 @@ from agents.ml.training.phi import (
     save_folder,
 )
 from agents.ml.training.progress import Report, no_report
+from agents.ml.training.run import Plan, Run
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.tasks import CausalLanguage
 

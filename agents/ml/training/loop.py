@@ -7,94 +7,23 @@ anywhere and resumed ends in the same weights, bit for bit, and the same lines o
 import math
 import threading
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from typing import Any
 
 from agents.ml.checkpoints import load_checkpoint
-from agents.ml.data.batches import Batches, micro_batches
-from agents.ml.data.dataset import Split
-from agents.ml.early_stopping import Best, EarlyStopping
-from agents.ml.errors import (
-    CheckpointError,
-    ConfigError,
-    ModelScriptError,
-    TrainingInterrupted,
-)
+from agents.ml.data.batches import Batches
+from agents.ml.early_stopping import Best
+from agents.ml.errors import CheckpointError, ConfigError, TrainingInterrupted
 from agents.ml.randomness import load_rng_state, rng_state
-from agents.ml.schedulers import Schedule
 from agents.ml.training.experiment import Experiment
+from agents.ml.training.gradients import compute_gradients
 from agents.ml.training.history import with_scores
 from agents.ml.training.interrupts import stop_on_sigterm
 from agents.ml.training.progress import Progress, Report
-from agents.ml.training.scoring import Scorer, has_diverged
-from agents.ml.training.tasks import Task
+from agents.ml.training.run import Outcome, Run
+from agents.ml.training.scoring import has_diverged
 from agents.ml.training.team import Alone, Team
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how a run goes.
-
-    Attributes:
-        steps_per_epoch: after so many steps the model is evaluated and the history gets a line.
-        accumulate: batches that make up one step.
-        best_metric: the key of the history that decides which weights are best; None keeps none.
-    """
-
-    steps_total: int
-    steps_per_epoch: int
-    batch_size: int
-    seed: int
-    accumulate: int = 1
-    clip_norm: float | None = None
-    checkpoint_every_epochs: int = 1
-    checkpoint_every_steps: int | None = None
-    keep_last: int = 2
-    best_metric: str | None = "val_loss"
-
-
-@dataclass
-class Run:
-    """Everything that learns, what it learns from, and who scores it on `val`.
-
-    Attributes:
-        computed: how the model is run, as `Compute.to_json` says it; kept in checkpoints.
-    """
-
-    model: nn.Module
-    task: Task
-    train: Split
-    val: Split
-    scorer: Scorer
-    optimizer: Optimizer
-    plan: Plan
-    schedule: Schedule | None = None
-    early_stopping: EarlyStopping | None = None
-    early_stopping_key: str = "val_loss"
-    computed: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Outcome:
-    """How a run ended; the model is left with the best weights where they are kept."""
-
-    status: Literal["completed", "diverged"]
-    history: list[dict[str, Any]]
-    steps_run: int
-    stopped_early: bool
-    seconds: float
-    samples_per_s: float
-    resumed_from_step: int
-    diverged_at_step: int | None = None
-    best_file: str | None = None
-    best_epoch: int | None = None
-    best_value: float | None = None
 
 
 class Diverged(Exception):  # noqa: N818  # an outcome
@@ -166,7 +95,7 @@ class Trainer:
         positions = self._batches.at(state.step)
         run.model.train()
         try:
-            loss = float(run.optimizer.step(self._closure(positions)))
+            loss = float(run.optimizer.step(lambda: compute_gradients(run, self._team, positions)))
         except RuntimeError as error:  # of SparseAdam, whose gradients are not sparse, and the like
             name = type(run.optimizer).__name__
             raise ConfigError(f"{name} cannot step: {error}", where="optimizer.type") from error
@@ -178,32 +107,6 @@ class Trainer:
         state.epoch_loss += loss * len(positions)
         state.epoch_samples += len(positions)
         self._progress.step(state.step, loss=loss, lr=self._lr(), samples=len(positions))
-
-    def _closure(self, positions: Tensor) -> Callable[[], float]:
-        """Return what computes loss and gradients: optimizers such as LBFGS call it repeatedly."""
-
-        def loss_and_gradients() -> float:
-            run, total = self._run, 0.0
-            run.optimizer.zero_grad(set_to_none=True)
-            with torch.enable_grad():
-                for micro in micro_batches(self._team.share(positions), self._plan.batch_size):
-                    share = len(micro) / len(positions)
-                    loss = run.task.loss(run.model, *run.train.batch(micro)) * share
-                    self._backward(loss)
-                    total += float(loss.detach())
-                total = self._team.sum_step(run.model, total)
-            if self._plan.clip_norm is not None:
-                nn.utils.clip_grad_norm_(run.model.parameters(), self._plan.clip_norm)
-            return total
-
-        return loss_and_gradients
-
-    def _backward(self, loss: Tensor) -> None:
-        try:
-            torch.autograd.backward(loss)
-        except RuntimeError as error:
-            where = type(self._run.model).__name__
-            raise ModelScriptError(f"backward fails: {error}", where=where) from error
 
     def _after_step(self, stop: threading.Event) -> None:
         plan, step = self._plan, self._state.step

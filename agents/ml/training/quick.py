@@ -15,8 +15,9 @@ from agents.ml.training.configs import (
 )
 from agents.ml.training.experiment import finite_mapping
 from agents.ml.training.history import scores_in
-from agents.ml.training.loop import Plan, Run, Trainer
+from agents.ml.training.loop import Trainer
 from agents.ml.training.progress import Report, no_report
+from agents.ml.training.run import Plan, Run
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.supervised import Material, ModelCode, Setup, parameter_count, prepare
 from agents.ml.training.tuning import tune

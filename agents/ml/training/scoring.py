@@ -25,6 +25,7 @@ from agents.ml.metrics import (
 )
 
 ROWS = 512
+DIVERGED = {"loss": math.nan}  # all that is told of an epoch whose loss is no finite number
 _TOKENS = 4096
 _MAX_CONFUSION_CLASSES = 100
 
