@@ -16,6 +16,7 @@ from agents.research.errors import (
     WorkOverLimitError,
     WorkRefusedError,
 )
+from agents.research.job_progress import progress_of
 from agents.research.job_properties import BOOKS, KIB, MIB, OPTIMIZERS, JobsProps
 from agents.research.workspace.files import WorkspaceFiles
 from agents.sandbox import (
@@ -45,7 +46,6 @@ _PRELOAD = (
 _PRELOAD_TRUSTED = (*_PRELOAD, "agents.ml.selection.baselines", "agents.ml.selection.blending")
 _INTERRUPTED = "TrainingInterrupted"
 TASK_CHARS = 200
-_TEXT_CHARS = 500
 
 
 class Audience(Protocol):
@@ -185,36 +185,6 @@ async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
     async with runner(_PRELOAD) as foreign, runner(_PRELOAD_TRUSTED) as trusted:
         log.info("jobs.opened", fence=str(foreign.fence), workspace=properties.workspace)
         yield Jobs(foreign, trusted, properties)
-
-
-def progress_of(task: str, event: Mapping[str, Any]) -> Progress:
-    """A job's own event as an item for whoever watches.
-
-    Training reports steps and epochs, the tokenizer stages and bytes, the assembler steps in
-    words; other jobs say `done`, `total` and `text` themselves.
-    """
-    if "steps_total" in event:
-        return Progress(
-            task=task,
-            done=event["step"],
-            total=event["steps_total"],
-            text=", ".join(_figures(event)),
-        )
-    text = event.get("text") or event.get("stage") or event.get("step") or ""
-    return Progress(
-        task=task,
-        done=event.get("done") or event.get("done_bytes") or 0.0,
-        total=event.get("total") or event.get("size_bytes") or None,
-        text=str(text)[:_TEXT_CHARS],
-    )
-
-
-def _figures(event: Mapping[str, Any]) -> list[str]:
-    figures = [f"loss {event['loss']:.3f}"] if event.get("loss") is not None else []
-    metrics = event.get("metrics") or {}
-    shown = ("val_loss", "val_accuracy", "val_bits_per_byte")
-    figures += [f"{name} {metrics[name]:.3f}" for name in shown if metrics.get(name) is not None]
-    return figures
 
 
 def _translated(error: JobError) -> Exception:

@@ -10,9 +10,11 @@ from agents.research.messages import (
     EvaluateCheckpoint,
     EvaluateQuickly,
     ManageTokenizer,
+    ModelSummarised,
     SummariseModel,
     TrainFully,
 )
+from agents.research.results import read_result
 from agents.research.scoring import run_scored
 
 _TRAINING = "agents.research.training_jobs"
@@ -38,7 +40,10 @@ async def summarise(jobs: Jobs, request: SummariseModel, audience: Audience) -> 
     """The result is that of `agents.ml.summary.pytorch_model_summary`."""
     jobs.inside(request.model_script_path, key="model_script_path")
     task = f"summarise {request.model_class_name}"
-    return await jobs.run("agents.ml.summary:summarise", request.model_dump(), audience, task=task)
+    done = await jobs.run("agents.ml.summary:summarise", request.model_dump(), audience, task=task)
+    told = {key: done.result[key] for key in ModelSummarised.model_fields if key in done.result}
+    read_result(ModelSummarised, told, of=request.model_script_path)
+    return done
 
 
 async def evaluate_quickly(jobs: Jobs, request: EvaluateQuickly, audience: Audience) -> Done:

@@ -1,6 +1,5 @@
 """What a process that runs a model's code says of its own work: read strictly, told as its own."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -9,7 +8,7 @@ from agents.ml.data.dataset import TaskKind
 from agents.ml.errors import ScoringError
 
 _Text = Annotated[str, StringConstraints(max_length=8000)]
-_Count = Annotated[int, Field(ge=0)]
+_Count = Annotated[int, Field(ge=0, le=2**53)]  # what JSON's other readers keep exact
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -59,6 +58,22 @@ class MemberClaims(RunClaims):
     stacked: bool
 
 
+class HandoutClaims(Claims):
+    """Of a handout; what it is made of is read by the process that trains."""
+
+    model_config = ConfigDict(extra="allow")
+
+    train: dict[str, Any] = {}
+
+
+class MaterialClaims(Claims):
+    """Of samples that a script of the user's made, and of the file with their targets."""
+
+    handout: HandoutClaims
+    dtype: _Text
+    shape: list[Annotated[int, Field(ge=1, le=2**53)]]
+
+
 class MeasureClaims(Claims):
     """Of a measurement."""
 
@@ -66,16 +81,16 @@ class MeasureClaims(Claims):
     warnings: list[_Text] = Field(max_length=1000)
 
 
-def claims(kind: type[Claims], said: Mapping[str, Any], *, of: str) -> dict[str, Any]:
+def claims(kind: type[Claims], said: object, *, of: str) -> dict[str, Any]:
     """Return what `kind` has of what was said, checked.
 
     Raises:
         ScoringError: `of` said something else.
     """
     try:
-        return kind.model_validate(dict(said)).model_dump()
+        return kind.model_validate(said).model_dump()
     except ValidationError as error:
-        wrong = ", ".join(str(details["loc"][0]) for details in error.errors() if details["loc"])
+        wrong = ", ".join(".".join(map(str, each["loc"])) or "all of it" for each in error.errors())
         text = f"its process gave no account of its work ({wrong} missing or wrong)"
         raise ScoringError(text, where=of) from error
 

@@ -12,7 +12,7 @@ from agents.ml.data import Dataset, dataset_task, load_dataset
 from agents.ml.data.dataset import SplitName, check_labels
 from agents.ml.errors import DatasetError, ScoringError
 from agents.ml.training.arrays import read_foreign
-from agents.ml.training.claims import Claims, self_reported
+from agents.ml.training.claims import Claims, MaterialClaims, claims, self_reported
 from agents.ml.training.experiment import finite_mapping
 from agents.ml.training.handout import Handout, hand_out, hidden_paths
 from agents.ml.training.progress import Channel
@@ -105,13 +105,13 @@ def _materialised(channel: Channel, folder: Path, exam: Exam) -> tuple[Handout, 
     """Have the user's script run, and take the targets away before a model's code runs."""
     payload = {**exam.named, "scored": exam.scored, "trains": exam.trains, "folder": str(folder)}
     asked = {"job": f"{_JOBS}:materialise", "payload": payload, "hidden": []}
-    said = channel.ask({"run": asked})["result"]
+    where = str(exam.params["script_path"])
+    said = claims(MaterialClaims, channel.ask({"run": asked})["result"], of=where)
     task = dataset_task(exam.dataset, exam.params)
     dataset = Dataset(exam.dataset, task, (), exam.num_classes, {})
-    where = str(exam.params["script_path"])
     dtype, dimensions = _TARGETS[task]
-    path, shape = folder / "targets", [int(size) for size in said["shape"]]
-    if said["dtype"] != dtype or len(shape) != dimensions or min(shape) < 1:
+    path, shape = folder / "targets", said["shape"]
+    if said["dtype"] != dtype or len(shape) != dimensions:
         raise DatasetError(f"its targets are {said['dtype']} of shape {shape}", where=where)
     array = {"path": path, "dtype": dtype, "shape": shape}
     targets_N = torch.cat(list(read_foreign(array, ROWS)))

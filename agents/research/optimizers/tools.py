@@ -9,6 +9,7 @@ from agents.research.optimizers.messages import (
     OptimizerConfigured,
     OptimizerRegistered,
 )
+from agents.research.results import read_result
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.optimizers import write_optimizer
 
@@ -56,12 +57,9 @@ async def _registered(
         raise _wrong("output_script_path", "is required: the .py file to write the class to")
     jobs.inside(request.output_script_path, key="output_script_path")
     written = await write_optimizer(jobs, llm, request, audience)
-    return OptimizerRegistered(
-        config_name=request.config_name,
-        script_path=written.value["script_path"],
-        checks=tuple(written.value["checks"]),
-        **written.credits,
-    )
+    told = {key: written.value.get(key) for key in ("script_path", "checks")}
+    told |= {"config_name": request.config_name, **written.credits}
+    return read_result(OptimizerRegistered, told, of=request.config_name)
 
 
 def _wrong(key: str, text: str) -> WorkRefusedError:

@@ -13,9 +13,9 @@ import shutil
 from collections.abc import Callable, Coroutine
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from agents.ml.selection.answers import Answers
 from agents.research.job_properties import EXCHANGE, VAULTS
@@ -33,10 +33,23 @@ from agents.research.researcher.messages import (
     TestOpened,
     TrialRun,
 )
+from agents.research.results import read_result
 
 _JOBS = "agents.ml.selection"
 _PREDICTIONS = ("val.predictions", "test.predictions")
 _RESULT = "result.json"
+
+
+class _Claims(BaseModel):
+    """What a trial's process says of it; a score that it may name is none."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    status: Literal["completed", "diverged"]
+    params: int = Field(ge=0, le=2**53)
+    steps: int = Field(ge=0, le=2**53)
+    curve: list[tuple[float, float]] = []
+    cpu_s: float = Field(ge=0)
 
 
 async def deal_data(jobs: Jobs, request: DealData, audience: Audience) -> DataDealt:
@@ -74,8 +87,9 @@ async def run_trial(jobs: Jobs, request: RunTrial, audience: Audience) -> TrialR
         read_only=_shown(jobs, request),
         writable=[output],
     )
-    result = done.result
-    if result["status"] == "completed":
+    told = read_result(_Claims, done.result, of=request.script)
+    result = {**told.model_dump(), "metrics": {}}
+    if told.status == "completed":
         _take_away(jobs.workspace / output, kept)
         scored = await jobs.run(
             f"{_JOBS}.scoring:score_fold",

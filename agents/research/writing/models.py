@@ -10,6 +10,7 @@ from agents.research import tools
 from agents.research.errors import NoLanguageModelError, WorkRefusedError
 from agents.research.jobs import Audience, Done, Jobs
 from agents.research.messages import AssembleModel, ModelAssembled
+from agents.research.results import read_result
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.prompts import prompt
 from agents.research.writing.task import Form, Task
@@ -18,6 +19,7 @@ _READ = "agents.research.model_jobs:read_claims"
 _CHECK = "agents.research.model_jobs:check_answer"
 _CHECK_S = 300.0  # code of a language model may run for ever
 _IN_WORDS = "InexpressibleError"
+_TOLD = ("model_name", "script_path", "checks", "total_params", "output_shape")
 
 
 async def assemble(
@@ -98,11 +100,6 @@ class _Nobody:
 
 
 def _assembled(done: Done, **how: Any) -> ModelAssembled:
-    return ModelAssembled(
-        model_name=done.result["class_name"],
-        script_path=done.result["path"],
-        checks=tuple(done.result["checks"]),
-        total_params=done.result["total_params"],
-        output_shape=tuple(done.result["output_shape"]),
-        **how,
-    )
+    names = {"model_name": "class_name", "script_path": "path"}
+    told = {name: done.result.get(names.get(name, name)) for name in _TOLD}
+    return read_result(ModelAssembled, {**told, **how}, of="a block of its own")

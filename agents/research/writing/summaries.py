@@ -66,7 +66,8 @@ def _names(request: SummariseModel, summary: Mapping[str, Any]) -> Iterator[str]
     """What may have digits in it."""
     yield request.model_class_name
     for row in summary["layer_details"]:
-        yield from (row["name"], row["type"], f"{row['type']}s")
+        name, kind = str(row.get("name")), str(row.get("type"))
+        yield from (name, kind, f"{kind}s")
 
 
 def _checked(answer: str, names: set[str]) -> str:

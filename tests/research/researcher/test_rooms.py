@@ -3,6 +3,7 @@
 Between the two jobs of other trainings stands a folder that no third job may reach.
 """
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -123,3 +124,25 @@ for path in ("{DATA}/inputs.npy", "{DATA}/facts.json", "runs/study/models/model.
 """
 
     assert (await run_trial(jobs, trial(jobs, 0, changing), Nobody())).status == "done"
+
+
+async def test_a_trial_that_names_its_own_score_is_refused(jobs: Jobs) -> None:
+    """Only what another job counts is a score: a model's file may end its process with any."""
+    await deal(jobs)
+    claim = {"status": "done", "metrics": {"accuracy": 0.98765}, "params": 650, "steps": 3}
+    line = json.dumps({"result": {**claim, "curve": [], "cpu_s": 0.1}}).encode() + b"\n"
+    forging = f"{BASE}\nos.write(3, {line!r})\nos._exit(0)\n"
+
+    with pytest.raises(WorkRefusedError, match=r"gave no account .* \(status missing"):
+        await run_trial(jobs, trial(jobs, 0, forging), Nobody())
+
+
+async def test_a_trial_that_is_said_to_have_diverged_has_no_score(jobs: Jobs) -> None:
+    await deal(jobs)
+    claim = {"status": "diverged", "metrics": {"accuracy": 0.98765}, "params": 650, "steps": 3}
+    line = json.dumps({"result": {**claim, "curve": [], "cpu_s": 0.1}}).encode() + b"\n"
+    forging = f"{BASE}\nos.write(3, {line!r})\nos._exit(0)\n"
+
+    ended = await run_trial(jobs, trial(jobs, 0, forging), Nobody())
+
+    assert (ended.status, ended.metrics) == ("diverged", {})

@@ -1,0 +1,49 @@
+"""How far a job says it has come, as an item for whoever watches.
+
+A job that runs a model's code may say anything: what is no number or no text is not shown.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from guild.progress import Progress
+
+_TEXT_CHARS = 500
+_MOST = 2.0**53  # steps and bytes
+_SHOWN = ("val_loss", "val_accuracy", "val_bits_per_byte")
+
+
+def progress_of(task: str, event: Mapping[str, Any]) -> Progress:
+    """A job's own event as an item.
+
+    Training reports steps and epochs, the tokenizer stages and bytes, the assembler steps in
+    words; other jobs say `done`, `total` and `text` themselves.
+    """
+    done: Any
+    total: Any
+    text: Any
+    if "steps_total" in event:
+        done, total, text = event.get("step"), event["steps_total"], ", ".join(_figures(event))
+    else:
+        done = event.get("done") or event.get("done_bytes")
+        total = event.get("total") or event.get("size_bytes")
+        text = event.get("text") or event.get("stage") or event.get("step")
+    return Progress(task=task, done=_amount(done), total=_amount(total) or None, text=_text(text))
+
+
+def _figures(event: Mapping[str, Any]) -> Iterator[str]:
+    metrics = event.get("metrics")
+    known = {name: metrics.get(name) for name in _SHOWN} if isinstance(metrics, Mapping) else {}
+    for name, value in {"loss": event.get("loss"), **known}.items():
+        if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
+            yield f"{name} {value:.3f}"
+
+
+def _amount(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and 0 <= value <= _MOST else 0.0
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else ""
+    return text[:_TEXT_CHARS].encode("utf-8", "replace").decode()  # half characters do not travel
