@@ -1,10 +1,8 @@
 """Optimizers by name, on disk: configurations and classes of files, known after a restart, too."""
 
-import fcntl
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from agents.ml.checkpoints import write_atomically
 from agents.ml.config import did_you_mean, read_config
 from agents.ml.errors import ConfigError
 from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, check_optimizer
-from agents.ml.plain_files import read_plain
+from agents.ml.plain_files import locked, read_plain
 
 MANIFEST_FILE = "optimizers.json"
 
@@ -38,10 +36,15 @@ class OptimizerRegistry:
         """
         self.check_name(name)
         check_optimizer(config)
-        with self._locked():
-            manifest = {**self._manifest(), name: config.model_dump(mode="json")}
-            text = json.dumps(manifest, indent=2)
-            write_atomically(self._file, lambda file: file.write(text.encode()))
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with locked(self._file.with_name(f".{MANIFEST_FILE}.lock")):
+                manifest = {**self._manifest(), name: config.model_dump(mode="json")}
+                text = json.dumps(manifest, indent=2)
+                write_atomically(self._file, lambda file: file.write(text.encode()))
+        except OSError as error:
+            problem = f"cannot be written: {error.strerror}; it is as it was"
+            raise ConfigError(problem, where=str(self._file)) from error
 
     def check_name(self, name: str) -> None:
         """Refuse a name that nothing can be registered under.
@@ -104,13 +107,6 @@ class OptimizerRegistry:
         if not isinstance(manifest, dict):
             raise ConfigError("the manifest is damaged: not an object", where=str(self._file))
         return manifest
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.with_name(f".{MANIFEST_FILE}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, or we die
-            yield
 
 
 def _hash_of(script_path: str) -> str:

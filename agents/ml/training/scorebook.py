@@ -8,8 +8,9 @@ import json
 import os
 from collections.abc import Mapping
 from hashlib import sha256
+from io import BufferedRandom
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from agents.ml.checkpoints import write_atomically
 from agents.ml.early_stopping import Best
@@ -35,7 +36,7 @@ class Scorebook:
         """
         name = sha256(str(_place(experiment_dir)).encode()).hexdigest()[:32]
         self._path, self._experiment_dir = folder / f"{name}.json", experiment_dir
-        self._lock: IO[str] | None = None
+        self._lock: BufferedRandom | None = None
         self.identity: dict[str, Any] | None = None
         self.history: list[dict[str, Any]] = []
         self.result: dict[str, Any] | None = None
