@@ -230,7 +230,8 @@ def _tokenize(segments: list[str], tokenizer: Tokenizer, context_length: int) ->
     ids: list[int] = []
     sizes: list[int] = []
     end = end_token(tokenizer)
-    end_ids: list[int] = [] if end is None else [tokenizer.token_to_id(end)]
+    end_id = None if end is None else tokenizer.token_to_id(end)
+    end_ids = [] if end_id is None else [end_id]
     unknown = _unknown_id(tokenizer)
     with told_of_tokenizers("the corpus"):
         encodings = tokenizer.encode_batch(segments, add_special_tokens=False)
