@@ -1,4 +1,4 @@
-"""Hundreds of bad days, each drawn from a seed.
+"""Three hundred bad days, each drawn from a seed.
 
 A failing seed is printed, and happens again the same way:
 
@@ -19,7 +19,7 @@ from tests.simulation.world import run_seed
 
 REPOSITORY = Path(__file__).parent.parent.parent
 BATCHES = 10
-SEEDS = int(os.environ.get("SEEDS", "600"))
+SEEDS = int(os.environ.get("SEEDS", "300"))
 ONE_SEED = os.environ.get("SEED")
 MUTANT_SEEDS = 300
 MOST_SEEDS_TO_TROUBLE = 300
