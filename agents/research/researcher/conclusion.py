@@ -1,5 +1,7 @@
 """What is believed in the end, and why: the findings of a study, its choice and its verdict."""
 
+import math
+from collections.abc import Iterator
 from statistics import fmean
 from typing import NamedTuple
 
@@ -88,15 +90,27 @@ def chosen(study: Study, facts: Facts) -> Contender | None:
     """What is believed to be best: by its mean, among what was measured on every fold.
 
     All of these have the same number of measurements on the same folds, and their errors differ by
-    chance more than in truth: to take off each its own would favour the lucky. Without any such,
-    the network with the most folds.
+    chance more than in truth: to take off each its own would favour the lucky. A network that the
+    budget left with some folds has to be better than that by more than noise on half of them at
+    least. Without any that has them all, the network with the most folds.
     """
     ensemble = blended(study, facts)
     contenders = [*([ensemble] if ensemble else []), *complete(study, facts)]
     if contenders:
-        return max(contenders, key=lambda each: fmean(each.merits.values()))
+        best = max(contenders, key=lambda each: fmean(each.merits.values()))
+        return next(_surely_better(study, facts, best), best)
     by_folds = sorted(networks(study), key=lambda each: -len(each.per_fold))
     return by_folds[0] if by_folds else None
+
+
+def _surely_better(study: Study, facts: Facts, best: Contender) -> Iterator[Contender]:
+    """Networks with some folds that are better on these than `best`, the best first."""
+    least = max(2, math.ceil(facts.folds / 2))
+    for each in networks(study):
+        if least <= len(each.per_fold) < facts.folds:
+            apart = difference(each.merits, best.merits)
+            if apart is not None and apart.sure > 0:
+                yield each
 
 
 def contestants(study: Study, facts: Facts) -> dict[str, Contestant]:
@@ -127,7 +141,7 @@ def verdict(study: Study, facts: Facts) -> str:
     if best.name == rival.name:
         return (
             f"The classical model {rival.name} wins: nothing that was trained is better on the "
-            "folds."
+            "folds by more than noise."
         )
     apart = difference(
         {fold: scores["accuracy"] for fold, scores in best.per_fold.items()},

@@ -11,10 +11,16 @@ from agents.research.experiments import Budget, ExperimentStore, store_path
 from agents.research.experiments import Study as KeptStudy
 from agents.research.experiments import Trial as KeptTrial
 from agents.research.researcher.conclusion import blended, chosen
-from agents.research.researcher.messages import BaselineFitted, ModelsBlended, TestOpened, TrialRun
+from agents.research.researcher.messages import (
+    BaselineFitted,
+    ModelsBlended,
+    RecipeProposed,
+    TestOpened,
+    TrialRun,
+)
 from agents.research.researcher.places import Places
 from agents.research.researcher.state import Study, Trial
-from agents.research.researcher.steps import BLEND, TEST
+from agents.research.researcher.steps import BLEND, TEST, propose
 from agents.research.workspace.files import WorkspaceFiles
 
 ASKED_TYPE = "research.study"
@@ -99,18 +105,33 @@ def _parent(study: Study, trial: Trial) -> str | None:
 
 def _keep_trial(store: ExperimentStore, study: Study, trial: Trial) -> None:
     step, run = study.steps[trial.step], study.done(trial.step, TrialRun)
+    proposed = _proposal(study, trial)
     if run is None:
-        store.finish(trial.record, status="failed", error=step.error)
+        store.finish(
+            trial.record,
+            status="failed",
+            cost_s=proposed.seconds,
+            tokens=proposed.tokens,
+            error=step.error,
+        )
         return
     is_diverged = run.status == "diverged"
     store.finish(
         trial.record,
         status=run.status,
         metrics={**run.metrics, "params": float(run.params)},
-        cost_s=run.cpu_s,
+        cost_s=run.cpu_s + proposed.seconds,
+        tokens=proposed.tokens,
         error=f"the loss was no finite number at step {run.steps}" if is_diverged else "",
         history=[{"step": step, "train_loss": loss} for step, loss in run.curve],
     )
+
+
+def _proposal(study: Study, trial: Trial) -> RecipeProposed:
+    """What a language model took to propose a candidate; told with the candidate's first trial."""
+    first = next(each for each in study.trials if each.candidate == trial.candidate)
+    found = study.done(propose(trial.candidate), RecipeProposed) if trial is first else None
+    return found or RecipeProposed(recipe={}, tokens=0, attempts=0, seconds=0.0)
 
 
 def _baseline_trial(study: Study, trial: Trial, fold: int) -> KeptTrial:
