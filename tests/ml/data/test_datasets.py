@@ -8,6 +8,7 @@ from sklearn import datasets as oracle
 
 from agents.ml.data import DATASETS, load_dataset
 from agents.ml.data.batches import Batches
+from agents.ml.data.bundled import small_numbers
 from agents.ml.data.dataset import ResidentSource
 from agents.ml.errors import ConfigError, DatasetError
 from tests.real_data import needs_real_data, real_file
@@ -24,6 +25,14 @@ def test_digits_are_the_ones_of_scikit_learn() -> None:
     assert torch.equal(source.targets_N, torch.tensor(expected.target))
     correlation = torch.corrcoef(torch.stack([pixels.flatten(), original.flatten()]))[0, 1]
     assert correlation == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [(b"0,5,13\n99,0\n", [0, 5, 13, 99, 0]), (b"7", [7]), (b"", []), (b"1 20", [1, 20])],
+)
+def test_small_whole_numbers_are_read(text: bytes, numbers: list[int]) -> None:
+    assert small_numbers(text).tolist() == numbers
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes"])
