@@ -1,6 +1,7 @@
 """Removes the folders of trials that nobody needs any more; the trials themselves stay."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,10 @@ from agents.research.experiments.standing import leaderboard
 from agents.research.experiments.store import ExperimentStore, store_path
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
+from agents.research.job_properties import VAULTS
 from agents.research.workspace.files import WorkspaceFiles
+
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]*")
 
 
 class Prunable(NamedTuple):
@@ -28,16 +32,18 @@ class Pruning(NamedTuple):
     refused: list[Trial]
 
 
-def look(store: ExperimentStore, workspace: Path, *, study: str | None, keep: int) -> Pruning:
+def look(
+    store: ExperimentStore, workspace: Path, *, study: str | None, keep: int, forget: bool = False
+) -> Pruning:
     """What pruning would remove, of one study or of all.
 
     The folders of the best `keep` configurations of each study stay, and of everything that is
-    tested, planned, running or could be resumed.
+    tested, planned, running or could be resumed; none of a study that is to be forgotten.
     """
     studies = store.studies() if study is None else [store.study(study)]
     trials = {each.name: store.trials(each.name) for each in studies}
     everything = store.trials()
-    kept = {id_ for each in studies for id_ in _kept(each, trials[each.name], keep)}
+    kept = {id_ for each in studies for id_ in _kept(each, trials[each.name], keep) if not forget}
     kept |= {trial.id for trial in everything if trial.study not in trials}
     needed = [_folder(workspace, t) for t in everything if t.id in kept and t.artifacts]
     prunable, refused = [], []
@@ -68,6 +74,14 @@ def prune(
             yield each, error
         else:
             yield each, None
+
+
+def study_folders(study: Study) -> list[str]:
+    """What a researcher made for a study, relative to the workspace: data, models and report."""
+    runs, name = study.asked.get("runs_dir"), study.name
+    if not isinstance(runs, str) or not _FOLDER.fullmatch(name):
+        return []
+    return [f"{runs}/{name}", f"{VAULTS}/{runs}/{name}"]
 
 
 def _kept(study: Study, trials: list[Trial], keep: int) -> Iterator[str]:

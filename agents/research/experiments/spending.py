@@ -13,7 +13,8 @@ class Used(NamedTuple):
         trials: trainings that were begun, and baselines: one for all its seeds or folds.
         seconds: the cost of all trials together.
         tokens: of language models.
-        worked_s: how long at least one trial was at work; a pause between two runs is none of it.
+        worked_s: how long at least one trial was at work; a pause counts where one was cut short by
+            it and went on.
     """
 
     trials: int

@@ -13,7 +13,7 @@ from agents.research.messages import (
     TokenizerTrained,
 )
 from agents.research.researcher import records
-from agents.research.researcher.conclusion import chosen, findings, report_of
+from agents.research.researcher.conclusion import chosen, report_of
 from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import (
     BaselineFitted,
@@ -33,6 +33,7 @@ from agents.research.researcher.messages import (
 )
 from agents.research.researcher.reporting import write_study_report
 from agents.research.researcher.state import Study
+from agents.research.researcher.steps import DATA
 from agents.research.stepwise.asking import Ask, answer_all, ask, end_step, fail_all
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import Progress
@@ -74,9 +75,12 @@ class ResearcherAgent(Agent[ResearcherProps]):
     async def begin(self, request: StudyRequest, ctx: Context) -> StudyReport | None:
         self._jobs.inside(request.folder, key="runs_dir")
         study = await _load(request.name, ctx)
+        if not await to_thread(records.is_known, self._jobs.workspace, request.name):
+            study = None  # it was forgotten
         if study is not None and study.request != request:
             raise RunConflictError("study", request.name)
         if study is not None and study.report and self._jobs.has(study.report.html_path):
+            ctx.emit(_ended_before(study.report))
             return study.report
         if "tpe" in request.proposers and find_spec("optuna") is None:
             raise WorkRefusedError(
@@ -140,8 +144,7 @@ class ResearcherAgent(Agent[ResearcherProps]):
         best = chosen(study, facts) if facts is not None else None
         if facts is None or best is None:
             study.is_failed = True
-            why = "; ".join(study.errors) or "the budget was spent before anything was measured"
-            fail_all(study, NothingLeftError.__name__, f"nothing worked: {why}", ctx)
+            fail_all(study, NothingLeftError.__name__, _why_nothing(study), ctx)
             return
         record = records.record_of(study, best.name)
         report = report_of(study, facts, record)
@@ -164,15 +167,38 @@ def _key(study: str) -> str:
     return f"study.{study}"
 
 
+def _why_nothing(study: Study) -> str:
+    if study.failed(DATA):
+        return f"{study.request.dataset} cannot be used: {study.error(DATA)}"
+    told = "; ".join(study.errors) or "the budget was spent before anything was measured"
+    return f"nothing worked, within {study.elapsed_s:.0f} s of work: {told}"
+
+
+def _ended_before(report: StudyReport) -> Progress:
+    return Progress(
+        task=f"study {report.name}",
+        done=1.0,
+        total=1.0,
+        text="had ended before, and is not repeated; another name begins another study",
+    )
+
+
 def _progress(study: Study) -> Progress:
-    facts = study.facts
-    found = findings(study, facts) if facts is not None else []
-    best = f"; best {found[0].name} {100 * found[0].accuracy:.2f} %" if found else ""
     used = study.request.budget.used(study.elapsed_s, len(study.trials))
-    is_over = study.is_over
+    told = ", ".join(study.under_way) or ("nothing worked" if study.is_failed else "finished")
     return Progress(
         task=f"study {study.request.name}",
-        done=1.0 if is_over else min(0.99, used),
+        done=1.0 if study.is_over else min(0.99, used),
         total=1.0,
-        text=f"{', '.join(study.under_way) or 'finished'}{best}"[:200],
+        text=f"{told}{_best_of(study)}"[:200],
     )
+
+
+def _best_of(study: Study) -> str:
+    """What would be chosen now, and by how many folds."""
+    facts = study.facts
+    best = chosen(study, facts) if facts is not None else None
+    if best is None:
+        return ""
+    folds = "one fold" if best.accuracy.n == 1 else f"{best.accuracy.n} folds"
+    return f"; best {best.name} {100 * best.accuracy.mean:.2f} % on {folds}"

@@ -135,6 +135,12 @@ def verdict(study: Study, facts: Facts) -> str:
     best, known = chosen(study, facts), classical(study)
     if best is None:
         return "Nothing that was tried came to an end."
+    if best.accuracy.n > 1 and best.accuracy.sure <= facts.chance:
+        return (
+            f"Nothing that was tried is better than guessing by more than noise: the most frequent "
+            f"class alone has {100 * facts.chance:.2f} %, {best.name} "
+            f"{100 * best.accuracy.mean:.2f} ± {100 * best.accuracy.error:.2f} %."
+        )
     if not known:
         return f"{best.name} is the best that was found; no classical model came to an end."
     rival = known[0]

@@ -47,6 +47,12 @@ def record_begin(workspace: Path, study: Study) -> None:
         store.begin(asked)
 
 
+def is_known(workspace: Path, name: str) -> bool:
+    """Whether the store has the study; not once it was forgotten."""
+    with ExperimentStore(store_path(workspace)) as store:
+        return any(study.name == name for study in store.studies())
+
+
 def record_asked(workspace: Path, study: Study, trial: Trial) -> str:
     """Keep that a trial begins, and return its id in the store."""
     with ExperimentStore(store_path(workspace)) as store:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from agents.research.errors import WorkRefusedError
 from agents.research.stepwise.work import Step, Work
 from guild import Context
 from messaging.failure import Cancelled, RequestFailed
@@ -24,10 +25,15 @@ class Ask(NamedTuple):
 
 
 class Asked(BaseModel):
-    """Which step of which work a message asked for."""
+    """Which step of which work a message asked for.
+
+    Attributes:
+        since: when that work began: another may have its name since. None of earlier versions.
+    """
 
     run: str
     step: str
+    since: float | None = None
 
 
 async def ask(
@@ -36,7 +42,8 @@ async def ask(
     """Send the message of `what` to `topic`, and remember that its answer ends the step."""
     message_id = ctx.send(what.message, topic, conversation=work.conversation, detached=detached)
     work.steps[what.step] = Step(agent=what.to, asked_at=time.time())
-    await ctx.state.save(_key(message_id), Asked(run=work.request.name, step=what.step))
+    asked = Asked(run=work.request.name, step=what.step, since=work.started_at)
+    await ctx.state.save(_key(message_id), asked)
 
 
 async def end_step(
@@ -44,12 +51,13 @@ async def end_step(
 ) -> tuple[W, str] | None:
     """The work with the step that `answer` ends, and the name of the step.
 
-    None where the answer came before, or the work was forgotten: then there is nothing to do.
+    None where the answer came before, or the work was forgotten or begun anew: then there is
+    nothing to do.
     """
     key = _key(ctx.envelope.cause)
     asked = await ctx.state.load(key, Asked)
     work = await load(asked.run, ctx) if asked is not None else None
-    if asked is None or work is None:
+    if asked is None or work is None or asked.since not in (None, work.started_at):
         ctx.log.info("research.answer_ignored", cause=ctx.envelope.cause)
         return None
     await ctx.state.delete(key)
@@ -92,5 +100,6 @@ def _told(failure: RequestFailed | Cancelled) -> str:
     if isinstance(failure, Cancelled):
         text = f"cancelled{f': {failure.reason}' if failure.reason else ''}"
     else:
-        text = f"{failure.agent}: {failure.error_type}: {failure.text}"
+        kind = "" if failure.error_type == WorkRefusedError.__name__ else failure.error_type
+        text = f"{kind}: {failure.text}" if kind else failure.text  # which tells its own
     return text[:_ERROR_CHARS]

@@ -22,6 +22,7 @@ from agents.research.experiments import (
     store_path,
 )
 from agents.research.experiments.command import opening
+from agents.research.job_properties import VAULTS
 from tests.cli.conftest import ROOT, Run, run, settings
 from tests.research.experiments.samples import done, trial
 
@@ -411,6 +412,46 @@ def test_a_forgotten_study_leaves_nothing_behind(workspace: Path, run: Run) -> N
 
     assert trials(workspace) == []
     assert not (workspace / "runs" / "b").exists()
+
+
+def test_a_forgotten_study_takes_along_what_was_made_for_it(workspace: Path, run: Run) -> None:
+    (workspace / "runs" / "ledger").mkdir()
+    made = [workspace / "runs" / "led", workspace / VAULTS / "runs" / "led"]
+    with ExperimentStore(store_path(workspace)) as store:
+        store.begin(Study(name="led", asked={"runs_dir": "runs"}))
+        halted = trial(7, study="led").model_copy(update={"artifacts": "runs/halted"})
+        store.finish(store.plan(halted).id, status="interrupted")
+    for folder in (*made, workspace / "runs" / "halted"):
+        folder.mkdir(parents=True)
+        (folder / "file").touch()
+
+    outcome = run("experiments", "prune", "led", "--forget", "--yes")
+
+    assert outcome.code == 0, outcome.err
+    assert sorted(path.name for path in (workspace / "runs").iterdir()) == ["a", "b", "ledger"]
+    assert not made[1].exists()
+
+
+@pytest.mark.parametrize("name", [".", "..", "../runs"])
+def test_forgetting_removes_no_folder_but_the_studys_own(
+    workspace: Path, run: Run, name: str
+) -> None:
+    with ExperimentStore(store_path(workspace)) as store:
+        store.begin(Study(name=name, asked={"runs_dir": "runs"}))
+
+    assert run("experiments", "prune", "--forget", "--yes", "--", name).code == 0
+    assert (workspace / "runs" / "a").is_dir()
+
+
+def test_a_study_at_work_is_not_forgotten(workspace: Path, run: Run) -> None:
+    with ExperimentStore(store_path(workspace)) as store:
+        store.start(store.plan(trial(7)).id)
+
+    outcome = run("experiments", "prune", "digits", "--forget", "--yes")
+
+    assert (outcome.code, "stop what works on it first" in outcome.err) == (2, True)
+    assert len(trials(workspace)) == 5
+    assert (workspace / "runs" / "a").is_dir()
 
 
 @pytest.mark.parametrize("name", ["digits", "../up/../..", "a" * 200, ".."])

@@ -1,6 +1,7 @@
 """The researcher on the bus, with a trainer that answers at once by the world's rules."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -98,10 +99,11 @@ def trainer_of(diary: Diary) -> type[Agent]:
         ) -> _Answer:
             name = label(request)
             diary.asked[name] += 1
+            time = f"{name} for the {diary.asked[name]}. time"
             if name in diary.held:
                 diary.reached.set()
                 await diary.release.wait()
-            if name in diary.failing:
+            if {name, time} & diary.failing:
                 raise RefusedError(f"{name} does not work")
             if isinstance(request, AssembleModel):
                 script = diary.workspace / request.output_script_path
@@ -252,6 +254,59 @@ async def test_another_study_under_the_same_name_is_refused(diary: Diary) -> Non
     assert caught.value.error_type == "RunConflictError"
 
 
+async def test_a_study_that_had_ended_before_says_so(diary: Diary) -> None:
+    async with launched(diary) as guild:
+        await ask(guild, wanted())
+        stream = guild.client.stream("research", wanted(), whole_conversation=True, timeout_s=60)
+        told = [item.text async for item in stream if isinstance(item, Progress)]
+
+    assert "had ended before" in told[-1]
+
+
+async def test_a_forgotten_study_leaves_its_name_to_another(diary: Diary, tmp_path: Path) -> None:
+    async with launched(diary) as guild:
+        await ask(guild, wanted())
+        forget(diary)
+        report = await ask(guild, wanted(seed=7))
+
+    other = Diary(folder(tmp_path))
+    async with launched(other) as guild:
+        assert report.findings == (await ask(guild, wanted(seed=7))).findings
+    assert scores(diary) == scores(other)
+
+
+async def test_answers_to_a_forgotten_study_are_none_of_the_next_ones(diary: Diary) -> None:
+    diary.held, diary.failing = {"0009"}, {"0009 for the 1. time"}
+    async with launched(diary) as guild:
+        await guild.client.publish("research", wanted())
+        await diary.reached.wait()
+        diary.reached.clear()
+        forget(diary)
+        waiting = asyncio.create_task(ask(guild, wanted(seed=7)))
+        await diary.reached.wait()  # the next one's trial of that number is under way, too
+        diary.release.set()
+        report = await waiting
+
+    assert report.trials == 20
+    assert report.failures == ()
+
+
+def forget(diary: Diary) -> None:
+    with ExperimentStore(store_path(diary.workspace)) as store:
+        store.forget("first")
+
+
+def folder(tmp_path: Path) -> Path:
+    other = tmp_path / "other"
+    other.mkdir()
+    return other
+
+
+def scores(diary: Diary) -> list[tuple[str, dict[str, float]]]:
+    with ExperimentStore(store_path(diary.workspace)) as store:
+        return [(trial.id, trial.metrics) for trial in store.trials("first")]
+
+
 async def test_failures_are_told_and_sink_nothing(diary: Diary) -> None:
     diary.failing = {"0001", "0004", "runs/first/models/c2.py"}
     async with launched(diary) as guild:
@@ -271,6 +326,7 @@ async def test_a_study_in_which_nothing_works_is_a_typed_error(diary: Diary) -> 
         report = await ask(guild, wanted())
 
     assert caught.value.error_type == "NothingLeftError"
+    assert "digits cannot be used: RefusedError: DealData does not work" in str(caught.value)
     assert report.trials == 20
 
 
@@ -283,4 +339,4 @@ async def test_progress_says_how_much_of_the_budget_is_spent(diary: Diary) -> No
     shares = [item.done for item in shown]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert "best" in shown[-1].text
+    assert re.search(r"finished; best \w+ \d+\.\d\d % on (3 folds|one fold)", shown[-1].text)

@@ -5,19 +5,21 @@ import sys
 import webbrowser
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
 from agents.research.errors import WorkRefusedError
 from agents.research.experiments.command.opening import consulted, opened, telling
-from agents.research.experiments.pruning import Prunable, Pruning, look, prune
-from agents.research.experiments.store import store_path
+from agents.research.experiments.pruning import Prunable, Pruning, look, prune, study_folders
+from agents.research.experiments.store import ExperimentStore, store_path
 from agents.research.experiments.study import Study
 from agents.research.report.files import HTML_FILE, MARKDOWN_FILE, write_document
 from agents.research.report.machine import this_machine
 from agents.research.report.study.content import StudyFindings, findings_of
 from agents.research.report.study.document import study_document
 from agents.research.report.wording import size
+from agents.research.workspace.files import WorkspaceFiles
 from guild.cli.call import Call
 from guild.cli.exit_codes import FAILED, OK, UsageError
 from guild.cli.output import Output
@@ -38,11 +40,11 @@ async def prune_folders(
         raise UsageError("--forget needs a study: it forgets all that is known of it")
     output = call.output
     with consulted(workspace) as store:
-        found = look(store, workspace, study=study, keep=keep)
-        trials = store.trials(study)
+        found = look(store, workspace, study=study, keep=keep, forget=forget)
+        forgotten = _forgotten(store, study) if forget and study is not None else None
     _tell(output, found)
-    if forget:
-        output.note(f"and forgotten: {len(trials)} trials of {study}")
+    if forgotten is not None:
+        output.note(f"and forgotten: {forgotten.trials} trials of {study}")
     if dry_run or not (found.prunable or forget):
         return OK
     if not yes:
@@ -61,10 +63,35 @@ async def prune_folders(
             output.note(f"{size(sum(each.size_bytes for each in removed))} are free again")
     if len(removed) < len(found.prunable):
         return FAILED
-    if forget and study is not None:
-        with opened(workspace) as store:
-            store.forget(study)
+    if forgotten is not None:
+        _forget(workspace, forgotten)
     return OK
+
+
+class _Forgotten(NamedTuple):
+    study: Study
+    trials: int
+
+
+def _forgotten(store: ExperimentStore, name: str) -> _Forgotten:
+    """The study.
+
+    Raises:
+        UsageError: something works on it.
+    """
+    study, trials = store.study(name), store.trials(name)
+    running = sum(trial.state == "running" for trial in trials)
+    if running:
+        raise UsageError(f"{running} trials of {name} are running; stop what works on it first")
+    return _Forgotten(study, len(trials))
+
+
+def _forget(workspace: Path, forgotten: _Forgotten) -> None:
+    files = WorkspaceFiles(workspace).with_the_guilds_own()
+    for folder in study_folders(forgotten.study):
+        files.remove_folder(folder)
+    with opened(workspace) as store:
+        store.forget(forgotten.study.name)
 
 
 @telling
