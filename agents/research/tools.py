@@ -1,8 +1,11 @@
 """The research tools, one function each: what the messages of agents and plain calls share."""
 
+from asyncio import to_thread
 from collections.abc import Mapping
 from functools import partial
+from typing import TypeVar
 
+from agents.ml.training.names import new_name
 from agents.research.experiments.recording import recorded
 from agents.research.jobs import Audience, Done, Jobs
 from agents.research.messages import (
@@ -13,9 +16,12 @@ from agents.research.messages import (
     ModelSummarised,
     SummariseModel,
     TrainFully,
+    TrainLanguageModel,
 )
 from agents.research.results import read_result
 from agents.research.scoring import run_scored
+
+T = TypeVar("T", TrainFully, TrainLanguageModel)
 
 _TRAINING = "agents.research.training_jobs"
 
@@ -58,7 +64,37 @@ async def train(jobs: Jobs, request: TrainFully, audience: Audience) -> Done:
     jobs.inside(request.model_script_path, key="model_script_path")
     jobs.inside(request.log_base_dir, key="log_base_dir")
     task = f"train {request.model_class_name}"
-    return await _try("train", jobs, request, {"scores": jobs.scores}, audience, task)
+    return await _try("train", jobs, _named(request), {"scores": jobs.scores}, audience, task)
+
+
+async def train_language_model(jobs: Jobs, request: TrainLanguageModel, audience: Audience) -> Done:
+    """The result is that of `agents.ml.training.language.train_language_model`.
+
+    The link that is asked for is there once the model is; there is none of one that diverged.
+    """
+    jobs.inside(request.log_base_dir, key="log_base_dir")
+    jobs.inside(request.output_dir, key="output_dir")
+    link = request.serve_as and jobs.inside(request.serve_as, key="serve_as")
+    named = _named(request)
+    work = partial(
+        jobs.run,
+        "agents.ml.jobs_training:train_language_model",
+        named.model_dump(exclude={"serve_as"}),
+        audience,
+        task="train the language model",
+        is_training=True,
+    )
+    done = await recorded(jobs.workspace, named, work)
+    if link and done.result["model_path"] is not None:
+        await to_thread(jobs.files.link, link, done.result["model_path"])
+    return done
+
+
+def _named(request: T) -> T:
+    """Give a training a name before it begins: what is cut short is found again by its folder."""
+    if request.experiment_name is not None:
+        return request
+    return request.model_copy(update={"experiment_name": new_name()})
 
 
 async def _try(  # noqa: PLR0917  one line for each of the two

@@ -1,7 +1,5 @@
 """The trainer agent: quick evaluations, full trainings, held-out tests and language models."""
 
-from asyncio import to_thread
-
 from agents.research import tools
 from agents.research.errors import TrainingDivergedError
 from agents.research.jobs import Done, Jobs
@@ -18,8 +16,6 @@ from agents.research.messages import (
 from agents.research.researcher.handlers import ServesStudies
 from guild import Context, handles
 from guild.progress import Progress
-
-_JOBS = "agents.ml.jobs_training"
 
 
 class TrainerAgent(ServesStudies):
@@ -56,22 +52,12 @@ class TrainerAgent(ServesStudies):
     async def train_language_model(
         self, request: TrainLanguageModel, ctx: Context
     ) -> LanguageModelTrained:
-        self._jobs.inside(request.log_base_dir, key="log_base_dir")
-        self._jobs.inside(request.output_dir, key="output_dir")
-        link = request.serve_as and self._jobs.inside(request.serve_as, key="serve_as")
-        payload = request.model_dump(exclude={"serve_as"}) | _named(request.experiment_name, ctx)
-        done = await self._jobs.run(
-            f"{_JOBS}:train_language_model",
-            payload,
-            ctx,
-            task="train the language model",
-            is_training=True,
-        )
+        named = request.model_copy(update=_named(request.experiment_name, ctx))
+        done = await tools.train_language_model(self._jobs, named, ctx)
         _require_completed("the language model", done)
-        path = done.result["model_path"]
-        if link:
-            await to_thread(self._jobs.files.link, link, path)
-        return LanguageModelTrained(model_path=path, result=done.result, seconds=done.seconds)
+        return LanguageModelTrained(
+            model_path=done.result["model_path"], result=done.result, seconds=done.seconds
+        )
 
 
 def _require_completed(what: str, done: Done) -> None:

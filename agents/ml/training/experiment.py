@@ -10,20 +10,17 @@ result.json                  there once the run has ended
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from agents.ml.checkpoints import load_checkpoint, save_checkpoint, write_atomically
 from agents.ml.config import differing_keys
-from agents.ml.errors import CheckpointError, ConfigError
+from agents.ml.errors import CheckpointError
 from agents.ml.plain_files import read_plain
 from agents.ml.training.curves import Curves
 from agents.ml.training.locks import hold
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+from agents.ml.training.names import settled_name
 
 
 class Experiment:
@@ -125,22 +122,6 @@ class Experiment:
             _write_json(path, config)  # a run that failed before its first checkpoint binds nobody
             return
         require_same(config, read_json(path), where=str(self.folder))
-
-
-def settled_name(name: str | None) -> str:
-    """Return an experiment's name; without one, the time.
-
-    Raises:
-        ConfigError: it is no plain file name.
-    """
-    settled = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}" if name is None else name
-    if not _NAME.fullmatch(settled):
-        raise ConfigError(
-            f"{settled!r} must be a letter or digit, then letters, digits, '.', '_' or '-', 128 at "
-            "most",
-            where="experiment_name",
-        )
-    return settled
 
 
 def require_same(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, where: str) -> None:

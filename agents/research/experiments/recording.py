@@ -18,11 +18,17 @@ from agents.research.experiments.errors import StoreError
 from agents.research.experiments.store import ExperimentStore, store_path
 from agents.research.experiments.trial import Kind, Status, Trial
 from agents.research.jobs import Done
-from agents.research.messages import EvaluateCheckpoint, EvaluateQuickly, TrainFully
+from agents.research.messages import (
+    EvaluateCheckpoint,
+    EvaluateQuickly,
+    TrainFully,
+    TrainLanguageModel,
+)
 from agents.research.workspace.files import MIB, WorkspaceFiles
 
 STUDY = "tools"
-Request = EvaluateQuickly | TrainFully | EvaluateCheckpoint
+Training = TrainFully | TrainLanguageModel
+Request = EvaluateQuickly | Training | EvaluateCheckpoint
 
 _MOST_SOURCE_BYTES = MIB
 _MOST_READ_BYTES = 64 * MIB
@@ -63,11 +69,14 @@ async def recorded(workspace: Path, request: Request, work: Callable[[], Awaitab
 def _begin(workspace: Path, request: Request, warnings: list[str]) -> Trial | None:
     with _told(warnings), ExperimentStore(store_path(workspace)) as store:
         store.interrupt(STUDY, "the process that worked on it has ended", abandoned_only=True)
-        if isinstance(request, EvaluateCheckpoint):
-            asked = _measurement(workspace, request, store)
-        else:
-            asked = _attempt(workspace, request, store)
-        return store.start(store.plan(asked).id)
+        match request:
+            case EvaluateCheckpoint():
+                asked = _measurement(workspace, request, store)
+            case TrainLanguageModel():
+                asked = _language_model(request, store)
+            case _:
+                asked = _attempt(workspace, request, store)
+        return store.start(store.plan(asked).id, artifacts=asked.artifacts)
     return None
 
 
@@ -88,29 +97,62 @@ def _told(warnings: list[str]) -> Iterator[None]:
 def _attempt(
     workspace: Path, request: EvaluateQuickly | TrainFully, store: ExperimentStore
 ) -> Trial:
-    """A model to be trained; it descends from what its script was before."""
+    """A model to be trained."""
     kind: Kind = "quick"
     config, folder = {}, ""
     match request:
         case EvaluateQuickly():
             config = request.eval_config
         case TrainFully():
-            kind, config = "full", request.trainer_config
-            if request.experiment_name is not None:  # where it will keep its checkpoints
-                folder = f"{request.log_base_dir}/{request.experiment_name}"
-    note = f"{request.model_class_name} of {request.model_script_path}"
+            kind, config, folder = "full", request.trainer_config, _folder(request)
+    return _planned(
+        store,
+        kind,
+        {"model_class_name": request.model_class_name, **config},
+        code=_source(workspace, request.model_script_path),
+        note=f"{request.model_class_name} of {request.model_script_path}",
+        folder=folder,
+    )
+
+
+def _language_model(request: TrainLanguageModel, store: ExperimentStore) -> Trial:
+    """A language model to be trained; its code is the guild's own."""
+    served = {"serve_as": request.serve_as} if request.serve_as is not None else {}
+    return _planned(
+        store,
+        "full",
+        {"model": request.output_dir, **served, **request.config},
+        note=f"language model in {request.output_dir}",
+        folder=_folder(request),
+    )
+
+
+def _planned(
+    store: ExperimentStore,
+    kind: Kind,
+    config: dict[str, Any],
+    *,
+    note: str,
+    folder: str,
+    code: str = "",
+) -> Trial:
+    """A trial that descends from the one before it of the same note."""
     before = store.latest(STUDY, note=note)
-    decisive = {key: value for key, value in config.items() if key != "seed"}
     planned = Trial.new(
         study=STUDY,
         kind=kind,
-        config={"model_class_name": request.model_class_name, **decisive},
-        code=_source(workspace, request.model_script_path),
+        config={key: value for key, value in config.items() if key != "seed"},
+        code=code,
         seed=config.get("seed", 0),
         parent=before.id if before is not None else None,
         note=note,
     )
     return planned.model_copy(update={"artifacts": folder})
+
+
+def _folder(request: Training) -> str:
+    """Where it keeps its checkpoints; "" where that is not settled yet."""
+    return f"{request.log_base_dir}/{request.experiment_name}" if request.experiment_name else ""
 
 
 def _measurement(workspace: Path, request: EvaluateCheckpoint, store: ExperimentStore) -> Trial:
@@ -151,7 +193,7 @@ def _outcome(workspace: Path, result: dict[str, Any], seconds: float) -> _Outcom
         metrics={
             name: math.nan if value is None else float(value)
             for name, value in {**scores, **facts}.items()
-            if value is not None or name in scores
+            if isinstance(value, int | float) or name in scores
         },
         error=f"the loss was no finite number at step {result['diverged_at_step']}"
         if status == "diverged"

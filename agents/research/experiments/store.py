@@ -103,10 +103,14 @@ class ExperimentStore(Queries):
             rows.insert_trial(connection, trial)
             return trial
 
-    def start(self, trial_id: str) -> Trial:
+    def start(self, trial_id: str, *, artifacts: str = "") -> Trial:
         """Note that work on a trial begins, or begins again after it failed or was cut short.
 
         One that is done or diverged stays as it is: look at the status of what is returned.
+
+        Args:
+            trial_id: the trial.
+            artifacts: the folder of this attempt, where that is another than before.
         """
         with self._database.writing() as connection:
             kept = rows.required_trial(connection, trial_id)
@@ -116,6 +120,7 @@ class ExperimentStore(Queries):
                 update={
                     "status": "running",
                     "error": "",
+                    "artifacts": artifacts or kept.artifacts,
                     "started_at": self._clock(),
                     "ended_at": None,
                     "worker": this_worker(),

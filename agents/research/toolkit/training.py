@@ -3,12 +3,12 @@
 from typing import Any
 
 from agents.research import tools
-from agents.research.messages import EvaluateQuickly, TrainFully
+from agents.research.messages import EvaluateQuickly, TrainFully, TrainLanguageModel
 from agents.research.toolkit.calls import Calls
 
 
 class TrainingTools(Calls):
-    """The quick evaluator and the full trainer."""
+    """The quick evaluator, the full trainer, and the trainer of language models."""
 
     def pytorch_quick_evaluator(
         self, model_script_path: str, model_class_name: str, eval_config: dict[str, Any]
@@ -52,3 +52,35 @@ class TrainingTools(Calls):
             log_base_dir=log_base_dir,
         )
         return self._do(tools.train, request)
+
+    def train_language_model(
+        self,
+        config: dict[str, Any],
+        output_dir: str,
+        experiment_name: str | None = None,
+        log_base_dir: str = "full_experiments",
+        serve_as: str | None = None,
+    ) -> dict[str, Any]:
+        """Train a small Phi on text, or go on where the experiment of this name stopped.
+
+        Args:
+            config: as `agents.ml.training.configs.LanguageModelConfig`.
+            output_dir: becomes a folder that transformers loads without network.
+            experiment_name: by default a new one.
+            log_base_dir: where the experiment's folder lies.
+            serve_as: a link that points to `output_dir` once it is complete.
+
+        Returns:
+            as `agents.ml.training.language.train_language_model`.
+
+        Raises:
+            WorkRefusedError: names every key of `config` that is wrong, or the file.
+        """
+        request = TrainLanguageModel(
+            config=config,
+            output_dir=output_dir,
+            experiment_name=experiment_name,
+            log_base_dir=log_base_dir,
+            serve_as=serve_as,
+        )
+        return self._do(tools.train_language_model, request)

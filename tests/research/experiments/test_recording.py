@@ -10,10 +10,16 @@ import pytest
 from agents.research import ResearchToolkit
 from agents.research.errors import WorkInterruptedError, WorkOverLimitError, WorkRefusedError
 from agents.research.experiments import ExperimentStore, Trial, store_path
-from agents.research.experiments.recording import recorded
+from agents.research.experiments.command.resuming import request_of
+from agents.research.experiments.recording import Request, recorded
 from agents.research.experiments.worker import this_worker
 from agents.research.jobs import Done
-from agents.research.messages import EvaluateCheckpoint, EvaluateQuickly, TrainFully
+from agents.research.messages import (
+    EvaluateCheckpoint,
+    EvaluateQuickly,
+    TrainFully,
+    TrainLanguageModel,
+)
 
 RESULT = {
     "status": "completed",
@@ -61,7 +67,7 @@ def quick(script: str = "net.py", **config: Any) -> EvaluateQuickly:
 
 async def tried(
     workspace: Path,
-    request: EvaluateQuickly | TrainFully | EvaluateCheckpoint,
+    request: Request,
     outcome: dict[str, Any] | BaseException,
 ) -> Done:
     async def work() -> Done:
@@ -105,6 +111,62 @@ async def test_a_training_is_kept_with_its_folder(workspace: Path) -> None:
     (trial,) = trials(workspace)
     assert (trial.kind, trial.artifacts, trial.score("accuracy")) == ("full", "runs/net", 0.95)
     assert trial.score("loss") is None
+
+
+def language_model(experiment_name: str = "lm", **changes: Any) -> TrainLanguageModel:
+    return TrainLanguageModel(
+        config={"corpus_files": ["a.txt"], "tokenizer_path": "words", "steps": 9, "seed": 3},
+        output_dir="models/phi",
+        experiment_name=experiment_name,
+        log_base_dir="runs",
+        **changes,
+    )
+
+
+async def test_a_language_model_is_kept_with_its_folder_and_scores(workspace: Path) -> None:
+    result = {
+        **{key: RESULT[key] for key in ("status", "params", "history", "seconds", "warnings")},
+        "final_evaluation": {"bits_per_byte": 1.5, "perplexity": None},
+        "samples": [{"prompt": "def ", "completion": "f(x):"}],
+        "experiment_dir": "runs/lm",
+    }
+
+    await tried(workspace, language_model(), result)
+
+    (trial,) = trials(workspace)
+    assert (trial.study, trial.kind, trial.seed, trial.status) == ("tools", "full", 3, "done")
+    assert trial.config == {
+        "model": "models/phi",
+        "corpus_files": ["a.txt"],
+        "tokenizer_path": "words",
+        "steps": 9,
+    }
+    assert (trial.artifacts, trial.note) == ("runs/lm", "language model in models/phi")
+    assert trial.metrics.keys() == {"bits_per_byte", "perplexity", "params"}
+    assert trial.score("bits_per_byte") == 1.5
+    assert trial.score("perplexity") is None
+
+
+@pytest.mark.parametrize("serve_as", [None, "models/served"])
+async def test_a_language_model_cut_short_is_resumed_by_the_very_request(
+    workspace: Path, serve_as: str | None
+) -> None:
+    asked = language_model(serve_as=serve_as)
+    with pytest.raises(WorkInterruptedError):
+        await tried(workspace, asked, WorkInterruptedError("the worker was killed"))
+
+    (trial,) = trials(workspace)
+    assert trial.status == "interrupted"
+    assert request_of(workspace, trial) == asked
+
+
+async def test_the_folder_of_the_last_attempt_is_the_one_that_is_known(workspace: Path) -> None:
+    for name in ("first", "second"):
+        with pytest.raises(WorkInterruptedError):
+            await tried(workspace, language_model(name), WorkInterruptedError("killed"))
+
+    (trial,) = trials(workspace)
+    assert trial.artifacts == "runs/second"
 
 
 @pytest.mark.parametrize("is_absolute", [False, True])

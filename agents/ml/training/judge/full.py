@@ -9,10 +9,11 @@ from agents.ml.training.claims import RunClaims, claims
 from agents.ml.training.configs import TrainerConfig, read_trainer_config, scores_that_decide
 from agents.ml.training.curves import Curves
 from agents.ml.training.examination import Exam, Examination
-from agents.ml.training.experiment import settled_name, write_history, write_result
+from agents.ml.training.experiment import write_history, write_result
 from agents.ml.training.full import full_result, identity_of, trainer_measure
 from agents.ml.training.history import final_scores
 from agents.ml.training.judge.turns import Turns
+from agents.ml.training.names import settled_name
 from agents.ml.training.progress import Channel
 from agents.ml.training.scorebook import Scorebook
 from agents.ml.training.scoring import DIVERGED

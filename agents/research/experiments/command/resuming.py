@@ -10,10 +10,10 @@ import typer
 from agents.research.errors import ResearchError, WorkRefusedError
 from agents.research.experiments.command.opening import consulted, exit_code, find
 from agents.research.experiments.errors import StoreError
-from agents.research.experiments.recording import STUDY
+from agents.research.experiments.recording import STUDY, Training
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
-from agents.research.messages import TrainFully
+from agents.research.messages import TrainFully, TrainLanguageModel
 from agents.research.workspace.beneath import relative
 from agents.research.workspace.files import WorkspaceFiles
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError, exit_code_of
@@ -45,7 +45,7 @@ def resume_either(workspace: Path, name: str, typed: Common) -> None:
     raise typer.Exit(code)
 
 
-def request_of(workspace: Path, trial: Trial) -> TrainFully:
+def request_of(workspace: Path, trial: Trial) -> Training:
     """What continues a training: the same request, which finds its folder.
 
     Raises:
@@ -60,17 +60,21 @@ def request_of(workspace: Path, trial: Trial) -> TrainFully:
         raise UsageError(f"the trial {trial.id} has ended: {trial.outcome}")
     if trial.kind != "full" or not trial.artifacts:
         raise UsageError(
-            f"the trial {trial.id} left no checkpoint to go on from: only a full training with an "
-            "experiment_name does; ask for it again"
+            f"the trial {trial.id} left no checkpoint to go on from: only a full training does; "
+            "ask for it again"
         )
     folder = Path(trial.artifacts)
-    config = {key: value for key, value in trial.config.items() if key != "model_class_name"}
+    config = {**trial.config, "seed": trial.seed}
+    place = {"experiment_name": folder.name, "log_base_dir": str(folder.parent)}
+    if "model_class_name" not in config:
+        output_dir, serve_as = config.pop("model"), config.pop("serve_as", None)
+        return TrainLanguageModel(config=config, output_dir=output_dir, serve_as=serve_as, **place)
+    class_name = config.pop("model_class_name")
     return TrainFully(
         model_script_path=_script(workspace, folder),
-        model_class_name=trial.config["model_class_name"],
-        trainer_config={**config, "seed": trial.seed},
-        experiment_name=folder.name,
-        log_base_dir=str(folder.parent),
+        model_class_name=class_name,
+        trainer_config=config,
+        **place,
     )
 
 
@@ -107,7 +111,7 @@ def _resume_study(output: Output, study: Study, trials: list[Trial], typed: Comm
     )
 
 
-def _resume_training(output: Output, workspace: Path, request: TrainFully) -> int:
+def _resume_training(output: Output, workspace: Path, request: Training) -> int:
     from agents.research.toolkit import ResearchToolkit  # noqa: PLC0415  an extra
 
     def show(progress: Progress) -> None:
@@ -116,7 +120,12 @@ def _resume_training(output: Output, workspace: Path, request: TrainFully) -> in
 
     try:
         with ResearchToolkit(workspace=workspace, show=show) as kit:
-            result = kit.pytorch_full_trainer(**request.model_dump())
+            train = (
+                kit.pytorch_full_trainer
+                if isinstance(request, TrainFully)
+                else kit.train_language_model
+            )
+            result = train(**request.model_dump())
     except ResearchError as error:
         output.error(str(error))
         return FAILED
