@@ -32,7 +32,7 @@ class Batches:
 
 def micro_batches(positions: Tensor, size: int) -> list[Tensor]:
     """Cut a step into batches of `size`; a single sample left over joins the batch before it."""
-    batches = list(torch.split(positions, size))
+    batches = list(torch.split(positions, size)) if len(positions) else []
     if len(batches) > 1 and len(batches[-1]) == 1 < size:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

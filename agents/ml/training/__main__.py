@@ -18,9 +18,11 @@ from typing import Any
 
 from agents.ml import jobs_training
 from agents.ml.checkpoints import write_atomically
+from agents.ml.config import StrictConfig, read_config, require_known
 from agents.ml.errors import MLError, TrainingInterrupted
 from agents.ml.training.interrupts import EXIT_CODE
 
+_IS_FIRST = os.environ.get("RANK", "0") == "0"
 _JOBS = {
     job.__name__: job
     for job in (
@@ -32,7 +34,9 @@ _JOBS = {
 }
 
 
-_IS_FIRST = os.environ.get("RANK", "0") == "0"
+class _Job(StrictConfig):
+    job: str
+    payload: dict[str, Any]
 
 
 def main(arguments: list[str]) -> int:
@@ -43,8 +47,8 @@ def main(arguments: list[str]) -> int:
             known = ", ".join(_JOBS)
             print(f"usage: JOB_DIR, or JOB PAYLOAD.json; JOB is one of {known}", file=sys.stderr)  # noqa: T201  # a command
             return 2
-        job, payload = asked
-        result = {"result": _JOBS[job](payload, _print)}
+        require_known(asked.job, _JOBS, what="job", where="job")
+        result = {"result": _JOBS[asked.job](asked.payload, _print)}
         _print(result)
         if len(arguments) == 1 and _IS_FIRST:
             text = json.dumps(result["result"], indent=2)
@@ -52,22 +56,24 @@ def main(arguments: list[str]) -> int:
     except TrainingInterrupted as stopped:
         print(stopped, file=sys.stderr)  # noqa: T201  # as above
         return EXIT_CODE
-    except (MLError, OSError, ValueError) as error:
+    except (MLError, OSError, ValueError, RecursionError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201  # as above
         return 1
     return 0
 
 
-def _asked(arguments: list[str]) -> tuple[str, dict[str, Any]] | None:
-    """Return job and payload; from a job directory, which becomes the current one."""
-    if len(arguments) == 1 and Path(arguments[0], "job.json").is_file():
-        os.chdir(arguments[0])
-        asked = json.loads(Path("job.json").read_text(encoding="utf-8"))
-        arguments = [asked.get("job"), ""]
-        payload = asked.get("payload")
-    elif len(arguments) == 2:  # noqa: PLR2004  # job and payload
-        payload = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
-    return (arguments[0], payload) if arguments and arguments[0] in _JOBS else None
+def _asked(arguments: list[str]) -> _Job | None:
+    """Return what is asked for; from a job directory, which becomes the current one."""
+    match arguments:
+        case [folder] if Path(folder, "job.json").is_file():
+            os.chdir(folder)
+            where, asked = "job.json", json.loads(Path("job.json").read_text(encoding="utf-8"))
+        case [job, payload] if job in _JOBS:
+            where, text = "", Path(payload).read_text(encoding="utf-8")
+            asked = {"job": job, "payload": json.loads(text)}
+        case _:
+            return None
+    return read_config(_Job, asked, where=where)
 
 
 def _print(record: dict[str, Any]) -> None:

@@ -65,6 +65,7 @@ class Trainer:
         self._state = _State()
         self._best = Best(run.plan.best_metric) if run.plan.best_metric else None
         self._clock_s = time.monotonic()
+        self._rate = 0.0  # that the last step was taken with
 
     def fit(self) -> Outcome:
         """Train to the end of the plan, or until it stops early or diverges.
@@ -93,6 +94,7 @@ class Trainer:
     def _step(self) -> None:
         run, state = self._run, self._state
         positions = self._batches.at(state.step)
+        self._rate = float(run.optimizer.param_groups[0]["lr"])
         run.model.train()
         try:
             loss = float(run.optimizer.step(lambda: compute_gradients(run, self._team, positions)))
@@ -106,7 +108,7 @@ class Trainer:
             run.schedule.after_step()
         state.epoch_loss += loss * len(positions)
         state.epoch_samples += len(positions)
-        self._progress.step(state.step, loss=loss, lr=self._lr(), samples=len(positions))
+        self._progress.step(state.step, loss=loss, lr=self._rate, samples=len(positions))
 
     def _after_step(self, stop: threading.Event) -> None:
         plan, step = self._plan, self._state.step
@@ -132,7 +134,7 @@ class Trainer:
             "epoch": epoch,
             "step": state.step,
             "train_loss": state.epoch_loss / state.epoch_samples,
-            "lr": self._lr(),
+            "lr": self._rate,
             "seconds": round(self._seconds(), 3),
             "samples_per_s": round(self._progress.samples_per_s(), 1),
         }
@@ -233,9 +235,6 @@ class Trainer:
             best_epoch=best.epoch if best else None,
             best_value=state.history[best.epoch - 1][best.metric] if best else None,
         )
-
-    def _lr(self) -> float:
-        return float(self._run.optimizer.param_groups[0]["lr"])
 
     def _seconds(self) -> float:
         return self._state.seconds + time.monotonic() - self._clock_s

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from agents.ml.training.experiment import finite_mapping
+
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -56,15 +58,14 @@ class Progress:
     def _send(self, kind: str, step: int, values: dict[str, Any]) -> None:
         self._reported_s = time.monotonic()
         per_step_s = (self._reported_s - self._started_s) / max(1, self._steps)
-        self._report(
-            {
-                "kind": kind,
-                "step": step,
-                "steps_total": self._steps_total,
-                "epoch": -(-step // self._steps_per_epoch),
-                "epochs_total": -(-self._steps_total // self._steps_per_epoch),
-                "samples_per_s": round(self.samples_per_s(), 1),
-                "eta_s": round((self._steps_total - step) * per_step_s, 1),
-                **values,
-            }
-        )
+        event = {
+            "kind": kind,
+            "step": step,
+            "steps_total": self._steps_total,
+            "epoch": -(-step // self._steps_per_epoch),
+            "epochs_total": -(-self._steps_total // self._steps_per_epoch),
+            "samples_per_s": round(self.samples_per_s(), 1),
+            "eta_s": round((self._steps_total - step) * per_step_s, 1),
+            **values,
+        }
+        self._report(finite_mapping(event))

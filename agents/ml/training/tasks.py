@@ -25,6 +25,10 @@ class Task(Protocol):
         """Return the mean loss of a batch."""
         ...
 
+    def weight(self, targets_B: Tensor) -> float:
+        """Return how much a batch counts in the mean over several: its samples, as they weigh."""
+        ...
+
     def outputs(self, model: nn.Module, split: Split) -> Iterator[Tensor]:
         """Yield what the model, in eval mode, puts out for a split in its order, on the CPU."""
         ...
@@ -37,15 +41,29 @@ class Task(Protocol):
 class Prediction:
     """C class scores, or K numbers, per sample."""
 
-    def __init__(self, loss: Loss, width: int, compute: Compute, *, names: str) -> None:
+    def __init__(
+        self,
+        loss: Loss,
+        width: int,
+        compute: Compute,
+        *,
+        names: str,
+        weight_C: Tensor | None = None,
+    ) -> None:
         """Expect `width` numbers for each sample, called `names` in errors."""
         self._loss, self._width, self._compute, self._names = loss, width, compute, names
+        self._weight_C = weight_C
 
     def loss(self, model: nn.Module, inputs_B: Tensor, targets_B: Tensor) -> Tensor:
         return self._loss(self._forward(model, inputs_B), targets_B)
 
     def running_on(self, compute: Compute) -> "Prediction":
-        return Prediction(self._loss, self._width, compute, names=self._names)
+        return Prediction(
+            self._loss, self._width, compute, names=self._names, weight_C=self._weight_C
+        )
+
+    def weight(self, targets_B: Tensor) -> float:
+        return len(targets_B) if self._weight_C is None else float(self._weight_C[targets_B].sum())
 
     @torch.no_grad()  # not inference_mode: what a model caches here must serve training too
     def outputs(self, model: nn.Module, split: Split) -> Iterator[Tensor]:
@@ -78,6 +96,9 @@ class CausalLanguage:
     def loss(self, model: nn.Module, inputs_B: Tensor, targets_B: Tensor) -> Tensor:
         logits_BTV = self._logits(model, inputs_B)
         return functional.cross_entropy(logits_BTV.flatten(0, 1), targets_B.flatten())
+
+    def weight(self, targets_B: Tensor) -> float:
+        return len(targets_B)
 
     def running_on(self, compute: Compute) -> "CausalLanguage":
         return CausalLanguage(self._vocab_size, compute)
@@ -128,4 +149,4 @@ def build_task(
         return CausalLanguage(dataset.num_classes, compute)
     (width,) = output_shape
     names = "numbers" if dataset.task == "regression" else "classes"
-    return Prediction(loss, width, compute, names=names)
+    return Prediction(loss, width, compute, names=names, weight_C=weight_C)

@@ -1,13 +1,15 @@
 """Several processes that train one model, each on its share of every batch.
 
 `torchrun` starts them. A step has the same samples, and up to rounding the same gradient, however
-many there are: each process weighs its share by its size, and what they have is summed. The first
-one measures, writes and decides; the others are told.
+many there are: each process weighs its share as its samples weigh, and what they have is summed.
+Of a step too small for all some have no share. The first one measures, writes and decides; the
+others are told.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol, TypeVar
 
 import torch
@@ -16,6 +18,10 @@ from torch import Tensor, distributed, nn
 from agents.ml.errors import TeamError
 
 T = TypeVar("T")
+
+_LEAST_SAMPLES = 2  # of a share: batch normalisation cannot train on one
+# The first process measures while the others wait. One that has died is noticed without it.
+_PATIENCE = timedelta(days=1)
 
 
 class Team(Protocol):
@@ -28,8 +34,17 @@ class Team(Protocol):
         """Return this process's part of a step's samples."""
         ...
 
-    def sum_step(self, model: nn.Module, loss: float) -> float:
-        """Sum losses and gradients, average buffers such as running means; return the loss."""
+    def sum_step(
+        self, model: nn.Module, loss: float, weight: float, *, share: float
+    ) -> tuple[float, float]:
+        """Sum gradients, average buffers such as running means; return the sums of the others.
+
+        Args:
+            model: as it is after this process's part of a step.
+            loss: of that part.
+            weight: of its samples.
+            share: its part of the step's samples, from 0 to 1.
+        """
         ...
 
     def any(self, *, is_so: bool) -> bool:
@@ -58,8 +73,15 @@ class Alone:
     def share(self, positions: Tensor) -> Tensor:
         return positions
 
-    def sum_step(self, model: nn.Module, loss: float) -> float:  # noqa: ARG002  nothing to sum
-        return loss
+    def sum_step(
+        self,
+        model: nn.Module,  # noqa: ARG002  nothing to sum
+        loss: float,
+        weight: float,
+        *,
+        share: float,  # noqa: ARG002  as above
+    ) -> tuple[float, float]:
+        return loss, weight
 
     def any(self, *, is_so: bool) -> bool:
         return is_so
@@ -81,31 +103,36 @@ class Together:
         # Here, because only they need it, and it takes a second.
         from accelerate import PartialState  # noqa: PLC0415
 
-        self._state = PartialState(cpu=on_cpu)
+        self._state = PartialState(cpu=on_cpu, timeout=_PATIENCE)
         self.rank: int = self._state.process_index
         self.device: str | None = str(self._state.device)
 
     def share(self, positions: Tensor) -> Tensor:
-        return torch.tensor_split(positions, self._state.num_processes)[self.rank]
+        sharing = min(self._state.num_processes, max(1, len(positions) // _LEAST_SAMPLES))
+        if self.rank >= sharing:
+            return positions[:0]
+        return torch.tensor_split(positions, sharing)[self.rank]
 
-    def sum_step(self, model: nn.Module, loss: float) -> float:
+    def sum_step(
+        self, model: nn.Module, loss: float, weight: float, *, share: float
+    ) -> tuple[float, float]:
         parameters = [p for p in model.parameters() if p.requires_grad]
         buffers = [b for b in model.buffers() if b.is_floating_point()]
-        scale = 1 / self._state.num_processes
         parts = [
-            torch.tensor([loss], device=self._state.device),
+            torch.tensor([loss, weight], device=self._state.device),
             torch.tensor([float(p.grad is not None) for p in parameters]).to(self._state.device),
             *(torch.zeros_like(p) if p.grad is None else p.grad for p in parameters),
-            *(b * scale for b in buffers),
+            *(b * share if share else torch.zeros_like(b) for b in buffers),
         ]
         flat = torch.cat([part.float().flatten() for part in parts])
         self._sum(flat)
-        total, has_grad, *summed = torch.split(flat, [part.numel() for part in parts])
+        totals, has_grad, *summed = torch.split(flat, [part.numel() for part in parts])
         for p, gradient, has in zip(parameters, summed, has_grad.tolist(), strict=False):
             p.grad = gradient.reshape(p.shape).to(p.dtype) if has else None
         for b, mean in zip(buffers, summed[len(parameters) :], strict=True):
             b.copy_(mean.reshape(b.shape))
-        return float(total)
+        total, total_weight = totals.tolist()
+        return total, total_weight
 
     def any(self, *, is_so: bool) -> bool:
         count = torch.tensor([float(is_so)], device=self._state.device)

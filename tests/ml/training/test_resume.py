@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from agents.ml.checkpoints import load_checkpoint
+from agents.ml.training import __main__ as command
 from agents.ml.training.full import pytorch_full_trainer
 from tests.ml.training.dying import train_and_die
 
@@ -148,6 +149,31 @@ def test_a_job_in_a_process_of_its_own_ends_with_its_result(models: str, tmp_pat
     assert last["result"]["status"] == "completed"
     assert bad.returncode == 1
     assert "did you mean 'model_class_name'" in bad.stderr
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        ("[]", "expected a mapping"),
+        ("{", "JSONDecodeError"),
+        ('{"job": [], "payload": {}}', "job.json.job"),
+        ('{"job": "train"}', "job.json.payload"),
+        ('{"job": "tain", "payload": {}}', "did you mean 'train'?"),
+        ('{"job": "train", "payload": {}, "extra": 1}', "job.json.extra"),
+    ],
+)
+def test_a_job_directory_that_asks_for_nothing_is_told_why(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    job: str,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.json").write_text(job)
+
+    assert command.main([str(tmp_path)]) == 1
+    assert told in capsys.readouterr().err
 
 
 def run_job(job: str, payload: Path) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ SOURCE = """
 import os, signal
 from pathlib import Path
 import torch
+import torch.distributed
 from torch import nn
 
 class Plain(nn.Module):
@@ -44,6 +46,40 @@ class Plain(nn.Module):
 
     def forward(self, x):
         return self.head(self.hidden(x.flatten(1)).relu())
+
+class Normed(Plain):
+    '''Cannot be trained on a single sample.'''
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(32)
+
+    def forward(self, x):
+        return self.head(self.norm(self.hidden(x.flatten(1))).relu())
+
+class Waiting(Plain):
+    '''Tells how long its process would wait for the others.'''
+
+    def forward(self, x):
+        group = torch.distributed.group.WORLD._get_backend(torch.device("cpu"))
+        Path("wait_s").write_text(str(group.options._timeout.total_seconds()))
+        return super().forward(x)
+
+class Looking(Plain):
+    '''Looks which processes belong to the command that started it, and where they listen.'''
+
+    def forward(self, x):
+        if not Path("seen").exists():
+            import json, psutil
+            top = psutil.Process()
+            while not any("on_ray" in word for word in top.cmdline()):
+                top = top.parent()
+            family = [top, *top.children(recursive=True)]
+            found = [c for one in family for c in one.net_connections("inet")]
+            seen = {"pids": [one.pid for one in family],
+                    "addresses": [c.laddr.ip for c in found if c.status == "LISTEN"]}
+            Path("seen").write_text(json.dumps(seen))
+        return super().forward(x)
 
 class Dropping(Plain):
     '''Has random numbers and a state of its own, and dies when it is told to.'''
@@ -62,13 +98,26 @@ class Dropping(Plain):
 """
 
 
-def start(folder: Path, class_name: str, processes: int, **environment: str) -> int:
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node")
+
+
+def start(
+    folder: Path,
+    class_name: str,
+    processes: int,
+    *,
+    launcher: Sequence[str] = TORCHRUN,
+    change: Mapping[str, Any] | None = None,
+    **environment: str,
+) -> int:
     folder.mkdir(exist_ok=True)
     (folder / "models.py").write_text(SOURCE)
-    job = {"job": "train", "payload": {**PAYLOAD, "model_class_name": class_name}}
-    (folder / "job.json").write_text(json.dumps(job))
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *(torchrun if processes > 1 else []), "-m", "agents.ml.training"]
+    config = {**PAYLOAD["trainer_config"], **(change or {})}
+    payload = {**PAYLOAD, "model_class_name": class_name, "trainer_config": config}
+    (folder / "job.json").write_text(json.dumps({"job": "train", "payload": payload}))
+    several = [sys.executable, "-m", *launcher, str(processes)] if processes > 1 else []
+    job = [] if "on_ray" in launcher[0] else ["-m", "agents.ml.training"]
+    command = [*(several or [sys.executable]), *job]
     inherited = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, str(folder)],
@@ -99,15 +148,71 @@ def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path) -> None:
     assert start(tmp_path / "one", "Plain", 1) == 0
     assert start(tmp_path / "two", "Plain", 2) == 0
 
-    one, two = result_of(tmp_path / "one"), result_of(tmp_path / "two")
-    for ours, theirs in zip(two["history"], one["history"], strict=True):
-        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-3)
-        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-3)
-        assert ours["lr"] == theirs["lr"]
-    theirs_by_name = weights_of(tmp_path / "one")
-    for name, ours in weights_of(tmp_path / "two").items():
-        torch.testing.assert_close(ours, theirs_by_name[name], rtol=1e-2, atol=1e-3)
-    assert json.loads((tmp_path / "two/runs/run/result.json").read_text()) == two
+    assert_same_curve(tmp_path / "two", tmp_path / "one")
+    stored = json.loads((tmp_path / "two/runs/run/result.json").read_text())
+    assert stored == result_of(tmp_path / "two")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("class_name", "processes", "change"),
+    [
+        ("Plain", 2, {"class_weights": [0.0, 9.0, 1.0, 0.5, 3.0, 0.0, 1.0, 7.0, 1.0, 0.1]}),
+        ("Normed", 2, {"batch_size": 3, "epochs": 1}),  # two processes, and three samples
+        ("Normed", 3, {"batch_size": 4, "epochs": 1}),  # the third has none
+    ],
+    ids=["class weights", "a sample too few", "processes too many"],
+)
+def test_a_step_is_the_same_however_it_is_shared(
+    tmp_path: Path, class_name: str, processes: int, change: dict[str, Any]
+) -> None:
+    assert start(tmp_path / "one", class_name, 1, change=change) == 0
+    assert start(tmp_path / "many", class_name, processes, change=change) == 0
+
+    assert_same_curve(tmp_path / "many", tmp_path / "one")
+
+
+@pytest.mark.long
+def test_the_others_wait_for_hours_while_the_first_one_measures(tmp_path: Path) -> None:
+    """RETURNN 1621: half an hour, which is usual, is shorter than many a validation."""
+    assert start(tmp_path, "Waiting", 2, change={"epochs": 1}) == 0
+
+    assert float((tmp_path / "wait_s").read_text()) >= 12 * 3600
+
+
+@pytest.mark.long
+def test_accelerate_starts_two_processes_with_the_same_result(tmp_path: Path) -> None:
+    """Its launcher for GPUs does so on CPUs, too; that for CPUs starts several by MPI alone."""
+    accelerate = [
+        "accelerate.commands.launch",
+        *("--multi_gpu", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"),
+        *("--main_process_port=0", "--num_processes"),
+    ]
+    assert start(tmp_path / "torchrun", "Dropping", 2) == 0
+    assert start(tmp_path / "accelerate", "Dropping", 2, launcher=accelerate) == 0
+
+    assert_equal(tmp_path / "accelerate", tmp_path / "torchrun")
+
+
+def assert_same_curve(ours: Path, theirs: Path) -> None:
+    """Up to rounding."""
+    records = zip(result_of(ours)["history"], result_of(theirs)["history"], strict=True)
+    for record, expected in records:
+        assert record["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-3)
+        assert record["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-3)
+        assert record["lr"] == expected["lr"]
+    expected_weights = weights_of(theirs)
+    for name, weight in weights_of(ours).items():
+        torch.testing.assert_close(weight, expected_weights[name], rtol=1e-2, atol=1e-3)
+
+
+def assert_equal(ours: Path, theirs: Path) -> None:
+    """Bit for bit."""
+    histories = [[timeless(r) for r in result_of(each)["history"]] for each in (ours, theirs)]
+    assert histories[0] == histories[1]
+    expected = weights_of(theirs)
+    for name, weight in weights_of(ours).items():
+        assert torch.equal(weight, expected[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +232,5 @@ def test_a_team_of_which_one_is_killed_ends_like_one_that_was_not(
 
     assert start(tmp_path, "Dropping", 2) == 0
 
-    ours, theirs = result_of(tmp_path), result_of(whole)
-    assert ours["resumed_from_step"] == resumed_from
-    assert [timeless(r) for r in ours["history"]] == [timeless(r) for r in theirs["history"]]
-    expected = weights_of(whole)
-    for name, weight in weights_of(tmp_path).items():
-        assert torch.equal(weight, expected[name]), name
+    assert result_of(tmp_path)["resumed_from_step"] == resumed_from
+    assert_equal(tmp_path, whole)
