@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
+from agents.ml.bundled_data import bundled_folders
 from agents.research.errors import (
     OutsideWorkspaceError,
     WorkInterruptedError,
@@ -78,6 +79,7 @@ class Jobs:
         self.command_timeout_s = properties.command_timeout_s
         self.command_output_bytes = properties.command_output_kb * KIB
         self.tokenizers = self.inside(properties.tokenizers, key="tokenizers")
+        self._bundled = tuple(map(str, bundled_folders()))
         self.scores, self.optimizers = BOOKS, OPTIMIZERS
         self.registries = (self.tokenizers, self.optimizers)
 
@@ -107,7 +109,7 @@ class Jobs:
         is_training: bool = False,
         on_question: OnQuestion | None = None,
         is_trusted: bool = False,
-        hidden: Sequence[str] = (),
+        hidden: Sequence[str] | None = None,
         read_only: Sequence[str] = (),
         writable: Sequence[str] | None = None,
         network: bool = False,
@@ -116,9 +118,10 @@ class Jobs:
 
         It may take `timeout_s`, and never longer than jobs of its kind may. `on_question` answers
         what it asks. One that is trusted, because it runs our code only, waits for no other's
-        turn; what lies under the absolute paths `hidden` is not for the others, which a fence sees
-        to. `read_only` paths and the `network` are granted besides what all jobs are; of what is
-        hidden the folders `writable` stay, relative to the workspace and by default `registries`.
+        turn; what lies under the absolute paths `hidden`, by default the data that libraries bring
+        along with its labels, is not for the others, which a fence sees to. `read_only` paths and
+        the `network` are granted besides what all jobs are; of what is hidden the folders
+        `writable` stay, relative to the workspace and by default `registries`.
 
         Raises:
             WorkRefusedError: the job refused its input, or a script ended its process; says what is
@@ -136,6 +139,8 @@ class Jobs:
 
         try:
             runner = self._trusted if is_trusted else self._runner
+            if hidden is None:
+                hidden = () if is_trusted else self._bundled
             result = await runner.run(
                 job,
                 dict(payload),

@@ -14,6 +14,20 @@ class Model(nn.Module):
         return self.body(x.flatten(1))
 """
 
+# Knows the labels of the digits if anybody lets it.
+GREEDY = f"""{BASE}
+import gzip, importlib.util
+
+(sklearn,) = importlib.util.find_spec("sklearn").submodule_search_locations
+try:
+    with gzip.open(f"{{sklearn}}/datasets/data/digits.csv.gz") as lines:
+        known = len(lines.readlines())
+except OSError:
+    known = 0
+if known:
+    raise LookupError(f"knows {{known}} labels")
+"""
+
 _CLAIM = """{"status": "completed", "metrics": {"accuracy": 0.98765}, "train_loss": 0.01,
     "history": [{"epoch": 1, "step": 40, "train_loss": 0.1, "val_loss": 0.1,
                  "val_accuracy": 0.98765, "lr": 0.01, "seconds": 0.1, "samples_per_s": 1.0}],

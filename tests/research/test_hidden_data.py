@@ -10,6 +10,7 @@ import pytest
 from agents.research import ResearchToolkit
 from agents.research.errors import WorkRefusedError
 from tests.ml.data.test_image_places import INSTALLED, put
+from tests.research.forgers import GREEDY
 from tests.research.small_data import put_cifar10
 
 pytestmark = pytest.mark.slow
@@ -110,3 +111,29 @@ def test_a_download_without_a_network_says_who_grants_it(kit: ResearchToolkit) -
 
     with pytest.raises(WorkRefusedError, match=r"cannot be downloaded.*'network: true'"):
         kit.pytorch_quick_evaluator("greys.py", "Curious", config)
+
+
+@pytest.mark.parametrize("dataset", ["digits", "dummy"])
+def test_generated_code_that_is_scored_cannot_look_labels_up_in_a_library(
+    kit: ResearchToolkit, workspace: Path, dataset: str
+) -> None:
+    """Those of other data neither: what it learns in one job it could leave for another."""
+    (workspace / "greedy.py").write_text(GREEDY)
+    shape = {"input_shape": [1, 1, 8, 8], "num_classes": 10} if dataset == "dummy" else {}
+    config = {"dataset": dataset, **shape}
+
+    assert kit.pytorch_quick_evaluator("greedy.py", "Model", config)["status"] == "completed"
+
+
+def test_nor_can_code_that_is_only_looked_at(kit: ResearchToolkit, workspace: Path) -> None:
+    (workspace / "greedy.py").write_text(GREEDY)
+
+    assert kit.pytorch_model_summary("greedy.py", "Model", (1, 8, 8))["total_params"] == 650
+
+
+def test_a_users_own_script_may_use_what_a_library_brings(
+    kit: ResearchToolkit, workspace: Path
+) -> None:
+    (workspace / "greedy.py").write_text(GREEDY)
+
+    assert "knows 1797 labels" in kit.python_run("greedy.py")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from agents.ml.data.bundled import bundled_folder
+from agents.ml.data.bundled import folder_of_bundled_data
 from agents.ml.training.full import pytorch_full_trainer
 from agents.ml.training.quick import pytorch_quick_evaluator
 from agents.research import ResearchToolkit, tools
@@ -141,7 +141,7 @@ def test_the_file_that_the_labels_come_from_is_out_of_sight(
 ) -> None:
     if kit._jobs._runner.fence.is_none:
         pytest.skip("nothing can be hidden without a fence")
-    data = bundled_folder() / "digits.csv.gz"
+    data = folder_of_bundled_data() / "digits.csv.gz"
     looking = f"""{BASE}
 try:
     seen = len(open({str(data)!r}, "rb").read())

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.ml.config import StrictConfig, read_config, require_known
-from agents.ml.data.bundled import SplitParams, bundled_folder, load_bundled_table, load_digits
+from agents.ml.data.bundled import (
+    SplitParams,
+    folder_of_bundled_data,
+    load_bundled_table,
+    load_digits,
+)
 from agents.ml.data.custom import CustomParams, load_custom
 from agents.ml.data.dataset import Dataset, Source, Split, SplitName, TaskKind
 from agents.ml.data.dummy import DummyParams, load_dummy
@@ -103,7 +108,7 @@ def places_of(name: str, params: Mapping[str, Any]) -> list[Path]:
         case CsvParams() | TextClassificationParams() as table:
             return [Path(table.data_path)]
         case SplitParams():
-            return [bundled_folder()]
+            return [folder_of_bundled_data()]
         case _:
             return []
 

@@ -1,7 +1,6 @@
 """scikit-learn's bundled real data, read from its files: importing scikit-learn takes a second."""
 
 import gzip
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from agents.ml.bundled_data import bundled_folder
 from agents.ml.config import StrictConfig
 from agents.ml.data.dataset import Dataset, ResidentSource, Split, SplitName, check_num_classes
 from agents.ml.data.splits import random_split, stratified_split
@@ -170,7 +170,7 @@ def _read_lines(filename: str) -> list[str]:
 
 
 def _read(filename: str) -> bytes:
-    path = bundled_folder() / filename
+    path = folder_of_bundled_data() / filename
     try:
         content = path.read_bytes()
         return gzip.decompress(content) if path.suffix == ".gz" else content
@@ -178,12 +178,12 @@ def _read(filename: str) -> bytes:
         raise DatasetError(f"scikit-learn's bundled file is missing: {error}") from error
 
 
-def bundled_folder() -> Path:
+def folder_of_bundled_data() -> Path:
     """Return the folder in which scikit-learn keeps its data."""
-    spec = importlib.util.find_spec("sklearn")
-    if spec is None or not spec.submodule_search_locations:
+    folder = bundled_folder()
+    if folder is None:
         raise DatasetError(
             "this dataset is bundled with scikit-learn, which is not installed; "
             "run: pip install 'guildbus[research]'"
         )
-    return Path(next(iter(spec.submodule_search_locations))) / "datasets" / "data"
+    return folder

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.ml.bundled_data import bundled_folders
 from agents.ml.data import Dataset, Split, load_dataset, places_of
 from agents.ml.data.batches import in_order
 from agents.ml.data.dataset import ResidentSource, SplitName
@@ -122,14 +123,15 @@ def _constant(array: dict[str, Any] | None) -> Tensor | None:
 def hidden_paths(name: str, params: Mapping[str, Any], handout: Handout) -> list[str]:
     """Return what must be out of sight of whoever gets the handout: the data it was made of.
 
-    What is trained on is left in sight where it is not in the handout, and so is the workspace.
+    Bundled data goes with it, whose labels a study may be about. What is trained on is left in
+    sight where it is not in the handout, and so is the workspace.
     """
     if "named" in handout.get("train", {}):
         root = Path(params.get("data_path", ""))
         parts = ["val", "test"] if name in _FOLDERS else []
         found = [root / part for part in parts]
     else:
-        found = places_of(name, params)
+        found = [*places_of(name, params), *bundled_folders()]
     here = Path.cwd()
     resolved = dict.fromkeys(path.resolve() for path in found if path.exists())
     hideable = [path for path in resolved if not here.is_relative_to(path)]

@@ -70,5 +70,6 @@ async def _run(
         audience,
         task=f"run {what[:_TASK_CHARS]}",
         timeout_s=jobs.command_timeout_s + _SPARE_S,
+        hidden=(),  # a user's own scripts may use whatever is installed
     )
     return CommandEnded(**done.result, timeout_s=jobs.command_timeout_s)

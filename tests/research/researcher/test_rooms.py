@@ -15,7 +15,7 @@ from agents.research.job_properties import JobsProps
 from agents.research.jobs import Jobs, open_jobs
 from agents.research.researcher.messages import DealData, RunTrial
 from agents.research.researcher.trials import deal_data, run_trial
-from tests.research.forgers import BASE
+from tests.research.forgers import BASE, GREEDY
 
 pytestmark = pytest.mark.slow
 
@@ -110,6 +110,12 @@ async def test_without_a_room_the_second_would_find_it(
     await run_trial(jobs, trial(jobs, 0, TALKER), Nobody())
     with pytest.raises(WorkRefusedError, match="found one in"):
         await run_trial(jobs, trial(jobs, 1, TALKER), Nobody())
+
+
+async def test_a_trial_cannot_look_the_labels_up(jobs: Jobs) -> None:
+    await deal(jobs)
+
+    assert (await run_trial(jobs, trial(jobs, 0, GREEDY), Nobody())).status == "done"
 
 
 async def test_a_trial_cannot_change_data_or_code_of_others(jobs: Jobs) -> None:
