@@ -7,18 +7,12 @@ JobError
 ├── JobProtocolError      it ended without a result, or sent something that is none
 └── SandboxError          no job can be started
     ├── NoFenceError          nothing here can keep foreign code apart from the machine
+    ├── NotShownError         what a job was to see of the workspace lies elsewhere
     └── SandboxClosedError    the runner was used before it was opened or after it was closed
 """
 
 import signal
 from collections.abc import Sequence
-
-REMEDY = (
-    "Install bubblewrap (apt install bubblewrap), or let this user make user namespaces (sysctl "
-    "user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns, or the options of "
-    "your container); 'fence: none' in the properties of research.jobs runs foreign code with "
-    "all the rights of this user"
-)
 
 
 class JobError(Exception):
@@ -117,13 +111,27 @@ class NoFenceError(SandboxError):
 
     Attributes:
         problems: what was tried, and why it does not hold.
+        remedy: what the operator can do.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], remedy: str) -> None:
         super().__init__(
-            f"this machine has no fence for foreign code: {'; '.join(problems)}. {REMEDY}"
+            f"this machine has no fence for foreign code: {'; '.join(problems)}. {remedy}"
         )
         self.problems = tuple(problems)
+        self.remedy = remedy
+
+
+class NotShownError(SandboxError):
+    """What a job was to see of the workspace lies elsewhere, so the job was not started.
+
+    Attributes:
+        path: where it was to be.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path!r} {problem}; no job was started with it")
+        self.path = path
 
 
 class SandboxClosedError(SandboxError):

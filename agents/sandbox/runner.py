@@ -152,7 +152,8 @@ class JobRunner:
         view = self._view if view is None else self._view | view
         self._require_open()
         if self._fence.is_none and view.hidden:
-            raise NoFenceError([f"{', '.join(view.hidden)} cannot be hidden without one"])
+            problem = f"{', '.join(view.hidden)} cannot be hidden without one"
+            raise NoFenceError([problem], "Set 'fence: auto' in the properties of research.jobs")
         for path in (self._workspace, *map(Path, view.writable)):
             make_folder(path)
         if not self._fence.is_none:

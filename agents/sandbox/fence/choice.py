@@ -15,6 +15,7 @@ from agents.sandbox.errors import NoFenceError
 from agents.sandbox.fence.bubblewrap import Bubblewrap
 from agents.sandbox.fence.fence import Fence, FenceName, Namespaces, NoFence
 from agents.sandbox.fence.layout import scene_of
+from agents.sandbox.fence.remedy import remedy
 from agents.sandbox.view import View
 
 _PROBE_S = 20.0
@@ -40,7 +41,7 @@ def choose_fence(wanted: FenceName = "auto") -> Fence:
                 _holding.add(str(fence))
                 return fence
             problems.append(f"{fence}: {problem}")
-    raise NoFenceError(problems or ["bubblewrap is not installed"])
+    raise NoFenceError(problems or ["bubblewrap is not installed"], remedy())
 
 
 def candidates() -> Iterator[Fence]:
