@@ -27,10 +27,12 @@ from agents.sandbox import (
     JobProtocolError,
     JobRunner,
     JobTimeoutError,
+    NotShownError,
     OnQuestion,
     View,
 )
 from agents.sandbox.fence.layout import has_gpu
+from agents.sandbox.kernel.beneath import LeavesError, relative
 from guild.progress import Progress
 from guild.registry import requires
 from messaging.logs import get_logger
@@ -88,8 +90,16 @@ class Jobs:
 
         Raises:
             OutsideWorkspaceError: it does, by `..`, a link or from the root; names `key`.
+            WorkRefusedError: no file can have such a name; names `key`.
         """
-        real = "/" if "\0" in path else os.path.realpath(self.workspace / path)
+        try:
+            relative(self.workspace, path)
+            real = os.path.realpath(self.workspace / path)
+        except LeavesError as error:
+            raise OutsideWorkspaceError(key, path) from error
+        except ValueError as error:  # a zero byte, or half a character
+            text = f"{key}: {path!r} is no path: {error}"
+            raise WorkRefusedError(type(error).__name__, text, where=key) from error
         if not Path(real).is_relative_to(self.workspace):
             raise OutsideWorkspaceError(key, path)
         return path
@@ -198,8 +208,8 @@ def _translated(error: JobError) -> Exception:
             return WorkInterruptedError(error.text)
         case JobFailedError():
             return WorkRefusedError(error.error_type, error.text, where=error.where)
-        case JobProtocolError():  # what a script did once it does again
-            return WorkRefusedError("JobProtocolError", str(error))
+        case JobProtocolError() | NotShownError():  # what a script did once it does again
+            return WorkRefusedError(type(error).__name__, str(error))
         case JobTimeoutError():
             return WorkOverLimitError(str(error))
         case JobKilledError() if error.limit:

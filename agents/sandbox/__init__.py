@@ -13,6 +13,7 @@ from agents.sandbox.errors import (
     JobProtocolError,
     JobTimeoutError,
     NoFenceError,
+    NotShownError,
     SandboxClosedError,
     SandboxError,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "JobTimeoutError",
     "Limits",
     "NoFenceError",
+    "NotShownError",
     "OnQuestion",
     "SandboxClosedError",
     "SandboxError",

@@ -14,8 +14,8 @@ from agents.sandbox.errors import JobProtocolError
 from agents.sandbox.limits import Limits
 from agents.sandbox.output import CappedOutput
 from agents.sandbox.server import JobServer
+from agents.sandbox.sight import Sight
 from agents.sandbox.verdict import Ending, result_or_error
-from agents.sandbox.view import View
 
 OnEvent = Callable[[dict[str, Any]], Awaitable[None] | None]
 OnQuestion = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -42,13 +42,13 @@ class Conversation:
         self,
         job: str,
         limits: Limits,
-        view: View,
+        sight: Sight,
         on_event: OnEvent | None,
         on_question: OnQuestion | None = None,
     ) -> None:
         self.job = job
         self._number = next(_numbers)
-        self._view = view
+        self._sight = sight
         self._limits = limits
         self._on_event = on_event
         self._on_question = on_question
@@ -75,7 +75,7 @@ class Conversation:
         self._printed = await self._connect_pipe(output_fd)
         try:
             fds = [their_control.fileno(), their_channel.fileno(), their_output_fd]
-            server.fork(self._number, fds, self._limits, self._view)
+            server.fork(self._number, fds, self._limits, self._sight)
         except OSError as error:
             self._close()
             raise NotStartedError from error

@@ -5,8 +5,9 @@ import pwd
 from pathlib import Path
 
 from agents.sandbox.environment import search_path
-from agents.sandbox.errors import SandboxError
+from agents.sandbox.errors import NotShownError, SandboxError
 from agents.sandbox.fence.layout import python_trees
+from agents.sandbox.kernel.beneath import make_folders
 
 _SYSTEM = (
     "/bin",
@@ -73,3 +74,18 @@ def make_folder(path: Path) -> None:
     if os.geteuid() == 0:
         above = path.parent.stat()
         os.chown(path, above.st_uid, above.st_gid)
+
+
+def make_folder_below(root: Path, path: str) -> None:
+    """Make `path` with the folders above it, whatever links jobs have put there.
+
+    Raises:
+        NotShownError: it leads out of `root`, or something else has its name.
+    """
+    if not Path(path).is_relative_to(root):
+        make_folder(Path(path))
+        return
+    try:
+        make_folders(root, path)
+    except OSError as error:
+        raise NotShownError(path, f"cannot be made a folder: {error.strerror}") from error

@@ -3,6 +3,7 @@
 Built inside the fence by the job's warden, who is process 1 in it.
 """
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from agents.sandbox.confinement import Confinement
 from agents.sandbox.fence.scene import SHARED_MEMORY, TEMPORARY
 from agents.sandbox.kernel import calls, mounts, namespaces
 from agents.sandbox.limits import Limits
+from agents.sandbox.sight import Place
 
 TEMPORARY_FOLDERS = (TEMPORARY, SHARED_MEMORY)
 _EMPTY_FILE = Path(__file__).with_name("fence") / "etc" / "empty"
@@ -44,6 +46,19 @@ def build(
     _hide(covered, [*kept, *_programs_below(covered, confinement)])
     # No other process may look into this one's memory, nor into the job's, which is forked off it.
     calls.prctl(calls.PR_SET_DUMPABLE, 0)
+
+
+def require(shown: Iterable[Place]) -> None:
+    """Refuse a room in which something else lies where one of `shown` was to be.
+
+    Raises:
+        OSError: names the path.
+    """
+    for place in shown:
+        found = Path(place.path).stat()
+        if (found.st_dev, found.st_ino) != (place.device, place.inode):
+            text = "was exchanged for something else while it was put up"
+            raise OSError(errno.ESTALE, text, place.path)
 
 
 @contextmanager

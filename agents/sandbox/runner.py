@@ -23,12 +23,14 @@ from agents.sandbox.fence.choice import choose_fence
 from agents.sandbox.fence.fence import NoFence
 from agents.sandbox.folders import (
     make_folder,
+    make_folder_below,
     require_no_code_of_the_guild,
     require_no_more_than_a_workspace,
 )
 from agents.sandbox.limits import Limits
 from agents.sandbox.server import JobServer
 from agents.sandbox.servers import Servers
+from agents.sandbox.sight import sight_of
 from agents.sandbox.sockets import listening_below
 from agents.sandbox.view import View
 
@@ -81,7 +83,7 @@ class JobRunner:
         self._grace_s = grace_s
         self._threads = max(1, len(os.sched_getaffinity(0)) // max_jobs)
         self._slots = asyncio.Semaphore(max_jobs)
-        self._servers = Servers(self._workspace, self._start)
+        self._servers = Servers(self._start)
         self._running: set[Conversation] = set()
         self._is_open = False
 
@@ -139,6 +141,7 @@ class JobRunner:
             JobProtocolError: it ended without a result, or sent too much or nonsense.
             SandboxError: no job can be started, or the runner is not open.
             NoFenceError: `view` hides something, and there is no fence.
+            NotShownError: what `view` shows or keeps of the workspace is reached over a link.
             ValueError, TypeError: `job` is no reference, or `payload` is not JSON.
             Exception: whatever `on_event` or `on_question` raised; the job is stopped.
         """
@@ -154,19 +157,21 @@ class JobRunner:
         if self._fence.is_none and view.hidden:
             problem = f"{', '.join(view.hidden)} cannot be hidden without one"
             raise NoFenceError([problem], "Set 'fence: auto' in the properties of research.jobs")
-        for path in (self._workspace, *map(Path, view.writable)):
-            make_folder(path)
+        make_folder(self._workspace)
+        for path in view.writable:
+            make_folder_below(self._workspace, path)
         if not self._fence.is_none:
             view |= View(hidden=listening_below((str(self._workspace), *view.read_only)))
         async with self._slots:
             for _ in range(_STARTS):
-                async with self._servers.that_shows(view) as server:
-                    conversation = Conversation(job, allowed, view, on_event, on_question)
-                    try:
-                        await conversation.open(server, request)
-                        return await self._hold(conversation, timeout_s, grace_s)
-                    except NotStartedError as error:
-                        reason = str(error) or await server.obituary()
+                with sight_of(self._workspace, view) as sight:
+                    async with self._servers.that_shows(sight) as server:
+                        conversation = Conversation(job, allowed, sight, on_event, on_question)
+                        try:
+                            await conversation.open(server, request)
+                            return await self._hold(conversation, timeout_s, grace_s)
+                        except NotStartedError as error:
+                            reason = str(error) or await server.obituary()
         raise SandboxError(f"{job} could not be started: {reason}", job=job)
 
     async def close(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from agents.sandbox.fence import Fence
 from agents.sandbox.fence.layout import scene_of
 from agents.sandbox.limits import Limits
 from agents.sandbox.output import CappedOutput
+from agents.sandbox.sight import Sight
 from agents.sandbox.view import View
 
 _LOG_BYTES = 16 * 1024
@@ -47,7 +47,7 @@ class JobServer:
         scene = scene_of(workspace, view)
         confinement = Confinement(
             workspace=str(workspace),
-            read_only=tuple(filter(os.path.exists, view.read_only)),
+            read_only=view.read_only,
             scene=None if fence.is_none else scene,
             is_built=fence.is_built,
         )
@@ -76,7 +76,7 @@ class JobServer:
     def is_running(self) -> bool:
         return self._process.returncode is None
 
-    def fork(self, number: int, fds: Sequence[int], limits: Limits, view: View) -> None:
+    def fork(self, number: int, fds: Sequence[int], limits: Limits, sight: Sight) -> None:
         """Ask for job `number`, which talks over `fds` (control, channel, output).
 
         Raises:
@@ -85,8 +85,9 @@ class JobServer:
         request = {
             "number": number,
             "limits": limits.to_json(),
-            "hidden": view.hidden,
-            "kept": list(view.kept()),
+            "hidden": sight.view.hidden,
+            "kept": list(sight.view.kept()),
+            "shown": sight.shown,
         }
         socket.send_fds(self._requests, [json.dumps(request).encode()], fds)
 

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import NamedTuple, Self
 
 from agents.sandbox.server import JobServer
+from agents.sandbox.sight import Place, Sight
 from agents.sandbox.view import View
 
 _MOST_SERVERS = 3  # each holds its imports in memory
@@ -18,33 +18,23 @@ class _Shown(NamedTuple):
     A mount goes on showing a folder that was removed, so one made anew in its place is another.
     """
 
-    places: tuple[tuple[str, int, int], ...]
+    places: tuple[Place, ...]
     gpu: bool
     network: bool
 
     @classmethod
-    def of(cls, workspace: Path, view: View) -> Self:
-        return cls(tuple(map(_place, (str(workspace), *view.read_only))), view.gpu, view.network)
-
-
-def _place(path: str) -> tuple[str, int, int]:
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return path, 0, 0
-    return path, status.st_dev, status.st_ino
+    def by(cls, sight: Sight) -> Self:
+        return cls((sight.workspace, *sight.shown), sight.view.gpu, sight.view.network)
 
 
 class Servers:
     """Starts servers when they are first needed, and ends the idle one that was used least lately.
 
     Args:
-        workspace: what all of them show.
         start: starts the server of a view.
     """
 
-    def __init__(self, workspace: Path, start: Callable[[View], Awaitable[JobServer]]) -> None:
-        self._workspace = workspace
+    def __init__(self, start: Callable[[View], Awaitable[JobServer]]) -> None:
         self._start = start
         self._turn = asyncio.Lock()
         self._servers: dict[_Shown, JobServer] = {}  # the latest is last
@@ -56,10 +46,10 @@ class Servers:
         return server.pid if server and server.is_running else None
 
     @asynccontextmanager
-    async def that_shows(self, view: View) -> AsyncIterator[JobServer]:
-        """A server for one job of `view`, which is not ended for another meanwhile."""
+    async def that_shows(self, sight: Sight) -> AsyncIterator[JobServer]:
+        """A server for one job that sees `sight`, which is not ended for another meanwhile."""
         async with self._turn:
-            server = await self._running(view)
+            server = await self._running(sight)
             self._busy[server] = self._busy.get(server, 0) + 1
             await self._end_surplus()
         try:
@@ -74,13 +64,13 @@ class Servers:
             servers, self._servers = list(self._servers.values()), {}
         await asyncio.gather(*(server.close() for server in servers))
 
-    async def _running(self, view: View) -> JobServer:
-        shown = _Shown.of(self._workspace, view)
+    async def _running(self, sight: Sight) -> JobServer:
+        shown = _Shown.by(sight)
         server = self._servers.pop(shown, None)
         if server is not None and not server.is_running:
             await server.close()
             server = None
-        self._servers[shown] = server or await self._start(view)
+        self._servers[shown] = server or await self._start(sight.view)
         return self._servers[shown]
 
     async def _end_surplus(self) -> None:

@@ -28,7 +28,7 @@ class View:
 
     def __post_init__(self) -> None:
         for path in (*self.hidden, *self.read_only, *self.writable):
-            if not path.startswith("/") or ".." in PurePosixPath(path).parts:
+            if not path.startswith("/") or ".." in PurePosixPath(path).parts or "\0" in path:
                 raise ValueError(f"a view names absolute paths without '..', not {path!r}")
 
     def __or__(self, other: "View") -> "View":

@@ -27,6 +27,7 @@ from agents.sandbox.child import run_job
 from agents.sandbox.confinement import Confinement
 from agents.sandbox.fence.scene import TEMPORARY
 from agents.sandbox.limits import Limits
+from agents.sandbox.sight import Place
 
 _WATCH_S = 0.05
 _WATCH_SHARE = 0.05  # of a core, at most
@@ -41,6 +42,7 @@ def guard(
     limits: Limits,
     hidden: Sequence[str],
     kept: Sequence[str],
+    shown: Sequence[Place],
     zygote: int,
 ) -> NoReturn:
     """Fork the job, watch over it, report its end; called in a fresh fork, never returns."""
@@ -51,6 +53,7 @@ def guard(
         _be_killed_first()
         if confinement.scene is not None:
             room.build(confinement, limits, hidden, kept)
+            room.require(shown)
         with _home(confinement) as home:
             job = _fork()
             if job == 0:

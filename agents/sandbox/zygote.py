@@ -23,6 +23,7 @@ from agents.sandbox.confinement import Confinement
 from agents.sandbox.kernel import namespaces
 from agents.sandbox.limits import Limits
 from agents.sandbox.settling import settle
+from agents.sandbox.sight import Place
 from agents.sandbox.warden import guard
 
 REQUEST_BYTES = 64 * 1024
@@ -101,6 +102,7 @@ class _Zygote:
                 limits=Limits(**request["limits"]),
                 hidden=request["hidden"],
                 kept=request["kept"],
+                shown=[Place(*place) for place in request["shown"]],
                 zygote=zygote if self._confinement.scene is None else 0,
             )
         self._wardens[pid] = request["number"]

@@ -69,7 +69,7 @@ NAME_A_PLACE = {
     "jobs.py:Jobs.inside": NAME,
     "report/writing.py:write_report": NAME,
     "researcher/reporting.py:write_study_report": NAME,
-    "researcher/trials.py:_shown": NAME,
+    "researcher/trials.py:_absolute": NAME,
     "researcher/trials.py:fit_baseline": STATE,
     "researcher/trials.py:run_trial": STATE,
     "scoring.py:run_scored": STATE,

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,16 @@ def a_runner(workspace: Path, fence: FenceName = "auto", **options: Any) -> JobR
 def fence(request: pytest.FixtureRequest) -> FenceName:
     """Each fence in turn; those that this machine has not are skipped by name."""
     name: FenceName = request.param
-    if name != "none":
-        found = [fence for fence in candidates() if fence.name == name]
-        problems = [problem_of(fence) for fence in found] or ["not installed"]
-        if all(problems):
-            pytest.skip(f"no fence {name} here: {'; '.join(problems)}")
+    if name != "none" and (problem := _problem(name)):
+        pytest.skip(f"no fence {name} here: {problem}")
     return name
+
+
+@cache
+def _problem(name: FenceName) -> str:
+    found = [fence for fence in candidates() if fence.name == name]
+    problems = [problem_of(fence) for fence in found] or ["not installed"]
+    return "; ".join(problems) if all(problems) else ""
 
 
 @pytest.fixture

@@ -108,9 +108,10 @@ def reserve_memory(payload: Payload, report: Report) -> Payload:
 
 
 def leave_sleepers(payload: Payload, report: Report) -> Payload:
+    began_s = time.monotonic()
     for _ in range(payload["count"]):
         subprocess.Popen(["/bin/sleep", "120"], stdout=subprocess.DEVNULL)
-    report({"at": time.monotonic()})
+    report({"at": time.monotonic(), "took_s": time.monotonic() - began_s})
     return {}
 
 
@@ -143,6 +144,17 @@ def look(payload: Payload, report: Report) -> Payload:
         except OSError as error:
             seen[str(path)] = os.strerror(error.errno or 0)
     return {"seen": seen}
+
+
+def swap(payload: Payload, report: Report) -> Payload:
+    """Put a link to `target` in the place of the folder `path`, and back, for ever."""
+    path, aside = Path(payload["path"]), Path("aside")
+    report({})
+    while True:
+        path.rename(aside)
+        path.symlink_to(payload["target"])
+        path.unlink()
+        aside.rename(path)
 
 
 def write(payload: Payload, report: Report) -> Payload:

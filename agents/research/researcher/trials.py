@@ -68,7 +68,7 @@ async def deal_data(jobs: Jobs, request: DealData, audience: Audience) -> DataDe
 async def run_trial(jobs: Jobs, request: RunTrial, audience: Audience) -> TrialRun:
     """Train, take the predictions away, and score them; a trial that was run is not run again."""
     vault = _vault(jobs, request.data)
-    kept = jobs.workspace / vault / request.trial
+    kept = jobs.workspace / _of_trial(jobs, vault, request.trial)
     identity = _identity(jobs, request)
     if (before := _read_result(kept, identity)) is not None:
         return TrialRun.model_validate(before)
@@ -107,7 +107,7 @@ async def run_trial(jobs: Jobs, request: RunTrial, audience: Audience) -> TrialR
 async def fit_baseline(jobs: Jobs, request: FitBaseline, audience: Audience) -> BaselineFitted:
     """Fit and score; a baseline that was fitted is not fitted again."""
     vault = _vault(jobs, request.data)
-    kept = jobs.workspace / vault / request.trial
+    kept = jobs.workspace / _of_trial(jobs, vault, request.trial)
     identity = _identity(jobs, request)
     result = _read_result(kept, identity)
     if result is None:
@@ -130,7 +130,7 @@ async def fit_baseline(jobs: Jobs, request: FitBaseline, audience: Audience) -> 
 async def blend_models(jobs: Jobs, request: BlendModels, audience: Audience) -> ModelsBlended:
     vault = _vault(jobs, request.data)
     folders = {
-        name: [f"{vault}/{trial}" for trial in trials]
+        name: [_of_trial(jobs, vault, trial) for trial in trials]
         for name, trials in request.candidates.items()
     }
     done = await jobs.run(
@@ -148,7 +148,7 @@ async def open_test(jobs: Jobs, request: OpenTest, audience: Audience) -> TestOp
     vault = _vault(jobs, request.data)
     contestants = {
         name: {
-            "folders": [[f"{vault}/{trial}" for trial in group] for group in one.trials],
+            "folders": [[_of_trial(jobs, vault, trial) for trial in group] for group in one.trials],
             "weights": one.weights,
             "sharpness": one.sharpness,
         }
@@ -182,17 +182,26 @@ def opened(result: dict[str, Any]) -> TestOpened:
 
 def _vault(jobs: Jobs, data: str) -> str:
     """The folder, hidden from models' code, with what belongs to the data of a study."""
-    return f"{VAULTS}/{jobs.inside(data, key='data')}"
+    return os.path.normpath(f"{VAULTS}/{jobs.inside(data, key='data')}")
+
+
+def _of_trial(jobs: Jobs, vault: str, trial: str) -> str:
+    """The folder in it with what came of a trial."""
+    return os.path.normpath(f"{vault}/{jobs.inside(trial, key='trial')}")
 
 
 def _shown(jobs: Jobs, request: RunTrial) -> list[str]:
     """What a trial reads: the data, its code with what lies beside it, and a tokenizer."""
-    script = jobs.workspace / jobs.inside(request.script, key="script")
+    script = Path(_absolute(jobs, request.script, "script"))
     code = script if script.parent == jobs.workspace else script.parent
-    shown = [jobs.workspace / request.data, code]
+    shown = [_absolute(jobs, request.data, "data"), str(code)]
     if request.tokenizer is not None:
-        shown.append(jobs.workspace / jobs.inside(request.tokenizer, key="tokenizer"))
-    return [os.path.normpath(path) for path in shown]
+        shown.append(_absolute(jobs, request.tokenizer, "tokenizer"))
+    return shown
+
+
+def _absolute(jobs: Jobs, path: str, key: str) -> str:
+    return os.path.normpath(jobs.workspace / jobs.inside(path, key=key))
 
 
 def _identity(jobs: Jobs, request: RunTrial | FitBaseline) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
 from agents.research.job_properties import STATE
 from agents.research.workspace.atomic import append, replace, replace_link
-from agents.research.workspace.beneath import LeavesError, make_folders, opened, relative
+from agents.sandbox.kernel.beneath import LeavesError, make_folders, opened, relative
 
 MIB = 1024 * 1024
 _MOST_ENTRIES = 100_000

@@ -118,6 +118,20 @@ async def test_a_trial_cannot_look_the_labels_up(jobs: Jobs) -> None:
     assert (await run_trial(jobs, trial(jobs, 0, GREEDY), Nobody())).status == "done"
 
 
+async def test_a_trial_is_not_shown_what_a_link_has_put_in_the_place_of_its_code(
+    jobs: Jobs,
+) -> None:
+    await deal(jobs)
+    request = trial(jobs, 0, BASE)
+    study = jobs.workspace / "runs" / "study"
+    (study / "models").rename(study / "aside")
+    (study / "models").symlink_to("../../.guildbus/scores")
+    (jobs.workspace / ".guildbus" / "scores" / "model.py").write_text(BASE)
+
+    with pytest.raises(WorkRefusedError, match="models"):
+        await run_trial(jobs, request, Nobody())
+
+
 async def test_a_trial_cannot_change_data_or_code_of_others(jobs: Jobs) -> None:
     await deal(jobs)
     changing = f"""{BASE}

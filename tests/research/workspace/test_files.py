@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
-from agents.research.workspace import beneath
 from agents.research.workspace.files import WorkspaceFiles
+from agents.sandbox.kernel import beneath
 
 LIMIT = 1000
 SECRET = "the host's secret"

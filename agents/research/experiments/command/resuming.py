@@ -14,8 +14,8 @@ from agents.research.experiments.recording import STUDY, Training
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
 from agents.research.messages import TrainFully, TrainLanguageModel
-from agents.research.workspace.beneath import relative
 from agents.research.workspace.files import WorkspaceFiles
+from agents.sandbox.kernel.beneath import relative
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError, exit_code_of
 from guild.cli.options import Common
 from guild.cli.output import Output

@@ -87,6 +87,8 @@ def opened(
 def make_folders(root: Path, path: str, *, without: str = "") -> None:
     """Make the folder `path` below `root` and those above it; nothing if they are there.
 
+    What root makes belongs to whom the folder it is in belongs.
+
     Raises:
         LeavesError: the path leads out of `root`.
         PermissionError: it leads to `without`; see `opened`.
@@ -99,9 +101,16 @@ def make_folders(root: Path, path: str, *, without: str = "") -> None:
             contextlib.suppress(FileExistsError),
         ):
             os.mkdir(name, dir_fd=parent_fd)
+            _give(parent_fd, name)
         made = posixpath.join(made, name)
         with opened(root, made, os.O_PATH | os.O_DIRECTORY, without=without):
             pass
+
+
+def _give(folder_fd: int, name: str) -> None:
+    if os.geteuid() == 0:
+        above = os.fstat(folder_fd)
+        os.chown(name, above.st_uid, above.st_gid, dir_fd=folder_fd, follow_symlinks=False)
 
 
 def _withheld(path: str) -> PermissionError:
