@@ -1,8 +1,10 @@
 """What the operator says of the jobs of the research agents: their fence, grants and limits."""
 
+import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.sandbox import Limits, View
 from agents.sandbox.fence import FenceName
@@ -16,6 +18,16 @@ SCORES = ".guildbus/scores"  # what jobs that score keep from those with a model
 BOOKS = ".guildbus/scores/trainings"
 VAULTS = ".guildbus/scores/studies"
 OPTIMIZERS = ".guildbus/optimizers"  # where they are known by name
+
+
+def _possible(path: str) -> str:
+    if "\0" in path:
+        raise ValueError("no path holds a zero byte")
+    os.fsencode(path)  # nor half a character
+    return path
+
+
+_Path = Annotated[str, AfterValidator(_possible)]
 
 
 class JobsProps(BaseModel):
@@ -50,10 +62,10 @@ class JobsProps(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    workspace: str = "."
-    tokenizers: str = ".guildbus/tokenizers"
+    workspace: _Path = "."
+    tokenizers: _Path = ".guildbus/tokenizers"
     fence: FenceName = "auto"
-    read_only: tuple[str, ...] = ()
+    read_only: tuple[_Path, ...] = ()
     gpu: bool = False
     network: bool = False
     max_jobs: int = Field(default=2, ge=1, le=64)

@@ -1,5 +1,6 @@
 """The research tools, one function each: what the messages of agents and plain calls share."""
 
+import posixpath
 from asyncio import to_thread
 from collections.abc import Mapping
 from functools import partial
@@ -62,7 +63,7 @@ async def evaluate_quickly(jobs: Jobs, request: EvaluateQuickly, audience: Audie
 async def train(jobs: Jobs, request: TrainFully, audience: Audience) -> Done:
     """The result is that of `agents.ml.training.judge.train_fully`."""
     jobs.inside(request.model_script_path, key="model_script_path")
-    jobs.inside(request.log_base_dir, key="log_base_dir")
+    _check_folder(jobs, request)
     task = f"train {request.model_class_name}"
     return await _try("train", jobs, _named(request), {"scores": jobs.scores}, audience, task)
 
@@ -72,7 +73,7 @@ async def train_language_model(jobs: Jobs, request: TrainLanguageModel, audience
 
     The link that is asked for is there once the model is; there is none of one that diverged.
     """
-    jobs.inside(request.log_base_dir, key="log_base_dir")
+    _check_folder(jobs, request)
     jobs.inside(request.output_dir, key="output_dir")
     link = request.serve_as and jobs.inside(request.serve_as, key="serve_as")
     named = _named(request)
@@ -88,6 +89,13 @@ async def train_language_model(jobs: Jobs, request: TrainLanguageModel, audience
     if link and done.result["model_path"] is not None:
         await to_thread(jobs.files.link, link, done.result["model_path"])
     return done
+
+
+def _check_folder(jobs: Jobs, request: TrainFully | TrainLanguageModel) -> None:
+    jobs.inside(request.log_base_dir, key="log_base_dir")
+    if request.experiment_name is not None:
+        folder = posixpath.join(request.log_base_dir, request.experiment_name)
+        jobs.inside(folder, key="experiment_name")
 
 
 def _named(request: T) -> T:
