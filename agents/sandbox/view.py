@@ -14,7 +14,8 @@ class View:
             the job starts cannot be hidden, nor can another hard link of a hidden file. Below the
             workspace hide what lies at its top: a folder further down could be renamed with the
             folder that it is in, and the next job would find it.
-        read_only: shown besides the workspace; in it, it can be read but not changed.
+        read_only: shown besides the workspace; in it, it can be read but not changed, and is
+            reached over no link.
         writable: folders below hidden ones that stay as they are; made where they are missing.
         gpu: whether the devices of graphics processors are there.
         network: whether the machine's network is there, with all that listens on it.

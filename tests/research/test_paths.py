@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from agents.research import messages, tools
-from agents.research.errors import WorkRefusedError
+from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
 from agents.research.job_properties import JobsProps
 from agents.research.jobs import Jobs
 from agents.research.optimizers.messages import ConfigureOptimizer
@@ -159,7 +159,6 @@ ASKED: dict[str, Ask] = {
     ),
     "data to deal": lambda jobs, path: trials.deal_data(jobs, deal(path), AUDIENCE),
     "data of a trial": lambda jobs, path: trials.run_trial(jobs, a_trial(data=path), AUDIENCE),
-    "name of a trial": lambda jobs, path: trials.run_trial(jobs, a_trial(trial=path), AUDIENCE),
 }  # fmt: skip
 
 
@@ -182,6 +181,21 @@ async def test_a_path_out_of_the_workspace_is_refused_by_every_request(
 ) -> None:
     with pytest.raises(WorkRefusedError, match=path):
         await ask(jobs, path)
+
+
+@pytest.mark.parametrize("name", [*IMPOSSIBLE, "../up", "a/../../up", "../../../up"])
+async def test_a_trial_is_kept_in_the_vault_of_its_study(jobs: Jobs, name: str) -> None:
+    with pytest.raises(WorkRefusedError, match="trial"):
+        await trials.run_trial(jobs, a_trial(trial=name), AUDIENCE)
+
+
+async def test_a_vault_is_not_moved_by_what_a_link_makes_of_a_path(jobs: Jobs) -> None:
+    """For the kernel `deep/../..` is the workspace, by its letters it is what lies above."""
+    (jobs.workspace / "one" / "two").mkdir(parents=True)
+    (jobs.workspace / "deep").symlink_to("one/two")
+
+    with pytest.raises(OutsideWorkspaceError):
+        await trials.deal_data(jobs, deal("deep/../.."), AUDIENCE)
 
 
 @pytest.mark.parametrize("path", IMPOSSIBLE)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.ml.selection.answers import Answers
+from agents.research.errors import OutsideWorkspaceError
 from agents.research.job_properties import EXCHANGE, VAULTS
 from agents.research.jobs import Audience, Jobs
 from agents.research.researcher.finding import TestScore
@@ -187,7 +188,10 @@ def _vault(jobs: Jobs, data: str) -> str:
 
 def _of_trial(jobs: Jobs, vault: str, trial: str) -> str:
     """The folder in it with what came of a trial."""
-    return os.path.normpath(f"{vault}/{jobs.inside(trial, key='trial')}")
+    place = os.path.normpath(jobs.inside(f"{vault}/{trial}", key="trial"))
+    if not Path(place).is_relative_to(vault):
+        raise OutsideWorkspaceError("trial", trial)
+    return place
 
 
 def _shown(jobs: Jobs, request: RunTrial) -> list[str]:

@@ -419,3 +419,14 @@ def half_then_full() -> Callable[[int, memoryview], int]:
 
 def everything(folder: Path) -> list[tuple[str, str]]:
     return sorted((path.name, path.read_text()) for path in folder.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders for others")
+def test_a_folder_belongs_to_whom_the_folder_it_is_in_belongs(tmp_path: Path) -> None:
+    os.chown(tmp_path, 4321, 4322)
+
+    WorkspaceFiles(tmp_path).make_directory("one/two")
+
+    for name in ("one", "one/two"):
+        made = (tmp_path / name).stat()
+        assert (made.st_uid, made.st_gid) == (4321, 4322)
