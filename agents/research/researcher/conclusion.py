@@ -16,7 +16,7 @@ from agents.research.researcher.messages import (
     TestOpened,
     TrialRun,
 )
-from agents.research.researcher.noise import Estimate, difference, estimate
+from agents.research.researcher.noise import Estimate, accuracies_apart, difference, estimate
 from agents.research.researcher.recipes import describe
 from agents.research.researcher.state import Study, Trial
 from agents.research.researcher.steps import BLEND, TEST
@@ -91,8 +91,8 @@ def chosen(study: Study, facts: Facts) -> Contender | None:
 
     All of these have the same number of measurements on the same folds, and their errors differ by
     chance more than in truth: to take off each its own would favour the lucky. A network that the
-    budget left with some folds has to be better than that by more than noise on half of them at
-    least. Without any that has them all, the network with the most folds.
+    budget left with some folds has to be surely better than that. Without any that has them all,
+    the network with the most folds.
     """
     ensemble = blended(study, facts)
     contenders = [*([ensemble] if ensemble else []), *complete(study, facts)]
@@ -104,13 +104,37 @@ def chosen(study: Study, facts: Facts) -> Contender | None:
 
 
 def _surely_better(study: Study, facts: Facts, best: Contender) -> Iterator[Contender]:
-    """Networks with some folds that are better on these than `best`, the best first."""
-    least = max(2, math.ceil(facts.folds / 2))
+    """Networks with some folds that are better than `best` by more than noise, the best first.
+
+    Few folds are those of many candidates, the luckiest of which is looked at: to count, its lead
+    has to be twice its error.
+    """
     for each in networks(study):
-        if least <= len(each.per_fold) < facts.folds:
-            apart = difference(each.merits, best.merits)
-            if apart is not None and apart.sure > 0:
+        if len(each.per_fold) < facts.folds:
+            apart = _apart(each, best, facts)
+            if apart.mean > (1 if _has_half(each, facts) else 2) * apart.error:
                 yield each
+
+
+def _apart(one: Contender, other: Contender, facts: Facts) -> Estimate:
+    """By how much `one` is more accurate than `other`, which was measured on every fold.
+
+    By pairs of folds, where there are enough of them, else by the numbers of samples.
+    """
+    mine, theirs = (
+        {fold: scores["accuracy"] for fold, scores in each.per_fold.items()}
+        for each in (one, other)
+    )
+    pairs = difference(mine, theirs)
+    assert pairs is not None  # one of them has every fold
+    if _has_half(one, facts):
+        return pairs
+    samples = [facts.samples * len(each) // facts.folds for each in (mine, theirs)]
+    return accuracies_apart(fmean(mine.values()), samples[0], fmean(theirs.values()), samples[1])
+
+
+def _has_half(one: Contender, facts: Facts) -> bool:
+    return len(one.per_fold) >= max(2, math.ceil(facts.folds / 2))
 
 
 def contestants(study: Study, facts: Facts) -> dict[str, Contestant]:
@@ -149,11 +173,7 @@ def verdict(study: Study, facts: Facts) -> str:
             f"The classical model {rival.name} wins: nothing that was trained is better on the "
             "folds by more than noise."
         )
-    apart = difference(
-        {fold: scores["accuracy"] for fold, scores in best.per_fold.items()},
-        {fold: scores["accuracy"] for fold, scores in rival.per_fold.items()},
-    )
-    assert apart is not None  # a classical model has every fold
+    apart = _apart(best, rival, facts)
     told = f"{100 * apart.mean:+.2f} points of accuracy, ± {100 * apart.error:.2f}, on the folds"
     if apart.mean > apart.error:
         return f"{best.name} is better than the best classical model, {rival.name}: {told}."

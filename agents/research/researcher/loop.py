@@ -46,8 +46,7 @@ from agents.research.stepwise.asking import Ask
 
 _MAX_TEST_SAMPLES = 10_000
 _LEAST_S = 1.0  # for a trial
-_BASELINE_S = 5.0  # for a classical model at least, as long as there is time
-_BASELINE_SHARE = 0.1  # of the time: a classical model that takes longer is left
+_BASELINE_SHARE = 0.15  # of the time: a classical model that takes longer is left
 _FOR_THE_END = 0.95
 
 
@@ -173,7 +172,7 @@ def _baseline(study: Study, trial: Trial, places: Places) -> FitBaseline:
         seed=study.request.seed,
         timeout_s=None
         if seconds is None or left is None
-        else min(left, max(_BASELINE_S, _BASELINE_SHARE * seconds)),
+        else min(left, max(_LEAST_S, _BASELINE_SHARE * seconds)),
     )
 
 

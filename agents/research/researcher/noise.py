@@ -31,6 +31,21 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(fmean(values), error, len(values))
 
 
+def accuracies_apart(one: float, one_n: int, other: float, other_n: int) -> Estimate:
+    """How much more accurate `one` is, by the numbers of samples that each was measured on.
+
+    The error is that of shares of independent samples, each with a hit and a miss more than were
+    seen, so that no error at all is not taken for certainty (Agresti and Coull 1998).
+    """
+    variance = sum(_variance(share, n) for share, n in ((one, one_n), (other, other_n)))
+    return Estimate(one - other, math.sqrt(variance), min(one_n, other_n))
+
+
+def _variance(share: float, n: int) -> float:
+    drawn_in = (share * n + 1) / (n + 2)
+    return drawn_in * (1 - drawn_in) / (n + 2)
+
+
 def difference(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
     """How much better `one` is than `other`, by what both were measured on; None for nothing.
 
