@@ -37,7 +37,7 @@ class RunnerHere(JobRunner):
         self, job: str, payload: dict[str, Any], *, timeout_s: float = math.inf, **_: Any
     ) -> dict[str, Any]:
         module, _, name = job.partition(":")
-        with _at_most(timeout_s, job):
+        with at_most(timeout_s, job):
             result: dict[str, Any] = getattr(importlib.import_module(module), name)(
                 payload, _nothing
             )
@@ -86,8 +86,8 @@ async def _answer(jobs: Jobs, message: BaseModel) -> BaseModel:
 
 
 @contextmanager
-def _at_most(seconds: float, job: str) -> Iterator[None]:
-    """End what takes more of the processor."""
+def at_most(seconds: float, job: str) -> Iterator[None]:
+    """End what takes more of the processor, by a `JobTimeoutError` that names `job`."""
 
     def end(*_: Any) -> None:
         raise JobTimeoutError(job, seconds, output="")

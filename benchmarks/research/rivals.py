@@ -3,6 +3,7 @@
 How long a model is trained they choose too, from the rungs of the same ladder.
 """
 
+import math
 import time
 from pathlib import Path
 from random import Random
@@ -27,6 +28,7 @@ from agents.research.researcher.ladder import ladder
 from agents.research.researcher.places import tokenizer_name
 from agents.research.researcher.recipes import model_config, tokenizer_config, training_config
 from agents.research.researcher.space import Recipe, Space, space_for
+from benchmarks.research.in_process import at_most
 
 
 class Data(NamedTuple):
@@ -66,10 +68,15 @@ class Rival:
         return self.seconds < self._seconds
 
     def measure(self, recipe: Recipe, epochs: int) -> float:
-        """The merit of a recipe on fold 0; 0 where it fails."""
+        """The merit of a recipe on fold 0; 0 where it fails, or is not done when time is up.
+
+        One that has nothing yet has all the time that it takes.
+        """
         self.trials += 1
+        left_s = math.inf if self._best is None else max(0.01, self._seconds - self.seconds)
         try:
-            status = self._train(recipe, epochs, self._answers.without(0))["status"]
+            with at_most(left_s, "a rival's trial"):
+                status = self._train(recipe, epochs, self._answers.without(0))["status"]
         except Exception:  # noqa: BLE001  a recipe that does not work is worth nothing
             return 0.0
         if status != "completed":
