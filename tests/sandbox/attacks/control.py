@@ -14,7 +14,7 @@ from tests.sandbox.attacks import stage
 from tests.sandbox.attacks.attack import Attack, Target
 from tests.sandbox.attacks.job import CHANNEL_FD, run
 
-_LONGEST_S = 30.0
+_LONGEST_S = 120.0
 
 
 class Control:

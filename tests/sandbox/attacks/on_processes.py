@@ -28,7 +28,9 @@ def victim(t: Target) -> int:
 
 @attack()
 def kill_another(t: Target) -> None:
-    os.kill(victim(t), signal.SIGKILL)
+    pid = victim(t)
+    os.kill(pid, signal.SIGKILL)
+    _see_it_in(pid, "ZX")
 
 
 @attack()
@@ -39,19 +41,23 @@ def kill_by_any_number(t: Target) -> None:
         try:
             if mark in Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)
+                _see_it_in(pid, "ZX")
         except OSError:
             continue
 
 
 @attack()
 def stop_another(t: Target) -> None:
-    os.kill(victim(t), signal.SIGSTOP)
+    pid = victim(t)
+    os.kill(pid, signal.SIGSTOP)
+    _see_it_in(pid, "T")
 
 
 @attack()
 def kill_by_descriptor(t: Target) -> None:
-    fd = os.pidfd_open(victim(t))
-    signal.pidfd_send_signal(fd, signal.SIGKILL)
+    pid = victim(t)
+    signal.pidfd_send_signal(os.pidfd_open(pid), signal.SIGKILL)
+    _see_it_in(pid, "ZX")
 
 
 @attack()
@@ -180,6 +186,12 @@ def be_stopped_in_vain(t: Target) -> bool:
         signal.signal(number, signal.SIG_IGN)
     _wait(1.5)
     return True
+
+
+def _see_it_in(pid: int, states: str) -> None:
+    """Wait for what a signal does, which on a busy machine is later."""
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in states:
+        time.sleep(0.01)  # no event tells of it
 
 
 def _wait(seconds: float) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ from tests.sandbox.attacks.job import run  # noqa: F401  knows all attacks
 
 ROOT = Path(__file__).parents[3]
 _REPEATED = 10
+_LONG_S = 540  # all of them one after another, on a machine that has much else to do
+
+
+def long(test: Callable[..., None]) -> Callable[..., None]:
+    return pytest.mark.long(pytest.mark.timeout(_LONG_S)(test))
 
 
 def fight(fence: str, user: str, repeats: int = 1, names: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -59,7 +65,7 @@ def test_nothing_gets_out_of_the_best_fence() -> None:
     require_nothing_got_out(told)
 
 
-@pytest.mark.long
+@long
 def test_without_a_fence_every_attack_gets_out() -> None:
     told = fight("control", "root")
 
@@ -68,7 +74,7 @@ def test_without_a_fence_every_attack_gets_out() -> None:
     assert len(got_out(told)) >= 100
 
 
-@pytest.mark.long
+@long
 @pytest.mark.parametrize("user", ["root", "user"])
 @pytest.mark.parametrize("fence", ["bubblewrap", "namespaces"])
 def test_nothing_gets_out_of_any_fence_whoever_starts_it(fence: str, user: str) -> None:
@@ -78,7 +84,7 @@ def test_nothing_gets_out_of_any_fence_whoever_starts_it(fence: str, user: str) 
     require_nothing_got_out(told)
 
 
-@pytest.mark.long
+@long
 @pytest.mark.parametrize("user", ["root", "user"])
 @pytest.mark.parametrize("fence", ["bubblewrap", "namespaces"])
 def test_races_floods_and_bombs_get_nowhere_ten_times(fence: str, user: str) -> None:
