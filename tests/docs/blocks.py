@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE_NAME = re.compile(r"# ([\w./]+)\n")
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE_NAME = re.compile(r"# ([\w./]+\.\w+)\n")
+_SIGNAL = re.compile(r"kill( -9)? %(\d+)")
 
 
 class Block(NamedTuple):
@@ -44,15 +45,21 @@ def steps_of(block: Block) -> Iterator[Step]:
 
 
 class Reader:
-    """Saves named blocks as files, and types what console blocks show, in one folder."""
+    """Saves named blocks as files, and types what console blocks show, in one folder.
 
-    def __init__(self, folder: Path, path: Path) -> None:
+    A command has to succeed, unless the next one is `echo $?`. Of what runs in the background all
+    ends with the reader.
+    """
+
+    def __init__(self, folder: Path, *path: Path) -> None:
         self._folder = folder
         self._environ = {
             name: value for name, value in os.environ.items() if "GUILDBUS" not in name
         }
-        self._environ["PYTHONPATH"] = str(path)
+        self._environ["PYTHONPATH"] = os.pathsep.join(map(str, path))
         self._running = contextlib.ExitStack()
+        self._jobs: list[subprocess.Popen[str]] = []
+        self._status = 0
 
     def __enter__(self) -> Self:
         return self
@@ -65,22 +72,40 @@ class Reader:
         path.write_text(block.text)
         return path
 
+    def type_all(self, steps: Sequence[Step]) -> None:
+        """Type one after the other; the last one has to succeed, too."""
+        for step in steps:
+            self.type(step)
+        assert self._status == 0, f"{steps[-1]} ended with {self._status}"
+
     def type(self, step: Step) -> str:
         """What the command printed.
 
         Raises:
-            AssertionError: it failed, or printed something else than the page says.
+            AssertionError: it printed something else than the page says, or the one before failed.
         """
-        if step.command.startswith("export "):
-            self._environ.update(word.split("=", 1) for word in shlex.split(step.command)[1:])
-            return ""
-        if step.command.endswith("&"):
-            printed = self._start(shlex.split(step.command.removesuffix("&")), len(step.output))
-        else:
-            printed = self._run(shlex.split(step.command))
+        printed = self._do(step)
         pattern = re.escape("\n".join(step.output)).replace(re.escape("..."), ".*")
         assert re.fullmatch(pattern, printed.strip(), re.DOTALL), (step, printed)
         return printed
+
+    def _do(self, step: Step) -> str:
+        command, status = step.command, self._status
+        if command == "echo $?":
+            self._status = 0
+            return str(status)
+        assert status == 0, f"what came before {command!r} ended with {status}"
+        if command.startswith("export "):
+            self._environ.update(word.split("=", 1) for word in shlex.split(command)[1:])
+            return ""
+        if signal := _SIGNAL.fullmatch(command):
+            job = self._jobs[int(signal[2]) - 1]
+            (job.kill if signal[1] else job.terminate)()
+            job.wait()
+            return ""
+        if command.endswith("&"):
+            return self._start(shlex.split(command.removesuffix("&")), len(step.output))
+        return self._run(shlex.split(command))
 
     def _run(self, words: Sequence[str]) -> str:
         done = subprocess.run(
@@ -92,7 +117,7 @@ class Reader:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, (words, done.stdout)
+        self._status = done.returncode
         return done.stdout
 
     def _start(self, words: Sequence[str], count: int) -> str:
@@ -105,6 +130,7 @@ class Reader:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._jobs.append(process)
         self._running.enter_context(process)
         self._running.callback(process.terminate)
         assert process.stdout is not None
@@ -113,5 +139,5 @@ class Reader:
 
 def _program(words: Sequence[str]) -> list[str]:
     programs = {"python": [sys.executable], "guildbus": [sys.executable, "-m", "guild.cli"]}
-    assert words[0] in programs, f"nobody knows how to run {words[0]}"
+    assert words[0] in programs, f"no test knows how to run {words[0]}"
     return [*programs[words[0]], *words[1:]]

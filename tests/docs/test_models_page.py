@@ -5,15 +5,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from agents.llm.models import fetch_model
-from tests.docs.blocks import Block, blocks_of
+from tests.docs.blocks import Block
+from tests.docs.pages import MODELS, ROOT, blocks_on
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "agents" / "llm" / "README.md"
 ENGINES = ROOT / "agents" / "llm" / "engines"
 ABOUT_MODELS = (  # where errors about a model come from that a user can do something about
     *("loading", "gguf", "gguf_vocabulary", "llamacpp_engine", "llamacpp_model", "model_file"),
@@ -33,7 +31,7 @@ _QUOTE = re.compile(r"`` ?(.+?) ?``|`([^`]+)`")
 
 def quoted() -> list[str]:
     """What stands in the first column of the tables of errors."""
-    _, _, tables = PAGE.read_text(encoding="utf-8").partition("## What the engine says")
+    _, _, tables = MODELS.read_text(encoding="utf-8").partition("## What the engine says")
     cells = [line.split(" | ")[0] for line in tables.splitlines() if line.startswith("| ")]
     return [
         double or single
@@ -97,9 +95,9 @@ def printed_by(block: Block) -> str:
 @pytest.mark.timeout(120)
 def test_the_code_prints_what_the_page_shows() -> None:
     fetch_model("smollm2")
-    one, output, table = blocks_of(PAGE)
+    one, output, table = blocks_on(MODELS)
 
     rows = printed_by(table)
     assert printed_by(one) == output.text
     assert len(rows.splitlines()) == 5
-    assert rows in PAGE.read_text(encoding="utf-8")
+    assert rows in MODELS.read_text(encoding="utf-8")

@@ -1,0 +1,123 @@
+"""Code of the pages that no console runs does what the page around it says."""
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import pytest
+
+from agents.llm.engines.testing import save_tiny_phi
+from agents.llm.models import fetch_model
+from messaging import MessageRegistry
+from messaging.telling import is_retryable
+from tests.docs.blocks import Block, Reader, Step
+from tests.docs.pages import ORDERS, ROOT, files
+
+RUN_HERE = {
+    *("talk.py", "writers.py", "libraries.py", "research.py", "service.py"),
+    *("versions.py", "refusal.py", "test_cafe.py", "test_shipping.py"),
+}
+PYTEST = "-q -p no:cacheprovider -o asyncio_mode=auto --import-mode=importlib"
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    with Reader(tmp_path, ROOT) as reading:
+        yield reading
+
+
+def test_the_sample_of_the_phi_agent_runs_on_a_small_phi(reader: Reader, tmp_path: Path) -> None:
+    sample = files()["writers.py"].text
+    model = save_tiny_phi(tmp_path / "tiny-phi")
+    assert sample.count('model_id="microsoft/phi-2"') == sample.count('"cuda:0"') == 1
+    text = sample.replace("microsoft/phi-2", str(model), 1).replace("cuda:0", "cpu")
+    reader.save(Block("python", "writers.py", text))
+
+    printed = reader.type(Step("python writers.py", ["..."]))
+
+    prompt = "The benefits of multi-agent systems include"
+    (completion,) = [line for line in printed.splitlines() if line.startswith(prompt)]
+    assert len(completion) > len(prompt)
+
+
+def test_the_small_model_answers_in_a_guild_and_by_every_library(reader: Reader) -> None:
+    fetch_model("smollm2")
+    for name, printed in {
+        "talk.py": "name='Ada' age=36 city='London'",
+        "libraries.py": "\n".join(["The capital of Japan is Tokyo."] * 3),
+    }.items():
+        reader.save(files()[name])
+        reader.type(Step(f"python {name}", [printed]))
+
+
+def test_the_research_without_a_guild_measures_its_model(reader: Reader) -> None:
+    reader.save(files()["research.py"])
+
+    printed = reader.type(Step("python research.py", ["SmallCNN on float32 (1, 1, 8, 8)", "..."]))
+
+    assert "parameters  10,410 (10,410 trainable)" in printed
+    assert re.search(r"\{'accuracy': 0\.\d+, 'f1': 0\.\d+, 'loss': \d\.\d+\}", printed)
+
+
+async def test_the_web_service_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: Reader
+) -> None:
+    for name in ("hello_guild.py", "hello_guild.yaml", "service.py"):
+        reader.save(files()[name])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    service = _imported(tmp_path / "service.py")
+    transport = httpx.ASGITransport(service.app)
+
+    async with (
+        service.app.router.lifespan_context(service.app),
+        httpx.AsyncClient(transport=transport, base_url="http://guild") as http,
+    ):
+        answer = await http.get("/greet", params={"name": "Ada"})
+
+    assert (answer.status_code, answer.json()) == (200, {"text": "Hello, Ada!"})
+    monkeypatch.delitem(sys.modules, "hello_guild")
+
+
+def test_a_message_of_the_earlier_version_is_brought_up(reader: Reader) -> None:
+    versions = _imported(reader.save(files()["versions.py"]))
+    known = MessageRegistry(versions.OrderPlaced)
+
+    read = known.decode("shop.order_placed", 1, b'{"article": "lamp"}')
+
+    assert read == versions.OrderPlaced(article="lamp", quantity=1)
+
+
+def test_the_error_that_says_so_is_not_tried_again(reader: Reader) -> None:
+    refusal = _imported(reader.save(files()["refusal.py"]))
+
+    assert not is_retryable(refusal.InvalidCardError())
+
+
+@pytest.mark.parametrize(
+    ("test", "beside", "path"),
+    [("test_cafe.py", ("cafe.py",), ()), ("test_shipping.py", (), (ORDERS.parent,))],
+)
+def test_the_tests_that_the_pages_show_pass(
+    test: str, beside: tuple[str, ...], path: tuple[Path, ...], tmp_path: Path
+) -> None:
+    with Reader(tmp_path, tmp_path, *path, ROOT) as reader:
+        for name in (test, *beside):
+            reader.save(files()[name])
+
+        reader.type_all(
+            [Step(f"python -m pytest {PYTEST} --rootdir={tmp_path} {test}", ["...1 passed..."])]
+        )
+
+
+def _imported(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
