@@ -25,10 +25,10 @@ from tests.docs.pages import (
     steps_on,
     text_of,
 )
-from tests.docs.test_samples import RUN_HERE
 
 LANGUAGES = {"sh", "python", "console", "yaml", "mermaid"}
-_TYPED_BY_CONSOLES = re.compile(r"[\w./]+\.(?:py|yaml)")
+SAMPLES = Path(__file__).with_name("test_samples.py")
+_FILE = re.compile(r"[\w./]+\.(?:py|yaml)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -42,13 +42,14 @@ def test_the_blocks_of_a_page_are_of_kinds_that_are_tested(page: Path) -> None:
     assert text_of(page).count("\n```") == 2 * len(blocks), "a block does not end"
 
 
-def test_every_file_of_the_pages_is_used_by_a_console_or_run_here() -> None:
+def test_every_file_of_the_pages_is_used_by_a_console_or_by_a_test_of_samples() -> None:
     commands = " ".join(step.command for page in PAGES for step in steps_on(page))
-    typed = set(_TYPED_BY_CONSOLES.findall(commands))
+    typed = set(_FILE.findall(commands))
     allowed = {f"{name}.py" for name in re.findall(r"(?:ALLOW=|--allow )(\w+)", commands)}
+    run = set(re.findall(r'"(\w+\.(?:py|yaml))"', SAMPLES.read_text(encoding="utf-8")))
 
-    assert set(files()) <= typed | allowed | set(RUN_HERE)
-    assert set(RUN_HERE) <= set(files())
+    assert set(files()) <= typed | allowed | run
+    assert run <= set(files())
     assert len(files()) > 12
 
 

@@ -8,6 +8,9 @@ from tests.docs.blocks import Reader, Step
 from tests.docs.pages import MODELS, ORDERS, PAGES, README, ROOT, files, name_of, steps_on
 from tests.servers import embedded_binary, redis_binary
 
+# A sign of life, not a measure: these start many processes, and some of them load a model.
+pytestmark = pytest.mark.timeout(300)
+
 WITH_CONSOLES = [page for page in PAGES if steps_on(page) and page != ORDERS]
 
 
