@@ -72,11 +72,13 @@ class Reader:
         path.write_text(block.text)
         return path
 
-    def type_all(self, steps: Sequence[Step]) -> None:
-        """Type one after the other; the last one has to succeed, too."""
+    def type_all(self, steps: Sequence[Step]) -> str:
+        """Type one after the other; the last one has to succeed, too. Returns what it printed."""
+        printed = ""
         for step in steps:
-            self.type(step)
-        assert self._status == 0, f"{steps[-1]} ended with {self._status}"
+            printed = self.type(step)
+        assert self._status == 0, f"{steps[-1]} ended with {self._status}: {printed}"
+        return printed
 
     def type(self, step: Step) -> str:
         """What the command printed.

@@ -36,27 +36,34 @@ def test_the_sample_of_the_phi_agent_runs_on_a_small_phi(reader: Reader, tmp_pat
     text = sample.replace("microsoft/phi-2", str(model), 1).replace("cuda:0", "cpu")
     reader.save(Block("python", "writers.py", text))
 
-    printed = reader.type(Step("python writers.py", ["..."]))
+    printed = reader.type_all([Step("python writers.py", ["..."])])
 
     prompt = "The benefits of multi-agent systems include"
     (completion,) = [line for line in printed.splitlines() if line.startswith(prompt)]
     assert len(completion) > len(prompt)
 
 
-def test_the_small_model_answers_in_a_guild_and_by_every_library(reader: Reader) -> None:
+@pytest.mark.parametrize(
+    ("sample", "printed"),
+    [
+        ("talk.py", "name='Ada' age=36 city='London'"),
+        ("libraries.py", "\n".join(["The capital of Japan is Tokyo."] * 3)),
+    ],
+)
+def test_the_small_model_answers_in_a_guild_and_by_every_library(
+    sample: str, printed: str, reader: Reader
+) -> None:
     fetch_model("smollm2")
-    for name, printed in {
-        "talk.py": "name='Ada' age=36 city='London'",
-        "libraries.py": "\n".join(["The capital of Japan is Tokyo."] * 3),
-    }.items():
-        reader.save(files()[name])
-        reader.type(Step(f"python {name}", [printed]))
+    reader.save(files()[sample])
+
+    reader.type_all([Step(f"python {sample}", [printed])])
 
 
 def test_the_research_without_a_guild_measures_its_model(reader: Reader) -> None:
     reader.save(files()["research.py"])
 
-    printed = reader.type(Step("python research.py", ["SmallCNN on float32 (1, 1, 8, 8)", "..."]))
+    shown = ["SmallCNN on float32 (1, 1, 8, 8)", "..."]
+    printed = reader.type_all([Step("python research.py", shown)])
 
     assert "parameters  10,410 (10,410 trainable)" in printed
     assert re.search(r"\{'accuracy': 0\.\d+, 'f1': 0\.\d+, 'loss': \d\.\d+\}", printed)
