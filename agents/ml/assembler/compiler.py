@@ -120,10 +120,10 @@ class _Compiler:
         """Write `entries` from `value` on; each of them assigns to `target`."""
         for entry in entries:
             value = self._entry(entry, value, target)
-            if value.x.numel() > MAX_ELEMENTS:
+            if not 0 < value.x.numel() <= MAX_ELEMENTS:
+                problem = "is past the largest allowed" if value.x.numel() else "holds no number"
                 raise LayerError(
-                    f"its output {show_shape(value.shape)} is past the largest allowed",
-                    where=entry.where,
+                    f"its output {show_shape(value.shape)} {problem}", where=entry.where
                 )
             if entry.save_as:
                 value = self._save(entry, value)
@@ -269,8 +269,9 @@ class _Compiler:
             return self._step_for_real(layer, block, value)
         self._spend(layer, self._count(layer, module))
         try:
-            with torch.no_grad():
-                return module(*[value.x] * inputs_of(layer))
+            return _called(module, layer, value, value.x)
+        except LayerError:
+            raise
         except Exception as error:
             if not layer.module_path:
                 problem = contradiction(block.values, value.shape) or _first_line(error)
@@ -284,8 +285,7 @@ class _Compiler:
             module = block.build()
             if not is_paid:
                 self._spend(layer, self._count(layer, module))
-            with torch.no_grad():
-                return to_meta(module(real_input(value.x)))
+            return to_meta(_called(module, layer, value, real_input(value.x)))
         except LayerError:
             raise
         except Exception as error:
@@ -365,6 +365,21 @@ class _Compiler:
     def _number(self, name: str) -> str:
         self._numbers[name] += 1
         return f"{name}_{self._numbers[name]}"
+
+
+def _called(module: nn.Module, layer: Layer, value: Value, x: Tensor) -> Any:
+    """What `module` gives for `x`, which stands for `value`.
+
+    Raises:
+        MisfitError: it writes into what others still read, none of which would say so.
+    """
+    before = x._version  # noqa: SLF001  torch has no other name for it
+    with torch.no_grad():
+        result = module(*[x] * inputs_of(layer))
+    if value.is_needed and x._version != before:  # noqa: SLF001
+        problem = "it changes its input in place, which is read elsewhere, too; let it make a copy"
+        raise _misfit(layer, problem, layer.params, value.shape)
+    return result
 
 
 def _check_output(config: ModelConfig, x: Tensor) -> tuple[int, ...]:

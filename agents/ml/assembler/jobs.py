@@ -1,5 +1,6 @@
 """The assembler as jobs for a child process (see `agents.sandbox`): JSON in, JSON out."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def _places(payload: dict[str, Any]) -> tuple[Path, Path, int]:
     script = (workspace / asked).resolve()
     if not script.is_relative_to(workspace):
         raise ConfigError(f"{asked!r} lies outside the workspace", where="output_script_path")
-    if script.suffix != ".py" or script.is_dir():
+    if script.suffix != ".py" or os.path.isdir(script):  # noqa: PTH112  a name may be too long
         raise ConfigError(f"{asked!r} is no name for a .py file", where="output_script_path")
     return workspace, script, int(payload.get("max_params") or MAX_PARAMS)
 

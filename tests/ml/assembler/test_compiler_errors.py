@@ -331,3 +331,36 @@ def test_a_model_is_not_written_over_the_block_it_is_made_of(tmp_path: Path) -> 
         compile_model(config, workspace=tmp_path, output_script_path="./block.py")
 
     assert caught.value.where == "output_script_path"
+
+
+IN_PLACE = """from torch import nn
+
+
+class AddsOne(nn.Module):
+    def forward(self, x):
+        return x.add_(1)
+
+
+class Looks(nn.Module):
+    def forward(self, x):
+        return x.add_(1) if x.sum() < 1e9 else x
+"""
+
+
+@pytest.mark.parametrize("block", ["AddsOne", "Looks"])
+def test_a_block_that_changes_what_others_read_is_refused(tmp_path: Path, block: str) -> None:
+    (tmp_path / "block.py").write_text(IN_PLACE)
+    changing = {"type": block, "module_path": "block.py"}
+    config: dict[str, Any] = {"model_name": "Net", "input_shape": [4]}
+
+    for layers in ([LINEAR, {"type": "Residual", "layers": [changing]}], [changing, LINEAR]):
+        with pytest.raises(MisfitError, match="changes its input in place"):
+            compile_model(config | {"layers": layers}, workspace=tmp_path)
+
+    assert compile_model(config | {"layers": [LINEAR, changing]}, workspace=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element")
+def test_an_output_of_no_numbers_is_refused(compiled: Compiled) -> None:
+    with pytest.raises(LayerError, match=r"layers\[0\]: its output \(B, 0\) holds no number"):
+        compiled([{"type": "Linear", "params": {"out_features": 0}}], [4])

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from agents.ml.assembler.jobs import assemble
+from agents.ml.errors import ModelScriptError
 from agents.ml.modelscript import build_model
 from agents.sandbox import JobFailedError, JobKilledError, JobRunner
 
@@ -87,3 +89,16 @@ async def test_code_that_ends_its_process_is_refused_and_leaves_the_host_alive(
         )
 
     assert not (tmp_path / "net.py").exists()
+
+
+def test_a_name_that_is_too_long_is_told_as_one(tmp_path: Path) -> None:
+    payload = {
+        "model_config": {"model_name": "Net", "input_shape": [4], "layers": [{"type": "ReLU"}]},
+        "output_script_path": f"{'x' * 300}.py",
+        "workspace": str(tmp_path),
+    }
+
+    with pytest.raises(ModelScriptError, match="cannot be written: File name too long"):
+        assemble(payload, lambda _: None)
+
+    assert not list(tmp_path.iterdir())
