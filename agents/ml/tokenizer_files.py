@@ -64,9 +64,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
     _require_small_ids(file)
     with told_of_tokenizers(str(file), "the tokenizer is damaged"):
         tokenizer = Tokenizer.from_file(str(file))
-    # Saved settings must not cut or fill up texts behind the caller's back.
+    # Saved settings must not cut, fill up or break up texts behind the caller's back.
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    if getattr(tokenizer.model, "dropout", None) is not None:
+        tokenizer.model.dropout = None  # merges left out by chance: other ids each time
     return tokenizer
 
 

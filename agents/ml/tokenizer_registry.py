@@ -1,6 +1,7 @@
 """Tokenizers by name, on disk: known again after a restart and to other processes."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ class TokenizerRegistry:
             known = ", ".join(sorted(manifest)) or "none yet"
             problem = f"no tokenizer of this name; train or load it first (known: {known})"
             raise TokenizerError(problem, where=str(name))
-        return Path(manifest[name]["path"])
+        return Path(os.path.normpath(self.folder / manifest[name]["path"]))
 
     def _register(self, name: str, path: Path) -> None:
         file = self.folder / MANIFEST_FILE
@@ -124,12 +125,16 @@ class TokenizerRegistry:
             self.folder.mkdir(parents=True, exist_ok=True)
             with locked(self.folder / f".{MANIFEST_FILE}.lock"):
                 manifest = self._manifest()
-                manifest[name] = {"path": str(path)}
+                manifest[name] = {"path": self._movable(path)}
                 write_atomically(file, json.dumps(manifest, indent=2))
         except OSError as error:
             raise TokenizerError(
                 f"cannot be written: {error.strerror}; it is as it was", where=str(file)
             ) from error
+
+    def _movable(self, path: Path) -> str:
+        """What is below `root` as it is from the manifest: all of it may get another place."""
+        return os.path.relpath(path, self.folder) if path.is_relative_to(self.root) else str(path)
 
     def _manifest(self) -> dict[str, dict[str, str]]:
         file = self.folder / MANIFEST_FILE

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from agents.ml.errors import DatasetError
+from agents.ml.errors import DatasetError, TokenizerError
 from agents.ml.tokenizer import pytorch_tokenizer_manager
 from agents.ml.tokenizer_advice import advise, corpus_facts, sizes
 from agents.ml.tokenizer_config import TokenizerConfig
@@ -13,6 +13,7 @@ from agents.ml.tokenizer_registry import TokenizerRegistry
 
 Report = Callable[[dict[str, Any]], None]
 
+_MOST_IDS = 250_000
 _LEFT_OUT = {"__pycache__", "idlelib", "lib2to3", "site-packages", "test", "tests", "turtledemo"}
 
 
@@ -76,6 +77,11 @@ def manage_tokenizer(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         given = arguments["text_input"]
         texts = [given] if isinstance(given, str) else given
         tokenizer = registry.get(arguments["tokenizer_name"])
+        if sum(map(len, result["input_ids"])) > _MOST_IDS:
+            problem = (
+                f"gives more than {_MOST_IDS:,} ids, too many for one answer; give fewer texts"
+            )
+            raise TokenizerError(problem, where="text_input")
         result["pieces"] = [
             [text[start:end] for start, end in tokenizer.encode(text).offsets] for text in texts
         ]

@@ -18,7 +18,7 @@ from agents.ml.data.dataset import Dataset, ResidentSource, Split, SplitName, ch
 from agents.ml.data.files import require_file, what_it_is
 from agents.ml.data.splits import stratified_split
 from agents.ml.data.tabular import Delimiter, class_indices, read_csv, read_labels
-from agents.ml.errors import ConfigError, DatasetError
+from agents.ml.errors import ConfigError, DatasetError, TokenizerError
 from agents.ml.tokenizer_corpus import open_text
 from agents.ml.tokenizer_files import load_tokenizer, told_of_tokenizers, vocabulary_size
 
@@ -155,7 +155,14 @@ def load_text_classification(params: TextClassificationParams, num_classes: int 
     )
     with told_of_tokenizers(str(path)):
         encoded = tokenizer.encode_batch([row[params.text_column] for _, row in rows])
-    source = ResidentSource(torch.tensor([encoding.ids for encoding in encoded]), labels_N)
+    ids_NT = torch.tensor([encoding.ids for encoding in encoded])
+    if int(ids_NT.max()) >= vocabulary_size(tokenizer):  # put in by what is done after the tokens
+        raise TokenizerError(
+            f"it gives the id {int(ids_NT.max())}, but its vocabulary ends before "
+            f"{vocabulary_size(tokenizer)}",
+            where="dataset_params.tokenizer_config",
+        )
+    source = ResidentSource(ids_NT, labels_N)
     indices = stratified_split(
         labels_N,
         val_fraction=params.val_fraction,

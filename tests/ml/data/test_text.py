@@ -232,3 +232,16 @@ def test_a_panic_of_the_library_is_an_error_like_any_other(
 ) -> None:
     with pytest.raises(expected), told_of_tokenizers("the corpus"):
         raise error
+
+
+def test_an_id_past_the_vocabulary_is_told_before_a_model_sees_it(
+    tmp_path: Path, tokenizer_path: Path
+) -> None:
+    saved = json.loads(tokenizer_path.read_text())
+    saved["post_processor"] = {"type": "BertProcessing", "sep": ["[SEP]", 999], "cls": ["a", 998]}
+    (tmp_path / "odd.json").write_text(json.dumps(saved))
+    rows = "\n".join(f"number {i},{'odd' if i % 2 else 'even'}" for i in range(40))
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}\n")
+
+    with pytest.raises(TokenizerError, match="gives the id 999, but its vocabulary ends before"):
+        load_dataset("text_classification", text(tmp_path / "t.csv", tmp_path / "odd.json"))

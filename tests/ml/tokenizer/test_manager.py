@@ -260,3 +260,34 @@ def test_processes_that_register_at_once_lose_no_name(
 
     assert [process.exitcode for process in processes] == [0] * 4
     assert registry.names() == names
+
+
+def test_a_registry_may_get_another_place_with_all_of_it(
+    manage: Manage, corpus: str, tmp_path: Path
+) -> None:
+    config = {"data_files": [corpus], "vocab_size": 300}
+    manage("train", "own", config=config)
+    manage("train", "placed", config=config, tokenizer_path="models/placed")
+    (tmp_path / "moved").mkdir()
+    for name in ("tokenizers", "models"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+
+    moved = TokenizerRegistry(tmp_path / "moved" / "tokenizers")
+
+    assert moved.info("own").vocab_size == moved.info("placed").vocab_size
+
+
+def test_merges_that_a_saved_setting_leaves_out_by_chance_are_made(
+    manage: Manage, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    file = Path(trained["tokenizer_path"]) / "tokenizer.json"
+    saved = json.loads(file.read_text())
+    saved["model"]["dropout"] = 0.9
+    (tmp_path / "odd.json").write_text(json.dumps(saved))
+    manage("load", "odd", tokenizer_path="odd.json")
+
+    found = manage("apply", "odd", text_input=[TEXT] * 20)["input_ids"]
+
+    assert {tuple(ids) for ids in found} == {
+        tuple(manage("apply", text_input=TEXT)["input_ids"][0])
+    }

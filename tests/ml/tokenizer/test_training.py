@@ -220,6 +220,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         train(tmp_path)
 
 
+def test_a_name_that_is_too_long_is_one_of_no_file(tmp_path: Path) -> None:
+    with pytest.raises(TokenizerError, match="the data file does not exist"):
+        train(tmp_path / ("x" * 5000), vocab_size=300)
+
+
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("text", ["", " \n\t\n"])
 def test_an_empty_corpus_is_named(tmp_path: Path, kind: str, text: str) -> None:
