@@ -9,7 +9,6 @@ from typing import Any
 
 import psutil
 import pytest
-from pydantic import ValidationError
 
 from agents.research import ResearchToolkit
 from agents.research.errors import (
@@ -227,8 +226,23 @@ def test_what_is_wrong_is_named(
 
 
 def test_an_action_that_is_none_lists_those_there_are(kit: ResearchToolkit) -> None:
-    with pytest.raises(ValidationError, match=r"'train', 'load' or 'apply'"):
+    with pytest.raises(WorkRefusedError, match=r"action: .*'train', 'load' or 'apply'") as error:
         kit.pytorch_tokenizer_manager("trian", "t")
+
+    assert error.value.where == "action"
+
+
+def test_an_argument_of_another_type_is_named(kit: ResearchToolkit) -> None:
+    wrong: Any = ["a", None]
+    with pytest.raises(
+        WorkRefusedError, match=r"text_input\.list\[str\]\.1: input should be a val"
+    ):
+        kit.pytorch_tokenizer_manager("apply", "t", text_input=wrong)
+    wrong = 5
+    with pytest.raises(WorkRefusedError, match="file_path: input should be a valid string"):
+        kit.read_file(wrong)
+    with pytest.raises(WorkRefusedError, match="config: input should be a valid dict"):
+        kit.pytorch_model_assembler(wrong, "model.py")
 
 
 def test_nothing_outside_the_workspace_is_written(kit: ResearchToolkit, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from agents.research.messages import AssembleModel, ModelAssembled, SummariseModel
 from agents.research.toolkit.calls import Calls
-from agents.research.toolkit.plain import plain
+from agents.research.toolkit.plain import asked, plain
 from agents.research.writing import models as writing
 from agents.research.writing.summaries import summarise
 
@@ -34,7 +34,7 @@ class ModelTools(Calls):
             LanguageModelError: the language model could not be loaded, or did not answer.
             NoWorkingCodeError: nothing that it wrote passed the checks; nothing is written.
         """
-        request = AssembleModel(config=model_config, output_script_path=output_script_path)
+        request = asked(AssembleModel, config=model_config, output_script_path=output_script_path)
         return self._loop.run(
             writing.assemble(self._jobs, self._llm, plain(request), self._audience)
         )
@@ -52,7 +52,8 @@ class ModelTools(Calls):
         Raises:
             WorkRefusedError: names the file, class or size at fault.
         """
-        request = SummariseModel(
+        request = asked(
+            SummariseModel,
             model_script_path=model_script_path,
             model_class_name=model_class_name,
             input_size=input_size,

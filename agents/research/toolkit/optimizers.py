@@ -5,7 +5,7 @@ from typing import Any
 from agents.research.optimizers.messages import ConfigureOptimizer, OptimizerConfigured
 from agents.research.optimizers.tools import configure
 from agents.research.toolkit.calls import Calls
-from agents.research.toolkit.plain import plain
+from agents.research.toolkit.plain import asked, plain
 
 
 class OptimizerTools(Calls):
@@ -33,13 +33,12 @@ class OptimizerTools(Calls):
             LanguageModelError: the language model could not be loaded, or did not answer.
             NoWorkingCodeError: nothing that it wrote passed the checks; nothing is written.
         """
-        request = ConfigureOptimizer.model_validate(
-            {
-                "action": action,
-                "config_name": config_name,
-                "optimizer_details": optimizer_details,
-                "output_script_path": output_script_path,
-            }
+        request = asked(
+            ConfigureOptimizer,
+            action=action,
+            config_name=config_name,
+            optimizer_details=optimizer_details,
+            output_script_path=output_script_path,
         )
         done = self._loop.run(configure(self._jobs, self._llm, plain(request), self._audience))
         if isinstance(done, OptimizerConfigured):

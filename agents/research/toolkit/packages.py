@@ -3,7 +3,7 @@
 from agents.research.packages.messages import InstallPackage
 from agents.research.packages.tools import install_package
 from agents.research.toolkit.calls import Calls
-from agents.research.toolkit.plain import plain
+from agents.research.toolkit.plain import asked, plain
 
 
 class PackageTools(Calls):
@@ -30,7 +30,8 @@ class PackageTools(Calls):
             WorkRefusedError: the toolkit was not made with `install_packages=True`; there is no
                 such package or version; torch or its drivers would change.
         """
-        request = InstallPackage(
+        request = asked(
+            InstallPackage,
             package_name=package_name,
             version=version,
             pytorch_version=pytorch_version,

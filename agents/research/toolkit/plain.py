@@ -4,13 +4,27 @@ import json
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from agents.research.errors import WorkRefusedError
 
 R = TypeVar("R", bound=BaseModel)
 
 _NAMED_LEVELS = 6  # of a key that is at fault
+
+
+def asked(kind: type[R], **values: Any) -> R:
+    """The message of that kind.
+
+    Raises:
+        WorkRefusedError: an argument is of another type; names each.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        said = {".".join(map(str, each["loc"])): each["msg"] for each in error.errors()}
+        text = "; ".join(f"{where}: {words[0].lower()}{words[1:]}" for where, words in said.items())
+        raise WorkRefusedError("ArgumentError", text, where=next(iter(said))) from error
 
 
 def plain(request: R) -> R:

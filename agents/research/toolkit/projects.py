@@ -3,6 +3,7 @@
 from agents.research.scaffold.messages import CreateProject
 from agents.research.scaffold.tools import create_scaffold
 from agents.research.toolkit.calls import Calls
+from agents.research.toolkit.plain import asked
 
 
 class ProjectTools(Calls):
@@ -14,5 +15,5 @@ class ProjectTools(Calls):
         Raises:
             WorkRefusedError: the name is none, or the folder is not empty; nothing is written.
         """
-        request = CreateProject(project_name=project_name, base_dir=base_dir)
+        request = asked(CreateProject, project_name=project_name, base_dir=base_dir)
         self._loop.run(create_scaffold(self._jobs, request))

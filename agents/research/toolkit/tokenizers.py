@@ -4,6 +4,7 @@ from typing import Any
 
 from agents.research.messages import AdviseTokenizer, ManageTokenizer, TokenizerAdvised
 from agents.research.toolkit.calls import Calls
+from agents.research.toolkit.plain import asked
 from agents.research.writing.tokenizers import advise, manage_tokenizer
 
 _TOKENIZER_KEYS = (
@@ -40,15 +41,14 @@ class TokenizerTools(Calls):
         Raises:
             WorkRefusedError: names the argument, key or file at fault.
         """
-        request = ManageTokenizer.model_validate(
-            {
-                "action": action,
-                "tokenizer_name": tokenizer_name,
-                "config": config,
-                "tokenizer_path": tokenizer_path,
-                "text_input": text_input,
-                "hf_pretrained_id": hf_pretrained_id,
-            }
+        request = asked(
+            ManageTokenizer,
+            action=action,
+            tokenizer_name=tokenizer_name,
+            config=config,
+            tokenizer_path=tokenizer_path,
+            text_input=text_input,
+            hf_pretrained_id=hf_pretrained_id,
         )
         work = manage_tokenizer(self._jobs, self._llm, request, self._audience)
         result = self._loop.run(work).result
@@ -61,5 +61,5 @@ class TokenizerTools(Calls):
         Raises:
             WorkRefusedError: names the file at fault.
         """
-        request = AdviseTokenizer(data_files=tuple(data_files))
+        request = asked(AdviseTokenizer, data_files=data_files)
         return self._loop.run(advise(self._jobs, self._llm, request, self._audience))

@@ -5,6 +5,7 @@ from typing import Any
 from agents.research import tools
 from agents.research.messages import EvaluateQuickly, TrainFully, TrainLanguageModel
 from agents.research.toolkit.calls import Calls
+from agents.research.toolkit.plain import asked
 
 
 class TrainingTools(Calls):
@@ -21,7 +22,8 @@ class TrainingTools(Calls):
         Raises:
             WorkRefusedError: names every key of `eval_config` that is wrong, or the file.
         """
-        request = EvaluateQuickly(
+        request = asked(
+            EvaluateQuickly,
             model_script_path=model_script_path,
             model_class_name=model_class_name,
             eval_config=eval_config,
@@ -44,7 +46,8 @@ class TrainingTools(Calls):
         Raises:
             WorkRefusedError: names every key of `trainer_config` that is wrong, or the file.
         """
-        request = TrainFully(
+        request = asked(
+            TrainFully,
             model_script_path=model_script_path,
             model_class_name=model_class_name,
             trainer_config=trainer_config,

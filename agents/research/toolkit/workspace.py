@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from agents.research.jobs import Jobs
 from agents.research.toolkit.calls import Calls
-from agents.research.toolkit.plain import plain
+from agents.research.toolkit.plain import asked, plain
 from agents.research.workspace import tools
 from agents.research.workspace.messages import (
     AppendToFile,
@@ -33,7 +33,7 @@ class WorkspaceTools(Calls):
             WorkRefusedError: there is no such file, it is no UTF-8 text, or it is too large to be
                 read whole.
         """
-        return self._file(tools.read_file, ReadFile(file_path=file_path)).content
+        return self._file(tools.read_file, asked(ReadFile, file_path=file_path)).content
 
     def write_file(self, file_path: str, content: str) -> None:
         """Replace the file's content, or make it with the folders above it.
@@ -43,7 +43,7 @@ class WorkspaceTools(Calls):
         Raises:
             WorkRefusedError: the path is a folder or a link, or the disk is full; nothing changed.
         """
-        self._file(tools.write_file, WriteFile(file_path=file_path, content=content))
+        self._file(tools.write_file, asked(WriteFile, file_path=file_path, content=content))
 
     def append_to_file(self, file_path: str, content: str) -> None:
         """Add to the end of the file, or make it with the folders above it.
@@ -51,7 +51,7 @@ class WorkspaceTools(Calls):
         Raises:
             WorkRefusedError: as `write_file`.
         """
-        self._file(tools.append_to_file, AppendToFile(file_path=file_path, content=content))
+        self._file(tools.append_to_file, asked(AppendToFile, file_path=file_path, content=content))
 
     def bash_run(self, command: str) -> str:
         """Run a command in bash, in the workspace, with its own virtual environment first in PATH.
@@ -65,7 +65,7 @@ class WorkspaceTools(Calls):
         Raises:
             WorkOverLimitError: it took more memory or processes than it may.
         """
-        return self._run(tools.run_command, RunCommand(command=command))
+        return self._run(tools.run_command, asked(RunCommand, command=command))
 
     def python_run(self, script_path: str, *args: str) -> str:
         """Run a Python script with arguments, by the workspace's own virtual environment if any.
@@ -77,7 +77,9 @@ class WorkspaceTools(Calls):
             WorkRefusedError: there is no such script.
             WorkOverLimitError: as `bash_run`.
         """
-        return self._run(tools.run_script, RunScript(script_path=script_path, arguments=args))
+        return self._run(
+            tools.run_script, asked(RunScript, script_path=script_path, arguments=args)
+        )
 
     def list_directory(self, path: str = ".", recursive: bool = False) -> list[str]:
         """Names of what a folder holds, sorted; with `recursive` paths from that folder.
@@ -85,7 +87,7 @@ class WorkspaceTools(Calls):
         Raises:
             WorkRefusedError: there is no such folder.
         """
-        request = ListDirectory(path=path, recursive=recursive)
+        request = asked(ListDirectory, path=path, recursive=recursive)
         return list(self._file(tools.list_directory, request).entries)
 
     def create_directory(self, path: str) -> None:
@@ -94,7 +96,7 @@ class WorkspaceTools(Calls):
         Raises:
             WorkRefusedError: a file has the name.
         """
-        self._file(tools.create_directory, CreateDirectory(path=path))
+        self._file(tools.create_directory, asked(CreateDirectory, path=path))
 
     def _file(self, tool: Callable[[Jobs, Q], Coroutine[Any, Any, A]], request: Q) -> A:
         return self._loop.run(tool(self._jobs, request))
