@@ -3,15 +3,18 @@
 In their payloads `registry` is the folder of the tokenizers, `optimizers` that of the optimizers.
 """
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from agents.ml.checkpoints import write_atomically
 from agents.ml.config import read_config
 from agents.ml.errors import ConfigError
+from agents.ml.modelscript import resolve_script
 from agents.ml.optimizer_gate import check_custom_optimizer
 from agents.ml.optimizer_registry import OptimizerRegistry
 from agents.ml.optimizers import OptimizerConfig
+from agents.ml.plain_files import read_plain
 from agents.ml.tokenizer_registry import TokenizerRegistry
 from agents.ml.training import judge
 from agents.ml.training.progress import Channel
@@ -40,13 +43,18 @@ def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, 
 def register_optimizer_config(payload: dict[str, Any], _channel: Channel) -> dict[str, Any]:
     """Register `config`, an `OptimizerConfig`, under `name`; return it as it is kept.
 
-    Its type may be a name that is registered: what that means is kept, not the name.
+    Its type may be a name that is registered: what that means is kept, not the name. Of a file of
+    the workspace its content is kept in mind, too.
 
     Raises:
-        ConfigError: naming what is wrong with it.
+        ConfigError, ModelScriptError: naming what is wrong with it.
     """
     registry = OptimizerRegistry(Path(payload["optimizers"]))
     config = read_config(OptimizerConfig, registry.resolve(payload["config"]), where="optimizer")
+    if config.script_path is not None:
+        file = resolve_script(config.script_path, Path.cwd())
+        seen = {"script_sha256": sha256(read_plain(file)).hexdigest()}
+        config = config.model_copy(update=seen)
     registry.add(payload["name"], config)
     return config.model_dump(mode="json", exclude_none=True)
 

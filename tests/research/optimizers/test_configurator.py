@@ -273,6 +273,14 @@ async def test_nothing_is_written_outside_the_workspace(tool: Tool, tmp_path: Pa
         ({"optimizer_details": TUNED | {"default_params": {"lr": -1}}}, "optimizer.params.lr"),
         ({"optimizer_details": TUNED | {"param_groups": [{"lr": 1}]}}, "name_regex"),
         ({"optimizer_details": TUNED | {"defaults": {}}}, "optimizer.defaults: unknown key"),
+        (
+            {"optimizer_details": {"type": "X", "script_path": "x.py"}},
+            "x.py: there is no such file",
+        ),
+        (
+            {"optimizer_details": {"type": "X", "script_path": "/etc/hostname"}},
+            "/etc/hostname: lies outside the workspace",
+        ),
         ({"output_script_path": "x.py"}, "generate_config writes no file"),
         ({"config_name": "a/b"}, "is no name"),
     ],
