@@ -43,7 +43,8 @@ def _note(request: InstallPackage, torch: str | None) -> str:
     """What is to be said of the versions that were named."""
     if torch is None:
         return "there is no torch in this environment"
-    if torch.partition("+")[0] == request.pytorch_version:
+    version, _, build = torch.partition("+")
+    if version == request.pytorch_version and build in {"", request.cuda_version}:
         return ""
     return (
         f"torch {torch} is installed and stays; {request.pytorch_version} with "

@@ -5,7 +5,7 @@ import re
 from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
 
-from agents.research.errors import WorkRefusedError
+from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
 from agents.research.workspace.files import WorkspaceFiles
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?", re.ASCII)  # PEP 508
@@ -22,7 +22,8 @@ def create_project(files: WorkspaceFiles, project_name: str, base_dir: str = "."
         its files, sorted, as paths from the project's folder.
 
     Raises:
-        WorkRefusedError: the name is none, or the folder holds something else; nothing is written.
+        WorkRefusedError: the name is none, `base_dir` cannot be, or the folder holds something
+            else; nothing is written.
     """
     if not _NAME.fullmatch(project_name):
         raise WorkRefusedError(
@@ -31,6 +32,7 @@ def create_project(files: WorkspaceFiles, project_name: str, base_dir: str = "."
             "'.', '_' and '-', the first and the last a letter or digit",
             where="project_name",
         )
+    _make_base(files, base_dir)
     target = posixpath.join(base_dir, project_name)
     project = _rendered(project_name)
     if not _is_there(files, target, project):
@@ -43,6 +45,16 @@ def create_project(files: WorkspaceFiles, project_name: str, base_dir: str = "."
         finally:
             files.remove_folder(draft)
     return sorted(project)
+
+
+def _make_base(files: WorkspaceFiles, base_dir: str) -> None:
+    try:
+        files.make_directory(base_dir)
+    except OutsideWorkspaceError as error:
+        raise OutsideWorkspaceError("base_dir", base_dir) from error
+    except WorkRefusedError as error:
+        text = f"base_dir: {str(error).removeprefix(f'{error.kind}: ')}"
+        raise WorkRefusedError(error.kind, text, where="base_dir") from error
 
 
 def _is_there(files: WorkspaceFiles, target: str, project: dict[str, str]) -> bool:

@@ -119,7 +119,20 @@ def test_a_name_that_is_none_is_refused(files: WorkspaceFiles, name: str) -> Non
 def test_no_project_is_made_outside_of_the_workspace(tmp_path: Path) -> None:
     (tmp_path / "ws").mkdir()
 
-    with pytest.raises(OutsideWorkspaceError):
-        create_project(WorkspaceFiles(tmp_path / "ws"), NAME, "..")
+    files = WorkspaceFiles(tmp_path / "ws")
+    with pytest.raises(OutsideWorkspaceError, match=r"base_dir: '\.\.' leads out"):
+        create_project(files, NAME, "..")
 
     assert [path.name for path in tmp_path.iterdir()] == ["ws"]
+
+
+def test_a_place_that_is_a_file_is_named(files: WorkspaceFiles) -> None:
+    files.write("notes.txt", "mine")
+
+    with pytest.raises(
+        WorkRefusedError, match=r"base_dir: 'notes\.txt' lies below a file"
+    ) as error:
+        create_project(files, NAME, "notes.txt")
+
+    assert error.value.where == "base_dir"
+    assert files.read("notes.txt") == "mine"
