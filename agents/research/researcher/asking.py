@@ -1,5 +1,6 @@
 """From the words of `guildbus research` to a request for a study."""
 
+import asyncio
 import csv
 import json
 import re
@@ -45,15 +46,21 @@ async def ask_for_study(call: Call, words: Words) -> int:
         UsageError: the words make no request; says which, and what is possible.
     """
     fields = fields_of(words)
-    return await run_guild(
-        call,
-        wire_type_of(StudyRequest).name,
-        [json.dumps(fields)],
-        topic=None,
-        conversation="",
-        timeout_s=_PATIENCE * fields["budget"]["seconds"] + _PATIENCE_S,
-        only=None,
-    )
+    try:
+        return await run_guild(
+            call,
+            wire_type_of(StudyRequest).name,
+            [json.dumps(fields)],
+            topic=None,
+            conversation="",
+            timeout_s=_PATIENCE * fields["budget"]["seconds"] + _PATIENCE_S,
+            only=None,
+        )
+    except asyncio.CancelledError:
+        name = fields["name"]
+        call.output.note(f"the same command does that, or: guildbus experiments resume {name}")
+        call.output.note(f"what was found until now: guildbus experiments open {name}")
+        raise
 
 
 def fields_of(words: Words) -> dict[str, Any]:

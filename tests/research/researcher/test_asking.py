@@ -1,5 +1,6 @@
 """From the words of `guildbus research` to a request."""
 
+import asyncio
 import shlex
 from pathlib import Path
 
@@ -137,6 +138,19 @@ def test_the_command_of_a_report_asks_the_same(words: dict[str, object], run: Ru
         run(*shlex.split(command)[1:])
 
     assert fields_of(asked[0]) == fields
+
+
+def test_who_stops_it_is_told_how_it_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stopped(*_: object, **__: object) -> int:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(asking, "run_guild", stopped)
+
+    outcome = run("research", "--name", "mine")
+
+    assert outcome.code == 143
+    assert "guildbus experiments resume mine" in outcome.err
+    assert "guildbus experiments open mine" in outcome.err
 
 
 def test_a_request_that_the_command_line_has_no_words_for_has_no_command() -> None:

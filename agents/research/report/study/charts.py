@@ -109,7 +109,7 @@ def credit_chart(reading: Reading) -> Drawing | None:
     improvements = sum(credit.improvements for credit in proposers)
     if not improvements:
         return None
-    width, row, left, right = 420.0, 46.0, 110.0, 130.0
+    width, row, left, right = 420.0, 46.0, 110.0, 152.0
     full = width - left - right
     parts: list[str] = []
     for index, credit in enumerate(proposers):

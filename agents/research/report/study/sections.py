@@ -251,13 +251,12 @@ def _reproduce(reading: Reading) -> list[Block]:
         blocks.append(Code("Begin the same study", "sh", command, is_open=True))
     if reading.best is not None:
         trial = reading.first_of(reading.best)
-        lines = [
-            f"guildbus experiments show {trial.id}            # configuration, code, outcome",
-            f"guildbus experiments show {trial.id} --code > model.py",
-            f"guildbus experiments compare {trial.id} {trial.parent}"
-            if trial.parent
-            else _shown_by(study),
-        ]
+        show = f"guildbus experiments show {trial.id}"
+        lines = [f"{show}            # configuration, outcome"]
+        lines += [f"{show} --code > model.py"] if trial.code else []
+        is_compared = trial.parent and trial.kind != "ensemble"
+        compare = f"guildbus experiments compare {trial.parent} {trial.id}"
+        lines.append(compare if is_compared else _shown_by(study))
         blocks.append(Code("Look at the best model", "sh", "\n".join(lines), is_open=True))
     told = f"{findings.repeats.capitalize()}s: {', '.join(map(str, seeds[:20]))}."
     blocks.append(Prose(told))
