@@ -28,7 +28,7 @@ class Asked(BaseModel):
     """Which step of which work a message asked for.
 
     Attributes:
-        since: when that work began: another may have its name since. None of earlier versions.
+        since: when that work began, since other work may have its name by now.
     """
 
     run: str
@@ -51,7 +51,7 @@ async def end_step(
 ) -> tuple[W, str] | None:
     """The work with the step that `answer` ends, and the name of the step.
 
-    None where the answer came before, or the work was forgotten or begun anew: then there is
+    None where the answer came before, or the work was forgotten or began anew: then there is
     nothing to do.
     """
     key = _key(ctx.envelope.cause)
@@ -100,6 +100,6 @@ def _told(failure: RequestFailed | Cancelled) -> str:
     if isinstance(failure, Cancelled):
         text = f"cancelled{f': {failure.reason}' if failure.reason else ''}"
     else:
-        kind = "" if failure.error_type == WorkRefusedError.__name__ else failure.error_type
-        text = f"{kind}: {failure.text}" if kind else failure.text  # which tells its own
+        is_refused = failure.error_type == WorkRefusedError.__name__  # its text tells the kind
+        text = failure.text if is_refused else f"{failure.error_type}: {failure.text}"
     return text[:_ERROR_CHARS]
