@@ -34,8 +34,10 @@ PACKAGE = "reads a file of this package"
 KERNEL = "reads what the kernel tells"
 STATE = "the guild's own state, which no job sees"
 NAME = "makes a name only, which the fence or WorkspaceFiles opens"
+USERS = "looks at what the user has named, as the user, before anything is started"
 TOUCH = {
     "experiments/command/maintaining.py:open_report": "starts a browser",
+    "experiments/command/opening.py:_copy": STATE,
     "experiments/command/opening.py:has_store": STATE,
     "experiments/database.py:Database.__init__": STATE,
     "experiments/database.py:Database._identity": STATE,
@@ -50,6 +52,8 @@ TOUCH = {
     "report/files.py:write_document": "makes a folder where no job writes",
     "report/html.py:to_html": PACKAGE,
     "report/machine.py:_processor": KERNEL,
+    "researcher/asking.py:_columns_of": USERS,
+    "researcher/asking.py:_dataset": USERS,
     "researcher/trials.py:_read_result": STATE,
     "researcher/trials.py:_take_away": "renames what a job that has ended left; follows no link",
     "researcher/trials.py:_write_result": STATE,

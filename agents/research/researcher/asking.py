@@ -18,6 +18,7 @@ from messaging.message import wire_type_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 _STEM_CHARS = 48
+_MOST_OF_A_LINE = 65_536
 _TOLD = ("dataset", "seed")  # in full, by a name that was left out
 _PATIENCE, _PATIENCE_S = 10, 600.0  # times the budget, and more: for its machine may be busy
 
@@ -122,8 +123,13 @@ def _params(words: Words, dataset: str) -> dict[str, Any]:
 def _columns_of(params: dict[str, Any]) -> str:
     """A sentence with the columns of the file, "" where they cannot be read from here."""
     try:
-        with Path(params["data_path"]).open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file, delimiter=params.get("delimiter", ",")))
+        path = Path(params["data_path"])
+        if not path.is_file():
+            return ""
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = next(
+                csv.reader([file.readline(_MOST_OF_A_LINE)], delimiter=params.get("delimiter", ","))
+            )
     except (KeyError, TypeError, OSError, ValueError, csv.Error, StopIteration):
         return ""
     return f" There are {some_of(header)}"

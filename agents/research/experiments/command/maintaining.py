@@ -114,10 +114,14 @@ async def open_report(
 
 def _own_report(workspace: Path, study: Study) -> tuple[Path, Path] | None:
     """The report that the one who led a study left, which says more: what was concluded."""
-    folder = workspace.resolve() / str(study.asked.get("runs_dir", "")) / study.name
-    html, markdown = folder / HTML_FILE, folder / MARKDOWN_FILE
-    is_own = study.ended_at is not None and "runs_dir" in study.asked and html.is_file()
-    return (html, markdown) if is_own else None
+    runs, files = study.asked.get("runs_dir"), WorkspaceFiles(workspace)
+    if study.ended_at is None or not isinstance(runs, str):
+        return None
+    folder = Path(runs) / study.name
+    if not files.has_file(str(folder / HTML_FILE)):
+        return None
+    root = workspace.resolve()
+    return root / folder / HTML_FILE, root / folder / MARKDOWN_FILE
 
 
 def _write(workspace: Path, findings: StudyFindings, to: Path | None) -> tuple[Path, Path]:
