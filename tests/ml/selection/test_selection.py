@@ -262,6 +262,20 @@ def test_two_that_err_on_different_samples_are_better_together(tmp_path: Path) -
     assert found["metrics"]["accuracy"] > 0.95
 
 
+def test_an_ensemble_is_measured_by_what_did_not_choose_its_members(tmp_path: Path) -> None:
+    facts = dealt(tmp_path)
+    answers = Answers.read(tmp_path / "vault")
+    random = np.random.default_rng(0)
+    for name in range(12):
+        said = random.normal(size=(len(answers.labels), 3))
+        _keep(tmp_path / f"vault/guess{name}", said, facts["test_samples"])
+    where = {"data": str(tmp_path / "data"), "vault": str(tmp_path / "vault")}
+    candidates = {f"guess{name}": [str(tmp_path / f"vault/guess{name}")] for name in range(12)}
+    found = blend({**where, "candidates": candidates}, nothing)
+    assert len(found["weights"]) > 1
+    assert found["metrics"]["accuracy"] < 0.41  # guesses; by what chose them, 0.43
+
+
 def test_the_test_is_scored_by_answers_that_only_the_vault_has(tmp_path: Path) -> None:
     facts = dealt(tmp_path)
     for fold in range(2):
