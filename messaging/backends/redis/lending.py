@@ -222,7 +222,7 @@ class Lending:
         self._doubt()
         count = max_count // len(topics)
         answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._ask(pipeline, topics, count, Answers(2, answered.set_result))
+        self._ask(pipeline, topics, count, Answers(2, partial(_answer, answered)))
         found, is_member = await answered
         if is_member == 0:
             raise self._fenced()
@@ -300,3 +300,8 @@ class Lending:
                 self._holdings.doubted.discard(place)
                 if place not in known:
                     self.stash += await self._loans.reclaim(topic, position, lent)
+
+
+def _answer(caller: asyncio.Future[list[Any]], answers: list[Any]) -> None:
+    if not caller.done():  # whoever ends the loop cancels every task
+        caller.set_result(answers)

@@ -149,6 +149,26 @@ async def test_a_cancelled_read_loses_nothing(guild: Guild) -> None:
     assert len(await everything_in(backend, "notes")) == 20
 
 
+async def test_a_loop_that_cancels_every_task_in_the_middle_of_a_read_keeps_its_connection(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    connection = server_of(backend).link.generation
+    for turns in range(20):
+        reader = await joined(backend, f"readers{turns}")
+        await backend.append([note(f"{turns}")])
+        others = asyncio.all_tasks()
+        reading = asyncio.create_task(reader.read(10, wait_s=5))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - others:
+            task.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await server_of(backend).link.call("PING")  # behind what was still to be answered
+
+    assert server_of(backend).link.generation == connection
+
+
 @pytest.mark.parametrize("is_mutant", [False, True])
 async def test_a_commit_whose_caller_was_cancelled_counts_and_the_next_one_comes_after_it(
     guild: Guild, monkeypatch: pytest.MonkeyPatch, is_mutant: bool
