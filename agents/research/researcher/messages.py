@@ -111,7 +111,7 @@ class RecipeProposed(Message, wire_name="research.recipe_proposed"):
     recipe: dict[str, Any]
     tokens: int
     attempts: int
-    seconds: float
+    seconds: float = 0.0  # studies that were stored before it was told
 
 
 class DealData(Message, wire_name="research.deal_data"):
