@@ -10,7 +10,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.ml.selection.answers import Answers
-from agents.research.errors import OutsideWorkspaceError
+from agents.research.errors import OutsideWorkspaceError, WorkOverLimitError
 from agents.research.job_properties import EXCHANGE, VAULTS
 from agents.research.jobs import Audience, Jobs
 from agents.research.researcher.finding import TestScore
@@ -35,6 +36,7 @@ from agents.research.researcher.messages import (
     TrialRun,
 )
 from agents.research.results import read_result
+from agents.sandbox import JobTimeoutError
 
 _JOBS = "agents.ml.selection"
 _PREDICTIONS = ("val.predictions", "test.predictions")
@@ -77,17 +79,18 @@ async def run_trial(jobs: Jobs, request: RunTrial, audience: Audience) -> TrialR
     output = f"{EXCHANGE}/{identity}"
     payload = request.model_dump(exclude={"fold", "timeout_s", "trial"})
     payload |= {"labels": answers.without(request.fold), "output": output}
-    done = await jobs.run(
-        f"{_JOBS}.trial:run_trial",
-        payload,
-        audience,
-        task=f"trial {request.trial}",
-        timeout_s=_allowed(request.timeout_s),
-        is_training=True,
-        hidden=(*answers.hidden, str(jobs.workspace)),
-        read_only=_shown(jobs, request),
-        writable=[output],
-    )
+    with _told_of_budget(request.timeout_s):
+        done = await jobs.run(
+            f"{_JOBS}.trial:run_trial",
+            payload,
+            audience,
+            task=f"trial {request.trial}",
+            timeout_s=_allowed(request.timeout_s),
+            is_training=True,
+            hidden=(*answers.hidden, str(jobs.workspace)),
+            read_only=_shown(jobs, request),
+            writable=[output],
+        )
     told = read_result(_Claims, done.result, of=request.script)
     result = {**told.model_dump(), "metrics": {}}
     if told.status == "completed":
@@ -113,16 +116,17 @@ async def fit_baseline(jobs: Jobs, request: FitBaseline, audience: Audience) -> 
     result = _read_result(kept, identity)
     if result is None:
         payload = request.model_dump(exclude={"timeout_s", "trial"})
-        done = await jobs.run(
-            f"{_JOBS}.baselines:fit_baseline",
-            payload | {"vault": vault, "output": str(kept)},
-            audience,
-            task=f"fit {request.model}",
-            timeout_s=_allowed(request.timeout_s),
-            is_training=True,
-            is_trusted=True,
-            writable=[*jobs.registries, vault],
-        )
+        with _told_of_budget(request.timeout_s):
+            done = await jobs.run(
+                f"{_JOBS}.baselines:fit_baseline",
+                payload | {"vault": vault, "output": str(kept)},
+                audience,
+                task=f"fit {request.model}",
+                timeout_s=_allowed(request.timeout_s),
+                is_training=True,
+                is_trusted=True,
+                writable=[*jobs.registries, vault],
+            )
         result = done.result
         _write_result(kept, identity, result)
     return BaselineFitted.model_validate(result)
@@ -244,6 +248,23 @@ def _write_result(kept: Path, identity: str, result: dict[str, Any]) -> None:
 
 def _allowed(timeout_s: float | None) -> float:
     return math.inf if timeout_s is None else timeout_s
+
+
+@contextmanager
+def _told_of_budget(timeout_s: float | None) -> Iterator[None]:
+    """What the study leaves no more time for was stopped by its budget, and by no fault."""
+    try:
+        yield
+    except WorkOverLimitError as error:
+        cause = error.__cause__
+        if (
+            timeout_s is None
+            or not isinstance(cause, JobTimeoutError)
+            or cause.timeout_s < timeout_s
+        ):
+            raise
+        told = f"stopped after {timeout_s:.1f} s: the study has no more time for it"
+        raise WorkOverLimitError(told) from cause
 
 
 ANSWERED: dict[type[BaseModel], Callable[[Jobs, Any, Audience], Coroutine[Any, Any, BaseModel]]] = {

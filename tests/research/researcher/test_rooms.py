@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from agents.research.errors import WorkRefusedError
+from agents.research.errors import WorkOverLimitError, WorkRefusedError
 from agents.research.job_properties import JobsProps
 from agents.research.jobs import Jobs, open_jobs
 from agents.research.researcher.messages import DealData, RunTrial
@@ -155,6 +155,15 @@ async def test_a_trial_that_names_its_own_score_is_refused(jobs: Jobs) -> None:
 
     with pytest.raises(WorkRefusedError, match=r"gave no account .* \(status missing"):
         await run_trial(jobs, trial(jobs, 0, forging), Nobody())
+
+
+async def test_a_trial_that_the_budget_leaves_no_more_time_for_says_so(jobs: Jobs) -> None:
+    await deal(jobs)
+    endless = f"{BASE}\nimport time\ntime.sleep(600)\n"
+    request = trial(jobs, 0, endless).model_copy(update={"timeout_s": 0.5})
+
+    with pytest.raises(WorkOverLimitError, match=r"^stopped after 0.5 s: the study has no more"):
+        await run_trial(jobs, request, Nobody())
 
 
 async def test_a_trial_that_is_said_to_have_diverged_has_no_score(jobs: Jobs) -> None:
