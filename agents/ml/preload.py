@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import agents.ml.assembler.jobs  # jobs find it warm
-import agents.ml.summary  # noqa: F401  and this too
+import agents.ml.models.summary  # noqa: F401  and this too
 
 with torch.device("meta"), torch.no_grad():
     nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1), nn.ReLU(), nn.Flatten(), nn.Linear(1, 1))(

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from agents.ml.errors import DatasetError, TokenizerError
-from agents.ml.tokenizer import pytorch_tokenizer_manager
-from agents.ml.tokenizer_advice import advise, corpus_facts, sizes
-from agents.ml.tokenizer_config import TokenizerConfig
-from agents.ml.tokenizer_registry import TokenizerRegistry
+from agents.ml.tokenizer.advice import advise, corpus_facts, sizes
+from agents.ml.tokenizer.config import TokenizerConfig
+from agents.ml.tokenizer.manager import pytorch_tokenizer_manager
+from agents.ml.tokenizer.registry import TokenizerRegistry
 
 Report = Callable[[dict[str, Any]], None]
 

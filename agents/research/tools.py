@@ -44,10 +44,12 @@ def assembling(request: AssembleModel) -> str:
 
 
 async def summarise(jobs: Jobs, request: SummariseModel, audience: Audience) -> Done:
-    """The result is that of `agents.ml.summary.pytorch_model_summary`."""
+    """The result is that of `agents.ml.models.summary.pytorch_model_summary`."""
     jobs.inside(request.model_script_path, key="model_script_path")
     task = f"summarise {request.model_class_name}"
-    done = await jobs.run("agents.ml.summary:summarise", request.model_dump(), audience, task=task)
+    done = await jobs.run(
+        "agents.ml.models.summary:summarise", request.model_dump(), audience, task=task
+    )
     told = {key: done.result[key] for key in ModelSummarised.model_fields if key in done.result}
     read_result(ModelSummarised, told, of=request.model_script_path)
     return done
@@ -79,7 +81,7 @@ async def train_language_model(jobs: Jobs, request: TrainLanguageModel, audience
     named = _named(request)
     work = partial(
         jobs.run,
-        "agents.ml.jobs_training:train_language_model",
+        "agents.ml.training.jobs:train_language_model",
         named.model_dump(exclude={"serve_as"}),
         audience,
         task="train the language model",

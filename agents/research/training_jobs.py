@@ -10,12 +10,12 @@ from typing import Any
 from agents.ml.checkpoints import write_atomically
 from agents.ml.config import read_config
 from agents.ml.errors import ConfigError
-from agents.ml.modelscript import resolve_script
-from agents.ml.optimizer_gate import check_custom_optimizer
-from agents.ml.optimizer_registry import OptimizerRegistry
-from agents.ml.optimizers import OptimizerConfig
+from agents.ml.models.script import resolve_script
+from agents.ml.optimizers.building import OptimizerConfig
+from agents.ml.optimizers.gate import check_custom_optimizer
+from agents.ml.optimizers.registry import OptimizerRegistry
 from agents.ml.plain_files import read_plain
-from agents.ml.tokenizer_registry import TokenizerRegistry
+from agents.ml.tokenizer.registry import TokenizerRegistry
 from agents.ml.training import judge
 from agents.ml.training.progress import Channel
 

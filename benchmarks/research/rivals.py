@@ -21,8 +21,8 @@ from agents.ml.selection.baselines import _features
 from agents.ml.selection.dealing import read_facts
 from agents.ml.selection.merit import merit
 from agents.ml.selection.scoring import TEST, read_predictions, score_fold
-from agents.ml.tokenizer import pytorch_tokenizer_manager
-from agents.ml.tokenizer_registry import TokenizerRegistry
+from agents.ml.tokenizer.manager import pytorch_tokenizer_manager
+from agents.ml.tokenizer.registry import TokenizerRegistry
 from agents.research.researcher.knobs import Choice
 from agents.research.researcher.ladder import ladder
 from agents.research.researcher.places import tokenizer_name

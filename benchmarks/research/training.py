@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from agents.ml.data import Dataset, Split
 from agents.ml.data.batches import Batches
 from agents.ml.data.dataset import ResidentSource
-from agents.ml.optimizers import OptimizerConfig, build_optimizer
+from agents.ml.optimizers.building import OptimizerConfig, build_optimizer
 from agents.ml.training.compute import Compute
 from agents.ml.training.loop import Trainer
 from agents.ml.training.progress import no_report

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from agents.ml.checkpoints import load_checkpoint, save_checkpoint, write_atomically
-from agents.ml.early_stopping import EarlyStopping, EarlyStoppingConfig
 from agents.ml.errors import CheckpointError
-from agents.ml.randomness import load_rng_state, rng_state
+from agents.ml.training.early_stopping import EarlyStopping, EarlyStoppingConfig
+from agents.ml.training.randomness import load_rng_state, rng_state
 
 
 def test_a_checkpoint_returns_what_was_saved(tmp_path: Path) -> None:

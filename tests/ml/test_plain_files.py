@@ -8,12 +8,12 @@ import pytest
 
 from agents.ml.checkpoints import load_checkpoint
 from agents.ml.errors import MLError
-from agents.ml.optimizer_registry import MANIFEST_FILE as OPTIMIZERS
-from agents.ml.optimizer_registry import OptimizerRegistry
-from agents.ml.optimizers import OptimizerConfig
+from agents.ml.optimizers.building import OptimizerConfig
+from agents.ml.optimizers.registry import MANIFEST_FILE as OPTIMIZERS
+from agents.ml.optimizers.registry import OptimizerRegistry
 from agents.ml.plain_files import locked, open_own, open_plain, read_plain
-from agents.ml.tokenizer_registry import MANIFEST_FILE as TOKENIZERS
-from agents.ml.tokenizer_registry import TokenizerRegistry
+from agents.ml.tokenizer.registry import MANIFEST_FILE as TOKENIZERS
+from agents.ml.tokenizer.registry import TokenizerRegistry
 from agents.ml.training.configs import TrainerConfig
 from agents.ml.training.experiment import read_json
 from agents.ml.training.full import identity_of

@@ -71,7 +71,7 @@ FORGERS = {
 # These go on, and have learned nothing: what they do to their own process must change no score.
 PATCHERS = {
     "metrics": f"{BASE}\n"
-    "import agents.ml.metrics as metrics\n"
+    "import agents.ml.training.metrics as metrics\n"
     "for name in list(metrics._FROM_CONFUSION):\n"
     "    metrics._FROM_CONFUSION[name] = lambda *_: 0.98765\n"
     "metrics.ClassificationScores.results = lambda *_: {'accuracy': 0.98765}\n",

@@ -12,8 +12,8 @@ from typing import Any
 
 from agents.ml.assembler.jobs import assemble
 from agents.ml.data.downloads import unpack
-from agents.ml.tokenizer import pytorch_tokenizer_manager
-from agents.ml.tokenizer_registry import TokenizerRegistry
+from agents.ml.tokenizer.manager import pytorch_tokenizer_manager
+from agents.ml.tokenizer.registry import TokenizerRegistry
 from agents.research.text_jobs import collect_corpus
 from agents.research.workspace.files import WorkspaceFiles
 

@@ -9,7 +9,7 @@ from agents.research import tools
 from agents.research.errors import WorkRefusedError
 from agents.research.jobs import Jobs, JobsProps, open_jobs
 from agents.research.messages import EvaluateQuickly, TrainFully
-from tests.ml.test_optimizer_registry import CUSTOM, TUNED
+from tests.ml.optimizers.test_registry import CUSTOM, TUNED
 from tests.research.forgers import BASE
 
 pytestmark = pytest.mark.slow

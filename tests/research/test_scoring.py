@@ -96,11 +96,11 @@ async def test_without_a_judge_every_one_of_them_would_be_believed(tmp_path: Pat
     """The control: these attacks do work on a job that scores itself."""
     payload = {"model_script_path": "model.py", "model_class_name": "Model", "eval_config": QUICK}
     names = ("an envelope at import", "an envelope while it trains", "metrics", "the loop")
-    async with JobRunner(workspace=tmp_path, preload=["agents.ml.jobs_training"]) as runner:
+    async with JobRunner(workspace=tmp_path, preload=["agents.ml.training.jobs"]) as runner:
         for name in names:
             source = {**FORGERS, **PATCHERS}[name]
             script(tmp_path, source)
-            result = await runner.run("agents.ml.jobs_training:quick_evaluate", payload)
+            result = await runner.run("agents.ml.training.jobs:quick_evaluate", payload)
             assert result["metrics"]["accuracy"] == FORGED, name
 
 

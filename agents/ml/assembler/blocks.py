@@ -23,7 +23,7 @@ from agents.ml.assembler.registry import (
 )
 from agents.ml.assembler.source import Code, call
 from agents.ml.errors import ConfigError
-from agents.ml.modelscript import find_class, load_module, resolve_script
+from agents.ml.models.script import find_class, load_module, resolve_script
 
 _NOT_FOR_CONFIGS = ("device", "dtype")
 # Without this, torch warns that it cannot use nested tensors, which nobody asked for.

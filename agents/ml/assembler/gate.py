@@ -24,8 +24,8 @@ from agents.ml.assembler.stepping import (
     real_input,
 )
 from agents.ml.errors import LayerError, ModelScriptError
-from agents.ml.modelscript import find_class, load_module
-from agents.ml.source_check import parse_source
+from agents.ml.models.script import find_class, load_module
+from agents.ml.models.source_check import parse_source
 
 # A second batch size finds what the first cannot: a size written down, or a dimension mistaken.
 OTHER_BATCH = 3

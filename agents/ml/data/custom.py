@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.ml.config import StrictConfig
 from agents.ml.data.dataset import Dataset, Split, SplitName, TaskKind, check_labels
 from agents.ml.errors import ConfigError, DatasetError, ModelScriptError
-from agents.ml.modelscript import load_module, resolve_script
+from agents.ml.models.script import load_module, resolve_script
 
 
 class CustomParams(StrictConfig):

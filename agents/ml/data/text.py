@@ -19,8 +19,8 @@ from agents.ml.data.files import require_file, what_it_is
 from agents.ml.data.splits import stratified_split
 from agents.ml.data.tabular import Delimiter, class_indices, read_csv, read_labels
 from agents.ml.errors import ConfigError, DatasetError, TokenizerError
-from agents.ml.tokenizer_corpus import open_text
-from agents.ml.tokenizer_files import load_tokenizer, told_of_tokenizers, vocabulary_size
+from agents.ml.tokenizer.corpus import open_text
+from agents.ml.tokenizer.files import load_tokenizer, told_of_tokenizers, vocabulary_size
 
 _SEGMENT_CHARS = 4096
 _MAX_TEXT_BYTES = 1024**3

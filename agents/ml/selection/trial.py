@@ -18,19 +18,19 @@ from torch.nn import functional
 
 from agents.ml.data.batches import Batches, in_order
 from agents.ml.data.dataset import ResidentSource, Split
-from agents.ml.losses import build_loss
-from agents.ml.modelscript import build_model
-from agents.ml.optimizers import OptimizerConfig, build_optimizer
-from agents.ml.randomness import seeded
-from agents.ml.schedulers import SchedulerConfig, build_schedule
+from agents.ml.models.script import build_model
+from agents.ml.optimizers.building import OptimizerConfig, build_optimizer
 from agents.ml.selection.answers import NOBODY_KNOWS
 from agents.ml.selection.augmentation import AugmentedSource
 from agents.ml.selection.dealing import read_facts
 from agents.ml.selection.scoring import TEST, VAL, write_predictions
-from agents.ml.tokenizer_files import load_tokenizer
+from agents.ml.tokenizer.files import load_tokenizer
 from agents.ml.training.compute import Compute
 from agents.ml.training.loop import Trainer
+from agents.ml.training.losses import build_loss
+from agents.ml.training.randomness import seeded
 from agents.ml.training.run import Outcome, Plan, Run
+from agents.ml.training.schedulers import SchedulerConfig, build_schedule
 from agents.ml.training.tasks import Prediction
 
 Report = Callable[[dict[str, Any]], None]

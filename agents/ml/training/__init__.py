@@ -1,1 +1,1 @@
-"""Training and measuring models, as plain functions; `agents.ml.jobs_training` has them as jobs."""
+"""Training and measuring models, as plain functions; `agents.ml.training.jobs` has them as jobs."""

@@ -16,10 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agents.ml import jobs_training
 from agents.ml.checkpoints import write_atomically
 from agents.ml.config import StrictConfig, read_config, require_known
 from agents.ml.errors import MLError, TrainingInterrupted
+from agents.ml.training import jobs as jobs_training
 from agents.ml.training.interrupts import EXIT_CODE
 
 _IS_FIRST = os.environ.get("RANK", "0") == "0"

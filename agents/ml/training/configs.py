@@ -7,13 +7,13 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from agents.ml.config import StrictConfig, read_config
 from agents.ml.data import dataset_task
-from agents.ml.devices import resolve_device
-from agents.ml.early_stopping import EarlyStoppingConfig
 from agents.ml.errors import ConfigError
-from agents.ml.losses import check_loss, default_loss
-from agents.ml.metrics import check_metrics, default_metrics, history_key
-from agents.ml.optimizers import OptimizerConfig, check_optimizer
-from agents.ml.schedulers import SchedulerConfig, check_schedule
+from agents.ml.optimizers.building import OptimizerConfig, check_optimizer
+from agents.ml.training.devices import resolve_device
+from agents.ml.training.early_stopping import EarlyStoppingConfig
+from agents.ml.training.losses import check_loss, default_loss
+from agents.ml.training.metrics import check_metrics, default_metrics, history_key
+from agents.ml.training.schedulers import SchedulerConfig, check_schedule
 
 MAX_SEED = 2**63 - 1
 MAX_BATCH = 10**9  # the product of two is a number to torch

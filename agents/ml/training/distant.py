@@ -15,7 +15,6 @@ from agents.ml.config import StrictConfig, read_config
 from agents.ml.data import load_dataset
 from agents.ml.data.batches import in_order
 from agents.ml.data.dataset import SplitName
-from agents.ml.randomness import seeded
 from agents.ml.training.arrays import write_array
 from agents.ml.training.configs import QuickEvalConfig, TrainerConfig
 from agents.ml.training.experiment import Experiment, finite_mapping
@@ -26,6 +25,7 @@ from agents.ml.training.population import Member
 from agents.ml.training.population_quick import train_population
 from agents.ml.training.progress import Channel
 from agents.ml.training.quick import train_quickly
+from agents.ml.training.randomness import seeded
 from agents.ml.training.scoring import ROWS
 from agents.ml.training.supervised import Material, ModelCode
 from agents.ml.training.team import Alone

@@ -10,12 +10,9 @@ from torch import Tensor
 
 from agents.ml.data import Dataset, Split, load_dataset
 from agents.ml.data.batches import Batches
-from agents.ml.early_stopping import EarlyStopping
 from agents.ml.errors import ModelScriptError
-from agents.ml.optimizers import build_optimizer
+from agents.ml.optimizers.building import build_optimizer
 from agents.ml.plain_files import read_plain
-from agents.ml.randomness import seeded
-from agents.ml.schedulers import build_schedule
 from agents.ml.training.account import account_of
 from agents.ml.training.compute import Compute
 from agents.ml.training.configs import (
@@ -23,10 +20,13 @@ from agents.ml.training.configs import (
     metrics_to_compute,
     read_trainer_config,
 )
+from agents.ml.training.early_stopping import EarlyStopping
 from agents.ml.training.experiment import Experiment, finite_mapping
 from agents.ml.training.loop import Trainer
 from agents.ml.training.progress import Report, no_report
+from agents.ml.training.randomness import seeded
 from agents.ml.training.run import Plan, Run
+from agents.ml.training.schedulers import build_schedule
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.supervised import Material, ModelCode, Setup, prepare
 from agents.ml.training.team import Team, assembled

@@ -9,15 +9,13 @@ from transformers.utils.logging import disable_progress_bar
 
 from agents.ml.config import read_config
 from agents.ml.data import Dataset, Split, load_dataset
-from agents.ml.devices import resolve_device
 from agents.ml.errors import ConfigError
-from agents.ml.optimizers import OptimizerConfig, build_optimizer
-from agents.ml.randomness import seeded
-from agents.ml.schedulers import SchedulerConfig, build_schedule
-from agents.ml.tokenizer_files import load_tokenizer
+from agents.ml.optimizers.building import OptimizerConfig, build_optimizer
+from agents.ml.tokenizer.files import load_tokenizer
 from agents.ml.training.account import account_of
 from agents.ml.training.compute import Compute
 from agents.ml.training.configs import LanguageModelConfig
+from agents.ml.training.devices import resolve_device
 from agents.ml.training.experiment import Experiment, finite_mapping
 from agents.ml.training.loop import Trainer
 from agents.ml.training.phi import (
@@ -29,7 +27,9 @@ from agents.ml.training.phi import (
     save_folder,
 )
 from agents.ml.training.progress import Report, no_report
+from agents.ml.training.randomness import seeded
 from agents.ml.training.run import Plan, Run
+from agents.ml.training.schedulers import SchedulerConfig, build_schedule
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.tasks import CausalLanguage
 

@@ -7,11 +7,11 @@ from agents.ml.checkpoints import load_checkpoint
 from agents.ml.config import read_config
 from agents.ml.data.dataset import Dataset, Split, SplitName
 from agents.ml.errors import CheckpointError
-from agents.ml.randomness import seeded
 from agents.ml.training.compute import Compute
 from agents.ml.training.configs import TrainerConfig
 from agents.ml.training.experiment import checkpoint_path, finite_mapping, read_json
 from agents.ml.training.full import load_trainer_dataset, prepare_model, trainer_measure
+from agents.ml.training.randomness import seeded
 from agents.ml.training.scoring import Targets
 from agents.ml.training.supervised import Material, ModelCode, Setup
 

@@ -13,7 +13,7 @@ from transformers import GenerationConfig, PhiConfig, PhiForCausalLM, PreTrained
 from agents.ml.checkpoints import sync_folder
 from agents.ml.data.text import end_token, pad_token
 from agents.ml.errors import ConfigError
-from agents.ml.tokenizer_files import vocabulary_size
+from agents.ml.tokenizer.files import vocabulary_size
 from agents.ml.training.configs import LanguageModelConfig
 
 

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from agents.ml.data.batches import Batches, in_order
 from agents.ml.data.dataset import Split
-from agents.ml.losses import Loss
+from agents.ml.training.losses import Loss
 from agents.ml.training.scoring import ROWS
 
 # Their steps are proportional to the learning rate, so that each member can have its own.

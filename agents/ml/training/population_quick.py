@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from agents.ml.data.batches import Batches
-from agents.ml.losses import build_loss
-from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, build_optimizer
-from agents.ml.randomness import load_rng_state, rng_state, seeded
+from agents.ml.optimizers.building import OPTIMIZERS, OptimizerConfig, build_optimizer
 from agents.ml.training.configs import QuickEvalConfig
 from agents.ml.training.history import with_scores
+from agents.ml.training.losses import build_loss
 from agents.ml.training.population import (
     PROPORTIONAL,
     Member,
@@ -26,6 +25,7 @@ from agents.ml.training.population import (
 )
 from agents.ml.training.progress import Report
 from agents.ml.training.quick import train_quickly
+from agents.ml.training.randomness import load_rng_state, rng_state, seeded
 from agents.ml.training.scoring import Scorer, has_diverged, rows_at_once
 from agents.ml.training.supervised import Material, ModelCode, Setup, parameter_count, prepare
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from agents.ml.data import load_dataset
 from agents.ml.data.batches import Batches
-from agents.ml.optimizers import build_optimizer
-from agents.ml.randomness import seeded
+from agents.ml.optimizers.building import build_optimizer
 from agents.ml.training.compute import Compute
 from agents.ml.training.configs import (
     QuickEvalConfig,
@@ -17,6 +16,7 @@ from agents.ml.training.experiment import finite_mapping
 from agents.ml.training.history import scores_in
 from agents.ml.training.loop import Trainer
 from agents.ml.training.progress import Report, no_report
+from agents.ml.training.randomness import seeded
 from agents.ml.training.run import Plan, Run
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.supervised import Material, ModelCode, Setup, parameter_count, prepare

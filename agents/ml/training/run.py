@@ -7,8 +7,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from agents.ml.data.dataset import Split
-from agents.ml.early_stopping import EarlyStopping
-from agents.ml.schedulers import Schedule
+from agents.ml.training.early_stopping import EarlyStopping
+from agents.ml.training.schedulers import Schedule
 from agents.ml.training.scoring import Scorer
 from agents.ml.training.tasks import Task
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from agents.ml.checkpoints import write_atomically
-from agents.ml.early_stopping import Best
 from agents.ml.errors import CheckpointError
+from agents.ml.training.early_stopping import Best
 from agents.ml.training.experiment import has_checkpoint, read_json, require_same
 from agents.ml.training.locks import hold
 

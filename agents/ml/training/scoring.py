@@ -16,8 +16,8 @@ from agents.ml.data.batches import in_order
 from agents.ml.data.dataset import Dataset, Split
 from agents.ml.data.text import TokenBlocks
 from agents.ml.errors import ConfigError, ScoringError
-from agents.ml.losses import Loss, build_loss
-from agents.ml.metrics import (
+from agents.ml.training.losses import Loss, build_loss
+from agents.ml.training.metrics import (
     ClassificationScores,
     RegressionScores,
     check_metrics,

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from agents.ml.data import Dataset, Split
 from agents.ml.data.batches import in_order
-from agents.ml.devices import resolve_device
 from agents.ml.errors import ConfigError
-from agents.ml.losses import default_loss
-from agents.ml.modelscript import build_model
+from agents.ml.models.script import build_model
 from agents.ml.training.compute import Compute
+from agents.ml.training.devices import resolve_device
+from agents.ml.training.losses import default_loss
 from agents.ml.training.scoring import ROWS, Scorer
 from agents.ml.training.tasks import Task, build_task
 

@@ -13,8 +13,8 @@ from torch.nn import functional
 from agents.ml.data.batches import in_order
 from agents.ml.data.dataset import Dataset, Split
 from agents.ml.errors import ModelScriptError
-from agents.ml.losses import Loss, build_loss
 from agents.ml.training.compute import Compute
+from agents.ml.training.losses import Loss, build_loss
 from agents.ml.training.scoring import rows_at_once
 
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from agents.ml.errors import MLError
-from agents.ml.randomness import load_rng_state, rng_state
 from agents.ml.training.compute import IMAGES, Compute
 from agents.ml.training.configs import Precision
+from agents.ml.training.randomness import load_rng_state, rng_state
 from agents.ml.training.supervised import Setup
 from agents.ml.training.tasks import Task
 

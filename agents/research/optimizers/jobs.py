@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.ml.errors import ConfigError, ModelScriptError
-from agents.ml.optimizer_registry import OptimizerRegistry
-from agents.ml.source_check import parse_source
+from agents.ml.models.source_check import parse_source
+from agents.ml.optimizers.registry import OptimizerRegistry
 from agents.ml.training.progress import Channel
 from agents.ml.update_rules.request import CustomOptimizer, check_class_name
 from agents.ml.update_rules.rule import read_rule, rule_schema

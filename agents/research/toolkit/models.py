@@ -46,8 +46,8 @@ class ModelTools(Calls):
 
         Returns:
             `summary_str`, `total_params`, `trainable_params`, `flops`, `layer_details` and what
-            `agents.ml.summary` has besides; where there is an `llm`, its prose stands above the
-            table, and under `prose`.
+            `agents.ml.models.summary` has besides; where there is an `llm`, its prose stands above
+            the table, and under `prose`.
 
         Raises:
             WorkRefusedError: names the file, class or size at fault.

@@ -33,7 +33,7 @@ async def summarise(
     """The summary, with prose above its table where there is a language model.
 
     Returns:
-        as `agents.ml.summary.pytorch_model_summary`; where there is a language model besides
+        as `agents.ml.models.summary.pytorch_model_summary`; where there is a language model besides
         `prose`, `generated_by`, `attempts`, `usage` and, if it wrote none, `prose_problem`.
 
     Raises:

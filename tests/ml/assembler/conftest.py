@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from agents.ml.assembler import CompiledModel, compile_model
-from agents.ml.modelscript import build_model
+from agents.ml.models.script import build_model
 
 Build = Callable[..., nn.Module]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from agents.ml.assembler import CompiledModel, compile_model
-from agents.ml.modelscript import build_model
+from agents.ml.models.script import build_model
 
 Compiled = Callable[..., CompiledModel]
 Built = Callable[..., nn.Module]

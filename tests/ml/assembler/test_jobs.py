@@ -6,7 +6,7 @@ import pytest
 
 from agents.ml.assembler.jobs import assemble
 from agents.ml.errors import ModelScriptError
-from agents.ml.modelscript import build_model
+from agents.ml.models.script import build_model
 from agents.sandbox import JobFailedError, JobKilledError, JobRunner
 
 ASSEMBLE = "agents.ml.assembler.jobs:assemble"

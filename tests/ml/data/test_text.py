@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from agents.ml.data import load_dataset
 from agents.ml.data.text import TokenBlocks
 from agents.ml.errors import ConfigError, DatasetError, TokenizerError
-from agents.ml.tokenizer_files import told_of_tokenizers
+from agents.ml.tokenizer.files import told_of_tokenizers
 
 LINES = [f"line {i} says that {i} times {i} is {i * i}, déjà vu \U0001f600\n" for i in range(2000)]
 

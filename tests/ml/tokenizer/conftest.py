@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from agents.ml.tokenizer import pytorch_tokenizer_manager
-from agents.ml.tokenizer_registry import TokenizerRegistry
+from agents.ml.tokenizer.manager import pytorch_tokenizer_manager
+from agents.ml.tokenizer.registry import TokenizerRegistry
 
 Manage = Callable[..., dict[str, Any]]
 

@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from agents.ml.errors import TokenizerError
-from agents.ml.tokenizer_advice import SAMPLE_BYTES, advise, corpus_facts, sizes
-from agents.ml.tokenizer_config import TokenizerConfig
-from agents.ml.tokenizer_training import train_tokenizer
+from agents.ml.tokenizer.advice import SAMPLE_BYTES, advise, corpus_facts, sizes
+from agents.ml.tokenizer.config import TokenizerConfig
+from agents.ml.tokenizer.training import train_tokenizer
 
 SPECIAL = 5
 

@@ -11,8 +11,8 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from agents.ml.errors import TokenizerError
-from agents.ml.tokenizer import train_job
-from agents.ml.tokenizer_registry import TokenizerRegistry
+from agents.ml.tokenizer.manager import train_job
+from agents.ml.tokenizer.registry import TokenizerRegistry
 from tests.ml.tokenizer.conftest import Manage
 
 TYPES = ["BPE", "WordPiece", "CharLevel"]

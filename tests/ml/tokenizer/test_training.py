@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from agents.ml.errors import TokenizerError
-from agents.ml.tokenizer_config import TokenizerConfig
-from agents.ml.tokenizer_training import train_tokenizer
+from agents.ml.tokenizer.config import TokenizerConfig
+from agents.ml.tokenizer.training import train_tokenizer
 
 TYPES = ["BPE", "WordPiece", "CharLevel"]
 SHAKESPEARE = Path(__file__).parents[4] / "shared" / "data" / "tinyshakespeare.txt"
@@ -98,8 +98,8 @@ def test_training_is_the_same_in_every_process(sources: Path, kind: str) -> None
     settings = {"type": kind, "vocab_size": 900, "data_files": [str(sources)]}
     code = (
         "import sys, json; from pathlib import Path\n"
-        "from agents.ml.tokenizer_config import TokenizerConfig\n"
-        "from agents.ml.tokenizer_training import train_tokenizer\n"
+        "from agents.ml.tokenizer.config import TokenizerConfig\n"
+        "from agents.ml.tokenizer.training import train_tokenizer\n"
         "config = TokenizerConfig.parse(json.loads(sys.argv[1]))\n"
         "t = train_tokenizer(config, root=Path(), report=lambda _: None)\n"
         "print(t.to_str())\n"

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.ml.errors import CheckpointError, ConfigError, DatasetError
-from agents.ml.jobs_training import train_language_model as job
 from agents.ml.training.full import pytorch_full_trainer
+from agents.ml.training.jobs import train_language_model as job
 from agents.ml.training.language import train_language_model
 from tests.ml.training.dying import train_and_die
 from tests.ml.training.test_resume import timeless

@@ -12,7 +12,7 @@ from torch.nn import functional
 from agents.ml.checkpoints import load_checkpoint
 from agents.ml.data import load_dataset
 from agents.ml.errors import CheckpointError
-from agents.ml.modelscript import build_model
+from agents.ml.models.script import build_model
 from agents.ml.training.full import pytorch_full_trainer
 from tests.ml.training.dying import train_and_die
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.optim import Optimizer
 
-from agents.ml import optimizer_gate
 from agents.ml.errors import ConfigError
-from agents.ml.source_check import parse_source
-from agents.ml.undefined_names import undefined_names
+from agents.ml.models.source_check import parse_source
+from agents.ml.models.undefined_names import undefined_names
+from agents.ml.optimizers import gate as optimizer_gate
 from agents.ml.update_rules.hyperparameters import HYPERPARAMETERS, candidates
 from agents.ml.update_rules.request import CustomOptimizer
 from agents.ml.update_rules.rule import UpdateRule, read_rule, rule_schema

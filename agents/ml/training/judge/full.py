@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.ml.config import StrictConfig, read_config
-from agents.ml.early_stopping import Best, EarlyStopping, as_judged
 from agents.ml.training.claims import RunClaims, claims
 from agents.ml.training.configs import TrainerConfig, read_trainer_config, scores_that_decide
 from agents.ml.training.curves import Curves
+from agents.ml.training.early_stopping import Best, EarlyStopping, as_judged
 from agents.ml.training.examination import Exam, Examination
 from agents.ml.training.experiment import write_history, write_result
 from agents.ml.training.full import full_result, identity_of, trainer_measure

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.ml.errors import TokenizerError
-from agents.ml.tokenizer_config import TokenizerConfig
-from agents.ml.tokenizer_corpus import Report
-from agents.ml.tokenizer_files import apply_tokenizer
-from agents.ml.tokenizer_registry import TokenizerRegistry
+from agents.ml.tokenizer.config import TokenizerConfig
+from agents.ml.tokenizer.corpus import Report
+from agents.ml.tokenizer.files import apply_tokenizer
+from agents.ml.tokenizer.registry import TokenizerRegistry
 
 ACTIONS = ("train", "load", "apply")
 

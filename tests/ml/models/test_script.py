@@ -5,7 +5,7 @@ import pytest
 from torch import nn
 
 from agents.ml.errors import ModelScriptError
-from agents.ml.modelscript import build_model, load_model_class, load_module, module_name
+from agents.ml.models.script import build_model, load_model_class, load_module, module_name
 
 NET = (
     "from torch import nn\n\n\nclass Net(nn.Module):\n"

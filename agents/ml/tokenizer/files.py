@@ -12,7 +12,7 @@ from uuid import uuid4
 from tokenizers import Tokenizer
 
 from agents.ml.errors import TokenizerError
-from agents.ml.tokenizer_config import roles_of
+from agents.ml.tokenizer.config import roles_of
 
 TOKENIZER_FILE = "tokenizer.json"
 _MOST_TOKENS = 2**24

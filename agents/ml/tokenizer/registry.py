@@ -10,9 +10,9 @@ from tokenizers import Tokenizer
 
 from agents.ml.errors import TokenizerError
 from agents.ml.plain_files import locked, read_plain
-from agents.ml.tokenizer_config import TokenizerConfig
-from agents.ml.tokenizer_corpus import Report
-from agents.ml.tokenizer_files import (
+from agents.ml.tokenizer.config import TokenizerConfig
+from agents.ml.tokenizer.corpus import Report
+from agents.ml.tokenizer.files import (
     TOKENIZER_FILE,
     TokenizerInfo,
     describe,
@@ -20,7 +20,7 @@ from agents.ml.tokenizer_files import (
     save_tokenizer,
     write_atomically,
 )
-from agents.ml.tokenizer_training import train_tokenizer
+from agents.ml.tokenizer.training import train_tokenizer
 
 MANIFEST_FILE = "tokenizers.json"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.ml.undefined_names import undefined_names
+from agents.ml.models.undefined_names import undefined_names
 
 DEFINED = """
 from torch import nn

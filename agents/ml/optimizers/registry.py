@@ -10,7 +10,7 @@ from typing import Any
 from agents.ml.checkpoints import write_atomically
 from agents.ml.config import did_you_mean, read_config
 from agents.ml.errors import ConfigError
-from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, check_optimizer
+from agents.ml.optimizers.building import OPTIMIZERS, OptimizerConfig, check_optimizer
 from agents.ml.plain_files import locked, read_plain
 
 MANIFEST_FILE = "optimizers.json"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.ml.errors import TokenizerError
-from agents.ml.tokenizer_config import TokenizerType
-from agents.ml.tokenizer_corpus import Corpus
+from agents.ml.tokenizer.config import TokenizerType
+from agents.ml.tokenizer.corpus import Corpus
 
 SAMPLE_BYTES = 1 << 20
 _PLACES = 8  # of each file

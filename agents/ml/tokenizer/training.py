@@ -13,8 +13,8 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from agents.ml.errors import TokenizerError
-from agents.ml.tokenizer_config import TokenizerConfig
-from agents.ml.tokenizer_corpus import Corpus, Report
+from agents.ml.tokenizer.config import TokenizerConfig
+from agents.ml.tokenizer.corpus import Corpus, Report
 
 _CONTINUATION = "##"
 # Merging takes the square of a word's length: a megabyte without a blank would never end.

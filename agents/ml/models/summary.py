@@ -25,8 +25,8 @@ from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode
 
 from agents.ml.errors import ConfigError, MLError, ModelScriptError
-from agents.ml.flops import UNCOUNTED
-from agents.ml.modelscript import load_model_class
+from agents.ml.models.flops import UNCOUNTED
+from agents.ml.models.script import load_model_class
 
 DTYPES = ("float32", "int64")
 _MAX_RANK = 9

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.ml.errors import ConfigError, ModelScriptError
-from agents.ml.summary import pytorch_model_summary, summarize
+from agents.ml.models.summary import pytorch_model_summary, summarize
 from agents.sandbox import JobFailedError, JobRunner
 
 CNN = """\
@@ -405,9 +405,11 @@ async def test_the_summary_is_a_job(tmp_path: Path) -> None:
     }
 
     async with JobRunner(workspace=tmp_path) as runner:
-        summary = await runner.run("agents.ml.summary:summarise", payload)
+        summary = await runner.run("agents.ml.models.summary:summarise", payload)
         with pytest.raises(JobFailedError) as caught:
-            await runner.run("agents.ml.summary:summarise", payload | {"model_class_name": "Nett"})
+            await runner.run(
+                "agents.ml.models.summary:summarise", payload | {"model_class_name": "Nett"}
+            )
 
     assert summary["total_params"] == 650
     assert caught.value.error_type == "ModelScriptError"

@@ -5,9 +5,9 @@ import pytest
 
 from agents.ml.config import read_config
 from agents.ml.errors import ConfigError, ModelScriptError
-from agents.ml.optimizer_gate import check_custom_optimizer
-from agents.ml.optimizer_registry import OptimizerRegistry
-from agents.ml.optimizers import OptimizerConfig
+from agents.ml.optimizers.building import OptimizerConfig
+from agents.ml.optimizers.gate import check_custom_optimizer
+from agents.ml.optimizers.registry import OptimizerRegistry
 
 TUNED: dict[str, Any] = {
     "type": "AdamW",

@@ -6,8 +6,8 @@ from torch import nn
 
 from agents.ml.config import read_config
 from agents.ml.errors import ConfigError
-from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig, build_optimizer
-from agents.ml.schedulers import SchedulerConfig, build_schedule
+from agents.ml.optimizers.building import OPTIMIZERS, OptimizerConfig, build_optimizer
+from agents.ml.training.schedulers import SchedulerConfig, build_schedule
 
 
 class TwoParts(nn.Module):
@@ -100,7 +100,7 @@ def test_a_wrong_key_is_named(config: dict[str, Any], where: str, message: str) 
 def test_a_pattern_that_takes_for_ever_is_refused_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agents.ml.name_patterns._LIMIT_S", 0.5)
+    monkeypatch.setattr("agents.ml.optimizers.name_patterns._LIMIT_S", 0.5)
     model = nn.Sequential()
     model.add_module("a" * 60 + "_", nn.Linear(2, 2))
 

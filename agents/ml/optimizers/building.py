@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from agents.ml.arguments import misread
 from agents.ml.config import StrictConfig, require_known
 from agents.ml.errors import ConfigError, ModelScriptError
-from agents.ml.modelscript import load_module, resolve_script
-from agents.ml.name_patterns import check_pattern, match_names
-from agents.ml.trials import require_works
+from agents.ml.models.script import load_module, resolve_script
+from agents.ml.optimizers.name_patterns import check_pattern, match_names
+from agents.ml.optimizers.trials import require_works
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     name: value

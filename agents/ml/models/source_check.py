@@ -3,7 +3,7 @@
 import ast
 
 from agents.ml.errors import ModelScriptError
-from agents.ml.undefined_names import undefined_names
+from agents.ml.models.undefined_names import undefined_names
 
 MAX_SOURCE_BYTES = 256 * 1024
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from agents.ml.errors import ModelScriptError
-from agents.ml.optimizers import OptimizerConfig, optimizer_class
+from agents.ml.optimizers.building import OptimizerConfig, optimizer_class
 
 Kind = Callable[..., Optimizer]
 

@@ -6,7 +6,7 @@ import torch
 from sklearn import metrics as oracle
 
 from agents.ml.errors import ConfigError
-from agents.ml.metrics import (
+from agents.ml.training.metrics import (
     ClassificationScores,
     RegressionScores,
     check_metrics,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from agents.ml.early_stopping import Best, EarlyStopping, EarlyStoppingConfig
+from agents.ml.training.early_stopping import Best, EarlyStopping, EarlyStoppingConfig
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from torch.optim import Optimizer, lr_scheduler
 
 from agents.ml.arguments import misread
 from agents.ml.config import StrictConfig, require_known
-from agents.ml.early_stopping import as_judged
 from agents.ml.errors import ConfigError
-from agents.ml.metrics import history_key, is_lower_better
-from agents.ml.optimizers import OPTIMIZERS, OptimizerConfig
-from agents.ml.trials import require_works
+from agents.ml.optimizers.building import OPTIMIZERS, OptimizerConfig
+from agents.ml.optimizers.trials import require_works
+from agents.ml.training.early_stopping import as_judged
+from agents.ml.training.metrics import history_key, is_lower_better
 
 _TORCH = (
     "StepLR",

@@ -8,7 +8,7 @@ from torch import nn
 from agents.ml.checkpoints import load_checkpoint, save_checkpoint
 from agents.ml.config import read_config
 from agents.ml.errors import ConfigError
-from agents.ml.schedulers import SCHEDULERS, Schedule, SchedulerConfig, build_schedule
+from agents.ml.training.schedulers import SCHEDULERS, Schedule, SchedulerConfig, build_schedule
 
 EPOCHS, STEPS_PER_EPOCH = 6, 5
 NEEDED: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from agents.ml.config import StrictConfig
-from agents.ml.metrics import history_key, is_lower_better
+from agents.ml.training.metrics import history_key, is_lower_better
 
 
 class EarlyStoppingConfig(StrictConfig):
