@@ -7,8 +7,8 @@ from guild.events import AgentFailed, BusIncident, DeadLettered, GuildDegraded, 
 from messaging.backend import Incident
 from messaging.bus import Bus
 from messaging.errors import MessagingError
-from messaging.logs import get_logger
 from messaging.message import Message
+from messaging.process.logs import get_logger
 from messaging.topic import EVENTS_TOPIC
 
 log = get_logger()

@@ -18,7 +18,7 @@ from guild.routes import Router
 from guild.spec import AgentSpec, GuildSpec
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 from messaging.retry import RetryPolicy
 from messaging.subscription import Declared, Handler, Subscription, SubscriptionOptions
 

@@ -165,7 +165,7 @@ class _Holder:
 
     def _failed(self, error: BaseException) -> None:
         if self.ready.done():
-            from messaging.logs import get_logger  # noqa: PLC0415 - checking a spec needs no log
+            from messaging.process.logs import get_logger  # noqa: PLC0415 - checking a spec needs no log
 
             get_logger().error("resource.close_failed", resource=self.name, exc_info=error)
             return

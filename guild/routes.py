@@ -17,7 +17,6 @@ from guild.expressions import Expression, ExpressionError, is_true
 from guild.route_again import RouteAgain
 from guild.spec import RouteSpec
 from messaging.envelope import Envelope
-from messaging.logs import get_logger
 from messaging.message import (
     MessageRegistry,
     decode,
@@ -25,6 +24,7 @@ from messaging.message import (
     problems_of,
     wire_type_of,
 )
+from messaging.process.logs import get_logger
 from messaging.subscription import Routed
 from messaging.topic import inbox_of
 

@@ -20,7 +20,7 @@ from guild.spec import GuildSpec
 from guild.strays import find_strays
 from messaging.bus import Bus, connect
 from messaging.dispatcher import Running
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

@@ -15,10 +15,10 @@ from pydantic import BaseModel
 from guild.recurrence import next_cron, next_interval
 from guild.spec import ScheduleSpec
 from messaging.bus import Bus
-from messaging.clock import Clock
 from messaging.context import Context
-from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry
+from messaging.process.clock import Clock
+from messaging.process.logs import get_logger
 from messaging.retry import RetryPolicy
 from messaging.subscription import Handler, Subscription, SubscriptionOptions
 from messaging.topic import inbox_of

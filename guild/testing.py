@@ -28,10 +28,10 @@ from guild.spec import AgentSpec, GuildSpec
 from messaging.backend import FROM_START
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
-from messaging.clock import SYSTEM
 from messaging.dead_letters import Reason, Wanted, reason_of
 from messaging.envelope import new_id
 from messaging.message import MessageRegistry, decode, wire_type_of
+from messaging.process.clock import SYSTEM
 from messaging.reading import Decoder
 from messaging.stillness import until_still
 from messaging.testing_clock import TestClock

@@ -24,16 +24,16 @@ from messaging.emitter import Emitter
 from messaging.envelope import new_id
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.following import Attachments, Followers
-from messaging.forks import keep_from_children
 from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
 from messaging.listeners import Listeners
-from messaging.logs import get_logger
 from messaging.maintenance import Maintenance
 from messaging.message import MessageRegistry
 from messaging.outgoing import check_id
 from messaging.patience import open_within
 from messaging.pausing import Pauses
+from messaging.process.forks import keep_from_children
+from messaging.process.logs import get_logger
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
 from messaging.relay import DEFAULT_LEASE_S, Relay, relay_subscription

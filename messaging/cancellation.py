@@ -7,9 +7,9 @@ from typing import Protocol
 from messaging.backend import Backend, Entry
 from messaging.envelope import Envelope
 from messaging.errors import MessagingError
-from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry
 from messaging.outgoing import seal
+from messaging.process.logs import get_logger
 from messaging.reading import Decoder
 from messaging.tail import Tail
 from messaging.topic import CONTROL_TOPIC

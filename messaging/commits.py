@@ -12,7 +12,7 @@ from messaging.errors import (
     MessagingError,
 )
 from messaging.incidents import Incidents
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 from messaging.sizes import first_batch
 
 log = get_logger()

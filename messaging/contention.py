@@ -34,7 +34,7 @@ from messaging.circles import Circles
 from messaging.contender import Contender, Lost
 from messaging.errors import MessagingError, StateConflictError
 from messaging.key_habits import Contested, Readers
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 MOST_LOST_IN_TURN = 50
 SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.001, 0.05

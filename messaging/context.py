@@ -9,12 +9,10 @@ from pydantic import BaseModel
 
 from messaging.backend import Consumer, Delivery, StateValue, StateWrite
 from messaging.begun import Begun
-from messaging.clock import Clock
 from messaging.contender import Contender
 from messaging.contention import Contention
 from messaging.envelope import Envelope
 from messaging.errors import ForgottenAwaitError, HandlingCancelledError, TopicError
-from messaging.logs import get_logger
 from messaging.message import Message
 from messaging.outgoing import (
     check_message,
@@ -24,6 +22,8 @@ from messaging.outgoing import (
     seal,
 )
 from messaging.parcels import pack_parcel
+from messaging.process.clock import Clock
+from messaging.process.logs import get_logger
 from messaging.state import Done, State
 from messaging.steps import Steps
 from messaging.timers import arm, check_timer, delay_of

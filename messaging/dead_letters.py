@@ -11,9 +11,9 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from messaging.backend import FROM_START, Backend, DeadLetter
 from messaging.envelope import Envelope
 from messaging.errors import InvalidMessageError, NobodyListensError, WireError
-from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry, decode, wire_type_of
 from messaging.outgoing import payload_of
+from messaging.process.logs import get_logger
 from messaging.topic import EVENTS_TOPIC, retry_topic_of
 
 PAGE = 100

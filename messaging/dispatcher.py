@@ -14,7 +14,6 @@ from messaging.crew import Crew
 from messaging.emitter import Emitter
 from messaging.errors import BusForkedError
 from messaging.following import Followers
-from messaging.forks import keep_from_children
 from messaging.handling import Handlers, HandlesDeliveries
 from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
@@ -22,6 +21,7 @@ from messaging.message import MessageRegistry
 from messaging.partitions import WHOLE, in_force
 from messaging.pausing import Pauses
 from messaging.post import Post, Work
+from messaging.process.forks import keep_from_children
 from messaging.router import Router
 from messaging.settling import Settling
 from messaging.subscription import Subscription, SubscriptionOptions

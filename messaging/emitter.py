@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from messaging.envelope import Envelope
 from messaging.errors import MessagingError
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

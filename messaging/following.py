@@ -18,10 +18,10 @@ from contextlib import asynccontextmanager, suppress
 from messaging.backend import FROM_START, Backend, Entry
 from messaging.envelope import Envelope
 from messaging.errors import BackendUnavailableError, MessagingError
-from messaging.logs import get_logger
 from messaging.message import Message, MessageRegistry
 from messaging.outages import Outages
 from messaging.outgoing import seal
+from messaging.process.logs import get_logger
 from messaging.reading import Decoder
 from messaging.tail import (
     FAREWELL_S,

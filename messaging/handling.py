@@ -31,16 +31,16 @@ from messaging.errors import (
     WireError,
 )
 from messaging.log_names import in_hand, name_in_logs
-from messaging.logs import get_logger
 from messaging.message import MessageRegistry
 from messaging.outgoing import split_tags
+from messaging.process.logs import get_logger
+from messaging.process.threads import Threads
 from messaging.settling import Again, Settling
 from messaging.starts import Starts, attempt_of, is_first_start, numbered
 from messaging.state import State
 from messaging.steps import Journal
 from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
-from messaging.threads import Threads
 from messaging.timers import is_timer
 from messaging.unhandled import tell_of_answer
 from messaging.workers import Settle, UnsettledError

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from messaging.backend import LOSSES, Incident
 from messaging.errors import FencedError
-from messaging.logs import get_logger
 from messaging.outages import Outages
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

@@ -3,9 +3,9 @@
 import time
 
 from messaging.backend import Backend
-from messaging.coalesced import Coalesced
 from messaging.errors import NobodyListensError
 from messaging.pattern_index import PatternIndex
+from messaging.process.coalesced import Coalesced
 
 FRESH_S = 5.0
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from messaging.backend import Backend
 from messaging.errors import BackendError
-from messaging.logs import get_logger
 from messaging.outages import Outages
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

@@ -7,7 +7,7 @@ import time
 
 from messaging.backend import SERVER_AWAY, SERVER_BACK, Incident
 from messaging.errors import BackendUnavailableError
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

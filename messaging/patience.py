@@ -4,7 +4,7 @@ import asyncio
 
 from messaging.backend import Backend
 from messaging.errors import BackendUnavailableError
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

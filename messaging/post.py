@@ -9,7 +9,7 @@ from messaging.backend import Consumer, Incident
 from messaging.course import LEAVE_S
 from messaging.errors import BackendError, BackendUnavailableError, FencedError
 from messaging.incidents import Incidents
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

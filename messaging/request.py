@@ -14,10 +14,10 @@ from messaging.errors import BusClosedError, RequestCancelledError, RequestTimeo
 from messaging.following import Attachments
 from messaging.outages import Outages
 from messaging.outgoing import check_id
+from messaging.process.time_limits import TimeLimits
 from messaging.publishing import Publisher
 from messaging.reading import Decoder
 from messaging.tail import Tail
-from messaging.time_limits import TimeLimits
 from messaging.topic import emit_topic_of, reply_topic_of
 from messaging.waiting import Stream, Waiting, answer_in
 

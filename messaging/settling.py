@@ -22,15 +22,15 @@ from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError, UnknownTypeError
 from messaging.failure import Cancelled, RequestFailed
 from messaging.following import Followers
-from messaging.logs import get_logger
 from messaging.message import encode
 from messaging.notices import passed_on, told_of
 from messaging.ordering import key_of
 from messaging.outgoing import seal
+from messaging.process.logs import get_logger
+from messaging.process.telling import described, text_of, traceback_of
 from messaging.retry import MAX_ATTEMPTS
 from messaging.starts import attempt_of, is_first_start
 from messaging.subscription import Result, Subscription
-from messaging.telling import described, text_of, traceback_of
 from messaging.timers import disarm, timer_key, timer_writes
 from messaging.topic import is_reply_topic, retry_topic_of
 from messaging.unreadable import Unreadable

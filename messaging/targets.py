@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError, UnknownTypeError
-from messaging.logs import get_logger
 from messaging.message import MessageRegistry, decode, encode, wire_type_of
+from messaging.process.logs import get_logger
 from messaging.subscription import Declared, Handler, Result, Subscription
 
 log = get_logger()

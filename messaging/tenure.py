@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from messaging.backend import Consumer, Delivery, Place, Settlement, place_of, places_of
-from messaging.clock import SYSTEM, Clock
 from messaging.commits import Commits
 from messaging.course import Course, farewell
 from messaging.emitter import Emitter
@@ -13,9 +12,10 @@ from messaging.handling import HandlesDeliveries, Seat
 from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
-from messaging.logs import get_logger
 from messaging.ordering import Lanes
 from messaging.prefetch import Prefetch
+from messaging.process.clock import SYSTEM, Clock
+from messaging.process.logs import get_logger
 from messaging.ready import Ready
 from messaging.settling import Again
 from messaging.subscription import SubscriptionOptions

@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
-from messaging.clock import SYSTEM
 from messaging.context import Context
 from messaging.envelope import new_id
 from messaging.message import MessageRegistry
+from messaging.process.clock import SYSTEM
 from messaging.retry import RetryPolicy
 from messaging.subscription import Result, Subscription, SubscriptionOptions
 from messaging.testing_clock import TestClock

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from messaging.envelope import Envelope
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

@@ -6,7 +6,7 @@ from contextvars import copy_context
 
 from messaging.backend import Delivery, Settlement
 from messaging.course import Course
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 from messaging.settling import Again
 
 log = get_logger()

@@ -35,7 +35,7 @@ from agents.sandbox.fence.layout import has_gpu
 from agents.sandbox.kernel.beneath import LeavesError, relative
 from guild.progress import Progress
 from guild.registry import requires
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

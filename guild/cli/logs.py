@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
 from messaging.errors import RequestFailedError
-from messaging.logs import configure_at_first_line
+from messaging.process.logs import configure_at_first_line
 
 Render = Callable[[Any, str, Any], Any]  # one of structlog's processors
 
@@ -31,7 +31,7 @@ def configure_logs(level: str, *, at_once: bool, held: "HeldDeaths | None" = Non
 
 
 def _configure_structlog(level: str, held: "HeldDeaths | None") -> None:
-    import structlog  # noqa: PLC0415 - see messaging.logs
+    import structlog  # noqa: PLC0415 - see messaging.process.logs
 
     renderer: Render = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -67,7 +67,7 @@ class HeldDeaths:
 
     def before(self, render: Render) -> Render:
         """Renders as `render` does, and takes what is to be kept back out."""
-        import structlog  # noqa: PLC0415 - see messaging.logs
+        import structlog  # noqa: PLC0415 - see messaging.process.logs
 
         def kept_or_rendered(logger: Any, method: str, event: Any) -> Any:
             is_death = event.get("event") == "delivery.dead_lettered"

@@ -15,7 +15,7 @@ from guild.resources import ResourcePool
 from guild.routes import Router
 from guild.supervisor import Supervisor
 from messaging.bus import Bus
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

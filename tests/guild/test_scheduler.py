@@ -15,7 +15,7 @@ from guild.scheduler import GROUP, Armed, due_times
 from guild.spec import GuildSpec, ScheduleSpec
 from guild.testing import guild_of
 from messaging.bus import Bus
-from messaging.clock import SystemClock
+from messaging.process.clock import SystemClock
 from tests.guild.samples import Echo, Ping
 from tests.messaging.buses import lying_in, settled_all
 from tests.messaging.conftest import Site, site, url_of

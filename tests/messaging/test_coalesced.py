@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from messaging.coalesced import Coalesced
+from messaging.process.coalesced import Coalesced
 
 
 class Action:

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from guild import GuildBuilder
-from messaging import forks
 from messaging.backends.redis.backend import RedisBackend
 from messaging.backends.redis.embedded import EmbeddedServer
 from messaging.bus import Bus, connect
 from messaging.errors import BusForkedError
+from messaging.process import forks
 from tests.messaging.buses import REGISTRY, Ask, Told, echo, listening, open_bus, texts_in
 from tests.messaging.conftest import Site
 

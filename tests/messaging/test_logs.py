@@ -81,7 +81,7 @@ def test_a_host_that_configures_structlog_gets_it_there_at_any_time() -> None:
 
 
 def test_every_module_takes_its_logger_from_one_place() -> None:
-    chosen = {"messaging/logs.py", "agents/llm/engines/log.py"}  # the latter knows no bus
+    chosen = {"messaging/process/logs.py", "agents/llm/engines/log.py"}  # the latter knows no bus
     taking = {
         str(file.relative_to(ROOT))
         for package in ("agents", "guild", "messaging")
@@ -97,7 +97,7 @@ def test_structlog_is_loaded_with_the_first_line_that_is_wanted(
     method: str, is_loaded: bool
 ) -> None:
     code = (
-        "import sys; from messaging.bus import Bus; from messaging.logs import get_logger;"
+        "import sys; from messaging.bus import Bus; from messaging.process.logs import get_logger;"
         f"get_logger().{method}('told', x=1);"
         "print('structlog' in sys.modules)"
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from messaging import Context, Message, MessageRegistry, Subscription, connect
-from messaging.time_limits import SLACK_S, TimeLimits
+from messaging.process.time_limits import SLACK_S, TimeLimits
 from tests.simulation.loop import SimulatedLoop, simulate
 
 SECRET: ContextVar[str] = ContextVar("secret", default="")

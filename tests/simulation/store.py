@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from messaging.backend import NEVER_ALONE, Delivery, Entry, Settlement, TopicInfo
 from messaging.backends.memory import MemoryBackend, MemoryConsumer
 from messaging.backends.memory.group import Group, Partition
-from messaging.clock import SYSTEM
 from messaging.envelope import Envelope
 from messaging.errors import FencedError
+from messaging.process.clock import SYSTEM
 from messaging.topic import is_partition
 from tests.simulation.loop import Process
 from tests.simulation.network import Wire, once

@@ -32,7 +32,7 @@ from agents.research.writing.prompts import corrected
 from agents.research.writing.settings import WritingProps
 from agents.research.writing.task import Form, Task, Written
 from guild.progress import Progress, TextDelta
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 if TYPE_CHECKING:
     from agents.llm.structured import Grammar

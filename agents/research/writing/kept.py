@@ -13,7 +13,7 @@ from agents.research.errors import WorkRefusedError
 from agents.research.workspace.files import WorkspaceFiles
 from agents.research.writing.settings import WritingProps
 from agents.research.writing.task import Task
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 FOLDER = ".guildbus/answers"  # with the guild's own state, which jobs do not see
 

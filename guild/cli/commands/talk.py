@@ -18,7 +18,6 @@ from guild.cli.watch import Watch
 from guild.client import GuildClient
 from guild.parts import listens
 from guild.replies import require_answer
-from messaging.clock import SYSTEM
 from messaging.envelope import new_id
 from messaging.errors import (
     DelayError,
@@ -28,6 +27,7 @@ from messaging.errors import (
 )
 from messaging.message import wire_type_of
 from messaging.outgoing import check_id
+from messaging.process.clock import SYSTEM
 from messaging.subscription import SubscriptionOptions
 from messaging.timers import delay_of
 

@@ -19,10 +19,10 @@ from messaging.backend import (
 from messaging.backends.memory import shared
 from messaging.backends.memory.group import Group
 from messaging.backends.memory.store import Limits, Store
-from messaging.clock import SYSTEM, Clock
 from messaging.envelope import Envelope
 from messaging.errors import BusClosedError, BusForkedError
-from messaging.forks import keep_from_children
+from messaging.process.clock import SYSTEM, Clock
+from messaging.process.forks import keep_from_children
 
 MAX_BACKLOG = 250_000
 MAX_ENVELOPE_BYTES = 4 * 1024 * 1024

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection
 
-from messaging.time_limits import TimeLimits
+from messaging.process.time_limits import TimeLimits
 
 
 class Signals:

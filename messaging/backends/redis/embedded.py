@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from messaging.errors import BackendUnavailableError
-from messaging.forks import keep_from_children
+from messaging.process.forks import keep_from_children
 
 DEFAULT_FOLDER = Path(".guildbus")
 BINARIES = ("redis-server", "valkey-server")

@@ -10,7 +10,7 @@ from messaging.backends.redis.pipeline import ConnectionLostError
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.server import Server, pack_script
 from messaging.envelope import Envelope
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 log = get_logger()
 

@@ -30,7 +30,7 @@ from messaging.errors import (
     BusClosedError,
     BusForkedError,
 )
-from messaging.forks import keep_from_children
+from messaging.process.forks import keep_from_children
 
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.25

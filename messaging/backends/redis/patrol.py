@@ -12,7 +12,7 @@ from messaging.backends.redis.interest import Interest
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 LOOK_EVERY_S = 2.0
 STREAMS_AT_ONCE = 1_000

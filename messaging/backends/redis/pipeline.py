@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 
 import hiredis
 
-from messaging.forks import keep_from_children
+from messaging.process.forks import keep_from_children
 
 Argument = bytes | str | float
 LONG_BYTES = 1 << 16

@@ -24,8 +24,8 @@ from messaging.backends.redis.memory import (
 )
 from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.server import Server, to_json
-from messaging.coalesced import Coalesced
 from messaging.errors import MessagingError, NobodyListensError
+from messaging.process.coalesced import Coalesced
 from messaging.topic import is_ephemeral, owner_of, retry_topic_of
 
 _MOVED_ON = -1

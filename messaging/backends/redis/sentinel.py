@@ -18,7 +18,7 @@ from messaging.backends.redis.asking import ask
 from messaging.backends.redis.endpoint import Endpoint
 from messaging.backends.redis.many_hosts import Host, ManyHosts
 from messaging.errors import BackendError, BackendSetupError, BackendUnavailableError
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 DEFAULT_SENTINEL_PORT = 26379
 

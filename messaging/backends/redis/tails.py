@@ -16,7 +16,7 @@ from messaging.backends.redis.news import News, read_news
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.wakes import Wakes
 from messaging.errors import BackendError, WireError
-from messaging.logs import get_logger
+from messaging.process.logs import get_logger
 
 WATCHED_S = 60.0
 MOST_SHOWN = 256

@@ -1,0 +1,1 @@
+"""What a process has to itself: its clock, log, threads, time limits. It knows of no message."""
