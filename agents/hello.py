@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from guild.agent import Agent, BaseAgentProps, handles
-from messaging.message import Message
+from messaging.wire.message import Message
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 

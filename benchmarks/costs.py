@@ -6,9 +6,9 @@ from typing import NamedTuple
 from benchmarks.contestant import Note
 from benchmarks.measure import Meter, notes_of
 from messaging.backend import Backend, Consumer, Delivery, Settlement
-from messaging.envelope import Envelope
-from messaging.outgoing import seal
 from messaging.urls import open_backend
+from messaging.wire.envelope import Envelope
+from messaging.wire.outgoing import seal
 
 TOPIC = "bench.costs"
 SIZES = (1, 4, 16, 64, 256, 512)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from benchmarks.measure import Meter
 from benchmarks.victim import HANGING_FROM, Task
 from messaging import Bus, Context, Subscription, SubscriptionOptions, connect
-from messaging.envelope import new_id
+from messaging.wire.envelope import new_id
 
 GROUP, TOPIC = "workers", "tasks"
 TASKS = HANGING_FROM + SubscriptionOptions().prefetch

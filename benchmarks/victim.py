@@ -11,7 +11,7 @@ import structlog
 
 from messaging import Context, Message, Subscription, SubscriptionOptions, connect
 from messaging.backends.redis import consumer
-from messaging.envelope import new_id
+from messaging.wire.envelope import new_id
 
 HANGING_FROM = 8_000
 

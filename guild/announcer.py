@@ -7,9 +7,9 @@ from guild.events import AgentFailed, BusIncident, DeadLettered, GuildDegraded, 
 from messaging.backend import Incident
 from messaging.bus import Bus
 from messaging.errors import MessagingError
-from messaging.message import Message
 from messaging.process.logs import get_logger
-from messaging.topic import EVENTS_TOPIC
+from messaging.wire.message import Message
+from messaging.wire.topic import EVENTS_TOPIC
 
 log = get_logger()
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from guild.contracts import reader_of
 from guild.plan import Plan
 from guild.spec import AgentSpec
-from messaging.message import wire_type_of
-from messaging.pattern_index import PatternIndex
-from messaging.topic import inbox_of
+from messaging.wire.message import wire_type_of
+from messaging.wire.pattern_index import PatternIndex
+from messaging.wire.topic import inbox_of
 
 MOST_REMEMBERED = 4_096
 

@@ -17,8 +17,8 @@ from guild.registry import RESOURCES, ResourceFactory, type_name_of
 from guild.runtime import Guild
 from guild.spec import AgentSpec, GuildSpec, RouteSpec
 from guild.validation import validated
-from messaging.message import wire_type_of
-from messaging.topic import DEFAULT_TOPIC
+from messaging.wire.message import wire_type_of
+from messaging.wire.topic import DEFAULT_TOPIC
 
 
 class AgentBuilder(Generic[Props]):

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from guild.errors import HandlerError
 from messaging.context import Context
 from messaging.errors import UnknownTypeError
-from messaging.message import Message, MessageRegistry, wire_type_of
+from messaging.wire.message import Message, MessageRegistry, wire_type_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 MessageClass = type[BaseModel]

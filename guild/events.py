@@ -1,7 +1,7 @@
 """What happens to a guild, as messages on `guild.events` for whoever watches."""
 
 from messaging.dead_letters import DeadLetterDropped
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class GuildStarted(Message, wire_name="guild.started"):

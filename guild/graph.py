@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from guild.contracts import HandlerContract, MessageClass, reader_of
 from guild.wiring import Wires
-from messaging.failure import Cancelled, RequestFailed
-from messaging.message import wire_type_of
+from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.message import wire_type_of
 
 OUTSIDE = "outside"
 FROM_THE_BUS: tuple[MessageClass, ...] = (RequestFailed, Cancelled)

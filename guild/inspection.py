@@ -24,9 +24,9 @@ from guild.suggest import closest
 from guild.validation import findings_of
 from guild.wiring import Wires, wiring_errors
 from messaging.errors import WireNameConflictError
-from messaging.failure import Cancelled, RequestFailed
-from messaging.message import MessageRegistry
 from messaging.ordering import BY_KEY
+from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.message import MessageRegistry
 
 ALWAYS_KNOWN = (*EVENTS, Progress, TextDelta, RequestFailed, Cancelled, RouteAgain)
 

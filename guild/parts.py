@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
-from messaging.topic import inbox_of, matches
+from messaging.wire.topic import inbox_of, matches
 
 UNREADABLE = "?"
 """Stands for an id or a type that could not be read. Nothing is called that."""

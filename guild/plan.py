@@ -18,7 +18,7 @@ from guild.resources import properties_class_of
 from guild.spec import AgentSpec, GuildSpec
 from guild.validation import findings_of
 from guild.wiring import wiring_warnings
-from messaging.message import MessageRegistry
+from messaging.wire.message import MessageRegistry
 
 
 @dataclass(frozen=True)

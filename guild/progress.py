@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class Progress(Message, wire_name="guild.progress"):

@@ -8,7 +8,7 @@ from guild.contracts import HandlerContract, reader_of
 from guild.errors import NobodyAnswersError
 from guild.parts import listens
 from guild.plan import Plan
-from messaging.message import wire_type_of
+from messaging.wire.message import wire_type_of
 
 MessageClass = type[BaseModel]
 

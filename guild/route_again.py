@@ -2,7 +2,7 @@
 
 from pydantic import JsonValue
 
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class RouteAgain(Message, wire_name="guild.route_again"):

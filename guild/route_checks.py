@@ -21,7 +21,7 @@ from guild.shapes import (
     written_shape,
 )
 from guild.suggest import closest
-from messaging.message import wire_type_of
+from messaging.wire.message import wire_type_of
 
 _TEXT = kind_of("string")
 _ENVELOPE = object_of(

@@ -16,12 +16,12 @@ from guild.recurrence import next_cron, next_interval
 from guild.spec import ScheduleSpec
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.message import Message, MessageRegistry
 from messaging.process.clock import Clock
 from messaging.process.logs import get_logger
 from messaging.retry import RetryPolicy
 from messaging.subscription import Handler, Subscription, SubscriptionOptions
-from messaging.topic import inbox_of
+from messaging.wire.message import Message, MessageRegistry
+from messaging.wire.topic import inbox_of
 
 if TYPE_CHECKING:  # commands want to know its name, and nothing of what handles
     from messaging.dispatcher import Running

@@ -14,8 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from guild.registry import Registry
 from guild.resources import properties_class_of
 from guild.spec import GuildSpec
-from messaging.message import wire_type_of
-from messaging.versions import oldest_readable
+from messaging.wire.message import wire_type_of
+from messaging.wire.versions import oldest_readable
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 SCHEMA_FILE = Path(__file__).resolve().parent.parent / "specs" / "schema.json"

@@ -35,7 +35,7 @@ from guild.recurrence import check_cron, check_timezone
 from guild.references import FromReference
 from guild.source import Source
 from messaging.errors import TopicError
-from messaging.topic import DEFAULT_TOPIC, MOST_PARTITIONS, check_pattern, check_topic
+from messaging.wire.topic import DEFAULT_TOPIC, MOST_PARTITIONS, check_pattern, check_topic
 
 DEFAULT_BUS = "${GUILDBUS_URL:-embedded}"
 

@@ -29,13 +29,13 @@ from messaging.backend import FROM_START
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.dead_letters import Reason, Wanted, reason_of
-from messaging.envelope import new_id
-from messaging.message import MessageRegistry, decode, wire_type_of
 from messaging.process.clock import SYSTEM
-from messaging.reading import Decoder
 from messaging.stillness import until_still
 from messaging.testing_clock import TestClock
-from messaging.topic import EVENTS_TOPIC
+from messaging.wire.envelope import new_id
+from messaging.wire.message import MessageRegistry, decode, wire_type_of
+from messaging.wire.reading import Decoder
+from messaging.wire.topic import EVENTS_TOPIC
 
 __all__ = [
     "PATIENCE_S",

@@ -19,7 +19,7 @@ from guild.source import Finding
 from guild.spec import RouteSpec, ScheduleSpec
 from guild.suggest import closest
 from guild.validation import findings_of
-from messaging.message import MessageRegistry, wire_type_of
+from messaging.wire.message import MessageRegistry, wire_type_of
 
 MessageClass = type[BaseModel]
 AgentClasses = Mapping[int, type[Agent[Any]]]

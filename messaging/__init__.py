@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from messaging.context import Context, Requester
     from messaging.dead_letters import DeadLetterDropped, DeadLetters, Reason, Wanted, reason_of
     from messaging.dispatcher import Running
-    from messaging.envelope import Envelope, new_id
-    from messaging.failure import Cancelled, RequestFailed, UnknownMessage
-    from messaging.message import Message, MessageRegistry
     from messaging.retry import RetryPolicy
     from messaging.subscription import Handler, Result, Routed, Subscription, SubscriptionOptions
     from messaging.tap import Tapped
-    from messaging.topic import DEFAULT_TOPIC
+    from messaging.wire.envelope import Envelope, new_id
+    from messaging.wire.failure import Cancelled, RequestFailed, UnknownMessage
+    from messaging.wire.message import Message, MessageRegistry
+    from messaging.wire.topic import DEFAULT_TOPIC
 
 __all__ = [
     "DEFAULT_TOPIC",
@@ -65,9 +65,9 @@ __getattr__ = lazily(
             "reason_of",
         ),
         "messaging.dispatcher": ("Running",),
-        "messaging.envelope": ("Envelope", "new_id"),
-        "messaging.failure": ("Cancelled", "RequestFailed", "UnknownMessage"),
-        "messaging.message": ("Message", "MessageRegistry"),
+        "messaging.wire.envelope": ("Envelope", "new_id"),
+        "messaging.wire.failure": ("Cancelled", "RequestFailed", "UnknownMessage"),
+        "messaging.wire.message": ("Message", "MessageRegistry"),
         "messaging.retry": ("RetryPolicy",),
         "messaging.subscription": (
             "Handler",
@@ -77,6 +77,6 @@ __getattr__ = lazily(
             "SubscriptionOptions",
         ),
         "messaging.tap": ("Tapped",),
-        "messaging.topic": ("DEFAULT_TOPIC",),
+        "messaging.wire.topic": ("DEFAULT_TOPIC",),
     },
 )

@@ -11,8 +11,8 @@ their partition; only the state is the group's.
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from messaging.envelope import Envelope
 from messaging.process.clock import Clock
+from messaging.wire.envelope import Envelope
 
 PROFILES = {
     "ephemeral": "messages live as long as the server that holds them",

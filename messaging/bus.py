@@ -21,21 +21,17 @@ from messaging.cancellation import Cancellations
 from messaging.contention import Contentions
 from messaging.dead_letters import DeadLetters
 from messaging.emitter import Emitter
-from messaging.envelope import new_id
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.following import Attachments, Followers
 from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
-from messaging.message import MessageRegistry
-from messaging.outgoing import check_id
 from messaging.patience import open_within
 from messaging.pausing import Pauses
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.publishing import Publisher
-from messaging.reading import Decoder
 from messaging.relay import DEFAULT_LEASE_S, Relay, relay_subscription
 from messaging.request import Requests, Show
 from messaging.subscription import Subscription
@@ -43,6 +39,10 @@ from messaging.tail import Tail
 from messaging.tap import Tapped, tap
 from messaging.timers import delay_of
 from messaging.urls import open_backend
+from messaging.wire.envelope import new_id
+from messaging.wire.message import MessageRegistry
+from messaging.wire.outgoing import check_id
+from messaging.wire.reading import Decoder
 
 if TYPE_CHECKING:  # a bus on which nobody subscribes needs none of what handles
     from messaging.dispatcher import Running

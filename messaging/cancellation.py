@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from messaging.backend import Backend, Entry
-from messaging.envelope import Envelope
 from messaging.errors import MessagingError
-from messaging.message import Message, MessageRegistry
-from messaging.outgoing import seal
 from messaging.process.logs import get_logger
-from messaging.reading import Decoder
 from messaging.tail import Tail
-from messaging.topic import CONTROL_TOPIC
+from messaging.wire.envelope import Envelope
+from messaging.wire.message import Message, MessageRegistry
+from messaging.wire.outgoing import seal
+from messaging.wire.reading import Decoder
+from messaging.wire.topic import CONTROL_TOPIC
 
 log = get_logger()
 

@@ -11,23 +11,23 @@ from messaging.backend import Consumer, Delivery, StateValue, StateWrite
 from messaging.begun import Begun
 from messaging.contender import Contender
 from messaging.contention import Contention
-from messaging.envelope import Envelope
 from messaging.errors import ForgottenAwaitError, HandlingCancelledError, TopicError
-from messaging.message import Message
-from messaging.outgoing import (
+from messaging.process.clock import Clock
+from messaging.process.logs import get_logger
+from messaging.state import Done, State
+from messaging.steps import Steps
+from messaging.timers import arm, check_timer, delay_of
+from messaging.wire.envelope import Envelope
+from messaging.wire.message import Message
+from messaging.wire.outgoing import (
     check_message,
     check_output_topic,
     check_priority,
     join_tags,
     seal,
 )
-from messaging.parcels import pack_parcel
-from messaging.process.clock import Clock
-from messaging.process.logs import get_logger
-from messaging.state import Done, State
-from messaging.steps import Steps
-from messaging.timers import arm, check_timer, delay_of
-from messaging.topic import emit_topic_of, inbox_of, is_reply_topic
+from messaging.wire.parcels import pack_parcel
+from messaging.wire.topic import emit_topic_of, inbox_of, is_reply_topic
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from messaging.backend import FROM_START, Backend, DeadLetter
-from messaging.envelope import Envelope
 from messaging.errors import InvalidMessageError, NobodyListensError, WireError
-from messaging.message import Message, MessageRegistry, decode, wire_type_of
-from messaging.outgoing import payload_of
 from messaging.process.logs import get_logger
-from messaging.topic import EVENTS_TOPIC, retry_topic_of
+from messaging.wire.envelope import Envelope
+from messaging.wire.message import Message, MessageRegistry, decode, wire_type_of
+from messaging.wire.outgoing import payload_of
+from messaging.wire.topic import EVENTS_TOPIC, retry_topic_of
 
 PAGE = 100
 SHORT_PAGE = 25  # of all that are looked through; each may hold megabytes

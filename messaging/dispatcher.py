@@ -17,7 +17,6 @@ from messaging.following import Followers
 from messaging.handling import Handlers, HandlesDeliveries
 from messaging.heartbeat import Heart
 from messaging.incidents import Incidents
-from messaging.message import MessageRegistry
 from messaging.partitions import WHOLE, in_force
 from messaging.pausing import Pauses
 from messaging.post import Post, Work
@@ -27,6 +26,7 @@ from messaging.settling import Settling
 from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.tenure import Tenure
 from messaging.turns import Turns
+from messaging.wire.message import MessageRegistry
 
 
 class Dispatcher:

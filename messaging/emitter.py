@@ -5,9 +5,9 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from messaging.envelope import Envelope
 from messaging.errors import MessagingError
 from messaging.process.logs import get_logger
+from messaging.wire.envelope import Envelope
 
 log = get_logger()
 

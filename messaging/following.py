@@ -16,13 +16,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from messaging.backend import FROM_START, Backend, Entry
-from messaging.envelope import Envelope
 from messaging.errors import BackendUnavailableError, MessagingError
-from messaging.message import Message, MessageRegistry
 from messaging.outages import Outages
-from messaging.outgoing import seal
 from messaging.process.logs import get_logger
-from messaging.reading import Decoder
 from messaging.tail import (
     FAREWELL_S,
     MOST_AT_ONCE,
@@ -32,8 +28,12 @@ from messaging.tail import (
     WAIT_S,
     Tail,
 )
-from messaging.topic import CONTROL_TOPIC, emit_topic_of, is_reply_topic, reply_topic_of
 from messaging.waiting import Stream, Waiting, answer_in
+from messaging.wire.envelope import Envelope
+from messaging.wire.message import Message, MessageRegistry
+from messaging.wire.outgoing import seal
+from messaging.wire.reading import Decoder
+from messaging.wire.topic import CONTROL_TOPIC, emit_topic_of, is_reply_topic, reply_topic_of
 
 log = get_logger()
 

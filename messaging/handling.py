@@ -16,7 +16,6 @@ from messaging.backend import Consumer, Delivery, Settlement, place_of
 from messaging.cancellation import Cancellations
 from messaging.contender import Contender
 from messaging.context import Context, Workplace
-from messaging.envelope import Envelope
 from messaging.errors import (
     BackendUnavailableError,
     DeadlineExceededError,
@@ -31,8 +30,6 @@ from messaging.errors import (
     WireError,
 )
 from messaging.log_names import in_hand, name_in_logs
-from messaging.message import MessageRegistry
-from messaging.outgoing import split_tags
 from messaging.process.logs import get_logger
 from messaging.process.threads import Threads
 from messaging.settling import Again, Settling
@@ -43,6 +40,9 @@ from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
 from messaging.timers import is_timer
 from messaging.unhandled import tell_of_answer
+from messaging.wire.envelope import Envelope
+from messaging.wire.message import MessageRegistry
+from messaging.wire.outgoing import split_tags
 from messaging.workers import Settle, UnsettledError
 
 log = get_logger()

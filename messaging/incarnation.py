@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from messaging.envelope import new_id
+from messaging.wire.envelope import new_id
 
 _STATE, _STARTED = 0, 19  # fields of /proc/PID/stat behind the name, see proc_pid_stat(5)
 _DEAD = ("Z", "X")

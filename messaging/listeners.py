@@ -4,8 +4,8 @@ import time
 
 from messaging.backend import Backend
 from messaging.errors import NobodyListensError
-from messaging.pattern_index import PatternIndex
 from messaging.process.coalesced import Coalesced
+from messaging.wire.pattern_index import PatternIndex
 
 FRESH_S = 5.0
 

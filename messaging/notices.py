@@ -8,10 +8,10 @@ that does not handle it passes it on, so that which handlers an agent has is kno
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from messaging.envelope import Envelope, new_id
-from messaging.failure import Cancelled, RequestFailed
-from messaging.message import wire_type_of
-from messaging.topic import is_inbox, is_reply_topic
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.message import wire_type_of
+from messaging.wire.topic import is_inbox, is_reply_topic
 
 NOTICES = frozenset(wire_type_of(notice).name for notice in (RequestFailed, Cancelled))
 

@@ -11,7 +11,7 @@ from collections import deque
 from pydantic_core import from_json
 
 from messaging.backend import Delivery, Place, place_of
-from messaging.outgoing import payload_of
+from messaging.wire.outgoing import payload_of
 
 BY_KEY = "key"
 

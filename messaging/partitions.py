@@ -15,10 +15,10 @@ from typing import NamedTuple
 from zlib import crc32
 
 from messaging.backend import RESERVED_PREFIX, Backend, Delivery, StateValue, StateWrite
-from messaging.envelope import Envelope
 from messaging.ordering import key_of
 from messaging.timers import is_timer
-from messaging.topic import partition_of, partition_topic_of
+from messaging.wire.envelope import Envelope
+from messaging.wire.topic import partition_of, partition_topic_of
 
 IN_FORCE = f"{RESERVED_PREFIX}partitions"
 WHOLE = 1

@@ -6,12 +6,12 @@ from contextlib import suppress
 
 from messaging.backend import Backend, Entry
 from messaging.errors import BackendError
-from messaging.message import Message, wire_type_of
 from messaging.outages import Outages
-from messaging.outgoing import seal
 from messaging.process.logs import get_logger
 from messaging.tail import Tail
-from messaging.topic import CONTROL_TOPIC
+from messaging.wire.message import Message, wire_type_of
+from messaging.wire.outgoing import seal
+from messaging.wire.topic import CONTROL_TOPIC
 
 log = get_logger()
 

@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from messaging.backend import Backend
-from messaging.envelope import Envelope
 from messaging.listeners import Listeners
-from messaging.outgoing import check_output_topic, check_priority, join_tags, seal, seal_like
+from messaging.wire.envelope import Envelope
+from messaging.wire.outgoing import check_output_topic, check_priority, join_tags, seal, seal_like
 
 
 class Publisher:

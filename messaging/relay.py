@@ -17,10 +17,10 @@ from pydantic import BaseModel
 
 from messaging.backend import Backend
 from messaging.context import Context
-from messaging.envelope import Envelope
-from messaging.parcels import Parcel, outbox_of
 from messaging.retry import RetryPolicy
 from messaging.subscription import Handler, Subscription, SubscriptionOptions
+from messaging.wire.envelope import Envelope
+from messaging.wire.parcels import Parcel, outbox_of
 
 PATIENCE = RetryPolicy(attempts=250, backoff_s=0.2, max_backoff_s=900.0)
 DEFAULT_LEASE_S = SubscriptionOptions().lease_s

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from messaging.backend import FROM_START, Backend
-from messaging.envelope import Envelope, new_id
 from messaging.errors import NobodyListensError
-from messaging.topic import check_topic, retry_topic_of
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.topic import check_topic, retry_topic_of
 
 MOST_AT_ONCE = 500
 

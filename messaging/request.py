@@ -9,17 +9,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from messaging.backend import Entry
-from messaging.envelope import Envelope, new_id
 from messaging.errors import BusClosedError, RequestCancelledError, RequestTimeoutError
 from messaging.following import Attachments
 from messaging.outages import Outages
-from messaging.outgoing import check_id
 from messaging.process.time_limits import TimeLimits
 from messaging.publishing import Publisher
-from messaging.reading import Decoder
 from messaging.tail import Tail
-from messaging.topic import emit_topic_of, reply_topic_of
 from messaging.waiting import Stream, Waiting, answer_in
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.outgoing import check_id
+from messaging.wire.reading import Decoder
+from messaging.wire.topic import emit_topic_of, reply_topic_of
 
 Late = Callable[[], RequestTimeoutError]
 Show = Callable[[BaseModel], None]

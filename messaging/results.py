@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from messaging.difference import differences
 from messaging.errors import InvalidMessageError, StepError, UnfitClassError
-from messaging.fidelity import has_own_names
-from messaging.message import decode, encode, problems_of
+from messaging.wire.difference import differences
+from messaging.wire.fidelity import has_own_names
+from messaging.wire.message import decode, encode, problems_of
 
 
 def written_and_read(name: str, made: Any, returns: Any) -> tuple[str, Any]:

@@ -18,22 +18,22 @@ from messaging.backend import (
 )
 from messaging.context import Context
 from messaging.dead_letters import HISTORY, Attempt, Reason
-from messaging.envelope import Envelope
 from messaging.errors import HandlerResultError, UnknownTypeError
-from messaging.failure import Cancelled, RequestFailed
 from messaging.following import Followers
-from messaging.message import encode
 from messaging.notices import passed_on, told_of
 from messaging.ordering import key_of
-from messaging.outgoing import seal
 from messaging.process.logs import get_logger
 from messaging.process.telling import described, text_of, traceback_of
 from messaging.retry import MAX_ATTEMPTS
 from messaging.starts import attempt_of, is_first_start
 from messaging.subscription import Result, Subscription
 from messaging.timers import disarm, timer_key, timer_writes
-from messaging.topic import is_reply_topic, retry_topic_of
 from messaging.unreadable import Unreadable
+from messaging.wire.envelope import Envelope
+from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.message import encode
+from messaging.wire.outgoing import seal
+from messaging.wire.topic import is_reply_topic, retry_topic_of
 
 log = get_logger()
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from messaging.backend import ANY_VERSION, RESERVED_PREFIX, StateValue, StateWrite
 from messaging.errors import PayloadTooLargeError
-from messaging.message import decode, encode
+from messaging.wire.message import decode, encode
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")

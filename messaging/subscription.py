@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 
 from messaging.context import Context
-from messaging.envelope import Envelope
-from messaging.message import wire_type_of
 from messaging.retry import RetryPolicy
-from messaging.topic import (
+from messaging.wire.envelope import Envelope
+from messaging.wire.message import wire_type_of
+from messaging.wire.topic import (
     DEFAULT_TOPIC,
     MOST_PARTITIONS,
     check_pattern,

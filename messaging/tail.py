@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from messaging.backend import FROM_START, LOSSES, Backend, Entry, Incident
-from messaging.envelope import Envelope, new_id
 from messaging.errors import BackendError, BackendUnavailableError
 from messaging.outages import Outages
 from messaging.process.logs import get_logger
-from messaging.topic import CONTROL_TOPIC, reply_topic_of
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.topic import CONTROL_TOPIC, reply_topic_of
 
 log = get_logger()
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from messaging.backend import FROM_START, Backend
-from messaging.envelope import Envelope, new_id
 from messaging.errors import MessagingError
-from messaging.reading import Decoder
-from messaging.topic import check_pattern, is_pattern, matches
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.reading import Decoder
+from messaging.wire.topic import check_pattern, is_pattern, matches
 
 WAIT_S = 0.5
 MOST_AT_ONCE = 512

@@ -16,13 +16,13 @@ from pydantic import BaseModel
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.envelope import new_id
-from messaging.message import MessageRegistry
 from messaging.process.clock import SYSTEM
 from messaging.retry import RetryPolicy
 from messaging.subscription import Result, Subscription, SubscriptionOptions
 from messaging.testing_clock import TestClock
-from messaging.topic import DEFAULT_TOPIC
+from messaging.wire.envelope import new_id
+from messaging.wire.message import MessageRegistry
+from messaging.wire.topic import DEFAULT_TOPIC
 
 __all__ = ["PATIENCE_S", "QUICK_RETRY", "Recorder", "TestClock", "eventually", "memory_bus"]
 

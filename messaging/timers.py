@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from datetime import MAXYEAR, UTC, datetime
 
 from messaging.backend import ANY_VERSION, RESERVED_PREFIX, StateWrite
-from messaging.envelope import Envelope
 from messaging.errors import DelayError
 from messaging.process.clock import Clock
-from messaging.topic import retry_topic_of
+from messaging.wire.envelope import Envelope
+from messaging.wire.topic import retry_topic_of
 
 MOST_NAME = 200
 _KEYS = f"{RESERVED_PREFIX}timer."

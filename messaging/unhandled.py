@@ -2,8 +2,8 @@
 
 from functools import lru_cache
 
-from messaging.envelope import Envelope
 from messaging.process.logs import get_logger
+from messaging.wire.envelope import Envelope
 
 log = get_logger()
 

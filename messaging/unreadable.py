@@ -17,10 +17,10 @@ import random
 from collections.abc import Awaitable, Callable
 
 from messaging.backend import Delivery, Settlement, StateValue, StateWrite, unread_key
-from messaging.envelope import Envelope
 from messaging.errors import UnknownTypeError
 from messaging.process.logs import get_logger
-from messaging.topic import retry_topic_of
+from messaging.wire.envelope import Envelope
+from messaging.wire.topic import retry_topic_of
 
 log = get_logger()
 

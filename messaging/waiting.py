@@ -6,10 +6,10 @@ from collections import deque
 from pydantic import BaseModel
 
 from messaging.backend import Entry
-from messaging.envelope import Envelope
 from messaging.errors import MessagingError, RequestCancelledError, RequestFailedError
-from messaging.failure import Cancelled, RequestFailed
-from messaging.reading import Decoder
+from messaging.wire.envelope import Envelope
+from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.reading import Decoder
 
 MOST_ITEMS = 10_000
 

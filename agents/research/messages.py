@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from agents.llm.dialogue.usage import Usage
 from agents.research.report.content import ReportContent
 from agents.research.researcher.messages import StudyReport
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class AssembleModel(Message, wire_name="research.assemble"):

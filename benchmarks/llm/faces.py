@@ -16,7 +16,7 @@ from benchmarks.llm.subject import Subject
 from benchmarks.llm.work import Dice
 from benchmarks.server import private_server
 from guild import AgentBuilder, Guild, GuildBuilder
-from messaging.topic import DEFAULT_TOPIC
+from messaging.wire.topic import DEFAULT_TOPIC
 
 _PATIENCE_S = 300.0
 Ask = Callable[[str], Awaitable[int]]  # a question; how many tokens the answer had

@@ -14,9 +14,9 @@ from guild.contracts import reader_of
 from guild.plan import Plan
 from guild.suggest import closest
 from messaging.errors import InvalidMessageError
-from messaging.message import problems_of, wire_type_of
-from messaging.soundness import TOO_DEEP, is_too_deep
-from messaging.topic import DEFAULT_TOPIC, is_pattern
+from messaging.wire.message import problems_of, wire_type_of
+from messaging.wire.soundness import TOO_DEEP, is_too_deep
+from messaging.wire.topic import DEFAULT_TOPIC, is_pattern
 
 
 def message_class_of(plan: Plan, type_name: str) -> type[BaseModel]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from messaging.message import Message
+from messaging.wire.message import Message
 
 Observer = Callable[[Message], None]
 """Told of what happens to agents, as the messages of `guild.events`."""

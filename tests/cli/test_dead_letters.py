@@ -10,8 +10,8 @@ import pytest
 from messaging.backend import DeadLetter, Settlement
 from messaging.backends.redis.embedded import EmbeddedServer
 from messaging.dead_letters import Reason
-from messaging.message import encode
 from messaging.urls import open_backend
+from messaging.wire.message import encode
 from tests.cli.conftest import Run
 from tests.messaging.notes import joined, notes, take
 

@@ -9,7 +9,7 @@ from guild.client import GuildClient
 from guild.loader import load_file
 from guild.registry import Registry
 from messaging.backend import Settlement, StateWrite
-from messaging.outgoing import seal
+from messaging.wire.outgoing import seal
 from tests.cli.conftest import Run
 from tests.cli.crew import Missing
 

@@ -27,14 +27,14 @@ from messaging.backends.redis.server import Server
 from messaging.commits import Commits
 from messaging.contention import Contention
 from messaging.dispatcher import Running
-from messaging.envelope import Envelope, new_id
 from messaging.errors import LostWorkerError, MessagingError, UnknownTypeError
 from messaging.liveness import Watch
-from messaging.message import decode, encode
 from messaging.settling import Settling
 from messaging.starts import Starts
 from messaging.steps import Journal
 from messaging.unreadable import Unreadable
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.message import decode, encode
 from tests.crew.moments import Moments, say
 from tests.crew.orders import (
     AFTER_COMMIT,

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from messaging.message import Message
+from messaging.wire.message import Message
 
 GROUP = "workers"
 INPUTS, OUTPUTS = "inputs", "outputs"

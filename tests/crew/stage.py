@@ -11,10 +11,10 @@ from messaging.backend import Incident
 from messaging.backends.redis.backend import RedisBackend
 from messaging.backends.redis.server import Server
 from messaging.bus import Bus
-from messaging.envelope import new_id
-from messaging.message import decode
 from messaging.testing import eventually
 from messaging.urls import open_backend
+from messaging.wire.envelope import new_id
+from messaging.wire.message import decode
 from tests.crew.account import Account
 from tests.crew.crew import Crew, Worker
 from tests.crew.orders import (

@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 
 from messaging.backends.redis.entries import unpack_delivery, unpack_entry
 from messaging.backends.redis.news import read_news
-from messaging.envelope import Envelope, new_id
 from messaging.errors import InvalidMessageError, WireError
-from messaging.header import decode_header, encode_header
-from messaging.message import Message, MessageRegistry, encode
-from messaging.reading import Decoder
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.header import decode_header, encode_header
+from messaging.wire.message import Message, MessageRegistry, encode
+from messaging.wire.reading import Decoder
 from tests.messaging.test_envelope import ENVELOPES
 
 SLOWEST_S = 2.0

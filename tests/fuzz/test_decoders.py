@@ -5,9 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from messaging.backend import Delivery
-from messaging.envelope import Envelope, new_id
 from messaging.errors import WireError
-from messaging.header import encode_header
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.header import encode_header
 from tests.fuzz import decoders
 from tests.fuzz.__main__ import main
 from tests.fuzz.decoders import DECODERS, hold_to_it, inputs

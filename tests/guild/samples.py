@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from guild.agent import Agent, BaseAgentProps, handles
 from messaging.context import Context
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class Ping(Message, wire_name="tests.ping"):

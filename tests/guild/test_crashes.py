@@ -10,7 +10,7 @@ from pathlib import Path
 from guild.client import GuildClient
 from guild.scheduler import GROUP, Armed
 from messaging.bus import Bus
-from messaging.envelope import Envelope
+from messaging.wire.envelope import Envelope
 from tests.guild import clockwork
 from tests.guild.processes import running_module
 from tests.guild.samples import Ping, Pong

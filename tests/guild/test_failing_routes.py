@@ -10,7 +10,7 @@ from guild.testing import guild_of
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.dead_letters import reason_of
-from messaging.message import Message, MessageRegistry
+from messaging.wire.message import Message, MessageRegistry
 
 PAYMENTS: list[str] = []
 booked: asyncio.Queue[str] = asyncio.Queue()

@@ -8,8 +8,8 @@ from guild.graph import Edge, Graph
 from guild.plan import Plan
 from guild.testing import guild_of
 from messaging.context import Context
-from messaging.failure import Cancelled, RequestFailed
-from messaging.message import Message
+from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.message import Message
 from tests.guild.samples import Echo, Note, Ping, Pong
 
 

@@ -15,7 +15,7 @@ from guild.scheduler import GROUP as SCHEDULER
 from guild.spec import GuildSpec
 from guild.testing import seen
 from messaging.bus import Bus
-from messaging.message import MessageRegistry
+from messaging.wire.message import MessageRegistry
 from tests.guild.samples import Asker, Echo, EchoProps, NeedsStore, Note, Ping, Pong
 from tests.messaging.buses import lying_in, settled_all
 from tests.messaging.conftest import Site, site, url_of

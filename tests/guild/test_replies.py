@@ -13,7 +13,7 @@ from guild.testing import guild_of, launched
 from messaging.context import Context, Requester
 from messaging.dead_letters import reason_of
 from messaging.errors import NotAMessageError, RequestFailedError, RequestTimeoutError
-from messaging.message import Message
+from messaging.wire.message import Message
 from tests.guild.samples import Asker, Echo, Note, Ping, Pong, Reader
 
 

@@ -16,7 +16,7 @@ from guild.expressions import Expression, ExpressionError, is_true
 from guild.plan import Plan
 from guild.route_checks import flaws_of_route
 from guild.testing import guild_of
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class Item(BaseModel):

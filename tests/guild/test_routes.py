@@ -11,9 +11,9 @@ from guild.expressions import Expression
 from guild.route_again import RouteAgain
 from guild.routes import Router
 from guild.spec import RouteSpec
-from messaging.envelope import Envelope, new_id
-from messaging.message import MessageRegistry
 from messaging.subscription import Routed
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.message import MessageRegistry
 from tests.guild.samples import Echo, Note, Ping, Pong, Writer
 
 MESSAGES = MessageRegistry(Ping, Pong, Note)

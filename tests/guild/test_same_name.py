@@ -18,12 +18,12 @@ from guild.registry import type_name_of
 from guild.spec import GuildSpec
 from guild.testing import launched
 from messaging.errors import WireNameConflictError
-from messaging.message import Message, MessageRegistry
+from messaging.wire.message import Message, MessageRegistry
 from tests.guild.samples import Echo, EchoProps, Ping, Pong
 
 CELL = """
 from guild.agent import Agent, handles
-from messaging.message import Message
+from messaging.wire.message import Message
 from tests.guild.samples import Ping, Pong
 
 class Speaker(Agent):
@@ -178,7 +178,7 @@ def test_specs_of_two_classes_under_one_name_are_not_equal() -> None:
 def test_a_message_class_of_a_cell_that_ran_again_replaces_the_former_one(
     notebook: ModuleType,
 ) -> None:
-    cell = "from messaging.message import Message\nclass Said(Message):\n    {field}: str\n"
+    cell = "from messaging.wire.message import Message\nclass Said(Message):\n    {field}: str\n"
     exec(cell.format(field="text"), notebook.__dict__)
     registry = MessageRegistry(notebook.Said)
     exec(cell.format(field="words"), notebook.__dict__)

@@ -20,9 +20,9 @@ from guild.strays import Stray
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.errors import BusFullError
-from messaging.message import MessageRegistry
-from messaging.parcels import outbox_of
 from messaging.stored_state import StoredState
+from messaging.wire.message import MessageRegistry
+from messaging.wire.parcels import outbox_of
 from tests.guild.samples import Echo, Failing, Ping, Pong
 from tests.messaging.buses import dead_letters, settled_all
 from tests.messaging.conftest import Site, site, url_of

@@ -10,7 +10,7 @@ from guild.spec import GuildSpec
 from guild.testing import dead_letters, guild_of, launched, sent, settled, state_of
 from messaging.context import Context
 from messaging.errors import InvalidMessageError
-from messaging.message import Message
+from messaging.wire.message import Message
 from tests.guild.samples import Failing, Ping, Pong
 
 

@@ -18,11 +18,11 @@ from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus, connect
 from messaging.context import Context
 from messaging.errors import BackendSetupError, RequestFailedError
-from messaging.message import Message
 from messaging.retry import RetryPolicy
 from messaging.stillness import until_still
 from messaging.testing import Recorder, TestClock, memory_bus
 from messaging.testing_clock import TURN_PATIENCE_S
+from messaging.wire.message import Message
 from tests.guild.samples import Ping, Pong
 from tests.messaging.buses import Ask, Told, listening
 

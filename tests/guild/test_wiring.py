@@ -10,7 +10,7 @@ from guild.plan import Plan
 from guild.schema import message_schema
 from guild.testing import guild_of
 from messaging.context import Context
-from messaging.message import Message
+from messaging.wire.message import Message
 from tests.guild.samples import Asker, Echo, Note, Ping, Pong, Reader, Sender, Writer
 
 

@@ -24,10 +24,10 @@ from agents.llm.endpoint import create_app, serving
 from agents.llm.engines import EngineConfig, ModelRegistry
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.progress import TextDelta
-from messaging.envelope import new_id
 from messaging.errors import RequestCancelledError, RequestFailedError
-from messaging.message import wire_type_of
-from messaging.topic import DEFAULT_TOPIC
+from messaging.wire.envelope import new_id
+from messaging.wire.message import wire_type_of
+from messaging.wire.topic import DEFAULT_TOPIC
 
 MESSAGES = ({"role": "user", "content": "How warm is it in Paris?"},)
 WARMTH = {

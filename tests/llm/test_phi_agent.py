@@ -20,10 +20,10 @@ from agents.llm.bus.resources import models
 from agents.llm.engines.loading import choose_device
 from guild import Agent, AgentBuilder, Guild, GuildBuilder, handles
 from guild.progress import TextDelta
-from messaging.envelope import new_id
 from messaging.errors import RequestCancelledError, RequestFailedError
-from messaging.message import wire_type_of
-from messaging.topic import DEFAULT_TOPIC
+from messaging.wire.envelope import new_id
+from messaging.wire.message import wire_type_of
+from messaging.wire.topic import DEFAULT_TOPIC
 
 PROMPT = "The benefits of multi-agent systems include"
 

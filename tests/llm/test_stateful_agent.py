@@ -30,10 +30,10 @@ from agents.llm.structured.states import Machine, Run
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.errors import SpecError
 from guild.progress import TextDelta
-from messaging.envelope import new_id
 from messaging.errors import RequestCancelledError, RequestFailedError
-from messaging.message import wire_type_of
-from messaging.topic import DEFAULT_TOPIC
+from messaging.wire.envelope import new_id
+from messaging.wire.message import wire_type_of
+from messaging.wire.topic import DEFAULT_TOPIC
 from tests.crew.patience import stretched
 from tests.llm.chat_models import save_tiny_chat_model
 

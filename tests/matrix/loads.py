@@ -14,12 +14,12 @@ import redis.asyncio
 from messaging.backend import FROM_START
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.envelope import new_id
 from messaging.errors import BusFullError
-from messaging.message import Message
 from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.testing import eventually
 from messaging.urls import open_backend
+from messaging.wire.envelope import new_id
+from messaging.wire.message import Message
 
 HARD, SOFT = 400, 200
 PUBLISHERS = 20

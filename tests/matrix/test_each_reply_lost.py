@@ -11,9 +11,9 @@ from messaging.backends.redis.keys import Keys
 from messaging.backends.redis.scripts import Scripts
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.envelope import Envelope, new_id
-from messaging.message import Message, MessageRegistry, decode
 from messaging.urls import open_backend
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.message import Message, MessageRegistry, decode
 from tests.faults import FaultyProxy
 from tests.messaging.buses import dead_letters, listening, lying_in, settled_all
 

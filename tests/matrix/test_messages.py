@@ -13,13 +13,13 @@ from messaging.backend import Backend, Consumer, Delivery, Settlement
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.envelope import Envelope, new_id
-from messaging.message import Message, MessageRegistry
 from messaging.retry import RetryPolicy
 from messaging.settling import Again, Settling
 from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.testing import eventually
 from messaging.urls import open_backend
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.message import Message, MessageRegistry
 from tests.crew.orders import BUS, NewerInput
 from tests.crew.stage import on_stage
 from tests.faults import FaultyProxy

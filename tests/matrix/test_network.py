@@ -16,12 +16,12 @@ from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.pipeline import Argument, Pipeline, pack
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.envelope import Envelope, new_id
 from messaging.errors import BackendUnavailableError
-from messaging.message import Message, encode
 from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.testing import Recorder
 from messaging.urls import open_backend
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.message import Message, encode
 from tests.crew.crew import Crew
 from tests.crew.orders import BEFORE_COMMIT, INPUTS, LEASE_S, Input
 from tests.crew.stage import Stage, on_stage

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from messaging.backend import Backend, DeadLetter, Entry
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.message import Message, MessageRegistry
 from messaging.retry import RetryPolicy
 from messaging.subscription import Handler, Subscription, SubscriptionOptions
 from messaging.testing import PATIENCE_S
+from messaging.wire.message import Message, MessageRegistry
 from tests.messaging.conftest import Site
 
 QUICK = SubscriptionOptions(

@@ -11,8 +11,8 @@ import redis.asyncio
 from messaging.backend import Backend
 from messaging.backends.memory import MemoryBackend
 from messaging.backends.redis.embedded import EmbeddedServer
-from messaging.envelope import new_id
 from messaging.urls import open_backend
+from messaging.wire.envelope import new_id
 from tests.servers import SERVER_KINDS, server_url
 
 # As redis-py wants them: a dict of all that it could take.

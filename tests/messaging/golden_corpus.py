@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from messaging.dead_letters import Attempt, Reason
-from messaging.envelope import Envelope
-from messaging.failure import Cancelled, RequestFailed
-from messaging.header import encode_header
-from messaging.message import Message, MessageRegistry, encode, wire_type_of
+from messaging.wire.envelope import Envelope
+from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.header import encode_header
+from messaging.wire.message import Message, MessageRegistry, encode, wire_type_of
 
 FOLDER = Path(__file__).parent / "golden"
 SUMS = FOLDER / "SHA256SUMS"

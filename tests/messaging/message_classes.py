@@ -28,7 +28,7 @@ from pydantic import (
 )
 
 from messaging.errors import UnfitClassError
-from messaging.message import Message
+from messaging.wire.message import Message
 
 _numbers = itertools.count()
 

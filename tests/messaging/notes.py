@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from messaging.backend import Backend, Consumer, DeadLetter, Delivery, Entry, Settlement
-from messaging.envelope import Envelope, new_id
+from messaging.wire.envelope import Envelope, new_id
 
 PATIENCE_S = 10.0
 

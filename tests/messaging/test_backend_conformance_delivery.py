@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from messaging.backend import Backend, Settlement
-from messaging.envelope import Envelope, new_id
 from messaging.errors import NobodyListensError
-from messaging.topic import partition_topic_of, retry_topic_of
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.topic import partition_topic_of, retry_topic_of
 from tests.messaging.conftest import Site
 from tests.messaging.notes import (
     PATIENCE_S,

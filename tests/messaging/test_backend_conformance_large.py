@@ -3,9 +3,9 @@
 import pytest
 
 from messaging.backend import Backend, Delivery, Settlement
-from messaging.envelope import Envelope
 from messaging.errors import PayloadTooLargeError
-from messaging.topic import retry_topic_of
+from messaging.wire.envelope import Envelope
+from messaging.wire.topic import retry_topic_of
 from tests.messaging.conftest import Site
 from tests.messaging.notes import (
     everything_in,

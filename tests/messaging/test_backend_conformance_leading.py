@@ -6,7 +6,7 @@ import pytest
 
 from messaging.backend import Backend, Consumer, Delivery
 from messaging.errors import FencedError
-from messaging.topic import partition_topic_of
+from messaging.wire.topic import partition_topic_of
 from tests.messaging.conftest import Site
 from tests.messaging.notes import notes, numbered, settled, take, texts
 

@@ -6,7 +6,7 @@ import pytest
 
 from messaging.backend import Backend, Settlement
 from messaging.errors import BusFullError, PayloadTooLargeError
-from messaging.topic import retry_topic_of
+from messaging.wire.topic import retry_topic_of
 from tests.messaging.conftest import Site
 from tests.messaging.notes import (
     PATIENCE_S,

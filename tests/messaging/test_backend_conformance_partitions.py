@@ -6,7 +6,7 @@ import pytest
 
 from messaging.backend import Backend, Consumer, Settlement, StateWrite
 from messaging.errors import BusFullError, FencedError
-from messaging.topic import partition_topic_of, retry_topic_of
+from messaging.wire.topic import partition_topic_of, retry_topic_of
 from tests.messaging.conftest import Site
 from tests.messaging.notes import (
     everything_in,

@@ -12,7 +12,7 @@ from messaging.backend import (
     StateValue,
     StateWrite,
 )
-from messaging.envelope import Envelope
+from messaging.wire.envelope import Envelope
 from tests.messaging.notes import (
     everything_in,
     is_owed_nothing,

@@ -7,8 +7,8 @@ import pytest
 
 from messaging.backend import ANY_VERSION, TURN_S, Backend, Consumer, Settlement, StateWrite
 from messaging.backends.redis import RedisBackend
-from messaging.envelope import new_id
 from messaging.errors import FencedError
+from messaging.wire.envelope import new_id
 from tests.messaging.notes import heirloom, joined, notes, take_one
 from tests.messaging.redis.test_script_mutants import mutate
 

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 import messaging
 from messaging.backend import Incident
 from messaging.bus import Bus
-from messaging.envelope import new_id
 from messaging.errors import (
     BackendSetupError,
     BusClosedError,
@@ -19,9 +18,10 @@ from messaging.errors import (
     TopicError,
 )
 from messaging.incidents import Incidents
-from messaging.message import MessageRegistry
 from messaging.tap import WAIT_S, Tapped
 from messaging.testing import Recorder, eventually, memory_bus
+from messaging.wire.envelope import new_id
+from messaging.wire.message import MessageRegistry
 from tests.messaging.buses import Ask, Progress, Told, listening, lying_in, open_bus, options
 from tests.messaging.conftest import Site
 

@@ -6,11 +6,11 @@ import threading
 import pytest
 
 from messaging.context import Context
-from messaging.envelope import new_id
 from messaging.errors import HandlingCancelledError, RequestCancelledError
-from messaging.failure import Cancelled
 from messaging.subscription import Subscription
 from messaging.testing import Recorder, eventually
+from messaging.wire.envelope import new_id
+from messaging.wire.failure import Cancelled
 from tests.messaging.buses import (
     Ask,
     Told,

@@ -9,7 +9,7 @@ from messaging.backends.memory.group import Group, Partition
 from messaging.backends.memory.log import Log
 from messaging.backends.memory.store import Store
 from messaging.backends.memory.turns import Queues
-from messaging.envelope import Envelope
+from messaging.wire.envelope import Envelope
 from tests.messaging import test_backend_conformance_commit as commit
 from tests.messaging import test_backend_conformance_journal as journal
 from tests.messaging import test_backend_conformance_limits as limits

@@ -17,11 +17,11 @@ from messaging.errors import (
     PayloadTooLargeError,
     UnknownTypeError,
 )
-from messaging.message import Message
-from messaging.outgoing import payload_of
 from messaging.retry import RetryPolicy
 from messaging.testing import Recorder
-from messaging.topic import EVENTS_TOPIC
+from messaging.wire.message import Message
+from messaging.wire.outgoing import payload_of
+from messaging.wire.topic import EVENTS_TOPIC
 from tests.messaging.buses import (
     REGISTRY,
     Ask,

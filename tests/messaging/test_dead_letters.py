@@ -1,10 +1,10 @@
 """Messages that were given up: to be found, tried again or dropped."""
 
 from messaging.context import Context
-from messaging.failure import RequestFailed
-from messaging.outgoing import payload_of
 from messaging.subscription import Subscription
 from messaging.testing import Recorder
+from messaging.wire.failure import RequestFailed
+from messaging.wire.outgoing import payload_of
 from tests.messaging.buses import (
     Ask,
     Told,

@@ -10,14 +10,14 @@ import pytest
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.envelope import Envelope, new_id
 from messaging.errors import (
     RequestFailedError,
 )
-from messaging.message import MessageRegistry
 from messaging.subscription import Routed, SubscriptionOptions
 from messaging.targets import MOST_IGNORED, Targets
 from messaging.testing import Recorder, eventually
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.message import MessageRegistry
 from tests.messaging.buses import (
     Ask,
     Count,

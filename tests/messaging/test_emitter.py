@@ -7,8 +7,8 @@ import pytest
 
 from messaging import emitter as emitting
 from messaging.emitter import Emitter
-from messaging.envelope import Envelope
 from messaging.errors import BackendUnavailableError
+from messaging.wire.envelope import Envelope
 from tests.messaging.notes import note, notes
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from messaging.envelope import Envelope, new_id
 from messaging.errors import WireError
-from messaging.header import decode_header, encode_header
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.header import decode_header, encode_header
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 UNMARKED = st.text(st.characters(exclude_characters="\0\x01", exclude_categories=["Cs"]))
@@ -137,7 +137,7 @@ def test_endless_hops_stop_counting_instead_of_failing() -> None:
 
 def test_ids_are_version_7_unique_and_ordered_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     times_ns: Iterator[int] = iter(range(1_700_000_000_000_000_000, 2**62, 1_000_000))
-    monkeypatch.setattr("messaging.envelope.time.time_ns", lambda: next(times_ns))
+    monkeypatch.setattr("messaging.wire.envelope.time.time_ns", lambda: next(times_ns))
 
     ids = [new_id() for _ in range(100)]
 
@@ -165,7 +165,7 @@ def test_a_version_that_knows_no_waiter_hands_it_on(
     sent = plain(waiter="_reply.abc 123", trace=trace)
     header = encode_header(sent)
     with monkeypatch.context() as before:
-        before.setattr("messaging.header._WAITER", "no text holds this")
+        before.setattr("messaging.wire.header._WAITER", "no text holds this")
         read = decode_header(header, "notes", b"{}")
         followed = encode_header(plain(trace=read.trace))
 

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from messaging import following
 from messaging.context import Context
-from messaging.envelope import Envelope, new_id
 from messaging.errors import (
     BusClosedError,
     NobodyListensError,
@@ -23,6 +22,7 @@ from messaging.errors import (
 from messaging.following import Followers
 from messaging.publishing import Publisher
 from messaging.testing import PATIENCE_S, Recorder, eventually, memory_bus
+from messaging.wire.envelope import Envelope, new_id
 from tests.messaging.buses import Ask, Progress, Told, listening, open_bus, settled_all
 from tests.messaging.conftest import Site
 

@@ -9,17 +9,17 @@ import pytest
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.envelope import Envelope, new_id
 from messaging.errors import (
     BackendUnavailableError,
     RequestCancelledError,
     RequestFailedError,
     RequestTimeoutError,
 )
-from messaging.failure import RequestFailed
 from messaging.notices import Told, passed_on, told_of
 from messaging.subscription import Handler, Routed
 from messaging.testing import PATIENCE_S, Recorder, eventually
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.failure import RequestFailed
 from tests.messaging.buses import (
     Ask,
     Gate,

@@ -9,9 +9,9 @@ import pytest
 
 from messaging.backend import DeadLetter
 from messaging.dead_letters import reason_of
-from messaging.envelope import Envelope
-from messaging.header import decode_header, encode_header
-from messaging.reading import Decoder
+from messaging.wire.envelope import Envelope
+from messaging.wire.header import decode_header, encode_header
+from messaging.wire.reading import Decoder
 from tests.messaging.golden_corpus import FOLDER, REGISTRY, SUMS, documents, file_of
 
 FILES = sorted(FOLDER.glob("*.json"))

@@ -3,9 +3,9 @@
 import pytest
 
 from messaging.backend import Delivery
-from messaging.envelope import Envelope
 from messaging.partitions import handed_on
 from messaging.timers import arm, disarm, is_timer
+from messaging.wire.envelope import Envelope
 from tests.messaging.notes import note
 
 

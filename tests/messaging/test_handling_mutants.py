@@ -9,12 +9,12 @@ import pytest
 from messaging import settling
 from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.envelope import Envelope
 from messaging.handling import Handlers
-from messaging.message import Message
-from messaging.outgoing import seal
 from messaging.targets import Targets
 from messaging.testing import Recorder, memory_bus
+from messaging.wire.envelope import Envelope
+from messaging.wire.message import Message
+from messaging.wire.outgoing import seal
 from tests.messaging.buses import Ask, dead_letters, listening, lying_in, settled_all
 
 MOST_HOPS = 7

@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field
 from messaging import unreadable
 from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.envelope import Envelope, new_id
 from messaging.errors import InvalidMessageError, NobodyListensError, RequestFailedError
-from messaging.message import Message
 from messaging.subscription import Subscription
 from messaging.testing import Recorder
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.message import Message
 from tests.messaging.buses import (
     Ask,
     Told,

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from messaging.backend import Backend, Incident, Settlement
 from messaging.backends.memory import MemoryBackend
-from messaging.envelope import Envelope, new_id
 from messaging.errors import (
     BackendSetupError,
     BusClosedError,
@@ -20,8 +19,9 @@ from messaging.errors import (
     NobodyListensError,
     WireError,
 )
-from messaging.message import Message, decode
 from messaging.urls import open_backend
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.message import Message, decode
 from tests.messaging.notes import (
     everything_in,
     given_up,

@@ -6,14 +6,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError
 
 from messaging.errors import InvalidMessageError, UnknownTypeError, WireNameConflictError
-from messaging.message import (
-    Message,
-    MessageRegistry,
-    WireType,
-    decode,
-    encode,
-    wire_type_of,
-)
+from messaging.wire.message import Message, MessageRegistry, WireType, decode, encode, wire_type_of
 
 
 class Measure(Message, wire_name="tests.measure"):

@@ -1,5 +1,5 @@
 """A message means the same on every backend: what a handler gets equals what was published, or
-publishing, or making the class, is refused; see `messaging.fidelity`."""
+publishing, or making the class, is refused; see `messaging.wire.fidelity`."""
 
 import enum
 import math
@@ -46,11 +46,11 @@ from messaging.errors import (
     UnfitClassError,
     WireError,
 )
-from messaging.fidelity import fidelity_of
-from messaging.message import Message, MessageRegistry, WireType, decode, encode, wire_type_of
-from messaging.outgoing import seal
 from messaging.subscription import Subscription
 from messaging.testing import Recorder, eventually
+from messaging.wire.fidelity import fidelity_of
+from messaging.wire.message import Message, MessageRegistry, WireType, decode, encode, wire_type_of
+from messaging.wire.outgoing import seal
 from tests.messaging.buses import QUICK, dead_letters
 from tests.messaging.conftest import Site
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from pydantic import BaseModel
 
-from messaging import message as codec
-from messaging import outgoing
 from messaging.backend import FROM_START
 from messaging.bus import Bus
 from messaging.errors import InvalidMessageError, UnfitClassError
-from messaging.message import MessageRegistry
-from messaging.reading import Decoder
+from messaging.wire import message as codec
+from messaging.wire import outgoing
+from messaging.wire.message import MessageRegistry
+from messaging.wire.reading import Decoder
 from tests.messaging.conftest import Site
 from tests.messaging.message_classes import messages
 

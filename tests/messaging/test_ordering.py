@@ -9,9 +9,9 @@ import pytest
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.message import Message
 from messaging.replay import Range, replay
 from messaging.retry import RetryPolicy
+from messaging.wire.message import Message
 from tests.messaging.buses import (
     Ask,
     Told,

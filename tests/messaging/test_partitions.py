@@ -10,13 +10,13 @@ from messaging.backend import Backend, StateValue, StateWrite, history_key
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.errors import BusFullError, RequestFailedError
-from messaging.message import Message, decode
-from messaging.outgoing import payload_of, seal
 from messaging.partitions import IN_FORCE, in_force
 from messaging.retry import RetryPolicy
 from messaging.subscription import Subscription
 from messaging.testing import eventually
-from messaging.topic import is_partition, partition_topic_of
+from messaging.wire.message import Message, decode
+from messaging.wire.outgoing import payload_of, seal
+from messaging.wire.topic import is_partition, partition_topic_of
 from tests.messaging.buses import (
     Ask,
     Told,

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.pattern_index import PatternIndex, plain_topics
-from messaging.topic import matches
+from messaging.wire.pattern_index import PatternIndex, plain_topics
+from messaging.wire.topic import matches
 
 _NAMES = st.sampled_from(["a", "b", "c"])
 _TOPICS = st.builds(

@@ -1,8 +1,8 @@
 """Which of the deliveries at hand is next."""
 
 from messaging.backend import Delivery
-from messaging.envelope import Envelope
 from messaging.ready import MOST_PASSED, Ready
+from messaging.wire.envelope import Envelope
 
 
 def delivery(number: int, priority: int = 0) -> Delivery:

@@ -10,7 +10,6 @@ import pytest
 from messaging.backend import Backend
 from messaging.bus import Bus
 from messaging.context import Context
-from messaging.envelope import Envelope, new_id
 from messaging.errors import (
     BackendSetupError,
     PayloadTooLargeError,
@@ -19,6 +18,7 @@ from messaging.errors import (
 )
 from messaging.retry import RetryPolicy
 from messaging.testing import PATIENCE_S
+from messaging.wire.envelope import Envelope, new_id
 from tests.messaging.buses import Ask, Told, dead_letters, listening, lying_in, open_bus, texts_in
 from tests.messaging.conftest import Site
 from tests.messaging.notes import everything_in, note, notes, texts

@@ -16,9 +16,9 @@ from messaging.errors import (
     RequestFailedError,
     RequestTimeoutError,
 )
-from messaging.failure import UnknownMessage
-from messaging.message import Message
 from messaging.testing import Recorder, eventually
+from messaging.wire.failure import UnknownMessage
+from messaging.wire.message import Message
 from tests.messaging.buses import (
     Ask,
     Progress,

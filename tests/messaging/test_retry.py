@@ -11,11 +11,11 @@ import structlog
 from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.errors import RequestFailedError
-from messaging.message import Message
 from messaging.process.telling import is_retryable
 from messaging.retry import RetryPolicy
 from messaging.subscription import Handler
 from messaging.testing import Recorder, eventually
+from messaging.wire.message import Message
 from tests.messaging.buses import (
     Ask,
     Told,

@@ -22,11 +22,11 @@ from messaging.bus import Bus
 from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.errors import PayloadTooLargeError
-from messaging.message import wire_type_of
-from messaging.outgoing import payload_of
 from messaging.replay import Range, replay
 from messaging.sizes import MOST_BYTES_AT_ONCE, first_batch, size_of
 from messaging.testing import eventually
+from messaging.wire.message import wire_type_of
+from messaging.wire.outgoing import payload_of
 from tests.messaging.buses import (
     Ask,
     Told,

@@ -17,7 +17,7 @@ from messaging.starts import Starts
 from messaging.steps import Journal
 from messaging.subscription import Subscription
 from messaging.testing import PATIENCE_S, eventually
-from messaging.topic import partition_of
+from messaging.wire.topic import partition_of
 from tests.messaging.buses import (
     Ask,
     Count,

@@ -7,7 +7,7 @@ import pytest
 from messaging.backend import Backend
 from messaging.context import Context
 from messaging.errors import DelayError
-from messaging.topic import retry_topic_of
+from messaging.wire.topic import retry_topic_of
 from tests.messaging.buses import (
     Ask,
     Told,

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from messaging.errors import TopicError
-from messaging.topic import (
+from messaging.wire.topic import (
     CONTROL_TOPIC,
     DEFAULT_TOPIC,
     EVENTS_TOPIC,

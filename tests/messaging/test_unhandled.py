@@ -8,10 +8,10 @@ import structlog
 
 from messaging import unhandled
 from messaging.context import Context
-from messaging.envelope import new_id
 from messaging.errors import RequestTimeoutError
 from messaging.testing import Recorder
-from messaging.topic import inbox_of
+from messaging.wire.envelope import new_id
+from messaging.wire.topic import inbox_of
 from tests.messaging.buses import (
     Ask,
     Gate,

@@ -10,9 +10,9 @@ from messaging import unreadable
 from messaging.backend import unread_key
 from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.message import Message
 from messaging.testing import PATIENCE_S, Recorder, eventually
 from messaging.unreadable import Unreadable
+from messaging.wire.message import Message
 from tests.messaging.buses import (
     Ask,
     Told,

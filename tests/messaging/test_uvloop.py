@@ -9,8 +9,8 @@ import uvloop
 
 from messaging.bus import Bus, connect
 from messaging.context import Context
-from messaging.message import MessageRegistry
 from messaging.subscription import Subscription
+from messaging.wire.message import MessageRegistry
 from tests.messaging.buses import Ask, Progress, Told
 from tests.servers import RedisServer, running_redis, server_url
 

@@ -7,12 +7,12 @@ import pytest
 from pydantic import ConfigDict
 
 from messaging.context import Context
-from messaging.envelope import Envelope, new_id
 from messaging.errors import InvalidMessageError, MissingUpcasterError, TooNewError
-from messaging.failure import UnknownMessage
-from messaging.message import Message, MessageRegistry, decode, encode, find_version
-from messaging.reading import Decoder
 from messaging.testing import Recorder
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.failure import UnknownMessage
+from messaging.wire.message import Message, MessageRegistry, decode, encode, find_version
+from messaging.wire.reading import Decoder
 from tests.messaging.buses import Told, listening, open_bus, texts_in
 from tests.messaging.conftest import Site
 

@@ -35,9 +35,9 @@ from agents.research.tokenizer import TokenizerAgent
 from agents.research.trainer import TrainerAgent
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.progress import Progress, TextDelta
-from messaging.envelope import new_id
 from messaging.errors import RequestCancelledError, RequestFailedError
 from messaging.testing import eventually
+from messaging.wire.envelope import new_id
 
 R = TypeVar("R", bound=BaseModel)
 

@@ -19,9 +19,9 @@ from guild.plan import Plan
 from guild.progress import Progress, TextDelta
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
-from messaging.envelope import new_id
 from messaging.errors import InvalidMessageError, RequestFailedError
-from messaging.message import decode
+from messaging.wire.envelope import new_id
+from messaging.wire.message import decode
 from tests.research.workers import Script, Worker
 
 TOPICS = (

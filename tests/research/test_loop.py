@@ -33,7 +33,7 @@ from agents.research.trainer import TrainerAgent
 from agents.research.workspace.agent import WorkspaceAgent
 from agents.research.workspace.messages import ListDirectory, ReadFile, RunCommand, RunScript
 from guild import AgentBuilder, Guild, GuildBuilder
-from messaging.message import Message
+from messaging.wire.message import Message
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from messaging.backend import NEVER_ALONE, Delivery, Entry, Settlement, TopicInfo
 from messaging.backends.memory import MemoryBackend, MemoryConsumer
 from messaging.backends.memory.group import Group, Partition
-from messaging.envelope import Envelope
 from messaging.errors import FencedError
 from messaging.process.clock import SYSTEM
-from messaging.topic import is_partition
+from messaging.wire.envelope import Envelope
+from messaging.wire.topic import is_partition
 from tests.simulation.loop import Process
 from tests.simulation.network import Wire, once
 

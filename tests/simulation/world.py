@@ -17,10 +17,10 @@ from messaging.bus import Bus
 from messaging.context import Context
 from messaging.dead_letters import Reason
 from messaging.errors import BackendUnavailableError
-from messaging.message import Message, decode
 from messaging.retry import RetryPolicy
 from messaging.state import State
 from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.wire.message import Message, decode
 from tests.simulation.loop import NOBODY, Process, SimulatedLoop, current_process, simulate
 from tests.simulation.network import GIVE_UP_AFTER_S, Network, Wire
 from tests.simulation.store import (

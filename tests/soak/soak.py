@@ -16,9 +16,9 @@ import redis.asyncio
 from messaging.bus import Bus, connect
 from messaging.context import Context
 from messaging.errors import RequestFailedError
-from messaging.message import Message, MessageRegistry
 from messaging.retry import RetryPolicy
 from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.wire.message import Message, MessageRegistry
 
 ROUND_S = 0.1
 FACTS_PER_ROUND = 50

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 from agents.llm.chat.messages import ChatCall, ChatMessage
 from agents.llm.dialogue.usage import Usage
 from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, Text, TopP
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class GenerationPromptRequest(Message):

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from agents.llm.bus.messages import ChatReply, CompletionReply, Step, StepSaid
 from messaging.errors import InvalidMessageError
-from messaging.message import Message, encode
+from messaging.wire.message import Message, encode
 
 R = TypeVar("R", ChatReply, CompletionReply)
 

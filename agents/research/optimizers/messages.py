@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from agents.llm.dialogue.usage import Usage
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class ConfigureOptimizer(Message, wire_name="research.configure_optimizer"):

@@ -1,6 +1,6 @@
 """What the package agent is asked and what it answers."""
 
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class InstallPackage(Message, wire_name="research.install_package"):

@@ -14,7 +14,7 @@ from guild.cli.call import Call
 from guild.cli.commands.run import run_guild
 from guild.cli.exit_codes import UsageError
 from guild.cli.output import some_of
-from messaging.message import wire_type_of
+from messaging.wire.message import wire_type_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 _STEM_CHARS = 48

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.ml.selection.facts import Facts
 from agents.research.researcher.budget import Budget
 from agents.research.researcher.finding import Finding, TestScore
-from messaging.message import Message
+from messaging.wire.message import Message
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.research.researcher.budget import Budget
 from agents.research.researcher.messages import Proposer, StudyReport
-from messaging.message import Message
+from messaging.wire.message import Message
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -1,6 +1,6 @@
 """What the scaffold agent is asked and what it answers."""
 
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class CreateProject(Message, wire_name="research.create_project"):

@@ -6,7 +6,7 @@ text may be appended twice; the other requests may be repeated as often as one l
 
 import signal
 
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class ReadFile(Message, wire_name="research.read_file"):

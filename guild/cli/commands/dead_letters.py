@@ -13,7 +13,7 @@ from guild.suggest import closest
 from messaging.backend import FROM_START, DeadLetter
 from messaging.dead_letters import Wanted, reason_of
 from messaging.errors import InvalidMessageError
-from messaging.outgoing import payload_of
+from messaging.wire.outgoing import payload_of
 
 _COLUMNS = ("id", "at", "agent", "topic", "type", "error")
 _KINDS = ("type", "error", "agent")

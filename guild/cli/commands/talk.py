@@ -18,18 +18,18 @@ from guild.cli.watch import Watch
 from guild.client import GuildClient
 from guild.parts import listens
 from guild.replies import require_answer
-from messaging.envelope import new_id
 from messaging.errors import (
     DelayError,
     NobodyListensError,
     RequestFailedError,
     RequestTimeoutError,
 )
-from messaging.message import wire_type_of
-from messaging.outgoing import check_id
 from messaging.process.clock import SYSTEM
 from messaging.subscription import SubscriptionOptions
 from messaging.timers import delay_of
+from messaging.wire.envelope import new_id
+from messaging.wire.message import wire_type_of
+from messaging.wire.outgoing import check_id
 
 Beats = Mapping[str, int]
 

@@ -13,7 +13,7 @@ from guild.client import GuildClient
 from guild.parts import Parts
 from guild.suggest import closest
 from messaging.tap import Tapped
-from messaging.topic import EVENTS_TOPIC, is_pattern, matches
+from messaging.wire.topic import EVENTS_TOPIC, is_pattern, matches
 
 
 async def tap_topics(

@@ -19,10 +19,10 @@ from messaging.backend import (
 from messaging.backends.memory import shared
 from messaging.backends.memory.group import Group
 from messaging.backends.memory.store import Limits, Store
-from messaging.envelope import Envelope
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.process.clock import SYSTEM, Clock
 from messaging.process.forks import keep_from_children
+from messaging.wire.envelope import Envelope
 
 MAX_BACKLOG = 250_000
 MAX_ENVELOPE_BYTES = 4 * 1024 * 1024
@@ -48,8 +48,9 @@ class MemoryBackend:
         clock: by which messages are held back; of those that share a store the first one's.
 
     A message is handed over by reference where that comes to the same as writing and reading it;
-    see `messaging.fidelity`. Any other is encoded when it is accepted, so that nobody can change
-    what others are going to read, and nothing arrives here that would not arrive from a server.
+    see `messaging.wire.fidelity`. Any other is encoded when it is accepted, so that nobody can
+    change what others are going to read, and nothing arrives here that would not arrive from a
+    server.
     """
 
     profile = "ephemeral"

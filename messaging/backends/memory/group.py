@@ -7,9 +7,9 @@ from itertools import chain
 
 from messaging.backend import ANY_VERSION, NEVER_ALONE, Delivery, StateValue, StateWrite
 from messaging.backends.memory.turns import Queues
-from messaging.envelope import new_id
 from messaging.errors import FencedError, NotHeldError
-from messaging.topic import matches, partition_topic_of, retry_topic_of
+from messaging.wire.envelope import new_id
+from messaging.wire.topic import matches, partition_topic_of, retry_topic_of
 
 
 class Group:

@@ -25,7 +25,6 @@ from messaging.backends.memory.dead_letters import DeadLetters
 from messaging.backends.memory.group import Group
 from messaging.backends.memory.log import NEWEST_ID, EphemeralLogs, Log, entries_after
 from messaging.backends.memory.signals import Signals
-from messaging.envelope import Envelope
 from messaging.errors import (
     BusFullError,
     NobodyListensError,
@@ -33,12 +32,19 @@ from messaging.errors import (
     PayloadTooLargeError,
     StateConflictError,
 )
-from messaging.fidelity import MOST_SHARED_BYTES, fidelity_of
-from messaging.header import decode_header, encode_header
-from messaging.message import encode
 from messaging.process.clock import SYSTEM, Clock
 from messaging.sizes import check_value, size_of
-from messaging.topic import is_ephemeral, is_reply_topic, owner_of, partition_of, retry_topic_of
+from messaging.wire.envelope import Envelope
+from messaging.wire.fidelity import MOST_SHARED_BYTES, fidelity_of
+from messaging.wire.header import decode_header, encode_header
+from messaging.wire.message import encode
+from messaging.wire.topic import (
+    is_ephemeral,
+    is_reply_topic,
+    owner_of,
+    partition_of,
+    retry_topic_of,
+)
 
 REMEMBERED_S = 86_400.0
 

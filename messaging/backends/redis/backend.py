@@ -29,12 +29,12 @@ from messaging.backends.redis.server import Options, Server
 from messaging.backends.redis.tails import Tails
 from messaging.backends.redis.topic_info import topic_info
 from messaging.backends.redis.wakes import Wakes
-from messaging.envelope import Envelope
 from messaging.errors import BackendError, BusClosedError, BusForkedError
 from messaging.process.clock import SYSTEM, Clock
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
-from messaging.topic import is_ephemeral
+from messaging.wire.envelope import Envelope
+from messaging.wire.topic import is_ephemeral
 
 log = get_logger()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from messaging.backend import Delivery, Entry
 from messaging.backends.redis.server import Server
-from messaging.envelope import Envelope
+from messaging.wire.envelope import Envelope
 
 AT_ONCE_BYTES = 8 * 1024 * 1024
 

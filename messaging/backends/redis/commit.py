@@ -22,7 +22,7 @@ from messaging.errors import (
     PayloadTooLargeError,
 )
 from messaging.sizes import check_value
-from messaging.topic import is_ephemeral
+from messaging.wire.topic import is_ephemeral
 
 _FIXED_KEYS = 6
 

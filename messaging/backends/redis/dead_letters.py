@@ -6,10 +6,10 @@ from typing import Any
 from messaging.backend import FROM_START, DeadLetter, history_key
 from messaging.backends.redis.entries import left_in, pack_entry, unreadable_envelope
 from messaging.backends.redis.server import Server, to_json
-from messaging.envelope import Envelope, new_id
 from messaging.errors import NobodyListensError, WireError
-from messaging.header import decode_header
-from messaging.topic import retry_topic_of
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.header import decode_header
+from messaging.wire.topic import retry_topic_of
 
 FIRST_PAGE, LARGEST_PAGE = 25, 200
 SMALL_BYTES = 1 << 20

@@ -7,10 +7,10 @@ from typing import Any
 
 from messaging.backend import Delivery
 from messaging.backends.redis.claims import Claim
-from messaging.envelope import Envelope
 from messaging.errors import PayloadTooLargeError, WireError
-from messaging.header import decode_header, encode_header
 from messaging.timers import is_timer
+from messaging.wire.envelope import Envelope
+from messaging.wire.header import decode_header, encode_header
 
 _MOVED_BYTES = 36  # what a header grows by at most when the bus moves it, without its texts
 MOST_SHOWN_BYTES = 10_000  # of each field of a stranger's entry

@@ -9,8 +9,8 @@ from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.pipeline import ConnectionLostError
 from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.server import Server, pack_script
-from messaging.envelope import Envelope
 from messaging.process.logs import get_logger
+from messaging.wire.envelope import Envelope
 
 log = get_logger()
 

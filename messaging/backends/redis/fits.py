@@ -7,8 +7,8 @@ hear of it.
 from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from messaging.pattern_index import PatternIndex, plain_topics
-from messaging.topic import matches, owner_of
+from messaging.wire.pattern_index import PatternIndex, plain_topics
+from messaging.wire.topic import matches, owner_of
 
 Watcher = Callable[[bool], None]
 """Called after a change, with whether there may have been more than can be seen from here."""

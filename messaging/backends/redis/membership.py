@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from messaging.topic import partition_topic_of, retry_topic_of
+from messaging.wire.topic import partition_topic_of, retry_topic_of
 
 
 class Membership(NamedTuple):

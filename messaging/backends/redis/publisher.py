@@ -20,9 +20,9 @@ from messaging.backends.redis.recent import REMEMBERED_S, Recent, missing_text
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
-from messaging.envelope import Envelope, new_id
 from messaging.errors import BusClosedError, BusFullError, NotAskedError
-from messaging.topic import is_reply_topic
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.topic import is_reply_topic
 
 MOST_IN_FLIGHT = 2
 

@@ -26,7 +26,7 @@ from messaging.backends.redis.pipeline import Argument
 from messaging.backends.redis.server import Server, to_json
 from messaging.errors import MessagingError, NobodyListensError
 from messaging.process.coalesced import Coalesced
-from messaging.topic import is_ephemeral, owner_of, retry_topic_of
+from messaging.wire.topic import is_ephemeral, owner_of, retry_topic_of
 
 _MOVED_ON = -1
 _STREAM_LOST, _ODD = 1, 2

@@ -9,7 +9,7 @@ from messaging.backend import FROM_START, Settlement
 from messaging.backends.redis.births import MOST_AT_ONCE, Births
 from messaging.errors import BackendError, BackendSetupError
 from messaging.testing import eventually
-from messaging.topic import reply_topic_of
+from messaging.wire.topic import reply_topic_of
 from tests.messaging.notes import joined, note, take, take_one, texts
 from tests.messaging.redis.conftest import Guild, command, server_of
 

@@ -4,7 +4,7 @@ import pytest
 
 from messaging.backend import Backend, Settlement
 from messaging.backends.redis import RedisBackend
-from messaging.topic import retry_topic_of
+from messaging.wire.topic import retry_topic_of
 from tests.messaging.notes import (
     everything_in,
     joined,

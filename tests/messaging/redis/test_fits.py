@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging.backends.redis.fits import Fits
-from messaging.topic import matches, owner_of
+from messaging.wire.topic import matches, owner_of
 
 _TOPICS = st.sets(st.sampled_from(["a", "b", "a.b", "a.c", "b.c", "a.b.c", "_retry.g", "_retry.h"]))
 _GROUPS = st.dictionaries(

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from messaging.backend import Delivery, Settlement, StateValue, StateWrite
-from messaging.envelope import Envelope
+from messaging.wire.envelope import Envelope
 from tests.faults import FaultyProxy
 from tests.messaging.notes import (
     everything_in,

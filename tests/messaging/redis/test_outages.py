@@ -15,11 +15,11 @@ from messaging.backends.redis.outage import Outage
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.errors import BackendSetupError, BackendUnavailableError, RequestTimeoutError
-from messaging.message import Message
 from messaging.outages import Outages
 from messaging.subscription import Subscription
 from messaging.testing import eventually
 from messaging.urls import open_backend
+from messaging.wire.message import Message
 from tests.crew.patience import stretched
 from tests.faults import FaultyProxy
 from tests.messaging.notes import note

@@ -7,7 +7,7 @@ import pytest
 from messaging.backend import Settlement
 from messaging.backends.redis.registry import Registry
 from messaging.errors import BackendError, FencedError
-from messaging.topic import owner_of, partition_topic_of
+from messaging.wire.topic import owner_of, partition_topic_of
 from tests.messaging.notes import joined, note, take_one
 from tests.messaging.redis.conftest import Guild
 

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 from messaging.backend import ANY_VERSION, NEVER_ALONE
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.scripts import Script, make_script
-from messaging.envelope import new_id
 from messaging.urls import open_backend
+from messaging.wire.envelope import new_id
 from tests.messaging.redis.conftest import server_of
 from tests.messaging.scripts.model import Member, Model
 from tests.servers import running_redis

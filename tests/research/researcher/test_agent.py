@@ -42,8 +42,8 @@ from guild.plan import Plan
 from guild.progress import Progress
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
-from messaging.envelope import new_id
 from messaging.errors import RequestFailedError
+from messaging.wire.envelope import new_id
 from tests.research.researcher.world import answer
 
 _Answer = (

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from messaging.message import Message
+from messaging.wire.message import Message
 
 
 class RequestFailed(Message, wire_name="bus.request_failed"):

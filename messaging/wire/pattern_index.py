@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from messaging.topic import is_pattern
+from messaging.wire.topic import is_pattern
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class PatternIndex:
             self._cut(self._root, pattern.split("."), owner)
 
     def owners_of(self, topic: str) -> list[str]:
-        """Whose patterns fit `topic`, as `messaging.topic.matches` says; each once."""
+        """Whose patterns fit `topic`, as `messaging.wire.topic.matches` says; each once."""
         found: dict[str, None] = {}
         segments = topic.split(".")
         nodes = [self._root]

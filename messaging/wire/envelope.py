@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 from pydantic import BaseModel
 
-from messaging.topic import is_partition, is_reply_topic
+from messaging.wire.topic import is_partition, is_reply_topic
 
 _IDS_AT_ONCE = 256
 _END_BYTES = 10  # of an id, behind its milliseconds

@@ -1,9 +1,9 @@
 """A message to another guild, packed into one of this guild; see `relay`."""
 
-from messaging.envelope import Envelope
-from messaging.message import Message
-from messaging.outgoing import payload_of, seal
-from messaging.topic import check_topic
+from messaging.wire.envelope import Envelope
+from messaging.wire.message import Message
+from messaging.wire.outgoing import payload_of, seal
+from messaging.wire.topic import check_topic
 
 _OUTBOX = "outbox."
 

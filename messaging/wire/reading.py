@@ -5,12 +5,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import from_json
 
-from messaging.envelope import Envelope
 from messaging.errors import InvalidMessageError, UnknownTypeError
-from messaging.failure import Cancelled, RequestFailed, UnknownMessage
-from messaging.message import MessageRegistry, decode
-from messaging.outgoing import payload_of
-from messaging.soundness import TOO_DEEP, is_too_deep, problems_in_value
+from messaging.wire.envelope import Envelope
+from messaging.wire.failure import Cancelled, RequestFailed, UnknownMessage
+from messaging.wire.message import MessageRegistry, decode
+from messaging.wire.outgoing import payload_of
+from messaging.wire.soundness import TOO_DEEP, is_too_deep, problems_in_value
 
 _BUS_TYPES = MessageRegistry(RequestFailed, Cancelled)
 

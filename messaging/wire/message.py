@@ -9,7 +9,6 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
-from messaging.difference import differences
 from messaging.errors import (
     InvalidMessageError,
     MissingUpcasterError,
@@ -17,8 +16,9 @@ from messaging.errors import (
     UnknownTypeError,
     WireNameConflictError,
 )
-from messaging.fidelity import Fidelity, Unverified, fidelity_of
-from messaging.soundness import (
+from messaging.wire.difference import differences
+from messaging.wire.fidelity import Fidelity, Unverified, fidelity_of
+from messaging.wire.soundness import (
     MOST_PROBLEMS,
     TOO_DEEP,
     Leeway,
@@ -27,8 +27,8 @@ from messaging.soundness import (
     path_to,
     problems_in,
 )
-from messaging.unfit import check_class
-from messaging.versions import Upcaster, check_step, oldest_readable, upcast, upcasters_of
+from messaging.wire.unfit import check_class
+from messaging.wire.versions import Upcaster, check_step, oldest_readable, upcast, upcasters_of
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -98,7 +98,7 @@ class Message(BaseModel):
     def upcast(cls, *, from_version: int) -> Callable[[Upcaster], Upcaster]:
         """Decorate the function that turns JSON of `from_version` into that of the next version.
 
-        Messages of earlier versions then decode as this class; see `messaging.versions`.
+        Messages of earlier versions then decode as this class; see `messaging.wire.versions`.
 
         Raises:
             ValueError: the class is not that new, or has that step already.

@@ -6,11 +6,11 @@ from functools import lru_cache
 
 from pydantic import BaseModel
 
-from messaging.envelope import Envelope, new_id
 from messaging.errors import NotAMessageError
-from messaging.fidelity import fidelity_of, may_share
-from messaging.message import encode, wire_type_of
-from messaging.topic import check_topic
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.fidelity import fidelity_of, may_share
+from messaging.wire.message import encode, wire_type_of
+from messaging.wire.topic import check_topic
 
 PRIORITIES = range(-128, 128)
 _ID = re.compile(r"[0-9a-f]{32}")

@@ -15,8 +15,8 @@ on as it is, to all that follows; a flag or a field of its own they would refuse
 import struct
 from functools import lru_cache
 
-from messaging.envelope import Envelope
 from messaging.errors import WireError
+from messaging.wire.envelope import Envelope
 
 HEADER_VERSION = 1
 _FIXED = struct.Struct(">BH16s")

@@ -1,0 +1,1 @@
+"""What travels: messages, their envelope and header, topics, and what JSON of ours may hold."""
