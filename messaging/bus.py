@@ -18,7 +18,6 @@ from pydantic import BaseModel
 
 from messaging.backend import PROFILES, Backend, Incident
 from messaging.cancellation import Cancellations
-from messaging.contention import Contentions
 from messaging.dead_letters import DeadLetters
 from messaging.emitter import Emitter
 from messaging.errors import BusClosedError, BusForkedError
@@ -34,10 +33,11 @@ from messaging.process.logs import get_logger
 from messaging.publishing import Publisher
 from messaging.relay import DEFAULT_LEASE_S, Relay, relay_subscription
 from messaging.request import Requests, Show
+from messaging.state.contention import Contentions
+from messaging.state.timers import delay_of
 from messaging.subscription import Subscription
 from messaging.tail import Tail
 from messaging.tap import Tapped, tap
-from messaging.timers import delay_of
 from messaging.urls import open_backend
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry

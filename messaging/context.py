@@ -9,14 +9,14 @@ from pydantic import BaseModel
 
 from messaging.backend import Consumer, Delivery, StateValue, StateWrite
 from messaging.begun import Begun
-from messaging.contender import Contender
-from messaging.contention import Contention
 from messaging.errors import ForgottenAwaitError, HandlingCancelledError, TopicError
 from messaging.process.clock import Clock
 from messaging.process.logs import get_logger
-from messaging.state import Done, State
-from messaging.steps import Steps
-from messaging.timers import arm, check_timer, delay_of
+from messaging.state.contender import Contender
+from messaging.state.contention import Contention
+from messaging.state.state import Done, State
+from messaging.state.steps import Steps
+from messaging.state.timers import arm, check_timer, delay_of
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import Message
 from messaging.wire.outgoing import (

@@ -8,7 +8,6 @@ from functools import partial
 from messaging.backend import Backend, Consumer
 from messaging.balance import share_of
 from messaging.cancellation import Cancellations
-from messaging.contention import Contention
 from messaging.context import Ask, Workplace
 from messaging.crew import Crew
 from messaging.emitter import Emitter
@@ -23,6 +22,7 @@ from messaging.post import Post, Work
 from messaging.process.forks import keep_from_children
 from messaging.router import Router
 from messaging.settling import Settling
+from messaging.state.contention import Contention
 from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.tenure import Tenure
 from messaging.turns import Turns

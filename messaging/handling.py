@@ -14,7 +14,6 @@ from pydantic import BaseModel
 
 from messaging.backend import Consumer, Delivery, Settlement, place_of
 from messaging.cancellation import Cancellations
-from messaging.contender import Contender
 from messaging.context import Context, Workplace
 from messaging.errors import (
     BackendUnavailableError,
@@ -34,11 +33,12 @@ from messaging.process.logs import get_logger
 from messaging.process.threads import Threads
 from messaging.settling import Again, Settling
 from messaging.starts import Starts, attempt_of, is_first_start, numbered
-from messaging.state import State
-from messaging.steps import Journal
+from messaging.state.contender import Contender
+from messaging.state.state import State
+from messaging.state.steps import Journal
+from messaging.state.timers import is_timer
 from messaging.subscription import Result, Subscription
 from messaging.targets import Target, Targets
-from messaging.timers import is_timer
 from messaging.unhandled import tell_of_answer
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import MessageRegistry

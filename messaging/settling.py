@@ -26,8 +26,8 @@ from messaging.process.logs import get_logger
 from messaging.process.telling import described, text_of, traceback_of
 from messaging.retry import MAX_ATTEMPTS
 from messaging.starts import attempt_of, is_first_start
+from messaging.state.timers import disarm, timer_key, timer_writes
 from messaging.subscription import Result, Subscription
-from messaging.timers import disarm, timer_key, timer_writes
 from messaging.unreadable import Unreadable
 from messaging.wire.envelope import Envelope
 from messaging.wire.failure import Cancelled, RequestFailed

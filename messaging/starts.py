@@ -14,7 +14,7 @@ from messaging.backend import Delivery, Place, Settlement, StateValue, StateWrit
 from messaging.backend import starts_key as key_of
 from messaging.errors import LostWorkerError
 from messaging.retry import MAX_ATTEMPTS
-from messaging.steps import Journal
+from messaging.state.steps import Journal
 
 
 class _Start(NamedTuple):

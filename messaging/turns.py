@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from messaging.backend import Consumer, Delivery, Settlement
 from messaging.handling import HandlesDeliveries, Seat
 from messaging.settling import Again
-from messaging.steps import Journal
+from messaging.state.steps import Journal
 from messaging.workers import UnsettledError
 
 

@@ -25,13 +25,13 @@ from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.scripts import make_script
 from messaging.backends.redis.server import Server
 from messaging.commits import Commits
-from messaging.contention import Contention
 from messaging.dispatcher import Running
 from messaging.errors import LostWorkerError, MessagingError, UnknownTypeError
 from messaging.liveness import Watch
 from messaging.settling import Settling
 from messaging.starts import Starts
-from messaging.steps import Journal
+from messaging.state.contention import Contention
+from messaging.state.steps import Journal
 from messaging.unreadable import Unreadable
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import decode, encode

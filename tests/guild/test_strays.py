@@ -20,7 +20,7 @@ from guild.strays import Stray
 from messaging.bus import Bus
 from messaging.context import Context
 from messaging.errors import BusFullError
-from messaging.stored_state import StoredState
+from messaging.state.stored_state import StoredState
 from messaging.wire.message import MessageRegistry
 from messaging.wire.parcels import outbox_of
 from tests.guild.samples import Echo, Failing, Ping, Pong

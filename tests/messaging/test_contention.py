@@ -9,14 +9,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 import pytest
 import structlog.testing
 
-from messaging import contention
 from messaging.bus import Bus
-from messaging.circles import Circles
-from messaging.contender import Contender
-from messaging.contention import Contention
 from messaging.context import Context
 from messaging.errors import RequestTimeoutError, StateConflictError
-from messaging.key_habits import READS_OF_A_READER
+from messaging.state import contention
+from messaging.state.circles import Circles
+from messaging.state.contender import Contender
+from messaging.state.contention import Contention
+from messaging.state.key_habits import READS_OF_A_READER
 from messaging.testing import eventually
 from tests.messaging.buses import (
     Ask,

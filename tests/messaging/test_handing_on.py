@@ -4,7 +4,7 @@ import pytest
 
 from messaging.backend import Delivery
 from messaging.partitions import handed_on
-from messaging.timers import arm, disarm, is_timer
+from messaging.state.timers import arm, disarm, is_timer
 from messaging.wire.envelope import Envelope
 from tests.messaging.notes import note
 

@@ -14,7 +14,7 @@ from messaging.dead_letters import reason_of
 from messaging.errors import LostWorkerError
 from messaging.partitions import handed_on, in_force
 from messaging.starts import Starts
-from messaging.steps import Journal
+from messaging.state.steps import Journal
 from messaging.subscription import Subscription
 from messaging.testing import PATIENCE_S, eventually
 from messaging.wire.topic import partition_of

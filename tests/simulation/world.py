@@ -18,7 +18,7 @@ from messaging.context import Context
 from messaging.dead_letters import Reason
 from messaging.errors import BackendUnavailableError
 from messaging.retry import RetryPolicy
-from messaging.state import State
+from messaging.state.state import State
 from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.wire.message import Message, decode
 from tests.simulation.loop import NOBODY, Process, SimulatedLoop, current_process, simulate

@@ -25,8 +25,8 @@ from messaging.errors import (
     RequestTimeoutError,
 )
 from messaging.process.clock import SYSTEM
+from messaging.state.timers import delay_of
 from messaging.subscription import SubscriptionOptions
-from messaging.timers import delay_of
 from messaging.wire.envelope import new_id
 from messaging.wire.message import wire_type_of
 from messaging.wire.outgoing import check_id

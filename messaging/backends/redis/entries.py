@@ -8,7 +8,7 @@ from typing import Any
 from messaging.backend import Delivery
 from messaging.backends.redis.claims import Claim
 from messaging.errors import PayloadTooLargeError, WireError
-from messaging.timers import is_timer
+from messaging.state.timers import is_timer
 from messaging.wire.envelope import Envelope
 from messaging.wire.header import decode_header, encode_header
 

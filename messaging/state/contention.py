@@ -12,7 +12,7 @@ handlings that load the key do so here.
 No circle of handlings waits for itself, whichever agents they are of. In one process the one that
 would close it goes on without a turn, and the version decides; what has a turn of the store waits
 for nothing. Whatever a handling asked for by `request`, and waits for, goes on without a turn, too;
-see `messaging.circles`.
+see `messaging.state.circles`.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from messaging.backend import (
     Settlement,
     place_of,
 )
-from messaging.circles import Circles
-from messaging.contender import Contender, Lost
 from messaging.errors import MessagingError, StateConflictError
-from messaging.key_habits import Contested, Readers
 from messaging.process.logs import get_logger
+from messaging.state.circles import Circles
+from messaging.state.contender import Contender, Lost
+from messaging.state.key_habits import Contested, Readers
 
 MOST_LOST_IN_TURN = 50
 SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.001, 0.05

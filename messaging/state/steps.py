@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from messaging.backend import StateValue, StateWrite, steps_key
 from messaging.errors import StepError
 from messaging.process.threads import Threads
-from messaging.results import read_result, written_and_read
+from messaging.state.results import read_result, written_and_read
 
 MOST_THREADS = 32
 

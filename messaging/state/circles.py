@@ -7,7 +7,7 @@ for whatever wants a turn in its conversation, as that may be what it asked for.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from messaging.contender import Contender
+from messaging.state.contender import Contender
 
 Holders = Mapping[str, Contender]
 """By key, of one group."""

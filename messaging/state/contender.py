@@ -1,4 +1,4 @@
-"""One handling that uses the state of its group, as `messaging.contention` sees it."""
+"""One handling that uses the state of its group, as `messaging.state.contention` sees it."""
 
 import asyncio
 from collections.abc import Iterator, Mapping

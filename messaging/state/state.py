@@ -36,8 +36,9 @@ class State:
 
     A key that was loaded is written over the version that was read: when another handling has
     written it in the meantime, nothing of this one is applied and it runs again on fresh state. So
-    that this stays rare, handlings that load the same key take turns, see `messaging.contention`. A
-    key that is written without having been loaded is written over whatever is there.
+    that this stays rare, handlings that load the same key take turns, see
+    `messaging.state.contention`. A key that is written without having been loaded is written over
+    whatever is there.
 
     Args:
         load: the latest committed value of a key.
