@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel
 
 from messaging.backend import PROFILES, Backend, Incident
-from messaging.cancellation import Cancellations
+from messaging.control.cancellation import Cancellations
+from messaging.control.incidents import Incidents
+from messaging.control.pausing import Pauses
+from messaging.control.tail import Tail
 from messaging.dead_letters import DeadLetters
 from messaging.emitter import Emitter
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.following import Attachments, Followers
 from messaging.heartbeat import Heart
-from messaging.incidents import Incidents
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
 from messaging.patience import open_within
-from messaging.pausing import Pauses
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.publishing import Publisher
@@ -36,7 +37,6 @@ from messaging.request import Requests, Show
 from messaging.state.contention import Contentions
 from messaging.state.timers import delay_of
 from messaging.subscription import Subscription
-from messaging.tail import Tail
 from messaging.tap import Tapped, tap
 from messaging.urls import open_backend
 from messaging.wire.envelope import new_id

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from messaging.backend import Consumer, DeadLetter, Delivery, Incident, Settlement
+from messaging.control.incidents import Incidents
 from messaging.emitter import Emitter
 from messaging.errors import (
     BackendUnavailableError,
@@ -11,7 +12,6 @@ from messaging.errors import (
     FencedError,
     MessagingError,
 )
-from messaging.incidents import Incidents
 from messaging.process.logs import get_logger
 from messaging.sizes import first_batch
 

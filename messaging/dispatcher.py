@@ -7,17 +7,17 @@ from functools import partial
 
 from messaging.backend import Backend, Consumer
 from messaging.balance import share_of
-from messaging.cancellation import Cancellations
 from messaging.context import Ask, Workplace
+from messaging.control.cancellation import Cancellations
+from messaging.control.incidents import Incidents
+from messaging.control.pausing import Pauses
 from messaging.crew import Crew
 from messaging.emitter import Emitter
 from messaging.errors import BusForkedError
 from messaging.following import Followers
 from messaging.handling import Handlers, HandlesDeliveries
 from messaging.heartbeat import Heart
-from messaging.incidents import Incidents
 from messaging.partitions import WHOLE, in_force
-from messaging.pausing import Pauses
 from messaging.post import Post, Work
 from messaging.process.forks import keep_from_children
 from messaging.router import Router

@@ -16,10 +16,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from messaging.backend import FROM_START, Backend, Entry
-from messaging.errors import BackendUnavailableError, MessagingError
-from messaging.outages import Outages
-from messaging.process.logs import get_logger
-from messaging.tail import (
+from messaging.control.outages import Outages
+from messaging.control.tail import (
     FAREWELL_S,
     MOST_AT_ONCE,
     MOST_ENTRIES,
@@ -28,6 +26,8 @@ from messaging.tail import (
     WAIT_S,
     Tail,
 )
+from messaging.errors import BackendUnavailableError, MessagingError
+from messaging.process.logs import get_logger
 from messaging.waiting import Stream, Waiting, answer_in
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import Message, MessageRegistry

@@ -13,8 +13,8 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from messaging.backend import Consumer, Delivery, Settlement, place_of
-from messaging.cancellation import Cancellations
 from messaging.context import Context, Workplace
+from messaging.control.cancellation import Cancellations
 from messaging.errors import (
     BackendUnavailableError,
     DeadlineExceededError,

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from messaging.backend import Backend
+from messaging.control.outages import Outages
 from messaging.errors import BackendError
-from messaging.outages import Outages
 from messaging.process.logs import get_logger
 
 log = get_logger()

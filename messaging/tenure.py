@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from messaging.backend import Consumer, Delivery, Place, Settlement, place_of, places_of
 from messaging.commits import Commits
+from messaging.control.incidents import Incidents
 from messaging.course import Course, farewell
 from messaging.emitter import Emitter
 from messaging.errors import MessagingError
 from messaging.handling import HandlesDeliveries, Seat
 from messaging.heartbeat import Heart
-from messaging.incidents import Incidents
 from messaging.liveness import LOOKS_PER_LEASE, Watch
 from messaging.ordering import Lanes
 from messaging.prefetch import Prefetch

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis.asyncio
 
-from messaging import course, tail
+from messaging import course
 from messaging.backend import Delivery, Settlement
 from messaging.backends.redis import replies
 from messaging.backends.redis import server as server_module
@@ -25,6 +25,7 @@ from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.scripts import make_script
 from messaging.backends.redis.server import Server
 from messaging.commits import Commits
+from messaging.control import tail
 from messaging.dispatcher import Running
 from messaging.errors import LostWorkerError, MessagingError, UnknownTypeError
 from messaging.liveness import Watch

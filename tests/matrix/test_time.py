@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from messaging import connect, tail
+from messaging import connect
 from messaging.backends.redis import RedisBackend
 from messaging.bus import Bus
-from messaging.tail import REOPEN_EVERY_S, TTL_S
+from messaging.control import tail
+from messaging.control.tail import REOPEN_EVERY_S, TTL_S
 from messaging.testing import eventually
 from tests.clocks import Clock
 from tests.crew.orders import BEFORE_COMMIT, BUS, LEASE_S, PLAIN

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 import messaging
 from messaging.backend import Incident
 from messaging.bus import Bus
+from messaging.control.incidents import Incidents
 from messaging.errors import (
     BackendSetupError,
     BusClosedError,
@@ -17,7 +18,6 @@ from messaging.errors import (
     NobodyListensError,
     TopicError,
 )
-from messaging.incidents import Incidents
 from messaging.tap import WAIT_S, Tapped
 from messaging.testing import Recorder, eventually, memory_bus
 from messaging.wire.envelope import new_id

@@ -195,7 +195,7 @@ async def test_a_worker_survives_a_handler_that_cancels_its_own_message(site: Si
 
 
 def _cancel(message_id: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    from messaging.cancellation import CancelRequested  # noqa: PLC0415
+    from messaging.control.cancellation import CancelRequested  # noqa: PLC0415
 
     return CancelRequested(message_id=message_id)
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from messaging import pausing
 from messaging.backend import Backend
 from messaging.bus import Bus
+from messaging.control import pausing
 from messaging.testing import Recorder
 from tests.messaging.buses import Ask, listening, open_bus, settled_all
 from tests.messaging.conftest import Site

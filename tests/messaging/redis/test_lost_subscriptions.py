@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import pytest
 
-from messaging import tail
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.registry import Registry
 from messaging.bus import Bus
+from messaging.control import tail
+from messaging.control.tail import Tail
 from messaging.errors import BackendError, RequestTimeoutError
-from messaging.tail import Tail
 from messaging.testing import eventually
 from tests.crew.mutants import nothing_forgotten
 from tests.messaging.buses import REGISTRY, Ask, Told, echo, listening

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 from messaging.backend import LOSSES, Incident
+from messaging.control.outages import Outages
 from messaging.errors import FencedError
-from messaging.outages import Outages
 from messaging.process.logs import get_logger
 
 log = get_logger()

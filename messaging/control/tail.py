@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from messaging.backend import FROM_START, LOSSES, Backend, Entry, Incident
+from messaging.control.outages import Outages
 from messaging.errors import BackendError, BackendUnavailableError
-from messaging.outages import Outages
 from messaging.process.logs import get_logger
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.topic import CONTROL_TOPIC, reply_topic_of

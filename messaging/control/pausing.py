@@ -5,10 +5,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from messaging.backend import Backend, Entry
+from messaging.control.outages import Outages
+from messaging.control.tail import Tail
 from messaging.errors import BackendError
-from messaging.outages import Outages
 from messaging.process.logs import get_logger
-from messaging.tail import Tail
 from messaging.wire.message import Message, wire_type_of
 from messaging.wire.outgoing import seal
 from messaging.wire.topic import CONTROL_TOPIC

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from messaging.backend import Backend, Entry
+from messaging.control.tail import Tail
 from messaging.errors import MessagingError
 from messaging.process.logs import get_logger
-from messaging.tail import Tail
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import Message, MessageRegistry
 from messaging.wire.outgoing import seal
