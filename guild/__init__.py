@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from guild.properties import BaseAgentProps
     from guild.runtime import Guild
     from guild.spec import AgentSpec, GuildSpec
-    from messaging.context import Context
+    from messaging.handling.context import Context
 
 __all__ = [
     "Agent",
@@ -39,6 +39,6 @@ __getattr__ = lazily(
         "guild.properties": ("BaseAgentProps",),
         "guild.runtime": ("Guild",),
         "guild.spec": ("AgentSpec", "GuildSpec"),
-        "messaging.context": ("Context",),
+        "messaging.handling.context": ("Context",),
     },
 )

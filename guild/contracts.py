@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar, overload
 from pydantic import BaseModel
 
 from guild.errors import HandlerError
-from messaging.context import Context
 from messaging.errors import UnknownTypeError
+from messaging.handling.context import Context
 from messaging.wire.message import Message, MessageRegistry, wire_type_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])

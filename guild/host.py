@@ -17,10 +17,10 @@ from guild.route_again import RouteAgain
 from guild.routes import Router
 from guild.spec import AgentSpec, GuildSpec
 from messaging.bus import Bus
-from messaging.context import Context
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import Declared, Handler, Subscription, SubscriptionOptions
 from messaging.process.logs import get_logger
-from messaging.retry import RetryPolicy
-from messaging.subscription import Declared, Handler, Subscription, SubscriptionOptions
 
 log = get_logger()
 

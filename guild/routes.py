@@ -16,8 +16,8 @@ from guild.errors import RouteError
 from guild.expressions import Expression, ExpressionError, is_true
 from guild.route_again import RouteAgain
 from guild.spec import RouteSpec
+from messaging.handling.subscription import Routed
 from messaging.process.logs import get_logger
-from messaging.subscription import Routed
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import MessageRegistry, decode, encode, problems_of, wire_type_of
 from messaging.wire.topic import inbox_of

@@ -15,11 +15,11 @@ from pydantic import BaseModel
 from guild.recurrence import next_cron, next_interval
 from guild.spec import ScheduleSpec
 from messaging.bus import Bus
-from messaging.context import Context
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import Handler, Subscription, SubscriptionOptions
 from messaging.process.clock import Clock
 from messaging.process.logs import get_logger
-from messaging.retry import RetryPolicy
-from messaging.subscription import Handler, Subscription, SubscriptionOptions
 from messaging.wire.message import Message, MessageRegistry
 from messaging.wire.topic import inbox_of
 

@@ -14,11 +14,11 @@ from guild.scheduler import GROUP as SCHEDULER
 from messaging.backend import RESERVED_PREFIX
 from messaging.bus import Bus
 from messaging.dead_letters import Wanted
+from messaging.handling.subscription import SubscriptionOptions
 from messaging.incarnation import has_surely_died
 from messaging.liveness import LOOKS_PER_LEASE, Watch
 from messaging.state.stored_state import StoredState
 from messaging.state.timers import is_timer_key
-from messaging.subscription import SubscriptionOptions
 from messaging.wire.parcels import is_outbox
 from messaging.wire.topic import inbox_of
 

@@ -10,11 +10,17 @@ check_origin(__name__)
 if TYPE_CHECKING:
     from messaging.backend import DeadLetter, Incident
     from messaging.bus import Bus, connect
-    from messaging.context import Context, Requester
     from messaging.dead_letters import DeadLetterDropped, DeadLetters, Reason, Wanted, reason_of
     from messaging.dispatcher import Running
-    from messaging.retry import RetryPolicy
-    from messaging.subscription import Handler, Result, Routed, Subscription, SubscriptionOptions
+    from messaging.handling.context import Context, Requester
+    from messaging.handling.retry import RetryPolicy
+    from messaging.handling.subscription import (
+        Handler,
+        Result,
+        Routed,
+        Subscription,
+        SubscriptionOptions,
+    )
     from messaging.tap import Tapped
     from messaging.wire.envelope import Envelope, new_id
     from messaging.wire.failure import Cancelled, RequestFailed, UnknownMessage
@@ -56,7 +62,7 @@ __getattr__ = lazily(
     {
         "messaging.backend": ("DeadLetter", "Incident"),
         "messaging.bus": ("Bus", "connect"),
-        "messaging.context": ("Context", "Requester"),
+        "messaging.handling.context": ("Context", "Requester"),
         "messaging.dead_letters": (
             "DeadLetterDropped",
             "DeadLetters",
@@ -68,8 +74,8 @@ __getattr__ = lazily(
         "messaging.wire.envelope": ("Envelope", "new_id"),
         "messaging.wire.failure": ("Cancelled", "RequestFailed", "UnknownMessage"),
         "messaging.wire.message": ("Message", "MessageRegistry"),
-        "messaging.retry": ("RetryPolicy",),
-        "messaging.subscription": (
+        "messaging.handling.retry": ("RetryPolicy",),
+        "messaging.handling.subscription": (
             "Handler",
             "Result",
             "Routed",

@@ -22,9 +22,10 @@ from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
 from messaging.control.tail import Tail
 from messaging.dead_letters import DeadLetters
-from messaging.emitter import Emitter
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.following import Attachments, Followers
+from messaging.handling.emitter import Emitter
+from messaging.handling.subscription import Subscription
 from messaging.heartbeat import Heart
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
@@ -36,7 +37,6 @@ from messaging.relay import DEFAULT_LEASE_S, Relay, relay_subscription
 from messaging.request import Requests, Show
 from messaging.state.contention import Contentions
 from messaging.state.timers import delay_of
-from messaging.subscription import Subscription
 from messaging.tap import Tapped, tap
 from messaging.urls import open_backend
 from messaging.wire.envelope import new_id

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from messaging.backend import Consumer, DeadLetter, Delivery, Incident, Settlement
 from messaging.control.incidents import Incidents
-from messaging.emitter import Emitter
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
     FencedError,
     MessagingError,
 )
+from messaging.handling.emitter import Emitter
 from messaging.process.logs import get_logger
 from messaging.sizes import first_batch
 

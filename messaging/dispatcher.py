@@ -7,23 +7,23 @@ from functools import partial
 
 from messaging.backend import Backend, Consumer
 from messaging.balance import share_of
-from messaging.context import Ask, Workplace
 from messaging.control.cancellation import Cancellations
 from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
 from messaging.crew import Crew
-from messaging.emitter import Emitter
 from messaging.errors import BusForkedError
 from messaging.following import Followers
-from messaging.handling import Handlers, HandlesDeliveries
+from messaging.handling.context import Ask, Workplace
+from messaging.handling.emitter import Emitter
+from messaging.handling.handling import Handlers, HandlesDeliveries
+from messaging.handling.settling import Settling
+from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.heartbeat import Heart
 from messaging.partitions import WHOLE, in_force
 from messaging.post import Post, Work
 from messaging.process.forks import keep_from_children
 from messaging.router import Router
-from messaging.settling import Settling
 from messaging.state.contention import Contention
-from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.tenure import Tenure
 from messaging.turns import Turns
 from messaging.wire.message import MessageRegistry

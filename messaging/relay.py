@@ -16,9 +16,9 @@ import asyncio
 from pydantic import BaseModel
 
 from messaging.backend import Backend
-from messaging.context import Context
-from messaging.retry import RetryPolicy
-from messaging.subscription import Handler, Subscription, SubscriptionOptions
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import Handler, Subscription, SubscriptionOptions
 from messaging.wire.envelope import Envelope
 from messaging.wire.parcels import Parcel, outbox_of
 

@@ -15,14 +15,14 @@ from messaging.errors import (
     FencedError,
     MessagingError,
 )
-from messaging.handling import HandlesDeliveries
+from messaging.handling.handling import HandlesDeliveries
+from messaging.handling.settling import Again
+from messaging.handling.subscription import SubscriptionOptions
 from messaging.heartbeat import Heart
 from messaging.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
 from messaging.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
 from messaging.process.logs import get_logger
-from messaging.settling import Again
 from messaging.sizes import first_batch
-from messaging.subscription import SubscriptionOptions
 
 log = get_logger()
 

@@ -20,7 +20,7 @@ class Takeover:
     A lent message that killed its process may kill the next one too. So what dead incarnations
     held is taken over bit by bit, and what was lent to two of them is handled alone: nothing else
     of that pile is begun in this process meanwhile, so that only the culprit's starts are counted,
-    see `messaging.starts`. After `attempts` of those it is dead-lettered.
+    see `messaging.handling.starts`. After `attempts` of those it is dead-lettered.
 
     Args:
         course: whose end is the end of this, too.

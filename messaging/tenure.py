@@ -7,9 +7,11 @@ from messaging.backend import Consumer, Delivery, Place, Settlement, place_of, p
 from messaging.commits import Commits
 from messaging.control.incidents import Incidents
 from messaging.course import Course, farewell
-from messaging.emitter import Emitter
 from messaging.errors import MessagingError
-from messaging.handling import HandlesDeliveries, Seat
+from messaging.handling.emitter import Emitter
+from messaging.handling.handling import HandlesDeliveries, Seat
+from messaging.handling.settling import Again
+from messaging.handling.subscription import SubscriptionOptions
 from messaging.heartbeat import Heart
 from messaging.liveness import LOOKS_PER_LEASE, Watch
 from messaging.ordering import Lanes
@@ -17,8 +19,6 @@ from messaging.prefetch import Prefetch
 from messaging.process.clock import SYSTEM, Clock
 from messaging.process.logs import get_logger
 from messaging.ready import Ready
-from messaging.settling import Again
-from messaging.subscription import SubscriptionOptions
 from messaging.takeover import Takeover
 from messaging.workers import UnsettledError, Workers
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 
 from messaging.backend import Consumer, Delivery, Settlement
-from messaging.handling import HandlesDeliveries, Seat
-from messaging.settling import Again
+from messaging.handling.handling import HandlesDeliveries, Seat
+from messaging.handling.settling import Again
 from messaging.state.steps import Journal
 from messaging.workers import UnsettledError
 

@@ -6,8 +6,8 @@ from contextvars import copy_context
 
 from messaging.backend import Delivery, Settlement
 from messaging.course import Course
+from messaging.handling.settling import Again
 from messaging.process.logs import get_logger
-from messaging.settling import Again
 
 log = get_logger()
 

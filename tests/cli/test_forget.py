@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from messaging.bus import connect
-from messaging.subscription import Subscription
+from messaging.handling.subscription import Subscription
 from tests.cli.conftest import SPEC, Run
 from tests.cli.crew import Work
 from tests.servers import running_redis

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from messaging.context import Context
+from messaging.handling.context import Context
 from tests.crew.moments import say
 from tests.crew.orders import COUNTED, STARVED, TOTAL, Total
 

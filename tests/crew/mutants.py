@@ -28,12 +28,12 @@ from messaging.commits import Commits
 from messaging.control import tail
 from messaging.dispatcher import Running
 from messaging.errors import LostWorkerError, MessagingError, UnknownTypeError
+from messaging.handling.settling import Settling
+from messaging.handling.starts import Starts
+from messaging.handling.unreadable import Unreadable
 from messaging.liveness import Watch
-from messaging.settling import Settling
-from messaging.starts import Starts
 from messaging.state.contention import Contention
 from messaging.state.steps import Journal
-from messaging.unreadable import Unreadable
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import decode, encode
 from tests.crew.moments import Moments, say

@@ -10,9 +10,9 @@ import structlog
 from messaging.backend import Incident
 from messaging.backends.redis import RedisBackend
 from messaging.bus import Bus
-from messaging.context import Context
-from messaging.retry import RetryPolicy
-from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.urls import open_backend
 from tests.crew.deeds import DEEDS
 from tests.crew.moments import Moments, say, watch

@@ -8,7 +8,7 @@ from guild.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.runtime import Guild
 from guild.spec import GuildSpec
-from messaging.context import Context
+from messaging.handling.context import Context
 from tests.guild.samples import Ping, Pong
 
 WAIT_S = 8.0

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field, SecretStr
 
 from guild.agent import Agent, BaseAgentProps, handles
-from messaging.context import Context
+from messaging.handling.context import Context
 from messaging.wire.message import Message
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from guild.agent import Agent, BaseAgentProps, handles
 from guild.errors import HandlerError
-from messaging.context import Context
+from messaging.handling.context import Context
 from messaging.wire.message import Message
 from tests.guild.samples import Echo, EchoProps, Note, Ping, Plain, Pong
 

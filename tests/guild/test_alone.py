@@ -9,7 +9,7 @@ from guild.builder import AgentBuilder, GuildBuilder
 from guild.errors import WiringError
 from guild.plan import Plan
 from guild.testing import guild_of, launched, seen
-from messaging.context import Context
+from messaging.handling.context import Context
 from messaging.wire.message import Message
 from tests.guild.samples import Echo, Note, Ping, Pong, Sender
 

@@ -11,8 +11,8 @@ from guild.errors import UnexpectedReplyError
 from guild.progress import Progress, TextDelta
 from guild.runtime import Guild
 from guild.testing import guild_of, launched
-from messaging.context import Context
 from messaging.errors import NobodyListensError, RequestCancelledError
+from messaging.handling.context import Context
 from messaging.wire.envelope import new_id
 from tests.guild.samples import Echo, Note, Ping, Pong
 

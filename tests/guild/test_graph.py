@@ -7,7 +7,7 @@ from guild.cli.svg import as_svg
 from guild.graph import Edge, Graph
 from guild.plan import Plan
 from guild.testing import guild_of
-from messaging.context import Context
+from messaging.handling.context import Context
 from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.message import Message
 from tests.guild.samples import Echo, Note, Ping, Pong

@@ -20,8 +20,8 @@ from guild.loader import load_file
 from guild.runtime import Guild, GuildStatus
 from guild.spec import AgentSpec
 from guild.testing import guild_of, launched, seen
-from messaging.context import Context
 from messaging.errors import BackendSetupError, RequestFailedError
+from messaging.handling.context import Context
 from tests.guild.samples import Asker, Echo, EchoProps, Failing, NeedsStore, Note, Ping, Pong
 
 QUICK = {"backoff_s": 0.0, "attempts": 2}

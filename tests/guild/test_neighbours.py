@@ -12,7 +12,7 @@ from guild.errors import SpecError, UnresolvedReferenceError
 from guild.loader import dump_yaml, load_yaml
 from guild.runtime import Guild
 from guild.spec import GuildSpec
-from messaging.context import Context
+from messaging.handling.context import Context
 from tests.guild.samples import Note, Ping
 from tests.servers import running_redis
 

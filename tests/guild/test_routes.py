@@ -11,7 +11,7 @@ from guild.expressions import Expression
 from guild.route_again import RouteAgain
 from guild.routes import Router
 from guild.spec import RouteSpec
-from messaging.subscription import Routed
+from messaging.handling.subscription import Routed
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import MessageRegistry
 from tests.guild.samples import Echo, Note, Ping, Pong, Writer

@@ -18,8 +18,8 @@ from guild.scheduler import GROUP as SCHEDULER
 from guild.spec import GuildSpec
 from guild.strays import Stray
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.errors import BusFullError
+from messaging.handling.context import Context
 from messaging.state.stored_state import StoredState
 from messaging.wire.message import MessageRegistry
 from messaging.wire.parcels import outbox_of

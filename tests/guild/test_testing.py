@@ -8,8 +8,8 @@ from guild.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.spec import GuildSpec
 from guild.testing import dead_letters, guild_of, launched, sent, settled, state_of
-from messaging.context import Context
 from messaging.errors import InvalidMessageError
+from messaging.handling.context import Context
 from messaging.wire.message import Message
 from tests.guild.samples import Failing, Ping, Pong
 

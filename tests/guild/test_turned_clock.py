@@ -16,9 +16,9 @@ from guild.spec import GuildSpec
 from guild.testing import launched
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus, connect
-from messaging.context import Context
 from messaging.errors import BackendSetupError, RequestFailedError
-from messaging.retry import RetryPolicy
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
 from messaging.stillness import until_still
 from messaging.testing import Recorder, TestClock, memory_bus
 from messaging.testing_clock import TURN_PATIENCE_S

@@ -9,7 +9,7 @@ from guild.graph import Edge
 from guild.plan import Plan
 from guild.schema import message_schema
 from guild.testing import guild_of
-from messaging.context import Context
+from messaging.handling.context import Context
 from messaging.wire.message import Message
 from tests.guild.samples import Asker, Echo, Note, Ping, Pong, Reader, Sender, Writer
 

@@ -28,7 +28,7 @@ def test_plain_libraries_bring_neither_bus_nor_torch(name: str) -> None:
 def test_the_check_can_fail() -> None:
     loaded = loaded_after("from agents.llm import LLMPhiAgent")
 
-    assert {"guild", "messaging.context"} <= loaded
+    assert {"guild", "messaging.handling.context"} <= loaded
 
 
 def test_the_package_gives_its_names_when_asked() -> None:

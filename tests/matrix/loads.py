@@ -13,9 +13,9 @@ import redis.asyncio
 
 from messaging.backend import FROM_START
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.errors import BusFullError
-from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.handling.context import Context
+from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.testing import eventually
 from messaging.urls import open_backend
 from messaging.wire.envelope import new_id

@@ -10,7 +10,7 @@ from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import Keys
 from messaging.backends.redis.scripts import Scripts
 from messaging.bus import Bus
-from messaging.context import Context
+from messaging.handling.context import Context
 from messaging.urls import open_backend
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import Message, MessageRegistry, decode

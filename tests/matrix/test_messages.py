@@ -11,11 +11,11 @@ import pytest
 
 from messaging.backend import Backend, Consumer, Delivery, Settlement
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.retry import RetryPolicy
-from messaging.settling import Again, Settling
-from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.settling import Again, Settling
+from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.testing import eventually
 from messaging.urls import open_backend
 from messaging.wire.envelope import Envelope, new_id

@@ -15,9 +15,9 @@ import redis.asyncio
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.pipeline import Argument, Pipeline, pack
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.errors import BackendUnavailableError
-from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.handling.context import Context
+from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.testing import Recorder
 from messaging.urls import open_backend
 from messaging.wire.envelope import Envelope, new_id

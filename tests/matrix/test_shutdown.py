@@ -14,7 +14,7 @@ import pytest
 
 from messaging.backends.redis.wakes import Wakes
 from messaging.bus import Bus, connect
-from messaging.context import Context
+from messaging.handling.context import Context
 from messaging.maintenance import Maintenance
 from tests.crew.crew import REPOSITORY
 from tests.crew.mutants import nothing

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from messaging.backend import Backend, DeadLetter, Entry
 from messaging.bus import Bus
-from messaging.context import Context
-from messaging.retry import RetryPolicy
-from messaging.subscription import Handler, Subscription, SubscriptionOptions
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import Handler, Subscription, SubscriptionOptions
 from messaging.testing import PATIENCE_S
 from messaging.wire.message import Message, MessageRegistry
 from tests.messaging.conftest import Site

@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from messaging.bus import Bus
-from messaging.context import Context
+from messaging.handling.context import Context
 from messaging.urls import open_backend
 from tests.messaging.buses import Ask, Told, listening
 

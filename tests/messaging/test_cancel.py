@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from messaging.context import Context
 from messaging.errors import HandlingCancelledError, RequestCancelledError
-from messaging.subscription import Subscription
+from messaging.handling.context import Context
+from messaging.handling.subscription import Subscription
 from messaging.testing import Recorder, eventually
 from messaging.wire.envelope import new_id
 from messaging.wire.failure import Cancelled

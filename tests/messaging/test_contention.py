@@ -10,8 +10,8 @@ import pytest
 import structlog.testing
 
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.errors import RequestTimeoutError, StateConflictError
+from messaging.handling.context import Context
 from messaging.state import contention
 from messaging.state.circles import Circles
 from messaging.state.contender import Contender

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from messaging.backend import DeadLetter
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.dead_letters import EVERY, DeadLetterDropped, Wanted, reason_of
 from messaging.errors import (
     InvalidMessageError,
@@ -17,7 +16,8 @@ from messaging.errors import (
     PayloadTooLargeError,
     UnknownTypeError,
 )
-from messaging.retry import RetryPolicy
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
 from messaging.testing import Recorder
 from messaging.wire.message import Message
 from messaging.wire.outgoing import payload_of

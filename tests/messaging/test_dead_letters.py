@@ -1,7 +1,7 @@
 """Messages that were given up: to be found, tried again or dropped."""
 
-from messaging.context import Context
-from messaging.subscription import Subscription
+from messaging.handling.context import Context
+from messaging.handling.subscription import Subscription
 from messaging.testing import Recorder
 from messaging.wire.failure import RequestFailed
 from messaging.wire.outgoing import payload_of

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.retry import RetryPolicy
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
 from messaging.testing import Recorder
 from tests.messaging.buses import (
     Ask,

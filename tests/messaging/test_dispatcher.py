@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.errors import (
     RequestFailedError,
 )
-from messaging.subscription import Routed, SubscriptionOptions
-from messaging.targets import MOST_IGNORED, Targets
+from messaging.handling.context import Context
+from messaging.handling.subscription import Routed, SubscriptionOptions
+from messaging.handling.targets import MOST_IGNORED, Targets
 from messaging.testing import Recorder, eventually
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import MessageRegistry
@@ -164,7 +164,7 @@ async def test_an_agent_may_answer_a_request_from_a_later_handling(site: Site) -
     async def step(progress: Progress, context: Context) -> Told:
         return Told(text="done")
 
-    from messaging.context import Requester as type_of_requester  # noqa: N813, PLC0415
+    from messaging.handling.context import Requester as type_of_requester  # noqa: N813, PLC0415
 
     async with open_bus(site) as bus:
         base = listening("asker", ask_further)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from messaging import emitter as emitting
-from messaging.emitter import Emitter
 from messaging.errors import BackendUnavailableError
+from messaging.handling import emitter as emitting
+from messaging.handling.emitter import Emitter
 from messaging.wire.envelope import Envelope
 from tests.messaging.notes import note, notes
 

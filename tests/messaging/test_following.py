@@ -10,7 +10,6 @@ import pytest
 from pydantic import BaseModel
 
 from messaging import following
-from messaging.context import Context
 from messaging.errors import (
     BusClosedError,
     NobodyListensError,
@@ -20,6 +19,7 @@ from messaging.errors import (
     RequestTimeoutError,
 )
 from messaging.following import Followers
+from messaging.handling.context import Context
 from messaging.publishing import Publisher
 from messaging.testing import PATIENCE_S, Recorder, eventually, memory_bus
 from messaging.wire.envelope import Envelope, new_id

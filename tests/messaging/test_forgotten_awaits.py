@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from messaging.context import Context
 from messaging.errors import PayloadTooLargeError
+from messaging.handling.context import Context
 from tests.messaging.buses import Ask, Count, Told, dead_letters, listening, open_bus, settled_all
 from tests.messaging.conftest import Site
 

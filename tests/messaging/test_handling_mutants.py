@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from messaging import settling
-from messaging.context import Context
 from messaging.dead_letters import reason_of
-from messaging.handling import Handlers
-from messaging.targets import Targets
+from messaging.handling import settling
+from messaging.handling.context import Context
+from messaging.handling.handling import Handlers
+from messaging.handling.targets import Targets
 from messaging.testing import Recorder, memory_bus
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import Message

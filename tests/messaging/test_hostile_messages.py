@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from messaging import unreadable
-from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.errors import InvalidMessageError, NobodyListensError, RequestFailedError
-from messaging.subscription import Subscription
+from messaging.handling import unreadable
+from messaging.handling.context import Context
+from messaging.handling.subscription import Subscription
 from messaging.testing import Recorder
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import Message

@@ -6,7 +6,7 @@ import json
 import structlog
 
 from messaging.bus import Bus
-from messaging.context import Context
+from messaging.handling.context import Context
 from messaging.urls import open_backend
 from tests.messaging.buses import Ask, listening
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from messaging.backend import Backend, Consumer, Delivery, Incident, Settlement
-from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
 )
-from messaging.handling import Handlers, Seat
-from messaging.settling import Again
+from messaging.handling.context import Context
+from messaging.handling.handling import Handlers, Seat
+from messaging.handling.settling import Again
 from messaging.tenure import Tenure
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (

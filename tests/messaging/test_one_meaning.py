@@ -38,7 +38,6 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.errors import (
     InvalidMessageError,
     PayloadTooLargeError,
@@ -46,7 +45,8 @@ from messaging.errors import (
     UnfitClassError,
     WireError,
 )
-from messaging.subscription import Subscription
+from messaging.handling.context import Context
+from messaging.handling.subscription import Subscription
 from messaging.testing import Recorder, eventually
 from messaging.wire.fidelity import fidelity_of
 from messaging.wire.message import Message, MessageRegistry, WireType, decode, encode, wire_type_of

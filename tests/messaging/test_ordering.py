@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.dead_letters import reason_of
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
 from messaging.replay import Range, replay
-from messaging.retry import RetryPolicy
 from messaging.wire.message import Message
 from tests.messaging.buses import (
     Ask,

@@ -9,14 +9,14 @@ import pytest
 
 from messaging.backend import Backend
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.errors import (
     BackendSetupError,
     PayloadTooLargeError,
     RequestFailedError,
     TopicError,
 )
-from messaging.retry import RetryPolicy
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
 from messaging.testing import PATIENCE_S
 from messaging.wire.envelope import Envelope, new_id
 from tests.messaging.buses import Ask, Told, dead_letters, listening, lying_in, open_bus, texts_in

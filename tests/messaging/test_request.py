@@ -7,8 +7,6 @@ from contextlib import aclosing
 import pytest
 from pydantic import BaseModel
 
-from messaging.context import Context
-from messaging.emitter import Emitter
 from messaging.errors import (
     BusClosedError,
     NobodyListensError,
@@ -16,6 +14,8 @@ from messaging.errors import (
     RequestFailedError,
     RequestTimeoutError,
 )
+from messaging.handling.context import Context
+from messaging.handling.emitter import Emitter
 from messaging.testing import Recorder, eventually
 from messaging.wire.failure import UnknownMessage
 from messaging.wire.message import Message

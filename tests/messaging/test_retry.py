@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.errors import RequestFailedError
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import Handler
 from messaging.process.telling import is_retryable
-from messaging.retry import RetryPolicy
-from messaging.subscription import Handler
 from messaging.testing import Recorder, eventually
 from messaging.wire.message import Message
 from tests.messaging.buses import (

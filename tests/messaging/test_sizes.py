@@ -19,9 +19,9 @@ from messaging.backends.memory import MemoryConsumer
 from messaging.backends.redis import entries
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.errors import PayloadTooLargeError
+from messaging.handling.context import Context
 from messaging.replay import Range, replay
 from messaging.sizes import MOST_BYTES_AT_ONCE, first_batch, size_of
 from messaging.testing import eventually

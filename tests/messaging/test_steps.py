@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.errors import StepError
-from messaging.retry import RetryPolicy
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
 from messaging.testing import eventually
 from messaging.wire.message import Message
 from tests.messaging.buses import Ask, Told, dead_letters, listening, open_bus, settled_all

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from messaging.backend import Backend
-from messaging.context import Context
 from messaging.errors import DelayError
+from messaging.handling.context import Context
 from messaging.wire.topic import retry_topic_of
 from tests.messaging.buses import (
     Ask,

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import structlog
 
-from messaging import unhandled
-from messaging.context import Context
 from messaging.errors import RequestTimeoutError
+from messaging.handling import unhandled
+from messaging.handling.context import Context
 from messaging.testing import Recorder
 from messaging.wire.envelope import new_id
 from messaging.wire.topic import inbox_of

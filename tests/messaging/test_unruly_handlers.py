@@ -10,11 +10,11 @@ import anyio
 import pytest
 import structlog
 
-from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.dispatcher import Running
 from messaging.errors import RequestFailedError, RequestTimeoutError
-from messaging.subscription import Subscription
+from messaging.handling.context import Context
+from messaging.handling.subscription import Subscription
 from messaging.workers import UnsettledError, Workers
 from tests.messaging.buses import (
     Ask,

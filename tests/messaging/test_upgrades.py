@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from messaging import unreadable
 from messaging.backend import unread_key
-from messaging.context import Context
 from messaging.dead_letters import reason_of
+from messaging.handling import unreadable
+from messaging.handling.context import Context
+from messaging.handling.unreadable import Unreadable
 from messaging.testing import PATIENCE_S, Recorder, eventually
-from messaging.unreadable import Unreadable
 from messaging.wire.message import Message
 from tests.messaging.buses import (
     Ask,

@@ -8,8 +8,8 @@ import pytest
 import uvloop
 
 from messaging.bus import Bus, connect
-from messaging.context import Context
-from messaging.subscription import Subscription
+from messaging.handling.context import Context
+from messaging.handling.subscription import Subscription
 from messaging.wire.message import MessageRegistry
 from tests.messaging.buses import Ask, Progress, Told
 from tests.servers import RedisServer, running_redis, server_url

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ConfigDict
 
-from messaging.context import Context
 from messaging.errors import InvalidMessageError, MissingUpcasterError, TooNewError
+from messaging.handling.context import Context
 from messaging.testing import Recorder
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.failure import UnknownMessage

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.dead_letters import reason_of
 from messaging.errors import MessagingError, NotAMessageError
-from messaging.settling import Settling
-from messaging.subscription import Declared, Routed, Subscription
-from messaging.targets import Target
+from messaging.handling.context import Context
+from messaging.handling.settling import Settling
+from messaging.handling.subscription import Declared, Routed, Subscription
+from messaging.handling.targets import Target
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,

@@ -14,12 +14,12 @@ from typing import Any
 
 from messaging.backend import DeadLetter
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.dead_letters import Reason
 from messaging.errors import BackendUnavailableError
-from messaging.retry import RetryPolicy
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.state.state import State
-from messaging.subscription import Subscription, SubscriptionOptions
 from messaging.wire.message import Message, decode
 from tests.simulation.loop import NOBODY, Process, SimulatedLoop, current_process, simulate
 from tests.simulation.network import GIVE_UP_AFTER_S, Network, Wire

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import redis.asyncio
 
 from messaging.bus import Bus, connect
-from messaging.context import Context
 from messaging.errors import RequestFailedError
-from messaging.retry import RetryPolicy
-from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.wire.message import Message, MessageRegistry
 
 ROUND_S = 0.1

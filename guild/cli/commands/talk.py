@@ -24,9 +24,9 @@ from messaging.errors import (
     RequestFailedError,
     RequestTimeoutError,
 )
+from messaging.handling.subscription import SubscriptionOptions
 from messaging.process.clock import SYSTEM
 from messaging.state.timers import delay_of
-from messaging.subscription import SubscriptionOptions
 from messaging.wire.envelope import new_id
 from messaging.wire.message import wire_type_of
 from messaging.wire.outgoing import check_id

@@ -11,8 +11,8 @@ from messaging.backends.redis import RedisBackend, link
 from messaging.backends.redis.cluster import ClusterAddress
 from messaging.backends.redis.replies import code_of, is_passing
 from messaging.bus import Bus, connect
-from messaging.context import Context
 from messaging.errors import BackendSetupError, BackendUnavailableError
+from messaging.handling.context import Context
 from tests.clusters import Cluster, running_cluster
 from tests.messaging.buses import REGISTRY, Ask, Told, listening, settled_all, texts_in
 from tests.messaging.notes import everything_in, joined, note, notes, numbered, take, texts

@@ -15,7 +15,7 @@ from messaging.backends.redis.publisher import Publisher
 from messaging.backends.redis.scripts import Script
 from messaging.backends.redis.server import Server
 from messaging.bus import Bus
-from messaging.subscription import Subscription, SubscriptionOptions
+from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.testing import eventually
 from tests.messaging.buses import REGISTRY, Ask, Told, echo
 from tests.messaging.notes import joined, note, notes, numbered, settled, take, texts

@@ -12,11 +12,11 @@ from messaging.backend import SERVER_AWAY, SERVER_BACK, Incident
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.outage import Outage
 from messaging.bus import Bus
-from messaging.context import Context
 from messaging.control import incidents
 from messaging.control.outages import Outages
 from messaging.errors import BackendSetupError, BackendUnavailableError, RequestTimeoutError
-from messaging.subscription import Subscription
+from messaging.handling.context import Context
+from messaging.handling.subscription import Subscription
 from messaging.testing import eventually
 from messaging.urls import open_backend
 from messaging.wire.message import Message

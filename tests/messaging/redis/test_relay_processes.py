@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from messaging.bus import Bus, connect
-from messaging.context import Context
+from messaging.handling.context import Context
 from tests.faults import FaultyProxy
 from tests.messaging.buses import REGISTRY, Ask, Told, listening, lying_in, settled_all, texts_in
 from tests.servers import RedisServer, running_redis

@@ -9,8 +9,8 @@ import pytest
 
 from messaging.backend import Settlement
 from messaging.bus import Bus, connect
-from messaging.context import Context
 from messaging.errors import BackendSetupError, BackendUnavailableError, FencedError
+from messaging.handling.context import Context
 from tests.messaging.buses import REGISTRY, Ask, Told, listening, settled_all, texts_in
 from tests.messaging.notes import everything_in, joined, note, notes, settled, take, texts
 from tests.messaging.redis.conftest import Guild, server_of

@@ -16,19 +16,19 @@ from messaging.backend import (
     history_key,
     steps_key,
 )
-from messaging.context import Context
 from messaging.dead_letters import HISTORY, Attempt, Reason
 from messaging.errors import HandlerResultError, UnknownTypeError
 from messaging.following import Followers
-from messaging.notices import passed_on, told_of
+from messaging.handling.context import Context
+from messaging.handling.notices import passed_on, told_of
+from messaging.handling.retry import MAX_ATTEMPTS
+from messaging.handling.starts import attempt_of, is_first_start
+from messaging.handling.subscription import Result, Subscription
+from messaging.handling.unreadable import Unreadable
 from messaging.ordering import key_of
 from messaging.process.logs import get_logger
 from messaging.process.telling import described, text_of, traceback_of
-from messaging.retry import MAX_ATTEMPTS
-from messaging.starts import attempt_of, is_first_start
 from messaging.state.timers import disarm, timer_key, timer_writes
-from messaging.subscription import Result, Subscription
-from messaging.unreadable import Unreadable
 from messaging.wire.envelope import Envelope
 from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.message import encode

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from messaging.backend import Delivery, Place, Settlement, StateValue, StateWrite, place_of
 from messaging.backend import starts_key as key_of
 from messaging.errors import LostWorkerError
-from messaging.retry import MAX_ATTEMPTS
+from messaging.handling.retry import MAX_ATTEMPTS
 from messaging.state.steps import Journal
 
 

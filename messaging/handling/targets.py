@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from messaging.errors import HandlerResultError, UnknownTypeError
+from messaging.handling.subscription import Declared, Handler, Result, Subscription
 from messaging.process.logs import get_logger
-from messaging.subscription import Declared, Handler, Result, Subscription
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import MessageRegistry, decode, encode, wire_type_of
 

@@ -15,7 +15,8 @@ class RetryPolicy:
     Attributes:
         attempts: how often a handler may start on one message, the first time included. After
             the loss of a process that held it, only starts that surely were are counted, see
-            `messaging.starts`: a message that kills its process each time is begun once more.
+            `messaging.handling.starts`: a message that kills its process each time is begun once
+            more.
         backoff_s: wait before the second attempt.
         factor: what each further wait is multiplied by.
         max_backoff_s: no wait is longer than this.

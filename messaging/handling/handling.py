@@ -13,7 +13,6 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from messaging.backend import Consumer, Delivery, Settlement, place_of
-from messaging.context import Context, Workplace
 from messaging.control.cancellation import Cancellations
 from messaging.errors import (
     BackendUnavailableError,
@@ -28,18 +27,19 @@ from messaging.errors import (
     UnknownTypeError,
     WireError,
 )
-from messaging.log_names import in_hand, name_in_logs
+from messaging.handling.context import Context, Workplace
+from messaging.handling.log_names import in_hand, name_in_logs
+from messaging.handling.settling import Again, Settling
+from messaging.handling.starts import Starts, attempt_of, is_first_start, numbered
+from messaging.handling.subscription import Result, Subscription
+from messaging.handling.targets import Target, Targets
+from messaging.handling.unhandled import tell_of_answer
 from messaging.process.logs import get_logger
 from messaging.process.threads import Threads
-from messaging.settling import Again, Settling
-from messaging.starts import Starts, attempt_of, is_first_start, numbered
 from messaging.state.contender import Contender
 from messaging.state.state import State
 from messaging.state.steps import Journal
 from messaging.state.timers import is_timer
-from messaging.subscription import Result, Subscription
-from messaging.targets import Target, Targets
-from messaging.unhandled import tell_of_answer
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import MessageRegistry
 from messaging.wire.outgoing import split_tags

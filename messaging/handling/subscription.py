@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from messaging.context import Context
-from messaging.retry import RetryPolicy
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import wire_type_of
 from messaging.wire.topic import (

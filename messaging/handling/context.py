@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar, overload
 from pydantic import BaseModel
 
 from messaging.backend import Consumer, Delivery, StateValue, StateWrite
-from messaging.begun import Begun
 from messaging.errors import ForgottenAwaitError, HandlingCancelledError, TopicError
+from messaging.handling.begun import Begun
 from messaging.process.clock import Clock
 from messaging.process.logs import get_logger
 from messaging.state.contender import Contender

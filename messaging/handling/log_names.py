@@ -11,7 +11,7 @@ from contextvars import ContextVar
 import structlog
 
 from messaging.backend import Delivery
-from messaging.starts import attempt_of
+from messaging.handling.starts import attempt_of
 
 in_hand: ContextVar[Delivery | None] = ContextVar("messaging_in_hand", default=None)
 
