@@ -24,7 +24,7 @@ from guild.suggest import closest
 from guild.validation import findings_of
 from guild.wiring import Wires, wiring_errors
 from messaging.errors import WireNameConflictError
-from messaging.ordering import BY_KEY
+from messaging.handling.ordering_key import BY_KEY
 from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.message import MessageRegistry
 

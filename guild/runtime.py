@@ -19,7 +19,7 @@ from guild.scheduler import run_schedules
 from guild.spec import GuildSpec
 from guild.strays import find_strays
 from messaging.bus import Bus, connect
-from messaging.dispatcher import Running
+from messaging.consuming.dispatcher import Running
 from messaging.process.logs import get_logger
 
 log = get_logger()

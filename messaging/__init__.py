@@ -10,8 +10,8 @@ check_origin(__name__)
 if TYPE_CHECKING:
     from messaging.backend import DeadLetter, Incident
     from messaging.bus import Bus, connect
+    from messaging.consuming.dispatcher import Running
     from messaging.dead_letters import DeadLetterDropped, DeadLetters, Reason, Wanted, reason_of
-    from messaging.dispatcher import Running
     from messaging.handling.context import Context, Requester
     from messaging.handling.retry import RetryPolicy
     from messaging.handling.subscription import (
@@ -70,7 +70,7 @@ __getattr__ = lazily(
             "Wanted",
             "reason_of",
         ),
-        "messaging.dispatcher": ("Running",),
+        "messaging.consuming.dispatcher": ("Running",),
         "messaging.wire.envelope": ("Envelope", "new_id"),
         "messaging.wire.failure": ("Cancelled", "RequestFailed", "UnknownMessage"),
         "messaging.wire.message": ("Message", "MessageRegistry"),

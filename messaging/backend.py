@@ -3,9 +3,9 @@
 Words: a *group* is one agent; each group gets its own copy of what is published to the topics
 it subscribed to. A *consumer* is one incarnation of one replica of a group: it has a name that
 is never used again, and it shares the group's work with the other replicas. A *partition* is a
-share of a group's work that comes by a topic of its own, see `messaging.partitions`: its consumers
-share that with each other and with nobody else, and what is said of a group below, they take for
-their partition; only the state is the group's.
+share of a group's work that comes by a topic of its own, see `messaging.consuming.partitions`: its
+consumers share that with each other and with nobody else, and what is said of a group below, they
+take for their partition; only the state is the group's.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel
 
 from messaging.backend import PROFILES, Backend, Incident
+from messaging.consuming.heartbeat import Heart
 from messaging.control.cancellation import Cancellations
 from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
@@ -26,7 +27,6 @@ from messaging.errors import BusClosedError, BusForkedError
 from messaging.following import Attachments, Followers
 from messaging.handling.emitter import Emitter
 from messaging.handling.subscription import Subscription
-from messaging.heartbeat import Heart
 from messaging.listeners import Listeners
 from messaging.maintenance import Maintenance
 from messaging.patience import open_within
@@ -45,7 +45,7 @@ from messaging.wire.outgoing import check_id
 from messaging.wire.reading import Decoder
 
 if TYPE_CHECKING:  # a bus on which nobody subscribes needs none of what handles
-    from messaging.dispatcher import Running
+    from messaging.consuming.dispatcher import Running
 
 log = get_logger()
 
@@ -420,7 +420,7 @@ class Bus:
 
     async def subscribe(self, subscription: Subscription) -> "Running":
         """Register `subscription` and handle its messages here, as one replica of its group."""
-        from messaging.dispatcher import Dispatcher, Running  # noqa: PLC0415 - see above
+        from messaging.consuming.dispatcher import Dispatcher, Running  # noqa: PLC0415 - see above
 
         await self.register(subscription)
         await self._pauses.start()

@@ -34,6 +34,7 @@ from messaging.handling.starts import Starts, attempt_of, is_first_start, number
 from messaging.handling.subscription import Result, Subscription
 from messaging.handling.targets import Target, Targets
 from messaging.handling.unhandled import tell_of_answer
+from messaging.handling.unsettled import Settle, UnsettledError
 from messaging.process.logs import get_logger
 from messaging.process.threads import Threads
 from messaging.state.contender import Contender
@@ -43,7 +44,6 @@ from messaging.state.timers import is_timer
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import MessageRegistry
 from messaging.wire.outgoing import split_tags
-from messaging.workers import Settle, UnsettledError
 
 log = get_logger()
 

@@ -21,11 +21,11 @@ from messaging.errors import HandlerResultError, UnknownTypeError
 from messaging.following import Followers
 from messaging.handling.context import Context
 from messaging.handling.notices import passed_on, told_of
+from messaging.handling.ordering_key import key_of
 from messaging.handling.retry import MAX_ATTEMPTS
 from messaging.handling.starts import attempt_of, is_first_start
 from messaging.handling.subscription import Result, Subscription
 from messaging.handling.unreadable import Unreadable
-from messaging.ordering import key_of
 from messaging.process.logs import get_logger
 from messaging.process.telling import described, text_of, traceback_of
 from messaging.state.timers import disarm, timer_key, timer_writes

@@ -13,7 +13,6 @@ from typing import Any
 
 import redis.asyncio
 
-from messaging import course
 from messaging.backend import Delivery, Settlement
 from messaging.backends.redis import replies
 from messaging.backends.redis import server as server_module
@@ -24,14 +23,15 @@ from messaging.backends.redis.lending import Lending
 from messaging.backends.redis.registry import Registry
 from messaging.backends.redis.scripts import make_script
 from messaging.backends.redis.server import Server
-from messaging.commits import Commits
+from messaging.consuming import course
+from messaging.consuming.commits import Commits
+from messaging.consuming.dispatcher import Running
+from messaging.consuming.liveness import Watch
 from messaging.control import tail
-from messaging.dispatcher import Running
 from messaging.errors import LostWorkerError, MessagingError, UnknownTypeError
 from messaging.handling.settling import Settling
 from messaging.handling.starts import Starts
 from messaging.handling.unreadable import Unreadable
-from messaging.liveness import Watch
 from messaging.state.contention import Contention
 from messaging.state.steps import Journal
 from messaging.wire.envelope import Envelope, new_id

@@ -17,8 +17,8 @@ from messaging.backend import Delivery, Settlement
 from messaging.backends.redis.link import Link
 from messaging.backends.redis.wakes import Wakes
 from messaging.bus import Bus
-from messaging.commits import Commits
-from messaging.tenure import Tenure
+from messaging.consuming.commits import Commits
+from messaging.consuming.tenure import Tenure
 from messaging.urls import open_backend
 from tests.crew.patience import stretched
 from tests.matrix.loads import (

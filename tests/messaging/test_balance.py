@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messaging.balance import share_of
+from messaging.consuming.balance import share_of
 
 REPLICAS = st.sets(st.text("abcdef.-0123456789", min_size=1, max_size=12), min_size=1, max_size=12)
 COUNTS = st.integers(1, 64)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from messaging.tenure import Tenure
+from messaging.consuming.tenure import Tenure
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,

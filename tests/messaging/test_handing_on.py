@@ -3,7 +3,7 @@
 import pytest
 
 from messaging.backend import Delivery
-from messaging.partitions import handed_on
+from messaging.consuming.partitions import handed_on
 from messaging.state.timers import arm, disarm, is_timer
 from messaging.wire.envelope import Envelope
 from tests.messaging.notes import note

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from messaging.consuming.heartbeat import MOST_UNANSWERED, Heart
 from messaging.errors import FencedError
-from messaging.heartbeat import MOST_UNANSWERED, Heart
 from messaging.testing import eventually
 
 PAUSE_S = 0.01

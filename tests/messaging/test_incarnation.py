@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from messaging.consuming.liveness import Watch
 from messaging.incarnation import has_surely_died, new_incarnation
-from messaging.liveness import Watch
 
 NAME = "from messaging.incarnation import new_incarnation; print(new_incarnation(), flush=True)"
 

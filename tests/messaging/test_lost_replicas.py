@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from messaging.backend import Backend, Consumer, Delivery, Incident, Settlement
+from messaging.consuming.tenure import Tenure
 from messaging.dead_letters import reason_of
 from messaging.errors import (
     BackendUnavailableError,
@@ -15,7 +16,6 @@ from messaging.errors import (
 from messaging.handling.context import Context
 from messaging.handling.handling import Handlers, Seat
 from messaging.handling.settling import Again
-from messaging.tenure import Tenure
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,

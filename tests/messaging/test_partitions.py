@@ -8,11 +8,11 @@ import pytest
 
 from messaging.backend import Backend, StateValue, StateWrite, history_key
 from messaging.bus import Bus
+from messaging.consuming.partitions import IN_FORCE, in_force
 from messaging.errors import BusFullError, RequestFailedError
 from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Subscription
-from messaging.partitions import IN_FORCE, in_force
 from messaging.testing import eventually
 from messaging.wire.message import Message, decode
 from messaging.wire.outgoing import payload_of, seal

@@ -1,7 +1,7 @@
 """Which of the deliveries at hand is next."""
 
 from messaging.backend import Delivery
-from messaging.ready import MOST_PASSED, Ready
+from messaging.consuming.ready import MOST_PASSED, Ready
 from messaging.wire.envelope import Envelope
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from messaging.backend import Backend, Consumer, Delivery, Settlement, StateWrite, starts_key
 from messaging.bus import Bus
+from messaging.consuming.partitions import handed_on, in_force
 from messaging.dead_letters import reason_of
 from messaging.errors import LostWorkerError
 from messaging.handling.context import Context
 from messaging.handling.starts import Starts
 from messaging.handling.subscription import Subscription
-from messaging.partitions import handed_on, in_force
 from messaging.state.steps import Journal
 from messaging.testing import PATIENCE_S, eventually
 from messaging.wire.topic import partition_of

@@ -10,12 +10,13 @@ import anyio
 import pytest
 import structlog
 
+from messaging.consuming.dispatcher import Running
+from messaging.consuming.workers import Workers
 from messaging.dead_letters import reason_of
-from messaging.dispatcher import Running
 from messaging.errors import RequestFailedError, RequestTimeoutError
 from messaging.handling.context import Context
 from messaging.handling.subscription import Subscription
-from messaging.workers import UnsettledError, Workers
+from messaging.handling.unsettled import UnsettledError
 from tests.messaging.buses import (
     Ask,
     Count,
@@ -542,8 +543,8 @@ async def test_a_handler_that_leaves_nothing_behind_keeps_its_task(site: Site) -
 async def test_a_handler_that_will_not_be_cancelled_holds_up_no_end(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.workers.CLEANUP_S", 0.1)
-    monkeypatch.setattr("messaging.workers.LAST_WORD_S", 0.1)
+    monkeypatch.setattr("messaging.consuming.workers.CLEANUP_S", 0.1)
+    monkeypatch.setattr("messaging.consuming.workers.LAST_WORD_S", 0.1)
     begun, release = asyncio.Event(), asyncio.Event()
     refused = 0
 

@@ -6,11 +6,17 @@ from dataclasses import replace
 from functools import partial
 
 from messaging.backend import Backend, Consumer
-from messaging.balance import share_of
+from messaging.consuming.balance import share_of
+from messaging.consuming.crew import Crew
+from messaging.consuming.heartbeat import Heart
+from messaging.consuming.partitions import WHOLE, in_force
+from messaging.consuming.post import Post, Work
+from messaging.consuming.router import Router
+from messaging.consuming.tenure import Tenure
+from messaging.consuming.turns import Turns
 from messaging.control.cancellation import Cancellations
 from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
-from messaging.crew import Crew
 from messaging.errors import BusForkedError
 from messaging.following import Followers
 from messaging.handling.context import Ask, Workplace
@@ -18,14 +24,8 @@ from messaging.handling.emitter import Emitter
 from messaging.handling.handling import Handlers, HandlesDeliveries
 from messaging.handling.settling import Settling
 from messaging.handling.subscription import Subscription, SubscriptionOptions
-from messaging.heartbeat import Heart
-from messaging.partitions import WHOLE, in_force
-from messaging.post import Post, Work
 from messaging.process.forks import keep_from_children
-from messaging.router import Router
 from messaging.state.contention import Contention
-from messaging.tenure import Tenure
-from messaging.turns import Turns
 from messaging.wire.message import MessageRegistry
 
 

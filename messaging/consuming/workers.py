@@ -1,35 +1,17 @@
 """The tasks in which handlers run: always as many as wanted, whatever a handler did to its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 
-from messaging.backend import Delivery, Settlement
-from messaging.course import Course
-from messaging.handling.settling import Again
+from messaging.consuming.course import Course
+from messaging.handling.unsettled import UnsettledError
 from messaging.process.logs import get_logger
 
 log = get_logger()
 
 CLEANUP_S = 2.0
 LAST_WORD_S = 0.5
-
-Settle = Callable[[], Awaitable[Settlement | Again]]
-"""Settles what a handling came to. Called again when it was interrupted, it does the same."""
-
-
-class UnsettledError(Exception):
-    """A handling has ended, and its task is not fit to settle it: another one has to.
-
-    Somebody cancelled the task, and neither the bus nor a user: the handler itself, or a library
-    that it uses, as `asyncio.TaskGroup` does on Python 3.11 when one of its tasks fails. More of it
-    may come at each further await.
-    """
-
-    def __init__(self, delivery: Delivery, settle: Settle) -> None:
-        super().__init__(delivery)
-        self.delivery = delivery
-        self.settle = settle
 
 
 class Workers:

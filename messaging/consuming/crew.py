@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection
 
-from messaging.post import Post
+from messaging.consuming.post import Post
 
 
 class Crew:

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from messaging.backend import Consumer, Incident
+from messaging.consuming.course import LEAVE_S
 from messaging.control.incidents import Incidents
-from messaging.course import LEAVE_S
 from messaging.errors import BackendError, BackendUnavailableError, FencedError
 from messaging.process.logs import get_logger
 

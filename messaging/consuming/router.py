@@ -8,7 +8,10 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from messaging.backend import Backend, Consumer, Delivery, Settlement
-from messaging.course import Course, farewell
+from messaging.consuming.course import Course, farewell
+from messaging.consuming.heartbeat import Heart
+from messaging.consuming.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
+from messaging.consuming.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
@@ -18,9 +21,6 @@ from messaging.errors import (
 from messaging.handling.handling import HandlesDeliveries
 from messaging.handling.settling import Again
 from messaging.handling.subscription import SubscriptionOptions
-from messaging.heartbeat import Heart
-from messaging.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
-from messaging.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
 from messaging.process.logs import get_logger
 from messaging.sizes import first_batch
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
 from messaging.backend import Consumer, Delivery, Incident, Place, Settlement, place_of
+from messaging.consuming.course import Course
 from messaging.control.incidents import Incidents
-from messaging.course import Course
 
 ISOLATE_FROM = 2
 ALONE_S = 30.0

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from messaging.backend import Consumer, Delivery, Settlement
 from messaging.handling.handling import HandlesDeliveries, Seat
 from messaging.handling.settling import Again
+from messaging.handling.unsettled import UnsettledError
 from messaging.state.steps import Journal
-from messaging.workers import UnsettledError
 
 
 class Turns:

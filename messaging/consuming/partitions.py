@@ -15,7 +15,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from messaging.backend import RESERVED_PREFIX, Backend, Delivery, StateValue, StateWrite
-from messaging.ordering import key_of
+from messaging.handling.ordering_key import key_of
 from messaging.state.timers import is_timer
 from messaging.wire.envelope import Envelope
 from messaging.wire.topic import partition_of, partition_topic_of

@@ -8,12 +8,8 @@ replica: it stays lent, and whoever leads next begins with what was lent, oldest
 
 from collections import deque
 
-from pydantic_core import from_json
-
 from messaging.backend import Delivery, Place, place_of
-from messaging.wire.outgoing import payload_of
-
-BY_KEY = "key"
+from messaging.handling.ordering_key import key_of
 
 
 class Lanes:
@@ -54,23 +50,3 @@ class Lanes:
             return self._lanes[key].popleft()
         del self._lanes[key]
         return None
-
-
-def key_of(delivery: Delivery, ordered_by: str) -> str:
-    """What orders `delivery`; "" where nothing does."""
-    envelope = delivery.envelope
-    if ordered_by == BY_KEY or delivery.fault:
-        return envelope.key
-    if envelope.message is not None:
-        value = getattr(envelope.message, ordered_by, None)
-    else:
-        value = _field(payload_of(envelope), ordered_by)
-    return "" if value is None else str(value)
-
-
-def _field(payload: bytes, name: str) -> object:
-    try:
-        fields = from_json(payload)
-    except ValueError:
-        return None  # whoever handles it will say what is wrong with it
-    return fields.get(name) if isinstance(fields, dict) else None

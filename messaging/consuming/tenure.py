@@ -4,23 +4,24 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from messaging.backend import Consumer, Delivery, Place, Settlement, place_of, places_of
-from messaging.commits import Commits
+from messaging.consuming.commits import Commits
+from messaging.consuming.course import Course, farewell
+from messaging.consuming.heartbeat import Heart
+from messaging.consuming.liveness import LOOKS_PER_LEASE, Watch
+from messaging.consuming.ordering import Lanes
+from messaging.consuming.prefetch import Prefetch
+from messaging.consuming.ready import Ready
+from messaging.consuming.takeover import Takeover
+from messaging.consuming.workers import Workers
 from messaging.control.incidents import Incidents
-from messaging.course import Course, farewell
 from messaging.errors import MessagingError
 from messaging.handling.emitter import Emitter
 from messaging.handling.handling import HandlesDeliveries, Seat
 from messaging.handling.settling import Again
 from messaging.handling.subscription import SubscriptionOptions
-from messaging.heartbeat import Heart
-from messaging.liveness import LOOKS_PER_LEASE, Watch
-from messaging.ordering import Lanes
-from messaging.prefetch import Prefetch
+from messaging.handling.unsettled import UnsettledError
 from messaging.process.clock import SYSTEM, Clock
 from messaging.process.logs import get_logger
-from messaging.ready import Ready
-from messaging.takeover import Takeover
-from messaging.workers import UnsettledError, Workers
 
 log = get_logger()
 
