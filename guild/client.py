@@ -17,10 +17,10 @@ from guild.registry import Registry
 from guild.replies import require_answer
 from guild.spec import GuildSpec
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
+from messaging.client.request import Show
+from messaging.client.tap import Tapped
 from messaging.errors import NobodyListensError
 from messaging.process.logs import get_logger
-from messaging.request import Show
-from messaging.tap import Tapped
 from messaging.wire.message import wire_type_of
 from messaging.wire.outgoing import check_message
 

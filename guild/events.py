@@ -1,6 +1,6 @@
 """What happens to a guild, as messages on `guild.events` for whoever watches."""
 
-from messaging.dead_letters import DeadLetterDropped
+from messaging.client.dead_letters import DeadLetterDropped
 from messaging.wire.message import Message
 
 

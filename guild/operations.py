@@ -9,7 +9,7 @@ from guild.errors import UnknownAgentError
 from guild.plan import Plan
 from guild.strays import DEFAULT_LEASE_S, Forgotten, Stray, find_strays, forget
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus
-from messaging.replay import Range, Replayed, replay
+from messaging.client.replay import Range, Replayed, replay
 from messaging.state.stored_state import StoredState
 from messaging.wire.message import wire_type_of
 

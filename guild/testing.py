@@ -28,7 +28,8 @@ from guild.spec import AgentSpec, GuildSpec
 from messaging.backend import FROM_START
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
-from messaging.dead_letters import Reason, Wanted, reason_of
+from messaging.client.dead_letters import Wanted
+from messaging.handling.failure_record import Reason, reason_of
 from messaging.process.clock import SYSTEM
 from messaging.stillness import until_still
 from messaging.testing_clock import TestClock

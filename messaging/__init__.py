@@ -10,9 +10,11 @@ check_origin(__name__)
 if TYPE_CHECKING:
     from messaging.backend import DeadLetter, Incident
     from messaging.bus import Bus, connect
+    from messaging.client.dead_letters import DeadLetterDropped, DeadLetters, Wanted
+    from messaging.client.tap import Tapped
     from messaging.consuming.dispatcher import Running
-    from messaging.dead_letters import DeadLetterDropped, DeadLetters, Reason, Wanted, reason_of
     from messaging.handling.context import Context, Requester
+    from messaging.handling.failure_record import Reason, reason_of
     from messaging.handling.retry import RetryPolicy
     from messaging.handling.subscription import (
         Handler,
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
         Subscription,
         SubscriptionOptions,
     )
-    from messaging.tap import Tapped
     from messaging.wire.envelope import Envelope, new_id
     from messaging.wire.failure import Cancelled, RequestFailed, UnknownMessage
     from messaging.wire.message import Message, MessageRegistry
@@ -63,12 +64,11 @@ __getattr__ = lazily(
         "messaging.backend": ("DeadLetter", "Incident"),
         "messaging.bus": ("Bus", "connect"),
         "messaging.handling.context": ("Context", "Requester"),
-        "messaging.dead_letters": (
+        "messaging.handling.failure_record": ("Reason", "reason_of"),
+        "messaging.client.dead_letters": (
             "DeadLetterDropped",
             "DeadLetters",
-            "Reason",
             "Wanted",
-            "reason_of",
         ),
         "messaging.consuming.dispatcher": ("Running",),
         "messaging.wire.envelope": ("Envelope", "new_id"),
@@ -82,7 +82,7 @@ __getattr__ = lazily(
             "Subscription",
             "SubscriptionOptions",
         ),
-        "messaging.tap": ("Tapped",),
+        "messaging.client.tap": ("Tapped",),
         "messaging.wire.topic": ("DEFAULT_TOPIC",),
     },
 )

@@ -118,7 +118,7 @@ class DeadLetter(NamedTuple):
         id: id of the dead letter itself, set by the backend; "" before it is stored.
         envelope: as it was when handling was given up; `published_to` names its origin.
         group: who gave up; a requeue goes to this group alone.
-        reason: JSON of `messaging.dead_letters.Reason`: cause, traceback, attempts.
+        reason: JSON of `messaging.handling.failure_record.Reason`: cause, traceback, attempts.
         at: unix seconds.
     """
 

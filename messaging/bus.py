@@ -17,27 +17,28 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel
 
 from messaging.backend import PROFILES, Backend, Incident
+from messaging.client.dead_letters import DeadLetters
+from messaging.client.following import Attachments
+from messaging.client.listeners import Listeners
+from messaging.client.maintenance import Maintenance
+from messaging.client.publishing import Publisher
+from messaging.client.relay import DEFAULT_LEASE_S, Relay, relay_subscription
+from messaging.client.request import Requests, Show
+from messaging.client.tap import Tapped, tap
 from messaging.consuming.heartbeat import Heart
 from messaging.control.cancellation import Cancellations
+from messaging.control.followers import Followers
 from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
 from messaging.control.tail import Tail
-from messaging.dead_letters import DeadLetters
 from messaging.errors import BusClosedError, BusForkedError
-from messaging.following import Attachments, Followers
 from messaging.handling.emitter import Emitter
 from messaging.handling.subscription import Subscription
-from messaging.listeners import Listeners
-from messaging.maintenance import Maintenance
 from messaging.patience import open_within
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
-from messaging.publishing import Publisher
-from messaging.relay import DEFAULT_LEASE_S, Relay, relay_subscription
-from messaging.request import Requests, Show
 from messaging.state.contention import Contentions
 from messaging.state.timers import delay_of
-from messaging.tap import Tapped, tap
 from messaging.urls import open_backend
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry

@@ -36,7 +36,7 @@ def list_letters(
     """List dead letters, the oldest first."""
     from guild.cli.commands.dead_letters import list_dead_letters
     from guild.cli.running import run_command
-    from messaging.dead_letters import Wanted
+    from messaging.client.dead_letters import Wanted
 
     typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
     run_command(list_dead_letters, typed, wanted=wanted, after=after, count=count)
@@ -58,7 +58,7 @@ def count_letters(
     """Count dead letters by type, error and agent, the most frequent first."""
     from guild.cli.commands.dead_letters import count_dead_letters
     from guild.cli.running import run_command
-    from messaging.dead_letters import Wanted
+    from messaging.client.dead_letters import Wanted
 
     typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
     run_command(count_dead_letters, typed, by=by.split(","), wanted=wanted)
@@ -116,7 +116,7 @@ def requeue_letters(
     """List those that fit, and with --yes hand them to their agents again."""
     from guild.cli.commands.dead_letters import requeue_dead_letters
     from guild.cli.running import run_command
-    from messaging.dead_letters import Wanted
+    from messaging.client.dead_letters import Wanted
 
     typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
     run_command(requeue_dead_letters, typed, wanted=wanted, really=really)

@@ -15,10 +15,10 @@ from messaging.consuming.router import Router
 from messaging.consuming.tenure import Tenure
 from messaging.consuming.turns import Turns
 from messaging.control.cancellation import Cancellations
+from messaging.control.followers import Followers
 from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
 from messaging.errors import BusForkedError
-from messaging.following import Followers
 from messaging.handling.context import Ask, Workplace
 from messaging.handling.emitter import Emitter
 from messaging.handling.handling import Handlers, HandlesDeliveries

@@ -270,7 +270,7 @@ class Context:
                 for what an agent starts again and again by itself, and for what no answer depends
                 on: a caller who waits up the chain does not hear of its failure.
             guild: another guild, one of the subscription's `neighbours`; `topic` is one of its
-                topics then, and so is `reply_to`. It arrives once; see `messaging.relay`.
+                topics then, and so is `reply_to`. It arrives once; see `messaging.client.relay`.
 
         Returns:
             The message's id; an answer carries it as `cause`.

@@ -16,10 +16,10 @@ from messaging.backend import (
     history_key,
     steps_key,
 )
-from messaging.dead_letters import HISTORY, Attempt, Reason
+from messaging.control.followers import Followers
 from messaging.errors import HandlerResultError, UnknownTypeError
-from messaging.following import Followers
 from messaging.handling.context import Context
+from messaging.handling.failure_record import HISTORY, Attempt, Reason
 from messaging.handling.notices import passed_on, told_of
 from messaging.handling.ordering_key import key_of
 from messaging.handling.retry import MAX_ATTEMPTS

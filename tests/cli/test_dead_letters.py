@@ -9,7 +9,7 @@ import pytest
 
 from messaging.backend import DeadLetter, Settlement
 from messaging.backends.redis.embedded import EmbeddedServer
-from messaging.dead_letters import Reason
+from messaging.handling.failure_record import Reason
 from messaging.urls import open_backend
 from messaging.wire.message import encode
 from tests.cli.conftest import Run

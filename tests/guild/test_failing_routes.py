@@ -9,7 +9,7 @@ from guild.spec import GuildSpec
 from guild.testing import guild_of
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
-from messaging.dead_letters import reason_of
+from messaging.handling.failure_record import reason_of
 from messaging.wire.message import Message, MessageRegistry
 
 PAYMENTS: list[str] = []

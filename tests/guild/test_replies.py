@@ -10,9 +10,9 @@ from guild.errors import NobodyAnswersError
 from guild.plan import Plan
 from guild.replies import require_answer
 from guild.testing import guild_of, launched
-from messaging.dead_letters import reason_of
 from messaging.errors import NotAMessageError, RequestFailedError, RequestTimeoutError
 from messaging.handling.context import Context, Requester
+from messaging.handling.failure_record import reason_of
 from messaging.wire.message import Message
 from tests.guild.samples import Asker, Echo, Note, Ping, Pong, Reader
 

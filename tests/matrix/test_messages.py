@@ -11,8 +11,8 @@ import pytest
 
 from messaging.backend import Backend, Consumer, Delivery, Settlement
 from messaging.bus import Bus
-from messaging.dead_letters import reason_of
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.settling import Again, Settling
 from messaging.handling.subscription import Subscription, SubscriptionOptions

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from messaging.dead_letters import reason_of
+from messaging.handling.failure_record import reason_of
 from tests.crew.deeds import STARVES_S
 from tests.crew.orders import (
     AFTER_COMMIT,

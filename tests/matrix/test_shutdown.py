@@ -14,8 +14,8 @@ import pytest
 
 from messaging.backends.redis.wakes import Wakes
 from messaging.bus import Bus, connect
+from messaging.client.maintenance import Maintenance
 from messaging.handling.context import Context
-from messaging.maintenance import Maintenance
 from tests.crew.crew import REPOSITORY
 from tests.crew.mutants import nothing
 from tests.crew.patience import stretched

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from messaging.dead_letters import Attempt, Reason
+from messaging.handling.failure_record import Attempt, Reason
 from messaging.wire.envelope import Envelope
 from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.header import encode_header

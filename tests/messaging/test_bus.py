@@ -10,6 +10,7 @@ from pydantic import BaseModel
 import messaging
 from messaging.backend import Incident
 from messaging.bus import Bus
+from messaging.client.tap import WAIT_S, Tapped
 from messaging.control.incidents import Incidents
 from messaging.errors import (
     BackendSetupError,
@@ -18,7 +19,6 @@ from messaging.errors import (
     NobodyListensError,
     TopicError,
 )
-from messaging.tap import WAIT_S, Tapped
 from messaging.testing import Recorder, eventually, memory_bus
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry

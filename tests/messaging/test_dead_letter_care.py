@@ -9,7 +9,7 @@ from pydantic import Field
 
 from messaging.backend import DeadLetter
 from messaging.bus import Bus
-from messaging.dead_letters import EVERY, DeadLetterDropped, Wanted, reason_of
+from messaging.client.dead_letters import EVERY, DeadLetterDropped, Wanted
 from messaging.errors import (
     InvalidMessageError,
     NobodyListensError,
@@ -17,6 +17,7 @@ from messaging.errors import (
     UnknownTypeError,
 )
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.retry import RetryPolicy
 from messaging.testing import Recorder
 from messaging.wire.message import Message

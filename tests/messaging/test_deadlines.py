@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from messaging.dead_letters import reason_of
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.retry import RetryPolicy
 from messaging.testing import Recorder
 from tests.messaging.buses import (

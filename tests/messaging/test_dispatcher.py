@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from messaging.bus import Bus
-from messaging.dead_letters import reason_of
 from messaging.errors import (
     RequestFailedError,
 )
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.subscription import Routed, SubscriptionOptions
 from messaging.handling.targets import MOST_IGNORED, Targets
 from messaging.testing import Recorder, eventually

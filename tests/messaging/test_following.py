@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from messaging import following
+from messaging.client import following
+from messaging.client.publishing import Publisher
+from messaging.control import followers
+from messaging.control.followers import Followers
 from messaging.errors import (
     BusClosedError,
     NobodyListensError,
@@ -18,9 +21,7 @@ from messaging.errors import (
     RequestFailedError,
     RequestTimeoutError,
 )
-from messaging.following import Followers
 from messaging.handling.context import Context
-from messaging.publishing import Publisher
 from messaging.testing import PATIENCE_S, Recorder, eventually, memory_bus
 from messaging.wire.envelope import Envelope, new_id
 from tests.messaging.buses import Ask, Progress, Told, listening, open_bus, settled_all
@@ -388,7 +389,7 @@ async def test_if_nobody_sent_copies_whoever_follows_would_see_no_answer(
 
 
 def test_only_so_many_are_remembered_as_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "MOST_FOLLOWED", 3)
+    monkeypatch.setattr(followers, "MOST_FOLLOWED", 3)
 
     async def announce() -> int:
         async with memory_bus() as bus:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from messaging.bus import Bus
-from messaging.dead_letters import reason_of
 from messaging.errors import (
     BackendUnavailableError,
     RequestCancelledError,
@@ -15,6 +14,7 @@ from messaging.errors import (
     RequestTimeoutError,
 )
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.notices import Told, passed_on, told_of
 from messaging.handling.subscription import Handler, Routed
 from messaging.testing import PATIENCE_S, Recorder, eventually

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from messaging.backend import DeadLetter
-from messaging.dead_letters import reason_of
+from messaging.handling.failure_record import reason_of
 from messaging.wire.envelope import Envelope
 from messaging.wire.header import decode_header, encode_header
 from messaging.wire.reading import Decoder

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from messaging.dead_letters import reason_of
 from messaging.handling import settling
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.handling import Handlers
 from messaging.handling.targets import Targets
 from messaging.testing import Recorder, memory_bus

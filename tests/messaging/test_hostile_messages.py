@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from messaging.dead_letters import reason_of
 from messaging.errors import InvalidMessageError, NobodyListensError, RequestFailedError
 from messaging.handling import unreadable
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.subscription import Subscription
 from messaging.testing import Recorder
 from messaging.wire.envelope import Envelope, new_id

@@ -8,12 +8,12 @@ import pytest
 
 from messaging.backend import Backend, Consumer, Delivery, Incident, Settlement
 from messaging.consuming.tenure import Tenure
-from messaging.dead_letters import reason_of
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
 )
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.handling import Handlers, Seat
 from messaging.handling.settling import Again
 from messaging.testing import Recorder, eventually

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from messaging.bus import Bus
-from messaging.dead_letters import reason_of
+from messaging.client.replay import Range, replay
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.retry import RetryPolicy
-from messaging.replay import Range, replay
 from messaging.wire.message import Message
 from tests.messaging.buses import (
     Ask,

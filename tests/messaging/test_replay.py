@@ -6,8 +6,8 @@ import pytest
 
 from messaging.backend import Backend
 from messaging.bus import Bus
+from messaging.client.replay import Range, replay
 from messaging.errors import NobodyListensError, TopicError
-from messaging.replay import Range, replay
 from messaging.testing import Recorder
 from tests.messaging.buses import Ask, Told, listening, open_bus, settled_all
 from tests.messaging.conftest import Site

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from messaging.dead_letters import reason_of
 from messaging.errors import RequestFailedError
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Handler
 from messaging.process.telling import is_retryable

@@ -19,10 +19,10 @@ from messaging.backends.memory import MemoryConsumer
 from messaging.backends.redis import entries
 from messaging.backends.redis.consumer import RedisConsumer
 from messaging.bus import Bus
-from messaging.dead_letters import reason_of
+from messaging.client.replay import Range, replay
 from messaging.errors import PayloadTooLargeError
 from messaging.handling.context import Context
-from messaging.replay import Range, replay
+from messaging.handling.failure_record import reason_of
 from messaging.sizes import MOST_BYTES_AT_ONCE, first_batch, size_of
 from messaging.testing import eventually
 from messaging.wire.message import wire_type_of

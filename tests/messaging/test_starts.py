@@ -10,9 +10,9 @@ import pytest
 from messaging.backend import Backend, Consumer, Delivery, Settlement, StateWrite, starts_key
 from messaging.bus import Bus
 from messaging.consuming.partitions import handed_on, in_force
-from messaging.dead_letters import reason_of
 from messaging.errors import LostWorkerError
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.starts import Starts
 from messaging.handling.subscription import Subscription
 from messaging.state.steps import Journal

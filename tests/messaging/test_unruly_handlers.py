@@ -12,9 +12,9 @@ import structlog
 
 from messaging.consuming.dispatcher import Running
 from messaging.consuming.workers import Workers
-from messaging.dead_letters import reason_of
 from messaging.errors import RequestFailedError, RequestTimeoutError
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.subscription import Subscription
 from messaging.handling.unsettled import UnsettledError
 from tests.messaging.buses import (

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from messaging.backend import unread_key
-from messaging.dead_letters import reason_of
 from messaging.handling import unreadable
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.unreadable import Unreadable
 from messaging.testing import PATIENCE_S, Recorder, eventually
 from messaging.wire.message import Message

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from messaging.bus import Bus
-from messaging.dead_letters import reason_of
 from messaging.errors import MessagingError, NotAMessageError
 from messaging.handling.context import Context
+from messaging.handling.failure_record import reason_of
 from messaging.handling.settling import Settling
 from messaging.handling.subscription import Declared, Routed, Subscription
 from messaging.handling.targets import Target

@@ -14,9 +14,9 @@ from typing import Any
 
 from messaging.backend import DeadLetter
 from messaging.bus import Bus
-from messaging.dead_letters import Reason
 from messaging.errors import BackendUnavailableError
 from messaging.handling.context import Context
+from messaging.handling.failure_record import Reason
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.state.state import State

@@ -11,8 +11,9 @@ from guild.cli.compose import fields_of
 from guild.cli.exit_codes import FAILED, OK, UsageError
 from guild.suggest import closest
 from messaging.backend import FROM_START, DeadLetter
-from messaging.dead_letters import Wanted, reason_of
+from messaging.client.dead_letters import Wanted
 from messaging.errors import InvalidMessageError
+from messaging.handling.failure_record import reason_of
 from messaging.wire.outgoing import payload_of
 
 _COLUMNS = ("id", "at", "agent", "topic", "type", "error")

@@ -12,7 +12,7 @@ from guild.cli.output import Output, some_of
 from guild.client import GuildClient
 from guild.parts import Parts
 from guild.suggest import closest
-from messaging.tap import Tapped
+from messaging.client.tap import Tapped
 from messaging.wire.topic import EVENTS_TOPIC, is_pattern, matches
 
 

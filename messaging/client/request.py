@@ -9,13 +9,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from messaging.backend import Entry
+from messaging.client.following import Attachments
+from messaging.client.publishing import Publisher
+from messaging.client.waiting import Stream, Waiting, answer_in
 from messaging.control.outages import Outages
 from messaging.control.tail import Tail
 from messaging.errors import BusClosedError, RequestCancelledError, RequestTimeoutError
-from messaging.following import Attachments
 from messaging.process.time_limits import TimeLimits
-from messaging.publishing import Publisher
-from messaging.waiting import Stream, Waiting, answer_in
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.outgoing import check_id
 from messaging.wire.reading import Decoder

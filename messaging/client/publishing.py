@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from messaging.backend import Backend
-from messaging.listeners import Listeners
+from messaging.client.listeners import Listeners
 from messaging.wire.envelope import Envelope
 from messaging.wire.outgoing import check_output_topic, check_priority, join_tags, seal, seal_like
 

@@ -1,0 +1,1 @@
+"""What a caller does: publish, request, follow, watch, replay, and look after dead letters."""
