@@ -6,7 +6,7 @@ from typing import NamedTuple
 from benchmarks.contestant import Note
 from benchmarks.measure import Meter, notes_of
 from messaging.backend import Backend, Consumer, Delivery, Settlement
-from messaging.urls import open_backend
+from messaging.backends.urls import open_backend
 from messaging.wire.envelope import Envelope
 from messaging.wire.outgoing import seal
 

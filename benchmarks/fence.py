@@ -18,7 +18,7 @@ from benchmarks.measure import Meter
 from messaging.backend import Consumer, Delivery, Settlement
 from messaging.backends.redis.backend import RedisBackend
 from messaging.backends.redis.scripts import Script, make_script
-from messaging.urls import open_backend
+from messaging.backends.urls import open_backend
 
 BATCHES = (1, 64)
 PAIRS = 1_000

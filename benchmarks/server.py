@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from messaging.backends.redis.embedded import EmbeddedServer
+from messaging.backends.redis.connection.embedded import EmbeddedServer
 
 
 @contextmanager

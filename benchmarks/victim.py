@@ -10,7 +10,7 @@ import sys
 import structlog
 
 from messaging import Context, Message, Subscription, SubscriptionOptions, connect
-from messaging.backends.redis import consumer
+from messaging.backends.redis.consumer import consumer
 from messaging.wire.envelope import new_id
 
 HANGING_FROM = 8_000

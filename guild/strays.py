@@ -12,11 +12,11 @@ from typing import NamedTuple
 from guild.errors import AgentInUseError, UnknownAgentError
 from guild.scheduler import GROUP as SCHEDULER
 from messaging.backend import RESERVED_PREFIX
+from messaging.backends.incarnation import has_surely_died
 from messaging.bus import Bus
 from messaging.client.dead_letters import Wanted
 from messaging.consuming.liveness import LOOKS_PER_LEASE, Watch
 from messaging.handling.subscription import SubscriptionOptions
-from messaging.incarnation import has_surely_died
 from messaging.state.stored_state import StoredState
 from messaging.state.timers import is_timer_key
 from messaging.wire.parcels import is_outbox

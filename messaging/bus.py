@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel
 
 from messaging.backend import PROFILES, Backend, Incident
+from messaging.backends.patience import open_within
+from messaging.backends.urls import open_backend
 from messaging.client.dead_letters import DeadLetters
 from messaging.client.following import Attachments
 from messaging.client.listeners import Listeners
@@ -34,12 +36,10 @@ from messaging.control.tail import Tail
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.handling.emitter import Emitter
 from messaging.handling.subscription import Subscription
-from messaging.patience import open_within
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.state.contention import Contentions
 from messaging.state.timers import delay_of
-from messaging.urls import open_backend
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry
 from messaging.wire.outgoing import check_id
@@ -533,8 +533,9 @@ async def connect(
         name: who sends.
         registry: the classes in which answers come back.
         wait_s: how long to wait for a server that is not there yet; the log says so once.
-        options: profile, limits and folders of the backend, see `messaging.urls.open_backend`;
-            they may stand in the URL, too: `redis://host/0?profile=durable`.
+        options: profile, limits and folders of the backend, see
+            `messaging.backends.urls.open_backend`; they may stand in the URL, too:
+            `redis://host/0?profile=durable`.
 
     Raises:
         BackendSetupError: no such URL or option, or a server that cannot keep the promises.

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import pytest
 
-from messaging.backends.redis.embedded import EmbeddedServer, find_binary
+from messaging.backends.redis.connection.embedded import EmbeddedServer, find_binary
 from messaging.errors import BackendUnavailableError
 
 SERVER_KINDS = ("embedded", "external-redis")
@@ -189,7 +189,8 @@ def running_redis(folder: Path, *options: str) -> contextlib.AbstractContextMana
 
 @contextlib.contextmanager
 def server_url(kind: str, folder: Path) -> Iterator[str]:
-    """The URL, for `messaging.urls.open_backend`, of a running server of one of SERVER_KINDS."""
+    """The URL, for `messaging.backends.urls.open_backend`, of a running server of one of
+    SERVER_KINDS."""
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "external-redis":
         with running_redis(folder) as server:

@@ -30,7 +30,7 @@ HANDLING = {
     "redis",
     "messaging.consuming.dispatcher",
     "messaging.consuming.tenure",
-    "messaging.backends.redis.consumer",
+    "messaging.backends.redis.consumer.consumer",
     "guild.runtime",
 }
 HELLO = ROOT / "specs" / "hello.yaml"

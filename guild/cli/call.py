@@ -144,7 +144,7 @@ def redacted(url: str) -> str:
     """`url` without its password."""
     if "@" not in url:
         return url
-    from messaging.backends.redis import endpoint  # noqa: PLC0415 - 150 ms that few URLs need
+    from messaging.backends.redis.connection import endpoint  # noqa: PLC0415 - 150 ms that few URLs need
 
     try:
         return endpoint.redacted(url)

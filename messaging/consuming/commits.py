@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from messaging.backend import Consumer, DeadLetter, Delivery, Incident, Settlement
+from messaging.backends.sizes import first_batch
 from messaging.control.incidents import Incidents
 from messaging.errors import (
     BackendUnavailableError,
@@ -13,7 +14,6 @@ from messaging.errors import (
 )
 from messaging.handling.emitter import Emitter
 from messaging.process.logs import get_logger
-from messaging.sizes import first_batch
 
 log = get_logger()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from messaging.incarnation import has_surely_died
+from messaging.backends.incarnation import has_surely_died
 
 LOOKS_PER_LEASE = 4
 UNREGISTERED = -1

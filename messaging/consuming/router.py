@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from messaging.backend import Backend, Consumer, Delivery, Settlement
+from messaging.backends.sizes import first_batch
 from messaging.consuming.course import Course, farewell
 from messaging.consuming.heartbeat import Heart
 from messaging.consuming.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
@@ -22,7 +23,6 @@ from messaging.handling.handling import HandlesDeliveries
 from messaging.handling.settling import Again
 from messaging.handling.subscription import SubscriptionOptions
 from messaging.process.logs import get_logger
-from messaging.sizes import first_batch
 
 log = get_logger()
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from messaging.backend import DeadLetter, Settlement
-from messaging.backends.redis.embedded import EmbeddedServer
+from messaging.backends.redis.connection.embedded import EmbeddedServer
+from messaging.backends.urls import open_backend
 from messaging.handling.failure_record import Reason
-from messaging.urls import open_backend
 from messaging.wire.message import encode
 from tests.cli.conftest import Run
 from tests.messaging.notes import joined, notes, take

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging.backends.redis.cluster import ClusterAddress
+from messaging.backends.redis.connection.cluster import ClusterAddress
 from tests.certificates import Authority
 from tests.cli.conftest import ROOT, SPEC, Run, Start, until
 from tests.clusters import running_cluster

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from messaging.backend import Delivery, Settlement
-from messaging.backends.redis.consumer import RedisConsumer
-from messaging.backends.redis.pipeline import Pipeline
+from messaging.backends.redis.connection.pipeline import Pipeline
+from messaging.backends.redis.consumer.consumer import RedisConsumer
 from messaging.backends.redis.server import Server
 from tests.crew.orders import (
     AFTER_COMMIT,

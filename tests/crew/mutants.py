@@ -14,13 +14,13 @@ from typing import Any
 import redis.asyncio
 
 from messaging.backend import Delivery, Settlement
-from messaging.backends.redis import replies
 from messaging.backends.redis import server as server_module
-from messaging.backends.redis.consumer import RedisConsumer
+from messaging.backends.redis.connection import replies
+from messaging.backends.redis.consumer.consumer import RedisConsumer
+from messaging.backends.redis.consumer.lending import Lending
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import Keys
-from messaging.backends.redis.lending import Lending
-from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.registry.registry import Registry
 from messaging.backends.redis.scripts import make_script
 from messaging.backends.redis.server import Server
 from messaging.consuming import course

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from messaging.backend import Incident
 from messaging.backends.redis.backend import RedisBackend
 from messaging.backends.redis.server import Server
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.testing import eventually
-from messaging.urls import open_backend
 from messaging.wire.envelope import new_id
 from messaging.wire.message import decode
 from tests.crew.account import Account
@@ -177,7 +177,7 @@ class Stage:
         """What this process was lent and has neither settled nor given back."""
         summary = await self.command("XPENDING", self.server.keys.stream(INPUTS), GROUP)
         consumers = {name.decode(): int(count) for name, count in summary[3] or ()}
-        # An incarnation names its process, see messaging/incarnation.py.
+        # An incarnation names its process, see messaging/backends/incarnation.py.
         return sum(count for name, count in consumers.items() if f".{worker.pid}." in name)
 
     async def lent_to(self, worker: Worker, count: int = 1) -> None:

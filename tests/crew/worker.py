@@ -9,11 +9,11 @@ import structlog
 
 from messaging.backend import Incident
 from messaging.backends.redis import RedisBackend
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Subscription, SubscriptionOptions
-from messaging.urls import open_backend
 from tests.crew.deeds import DEEDS
 from tests.crew.moments import Moments, say, watch
 from tests.crew.mutants import MUTANTS, work_plainly

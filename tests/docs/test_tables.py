@@ -18,7 +18,7 @@ from guild.settings import load_settings
 from guild.spec import AgentSpec, GuildSpec, RouteSpec, ScheduleSpec
 from messaging.backend import PROFILES
 from messaging.backends.redis import Options
-from messaging.urls import open_backend
+from messaging.backends.urls import open_backend
 from tests.docs.pages import DOCS, README, blocks_on, code_in, figures_on, rows, text_of
 
 SPECS = DOCS / "guild-specs.md"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from messaging.backends.redis.entries import unpack_delivery, unpack_entry
-from messaging.backends.redis.news import read_news
+from messaging.backends.redis.observer.news import read_news
 from messaging.errors import InvalidMessageError, WireError
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.header import decode_header, encode_header

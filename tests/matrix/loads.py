@@ -12,12 +12,12 @@ from typing import Any
 import redis.asyncio
 
 from messaging.backend import FROM_START
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.errors import BusFullError
 from messaging.handling.context import Context
 from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.testing import eventually
-from messaging.urls import open_backend
 from messaging.wire.envelope import new_id
 from messaging.wire.message import Message
 

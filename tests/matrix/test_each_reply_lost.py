@@ -9,9 +9,9 @@ from messaging.backend import Consumer, Settlement
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import Keys
 from messaging.backends.redis.scripts import Scripts
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.handling.context import Context
-from messaging.urls import open_backend
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import Message, MessageRegistry, decode
 from tests.faults import FaultyProxy

@@ -14,12 +14,12 @@ import pytest
 import redis.asyncio
 
 from messaging.backend import Delivery, Settlement
-from messaging.backends.redis.link import Link
-from messaging.backends.redis.wakes import Wakes
+from messaging.backends.redis.connection.link import Link
+from messaging.backends.redis.connection.wakes import Wakes
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.consuming.commits import Commits
 from messaging.consuming.tenure import Tenure
-from messaging.urls import open_backend
 from tests.crew.patience import stretched
 from tests.matrix.loads import (
     HARD,

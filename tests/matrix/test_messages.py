@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from messaging.backend import Backend, Consumer, Delivery, Settlement
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
@@ -17,7 +18,6 @@ from messaging.handling.retry import RetryPolicy
 from messaging.handling.settling import Again, Settling
 from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.testing import eventually
-from messaging.urls import open_backend
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import Message, MessageRegistry
 from tests.crew.orders import BUS, NewerInput

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 import redis.asyncio
 
+from messaging.backends.redis.connection.pipeline import Argument, Pipeline, pack
 from messaging.backends.redis.entries import pack_entry
-from messaging.backends.redis.pipeline import Argument, Pipeline, pack
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.errors import BackendUnavailableError
 from messaging.handling.context import Context
 from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.testing import Recorder
-from messaging.urls import open_backend
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import Message, encode
 from tests.crew.crew import Crew

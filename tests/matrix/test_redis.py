@@ -11,8 +11,10 @@ import pytest
 import redis.asyncio
 
 from messaging.backend import Backend
-from messaging.backends.redis import checks, recent
-from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.admin import checks
+from messaging.backends.redis.producer import recent
+from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.urls import open_backend
 from messaging.errors import (
     BackendError,
     BackendSetupError,
@@ -20,7 +22,6 @@ from messaging.errors import (
     BusFullError,
 )
 from messaging.testing import eventually
-from messaging.urls import open_backend
 from tests.crew.mutants import mutate, nothing_forgotten
 from tests.crew.orders import BUS, COMMIT_SENT, GROUP, IN_HANDLER, INPUTS, LEASE_S, PLAIN
 from tests.crew.patience import stretched

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from messaging.backends.redis.wakes import Wakes
+from messaging.backends.redis.connection.wakes import Wakes
 from messaging.bus import Bus, connect
 from messaging.client.maintenance import Maintenance
 from messaging.handling.context import Context

@@ -10,8 +10,8 @@ import redis.asyncio
 
 from messaging.backend import Backend
 from messaging.backends.memory import MemoryBackend
-from messaging.backends.redis.embedded import EmbeddedServer
-from messaging.urls import open_backend
+from messaging.backends.redis.connection.embedded import EmbeddedServer
+from messaging.backends.urls import open_backend
 from messaging.wire.envelope import new_id
 from tests.servers import SERVER_KINDS, server_url
 

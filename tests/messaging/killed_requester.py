@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
-from messaging.urls import open_backend
 from tests.messaging.buses import Ask
 
 

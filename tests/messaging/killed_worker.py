@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.handling.context import Context
-from messaging.urls import open_backend
 from tests.messaging.buses import Ask, Told, listening
 
 

@@ -6,8 +6,8 @@ python -m tests.messaging.relay_worker URL GUILD URL_OF_THE_OTHER
 import asyncio
 import sys
 
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
-from messaging.urls import open_backend
 
 
 async def main(url: str, guild_id: str, other: str) -> None:

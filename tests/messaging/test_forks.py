@@ -17,7 +17,7 @@ import pytest
 
 from guild import GuildBuilder
 from messaging.backends.redis.backend import RedisBackend
-from messaging.backends.redis.embedded import EmbeddedServer
+from messaging.backends.redis.connection.embedded import EmbeddedServer
 from messaging.bus import Bus, connect
 from messaging.errors import BusForkedError
 from messaging.process import forks

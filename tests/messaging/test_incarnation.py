@@ -5,10 +5,13 @@ import sys
 
 import pytest
 
+from messaging.backends.incarnation import has_surely_died, new_incarnation
 from messaging.consuming.liveness import Watch
-from messaging.incarnation import has_surely_died, new_incarnation
 
-NAME = "from messaging.incarnation import new_incarnation; print(new_incarnation(), flush=True)"
+NAME = (
+    "from messaging.backends.incarnation import new_incarnation;"
+    "print(new_incarnation(), flush=True)"
+)
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import json
 
 import structlog
 
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.handling.context import Context
-from messaging.urls import open_backend
 from tests.messaging.buses import Ask, listening
 
 _render = structlog.processors.JSONRenderer()

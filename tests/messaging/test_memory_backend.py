@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from messaging.backend import Backend, Incident, Settlement
 from messaging.backends.memory import MemoryBackend
+from messaging.backends.urls import open_backend
 from messaging.errors import (
     BackendSetupError,
     BusClosedError,
@@ -19,7 +20,6 @@ from messaging.errors import (
     NobodyListensError,
     WireError,
 )
-from messaging.urls import open_backend
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import Message, decode
 from tests.messaging.notes import (

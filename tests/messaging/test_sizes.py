@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import pytest
 
-from messaging import sizes
 from messaging.backend import (
     ANY_VERSION,
     RESERVED_PREFIX,
@@ -15,15 +14,16 @@ from messaging.backend import (
     Settlement,
     StateWrite,
 )
+from messaging.backends import sizes
 from messaging.backends.memory import MemoryConsumer
 from messaging.backends.redis import entries
-from messaging.backends.redis.consumer import RedisConsumer
+from messaging.backends.redis.consumer.consumer import RedisConsumer
+from messaging.backends.sizes import MOST_BYTES_AT_ONCE, first_batch, size_of
 from messaging.bus import Bus
 from messaging.client.replay import Range, replay
 from messaging.errors import PayloadTooLargeError
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
-from messaging.sizes import MOST_BYTES_AT_ONCE, first_batch, size_of
 from messaging.testing import eventually
 from messaging.wire.message import wire_type_of
 from messaging.wire.outgoing import payload_of

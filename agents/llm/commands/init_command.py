@@ -9,7 +9,7 @@ from agents.llm.wizard.wizard import Choice, Flags, Wizard
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, exit_code_of
 from guild.cli.output import Output
 from guild.errors import GuildError
-from messaging.backends.redis.embedded import find_binary
+from messaging.backends.redis.connection.embedded import find_binary
 from messaging.errors import BackendUnavailableError
 
 _NOTHING = "nothing was written"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK, UsageError
-from messaging.backends.redis.acl import write_acl_file
+from messaging.backends.redis.admin.acl import write_acl_file
 from messaging.errors import BackendSetupError
 
 

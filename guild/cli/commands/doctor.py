@@ -13,10 +13,10 @@ from guild.cli.call import Call, redacted
 from guild.cli.commands.agents import problem_of
 from guild.cli.exit_codes import FAILED, OK
 from messaging.backend import PROFILES, Incident
-from messaging.backends.redis.embedded import find_binary
+from messaging.backends.redis.connection.embedded import find_binary
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.errors import BackendUnavailableError, MessagingError
-from messaging.urls import open_backend
 
 GROUP = "guildbus.doctor"
 _EXTRAS = {

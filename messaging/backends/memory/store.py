@@ -25,6 +25,7 @@ from messaging.backends.memory.dead_letters import DeadLetters
 from messaging.backends.memory.group import Group
 from messaging.backends.memory.log import NEWEST_ID, EphemeralLogs, Log, entries_after
 from messaging.backends.memory.signals import Signals
+from messaging.backends.sizes import check_value, size_of
 from messaging.errors import (
     BusFullError,
     NobodyListensError,
@@ -33,7 +34,6 @@ from messaging.errors import (
     StateConflictError,
 )
 from messaging.process.clock import SYSTEM, Clock
-from messaging.sizes import check_value, size_of
 from messaging.wire.envelope import Envelope
 from messaging.wire.fidelity import MOST_SHARED_BYTES, fidelity_of
 from messaging.wire.header import decode_header, encode_header

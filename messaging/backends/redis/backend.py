@@ -15,20 +15,22 @@ from messaging.backend import (
     StateValue,
     TopicInfo,
 )
-from messaging.backends.redis import dead_letters, ephemeral, upkeep
-from messaging.backends.redis.beats import Beats
-from messaging.backends.redis.checks import check_server, recheck_durable
-from messaging.backends.redis.endpoint import EmbeddedAddress
-from messaging.backends.redis.link import Address, Link
-from messaging.backends.redis.membership import Membership
-from messaging.backends.redis.patrol import Patrol
-from messaging.backends.redis.publisher import Publisher
-from messaging.backends.redis.registry import Registry
-from messaging.backends.redis.replication import Replication
+from messaging.backends.redis import upkeep
+from messaging.backends.redis.admin import dead_letters
+from messaging.backends.redis.admin.checks import check_server, recheck_durable
+from messaging.backends.redis.connection.endpoint import EmbeddedAddress
+from messaging.backends.redis.connection.link import Address, Link
+from messaging.backends.redis.connection.replication import Replication
+from messaging.backends.redis.connection.wakes import Wakes
+from messaging.backends.redis.consumer.beats import Beats
+from messaging.backends.redis.consumer.patrol import Patrol
+from messaging.backends.redis.observer import ephemeral
+from messaging.backends.redis.observer.tails import Tails
+from messaging.backends.redis.observer.topic_info import topic_info
+from messaging.backends.redis.producer.publisher import Publisher
+from messaging.backends.redis.registry.membership import Membership
+from messaging.backends.redis.registry.registry import Registry
 from messaging.backends.redis.server import Options, Server
-from messaging.backends.redis.tails import Tails
-from messaging.backends.redis.topic_info import topic_info
-from messaging.backends.redis.wakes import Wakes
 from messaging.errors import BackendError, BusClosedError, BusForkedError
 from messaging.process.clock import SYSTEM, Clock
 from messaging.process.forks import keep_from_children
@@ -134,7 +136,7 @@ class RedisBackend:
 
     async def join(self, group: str, partition: int | None = None) -> Consumer:
         # A process that only publishes or looks on needs none of what reads and commits.
-        from messaging.backends.redis.consumer import RedisConsumer  # noqa: PLC0415 - see above
+        from messaging.backends.redis.consumer.consumer import RedisConsumer  # noqa: PLC0415 - see above
 
         parts, membership = self._open(), Membership(group, partition)
         consumer = RedisConsumer(

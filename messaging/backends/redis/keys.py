@@ -27,6 +27,8 @@ w, w:<topic>  channels that wake readers: the registry changed, the topic has so
 
 from functools import lru_cache
 
+RETURNED = "returned"
+
 
 class Keys:
     """Keys of one guild, as bytes."""

@@ -8,11 +8,16 @@ from typing import Any, NamedTuple
 import hiredis
 
 from messaging.backend import Incident
+from messaging.backends.redis.connection.link import FIRST_PAUSE_S, Address, Link
+from messaging.backends.redis.connection.pipeline import (
+    Argument,
+    ConnectionLostError,
+    Pipeline,
+    pack,
+)
+from messaging.backends.redis.connection.replication import Replication
+from messaging.backends.redis.connection.replies import code_of
 from messaging.backends.redis.keys import Keys
-from messaging.backends.redis.link import FIRST_PAUSE_S, Address, Link
-from messaging.backends.redis.pipeline import Argument, ConnectionLostError, Pipeline, pack
-from messaging.backends.redis.replication import Replication
-from messaging.backends.redis.replies import code_of
 from messaging.backends.redis.scripts import Script, Scripts
 from messaging.errors import BackendSetupError
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.registry.registry import Registry
 from messaging.backends.redis.server import Server
 
 TOPICS_AT_ONCE = 64

@@ -9,7 +9,7 @@ import pytest
 from messaging.backend import Incident
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.server import Server
-from messaging.urls import open_backend
+from messaging.backends.urls import open_backend
 from messaging.wire.envelope import new_id
 from tests.faults import FaultyProxy
 from tests.servers import RedisServer, running_redis

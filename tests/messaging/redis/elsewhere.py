@@ -8,7 +8,7 @@ import redis
 import redis.asyncio
 from redis.crc import key_slot
 
-from messaging.backends.redis.acl import write_acl_file
+from messaging.backends.redis.admin.acl import write_acl_file
 from tests.clusters import Cluster
 from tests.messaging.conftest import Fields, Site
 from tests.servers import RedisServer, running_redis

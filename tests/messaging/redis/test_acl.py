@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging.backends.redis.acl import rules_for, write_acl_file
+from messaging.backends.redis.admin.acl import rules_for, write_acl_file
 from messaging.errors import BackendError, BackendSetupError
 from tests.messaging.notes import note
 from tests.messaging.redis.conftest import Guild, command

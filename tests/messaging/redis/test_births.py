@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from messaging.backend import FROM_START, Settlement
-from messaging.backends.redis.births import MOST_AT_ONCE, Births
+from messaging.backends.redis.registry.births import MOST_AT_ONCE, Births
 from messaging.errors import BackendError, BackendSetupError
 from messaging.testing import eventually
 from messaging.wire.topic import reply_topic_of

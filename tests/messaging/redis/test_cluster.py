@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from messaging.backend import Settlement
-from messaging.backends.redis import RedisBackend, link
-from messaging.backends.redis.cluster import ClusterAddress
-from messaging.backends.redis.replies import code_of, is_passing
+from messaging.backends.redis import RedisBackend
+from messaging.backends.redis.connection import link
+from messaging.backends.redis.connection.cluster import ClusterAddress
+from messaging.backends.redis.connection.replies import code_of, is_passing
 from messaging.bus import Bus, connect
 from messaging.errors import BackendSetupError, BackendUnavailableError
 from messaging.handling.context import Context

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.commit import Commit
-from messaging.backends.redis.committing import Committing
-from messaging.backends.redis.consumer import RedisConsumer
-from messaging.backends.redis.pipeline import Pipeline
+from messaging.backends.redis.connection.pipeline import Pipeline
+from messaging.backends.redis.consumer.commit import Commit
+from messaging.backends.redis.consumer.committing import Committing
+from messaging.backends.redis.consumer.consumer import RedisConsumer
 from messaging.errors import NotHeldError
 from messaging.testing import eventually
 from tests.faults import FaultyProxy

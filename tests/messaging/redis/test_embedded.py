@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging.backends.redis import embedded as module
-from messaging.backends.redis.embedded import EmbeddedServer, find_binary
+from messaging.backends.redis.connection import embedded as module
+from messaging.backends.redis.connection.embedded import EmbeddedServer, find_binary
 from messaging.errors import BackendUnavailableError
 from tests.messaging.notes import everything_in, joined, note, notes, numbered, take, texts
 from tests.messaging.redis.conftest import Guild, command
@@ -23,7 +23,7 @@ from tests.servers import embedded_binary
 OWNER = """
 import sys
 from pathlib import Path
-from messaging.backends.redis.embedded import EmbeddedServer
+from messaging.backends.redis.connection.embedded import EmbeddedServer
 
 server = EmbeddedServer(Path(sys.argv[1]))
 server.start()

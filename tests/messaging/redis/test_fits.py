@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.backends.redis.fits import Fits
+from messaging.backends.redis.registry.fits import Fits
 from messaging.wire.topic import matches, owner_of
 
 _TOPICS = st.sets(st.sampled_from(["a", "b", "a.b", "a.c", "b.c", "a.b.c", "_retry.g", "_retry.h"]))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from messaging.backends.redis import RedisBackend, recent
-from messaging.backends.redis.recent import REMEMBERED_S, Recent
+from messaging.backends.redis import RedisBackend
+from messaging.backends.redis.producer import recent
+from messaging.backends.redis.producer.recent import REMEMBERED_S, Recent
 from messaging.errors import BusFullError
 from messaging.testing import eventually
 from tests.crew.mutants import mutate

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.consumer import RedisConsumer
-from messaging.backends.redis.presence import Presence
+from messaging.backends.redis.consumer.consumer import RedisConsumer
+from messaging.backends.redis.consumer.presence import Presence
 from messaging.errors import FencedError
 from messaging.testing import eventually
 from tests.crew.patience import stretched

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from messaging.backends.redis import RedisBackend, patrol
+from messaging.backends.redis import RedisBackend
+from messaging.backends.redis.consumer import patrol
+from messaging.backends.redis.consumer.patrol import Patrol
 from messaging.backends.redis.entries import pack_entry
-from messaging.backends.redis.fits import Fit, Fits
-from messaging.backends.redis.patrol import Patrol
-from messaging.backends.redis.publisher import Publisher
+from messaging.backends.redis.producer.publisher import Publisher
+from messaging.backends.redis.registry.fits import Fit, Fits
 from messaging.backends.redis.scripts import Script
 from messaging.backends.redis.server import Server
 from messaging.bus import Bus

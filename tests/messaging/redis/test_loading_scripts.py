@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from messaging.backends.redis import acl
+from messaging.backends.redis.admin import acl
 from messaging.backends.redis.server import Server
 from messaging.testing import eventually
 from tests.faults import FaultyProxy

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.registry.registry import Registry
 from messaging.bus import Bus
 from messaging.control import tail
 from messaging.control.tail import Tail

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from messaging.backend import FROM_START, Entry
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.news import read_news
+from messaging.backends.redis.observer.news import read_news
 from tests.messaging.notes import note, texts
 from tests.messaging.redis.conftest import PATIENCE_S, Guild, command
 

@@ -10,7 +10,8 @@ import structlog
 
 from messaging.backend import SERVER_AWAY, SERVER_BACK, Incident
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.outage import Outage
+from messaging.backends.redis.connection.outage import Outage
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.control import incidents
 from messaging.control.outages import Outages
@@ -18,7 +19,6 @@ from messaging.errors import BackendSetupError, BackendUnavailableError, Request
 from messaging.handling.context import Context
 from messaging.handling.subscription import Subscription
 from messaging.testing import eventually
-from messaging.urls import open_backend
 from messaging.wire.message import Message
 from tests.crew.patience import stretched
 from tests.faults import FaultyProxy

@@ -10,10 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from messaging.backend import Settlement, StateWrite
+from messaging.backends.urls import open_backend
 from messaging.bus import Bus
 from messaging.errors import BackendSetupError, NotReplicatedError
 from messaging.testing import eventually
-from messaging.urls import open_backend
 from tests.messaging.notes import everything_in, joined, note, notes, take_one, texts
 from tests.messaging.redis.conftest import Guild, command, server_of
 from tests.servers import RedisServer, running_redis

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from messaging.backends.redis import link
-from messaging.backends.redis.endpoint import endpoint_of, redacted
+from messaging.backends.redis.connection import link
+from messaging.backends.redis.connection.endpoint import endpoint_of, redacted
+from messaging.backends.urls import open_backend
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
-from messaging.urls import open_backend
 from tests.messaging.notes import everything_in, note, texts
 from tests.messaging.redis.conftest import Guild, command
 from tests.servers import running_redis

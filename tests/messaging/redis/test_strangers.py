@@ -6,7 +6,7 @@ import pytest
 
 from messaging.backend import Consumer
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.consumer import RedisConsumer
+from messaging.backends.redis.consumer.consumer import RedisConsumer
 from messaging.errors import FencedError
 from tests.faults import FaultyProxy
 from tests.messaging.notes import heirloom, joined, note, notes, numbered, settled, take, texts

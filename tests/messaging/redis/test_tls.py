@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from messaging.backend import Settlement
-from messaging.backends.redis import link
+from messaging.backends.redis.connection import link
 from messaging.errors import BackendSetupError, BackendUnavailableError
 from tests.certificates import Authority
 from tests.messaging.notes import everything_in, joined, note, take_one, texts

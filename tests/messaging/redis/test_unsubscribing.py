@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from messaging.backend import Settlement
-from messaging.backends.redis.registry import Registry
+from messaging.backends.redis.registry.registry import Registry
 from messaging.errors import BackendError, FencedError
 from messaging.wire.topic import owner_of, partition_topic_of
 from tests.messaging.notes import joined, note, take_one

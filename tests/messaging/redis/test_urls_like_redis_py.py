@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from redis.connection import parse_url as parse_by_redis_py
 from redis.crc import key_slot
 
-from messaging.backends.redis.cluster import slot_of
-from messaging.backends.redis.endpoint import parse_url
+from messaging.backends.redis.connection.cluster import slot_of
+from messaging.backends.redis.connection.endpoint import parse_url
 
 _WORDS = st.text(min_size=1, max_size=8).map(lambda text: quote(text, safe=""))
 _MAYBE = st.just("") | _WORDS

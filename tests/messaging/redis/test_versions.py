@@ -7,8 +7,8 @@ import pytest
 import redis.asyncio
 
 from messaging.backend import Settlement
-from messaging.backends.redis.acl import write_acl_file
-from messaging.backends.redis.versions import version_of
+from messaging.backends.redis.admin.acl import write_acl_file
+from messaging.backends.redis.admin.versions import version_of
 from messaging.errors import BackendSetupError, BusFullError
 from tests.messaging.notes import everything_in, joined, note, notes, settled, take, texts
 from tests.messaging.redis.conftest import Guild, command

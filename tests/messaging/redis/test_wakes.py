@@ -10,7 +10,7 @@ import pytest
 import redis.asyncio
 
 from messaging.backends.redis.backend import RedisBackend
-from messaging.backends.redis.wakes import Wakes
+from messaging.backends.redis.connection.wakes import Wakes
 from messaging.errors import BackendError, BackendSetupError
 from messaging.testing import eventually
 from tests.messaging.notes import joined, note, take
@@ -117,7 +117,7 @@ async def test_a_user_who_may_not_listen_is_told_so_at_once(
 async def test_a_user_who_may_not_listen_any_more_is_announced_and_heard_again(
     guild: Guild, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.backends.redis.wakes.ASK_REFUSED_AGAIN_S", 0.05)
+    monkeypatch.setattr("messaging.backends.redis.connection.wakes.ASK_REFUSED_AGAIN_S", 0.05)
     async with without_channels(redis_server) as admin:
         await admin.execute_command("ACL", "SETUSER", "deaf", "allchannels")  # type: ignore[no-untyped-call]
         backend = await guild.open(f"redis://deaf:secret@127.0.0.1:{redis_server.port}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.backends.redis.consumer import RedisConsumer
+from messaging.backends.redis.consumer.consumer import RedisConsumer
 from messaging.errors import FencedError
 from tests.messaging.notes import heirloom, joined, notes, take, texts
 from tests.messaging.redis.conftest import Guild, command, server_of

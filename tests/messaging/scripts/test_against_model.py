@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from messaging.backend import ANY_VERSION, NEVER_ALONE
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.scripts import Script, make_script
-from messaging.urls import open_backend
+from messaging.backends.urls import open_backend
 from messaging.wire.envelope import new_id
 from tests.messaging.redis.conftest import server_of
 from tests.messaging.scripts.model import Member, Model

@@ -1,0 +1,1 @@
+"""A connection that comes back: where the server is, how to greet it, commands out, replies in."""

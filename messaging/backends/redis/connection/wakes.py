@@ -1,0 +1,139 @@
+"""Wakes readers: one more connection listens for "this topic has something".
+
+Nobody blocks in the server, so that a process needs two connections however many topics and
+consumers it has, and a cancelled reader cannot take a batch with it. A lost wake-up costs
+nothing but time: readers also look by themselves now and then, and after a reconnection. So a
+server that refuses to listen for us is asked again, in the background.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+
+from messaging.backends.redis.connection.link import Address, Link
+from messaging.backends.redis.connection.pipeline import Pipeline, pack
+from messaging.backends.redis.connection.replies import is_passing, to_messaging_error
+
+CONFIRM_TIMEOUT_S = 1.0
+ASK_AGAIN_S = 0.1
+ASK_REFUSED_AGAIN_S = 5.0
+
+
+class Wakes:
+    """Calls whoever watches a channel when something is published there.
+
+    Args:
+        announce: told when the server refuses to listen for us, and this will not pass by itself.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        give_up_after_s: float,
+        reply_timeout_s: float,
+        announce: Callable[[str, str], None],
+    ) -> None:
+        self._watchers: dict[bytes, set[Callable[[bytes], None]]] = {}
+        self._confirmations: dict[bytes, asyncio.Future[None]] = {}
+        self._unheard: set[bytes] = set()  # the server behind this connection has not confirmed
+        self._asking_again: asyncio.TimerHandle | None = None
+        self._announce = announce
+        self._refusal: hiredis.ReplyError | None = None
+        self._link = Link(
+            address,
+            give_up_after_s=give_up_after_s,
+            reply_timeout_s=reply_timeout_s,
+            on_back=self._back,
+            on_push=self._pushed,
+        )
+
+    async def open(self) -> None:
+        await self._link.open()
+
+    def check(self) -> None:
+        """Return unless the server has refused to listen for us.
+
+        Raises:
+            BackendSetupError: as for a user whose ACL does not allow it.
+        """
+        if self._refusal is not None:
+            raise to_messaging_error(self._refusal, self._link.url) from self._refusal
+
+    async def close(self) -> None:
+        if self._asking_again is not None:
+            self._asking_again.cancel()
+        await self._link.close()
+
+    async def watch(self, channels: dict[bytes, Callable[[bytes], None]]) -> None:
+        """Call these, with what is published, from now on; returns once the server knows of it."""
+        fresh = [channel for channel in channels if channel not in self._watchers]
+        for channel, call in channels.items():
+            self._watchers.setdefault(channel, set()).add(call)
+        loop = asyncio.get_running_loop()
+        for channel in fresh:
+            self._confirmations[channel] = loop.create_future()
+        pipeline = self._link.current()
+        self._unheard.update(fresh)
+        if fresh and pipeline is not None:
+            pipeline.write(pack(("SUBSCRIBE", *fresh)))
+        unconfirmed = [self._confirmations[c] for c in channels if c in self._confirmations]
+        if unconfirmed:  # without a connection it will be confirmed later, and readers look anyway
+            await asyncio.wait(unconfirmed, timeout=CONFIRM_TIMEOUT_S)
+
+    def unwatch(self, channels: dict[bytes, Callable[[bytes], None]]) -> None:
+        for channel, call in channels.items():
+            watchers = self._watchers.get(channel, set())
+            watchers.discard(call)
+            if not watchers and self._watchers.pop(channel, None) is not None:
+                self._unheard.discard(channel)
+                if (waiting := self._confirmations.pop(channel, None)) and not waiting.done():
+                    waiting.set_result(None)
+                if pipeline := self._link.current():
+                    pipeline.write(pack(("UNSUBSCRIBE", channel)))
+
+    async def _back(self, pipeline: Pipeline) -> None:
+        self._unheard = set(self._watchers)
+        if self._watchers:
+            pipeline.write(pack(("SUBSCRIBE", *self._watchers)))
+
+    def _pushed(self, message: Any) -> None:
+        if isinstance(message, hiredis.ReplyError):
+            self._refused(message)
+        elif isinstance(message, list):  # a PING of whoever listens to nothing gets a word
+            self._heard(message)
+
+    def _refused(self, error: hiredis.ReplyError) -> None:
+        """To a PING, which asks for no more, or to SUBSCRIBE; then ask again."""
+        if not self._unheard or self._asking_again is not None:
+            return
+        pause_s = ASK_AGAIN_S
+        if not is_passing(error):
+            pause_s = ASK_REFUSED_AGAIN_S
+            if self._refusal is None:
+                why = to_messaging_error(error, self._link.url)
+                self._announce("bus.deaf", f"{why}; until then messages are noticed late")
+            self._refusal = error
+        self._asking_again = asyncio.get_running_loop().call_later(pause_s, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asking_again = None
+        pipeline = self._link.current()
+        if self._unheard and pipeline is not None:
+            pipeline.write(pack(("SUBSCRIBE", *self._unheard)))
+
+    def _heard(self, message: list[Any]) -> None:
+        kind, channel = message[0], message[1]
+        if kind == b"subscribe":  # whatever came before it was not heard, so look
+            news, self._refusal = b"", None
+            self._unheard.discard(channel)
+            if (confirmation := self._confirmations.pop(channel, None)) and not confirmation.done():
+                confirmation.set_result(None)
+        elif kind == b"message":
+            news = message[2]
+        else:
+            return
+        for call in tuple(self._watchers.get(channel, ())):
+            call(news)

@@ -1,0 +1,300 @@
+"""One incarnation of a replica, at a group or a partition: reads, commits, beats, leaves."""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite
+from messaging.backends.incarnation import new_incarnation
+from messaging.backends.redis.connection.pipeline import Argument
+from messaging.backends.redis.connection.wakes import Wakes
+from messaging.backends.redis.consumer.beating import Beating
+from messaging.backends.redis.consumer.beats import Beats
+from messaging.backends.redis.consumer.committing import Committing
+from messaging.backends.redis.consumer.interest import Interest
+from messaging.backends.redis.consumer.lending import Lending
+from messaging.backends.redis.consumer.loans import TOPICS_AT_ONCE
+from messaging.backends.redis.consumer.patrol import Patrol
+from messaging.backends.redis.consumer.presence import Presence
+from messaging.backends.redis.registry.membership import Membership
+from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.server import Server
+from messaging.errors import (
+    BackendError,
+    FencedError,
+    NobodyListensError,
+    PayloadTooLargeError,
+    StateConflictError,
+)
+
+_FENCED, _CONFLICT = -1, -2
+
+T = TypeVar("T")
+
+
+class RedisConsumer:
+    """See `messaging.backend.Consumer`."""
+
+    def __init__(
+        self,
+        server: Server,
+        registry: Registry,
+        wakes: Wakes,
+        *,
+        patrol: Patrol,
+        beats: Beats,
+        membership: Membership,
+    ) -> None:
+        self.group = membership.group
+        self.incarnation = new_incarnation()
+        self._loop = asyncio.get_running_loop()
+        self._server = server
+        self._registry = registry
+        self._patrol = patrol
+        self._membership = membership
+        self._members = server.keys.members(membership.name)
+        self._beats = server.keys.beats(membership.name)
+        self._interest = Interest(server, registry, wakes, membership)
+        self._lending = Lending(
+            server,
+            registry,
+            self._interest,
+            membership=membership,
+            incarnation=self.incarnation,
+            fenced=self._fenced,
+        )
+        self._committing = Committing(
+            server,
+            registry,
+            self._lending,
+            membership=membership,
+            incarnation=self.incarnation,
+            check_fence=self._check_fence,
+            fenced=self._fenced,
+        )
+        self._presence = Presence(server, registry, self.group, self.incarnation)
+        self._beating = Beating(
+            server,
+            beats,
+            self._interest,
+            self._lending,
+            self._committing,
+            presence=self._presence,
+            membership=membership,
+            incarnation=self.incarnation,
+            fenced=self._fenced,
+        )
+        self._is_roused = False
+        self._is_fenced = False
+
+    async def join(self) -> None:
+        keys = self._server.keys
+        await self._registry.refresh()  # whoever was fenced by a loss of data joins into its repair
+        if self._membership.partition is not None:
+            with suppress(NobodyListensError):  # joining says so
+                await self._registry.ensure(self._membership.own_topic)
+        joined = await self._server.run(
+            self._server.scripts.join,
+            (keys.groups, self._members, self._beats, keys.joined),
+            self.group,
+            self.incarnation,
+        )
+        if not joined:
+            self._interest.stop()
+            raise BackendError(f"{self.group} is not subscribed; subscribe it before it joins")
+        self._presence.joined()
+        await self._interest.follow()
+        self._patrol.add(self._interest)
+
+    async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
+        give_up_at = self._loop.time() + wait_s
+        last_looks: int | None = None
+        begin = partial(self._begin, max_count)
+        while True:
+            if not self._lending.is_ready and (last_looks is not None or not self._is_routine):
+                await _to_its_end(self._bring(max_count))
+            if self._lending.is_ready:
+                return self._lending.hand_on(max_count)
+            if self._is_fenced or self._lending.is_elsewhere:  # since that was begun: look again
+                continue
+            if not self._is_roused:
+                await self._interest.wait(give_up_at, begin)
+            if self._is_roused:
+                return await self._at_once(max_count)
+            if self._loop.time() < give_up_at:
+                continue
+            if last_looks is None:  # an empty answer says that there was nothing anywhere
+                self._interest.wake_all()
+                last_looks = -(-len(self._interest.topics) // min(max_count, TOPICS_AT_ONCE))
+            if last_looks == 0:
+                return []
+            last_looks -= 1
+
+    def rouse(self) -> None:
+        self._is_roused = True
+        self._interest.rouse()
+
+    async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
+        return await self._committing.commit(settlements)
+
+    async def journal(self, write: StateWrite) -> int:
+        self._check_fence()
+        limit_bytes = self._server.options.max_envelope_bytes
+        value, keys = write.value or b"", self._server.keys
+        if len(value) > limit_bytes:
+            raise PayloadTooLargeError(f"{self.group}'s {write.key}", len(value), limit_bytes)
+        version = await self._server.run(
+            self._server.scripts.journal,
+            (self._members, keys.state(self.group), keys.floors),
+            self.group,
+            self.incarnation,
+            write.key,
+            write.expected_version,
+            "delete" if write.value is None else "set",
+            value,
+        )
+        if version == _FENCED:
+            raise self._fenced()
+        if version == _CONFLICT:
+            raise StateConflictError(f"{write.key} of {self.group} was written by somebody else")
+        if self._server.replication is not None:
+            await self._server.replication.report()
+        return int(version)
+
+    async def take_turn(self, message_id: str, keys: Sequence[str]) -> bool:
+        self._check_fence()
+        return await self._at_turns("take", message_id, keys) == 1
+
+    async def end_turn(self, message_id: str, keys: Sequence[str]) -> None:
+        self._check_fence()
+        await self._at_turns("end", message_id, keys)
+
+    async def _at_turns(self, action: str, message_id: str, keys: Sequence[str]) -> int:
+        answer: int = await self._server.run(
+            self._server.scripts.turn,
+            (self._members, self._server.keys.turns(self.group)),
+            self._membership.name,
+            self.incarnation,
+            self._server.keys.prefix,
+            action,
+            message_id,
+            *keys,
+        )
+        if answer == _FENCED:
+            raise self._fenced()
+        return answer
+
+    def beat(self) -> Awaitable[Mapping[str, int]]:
+        return self._beating.beat()
+
+    async def take_over(
+        self, incarnation: str, max_count: int, *, alone_from: int = NEVER_ALONE
+    ) -> list[Delivery]:
+        await self._interest.follow_anew()
+        return await self._lend_at_last(self._lending.take_over(incarnation, max_count, alone_from))
+
+    async def lead(self) -> bool:
+        answer = await self._server.run(
+            self._server.scripts.lead,
+            (self._members, self._server.keys.leader(self._membership.name)),
+            self.incarnation,
+        )
+        if answer == 0:
+            raise self._fenced()
+        self._lending.is_in_order = bool(answer == 2)  # noqa: PLR2004 - as the script says
+        return self._lending.is_in_order
+
+    async def inherit(self, max_count: int) -> list[Delivery]:
+        await self._interest.follow_anew()
+        return await self._lend_at_last(self._lending.inherit(max_count))
+
+    async def leave(self, unhandled: Sequence[Delivery]) -> None:
+        keys, topics = self._server.keys, self._interest.topics
+        numbers = {topic: number for number, topic in enumerate(topics, 1)}
+        stash, self._lending.stash = self._lending.stash, []
+        back: list[Argument] = []
+        for delivery in (*unhandled, *stash):
+            number = numbers.get(delivery.envelope.topic)
+            if number is not None:
+                back += (number, delivery.position, delivery.handed_out)
+        self._interest.stop()
+        self._presence.leaves()
+        await self._server.run(
+            self._server.scripts.leave,
+            (self._members, self._beats, keys.joined, *map(keys.stream, topics)),
+            self.group,
+            self.incarnation,
+            keys.channel(self._membership.own_topic),
+            *back,
+        )
+        self._is_fenced = True
+
+    @property
+    def _is_routine(self) -> bool:
+        """Whether there is nothing to care for before the next read."""
+        return (
+            not self._is_fenced
+            and not self._interest.needs_care
+            and self._interest.is_up_to_date
+            and self._lending.is_routine
+        )
+
+    def _begin(self, max_count: int) -> bool:
+        return self._is_routine and self._lending.begin(max_count)
+
+    async def _bring(self, max_count: int) -> None:
+        self._check_fence()
+        if self._interest.needs_care:
+            self._interest.needs_care = False
+            await self._interest.drop_settled_bounds()
+            self._interest.wake_all()
+        await self._interest.follow()
+        await self._lending.bring(max_count)
+
+    async def _at_once(self, max_count: int) -> list[Delivery]:
+        """What has come or is on its way: somebody wants the reader back."""
+        self._is_roused = False
+        await self._lending.landed()
+        return self._lending.hand_on(max_count) if self._lending.is_ready else []
+
+    async def _lend_at_last(self, lending: Coroutine[Any, Any, list[Delivery]]) -> list[Delivery]:
+        taking = asyncio.create_task(lending)
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(self._keep)
+            raise
+
+    def _keep(self, taking: asyncio.Task[list[Delivery]]) -> None:
+        """The caller went away while this was taken over: the next read hands it on."""
+        if not taking.cancelled() and taking.exception() is None:
+            self._lending.stash += taking.result()
+
+    def _check_fence(self) -> None:
+        if self._is_fenced:
+            raise self._fenced()
+
+    def _fenced(self) -> FencedError:
+        if not self._is_fenced:
+            self._presence.fenced()
+        self._is_fenced = True
+        self._interest.stop()
+        return FencedError(self.group, self.incarnation)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for `work`, which goes on to its end even if the caller is cancelled."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_look_at)
+        raise
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Nobody waits for it any more; an error in it shows again in the next call."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,1 @@
+"""Looks at topics without owing anything for what is seen."""

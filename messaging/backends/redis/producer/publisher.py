@@ -1,0 +1,371 @@
+"""Appending: what is queued in one tick goes out as one batch per topic, two ticks at a time.
+A batch that is full does not wait for either.
+
+Each batch carries this producer's sequence on its topic, so a batch that is sent twice is stored
+once. When anything but success comes back, sending stops, and the unsettled batches are settled
+in order, one at a time; then it goes on. A server that comes back without what it had accepted
+last is sent that again first.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
+
+from messaging.backends.redis.connection.pipeline import (
+    Answers,
+    Argument,
+    ConnectionLostError,
+    Pipeline,
+)
+from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.producer.batch import Batch
+from messaging.backends.redis.producer.pressure import Pressure
+from messaging.backends.redis.producer.recent import REMEMBERED_S, Recent, missing_text
+from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.server import Server, pack_script
+from messaging.backends.redis.upkeep import Trimmed, trim_topic
+from messaging.errors import BusClosedError, BusFullError, NotAskedError
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.topic import is_reply_topic
+
+MOST_IN_FLIGHT = 2
+
+_ABSENT, _FULL, _GAP, _DELAYS_FULL = -1, -2, -3, -4
+
+
+class Publisher:
+    """Appends for one process, as one producer."""
+
+    def __init__(self, server: Server, registry: Registry) -> None:
+        self._server = server
+        self._registry = registry
+        self._loop = asyncio.get_running_loop()
+        self._queued: dict[str, list[Batch]] = {}
+        self._unsettled: list[Batch] = []
+        self._flights = 0
+        self._is_flush_due = False
+        self._is_grounded = asyncio.Event()
+        self._settling: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._pressure = Pressure(server)
+        self._recent = Recent(server.keys)
+        self._producer, self._last = new_id(), dict[str, int]()
+        server.on_back.append(self._look_what_is_forgotten)
+        registry.on_lost.append(self._forget)
+
+    def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
+        """See `Backend.append`; everything is queued when this returns."""
+        limit = self._server.options.max_envelope_bytes
+        packed = [pack_entry(envelope, limit) for envelope in envelopes]
+        if self._is_closed:
+            raise BusClosedError("the bus is closed")
+        if len(packed) == 1:  # one message, one call: the way of nearly everything
+            envelope = envelopes[0]
+            self._send_what_is_full(envelope.topic, 1)
+            batch = self._batch_for(envelope.topic, 1)
+            batch.add(*packed[0], envelope.delay_s)
+            return self._wait_for(batch)
+        counts = Counter([envelope.topic for envelope in envelopes])
+        for topic, count in counts.items():
+            self._send_what_is_full(topic, count)
+        batches = {topic: self._batch_for(topic, count) for topic, count in counts.items()}
+        for envelope, (header, payload) in zip(envelopes, packed, strict=True):
+            batches[envelope.topic].add(header, payload, envelope.delay_s)
+        stored = [self._wait_for(batch) for batch in batches.values()]
+        return self._all_of(stored)
+
+    async def _all_of(self, stored: Sequence[asyncio.Future[None]]) -> None:
+        for outcome in await asyncio.gather(*stored, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def append_once(self, envelope: Envelope) -> None:
+        """See `Backend.append_once`: each message is its own producer, of one message."""
+        header, payload = pack_entry(envelope, self._server.options.max_envelope_bytes)
+        batch = Batch(envelope.topic, self._server.link.deadline())
+        batch.add(header, payload, envelope.delay_s)
+        batch.producer, batch.first, batch.is_once = f"once.{envelope.id}", 1, True
+        batch.is_unasked = not is_reply_topic(envelope.reply_to)
+        stored = self._loop.create_future()
+        batch.callers.append(stored)
+        while True:
+            try:
+                length = await self._store(batch)
+                break
+            except ConnectionLostError:
+                await self._server.link.connected(batch.give_up_at)
+        if not batch.is_unasked:
+            await self._expect_asked(envelope, batch)
+        self._accepted(batch, length)
+        await stored
+
+    async def _expect_asked(self, envelope: Envelope, batch: Batch) -> None:
+        keys = self._server.keys
+        producer, stream = keys.producer(batch.producer), keys.stream(batch.topic)
+        reached = await self._server.link.call("HGET", producer, stream)
+        if reached is not None and int(reached) > batch.reached:
+            raise NotAskedError(envelope.type, envelope.id, envelope.topic)
+
+    async def close(self) -> None:
+        """Fail what was not stored yet."""
+        self._is_closed = True
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
+        await self._pressure.close()
+        for batches in ([self._unsettled], self._queued.values()):
+            for batch in [batch for some in batches for batch in some]:
+                batch.settle(BusClosedError("the bus was closed before this was stored"))
+
+    def _send_what_is_full(self, topic: str, count: int) -> None:
+        """Send the batch that has no room for `count` more: the server stores it meanwhile."""
+        queued = self._queued.get(topic)
+        if queued and not queued[-1].has_room_for(count):
+            self._flush()
+
+    def _batch_for(self, topic: str, count: int) -> Batch:
+        batches = self._queued.get(topic)
+        if batches is None:
+            batches = self._queued[topic] = []
+        if not batches or not batches[-1].has_room_for(count):
+            batches.append(Batch(topic, self._server.link.deadline()))
+        return batches[-1]
+
+    def _wait_for(self, batch: Batch) -> asyncio.Future[None]:
+        caller = self._loop.create_future()
+        batch.callers.append(caller)
+        self._flush_soon()
+        return caller
+
+    def _flush_soon(self) -> None:
+        if self._is_flush_due or self._settling is not None or self._flights >= MOST_IN_FLIGHT:
+            return
+        self._is_flush_due = True
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        if not self._queued or self._settling is not None or self._is_closed:
+            return
+        queued, self._queued = self._queued, {}
+        flight = [batch for batches in queued.values() for batch in batches]
+        for batch in flight:
+            self._number(batch)
+        self._unsettled += flight
+        pipeline = self._server.link.current()
+        if pipeline is None:
+            self._settle_one_by_one()
+            return
+        commands = [self._command(batch) for batch in flight]
+        self._flights += 1
+        answers = Answers(len(flight), partial(self._landed, flight))
+        for command in commands:
+            pipeline.send_for(answers, command)
+        pipeline.flush()
+
+    def _landed(self, flight: list[Batch], answers: list[int | Exception]) -> None:
+        """Every answer of a flight is there, in order."""
+        self._flights -= 1
+        for batch, answer in zip(flight, answers, strict=True):
+            batch.answer = answer
+        lengths = [length for b in flight if (length := b.length_after) is not None]
+        if self._settling is not None:
+            if not self._flights:
+                self._is_grounded.set()
+        elif len(lengths) == len(flight):
+            for batch, length in zip(flight, lengths, strict=True):
+                self._accepted(batch, length)
+            del self._unsettled[: len(flight)]
+        else:
+            self._settle_one_by_one()
+        self._flush_soon()
+
+    def _settle_one_by_one(self) -> None:
+        self._is_grounded = asyncio.Event()
+        if not self._flights:
+            self._is_grounded.set()
+        self._settling = self._loop.create_task(self._settle_unsettled())
+
+    async def _settle_unsettled(self) -> None:
+        """Bring every unsettled batch to its end, in order, before anything new is sent."""
+        await self._is_grounded.wait()
+        await self._bring_absent()
+        while self._unsettled:
+            batch = self._unsettled[0]
+            length = batch.length_after
+            try:
+                if length is None:
+                    await self._server.link.connected(batch.give_up_at)
+                    if batch is not self._unsettled[0]:
+                        continue  # a server that came back needs something else first
+                    length = await self._store(batch)
+            except ConnectionLostError:
+                continue
+            except Exception as error:  # noqa: BLE001 - its publishers are told
+                self._give_up(batch, error)
+            else:
+                self._accepted(batch, length)
+            self._unsettled.remove(batch)
+        self._settling = None
+        if self._queued:
+            self._flush_soon()
+
+    async def _bring_absent(self) -> None:
+        """Create all topics that are missing in one call, before their batches are sent again."""
+        absent = [batch for batch in self._unsettled if batch.answer == _ABSENT]
+        births = [self._registry.ensure(batch.topic) for batch in absent]
+        for batch, error in zip(
+            absent, await asyncio.gather(*births, return_exceptions=True), strict=True
+        ):
+            if error is None:
+                batch.answer = None  # what is wrong with the others is found in their turn
+
+    def _give_up(self, batch: Batch, error: Exception) -> None:
+        if batch.was_accepted:
+            self._announce_lost({batch.topic: batch.count})
+        batch.settle(error)
+        self._start_anew()
+
+    async def _look_what_is_forgotten(self, pipeline: Pipeline) -> None:
+        """Before anybody uses a new connection: put what has to be sent again in front."""
+        for batch in self._unsettled:
+            batch.answer = None  # of the connection before; the server may have forgotten since
+        now_s = self._loop.time()
+        self._recent.mark(self._producer, self._reached())
+        stored = await self._recent.look(pipeline)
+        if self._is_closed:
+            return
+        forgotten = self._recent.take_forgotten(stored, now_s)
+        if missing := self._recent.take_missing(stored, forgotten, now_s):
+            self._announce_lost(missing)
+            self._be_new()  # or what comes next would look as if it was lost with it
+        if forgotten:
+            self._send_again(forgotten)
+
+    def _send_again(self, forgotten: list[Batch]) -> None:
+        give_up_at = self._server.link.deadline()
+        for batch in forgotten:
+            batch.answer, batch.give_up_at, batch.was_accepted = None, give_up_at, True
+        self._unsettled = [*forgotten, *self._unsettled]
+        count = sum(batch.count for batch in forgotten)
+        self._server.announce(
+            "bus.sent_again",
+            f"the server has forgotten {count:,} messages that it had accepted lately; "
+            "they are sent again",
+        )
+        if self._settling is None:
+            self._settle_one_by_one()
+
+    def _reached(self) -> dict[str, int]:
+        """The last sequence on each topic that was accepted of this producer."""
+        reached = dict(self._last)
+        for batch in reversed(self._unsettled):
+            if batch.producer == self._producer:
+                reached[batch.topic] = batch.first - 1
+        return reached
+
+    def _forget(self) -> None:
+        """The server has lost everything: none of it is sent again, or announced again."""
+        self._recent.clear()
+        self._be_new()
+
+    def _accepted(self, batch: Batch, length: int) -> None:
+        """Tell its callers: at once, or when the topic, which is so long now, has room again."""
+        self._recent.keep(batch, self._loop.time())
+        if length > self._pressure.soft_backlog:
+            self._pressure.hold(batch.topic, batch.settle)
+        else:
+            batch.settle()
+
+    async def _store(self, batch: Batch) -> int:
+        """Store `batch`, and return how long its topic is then.
+
+        Raises:
+            ConnectionLostError: on another connection something else may have to come first.
+        """
+        generation = self._server.link.generation
+        trimmed: Trimmed | None = None
+        if batch.answer == _ABSENT:  # a newborn topic need not be told of a long batch twice
+            await self._registry.ensure(batch.topic)
+        batch.answer = None
+        while True:
+            keys, arguments = self._parts(batch)
+            answer = await self._server.run(
+                self._server.scripts.append,
+                keys,
+                *arguments,
+                give_up_at=batch.give_up_at,
+                only_in=generation,
+            )
+            if answer >= 0:
+                return int(answer)
+            if answer == _ABSENT:
+                await self._registry.ensure(batch.topic)
+            elif answer == _GAP:  # what came before was refused, so this was too: number it anew
+                self._begin_again(batch)
+            elif answer == _DELAYS_FULL:
+                raise self._too_many_delayed(batch.topic)
+            elif trimmed is not None:
+                limit = self._server.options.max_backlog
+                raise BusFullError.of_topic(batch.topic, limit, trimmed.lagging)
+            else:
+                trimmed = await trim_topic(self._server, batch.topic)
+
+    def _too_many_delayed(self, topic: str) -> BusFullError:
+        limit = self._server.options.max_backlog
+        return BusFullError(
+            f"the guild holds its limit of {limit:,} delayed messages; {topic} got nothing",
+            limit=limit,
+        )
+
+    def _begin_again(self, batch: Batch) -> None:
+        """Number `batch` anew, because the server lacks what came before it on its topic."""
+        was_refused = batch.producer != self._producer
+        self._start_anew()
+        if not was_refused:
+            self._recent.unmark(batch.topic)
+            if self._is_remembered:
+                self._announce_lost({batch.topic: 0})
+        self._number(batch)
+
+    @property
+    def _is_remembered(self) -> bool:
+        """Whether the server would still know this producer, had it forgotten nothing."""
+        return self._loop.time() - self._recent.accepted_at_s < REMEMBERED_S
+
+    def _announce_lost(self, missing: Mapping[str, int]) -> None:
+        """Of these topics, so many each; 0 where that is unknown."""
+        self._server.announce("bus.publishes_lost", missing_text(missing))
+
+    def _start_anew(self) -> None:
+        """Be a new producer, so that no late copy of a refused batch can stand for a new one."""
+        self._recent.mark(self._producer, self._reached())
+        self._be_new()
+
+    def _be_new(self) -> None:
+        self._producer, self._last = new_id(), {}
+
+    def _number(self, batch: Batch) -> None:
+        last = self._last.get(batch.topic, 0)
+        batch.producer, batch.first = self._producer, last + 1
+        self._last[batch.topic] = last + batch.count
+
+    def _command(self, batch: Batch) -> bytes:
+        keys, arguments = self._parts(batch)
+        return pack_script(self._server.scripts.append, keys, arguments)
+
+    def _parts(self, batch: Batch) -> tuple[tuple[bytes, ...], list[Argument]]:
+        keys = self._server.keys
+        arguments: list[Argument] = [
+            batch.first,
+            self._server.options.max_backlog,
+            REMEMBERED_S,
+            keys.channel(batch.topic),
+            batch.topic,
+            ",".join(batch.delays),
+            batch.reached,
+            *batch.parts,
+        ]
+        stream, producer = keys.stream(batch.topic), keys.producer(batch.producer)
+        return (stream, producer, keys.delays, keys.delayed_bodies, keys.topics), arguments

@@ -1,0 +1,1 @@
+"""Which topics and groups the guild has, and which of them fit each other."""

@@ -1,0 +1,103 @@
+"""From a URL to a backend.
+
+memory://, memory://NAME    in this process; buses of one guild and NAME share it, nothing survives
+embedded, embedded:FOLDER   a private server with its data in FOLDER (`.guildbus`)
+redis:// rediss:// unix://  a server that somebody runs
+sentinel://                 the primary that Redis Sentinel names (rediss+sentinel:// with TLS)
+redis+cluster://            the node of a cluster that has the guild (rediss+cluster:// with TLS)
+
+Options of the backend may stand behind a question mark: `redis://host/0?profile=durable`.
+"""
+
+from pathlib import Path
+from typing import Any, get_type_hints
+from urllib.parse import urlsplit
+
+from messaging.backend import Backend
+from messaging.backends.url_options import refuse_parameters, take_options
+from messaging.errors import BackendSetupError
+
+_NOT_IN_URLS = {"guild_id", "name", "clock", "return"}
+KNOWN = "memory://, embedded, redis://, rediss://, unix://, sentinel:// or redis+cluster://"
+SERVER_SCHEMES = (
+    *("redis", "rediss", "unix"),
+    *("sentinel", "redis+sentinel", "rediss+sentinel"),
+    *("redis+cluster", "rediss+cluster"),
+)
+
+
+def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
+    """The backend that `url` names, not yet opened.
+
+    Args:
+        url: see the top of this file.
+        guild_id: whose messages; guilds on one server do not see each other.
+        options: fields of the backend's `Options`, and `folder` for `embedded`; they take
+            precedence over those in the URL.
+
+    Raises:
+        BackendSetupError: no such kind of URL, or no such option.
+    """
+    try:
+        scheme = urlsplit(url).scheme or url.partition("?")[0]
+    except ValueError as error:  # the URL may hold a password, so it is not shown
+        raise BackendSetupError(f"the URL of the bus cannot be read: {error}") from error
+    if "clock" in options and scheme != "memory":
+        raise BackendSetupError(
+            f"the bus {scheme} takes no clock: its server holds messages back by its own. Turn a "
+            "clock on memory://, as `memory_bus` and `launched` have it, or make the delays short"
+        )
+    try:
+        if scheme == "memory":
+            return _memory(url, guild_id, options)
+        if scheme == "embedded":
+            return _embedded(url, guild_id, options)
+        if scheme in SERVER_SCHEMES:
+            return _redis(url, guild_id, options)
+    except TypeError as error:
+        raise BackendSetupError(f"an option does not fit the bus {scheme}: {error}") from error
+    raise BackendSetupError(f"{scheme!r} is not a bus: use {KNOWN}")
+
+
+def _memory(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
+    from messaging.backends.memory import MemoryBackend  # noqa: PLC0415 - only when used
+
+    types = get_type_hints(MemoryBackend.__init__) | {"profile": str | None}
+    types = {name: types[name] for name in types.keys() - _NOT_IN_URLS}
+    url, in_url = take_options(url, types)
+    refuse_parameters(url, types)
+    parts = urlsplit(url)
+    options = {"name": parts.netloc + parts.path, **in_url, **options}
+    profile = options.pop("profile", None)
+    if profile not in (None, "ephemeral"):
+        raise BackendSetupError(
+            f"memory:// cannot keep the profile {profile}: what it holds ends with this process; "
+            "use `embedded`, or a server"
+        )
+    return MemoryBackend(guild_id, **options)
+
+
+def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
+    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
+    from messaging.backends.redis.connection.embedded import DEFAULT_FOLDER  # noqa: PLC0415 - as above
+    from messaging.backends.redis.connection.endpoint import EmbeddedAddress  # noqa: PLC0415 - as above
+
+    types = get_type_hints(Options)
+    url, in_url = take_options(url, types)
+    refuse_parameters(url, types)
+    named = url.removeprefix("embedded").removeprefix(":").removeprefix("//")
+    folder = Path(options.pop("folder", None) or named or DEFAULT_FOLDER)
+    chosen = Options(**(in_url | options))
+    fsync = "always" if chosen.profile == "durable" else "everysec"
+    return RedisBackend(EmbeddedAddress(folder, fsync=fsync), guild_id, chosen)
+
+
+def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
+    from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
+    from messaging.backends.redis.connection.address import address_of, parameters_of  # noqa: PLC0415 - as above
+    from messaging.backends.redis.connection.endpoint import redacted  # noqa: PLC0415 - as above
+
+    types = get_type_hints(Options)
+    url, in_url = take_options(url, types)
+    refuse_parameters(url, types, parameters_of(url), shown=redacted(url))
+    return RedisBackend(address_of(url, guild_id), guild_id, Options(**(in_url | options)))
