@@ -31,8 +31,8 @@ from messaging.bus import Bus
 from messaging.client.dead_letters import Wanted
 from messaging.handling.failure_record import Reason, reason_of
 from messaging.process.clock import SYSTEM
-from messaging.stillness import until_still
-from messaging.testing_clock import TestClock
+from messaging.testing.clock import TestClock
+from messaging.testing.stillness import until_still
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry, decode, wire_type_of
 from messaging.wire.reading import Decoder

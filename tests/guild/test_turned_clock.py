@@ -19,9 +19,9 @@ from messaging.bus import Bus, connect
 from messaging.errors import BackendSetupError, RequestFailedError
 from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
-from messaging.stillness import until_still
 from messaging.testing import Recorder, TestClock, memory_bus
-from messaging.testing_clock import TURN_PATIENCE_S
+from messaging.testing.clock import TURN_PATIENCE_S
+from messaging.testing.stillness import until_still
 from messaging.wire.message import Message
 from tests.guild.samples import Ping, Pong
 from tests.messaging.buses import Ask, Told, listening

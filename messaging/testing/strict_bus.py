@@ -1,11 +1,4 @@
-"""For tests of what is built on the bus: a strict bus in memory, and a handler that remembers.
-
-async with memory_bus(Question, Answer) as bus:
-    recorder = Recorder(answer=Answer(text="42"))
-    await bus.subscribe(recorder.subscription("oracle", Question, topic="questions"))
-    assert await bus.request("questions", Question(text="6 x 7?")) == Answer(text="42")
-    assert await recorder.messages(1) == [Question(text="6 x 7?")]
-"""
+"""A strict bus in memory, and a handler that remembers what it was handed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,12 +12,10 @@ from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Result, Subscription, SubscriptionOptions
 from messaging.process.clock import SYSTEM
-from messaging.testing_clock import TestClock
+from messaging.testing.clock import TestClock
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry
 from messaging.wire.topic import DEFAULT_TOPIC
-
-__all__ = ["PATIENCE_S", "QUICK_RETRY", "Recorder", "TestClock", "eventually", "memory_bus"]
 
 PATIENCE_S = 30.0
 POLL_S = 0.002

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from messaging.bus import Bus
-from messaging.stillness import until_still
+from messaging.testing.stillness import until_still
 
 TURN_PATIENCE_S = 10.0
 ROUNDING_S = 1e-6  # sums of floats are a little off: what is due must be due once it is that time
