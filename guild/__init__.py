@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from guild.client import GuildClient
     from guild.properties import BaseAgentProps
     from guild.runtime import Guild
-    from guild.spec import AgentSpec, GuildSpec
+    from guild.spec.spec import AgentSpec, GuildSpec
     from messaging.handling.context import Context
 
 __all__ = [
@@ -38,7 +38,7 @@ __getattr__ = lazily(
         "guild.client": ("GuildClient",),
         "guild.properties": ("BaseAgentProps",),
         "guild.runtime": ("Guild",),
-        "guild.spec": ("AgentSpec", "GuildSpec"),
+        "guild.spec.spec": ("AgentSpec", "GuildSpec"),
         "messaging.handling.context": ("Context",),
     },
 )

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from guild.contracts import reader_of
 from guild.plan import Plan
-from guild.spec import AgentSpec
+from guild.spec.spec import AgentSpec
 from messaging.wire.message import wire_type_of
 from messaging.wire.pattern_index import PatternIndex
 from messaging.wire.topic import inbox_of

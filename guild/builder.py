@@ -15,7 +15,7 @@ from guild.errors import GuildError
 from guild.loader import load_file, load_json, load_yaml
 from guild.registry import RESOURCES, ResourceFactory, type_name_of
 from guild.runtime import Guild
-from guild.spec import AgentSpec, GuildSpec, RouteSpec
+from guild.spec.spec import AgentSpec, GuildSpec, RouteSpec
 from guild.validation import validated
 from messaging.wire.message import wire_type_of
 from messaging.wire.topic import DEFAULT_TOPIC

@@ -12,10 +12,10 @@ from guild.audience import MOST_REMEMBERED, Audience
 from guild.errors import UnexpectedReplyError
 from guild.operations import Operations
 from guild.plan import Plan
-from guild.references import resolve
 from guild.registry import Registry
 from guild.replies import require_answer
-from guild.spec import GuildSpec
+from guild.spec.references import resolve
+from guild.spec.spec import GuildSpec
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
 from messaging.client.request import Show
 from messaging.client.tap import Tapped

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 from guild.errors import Path, Problem
 from guild.inspection import Inspection
 from guild.parts import UNREADABLE, Parts
-from guild.references import FromReference, Resolved, resolve_gently
-from guild.source import Finding, Source
-from guild.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
+from guild.spec.references import FromReference, Resolved, resolve_gently
+from guild.spec.source import Finding, Source
+from guild.spec.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
 from guild.validation import QUOTED, findings_of, keys_of, required_keys_of, unknown_key
 
 M = TypeVar("M", bound=BaseModel)

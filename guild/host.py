@@ -15,7 +15,7 @@ from guild.plan import Plan
 from guild.resources import ResourcePool, ResourceScope
 from guild.route_again import RouteAgain
 from guild.routes import Router
-from guild.spec import AgentSpec, GuildSpec
+from guild.spec.spec import AgentSpec, GuildSpec
 from messaging.bus import Bus
 from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy

@@ -14,12 +14,12 @@ from guild.errors import Path, UnknownAgentTypeError
 from guild.events import EVENTS
 from guild.parts import UNREADABLE, Parts
 from guild.progress import Progress, TextDelta
-from guild.references import resolve_gently
 from guild.registry import AgentClass, Registry, ResourceFactory
 from guild.resources import properties_class_of
 from guild.route_again import RouteAgain
-from guild.source import Finding
-from guild.spec import AgentSpec, ResourceSpec
+from guild.spec.references import resolve_gently
+from guild.spec.source import Finding
+from guild.spec.spec import AgentSpec, ResourceSpec
 from guild.suggest import closest
 from guild.validation import findings_of
 from guild.wiring import Wires, wiring_errors

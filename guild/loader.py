@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
-from guild.document import Document, plain_scalar, read_file, read_json, read_yaml
 from guild.draft import draft_of
 from guild.errors import Path, SpecError, WiringError
 from guild.inspection import inspect_parts
 from guild.registry import Registry, why_unnameable
-from guild.source import Finding
-from guild.spec import AgentSpec, GuildSpec, ResourceSpec
+from guild.spec.document import Document, plain_scalar, read_file, read_json, read_yaml
+from guild.spec.source import Finding
+from guild.spec.spec import AgentSpec, GuildSpec, ResourceSpec
 
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./-]| (?=[\w./]))*", re.ASCII)
 

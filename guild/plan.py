@@ -12,10 +12,10 @@ from guild.draft import draft_of_spec
 from guild.errors import Path, Problem, SpecError, UnknownAgentError, WiringError
 from guild.graph import Graph, graph_of
 from guild.inspection import injected_parameters, inspect_parts
-from guild.references import resolve_gently
 from guild.registry import AgentClass, Registry, ResourceFactory, check_installed
 from guild.resources import properties_class_of
-from guild.spec import AgentSpec, GuildSpec
+from guild.spec.references import resolve_gently
+from guild.spec.spec import AgentSpec, GuildSpec
 from guild.validation import findings_of
 from guild.wiring import wiring_warnings
 from messaging.wire.message import MessageRegistry
@@ -26,7 +26,7 @@ class Plan:
     """A spec that was checked, with the classes behind its names.
 
     Attributes:
-        spec: with the values that its references stand for here, as `guild.spec` says.
+        spec: with the values that its references stand for here, as `guild.spec.spec` says.
         agents: agent classes by agent id.
         factories: resource factories by resource name.
         messages: every message class that may travel.

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from jmespath.functions import Functions
 from pydantic import BaseModel
 
-from guild.expressions import EQUALITY, Expression
 from guild.shapes import (
     ANYTHING,
     Shape,
@@ -20,6 +19,7 @@ from guild.shapes import (
     shape_of_value,
     written_shape,
 )
+from guild.spec.expressions import EQUALITY, Expression
 from guild.suggest import closest
 from messaging.wire.message import wire_type_of
 

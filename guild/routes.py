@@ -13,9 +13,9 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from guild.agent import Agent
 from guild.errors import RouteError
-from guild.expressions import Expression, ExpressionError, is_true
 from guild.route_again import RouteAgain
-from guild.spec import RouteSpec
+from guild.spec.expressions import Expression, ExpressionError, is_true
+from guild.spec.spec import RouteSpec
 from messaging.handling.subscription import Routed
 from messaging.process.logs import get_logger
 from messaging.wire.envelope import Envelope

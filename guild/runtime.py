@@ -13,10 +13,10 @@ from guild.engines.inprocess import InProcessEngine
 from guild.errors import GuildNotRunningError
 from guild.events import GuildStarted, GuildStopped
 from guild.plan import Plan
-from guild.references import resolve
 from guild.registry import Registry
 from guild.scheduler import run_schedules
-from guild.spec import GuildSpec
+from guild.spec.references import resolve
+from guild.spec.spec import GuildSpec
 from guild.strays import find_strays
 from messaging.bus import Bus, connect
 from messaging.consuming.dispatcher import Running

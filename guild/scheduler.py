@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from guild.recurrence import next_cron, next_interval
-from guild.spec import ScheduleSpec
+from guild.spec.recurrence import next_cron, next_interval
+from guild.spec.spec import ScheduleSpec
 from messaging.bus import Bus
 from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy

@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from guild.registry import Registry
 from guild.resources import properties_class_of
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from messaging.wire.message import wire_type_of
 from messaging.wire.versions import oldest_readable
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from guild.spec import RestartSpec
+from guild.spec.spec import RestartSpec
 
 Life = Callable[[], Awaitable[None]]
 """Runs an agent until it ends; an exception is a crash."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from guild.client import GuildClient, Receipt
 from guild.errors import GuildNotRunningError
 from guild.runtime import Guild, GuildStatus
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from messaging.errors import BusForkedError
 
 T = TypeVar("T")

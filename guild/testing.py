@@ -24,7 +24,7 @@ from guild.errors import UnknownAgentTypeError
 from guild.plan import Plan
 from guild.registry import Registry
 from guild.runtime import Guild
-from guild.spec import AgentSpec, GuildSpec
+from guild.spec.spec import AgentSpec, GuildSpec
 from messaging.backend import FROM_START
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus

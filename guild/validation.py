@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from guild.errors import Path, SpecError
-from guild.source import Finding, Source
+from guild.spec.source import Finding, Source
 from guild.suggest import closest
 
 M = TypeVar("M", bound=BaseModel)

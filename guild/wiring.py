@@ -15,8 +15,8 @@ from guild.agent import Agent
 from guild.contracts import HandlerContract, reader_of
 from guild.parts import UNREADABLE, Parts, listens
 from guild.route_checks import flaws_of_route
-from guild.source import Finding
-from guild.spec import RouteSpec, ScheduleSpec
+from guild.spec.source import Finding
+from guild.spec.spec import RouteSpec, ScheduleSpec
 from guild.suggest import closest
 from guild.validation import findings_of
 from messaging.wire.message import MessageRegistry, wire_type_of

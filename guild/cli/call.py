@@ -12,9 +12,9 @@ from guild.cli.options import Common
 from guild.cli.output import Output
 from guild.loader import load_file
 from guild.plan import Plan
-from guild.references import resolve
 from guild.registry import Registry
 from guild.settings import Settings, load_settings
+from guild.spec.references import resolve
 
 if TYPE_CHECKING:
     from guild.client import GuildClient

@@ -15,7 +15,7 @@ from guild.cli.plugins import GROUP
 from guild.client import GuildClient
 from guild.registry import Registry
 from guild.settings import load_settings
-from guild.spec import AgentSpec, GuildSpec, RouteSpec, ScheduleSpec
+from guild.spec.spec import AgentSpec, GuildSpec, RouteSpec, ScheduleSpec
 from messaging.backend import PROFILES
 from messaging.backends.redis import Options
 from messaging.backends.urls import open_backend

@@ -7,7 +7,7 @@ from typing import Any
 from guild.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.runtime import Guild
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from messaging.handling.context import Context
 from tests.guild.samples import Ping, Pong
 

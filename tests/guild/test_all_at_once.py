@@ -11,7 +11,7 @@ from guild.errors import SpecError
 from guild.loader import load_yaml
 from guild.plan import Plan
 from guild.registry import type_name_of
-from guild.spec import AgentSpec, GuildSpec, RouteSpec
+from guild.spec.spec import AgentSpec, GuildSpec, RouteSpec
 from messaging.handling.context import Context
 from tests.guild.samples import Asker, Echo, NeedsStore, Note, Ping, Pong, Reader, Sender, Writer
 

@@ -10,7 +10,7 @@ from guild.errors import SpecError
 from guild.loader import load_file, load_json, load_yaml
 from guild.plan import Plan
 from guild.runtime import Guild
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from guild.testing import launched
 
 YAML = "id: x\nbus: memory://\nagents:\n  - {id: a, type: 'agents.hello:Greeter'}\n"

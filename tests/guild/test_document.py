@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from guild.document import (
+from guild.errors import SpecError
+from guild.spec.document import (
     MAX_DEPTH,
     MAX_NODES,
     MAX_SIZE_BYTES,
@@ -15,7 +16,6 @@ from guild.document import (
     read_json,
     read_yaml,
 )
-from guild.errors import SpecError
 
 
 def complaints(text: str) -> list[str]:

@@ -5,7 +5,7 @@ import asyncio
 from guild.agent import Agent, handles
 from guild.builder import GuildBuilder, RouteBuilder
 from guild.runtime import Guild
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from guild.testing import guild_of
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus

@@ -18,7 +18,7 @@ from guild.errors import GuildNotRunningError, MissingExtraError, SpecError
 from guild.events import AgentCrashed, AgentFailed, AgentRestarted, GuildDegraded, GuildStarted
 from guild.loader import load_file
 from guild.runtime import Guild, GuildStatus
-from guild.spec import AgentSpec
+from guild.spec.spec import AgentSpec
 from guild.testing import guild_of, launched, seen
 from messaging.errors import BackendSetupError, RequestFailedError
 from messaging.handling.context import Context

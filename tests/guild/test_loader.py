@@ -8,7 +8,7 @@ import pytest
 from guild.errors import SpecError, WiringError
 from guild.loader import dump_yaml, load_file, load_json, load_yaml
 from guild.registry import Registry, type_name_of
-from guild.spec import DEFAULT_BUS, GuildSpec
+from guild.spec.spec import DEFAULT_BUS, GuildSpec
 from tests.guild import samples
 
 ECHO = type_name_of(samples.Echo)

@@ -11,7 +11,7 @@ from guild.builder import AgentBuilder, GuildBuilder
 from guild.errors import SpecError, UnresolvedReferenceError
 from guild.loader import dump_yaml, load_yaml
 from guild.runtime import Guild
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from messaging.handling.context import Context
 from tests.guild.samples import Note, Ping
 from tests.servers import running_redis

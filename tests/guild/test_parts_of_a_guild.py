@@ -12,7 +12,7 @@ from guild.inspection import ALWAYS_KNOWN
 from guild.registry import Registry
 from guild.runtime import Guild
 from guild.scheduler import GROUP as SCHEDULER
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from guild.testing import seen
 from messaging.bus import Bus
 from messaging.wire.message import MessageRegistry

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from guild.recurrence import check_cron, check_timezone, next_cron, next_interval
+from guild.spec.recurrence import check_cron, check_timezone, next_cron, next_interval
 
 
 def unix(text: str, timezone: str = "UTC") -> float:

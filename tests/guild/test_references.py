@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from guild.errors import UnresolvedReferenceError
-from guild.references import MAX_SECRET_BYTES, resolve, resolve_gently
+from guild.spec.references import MAX_SECRET_BYTES, resolve, resolve_gently
 
 ENVIRON = {"HOST": "db", "EMPTY": "", "TOKEN": "s3cret"}
 

@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guild.document import read_yaml
 from guild.loader import dump, dump_yaml
-from guild.spec import GuildSpec
+from guild.spec.document import read_yaml
+from guild.spec.spec import GuildSpec
 
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,20}", fullmatch=True)
 topics = st.lists(names, min_size=1, max_size=3).map(".".join)

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, computed_fiel
 from guild.agent import Agent, handles
 from guild.builder import GuildBuilder, RouteBuilder
 from guild.errors import WiringError
-from guild.expressions import Expression, ExpressionError, is_true
 from guild.plan import Plan
 from guild.route_checks import flaws_of_route
+from guild.spec.expressions import Expression, ExpressionError, is_true
 from guild.testing import guild_of
 from messaging.wire.message import Message
 

@@ -7,10 +7,10 @@ from pydantic import BaseModel
 
 from guild.agent import Agent
 from guild.errors import RouteError
-from guild.expressions import Expression
 from guild.route_again import RouteAgain
 from guild.routes import Router
-from guild.spec import RouteSpec
+from guild.spec.expressions import Expression
+from guild.spec.spec import RouteSpec
 from messaging.handling.subscription import Routed
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import MessageRegistry

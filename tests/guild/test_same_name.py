@@ -15,7 +15,7 @@ from guild.errors import GuildError, SpecError
 from guild.loader import dump_yaml, load_yaml
 from guild.plan import Plan
 from guild.registry import type_name_of
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from guild.testing import launched
 from messaging.errors import WireNameConflictError
 from messaging.wire.message import Message, MessageRegistry

@@ -12,7 +12,7 @@ from guild import scheduler
 from guild.builder import GuildBuilder
 from guild.runtime import Guild
 from guild.scheduler import GROUP, Armed, due_times
-from guild.spec import GuildSpec, ScheduleSpec
+from guild.spec.spec import GuildSpec, ScheduleSpec
 from guild.testing import guild_of
 from messaging.bus import Bus
 from messaging.process.clock import SystemClock

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from guild.document import read_file, read_yaml
 from guild.schema import SCHEMA_FILE, schema_text, spec_schema
+from guild.spec.document import read_file, read_yaml
 
 SPECS = sorted(SCHEMA_FILE.parent.glob("*.yaml"))
 

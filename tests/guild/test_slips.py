@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from guild.document import read_file, read_json, read_yaml
 from guild.errors import SpecError
+from guild.spec.document import read_file, read_json, read_yaml
 
 
 def complaints(text: str) -> list[str]:

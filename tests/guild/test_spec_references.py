@@ -12,7 +12,7 @@ from guild.loader import dump_yaml, load_json, load_yaml
 from guild.plan import Plan
 from guild.registry import type_name_of
 from guild.runtime import Guild
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from guild.testing import guild_of
 from tests.guild.samples import Echo, Ping, Pong
 

@@ -15,7 +15,7 @@ from guild.errors import AgentInUseError, UnknownAgentError
 from guild.plan import Plan
 from guild.runtime import Guild
 from guild.scheduler import GROUP as SCHEDULER
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from guild.strays import Stray
 from messaging.bus import Bus
 from messaging.errors import BusFullError

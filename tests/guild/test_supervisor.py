@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from guild.spec import RestartSpec
+from guild.spec.spec import RestartSpec
 from guild.supervisor import Supervisor, Verdict
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from guild.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from guild.testing import dead_letters, guild_of, launched, sent, settled, state_of
 from messaging.errors import InvalidMessageError
 from messaging.handling.context import Context

@@ -12,7 +12,7 @@ import pytest
 from guild.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.runtime import Guild
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from guild.testing import launched
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus, connect

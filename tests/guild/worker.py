@@ -7,7 +7,7 @@ import sys
 from guild.agent import Agent, handles
 from guild.builder import AgentBuilder
 from guild.runtime import Guild
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from guild.testing import guild_of
 from tests.guild.samples import Ping, Pong
 

@@ -14,7 +14,7 @@ from agents.llm.bus.resources import ModelsProps
 from agents.llm.engines import ModelRegistry
 from agents.llm.engines.scripted import Hang, Reply
 from guild import AgentBuilder, Guild, GuildBuilder
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 from tests.llm.chat_models import scripted_models
 
 

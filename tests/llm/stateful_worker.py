@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agents.llm import StatefulAgent, StatefulAgentProps
 from guild import AgentBuilder, Guild, GuildBuilder
-from guild.spec import GuildSpec
+from guild.spec.spec import GuildSpec
 
 MACHINE = {
     "start": "plan",

@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from guild.errors import Path, Problem, SpecError
-from guild.slips import UndecodableError, decoded, json_slip, unmarked, yaml_slip
-from guild.source import Position, Source
+from guild.spec.slips import UndecodableError, decoded, json_slip, unmarked, yaml_slip
+from guild.spec.source import Position, Source
 
 MAX_SIZE_BYTES = 256 * 1024
 MAX_DEPTH = 32

@@ -29,11 +29,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from guild.errors import Path
-from guild.expressions import Expression
-from guild.given import Given
-from guild.recurrence import check_cron, check_timezone
-from guild.references import FromReference
-from guild.source import Source
+from guild.spec.expressions import Expression
+from guild.spec.given import Given
+from guild.spec.recurrence import check_cron, check_timezone
+from guild.spec.references import FromReference
+from guild.spec.source import Source
 from messaging.errors import TopicError
 from messaging.wire.topic import DEFAULT_TOPIC, MOST_PARTITIONS, check_pattern, check_topic
 

@@ -7,7 +7,7 @@ from json import JSONDecodeError
 
 import yaml
 
-from guild.references import REFERENCE
+from guild.spec.references import REFERENCE
 
 _UTF_8 = "save it as UTF-8"
 _MARKS = (  # the longest first: that of UTF-32 begins as that of UTF-16

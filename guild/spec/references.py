@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 from guild.errors import Path, UnresolvedReferenceError, dotted
-from guild.source import Finding
+from guild.spec.source import Finding
 
 MAX_SECRET_BYTES = 64 * 1024
 
