@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from guild.agent import Agent, BaseAgentProps, handles
+from guild.agent.agent import Agent, BaseAgentProps, handles
 from messaging.wire.message import Message
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")

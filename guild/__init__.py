@@ -8,7 +8,7 @@ from messaging._origin import check_origin
 check_origin(__name__)
 
 if TYPE_CHECKING:
-    from guild.agent import Agent, handles
+    from guild.agent.agent import Agent, handles
     from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
     from guild.client import GuildClient
     from guild.properties import BaseAgentProps
@@ -33,7 +33,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "guild.agent": ("Agent", "handles"),
+        "guild.agent.agent": ("Agent", "handles"),
         "guild.builder": ("AgentBuilder", "GuildBuilder", "RouteBuilder"),
         "guild.client": ("GuildClient",),
         "guild.properties": ("BaseAgentProps",),

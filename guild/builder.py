@@ -10,10 +10,10 @@ from typing import Any, Generic, Self
 
 from pydantic import BaseModel, ValidationError
 
-from guild.agent import Agent, Props
+from guild.agent.agent import Agent, Props
+from guild.agent.registry import RESOURCES, ResourceFactory, type_name_of
 from guild.errors import GuildError
 from guild.loader import load_file, load_json, load_yaml
-from guild.registry import RESOURCES, ResourceFactory, type_name_of
 from guild.runtime import Guild
 from guild.spec.spec import AgentSpec, GuildSpec, RouteSpec
 from guild.validation import validated

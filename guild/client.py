@@ -8,11 +8,11 @@ from typing import Any, Self, TypeVar, overload
 
 from pydantic import BaseModel
 
+from guild.agent.registry import Registry
 from guild.audience import MOST_REMEMBERED, Audience
 from guild.errors import UnexpectedReplyError
 from guild.operations import Operations
 from guild.plan import Plan
-from guild.registry import Registry
 from guild.replies import require_answer
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec

@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from guild.agent import Agent
-from guild.contracts import HandlerContract
+from guild.agent.agent import Agent
+from guild.agent.contracts import HandlerContract
+from guild.agent.resources import ResourcePool, ResourceScope
+from guild.agent.route_again import RouteAgain
 from guild.errors import GuildError
 from guild.inspection import injected_parameters
 from guild.plan import Plan
-from guild.resources import ResourcePool, ResourceScope
-from guild.route_again import RouteAgain
 from guild.routes import Router
 from guild.spec.spec import AgentSpec, GuildSpec
 from messaging.bus import Bus

@@ -8,15 +8,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from guild.agent import Agent
+from guild.agent.agent import Agent
+from guild.agent.registry import AgentClass, Registry, ResourceFactory
+from guild.agent.resources import properties_class_of
+from guild.agent.route_again import RouteAgain
 from guild.engines import ENGINES
 from guild.errors import Path, UnknownAgentTypeError
 from guild.events import EVENTS
 from guild.parts import UNREADABLE, Parts
 from guild.progress import Progress, TextDelta
-from guild.registry import AgentClass, Registry, ResourceFactory
-from guild.resources import properties_class_of
-from guild.route_again import RouteAgain
 from guild.spec.references import resolve_gently
 from guild.spec.source import Finding
 from guild.spec.spec import AgentSpec, ResourceSpec

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
-from guild.contracts import HandlerContract, reader_of
+from guild.agent.contracts import HandlerContract, reader_of
 from guild.errors import NobodyAnswersError
 from guild.parts import listens
 from guild.plan import Plan

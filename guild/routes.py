@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from guild.agent import Agent
+from guild.agent.agent import Agent
+from guild.agent.route_again import RouteAgain
 from guild.errors import RouteError
-from guild.route_again import RouteAgain
 from guild.spec.expressions import Expression, ExpressionError, is_true
 from guild.spec.spec import RouteSpec
 from messaging.handling.subscription import Routed

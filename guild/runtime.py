@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from enum import StrEnum
 from typing import Self
 
+from guild.agent.registry import Registry
 from guild.announcer import Announcer
 from guild.client import GuildClient
 from guild.engines.engine import AgentState, Engine, ReplicaStatus
@@ -13,7 +14,6 @@ from guild.engines.inprocess import InProcessEngine
 from guild.errors import GuildNotRunningError
 from guild.events import GuildStarted, GuildStopped
 from guild.plan import Plan
-from guild.registry import Registry
 from guild.scheduler import run_schedules
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec

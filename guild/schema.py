@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from guild.registry import Registry
-from guild.resources import properties_class_of
+from guild.agent.registry import Registry
+from guild.agent.resources import properties_class_of
 from guild.spec.spec import GuildSpec
 from messaging.wire.message import wire_type_of
 from messaging.wire.versions import oldest_readable

@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from guild.agent import Agent
+from guild.agent.agent import Agent
+from guild.agent.registry import Registry
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.errors import UnknownAgentTypeError
 from guild.plan import Plan
-from guild.registry import Registry
 from guild.runtime import Guild
 from guild.spec.spec import AgentSpec, GuildSpec
 from messaging.backend import FROM_START

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from guild.agent import Agent
-from guild.contracts import HandlerContract, reader_of
+from guild.agent.agent import Agent
+from guild.agent.contracts import HandlerContract, reader_of
 from guild.parts import UNREADABLE, Parts, listens
 from guild.route_checks import flaws_of_route
 from guild.spec.source import Finding

@@ -33,8 +33,8 @@ from agents.sandbox import (
 )
 from agents.sandbox.fence.layout import has_gpu
 from agents.sandbox.kernel.beneath import LeavesError, relative
+from guild.agent.registry import requires
 from guild.progress import Progress
-from guild.registry import requires
 from messaging.process.logs import get_logger
 
 log = get_logger()

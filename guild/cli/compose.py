@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from guild.agent.contracts import reader_of
 from guild.cli.exit_codes import NoSuchMessageError
-from guild.contracts import reader_of
 from guild.plan import Plan
 from guild.suggest import closest
 from messaging.errors import InvalidMessageError

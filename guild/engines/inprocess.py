@@ -7,11 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
+from guild.agent.resources import ResourcePool
 from guild.engines.engine import AgentState, Observer, ReplicaStatus
 from guild.events import AgentCrashed, AgentFailed, AgentRestarted
 from guild.host import AgentHost, subscription_of
 from guild.plan import Plan
-from guild.resources import ResourcePool
 from guild.routes import Router
 from guild.supervisor import Supervisor
 from messaging.bus import Bus

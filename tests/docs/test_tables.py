@@ -9,11 +9,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from guild.agent.registry import Registry
 from guild.cli import exit_codes
 from guild.cli.app import app, letters
 from guild.cli.plugins import GROUP
 from guild.client import GuildClient
-from guild.registry import Registry
 from guild.settings import load_settings
 from guild.spec.spec import AgentSpec, GuildSpec, RouteSpec, ScheduleSpec
 from messaging.backend import PROFILES

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from typing import Any
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.runtime import Guild
 from guild.spec.spec import GuildSpec

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from guild.agent import Agent
+from guild.agent.agent import Agent
 
 NUMBER = 3
 

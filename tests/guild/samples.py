@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, SecretStr
 
-from guild.agent import Agent, BaseAgentProps, handles
+from guild.agent.agent import Agent, BaseAgentProps, handles
 from messaging.handling.context import Context
 from messaging.wire.message import Message
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from guild.agent import Agent, BaseAgentProps, handles
+from guild.agent.agent import Agent, BaseAgentProps, handles
 from guild.errors import HandlerError
 from messaging.handling.context import Context
 from messaging.wire.message import Message

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.errors import WiringError
 from guild.plan import Plan

@@ -8,11 +8,11 @@ import pytest
 from pydantic import BaseModel
 
 from guild import AgentBuilder, GuildBuilder
+from guild.agent.contracts import reader_of
+from guild.agent.registry import Registry
 from guild.audience import MOST_REMEMBERED, Audience
-from guild.contracts import reader_of
 from guild.parts import listens
 from guild.plan import Plan
-from guild.registry import Registry
 from tests.guild.samples import Echo, Note, Ping, Pong, Reader
 
 Why = Callable[[str, type[BaseModel]], str]

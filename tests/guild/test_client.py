@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.client import GuildClient
 from guild.errors import UnexpectedReplyError
 from guild.progress import Progress, TextDelta

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import GuildBuilder, RouteBuilder
 from guild.runtime import Guild
 from guild.spec.spec import GuildSpec

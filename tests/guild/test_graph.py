@@ -1,6 +1,6 @@
 """The graph: what comes from outside, from a schedule, or from another agent."""
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.cli.drawing import as_mermaid, as_text
 from guild.cli.svg import as_svg

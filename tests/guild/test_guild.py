@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from agents.hello import CountWords, Greet, Greeting, WordsCounted
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
 from guild.engines.engine import AgentState
 from guild.errors import GuildNotRunningError, MissingExtraError, SpecError

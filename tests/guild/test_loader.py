@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from guild.agent.registry import Registry, type_name_of
 from guild.errors import SpecError, WiringError
 from guild.loader import dump_yaml, load_file, load_json, load_yaml
-from guild.registry import Registry, type_name_of
 from guild.spec.spec import DEFAULT_BUS, GuildSpec
 from tests.guild import samples
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.errors import SpecError, UnresolvedReferenceError
 from guild.loader import dump_yaml, load_yaml

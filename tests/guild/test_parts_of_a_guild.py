@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from guild.agent.registry import Registry
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.errors import SpecError, UnknownAgentError
 from guild.events import GuildStarted
 from guild.inspection import ALWAYS_KNOWN
-from guild.registry import Registry
 from guild.runtime import Guild
 from guild.scheduler import GROUP as SCHEDULER
 from guild.spec.spec import GuildSpec

@@ -3,9 +3,16 @@
 import pytest
 
 from agents.hello import Greeter
-from guild.agent import Agent
+from guild.agent.agent import Agent
+from guild.agent.registry import (
+    RESOURCES,
+    Registry,
+    check_installed,
+    needs_of,
+    requires,
+    type_name_of,
+)
 from guild.errors import MissingExtraError, UnknownAgentTypeError
-from guild.registry import RESOURCES, Registry, check_installed, needs_of, requires, type_name_of
 from tests.guild.samples import Echo
 
 

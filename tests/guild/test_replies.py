@@ -3,7 +3,7 @@
 import pytest
 
 from guild import replies
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
 from guild.client import GuildClient
 from guild.errors import NobodyAnswersError

@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from pydantic import BaseModel
 
+from guild.agent.resources import ResourcePool, ResourceScope, properties_class_of
 from guild.errors import ResourceError
-from guild.resources import ResourcePool, ResourceScope, properties_class_of
 
 
 class Shelf:

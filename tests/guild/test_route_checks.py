@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, computed_field, model_validator
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import GuildBuilder, RouteBuilder
 from guild.errors import WiringError
 from guild.plan import Plan

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from guild.agent import Agent
+from guild.agent.agent import Agent
+from guild.agent.route_again import RouteAgain
 from guild.errors import RouteError
-from guild.route_again import RouteAgain
 from guild.routes import Router
 from guild.spec.expressions import Expression
 from guild.spec.spec import RouteSpec

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pydantic import Field, computed_field
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
+from guild.agent.registry import type_name_of
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.errors import GuildError, SpecError
 from guild.loader import dump_yaml, load_yaml
 from guild.plan import Plan
-from guild.registry import type_name_of
 from guild.spec.spec import GuildSpec
 from guild.testing import launched
 from messaging.errors import WireNameConflictError
@@ -22,7 +22,7 @@ from messaging.wire.message import Message, MessageRegistry
 from tests.guild.samples import Echo, EchoProps, Ping, Pong
 
 CELL = """
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from messaging.wire.message import Message
 from tests.guild.samples import Ping, Pong
 

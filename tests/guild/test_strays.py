@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.client import GuildClient
 from guild.errors import AgentInUseError, UnknownAgentError

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.spec.spec import GuildSpec
 from guild.testing import dead_letters, guild_of, launched, sent, settled, state_of

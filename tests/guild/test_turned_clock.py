@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.runtime import Guild
 from guild.spec.spec import GuildSpec

@@ -2,7 +2,7 @@
 
 import pytest
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
 from guild.errors import SpecError, WiringError
 from guild.graph import Edge

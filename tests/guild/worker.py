@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from guild.agent import Agent, handles
+from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder
 from guild.runtime import Guild
 from guild.spec.spec import GuildSpec

@@ -19,7 +19,7 @@ from agents.research.toolkit.training import TrainingTools
 from agents.research.toolkit.workspace import WorkspaceTools
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
-from guild.registry import check_installed
+from guild.agent.registry import check_installed
 from guild.sync import BackgroundLoop
 
 __all__ = ["ResearchToolkit", "Show"]

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Generic
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from guild.contracts import HandlerContract, MessageClass, contracts_of, handles
+from guild.agent.contracts import HandlerContract, MessageClass, contracts_of, handles
+from guild.agent.resources import ResourceScope
 from guild.properties import BaseAgentProps
-from guild.resources import ResourceScope
 
 __all__ = ["Agent", "BaseAgentProps", "Props", "handles"]
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
-from guild.agent import Agent
+from guild.agent.agent import Agent
 from guild.errors import MissingExtraError, UnknownAgentTypeError
 from guild.suggest import closest
 from messaging._origin import check_origin
