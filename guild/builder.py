@@ -12,11 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from guild.agent.agent import Agent, Props
 from guild.agent.registry import RESOURCES, ResourceFactory, type_name_of
+from guild.checking.loader import load_file, load_json, load_yaml
+from guild.checking.validation import validated
 from guild.errors import GuildError
-from guild.loader import load_file, load_json, load_yaml
 from guild.runtime import Guild
 from guild.spec.spec import AgentSpec, GuildSpec, RouteSpec
-from guild.validation import validated
 from messaging.wire.message import wire_type_of
 from messaging.wire.topic import DEFAULT_TOPIC
 

@@ -9,11 +9,11 @@ from typing import Any, Self, TypeVar, overload
 from pydantic import BaseModel
 
 from guild.agent.registry import Registry
-from guild.audience import MOST_REMEMBERED, Audience
+from guild.checking.audience import MOST_REMEMBERED, Audience
+from guild.checking.plan import Plan
+from guild.checking.replies import require_answer
 from guild.errors import UnexpectedReplyError
 from guild.operations import Operations
-from guild.plan import Plan
-from guild.replies import require_answer
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect

@@ -11,9 +11,9 @@ from guild.agent.agent import Agent
 from guild.agent.contracts import HandlerContract
 from guild.agent.resources import ResourcePool, ResourceScope
 from guild.agent.route_again import RouteAgain
+from guild.checking.inspection import injected_parameters
+from guild.checking.plan import Plan
 from guild.errors import GuildError
-from guild.inspection import injected_parameters
-from guild.plan import Plan
 from guild.routes import Router
 from guild.spec.spec import AgentSpec, GuildSpec
 from messaging.bus import Bus

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from guild.checking.plan import Plan
 from guild.errors import UnknownAgentError
-from guild.plan import Plan
 from guild.strays import DEFAULT_LEASE_S, Forgotten, Stray, find_strays, forget
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus
 from messaging.client.replay import Range, Replayed, replay

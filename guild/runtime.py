@@ -8,12 +8,12 @@ from typing import Self
 
 from guild.agent.registry import Registry
 from guild.announcer import Announcer
+from guild.checking.plan import Plan
 from guild.client import GuildClient
 from guild.engines.engine import AgentState, Engine, ReplicaStatus
 from guild.engines.inprocess import InProcessEngine
 from guild.errors import GuildNotRunningError
 from guild.events import GuildStarted, GuildStopped
-from guild.plan import Plan
 from guild.scheduler import run_schedules
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec

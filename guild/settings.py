@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from guild.checking.validation import findings_of, keys_of
 from guild.errors import SettingsError
 from guild.suggest import closest
-from guild.validation import findings_of, keys_of
 
 PREFIX = "GUILDBUS_"
 DEFAULT_FILE = "guildbus.toml"

@@ -21,8 +21,8 @@ from pydantic import BaseModel
 from guild.agent.agent import Agent
 from guild.agent.registry import Registry
 from guild.builder import AgentBuilder, GuildBuilder
+from guild.checking.plan import Plan
 from guild.errors import UnknownAgentTypeError
-from guild.plan import Plan
 from guild.runtime import Guild
 from guild.spec.spec import AgentSpec, GuildSpec
 from messaging.backend import FROM_START

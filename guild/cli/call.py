@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guild.agent.registry import Registry
+from guild.checking.loader import load_file
+from guild.checking.plan import Plan
 from guild.cli.exit_codes import UsageError
 from guild.cli.options import Common
 from guild.cli.output import Output
-from guild.loader import load_file
-from guild.plan import Plan
 from guild.settings import Settings, load_settings
 from guild.spec.references import resolve
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from guild.agent.contracts import reader_of
+from guild.checking.plan import Plan
 from guild.cli.exit_codes import NoSuchMessageError
-from guild.plan import Plan
 from guild.suggest import closest
 from messaging.errors import InvalidMessageError
 from messaging.wire.message import problems_of, wire_type_of

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from guild.graph import OUTSIDE, Graph
+from guild.checking.graph import OUTSIDE, Graph
 
 
 def as_text(graph: Graph) -> str:

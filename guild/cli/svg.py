@@ -6,8 +6,8 @@ Every arrow has rows of its own, so that no label can lie on another whatever th
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from guild.checking.graph import OUTSIDE, Graph
 from guild.cli.drawing import bundled_by_kind, ids_of
-from guild.graph import OUTSIDE, Graph
 
 Arrow = tuple[str, str, str]
 

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from guild.agent.resources import ResourcePool
+from guild.checking.plan import Plan
 from guild.engines.engine import AgentState, Observer, ReplicaStatus
 from guild.events import AgentCrashed, AgentFailed, AgentRestarted
 from guild.host import AgentHost, subscription_of
-from guild.plan import Plan
 from guild.routes import Router
 from guild.supervisor import Supervisor
 from messaging.bus import Bus

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from guild.agent.registry import Registry
+from guild.checking.loader import load_file
 from guild.client import GuildClient
-from guild.loader import load_file
 from messaging.backend import Settlement, StateWrite
 from messaging.wire.outgoing import seal
 from tests.cli.conftest import Run

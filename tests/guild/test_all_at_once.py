@@ -8,9 +8,9 @@ import pytest
 from guild.agent.agent import Agent, handles
 from guild.agent.registry import type_name_of
 from guild.builder import GuildBuilder
+from guild.checking.loader import load_yaml
+from guild.checking.plan import Plan
 from guild.errors import SpecError
-from guild.loader import load_yaml
-from guild.plan import Plan
 from guild.spec.spec import AgentSpec, GuildSpec, RouteSpec
 from messaging.handling.context import Context
 from tests.guild.samples import Asker, Echo, NeedsStore, Note, Ping, Pong, Reader, Sender, Writer

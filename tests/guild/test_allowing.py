@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from guild.builder import GuildBuilder
+from guild.checking.loader import load_file, load_json, load_yaml
+from guild.checking.plan import Plan
 from guild.client import GuildClient
 from guild.errors import SpecError
-from guild.loader import load_file, load_json, load_yaml
-from guild.plan import Plan
 from guild.runtime import Guild
 from guild.spec.spec import GuildSpec
 from guild.testing import launched

@@ -6,8 +6,8 @@ import pytest
 
 from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
+from guild.checking.plan import Plan
 from guild.errors import WiringError
-from guild.plan import Plan
 from guild.testing import guild_of, launched, seen
 from messaging.handling.context import Context
 from messaging.wire.message import Message

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from guild import AgentBuilder, GuildBuilder
 from guild.agent.contracts import reader_of
 from guild.agent.registry import Registry
-from guild.audience import MOST_REMEMBERED, Audience
-from guild.parts import listens
-from guild.plan import Plan
+from guild.checking.audience import MOST_REMEMBERED, Audience
+from guild.checking.parts import listens
+from guild.checking.plan import Plan
 from tests.guild.samples import Echo, Note, Ping, Pong, Reader
 
 Why = Callable[[str, type[BaseModel]], str]

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
+from guild.checking.loader import load_yaml
 from guild.errors import GuildError, SpecError
-from guild.loader import load_yaml
 from tests.guild.samples import Echo, EchoProps, NeedsStore, Ping, Pong
 
 

@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 import guild
 from agents.hello import Greet, Greeting
+from guild.checking.loader import load_file
 from guild.errors import GuildNotRunningError
-from guild.loader import load_file
 from guild.runtime import Guild, GuildStatus
 from guild.sync import launch_sync
 from guild.testing import guild_of
@@ -82,8 +82,8 @@ def test_errors_reach_the_script() -> None:
 
 def test_importing_the_guild_imports_nothing_heavy() -> None:
     code = (
-        "import sys, guild, guild.loader;"
-        "guild.loader.load_file('specs/research.yaml', environ={});"
+        "import sys, guild, guild.checking.loader;"
+        "guild.checking.loader.load_file('specs/research.yaml', environ={});"
         "heavy = {'torch', 'transformers', 'starlette', 'fastapi', 'uvicorn', 'sklearn',"
         " 'tokenizers', 'matplotlib', 'numpy', 'redis'};"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"

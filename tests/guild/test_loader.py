@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from guild.agent.registry import Registry, type_name_of
+from guild.checking.loader import dump_yaml, load_file, load_json, load_yaml
 from guild.errors import SpecError, WiringError
-from guild.loader import dump_yaml, load_file, load_json, load_yaml
 from guild.spec.spec import DEFAULT_BUS, GuildSpec
 from tests.guild import samples
 

@@ -8,8 +8,8 @@ import pytest
 
 from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
+from guild.checking.loader import dump_yaml, load_yaml
 from guild.errors import SpecError, UnresolvedReferenceError
-from guild.loader import dump_yaml, load_yaml
 from guild.runtime import Guild
 from guild.spec.spec import GuildSpec
 from messaging.handling.context import Context

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from guild.agent.registry import type_name_of
+from guild.checking.loader import load_file, load_yaml
 from guild.client import GuildClient
 from guild.errors import SpecError
-from guild.loader import load_file, load_yaml
 from guild.runtime import Guild, GuildStatus
 from messaging.errors import BackendUnavailableError
 from tests.guild.processes import TIMEOUT_S, line, running_module

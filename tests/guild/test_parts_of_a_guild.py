@@ -7,9 +7,9 @@ import pytest
 
 from guild.agent.registry import Registry
 from guild.builder import AgentBuilder, GuildBuilder
+from guild.checking.inspection import ALWAYS_KNOWN
 from guild.errors import SpecError, UnknownAgentError
 from guild.events import GuildStarted
-from guild.inspection import ALWAYS_KNOWN
 from guild.runtime import Guild
 from guild.scheduler import GROUP as SCHEDULER
 from guild.spec.spec import GuildSpec

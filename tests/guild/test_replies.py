@@ -2,13 +2,13 @@
 
 import pytest
 
-from guild import replies
 from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
+from guild.checking import replies
+from guild.checking.plan import Plan
+from guild.checking.replies import require_answer
 from guild.client import GuildClient
 from guild.errors import NobodyAnswersError
-from guild.plan import Plan
-from guild.replies import require_answer
 from guild.testing import guild_of, launched
 from messaging.errors import NotAMessageError, RequestFailedError, RequestTimeoutError
 from messaging.handling.context import Context, Requester

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guild.loader import dump, dump_yaml
+from guild.checking.loader import dump, dump_yaml
 from guild.spec.document import read_yaml
 from guild.spec.spec import GuildSpec
 

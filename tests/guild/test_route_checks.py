@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, computed_fiel
 
 from guild.agent.agent import Agent, handles
 from guild.builder import GuildBuilder, RouteBuilder
+from guild.checking.plan import Plan
+from guild.checking.route_checks import flaws_of_route
 from guild.errors import WiringError
-from guild.plan import Plan
-from guild.route_checks import flaws_of_route
 from guild.spec.expressions import Expression, ExpressionError, is_true
 from guild.testing import guild_of
 from messaging.wire.message import Message

@@ -12,9 +12,9 @@ from pydantic import Field, computed_field
 from guild.agent.agent import Agent, handles
 from guild.agent.registry import type_name_of
 from guild.builder import AgentBuilder, GuildBuilder
+from guild.checking.loader import dump_yaml, load_yaml
+from guild.checking.plan import Plan
 from guild.errors import GuildError, SpecError
-from guild.loader import dump_yaml, load_yaml
-from guild.plan import Plan
 from guild.spec.spec import GuildSpec
 from guild.testing import launched
 from messaging.errors import WireNameConflictError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from guild.schema import SCHEMA_FILE, schema_text, spec_schema
+from guild.checking.schema import SCHEMA_FILE, schema_text, spec_schema
 from guild.spec.document import read_file, read_yaml
 
 SPECS = sorted(SCHEMA_FILE.parent.glob("*.yaml"))
@@ -21,7 +21,9 @@ def validator() -> Draft7Validator:
 
 
 def test_the_file_is_fresh() -> None:
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), "run: python -m guild.schema"
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), (
+        "run: python -m guild.checking.schema"
+    )
 
 
 def test_there_are_specs_to_check() -> None:

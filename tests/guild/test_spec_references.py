@@ -8,9 +8,9 @@ import pytest
 from guild.agent.agent import Agent
 from guild.agent.registry import type_name_of
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
+from guild.checking.loader import dump_yaml, load_json, load_yaml
+from guild.checking.plan import Plan
 from guild.errors import SpecError
-from guild.loader import dump_yaml, load_json, load_yaml
-from guild.plan import Plan
 from guild.runtime import Guild
 from guild.spec.spec import GuildSpec
 from guild.testing import guild_of

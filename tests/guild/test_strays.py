@@ -10,9 +10,9 @@ import structlog
 
 from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
+from guild.checking.plan import Plan
 from guild.client import GuildClient
 from guild.errors import AgentInUseError, UnknownAgentError
-from guild.plan import Plan
 from guild.runtime import Guild
 from guild.scheduler import GROUP as SCHEDULER
 from guild.spec.spec import GuildSpec

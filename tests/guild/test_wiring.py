@@ -4,10 +4,10 @@ import pytest
 
 from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
+from guild.checking.graph import Edge
+from guild.checking.plan import Plan
+from guild.checking.schema import message_schema
 from guild.errors import SpecError, WiringError
-from guild.graph import Edge
-from guild.plan import Plan
-from guild.schema import message_schema
 from guild.testing import guild_of
 from messaging.handling.context import Context
 from messaging.wire.message import Message

@@ -42,7 +42,7 @@ def test_a_spec_with_states_is_read_where_no_extra_is_installed() -> None:
 for name in ("llguidance", "torch", "numpy", "jsonschema"):
     sys.modules[name] = None
 from guild import GuildBuilder
-from guild.schema import schema_text
+from guild.checking.schema import schema_text
 GuildBuilder.from_yaml_file("specs/stateful.yaml")
 assert "llm.stateful" in schema_text()
 """

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from agents.research.run.messages import ResearchRequest
 from guild import Guild
-from guild.loader import load_file
+from guild.checking.loader import load_file
 from messaging.wire.message import wire_type_of
 
 SPEC = Path(__file__).parents[2] / "specs" / "research.yaml"

@@ -15,7 +15,7 @@ from agents.research.messages import WriteReport
 from agents.research.researcher.messages import StudyRequest
 from agents.research.run.messages import ResearchReport, ResearchRequest, TextStudy
 from guild import AgentBuilder, Guild, GuildBuilder, GuildSpec
-from guild.plan import Plan
+from guild.checking.plan import Plan
 from guild.progress import Progress, TextDelta
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus

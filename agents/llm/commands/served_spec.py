@@ -11,7 +11,7 @@ from agents.llm.bus.phi_agent import LLMPhiAgent, PhiAgentProps
 from agents.llm.bus.resources import ModelsProps
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.registry import DEFAULT_IDLE_UNLOAD_S
-from guild.plan import Plan
+from guild.checking.plan import Plan
 
 Props = ChatAgentProps | PhiAgentProps
 

@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 from agents.llm.wizard.found import Found
-from guild.loader import load_yaml
-from guild.plan import Plan
+from guild.checking.loader import load_yaml
+from guild.checking.plan import Plan
 
 # Small models answer a question better than a greeting.
 QUESTION_TEXT = "What is the capital of Japan?"

@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from guild.checking.parts import listens
+from guild.checking.replies import require_answer
 from guild.cli.call import Call
 from guild.cli.compose import conversation_of, message_of, to_topic
 from guild.cli.exit_codes import OK, UsageError
 from guild.cli.output import Output
 from guild.cli.watch import Watch
 from guild.client import GuildClient
-from guild.parts import listens
-from guild.replies import require_answer
 from messaging.errors import (
     DelayError,
     NobodyListensError,

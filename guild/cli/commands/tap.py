@@ -6,11 +6,11 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
+from guild.checking.parts import Parts
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK, TIMEOUT
 from guild.cli.output import Output, some_of
 from guild.client import GuildClient
-from guild.parts import Parts
 from guild.suggest import closest
 from messaging.client.tap import Tapped
 from messaging.wire.topic import EVENTS_TOPIC, is_pattern, matches

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from guild.checking.plan import Plan
 from guild.cli.call import Call
 from guild.cli.exit_codes import INVALID, OK
 from guild.errors import SpecError
-from guild.plan import Plan
 
 
 async def validate_specs(call: Call, paths: Sequence[Path]) -> int:

@@ -14,8 +14,8 @@ from huggingface_hub import HfApi, errors
 
 from agents.llm.wizard import hub, machine, wizard
 from agents.llm.wizard.gguf_files import look_at_gguf
-from guild.loader import load_file
-from guild.plan import Plan
+from guild.checking.loader import load_file
+from guild.checking.plan import Plan
 from tests.cli.conftest import Run
 from tests.llm.engines.tiny_gguf import save_tiny_gguf
 from tests.llm.models.parcels import make_parcel, offer

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from guild.loader import load_file
+from guild.checking.loader import load_file
 from tests.cli.conftest import ROOT
 from tests.llm.commands.terminal import CTRL_C, CTRL_D, Terminal
 from tests.llm.engines.tiny_gguf import save_tiny_gguf

@@ -19,8 +19,8 @@ from agents.llm.endpoint import serve
 from agents.llm.engines import EngineConfig, create_engine
 from agents.llm.repl.conversation import Conversation
 from agents.llm.repl.interrupts import Interrupts
-from guild.loader import load_file
-from guild.plan import Plan
+from guild.checking.loader import load_file
+from guild.checking.plan import Plan
 from tests.cli.conftest import ROOT, Run, until
 from tests.llm.commands.served import SCRIPTED, serving
 from tests.llm.commands.terminal import CTRL_D, Terminal

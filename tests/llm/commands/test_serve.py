@@ -16,10 +16,10 @@ import pytest
 from agents.llm.commands.serve_command import Listening, serve_spec
 from agents.llm.commands.served_spec import idle_unload_s, served_models
 from agents.llm.endpoint import access
+from guild.checking.loader import load_yaml
+from guild.checking.plan import Plan
 from guild.cli.call import Call
 from guild.cli.options import Common
-from guild.loader import load_yaml
-from guild.plan import Plan
 from tests.cli.conftest import Run, until
 from tests.crew.patience import stretched
 from tests.llm.commands.served import SCRIPTED, serving

@@ -10,7 +10,7 @@ import structlog
 
 from agents.research.researcher.messages import StudyRequest
 from guild import Guild
-from guild.loader import load_file
+from guild.checking.loader import load_file
 from tests.research.drive import SPEC, show
 
 

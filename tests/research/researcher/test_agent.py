@@ -38,7 +38,7 @@ from agents.research.researcher.messages import (
     TrialRun,
 )
 from guild import Agent, AgentBuilder, Context, Guild, GuildBuilder, GuildSpec, handles
-from guild.plan import Plan
+from guild.checking.plan import Plan
 from guild.progress import Progress
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus

@@ -12,17 +12,17 @@ from guild.agent.agent import Agent
 from guild.agent.registry import AgentClass, Registry, ResourceFactory
 from guild.agent.resources import properties_class_of
 from guild.agent.route_again import RouteAgain
+from guild.checking.parts import UNREADABLE, Parts
+from guild.checking.validation import findings_of
+from guild.checking.wiring import Wires, wiring_errors
 from guild.engines import ENGINES
 from guild.errors import Path, UnknownAgentTypeError
 from guild.events import EVENTS
-from guild.parts import UNREADABLE, Parts
 from guild.progress import Progress, TextDelta
 from guild.spec.references import resolve_gently
 from guild.spec.source import Finding
 from guild.spec.spec import AgentSpec, ResourceSpec
 from guild.suggest import closest
-from guild.validation import findings_of
-from guild.wiring import Wires, wiring_errors
 from messaging.errors import WireNameConflictError
 from messaging.handling.ordering_key import BY_KEY
 from messaging.wire.failure import Cancelled, RequestFailed

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel
 
 from guild.agent.contracts import HandlerContract, reader_of
+from guild.checking.parts import listens
+from guild.checking.plan import Plan
 from guild.errors import NobodyAnswersError
-from guild.parts import listens
-from guild.plan import Plan
 from messaging.wire.message import wire_type_of
 
 MessageClass = type[BaseModel]

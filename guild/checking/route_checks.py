@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from jmespath.functions import Functions
 from pydantic import BaseModel
 
-from guild.shapes import (
+from guild.checking.shapes import (
     ANYTHING,
     Shape,
     kind_of,

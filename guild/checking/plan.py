@@ -10,14 +10,14 @@ from pydantic import BaseModel, ValidationError
 
 from guild.agent.registry import AgentClass, Registry, ResourceFactory, check_installed
 from guild.agent.resources import properties_class_of
-from guild.draft import draft_of_spec
+from guild.checking.draft import draft_of_spec
+from guild.checking.graph import Graph, graph_of
+from guild.checking.inspection import injected_parameters, inspect_parts
+from guild.checking.validation import findings_of
+from guild.checking.wiring import wiring_warnings
 from guild.errors import Path, Problem, SpecError, UnknownAgentError, WiringError
-from guild.graph import Graph, graph_of
-from guild.inspection import injected_parameters, inspect_parts
 from guild.spec.references import resolve_gently
 from guild.spec.spec import AgentSpec, GuildSpec
-from guild.validation import findings_of
-from guild.wiring import wiring_warnings
 from messaging.wire.message import MessageRegistry
 
 

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ValidationError
 
 from guild.agent.agent import Agent
 from guild.agent.contracts import HandlerContract, reader_of
-from guild.parts import UNREADABLE, Parts, listens
-from guild.route_checks import flaws_of_route
+from guild.checking.parts import UNREADABLE, Parts, listens
+from guild.checking.route_checks import flaws_of_route
+from guild.checking.validation import findings_of
 from guild.spec.source import Finding
 from guild.spec.spec import RouteSpec, ScheduleSpec
 from guild.suggest import closest
-from guild.validation import findings_of
 from messaging.wire.message import MessageRegistry, wire_type_of
 
 MessageClass = type[BaseModel]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from guild.agent.contracts import reader_of
-from guild.plan import Plan
+from guild.checking.plan import Plan
 from guild.spec.spec import AgentSpec
 from messaging.wire.message import wire_type_of
 from messaging.wire.pattern_index import PatternIndex

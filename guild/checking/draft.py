@@ -5,13 +5,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from guild.checking.inspection import Inspection
+from guild.checking.parts import UNREADABLE, Parts
+from guild.checking.validation import QUOTED, findings_of, keys_of, required_keys_of, unknown_key
 from guild.errors import Path, Problem
-from guild.inspection import Inspection
-from guild.parts import UNREADABLE, Parts
 from guild.spec.references import FromReference, Resolved, resolve_gently
 from guild.spec.source import Finding, Source
 from guild.spec.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
-from guild.validation import QUOTED, findings_of, keys_of, required_keys_of, unknown_key
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from guild.agent.registry import Registry, why_unnameable
-from guild.draft import draft_of
+from guild.checking.draft import draft_of
+from guild.checking.inspection import inspect_parts
 from guild.errors import Path, SpecError, WiringError
-from guild.inspection import inspect_parts
 from guild.spec.document import Document, plain_scalar, read_file, read_json, read_yaml
 from guild.spec.source import Finding
 from guild.spec.spec import AgentSpec, GuildSpec, ResourceSpec

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from guild.agent.contracts import HandlerContract, MessageClass, reader_of
-from guild.wiring import Wires
+from guild.checking.wiring import Wires
 from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.message import wire_type_of
 

@@ -1,6 +1,6 @@
 """The JSON schema of guild specs, for editors: draft-07, as yaml-language-server reads it.
 
-`python -m guild.schema` writes specs/schema.json anew; a test keeps it fresh.
+`python -m guild.checking.schema` writes specs/schema.json anew; a test keeps it fresh.
 """
 
 import json
@@ -18,7 +18,7 @@ from messaging.wire.message import wire_type_of
 from messaging.wire.versions import oldest_readable
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-SCHEMA_FILE = Path(__file__).resolve().parent.parent / "specs" / "schema.json"
+SCHEMA_FILE = Path(__file__).resolve().parents[2] / "specs" / "schema.json"
 
 _CLASS_PATH = r"^[\w.]+(:[\w.]+|\.[A-Z]\w*)$"
 _REFERENCE = {"type": "string", "pattern": r"\$\{[^}]+\}"}
