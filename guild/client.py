@@ -13,7 +13,7 @@ from guild.checking.audience import MOST_REMEMBERED, Audience
 from guild.checking.plan import Plan
 from guild.checking.replies import require_answer
 from guild.errors import UnexpectedReplyError
-from guild.operations import Operations
+from guild.running.operations import Operations
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect

@@ -7,17 +7,17 @@ from enum import StrEnum
 from typing import Self
 
 from guild.agent.registry import Registry
-from guild.announcer import Announcer
 from guild.checking.plan import Plan
 from guild.client import GuildClient
-from guild.engines.engine import AgentState, Engine, ReplicaStatus
-from guild.engines.inprocess import InProcessEngine
 from guild.errors import GuildNotRunningError
 from guild.events import GuildStarted, GuildStopped
-from guild.scheduler import run_schedules
+from guild.running.announcer import Announcer
+from guild.running.engines.engine import AgentState, Engine, ReplicaStatus
+from guild.running.engines.inprocess import InProcessEngine
+from guild.running.scheduler import run_schedules
+from guild.running.strays import find_strays
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec
-from guild.strays import find_strays
 from messaging.bus import Bus, connect
 from messaging.consuming.dispatcher import Running
 from messaging.process.logs import get_logger

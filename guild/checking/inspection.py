@@ -15,13 +15,12 @@ from guild.agent.route_again import RouteAgain
 from guild.checking.parts import UNREADABLE, Parts
 from guild.checking.validation import findings_of
 from guild.checking.wiring import Wires, wiring_errors
-from guild.engines import ENGINES
 from guild.errors import Path, UnknownAgentTypeError
 from guild.events import EVENTS
 from guild.progress import Progress, TextDelta
 from guild.spec.references import resolve_gently
 from guild.spec.source import Finding
-from guild.spec.spec import AgentSpec, ResourceSpec
+from guild.spec.spec import ENGINES, AgentSpec, ResourceSpec
 from guild.suggest import closest
 from messaging.errors import WireNameConflictError
 from messaging.handling.ordering_key import BY_KEY

@@ -37,6 +37,7 @@ from guild.spec.source import Source
 from messaging.errors import TopicError
 from messaging.wire.topic import DEFAULT_TOPIC, MOST_PARTITIONS, check_pattern, check_topic
 
+ENGINES = ("inprocess",)
 DEFAULT_BUS = "${GUILDBUS_URL:-embedded}"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,99}")

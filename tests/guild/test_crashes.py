@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 from guild.client import GuildClient
-from guild.scheduler import GROUP, Armed
+from guild.running.scheduler import GROUP, Armed
 from messaging.bus import Bus
 from messaging.wire.envelope import Envelope
 from tests.guild import clockwork

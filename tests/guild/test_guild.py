@@ -14,9 +14,9 @@ from agents.hello import CountWords, Greet, Greeting, WordsCounted
 from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
 from guild.checking.loader import load_file
-from guild.engines.engine import AgentState
 from guild.errors import GuildNotRunningError, MissingExtraError, SpecError
 from guild.events import AgentCrashed, AgentFailed, AgentRestarted, GuildDegraded, GuildStarted
+from guild.running.engines.engine import AgentState
 from guild.runtime import Guild, GuildStatus
 from guild.spec.spec import AgentSpec
 from guild.testing import guild_of, launched, seen

@@ -10,8 +10,8 @@ from guild.builder import AgentBuilder, GuildBuilder
 from guild.checking.inspection import ALWAYS_KNOWN
 from guild.errors import SpecError, UnknownAgentError
 from guild.events import GuildStarted
+from guild.running.scheduler import GROUP as SCHEDULER
 from guild.runtime import Guild
-from guild.scheduler import GROUP as SCHEDULER
 from guild.spec.spec import GuildSpec
 from guild.testing import seen
 from messaging.bus import Bus

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from guild.agent.agent import Agent
 from guild.agent.route_again import RouteAgain
 from guild.errors import RouteError
-from guild.routes import Router
+from guild.running.routes import Router
 from guild.spec.expressions import Expression
 from guild.spec.spec import RouteSpec
 from messaging.handling.subscription import Routed

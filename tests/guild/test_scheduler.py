@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from guild import scheduler
 from guild.builder import GuildBuilder
+from guild.running import scheduler
+from guild.running.scheduler import GROUP, Armed, due_times
 from guild.runtime import Guild
-from guild.scheduler import GROUP, Armed, due_times
 from guild.spec.spec import GuildSpec, ScheduleSpec
 from guild.testing import guild_of
 from messaging.bus import Bus

@@ -13,10 +13,10 @@ from guild.builder import AgentBuilder, GuildBuilder
 from guild.checking.plan import Plan
 from guild.client import GuildClient
 from guild.errors import AgentInUseError, UnknownAgentError
+from guild.running.scheduler import GROUP as SCHEDULER
+from guild.running.strays import Stray
 from guild.runtime import Guild
-from guild.scheduler import GROUP as SCHEDULER
 from guild.spec.spec import GuildSpec
-from guild.strays import Stray
 from messaging.bus import Bus
 from messaging.errors import BusFullError
 from messaging.handling.context import Context

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from guild.running.supervisor import Supervisor, Verdict
 from guild.spec.spec import RestartSpec
-from guild.supervisor import Supervisor, Verdict
 
 
 class World:

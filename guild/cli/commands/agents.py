@@ -7,8 +7,8 @@ from typing import Any
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK
 from guild.cli.output import some_of
+from guild.running.strays import Stray, replicas_of
 from guild.spec.spec import AgentSpec
-from guild.strays import Stray, replicas_of
 from messaging.backend import TopicInfo
 from messaging.bus import Bus
 

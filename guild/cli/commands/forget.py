@@ -2,7 +2,7 @@
 
 from guild.cli.call import Call
 from guild.cli.exit_codes import OK
-from guild.strays import Forgotten
+from guild.running.strays import Forgotten
 
 
 async def forget_agent(call: Call, agent: str, *, really: bool, quiet_s: float) -> int:

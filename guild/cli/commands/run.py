@@ -13,7 +13,7 @@ from guild.cli.call import Call
 from guild.cli.commands.talk import answer_of, handlers_of, naming_the_letter, print_answer
 from guild.cli.compose import conversation_of, message_of, to_topic
 from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError
-from guild.engines.engine import AgentState
+from guild.running.engines.engine import AgentState
 from guild.runtime import Guild, GuildStatus
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from guild.agent.resources import ResourcePool
 from guild.checking.plan import Plan
-from guild.engines.engine import AgentState, Observer, ReplicaStatus
 from guild.events import AgentCrashed, AgentFailed, AgentRestarted
-from guild.host import AgentHost, subscription_of
-from guild.routes import Router
-from guild.supervisor import Supervisor
+from guild.running.engines.engine import AgentState, Observer, ReplicaStatus
+from guild.running.host import AgentHost, subscription_of
+from guild.running.routes import Router
+from guild.running.supervisor import Supervisor
 from messaging.bus import Bus
 from messaging.process.logs import get_logger
 

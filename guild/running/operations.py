@@ -7,7 +7,7 @@ from datetime import datetime
 
 from guild.checking.plan import Plan
 from guild.errors import UnknownAgentError
-from guild.strays import DEFAULT_LEASE_S, Forgotten, Stray, find_strays, forget
+from guild.running.strays import DEFAULT_LEASE_S, Forgotten, Stray, find_strays, forget
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus
 from messaging.client.replay import Range, Replayed, replay
 from messaging.state.stored_state import StoredState

@@ -14,7 +14,7 @@ from guild.agent.route_again import RouteAgain
 from guild.checking.inspection import injected_parameters
 from guild.checking.plan import Plan
 from guild.errors import GuildError
-from guild.routes import Router
+from guild.running.routes import Router
 from guild.spec.spec import AgentSpec, GuildSpec
 from messaging.bus import Bus
 from messaging.handling.context import Context

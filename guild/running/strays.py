@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from guild.errors import AgentInUseError, UnknownAgentError
-from guild.scheduler import GROUP as SCHEDULER
+from guild.running.scheduler import GROUP as SCHEDULER
 from messaging.backend import RESERVED_PREFIX
 from messaging.backends.incarnation import has_surely_died
 from messaging.bus import Bus

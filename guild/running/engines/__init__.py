@@ -1,3 +1,1 @@
 """Where a guild's agents run."""
-
-ENGINES = ("inprocess",)
