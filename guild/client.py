@@ -9,9 +9,9 @@ from typing import Any, Self, TypeVar, overload
 from pydantic import BaseModel
 
 from guild.agent.registry import Registry
+from guild.checking.answers import require_answer
 from guild.checking.audience import MOST_REMEMBERED, Audience
 from guild.checking.plan import Plan
-from guild.checking.replies import require_answer
 from guild.errors import UnexpectedReplyError
 from guild.running.operations import Operations
 from guild.spec.references import resolve
@@ -22,7 +22,7 @@ from messaging.client.tap import Tapped
 from messaging.errors import NobodyListensError
 from messaging.process.logs import get_logger
 from messaging.wire.message import wire_type_of
-from messaging.wire.outgoing import check_message
+from messaging.wire.sealing import check_message
 
 log = get_logger()
 

@@ -19,7 +19,7 @@ from guild.running.strays import find_strays
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec
 from messaging.bus import Bus, connect
-from messaging.consuming.dispatcher import Running
+from messaging.consuming.replica import Running
 from messaging.process.logs import get_logger
 
 log = get_logger()

@@ -33,9 +33,9 @@ from messaging.handling.failure_record import Reason, reason_of
 from messaging.process.clock import SYSTEM
 from messaging.testing.clock import TestClock
 from messaging.testing.stillness import until_still
+from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry, decode, wire_type_of
-from messaging.wire.reading import Decoder
 from messaging.wire.topic import EVENTS_TOPIC
 
 __all__ = [

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from messaging.bus import Bus, connect
     from messaging.client.dead_letters import DeadLetterDropped, DeadLetters, Wanted
     from messaging.client.tap import Tapped
-    from messaging.consuming.dispatcher import Running
+    from messaging.consuming.replica import Running
     from messaging.handling.context import Context, Requester
     from messaging.handling.failure_record import Reason, reason_of
     from messaging.handling.retry import RetryPolicy
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         SubscriptionOptions,
     )
     from messaging.wire.envelope import Envelope, new_id
-    from messaging.wire.failure import Cancelled, RequestFailed, UnknownMessage
     from messaging.wire.message import Message, MessageRegistry
+    from messaging.wire.replies import Cancelled, RequestFailed, UnknownMessage
     from messaging.wire.topic import DEFAULT_TOPIC
 
 __all__ = [
@@ -70,9 +70,9 @@ __getattr__ = lazily(
             "DeadLetters",
             "Wanted",
         ),
-        "messaging.consuming.dispatcher": ("Running",),
+        "messaging.consuming.replica": ("Running",),
         "messaging.wire.envelope": ("Envelope", "new_id"),
-        "messaging.wire.failure": ("Cancelled", "RequestFailed", "UnknownMessage"),
+        "messaging.wire.replies": ("Cancelled", "RequestFailed", "UnknownMessage"),
         "messaging.wire.message": ("Message", "MessageRegistry"),
         "messaging.handling.retry": ("RetryPolicy",),
         "messaging.handling.subscription": (

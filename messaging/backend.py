@@ -59,7 +59,7 @@ class Delivery(NamedTuple):
 
     Attributes:
         position: where the entry lies in its topic; opaque, and increasing within the topic.
-        handed_out: how often it was lent before; above 0 only after a takeover.
+        redelivery_count: how often it was lent before; above 0 only after a takeover.
         fault: why the entry must not be handled, "" when it may. An entry that could not be
             decoded has an envelope with the topic, what is left of the payload, and `type` "";
             one that is past the cap has its own envelope.
@@ -67,7 +67,7 @@ class Delivery(NamedTuple):
 
     envelope: Envelope
     position: str
-    handed_out: int = 0
+    redelivery_count: int = 0
     fault: str = ""
 
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel
 
 from messaging.backend import PROFILES, Backend, Incident
-from messaging.backends.patience import open_within
+from messaging.backends.opening import open_within
 from messaging.backends.urls import open_backend
 from messaging.client.dead_letters import DeadLetters
 from messaging.client.following import Attachments
-from messaging.client.listeners import Listeners
 from messaging.client.maintenance import Maintenance
-from messaging.client.publishing import Publisher
+from messaging.client.publisher import Publisher
 from messaging.client.relay import DEFAULT_LEASE_S, Relay, relay_subscription
 from messaging.client.request import Requests, Show
+from messaging.client.subscribers import SubscriberCache
 from messaging.client.tap import Tapped, tap
 from messaging.consuming.heartbeat import Heart
 from messaging.control.cancellation import Cancellations
@@ -40,13 +40,13 @@ from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.state.contention import Contentions
 from messaging.state.timers import delay_of
+from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry
-from messaging.wire.outgoing import check_id
-from messaging.wire.reading import Decoder
+from messaging.wire.sealing import check_id
 
 if TYPE_CHECKING:  # a bus on which nobody subscribes needs none of what handles
-    from messaging.consuming.dispatcher import Running
+    from messaging.consuming.replica import Running
 
 log = get_logger()
 
@@ -87,10 +87,10 @@ class Bus:
         self._incidents = Incidents()
         outages = self._incidents.outages
         self._decoder = Decoder(self.registry)
-        self._listeners = Listeners(backend)
+        self._subscribers = SubscriberCache(backend)
         self._emitter = Emitter(backend.emit)
         self._tail = Tail(backend, self.client_id, outages)
-        self._publisher = Publisher(backend, self._listeners, name)
+        self._publisher = Publisher(backend, self._subscribers, name)
         self._followers = Followers(backend, self._tail)
         attachments = Attachments(backend, self._decoder, self._followers, outages)
         self._requests = Requests(self._publisher, self._tail, self._decoder, attachments, outages)
@@ -415,17 +415,20 @@ class Bus:
         """Keep for `subscription.group` whatever is published from now on; handle nothing yet."""
         self._check_open()
         outboxes = [relay_subscription(guild) for guild in subscription.options.neighbours]
-        for one in (*outboxes, subscription):  # parcels are kept until somebody relays them
+        for one in (
+            *outboxes,
+            subscription,
+        ):  # forwarded messages are kept until somebody relays them
             await self.backend.subscribe(one.group, one.all_patterns)
-        self._listeners.forget()
+        self._subscribers.forget()
 
     async def subscribe(self, subscription: Subscription) -> "Running":
         """Register `subscription` and handle its messages here, as one replica of its group."""
-        from messaging.consuming.dispatcher import Dispatcher, Running  # noqa: PLC0415 - see above
+        from messaging.consuming.replica import Replica, Running  # noqa: PLC0415 - see above
 
         await self.register(subscription)
         await self._pauses.start()
-        dispatcher = Dispatcher(
+        replica = Replica(
             subscription,
             backend=self.backend,
             guild_id=self.guild_id,
@@ -439,7 +442,7 @@ class Bus:
             heart=self._heart,
             contention=self._contentions.of(subscription.group),
         )
-        running = Running(subscription.group, dispatcher)
+        running = Running(subscription.group, replica)
         self._running = [other for other in self._running if not other.done] + [running]
         self._maintenance.start()
         return running
@@ -452,7 +455,7 @@ class Bus:
         Args:
             guild: id of the other guild.
             to: the URL of its bus, or a backend of it that is not open yet.
-            lease_s: a relay that is silent for so long loses its parcels to the others.
+            lease_s: a relay that is silent for so long loses its messages to the others.
 
         Raises:
             BackendSetupError: no such URL. A server that is away is waited for.
@@ -474,7 +477,7 @@ class Bus:
         """Owe `group` nothing any more: its copies, retries and state are gone for good."""
         self._check_open()
         await self.backend.unsubscribe(group)
-        self._listeners.forget()
+        self._subscribers.forget()
 
     async def pause(self, group: str) -> None:
         """Have nobody begin to handle what `group` is owed, until it is resumed.

@@ -28,8 +28,8 @@ HEAVY = {
 }
 HANDLING = {
     "redis",
-    "messaging.consuming.dispatcher",
-    "messaging.consuming.tenure",
+    "messaging.consuming.replica",
+    "messaging.consuming.consumer_loop",
     "messaging.backends.redis.consumer.consumer",
     "guild.runtime",
 }

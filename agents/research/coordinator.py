@@ -23,7 +23,7 @@ from agents.research.run.plan import REPORT, SEARCH, Run, next_asks, step_count
 from agents.research.stepwise.asking import Ask, answer_all, ask, end_step, fail_all
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import Progress, TextDelta
-from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.replies import Cancelled, RequestFailed
 
 _SENDS = (
     CollectCorpus,

@@ -93,7 +93,7 @@ def handles(
     worker thread.
 
     Whatever a handler raises is tried again, as often as the agent's `retry` says, unless the error
-    has an attribute `retryable` that is False; see `messaging.process.telling.is_retryable`.
+    has an attribute `retryable` that is False; see `messaging.process.error_text.is_retryable`.
 
     Raises:
         HandlerError: an annotation is missing; more is checked when the class is complete.

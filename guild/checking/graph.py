@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from guild.agent.contracts import HandlerContract, MessageClass, reader_of
 from guild.checking.wiring import Wires
-from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.message import wire_type_of
+from messaging.wire.replies import Cancelled, RequestFailed
 
 OUTSIDE = "outside"
 FROM_THE_BUS: tuple[MessageClass, ...] = (RequestFailed, Cancelled)

@@ -24,8 +24,8 @@ from guild.spec.spec import ENGINES, AgentSpec, ResourceSpec
 from guild.suggest import closest
 from messaging.errors import WireNameConflictError
 from messaging.handling.ordering_key import BY_KEY
-from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.message import MessageRegistry
+from messaging.wire.replies import Cancelled, RequestFailed
 
 ALWAYS_KNOWN = (*EVENTS, Progress, TextDelta, RequestFailed, Cancelled, RouteAgain)
 

@@ -15,7 +15,7 @@ from guild.agent.registry import Registry
 from guild.agent.resources import properties_class_of
 from guild.spec.spec import GuildSpec
 from messaging.wire.message import wire_type_of
-from messaging.wire.versions import oldest_readable
+from messaging.wire.upcasting import oldest_readable
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 SCHEMA_FILE = Path(__file__).resolve().parents[2] / "specs" / "schema.json"

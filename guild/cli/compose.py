@@ -14,8 +14,8 @@ from guild.checking.plan import Plan
 from guild.cli.exit_codes import NoSuchMessageError
 from guild.suggest import closest
 from messaging.errors import InvalidMessageError
+from messaging.wire.json_limits import TOO_DEEP, is_too_deep
 from messaging.wire.message import problems_of, wire_type_of
-from messaging.wire.soundness import TOO_DEEP, is_too_deep
 from messaging.wire.topic import DEFAULT_TOPIC, is_pattern
 
 

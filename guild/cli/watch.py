@@ -22,8 +22,8 @@ from rich.text import Text
 
 from guild.cli.output import printable
 from guild.progress import Progress, TextDelta
-from messaging.wire.failure import UnknownMessage
 from messaging.wire.message import WireType, wire_type_of
+from messaging.wire.replies import UnknownMessage
 
 LINE_EVERY_S = 5.0
 

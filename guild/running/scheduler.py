@@ -24,7 +24,7 @@ from messaging.wire.message import Message, MessageRegistry
 from messaging.wire.topic import inbox_of
 
 if TYPE_CHECKING:  # commands want to know its name, and nothing of what handles
-    from messaging.consuming.dispatcher import Running
+    from messaging.consuming.replica import Running
 
 log = get_logger()
 

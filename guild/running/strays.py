@@ -19,7 +19,7 @@ from messaging.consuming.liveness import LOOKS_PER_LEASE, Watch
 from messaging.handling.subscription import SubscriptionOptions
 from messaging.state.stored_state import StoredState
 from messaging.state.timers import is_timer_key
-from messaging.wire.parcels import is_outbox
+from messaging.wire.forwarded import is_outbox
 from messaging.wire.topic import inbox_of
 
 DEFAULT_LEASE_S = SubscriptionOptions().lease_s

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from guild.errors import Path, Problem, SpecError
-from guild.spec.slips import UndecodableError, decoded, json_slip, unmarked, yaml_slip
+from guild.spec.parse_errors import UndecodableError, decoded, json_slip, unmarked, yaml_slip
 from guild.spec.source import Position, Source
 
 MAX_SIZE_BYTES = 256 * 1024

@@ -27,7 +27,7 @@ from messaging.control.tail import (
 )
 from messaging.errors import BackendUnavailableError, MessagingError
 from messaging.process.logs import get_logger
-from messaging.wire.reading import Decoder
+from messaging.wire.decoding import Decoder
 from messaging.wire.topic import emit_topic_of, is_reply_topic, reply_topic_of
 
 log = get_logger()

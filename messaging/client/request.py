@@ -10,15 +10,15 @@ from pydantic import BaseModel
 
 from messaging.backend import Entry
 from messaging.client.following import Attachments
-from messaging.client.publishing import Publisher
+from messaging.client.publisher import Publisher
 from messaging.client.waiting import Stream, Waiting, answer_in
 from messaging.control.outages import Outages
 from messaging.control.tail import Tail
 from messaging.errors import BusClosedError, RequestCancelledError, RequestTimeoutError
 from messaging.process.time_limits import TimeLimits
+from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.outgoing import check_id
-from messaging.wire.reading import Decoder
+from messaging.wire.sealing import check_id
 from messaging.wire.topic import emit_topic_of, reply_topic_of
 
 Late = Callable[[], RequestTimeoutError]

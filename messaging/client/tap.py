@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from messaging.backend import FROM_START, Backend
 from messaging.errors import MessagingError
+from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.reading import Decoder
 from messaging.wire.topic import check_pattern, is_pattern, matches
 
 WAIT_S = 0.5

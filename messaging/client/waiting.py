@@ -7,9 +7,9 @@ from pydantic import BaseModel
 
 from messaging.backend import Entry
 from messaging.errors import MessagingError, RequestCancelledError, RequestFailedError
+from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope
-from messaging.wire.failure import Cancelled, RequestFailed
-from messaging.wire.reading import Decoder
+from messaging.wire.replies import Cancelled, RequestFailed
 
 MOST_ITEMS = 10_000
 

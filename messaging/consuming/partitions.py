@@ -59,7 +59,7 @@ def handed_on(delivery: Delivery, group: str, ordered_by: str, count: int) -> En
     envelope = delivery.envelope
     key = key_of(delivery, ordered_by) or envelope.id  # what waits for nobody may go anywhere
     number = crc32(key.encode(errors="surrogatepass")) % count
-    was_handled = envelope.was_handled or delivery.handed_out > 0
+    was_handled = envelope.was_handled or delivery.redelivery_count > 0
     return envelope.moved_to_partition(
         partition_topic_of(group, number), was_handled=was_handled and not is_timer(envelope)
     )

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
 from messaging.backend import Consumer, Delivery, Incident, Place, Settlement, place_of
-from messaging.consuming.course import Course
+from messaging.consuming.task_scope import TaskScope
 from messaging.control.incidents import Incidents
 
 ISOLATE_FROM = 2
@@ -23,7 +23,7 @@ class Takeover:
     see `messaging.handling.starts`. After `attempts` of those it is dead-lettered.
 
     Args:
-        course: whose end is the end of this, too.
+        scope: whose end is the end of this, too.
         attempts: how often a message may be started.
         in_order: take nothing over before `lead`; from then on the oldest first, whoever held it.
         room: for how many more deliveries there is room.
@@ -37,7 +37,7 @@ class Takeover:
     def __init__(
         self,
         consumer: Consumer,
-        course: Course,
+        scope: TaskScope,
         incidents: Incidents,
         *,
         attempts: int,
@@ -48,7 +48,7 @@ class Takeover:
     ) -> None:
         self.turn = asyncio.Lock()
         self._consumer = consumer
-        self._course = course
+        self._scope = scope
         self._incidents = incidents
         self._alone_from = ISOLATE_FROM if attempts >= FEW_ATTEMPTS else 1
         self._in_order = in_order
@@ -67,23 +67,23 @@ class Takeover:
             self._changed.set()
 
     async def run(self) -> None:
-        """Take over from those that are added, until the course ends."""
-        while not self._course.is_stopping:
+        """Take over from those that are added, until the scope ends."""
+        while not self._scope.is_stopping:
             await self._changed.wait()
             self._changed.clear()
-            while self._lost and not self._course.is_stopping:
+            while self._lost and not self._scope.is_stopping:
                 incarnation = next(iter(self._lost))
                 del self._lost[incarnation]
                 if self._in_order:  # it may have led, and never will again
                     await self._consumer.take_over(incarnation, 0)
                 else:
                     await self._take_over(incarnation)
-            if self._leads and not self._course.is_stopping:
+            if self._leads and not self._scope.is_stopping:
                 await self._inherit()
 
     async def lead(self) -> None:
         """Begin with what lost replicas held: from now on that is up to this one."""
-        self._leads = not self._course.is_stopping
+        self._leads = not self._scope.is_stopping
         await self._inherit()
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
@@ -95,14 +95,14 @@ class Takeover:
                     self._alone.pop(key).set()
 
     def end(self) -> None:
-        """Wake whoever waits: the course has ended."""
+        """Wake whoever waits: the scope has ended."""
         self._changed.set()
         for settled in self._alone.values():
             settled.set()
 
     async def _take_over(self, incarnation: str) -> None:
         count, alone_from = 0, self._alone_from
-        while not self._course.is_stopping:
+        while not self._scope.is_stopping:
             most = max(1, min(self._room(), AT_ONCE))
             lent = await self._consumer.take_over(incarnation, most, alone_from=alone_from)
             if not lent:
@@ -118,15 +118,15 @@ class Takeover:
         count = 0
         self._consumer.rouse()  # a reader has its turn for as long as it waits
         async with self.turn:  # two at once would overtake each other
-            while not self._course.is_stopping and (lent := await self._consumer.inherit(1)):
-                count += lent[0].handed_out > 0
+            while not self._scope.is_stopping and (lent := await self._consumer.inherit(1)):
+                count += lent[0].redelivery_count > 0
                 await self._take_in(lent)
         if count:
             text = f"{self._consumer.group} goes on with {count} deliveries of a lost replica"
             self._incidents.report(Incident("takeover", text))
 
     async def _take_in(self, lent: Sequence[Delivery]) -> None:
-        if lent[0].handed_out >= self._alone_from:
+        if lent[0].redelivery_count >= self._alone_from:
             await self._handle_alone(lent[0])
         else:
             self._take(lent)

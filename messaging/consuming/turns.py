@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 
 from messaging.backend import Consumer, Delivery, Settlement
-from messaging.handling.handling import HandlesDeliveries, Seat
-from messaging.handling.settling import Again
+from messaging.handling.runner import HandlesDeliveries, WorkerSlot
+from messaging.handling.settlement import RetryInPlace
 from messaging.handling.unsettled import UnsettledError
 from messaging.state.steps import Journal
 
@@ -22,25 +22,29 @@ class Turns:
     def is_slow(self) -> bool:
         return self._handlers.is_slow
 
-    def seat(
+    def slot(
         self, consumer: Consumer, is_leaving: Callable[[], bool]
-    ) -> AbstractContextManager[Seat]:
-        return self._handlers.seat(consumer, is_leaving)
+    ) -> AbstractContextManager[WorkerSlot]:
+        return self._handlers.slot(consumer, is_leaving)
 
-    async def handle(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
+    async def handle(self, delivery: Delivery, slot: WorkerSlot) -> Settlement | RetryInPlace:
         async with self._turns:
-            return await self._handlers.handle(delivery, seat)
+            return await self._handlers.handle(delivery, slot)
 
-    def give_up_on(self, delivery: Delivery, error: BaseException) -> Awaitable[Settlement | Again]:
+    def give_up_on(
+        self, delivery: Delivery, error: BaseException
+    ) -> Awaitable[Settlement | RetryInPlace]:
         return self._handlers.give_up_on(delivery, error)
 
     def interrupted(
-        self, delivery: Delivery, seat: Seat, stray: asyncio.CancelledError
+        self, delivery: Delivery, slot: WorkerSlot, stray: asyncio.CancelledError
     ) -> UnsettledError:
-        return self._handlers.interrupted(delivery, seat, stray)
+        return self._handlers.interrupted(delivery, slot, stray)
 
-    def settle(self, left: UnsettledError, seat: Seat) -> Awaitable[Settlement | Again]:
-        return self._handlers.settle(left, seat)
+    def settle(
+        self, left: UnsettledError, slot: WorkerSlot
+    ) -> Awaitable[Settlement | RetryInPlace]:
+        return self._handlers.settle(left, slot)
 
     def conflicted(self, settlement: Settlement) -> None:
         self._handlers.conflicted(settlement)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 
-from messaging.consuming.course import Course
+from messaging.consuming.task_scope import TaskScope
 from messaging.handling.unsettled import UnsettledError
 from messaging.process.logs import get_logger
 
@@ -15,10 +15,10 @@ LAST_WORD_S = 0.5
 
 
 class Workers:
-    """The workers of one tenure.
+    """The workers of one consumer loop.
 
     Args:
-        work: what each of them does until the course ends; begins with what another one left.
+        work: what each of them does until the scope ends; begins with what another one left.
 
     Attributes:
         is_ending: they were cancelled. What they have in hand is given back, whatever its handlers
@@ -28,11 +28,11 @@ class Workers:
     def __init__(
         self,
         group: str,
-        course: Course,
+        scope: TaskScope,
         work: Callable[[UnsettledError | None], Coroutine[None, None, None]],
     ) -> None:
         self._group = group
-        self._course = course
+        self._scope = scope
         self._work = work
         self._clean = copy_context()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -42,7 +42,7 @@ class Workers:
         """One more, in a context that no handler has seen; none once they end."""
         if self.is_ending:
             return
-        self.adopt(self._course.start(self._work(left), context=self._clean.copy()))
+        self.adopt(self._scope.start(self._work(left), context=self._clean.copy()))
 
     def adopt(self, task: asyncio.Task[None]) -> None:
         """Have `task` end with them."""

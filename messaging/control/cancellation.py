@@ -8,10 +8,10 @@ from messaging.backend import Backend, Entry
 from messaging.control.tail import Tail
 from messaging.errors import MessagingError
 from messaging.process.logs import get_logger
+from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import Message, MessageRegistry
-from messaging.wire.outgoing import seal
-from messaging.wire.reading import Decoder
+from messaging.wire.sealing import seal
 from messaging.wire.topic import CONTROL_TOPIC
 
 log = get_logger()
@@ -52,7 +52,7 @@ class Cancellations:
         self._backend = backend
         self._tell_requester = tell_requester
         self._decoder = Decoder(MessageRegistry(CancelRequested))
-        self._seats: set[Cancellable] = set()
+        self._slots: set[Cancellable] = set()
         self.reasons: OrderedDict[str, str] = OrderedDict()
         tail.listen(CONTROL_TOPIC, self._receive)
 
@@ -71,14 +71,14 @@ class Cancellations:
     @property
     def running(self) -> int:
         """How many handlers run here at this moment."""
-        return sum(seat.envelope is not None for seat in self._seats)
+        return sum(slot.envelope is not None for slot in self._slots)
 
-    def add(self, seat: Cancellable) -> None:
+    def add(self, slot: Cancellable) -> None:
         """From now on cancel what runs there."""
-        self._seats.add(seat)
+        self._slots.add(slot)
 
-    def remove(self, seat: Cancellable) -> None:
-        self._seats.discard(seat)
+    def remove(self, slot: Cancellable) -> None:
+        self._slots.discard(slot)
 
     def _receive(self, entry: Entry) -> None:
         try:
@@ -95,8 +95,8 @@ class Cancellations:
         self.reasons[request.message_id] = request.reason
         if len(self.reasons) > MOST_REMEMBERED:
             self.reasons.popitem(last=False)
-        for seat in tuple(self._seats):
-            running = seat.envelope
+        for slot in tuple(self._slots):
+            running = slot.envelope
             if running is not None and request.message_id in (running.id, running.conversation_id):
-                seat.cancel(request.reason)
+                slot.cancel(request.reason)
         self._tell_requester(request.message_id, request.reason)

@@ -10,7 +10,7 @@ from messaging.control.tail import Tail
 from messaging.errors import BackendError
 from messaging.process.logs import get_logger
 from messaging.wire.message import Message, wire_type_of
-from messaging.wire.outgoing import seal
+from messaging.wire.sealing import seal
 from messaging.wire.topic import CONTROL_TOPIC
 
 log = get_logger()

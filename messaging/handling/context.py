@@ -18,15 +18,15 @@ from messaging.state.state import Done, State
 from messaging.state.steps import Steps
 from messaging.state.timers import arm, check_timer, delay_of
 from messaging.wire.envelope import Envelope
+from messaging.wire.forwarded import pack_forwarded
 from messaging.wire.message import Message
-from messaging.wire.outgoing import (
+from messaging.wire.sealing import (
     check_message,
     check_output_topic,
     check_priority,
     join_tags,
     seal,
 )
-from messaging.wire.parcels import pack_parcel
 from messaging.wire.topic import emit_topic_of, inbox_of, is_reply_topic
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Ask(Protocol):
     ) -> Awaitable[BaseModel]: ...
 
 
-class Workplace(NamedTuple):
+class HandlerServices(NamedTuple):
     """What all handlings of a group have in common."""
 
     group: str
@@ -87,10 +87,10 @@ class Context:
         "_delivery",
         "_log",
         "_outbox",
+        "_services",
         "_state",
         "_steps",
         "_timers",
-        "_workplace",
         "attempt",
         "contender",
         "envelope",
@@ -101,7 +101,7 @@ class Context:
         self,
         delivery: Delivery,
         attempt: int,
-        workplace: Workplace,
+        services: HandlerServices,
         consumer: Consumer,
         contender: Contender | None,
     ) -> None:
@@ -110,7 +110,7 @@ class Context:
         self.contender = contender
         self.patience: asyncio.Timeout | None = None
         self._delivery = delivery
-        self._workplace = workplace
+        self._services = services
         self._consumer = consumer
         self._cancel_reason: str | None = None
         self._outbox: list[Envelope] = []
@@ -129,7 +129,7 @@ class Context:
                 self.contender = Contender(self._delivery, self._consumer)
             self.contender.patience = self.patience
             self._state = State(
-                self._load_state, self._enter, self._begin, self._workplace.max_value_bytes
+                self._load_state, self._enter, self._begin, self._services.max_value_bytes
             )
         return self._state
 
@@ -157,11 +157,11 @@ class Context:
     @property
     def group(self) -> str:
         """The agent that handles."""
-        return self._workplace.group
+        return self._services.group
 
     @property
     def guild_id(self) -> str:
-        return self._workplace.guild_id
+        return self._services.guild_id
 
     @property
     def message_id(self) -> str:
@@ -181,12 +181,12 @@ class Context:
     def remaining_s(self) -> float | None:
         """Seconds until the deadline; None without one."""
         deadline = self.envelope.deadline
-        return deadline - self._workplace.clock.time() if deadline else None
+        return deadline - self._services.clock.time() if deadline else None
 
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this agent at this message: for effects outside."""
-        return f"{self._workplace.group}:{self.envelope.id}"
+        return f"{self._services.group}:{self.envelope.id}"
 
     @property
     def cancelled(self) -> bool:
@@ -283,7 +283,7 @@ class Context:
         """
         header = self._header(
             tags=join_tags(tags),
-            delay_s=delay_of(delay_s, at, self._workplace.clock),
+            delay_s=delay_of(delay_s, at, self._services.clock),
             reply_to=self._usual_reply_to(guild) if reply_to is None else reply_to,
             key=key,
             deadline=self._deadline(deadline_s, keep=keep_deadline),
@@ -303,7 +303,7 @@ class Context:
             targets: Sequence[tuple[str, BaseModel]] = ((topic, message),)
         else:
             check_message(message)
-            targets = self._workplace.destinations(self.envelope, message)
+            targets = self._services.destinations(self.envelope, message)
         sent = [self._seal(shaped, target, header) for target, shaped in targets]
         self._outbox += sent
         return sent[0].id
@@ -323,7 +323,7 @@ class Context:
         check_message(message)
         header = self._header(conversation=requester.conversation)
         header |= {"cause": requester.message_id, "hops": min(requester.hops + 1, 255)}
-        routed = self._workplace.routed(self.envelope, message)
+        routed = self._services.routed(self.envelope, message)
         # Another conversation has a caller of its own, who waits and is not known here.
         is_same = requester.conversation == self.conversation
         waiter = self.envelope.waiter_beyond if is_same else ""
@@ -342,7 +342,7 @@ class Context:
         """
         if self._cancel_reason is None:
             topic = emit_topic_of(self.conversation)
-            self._workplace.emit(self._seal(message, topic, self._header()))
+            self._services.emit(self._seal(message, topic, self._header()))
 
     def request(
         self, topic: str, message: BaseModel, *, timeout_s: float = 30
@@ -407,7 +407,7 @@ class Context:
         """
         if isinstance(work, Done):
             return None
-        return asyncio.run_coroutine_threadsafe(work, self._workplace.loop).result()
+        return asyncio.run_coroutine_threadsafe(work, self._services.loop).result()
 
     @property
     def timers(self) -> Mapping[str, str]:
@@ -434,14 +434,14 @@ class Context:
             self._cancel_reason = reason
 
     def _load_state(self, key: str) -> Awaitable[StateValue | None]:
-        return self._workplace.load_state(self._workplace.group, key)
+        return self._services.load_state(self._services.group, key)
 
     def _enter(self, key: str) -> Awaitable[None] | None:
         assert self.contender is not None
-        return self._workplace.contention.enter(self.contender, key)
+        return self._services.contention.enter(self.contender, key)
 
     async def _ask(self, topic: str, message: BaseModel, timeout_s: float) -> BaseModel:
-        asking = self._workplace.ask(topic, message, timeout_s=timeout_s, **self._header())
+        asking = self._services.ask(topic, message, timeout_s=timeout_s, **self._header())
         if self.contender is None:
             return await asking
         with self.contender.asking():
@@ -458,7 +458,7 @@ class Context:
     def _send_abroad(
         self, guild: str, message: BaseModel, topic: str | None, timer: str, header: dict[str, Any]
     ) -> str:
-        if guild not in self._workplace.neighbours:
+        if guild not in self._services.neighbours:
             raise TopicError(
                 f"{self.group} has no neighbour {guild!r} to send to; name the guild and its bus "
                 "under `neighbours` of the spec, or in the options of the subscription"
@@ -467,7 +467,7 @@ class Context:
             raise TopicError(f"what goes to guild {guild} needs a topic there, and cannot be timed")
         envelope = self._seal(message, check_output_topic(topic), header)
         sender = f"{self.guild_id}.{self.group}"
-        self._outbox.append(pack_parcel(guild, envelope, sender=sender))
+        self._outbox.append(pack_forwarded(guild, envelope, sender=sender))
         return envelope.id
 
     def _timed(self, topic: str | None) -> str:
@@ -486,13 +486,13 @@ class Context:
         timers[name] = message_id
 
     def _deadline(self, deadline_s: float | None, *, keep: bool) -> float:
-        given = [] if deadline_s is None else [self._workplace.clock.time() + deadline_s]
+        given = [] if deadline_s is None else [self._services.clock.time() + deadline_s]
         inherited = [self.envelope.deadline] if keep and self.envelope.deadline else []
         return min(given + inherited, default=0.0)
 
     def _header(self, **header: Any) -> dict[str, Any]:
         return {
-            "sender": self._workplace.group,
+            "sender": self._services.group,
             "cause": self.envelope.id,
             "conversation": self.envelope.conversation_id,
             "hops": min(self.envelope.hops + 1, 255),
@@ -506,4 +506,4 @@ class Context:
     ) -> Envelope:
         if waiter and not is_reply_topic(topic):
             header = {**header, "waiter": waiter}
-        return seal(message, topic, by_reference=self._workplace.by_reference, **header)
+        return seal(message, topic, by_reference=self._services.by_reference, **header)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.message import wire_type_of
+from messaging.wire.replies import Cancelled, RequestFailed
 from messaging.wire.topic import is_inbox, is_reply_topic
 
 NOTICES = frozenset(wire_type_of(notice).name for notice in (RequestFailed, Cancelled))

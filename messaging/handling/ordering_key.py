@@ -3,7 +3,7 @@
 from pydantic_core import from_json
 
 from messaging.backend import Delivery
-from messaging.wire.outgoing import payload_of
+from messaging.wire.sealing import payload_of
 
 BY_KEY = "key"
 

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from messaging.process.telling import is_retryable
+from messaging.process.error_text import is_retryable
 
 MAX_ATTEMPTS = 255
 
@@ -23,7 +23,7 @@ class RetryPolicy:
         jitter: each wait is shortened by a random share of up to this much, so that messages that
             failed together do not come back together.
         give_up_on: errors that no further attempt can cure, besides those that say so themselves;
-            see `messaging.process.telling.is_retryable`.
+            see `messaging.process.error_text.is_retryable`.
     """
 
     attempts: int = 5

@@ -1,7 +1,7 @@
 """How often a handler has begun on a message, as far as that is certain.
 
 A message that kills its process has to be given up some day, and one that only happened to be lent
-to processes that died must not be. So starts are counted, not lendings. The first lending of a
+to processes that died must not be. So starts are counted, not deliveries. The first delivery of a
 message leaves no record: that would be a write for each message. From the second one on, each
 start is recorded before the handler begins, in the group's state, and what is recorded is what is
 compared with `RetryPolicy.attempts`. The record goes with the settlement of the message.
@@ -110,12 +110,12 @@ def numbered(delivery: Delivery, number: int) -> Delivery:
 
 def attempt_of(delivery: Delivery) -> int:
     """Which start of a handler this may be: 1 when it is surely the first."""
-    return delivery.envelope.attempt + (delivery.handed_out > 0)
+    return delivery.envelope.attempt + (delivery.redelivery_count > 0)
 
 
 def is_first_start(delivery: Delivery) -> bool:
     """Whether no handler can have begun on the message before: neither a retry nor a requeue."""
     envelope = delivery.envelope
-    if envelope.attempt > 1 or delivery.handed_out:
+    if envelope.attempt > 1 or delivery.redelivery_count:
         return False
     return not (envelope.origin and envelope.was_handled)

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from messaging.backend import Delivery, Settlement
-from messaging.handling.settling import Again
+from messaging.handling.settlement import RetryInPlace
 
-Settle = Callable[[], Awaitable[Settlement | Again]]
+Settle = Callable[[], Awaitable[Settlement | RetryInPlace]]
 """Settles what a handling came to. Called again when it was interrupted, it does the same."""
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
-from messaging.process.telling import text_of
+from messaging.process.error_text import text_of
 
 
 class Threads:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from messaging.wire.soundness import MOST_PROBLEMS, path_to
+from messaging.wire.json_limits import MOST_PROBLEMS, path_to
 
 Location = tuple[Any, ...]
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from messaging.wire.soundness import LARGEST_INT, Leeway, leeway_of
+from messaging.wire.json_limits import LARGEST_INT, Leeway, leeway_of
 
 SMALLEST_INT = -LARGEST_INT
 # What is longer is written, and so measured against the cap on a payload.

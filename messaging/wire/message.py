@@ -18,7 +18,7 @@ from messaging.errors import (
 )
 from messaging.wire.difference import differences
 from messaging.wire.fidelity import Fidelity, Unverified, fidelity_of
-from messaging.wire.soundness import (
+from messaging.wire.json_limits import (
     MOST_PROBLEMS,
     TOO_DEEP,
     Leeway,
@@ -28,7 +28,7 @@ from messaging.wire.soundness import (
     problems_in,
 )
 from messaging.wire.unfit import check_class
-from messaging.wire.versions import Upcaster, check_step, oldest_readable, upcast, upcasters_of
+from messaging.wire.upcasting import Upcaster, check_step, oldest_readable, upcast, upcasters_of
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -98,7 +98,7 @@ class Message(BaseModel):
     def upcast(cls, *, from_version: int) -> Callable[[Upcaster], Upcaster]:
         """Decorate the function that turns JSON of `from_version` into that of the next version.
 
-        Messages of earlier versions then decode as this class; see `messaging.wire.versions`.
+        Messages of earlier versions then decode as this class; see `messaging.wire.upcasting`.
 
         Raises:
             ValueError: the class is not that new, or has that step already.

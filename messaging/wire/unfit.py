@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from messaging.errors import UnfitClassError
-from messaging.wire.soundness import path_to
+from messaging.wire.json_limits import path_to
 
 _FIELDS = frozenset({"model-field", "dataclass-field", "typed-dict-field"})
 _UNREADABLE = frozenset({"is-instance", "is-subclass", "callable"})

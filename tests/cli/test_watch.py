@@ -12,7 +12,7 @@ from guild.cli import watch
 from guild.cli.output import printable
 from guild.cli.watch import Watch
 from guild.progress import Progress, TextDelta
-from messaging.wire.failure import UnknownMessage
+from messaging.wire.replies import UnknownMessage
 from tests.cli.crew import Half
 
 

@@ -15,21 +15,21 @@ import redis.asyncio
 
 from messaging.backend import Delivery, Settlement
 from messaging.backends.redis import server as server_module
-from messaging.backends.redis.connection import replies
+from messaging.backends.redis.connection import error_replies
 from messaging.backends.redis.consumer.consumer import RedisConsumer
-from messaging.backends.redis.consumer.lending import Lending
+from messaging.backends.redis.consumer.fetcher import Fetcher
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import Keys
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.scripts import make_script
 from messaging.backends.redis.server import Server
-from messaging.consuming import course
-from messaging.consuming.commits import Commits
-from messaging.consuming.dispatcher import Running
+from messaging.consuming import task_scope
+from messaging.consuming.committer import Committer
 from messaging.consuming.liveness import Watch
+from messaging.consuming.replica import Running
 from messaging.control import tail
 from messaging.errors import LostWorkerError, MessagingError, UnknownTypeError
-from messaging.handling.settling import Settling
+from messaging.handling.settlement import SettlementBuilder
 from messaging.handling.starts import Starts
 from messaging.handling.unreadable import Unreadable
 from messaging.state.contention import Contention
@@ -64,7 +64,7 @@ async def mutate(server: Server, name: str, instead: Callable[[str], str]) -> No
     mutant = make_script(name, instead(text))
     assert mutant.text != text
     setattr(server.scripts, name, mutant)
-    await server.link.call("SCRIPT", "LOAD", mutant.text)
+    await server.connection.call("SCRIPT", "LOAD", mutant.text)
 
 
 async def without_fence(server: Server) -> None:
@@ -83,7 +83,7 @@ async def acknowledging_early(server: Server) -> None:
         lent = await read(self, max_count, wait_s)
         for delivery in lent:
             stream = server.keys.stream(delivery.envelope.topic)
-            await server.link.call("XACK", stream, self.group, delivery.position)
+            await server.connection.call("XACK", stream, self.group, delivery.position)
         return lent
 
     RedisConsumer.read = read_and_acknowledge  # type: ignore[method-assign] # this is a mutant
@@ -92,18 +92,20 @@ async def acknowledging_early(server: Server) -> None:
 async def forgetting_failures(server: Server) -> None:
     """Acknowledge what failed, instead of trying it again."""
 
-    async def failed(self: Settling, delivery: Delivery, error: BaseException) -> Settlement:
+    async def failed(
+        self: SettlementBuilder, delivery: Delivery, error: BaseException
+    ) -> Settlement:
         return Settlement(delivery)
 
-    Settling.failed = failed  # type: ignore[method-assign] # this is a mutant
+    SettlementBuilder.failed = failed  # type: ignore[method-assign] # this is a mutant
 
 
 async def counting_lendings(server: Server) -> None:
     """Take what was lent so often for what was begun so often."""
 
     async def begin(self: Starts, delivery: Delivery, journal: Journal) -> Delivery:
-        lendings = delivery.envelope.attempt + delivery.handed_out
-        if delivery.handed_out > 1 and lendings > self._attempts:
+        lendings = delivery.envelope.attempt + delivery.redelivery_count
+        if delivery.redelivery_count > 1 and lendings > self._attempts:
             raise LostWorkerError(delivery.envelope.type, delivery.envelope.id, lendings)
         return delivery
 
@@ -132,31 +134,31 @@ async def without_reloading(server: Server) -> None:
     """Take a script that the server does not know for an error like any other."""
 
     def code_of(error: Exception) -> str:
-        return "" if "NOSCRIPT" in str(error) else replies.code_of(error)
+        return "" if "NOSCRIPT" in str(error) else error_replies.code_of(error)
 
     server_module.code_of = code_of  # type: ignore[attr-defined] # this is a mutant
 
 
 async def without_memory(server: Server) -> None:
     """Do not notice that the server has forgotten the guild."""
-    Registry._forgotten = nothing_forgotten  # type: ignore[method-assign] # this is a mutant
+    TopicRegistry._forgotten = nothing_forgotten  # type: ignore[method-assign] # this is a mutant
 
 
 async def without_repair(server: Server) -> None:
     """Take a group that is gone from its stream for one that is owed nothing."""
-    Lending._repair = nothing  # type: ignore[method-assign] # this is a mutant
+    Fetcher._repair = nothing  # type: ignore[method-assign] # this is a mutant
 
 
 async def without_counting(server: Server) -> None:
     """Do not compare what the server lends with what is in hand."""
 
-    async def lend_again(self: Lending, topic: str) -> None:
+    async def lend_again(self: Fetcher, topic: str) -> None:
         pass
 
-    Lending.lend_again = lend_again  # type: ignore[method-assign] # this is a mutant
+    Fetcher.lend_again = lend_again  # type: ignore[method-assign] # this is a mutant
 
 
-def nothing_forgotten(self: Registry, news: object, *, is_elsewhere: bool) -> list[str]:
+def nothing_forgotten(self: TopicRegistry, news: object, *, is_elsewhere: bool) -> list[str]:
     """Instead of a look at what the server has forgotten."""
     return []
 
@@ -168,10 +170,10 @@ async def nothing(*_: object) -> None:
 async def dropping_when_full(server: Server) -> None:
     """Acknowledge what there was no room to answer."""
 
-    def hold(self: Commits, settlement: Settlement, error: MessagingError) -> None:
+    def hold(self: Committer, settlement: Settlement, error: MessagingError) -> None:
         self.add(Settlement(settlement.delivery))
 
-    Commits._hold = hold  # type: ignore[method-assign] # this is a mutant
+    Committer._hold = hold  # type: ignore[method-assign] # this is a mutant
 
 
 async def doubting_always(server: Server) -> None:
@@ -185,7 +187,7 @@ async def beating_by_the_clock(server: Server) -> None:
 
     async def beat_by_the_clock(self: RedisConsumer) -> Mapping[str, int]:
         beats, now = await beat(self), int(time.time() * 1000)
-        await server.link.call("HSET", server.keys.beats(self.group), self.incarnation, now)
+        await server.connection.call("HSET", server.keys.beats(self.group), self.incarnation, now)
         return beats
 
     def look(self: Watch, beats: Mapping[str, int], now_s: float) -> list[str]:
@@ -226,7 +228,7 @@ async def leaving_unhurried(server: Server) -> None:
     """Wait for handlers after a second SIGTERM as after the first."""
 
     async def drain(self: Running) -> None:
-        self._dispatcher.stop()
+        self._replica.stop()
         await self.wait()
 
     Running.drain = drain  # type: ignore[method-assign] # this is a mutant
@@ -234,7 +236,7 @@ async def leaving_unhurried(server: Server) -> None:
 
 async def leaving_patiently(server: Server) -> None:
     """Wait for a store that is away, also when leaving."""
-    course.LEAVE_S = tail.FAREWELL_S = 3600.0
+    task_scope.LEAVE_S = tail.FAREWELL_S = 3600.0
 
 
 async def without_turns(server: Server) -> None:

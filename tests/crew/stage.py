@@ -83,7 +83,7 @@ class Stage:
         return [*self.events, *told]
 
     async def command(self, *parts: Any) -> Any:
-        return await self.server.link.call(*parts)
+        return await self.server.connection.call(*parts)
 
     async def publish(
         self, count: int, *, deed: str = "", kind: type[Input | NewerInput] = Input

@@ -13,7 +13,7 @@ import pytest
 from agents.llm.engines.testing import save_tiny_phi
 from agents.llm.models import fetch_model
 from messaging import MessageRegistry
-from messaging.process.telling import is_retryable
+from messaging.process.error_text import is_retryable
 from tests.docs.blocks import Block, Reader, Step
 from tests.docs.pages import ORDERS, ROOT, files
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from messaging.backends.redis.entries import unpack_delivery, unpack_entry
-from messaging.backends.redis.observer.news import read_news
+from messaging.backends.redis.observer.notification import read_notification
 from messaging.errors import InvalidMessageError, WireError
+from messaging.wire.codec import decode_header, encode_header
+from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.header import decode_header, encode_header
 from messaging.wire.message import Message, MessageRegistry, encode
-from messaging.wire.reading import Decoder
 from tests.messaging.test_envelope import ENVELOPES
 
 SLOWEST_S = 2.0
@@ -72,7 +72,7 @@ DECODERS: dict[str, tuple[Decode, tuple[type[Exception], ...]]] = {
     "header": (_header, (WireError,)),
     "entry": (_entry, (WireError,)),
     "delivery": (_delivery, ()),
-    "news": (read_news, ()),
+    "news": (read_notification, ()),
     "leaf": (_payload("fuzz.leaf"), (InvalidMessageError,)),
     "tree": (_payload("fuzz.tree"), (InvalidMessageError,)),
     "plain model": (_payload(f"{Plain.__module__}.Plain"), (InvalidMessageError,)),

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from messaging.backend import Delivery
 from messaging.errors import WireError
+from messaging.wire.codec import encode_header
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.header import encode_header
 from tests.fuzz import decoders
 from tests.fuzz.__main__ import main
 from tests.fuzz.decoders import DECODERS, hold_to_it, inputs

@@ -8,8 +8,8 @@ from guild.cli.drawing import as_mermaid, as_text
 from guild.cli.svg import as_svg
 from guild.testing import guild_of
 from messaging.handling.context import Context
-from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.message import Message
+from messaging.wire.replies import Cancelled, RequestFailed
 from tests.guild.samples import Echo, Note, Ping, Pong
 
 

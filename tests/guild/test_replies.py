@@ -4,9 +4,9 @@ import pytest
 
 from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder, RouteBuilder
-from guild.checking import replies
+from guild.checking import answers
+from guild.checking.answers import require_answer
 from guild.checking.plan import Plan
-from guild.checking.replies import require_answer
 from guild.client import GuildClient
 from guild.errors import NobodyAnswersError
 from guild.testing import guild_of, launched
@@ -152,7 +152,7 @@ async def test_what_was_looked_up_is_remembered(monkeypatch: pytest.MonkeyPatch)
 
     def note(plan: Plan, topic: str, message: type) -> None:
         looked.append(topic)
-        replies.require_answer(plan, topic, message)
+        answers.require_answer(plan, topic, message)
 
     monkeypatch.setattr("guild.client.require_answer", note)
     async with launched(Echo) as guild:

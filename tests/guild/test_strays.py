@@ -21,8 +21,8 @@ from messaging.bus import Bus
 from messaging.errors import BusFullError
 from messaging.handling.context import Context
 from messaging.state.stored_state import StoredState
+from messaging.wire.forwarded import outbox_of
 from messaging.wire.message import MessageRegistry
-from messaging.wire.parcels import outbox_of
 from tests.guild.samples import Echo, Failing, Ping, Pong
 from tests.messaging.buses import dead_letters, settled_all
 from tests.messaging.conftest import Site, site, url_of

@@ -64,7 +64,7 @@ class Clerk(Agent):
 def at(ctx: Context) -> str:
     """What time it is to the handler, by the clock of the guild."""
     assert ctx.remaining_s is None
-    return datetime.fromtimestamp(ctx._workplace.clock.time(), UTC).strftime("%H:%M:%S")
+    return datetime.fromtimestamp(ctx._services.clock.time(), UTC).strftime("%H:%M:%S")
 
 
 @pytest.fixture(autouse=True)

@@ -116,7 +116,7 @@ Redis
     test_redis.py::test_a_failover_to_a_replica_that_lags
     messaging/redis/test_sentinel.py::test_publishers_and_consumers_go_on_after_a_failover
     messaging/redis/test_sentinel.py::test_what_only_the_lost_primary_had_lent_is_lent_again_and_committed_once
-    mutant: in the last of them, a commit that is not doubted
+    mutant: in the last of them, a commit whose lending is taken as verified
 * writes that are refused: READONLY, BUSY, MISCONF (disk full): named when it lasts; E1, R(5), clean
     test_redis.py::test_a_server_that_takes_no_writes_for_a_while
     mutant: plain, whose XACK is refused after its XADD

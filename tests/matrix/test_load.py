@@ -14,12 +14,12 @@ import pytest
 import redis.asyncio
 
 from messaging.backend import Delivery, Settlement
-from messaging.backends.redis.connection.link import Link
-from messaging.backends.redis.connection.wakes import Wakes
+from messaging.backends.redis.connection.connection import Connection
+from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.urls import open_backend
 from messaging.bus import Bus
-from messaging.consuming.commits import Commits
-from messaging.consuming.tenure import Tenure
+from messaging.consuming.committer import Committer
+from messaging.consuming.consumer_loop import ConsumerLoop
 from tests.crew.patience import stretched
 from tests.matrix.loads import (
     HARD,
@@ -78,7 +78,7 @@ async def test_one_agent_of_ten_holds_up_none_of_the_others(
     assert (slowed_by > stretched(SLOWED_BY)) == is_mutant
 
 
-async def read_all(self: Tenure) -> None:
+async def read_all(self: ConsumerLoop) -> None:
     """Read everything before anything is handled."""
     lent: list[Delivery] = []
     while more := await self._consumer.read(BACKLOG, 0.1):
@@ -86,7 +86,7 @@ async def read_all(self: Tenure) -> None:
     self._take(lent)
 
 
-def keep_until_all_is_done(self: Commits, settlement: Settlement) -> None:
+def keep_until_all_is_done(self: Committer, settlement: Settlement) -> None:
     """Handle everything before anything is committed."""
     self._ready.append(settlement)
     if len(self._ready) == BACKLOG:
@@ -98,8 +98,8 @@ async def test_the_first_result_comes_soon_however_much_has_waited(
     server_url: str, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_mutant:
-        monkeypatch.setattr(Tenure, "_read", read_all)
-        monkeypatch.setattr(Commits, "add", keep_until_all_is_done)
+        monkeypatch.setattr(ConsumerLoop, "_read", read_all)
+        monkeypatch.setattr(Committer, "add", keep_until_all_is_done)
 
     took_s = await first_of_a_backlog_s(server_url, BACKLOG)
 
@@ -110,18 +110,20 @@ async def test_the_first_result_comes_soon_however_much_has_waited(
 @asynccontextmanager
 async def dialling_for_each_topic() -> AsyncIterator[None]:
     """Have whoever waits for a topic do so on a connection of its own, as XREADGROUP BLOCK does."""
-    watch, links = Wakes.watch, list[Link]()
+    watch, links = Notifications.watch, list[Connection]()
 
-    async def dial(self: Wakes, channels: dict[bytes, Callable[[bytes], None]]) -> None:
+    async def dial(self: Notifications, channels: dict[bytes, Callable[[bytes], None]]) -> None:
         for _ in channels:
-            links.append(Link(self._link._address, give_up_after_s=1.0, reply_timeout_s=1.0))
+            links.append(
+                Connection(self._connection._address, give_up_after_s=1.0, reply_timeout_s=1.0)
+            )
             await links[-1].open()
         await watch(self, channels)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Wakes, "watch", dial)
+        patch.setattr(Notifications, "watch", dial)
         yield
-    await asyncio.gather(*[link.close() for link in links])
+    await asyncio.gather(*[connection.close() for connection in links])
 
 
 @pytest.mark.parametrize(

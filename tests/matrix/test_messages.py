@@ -15,7 +15,7 @@ from messaging.bus import Bus
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
 from messaging.handling.retry import RetryPolicy
-from messaging.handling.settling import Again, Settling
+from messaging.handling.settlement import RetryInPlace, SettlementBuilder
 from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.testing import eventually
 from messaging.wire.envelope import Envelope, new_id
@@ -32,8 +32,8 @@ BACKOFF_S = 1.0
 OUTPUTS = 256
 SENT_WITHIN_S = 0.5  # of the outputs, at the speed of the link
 
-Outcome = Settlement | Again
-failed = Settling.failed
+Outcome = Settlement | RetryInPlace
+failed = SettlementBuilder.failed
 
 
 class Sip(Message, wire_name="matrix.sip"):
@@ -42,7 +42,9 @@ class Sip(Message, wire_name="matrix.sip"):
     is_poison: bool = False
 
 
-async def forget_the_attempt(self: Settling, delivery: Delivery, error: BaseException) -> Outcome:
+async def forget_the_attempt(
+    self: SettlementBuilder, delivery: Delivery, error: BaseException
+) -> Outcome:
     """Send what failed back as it came."""
     outcome = await failed(self, delivery, error)
     assert isinstance(outcome, Settlement)
@@ -50,7 +52,9 @@ async def forget_the_attempt(self: Settling, delivery: Delivery, error: BaseExce
     return outcome._replace(outbox=tuple(e._replace(attempt=attempt) for e in outcome.outbox))
 
 
-async def wait_in_place(self: Settling, delivery: Delivery, error: BaseException) -> Outcome:
+async def wait_in_place(
+    self: SettlementBuilder, delivery: Delivery, error: BaseException
+) -> Outcome:
     """Keep what failed in hand until its time has come."""
     await asyncio.sleep(BACKOFF_S)
     return await failed(self, delivery, error)
@@ -60,7 +64,7 @@ async def wait_in_place(self: Settling, delivery: Delivery, error: BaseException
 async def test_poison_dies_after_exactly_n_attempts_and_delays_nobody(
     server_url: str, fail: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Settling, "failed", fail)
+    monkeypatch.setattr(SettlementBuilder, "failed", fail)
     tried: Counter[int] = Counter()
     late_s: list[float] = []
 

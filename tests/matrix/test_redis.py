@@ -11,9 +11,9 @@ import pytest
 import redis.asyncio
 
 from messaging.backend import Backend
-from messaging.backends.redis.admin import checks
-from messaging.backends.redis.producer import recent
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.admin import server_checks
+from messaging.backends.redis.producer import resend_buffer
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.urls import open_backend
 from messaging.errors import (
     BackendError,
@@ -89,7 +89,7 @@ async def test_a_server_without_persistence_that_restarts(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kind != BUS:
-        monkeypatch.setattr(Registry, "_forgotten", nothing_forgotten)
+        monkeypatch.setattr(TopicRegistry, "_forgotten", nothing_forgotten)
     with running_redis(tmp_path, "--appendonly", "no") as server:
         async with on_stage(server.url, workers=2, kind=kind) as stage:
             await stage.publish(COUNT)
@@ -119,7 +119,7 @@ async def test_a_server_that_forgets_everything_while_the_only_worker_is_away(
     tmp_path: Path, fault: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kind != BUS:
-        monkeypatch.setattr(Registry, "_forgotten", nothing_forgotten)
+        monkeypatch.setattr(TopicRegistry, "_forgotten", nothing_forgotten)
     with running_redis(tmp_path, "--appendonly", "no") as server:
         async with on_stage(server.url, workers=1, kind=kind) as stage:
             (worker,) = stage.crew.workers
@@ -183,11 +183,11 @@ async def test_an_older_copy_of_the_data(
     server: RedisServer, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mutant believes a server that does not know it, and looks at nothing when it is back."""
-    monkeypatch.setattr(recent, "KEPT_BYTES", -1)  # as if what is lost was older than that
+    monkeypatch.setattr(resend_buffer, "KEPT_BYTES", -1)  # as if what is lost was older than that
     async with on_stage(server.url, workers=1, fails_every=0) as stage:
         if is_mutant:
             await mutate(stage.server, "append", _believe_the_unknown)
-            monkeypatch.setattr(recent.Recent, "take_missing", lambda *_: {})
+            monkeypatch.setattr(resend_buffer.ResendBuffer, "take_missing", lambda *_: {})
         await stage.command("CONFIG", "SET", "appendfsync", "always")  # the file has what is told
         kept_bytes = _log_of(server).stat().st_size
         lost = await stage.publish(COUNT)
@@ -366,7 +366,7 @@ async def test_a_server_that_would_evict_what_it_has_accepted(
 ) -> None:
     """Where nobody looks at its policy, it throws a whole topic away as soon as memory is short."""
     if is_mutant:
-        monkeypatch.setattr(checks, "_parse", _without_the_policy(checks._parse))
+        monkeypatch.setattr(server_checks, "_parse", _without_the_policy(server_checks._parse))
     with running_redis(tmp_path, "--maxmemory-policy", "allkeys-lru") as server:
         backend = open_backend(server.url, "evicted")
         if not is_mutant:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from messaging.backends.redis.connection.wakes import Wakes
+from messaging.backends.redis.connection.notifications import Notifications
 from messaging.bus import Bus, connect
 from messaging.client.maintenance import Maintenance
 from messaging.handling.context import Context
@@ -168,18 +168,18 @@ def leaving_a_task() -> Iterator[None]:
 @contextmanager
 def leaving_a_connection() -> Iterator[None]:
     """A bus that forgets to hang up where it listens."""
-    left: list[Wakes] = []
+    left: list[Notifications] = []
 
-    async def close(self: Wakes) -> None:
+    async def close(self: Notifications) -> None:
         left.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Wakes, "close", close)
+        patch.setattr(Notifications, "close", close)
         yield
-    for wakes in left:
-        pipeline = wakes._link.current()
+    for notifications in left:
+        pipeline = notifications._connection.current()
         assert pipeline is not None
-        wakes._link._is_closed = True
+        notifications._connection._is_closed = True
         pipeline.abort()
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from messaging.handling.failure_record import Attempt, Reason
+from messaging.wire.codec import encode_header
 from messaging.wire.envelope import Envelope
-from messaging.wire.failure import Cancelled, RequestFailed
-from messaging.wire.header import encode_header
 from messaging.wire.message import Message, MessageRegistry, encode, wire_type_of
+from messaging.wire.replies import Cancelled, RequestFailed
 
 FOLDER = Path(__file__).parent / "golden"
 SUMS = FOLDER / "SHA256SUMS"

@@ -31,7 +31,7 @@ async def test_first_deliveries_come_in_order_of_acceptance(backend: Backend) ->
     deliveries = await take(reader, 6)
 
     assert texts(deliveries) == [*numbered(5), "last"]
-    assert [delivery.handed_out for delivery in deliveries] == [0] * 6
+    assert [delivery.redelivery_count for delivery in deliveries] == [0] * 6
     assert [delivery.fault for delivery in deliveries] == [""] * 6
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from messaging.backend import Settlement
-from messaging.wire.header import encode_header
+from messaging.wire.codec import encode_header
 from tests.messaging.conftest import Site
 from tests.messaging.notes import (
     everything_in,

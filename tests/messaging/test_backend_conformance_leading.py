@@ -85,7 +85,7 @@ async def test_an_inheritance_comes_in_order_from_all_who_are_gone(
     inherited = await inheritance(heir, 1)
 
     assert texts(inherited) == numbered(4, place.topic)
-    assert [delivery.handed_out for delivery in inherited] == [2, 2, 1, 1]
+    assert [delivery.redelivery_count for delivery in inherited] == [2, 2, 1, 1]
     assert texts(await take(heir, 2)) == numbered(6, place.topic, start=4)
 
 
@@ -99,7 +99,7 @@ async def test_what_was_given_back_comes_before_what_is_new(backend: Backend, pl
     everything += await take(heir, 3 - len(everything))
 
     assert texts(everything) == numbered(3, place.topic)
-    assert [delivery.handed_out for delivery in everything] == [0, 0, 0]
+    assert [delivery.redelivery_count for delivery in everything] == [0, 0, 0]
 
 
 async def test_what_the_living_hold_is_not_inherited(backend: Backend, place: Place) -> None:

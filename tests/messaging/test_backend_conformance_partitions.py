@@ -160,7 +160,7 @@ async def test_who_leaves_a_partition_gives_back_to_it_alone(backend: Backend) -
     assert await group.read(10, wait_s=0) == []
     back = await take(heir, 3)
     assert texts(back) == numbered(3)
-    assert [delivery.handed_out for delivery in back] == [0, 0, 0]
+    assert [delivery.redelivery_count for delivery in back] == [0, 0, 0]
 
 
 async def test_partitions_share_the_state_of_their_group(backend: Backend) -> None:

@@ -56,7 +56,7 @@ async def test_a_takeover_lends_what_was_held_and_counts_it(backend: Backend) ->
     inherited = await heirloom(heir, victim, max_count=2)
 
     assert texts(inherited) == numbered(3)
-    assert [delivery.handed_out for delivery in inherited] == [1, 1, 1]
+    assert [delivery.redelivery_count for delivery in inherited] == [1, 1, 1]
     assert texts(await take(heir, 2)) == numbered(5, start=3)
 
 
@@ -69,7 +69,7 @@ async def test_a_second_takeover_counts_again(backend: Backend) -> None:
     await heirloom(second, first)
     (delivery,) = await heirloom(third, second)
 
-    assert delivery.handed_out == 2
+    assert delivery.redelivery_count == 2
 
 
 async def test_the_heir_can_settle_what_it_took_over(backend: Backend) -> None:
@@ -169,7 +169,7 @@ async def test_who_leaves_gives_back_in_order_and_uncounted(backend: Backend) ->
     again = await take(stayer, 5)
 
     assert texts(again) == numbered(5)
-    assert [delivery.handed_out for delivery in again] == [0] * 5
+    assert [delivery.redelivery_count for delivery in again] == [0] * 5
     assert list(await stayer.beat()) == [stayer.incarnation]
 
 

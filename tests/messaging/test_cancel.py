@@ -10,7 +10,7 @@ from messaging.handling.context import Context
 from messaging.handling.subscription import Subscription
 from messaging.testing import Recorder, eventually
 from messaging.wire.envelope import new_id
-from messaging.wire.failure import Cancelled
+from messaging.wire.replies import Cancelled
 from tests.messaging.buses import (
     Ask,
     Told,

@@ -115,7 +115,7 @@ def not_counted(patch: pytest.MonkeyPatch) -> None:
         Group,
         "take_over",
         lambda self, victim, heir, *how: [
-            one._replace(handed_out=0) for one in lend(self, victim, heir, *how)
+            one._replace(redelivery_count=0) for one in lend(self, victim, heir, *how)
         ],
     )
 

@@ -13,8 +13,8 @@ from messaging.errors import (
 )
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
+from messaging.handling.handler_table import MOST_IGNORED, HandlerTable
 from messaging.handling.subscription import Routed, SubscriptionOptions
-from messaging.handling.targets import MOST_IGNORED, Targets
 from messaging.testing import Recorder, eventually
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import MessageRegistry
@@ -79,13 +79,13 @@ async def test_what_has_no_handler_is_looked_up_once_however_often_it_comes(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_up: list[str] = []
-    find = Targets._find_other
+    find = HandlerTable._find_other
 
-    def note(self: Targets, name: str, version: int) -> Any:
+    def note(self: HandlerTable, name: str, version: int) -> Any:
         looked_up.append(name)
         return find(self, name, version)
 
-    monkeypatch.setattr(Targets, "_find_other", note)
+    monkeypatch.setattr(HandlerTable, "_find_other", note)
     async with open_bus(site) as bus:
         await bus.subscribe(listening("echo", echo))
         for number in range(5):
@@ -97,7 +97,7 @@ async def test_what_has_no_handler_is_looked_up_once_however_often_it_comes(
 
 
 def test_of_types_without_a_handler_only_so_many_are_remembered() -> None:
-    targets = Targets(listening("echo", echo), MessageRegistry())
+    targets = HandlerTable(listening("echo", echo), MessageRegistry())
     for number in range(3 * MOST_IGNORED):
         assert targets.find(Envelope(new_id(), f"T{number}", 1, "asks", b"")) is None
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from messaging.consuming.tenure import Tenure
+from messaging.consuming.consumer_loop import ConsumerLoop
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,
@@ -27,13 +27,13 @@ async def test_draining_may_be_hurried_when_only_the_farewell_is_left(
         running = await bus.subscribe(listening("team", Recorder()))
         await settled_all(bus, "team")
 
-        async def leave_slowly(self: Tenure, *tasks: object) -> None:
+        async def leave_slowly(self: ConsumerLoop, *tasks: object) -> None:
             leaving.set()
             await may_leave.wait()
             await leave(self, *tasks)  # type: ignore[arg-type]
 
-        leave = Tenure._leave
-        monkeypatch.setattr(Tenure, "_leave", leave_slowly)
+        leave = ConsumerLoop._leave
+        monkeypatch.setattr(ConsumerLoop, "_leave", leave_slowly)
         draining = asyncio.create_task(running.drain())
         await leaving.wait()
         hurrying = asyncio.create_task(running.drain())
@@ -74,7 +74,7 @@ async def test_a_second_drain_does_not_wait_for_the_handlers(site: Site) -> None
         assert gate.cancelled == 1
         heir = await bus.backend.join("team")
         (given_back,) = await heir.read(10, wait_s=5)
-        assert given_back.handed_out == 0
+        assert given_back.redelivery_count == 0
 
 
 async def test_closing_the_bus_leaves_no_task_behind(site: Site) -> None:
@@ -88,4 +88,4 @@ async def test_closing_the_bus_leaves_no_task_behind(site: Site) -> None:
 
 def _tasks_of_the_bus(before: set[asyncio.Task[Any]]) -> set[str]:
     names = {task.get_name() for task in asyncio.all_tasks() - before}
-    return {name for name in names if name.startswith(("tenure", "dispatcher", "tail", "emit"))}
+    return {name for name in names if name.startswith(("consumer_loop", "replica", "tail", "emit"))}

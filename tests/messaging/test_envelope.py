@@ -6,8 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from messaging.errors import WireError
+from messaging.wire.codec import decode_header, encode_header
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.header import decode_header, encode_header
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 UNMARKED = st.text(st.characters(exclude_characters="\0\x01", exclude_categories=["Cs"]))
@@ -165,7 +165,7 @@ def test_a_version_that_knows_no_waiter_hands_it_on(
     sent = plain(waiter="_reply.abc 123", trace=trace)
     header = encode_header(sent)
     with monkeypatch.context() as before:
-        before.setattr("messaging.wire.header._WAITER", "no text holds this")
+        before.setattr("messaging.wire.codec._WAITER", "no text holds this")
         read = decode_header(header, "notes", b"{}")
         followed = encode_header(plain(trace=read.trace))
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from messaging.client import following
-from messaging.client.publishing import Publisher
+from messaging.client.publisher import Publisher
 from messaging.control import followers
 from messaging.control.followers import Followers
 from messaging.errors import (

@@ -159,7 +159,10 @@ def generations_of(bus: Bus) -> list[int]:
     backend = bus.backend
     if not isinstance(backend, RedisBackend) or backend._parts is None:
         return []
-    return [backend._parts.server.link.generation, backend._parts.wakes._link.generation]
+    return [
+        backend._parts.server.connection.generation,
+        backend._parts.notifications._connection.generation,
+    ]
 
 
 async def test_a_child_that_closes_its_copy_of_a_connection_leaves_its_parents_alone(
@@ -173,7 +176,10 @@ async def test_a_child_that_closes_its_copy_of_a_connection_leaves_its_parents_a
         backend = bus.backend
         assert isinstance(backend, RedisBackend)
         assert backend._parts is not None
-        pipelines = [backend._parts.server.link.current(), backend._parts.wakes._link.current()]
+        pipelines = [
+            backend._parts.server.connection.current(),
+            backend._parts.notifications._connection.current(),
+        ]
 
         child = os.fork()
         if child == 0:

@@ -19,7 +19,7 @@ from messaging.handling.notices import Told, passed_on, told_of
 from messaging.handling.subscription import Handler, Routed
 from messaging.testing import PATIENCE_S, Recorder, eventually
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.failure import RequestFailed
+from messaging.wire.replies import RequestFailed
 from tests.messaging.buses import (
     Ask,
     Gate,
@@ -425,9 +425,9 @@ async def test_if_only_the_direct_asker_were_told_the_caller_would_wait_in_vain(
         return ()
 
     if mutant == "told_of":
-        monkeypatch.setattr("messaging.handling.settling.told_of", tell_the_direct_asker)
+        monkeypatch.setattr("messaging.handling.settlement.told_of", tell_the_direct_asker)
     else:
-        monkeypatch.setattr("messaging.handling.settling.passed_on", pass_on_nothing)
+        monkeypatch.setattr("messaging.handling.settlement.passed_on", pass_on_nothing)
     front = pass_on_unasked if mutant == "told_of" else pass_on
     async with open_bus(site) as bus:
         await bus.subscribe(listening("front", front))

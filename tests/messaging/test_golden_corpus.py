@@ -9,9 +9,9 @@ import pytest
 
 from messaging.backend import DeadLetter
 from messaging.handling.failure_record import reason_of
+from messaging.wire.codec import decode_header, encode_header
+from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope
-from messaging.wire.header import decode_header, encode_header
-from messaging.wire.reading import Decoder
 from tests.messaging.golden_corpus import FOLDER, REGISTRY, SUMS, documents, file_of
 
 FILES = sorted(FOLDER.glob("*.json"))

@@ -9,8 +9,8 @@ from messaging.wire.envelope import Envelope
 from tests.messaging.notes import note
 
 
-def moved(envelope: Envelope, *, handed_out: int = 0, count: int = 8) -> Envelope:
-    return handed_on(Delivery(envelope, "1-0", handed_out), "workers", "key", count)
+def moved(envelope: Envelope, *, redelivery_count: int = 0, count: int = 8) -> Envelope:
+    return handed_on(Delivery(envelope, "1-0", redelivery_count), "workers", "key", count)
 
 
 @pytest.mark.parametrize(
@@ -33,23 +33,25 @@ def test_what_is_new_is_known_as_new_and_by_its_topic() -> None:
 
 
 @pytest.mark.parametrize(
-    ("envelope", "handed_out"),
+    ("envelope", "redelivery_count"),
     [
         (note("requeued", "_retry.workers")._replace(origin="notes"), 0),
         (note("tried")._replace(attempt=2), 0),
         (note("begun by whoever handled before there were partitions"), 1),
     ],
 )
-def test_what_may_have_been_handled_is_known_as_such(envelope: Envelope, handed_out: int) -> None:
-    there = moved(envelope, handed_out=handed_out)
+def test_what_may_have_been_handled_is_known_as_such(
+    envelope: Envelope, redelivery_count: int
+) -> None:
+    there = moved(envelope, redelivery_count=redelivery_count)
 
     assert (there.published_to, there.was_handled) == ("notes", True)
     assert moved(there).published_to == "notes"
 
 
-@pytest.mark.parametrize("handed_out", [0, 2])
-def test_a_timer_keeps_its_name(handed_out: int) -> None:
-    there = moved(arm(note("ring"), "wake-up", "workers"), handed_out=handed_out)
+@pytest.mark.parametrize("redelivery_count", [0, 2])
+def test_a_timer_keeps_its_name(redelivery_count: int) -> None:
+    there = moved(arm(note("ring"), "wake-up", "workers"), redelivery_count=redelivery_count)
 
     assert is_timer(there)
     rung, name = disarm(there)

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from messaging.handling import settling
+from messaging.handling import settlement
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
-from messaging.handling.handling import Handlers
-from messaging.handling.targets import Targets
+from messaging.handling.handler_table import HandlerTable
+from messaging.handling.runner import HandlerRunner
 from messaging.testing import Recorder, memory_bus
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import Message
-from messaging.wire.outgoing import seal
+from messaging.wire.sealing import seal
 from tests.messaging.buses import Ask, dead_letters, listening, lying_in, settled_all
 
 MOST_HOPS = 7
@@ -35,7 +35,7 @@ async def test_if_nobody_counted_hops_a_loop_would_not_end(
         def seal_as_if_new(*parts: Any, hops: int = 0, **fields: Any) -> Envelope:
             return seal(*parts, **fields)
 
-        monkeypatch.setattr(settling, "seal", seal_as_if_new)
+        monkeypatch.setattr(settlement, "seal", seal_as_if_new)
     handled, is_endless = 0, asyncio.Event()
 
     async def ping(ask: Ask, _: Context) -> Ask | None:
@@ -63,7 +63,7 @@ async def test_if_nobody_looked_at_the_deadline_it_would_be_handled_late(
     is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_mutant:
-        monkeypatch.setattr(Handlers, "_check", lambda self, delivery: None)
+        monkeypatch.setattr(HandlerRunner, "_check", lambda self, delivery: None)
     recorder = Recorder()
     async with memory_bus(Ask) as bus:
         await bus.subscribe(listening("late", recorder))
@@ -82,7 +82,7 @@ async def test_if_everything_strange_were_for_others_it_would_vanish(
     is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_mutant:
-        monkeypatch.setattr(Targets, "_is_for_others", lambda self, name, version: True)
+        monkeypatch.setattr(HandlerTable, "_is_for_others", lambda self, name, version: True)
     async with memory_bus(Ask) as bus:
         await bus.subscribe(listening("strict", Recorder(), only_known_types=True, lease_s=0.2))
         await bus.publish("asks", Unknown())
@@ -102,13 +102,13 @@ class Unknown(Message, wire_name="unknown"):
 async def test_if_a_newer_version_passed_for_ours_it_would_be_misread(
     is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = Targets._find_other
+    find = HandlerTable._find_other
     if is_mutant:
 
-        def find_ours(self: Targets, name: str, version: int) -> object:
+        def find_ours(self: HandlerTable, name: str, version: int) -> object:
             return find(self, name, 1)
 
-        monkeypatch.setattr(Targets, "_find_other", find_ours)
+        monkeypatch.setattr(HandlerTable, "_find_other", find_ours)
     recorder = Recorder()
     async with memory_bus(Ask) as bus:
         await bus.subscribe(listening("reader", recorder, lease_s=0.2))

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from messaging.backend import Backend, Consumer, Delivery, Incident, Settlement
-from messaging.consuming.tenure import Tenure
+from messaging.consuming.consumer_loop import ConsumerLoop
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
 )
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
-from messaging.handling.handling import Handlers, Seat
-from messaging.handling.settling import Again
+from messaging.handling.runner import HandlerRunner, WorkerSlot
+from messaging.handling.settlement import RetryInPlace
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,
@@ -77,10 +77,10 @@ async def test_a_blocked_loop_notices_that_it_was_taken_over(site: Site) -> None
         victim = await slow.subscribe(listening("team", gate, lease_s=1.0))
         await slow.publish("asks", Ask(text="once"))
         await eventually(lambda: len(gate.started) == 1)
-        tenure = victim._dispatcher._post.work
-        assert isinstance(tenure, Tenure)
+        consumer_loop = victim._replica._consumer.work
+        assert isinstance(consumer_loop, ConsumerLoop)
         # What a blocked loop is to the others: no beats. It goes on once it was taken over.
-        tenure._consumer.beat = _never  # type: ignore[method-assign]
+        consumer_loop._consumer.beat = _never  # type: ignore[method-assign]
 
         await quick.subscribe(listening("team", tell, lease_s=1.0))
 
@@ -221,20 +221,20 @@ async def test_a_message_that_kills_its_process_dies_after_exactly_so_many_start
 async def test_acknowledging_before_handling_would_lose_the_message_of_a_crash(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first test proves something: this dispatcher fails it."""
+    """The first test proves something: this replica fails it."""
 
-    handle = Handlers.handle
+    handle = HandlerRunner.handle
 
     async def acknowledge_first(
-        self: Handlers, delivery: Delivery, seat: Seat
-    ) -> Settlement | Again:
-        await seat.consumer.commit([Settlement(delivery)])
-        return await handle(self, delivery, seat)
+        self: HandlerRunner, delivery: Delivery, slot: WorkerSlot
+    ) -> Settlement | RetryInPlace:
+        await slot.consumer.commit([Settlement(delivery)])
+        return await handle(self, delivery, slot)
 
     stuck, later = Gate(), Recorder()
     async with open_bus(site) as one, open_bus(site) as two:
         with monkeypatch.context() as mutant:
-            mutant.setattr(Handlers, "handle", acknowledge_first)
+            mutant.setattr(HandlerRunner, "handle", acknowledge_first)
             victim = await one.subscribe(listening("team", stuck, lease_s=1.0))
             await one.publish("asks", Ask(text="lost"))
             await eventually(lambda: len(stuck.started) == 1)

@@ -11,9 +11,9 @@ from messaging.backend import FROM_START
 from messaging.bus import Bus
 from messaging.errors import InvalidMessageError, UnfitClassError
 from messaging.wire import message as codec
-from messaging.wire import outgoing
+from messaging.wire import sealing
+from messaging.wire.decoding import Decoder
 from messaging.wire.message import MessageRegistry
-from messaging.wire.reading import Decoder
 from tests.messaging.conftest import Site
 from tests.messaging.message_classes import messages
 
@@ -117,7 +117,7 @@ def test_it_fails_where_messages_are_not_tried(
 def test_it_fails_where_messages_are_handed_over_unseen(
     url_of: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outgoing, "may_share", lambda message, models: True)
+    monkeypatch.setattr(sealing, "may_share", lambda message, models: True)
 
     with pytest.raises(AssertionError):
         hold(url_of)

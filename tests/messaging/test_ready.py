@@ -1,7 +1,7 @@
 """Which of the deliveries at hand is next."""
 
 from messaging.backend import Delivery
-from messaging.consuming.ready import MOST_PASSED, Ready
+from messaging.consuming.ready_queue import MOST_PASSED, ReadyQueue
 from messaging.wire.envelope import Envelope
 
 
@@ -10,12 +10,12 @@ def delivery(number: int, priority: int = 0) -> Delivery:
     return Delivery(envelope, str(number))
 
 
-def order_of(ready: Ready) -> list[int]:
+def order_of(ready: ReadyQueue) -> list[int]:
     return [int(ready.take().position) for _ in range(len(ready))]
 
 
 def test_the_highest_priority_comes_first_and_equals_in_order() -> None:
-    ready = Ready()
+    ready = ReadyQueue()
     for number, priority in enumerate((0, -1, 5, 0, 5, 9)):
         ready.put([delivery(number, priority)])
 
@@ -24,7 +24,7 @@ def test_the_highest_priority_comes_first_and_equals_in_order() -> None:
 
 
 def test_what_is_put_first_comes_before_its_equals_alone() -> None:
-    ready = Ready()
+    ready = ReadyQueue()
     ready.put([delivery(1)])
     ready.put([delivery(2, 5)])
     ready.put_first(delivery(3))
@@ -33,7 +33,7 @@ def test_what_is_put_first_comes_before_its_equals_alone() -> None:
 
 
 def test_urgent_work_that_never_ends_does_not_starve_the_rest() -> None:
-    ready = Ready()
+    ready = ReadyQueue()
     ready.put([delivery(0, -5)])
     ready.put([delivery(1)])
     taken = []

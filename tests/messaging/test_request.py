@@ -17,8 +17,8 @@ from messaging.errors import (
 from messaging.handling.context import Context
 from messaging.handling.emitter import Emitter
 from messaging.testing import Recorder, eventually
-from messaging.wire.failure import UnknownMessage
 from messaging.wire.message import Message
+from messaging.wire.replies import UnknownMessage
 from tests.messaging.buses import (
     Ask,
     Progress,

@@ -1,4 +1,4 @@
-"""Another attempt, or none: the policy, and what the dispatcher makes of it."""
+"""Another attempt, or none: the policy, and what the replica makes of it."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Handler
-from messaging.process.telling import is_retryable
+from messaging.process.error_text import is_retryable
 from messaging.testing import Recorder, eventually
 from messaging.wire.message import Message
 from tests.messaging.buses import (

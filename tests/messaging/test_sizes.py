@@ -26,7 +26,7 @@ from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
 from messaging.testing import eventually
 from messaging.wire.message import wire_type_of
-from messaging.wire.outgoing import payload_of
+from messaging.wire.sealing import payload_of
 from tests.messaging.buses import (
     Ask,
     Told,

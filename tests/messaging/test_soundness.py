@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from messaging.errors import InvalidMessageError
+from messaging.wire.json_limits import MOST_LEVELS, MOST_PROBLEMS, is_too_deep, leeway_of
 from messaging.wire.message import Message, decode, encode
-from messaging.wire.soundness import MOST_LEVELS, MOST_PROBLEMS, is_too_deep, leeway_of
 
 BRACKETS = st.text('[]{}"\\, a1', max_size=400)
 

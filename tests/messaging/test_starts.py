@@ -1,4 +1,4 @@
-"""Only what began may count: lendings that ended before a handler began condemn no message."""
+"""Only what began may count: deliveries that ended before a handler began condemn no message."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -54,8 +54,13 @@ async def inherited(heir: Consumer, victim: Consumer) -> list[Delivery]:
 
 async def count_lendings(self: Starts, delivery: Delivery, journal: Journal) -> Delivery:
     """The mutant: what was lent so often is taken for what was begun so often."""
-    if delivery.handed_out > 1 and delivery.envelope.attempt + delivery.handed_out > ATTEMPTS:
-        raise LostWorkerError(delivery.envelope.type, delivery.envelope.id, delivery.handed_out)
+    if (
+        delivery.redelivery_count > 1
+        and delivery.envelope.attempt + delivery.redelivery_count > ATTEMPTS
+    ):
+        raise LostWorkerError(
+            delivery.envelope.type, delivery.envelope.id, delivery.redelivery_count
+        )
     return delivery
 
 
@@ -75,7 +80,7 @@ async def lose_again_and_again(
     for lending in range(1, LOSSES):
         heir = await backend.join(group, partition)
         lent = await lose(heir, victim)
-        assert [delivery.handed_out for delivery in lent] == [lending] * ASKS
+        assert [delivery.redelivery_count for delivery in lent] == [lending] * ASKS
         victim = heir
 
 

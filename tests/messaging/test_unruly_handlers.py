@@ -10,7 +10,7 @@ import anyio
 import pytest
 import structlog
 
-from messaging.consuming.dispatcher import Running
+from messaging.consuming.replica import Running
 from messaging.consuming.workers import Workers
 from messaging.errors import RequestFailedError, RequestTimeoutError
 from messaging.handling.context import Context

@@ -180,7 +180,7 @@ async def test_in_order_it_waits_with_its_equals_for_the_next_leader(site: Site)
 
 
 def _leads(running: Any) -> bool:
-    return running._dispatcher._post.work is not None
+    return running._replica._consumer.work is not None
 
 
 @pytest.mark.usefixtures("few_pauses")

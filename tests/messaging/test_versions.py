@@ -9,10 +9,10 @@ from pydantic import ConfigDict
 from messaging.errors import InvalidMessageError, MissingUpcasterError, TooNewError
 from messaging.handling.context import Context
 from messaging.testing import Recorder
+from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.failure import UnknownMessage
 from messaging.wire.message import Message, MessageRegistry, decode, encode, find_version
-from messaging.wire.reading import Decoder
+from messaging.wire.replies import UnknownMessage
 from tests.messaging.buses import Told, listening, open_bus, texts_in
 from tests.messaging.conftest import Site
 

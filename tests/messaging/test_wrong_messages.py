@@ -11,9 +11,9 @@ from messaging.bus import Bus
 from messaging.errors import MessagingError, NotAMessageError
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
-from messaging.handling.settling import Settling
+from messaging.handling.handler_table import Target
+from messaging.handling.settlement import SettlementBuilder
 from messaging.handling.subscription import Declared, Routed, Subscription
-from messaging.handling.targets import Target
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,
@@ -200,7 +200,7 @@ async def test_a_route_takes_what_is_answered_later_as_it_takes_what_is_returned
 async def test_if_answers_passed_the_routes_by_nothing_would_come_of_them(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Settling, "routed", lambda *_: ())
+    monkeypatch.setattr(SettlementBuilder, "routed", lambda *_: ())
     async with open_bus(site) as bus:
         await answered_later(bus)
 

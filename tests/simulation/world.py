@@ -1,7 +1,7 @@
 """A small guild that lives through a bad day, and what has to be true in the evening.
 
-Everything of the bus is real: dispatcher, tenure, commits, settling, retries, maintenance, the
-memory store. The network, the clock and the moments of every crash come from the seed.
+Everything of the bus is real: replica, consumer loop, commits, settlement, retries, maintenance,
+the memory store. The network, the clock and the moments of every crash come from the seed.
 """
 
 import asyncio

@@ -37,7 +37,7 @@ from agents.research.researcher.steps import DATA
 from agents.research.stepwise.asking import Ask, answer_all, ask, end_step, fail_all
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import Progress
-from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.replies import Cancelled, RequestFailed
 
 _SENDS = (
     AssembleModel,

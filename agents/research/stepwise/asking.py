@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from agents.research.errors import WorkRefusedError
 from agents.research.stepwise.work import Step, Work
 from guild import Context
-from messaging.wire.failure import Cancelled, RequestFailed
+from messaging.wire.replies import Cancelled, RequestFailed
 
 W = TypeVar("W", bound=Work[Any, Any])
 

@@ -14,7 +14,7 @@ from messaging.backend import FROM_START, DeadLetter
 from messaging.client.dead_letters import Wanted
 from messaging.errors import InvalidMessageError
 from messaging.handling.failure_record import reason_of
-from messaging.wire.outgoing import payload_of
+from messaging.wire.sealing import payload_of
 
 _COLUMNS = ("id", "at", "agent", "topic", "type", "error")
 _KINDS = ("type", "error", "agent")

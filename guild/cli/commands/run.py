@@ -8,7 +8,7 @@ from functools import partial
 
 from pydantic import BaseModel
 
-from guild.checking.replies import require_answer
+from guild.checking.answers import require_answer
 from guild.cli.call import Call
 from guild.cli.commands.talk import answer_of, handlers_of, naming_the_letter, print_answer
 from guild.cli.compose import conversation_of, message_of, to_topic

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from guild.checking.answers import require_answer
 from guild.checking.parts import listens
-from guild.checking.replies import require_answer
 from guild.cli.call import Call
 from guild.cli.compose import conversation_of, message_of, to_topic
 from guild.cli.exit_codes import OK, UsageError
@@ -29,7 +29,7 @@ from messaging.process.clock import SYSTEM
 from messaging.state.timers import delay_of
 from messaging.wire.envelope import new_id
 from messaging.wire.message import wire_type_of
-from messaging.wire.outgoing import check_id
+from messaging.wire.sealing import check_id
 
 Beats = Mapping[str, int]
 

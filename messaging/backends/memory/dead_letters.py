@@ -6,7 +6,7 @@ from itertools import islice
 from messaging.backend import DeadLetter, Incident
 
 
-class DeadLetters:
+class DeadLetterLog:
     """Bounded: past `max_letters` the oldest goes, and the operator hears of it."""
 
     def __init__(

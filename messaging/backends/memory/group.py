@@ -90,7 +90,9 @@ class Group:
         # The fence falls before anything changes hands, or a zombie could still commit.
         self.beats.pop(victim, None)
         theirs = tuple(self.held.get(victim, {}).values())[:max_count]
-        alone = (i for i, delivery in enumerate(theirs) if delivery.handed_out + 1 >= alone_from)
+        alone = (
+            i for i, delivery in enumerate(theirs) if delivery.redelivery_count + 1 >= alone_from
+        )
         count = next(alone, len(theirs))
         chosen = theirs[: max(1, count)]
         lent = [self._hand_over(delivery.position, victim, heir) for delivery in chosen]
@@ -144,7 +146,9 @@ class Group:
 
     def _hand_over(self, position: str, victim: str, heir: str) -> Delivery:
         delivery = self.held[victim].pop(position)
-        lent = self.held[heir][position] = delivery._replace(handed_out=delivery.handed_out + 1)
+        lent = self.held[heir][position] = delivery._replace(
+            redelivery_count=delivery.redelivery_count + 1
+        )
         return lent
 
     def _forget_if_empty(self, incarnation: str) -> None:

@@ -21,7 +21,7 @@ from messaging.backend import (
     history_key,
     steps_key,
 )
-from messaging.backends.memory.dead_letters import DeadLetters
+from messaging.backends.memory.dead_letters import DeadLetterLog
 from messaging.backends.memory.group import Group
 from messaging.backends.memory.log import NEWEST_ID, EphemeralLogs, Log, entries_after
 from messaging.backends.memory.signals import Signals
@@ -34,9 +34,9 @@ from messaging.errors import (
     StateConflictError,
 )
 from messaging.process.clock import SYSTEM, Clock
+from messaging.wire.codec import decode_header, encode_header
 from messaging.wire.envelope import Envelope
 from messaging.wire.fidelity import MOST_SHARED_BYTES, fidelity_of
-from messaging.wire.header import decode_header, encode_header
 from messaging.wire.message import encode
 from messaging.wire.topic import (
     is_ephemeral,
@@ -71,7 +71,7 @@ class Store:
         self._shares = not strict and limits.max_envelope_bytes >= MOST_SHARED_BYTES
         self.groups: dict[str, Group] = {}
         self.paused: set[str] = set()
-        self.letters = DeadLetters(limits.max_backlog, self.announce, self._forget_steps)
+        self.letters = DeadLetterLog(limits.max_backlog, self.announce, self._forget_steps)
         self.work = Signals()  # by group
         self.arrivals = Signals()  # by topic
         self.room = Signals()  # by topic

@@ -17,19 +17,19 @@ from messaging.backend import (
 )
 from messaging.backends.redis import upkeep
 from messaging.backends.redis.admin import dead_letters
-from messaging.backends.redis.admin.checks import check_server, recheck_durable
+from messaging.backends.redis.admin.server_checks import check_server, recheck_durable
+from messaging.backends.redis.connection.connection import Address, Connection
 from messaging.backends.redis.connection.endpoint import EmbeddedAddress
-from messaging.backends.redis.connection.link import Address, Link
+from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.redis.connection.replication import Replication
-from messaging.backends.redis.connection.wakes import Wakes
 from messaging.backends.redis.consumer.beats import Beats
 from messaging.backends.redis.consumer.patrol import Patrol
 from messaging.backends.redis.observer import ephemeral
 from messaging.backends.redis.observer.tails import Tails
 from messaging.backends.redis.observer.topic_info import topic_info
-from messaging.backends.redis.producer.publisher import Publisher
+from messaging.backends.redis.producer.producer import Producer
 from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Options, Server
 from messaging.errors import BackendError, BusClosedError, BusForkedError
 from messaging.process.clock import SYSTEM, Clock
@@ -142,7 +142,7 @@ class RedisBackend:
         consumer = RedisConsumer(
             parts.server,
             parts.registry,
-            parts.wakes,
+            parts.notifications,
             patrol=parts.patrol,
             beats=parts.beats,
             membership=membership,
@@ -180,13 +180,13 @@ class RedisBackend:
 
     async def consumers(self, group: str) -> Mapping[str, int]:
         server = self._open().server
-        flat = await server.link.call("HGETALL", server.keys.beats(group))
+        flat = await server.connection.call("HGETALL", server.keys.beats(group))
         names = (name.decode() for name in flat[::2])
         return dict(zip(names, map(int, flat[1::2]), strict=True))
 
     async def load_state(self, group: str, key: str) -> StateValue | None:
         server = self._open().server
-        stored = await server.link.call("HGET", server.keys.state(group), key)
+        stored = await server.connection.call("HGET", server.keys.state(group), key)
         if stored is None:
             return None
         version, _, value = stored.partition(b":")
@@ -242,32 +242,32 @@ class _Parts:
     ) -> None:
         self.profile = "ephemeral"
         self.server = Server(address, guild_id, options, listeners)
-        self.wakes = Wakes(
+        self.notifications = Notifications(
             address,
             give_up_after_s=options.give_up_after_s,
             reply_timeout_s=options.reply_timeout_s,
             announce=self.server.announce,
         )
-        self.registry = Registry(self.server)
+        self.registry = TopicRegistry(self.server)
         self.patrol = Patrol(self.server, self.registry)
         self.beats = Beats(self.server)
-        self.publisher = Publisher(self.server, self.registry)
-        self.tails = Tails(self.server, self.wakes)
+        self.publisher = Producer(self.server, self.registry)
+        self.tails = Tails(self.server, self.notifications)
         self._refreshing: asyncio.Task[Any] | None = None
         self._has_changed = False
 
     async def open(self) -> None:
-        await self.server.link.open()
+        await self.server.connection.open()
         found = await check_server(self.server)
         self.profile = found.profile
         self._announce_truncation()
         await self.server.load_scripts(with_shebang=found.knows_shebang)
         if found.profile == "durable":
             await self._open_durable(found.replicas)
-        await self.wakes.open()
+        await self.notifications.open()
         await self.registry.refresh()
-        await self.wakes.watch({self.server.keys.registry_channel: self._refresh_soon})
-        self.wakes.check()
+        await self.notifications.watch({self.server.keys.registry_channel: self._refresh_soon})
+        self.notifications.check()
 
     async def close(self) -> None:
         await self.patrol.close()
@@ -277,7 +277,7 @@ class _Parts:
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
-        await self.wakes.close()
+        await self.notifications.close()
         if self.server.replication is not None:
             await self.server.replication.close()
         await self.server.close()
@@ -291,13 +291,17 @@ class _Parts:
         if not wanted:
             return
         wait_s = options.replication_timeout_s
-        link = Link(
+        connection = Connection(
             server.address,
             give_up_after_s=options.give_up_after_s,
             reply_timeout_s=options.reply_timeout_s + wait_s,
         )
         replication = Replication(
-            link, server.keys.replicated, wanted=wanted, wait_s=wait_s, announce=server.announce
+            connection,
+            server.keys.replicated,
+            wanted=wanted,
+            wait_s=wait_s,
+            announce=server.announce,
         )
         await replication.open()
         server.replication = replication

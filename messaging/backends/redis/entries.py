@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from messaging.backend import Delivery
-from messaging.backends.redis.claims import Claim
+from messaging.backends.redis.claim_check import ClaimCheck
 from messaging.errors import PayloadTooLargeError, WireError
 from messaging.state.timers import is_timer
+from messaging.wire.codec import decode_header, encode_header
 from messaging.wire.envelope import Envelope
-from messaging.wire.header import decode_header, encode_header
 
 _MOVED_BYTES = 36  # what a header grows by at most when the bus moves it, without its texts
 MOST_SHOWN_BYTES = 10_000  # of each field of a stranger's entry
@@ -55,7 +55,7 @@ def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
         if fields[2] == b"p":
             return decode_header(fields[1], topic, fields[3])
         if fields[2] == b"c" and fields[3].isdigit() and len(fields[3]) <= _MOST_DIGITS:
-            return decode_header(fields[1], topic, Claim(fields[3]))
+            return decode_header(fields[1], topic, ClaimCheck(fields[3]))
     raise WireError(
         f"an entry on {topic} was not written by guildbus: it lacks the fields h and p; find out "
         "what else writes to that stream"
@@ -63,23 +63,28 @@ def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
 
 
 def unpack_delivery(
-    position: bytes, fields: Sequence[Any], topic: str, handed_out: int = 0, *, limit_bytes: int
+    position: bytes,
+    fields: Sequence[Any],
+    topic: str,
+    redelivery_count: int = 0,
+    *,
+    limit_bytes: int,
 ) -> Delivery:
     """A delivery that is whole and not past `limit_bytes`, or says in `fault` why not."""
     try:
         envelope = unpack_entry(fields, topic)
         payload = envelope.payload
-        payload_bytes = payload.size_bytes if isinstance(payload, Claim) else len(payload)
+        payload_bytes = payload.size_bytes if isinstance(payload, ClaimCheck) else len(payload)
         size_bytes = len(fields[1]) + payload_bytes
         if size_bytes <= limit_bytes or size_bytes - _grown_by(envelope) <= limit_bytes:
-            return Delivery(envelope, position.decode(), handed_out)
+            return Delivery(envelope, position.decode(), redelivery_count)
         too_large = PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
-        if isinstance(payload, Claim):
+        if isinstance(payload, ClaimCheck):
             envelope = envelope._replace(payload=b"")
-        return Delivery(envelope, position.decode(), handed_out, str(too_large))
+        return Delivery(envelope, position.decode(), redelivery_count, str(too_large))
     except WireError as error:
         left = unreadable_envelope(topic, position, left_in(fields))
-        return Delivery(left, position.decode(), handed_out, str(error))
+        return Delivery(left, position.decode(), redelivery_count, str(error))
 
 
 def unreadable_envelope(topic: str, position: bytes, payload: bytes) -> Envelope:

@@ -5,7 +5,7 @@ t:<topic>!  stream of its long payloads, under the positions of their entries
 registry    hash: `version` counts changes, `removed` the last one that took a topic away
 topics      sorted set: topic by the registry version that brought it
 groups      hash: group -> its patterns as JSON
-stamps      sorted set: group by when it was subscribed, below zero: unsubscribed (memory.py)
+stamps      sorted set: group by when it was subscribed, below zero: unsubscribed (subscriptions.py)
 regrouped   sorted set: group by the registry version at which it got its patterns
 c:<group>   hash: incarnation -> last commit, "sequence:skipped settlements"
 b:<group>   hash: incarnation -> beats
@@ -22,7 +22,8 @@ d, db       delayed entries: sorted set by due time, hash of bodies; counters in
 dead        stream of dead letters
 replicated  written behind what replicas are asked to confirm
 e:<topic>   bound of an ephemeral topic, expiring with it
-w, w:<topic>  channels that wake readers: the registry changed, the topic has something (news.py)
+w, w:<topic>  channels that wake readers: the registry changed, the topic has something
+(notification.py)
 """
 
 from functools import lru_cache
@@ -64,7 +65,7 @@ class Keys:
     def leader(self, group: str) -> bytes:
         return self.prefix + b"l:" + group.encode()
 
-    def bounds(self, group: str) -> bytes:
+    def end_offsets(self, group: str) -> bytes:
         return self.prefix + b"u:" + group.encode()
 
     def state(self, group: str) -> bytes:

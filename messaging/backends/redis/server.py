@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import hiredis
 
 from messaging.backend import Incident
-from messaging.backends.redis.connection.link import FIRST_PAUSE_S, Address, Link
+from messaging.backends.redis.connection.connection import FIRST_PAUSE_S, Address, Connection
+from messaging.backends.redis.connection.error_replies import code_of
 from messaging.backends.redis.connection.pipeline import (
     Argument,
     ConnectionLostError,
@@ -16,7 +17,6 @@ from messaging.backends.redis.connection.pipeline import (
     pack,
 )
 from messaging.backends.redis.connection.replication import Replication
-from messaging.backends.redis.connection.replies import code_of
 from messaging.backends.redis.keys import Keys
 from messaging.backends.redis.scripts import Script, Scripts
 from messaging.errors import BackendSetupError
@@ -81,14 +81,14 @@ class Server:
         self.options = options
         self.scripts = Scripts()
         self.address = address
-        self.link = Link(
+        self.connection = Connection(
             address,
             give_up_after_s=options.give_up_after_s,
             reply_timeout_s=options.reply_timeout_s,
             on_back=self._back,
             announce=self.announce,
         )
-        self._side = Link(
+        self._side = Connection(
             address,
             give_up_after_s=options.give_up_after_s,
             reply_timeout_s=options.reply_timeout_s,
@@ -119,7 +119,7 @@ class Server:
 
     async def load_scripts(self, *, with_shebang: bool) -> None:
         self.scripts = Scripts(with_shebang=with_shebang)
-        await self._load_missing(self.link.call)
+        await self._load_missing(self.connection.call)
 
     async def run(
         self,
@@ -146,14 +146,14 @@ class Server:
             ConnectionLostError: `only_in`, and that connection is gone.
         """
         packed = pack_script(script, keys, arguments)
-        give_up_at = self.link.deadline() if give_up_at is None else give_up_at
+        give_up_at = self.connection.deadline() if give_up_at is None else give_up_at
         pause_s = FIRST_PAUSE_S
         while True:
-            link = self._quickest() if is_urgent else self.link
-            pipeline = await link.connected(give_up_at)
-            if only_in is not None and self.link.generation != only_in:
+            connection = self._quickest() if is_urgent else self.connection
+            pipeline = await connection.connected(give_up_at)
+            if only_in is not None and self.connection.generation != only_in:
                 raise ConnectionLostError("the connection is another one by now")
-            if again is not None and self.link.generation != generation:
+            if again is not None and self.connection.generation != generation:
                 script, again = again, None
                 packed = pack_script(script, keys, arguments)
             try:
@@ -164,18 +164,20 @@ class Server:
                 continue
             except hiredis.ReplyError as error:
                 if code_of(error) == "NOSCRIPT":
-                    await link.call("SCRIPT", "LOAD", script.text)
+                    await connection.call("SCRIPT", "LOAD", script.text)
                 else:
                     touched = (*keys, *touches)
-                    pause_s = await link.wait_out(error, pause_s, give_up_at, pipeline, touched)
+                    pause_s = await connection.wait_out(
+                        error, pause_s, give_up_at, pipeline, touched
+                    )
             else:
                 if pause_s != FIRST_PAUSE_S:
-                    link.taken()
+                    connection.taken()
                 return reply
 
     async def close(self) -> None:
         await self._side.close()
-        await self.link.close()
+        await self.connection.close()
 
     async def _load_missing(self, call: Callable[..., Awaitable[Any]]) -> None:
         """Load what the server lacks, and nothing else: Redis 6 writes each load to its file."""
@@ -193,13 +195,13 @@ class Server:
         ]
         await asyncio.gather(*loads)
 
-    def _quickest(self) -> Link:
-        """The side link, if there is one by now, while the other one is crowded."""
-        pipeline = self.link.current()
+    def _quickest(self) -> Connection:
+        """The side connection, if there is one by now, while the other one is crowded."""
+        pipeline = self.connection.current()
         if pipeline is None or not pipeline.is_crowded:
-            return self.link
+            return self.connection
         self._side.open_soon()
-        return self.link if self._side.current() is None else self._side
+        return self.connection if self._side.current() is None else self._side
 
     async def _back(self, pipeline: Pipeline) -> None:
         """After a reconnection: the server may be another one, and lack the scripts."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Server
 
 TOPICS_AT_ONCE = 64
@@ -25,7 +25,7 @@ async def trim_topic(server: Server, topic: str, keep_settled_s: float = 0.0) ->
     return Trimmed(0, 0, "")
 
 
-async def trim_all(server: Server, registry: Registry) -> int:
+async def trim_all(server: Server, registry: TopicRegistry) -> int:
     """See `Backend.trim`. A key that holds something else keeps no other topic from it.
 
     Raises:
@@ -45,11 +45,11 @@ async def _trim(server: Server, topics: Sequence[str], keep_settled_s: float) ->
         server.options.keep_unclaimed,
         int(1000 * keep_settled_s),
     )
-    await server.link.check_types({*odd})
+    await server.connection.check_types({*odd})
     return [Trimmed(dropped, left, lagging.decode()) for dropped, left, lagging in found]
 
 
-async def release_due(server: Server, registry: Registry, max_count: int) -> float | None:
+async def release_due(server: Server, registry: TopicRegistry, max_count: int) -> float | None:
     """See `Backend.release_due`. A topic that has gone meanwhile is made again first.
 
     Raises:
@@ -66,6 +66,6 @@ async def release_due(server: Server, registry: Registry, max_count: int) -> flo
         )
         topics = {name.decode() for name in missing}
         await asyncio.gather(*map(registry.ensure, topics))
-        await server.link.check_types({*odd})
+        await server.connection.check_types({*odd})
         if not missing:
             return None if wait_ms < 0 else wait_ms / 1000

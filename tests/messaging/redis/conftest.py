@@ -54,7 +54,7 @@ def server_of(backend: RedisBackend) -> Server:
 
 async def command(backend: RedisBackend, *parts: Any) -> Any:
     """What the server answers to a command of the test's own."""
-    return await server_of(backend).link.call(*parts)
+    return await server_of(backend).connection.call(*parts)
 
 
 @pytest.fixture

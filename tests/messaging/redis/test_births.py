@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from messaging.backend import FROM_START, Settlement
-from messaging.backends.redis.registry.births import MOST_AT_ONCE, Births
+from messaging.backends.redis.registry.topic_creator import MOST_AT_ONCE, TopicCreator
 from messaging.errors import BackendError, BackendSetupError
 from messaging.testing import eventually
 from messaging.wire.topic import reply_topic_of
@@ -33,7 +33,7 @@ class Creating:
 
 async def test_those_who_come_during_a_call_share_the_next_one() -> None:
     creating = Creating()
-    births = Births(creating)
+    births = TopicCreator(creating)
     first = asyncio.create_task(births.bring("a"))
     await eventually(lambda: creating.calls)
     others = [asyncio.create_task(births.bring(topic)) for topic in ("b", "c", "b", "a")]
@@ -47,7 +47,7 @@ async def test_those_who_come_during_a_call_share_the_next_one() -> None:
 async def test_a_call_takes_so_many_at_most() -> None:
     creating = Creating()
     creating.may_end.set()
-    births = Births(creating)
+    births = TopicCreator(creating)
     await asyncio.gather(*[births.bring(f"t{number}") for number in range(MOST_AT_ONCE + 1)])
 
     assert list(map(len, creating.calls)) == [MOST_AT_ONCE, 1]
@@ -57,7 +57,7 @@ async def test_who_fails_fails_alone_unless_the_call_fails() -> None:
     creating = Creating()
     creating.may_end.set()
     creating.failed = {"b": BackendError("odd")}
-    births = Births(creating)
+    births = TopicCreator(creating)
     asked = [births.bring(topic) for topic in ("a", "b", "c")]
     assert list(map(str, await asyncio.gather(*asked, return_exceptions=True))) == [
         *("None", "odd", "None")
@@ -70,7 +70,7 @@ async def test_who_fails_fails_alone_unless_the_call_fails() -> None:
 
 async def test_who_is_cancelled_leaves_the_topic_to_the_others() -> None:
     creating = Creating()
-    births = Births(creating)
+    births = TopicCreator(creating)
     one, other = asyncio.create_task(births.bring("a")), asyncio.create_task(births.bring("a"))
     await eventually(lambda: creating.calls)
     one.cancel()

@@ -8,9 +8,9 @@ import pytest
 
 from messaging.backend import Settlement
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.connection import link
+from messaging.backends.redis.connection import connection
 from messaging.backends.redis.connection.cluster import ClusterAddress
-from messaging.backends.redis.connection.replies import code_of, is_passing
+from messaging.backends.redis.connection.error_replies import code_of, is_passing
 from messaging.bus import Bus, connect
 from messaging.errors import BackendSetupError, BackendUnavailableError
 from messaging.handling.context import Context
@@ -109,7 +109,9 @@ async def test_what_is_sent_while_a_slot_is_on_its_way_waits_for_it_in_order(
     """The mutant takes it for final that keys are on their way, and misses all of it."""
     if is_mutant:
         monkeypatch.setattr(
-            link, "is_passing", lambda error: code_of(error) != "TRYAGAIN" and is_passing(error)
+            connection,
+            "is_passing",
+            lambda error: code_of(error) != "TRYAGAIN" and is_passing(error),
         )
     backend = await guild.open()
     worker = await joined(backend, "workers")
@@ -159,7 +161,7 @@ async def test_a_wake_up_reaches_a_reader_whose_slot_has_moved(
     woken = asyncio.Event()
     parts = backend._parts
     assert parts is not None
-    await parts.wakes.watch({parts.server.keys.channel("notes"): lambda _: woken.set()})
+    await parts.notifications.watch({parts.server.keys.channel("notes"): lambda _: woken.set()})
     woken.clear()
     await other.append([note("notes 1")])
 
@@ -232,7 +234,7 @@ def _has_keys(cluster: Cluster, node: RedisServer, guild_id: str) -> bool:
 
 def _port(backend: object) -> int:
     assert isinstance(backend, RedisBackend)
-    pipeline = server_of(backend).link.current()
+    pipeline = server_of(backend).connection.current()
     assert pipeline is not None
     assert pipeline._transport is not None
     return int(pipeline._transport.get_extra_info("peername")[1])

@@ -8,8 +8,8 @@ import pytest
 
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.connection.pipeline import Pipeline
-from messaging.backends.redis.consumer.commit import Commit
-from messaging.backends.redis.consumer.committing import Committing
+from messaging.backends.redis.consumer.commit_call import CommitCall
+from messaging.backends.redis.consumer.commit_queue import CommitQueue
 from messaging.backends.redis.consumer.consumer import RedisConsumer
 from messaging.errors import NotHeldError
 from messaging.testing import eventually
@@ -67,7 +67,7 @@ async def test_closing_releases_every_connection(guild: Guild) -> None:
 
 async def test_what_is_sent_in_one_tick_is_one_write(guild: Guild) -> None:
     backend = await guild.open()
-    pipeline = server_of(backend).link.current()
+    pipeline = server_of(backend).connection.current()
     assert isinstance(pipeline, Pipeline)
     transport = pipeline._transport
     assert transport is not None
@@ -112,7 +112,7 @@ async def test_a_busy_topic_does_not_starve_a_quiet_one(guild: Guild) -> None:
 async def test_what_fills_a_batch_leaves_before_more_is_made_ready(guild: Guild) -> None:
     backend = await guild.open()
     reader = await joined(backend, "readers", "notes", "letters")
-    pipeline = server_of(backend).link.current()
+    pipeline = server_of(backend).connection.current()
     assert pipeline is not None
     mixed = [note(f"{n}", topic) for n in range(400) for topic in ("notes", "letters")]
     before = pipeline.written_bytes
@@ -153,7 +153,7 @@ async def test_a_loop_that_cancels_every_task_in_the_middle_of_a_read_keeps_its_
     guild: Guild,
 ) -> None:
     backend = await guild.open()
-    connection = server_of(backend).link.generation
+    connection = server_of(backend).connection.generation
     for turns in range(20):
         reader = await joined(backend, f"readers{turns}")
         await backend.append([note(f"{turns}")])
@@ -164,9 +164,9 @@ async def test_a_loop_that_cancels_every_task_in_the_middle_of_a_read_keeps_its_
         for task in asyncio.all_tasks() - others:
             task.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        await server_of(backend).link.call("PING")  # behind what was still to be answered
+        await server_of(backend).connection.call("PING")  # behind what was still to be answered
 
-    assert server_of(backend).link.generation == connection
+    assert server_of(backend).connection.generation == connection
 
 
 @pytest.mark.parametrize("is_mutant", [False, True])
@@ -174,7 +174,7 @@ async def test_a_commit_whose_caller_was_cancelled_counts_and_the_next_one_comes
     guild: Guild, monkeypatch: pytest.MonkeyPatch, is_mutant: bool
 ) -> None:
     if is_mutant:  # it forgets what nobody waits for any more
-        monkeypatch.setattr(Committing, "_landed", _landed_where_awaited)
+        monkeypatch.setattr(CommitQueue, "_landed", _landed_where_awaited)
     backend = await guild.open()
     reader = await joined(backend, "readers")
     with pytest.raises((NotHeldError, TimeoutError)) if is_mutant else contextlib.nullcontext():
@@ -194,13 +194,13 @@ async def test_a_commit_whose_caller_was_cancelled_counts_and_the_next_one_comes
 
 
 def _landed_where_awaited(
-    self: Committing, commit: Commit, outcome: asyncio.Future[list[int]], answers: list[Any]
+    self: CommitQueue, commit: CommitCall, outcome: asyncio.Future[list[int]], answers: list[Any]
 ) -> None:
     if not outcome.done():
         _LANDED(self, commit, outcome, answers)
 
 
-_LANDED = Committing._landed
+_LANDED = CommitQueue._landed
 
 
 async def test_a_read_that_says_nothing_is_there_has_looked_everywhere(guild: Guild) -> None:
@@ -292,9 +292,9 @@ async def test_a_reader_that_is_woken_while_its_connection_is_away_lets_the_loop
     assert isinstance(worker, RedisConsumer)
     reading = asyncio.create_task(worker.read(1, wait_s=60))
     await eventually(lambda: worker._interest._sleeper is not None)
-    link, proxy.refuses = server_of(backend).link, True
+    connection, proxy.refuses = server_of(backend).connection, True
     proxy.reset_all()
-    await eventually(lambda: link.current() is None)
+    await eventually(lambda: connection.current() is None)
 
     worker._interest.wake(("notes",))  # as the other connection may at this moment
     for _ in range(10):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.producer import recent
-from messaging.backends.redis.producer.recent import REMEMBERED_S, Recent
+from messaging.backends.redis.producer import resend_buffer
+from messaging.backends.redis.producer.resend_buffer import REMEMBERED_S, ResendBuffer
 from messaging.errors import BusFullError
 from messaging.testing import eventually
 from tests.crew.mutants import mutate
@@ -120,7 +120,7 @@ async def test_what_nobody_has_any_more_is_announced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     backend, kept_bytes = written
-    monkeypatch.setattr(recent, "KEPT_BYTES", 0)
+    monkeypatch.setattr(resend_buffer, "KEPT_BYTES", 0)
     await backend.append(notes(20)[10:])
     await forget(redis_server, kept_bytes)
 
@@ -133,7 +133,7 @@ async def test_what_nobody_has_any_more_is_announced(
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was accepted is kept no longer, as after some seconds."""
-    monkeypatch.setattr(recent, "KEPT_BYTES", -1)
+    monkeypatch.setattr(resend_buffer, "KEPT_BYTES", -1)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -154,7 +154,7 @@ async def test_a_producer_that_is_younger_than_the_copy_says_what_is_missing(
     await backend.append([note(f"lost {number}", "others") for number in range(12)])
     if is_mutant:
         await mutate(server_of(backend), "append", _take_gaps_of_the_unknown)
-        monkeypatch.setattr(Recent, "take_missing", lambda *_: {})
+        monkeypatch.setattr(ResendBuffer, "take_missing", lambda *_: {})
 
     await forget(redis_server, kept_bytes)
 
@@ -177,7 +177,7 @@ async def test_the_latest_is_sent_again_and_the_rest_is_announced(
     await (await guild.open()).append(notes(1))
     kept_bytes = log_bytes(redis_server)
     with monkeypatch.context() as hasty:
-        hasty.setattr(recent, "KEPT_BYTES", -1)
+        hasty.setattr(resend_buffer, "KEPT_BYTES", -1)
         await backend.append([note(f"lost {number}") for number in range(300)])
     await backend.append([note("notes 1")])
 
@@ -253,7 +253,7 @@ async def test_a_producer_that_was_silent_for_a_day_is_forgotten_and_misses_noth
     await backend.append(notes(1))
     publisher = backend._parts.publisher  # type: ignore[union-attr] # it is open
 
-    publisher._recent.accepted_at_s -= REMEMBERED_S
+    publisher._resend_buffer.accepted_at_s -= REMEMBERED_S
     await command(backend, "DEL", server_of(backend).keys.producer(publisher._producer))
     await backend.append([note("notes 1")])
 

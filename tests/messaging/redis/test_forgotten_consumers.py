@@ -140,4 +140,4 @@ async def test_what_a_consumer_that_left_had_joined_is_not_kept(guild: Guild) ->
         await (await join(backend)).leave(())
 
     server = backend._parts.server  # type: ignore[union-attr] # it is open
-    assert await server.link.call("ZCARD", server.keys.joined) == 0
+    assert await server.connection.call("ZCARD", server.keys.joined) == 0

@@ -11,7 +11,7 @@ from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.consumer import patrol
 from messaging.backends.redis.consumer.patrol import Patrol
 from messaging.backends.redis.entries import pack_entry
-from messaging.backends.redis.producer.publisher import Publisher
+from messaging.backends.redis.producer.producer import Producer
 from messaging.backends.redis.registry.fits import Fit, Fits
 from messaging.backends.redis.scripts import Script
 from messaging.backends.redis.server import Server
@@ -82,9 +82,9 @@ async def test_telling_everybody_of_every_topic_would_cost_more_with_each(
 
     monkeypatch.setattr(Fits, "update", tell_everybody)
 
-    async def one_by_one(_: Publisher) -> None: ...
+    async def one_by_one(_: Producer) -> None: ...
 
-    monkeypatch.setattr(Publisher, "_bring_absent", one_by_one)
+    monkeypatch.setattr(Producer, "_bring_absent", one_by_one)
     few, many = [await _cost_of_first_requests(guild, count) for count in (10, 60)]
 
     assert many > 1.3 * few, (few, many)

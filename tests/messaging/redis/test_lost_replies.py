@@ -124,7 +124,7 @@ async def test_a_batch_lent_in_a_lost_answer_is_found_again(
 
     assert proxy.lost == 1
     assert texts(deliveries) == numbered(3)
-    assert [delivery.handed_out for delivery in deliveries] == [0, 0, 0]
+    assert [delivery.redelivery_count for delivery in deliveries] == [0, 0, 0]
     await worker.commit(settled([*held, *deliveries]))
     assert await is_owed_nothing(backend, worker)
 
@@ -143,7 +143,7 @@ async def test_what_was_claimed_in_a_lost_answer_is_found_again(
 
     assert proxy.lost == 1
     assert texts(inherited) == numbered(3)
-    assert [delivery.handed_out for delivery in inherited] == [1, 1, 1]
+    assert [delivery.redelivery_count for delivery in inherited] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("action", ["requeue", "drop"])

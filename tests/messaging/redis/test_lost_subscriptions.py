@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.bus import Bus
 from messaging.control import tail
 from messaging.control.tail import Tail
@@ -55,7 +55,7 @@ async def test_a_publisher_subscribes_all_that_it_remembers_before_it_stores_any
 ) -> None:
     publisher = await with_workers(guild)
     if is_mutant:
-        monkeypatch.setattr(Registry, "_forgotten", nothing_forgotten)
+        monkeypatch.setattr(TopicRegistry, "_forgotten", nothing_forgotten)
 
     await command(publisher, "FLUSHALL")
     await publisher.append(notes(3))
@@ -212,7 +212,7 @@ async def test_an_older_copy_is_told_who_was_subscribed_since_and_who_was_not(
     await backend.subscribe("coming", ["notes", "new"])
     await backend.unsubscribe("leaving")
     if is_mutant:
-        monkeypatch.setattr(Registry, "_forgotten", nothing_forgotten)
+        monkeypatch.setattr(TopicRegistry, "_forgotten", nothing_forgotten)
 
     await forget(redis_server, kept_bytes)
     await backend.append([note("after", "new")])
@@ -259,7 +259,7 @@ async def test_a_group_that_is_paused_stays_so(
     await publisher.groups()
     await operator.close()
     if is_mutant:
-        monkeypatch.setattr(Registry, "_forgotten", nothing_forgotten)
+        monkeypatch.setattr(TopicRegistry, "_forgotten", nothing_forgotten)
 
     await command(publisher, "FLUSHALL")
     await publisher.append(notes(1))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from messaging.backend import FROM_START, Entry
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.observer.news import read_news
+from messaging.backends.redis.observer.notification import read_notification
 from tests.messaging.notes import note, texts
 from tests.messaging.redis.conftest import PATIENCE_S, Guild, command
 
@@ -55,7 +55,7 @@ async def test_an_entry_behind_a_wake_up_that_was_lost_is_found_with_the_next_on
     backend = await opened(guild)
     await backend.emit([note("first", REPLIES)])
     (first,) = await next_after(backend, FROM_START)
-    pipeline = backend._parts.wakes._link.current()  # type: ignore[union-attr] # it is open
+    pipeline = backend._parts.notifications._connection.current()  # type: ignore[union-attr] # it is open
     assert pipeline is not None
     heard = pipeline._on_push
     lost = asyncio.Event()
@@ -107,13 +107,13 @@ async def test_two_who_tail_from_different_positions_both_see_everything(guild: 
 @example(b"0-0\n1-0 -5 3\nabc")
 @example(b"0-0\n1-0 2 300\nabc")
 def test_news_that_cannot_be_read_is_no_news(text: bytes) -> None:
-    news = read_news(text)
+    news = read_notification(text)
 
     assert news is None or news.entries
 
 
 def test_news_holds_entries_as_a_stream_does() -> None:
-    news = read_news(b"1-0\n2-0 1 2\nhpp3-0 0 0\n")
+    news = read_notification(b"1-0\n2-0 1 2\nhpp3-0 0 0\n")
 
     assert news is not None
     assert (news.before, news.last) == ("1-0", "3-0")

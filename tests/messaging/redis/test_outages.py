@@ -128,7 +128,7 @@ async def test_a_connection_that_is_lost_for_a_moment_is_no_outage(
     await asyncio.sleep(0)
 
     assert guild.events() == ["bus.reconnected"]
-    outage = backend._parts.server.link.outage  # type: ignore[union-attr] # it is open
+    outage = backend._parts.server.connection.outage  # type: ignore[union-attr] # it is open
     assert outage is not None
     assert outage._began_at_s is None
 
@@ -166,7 +166,7 @@ async def test_an_outage_is_told_of_one_agent_and_not_of_each(
             for n in range(MANY)
         ]
         redis_server.kill()
-        posts = [one._dispatcher._post for one in running]
+        posts = [one._replica._consumer for one in running]
         await eventually(lambda: "backend_away" in [incident.event for incident in heard])
         await eventually(lambda: all(post.work is None for post in posts))
         stopped = [incident.text for incident in heard if incident.event == "backend_away"]
@@ -192,7 +192,7 @@ async def test_a_loss_of_data_is_told_once_and_not_by_each_agent(
             await bus.subscribe(Subscription(f"agent{n}", (f"topic{n}",), {Word: answer}))
             for n in range(MANY)
         ]
-        posts = [one._dispatcher._post for one in running]
+        posts = [one._replica._consumer for one in running]
         await eventually(lambda: all(post.work is not None for post in posts))
         before = [post.work for post in posts]
         assert isinstance(backend, RedisBackend)

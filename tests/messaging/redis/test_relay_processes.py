@@ -56,7 +56,7 @@ async def tellers(server: RedisServer) -> AsyncIterator[Bus]:
 
 
 async def outbox(bus: Bus) -> tuple[int, int]:
-    """How many parcels wait for a relay, and how many are in the hands of one."""
+    """How many messages wait for a relay, and how many are in the hands of one."""
     topics = {info.topic: info for info in await bus.backend.topics()}
     box = topics["outbox.other"]
     return box.waiting["outbox.other"], box.pending["outbox.other"]

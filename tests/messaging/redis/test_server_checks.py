@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging.backends.redis.connection import link
+from messaging.backends.redis.connection import connection
 from messaging.backends.redis.connection.endpoint import endpoint_of, redacted
 from messaging.backends.urls import open_backend
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
@@ -85,7 +85,7 @@ async def test_no_server_is_an_error_that_names_the_url_and_the_remedy() -> None
 async def test_what_is_no_redis_at_all_is_named(
     answer: bytes, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.3)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)

@@ -99,7 +99,7 @@ async def test_a_server_that_stays_away_is_an_error_after_the_deadline(
     with pytest.raises(BackendUnavailableError):
         await worker.commit(settled([job]))
     redis_server.start()
-    await server_of(backend).link.connected(asyncio.get_running_loop().time() + PATIENCE_S)
+    await server_of(backend).connection.connected(asyncio.get_running_loop().time() + PATIENCE_S)
     await backend.append([note("heard")])
     assert texts(await everything_in(backend, "notes"))[-1] == "heard"
 
@@ -155,7 +155,7 @@ async def test_a_silent_connection_is_replaced(guild: Guild, proxy: FaultyProxy)
     proxy.swallows = True
     publishing = asyncio.ensure_future(backend.append([note("notes 1")]))
 
-    await _until(lambda: server_of(backend).link.current() is None)
+    await _until(lambda: server_of(backend).connection.current() is None)
     proxy.swallows = False
     proxy.reset_all()
     await publishing

@@ -95,7 +95,7 @@ async def test_a_zombie_is_lent_nothing_again(guild: Guild) -> None:
     assert isinstance(zombie, RedisConsumer)
 
     with pytest.raises(FencedError):
-        await zombie._lending.lend_again("notes")
+        await zombie._fetcher.lend_again("notes")
 
     assert await _lent_to(backend, zombie) == 0
 
@@ -147,7 +147,7 @@ async def test_whoever_works_and_beats_at_the_same_time_misses_nothing(
     async def look(topic: str) -> None:
         looked.append(topic)
 
-    monkeypatch.setattr(worker._lending, "lend_again", look)
+    monkeypatch.setattr(worker._fetcher, "lend_again", look)
     for number in range(200):
         await backend.append([note(f"{number}"), note(f"more {number}")])
         one, other = await take(worker, 2)

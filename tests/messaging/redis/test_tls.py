@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from messaging.backend import Settlement
-from messaging.backends.redis.connection import link
+from messaging.backends.redis.connection import connection
 from messaging.errors import BackendSetupError, BackendUnavailableError
 from tests.certificates import Authority
 from tests.messaging.notes import everything_in, joined, note, take_one, texts
@@ -132,7 +132,7 @@ async def test_a_certificate_that_the_server_does_not_trust_is_named(
 async def test_a_plain_port_is_named_as_such(
     guild: Guild, tls_site: TlsSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.3)
 
     with pytest.raises(BackendUnavailableError, match="is it a TLS port"):
         await guild.open(tls_site.server.url.replace("redis:", "rediss:"))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from messaging.backend import Settlement
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.errors import BackendError, FencedError
 from messaging.wire.topic import owner_of, partition_topic_of
 from tests.messaging.notes import joined, note, take_one
@@ -18,14 +18,14 @@ def before_each_topic_of_its_own(
     monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], Awaitable[None]]
 ) -> None:
     """Have `meanwhile` happen between the answer that a private topic lacks and its making."""
-    ensure = Registry.ensure
+    ensure = TopicRegistry.ensure
 
-    async def ensure_late(self: Registry, topic: str) -> bool:
+    async def ensure_late(self: TopicRegistry, topic: str) -> bool:
         if owner_of(topic):
             await meanwhile()
         return await ensure(self, topic)
 
-    monkeypatch.setattr(Registry, "ensure", ensure_late)
+    monkeypatch.setattr(TopicRegistry, "ensure", ensure_late)
 
 
 async def test_what_is_handed_on_leaves_no_partition_behind(

@@ -10,7 +10,7 @@ import pytest
 import redis.asyncio
 
 from messaging.backends.redis.backend import RedisBackend
-from messaging.backends.redis.connection.wakes import Wakes
+from messaging.backends.redis.connection.notifications import Notifications
 from messaging.errors import BackendError, BackendSetupError
 from messaging.testing import eventually
 from tests.messaging.notes import joined, note, take
@@ -20,9 +20,9 @@ from tests.servers import RedisServer
 CHANNEL = b"somewhere"
 
 
-def wakes_of(backend: RedisBackend) -> Wakes:
+def wakes_of(backend: RedisBackend) -> Notifications:
     assert backend._parts is not None
-    return backend._parts.wakes
+    return backend._parts.notifications
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def busy(backend: RedisBackend, hog: RedisBackend) -> AsyncIterator[None]:
     """The server of both answers BUSY to everybody during the block."""
     await command(backend, "CONFIG", "SET", "busy-reply-threshold", 10)
     hogging = asyncio.create_task(command(hog, "EVAL", "while true do end", 0))
-    pipeline = server_of(backend).link.current()
+    pipeline = server_of(backend).connection.current()
     assert pipeline is not None
     with suppress(hiredis.ReplyError):
         while True:
@@ -41,42 +41,42 @@ async def busy(backend: RedisBackend, hog: RedisBackend) -> AsyncIterator[None]:
         await hogging
 
 
-def not_again(self: Wakes) -> None:
+def not_again(self: Notifications) -> None:
     """The mutant: what was refused is not asked for again."""
 
 
-@pytest.mark.parametrize("ask_again", [Wakes._ask_again, not_again], ids=["bus", "mutant"])
+@pytest.mark.parametrize("ask_again", [Notifications._ask_again, not_again], ids=["bus", "mutant"])
 async def test_a_busy_server_is_asked_again_to_listen_for_us(
     guild: Guild, ask_again: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Wakes, "_ask_again", ask_again)
+    monkeypatch.setattr(Notifications, "_ask_again", ask_again)
     backend, hog = await guild.open(), await guild.open()
-    wakes, heard = wakes_of(backend), asyncio.Event()
-    generation = wakes._link.generation
+    notifications, heard = wakes_of(backend), asyncio.Event()
+    generation = notifications._connection.generation
 
     async with busy(backend, hog):
-        await wakes.watch({CHANNEL: lambda _: heard.set()})
-        assert CHANNEL in wakes._unheard
+        await notifications.watch({CHANNEL: lambda _: heard.set()})
+        assert CHANNEL in notifications._unheard
         assert not heard.is_set()
 
     if ask_again is not_again:
         await command(backend, "PUBLISH", CHANNEL, "x")
         assert not heard.is_set()
-        assert CHANNEL in wakes._unheard
+        assert CHANNEL in notifications._unheard
         return
     await eventually(heard.is_set)  # whatever came before was not heard, so look
     heard.clear()
     await command(backend, "PUBLISH", CHANNEL, "x")
     await eventually(heard.is_set)
-    assert wakes._link.generation == generation
+    assert notifications._connection.generation == generation
     assert guild.events() == []
 
 
 async def test_a_server_that_answers_pings_with_busy_is_not_left(guild: Guild) -> None:
     backend, hog = await guild.open(reply_timeout_s=0.1), await guild.open()
-    wakes = wakes_of(backend)
-    generation, refused = wakes._link.generation, asyncio.Event()
-    pushed, pipeline = wakes._pushed, wakes._link.current()
+    notifications = wakes_of(backend)
+    generation, refused = notifications._connection.generation, asyncio.Event()
+    pushed, pipeline = notifications._pushed, notifications._connection.current()
     assert pipeline is not None
 
     def watched(message: Any) -> None:
@@ -91,7 +91,7 @@ async def test_a_server_that_answers_pings_with_busy_is_not_left(guild: Guild) -
     worker = await joined(backend, "workers")
     await backend.append([note("heard")])
     assert len(await take(worker, 1)) == 1
-    assert wakes._link.generation == generation
+    assert notifications._connection.generation == generation
 
 
 @asynccontextmanager
@@ -117,7 +117,9 @@ async def test_a_user_who_may_not_listen_is_told_so_at_once(
 async def test_a_user_who_may_not_listen_any_more_is_announced_and_heard_again(
     guild: Guild, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.backends.redis.connection.wakes.ASK_REFUSED_AGAIN_S", 0.05)
+    monkeypatch.setattr(
+        "messaging.backends.redis.connection.notifications.ASK_REFUSED_AGAIN_S", 0.05
+    )
     async with without_channels(redis_server) as admin:
         await admin.execute_command("ACL", "SETUSER", "deaf", "allchannels")  # type: ignore[no-untyped-call]
         backend = await guild.open(f"redis://deaf:secret@127.0.0.1:{redis_server.port}")
@@ -151,17 +153,17 @@ async def test_a_user_who_may_not_listen_any_more_is_announced_and_heard_again(
 )
 async def test_any_error_in_place_of_anything_is_borne(guild: Guild, text: str) -> None:
     backend = await guild.open()
-    wakes, heard = wakes_of(backend), asyncio.Event()
-    await wakes.watch({CHANNEL: lambda _: heard.set()})
-    generation = wakes._link.generation
+    notifications, heard = wakes_of(backend), asyncio.Event()
+    await notifications.watch({CHANNEL: lambda _: heard.set()})
+    generation = notifications._connection.generation
 
     for message in (hiredis.ReplyError(text), b"PONG", [b"pong", b""]):
-        wakes._pushed(message)
+        notifications._pushed(message)
 
     heard.clear()
     await command(backend, "PUBLISH", CHANNEL, "x")
     await eventually(heard.is_set)
-    assert wakes._link.generation == generation
+    assert notifications._connection.generation == generation
 
 
 async def test_a_server_that_hangs_up_with_a_word_is_quoted() -> None:

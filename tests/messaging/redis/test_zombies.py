@@ -18,7 +18,7 @@ async def test_after_a_reconnection_a_zombie_claims_nothing_back(guild: Guild) -
 
     for delivery in (first, second):  # as it does with whatever the server says it was lent
         with pytest.raises(FencedError):
-            await zombie._lending._loans.reclaim("notes", delivery.position.encode(), 1)
+            await zombie._fetcher._pending_entries.reclaim("notes", delivery.position.encode(), 1)
 
     stream = server_of(backend).keys.stream("notes")
     holders = await command(backend, "XPENDING", stream, "workers", "-", "+", 10)

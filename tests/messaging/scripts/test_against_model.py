@@ -190,7 +190,7 @@ class Scripts(RuleBasedStateMachine):
     def read(self, data: st.DataObject, count: int) -> None:
         name = self.someone(data)
         reply = self.wait(
-            self.server.link.call(
+            self.server.connection.call(
                 "XREADGROUP", "GROUP", GROUP, name, "COUNT", count, "STREAMS", self.stream, ">"
             )
         )
@@ -375,7 +375,7 @@ class Scripts(RuleBasedStateMachine):
         self.wait(self._compare())
 
     async def _compare(self) -> None:
-        call, model = self.server.link.call, self.model
+        call, model = self.server.connection.call, self.model
         stored, outputs, letters, pending, state, members, turns = await asyncio.gather(
             call("XRANGE", self.stream, "-", "+"),
             call("XRANGE", self.keys.stream(OUTPUTS), "-", "+"),
@@ -416,7 +416,7 @@ class Scripts(RuleBasedStateMachine):
     ) -> None:
         delays = ",".join(f"{n}:{delay_ms}" for n in range(1, len(texts) + 1)) if delay_ms else ""
         keys = self.keys
-        length = self.wait(self.server.link.call("XLEN", self.stream))
+        length = self.wait(self.server.connection.call("XLEN", self.stream))
         answer = self.run(
             self.server.scripts.append,
             (self.stream, keys.producer(producer), keys.delays, keys.delayed_bodies, keys.topics),

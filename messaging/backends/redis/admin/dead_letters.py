@@ -7,8 +7,8 @@ from messaging.backend import FROM_START, DeadLetter, history_key
 from messaging.backends.redis.entries import left_in, pack_entry, unreadable_envelope
 from messaging.backends.redis.server import Server, to_json
 from messaging.errors import NobodyListensError, WireError
+from messaging.wire.codec import decode_header
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.header import decode_header
 from messaging.wire.topic import retry_topic_of
 
 FIRST_PAGE, LARGEST_PAGE = 25, 200
@@ -23,7 +23,7 @@ async def list_letters(
     start = "-" if after == FROM_START else f"({after}"
     count = min(FIRST_PAGE, max_count)
     while len(letters) < max_count:
-        page = await server.link.call("XRANGE", server.keys.dead, start, "+", "COUNT", count)
+        page = await server.connection.call("XRANGE", server.keys.dead, start, "+", "COUNT", count)
         found = [_letter(position, fields) for position, fields in page]
         letters += [letter for letter in found if group in (None, letter.group)]
         if len(page) < count:
@@ -38,7 +38,7 @@ async def list_letters(
 async def find_letter(server: Server, dead_letter_id: str) -> DeadLetter | None:
     if not _is_id(dead_letter_id):
         return None
-    page = await server.link.call("XRANGE", server.keys.dead, dead_letter_id, dead_letter_id)
+    page = await server.connection.call("XRANGE", server.keys.dead, dead_letter_id, dead_letter_id)
     return _letter(*page[0]) if page else None
 
 

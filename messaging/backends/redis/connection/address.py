@@ -1,8 +1,8 @@
 """From a URL to whoever knows where the server is now."""
 
 from messaging.backends.redis.connection.cluster import ClusterAddress
+from messaging.backends.redis.connection.connection import Address
 from messaging.backends.redis.connection.endpoint import PARAMETERS, FixedAddress
-from messaging.backends.redis.connection.link import Address
 from messaging.backends.redis.connection.sentinel import PARAMETERS as SENTINEL_PARAMETERS
 from messaging.backends.redis.connection.sentinel import SentinelAddress
 

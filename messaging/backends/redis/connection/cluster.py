@@ -15,9 +15,9 @@ from typing import Any
 
 import hiredis
 
-from messaging.backends.redis.connection.asking import ask
 from messaging.backends.redis.connection.endpoint import DEFAULT_PORT, Endpoint
 from messaging.backends.redis.connection.many_hosts import Host, ManyHosts
+from messaging.backends.redis.connection.probe import ask
 from messaging.backends.redis.keys import Keys
 from messaging.errors import BackendError, BackendSetupError, BackendUnavailableError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import hiredis
 
-from messaging.backends.redis.connection.link import FIRST_PAUSE_S, Link
+from messaging.backends.redis.connection.connection import FIRST_PAUSE_S, Connection
 from messaging.backends.redis.connection.pipeline import ConnectionLostError, pack
 from messaging.errors import NotReplicatedError
 
@@ -20,7 +20,7 @@ class Replication:
     """Asks how many of `wanted` replicas have everything that was written before.
 
     Args:
-        link: a connection of its own, not open, which bears `wait_s` of silence.
+        connection: one of its own, not open, which bears `wait_s` of silence.
         mark: the key that each round writes.
         wanted: how many have to; below that, publishers get `NotReplicatedError`.
         wait_s: how long they have for it.
@@ -29,14 +29,14 @@ class Replication:
 
     def __init__(
         self,
-        link: Link,
+        connection: Connection,
         mark: bytes,
         *,
         wanted: int,
         wait_s: float,
         announce: Callable[[str, str], None],
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._mark = mark
         self._wanted = wanted
         self._wait_s = wait_s
@@ -45,13 +45,13 @@ class Replication:
         self._is_behind = False
 
     async def open(self) -> None:
-        await self._link.open()
+        await self._connection.open()
 
     async def close(self) -> None:
         if self._round is not None:
             self._round.cancel()
             await asyncio.gather(self._round, return_exceptions=True)
-        await self._link.close()
+        await self._connection.close()
 
     async def require(self) -> None:
         """Return once what was written before is on every replica.
@@ -82,9 +82,9 @@ class Replication:
         self._round = None
         mark = pack(("SET", self._mark, 1))
         wait = pack(("WAIT", self._wanted, int(self._wait_s * 1000)))
-        give_up_at, pause_s = self._link.deadline(), FIRST_PAUSE_S
+        give_up_at, pause_s = self._connection.deadline(), FIRST_PAUSE_S
         while True:
-            pipeline = await self._link.connected(give_up_at)
+            pipeline = await self._connection.connected(give_up_at)
             replies: list[Any] = [pipeline.send(mark), pipeline.send(wait)]
             answers = await asyncio.gather(*replies, return_exceptions=True)
             refusal = next((a for a in answers if isinstance(a, BaseException)), None)
@@ -92,6 +92,6 @@ class Replication:
                 count: Any = answers[1]
                 return int(count)
             if isinstance(refusal, hiredis.ReplyError):
-                pause_s = await self._link.wait_out(refusal, pause_s, give_up_at, pipeline)
+                pause_s = await self._connection.wait_out(refusal, pause_s, give_up_at, pipeline)
             elif not isinstance(refusal, ConnectionLostError):
                 raise refusal

@@ -14,9 +14,9 @@ primary up to `give_up_after_s`, which should be more than `down-after-milliseco
 
 import hiredis
 
-from messaging.backends.redis.connection.asking import ask
 from messaging.backends.redis.connection.endpoint import Endpoint
 from messaging.backends.redis.connection.many_hosts import Host, ManyHosts
+from messaging.backends.redis.connection.probe import ask
 from messaging.errors import BackendError, BackendSetupError, BackendUnavailableError
 from messaging.process.logs import get_logger
 

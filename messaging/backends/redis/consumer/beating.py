@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from messaging.backends.redis.consumer.beats import Beats
-from messaging.backends.redis.consumer.committing import Committing
+from messaging.backends.redis.consumer.commit_queue import CommitQueue
+from messaging.backends.redis.consumer.fetcher import Fetcher
 from messaging.backends.redis.consumer.interest import Interest
-from messaging.backends.redis.consumer.lending import Lending
-from messaging.backends.redis.consumer.loans import TOPICS_AT_ONCE
+from messaging.backends.redis.consumer.pending_entries import TOPICS_AT_ONCE
 from messaging.backends.redis.consumer.presence import Presence
 from messaging.backends.redis.registry.membership import Membership
 from messaging.backends.redis.server import Server
@@ -28,8 +28,8 @@ class Beating:
         server: Server,
         beats: Beats,
         interest: Interest,
-        lending: Lending,
-        committing: Committing,
+        fetcher: Fetcher,
+        commit_queue: CommitQueue,
         *,
         presence: Presence,
         membership: Membership,
@@ -39,8 +39,8 @@ class Beating:
         self._server = server
         self._beats = beats
         self._interest = interest
-        self._lending = lending
-        self._committing = committing
+        self._fetcher = fetcher
+        self._commit_queue = commit_queue
         self._presence = presence
         self._group = membership.group
         self._incarnation = incarnation
@@ -93,7 +93,7 @@ class Beating:
         if answer == _FENCED:
             raise self._fenced()
         if answer == _ODD:
-            await self._server.link.check_types({*self._keys})
+            await self._server.connection.check_types({*self._keys})
             raise BackendError(f"the server cannot write the keys of {self._group}'s consumers")
         flat: Sequence[Any] = (self._incarnation.encode(), answer)
         orphans: Sequence[bytes] = ()
@@ -101,11 +101,11 @@ class Beating:
         has_returned = False
         if not isinstance(answer, int):
             flat, orphans, lent, has_returned = answer
-        if beat.generation == self._server.link.generation:
+        if beat.generation == self._server.connection.generation:
             for topic, count in zip(beat.topics, lent, strict=True):
                 if 0 <= count < beat.sure[topic]:
-                    async with self._committing.alone():
-                        await self._lending.lend_again(topic)
+                    async with self._commit_queue.alone():
+                        await self._fetcher.lend_again(topic)
         if has_returned or min(lent, default=0) < 0:  # or the group is missing: reading finds out
             self._interest.rouse_to_care()
         pairs = zip(flat[::2], flat[1::2], strict=True)
@@ -126,7 +126,7 @@ class Beating:
 
     def surely_lent(self) -> tuple[int, Counter[str]]:
         """The connection, and how much the server must say that it lends by it."""
-        return self._server.link.generation, self._lending.surely_lent()
+        return self._server.connection.generation, self._fetcher.surely_lent()
 
 
 class _Beat:

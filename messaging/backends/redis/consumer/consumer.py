@@ -8,18 +8,18 @@ from typing import Any, TypeVar
 
 from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite
 from messaging.backends.incarnation import new_incarnation
+from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.redis.connection.pipeline import Argument
-from messaging.backends.redis.connection.wakes import Wakes
 from messaging.backends.redis.consumer.beating import Beating
 from messaging.backends.redis.consumer.beats import Beats
-from messaging.backends.redis.consumer.committing import Committing
+from messaging.backends.redis.consumer.commit_queue import CommitQueue
+from messaging.backends.redis.consumer.fetcher import Fetcher
 from messaging.backends.redis.consumer.interest import Interest
-from messaging.backends.redis.consumer.lending import Lending
-from messaging.backends.redis.consumer.loans import TOPICS_AT_ONCE
 from messaging.backends.redis.consumer.patrol import Patrol
+from messaging.backends.redis.consumer.pending_entries import TOPICS_AT_ONCE
 from messaging.backends.redis.consumer.presence import Presence
 from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Server
 from messaging.errors import (
     BackendError,
@@ -40,8 +40,8 @@ class RedisConsumer:
     def __init__(
         self,
         server: Server,
-        registry: Registry,
-        wakes: Wakes,
+        registry: TopicRegistry,
+        notifications: Notifications,
         *,
         patrol: Patrol,
         beats: Beats,
@@ -56,8 +56,8 @@ class RedisConsumer:
         self._membership = membership
         self._members = server.keys.members(membership.name)
         self._beats = server.keys.beats(membership.name)
-        self._interest = Interest(server, registry, wakes, membership)
-        self._lending = Lending(
+        self._interest = Interest(server, registry, notifications, membership)
+        self._fetcher = Fetcher(
             server,
             registry,
             self._interest,
@@ -65,10 +65,10 @@ class RedisConsumer:
             incarnation=self.incarnation,
             fenced=self._fenced,
         )
-        self._committing = Committing(
+        self._commit_queue = CommitQueue(
             server,
             registry,
-            self._lending,
+            self._fetcher,
             membership=membership,
             incarnation=self.incarnation,
             check_fence=self._check_fence,
@@ -79,8 +79,8 @@ class RedisConsumer:
             server,
             beats,
             self._interest,
-            self._lending,
-            self._committing,
+            self._fetcher,
+            self._commit_queue,
             presence=self._presence,
             membership=membership,
             incarnation=self.incarnation,
@@ -113,11 +113,11 @@ class RedisConsumer:
         last_looks: int | None = None
         begin = partial(self._begin, max_count)
         while True:
-            if not self._lending.is_ready and (last_looks is not None or not self._is_routine):
+            if not self._fetcher.is_ready and (last_looks is not None or not self._is_routine):
                 await _to_its_end(self._bring(max_count))
-            if self._lending.is_ready:
-                return self._lending.hand_on(max_count)
-            if self._is_fenced or self._lending.is_elsewhere:  # since that was begun: look again
+            if self._fetcher.is_ready:
+                return self._fetcher.hand_on(max_count)
+            if self._is_fenced or self._fetcher.is_elsewhere:  # since that was begun: look again
                 continue
             if not self._is_roused:
                 await self._interest.wait(give_up_at, begin)
@@ -137,7 +137,7 @@ class RedisConsumer:
         self._interest.rouse()
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
-        return await self._committing.commit(settlements)
+        return await self._commit_queue.commit(settlements)
 
     async def journal(self, write: StateWrite) -> int:
         self._check_fence()
@@ -193,7 +193,7 @@ class RedisConsumer:
         self, incarnation: str, max_count: int, *, alone_from: int = NEVER_ALONE
     ) -> list[Delivery]:
         await self._interest.follow_anew()
-        return await self._lend_at_last(self._lending.take_over(incarnation, max_count, alone_from))
+        return await self._lend_at_last(self._fetcher.take_over(incarnation, max_count, alone_from))
 
     async def lead(self) -> bool:
         answer = await self._server.run(
@@ -203,22 +203,22 @@ class RedisConsumer:
         )
         if answer == 0:
             raise self._fenced()
-        self._lending.is_in_order = bool(answer == 2)  # noqa: PLR2004 - as the script says
-        return self._lending.is_in_order
+        self._fetcher.is_in_order = bool(answer == 2)  # noqa: PLR2004 - as the script says
+        return self._fetcher.is_in_order
 
     async def inherit(self, max_count: int) -> list[Delivery]:
         await self._interest.follow_anew()
-        return await self._lend_at_last(self._lending.inherit(max_count))
+        return await self._lend_at_last(self._fetcher.inherit(max_count))
 
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         keys, topics = self._server.keys, self._interest.topics
         numbers = {topic: number for number, topic in enumerate(topics, 1)}
-        stash, self._lending.stash = self._lending.stash, []
+        buffer, self._fetcher.buffer = self._fetcher.buffer, []
         back: list[Argument] = []
-        for delivery in (*unhandled, *stash):
+        for delivery in (*unhandled, *buffer):
             number = numbers.get(delivery.envelope.topic)
             if number is not None:
-                back += (number, delivery.position, delivery.handed_out)
+                back += (number, delivery.position, delivery.redelivery_count)
         self._interest.stop()
         self._presence.leaves()
         await self._server.run(
@@ -238,29 +238,29 @@ class RedisConsumer:
             not self._is_fenced
             and not self._interest.needs_care
             and self._interest.is_up_to_date
-            and self._lending.is_routine
+            and self._fetcher.is_routine
         )
 
     def _begin(self, max_count: int) -> bool:
-        return self._is_routine and self._lending.begin(max_count)
+        return self._is_routine and self._fetcher.begin(max_count)
 
     async def _bring(self, max_count: int) -> None:
         self._check_fence()
         if self._interest.needs_care:
             self._interest.needs_care = False
-            await self._interest.drop_settled_bounds()
+            await self._interest.drop_settled_end_offsets()
             self._interest.wake_all()
         await self._interest.follow()
-        await self._lending.bring(max_count)
+        await self._fetcher.bring(max_count)
 
     async def _at_once(self, max_count: int) -> list[Delivery]:
         """What has come or is on its way: somebody wants the reader back."""
         self._is_roused = False
-        await self._lending.landed()
-        return self._lending.hand_on(max_count) if self._lending.is_ready else []
+        await self._fetcher.landed()
+        return self._fetcher.hand_on(max_count) if self._fetcher.is_ready else []
 
-    async def _lend_at_last(self, lending: Coroutine[Any, Any, list[Delivery]]) -> list[Delivery]:
-        taking = asyncio.create_task(lending)
+    async def _lend_at_last(self, fetcher: Coroutine[Any, Any, list[Delivery]]) -> list[Delivery]:
+        taking = asyncio.create_task(fetcher)
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
@@ -270,7 +270,7 @@ class RedisConsumer:
     def _keep(self, taking: asyncio.Task[list[Delivery]]) -> None:
         """The caller went away while this was taken over: the next read hands it on."""
         if not taking.cancelled() and taking.exception() is None:
-            self._lending.stash += taking.result()
+            self._fetcher.buffer += taking.result()
 
     def _check_fence(self) -> None:
         if self._is_fenced:

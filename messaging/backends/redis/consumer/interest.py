@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from messaging.backend import Delivery
-from messaging.backends.redis.connection.wakes import Wakes
+from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.redis.entries import position_key
 from messaging.backends.redis.registry.fits import Fit
 from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Server
 
 
@@ -27,7 +27,11 @@ class Interest:
     """
 
     def __init__(
-        self, server: Server, registry: Registry, wakes: Wakes, membership: Membership
+        self,
+        server: Server,
+        registry: TopicRegistry,
+        notifications: Notifications,
+        membership: Membership,
     ) -> None:
         self.topics: list[str] = []
         self.is_over = False
@@ -35,10 +39,10 @@ class Interest:
         self.is_returned_work_likely = True
         self._server = server
         self._registry = registry
-        self._wakes = wakes
+        self._notifications = notifications
         self._membership = membership
         self._group = membership.group
-        self._bounds: dict[str, str] = {}
+        self._end_offsets: dict[str, str] = {}
         self._watched: dict[bytes, Callable[[bytes], None]] = {}
         self._ready: dict[str, None] = {}
         self._sleeper: asyncio.Future[None] | None = None
@@ -54,10 +58,10 @@ class Interest:
         if self.is_up_to_date or self.is_over:
             return
         if patterns_version != self._seen_patterns:  # only other patterns leave topics behind
-            bounds = await self._look_up_bounds()
+            end_offsets = await self._look_up_end_offsets()
             if self.is_over:
                 return
-            self._bounds = bounds
+            self._end_offsets = end_offsets
         self._seen_version, self._seen_patterns = version, patterns_version
         self.topics = self._topics_by(fit)
         wanted = set(self.topics)
@@ -72,7 +76,7 @@ class Interest:
     @property
     def is_bounded(self) -> bool:
         """Whether some topic is read only up to its bound."""
-        return bool(self._bounds)
+        return bool(self._end_offsets)
 
     def known_topics(self) -> list[str]:
         """The topics, as far as they are known without asking."""
@@ -103,7 +107,7 @@ class Interest:
             self._sleeper.set_result(None)
 
     def rouse_to_care(self) -> None:
-        """Have the reader look after bounds, returned work and every topic."""
+        """Have the reader look after end offsets, returned work and every topic."""
         self.needs_care = True
         self.rouse()
 
@@ -140,23 +144,23 @@ class Interest:
 
     async def still_owed(self, topic: str, deliveries: list[Delivery]) -> list[Delivery]:
         """Without what came to a topic after the group had left it; that is let go."""
-        if topic not in self._bounds:
+        if topic not in self._end_offsets:
             return deliveries
-        bound = position_key(self._bounds[topic])
+        bound = position_key(self._end_offsets[topic])
         owed = [d for d in deliveries if position_key(d.position) <= bound]
         if len(owed) < len(deliveries):
             stream = self._server.keys.stream(topic)
             positions = [delivery.position for delivery in deliveries[len(owed) :]]
-            await self._server.link.call("XACK", stream, self._group, *positions)
+            await self._server.connection.call("XACK", stream, self._group, *positions)
         return owed
 
-    async def drop_settled_bounds(self) -> None:
+    async def drop_settled_end_offsets(self) -> None:
         """Take the group off the topics that it left and owes nothing any more."""
         keys = self._server.keys
-        for topic in tuple(self._bounds):
+        for topic in tuple(self._end_offsets):
             is_dropped = await self._server.run(
                 self._server.scripts.retire,
-                (keys.stream(topic), keys.bounds(self._group)),
+                (keys.stream(topic), keys.end_offsets(self._group)),
                 self._group,
                 topic,
             )
@@ -167,7 +171,7 @@ class Interest:
         self.is_over = True
         self._fit.watchers.discard(self._fit_changed)
         watched, self._watched = self._watched, {}
-        self._wakes.unwatch(watched)
+        self._notifications.unwatch(watched)
 
     def _fit_changed(self, may_have_missed: bool) -> None:
         if may_have_missed:
@@ -180,12 +184,14 @@ class Interest:
 
     def _topics_by(self, fit: Fit) -> list[str]:
         own = self._membership.own_topic
-        return list(dict.fromkeys((own, *fit.topics, *self._bounds)))
+        return list(dict.fromkeys((own, *fit.topics, *self._end_offsets)))
 
-    async def _look_up_bounds(self) -> dict[str, str]:
+    async def _look_up_end_offsets(self) -> dict[str, str]:
         if self._membership.partition is not None:
             return {}
-        flat = await self._server.link.call("HGETALL", self._server.keys.bounds(self._group))
+        flat = await self._server.connection.call(
+            "HGETALL", self._server.keys.end_offsets(self._group)
+        )
         pairs = zip(flat[::2], flat[1::2], strict=True)
         return {topic.decode(): bound.decode() for topic, bound in pairs}
 
@@ -194,9 +200,9 @@ class Interest:
         gone = {c: call for c, call in self._watched.items() if c not in wanted}
         fresh = {c: topic for c, topic in wanted.items() if c not in self._watched}
         calls = {channel: self._waker(topic) for channel, topic in fresh.items()}
-        self._wakes.unwatch(gone)
+        self._notifications.unwatch(gone)
         self._watched = {c: self._watched[c] for c in self._watched.keys() - gone.keys()} | calls
-        await self._wakes.watch(calls)
+        await self._notifications.watch(calls)
         self.wake(fresh.values())
 
     def _waker(self, topic: str) -> Callable[[bytes], None]:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable
 
 from messaging.backends.redis.consumer.interest import Interest
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError
 from messaging.process.logs import get_logger
@@ -23,13 +23,13 @@ log = get_logger()
 class Patrol:
     """Wakes each interest whose topics have moved since the last look."""
 
-    def __init__(self, server: Server, registry: Registry) -> None:
+    def __init__(self, server: Server, registry: TopicRegistry) -> None:
         self._server = server
         self._registry = registry
         self._interests: set[Interest] = set()
         self._last: dict[str, bytes] = {}
         self._walking: asyncio.Task[None] | None = None
-        server.link.on_live.append(self._rouse_all)
+        server.connection.on_live.append(self._rouse_all)
 
     def add(self, interest: Interest) -> None:
         """Look after it until it is over."""

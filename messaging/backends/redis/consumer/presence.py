@@ -8,7 +8,7 @@ that. So a consumer that cannot be found there knows that what it had committed 
 import asyncio
 from contextlib import suppress
 
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Server
 from messaging.errors import MessagingError
 
@@ -22,7 +22,9 @@ class Presence:
         beats: how many of its beats the server has counted, as it said last.
     """
 
-    def __init__(self, server: Server, registry: Registry, group: str, incarnation: str) -> None:
+    def __init__(
+        self, server: Server, registry: TopicRegistry, group: str, incarnation: str
+    ) -> None:
         self._server = server
         self._registry = registry
         self._group = group
@@ -66,5 +68,7 @@ class Presence:
                 self._server.announce_commits_lost(self._group)
 
     async def _has_joined(self) -> bool:
-        joined = await self._server.link.call("ZSCORE", self._server.keys.joined, self._incarnation)
+        joined = await self._server.connection.call(
+            "ZSCORE", self._server.keys.joined, self._incarnation
+        )
         return joined is not None

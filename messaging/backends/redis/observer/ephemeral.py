@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import hiredis
 
+from messaging.backends.redis.connection.error_replies import code_of
 from messaging.backends.redis.connection.pipeline import ConnectionLostError
-from messaging.backends.redis.connection.replies import code_of
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.server import Server, pack_script
 from messaging.process.logs import get_logger
@@ -21,7 +21,7 @@ async def open_topic(server: Server, topic: str, ttl_s: float, max_entries: int)
 
 
 async def close_topic(server: Server, topic: str) -> None:
-    await server.link.call("DEL", server.keys.stream(topic), server.keys.ephemeral(topic))
+    await server.connection.call("DEL", server.keys.stream(topic), server.keys.ephemeral(topic))
 
 
 async def emit(server: Server, envelopes: Sequence[Envelope]) -> None:
@@ -30,7 +30,7 @@ async def emit(server: Server, envelopes: Sequence[Envelope]) -> None:
     by_topic: dict[str, list[bytes]] = {}
     for envelope in envelopes:
         by_topic.setdefault(envelope.topic, []).extend(pack_entry(envelope, limit))
-    pipeline = server.link.current()
+    pipeline = server.connection.current()
     if pipeline is None:
         return
     replies = [
@@ -45,7 +45,7 @@ async def emit(server: Server, envelopes: Sequence[Envelope]) -> None:
     ]
     for outcome in await asyncio.gather(*replies, return_exceptions=True):
         if isinstance(outcome, hiredis.ReplyError) and code_of(outcome) == "NOSCRIPT":
-            await server.link.call("SCRIPT", "LOAD", server.scripts.emit.text)
+            await server.connection.call("SCRIPT", "LOAD", server.scripts.emit.text)
         elif isinstance(outcome, hiredis.ReplyError | ConnectionLostError):
             log.debug("bus.emit_dropped", reason=str(outcome))
         elif isinstance(outcome, BaseException):

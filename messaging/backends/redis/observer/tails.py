@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from messaging.backend import FROM_NOW, FROM_START, Entry
-from messaging.backends.redis.claims import redeem_entry
-from messaging.backends.redis.connection.wakes import Wakes
+from messaging.backends.redis.claim_check import redeem_entry
+from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.redis.entries import position_key, unpack_entry
-from messaging.backends.redis.observer.news import News, read_news
+from messaging.backends.redis.observer.notification import Notification, read_notification
 from messaging.backends.redis.server import Server
 from messaging.errors import BackendError, WireError
 from messaging.process.logs import get_logger
@@ -27,9 +27,9 @@ log = get_logger()
 class Tails:
     """Observers of topics. A topic stays watched for a while after it was last tailed."""
 
-    def __init__(self, server: Server, wakes: Wakes) -> None:
+    def __init__(self, server: Server, notifications: Notifications) -> None:
         self._server = server
-        self._wakes = wakes
+        self._notifications = notifications
         self._watched: dict[str, _Watched] = {}
 
     async def tail(self, after: Mapping[str, str], max_count: int, wait_s: float) -> list[Entry]:
@@ -70,7 +70,7 @@ class Tails:
 
     def forget(self, topic: str) -> None:
         if watched := self._watched.pop(topic, None):
-            self._wakes.unwatch({self._server.keys.channel(topic): watched.wake})
+            self._notifications.unwatch({self._server.keys.channel(topic): watched.wake})
 
     async def _watch(self, topics: Iterable[str]) -> dict[str, "_Watched"]:
         now = asyncio.get_running_loop().time()
@@ -82,7 +82,7 @@ class Tails:
             self._watched[topic].used_at = now
         if fresh:
             self._forget_unused(now)
-            await self._wakes.watch(fresh)
+            await self._notifications.watch(fresh)
         return {topic: self._watched[topic] for topic in topics}
 
     def _forget_unused(self, now: float) -> None:
@@ -96,7 +96,9 @@ class Tails:
         if position != FROM_NOW:
             return position
         try:
-            flat = await self._server.link.call("XINFO", "STREAM", self._server.keys.stream(topic))
+            flat = await self._server.connection.call(
+                "XINFO", "STREAM", self._server.keys.stream(topic)
+            )
         except BackendError as error:
             if "no such key" in str(error):
                 return "0-0"
@@ -113,7 +115,7 @@ class Tails:
         while (
             positions and not entries
         ):  # entries that cannot be read are passed over, however many there are
-            reply = await self._server.link.call(
+            reply = await self._server.connection.call(
                 "XREAD", "COUNT", max_count, "STREAMS", *streams, *positions.values()
             )
             for stream, found in reply or ():
@@ -143,11 +145,11 @@ class _Watched:
         self.used_at = 0.0
         self._topic = topic
         self._epoch = 0
-        self._shown: deque[News] = deque()
+        self._shown: deque[Notification] = deque()
         self._shown_from: str | None = None  # everything behind it was shown; None: who knows
 
-    def wake(self, news: bytes) -> None:
-        shown = read_news(news) if news else None
+    def wake(self, notification: bytes) -> None:
+        shown = read_notification(notification) if notification else None
         if shown is None or len(self._shown) + len(shown.entries) > MOST_SHOWN:
             self._forget()
         elif self._shown and self._shown[-1].last != shown.before:
@@ -175,7 +177,9 @@ class _Watched:
         if self._shown_from != position or (self._shown and self._shown[0].before != position):
             return None
         found = [
-            _entry(id_, fields, self._topic) for news in self._shown for id_, fields in news.entries
+            _entry(id_, fields, self._topic)
+            for notification in self._shown
+            for id_, fields in notification.entries
         ]
         return [entry for entry in found if entry is not None]
 

@@ -13,7 +13,7 @@ PAGE = 1_000
 async def topic_info(server: Server, topic: str) -> TopicInfo:
     """Entries of `topic`, and by group how many wait and how many are lent."""
     stream = server.keys.stream(topic)
-    entries = int(await server.link.call("XLEN", stream))
+    entries = int(await server.connection.call("XLEN", stream))
     waiting: dict[str, int] = {}
     pending: dict[str, int] = {}
     for flat in await _groups(server, stream):
@@ -31,7 +31,7 @@ async def topic_info(server: Server, topic: str) -> TopicInfo:
 
 async def _groups(server: Server, stream: bytes) -> list[Any]:
     try:
-        return list(await server.link.call("XINFO", "GROUPS", stream))
+        return list(await server.connection.call("XINFO", "GROUPS", stream))
     except BackendError as error:
         if "no such key" in str(error):
             return []
@@ -40,14 +40,14 @@ async def _groups(server: Server, stream: bytes) -> list[Any]:
 
 async def _returned(server: Server, stream: bytes, group: str) -> int:
     """Entries that whoever left has given back; the server counts them as lent."""
-    summary = await server.link.call("XPENDING", stream, group)
+    summary = await server.connection.call("XPENDING", stream, group)
     return sum(int(count) for name, count in summary[3] or () if name == RETURNED.encode())
 
 
 async def _count(server: Server, stream: bytes, after: bytes) -> int:
     """Entries behind a position, page by page."""
     count, start = 0, b"(" + after
-    while page := await server.link.call("XRANGE", stream, start, "+", "COUNT", PAGE):
+    while page := await server.connection.call("XRANGE", stream, start, "+", "COUNT", PAGE):
         count += len(page)
         start = b"(" + page[-1][0]
     return count

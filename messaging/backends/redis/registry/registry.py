@@ -4,7 +4,8 @@ Which patterns fit which topics is decided here, in Python; the scripts apply th
 if the registry is still at the version it was made for, and are asked again otherwise. What many
 ask for at the same time is asked once.
 
-What a server has forgotten of the groups (memory.py) it is told before anything else is done there.
+What a server has forgotten of the groups (subscriptions.py) it is told before anything else is done
+there.
 """
 
 import asyncio
@@ -14,15 +15,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from messaging.backends.redis.connection.pipeline import Argument
-from messaging.backends.redis.registry.births import Births
 from messaging.backends.redis.registry.fits import Fit, Fits, fitting
 from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.registry.memory import (
+from messaging.backends.redis.registry.subscriptions import (
     Subscriptions,
     group_paused_in,
     loss,
     subscriptions_in,
 )
+from messaging.backends.redis.registry.topic_creator import TopicCreator
 from messaging.backends.redis.server import Server, to_json
 from messaging.errors import MessagingError, NobodyListensError
 from messaging.process.coalesced import Coalesced
@@ -32,7 +33,7 @@ _MOVED_ON = -1
 _STREAM_LOST, _ODD = 1, 2
 
 
-class _News(NamedTuple):
+class _Answer(NamedTuple):
     """What the server said of the registry."""
 
     identity: bytes
@@ -43,7 +44,7 @@ class _News(NamedTuple):
     subscriptions: Subscriptions
 
 
-class Registry:
+class TopicRegistry:
     """Topics and groups of a guild as this process knows them.
 
     Attributes:
@@ -54,7 +55,7 @@ class Registry:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._fits = Fits()
-        self._births = Births(self._create)
+        self._topic_creator = TopicCreator(self._create)
         self._look = Coalesced(self._refresh)
         self._changing = asyncio.Lock()  # or our own changes would refuse each other
         self._known = Subscriptions({}, {}, frozenset())
@@ -80,7 +81,7 @@ class Registry:
         return self._fits.of(membership.name)
 
     async def close(self) -> None:
-        await self._births.close()
+        await self._topic_creator.close()
 
     async def refresh(self) -> None:
         """Ask for what changed; a server that has forgotten something is told it again first."""
@@ -100,7 +101,7 @@ class Registry:
             BackendSetupError: its key holds something else.
         """
         assert not is_ephemeral(topic), f"{topic} is opened by its readers"
-        await self._births.bring(topic)
+        await self._topic_creator.bring(topic)
 
     async def subscribe(self, group: str, patterns: Sequence[str]) -> None:
         while True:
@@ -139,7 +140,7 @@ class Registry:
                 keys.registry,
                 keys.topics,
                 keys.groups,
-                keys.bounds(group),
+                keys.end_offsets(group),
                 keys.stream(retry_topic),
                 keys.stamps,
                 keys.regrouped,
@@ -180,7 +181,7 @@ class Registry:
                 keys.beats(group),
                 keys.leader(group),
                 keys.state(group),
-                keys.bounds(group),
+                keys.end_offsets(group),
                 keys.turns(group),
             ),
             group,
@@ -204,7 +205,7 @@ class Registry:
         return await self._paused()
 
     async def _paused(self) -> list[str]:
-        names = await self._server.link.call("SMEMBERS", self._server.keys.paused)
+        names = await self._server.connection.call("SMEMBERS", self._server.keys.paused)
         return [name.decode() for name in names]
 
     async def _pause(self, group: str, is_paused: bool, stamp: Argument = "") -> None:
@@ -239,19 +240,19 @@ class Registry:
         return _stand(self._identity, self._version)
 
     async def _refresh(self) -> None:
-        generation = self._server.link.generation
+        generation = self._server.connection.generation
         is_elsewhere = generation != self._generation  # perhaps another server, and behind
-        news = await self._ask(-1 if is_elsewhere else self._version)
-        while forgotten := self._forgotten(news, is_elsewhere=is_elsewhere):
-            await self._remind(news, forgotten)
-            news = await self._ask(-1)
+        state = await self._ask(-1 if is_elsewhere else self._version)
+        while forgotten := self._forgotten(state, is_elsewhere=is_elsewhere):
+            await self._remind(state, forgotten)
+            state = await self._ask(-1)
         self._generation = generation
         self._refreshed_at = asyncio.get_running_loop().time()
         self._is_loss_told = False
-        if is_elsewhere or (news.identity, news.version) != (self._identity, self._version):
-            self._take(news)
+        if is_elsewhere or (state.identity, state.version) != (self._identity, self._version):
+            self._take(state)
 
-    async def _ask(self, version: int) -> _News:
+    async def _ask(self, version: int) -> _Answer:
         keys = self._server.keys
         identity, now, all_topics, topics, all_groups, groups, stamps = await self._server.run(
             self._server.scripts.registry,
@@ -259,7 +260,7 @@ class Registry:
             version,
             self._identity,
         )
-        return _News(
+        return _Answer(
             identity,
             now,
             bool(all_topics),
@@ -268,19 +269,19 @@ class Registry:
             subscriptions_in(groups, stamps, keys.groups),
         )
 
-    def _take(self, news: _News) -> None:
-        new = news.subscriptions
-        may_have_missed = news.identity != self._identity or news.version < self._version
+    def _take(self, state: _Answer) -> None:
+        new = state.subscriptions
+        may_have_missed = state.identity != self._identity or state.version < self._version
         changed = self._fits.update(
-            news.topics,
+            state.topics,
             new.groups,
-            all_topics=news.has_all_topics,
-            all_groups=news.has_all_groups,
+            all_topics=state.has_all_topics,
+            all_groups=state.has_all_groups,
         )
-        if not news.has_all_groups:  # then no pause has changed
+        if not state.has_all_groups:  # then no pause has changed
             new = Subscriptions({}, self._known.stamps | new.stamps, self._known.paused)
         self._known = new._replace(groups=self._fits.groups)
-        self._version, self._identity = news.version, news.identity
+        self._version, self._identity = state.version, state.identity
         for fit in self._fits.all_fits() if may_have_missed else changed:
             for call in tuple(fit.watchers):
                 call(may_have_missed)
@@ -326,18 +327,18 @@ class Registry:
     async def _misfit(self, topic: str) -> MessagingError | None:
         """What is wrong with the key of `topic`; None if it has been put right meanwhile."""
         try:
-            await self._server.link.check_types({self._server.keys.stream(topic)})
+            await self._server.connection.check_types({self._server.keys.stream(topic)})
         except MessagingError as error:
             return error
         return None
 
-    def _forgotten(self, news: _News, *, is_elsewhere: bool) -> list[str]:
+    def _forgotten(self, state: _Answer, *, is_elsewhere: bool) -> list[str]:
         """Groups of which this process knows something later; it is announced why."""
-        is_lost = self._identity not in (b"", news.identity)
-        is_behind = not is_lost and news.version < self._version
+        is_lost = self._identity not in (b"", state.identity)
+        is_behind = not is_lost and state.version < self._version
         if not (is_lost or is_behind or is_elsewhere):
             return []
-        groups = self._known.newer_than(news.subscriptions)
+        groups = self._known.newer_than(state.subscriptions)
         if not self._is_loss_told and (is_lost or is_behind or groups):
             self._is_loss_told = True
             self.losses += 1
@@ -347,28 +348,28 @@ class Registry:
                     call()
         return groups
 
-    async def _remind(self, news: _News, groups: Sequence[str]) -> None:
+    async def _remind(self, state: _Answer, groups: Sequence[str]) -> None:
         """Tell the server what it has forgotten of these groups."""
         for group in groups:
             stamp, patterns = self._known.stamps[group], self.groups.get(group)
             if paused := group_paused_in(group):
                 await self._pause(paused, paused in self._known.paused, stamp)
-                news = await self._ask(-1)
+                state = await self._ask(-1)
                 continue
             if patterns is None:
                 await self._unsubscribe(group, stamp)
                 continue
             answer = -1
             while answer < 0:
-                stand = _stand(news.identity, news.version)
-                wanted = fitting(patterns, news.topics)
-                had = news.subscriptions.groups.get(group, ())
-                leaving = set(fitting(had, news.topics)).difference(wanted)
+                stand = _stand(state.identity, state.version)
+                wanted = fitting(patterns, state.topics)
+                had = state.subscriptions.groups.get(group, ())
+                leaving = set(fitting(had, state.topics)).difference(wanted)
                 answer = await self._subscribe(group, patterns, stand, wanted, leaving, stamp=stamp)
-                if answer == 0 and news.identity:
-                    news = news._replace(version=news.version + 1)
+                if answer == 0 and state.identity:
+                    state = state._replace(version=state.version + 1)
                 elif answer <= 0:
-                    news = await self._ask(-1)
+                    state = await self._ask(-1)
 
 
 def _stand(identity: bytes, version: int) -> bytes:

@@ -192,7 +192,7 @@ local function last_of(stream)
   return last and last[1] or '0-0'
 end
 
--- Publish what was added behind `before`, itself if it is small; see news.py.
+-- Publish what was added behind `before`, itself if it is small; see notification.py.
 local function show(channel, before, added)
   local parts, size = { before, '\n' }, 0
   for i = 1, #added, 3 do

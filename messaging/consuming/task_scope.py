@@ -11,7 +11,7 @@ from messaging.errors import BackendUnavailableError
 LEAVE_S = 2.0
 
 
-class Course:
+class TaskScope:
     """Lasts until it is stopped, or until one of its tasks fails."""
 
     def __init__(self, name: str) -> None:

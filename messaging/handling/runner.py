@@ -27,12 +27,12 @@ from messaging.errors import (
     UnknownTypeError,
     WireError,
 )
-from messaging.handling.context import Context, Workplace
-from messaging.handling.log_names import in_hand, name_in_logs
-from messaging.handling.settling import Again, Settling
+from messaging.handling.context import Context, HandlerServices
+from messaging.handling.handler_table import HandlerTable, Target
+from messaging.handling.log_context import in_hand, name_in_logs
+from messaging.handling.settlement import RetryInPlace, SettlementBuilder
 from messaging.handling.starts import Starts, attempt_of, is_first_start, numbered
 from messaging.handling.subscription import Result, Subscription
-from messaging.handling.targets import Target, Targets
 from messaging.handling.unhandled import tell_of_answer
 from messaging.handling.unsettled import Settle, UnsettledError
 from messaging.process.logs import get_logger
@@ -43,12 +43,12 @@ from messaging.state.steps import Journal
 from messaging.state.timers import is_timer
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import MessageRegistry
-from messaging.wire.outgoing import split_tags
+from messaging.wire.sealing import split_tags
 
 log = get_logger()
 
 
-class Seat:
+class WorkerSlot:
     """Where a worker handles one message after the other, and where others may cancel it.
 
     Args:
@@ -109,26 +109,30 @@ class Seat:
 
 
 class HandlesDeliveries(Protocol):
-    """What the work of an incarnation needs of the handlers; see `Handlers`."""
+    """What the work of an incarnation needs of the handlers; see `HandlerRunner`."""
 
     @property
     def is_slow(self) -> bool: ...
 
-    def seat(
+    def slot(
         self, consumer: Consumer, is_leaving: Callable[[], bool]
-    ) -> AbstractContextManager[Seat]: ...
+    ) -> AbstractContextManager[WorkerSlot]: ...
 
-    def handle(self, delivery: Delivery, seat: Seat) -> Awaitable[Settlement | Again]: ...
+    def handle(
+        self, delivery: Delivery, slot: WorkerSlot
+    ) -> Awaitable[Settlement | RetryInPlace]: ...
 
     def give_up_on(
         self, delivery: Delivery, error: BaseException
-    ) -> Awaitable[Settlement | Again]: ...
+    ) -> Awaitable[Settlement | RetryInPlace]: ...
 
     def interrupted(
-        self, delivery: Delivery, seat: Seat, stray: asyncio.CancelledError
+        self, delivery: Delivery, slot: WorkerSlot, stray: asyncio.CancelledError
     ) -> UnsettledError: ...
 
-    def settle(self, left: UnsettledError, seat: Seat) -> Awaitable[Settlement | Again]: ...
+    def settle(
+        self, left: UnsettledError, slot: WorkerSlot
+    ) -> Awaitable[Settlement | RetryInPlace]: ...
 
     def conflicted(self, settlement: Settlement) -> None: ...
 
@@ -137,47 +141,47 @@ class HandlesDeliveries(Protocol):
     def let_go(self, deliveries: Iterable[Delivery]) -> None: ...
 
 
-class Handlers:
+class HandlerRunner:
     """Handles the deliveries of one group; every outcome is a settlement."""
 
     def __init__(
         self,
         subscription: Subscription,
-        workplace: Workplace,
-        settling: Settling,
+        services: HandlerServices,
+        settlements: SettlementBuilder,
         cancellations: Cancellations,
         known: MessageRegistry,
     ) -> None:
         self._group = subscription.group
         self._inbox = subscription.inbox
         self._options = subscription.options
-        self._targets = Targets(subscription, known)
-        self._workplace = workplace
-        self._contention = workplace.contention
-        self._settling = settling
+        self._table = HandlerTable(subscription, known)
+        self._services = services
+        self._contention = services.contention
+        self._settlements = settlements
         attempts = subscription.options.retry.attempts
-        self._starts = Starts(subscription.group, attempts, workplace.load_state)
+        self._starts = Starts(subscription.group, attempts, services.load_state)
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
 
     @property
     def is_slow(self) -> bool:
         """Whether other replicas should be the first to see what comes."""
-        return self._settling.is_slow
+        return self._settlements.is_slow
 
     @contextmanager
-    def seat(self, consumer: Consumer, is_leaving: Callable[[], bool]) -> Iterator[Seat]:
+    def slot(self, consumer: Consumer, is_leaving: Callable[[], bool]) -> Iterator[WorkerSlot]:
         """For a worker's task: its place, and its name in what it logs."""
-        name_in_logs(self._workplace.guild_id, self._group)
+        name_in_logs(self._services.guild_id, self._group)
         decimal.getcontext()  # or the first handler that computes with it leaves the context worn
-        seat = Seat(consumer, is_leaving)
-        self._cancellations.add(seat)
+        slot = WorkerSlot(consumer, is_leaving)
+        self._cancellations.add(slot)
         try:
-            yield seat
+            yield slot
         finally:
-            self._cancellations.remove(seat)
+            self._cancellations.remove(slot)
 
-    def handle(self, delivery: Delivery, seat: Seat) -> Awaitable[Settlement | Again]:
+    def handle(self, delivery: Delivery, slot: WorkerSlot) -> Awaitable[Settlement | RetryInPlace]:
         """Work on `delivery` until it is settled or handled again.
 
         Raises:
@@ -186,77 +190,89 @@ class Handlers:
             BackendUnavailableError: neither could that, nor its history be read.
         """
         lost = self._contention.lost
-        if not (lost or delivery.handed_out):
-            return self._handle(delivery, seat)
+        if not (lost or delivery.redelivery_count):
+            return self._handle(delivery, slot)
         has_lost = bool(lost) and place_of(delivery) in lost
-        handling = (self._handle_again if has_lost else self._handle)(delivery, seat)
-        return self._without_record(handling) if delivery.handed_out else handling
+        handling = (self._handle_again if has_lost else self._handle)(delivery, slot)
+        return self._without_record(handling) if delivery.redelivery_count else handling
 
-    async def _without_record(self, handling: Awaitable[Settlement | Again]) -> Settlement | Again:
+    async def _without_record(
+        self, handling: Awaitable[Settlement | RetryInPlace]
+    ) -> Settlement | RetryInPlace:
         outcome = await handling
-        return outcome if isinstance(outcome, Again) else await self._starts.forgotten(outcome)
+        return (
+            outcome if isinstance(outcome, RetryInPlace) else await self._starts.forgotten(outcome)
+        )
 
-    async def _handle_again(self, delivery: Delivery, seat: Seat) -> Settlement | Again:
+    async def _handle_again(
+        self, delivery: Delivery, slot: WorkerSlot
+    ) -> Settlement | RetryInPlace:
         """What lost a conflict waits for its turn first."""
         try:
-            contender = await self._contention.prepare(delivery, seat.consumer)
+            contender = await self._contention.prepare(delivery, slot.consumer)
         except StateConflictError as error:
-            return await self._settling.failed(delivery, error)
-        outcome = await self._handle(delivery, seat, contender)
+            return await self._settlements.failed(delivery, error)
+        outcome = await self._handle(delivery, slot, contender)
         if not contender.is_over:  # its handler has not begun
             await self._contention.give_up(delivery)
         return outcome
 
     async def _handle(
-        self, delivery: Delivery, seat: Seat, contender: Contender | None = None
-    ) -> Settlement | Again:
+        self, delivery: Delivery, slot: WorkerSlot, contender: Contender | None = None
+    ) -> Settlement | RetryInPlace:
         envelope = delivery.envelope
         in_hand.set(delivery)
         if envelope.origin and is_timer(envelope):
-            return await self._settling.due(delivery)
-        target = self._targets.find(envelope)
+            return await self._settlements.due(delivery)
+        target = self._table.find(envelope)
         if not delivery.fault and self._is_ignored(envelope, target):
             ignored = self._ignored(delivery)
-            return await self._settling.forgetting(ignored) if envelope.origin else ignored
+            return await self._settlements.forgetting(ignored) if envelope.origin else ignored
         reason = self._cancelled_reason(envelope) if self._cancellations.reasons else None
         if reason is not None:
-            return await self._settling.cancelled(delivery, reason)
+            return await self._settlements.cancelled(delivery, reason)
         try:
             self._check(delivery)
             if isinstance(target, UnknownTypeError):
                 raise target
             assert target is not None
-            if delivery.handed_out:  # before its payload is read: that may kill the process, too
-                delivery = await self._starts.begin(delivery, seat.consumer.journal)
+            if (
+                delivery.redelivery_count
+            ):  # before its payload is read: that may kill the process, too
+                delivery = await self._starts.begin(delivery, slot.consumer.journal)
                 in_hand.set(delivery)
             message = target.message_in(envelope)
         except (FencedError, BackendUnavailableError):
             raise
         except MessagingError as error:
             return await self._not_begun(delivery, error)
-        return await self._run(delivery, target, message, seat, contender)
+        return await self._run(delivery, target, message, slot, contender)
 
-    async def give_up_on(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
+    async def give_up_on(
+        self, delivery: Delivery, error: BaseException
+    ) -> Settlement | RetryInPlace:
         """Settle what was handled and cannot be committed."""
         failing = self._fail(delivery, error)
-        return await (self._without_record(failing) if delivery.handed_out else failing)
+        return await (self._without_record(failing) if delivery.redelivery_count else failing)
 
-    async def _fail(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
+    async def _fail(self, delivery: Delivery, error: BaseException) -> Settlement | RetryInPlace:
         await self._contention.give_up(delivery)
-        return await self._settling.failed(delivery, error)
+        return await self._settlements.failed(delivery, error)
 
     def interrupted(
-        self, delivery: Delivery, seat: Seat, stray: asyncio.CancelledError
+        self, delivery: Delivery, slot: WorkerSlot, stray: asyncio.CancelledError
     ) -> UnsettledError:
         """What is left when `stray`, of a handler's making, reached an `await` of the bus's own."""
         failing = partial(self._fail, delivery, cancelled_from_within(delivery, stray))
-        return UnsettledError(delivery, seat.settle or failing)
+        return UnsettledError(delivery, slot.settle or failing)
 
-    def settle(self, left: UnsettledError, seat: Seat) -> Awaitable[Settlement | Again]:
+    def settle(
+        self, left: UnsettledError, slot: WorkerSlot
+    ) -> Awaitable[Settlement | RetryInPlace]:
         """Settle what another task has left."""
-        seat.settle = left.settle
+        slot.settle = left.settle
         settling = left.settle()
-        return self._without_record(settling) if left.delivery.handed_out else settling
+        return self._without_record(settling) if left.delivery.redelivery_count else settling
 
     def conflicted(self, settlement: Settlement) -> None:
         """This was not committed, as the state that it writes has changed."""
@@ -264,12 +280,12 @@ class Handlers:
 
     def _not_begun(
         self, delivery: Delivery, error: MessagingError
-    ) -> Awaitable[Settlement | Again]:
+    ) -> Awaitable[Settlement | RetryInPlace]:
         if isinstance(error, UnknownTypeError):
-            return self._settling.unreadable(delivery, error)
+            return self._settlements.unreadable(delivery, error)
         if isinstance(error, LostWorkerError):
             delivery = numbered(delivery, error.starts)
-        return self._settling.failed(delivery, error)
+        return self._settlements.failed(delivery, error)
 
     def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]:
         """Let these, which are about to be given back, count as never begun here."""
@@ -277,7 +293,7 @@ class Handlers:
 
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
         """Forget these: they were settled, given back, or taken over."""
-        parts = (self._starts, self._settling, self._contention)
+        parts = (self._starts, self._settlements, self._contention)
         if remembering := [part for part in parts if part.remembers]:
             for delivery in deliveries:
                 for part in remembering:
@@ -293,8 +309,8 @@ class Handlers:
     def _ignored(self, delivery: Delivery) -> Settlement:
         envelope = delivery.envelope
         if envelope.published_to == self._inbox:
-            tell_of_answer(self._workplace.guild_id, self._group, envelope)
-        return self._settling.ignored(delivery)
+            tell_of_answer(self._services.guild_id, self._group, envelope)
+        return self._settlements.ignored(delivery)
 
     def _cancelled_reason(self, envelope: Envelope) -> str | None:
         reason = self._cancellations.reason_for(envelope)
@@ -305,7 +321,7 @@ class Handlers:
         envelope = delivery.envelope
         if delivery.fault:
             raise WireError(delivery.fault)
-        if envelope.deadline and (late_s := self._workplace.clock.time() - envelope.deadline) > 0:
+        if envelope.deadline and (late_s := self._services.clock.time() - envelope.deadline) > 0:
             raise DeadlineExceededError(
                 f"{envelope.type} {envelope.id} was {late_s:.3g} s past its deadline"
             )
@@ -320,15 +336,15 @@ class Handlers:
         delivery: Delivery,
         target: Target,
         message: BaseModel,
-        seat: Seat,
+        slot: WorkerSlot,
         contender: Contender | None,
-    ) -> Settlement | Again:
+    ) -> Settlement | RetryInPlace:
         is_first = is_first_start(delivery)
         attempt = 1 if is_first else attempt_of(delivery)
-        context = Context(delivery, attempt, self._workplace, seat.consumer, contender)
+        context = Context(delivery, attempt, self._services, slot.consumer, contender)
         outbox: tuple[Envelope, ...] = ()
         error: BaseException | None = None
-        seat.context = context
+        slot.context = context
         variables = copy_context()
         try:
             if target.is_async and self._options.timeout_s is None:
@@ -337,29 +353,29 @@ class Handlers:
                 result = await self._call(target, message, context)
             if target.usual is not None and type(result) not in target.usual:
                 target.check(self._group, result)
-            outbox = self._settling.outbox(context, result)
+            outbox = self._settlements.outbox(context, result)
         except BaseException as raised:  # noqa: BLE001 - here it is decided what follows
-            error = _failure_in(delivery, raised, seat)
+            error = _failure_in(delivery, raised, slot)
         finally:
-            seat.context = None
+            slot.context = None
             context.end("it has ended")
             if context.contender is not None:
                 self._contention.over(delivery, context.contender)
-        if seat.reason is not None:
-            reason = await seat.settle_down()
+        if slot.reason is not None:
+            reason = await slot.settle_down()
             await self._contention.give_up(delivery)
-            return await self._settling.cancelled(delivery, reason)
+            return await self._settlements.cancelled(delivery, reason)
         if _have_changed(variables):
-            seat.is_worn = True
-        was_cancelled = seat.was_cancelled
+            slot.is_worn = True
+        was_cancelled = slot.was_cancelled
         if error is None and is_first and context.is_plain and not was_cancelled:
             return Settlement(delivery, outbox)
         error = context.forgotten() if error is None else error
-        seat.settle = partial(self._settle, delivery, outbox, error, context)
+        slot.settle = partial(self._settle, delivery, outbox, error, context)
         # Whoever is given a GeneratorExit by what it awaits must not await again.
         if was_cancelled or isinstance(error, GeneratorExit):
-            raise UnsettledError(delivery, seat.settle)
-        return await seat.settle()
+            raise UnsettledError(delivery, slot.settle)
+        return await slot.settle()
 
     async def _settle(
         self,
@@ -367,14 +383,14 @@ class Handlers:
         outbox: tuple[Envelope, ...],
         error: BaseException | None,
         context: Context,
-    ) -> Settlement | Again:
+    ) -> Settlement | RetryInPlace:
         """What becomes of a handling that has more to settle than what it sent."""
         if error is not None:
             await self._contention.give_up(delivery)
-            return await self._settling.failed(delivery, error)
+            return await self._settlements.failed(delivery, error)
         if context.contender is not None:
             await self._keep_turns(delivery, context.contender, context.state)
-        return await self._settling.done(delivery, outbox, context)
+        return await self._settlements.done(delivery, outbox, context)
 
     async def _keep_turns(self, delivery: Delivery, contender: Contender, state: State) -> None:
         """Those at what is written, until that is committed."""
@@ -409,13 +425,13 @@ class Handlers:
         return await result if inspect.isawaitable(result) else result
 
 
-def _failure_in(delivery: Delivery, raised: BaseException, seat: Seat) -> BaseException:
+def _failure_in(delivery: Delivery, raised: BaseException, slot: WorkerSlot) -> BaseException:
     """What the handling has failed with; what ends the worker is raised again."""
     if isinstance(raised, asyncio.CancelledError):
-        if seat.is_leaving():
+        if slot.is_leaving():
             raise raised
         return cancelled_from_within(delivery, raised)
-    if isinstance(raised, GeneratorExit) and not seat.is_at_work:
+    if isinstance(raised, GeneratorExit) and not slot.is_at_work:
         raise raised
     return raised
 

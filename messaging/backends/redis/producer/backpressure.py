@@ -15,7 +15,7 @@ from messaging.errors import BackendError
 LOOK_EVERY_S = 0.05
 
 
-class Pressure:
+class Backpressure:
     """Who waits for room, by topic.
 
     Attributes:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from messaging.backend import Consumer, Incident
-from messaging.consuming.course import LEAVE_S
+from messaging.consuming.task_scope import LEAVE_S
 from messaging.control.incidents import Incidents
 from messaging.errors import BackendError, BackendUnavailableError, FencedError
 from messaging.process.logs import get_logger
@@ -31,7 +31,7 @@ class Work(Protocol):
     def resume(self) -> None: ...
 
 
-class Post:
+class RejoiningConsumer:
     """Joins, works, and joins again under a new name when it lost the old one.
 
     Args:

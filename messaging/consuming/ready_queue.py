@@ -8,7 +8,7 @@ from messaging.backend import Delivery
 MOST_PASSED = 8
 
 
-class Ready:
+class ReadyQueue:
     """Deliveries that wait for a worker.
 
     After `MOST_PASSED` deliveries in a row that others had to wait for, the one that was sent

@@ -8,15 +8,15 @@ from typing import Any
 
 from messaging.backend import Settlement
 from messaging.backends.redis.connection.pipeline import Answers
-from messaging.backends.redis.consumer.commit import Commit
-from messaging.backends.redis.consumer.lending import Lending
+from messaging.backends.redis.consumer.commit_call import CommitCall
+from messaging.backends.redis.consumer.fetcher import Fetcher
 from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Server
 from messaging.errors import FencedError, NotHeldError
 
 
-class Committing:
+class CommitQueue:
     """Counts the commits that were applied, and lets go of what they settled.
 
     What an answer says counts at the moment it comes, even if the caller was cancelled meanwhile.
@@ -25,8 +25,8 @@ class Committing:
     def __init__(
         self,
         server: Server,
-        registry: Registry,
-        lending: Lending,
+        registry: TopicRegistry,
+        fetcher: Fetcher,
         *,
         membership: Membership,
         incarnation: str,
@@ -35,7 +35,7 @@ class Committing:
     ) -> None:
         self._server = server
         self._registry = registry
-        self._lending = lending
+        self._fetcher = fetcher
         self._membership = membership
         self._incarnation = incarnation
         self._check_fence = check_fence
@@ -67,25 +67,25 @@ class Committing:
                 raise
             return await outcome
 
-    async def _prepare(self, settlements: Sequence[Settlement]) -> Commit:
+    async def _prepare(self, settlements: Sequence[Settlement]) -> CommitCall:
         self._check_fence()
-        if not self._lending.begin_to_settle(settlements):
+        if not self._fetcher.begin_to_settle(settlements):
             members = self._server.keys.members(self._membership.name)
-            if not await self._server.link.call("HEXISTS", members, self._incarnation):
+            if not await self._server.connection.call("HEXISTS", members, self._incarnation):
                 raise self._fenced()
             raise NotHeldError(self._membership.group, self._incarnation)
-        return Commit(
+        return CommitCall(
             self._server,
             self._registry,
             self._membership,
             self._incarnation,
             settlements,
             sequence=self._sequence + 1,
-            lent_in=self._lending.surely_lent_in(settlements),
+            lent_in=self._fetcher.surely_lent_in(settlements),
         )
 
     def _landed(
-        self, commit: Commit, outcome: asyncio.Future[list[int]], answers: list[Any]
+        self, commit: CommitCall, outcome: asyncio.Future[list[int]], answers: list[Any]
     ) -> None:
         skipped = commit.skipped_if_applied(answers[0])
         if skipped is None or self._server.replication is not None:
@@ -97,7 +97,7 @@ class Committing:
         if not outcome.done():
             outcome.set_result(skipped)
 
-    async def _finish(self, commit: Commit, answer: Any) -> list[int]:
+    async def _finish(self, commit: CommitCall, answer: Any) -> list[int]:
         skipped = await commit.apply(answer)
         if skipped is None:
             raise self._fenced()
@@ -118,13 +118,13 @@ class Committing:
         elif not outcome.done():
             outcome.set_result(finishing.result())
 
-    def _note_applied(self, commit: Commit, skipped: Sequence[int]) -> None:
+    def _note_applied(self, commit: CommitCall, skipped: Sequence[int]) -> None:
         self._sequence += 1
         settled = commit.settlements
         if skipped:
             left_out = frozenset(skipped)
             settled = [each for index, each in enumerate(settled) if index not in left_out]
-        self._lending.let_go(settled)
+        self._fetcher.let_go(settled)
 
     def _has_arrived(self) -> None:
         arrived, self._on_its_way = self._on_its_way, None

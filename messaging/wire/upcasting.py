@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from messaging.errors import InvalidMessageError, MissingUpcasterError, TooNewError
-from messaging.wire.soundness import TOO_DEEP, is_too_deep
+from messaging.wire.json_limits import TOO_DEEP, is_too_deep
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 

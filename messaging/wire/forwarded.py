@@ -2,13 +2,13 @@
 
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import Message
-from messaging.wire.outgoing import payload_of, seal
+from messaging.wire.sealing import payload_of, seal
 from messaging.wire.topic import check_topic
 
 _OUTBOX = "outbox."
 
 
-class Parcel(Message, wire_name="bus.parcel"):
+class ForwardedMessage(Message, wire_name="bus.parcel"):
     """A message for `topic` of another guild. Its id, cause and deadline are the envelope's."""
 
     guild: str
@@ -23,7 +23,7 @@ class Parcel(Message, wire_name="bus.parcel"):
 
 
 def outbox_of(guild: str) -> str:
-    """The topic that holds parcels for `guild`, and the group that brings them there.
+    """The topic that holds forwarded messages for `guild`, and the group that brings them there.
 
     Raises:
         TopicError: `guild` is not the id of one.
@@ -36,9 +36,9 @@ def is_outbox(group: str) -> bool:
     return group.startswith(_OUTBOX)
 
 
-def pack_parcel(guild: str, envelope: Envelope, *, sender: str) -> Envelope:
-    """`envelope`, whose topic is one of `guild`, as a parcel in the outbox for it."""
-    parcel = Parcel(
+def pack_forwarded(guild: str, envelope: Envelope, *, sender: str) -> Envelope:
+    """`envelope`, whose topic is one of `guild`, as a forwarded message in the outbox for it."""
+    forwarded = ForwardedMessage(
         guild=guild,
         topic=envelope.topic,
         type=envelope.type,
@@ -50,7 +50,7 @@ def pack_parcel(guild: str, envelope: Envelope, *, sender: str) -> Envelope:
         tags=envelope.tags,
     )
     return seal(
-        parcel,
+        forwarded,
         outbox_of(guild),
         by_reference=False,
         id=envelope.id,

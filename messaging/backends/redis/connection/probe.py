@@ -6,7 +6,7 @@ from typing import Any
 import hiredis
 
 from messaging.backends.redis.connection.endpoint import Endpoint
-from messaging.backends.redis.connection.replies import is_passing
+from messaging.backends.redis.connection.error_replies import is_passing
 from messaging.backends.redis.connection.tls import tls_problem
 from messaging.errors import BackendSetupError, BackendUnavailableError
 

@@ -42,11 +42,11 @@ async def check_server(server: Server) -> Standing:
     if wanted is not None and wanted not in PROFILES:
         raise BackendSetupError(f"the profile {wanted!r} is not one of: {', '.join(PROFILES)}")
     try:
-        info = _parse(await server.link.call("INFO"))
+        info = _parse(await server.connection.call("INFO"))
     except BackendSetupError as error:
         profile = _unchecked(server, wanted, error)
         return Standing(profile, await _takes_shebang(server), 0)
-    url = server.link.url
+    url = server.connection.url
     version = version_of(info, url)
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
@@ -91,7 +91,7 @@ async def recheck_durable(server: Server, pipeline: Pipeline) -> None:
 
 async def _check_fsync(server: Server) -> None:
     try:
-        fsync = await _fsync_of(server.link.call)
+        fsync = await _fsync_of(server.connection.call)
     except BackendSetupError as error:
         server.announce(
             "bus.unchecked",
@@ -102,7 +102,7 @@ async def _check_fsync(server: Server) -> None:
     if fsync != "always":
         raise BackendSetupError(
             "the profile durable needs every write on the disk before it is answered, and the "
-            f"server at {server.link.url} has appendfsync {fsync}; {_FSYNC_REMEDY}"
+            f"server at {server.connection.url} has appendfsync {fsync}; {_FSYNC_REMEDY}"
         )
 
 
@@ -116,14 +116,14 @@ def _profile(server: Server, wanted: str | None, *, has_aof: bool) -> str:
         return wanted or "standard"
     if wanted not in (None, "ephemeral"):
         raise BackendSetupError(
-            f"the profile {wanted} needs an append-only file and the server at {server.link.url} "
-            f"has none; {_AOF_REMEDY}"
+            f"the profile {wanted} needs an append-only file and the server at "
+            f"{server.connection.url} has none; {_AOF_REMEDY}"
         )
     if wanted is None:
         server.announce(
             "bus.ephemeral",
-            f"the server at {server.link.url} has no append-only file, so messages live only as "
-            f"long as it does; {_AOF_REMEDY}",
+            f"the server at {server.connection.url} has no append-only file, so messages live only "
+            f"as long as it does; {_AOF_REMEDY}",
         )
     return "ephemeral"
 
@@ -133,8 +133,8 @@ def _tell_if_full(server: Server, info: Mapping[str, str]) -> None:
     if 0 < most <= used:
         server.announce(
             "bus.full",
-            f"the server at {server.link.url} is out of memory ({used:,} of {most:,} bytes): it "
-            "stores nothing until consumers have caught up, or maxmemory is raised",
+            f"the server at {server.connection.url} is out of memory ({used:,} of {most:,} bytes): "
+            "it stores nothing until consumers have caught up, or maxmemory is raised",
         )
 
 
@@ -156,7 +156,7 @@ def _parse(info: bytes) -> dict[str, str]:
 async def _takes_shebang(server: Server) -> bool:
     """For users who may not ask for the version: Redis 6 cannot compile it."""
     try:
-        await server.link.call("SCRIPT", "LOAD", "#!lua\nreturn 1")
+        await server.connection.call("SCRIPT", "LOAD", "#!lua\nreturn 1")
     except BackendSetupError:
         raise
     except BackendError:

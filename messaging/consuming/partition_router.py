@@ -9,18 +9,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from messaging.backend import Backend, Consumer, Delivery, Settlement
 from messaging.backends.sizes import first_batch
-from messaging.consuming.course import Course, farewell
 from messaging.consuming.heartbeat import Heart
 from messaging.consuming.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
 from messaging.consuming.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
+from messaging.consuming.task_scope import TaskScope, farewell
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
     FencedError,
     MessagingError,
 )
-from messaging.handling.handling import HandlesDeliveries
-from messaging.handling.settling import Again
+from messaging.handling.runner import HandlesDeliveries
+from messaging.handling.settlement import RetryInPlace
 from messaging.handling.subscription import SubscriptionOptions
 from messaging.process.logs import get_logger
 
@@ -35,14 +35,14 @@ Seen = Callable[[str, Collection[str], int], None]
 """Called with this replica, all that live, and how many partitions are in force."""
 
 
-class Router:
+class PartitionRouter:
     """Watches over the group's replicas, leads when it can, and then routes."""
 
     def __init__(
         self,
         consumer: Consumer,
         backend: Backend,
-        handlers: HandlesDeliveries,
+        runner: HandlesDeliveries,
         options: SubscriptionOptions,
         seen: Seen,
         *,
@@ -51,7 +51,7 @@ class Router:
     ) -> None:
         self._consumer = consumer
         self._backend = backend
-        self._handlers = handlers
+        self._runner = runner
         self._options = options
         self._seen = seen
         self._heart = heart
@@ -63,7 +63,7 @@ class Router:
         self._living: Collection[str] = ()
         self._lost: dict[str, None] = {predecessor: None} if predecessor else {}
         self._look_now = asyncio.Event()
-        self._course = Course(f"router-{consumer.incarnation}")
+        self._scope = TaskScope(f"router-{consumer.incarnation}")
 
     async def run(self) -> None:
         """Work until stopped, then give back what was not handed on.
@@ -72,17 +72,17 @@ class Router:
             FencedError: another consumer took this one's work over.
             BackendError: the store stayed away, or refused. To who leaves, it is away soon.
         """
-        course = self._course
-        routing = course.start(self._lead())
-        beating, watching = course.start(self._beat()), course.start(self._watch())
+        scope = self._scope
+        routing = scope.start(self._lead())
+        beating, watching = scope.start(self._beat()), scope.start(self._watch())
         try:
-            await course.wait()
+            await scope.wait()
             async with farewell(self._consumer.group):
                 await routing
                 beating.cancel()
                 await self._consumer.leave(self._in_hand)
         finally:
-            course.stop()
+            scope.stop()
             self._consumer.rouse()
             beating.cancel()
             watching.cancel()
@@ -91,7 +91,7 @@ class Router:
 
     def stop(self, *, hurry: bool = False) -> None:  # noqa: ARG002 - nothing here takes long
         """Have `run` come to its end, which is soon in any case."""
-        self._course.stop()
+        self._scope.stop()
         self._consumer.rouse()
 
     def pause(self) -> None:
@@ -104,20 +104,20 @@ class Router:
     # Routing
 
     async def _lead(self) -> None:
-        while not self._course.is_stopping and not await self._consumer.lead():
-            await self._course.linger(self._wait_s)
+        while not self._scope.is_stopping and not await self._consumer.lead():
+            await self._scope.linger(self._wait_s)
         await self._bring_into_force()
         if self._options.partitions == WHOLE:
             self.stop()  # a leader handles from now on
-        self._is_routing = not self._course.is_stopping
-        while not self._course.is_stopping:
+        self._is_routing = not self._scope.is_stopping
+        while not self._scope.is_stopping:
             await self._hand_on(await self._lend())
             await asyncio.sleep(0)  # a store that never waits must not keep the loop from others
 
     async def _bring_into_force(self) -> None:
         """Have as many partitions as wanted; whatever there are must have been emptied first."""
         wanted = self._options.partitions
-        while not self._course.is_stopping:
+        while not self._scope.is_stopping:
             present = await in_force(self._backend.load_state, self._consumer.group)
             needed = await owed_in_partitions(self._backend, self._consumer.group)
             if needed > present.number:  # a loss of data took the number back
@@ -125,7 +125,7 @@ class Router:
             elif present.number == wanted:
                 return
             elif needed:
-                await self._course.linger(self._wait_s)
+                await self._scope.linger(self._wait_s)
             else:
                 await self._change(present, wanted)
 
@@ -144,7 +144,7 @@ class Router:
     async def _hand_on(self, deliveries: Sequence[Delivery]) -> None:
         """Settle `deliveries` in order; what cannot be stored holds up all behind it."""
         self._in_hand, at_once, dead = deliveries, MOST_AT_ONCE, None
-        while self._in_hand and not self._course.is_stopping:
+        while self._in_hand and not self._scope.is_stopping:
             batch, rest = self._in_hand[:at_once], self._in_hand[at_once:]
             try:
                 settlements = [dead] if dead else [await self._settlement_of(one) for one in batch]
@@ -159,7 +159,7 @@ class Router:
                     at_once = len(batch) // 2
                 elif isinstance(error, BusFullError):
                     log.warning("router.held", error=str(error))
-                    await self._course.linger(FULL_WAIT_S)
+                    await self._scope.linger(FULL_WAIT_S)
                 elif dead is None:
                     dead = await self._given_up(batch[0], error)
                 else:
@@ -174,17 +174,17 @@ class Router:
             return Settlement(
                 delivery, (handed_on(delivery, group, ordered_by, self._options.partitions),)
             )
-        with self._handlers.seat(self._consumer, self._is_leaving) as seat:
-            outcome = await self._handlers.handle(delivery, seat)
+        with self._runner.slot(self._consumer, self._is_leaving) as slot:
+            outcome = await self._runner.handle(delivery, slot)
         assert isinstance(outcome, Settlement), "nothing can be read better by another attempt"
         return outcome
 
     def _is_leaving(self) -> bool:
-        return self._course.is_stopping
+        return self._scope.is_stopping
 
     async def _given_up(self, delivery: Delivery, error: MessagingError) -> Settlement:
-        outcome = await self._handlers.give_up_on(delivery, error)
-        if isinstance(outcome, Again):
+        outcome = await self._runner.give_up_on(delivery, error)
+        if isinstance(outcome, RetryInPlace):
             raise error
         return outcome
 

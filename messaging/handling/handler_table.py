@@ -64,7 +64,7 @@ class Target(NamedTuple):
         return decode(self.message_class, encode(message), version=self.version)
 
 
-class Targets:
+class HandlerTable:
     """The handlers of one group, by wire type.
 
     Args:

@@ -6,18 +6,18 @@ from typing import Any
 from pydantic import BaseModel
 
 from messaging.backend import Backend
-from messaging.client.listeners import Listeners
+from messaging.client.subscribers import SubscriberCache
 from messaging.wire.envelope import Envelope
-from messaging.wire.outgoing import check_output_topic, check_priority, join_tags, seal, seal_like
+from messaging.wire.sealing import check_output_topic, check_priority, join_tags, seal, seal_like
 
 
 class Publisher:
     """Publishes under one name."""
 
-    def __init__(self, backend: Backend, listeners: Listeners, sender: str) -> None:
+    def __init__(self, backend: Backend, subscribers: SubscriberCache, sender: str) -> None:
         self._backend = backend
         self._by_reference = backend.by_reference
-        self._listeners = listeners
+        self._subscribers = subscribers
         self._sender = sender
 
     def seal(
@@ -77,7 +77,7 @@ class Publisher:
 
     def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> Awaitable[None]:
         """To be awaited: done once `envelopes`, all to one topic, are accepted."""
-        if require_listener and envelopes and not self._listeners.surely_hear(envelopes[0].topic):
+        if require_listener and envelopes and not self._subscribers.surely_hear(envelopes[0].topic):
             return self._append_where_heard(envelopes)
         return self._backend.append(envelopes)
 
@@ -85,9 +85,9 @@ class Publisher:
         """Like `append`, but what was accepted under the same id within a day is not stored."""
         for envelope in envelopes:
             if require_listener:
-                await self._listeners.require(envelope.topic)
+                await self._subscribers.require(envelope.topic)
             await self._backend.append_once(envelope)
 
     async def _append_where_heard(self, envelopes: Sequence[Envelope]) -> None:
-        await self._listeners.require(envelopes[0].topic)
+        await self._subscribers.require(envelopes[0].topic)
         await self._backend.append(envelopes)

@@ -4,20 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from messaging.backend import Consumer, Delivery, Place, Settlement, place_of, places_of
-from messaging.consuming.commits import Commits
-from messaging.consuming.course import Course, farewell
+from messaging.consuming.committer import Committer
 from messaging.consuming.heartbeat import Heart
+from messaging.consuming.key_order import Lanes
 from messaging.consuming.liveness import LOOKS_PER_LEASE, Watch
-from messaging.consuming.ordering import Lanes
 from messaging.consuming.prefetch import Prefetch
-from messaging.consuming.ready import Ready
+from messaging.consuming.ready_queue import ReadyQueue
 from messaging.consuming.takeover import Takeover
+from messaging.consuming.task_scope import TaskScope, farewell
 from messaging.consuming.workers import Workers
 from messaging.control.incidents import Incidents
 from messaging.errors import MessagingError
 from messaging.handling.emitter import Emitter
-from messaging.handling.handling import HandlesDeliveries, Seat
-from messaging.handling.settling import Again
+from messaging.handling.runner import HandlesDeliveries, WorkerSlot
+from messaging.handling.settlement import RetryInPlace
 from messaging.handling.subscription import SubscriptionOptions
 from messaging.handling.unsettled import UnsettledError
 from messaging.process.clock import SYSTEM, Clock
@@ -31,7 +31,7 @@ SLICE_S = 0.002
 SLOW_S = 0.05
 
 
-class Tenure:
+class ConsumerLoop:
     """One incarnation at work, from joining until it leaves or is lost.
 
     Args:
@@ -43,7 +43,7 @@ class Tenure:
     def __init__(
         self,
         consumer: Consumer,
-        handlers: HandlesDeliveries,
+        runner: HandlesDeliveries,
         options: SubscriptionOptions,
         emitter: Emitter,
         incidents: Incidents,
@@ -57,10 +57,10 @@ class Tenure:
         self._consumer = consumer
         self._heart = heart
         self._may_handle = may_handle
-        self._handlers = handlers
+        self._runner = runner
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self._commits = Commits(
+        self._committer = Committer(
             consumer,
             emitter,
             incidents,
@@ -70,18 +70,18 @@ class Tenure:
         )
         self._prefetch = Prefetch(2 * options.concurrency, options.prefetch)
         self._lent: dict[Place, Delivery] = {}
-        self._ready = Ready()
+        self._ready = ReadyQueue()
         self._lanes = Lanes(options.ordered_by) if options.ordered_by else None
         self._idle: list[asyncio.Future[None]] = []
         self._slice_ends_at = 0.0
         self._wakes = 0
         self._is_waking = False
         self._has_room = asyncio.Event()
-        self._course = Course(f"tenure-{consumer.incarnation}")
-        self._workers = Workers(consumer.group, self._course, self._work)
+        self._scope = TaskScope(f"consumer-loop-{consumer.incarnation}")
+        self._workers = Workers(consumer.group, self._scope, self._work)
         self._takeover = Takeover(
             consumer,
-            self._course,
+            self._scope,
             incidents,
             attempts=options.retry.attempts,
             in_order=self._lanes is not None,
@@ -103,15 +103,15 @@ class Tenure:
             FencedError: another consumer took this one's work over.
             BackendError: the store stayed away, or refused. To who leaves, it is away soon.
         """
-        course = self._course
-        reader = course.start(self._read())
-        committer = course.start(self._commits.run())
+        scope = self._scope
+        reader = scope.start(self._read())
+        committer = scope.start(self._committer.run())
         for _ in range(self._options.concurrency):
             self._workers.start()
-        self._workers.adopt(course.start(self._takeover.run()))
-        beat = course.start(self._beat())
+        self._workers.adopt(scope.start(self._takeover.run()))
+        beat = scope.start(self._beat())
         try:
-            await course.wait()
+            await scope.wait()
             await self._let_finish()
             await self._leave(reader, committer, beat)
         finally:
@@ -121,7 +121,7 @@ class Tenure:
             await self._workers.end()
             # A read must not be cancelled: it would swallow what it was about to lend.
             await asyncio.gather(reader, committer, beat, return_exceptions=True)
-            self._handlers.let_go(self._lent.values())
+            self._runner.let_go(self._lent.values())
 
     def stop(self, *, hurry: bool = False) -> None:
         """Have `run` come to its end; with `hurry` running handlers are cancelled at once."""
@@ -151,7 +151,7 @@ class Tenure:
     async def _read(self) -> None:
         if self._lanes is not None:
             await self._come_to_lead()
-        while not self._course.is_stopping:
+        while not self._scope.is_stopping:
             room = self._room()
             if not room:
                 self._has_room.clear()
@@ -165,8 +165,8 @@ class Tenure:
     async def _lend(self, room: int) -> list[Delivery]:
         if self._lanes is None:
             wait_s = READ_WAIT_S
-            if self._has_company and self._handlers.is_slow:  # others, which wait, come first
-                await self._course.linger(SLOW_S)
+            if self._has_company and self._runner.is_slow:  # others, which wait, come first
+                await self._scope.linger(SLOW_S)
                 wait_s = 0.0
             return await self._consumer.read(room, wait_s)
         async with self._takeover.turn:  # what is inherited is older than what is read
@@ -176,17 +176,17 @@ class Tenure:
         """Stand by until this is the group's only reader, then begin with what others left."""
         wait_s = min(STAND_BY_S, self._options.lease_s / LOOKS_PER_LEASE)
         look_at = self._loop.time()
-        while not self._course.is_stopping and not await self._consumer.lead():
+        while not self._scope.is_stopping and not await self._consumer.lead():
             if self._loop.time() >= look_at:
                 look_at = self._loop.time() + self._options.lease_s / LOOKS_PER_LEASE
                 await self._stop_unless_whole()
-            await self._course.linger(wait_s)
+            await self._scope.linger(wait_s)
         await self._stop_unless_whole()
         await self._takeover.lead()
 
     async def _stop_unless_whole(self) -> None:
         may_handle = self._may_handle
-        if may_handle is not None and not self._course.is_stopping and not await may_handle():
+        if may_handle is not None and not self._scope.is_stopping and not await may_handle():
             self.stop()
 
     def _room(self) -> int:
@@ -206,7 +206,7 @@ class Tenure:
         self._wake_some()
 
     def _end(self) -> None:
-        self._course.stop()
+        self._scope.stop()
         self._consumer.rouse()
         self._has_room.set()
         self._takeover.end()
@@ -241,36 +241,36 @@ class Tenure:
 
     async def _work(self, left: UnsettledError | None) -> None:
         """The life of one worker; another one follows when a handler has spoilt it."""
-        with self._handlers.seat(self._consumer, self._is_leaving) as seat:
+        with self._runner.slot(self._consumer, self._is_leaving) as slot:
             try:
-                left = await self._serve(seat, left)
+                left = await self._serve(slot, left)
             except UnsettledError as unsettled:
                 left = unsettled
-        if left is not None or not self._course.is_stopping:
+        if left is not None or not self._scope.is_stopping:
             self._workers.start(left)
 
-    async def _serve(self, seat: Seat, left: UnsettledError | None) -> UnsettledError | None:
+    async def _serve(self, slot: WorkerSlot, left: UnsettledError | None) -> UnsettledError | None:
         """Handle until the end, or until this task had better not; what it leaves to the next."""
         delivery: Delivery | None = None
         try:
-            while left is not None or not (self._course.is_stopping or seat.is_worn):
+            while left is not None or not (self._scope.is_stopping or slot.is_worn):
                 if left is not None:
-                    delivery, handling = left.delivery, self._handlers.settle(left, seat)
+                    delivery, handling = left.delivery, self._runner.settle(left, slot)
                     left = None
                 elif self._is_paused or not self._ready:
                     await self._rest()
                     continue
                 else:
-                    delivery, seat.settle = self._ready.take(), None
-                    handling = self._handlers.handle(delivery, seat)
+                    delivery, slot.settle = self._ready.take(), None
+                    handling = self._runner.handle(delivery, slot)
                 outcome = await handling
                 if self._workers.is_ending:  # the handler has swallowed that it was cancelled
                     break
                 delivery = None
-                if isinstance(outcome, Again):
+                if isinstance(outcome, RetryInPlace):
                     self._attempt_later(outcome)
                 else:
-                    self._commits.add(outcome)
+                    self._committer.add(outcome)
                 # Handlers that never wait would keep the loop from reading, beating, committing.
                 if self._loop.time() > self._slice_ends_at:
                     await asyncio.sleep(0)
@@ -279,7 +279,7 @@ class Tenure:
             if self._workers.is_ending:
                 raise
             if delivery is not None:
-                return self._handlers.interrupted(delivery, seat, stray)
+                return self._runner.interrupted(delivery, slot, stray)
         return None
 
     def _is_leaving(self) -> bool:
@@ -299,13 +299,13 @@ class Tenure:
 
     async def _give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | None:
         """Another settlement; None when there is another attempt to come."""
-        outcome = await self._handlers.give_up_on(delivery, error)
-        if isinstance(outcome, Again):
+        outcome = await self._runner.give_up_on(delivery, error)
+        if isinstance(outcome, RetryInPlace):
             self._attempt_later(outcome)
             return None
         return outcome
 
-    def _attempt_later(self, again: Again) -> None:
+    def _attempt_later(self, again: RetryInPlace) -> None:
         self._lent[place_of(again.delivery)] = again.delivery
         self._clock.call_later(again.wait_s, self._put_first, again.delivery)
 
@@ -313,7 +313,7 @@ class Tenure:
         deliveries = [settlement.delivery for settlement in settlements]
         for place in places_of(deliveries):
             del self._lent[place]
-        self._handlers.let_go(deliveries)
+        self._runner.let_go(deliveries)
         if self._lanes is not None:
             for delivery in deliveries:
                 successor = self._lanes.leave(delivery)
@@ -324,7 +324,7 @@ class Tenure:
             self._has_room.set()
 
     def _run_again(self, settlement: Settlement) -> None:
-        self._handlers.conflicted(settlement)
+        self._runner.conflicted(settlement)
         self._put_first(settlement.delivery)
 
     def _put_first(self, delivery: Delivery) -> None:
@@ -344,7 +344,7 @@ class Tenure:
         await self._heart.keep_beating(self._consumer, pause_s, look)
 
     async def _wait_for_room(self) -> None:
-        while not self._room() and not self._course.is_stopping:
+        while not self._room() and not self._scope.is_stopping:
             self._has_room.clear()
             await self._has_room.wait()
 
@@ -358,11 +358,11 @@ class Tenure:
     ) -> None:
         async with farewell(self._consumer.group):
             await reader
-            self._commits.finish()
+            self._committer.finish()
             await committer
             beat.cancel()
             unhandled = tuple(self._lent.values())
-            await self._handlers.take_back(unhandled, self._consumer.journal)
+            await self._runner.take_back(unhandled, self._consumer.journal)
             await self._consumer.leave(unhandled)
 
     async def _let_finish(self) -> None:

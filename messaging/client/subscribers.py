@@ -10,7 +10,7 @@ from messaging.wire.pattern_index import PatternIndex
 FRESH_S = 5.0
 
 
-class Listeners:
+class SubscriberCache:
     """The patterns of all groups, and the topics that fit one, remembered for a few seconds."""
 
     def __init__(self, backend: Backend) -> None:

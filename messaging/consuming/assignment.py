@@ -1,23 +1,23 @@
-"""The partitions that one replica works at: a post at each, for as long as it is its share."""
+"""The partitions that one replica works at: a consumer at each, for as long as it is its share."""
 
 import asyncio
 from collections.abc import Callable, Collection
 
-from messaging.consuming.post import Post
+from messaging.consuming.rejoin import RejoiningConsumer
 
 
-class Crew:
-    """Keeps posts at work in just those partitions that are its share.
+class PartitionAssignment:
+    """Keeps consumers at work in just those partitions that are its share.
 
     A partition that is taken away is left when what is being handled there has come to its end;
     then another replica may lead it. The same partition is not entered anew before that.
     """
 
-    def __init__(self, open_post: Callable[[int, int], Post]) -> None:
-        self._open_post = open_post
+    def __init__(self, open_consumer: Callable[[int, int], RejoiningConsumer]) -> None:
+        self._open_consumer = open_consumer
         self._share: Collection[int] = ()
         self._count = 0
-        self._posts: dict[int, Post] = {}
+        self._consumers: dict[int, RejoiningConsumer] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._is_paused = False
         self._is_over = False
@@ -27,27 +27,27 @@ class Crew:
         if self._is_over:
             return
         self._share, self._count = share, count
-        for number, post in self._posts.items():
+        for number, consumer in self._consumers.items():
             if number not in share:
-                post.retire()
+                consumer.retire()
         for number in sorted(share):
             self._enter(number)
 
     def stop(self, *, hurry: bool = False) -> None:
         """Leave all of them within the time for draining; with `hurry` at once."""
         self._is_over, self._share = True, ()
-        for post in self._posts.values():
-            post.stop(hurry=hurry)
+        for consumer in self._consumers.values():
+            consumer.stop(hurry=hurry)
 
     def pause(self) -> None:
         self._is_paused = True
-        for post in self._posts.values():
-            post.pause()
+        for consumer in self._consumers.values():
+            consumer.pause()
 
     def resume(self) -> None:
         self._is_paused = False
-        for post in self._posts.values():
-            post.resume()
+        for consumer in self._consumers.values():
+            consumer.resume()
 
     async def wait(self) -> None:
         """Return when all that was begun has ended."""
@@ -62,15 +62,15 @@ class Crew:
         await self.wait()
 
     def _enter(self, number: int) -> None:
-        if number in self._posts:
+        if number in self._consumers:
             return
-        post = self._posts[number] = self._open_post(number, self._count)
+        consumer = self._consumers[number] = self._open_consumer(number, self._count)
         if self._is_paused:
-            post.pause()
-        task = self._tasks[number] = asyncio.create_task(post.run(), name=f"partition-{number}")
+            consumer.pause()
+        task = self._tasks[number] = asyncio.create_task(consumer.run(), name=f"partition-{number}")
         task.add_done_callback(lambda _: self._left(number))
 
     def _left(self, number: int) -> None:
-        del self._posts[number], self._tasks[number]
+        del self._consumers[number], self._tasks[number]
         if number in self._share:
             self._enter(number)

@@ -9,7 +9,7 @@ Create = Callable[[Sequence[str]], Awaitable[Mapping[str, Exception]]]
 """Create these topics, and return those that cannot be created, with the reason."""
 
 
-class Births:
+class TopicCreator:
     """While a call is on its way, those who ask wait for the next one together."""
 
     def __init__(self, create: Create) -> None:
@@ -28,7 +28,7 @@ class Births:
         if born is None:
             born = self._wanted[topic] = loop.create_future()
         if self._working is None or self._working.done():
-            self._working = loop.create_task(self._work(), name="births")
+            self._working = loop.create_task(self._work(), name="topic-creator")
         await asyncio.shield(born)
 
     async def close(self) -> None:

@@ -33,7 +33,7 @@ class Mark(NamedTuple):
     at_s: float
 
 
-class Recent:
+class ResendBuffer:
     """Accepted batches of the last seconds before the latest one, up to a few megabytes.
 
     Attributes:

@@ -14,7 +14,7 @@ from messaging.wire.envelope import Envelope
 AT_ONCE_BYTES = 8 * 1024 * 1024
 
 
-class Claim(bytes):
+class ClaimCheck(bytes):
     """Stands for a payload that was not fetched yet: its length, as the entry has it."""
 
     @property
@@ -24,13 +24,13 @@ class Claim(bytes):
 
 def is_claimed(envelope: Envelope) -> bool:
     """Whether the payload has yet to be fetched."""
-    return isinstance(envelope.payload, Claim)
+    return isinstance(envelope.payload, ClaimCheck)
 
 
 def whole(deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
     """Those before the first one whose payload has yet to be fetched."""
     for delivery in deliveries:
-        if isinstance(delivery.envelope.payload, Claim):
+        if isinstance(delivery.envelope.payload, ClaimCheck):
             return
         yield delivery
 
@@ -89,10 +89,10 @@ def _filled(envelope: Envelope, payload: bytes) -> Envelope:
 
 
 def _size_of(envelope: Envelope) -> int:
-    return envelope.payload.size_bytes if isinstance(envelope.payload, Claim) else 0
+    return envelope.payload.size_bytes if isinstance(envelope.payload, ClaimCheck) else 0
 
 
 async def _fetch(server: Server, topic: str, position: str) -> bytes | None:
     beside = server.keys.beside(topic)
-    found = await server.link.call("XRANGE", beside, position, position)
+    found = await server.connection.call("XRANGE", beside, position, position)
     return bytes(found[0][1][1]) if found and found[0][1] else None

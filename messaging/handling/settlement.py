@@ -26,13 +26,13 @@ from messaging.handling.retry import MAX_ATTEMPTS
 from messaging.handling.starts import attempt_of, is_first_start
 from messaging.handling.subscription import Result, Subscription
 from messaging.handling.unreadable import Unreadable
+from messaging.process.error_text import described, text_of, traceback_of
 from messaging.process.logs import get_logger
-from messaging.process.telling import described, text_of, traceback_of
 from messaging.state.timers import disarm, timer_key, timer_writes
 from messaging.wire.envelope import Envelope
-from messaging.wire.failure import Cancelled, RequestFailed
 from messaging.wire.message import encode
-from messaging.wire.outgoing import seal
+from messaging.wire.replies import Cancelled, RequestFailed
+from messaging.wire.sealing import seal
 from messaging.wire.topic import is_reply_topic, retry_topic_of
 
 log = get_logger()
@@ -40,14 +40,14 @@ log = get_logger()
 MOST_ATTEMPTS_KEPT = 20
 
 
-class Again(NamedTuple):
+class RetryInPlace(NamedTuple):
     """Another attempt without a settlement in between: its successors have to wait for it."""
 
     delivery: Delivery
     wait_s: float
 
 
-class Settling:
+class SettlementBuilder:
     """Builds the settlements of one group.
 
     The history of failed attempts is kept in the group's state, in the same commit as the retry,
@@ -136,7 +136,7 @@ class Settling:
             delivery, (envelope,), (StateWrite(timer_key(name), None, stored.version),)
         )
 
-    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement | Again:
+    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement | RetryInPlace:
         """The handling ended in `error`: another attempt, or none."""
         envelope, attempt = delivery.envelope, delivery.envelope.attempt
         if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
@@ -161,7 +161,7 @@ class Settling:
 
     async def _failed_in_order(
         self, delivery: Delivery, error: BaseException
-    ) -> Settlement | Again:
+    ) -> Settlement | RetryInPlace:
         envelope, attempt = delivery.envelope, delivery.envelope.attempt
         history = (*self._histories.pop(envelope.id, ()), _attempt(attempt, error))
         if not self._options.retry.allows_another(error, attempt):
@@ -174,19 +174,21 @@ class Settling:
         wait_s = self._options.retry.wait_s(attempt)
         log.warning("delivery.retried", wait_s=round(wait_s, 3), **described(error))
         envelope = envelope._replace(attempt=min(envelope.attempt + 1, MAX_ATTEMPTS))
-        return Again(delivery._replace(envelope=envelope), wait_s)
+        return RetryInPlace(delivery._replace(envelope=envelope), wait_s)
 
     @property
     def is_slow(self) -> bool:
         """Whether other replicas should be the first to see what comes: they may read more."""
         return self._unreadable.is_slow
 
-    async def unreadable(self, delivery: Delivery, error: UnknownTypeError) -> Settlement | Again:
+    async def unreadable(
+        self, delivery: Delivery, error: UnknownTypeError
+    ) -> Settlement | RetryInPlace:
         """This process does not know its type: others may, until two leases have passed."""
-        outcome: Settlement | Again | None
+        outcome: Settlement | RetryInPlace | None
         if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
             pause_s = self._unreadable.held_s(delivery, error)
-            outcome = None if pause_s is None else Again(delivery, pause_s)
+            outcome = None if pause_s is None else RetryInPlace(delivery, pause_s)
         else:
             outcome = await self._unreadable.left(delivery, error)
         return await self.failed(delivery, error) if outcome is None else outcome

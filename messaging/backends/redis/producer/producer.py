@@ -19,10 +19,10 @@ from messaging.backends.redis.connection.pipeline import (
     Pipeline,
 )
 from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.producer.backpressure import Backpressure
 from messaging.backends.redis.producer.batch import Batch
-from messaging.backends.redis.producer.pressure import Pressure
-from messaging.backends.redis.producer.recent import REMEMBERED_S, Recent, missing_text
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.producer.resend_buffer import REMEMBERED_S, ResendBuffer, missing_text
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
 from messaging.errors import BusClosedError, BusFullError, NotAskedError
@@ -34,22 +34,22 @@ MOST_IN_FLIGHT = 2
 _ABSENT, _FULL, _GAP, _DELAYS_FULL = -1, -2, -3, -4
 
 
-class Publisher:
+class Producer:
     """Appends for one process, as one producer."""
 
-    def __init__(self, server: Server, registry: Registry) -> None:
+    def __init__(self, server: Server, registry: TopicRegistry) -> None:
         self._server = server
         self._registry = registry
         self._loop = asyncio.get_running_loop()
         self._queued: dict[str, list[Batch]] = {}
         self._unsettled: list[Batch] = []
-        self._flights = 0
+        self._batches_in_flight = 0
         self._is_flush_due = False
         self._is_grounded = asyncio.Event()
         self._settling: asyncio.Task[None] | None = None
         self._is_closed = False
-        self._pressure = Pressure(server)
-        self._recent = Recent(server.keys)
+        self._backpressure = Backpressure(server)
+        self._resend_buffer = ResendBuffer(server.keys)
         self._producer, self._last = new_id(), dict[str, int]()
         server.on_back.append(self._look_what_is_forgotten)
         registry.on_lost.append(self._forget)
@@ -83,7 +83,7 @@ class Publisher:
     async def append_once(self, envelope: Envelope) -> None:
         """See `Backend.append_once`: each message is its own producer, of one message."""
         header, payload = pack_entry(envelope, self._server.options.max_envelope_bytes)
-        batch = Batch(envelope.topic, self._server.link.deadline())
+        batch = Batch(envelope.topic, self._server.connection.deadline())
         batch.add(header, payload, envelope.delay_s)
         batch.producer, batch.first, batch.is_once = f"once.{envelope.id}", 1, True
         batch.is_unasked = not is_reply_topic(envelope.reply_to)
@@ -94,7 +94,7 @@ class Publisher:
                 length = await self._store(batch)
                 break
             except ConnectionLostError:
-                await self._server.link.connected(batch.give_up_at)
+                await self._server.connection.connected(batch.give_up_at)
         if not batch.is_unasked:
             await self._expect_asked(envelope, batch)
         self._accepted(batch, length)
@@ -103,7 +103,7 @@ class Publisher:
     async def _expect_asked(self, envelope: Envelope, batch: Batch) -> None:
         keys = self._server.keys
         producer, stream = keys.producer(batch.producer), keys.stream(batch.topic)
-        reached = await self._server.link.call("HGET", producer, stream)
+        reached = await self._server.connection.call("HGET", producer, stream)
         if reached is not None and int(reached) > batch.reached:
             raise NotAskedError(envelope.type, envelope.id, envelope.topic)
 
@@ -113,7 +113,7 @@ class Publisher:
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)
-        await self._pressure.close()
+        await self._backpressure.close()
         for batches in ([self._unsettled], self._queued.values()):
             for batch in [batch for some in batches for batch in some]:
                 batch.settle(BusClosedError("the bus was closed before this was stored"))
@@ -129,7 +129,7 @@ class Publisher:
         if batches is None:
             batches = self._queued[topic] = []
         if not batches or not batches[-1].has_room_for(count):
-            batches.append(Batch(topic, self._server.link.deadline()))
+            batches.append(Batch(topic, self._server.connection.deadline()))
         return batches[-1]
 
     def _wait_for(self, batch: Batch) -> asyncio.Future[None]:
@@ -139,7 +139,11 @@ class Publisher:
         return caller
 
     def _flush_soon(self) -> None:
-        if self._is_flush_due or self._settling is not None or self._flights >= MOST_IN_FLIGHT:
+        if (
+            self._is_flush_due
+            or self._settling is not None
+            or self._batches_in_flight >= MOST_IN_FLIGHT
+        ):
             return
         self._is_flush_due = True
         self._loop.call_soon(self._flush)
@@ -149,41 +153,41 @@ class Publisher:
         if not self._queued or self._settling is not None or self._is_closed:
             return
         queued, self._queued = self._queued, {}
-        flight = [batch for batches in queued.values() for batch in batches]
-        for batch in flight:
+        in_flight = [batch for batches in queued.values() for batch in batches]
+        for batch in in_flight:
             self._number(batch)
-        self._unsettled += flight
-        pipeline = self._server.link.current()
+        self._unsettled += in_flight
+        pipeline = self._server.connection.current()
         if pipeline is None:
             self._settle_one_by_one()
             return
-        commands = [self._command(batch) for batch in flight]
-        self._flights += 1
-        answers = Answers(len(flight), partial(self._landed, flight))
+        commands = [self._command(batch) for batch in in_flight]
+        self._batches_in_flight += 1
+        answers = Answers(len(in_flight), partial(self._landed, in_flight))
         for command in commands:
             pipeline.send_for(answers, command)
         pipeline.flush()
 
-    def _landed(self, flight: list[Batch], answers: list[int | Exception]) -> None:
-        """Every answer of a flight is there, in order."""
-        self._flights -= 1
-        for batch, answer in zip(flight, answers, strict=True):
+    def _landed(self, in_flight: list[Batch], answers: list[int | Exception]) -> None:
+        """Every answer to the batches that went out together is there, in order."""
+        self._batches_in_flight -= 1
+        for batch, answer in zip(in_flight, answers, strict=True):
             batch.answer = answer
-        lengths = [length for b in flight if (length := b.length_after) is not None]
+        lengths = [length for b in in_flight if (length := b.length_after) is not None]
         if self._settling is not None:
-            if not self._flights:
+            if not self._batches_in_flight:
                 self._is_grounded.set()
-        elif len(lengths) == len(flight):
-            for batch, length in zip(flight, lengths, strict=True):
+        elif len(lengths) == len(in_flight):
+            for batch, length in zip(in_flight, lengths, strict=True):
                 self._accepted(batch, length)
-            del self._unsettled[: len(flight)]
+            del self._unsettled[: len(in_flight)]
         else:
             self._settle_one_by_one()
         self._flush_soon()
 
     def _settle_one_by_one(self) -> None:
         self._is_grounded = asyncio.Event()
-        if not self._flights:
+        if not self._batches_in_flight:
             self._is_grounded.set()
         self._settling = self._loop.create_task(self._settle_unsettled())
 
@@ -196,7 +200,7 @@ class Publisher:
             length = batch.length_after
             try:
                 if length is None:
-                    await self._server.link.connected(batch.give_up_at)
+                    await self._server.connection.connected(batch.give_up_at)
                     if batch is not self._unsettled[0]:
                         continue  # a server that came back needs something else first
                     length = await self._store(batch)
@@ -232,19 +236,19 @@ class Publisher:
         for batch in self._unsettled:
             batch.answer = None  # of the connection before; the server may have forgotten since
         now_s = self._loop.time()
-        self._recent.mark(self._producer, self._reached())
-        stored = await self._recent.look(pipeline)
+        self._resend_buffer.mark(self._producer, self._reached())
+        stored = await self._resend_buffer.look(pipeline)
         if self._is_closed:
             return
-        forgotten = self._recent.take_forgotten(stored, now_s)
-        if missing := self._recent.take_missing(stored, forgotten, now_s):
+        forgotten = self._resend_buffer.take_forgotten(stored, now_s)
+        if missing := self._resend_buffer.take_missing(stored, forgotten, now_s):
             self._announce_lost(missing)
             self._be_new()  # or what comes next would look as if it was lost with it
         if forgotten:
             self._send_again(forgotten)
 
     def _send_again(self, forgotten: list[Batch]) -> None:
-        give_up_at = self._server.link.deadline()
+        give_up_at = self._server.connection.deadline()
         for batch in forgotten:
             batch.answer, batch.give_up_at, batch.was_accepted = None, give_up_at, True
         self._unsettled = [*forgotten, *self._unsettled]
@@ -267,14 +271,14 @@ class Publisher:
 
     def _forget(self) -> None:
         """The server has lost everything: none of it is sent again, or announced again."""
-        self._recent.clear()
+        self._resend_buffer.clear()
         self._be_new()
 
     def _accepted(self, batch: Batch, length: int) -> None:
         """Tell its callers: at once, or when the topic, which is so long now, has room again."""
-        self._recent.keep(batch, self._loop.time())
-        if length > self._pressure.soft_backlog:
-            self._pressure.hold(batch.topic, batch.settle)
+        self._resend_buffer.keep(batch, self._loop.time())
+        if length > self._backpressure.soft_backlog:
+            self._backpressure.hold(batch.topic, batch.settle)
         else:
             batch.settle()
 
@@ -284,7 +288,7 @@ class Publisher:
         Raises:
             ConnectionLostError: on another connection something else may have to come first.
         """
-        generation = self._server.link.generation
+        generation = self._server.connection.generation
         trimmed: Trimmed | None = None
         if batch.answer == _ABSENT:  # a newborn topic need not be told of a long batch twice
             await self._registry.ensure(batch.topic)
@@ -324,7 +328,7 @@ class Publisher:
         was_refused = batch.producer != self._producer
         self._start_anew()
         if not was_refused:
-            self._recent.unmark(batch.topic)
+            self._resend_buffer.unmark(batch.topic)
             if self._is_remembered:
                 self._announce_lost({batch.topic: 0})
         self._number(batch)
@@ -332,7 +336,7 @@ class Publisher:
     @property
     def _is_remembered(self) -> bool:
         """Whether the server would still know this producer, had it forgotten nothing."""
-        return self._loop.time() - self._recent.accepted_at_s < REMEMBERED_S
+        return self._loop.time() - self._resend_buffer.accepted_at_s < REMEMBERED_S
 
     def _announce_lost(self, missing: Mapping[str, int]) -> None:
         """Of these topics, so many each; 0 where that is unknown."""
@@ -340,7 +344,7 @@ class Publisher:
 
     def _start_anew(self) -> None:
         """Be a new producer, so that no late copy of a refused batch can stand for a new one."""
-        self._recent.mark(self._producer, self._reached())
+        self._resend_buffer.mark(self._producer, self._reached())
         self._be_new()
 
     def _be_new(self) -> None:

@@ -6,30 +6,30 @@ from dataclasses import replace
 from functools import partial
 
 from messaging.backend import Backend, Consumer
+from messaging.consuming.assignment import PartitionAssignment
 from messaging.consuming.balance import share_of
-from messaging.consuming.crew import Crew
+from messaging.consuming.consumer_loop import ConsumerLoop
 from messaging.consuming.heartbeat import Heart
+from messaging.consuming.partition_router import PartitionRouter
 from messaging.consuming.partitions import WHOLE, in_force
-from messaging.consuming.post import Post, Work
-from messaging.consuming.router import Router
-from messaging.consuming.tenure import Tenure
+from messaging.consuming.rejoin import RejoiningConsumer, Work
 from messaging.consuming.turns import Turns
 from messaging.control.cancellation import Cancellations
 from messaging.control.followers import Followers
 from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
 from messaging.errors import BusForkedError
-from messaging.handling.context import Ask, Workplace
+from messaging.handling.context import Ask, HandlerServices
 from messaging.handling.emitter import Emitter
-from messaging.handling.handling import Handlers, HandlesDeliveries
-from messaging.handling.settling import Settling
+from messaging.handling.runner import HandlerRunner, HandlesDeliveries
+from messaging.handling.settlement import SettlementBuilder
 from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.process.forks import keep_from_children
 from messaging.state.contention import Contention
 from messaging.wire.message import MessageRegistry
 
 
-class Dispatcher:
+class Replica:
     """Joins the group and works, as a handler of its messages or as a router of them."""
 
     def __init__(
@@ -55,18 +55,18 @@ class Dispatcher:
         self._emitter = emitter
         self._incidents = incidents
         self._heart = heart
-        settling = Settling(
+        settlements = SettlementBuilder(
             subscription,
             backend.load_state,
             followers,
             by_reference=backend.by_reference,
         )
-        workplace = Workplace(
+        services = HandlerServices(
             group=subscription.group,
             guild_id=guild_id,
             by_reference=backend.by_reference,
-            destinations=settling.destinations,
-            routed=settling.routed,
+            destinations=settlements.destinations,
+            routed=settlements.routed,
             load_state=backend.load_state,
             emit=emitter.emit,
             ask=ask,
@@ -76,29 +76,29 @@ class Dispatcher:
             max_value_bytes=backend.max_value_bytes,
             neighbours=subscription.options.neighbours,
         )
-        self._handlers = Handlers(subscription, workplace, settling, cancellations, known)
-        self._turns = Turns(self._handlers, self._options.concurrency)
+        self._runner = HandlerRunner(subscription, services, settlements, cancellations, known)
+        self._turns = Turns(self._runner, self._options.concurrency)
         self._pauses = pauses
-        self._post = Post(self._group, self._join, self._begin, incidents)
-        self._crew = Crew(self._open_partition)
+        self._consumer = RejoiningConsumer(self._group, self._join, self._begin, incidents)
+        self._assignment = PartitionAssignment(self._open_partition)
 
     async def run(self) -> None:
         """Work until stopped, while the group is not paused."""
         self._pauses.watch(self._group, self._pause_changed)
         try:
-            await self._post.run()
-            await self._crew.wait()
+            await self._consumer.run()
+            await self._assignment.wait()
         finally:
             self._pauses.unwatch(self._group, self._pause_changed)
-            await self._crew.abandon()
+            await self._assignment.abandon()
 
     def stop(self, *, hurry: bool = False) -> None:
         """Have `run` drain and return; with `hurry` running handlers are cancelled at once."""
-        self._post.stop(hurry=hurry)
-        self._crew.stop(hurry=hurry)
+        self._consumer.stop(hurry=hurry)
+        self._assignment.stop(hurry=hurry)
 
     def _pause_changed(self, is_paused: bool) -> None:
-        for part in (self._post, self._crew):
+        for part in (self._consumer, self._assignment):
             (part.pause if is_paused else part.resume)()
 
     async def _join(self) -> Consumer:
@@ -109,33 +109,33 @@ class Dispatcher:
     async def _begin(self, consumer: Consumer, predecessor: str) -> Work:
         options = self._options
         if not options.ordered_by:
-            return self._tenure(consumer, predecessor, self._handlers, options)
+            return self._consumer_loop(consumer, predecessor, self._runner, options)
         if await self._is_whole():
-            self._crew.work_at((), WHOLE)
-            return self._tenure(
-                consumer, predecessor, self._handlers, options, may_handle=self._is_whole
+            self._assignment.work_at((), WHOLE)
+            return self._consumer_loop(
+                consumer, predecessor, self._runner, options, may_handle=self._is_whole
             )
-        return Router(
+        return PartitionRouter(
             consumer,
             self._backend,
-            self._handlers,
+            self._runner,
             options,
             self._share_out,
             heart=self._heart,
             predecessor=predecessor,
         )
 
-    def _tenure(
+    def _consumer_loop(
         self,
         consumer: Consumer,
         predecessor: str,
-        handlers: HandlesDeliveries,
+        runner: HandlesDeliveries,
         options: SubscriptionOptions,
         may_handle: Callable[[], Awaitable[bool]] | None = None,
-    ) -> Tenure:
-        return Tenure(
+    ) -> ConsumerLoop:
+        return ConsumerLoop(
             consumer,
-            handlers,
+            runner,
             options,
             self._emitter,
             self._incidents,
@@ -153,26 +153,26 @@ class Dispatcher:
 
     def _share_out(self, replica: str, living: Collection[str], count: int) -> None:
         share = share_of(replica, living, count) if count > WHOLE else set[int]()
-        self._crew.work_at(share, count)
+        self._assignment.work_at(share, count)
 
-    def _open_partition(self, number: int, count: int) -> Post:
+    def _open_partition(self, number: int, count: int) -> RejoiningConsumer:
         prefetch = max(self._options.concurrency, self._options.prefetch // count)
         options = replace(self._options, prefetch=prefetch)
 
         async def begin(consumer: Consumer, predecessor: str) -> Work:
-            return self._tenure(consumer, predecessor, self._turns, options)
+            return self._consumer_loop(consumer, predecessor, self._turns, options)
 
         join = partial(self._backend.join, self._group, number)
-        return Post(self._group, join, begin, self._incidents)
+        return RejoiningConsumer(self._group, join, begin, self._incidents)
 
 
 class Running:
     """A subscription at work in this process."""
 
-    def __init__(self, group: str, dispatcher: Dispatcher) -> None:
+    def __init__(self, group: str, replica: Replica) -> None:
         self.group = group
-        self._dispatcher = dispatcher
-        self._task = asyncio.create_task(dispatcher.run(), name=f"dispatcher-{group}")
+        self._replica = replica
+        self._task = asyncio.create_task(replica.run(), name=f"replica-{group}")
         self._is_draining = self._is_forked = False
         keep_from_children(self)
 
@@ -197,7 +197,7 @@ class Running:
         """
         if self._is_forked:
             return
-        self._dispatcher.stop(hurry=self._is_draining)
+        self._replica.stop(hurry=self._is_draining)
         self._is_draining = True
         await asyncio.wait([self._task])
 

@@ -1,6 +1,6 @@
 """A pipeline that comes back: dialled again until it is closed, to wherever the server is now.
 
-`Link.call` sends a harmless command again until it is answered or the deadline has passed.
+`Connection.call` sends a harmless command again until it is answered or the deadline has passed.
 """
 
 import asyncio
@@ -12,20 +12,20 @@ from typing import Any, Protocol
 import hiredis
 
 from messaging.backends.redis.connection.endpoint import Endpoint
-from messaging.backends.redis.connection.outage import Outage
-from messaging.backends.redis.connection.pipeline import (
-    Argument,
-    ConnectionLostError,
-    Pipeline,
-    pack,
-)
-from messaging.backends.redis.connection.replies import (
+from messaging.backends.redis.connection.error_replies import (
     code_of,
     is_passing,
     needs_new_connection,
     remedy_of,
     to_messaging_error,
     wrong_type,
+)
+from messaging.backends.redis.connection.outage import Outage
+from messaging.backends.redis.connection.pipeline import (
+    Argument,
+    ConnectionLostError,
+    Pipeline,
+    pack,
 )
 from messaging.backends.redis.connection.tls import tls_problem
 from messaging.backends.redis.keys import expected_type
@@ -50,7 +50,7 @@ class Address(Protocol):
     async def resolve(self) -> Endpoint: ...
 
 
-class Link:
+class Connection:
     """A connection to whatever server is at `address` now.
 
     Args:
@@ -144,7 +144,7 @@ class Link:
 
         Raises:
             BackendUnavailableError: there was none until `give_up_at`.
-            BusClosedError: the link was closed.
+            BusClosedError: the connection was closed.
         """
         while True:
             if self._is_closed:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from messaging.backend import NEVER_ALONE, Delivery
+from messaging.backends.redis.connection.error_replies import code_of
 from messaging.backends.redis.connection.pipeline import Argument, ConnectionLostError
-from messaging.backends.redis.connection.replies import code_of
 from messaging.backends.redis.consumer.interest import Interest
 from messaging.backends.redis.entries import unpack_delivery
 from messaging.backends.redis.registry.membership import Membership
@@ -18,7 +18,7 @@ TOPICS_AT_ONCE = 64
 PENDING_AT_ONCE = 1_000
 
 
-class Loans:
+class PendingEntries:
     """What one incarnation asks for; all but `pending` raise FencedError if it was taken over."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Loans:
         start = "-"
         try:
             while True:
-                page = await self._server.link.call(
+                page = await self._server.connection.call(
                     "XPENDING",
                     self._server.keys.stream(topic),
                     self._group,

@@ -22,7 +22,7 @@ HELD_S = 0.25
 Refused = Callable[[Delivery, MessagingError], Awaitable[Settlement | None]]
 
 
-class Commits:
+class Committer:
     """Commits in order of completion.
 
     Args:

@@ -6,12 +6,12 @@ from contextlib import suppress
 from typing import Any
 
 from messaging.backend import Settlement
+from messaging.backends.redis.connection.error_replies import wrong_type
 from messaging.backends.redis.connection.pipeline import Argument, ConnectionLostError, Receiver
-from messaging.backends.redis.connection.replies import wrong_type
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import expected_type
 from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.registry.registry import Registry
+from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.scripts import Script
 from messaging.backends.redis.server import Server, pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
@@ -27,7 +27,7 @@ from messaging.wire.topic import is_ephemeral
 _FIXED_KEYS = 6
 
 
-class Commit:
+class CommitCall:
     """A batch of settlements in the form that `commit.lua` takes.
 
     Args:
@@ -39,7 +39,7 @@ class Commit:
     def __init__(
         self,
         server: Server,
-        registry: Registry,
+        registry: TopicRegistry,
         membership: Membership,
         incarnation: str,
         settlements: Sequence[Settlement],
@@ -72,12 +72,12 @@ class Commit:
 
     def send(self, receiver: Receiver) -> None:
         """Send it once, now, and have `receiver` take to `apply` what comes back."""
-        pipeline = self._server.link.current()
+        pipeline = self._server.connection.current()
         if pipeline is None:
             receiver.set_exception(ConnectionLostError("there is no connection"))
             return
         script, again = self._scripts()
-        if self._server.link.generation != self._lent_in:
+        if self._server.connection.generation != self._lent_in:
             script = again
         pipeline.send_for(receiver, pack_script(script, *self._call()))
         pipeline.flush()

@@ -5,32 +5,32 @@ from collections.abc import Iterable, Sequence
 from messaging.backend import Delivery, Place, Settlement, places_of
 
 
-class Holdings:
+class InFlight:
     """Places that were handed on and are not settled.
 
     Attributes:
-        lent_in: the connection by which all that is not doubted was lent.
-        doubted: came by an earlier one; the server behind this one may not know of it.
+        lent_in: the connection by which all that is not unverified was lent.
+        unverified: came by an earlier one; the server behind this one may not know of it.
     """
 
     def __init__(self, generation: int) -> None:
         self.lent_in = generation
-        self.doubted: set[Place] = set()
+        self.unverified: set[Place] = set()
         self._held: set[Place] = set()
         self._perhaps_settled: set[Place] = set()
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
         self._held.update(places_of(deliveries))
 
-    def places_with(self, stash: Iterable[Delivery]) -> set[Place]:
+    def places_with(self, buffer: Iterable[Delivery]) -> set[Place]:
         """These and what has come and was not handed on yet."""
-        return self._held.union(places_of(stash))
+        return self._held.union(places_of(buffer))
 
-    def doubt(self, generation: int, stash: Iterable[Delivery]) -> None:
+    def mark_unverified(self, generation: int, buffer: Iterable[Delivery]) -> None:
         """On another connection: the server may be another one, behind the one that lent this."""
         if self.lent_in != generation:
             self.lent_in = generation
-            self.doubted = self.places_with(stash)
+            self.unverified = self.places_with(buffer)
 
     def begin_to_settle(self, settlements: Sequence[Settlement]) -> bool:
         """Whether each delivery is held here, and settled only once."""
@@ -39,19 +39,19 @@ class Holdings:
         return len(settled) == len(settlements) and settled <= self._held
 
     def are_sure(self, settlements: Sequence[Settlement]) -> bool:
-        """Whether none of these is doubted."""
-        return not self.doubted or self.doubted.isdisjoint(_settled_by(settlements))
+        """Whether none of these is unverified."""
+        return not self.unverified or self.unverified.isdisjoint(_settled_by(settlements))
 
     def let_go(self, settlements: Iterable[Settlement]) -> None:
         settled = _settled_by(settlements)
         self._held.difference_update(settled)
         self._perhaps_settled.clear()
-        if self.doubted:
-            self.doubted.difference_update(settled)
+        if self.unverified:
+            self.unverified.difference_update(settled)
 
-    def surely_lent(self, stash: Iterable[Delivery]) -> set[Place]:
+    def surely_lent(self, buffer: Iterable[Delivery]) -> set[Place]:
         """What the server must say that it lends to us, if it is asked now."""
-        return self.places_with(stash) - self.doubted - self._perhaps_settled
+        return self.places_with(buffer) - self.unverified - self._perhaps_settled
 
 
 def _settled_by(settlements: Iterable[Settlement]) -> list[Place]:

@@ -12,16 +12,16 @@ from typing import Any
 
 import hiredis
 
-from messaging.backends.redis.connection.link import Address, Link
+from messaging.backends.redis.connection.connection import Address, Connection
+from messaging.backends.redis.connection.error_replies import is_passing, to_messaging_error
 from messaging.backends.redis.connection.pipeline import Pipeline, pack
-from messaging.backends.redis.connection.replies import is_passing, to_messaging_error
 
 CONFIRM_TIMEOUT_S = 1.0
 ASK_AGAIN_S = 0.1
 ASK_REFUSED_AGAIN_S = 5.0
 
 
-class Wakes:
+class Notifications:
     """Calls whoever watches a channel when something is published there.
 
     Args:
@@ -42,7 +42,7 @@ class Wakes:
         self._asking_again: asyncio.TimerHandle | None = None
         self._announce = announce
         self._refusal: hiredis.ReplyError | None = None
-        self._link = Link(
+        self._connection = Connection(
             address,
             give_up_after_s=give_up_after_s,
             reply_timeout_s=reply_timeout_s,
@@ -51,7 +51,7 @@ class Wakes:
         )
 
     async def open(self) -> None:
-        await self._link.open()
+        await self._connection.open()
 
     def check(self) -> None:
         """Return unless the server has refused to listen for us.
@@ -60,12 +60,12 @@ class Wakes:
             BackendSetupError: as for a user whose ACL does not allow it.
         """
         if self._refusal is not None:
-            raise to_messaging_error(self._refusal, self._link.url) from self._refusal
+            raise to_messaging_error(self._refusal, self._connection.url) from self._refusal
 
     async def close(self) -> None:
         if self._asking_again is not None:
             self._asking_again.cancel()
-        await self._link.close()
+        await self._connection.close()
 
     async def watch(self, channels: dict[bytes, Callable[[bytes], None]]) -> None:
         """Call these, with what is published, from now on; returns once the server knows of it."""
@@ -75,7 +75,7 @@ class Wakes:
         loop = asyncio.get_running_loop()
         for channel in fresh:
             self._confirmations[channel] = loop.create_future()
-        pipeline = self._link.current()
+        pipeline = self._connection.current()
         self._unheard.update(fresh)
         if fresh and pipeline is not None:
             pipeline.write(pack(("SUBSCRIBE", *fresh)))
@@ -91,7 +91,7 @@ class Wakes:
                 self._unheard.discard(channel)
                 if (waiting := self._confirmations.pop(channel, None)) and not waiting.done():
                     waiting.set_result(None)
-                if pipeline := self._link.current():
+                if pipeline := self._connection.current():
                     pipeline.write(pack(("UNSUBSCRIBE", channel)))
 
     async def _back(self, pipeline: Pipeline) -> None:
@@ -113,27 +113,27 @@ class Wakes:
         if not is_passing(error):
             pause_s = ASK_REFUSED_AGAIN_S
             if self._refusal is None:
-                why = to_messaging_error(error, self._link.url)
+                why = to_messaging_error(error, self._connection.url)
                 self._announce("bus.deaf", f"{why}; until then messages are noticed late")
             self._refusal = error
         self._asking_again = asyncio.get_running_loop().call_later(pause_s, self._ask_again)
 
     def _ask_again(self) -> None:
         self._asking_again = None
-        pipeline = self._link.current()
+        pipeline = self._connection.current()
         if self._unheard and pipeline is not None:
             pipeline.write(pack(("SUBSCRIBE", *self._unheard)))
 
     def _heard(self, message: list[Any]) -> None:
         kind, channel = message[0], message[1]
         if kind == b"subscribe":  # whatever came before it was not heard, so look
-            news, self._refusal = b"", None
+            notification, self._refusal = b"", None
             self._unheard.discard(channel)
             if (confirmation := self._confirmations.pop(channel, None)) and not confirmation.done():
                 confirmation.set_result(None)
         elif kind == b"message":
-            news = message[2]
+            notification = message[2]
         else:
             return
         for call in tuple(self._watchers.get(channel, ())):
-            call(news)
+            call(notification)

@@ -8,7 +8,7 @@ missed something. An empty text says no more than "look". `common.lua` writes it
 from typing import NamedTuple
 
 
-class News(NamedTuple):
+class Notification(NamedTuple):
     """Entries in a row: positions, and fields as a stream returns them."""
 
     before: str
@@ -16,7 +16,7 @@ class News(NamedTuple):
     entries: tuple[tuple[bytes, tuple[bytes, bytes, bytes, bytes]], ...]
 
 
-def read_news(text: bytes) -> News | None:
+def read_notification(text: bytes) -> Notification | None:
     """The entries in `text`; None where it was not written by this version of the scripts."""
     try:
         return _read(text)
@@ -24,7 +24,7 @@ def read_news(text: bytes) -> News | None:
         return None
 
 
-def _read(text: bytes) -> News:
+def _read(text: bytes) -> Notification:
     before, _, rest = text.partition(b"\n")
     entries = []
     while rest:
@@ -36,4 +36,4 @@ def _read(text: bytes) -> News:
             raise ValueError("cut short")
         entries.append((position, (b"h", rest[:middle], b"p", rest[middle:end])))
         rest = rest[end:]
-    return News(before.decode(), entries[-1][0].decode(), tuple(entries))
+    return Notification(before.decode(), entries[-1][0].decode(), tuple(entries))
