@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Start, until
-from tests.crew.patience import stretched
+from tests.reliability.workers.patience import stretched
 
 HURRIES_WITHIN_S = 1.0
 GUILDBUS = f"{sys.executable} -m guild.cli"

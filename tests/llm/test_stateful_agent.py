@@ -34,8 +34,8 @@ from messaging.errors import RequestCancelledError, RequestFailedError
 from messaging.wire.envelope import new_id
 from messaging.wire.message import wire_type_of
 from messaging.wire.topic import DEFAULT_TOPIC
-from tests.crew.patience import stretched
 from tests.llm.chat_models import save_tiny_chat_model
+from tests.reliability.workers.patience import stretched
 
 SPECS = Path(__file__).parents[2] / "specs"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from tests.crew.patience import stretched
+from tests.reliability.workers.patience import stretched
 
 CTRL_C, CTRL_D = "\x03", "\x04"
 _PATIENCE_S = 10.0

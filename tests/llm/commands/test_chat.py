@@ -11,9 +11,9 @@ import pytest
 
 from agents.llm.models import SMOLLM2
 from tests.cli.conftest import ROOT, Run
-from tests.crew.patience import stretched
 from tests.llm.commands.terminal import CTRL_C, CTRL_D, Terminal
 from tests.llm.engines.tiny_gguf import save_tiny_gguf
+from tests.reliability.workers.patience import stretched
 
 TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[answer]"
 SHORT = ["--max-new-tokens", "5", "--seed", "1", "--threads", "1"]

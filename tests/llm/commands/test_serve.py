@@ -21,8 +21,8 @@ from guild.checking.plan import Plan
 from guild.cli.call import Call
 from guild.cli.options import Common
 from tests.cli.conftest import Run, until
-from tests.crew.patience import stretched
 from tests.llm.commands.served import SCRIPTED, serving
+from tests.reliability.workers.patience import stretched
 
 SPEC = """
 id: served

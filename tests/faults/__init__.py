@@ -1,5 +1,0 @@
-"""What networks do to connections, in a TCP proxy between a client and a server on loopback."""
-
-from tests.faults.proxy import FaultyProxy
-
-__all__ = ["FaultyProxy"]

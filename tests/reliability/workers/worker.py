@@ -1,0 +1,97 @@
+"""A worker process of a crew: `python -m tests.reliability.workers.worker ORDERS`, see
+`tests.reliability.workers.orders`."""
+
+import asyncio
+import logging
+import signal
+import sys
+
+import structlog
+
+from messaging.backend import Incident
+from messaging.backends.redis import RedisBackend
+from messaging.backends.urls import open_backend
+from messaging.bus import Bus
+from messaging.handling.context import Context
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.subscription import Subscription, SubscriptionOptions
+from tests.reliability.workers.deeds import DEEDS
+from tests.reliability.workers.moments import Moments, say, watch
+from tests.reliability.workers.mutants import MUTANTS, work_plainly
+from tests.reliability.workers.orders import (
+    GROUP,
+    IN_HANDLER,
+    INCIDENT,
+    INPUTS,
+    KEPT,
+    LEAVING,
+    OUTPUTS,
+    PLAIN,
+    READY,
+    Input,
+    NewerInput,
+    Orders,
+    Output,
+)
+
+
+def subscription(orders: Orders, moments: Moments | None = None) -> Subscription:
+    """The group of every crew; whoever only registers it comes by no moments."""
+
+    async def answer(task: Input | NewerInput, context: Context) -> None:
+        if moments is not None:
+            moments.reach(IN_HANDLER)
+        if task.deed:
+            await DEEDS[task.deed](context)
+        if orders.fails_every and task.number % orders.fails_every == 0 and context.attempt == 1:
+            raise ValueError("once")
+        context.send(Output(number=task.number), OUTPUTS)
+
+    options = SubscriptionOptions(
+        lease_s=orders.lease_s,
+        retry=RetryPolicy(attempts=orders.attempts, backoff_s=orders.backoff_s, jitter=0.0),
+        concurrency=orders.concurrency,
+        prefetch=orders.prefetch,
+        drain_s=orders.drain_s,
+        ordered_by="lane" if orders.partitions else "",
+        partitions=max(1, orders.partitions),
+    )
+    read = NewerInput if orders.is_newer else Input
+    return Subscription(GROUP, (INPUTS,), {read: answer}, options)
+
+
+async def work(orders: Orders, moments: Moments) -> None:
+    """Until SIGTERM; then drain. A second one does not wait for handlers any longer."""
+    stopping = asyncio.Event()
+    backend = open_backend(orders.url, orders.guild_id, keep_unclaimed=KEPT, max_backlog=KEPT)
+    assert isinstance(backend, RedisBackend)
+    async with Bus(backend, name="worker") as bus:
+        bus.listen(_tell)
+        assert backend._parts is not None
+        if orders.kind in MUTANTS:
+            await MUTANTS[orders.kind](backend._parts.server)
+        watch(moments, backend._parts.server)
+        running = await bus.subscribe(subscription(orders, moments))
+        loop = asyncio.get_running_loop()
+        leaving: list[asyncio.Task[None]] = []
+
+        def leave() -> None:
+            leaving.append(loop.create_task(running.drain()))
+            stopping.set()
+            say(LEAVING)
+
+        loop.add_signal_handler(signal.SIGTERM, leave)
+        say(READY)
+        await stopping.wait()
+        await running.wait()
+
+
+def _tell(incident: Incident) -> None:
+    say(INCIDENT, incident.event)
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    told = Orders.model_validate_json(sys.argv[1])
+    run = work_plainly if told.kind == PLAIN else work
+    asyncio.run(run(told, Moments(told)))
