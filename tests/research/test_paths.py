@@ -30,6 +30,7 @@ from agents.research.trainer import TrainerAgent
 from agents.research.workspace import messages as files
 from agents.research.workspace import tools as workspace_tools
 from agents.research.writing.tokenizers import advise
+from tests.research.samples import full_content
 
 IMPOSSIBLE = ["a\0b", "half\ud800"]
 OUTSIDE = ["../up", "a/../../up", "/etc", "link"]
@@ -74,8 +75,9 @@ def deal(data: str) -> DealData:
     )  # fmt: skip
 
 
-async def prepare(jobs: Jobs, path: str) -> Any:
-    return ReporterAgent(jobs).prepare(messages.PrepareRun(folder=path))
+async def report(jobs: Jobs, path: str) -> Any:
+    request = messages.WriteReport(content=full_content(folder=path))
+    return await ReporterAgent(jobs).write(request, AUDIENCE)
 
 
 async def learn(jobs: Jobs, **given: Any) -> Any:
@@ -127,7 +129,7 @@ ASKED: dict[str, Ask] = {
     ),
     "output_dir": lambda jobs, path: learn(jobs, output_dir=path),
     "serve_as": lambda jobs, path: learn(jobs, serve_as=path),
-    "folder of a run": prepare,
+    "folder of a report": report,
     "output_script_path of an optimizer": lambda jobs, path: configure(
         jobs,
         LLM,

@@ -10,7 +10,7 @@ from agents.research.researcher.messages import BaselineFitted, DataDealt, Recip
 from agents.research.researcher.places import Places
 from agents.research.researcher.state import Candidate, Study, Trial
 from agents.research.researcher.steps import DATA, propose
-from agents.research.run import Step
+from agents.research.stepwise.work import Step
 from messaging import Message
 from tests.research.researcher.world import FACTS, study
 
