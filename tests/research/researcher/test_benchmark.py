@@ -51,7 +51,9 @@ def asked(kind: str) -> StudyRequest:
     )
 
 
-@pytest.mark.parametrize("kind", ["table", "image", "text"])
+@pytest.mark.parametrize(
+    "kind", ["table", *(pytest.param(k, marks=pytest.mark.long) for k in ("image", "text"))]
+)
 def test_a_study_in_this_process_comes_to_its_end_and_so_do_its_rivals(kind: str) -> None:
     study = Study(request=asked(kind), started_at=0.0, clock_at=0.0)
     run(study)

@@ -508,7 +508,7 @@ class Scripts(RuleBasedStateMachine):
 def test_the_scripts_do_what_the_model_says(tmp_path: Path) -> None:
     with running_redis(tmp_path) as server:
         machine = _machine(server.url)
-        run_state_machine_as_test(machine, settings=SMALL)
+        run_state_machine_as_test(machine, settings=settings(SMALL, max_examples=200))
 
     assert set(machine.fired) == RULES, "or some rule has proved nothing"
 
