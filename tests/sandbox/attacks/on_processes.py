@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ _SLEEPER = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 def victim(t: Target) -> int:
     """A process outside that exists for this attack."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and f"victim-of-{t.name}\0" in (entry / "cmdline").read_text():
-            return int(entry.name)
+        with suppress(OSError):  # a process that has ended since it was listed
+            if entry.name.isdigit() and f"victim-of-{t.name}\0" in (entry / "cmdline").read_text():
+                return int(entry.name)
     raise ProcessLookupError("nobody to be seen")
 
 
