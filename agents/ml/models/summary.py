@@ -7,26 +7,17 @@ that looks at values is run on the CPU instead, where fused kernels are switched
 counter cannot look into them.
 """
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
-from itertools import chain
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
 from agents.ml.errors import ConfigError, MLError, ModelScriptError
-from agents.ml.models.flops import UNCOUNTED
+from agents.ml.models.recorder import Recorder, run
 from agents.ml.models.script import load_model_class
+from agents.ml.models.table import rows_of, table
 
 DTYPES = ("float32", "int64")
 _MAX_RANK = 9
@@ -123,7 +114,7 @@ def _summary_on(
     for dtype in dtypes or _dtypes_of(model):
         try:
             x = torch.zeros(input_size, dtype=getattr(torch, dtype), device=device)
-            recorder = _run(model, x)
+            recorder = run(model, x)
         except Exception as error:  # noqa: BLE001  the next dtype may do
             problems.append(error)
         else:
@@ -137,154 +128,10 @@ def _dtypes_of(model: nn.Module) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*DTYPES, *own]))
 
 
-@dataclass(slots=True)
-class _Layer:
-    """What was seen of one module."""
-
-    name: str
-    module: nn.Module
-    output_shape: list[int] | None = None
-    flops: int = 0
-    calls: int = 0
-
-
-@dataclass(slots=True)
-class _Recorder:
-    """Watches the calls of modules; FLOPs go to the innermost one that is running."""
-
-    counter: FlopCounterMode
-    layers: dict[nn.Module, _Layer]
-    used: set[int] = field(default_factory=set)
-    order: list[_Layer] = field(default_factory=list)
-    _open: list[list[int]] = field(default_factory=list)
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """See all calls: hooks of its own a module out of `torch.jit` does not take."""
-        before = register_module_forward_pre_hook(self._enter)
-        after = register_module_forward_hook(self._leave, always_call=True)  # one that raises, too
-        try:
-            with warnings.catch_warnings():
-                # A compiled module is seen twice, once as what it wraps: nothing is counted twice.
-                warnings.filterwarnings("ignore", "Using `torch.compile", UserWarning)
-                yield
-        finally:
-            before.remove()
-            after.remove()
-
-    def _enter(self, module: nn.Module, inputs: Any) -> None:  # noqa: ARG002  torch's signature
-        layer = self.layers.get(module)
-        if layer is None:
-            return
-        if layer.calls == 0:
-            self.order.append(layer)
-        layer.calls += 1
-        self._open.append([self.counter.get_total_flops(), 0])
-
-    def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG002  torch's signature
-        layer = self.layers.get(module)
-        if layer is None:
-            return
-        started, of_children = self._open.pop()
-        taken = self.counter.get_total_flops() - started
-        layer.flops += taken - of_children
-        layer.output_shape = layer.output_shape or _shape_of(output)
-        if self._open:
-            self._open[-1][1] += taken
-
-
-_aten = torch.ops.aten
-_PRODUCTS = {
-    *(_aten.mm, _aten.addmm, _aten.bmm, _aten.baddbmm, _aten.addbmm, _aten.mv, _aten.addmv),
-    *(_aten.dot, _aten.vdot, _aten.convolution),
-}
-# Attention uses its projection without calling it; what is within a compiled one is not seen.
-_WHOLE = (nn.MultiheadAttention, torch.jit.ScriptModule)
-
-
-def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Name every module, those that are one with what they hold without that."""
-    inside: set[nn.Module] = set()
-    for name, module in model.named_modules():
-        if isinstance(module, _WHOLE):
-            inside.update(child for child in module.modules() if child is not module)
-        if module not in inside:
-            yield name, module
-
-
-class _Everywhere:
-    """In place of torch's tracker of modules, which forbids gradients within a forward."""
-
-    parents = ("Global",)
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class _Counter(FlopCounterMode):
-    """Counts the FLOPs of all modules together."""
-
-    def __init__(self) -> None:
-        super().__init__(display=False, custom_mapping=UNCOUNTED)
-        self.mod_tracker = _Everywhere()  # type: ignore[assignment]  # of which it needs no more
-
-
-class _Arithmetic(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
-    """Notes which parameters and buffers it takes, a module's own or another's.
-
-    Products of different dtypes are refused: so they are but on the meta device.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch's
-        self._known = set(map(id, chain(model.parameters(), model.buffers())))
-        self.seen: set[int] = set()
-
-    def __torch_dispatch__(  # torch's name and signature
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        leaves, _ = tree_flatten((args, kwargs))
-        self.seen.update(self._known.intersection(map(id, leaves)))
-        if getattr(func, "overloadpacket", None) in _PRODUCTS:
-            kinds = {str(leaf.dtype) for leaf in leaves if isinstance(leaf, Tensor)}
-            if len(kinds) > 1:
-                raise TypeError(f"a product of {' and '.join(sorted(kinds))}")
-        return func(*args, **kwargs)
-
-
-def _run(model: nn.Module, x: Tensor) -> _Recorder:
-    counter = _Counter()
-    layers = {module: _Layer(name, module) for name, module in _modules(model)}
-    recorder = _Recorder(counter, layers)
-    arithmetic = _Arithmetic(model)
-    with recorder.watching(), _nothing_fused(), torch.no_grad(), counter, arithmetic:
-        model(x)
-    recorder.used = arithmetic.seen
-    return recorder
-
-
-@contextmanager
-def _nothing_fused() -> Iterator[None]:
-    """Have attention and recurrent layers computed by the products the counter knows."""
-    was_fast = torch.backends.mha.get_fastpath_enabled()
-    mkldnn: Any = torch.backends.mkldnn  # checkers misread its properties
-    was_enabled = mkldnn.enabled
-    torch.backends.mha.set_fastpath_enabled(False)
-    mkldnn.enabled = False
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(was_fast)
-        mkldnn.enabled = was_enabled
-
-
 def _summary(
-    model: nn.Module, recorder: _Recorder, input_size: tuple[int, ...], dtype: str, device: str
+    model: nn.Module, recorder: Recorder, input_size: tuple[int, ...], dtype: str, device: str
 ) -> dict[str, Any]:
-    details = _details(recorder)
+    details = rows_of(recorder)
     flops = recorder.counter.get_total_flops()
     unused = [row["name"] for row in details if row["calls"] == 0 and not row["used"]]
     for row in details:
@@ -300,96 +147,7 @@ def _summary(
         "input_dtype": dtype,
         "device": device,
     }
-    return {"summary_str": _table(type(model).__name__, summary), **summary}
-
-
-def _details(recorder: _Recorder) -> list[dict[str, Any]]:
-    """One row for each module that has parameters, arithmetic or no children."""
-    never = [layer for layer in recorder.layers.values() if layer.calls == 0]
-    owners: dict[nn.Parameter, str] = {}
-    rows = []
-    for layer in [*recorder.order, *never]:
-        row = _row(layer, owners, recorder.used)
-        is_container = any(child in recorder.layers for child in layer.module.children())
-        if not is_container or row["params"] or row["macs"] or row["shares_with"]:
-            rows.append(row)
-    return rows
-
-
-def _row(layer: _Layer, owners: dict[nn.Parameter, str], used: set[int]) -> dict[str, Any]:
-    whole = isinstance(layer.module, _WHOLE)
-    params = trainable = 0
-    shares_with: list[str] = []
-    for name, parameter in layer.module.named_parameters(recurse=whole):
-        if parameter in owners:
-            shares_with.append(owners[parameter])
-            continue
-        owners[parameter] = f"{layer.name}.{name}".removeprefix(".")
-        size = 0 if is_lazy(parameter) else parameter.numel()  # one that was never called has none
-        params += size
-        trainable += size if parameter.requires_grad else 0
-    return {
-        "name": layer.name or "(model)",
-        "type": type(layer.module).__name__,
-        "output_shape": layer.output_shape,
-        "params": params,
-        "trainable_params": trainable,
-        "trainable": trainable > 0,
-        "macs": layer.flops // 2,
-        "calls": layer.calls,
-        "shares_with": shares_with,
-        "used": any(id(tensor) in used for tensor in _held_by(layer.module, whole=whole)),
-    }
-
-
-def _held_by(module: nn.Module, *, whole: bool) -> Iterator[Tensor]:
-    yield from module.parameters(recurse=whole)
-    yield from module.buffers(recurse=whole)
-
-
-def _table(model_name: str, summary: dict[str, Any]) -> str:
-    cells = [("layer", "type", "output shape", "params", "MACs")]
-    for row in summary["layer_details"]:
-        shape = str(tuple(row["output_shape"])) if row["output_shape"] is not None else "-"
-        params = f"{row['params']:,}" + ("*" if row["shares_with"] else "")
-        cells.append((row["name"], row["type"], shape, params, f"{row['macs']:,}"))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column > 2 else cell.ljust(width)  # noqa: PLR2004  numbers last
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    ]
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    title = f"{model_name} on {summary['input_dtype']} {tuple(summary['input_size'])}"
-    return "\n".join([title, rule, lines[0], rule, *lines[1:], rule, *_totals(summary)])
-
-
-def _totals(summary: dict[str, Any]) -> list[str]:
-    lines = [
-        f"parameters  {summary['total_params']:,} ({summary['trainable_params']:,} trainable)",
-        f"forward     {summary['flops']:,} FLOPs ({summary['macs']:,} MACs)",
-    ]
-    if any(row["shares_with"] for row in summary["layer_details"]):
-        lines.append("*           shares weights with a layer above, counted there")
-    if summary["unused_modules"]:
-        lines.append(f"never used  {', '.join(summary['unused_modules'])}")
-    return lines
-
-
-def _shape_of(output: Any) -> list[int] | None:
-    """Shape of the first tensor in what a module returned."""
-    if isinstance(output, Tensor):
-        return list(output.shape)
-    if isinstance(output, dict):
-        output = list(output.values())
-    elif is_dataclass(output) and not isinstance(output, type):
-        output = [getattr(output, part.name) for part in fields(output)]
-    if isinstance(output, list | tuple):
-        shapes = (_shape_of(item) for item in output)
-        return next((shape for shape in shapes if shape is not None), None)
-    return None
+    return {"summary_str": table(type(model).__name__, summary), **summary}
 
 
 def _is_of_memory(error: Exception) -> bool:
