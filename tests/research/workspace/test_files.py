@@ -138,7 +138,7 @@ ACTS: dict[str, Callable[[WorkspaceFiles, str], object]] = {
 }
 OUTSIDE = [
     "../outside/secret.txt", "..", "a/../../ws2/secret.txt", "/etc/passwd", "link/secret.txt",
-    "link", "file_link", "up/outside/secret.txt", "/proc/self/root/etc/passwd",
+    "link", "file_link", "up/outside/secret.txt", str(Path("/proc/self/root", "etc", "passwd")),
 ]  # fmt: skip
 
 

@@ -8,9 +8,12 @@ there. An `Unsupported` tells that this kernel has nothing to attack.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from agents.sandbox import Limits
+
+KEYS_OF_ROOT = Path("/", "root", ".ssh")
 
 
 class Unsupported(Exception):  # noqa: N818  no error

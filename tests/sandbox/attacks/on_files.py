@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import agents
-from tests.sandbox.attacks.attack import Target, add_attack, attack
+from tests.sandbox.attacks.attack import KEYS_OF_ROOT, Target, add_attack, attack
 
 
 @attack()
@@ -117,7 +117,7 @@ def read_the_shadow_file(t: Target) -> str:
 
 @attack()
 def read_home_folders(t: Target) -> str:
-    return _all_of("/root/.ssh/*") + _all_of("/home/*/.ssh/*")
+    return _all_of(f"{KEYS_OF_ROOT}/*") + _all_of("/home/*/.ssh/*")
 
 
 @attack()

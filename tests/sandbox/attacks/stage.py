@@ -9,6 +9,7 @@ import struct
 from pathlib import Path
 
 from agents.sandbox.kernel import calls, mounts, namespaces
+from tests.sandbox.attacks.attack import KEYS_OF_ROOT
 
 ARENA = Path("/tmp/arena")
 USER = 4321  # an ordinary one
@@ -103,9 +104,8 @@ def _hide(secret: str) -> None:
     """Put the secret where secrets are."""
     Path("/etc/shadow").write_text(secret)
     Path("/etc/shadow").chmod(0o644)
-    keys = Path("/root/.ssh")
-    keys.mkdir(exist_ok=True)
-    (keys / "id_ed25519").write_text(secret)
+    KEYS_OF_ROOT.mkdir(exist_ok=True)
+    (KEYS_OF_ROOT / "id_ed25519").write_text(secret)
 
 
 def _have_address(name: str, address: str) -> None:
