@@ -79,7 +79,7 @@ def _tiles(reading: Reading) -> list[Tile]:
     failed = len(reading.failures)
     note = f"{failed} without a score" if failed else "all with a score"
     worked = duration(reading.used.worked_s)
-    tiles.append(Tile("trials", whole(reading.used.trials), f"in {worked}, {note}"))
+    tiles.append(Tile("trials", whole(reading.used.trials), f"{worked} at work, {note}"))
     return tiles
 
 
