@@ -1,6 +1,5 @@
 """Configurations: read strictly, with every mistake named before anything runs."""
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -8,6 +7,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from agents import _suggest
 from agents.ml.errors import ConfigError
 
 
@@ -48,11 +48,10 @@ def read_config(model: type[C], values: Mapping[str, Any], *, where: str = "") -
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """End an error sentence with the nearest known word, or with all there are."""
     names = sorted(known)
-    by_lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(str(word).lower(), list(by_lower), n=1)
-    if near:
-        return f"did you mean {by_lower[near[0]]!r}?"
-    return f"known are {', '.join(names)}"
+    sentence_end = _suggest.did_you_mean(
+        str(word), names, otherwise=f"known are {', '.join(names)}"
+    )
+    return sentence_end.removeprefix("; ")
 
 
 def require_known(word: str, known: Iterable[str], *, what: str, where: str) -> None:
