@@ -8,7 +8,7 @@ consumers share that with each other and with nobody else, and what is said of a
 take for their partition; only the state is the group's.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from messaging.process.clock import Clock
@@ -54,11 +54,16 @@ def unread_key(message_id: str) -> str:
     return UNREAD_PREFIX + message_id
 
 
+Place = tuple[str, str]
+"""Topic and position: where an entry lies."""
+
+
 class Delivery(NamedTuple):
     """One envelope lent to one consumer.
 
     Attributes:
-        position: where the entry lies in its topic; opaque, and increasing within the topic.
+        place: topic and position: where the entry lies. What is held, and what is settled, is
+            known by it. The position is opaque, and increases within the topic.
         redelivery_count: how often it was lent before; above 0 only after a takeover.
         fault: why the entry must not be handled, "" when it may. An entry that could not be
             decoded has an envelope with the topic, what is left of the payload, and `type` "";
@@ -66,22 +71,13 @@ class Delivery(NamedTuple):
     """
 
     envelope: Envelope
-    position: str
+    place: Place
     redelivery_count: int = 0
     fault: str = ""
 
-
-Place = tuple[str, str]
-"""Topic and position: where an entry lies."""
-
-
-def place_of(delivery: Delivery) -> Place:
-    return delivery.envelope.topic, delivery.position
-
-
-def places_of(deliveries: Iterable[Delivery]) -> list[Place]:
-    """The place of each, at the price of one call."""
-    return [(delivery.envelope.topic, delivery.position) for delivery in deliveries]
+    @property
+    def position(self) -> str:
+        return self.place[1]
 
 
 class StateWrite(NamedTuple):

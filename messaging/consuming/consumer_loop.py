@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from messaging.backend import Consumer, Delivery, Place, Settlement, place_of, places_of
+from messaging.backend import Consumer, Delivery, Place, Settlement
 from messaging.consuming.committer import Committer
 from messaging.consuming.heartbeat import Heart
 from messaging.consuming.key_order import Lanes
@@ -199,7 +199,8 @@ class ConsumerLoop:
         return max(0, min(room, self._options.prefetch - len(self._lent)))
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
-        self._lent.update(zip(places_of(deliveries), deliveries, strict=True))
+        for delivery in deliveries:
+            self._lent[delivery.place] = delivery
         if self._lanes is not None:
             deliveries = [delivery for delivery in deliveries if self._lanes.enter(delivery)]
         self._ready.put(deliveries)
@@ -306,13 +307,13 @@ class ConsumerLoop:
         return outcome
 
     def _attempt_later(self, again: RetryInPlace) -> None:
-        self._lent[place_of(again.delivery)] = again.delivery
+        self._lent[again.delivery.place] = again.delivery
         self._clock.call_later(again.wait_s, self._put_first, again.delivery)
 
     def _settled(self, settlements: Sequence[Settlement]) -> None:
         deliveries = [settlement.delivery for settlement in settlements]
-        for place in places_of(deliveries):
-            del self._lent[place]
+        for delivery in deliveries:
+            del self._lent[delivery.place]
         self._runner.let_go(deliveries)
         if self._lanes is not None:
             for delivery in deliveries:

@@ -8,7 +8,7 @@ replica: it stays lent, and whoever leads next begins with what was lent, oldest
 
 from collections import deque
 
-from messaging.backend import Delivery, Place, place_of
+from messaging.backend import Delivery, Place
 from messaging.handling.ordering_key import key_of
 
 
@@ -31,7 +31,7 @@ class Lanes:
         key = key_of(delivery, self._ordered_by)
         if not key:
             return True
-        self._keys[place_of(delivery)] = key
+        self._keys[delivery.place] = key
         lane = self._lanes.get(key)
         if lane is None:
             self._lanes[key] = deque()
@@ -42,7 +42,7 @@ class Lanes:
 
     def leave(self, delivery: Delivery) -> Delivery | None:
         """The one whose turn it is, now that `delivery` is settled for good."""
-        key = self._keys.pop(place_of(delivery), "")
+        key = self._keys.pop(delivery.place, "")
         if not key:
             return None
         if self._lanes[key]:

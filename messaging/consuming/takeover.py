@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
-from messaging.backend import Consumer, Delivery, Incident, Place, Settlement, place_of
+from messaging.backend import Consumer, Delivery, Incident, Place, Settlement
 from messaging.consuming.task_scope import TaskScope
 from messaging.control.incidents import Incidents
 
@@ -90,7 +90,7 @@ class Takeover:
         """Let the others come when one was handled alone."""
         if self._alone:
             for settlement in settlements:
-                key = place_of(settlement.delivery)
+                key = settlement.delivery.place
                 if key in self._alone:
                     self._alone.pop(key).set()
 
@@ -133,7 +133,7 @@ class Takeover:
             await self._room_comes()
 
     async def _handle_alone(self, delivery: Delivery) -> None:
-        settled = self._alone[place_of(delivery)] = asyncio.Event()
+        settled = self._alone[delivery.place] = asyncio.Event()
         self._take([delivery])
         with suppress(TimeoutError):  # a long job must not keep the others waiting for ever
             async with asyncio.timeout(ALONE_S):

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from messaging.backend import Consumer, Delivery, Settlement, place_of
+from messaging.backend import Consumer, Delivery, Settlement
 from messaging.control.cancellation import Cancellations
 from messaging.errors import (
     BackendUnavailableError,
@@ -192,7 +192,7 @@ class HandlerRunner:
         lost = self._contention.lost
         if not (lost or delivery.redelivery_count):
             return self._handle(delivery, slot)
-        has_lost = bool(lost) and place_of(delivery) in lost
+        has_lost = bool(lost) and delivery.place in lost
         handling = (self._handle_again if has_lost else self._handle)(delivery, slot)
         return self._without_record(handling) if delivery.redelivery_count else handling
 

@@ -10,7 +10,7 @@ compared with `RetryPolicy.attempts`. The record goes with the settlement of the
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
-from messaging.backend import Delivery, Place, Settlement, StateValue, StateWrite, place_of
+from messaging.backend import Delivery, Place, Settlement, StateValue, StateWrite
 from messaging.backend import starts_key as key_of
 from messaging.errors import LostWorkerError
 from messaging.handling.retry import MAX_ATTEMPTS
@@ -58,7 +58,7 @@ class Starts:
             LostWorkerError: it was begun as often as it may be.
             FencedError, BackendUnavailableError, StateConflictError: as `Consumer.journal`.
         """
-        envelope, place = delivery.envelope, place_of(delivery)
+        envelope, place = delivery.envelope, delivery.place
         begun = self._begun.get(place)
         if begun is not None and envelope.attempt <= begun.number:
             return numbered(delivery, begun.number)
@@ -77,7 +77,7 @@ class Starts:
     async def forgotten(self, settlement: Settlement) -> Settlement:
         """`settlement` with what removes the record."""
         delivery = settlement.delivery
-        version = (self._begun.get(place_of(delivery)) or await self._load(delivery)).version
+        version = (self._begun.get(delivery.place) or await self._load(delivery)).version
         if not version:
             return settlement
         forget = StateWrite(key_of(delivery.envelope.id), None, version)
@@ -86,7 +86,7 @@ class Starts:
     async def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> None:
         """Remove what this process has recorded of `deliveries`, which it is about to give back."""
         for delivery in deliveries:
-            begun = self._begun.pop(place_of(delivery), None)
+            begun = self._begun.pop(delivery.place, None)
             if begun is not None:
                 present = await self._load(delivery)
                 if present.before != begun.before:
@@ -96,7 +96,7 @@ class Starts:
 
     def let_go(self, delivery: Delivery) -> None:
         """It is settled, given back or taken over."""
-        self._begun.pop(place_of(delivery), None)
+        self._begun.pop(delivery.place, None)
 
     async def _load(self, delivery: Delivery) -> _Start:
         stored = await self._load_state(self._group, key_of(delivery.envelope.id))

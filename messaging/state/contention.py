@@ -28,7 +28,6 @@ from messaging.backend import (
     Delivery,
     Place,
     Settlement,
-    place_of,
 )
 from messaging.errors import MessagingError, StateConflictError
 from messaging.process.logs import get_logger
@@ -72,14 +71,14 @@ class Contention:
         Raises:
             StateConflictError: it had its turn often enough: no turn helps it.
         """
-        lost = self.lost.pop(place_of(delivery))
+        lost = self.lost.pop(delivery.place)
         if lost.in_turn >= MOST_LOST_IN_TURN:
             raise StateConflictError(
                 f"the state under {delivery.envelope.type} was changed {lost.times} times while it "
                 f"was handled, {lost.in_turn} times although it had its turn at "
                 f"{', '.join(lost.keys)}; does it ask for something that writes the same key?"
             )
-        contender = self._settling[place_of(delivery)] = Contender(delivery, consumer, lost)
+        contender = self._settling[delivery.place] = Contender(delivery, consumer, lost)
         for key in sorted(lost.keys):
             await self._take(contender, key, is_first=True)
         await self._share(contender, lost.keys)
@@ -114,7 +113,7 @@ class Contention:
     def over(self, delivery: Delivery, contender: Contender) -> None:
         """Its handler has ended. Its turns last until it is settled, or given up."""
         contender.is_over, contender.patience = True, None
-        self._settling[place_of(delivery)] = contender
+        self._settling[delivery.place] = contender
 
     def ended(
         self, delivery: Delivery, contender: Contender, written: Collection[str]
@@ -132,7 +131,7 @@ class Contention:
 
     async def give_up(self, delivery: Delivery) -> None:
         """What it came to is not committed, or there is none: it has failed, or was cancelled."""
-        contender = self._settling.pop(place_of(delivery), None) if self._settling else None
+        contender = self._settling.pop(delivery.place, None) if self._settling else None
         if contender is not None:
             self._release(contender)
             if contender.shared:
@@ -145,8 +144,8 @@ class Contention:
 
     def let_go(self, delivery: Delivery) -> None:
         """It is settled, given back or taken over."""
-        self.lost.pop(place_of(delivery), None)
-        contender = self._settling.pop(place_of(delivery), None)
+        self.lost.pop(delivery.place, None)
+        contender = self._settling.pop(delivery.place, None)
         if contender is not None:
             self._release(contender)
 
@@ -156,7 +155,7 @@ class Contention:
 
     def conflicted(self, settlement: Settlement) -> None:
         """Others came first: the message has to be handled again."""
-        place = place_of(settlement.delivery)
+        place = settlement.delivery.place
         contender = self._settling.pop(place, None)
         keys = tuple(w.key for w in settlement.state if not w.key.startswith(RESERVED_PREFIX))
         if contender is None:

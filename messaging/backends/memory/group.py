@@ -81,7 +81,7 @@ class Group:
         lent = [ready.popleft() for _ in range(min(max_count, len(ready)))]
         held = self.held[incarnation]
         for delivery in lent:
-            held[delivery.position] = delivery
+            held[delivery.place[1]] = delivery
         return lent
 
     def take_over(
@@ -159,7 +159,7 @@ class Group:
 
     def check_held(self, incarnation: str, deliveries: Sequence[Delivery]) -> None:
         held = self.held[incarnation]
-        positions = {delivery.position for delivery in deliveries}
+        positions = {delivery.place[1] for delivery in deliveries}
         if len(positions) < len(deliveries) or not positions <= held.keys():
             raise NotHeldError(self.name, incarnation)
 

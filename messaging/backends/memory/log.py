@@ -29,7 +29,7 @@ class Log:
     def append(self, delivery: Delivery) -> None:
         self.entries.append(delivery)
         if self.groups:
-            self.owed[delivery.position] = len(self.groups)
+            self.owed[delivery.place[1]] = len(self.groups)
             for group in self.groups:
                 group.ready.append(delivery)
         if len(self.entries) > self.keep_unclaimed:
@@ -52,7 +52,7 @@ class Log:
 
     def _drop_settled(self, keep: int, oldest_id: str = NEWEST_ID) -> int:
         entries, before = self.entries, len(self.entries)
-        while len(entries) > keep and entries[0].position not in self.owed:
+        while len(entries) > keep and entries[0].place[1] not in self.owed:
             if entries[0].envelope.id >= oldest_id:
                 break
             entries.popleft()

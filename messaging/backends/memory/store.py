@@ -395,7 +395,8 @@ class Store:
     def _delivery(self, envelope: Envelope) -> Delivery:
         # One object for every group: nobody can change it.
         self._last_position = f"{next(self._numbers):020d}"
-        return tuple.__new__(Delivery, (envelope, self._last_position, 0, ""))  # half the time
+        place = (envelope.topic, self._last_position)
+        return tuple.__new__(Delivery, (envelope, place, 0, ""))  # half the time
 
     def _settle(self, group: Group, incarnation: str, settlement: Settlement) -> None:
         delivery, outbox, _, dead = settlement
@@ -403,8 +404,9 @@ class Store:
             self._put(envelope)
         if dead is not None:
             self.letters.add(dead._replace(id=f"{next(self._numbers):020d}"))
-        settled = group.held[incarnation].pop(delivery.position)
-        self._logs[settled.envelope.topic].settle(settled.position)
+        topic, position = delivery.place
+        del group.held[incarnation][position]
+        self._logs[topic].settle(position)
 
     def _tell_of_room(self, topic: str) -> None:
         if self.room.is_awaited(topic) and not self.is_crowded(topic):

@@ -77,14 +77,14 @@ def unpack_delivery(
         payload_bytes = payload.size_bytes if isinstance(payload, ClaimCheck) else len(payload)
         size_bytes = len(fields[1]) + payload_bytes
         if size_bytes <= limit_bytes or size_bytes - _grown_by(envelope) <= limit_bytes:
-            return Delivery(envelope, position.decode(), redelivery_count)
+            return Delivery(envelope, (topic, position.decode()), redelivery_count)
         too_large = PayloadTooLargeError(envelope.type, size_bytes, limit_bytes)
         if isinstance(payload, ClaimCheck):
             envelope = envelope._replace(payload=b"")
-        return Delivery(envelope, position.decode(), redelivery_count, str(too_large))
+        return Delivery(envelope, (topic, position.decode()), redelivery_count, str(too_large))
     except WireError as error:
         left = unreadable_envelope(topic, position, left_in(fields))
-        return Delivery(left, position.decode(), redelivery_count, str(error))
+        return Delivery(left, (topic, position.decode()), redelivery_count, str(error))
 
 
 def unreadable_envelope(topic: str, position: bytes, payload: bytes) -> Envelope:

@@ -119,7 +119,7 @@ async def test_a_handling_that_sends_too_much_is_given_up_at_once_and_holds_up_n
 
 
 def settlements(*sizes_bytes: int) -> Sequence[Settlement]:
-    job = Delivery(note("job"), "1")
+    job = Delivery(note("job"), ("notes", "1"))
     return [
         Settlement(job, (note("x", "told")._replace(payload=b"x" * size, message=None),))
         for size in sizes_bytes

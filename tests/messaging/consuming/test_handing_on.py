@@ -10,7 +10,9 @@ from tests.messaging.notes import note
 
 
 def moved(envelope: Envelope, *, redelivery_count: int = 0, count: int = 8) -> Envelope:
-    return handed_on(Delivery(envelope, "1-0", redelivery_count), "workers", "key", count)
+    return handed_on(
+        Delivery(envelope, (envelope.topic, "1-0"), redelivery_count), "workers", "key", count
+    )
 
 
 @pytest.mark.parametrize(

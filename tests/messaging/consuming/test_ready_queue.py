@@ -7,7 +7,7 @@ from messaging.wire.envelope import Envelope
 
 def delivery(number: int, priority: int = 0) -> Delivery:
     envelope = Envelope(f"{number:032x}", "Note", 1, "notes", b"", priority=priority)
-    return Delivery(envelope, str(number))
+    return Delivery(envelope, ("notes", str(number)))
 
 
 def order_of(ready: ReadyQueue) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import hiredis
 
-from messaging.backend import Delivery, Settlement, place_of, places_of
+from messaging.backend import Delivery, Settlement
 from messaging.backends.redis.claim_check import is_claimed, redeem_all, redeem_first, whole
 from messaging.backends.redis.connection.connection import FIRST_PAUSE_S
 from messaging.backends.redis.connection.error_replies import code_of
@@ -262,9 +262,9 @@ class Fetcher:
     async def _take_in(self, found: Any, count: int) -> None:
         for topic, deliveries in self._unpack(found, count):
             # What was unverified and comes again is lent to us again: it is here, and sure now.
-            again = self._in_flight.unverified.intersection(places_of(deliveries))
+            again = self._in_flight.unverified.intersection([d.place for d in deliveries])
             self._in_flight.unverified -= again
-            new = [d for d in deliveries if place_of(d) not in again] if again else deliveries
+            new = [d for d in deliveries if d.place not in again] if again else deliveries
             self.buffer += await self._interest.still_owed(topic, new)
 
     def _unpack(self, found: Any, count: int) -> Iterator[tuple[str, list[Delivery]]]:

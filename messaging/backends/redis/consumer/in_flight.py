@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from messaging.backend import Delivery, Place, Settlement, places_of
+from messaging.backend import Delivery, Place, Settlement
 
 
 class InFlight:
@@ -20,11 +20,11 @@ class InFlight:
         self._perhaps_settled: set[Place] = set()
 
     def take(self, deliveries: Iterable[Delivery]) -> None:
-        self._held.update(places_of(deliveries))
+        self._held.update([delivery.place for delivery in deliveries])
 
     def places_with(self, buffer: Iterable[Delivery]) -> set[Place]:
         """These and what has come and was not handed on yet."""
-        return self._held.union(places_of(buffer))
+        return self._held.union([delivery.place for delivery in buffer])
 
     def mark_unverified(self, generation: int, buffer: Iterable[Delivery]) -> None:
         """On another connection: the server may be another one, behind the one that lent this."""
@@ -55,4 +55,4 @@ class InFlight:
 
 
 def _settled_by(settlements: Iterable[Settlement]) -> list[Place]:
-    return places_of([settlement.delivery for settlement in settlements])
+    return [settlement.delivery.place for settlement in settlements]
