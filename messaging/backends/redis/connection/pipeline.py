@@ -13,7 +13,8 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from functools import partial
+from typing import Any, cast
 
 import hiredis
 
@@ -33,41 +34,30 @@ class ConnectionLostError(Exception):
     """The connection went away before the reply; whether the command ran is not known."""
 
 
-class Receiver(Protocol):
-    """Takes a reply at the moment it is read, before anything else runs; a future is one."""
+Receiver = Callable[[Any], None]
+"""Takes a reply, or the error in its place, the moment it is read; it must not raise."""
 
-    def done(self) -> bool:
-        """Whether it wants no reply any more."""
-        ...
-
-    def set_result(self, value: Any, /) -> None: ...
-
-    def set_exception(self, error: Exception, /) -> None: ...
+RepliesReceiver = Callable[[list[Any]], None]
+"""Takes several replies at once, errors among them, when the last is there; it must not raise."""
 
 
 class Answers:
-    """A receiver of some replies, which are handed on, errors among them, with the last one.
+    """A receiver of some replies, which are handed on together with the last one.
 
-    What `then` does is done even if everybody who waits for it has been cancelled. It must not
-    raise.
+    What `then` does is done even if everybody who waits for it has been cancelled.
     """
 
     __slots__ = ("_answers", "_count", "_then")
 
-    def __init__(self, count: int, then: Callable[[list[Any]], None]) -> None:
+    def __init__(self, count: int, then: RepliesReceiver) -> None:
         self._count = count
         self._then = then
         self._answers: list[Any] = []
 
-    def done(self) -> bool:
-        return False
-
-    def set_result(self, value: Any) -> None:
+    def __call__(self, value: Any) -> None:
         self._answers.append(value)
         if len(self._answers) == self._count:
             self._then(self._answers)
-
-    set_exception = set_result
 
 
 class Pipeline(asyncio.Protocol):
@@ -102,17 +92,32 @@ class Pipeline(asyncio.Protocol):
     def send(self, packed: bytes) -> asyncio.Future[Any]:
         """The reply to come; fails with `hiredis.ReplyError` or `ConnectionLostError`."""
         reply = self._loop.create_future()
-        self.send_for(reply, packed)
+        self.send_for(partial(_resolve, reply), packed)
         return reply
 
     def send_for(self, receiver: Receiver, packed: bytes) -> None:
         """Give the reply to `receiver`."""
         if self.is_lost:
-            receiver.set_exception(ConnectionLostError("the connection is gone"))
+            receiver(ConnectionLostError("the connection is gone"))
             return
         self._waiting.append(receiver)
         self._sent += 1
         self.write(packed)
+
+    def send_now(self, commands: Sequence[bytes], then: RepliesReceiver) -> None:
+        """Send these at once, and give all replies to `then`, together with the last one.
+
+        What `then` does is done even if everybody who waits for it has been cancelled.
+        """
+        if self.is_lost:
+            then([ConnectionLostError("the connection is gone")] * len(commands))
+            return
+        replies: list[Any] = []
+        self._waiting += [replies.append] * (len(commands) - 1)
+        self._waiting.append(partial(_hand_over, then, replies))
+        self._sent += len(commands)
+        self._unwritten += commands
+        self.flush()
 
     @property
     def is_crowded(self) -> bool:
@@ -167,41 +172,29 @@ class Pipeline(asyncio.Protocol):
             self._watchdog.cancel()
         try:
             waiting, self._waiting = self._waiting, deque()
-            for reply in waiting:
-                if not reply.done():
-                    reply.set_exception(ConnectionLostError(str(exc or self._why)))
+            for receiver in waiting:
+                receiver(ConnectionLostError(str(exc or self._why)))
         finally:  # also short of memory: or nobody would dial again
             self._on_lost(self)
 
     def data_received(self, data: bytes) -> None:
         self._reads += 1
+        next_reply, waiting = self._reader.gets, self._waiting
         try:
             self._reader.feed(data)
-            self._hand_out()
+            # It is False once nothing whole is left; Redis has no false in RESP2.
+            while (value := next_reply()) is not False:
+                if self._on_push is not None:
+                    self._on_push(value)
+                elif waiting:
+                    waiting.popleft()(value)
+                else:  # a server that will not have us says so unasked, and hangs up
+                    self._why = f"the server said {value}"
+                    self.abort()
+                    return
         except hiredis.ProtocolError:
             self._why = "what answers there does not speak the protocol of Redis"
             self.abort()
-
-    def _hand_out(self) -> None:
-        next_reply, waiting = self._reader.gets, self._waiting
-        while True:
-            value = next_reply()
-            if value is False:  # nothing whole is left; Redis has no false in RESP2
-                return
-            if self._on_push is not None:
-                self._on_push(value)
-                continue
-            if not waiting:  # a server that will not have us says so unasked, and hangs up
-                self._why = f"the server said {value}"
-                self.abort()
-                return
-            reply = waiting.popleft()
-            if reply.done():
-                continue
-            if isinstance(value, hiredis.ReplyError):
-                reply.set_exception(value)
-            else:
-                reply.set_result(value)
 
     def flush(self) -> None:
         """Write what waits now: for who has nothing to add, a tick of the loop earlier."""
@@ -236,6 +229,20 @@ class Pipeline(asyncio.Protocol):
             self.written_bytes - on_its_way,
         )
         return before < self._taken_bytes and before < asked
+
+
+def _resolve(reply: asyncio.Future[Any], value: Any) -> None:
+    if reply.done():  # whoever waited for it was cancelled
+        return
+    if isinstance(value, Exception):
+        reply.set_exception(value)
+    else:
+        reply.set_result(value)
+
+
+def _hand_over(then: RepliesReceiver, replies: list[Any], last: Any) -> None:
+    replies.append(last)
+    then(replies)
 
 
 def _unacknowledged(transport: asyncio.Transport) -> int:

@@ -74,7 +74,7 @@ class CommitCall:
         """Send it once, now, and have `receiver` take to `apply` what comes back."""
         pipeline = self._server.connection.current()
         if pipeline is None:
-            receiver.set_exception(ConnectionLostError("there is no connection"))
+            receiver(ConnectionLostError("there is no connection"))
             return
         script, again = self._scripts()
         if self._server.connection.generation != self._lent_in:
