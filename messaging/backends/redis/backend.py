@@ -106,25 +106,26 @@ class RedisBackend:
         return dict(registry.groups)
 
     def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
-        parts = self._open()
-        topics = {envelope.topic for envelope in envelopes}
-        has_reserved = any(topic.startswith("_") for topic in topics)
-        if has_reserved or parts.server.replication is not None:
+        parts = self._parts if self._parts is not None else self._open()
+        if parts.server.replication is not None:
             return self._append_with_care(parts, envelopes)
-        return parts.publisher.append(envelopes)  # the way of nearly everything
+        for envelope in envelopes:
+            if envelope.topic.startswith("_"):
+                return self._append_with_care(parts, envelopes)
+        return parts.producer.append(envelopes)  # the way of nearly everything
 
     async def _append_with_care(self, parts: "_Parts", envelopes: Sequence[Envelope]) -> None:
         if any(is_ephemeral(envelope.topic) for envelope in envelopes):
             await ephemeral.emit(parts.server, [e for e in envelopes if is_ephemeral(e.topic)])
             envelopes = [envelope for envelope in envelopes if not is_ephemeral(envelope.topic)]
         if envelopes:
-            await parts.publisher.append(envelopes)
+            await parts.producer.append(envelopes)
             if parts.server.replication is not None:
                 await parts.server.replication.require()
 
     async def append_once(self, envelope: Envelope) -> None:
         parts = self._open()
-        await parts.publisher.append_once(envelope)
+        await parts.producer.append_once(envelope)
         if parts.server.replication is not None:
             await parts.server.replication.require()
 
@@ -251,7 +252,7 @@ class _Parts:
         self.registry = TopicRegistry(self.server)
         self.patrol = Patrol(self.server, self.registry)
         self.beats = Beats(self.server)
-        self.publisher = Producer(self.server, self.registry)
+        self.producer = Producer(self.server, self.registry)
         self.tails = Tails(self.server, self.notifications)
         self._refreshing: asyncio.Task[Any] | None = None
         self._has_changed = False
@@ -272,7 +273,7 @@ class _Parts:
     async def close(self) -> None:
         await self.patrol.close()
         await self.beats.close()
-        await self.publisher.close()
+        await self.producer.close()
         await self.registry.close()
         if self._refreshing is not None:
             self._refreshing.cancel()

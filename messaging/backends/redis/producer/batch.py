@@ -1,6 +1,7 @@
 """Entries of one topic on their way to the server."""
 
 import asyncio
+from collections.abc import Sequence
 
 BATCH_ENTRIES = 512
 BATCH_BYTES = 1 << 20
@@ -10,53 +11,44 @@ class Batch:
     """Entries that are stored together, for one or more callers.
 
     Attributes:
-        answer: what the server said to it last, or why it said nothing; None while that is open.
+        parts: header, payload, header, payload …
+        delays: "number:milliseconds" of those that are held back.
+        callers: each waits for itself, since one of them may be cancelled.
         producer: who stores it; together with `first`, the sequence of its first entry on this
             topic, it is stored once however often it is sent.
+        last: the sequence of its last entry.
+        reached: what is remembered of its producer; past `last` for a message under an id of its
+            caller's that is no request.
+        answer: what the server said to it last, or why it said nothing; None while that is open.
         was_accepted: it was stored before, and the server has forgotten it.
         is_once: it is one message under an id of its caller's, and its own producer.
-        is_unasked: it is that, and no request: the producer is remembered as one step further.
     """
 
-    is_once = is_unasked = False
+    count = size_bytes = first = last = reached = 0
+    producer = ""
+    delays: tuple[str, ...] = ()
+    answer: int | Exception | None = None
+    was_accepted = is_once = False
 
     def __init__(self, topic: str, give_up_at: float) -> None:
         self.topic = topic
         self.give_up_at = give_up_at
-        self.count = 0
-        self.parts: list[bytes] = []  # header, payload, header, payload …
-        self.delays: list[str] = []  # "number:milliseconds" of those that are held back
-        self.size_bytes = 0
+        self.parts: list[bytes] = []
         self.callers: list[asyncio.Future[None]] = []
-        self.producer = ""
-        self.first = 0
-        self.answer: int | Exception | None = None
-        self.was_accepted = False
-
-    @property
-    def last(self) -> int:
-        """The sequence of its last entry."""
-        return self.first + self.count - 1
-
-    @property
-    def reached(self) -> int:
-        """What is remembered of its producer."""
-        return self.last + self.is_unasked
 
     @property
     def length_after(self) -> int | None:
         """How long the topic is, if the server said that the batch is stored."""
         return self.answer if isinstance(self.answer, int) and self.answer >= 0 else None
 
-    def has_room_for(self, count: int) -> bool:
-        return self.count + count <= BATCH_ENTRIES and self.size_bytes < BATCH_BYTES
-
-    def add(self, header: bytes, payload: bytes, delay_s: float) -> None:
-        self.count += 1
-        self.parts += (header, payload)
-        self.size_bytes += len(payload)
-        if delay_s > 0 and (delay_ms := int(delay_s * 1000)):
-            self.delays.append(f"{self.count}:{delay_ms}")
+    def add(self, entries: Sequence[tuple[bytes, bytes, float]]) -> None:
+        """Take in some entries: of each the header, the payload, and for how long it is held."""
+        for header, payload, delay_s in entries:
+            self.count += 1
+            self.parts += (header, payload)
+            self.size_bytes += len(payload)
+            if delay_s > 0 and (delay_ms := int(delay_s * 1000)):
+                self.delays += (f"{self.count}:{delay_ms}",)
 
     def settle(self, error: BaseException | None = None) -> None:
         for caller in self.callers:

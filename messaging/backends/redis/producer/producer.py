@@ -8,22 +8,17 @@ last is sent that again first.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 
-from messaging.backends.redis.connection.pipeline import (
-    Answers,
-    Argument,
-    ConnectionLostError,
-    Pipeline,
-)
+from messaging.backends.redis.connection.pipeline import ConnectionLostError, Pipeline
 from messaging.backends.redis.entries import pack_entry
+from messaging.backends.redis.producer.append_call import AppendCall
 from messaging.backends.redis.producer.backpressure import Backpressure
-from messaging.backends.redis.producer.batch import Batch
+from messaging.backends.redis.producer.batch import BATCH_BYTES, BATCH_ENTRIES, Batch
 from messaging.backends.redis.producer.resend_buffer import REMEMBERED_S, ResendBuffer, missing_text
 from messaging.backends.redis.registry.registry import TopicRegistry
-from messaging.backends.redis.server import Server, pack_script
+from messaging.backends.redis.server import Server
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
 from messaging.errors import BusClosedError, BusFullError, NotAskedError
 from messaging.wire.envelope import Envelope, new_id
@@ -41,7 +36,9 @@ class Producer:
         self._server = server
         self._registry = registry
         self._loop = asyncio.get_running_loop()
-        self._queued: dict[str, list[Batch]] = {}
+        self._limit_bytes = server.options.max_envelope_bytes
+        self._queued: list[Batch] = []
+        self._open: dict[str, Batch] = {}  # of those that are queued, the last one of each topic
         self._unsettled: list[Batch] = []
         self._batches_in_flight = 0
         self._is_flush_due = False
@@ -50,30 +47,27 @@ class Producer:
         self._is_closed = False
         self._backpressure = Backpressure(server)
         self._resend_buffer = ResendBuffer(server.keys)
+        self._call = AppendCall(server)
+        self._command = self._call.packed
         self._producer, self._last = new_id(), dict[str, int]()
         server.on_back.append(self._look_what_is_forgotten)
         registry.on_lost.append(self._forget)
 
     def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
         """See `Backend.append`; everything is queued when this returns."""
-        limit = self._server.options.max_envelope_bytes
-        packed = [pack_entry(envelope, limit) for envelope in envelopes]
         if self._is_closed:
             raise BusClosedError("the bus is closed")
-        if len(packed) == 1:  # one message, one call: the way of nearly everything
-            envelope = envelopes[0]
-            self._send_what_is_full(envelope.topic, 1)
-            batch = self._batch_for(envelope.topic, 1)
-            batch.add(*packed[0], envelope.delay_s)
-            return self._wait_for(batch)
-        counts = Counter([envelope.topic for envelope in envelopes])
-        for topic, count in counts.items():
-            self._send_what_is_full(topic, count)
-        batches = {topic: self._batch_for(topic, count) for topic, count in counts.items()}
-        for envelope, (header, payload) in zip(envelopes, packed, strict=True):
-            batches[envelope.topic].add(header, payload, envelope.delay_s)
-        stored = [self._wait_for(batch) for batch in batches.values()]
-        return self._all_of(stored)
+        limit = self._limit_bytes
+        if len(envelopes) == 1:  # one message, one call: the way of nearly everything
+            (envelope,) = envelopes
+            entry = (*pack_entry(envelope, limit), envelope.delay_s)
+            return self._queue(envelope.topic, (entry,))
+        entries = [(*pack_entry(envelope, limit), envelope.delay_s) for envelope in envelopes]
+        by_topic: dict[str, list[tuple[bytes, bytes, float]]] = {}
+        for envelope, entry in zip(envelopes, entries, strict=True):
+            by_topic.setdefault(envelope.topic, []).append(entry)
+        stored = [self._queue(topic, entries) for topic, entries in by_topic.items()]
+        return stored[0] if len(stored) == 1 else self._all_of(stored)
 
     async def _all_of(self, stored: Sequence[asyncio.Future[None]]) -> None:
         for outcome in await asyncio.gather(*stored, return_exceptions=True):
@@ -84,9 +78,10 @@ class Producer:
         """See `Backend.append_once`: each message is its own producer, of one message."""
         header, payload = pack_entry(envelope, self._server.options.max_envelope_bytes)
         batch = Batch(envelope.topic, self._server.connection.deadline())
-        batch.add(header, payload, envelope.delay_s)
-        batch.producer, batch.first, batch.is_once = f"once.{envelope.id}", 1, True
-        batch.is_unasked = not is_reply_topic(envelope.reply_to)
+        batch.add(((header, payload, envelope.delay_s),))
+        is_asked = is_reply_topic(envelope.reply_to)
+        batch.producer, batch.is_once = f"once.{envelope.id}", True
+        batch.first, batch.last, batch.reached = 1, 1, 1 if is_asked else 2
         stored = self._loop.create_future()
         batch.callers.append(stored)
         while True:
@@ -95,7 +90,7 @@ class Producer:
                 break
             except ConnectionLostError:
                 await self._server.connection.connected(batch.give_up_at)
-        if not batch.is_unasked:
+        if is_asked:
             await self._expect_asked(envelope, batch)
         self._accepted(batch, length)
         await stored
@@ -114,46 +109,42 @@ class Producer:
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)
         await self._backpressure.close()
-        for batches in ([self._unsettled], self._queued.values()):
-            for batch in [batch for some in batches for batch in some]:
-                batch.settle(BusClosedError("the bus was closed before this was stored"))
+        for batch in (*self._unsettled, *self._queued):
+            batch.settle(BusClosedError("the bus was closed before this was stored"))
 
-    def _send_what_is_full(self, topic: str, count: int) -> None:
-        """Send the batch that has no room for `count` more: the server stores it meanwhile."""
-        queued = self._queued.get(topic)
-        if queued and not queued[-1].has_room_for(count):
-            self._flush()
-
-    def _batch_for(self, topic: str, count: int) -> Batch:
-        batches = self._queued.get(topic)
-        if batches is None:
-            batches = self._queued[topic] = []
-        if not batches or not batches[-1].has_room_for(count):
-            batches.append(Batch(topic, self._server.connection.deadline()))
-        return batches[-1]
-
-    def _wait_for(self, batch: Batch) -> asyncio.Future[None]:
-        caller = self._loop.create_future()
-        batch.callers.append(caller)
-        self._flush_soon()
-        return caller
+    def _queue(
+        self, topic: str, entries: Sequence[tuple[bytes, bytes, float]]
+    ) -> asyncio.Future[None]:
+        """Put the entries into one batch of their topic; the future is done once it is stored."""
+        batch = self._open.get(topic)
+        if batch is None or (
+            batch.count + len(entries) > BATCH_ENTRIES or batch.size_bytes >= BATCH_BYTES
+        ):
+            if batch is not None:
+                self._flush()  # the server stores what is full meanwhile
+            give_up_at = self._loop.time() + self._server.options.give_up_after_s
+            batch = self._open[topic] = Batch(topic, give_up_at)
+            self._queued.append(batch)
+        batch.add(entries)
+        # Each caller waits for a future of its own: whoever is cancelled cancels what it waits for,
+        # and to shield one that all share costs half as much again.
+        stored = self._loop.create_future()
+        batch.callers.append(stored)
+        if not self._is_flush_due:
+            self._flush_soon()
+        return stored
 
     def _flush_soon(self) -> None:
-        if (
-            self._is_flush_due
-            or self._settling is not None
-            or self._batches_in_flight >= MOST_IN_FLIGHT
-        ):
-            return
-        self._is_flush_due = True
-        self._loop.call_soon(self._flush)
+        if self._settling is None and self._batches_in_flight < MOST_IN_FLIGHT:
+            self._is_flush_due = True
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_flush_due = False
         if not self._queued or self._settling is not None or self._is_closed:
             return
-        queued, self._queued = self._queued, {}
-        in_flight = [batch for batches in queued.values() for batch in batches]
+        in_flight, self._queued = self._queued, []
+        self._open.clear()
         for batch in in_flight:
             self._number(batch)
         self._unsettled += in_flight
@@ -161,19 +152,18 @@ class Producer:
         if pipeline is None:
             self._settle_one_by_one()
             return
-        commands = [self._command(batch) for batch in in_flight]
         self._batches_in_flight += 1
-        answers = Answers(len(in_flight), partial(self._landed, in_flight))
-        for command in commands:
-            pipeline.send_for(answers, command)
-        pipeline.flush()
+        commands = list(map(self._command, in_flight))
+        pipeline.send_now(commands, partial(self._landed, in_flight))
 
     def _landed(self, in_flight: list[Batch], answers: list[int | Exception]) -> None:
         """Every answer to the batches that went out together is there, in order."""
         self._batches_in_flight -= 1
+        lengths = list[int]()
         for batch, answer in zip(in_flight, answers, strict=True):
             batch.answer = answer
-        lengths = [length for b in in_flight if (length := b.length_after) is not None]
+            if isinstance(answer, int) and answer >= 0:
+                lengths.append(answer)
         if self._settling is not None:
             if not self._batches_in_flight:
                 self._is_grounded.set()
@@ -183,7 +173,8 @@ class Producer:
             del self._unsettled[: len(in_flight)]
         else:
             self._settle_one_by_one()
-        self._flush_soon()
+        if self._queued and not self._is_flush_due:
+            self._flush_soon()
 
     def _settle_one_by_one(self) -> None:
         self._is_grounded = asyncio.Event()
@@ -212,7 +203,7 @@ class Producer:
                 self._accepted(batch, length)
             self._unsettled.remove(batch)
         self._settling = None
-        if self._queued:
+        if self._queued and not self._is_flush_due:
             self._flush_soon()
 
     async def _bring_absent(self) -> None:
@@ -294,11 +285,10 @@ class Producer:
             await self._registry.ensure(batch.topic)
         batch.answer = None
         while True:
-            keys, arguments = self._parts(batch)
             answer = await self._server.run(
                 self._server.scripts.append,
-                keys,
-                *arguments,
+                self._call.keys(batch.producer, batch.topic),
+                *self._call.arguments(batch),
                 give_up_at=batch.give_up_at,
                 only_in=generation,
             )
@@ -351,25 +341,7 @@ class Producer:
         self._producer, self._last = new_id(), {}
 
     def _number(self, batch: Batch) -> None:
-        last = self._last.get(batch.topic, 0)
-        batch.producer, batch.first = self._producer, last + 1
-        self._last[batch.topic] = last + batch.count
-
-    def _command(self, batch: Batch) -> bytes:
-        keys, arguments = self._parts(batch)
-        return pack_script(self._server.scripts.append, keys, arguments)
-
-    def _parts(self, batch: Batch) -> tuple[tuple[bytes, ...], list[Argument]]:
-        keys = self._server.keys
-        arguments: list[Argument] = [
-            batch.first,
-            self._server.options.max_backlog,
-            REMEMBERED_S,
-            keys.channel(batch.topic),
-            batch.topic,
-            ",".join(batch.delays),
-            batch.reached,
-            *batch.parts,
-        ]
-        stream, producer = keys.stream(batch.topic), keys.producer(batch.producer)
-        return (stream, producer, keys.delays, keys.delayed_bodies, keys.topics), arguments
+        before = self._last.get(batch.topic, 0)
+        last = self._last[batch.topic] = before + batch.count
+        batch.producer, batch.first = self._producer, before + 1
+        batch.last = batch.reached = last

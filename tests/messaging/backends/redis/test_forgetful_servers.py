@@ -235,7 +235,7 @@ async def test_an_older_copy_that_is_put_in_place_under_a_live_connection_is_not
 ) -> None:
     backend = await guild.open()
     await backend.append(notes(1))
-    producer = backend._parts.publisher._producer  # type: ignore[union-attr] # it is open
+    producer = backend._parts.producer._producer  # type: ignore[union-attr] # it is open
     if is_mutant:
         await mutate(server_of(backend), "append", _take_gaps_of_the_unknown)
 
@@ -251,7 +251,7 @@ async def test_a_producer_that_was_silent_for_a_day_is_forgotten_and_misses_noth
 ) -> None:
     backend = await guild.open()
     await backend.append(notes(1))
-    publisher = backend._parts.publisher  # type: ignore[union-attr] # it is open
+    publisher = backend._parts.producer  # type: ignore[union-attr] # it is open
 
     publisher._resend_buffer.accepted_at_s -= REMEMBERED_S
     await command(backend, "DEL", server_of(backend).keys.producer(publisher._producer))

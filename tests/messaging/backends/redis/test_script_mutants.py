@@ -139,7 +139,7 @@ async def test_if_gaps_passed_a_refused_batch_would_look_stored(
     if is_mutant:
         await mutate(backend, "append", GAP, "")
     await backend.append([note("before")])
-    publisher = backend._parts.publisher  # type: ignore[union-attr] # it is open
+    publisher = backend._parts.producer  # type: ignore[union-attr] # it is open
     sent: list[str] = []
     original = publisher._command
 
@@ -147,7 +147,7 @@ async def test_if_gaps_passed_a_refused_batch_would_look_stored(
         sent.append(batch.topic)
         return b"*1\r\n$4\r\nNOPE\r\n" if len(sent) == 1 else original(batch)
 
-    publisher._command = break_the_first  # type: ignore[method-assign] # a fault on the way
+    publisher._command = break_the_first
     first = backend.append([note("first")])
     publisher._flush()
     second = backend.append([note("second")])
