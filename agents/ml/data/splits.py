@@ -40,7 +40,11 @@ def stratified_split(
     wanted = {"train": 1.0, "val": val_fraction, "test": test_fraction}
     for name, fraction in wanted.items():
         if fraction > 0 and len(splits[name]) == 0:  # type: ignore[index]  # literal keys
-            raise DatasetError(f"{len(labels_N)} samples are too few for a {name} split")
+            classes = len(set(labels_N.tolist()))
+            raise DatasetError(
+                f"{len(labels_N)} samples of {classes} classes are too few for a {name} split: "
+                f"each class is dealt out by itself, and none has enough for a share of {fraction}"
+            )
     return splits
 
 

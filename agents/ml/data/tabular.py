@@ -13,6 +13,7 @@ from agents.ml.config import require_known
 from agents.ml.data.bundled import SplitParams, tabular_dataset
 from agents.ml.data.dataset import Dataset, check_num_classes
 from agents.ml.data.files import require_file, what_it_is
+from agents.ml.data.label_kinds import NUMBER, require_classes
 from agents.ml.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 _MOST_CELL_CHARS = 16 * 1024**2
 _MOST = 3.4e38  # of 32 bits
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
-# Python would read 1_000 and letters that stand for digits in other scripts, too.
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _NAMELESS = re.compile(r"|Unnamed: [0-9]+")  # pandas writes its index so, and reads it back so
 
 Delimiter = Literal[",", ";", "\t", "|"]
@@ -42,7 +41,8 @@ def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
     """Read the table; features are standardised by the training split.
 
     Raises:
-        DatasetError: naming file, line and column of a cell that is missing or no number.
+        DatasetError: naming file, line and column of a cell that is missing or no number; labels
+            that look like the target of a regression, unless `num_classes` says that they are not.
     """
     path = Path(params.data_path)
     header, rows = read_csv(path, params.delimiter)
@@ -59,7 +59,15 @@ def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
             [_number(row, params.label_column, line, path) for line, row in rows]
         )
         return tabular_dataset("csv", values_NF, targets_N, params, num_classes=None)
-    labels_N, names = class_indices(read_labels(rows, params.label_column, path), num_classes)
+    labels = read_labels(rows, params.label_column, path)
+    if num_classes is None:
+        require_classes(
+            labels,
+            params.label_column,
+            where=str(path),
+            otherwise='; a trainer predicts the numbers themselves with "target": "regression"',
+        )
+    labels_N, names = class_indices(labels, num_classes)
     classes = check_num_classes(len(names), num_classes, where="num_classes")
     return tabular_dataset(
         "csv", values_NF, labels_N, params, num_classes=classes, class_names=names
@@ -208,7 +216,7 @@ def _check_header(header: list[str], path: Path, delimiter: str) -> None:
 
 def _number(row: dict[str, str], column: str, line: int, path: Path) -> float:
     cell = row[column].strip()
-    value = float(cell) if _NUMBER.fullmatch(cell) else math.nan
+    value = float(cell) if NUMBER.fullmatch(cell) else math.nan
     if not abs(value) <= _MOST:
         problem = "no number" if math.isnan(value) else f"past the largest number, {_MOST:.1e}"
         raise DatasetError(

@@ -16,6 +16,7 @@ from agents.ml.config import StrictConfig, require_known
 from agents.ml.data.bundled import SplitParams
 from agents.ml.data.dataset import Dataset, ResidentSource, Split, SplitName, check_num_classes
 from agents.ml.data.files import require_file, what_it_is
+from agents.ml.data.label_kinds import require_classes
 from agents.ml.data.splits import stratified_split
 from agents.ml.data.tabular import Delimiter, class_indices, read_csv, read_labels
 from agents.ml.errors import ConfigError, DatasetError, TokenizerError
@@ -144,6 +145,8 @@ def load_text_classification(params: TextClassificationParams, num_classes: int 
     for key, column in (("text_column", params.text_column), ("label_column", params.label_column)):
         require_known(column, header, what="column", where=key)
     labels = read_labels(rows, params.label_column, path)
+    if num_classes is None:
+        require_classes(labels, params.label_column, where=str(path))
     labels_N, names = class_indices(labels, num_classes)
     classes = check_num_classes(len(names), num_classes, where="num_classes")
     pad = pad_token(tokenizer)

@@ -26,8 +26,9 @@ from agents.ml.data import dataset_task, load_dataset
 from agents.ml.data.batches import in_order
 from agents.ml.data.bundled import SplitParams
 from agents.ml.data.dataset import Dataset, SplitName
+from agents.ml.data.label_kinds import require_classes
 from agents.ml.data.splits import stratified_split
-from agents.ml.data.tabular import class_indices, read_csv
+from agents.ml.data.tabular import class_indices, read_csv, read_labels
 from agents.ml.errors import DatasetError
 from agents.ml.selection.answers import ANSWERS, Answers
 from agents.ml.selection.facts import Facts, Kind
@@ -76,7 +77,11 @@ def read_facts(folder: Path) -> Facts:
 def _deal_arrays(payload: dict[str, Any], folder: Path) -> Facts:
     name, params = payload["dataset"], payload["dataset_params"]
     if dataset_task(name, params) != "classification":
-        raise DatasetError("the researcher needs a dataset with classes", where=name)
+        raise DatasetError(
+            "the researcher compares models that tell classes apart, and needs a dataset with "
+            "classes; numbers are predicted by a trainer, or sorted into a few ranges beforehand",
+            where=name,
+        )
     dataset = load_dataset(name, params)
     parts = [_arrays(dataset, split) for split in ("train", "val")]
     inputs_N = np.concatenate([inputs for inputs, _ in parts])
@@ -100,10 +105,13 @@ def _deal_arrays(payload: dict[str, Any], folder: Path) -> Facts:
 
 def _deal_texts(payload: dict[str, Any], folder: Path) -> Facts:
     params = read_config(LabelledTexts, payload["dataset_params"], where="dataset_params")
-    header, rows = read_csv(Path(params.data_path))
+    path = Path(params.data_path)
+    header, rows = read_csv(path)
     for key in ("text_column", "label_column"):
         require_known(getattr(params, key), header, what="column", where=key)
-    labels_N, names = class_indices([row[params.label_column] for _, row in rows])
+    labels = read_labels(rows, params.label_column, path)
+    require_classes(labels, params.label_column, where=str(path))
+    labels_N, names = class_indices(labels)
     indices = stratified_split(
         labels_N,
         val_fraction=params.val_fraction,
@@ -124,7 +132,7 @@ def _deal_texts(payload: dict[str, Any], folder: Path) -> Facts:
         class_names=names,
         labels_N=labels_N.numpy()[learn],
         test_labels_N=labels_N[indices["test"]].numpy(),
-        hidden=[str(Path(params.data_path).resolve())],
+        hidden=[str(path.resolve())],
     )
 
 

@@ -192,3 +192,54 @@ def test_a_table_of_many_columns_is_read_in_time_that_grows_with_them(tmp_path: 
 
     assert dataset.input_shape == (wide,)
     assert time.process_time() - started_s < 10
+
+
+REGRESSION = "holds [0-9,]+ different numbers in [0-9,]+ rows, which looks like regression"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [f"{100 + 1.37 * i:.2f}" for i in range(60)],  # prices
+        [f"{i % 25}.5" for i in range(1000)],
+        [f"{i / 7:e}" for i in range(8)],
+        [str(25 + 3 * i) for i in range(60)],
+        [str(100 + i % 200) for i in range(442)],  # as of diabetes: rounded, and some twice
+    ],
+    ids=["prices", "many halves", "few rows", "whole numbers", "whole numbers, some twice"],
+)
+def test_numbers_to_be_predicted_are_told_from_classes(tmp_path: Path, labels: list[str]) -> None:
+    rows = table(*(f"{i},{i % 7},{label}" for i, label in enumerate(labels)))
+
+    with pytest.raises(
+        DatasetError, match=f"column 'label' {REGRESSION}.*label column.*ranges.*\"regression\""
+    ):
+        load(tmp_path, rows)
+
+    assert load(tmp_path, rows, target="regression").num_classes is None
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["0.5", "1.0", "1.5", "2.0", "2.5"],  # marks
+        ["1.0", "2.0"],  # as pandas writes classes where one was missing
+        [str(i) for i in range(15)],
+        [f"v{i / 7:.3f}" for i in range(15)],
+    ],
+)
+def test_numbers_that_are_classes_stay_classes(tmp_path: Path, labels: list[str]) -> None:
+    rows = table(*(f"{i},{i % 7},{labels[i % len(labels)]}" for i in range(150)))
+
+    assert load(tmp_path, rows).num_classes == len(labels)
+
+
+def test_numbers_are_classes_where_their_number_is_told(tmp_path: Path) -> None:
+    rows = table(*(f"{i},{i % 7},{i % 25}.5" for i in range(1000)))
+
+    assert load(tmp_path, rows, 25).num_classes == 25
+
+
+def test_classes_of_one_row_each_are_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="30 samples of 30 classes are too few for a val split"):
+        load(tmp_path, table(*(f"{i},1,name{i}" for i in range(30))))

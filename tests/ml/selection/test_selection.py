@@ -164,6 +164,26 @@ def test_a_task_without_classes_is_refused(tmp_path: Path) -> None:
         dealt(tmp_path, dataset="diabetes")
 
 
+@pytest.mark.parametrize("dataset", ["csv", "text_classification"])
+def test_numbers_to_be_predicted_are_told_from_classes(tmp_path: Path, dataset: str) -> None:
+    rows = "".join(f"{n},{n / 7:.3f}\n" for n in range(60))
+    (tmp_path / "t.csv").write_text(f"text,price\n{rows}", "utf-8")
+    params = {"data_path": str(tmp_path / "t.csv"), "label_column": "price"}
+    with pytest.raises(DatasetError, match=r"'price' holds 60 different numbers .*regression"):
+        dealt(tmp_path, dataset=dataset, dataset_params=params)
+
+
+def test_a_text_without_a_label_is_named_by_its_line(tmp_path: Path) -> None:
+    rows = "".join(f"word,{'ab'[n % 2]}\n" for n in range(40))
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}word,\n", "utf-8")
+    with pytest.raises(DatasetError, match=r"t\.csv:42: column 'label' is empty"):
+        dealt(
+            tmp_path,
+            dataset="text_classification",
+            dataset_params={"data_path": str(tmp_path / "t.csv")},
+        )
+
+
 def test_a_trial_learns_and_is_scored_by_what_it_had_not_seen(tmp_path: Path) -> None:
     dealt(tmp_path)
     result = trial(tmp_path, fold=1)
