@@ -34,6 +34,7 @@ from agents.research.researcher.messages import (
 from agents.research.researcher.reporting import write_study_report
 from agents.research.researcher.state import Study
 from agents.research.researcher.steps import DATA
+from agents.research.researcher.work_clock import WorkClock
 from agents.research.stepwise.asking import Ask, answer_all, ask, end_step, fail_all
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.progress import Progress
@@ -50,7 +51,6 @@ _SENDS = (
     RunTrial,
 )
 _ANSWERS = (StudyReport, RequestFailed)
-_LONGEST_S = 60.0  # between two messages of a study at work; what is longer was an interruption
 
 
 class ResearcherProps(BaseAgentProps):
@@ -70,6 +70,10 @@ class ResearcherAgent(Agent[ResearcherProps]):
     def __init__(self, properties: ResearcherProps, jobs: Jobs) -> None:
         super().__init__(properties)
         self._jobs = jobs
+        self._clock = WorkClock(jobs.workspace)
+
+    async def run(self) -> None:
+        await self._clock.run()
 
     @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress])
     async def begin(self, request: StudyRequest, ctx: Context) -> StudyReport | None:
@@ -120,11 +124,17 @@ class ResearcherAgent(Agent[ResearcherProps]):
 
     async def _go_on(self, study: Study, ctx: Context) -> None:
         """Ask for what is possible now; when nothing is and nothing is awaited, come to an end."""
-        study.tick(time.time(), _LONGEST_S)
+        if study.trials:
+            study.elapsed_s = await to_thread(self._clock.elapsed_s, study)
+        study.clock_at = time.time()
         for each in next_asks(study):
             await self._ask(each, study, ctx)
         if not study.under_way:
             await self._conclude(study, ctx)
+        if study.is_over:
+            self._clock.stop(study)
+        elif study.trials:
+            await to_thread(self._clock.start, study)
         ctx.emit(_progress(study))
         await ctx.state.save(_key(study.request.name), study)
 

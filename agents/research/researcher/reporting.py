@@ -22,6 +22,7 @@ def findings_for(workspace: Path, report: StudyReport) -> StudyFindings:
             conclusion=report.verdict,
             repeats="fold",
             command=command_of(StudyRequest.model_validate(store.study(report.name).asked)),
+            worked_s=report.seconds,
             test_samples=report.tests[0].samples if report.tests else None,
         )
 

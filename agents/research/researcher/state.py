@@ -65,7 +65,8 @@ class Study(Work[StudyRequest, StudyReport]):
     """The state of a study; see `Work`.
 
     Attributes:
-        elapsed_s: how long it has been at work.
+        elapsed_s: how long it has been at work, from its first trial on: what workers take to
+            start is no time of the study's.
         clock_at: until when that was counted.
         trials: in the order in which they were planned, on which everything by chance depends.
     """
@@ -75,15 +76,6 @@ class Study(Work[StudyRequest, StudyReport]):
     candidates: dict[str, Candidate] = Field(default={})
     trials: list[Trial] = Field(default=[])
     tokens: int = 0
-
-    def tick(self, now: float, longest_s: float) -> None:
-        """Count the time since the last tick; what is longer than any trial was no work.
-
-        The clock starts with the data: what workers take to start is no time of the study's.
-        """
-        if self.trials:
-            self.elapsed_s += min(max(0.0, now - self.clock_at), longest_s)
-        self.clock_at = now
 
     @property
     def facts(self) -> Facts | None:

@@ -19,6 +19,7 @@ from agents.research.messages import (
     ModelAssembled,
     TokenizerTrained,
 )
+from agents.research.report.wording import duration
 from agents.research.researcher.agent import ResearcherAgent
 from agents.research.researcher.budget import Budget
 from agents.research.researcher.messages import (
@@ -37,6 +38,8 @@ from agents.research.researcher.messages import (
     TestOpened,
     TrialRun,
 )
+from agents.research.researcher.state import Study
+from agents.research.researcher.work_clock import WorkClock
 from guild import Agent, AgentBuilder, Context, Guild, GuildBuilder, GuildSpec, handles
 from guild.checking.plan import Plan
 from guild.progress import Progress
@@ -221,6 +224,31 @@ async def test_a_study_that_ends_in_the_middle_goes_on_and_repeats_only_what_was
     assert report.trials == 20
     statuses = {trial[3] for trial in kept(diary)}
     assert statuses == {"done"}
+
+
+async def test_a_study_that_goes_on_counts_what_its_killed_process_had_worked(diary: Diary) -> None:
+    diary.held = {"0009"}
+    spec = spec_of(diary).model_copy(update={"drain_s": 0.0})
+    async with bus_for(spec) as bus:
+        async with Guild.launch(spec, bus=bus) as guild:
+            await guild.client.publish("research", wanted())
+            await diary.reached.wait()
+        study = Study(request=wanted(), started_at=begun(diary), clock_at=0.0, elapsed_s=3600.0)
+        clock = WorkClock(diary.workspace)
+        clock.start(study)
+        clock.beat()
+        diary.release.set()
+        async with Guild.launch(spec, bus=bus) as guild:
+            report = await ask(guild, wanted())
+
+    assert 3600 < report.seconds < 3700
+    told = (diary.workspace / report.markdown_path).read_text("utf-8")
+    assert f"| time at work | {duration(report.seconds)} |" in told
+
+
+def begun(diary: Diary) -> float:
+    with ExperimentStore(store_path(diary.workspace)) as store:
+        return store.study("first").created_at
 
 
 async def test_a_finished_study_answers_at_once_with_the_same_report(diary: Diary) -> None:

@@ -19,6 +19,8 @@ class StudyFindings(BaseModel):
         repeats: what the trials of one configuration differ in.
         test_samples: how many samples the held-out test has, for its uncertainty.
         command: the words that begin such a study.
+        worked_s: how long it was at work, where the study itself has counted; None leaves it to the
+            times of its trials, in which the pause after a kill counts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +33,7 @@ class StudyFindings(BaseModel):
     repeats: Literal["seed", "fold"] = "seed"
     test_samples: int | None = None
     command: str = ""
+    worked_s: float | None = None
 
 
 def findings_of(store: ExperimentStore, study: str, **more: Any) -> StudyFindings:

@@ -86,7 +86,8 @@ class Reading:
 
     @cached_property
     def used(self) -> Used:
-        return used_by(self.trials)
+        used, worked_s = used_by(self.trials), self.findings.worked_s
+        return used if worked_s is None else used._replace(worked_s=worked_s)
 
     @cached_property
     def failures(self) -> list[Trial]:
