@@ -10,6 +10,7 @@ ResearchError
 ├── NoWorkingCodeError    the language model wrote nothing that passed the gate
 ├── WorkInterruptedError  the child was killed, or could not start; tried again
 ├── RunConflictError      something else was asked for under this name
+├── StudyForgottenError   the study was forgotten while somebody waited for it
 └── NothingLeftError      nothing of a run or study worked
 """
 
@@ -103,6 +104,15 @@ class RunConflictError(ResearchError):
         super().__init__(
             f"the {what} {name!r} was asked for something else; give this one another name, or ask "
             "for exactly what it began with"
+        )
+
+
+class StudyForgottenError(ResearchError):
+    """The store has forgotten the study, and with it what it was about to find."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the study {name!r} was forgotten while it was at work; ask again to begin it anew"
         )
 
 

@@ -4,7 +4,14 @@ import time
 from asyncio import to_thread
 from importlib.util import find_spec
 
-from agents.research.errors import NothingLeftError, RunConflictError, WorkRefusedError
+from agents.research.errors import (
+    NothingLeftError,
+    RunConflictError,
+    StudyForgottenError,
+    WorkInterruptedError,
+    WorkRefusedError,
+)
+from agents.research.experiments.errors import UnknownStudyError, UnknownTrialError
 from agents.research.jobs import Jobs
 from agents.research.messages import (
     AssembleModel,
@@ -78,9 +85,7 @@ class ResearcherAgent(Agent[ResearcherProps]):
     @handles(sends=_SENDS, answers=_ANSWERS, emits=[Progress])
     async def begin(self, request: StudyRequest, ctx: Context) -> StudyReport | None:
         self._jobs.inside(request.folder, key="runs_dir")
-        study = await _load(request.name, ctx)
-        if not await to_thread(records.is_known, self._jobs.workspace, request.name):
-            study = None  # it was forgotten
+        study = await self._load(request.name, ctx)
         if study is not None and study.request != request:
             raise RunConflictError("study", request.name)
         if study is not None and study.report and self._jobs.has(study.report.html_path):
@@ -115,12 +120,30 @@ class ResearcherAgent(Agent[ResearcherProps]):
         ),
         ctx: Context,
     ) -> None:
-        ended = await end_step(answer, _load, ctx)
+        ended = await end_step(answer, self._load, ctx)
         if ended is None:
             return
         study, step = ended
-        await to_thread(records.record_ended, self._jobs.workspace, study, step)
-        await self._go_on(study, ctx)
+        try:
+            await to_thread(records.record_ended, self._jobs.workspace, study, step)
+            await self._go_on(study, ctx)
+        except (UnknownStudyError, UnknownTrialError) as error:
+            if await self._is_known(study.request.name):
+                raise
+            raise WorkInterruptedError("the study was forgotten at this moment") from error
+
+    async def _load(self, name: str, ctx: Context) -> Study | None:
+        """The study; of one that was forgotten nothing stays, and those that wait are told."""
+        study = await ctx.state.load(_key(name), Study)
+        if study is None or await self._is_known(name):
+            return study
+        fail_all(study, StudyForgottenError.__name__, str(StudyForgottenError(name)), ctx)
+        self._clock.stop(study)
+        await ctx.state.delete(_key(name))
+        return None
+
+    async def _is_known(self, name: str) -> bool:
+        return await to_thread(records.is_known, self._jobs.workspace, name)
 
     async def _go_on(self, study: Study, ctx: Context) -> None:
         """Ask for what is possible now; when nothing is and nothing is awaited, come to an end."""
@@ -167,10 +190,6 @@ class ResearcherAgent(Agent[ResearcherProps]):
             }
         )
         answer_all(study, study.report, ctx)
-
-
-async def _load(name: str, ctx: Context) -> Study | None:
-    return await ctx.state.load(_key(name), Study)
 
 
 def _key(study: str) -> str:

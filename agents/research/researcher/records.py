@@ -54,8 +54,13 @@ def is_known(workspace: Path, name: str) -> bool:
 
 
 def record_asked(workspace: Path, study: Study, trial: Trial) -> str:
-    """Keep that a trial begins, and return its id in the store."""
+    """Keep that a trial begins, and return its id in the store.
+
+    Raises:
+        UnknownStudyError: the study was forgotten; a trial of it would begin it anew.
+    """
     with ExperimentStore(store_path(workspace)) as store:
+        store.study(study.request.name)
         kept = store.plan(_planned(workspace, study, trial))
         store.start(kept.id)
         return kept.id

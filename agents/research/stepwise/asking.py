@@ -52,15 +52,16 @@ async def end_step(
     """The work with the step that `answer` ends, and the name of the step.
 
     None where the answer came before, or the work was forgotten or began anew: then there is
-    nothing to do.
+    nothing to do, and nothing stays of the question.
     """
     key = _key(ctx.envelope.cause)
     asked = await ctx.state.load(key, Asked)
+    if asked is not None:
+        await ctx.state.delete(key)
     work = await load(asked.run, ctx) if asked is not None else None
     if asked is None or work is None or asked.since not in (None, work.started_at):
         ctx.log.info("research.answer_ignored", cause=ctx.envelope.cause)
         return None
-    await ctx.state.delete(key)
     step = work.steps[asked.step]
     step.ended_at = time.time()
     if isinstance(answer, RequestFailed | Cancelled):

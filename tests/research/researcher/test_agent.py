@@ -43,9 +43,11 @@ from agents.research.researcher.work_clock import WorkClock
 from guild import Agent, AgentBuilder, Context, Guild, GuildBuilder, GuildSpec, handles
 from guild.checking.plan import Plan
 from guild.progress import Progress
+from guild.testing import dead_letters, settled
 from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.errors import RequestFailedError
+from messaging.state.stored_state import StoredState
 from messaging.wire.envelope import new_id
 from tests.research.researcher.world import answer
 
@@ -135,6 +137,7 @@ def spec_of(diary: Diary) -> GuildSpec:
         .listen_to_default_topic(False)
         .add_additional_topic("research")
         .set_concurrency(1)
+        .set_retry(attempts=3, backoff_s=0)
         .build_spec()
     )
     trainer = AgentBuilder(trainer_of(diary)).set_id("trainer").listen_to_default_topic(False)
@@ -317,6 +320,39 @@ async def test_answers_to_a_forgotten_study_are_none_of_the_next_ones(diary: Dia
 
     assert report.trials == 20
     assert report.failures == ()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_late_answers_to_a_forgotten_study_settle_and_leave_nothing(
+    diary: Diary, fails: bool
+) -> None:
+    diary.held, diary.failing = {"0009", "0010"}, {"0009"} if fails else set()
+    async with launched(diary) as guild:
+        waiting = asyncio.create_task(ask(guild, wanted()))
+        await diary.reached.wait()
+        forget(diary)
+        diary.release.set()
+        with pytest.raises(RequestFailedError, match="was forgotten while") as caught:
+            await waiting
+        await settled(guild)
+
+        assert caught.value.error_type == "StudyForgottenError"
+        assert await dead_letters(guild, "researcher") == []
+        assert await keys_of_state(guild) == []
+    with ExperimentStore(store_path(diary.workspace)) as store:
+        assert store.studies() == []
+
+
+async def test_a_study_that_ended_leaves_no_question(diary: Diary) -> None:
+    async with launched(diary) as guild:
+        await ask(guild, wanted())
+        await settled(guild)
+        assert await keys_of_state(guild) == ["study.first"]
+
+
+async def keys_of_state(guild: Guild) -> list[str]:
+    keys = StoredState(guild.client.bus.backend, "researcher").keys()
+    return [found.key async for found in keys]
 
 
 def forget(diary: Diary) -> None:
