@@ -21,6 +21,7 @@ from messaging.wire.envelope import Envelope
 HEADER_VERSION = 1
 _FIXED = struct.Struct(">BH16s")
 _ID_BYTES = 16
+_ID_DIGITS = 2 * _ID_BYTES
 _HOPS, _ATTEMPT, _VERSION, _PRIORITY, _DEADLINE = (1 << bit for bit in range(5))
 _CAUSE_ID, _CONVERSATION_ID, _CAUSE, _CONVERSATION, _KEY, _TRACE = (
     1 << bit for bit in range(5, 11)
@@ -42,8 +43,32 @@ def encode_header(envelope: Envelope) -> bytes:
         WireError: a field does not fit: a NUL or lone surrogate in a string, a number out of
             range, an id that is not 32 lower-case hex digits.
     """
+    # Taken apart at once: nineteen attribute look-ups would cost as much as all that follows.
+    (
+        id_, type_, version, _, _, sender, cause, conversation, reply_to, key, tags, trace, origin,
+        waiter, deadline, attempt, hops, priority, _, _,
+    ) = envelope  # fmt: skip
+    length = len(type_) + len(sender) + len(reply_to) + len(tags) + len(origin)
+    encode = _remembered_bytes if length <= _LONGEST_REMEMBERED else _shared_bytes
     try:
-        return _encode(envelope)
+        flags, shared = encode(type_, sender, reply_to, tags, origin)
+        parts = b""
+        if hops:
+            flags |= _HOPS
+            parts = bytes((min(hops, 255),))
+        if attempt != 1 or version != 1 or priority or deadline:
+            bits, numbers = _encode_rare(envelope)
+            flags |= bits
+            parts += numbers
+        if waiter or (trace and _WAITER in trace):
+            trace = _with_waiter(trace, waiter)
+        if cause or conversation or key or trace:
+            bits, own = _encode_own(cause, conversation, key, trace)
+            flags |= bits
+            parts += own
+        if len(id_) != _ID_DIGITS or (raw_id := bytes.fromhex(id_)).hex() != id_:
+            raise ValueError("its id is not 32 lower-case hex digits")  # noqa: TRY301 - see below
+        return _FIXED.pack(HEADER_VERSION, flags, raw_id) + parts + shared
     except (struct.error, ValueError) as error:
         raise WireError(
             f"the envelope of {envelope.type} {envelope.id} cannot travel: {error}"
@@ -62,33 +87,6 @@ def decode_header(header: bytes, topic: str, payload: bytes) -> Envelope:
         raise WireError(
             f"an entry on {topic} has a damaged header ({len(header)} bytes)"
         ) from error
-
-
-def _encode(envelope: Envelope) -> bytes:
-    # Taken apart at once: nineteen attribute look-ups would cost as much as all that follows.
-    (
-        id_, type_, version, _, _, sender, cause, conversation, reply_to, key, tags, trace, origin,
-        waiter, deadline, attempt, hops, priority, _, _,
-    ) = envelope  # fmt: skip
-    flags, shared = _encode_shared(type_, sender, reply_to, tags, origin)
-    parts = b""
-    if hops:
-        flags |= _HOPS
-        parts = bytes((min(hops, 255),))
-    if attempt != 1 or version != 1 or priority or deadline:
-        bits, numbers = _encode_rare(envelope)
-        flags |= bits
-        parts += numbers
-    if waiter or (trace and _WAITER in trace):
-        trace = _with_waiter(trace, waiter)
-    if cause or conversation or key or trace:
-        bits, own = _encode_own(cause, conversation, key, trace)
-        flags |= bits
-        parts += own
-    raw_id = _raw_id(id_)
-    if raw_id is None:
-        raise ValueError("its id is not 32 lower-case hex digits")
-    return _FIXED.pack(HEADER_VERSION, flags, raw_id) + parts + shared
 
 
 def _with_waiter(trace: str, waiter: str) -> str:
@@ -134,7 +132,7 @@ def _encode_own(cause: str, conversation: str, key: str, trace: str) -> tuple[in
 
 def _raw_id(text: str) -> bytes | None:
     """The bytes of an id as `new_id` writes it; None for any other text."""
-    if len(text) != 2 * _ID_BYTES:
+    if len(text) != _ID_DIGITS:
         return None
     try:
         raw = bytes.fromhex(text)
@@ -143,20 +141,14 @@ def _raw_id(text: str) -> bytes | None:
     return raw if raw.hex() == text else None
 
 
-def _encode_shared(
-    type_: str, sender: str, reply_to: str, tags: str, origin: str
-) -> tuple[int, bytes]:
-    """`type_`, and what there is of the others."""
-    if len(type_) + len(sender) + len(reply_to) + len(tags) + len(origin) > _LONGEST_REMEMBERED:
-        return _remembered_bytes.__wrapped__(type_, sender, reply_to, tags, origin)
-    return _remembered_bytes(type_, sender, reply_to, tags, origin)
-
-
-@lru_cache(maxsize=_MOST_REMEMBERED)
-def _remembered_bytes(type_: str, *others: str) -> tuple[int, bytes]:
+def _shared_bytes(type_: str, *others: str) -> tuple[int, bytes]:
+    """`type_`, and what there is of sender, reply topic, tags and origin."""
     bits = zip((_SENDER, _REPLY_TO, _TAGS, _ORIGIN), others, strict=True)
     flags = sum(bit for bit, string in bits if string)
     return flags, _join([type_, *filter(None, others)])
+
+
+_remembered_bytes = lru_cache(maxsize=_MOST_REMEMBERED)(_shared_bytes)
 
 
 def _join(strings: list[str]) -> bytes:

@@ -21,11 +21,11 @@ LARGEST_INT = 2**63
 MOST_PROBLEMS = 20
 MOST_OF_A_PATH = 100
 TOO_DEEP = f"message: it is nested deeper than {MOST_LEVELS} levels"
+LONG_NUMBER = b"0" * len(str(LARGEST_INT))
+DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 
 _SHORTEST_TOO_DEEP = 2 * (MOST_LEVELS + 1)
 _TOO_DEEP = b"[" * (MOST_LEVELS + 1)
-_LONG_NUMBER = b"0" * len(str(LARGEST_INT))
-_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET_OR_QUOTE = bytes(set(range(256)) - set(b'{}[]"'))
 
@@ -79,7 +79,11 @@ _ITEMS_OF = {"list": "items_schema", "set": "items_schema", "frozenset": "items_
 
 
 class Leeway(NamedTuple):
-    """What a message class leaves open: each has to be looked at in every message."""
+    """What a message class leaves open: each has to be looked at in every message.
+
+    Most classes leave only integers open. Then the one thing to look for is `LONG_NUMBER` in the
+    JSON, its digits turned by `DIGITS_TO_ZERO`.
+    """
 
     depth: bool
     integers: bool
@@ -96,11 +100,6 @@ def leeway_of(message_class: type[BaseModel]) -> Leeway | None:
         "any" in found, "int" in found or "any" in found, bool(found & {"any", "float"})
     )
     return leeway if any(leeway) else None
-
-
-def is_suspect(payload: bytes, leeway: Leeway) -> bool:
-    """Whether `payload` has to be looked at more closely: most classes leave only integers open."""
-    return leeway.depth or leeway.floats or _LONG_NUMBER in payload.translate(_DIGITS_TO_ZERO)
 
 
 def is_too_deep(payload: bytes) -> bool:
@@ -124,7 +123,7 @@ def is_too_deep(payload: bytes) -> bool:
 
 def problems_in(message: BaseModel, payload: bytes, leeway: Leeway) -> tuple[str, ...]:
     """What no message may hold, as `field: sentence`; `payload` is `message` as JSON."""
-    has_long = leeway.integers and _LONG_NUMBER in payload.translate(_DIGITS_TO_ZERO)
+    has_long = leeway.integers and LONG_NUMBER in payload.translate(DIGITS_TO_ZERO)
     if not has_long and not leeway.floats:
         return ()
     write = message.__pydantic_serializer__.to_python
