@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
 
@@ -17,6 +16,8 @@ from guild.running.operations import Operations
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
+from messaging.client.options import PublishManyOptions, PublishOptions, spelled_out
+from messaging.client.publisher import Publisher
 from messaging.client.request import Show
 from messaging.client.tap import Tapped
 from messaging.errors import NobodyListensError
@@ -57,7 +58,7 @@ class GuildClient(Operations):
 
     def __init__(self, bus: Bus, plan: Plan) -> None:
         super().__init__(bus, plan)
-        self._audience = Audience(plan)
+        self._why_unhandled = Audience(plan).why_unhandled
         self._require_reply = lru_cache(MOST_REMEMBERED)(partial(require_answer, plan))
 
     @classmethod
@@ -89,21 +90,9 @@ class GuildClient(Operations):
         plan = Plan.of(spec, registry, environ, allow=allow)
         return _connect(cls, plan, bus, environ, wait_s)
 
+    @spelled_out(PublishManyOptions, PublishOptions, like=Publisher.publish)
     async def publish(
-        self,
-        topic: str,
-        message: BaseModel,
-        *,
-        conversation: str = "",
-        reply_to: str = "",
-        tags: Sequence[str] = (),
-        key: str = "",
-        priority: int = 0,
-        deadline_s: float | None = None,
-        delay_s: float = 0.0,
-        at: datetime | None = None,
-        message_id: str = "",
-        require_listener: bool = False,
+        self, topic: str, message: BaseModel, **options: Unpack[PublishOptions]
     ) -> Receipt:
         """Publish `message` and return its id, which means that it was accepted.
 
@@ -113,40 +102,16 @@ class GuildClient(Operations):
         Args:
             topic: where to.
             message: any pydantic model.
-            conversation: id of the message that this one follows from.
-            reply_to: topic to which answers go.
-            tags: ids of the agents it is for.
-            key: orders handling among equal keys, for agents that ask for it.
-            priority: -128 to 127; the highest is handled first of what an agent has at hand.
-            deadline_s: from now on; later nobody wants it handled.
-            delay_s: how long it is held back.
-            at: until when it is held back, instead of `delay_s`.
-            message_id: a `new_id()` that you keep: published again under it within a day, by any
-                process, the message is stored once.
-            require_listener: refuse it when nobody handles it.
+            options: as `PublishOptions` says.
 
         Raises:
             NobodyListensError: `require_listener`, and nobody does.
             MessagingError: as `Bus.publish`.
         """
-        check_message(message)
-        warning = self._audience.why_unhandled(topic, type(message))
-        if warning and require_listener:
+        warning = self._why_unhandled(topic, type(message))
+        if warning and options.get("require_listener"):
             raise NobodyListensError(warning)
-        accepted_id = await self.bus.publish(
-            topic,
-            message,
-            conversation=conversation,
-            reply_to=reply_to,
-            tags=tags,
-            key=key,
-            priority=priority,
-            deadline_s=deadline_s,
-            delay_s=delay_s,
-            at=at,
-            message_id=message_id,
-            require_listener=require_listener,
-        )
+        accepted_id = await self.bus.publish(topic, message, **options)
         if warning:
             log.warning("publish.nobody_handles", message_id=accepted_id, warning=warning)
             return Receipt.warned(accepted_id, warning)
@@ -309,7 +274,7 @@ class GuildClient(Operations):
         return self.bus.tap(patterns, from_start=from_start, follow=follow)
 
     def _require_answer(self, topic: str, message: type[BaseModel]) -> None:
-        if warning := self._audience.why_unhandled(topic, message):
+        if warning := self._why_unhandled(topic, message):
             raise NobodyListensError(warning)
         self._require_reply(topic, message)
 

@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from pydantic import BaseModel
 
@@ -18,6 +18,7 @@ from guild.client import GuildClient, Receipt
 from guild.errors import GuildNotRunningError
 from guild.runtime import Guild, GuildStatus
 from guild.spec.spec import GuildSpec
+from messaging.client.options import PublishOptions
 from messaging.errors import BusForkedError
 
 T = TypeVar("T")
@@ -115,7 +116,7 @@ class SyncGuild:
         finally:
             self._stop_loop()
 
-    def publish(self, topic: str, message: BaseModel, **options: Any) -> Receipt:
+    def publish(self, topic: str, message: BaseModel, **options: Unpack[PublishOptions]) -> Receipt:
         """As `GuildClient.publish`."""
         return self._run(self._client.publish(topic, message, **options))
 

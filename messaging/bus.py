@@ -11,8 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from pydantic import BaseModel
 
@@ -22,6 +21,7 @@ from messaging.backends.urls import open_backend
 from messaging.client.dead_letters import DeadLetters
 from messaging.client.following import Attachments
 from messaging.client.maintenance import Maintenance
+from messaging.client.options import PublishManyOptions, PublishOptions, spelled_out
 from messaging.client.publisher import Publisher
 from messaging.client.relay import DEFAULT_LEASE_S, Relay, relay_subscription
 from messaging.client.request import Requests, Show
@@ -39,11 +39,9 @@ from messaging.handling.subscription import Subscription
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.state.contention import Contentions
-from messaging.state.timers import delay_of
 from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import new_id
 from messaging.wire.message import MessageRegistry
-from messaging.wire.sealing import check_id
 
 if TYPE_CHECKING:  # a bus on which nobody subscribes needs none of what handles
     from messaging.consuming.replica import Running
@@ -165,38 +163,16 @@ class Bus:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @spelled_out(PublishManyOptions, PublishOptions, like=Publisher.publish)
     async def publish(
-        self,
-        topic: str,
-        message: BaseModel,
-        *,
-        conversation: str = "",
-        reply_to: str = "",
-        tags: Sequence[str] = (),
-        key: str = "",
-        priority: int = 0,
-        deadline_s: float | None = None,
-        delay_s: float = 0.0,
-        at: datetime | None = None,
-        message_id: str = "",
-        require_listener: bool = False,
+        self, topic: str, message: BaseModel, **options: Unpack[PublishOptions]
     ) -> str:
         """Publish `message` and return its id, which means that it was accepted.
 
         Args:
             topic: where to.
             message: any pydantic model.
-            conversation: id of the message that this one follows from.
-            reply_to: topic to which answers go.
-            tags: ids of the agents it is for.
-            key: orders handling among equal keys, for agents that ask for it.
-            priority: -128 to 127; the highest is handled first of what an agent has at hand.
-            deadline_s: from now on; later nobody wants it handled.
-            delay_s: how long it is held back.
-            at: until when it is held back, instead of `delay_s`.
-            message_id: a `new_id()` that you keep where a crash does not lose it: published again
-                under it within a day, by any process, the message is stored once.
-            require_listener: refuse it when no group is subscribed to the topic.
+            options: as `PublishOptions` says.
 
         Raises:
             TopicError: `topic` is not one to publish to.
@@ -209,52 +185,28 @@ class Bus:
             BackendUnavailableError: the server stayed away past the deadline.
             BusClosedError: the bus is not open.
         """
-        self._check_open()
-        envelope = self._publisher.seal(
-            topic,
-            message,
-            conversation=conversation,
-            reply_to=reply_to,
-            tags=tags,
-            key=key,
-            priority=priority,
-            deadline_s=deadline_s,
-            delay_s=delay_of(delay_s, at, self.clock),
-            id=check_id(message_id) if message_id else "",
-        )
-        publish = self._publisher.append_once if message_id else self._publisher.append
-        await publish((envelope,), require_listener=require_listener)
-        return envelope.id
+        if not self._is_open:
+            self._check_open()
+        envelopes, accepted = self._publisher.publish(topic, (message,), **options)
+        await accepted
+        return envelopes[0].id
 
+    @spelled_out(PublishManyOptions, like=Publisher.publish)
     async def publish_many(
-        self,
-        topic: str,
-        messages: Iterable[BaseModel],
-        *,
-        conversation: str = "",
-        reply_to: str = "",
-        tags: Sequence[str] = (),
-        key: str = "",
-        priority: int = 0,
-        deadline_s: float | None = None,
-        delay_s: float = 0.0,
-        at: datetime | None = None,
-        require_listener: bool = False,
+        self, topic: str, messages: Iterable[BaseModel], **options: Unpack[PublishManyOptions]
     ) -> list[str]:
-        """Publish `messages` in order, all or none, as `publish` does with one."""
+        """Publish `messages` in order, all or none, as `publish` does with one.
+
+        Args:
+            topic: where to.
+            messages: any pydantic models.
+            options: as `PublishManyOptions` says.
+        """
         self._check_open()
-        envelopes = self._publisher.seal_all(
-            topic,
-            messages,
-            conversation=conversation,
-            reply_to=reply_to,
-            tags=tags,
-            key=key,
-            priority=priority,
-            deadline_s=deadline_s,
-            delay_s=delay_of(delay_s, at, self.clock),
-        )
-        await self._publisher.append(envelopes, require_listener=require_listener)
+        if "message_id" in options:
+            raise TypeError("Bus.publish_many() got message_id, which is for one message")
+        envelopes, accepted = self._publisher.publish(topic, tuple(messages), **options)
+        await accepted
         return [envelope.id for envelope in envelopes]
 
     async def request(

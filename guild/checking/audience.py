@@ -40,6 +40,8 @@ class Audience:
         self.why_unhandled = lru_cache(MOST_REMEMBERED)(self._why_unhandled)
 
     def _why_unhandled(self, topic: str, message: type[BaseModel]) -> str:
+        if not issubclass(message, BaseModel):
+            return ""  # whatever its annotation says; the bus refuses it
         able = self._able(message)
         if able.listening.owners_of(topic):
             return ""

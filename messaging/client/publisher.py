@@ -1,14 +1,22 @@
 """Publishing: a message becomes an envelope, and an envelope is accepted."""
 
-from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
 
 from pydantic import BaseModel
 
 from messaging.backend import Backend
 from messaging.client.subscribers import SubscriberCache
+from messaging.state.timers import delay_of
 from messaging.wire.envelope import Envelope
-from messaging.wire.sealing import check_output_topic, check_priority, join_tags, seal, seal_like
+from messaging.wire.sealing import (
+    check_id,
+    check_output_topic,
+    check_priority,
+    join_tags,
+    seal,
+    seal_like,
+)
 
 
 class Publisher:
@@ -17,8 +25,56 @@ class Publisher:
     def __init__(self, backend: Backend, subscribers: SubscriberCache, sender: str) -> None:
         self._backend = backend
         self._by_reference = backend.by_reference
+        self._clock = backend.clock
         self._subscribers = subscribers
         self._sender = sender
+
+    def publish(
+        self,
+        topic: str,
+        messages: Sequence[BaseModel],
+        *,
+        conversation: str = "",
+        reply_to: str = "",
+        tags: Sequence[str] = (),
+        key: str = "",
+        priority: int = 0,
+        deadline_s: float | None = None,
+        delay_s: float = 0.0,
+        at: datetime | None = None,
+        message_id: str = "",
+        require_listener: bool = False,
+    ) -> tuple[Sequence[Envelope], Awaitable[None]]:
+        """The envelopes of `messages`, and what is to be awaited until they are accepted.
+
+        What the options mean is said in `PublishOptions`. An id is for a single message.
+        """
+        if not messages:
+            check_output_topic(topic)
+            return (), self._backend.append(())
+        first = seal(
+            messages[0],
+            check_output_topic(topic),
+            by_reference=self._by_reference,
+            id=check_id(message_id) if message_id else "",
+            sender=self._sender,
+            conversation=conversation,
+            reply_to=reply_to,
+            key=key,
+            tags=join_tags(tags) if tags else "",
+            deadline=0.0 if deadline_s is None else self._clock.time() + deadline_s,
+            priority=check_priority(priority) if priority else 0,
+            delay_s=delay_of(delay_s, at, self._clock) if delay_s or at is not None else 0.0,
+        )
+        envelopes: Sequence[Envelope] = (first,)
+        if len(messages) > 1:
+            others = seal_like(first, messages[1:], by_reference=self._by_reference)
+            envelopes = (first, *others)
+        if message_id:
+            return envelopes, self.append_once(envelopes, require_listener=require_listener)
+        if require_listener:
+            return envelopes, self.append(envelopes, require_listener=True)
+        return envelopes, self._backend.append(envelopes)
 
     def seal(
         self,
@@ -30,22 +86,20 @@ class Publisher:
         cause: str = "",
         conversation: str = "",
         reply_to: str = "",
-        key: str = "",
         tags: Sequence[str] = (),
         trace: str = "",
         deadline_s: float | None = None,
         hops: int = 0,
         priority: int = 0,
-        delay_s: float = 0.0,
     ) -> Envelope:
-        """The envelope in which `message` goes to `topic`.
+        """The envelope of a request, which has to be known before it is published.
+
+        A handler that asks says who it is, and what its question follows from.
 
         Raises:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
-            ValueError: `priority` is out of range.
         """
-        # Each by its name: passed on in a dict they cost 1 µs more.
         return seal(
             message,
             check_output_topic(topic),
@@ -55,25 +109,12 @@ class Publisher:
             cause=cause,
             conversation=conversation,
             reply_to=reply_to,
-            key=key,
             tags=join_tags(tags) if tags else "",
             trace=trace,
-            deadline=0.0 if deadline_s is None else self._backend.clock.time() + deadline_s,
+            deadline=0.0 if deadline_s is None else self._clock.time() + deadline_s,
             hops=hops,
             priority=check_priority(priority) if priority else 0,
-            delay_s=delay_s,
         )
-
-    def seal_all(
-        self, topic: str, messages: Iterable[BaseModel], **header: Any
-    ) -> Sequence[Envelope]:
-        """As `seal` does with one, but what they have in common is made ready once."""
-        messages = tuple(messages)
-        if not messages:
-            check_output_topic(topic)
-            return ()
-        first = self.seal(topic, messages[0], **header)
-        return [first, *seal_like(first, messages[1:], by_reference=self._by_reference)]
 
     def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> Awaitable[None]:
         """To be awaited: done once `envelopes`, all to one topic, are accepted."""
