@@ -162,7 +162,7 @@ class MemoryBackend:
     # -- entries ---------------------------------------------------------------------------------
 
     def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
-        store = self._store
+        store = self._opened if self._opened is not None else self._store
         if crowded := store.accept(envelopes):
             return self._wait_for_room(store, crowded)
         return self._accepted

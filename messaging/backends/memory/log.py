@@ -28,9 +28,10 @@ class Log:
 
     def append(self, delivery: Delivery) -> None:
         self.entries.append(delivery)
-        if self.groups:
-            self.owed[delivery.place[1]] = len(self.groups)
-            for group in self.groups:
+        groups = self.groups
+        if groups:
+            self.owed[delivery.place[1]] = len(groups)
+            for group in groups:
                 group.ready.append(delivery)
         if len(self.entries) > self.keep_unclaimed:
             self._drop_settled(self.keep_unclaimed)
@@ -65,6 +66,9 @@ class EphemeralLog:
     def __init__(self, expires_at: float, max_entries: int) -> None:
         self.entries: deque[Delivery] = deque(maxlen=max_entries)
         self.expires_at = expires_at
+
+    def append(self, delivery: Delivery) -> None:
+        self.entries.append(delivery)
 
 
 class EphemeralLogs:

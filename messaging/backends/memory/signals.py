@@ -7,44 +7,47 @@ from messaging.process.time_limits import TimeLimits
 
 
 class Signals:
-    """Costs one look at an empty dict while nobody waits."""
+    """Costs one look at an empty dict while nobody waits.
+
+    Attributes:
+        waiting: by name, those who wait for it.
+    """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self.waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._limits = TimeLimits[asyncio.Future[None]]()
 
     def fire(self, name: str) -> None:
         """Wake everybody who waits for `name`; each looks for itself what is left."""
-        if self._waiting:
-            for waiter in self._waiting.pop(name, ()):
-                _resolve(waiter)
+        if self.waiting:
+            for waiter in self.waiting.pop(name, ()):
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def fire_all(self) -> None:
-        for name in tuple(self._waiting):
+        for name in tuple(self.waiting):
             self.fire(name)
-
-    def is_awaited(self, name: str) -> bool:
-        return name in self._waiting
 
     async def wait(self, names: Collection[str], wait_s: float) -> None:
         """Return when one of `names` fires, at the latest after `wait_s`."""
         waiter = asyncio.get_running_loop().create_future()
         self._limits.add(waiter, wait_s, _resolve)
         for name in names:
-            self._waiting.setdefault(name, []).append(waiter)
+            self.waiting.setdefault(name, []).append(waiter)
         try:
             await waiter
         finally:
             self._limits.remove(waiter)
             for name in names:
-                self._forget(name, waiter)
+                if name in self.waiting:  # it did not fire, or there are new ones
+                    self._forget(name, waiter)
 
     def _forget(self, name: str, waiter: asyncio.Future[None]) -> None:
-        waiters = self._waiting.get(name, [])
+        waiters = self.waiting[name]
         if waiter in waiters:
             waiters.remove(waiter)
             if not waiters:
-                del self._waiting[name]
+                del self.waiting[name]
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:

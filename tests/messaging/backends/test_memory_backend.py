@@ -339,7 +339,7 @@ async def test_a_cancelled_read_takes_nothing_and_leaves_nothing_behind(opened: 
     await backend.append([note("still there")])
 
     assert texts(await take(reader, 1)) == ["still there"]
-    assert backend._store.work._waiting == {}
+    assert backend._store.work.waiting == {}
 
 
 async def test_closing_lets_nobody_go_who_waits_elsewhere(opened: Open) -> None:
