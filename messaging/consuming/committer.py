@@ -13,23 +13,24 @@ from messaging.errors import (
     MessagingError,
 )
 from messaging.handling.emitter import Emitter
+from messaging.handling.settlement import Outcome, RetryInPlace
 from messaging.process.logs import get_logger
 
 log = get_logger()
 
 HELD_S = 0.25
 
-Refused = Callable[[Delivery, MessagingError], Awaitable[Settlement | None]]
+Refused = Callable[[Delivery, MessagingError], Awaitable[Outcome]]
 
 
 class Committer:
     """Commits in order of completion.
 
     Args:
-        refused: makes another settlement of a delivery whose settlement can never be stored; None
-            when its handler is to run again.
+        refused: makes another outcome for a delivery whose settlement can never be stored.
         settled: called with the settlements that were applied, some at once.
         conflicted: called with each settlement whose state others changed first.
+        again: called with what is to be handled again instead of being settled.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Committer:
         refused: Refused,
         settled: Callable[[Sequence[Settlement]], None],
         conflicted: Callable[[Settlement], None],
+        again: Callable[[RetryInPlace], None],
     ) -> None:
         self._consumer = consumer
         self._emitter = emitter
@@ -48,14 +50,21 @@ class Committer:
         self._refused = refused
         self._settled = settled
         self._conflicted = conflicted
+        self._again = again
         self._ready: list[Settlement] = []
+        self._apart = 0  # how many of the next are committed one by one
+        self._substitute: Settlement | None = None
         self._wake = asyncio.Event()
         self._is_closing = False
 
-    def add(self, settlement: Settlement) -> None:
+    def add(self, outcome: Outcome) -> None:
+        """Have it settled, or handled again."""
+        if isinstance(outcome, RetryInPlace):
+            self._again(outcome)
+            return
         if not self._ready:
             self._wake.set()
-        self._ready.append(settlement)
+        self._ready.append(outcome)
 
     def finish(self) -> None:
         """Let `run` return once everything added so far is committed."""
@@ -72,54 +81,58 @@ class Committer:
         """
         while True:
             while self._ready:
-                count = first_batch(self._ready)
+                count = 1 if self._apart else first_batch(self._ready)
                 batch, self._ready = self._ready[:count], self._ready[count:]
+                self._apart = max(0, self._apart - 1)
                 # Whoever follows a request has to see its last token before its answer.
-                await self._emitter.flush()
-                await self._commit(batch)
+                if self._emitter.waiting or self._emitter.sending is not None:
+                    await self._emitter.flush()
+                try:
+                    conflicts = await self._consumer.commit(batch)
+                except (FencedError, BackendUnavailableError):
+                    raise
+                except MessagingError as error:
+                    await self._commit_otherwise(batch, error)
+                else:
+                    applied = self._left_in(batch, conflicts) if conflicts else batch
+                    self._settled(applied)
+                    for settlement in applied:
+                        if settlement.dead is not None:
+                            self._report_death(settlement.dead)
             if self._is_closing:
                 return
             self._wake.clear()
             await self._wake.wait()
 
-    async def _commit(self, batch: Sequence[Settlement], *, is_substitute: bool = False) -> None:
-        try:
-            conflicts = await self._consumer.commit(batch)
-        except (FencedError, BackendUnavailableError):
-            raise
-        except MessagingError as error:
-            await self._commit_apart(batch, error, is_substitute=is_substitute)
-            return
-        if conflicts:
-            for index in conflicts:
-                self._conflicted(batch[index])
-            left_out = frozenset(conflicts)
-            batch = [each for index, each in enumerate(batch) if index not in left_out]
-        self._settled(batch)
-        for settlement in batch:
-            if settlement.dead is not None:
-                self._report_death(settlement.dead)
+    def _left_in(self, batch: Sequence[Settlement], conflicts: Sequence[int]) -> list[Settlement]:
+        """What was applied; each other one has to be handled again."""
+        for index in conflicts:
+            self._conflicted(batch[index])
+        left_out = frozenset(conflicts)
+        return [each for index, each in enumerate(batch) if index not in left_out]
 
     def _report_death(self, dead: DeadLetter) -> None:
         envelope = dead.envelope
         text = f"{dead.group} gave up on {envelope.type or 'an unreadable entry'} {envelope.id}"
         self._incidents.report(Incident("dead_letter", text))
 
-    async def _commit_apart(
-        self, batch: Sequence[Settlement], error: MessagingError, *, is_substitute: bool
-    ) -> None:
-        # One settlement that cannot be stored must not hold up those that can.
+    async def _commit_otherwise(self, batch: list[Settlement], error: MessagingError) -> None:
+        """One settlement that cannot be stored must not hold up those that can."""
+        settlement = batch[0]
+        is_substitute, self._substitute = settlement is self._substitute, None
         if len(batch) > 1:
-            for settlement in batch:
-                await self._commit((settlement,))
+            self._ready, self._apart = batch + self._ready, len(batch)
         elif isinstance(error, BusFullError):
-            self._hold(batch[0], error)
+            self._hold(settlement, error)
         elif is_substitute:
             raise error
         else:
-            substitute = await self._refused(batch[0].delivery, error)
-            if substitute is not None:
-                await self._commit((substitute,), is_substitute=True)
+            outcome = await self._refused(settlement.delivery, error)
+            if isinstance(outcome, RetryInPlace):
+                self._again(outcome)
+            else:
+                self._substitute = outcome
+                self._ready, self._apart = [outcome, *self._ready], self._apart + 1
 
     def _hold(self, settlement: Settlement, error: MessagingError) -> None:
         # It stays lent meanwhile, so that the group reads less: the pressure moves upstream.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from messaging.backend import Consumer, Delivery, Place, Settlement
 from messaging.consuming.committer import Committer
@@ -14,10 +15,9 @@ from messaging.consuming.takeover import Takeover
 from messaging.consuming.task_scope import TaskScope, farewell
 from messaging.consuming.workers import Workers
 from messaging.control.incidents import Incidents
-from messaging.errors import MessagingError
 from messaging.handling.emitter import Emitter
-from messaging.handling.runner import HandlesDeliveries, WorkerSlot
-from messaging.handling.settlement import RetryInPlace
+from messaging.handling.runner import HandlerRunner, WorkerSlot
+from messaging.handling.settlement import Outcome, RetryInPlace
 from messaging.handling.subscription import SubscriptionOptions
 from messaging.handling.unsettled import UnsettledError
 from messaging.process.clock import SYSTEM, Clock
@@ -30,6 +30,8 @@ STAND_BY_S = 0.2
 SLICE_S = 0.002
 SLOW_S = 0.05
 
+Handle = Callable[[Delivery, WorkerSlot], Awaitable[Outcome]]
+
 
 class ConsumerLoop:
     """One incarnation at work, from joining until it leaves or is lost.
@@ -37,13 +39,14 @@ class ConsumerLoop:
     Args:
         may_handle: asked where order is kept, by whoever stands by and whoever comes to lead: once
             it says no, there are partitions, and whoever leads must not handle.
+        turns: limits how many handlers run at a time, here and elsewhere.
         clock: by which a message waits here for another attempt.
     """
 
     def __init__(
         self,
         consumer: Consumer,
-        runner: HandlesDeliveries,
+        runner: HandlerRunner,
         options: SubscriptionOptions,
         emitter: Emitter,
         incidents: Incidents,
@@ -51,6 +54,7 @@ class ConsumerLoop:
         heart: Heart,
         predecessor: str = "",
         may_handle: Callable[[], Awaitable[bool]] | None = None,
+        turns: asyncio.Semaphore | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
         self._clock = clock
@@ -58,15 +62,19 @@ class ConsumerLoop:
         self._heart = heart
         self._may_handle = may_handle
         self._runner = runner
+        self._handle: Handle = runner.handle
+        if turns is not None:
+            self._handle = partial(runner.handle_in_turn, turns)
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._committer = Committer(
             consumer,
             emitter,
             incidents,
-            refused=self._give_up_on,
+            refused=runner.give_up_on,
             settled=self._settled,
             conflicted=self._run_again,
+            again=self._attempt_later,
         )
         self._prefetch = Prefetch(2 * options.concurrency, options.prefetch)
         self._lent: dict[Place, Delivery] = {}
@@ -77,6 +85,7 @@ class ConsumerLoop:
         self._wakes = 0
         self._is_waking = False
         self._has_room = asyncio.Event()
+        self._lacks_room = False
         self._scope = TaskScope(f"consumer-loop-{consumer.incarnation}")
         self._workers = Workers(consumer.group, self._scope, self._work)
         self._takeover = Takeover(
@@ -134,16 +143,16 @@ class ConsumerLoop:
         """Begin nothing more. When everything that runs has ended, `run` comes to its end."""
         self._is_paused = True
         self._consumer.rouse()
-        self._leave_if_paused()
+        self._leave_if_all_rest()
 
     def resume(self) -> None:
         """Go on, unless `run` has come to its end meanwhile."""
         self._is_paused = False
         self._has_room.set()
-        self._wake(len(self._ready))
+        self._wake(self._ready.count)
 
-    def _leave_if_paused(self) -> None:
-        if self._is_paused and len(self._idle) == self._options.concurrency:
+    def _leave_if_all_rest(self) -> None:
+        if len(self._idle) == self._options.concurrency:
             self.stop()
 
     # Reading
@@ -154,23 +163,27 @@ class ConsumerLoop:
         while not self._scope.is_stopping:
             room = self._room()
             if not room:
-                self._has_room.clear()
-                await self._has_room.wait()
+                await self._room_comes()
                 continue
             deliveries = await self._lend(room)
             if len(deliveries) == room:
                 self._prefetch.filled(self._loop.time())
             self._take(deliveries)
 
-    async def _lend(self, room: int) -> list[Delivery]:
-        if self._lanes is None:
-            wait_s = READ_WAIT_S
-            if self._has_company and self._runner.is_slow:  # others, which wait, come first
-                await self._scope.linger(SLOW_S)
-                wait_s = 0.0
-            return await self._consumer.read(room, wait_s)
+    def _lend(self, room: int) -> Awaitable[list[Delivery]]:
+        if self._lanes is not None:
+            return self._lend_in_turn(room)
+        if self._has_company and self._runner.is_slow:
+            return self._lend_after_others(room)
+        return self._consumer.read(room, READ_WAIT_S)
+
+    async def _lend_in_turn(self, room: int) -> list[Delivery]:
         async with self._takeover.turn:  # what is inherited is older than what is read
             return await self._consumer.read(room, READ_WAIT_S)
+
+    async def _lend_after_others(self, room: int) -> list[Delivery]:
+        await self._scope.linger(SLOW_S)
+        return await self._consumer.read(room, 0.0)
 
     async def _come_to_lead(self) -> None:
         """Stand by until this is the group's only reader, then begin with what others left."""
@@ -192,11 +205,14 @@ class ConsumerLoop:
     def _room(self) -> int:
         if self._is_paused:
             return 0
-        if self._lanes is None:
-            return self._prefetch.room(len(self._lent))
-        # Whoever waits for a predecessor must not keep other keys from being read.
-        room = self._prefetch.room(len(self._lent) - self._lanes.waiting)
-        return max(0, min(room, self._options.prefetch - len(self._lent)))
+        blocked = 0 if self._lanes is None else self._lanes.waiting
+        return self._prefetch.room(len(self._lent), blocked)
+
+    async def _room_comes(self) -> None:
+        """Return when there may be some, or it is the end."""
+        self._lacks_room = True
+        self._has_room.clear()
+        await self._has_room.wait()
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
@@ -204,7 +220,9 @@ class ConsumerLoop:
         if self._lanes is not None:
             deliveries = [delivery for delivery in deliveries if self._lanes.enter(delivery)]
         self._ready.put(deliveries)
-        self._wake_some()
+        self._wake(1)
+        if self._ready.count > 1:
+            self._wake_more()
 
     def _end(self) -> None:
         self._scope.stop()
@@ -213,22 +231,22 @@ class ConsumerLoop:
         self._takeover.end()
         self._wake(len(self._idle))
 
-    def _wake_some(self) -> None:
-        """Wake one worker now; twice as many in each later tick while there is work for them.
+    def _wake_more(self) -> None:
+        """Wake twice as many workers in each later tick while there is work for them.
 
         A worker whose handlers never wait empties the queue by itself, and waking the others for
         nothing would cost more than handling.
         """
         self._wakes = 1
-        if not self._is_waking:
-            self._wake_next()
+        if self._idle and not self._is_waking:
+            self._is_waking = True
+            self._loop.call_soon(self._wake_next)
 
     def _wake_next(self) -> None:
-        waiting = len(self._ready)
-        self._wake(min(self._wakes, waiting))
-        self._is_waking = waiting > self._wakes and bool(self._idle)
+        self._wakes *= 2
+        self._wake(min(self._wakes, self._ready.count))
+        self._is_waking = self._ready.count > self._wakes and bool(self._idle)
         if self._is_waking:
-            self._wakes *= 2
             self._loop.call_soon(self._wake_next)
 
     def _wake(self, count: int) -> None:
@@ -242,87 +260,79 @@ class ConsumerLoop:
 
     async def _work(self, left: UnsettledError | None) -> None:
         """The life of one worker; another one follows when a handler has spoilt it."""
+        delivery: Delivery | None = None
+        handling: Awaitable[Outcome]
         with self._runner.slot(self._consumer, self._is_leaving) as slot:
             try:
-                left = await self._serve(slot, left)
+                # Until the end, or until this task had better not.
+                while left is not None or not (self._scope.is_stopping or slot.is_worn):
+                    if left is not None:
+                        delivery, handling = left.delivery, self._runner.settle(left, slot)
+                        left = None
+                    elif self._is_paused or not self._ready.count:
+                        await self._rest()
+                        continue
+                    else:
+                        delivery, slot.settle = self._ready.take(), None
+                        handling = self._handle(delivery, slot)
+                    outcome = await handling
+                    if self._workers.is_ending:  # the handler has swallowed that it was cancelled
+                        break
+                    delivery = None
+                    self._committer.add(outcome)
+                    # Handlers that never wait would keep the loop from reading and committing.
+                    if self._loop.time() > self._slice_ends_at:
+                        await asyncio.sleep(0)
+                        self._slice_ends_at = self._loop.time() + SLICE_S
             except UnsettledError as unsettled:
                 left = unsettled
+            except asyncio.CancelledError as stray:
+                left = self._left_by(stray, delivery, slot)
         if left is not None or not self._scope.is_stopping:
             self._workers.start(left)
 
-    async def _serve(self, slot: WorkerSlot, left: UnsettledError | None) -> UnsettledError | None:
-        """Handle until the end, or until this task had better not; what it leaves to the next."""
-        delivery: Delivery | None = None
-        try:
-            while left is not None or not (self._scope.is_stopping or slot.is_worn):
-                if left is not None:
-                    delivery, handling = left.delivery, self._runner.settle(left, slot)
-                    left = None
-                elif self._is_paused or not self._ready:
-                    await self._rest()
-                    continue
-                else:
-                    delivery, slot.settle = self._ready.take(), None
-                    handling = self._runner.handle(delivery, slot)
-                outcome = await handling
-                if self._workers.is_ending:  # the handler has swallowed that it was cancelled
-                    break
-                delivery = None
-                if isinstance(outcome, RetryInPlace):
-                    self._attempt_later(outcome)
-                else:
-                    self._committer.add(outcome)
-                # Handlers that never wait would keep the loop from reading, beating, committing.
-                if self._loop.time() > self._slice_ends_at:
-                    await asyncio.sleep(0)
-                    self._slice_ends_at = self._loop.time() + SLICE_S
-        except asyncio.CancelledError as stray:
-            if self._workers.is_ending:
-                raise
-            if delivery is not None:
-                return self._runner.interrupted(delivery, slot, stray)
-        return None
+    def _left_by(
+        self, stray: asyncio.CancelledError, delivery: Delivery | None, slot: WorkerSlot
+    ) -> UnsettledError | None:
+        """What a worker that was cancelled leaves to the next, unless all of them are to end."""
+        if self._workers.is_ending:
+            raise stray
+        self._idle = [sleeper for sleeper in self._idle if not sleeper.done()]
+        return None if delivery is None else self._runner.interrupted(delivery, slot, stray)
 
     def _is_leaving(self) -> bool:
         return self._workers.is_ending
 
-    async def _rest(self) -> None:
-        """Return when this worker is woken: there may be something to do, or it is the end."""
+    def _rest(self) -> asyncio.Future[None]:
+        """Done when there may be something for this worker to do, or it is the end."""
         sleeper = self._loop.create_future()
         self._idle.append(sleeper)
-        self._leave_if_paused()
-        try:
-            await sleeper
-        except asyncio.CancelledError:
-            if sleeper in self._idle:
-                self._idle.remove(sleeper)
-            raise
-
-    async def _give_up_on(self, delivery: Delivery, error: MessagingError) -> Settlement | None:
-        """Another settlement; None when there is another attempt to come."""
-        outcome = await self._runner.give_up_on(delivery, error)
-        if isinstance(outcome, RetryInPlace):
-            self._attempt_later(outcome)
-            return None
-        return outcome
+        if self._is_paused:
+            self._leave_if_all_rest()
+        return sleeper
 
     def _attempt_later(self, again: RetryInPlace) -> None:
         self._lent[again.delivery.place] = again.delivery
         self._clock.call_later(again.wait_s, self._put_first, again.delivery)
 
     def _settled(self, settlements: Sequence[Settlement]) -> None:
-        deliveries = [settlement.delivery for settlement in settlements]
-        for delivery in deliveries:
-            del self._lent[delivery.place]
+        for settlement in settlements:
+            del self._lent[settlement.delivery.place]
+        if self._runner.noted or self._takeover.alone or self._lanes is not None:
+            self._let_go([settlement.delivery for settlement in settlements])
+        if self._lacks_room and self._room():
+            self._lacks_room = False
+            self._has_room.set()
+
+    def _let_go(self, deliveries: Sequence[Delivery]) -> None:
+        """They are settled for good: what waited for them goes on."""
         self._runner.let_go(deliveries)
+        self._takeover.settled(deliveries)
         if self._lanes is not None:
             for delivery in deliveries:
                 successor = self._lanes.leave(delivery)
                 if successor is not None:
                     self._put_first(successor)
-        self._takeover.settled(settlements)
-        if self._room():
-            self._has_room.set()
 
     def _run_again(self, settlement: Settlement) -> None:
         self._runner.conflicted(settlement)
@@ -330,7 +340,7 @@ class ConsumerLoop:
 
     def _put_first(self, delivery: Delivery) -> None:
         self._ready.put_first(delivery)
-        self._wake_some()
+        self._wake(1)
 
     # Staying alive
 
@@ -346,8 +356,7 @@ class ConsumerLoop:
 
     async def _wait_for_room(self) -> None:
         while not self._room() and not self._scope.is_stopping:
-            self._has_room.clear()
-            await self._has_room.wait()
+            await self._room_comes()
 
     # Leaving
 

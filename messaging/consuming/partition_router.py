@@ -19,7 +19,7 @@ from messaging.errors import (
     FencedError,
     MessagingError,
 )
-from messaging.handling.runner import HandlesDeliveries
+from messaging.handling.runner import HandlerRunner
 from messaging.handling.settlement import RetryInPlace
 from messaging.handling.subscription import SubscriptionOptions
 from messaging.process.logs import get_logger
@@ -42,7 +42,7 @@ class PartitionRouter:
         self,
         consumer: Consumer,
         backend: Backend,
-        runner: HandlesDeliveries,
+        runner: HandlerRunner,
         options: SubscriptionOptions,
         seen: Seen,
         *,

@@ -16,10 +16,15 @@ class Prefetch:
         self._filled_at: float | None = None
         self.limit = self._least
 
-    def room(self, held: int) -> int:
-        """How many more to ask for while `held` are; 0 as long as it is not worth a read."""
-        room = self.limit - held
-        return room if room >= max(1, self.limit // 2) else 0
+    def room(self, held: int, blocked: int = 0) -> int:
+        """How many more to ask for while `held` are; 0 as long as it is not worth a read.
+
+        What is `blocked` waits for a predecessor, and keeps nothing else from being read.
+        """
+        room = self.limit - held + blocked
+        if room < max(1, self.limit // 2):
+            return 0
+        return max(0, min(room, self._most - held)) if blocked else room
 
     def filled(self, now_s: float) -> None:
         """Take note that a read filled everything up to the limit."""

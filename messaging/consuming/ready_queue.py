@@ -1,7 +1,7 @@
 """What is at hand: the highest priority first, in order of arrival among equals."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from messaging.backend import Delivery
 
@@ -13,22 +13,21 @@ class ReadyQueue:
 
     After `MOST_PASSED` deliveries in a row that others had to wait for, the one that was sent
     first gets its turn, whatever its priority: urgent work never starves the rest.
+
+    Attributes:
+        count: how many wait.
     """
 
-    __slots__ = ("_others", "_passed", "_plain")
+    __slots__ = ("_others", "_passed", "_plain", "count")
 
     def __init__(self) -> None:
+        self.count = 0
         self._plain: deque[Delivery] = deque()  # priority 0: nearly everything
         self._others: dict[int, deque[Delivery]] = {}  # the rest; no queue here is empty
         self._passed = 0
 
-    def __len__(self) -> int:
-        return len(self._plain) + sum(map(len, self._others.values()))
-
-    def __bool__(self) -> bool:
-        return bool(self._plain or self._others)
-
-    def put(self, deliveries: Iterable[Delivery]) -> None:
+    def put(self, deliveries: Sequence[Delivery]) -> None:
+        self.count += len(deliveries)
         for delivery in deliveries:
             if delivery.envelope.priority:
                 self._queue_of(delivery).append(delivery)
@@ -37,10 +36,12 @@ class ReadyQueue:
 
     def put_first(self, delivery: Delivery) -> None:
         """Put it before all of its priority."""
+        self.count += 1
         self._queue_of(delivery).appendleft(delivery)
 
     def take(self) -> Delivery:
         """The next one to handle; there must be one."""
+        self.count -= 1
         if not self._others:
             return self._plain.popleft()
         queues = self._others | {0: self._plain} if self._plain else self._others

@@ -13,7 +13,6 @@ from messaging.consuming.heartbeat import Heart
 from messaging.consuming.partition_router import PartitionRouter
 from messaging.consuming.partitions import WHOLE, in_force
 from messaging.consuming.rejoin import RejoiningConsumer, Work
-from messaging.consuming.turns import Turns
 from messaging.control.cancellation import Cancellations
 from messaging.control.followers import Followers
 from messaging.control.incidents import Incidents
@@ -21,7 +20,7 @@ from messaging.control.pausing import Pauses
 from messaging.errors import BusForkedError
 from messaging.handling.context import Ask, HandlerServices
 from messaging.handling.emitter import Emitter
-from messaging.handling.runner import HandlerRunner, HandlesDeliveries
+from messaging.handling.runner import HandlerRunner
 from messaging.handling.settlement import SettlementBuilder
 from messaging.handling.subscription import Subscription, SubscriptionOptions
 from messaging.process.forks import keep_from_children
@@ -77,7 +76,7 @@ class Replica:
             neighbours=subscription.options.neighbours,
         )
         self._runner = HandlerRunner(subscription, services, settlements, cancellations, known)
-        self._turns = Turns(self._runner, self._options.concurrency)
+        self._turns = asyncio.Semaphore(self._options.concurrency)  # whichever the partition
         self._pauses = pauses
         self._consumer = RejoiningConsumer(self._group, self._join, self._begin, incidents)
         self._assignment = PartitionAssignment(self._open_partition)
@@ -109,12 +108,10 @@ class Replica:
     async def _begin(self, consumer: Consumer, predecessor: str) -> Work:
         options = self._options
         if not options.ordered_by:
-            return self._consumer_loop(consumer, predecessor, self._runner, options)
+            return self._consumer_loop(consumer, predecessor, options)
         if await self._is_whole():
             self._assignment.work_at((), WHOLE)
-            return self._consumer_loop(
-                consumer, predecessor, self._runner, options, may_handle=self._is_whole
-            )
+            return self._consumer_loop(consumer, predecessor, options, may_handle=self._is_whole)
         return PartitionRouter(
             consumer,
             self._backend,
@@ -129,19 +126,21 @@ class Replica:
         self,
         consumer: Consumer,
         predecessor: str,
-        runner: HandlesDeliveries,
         options: SubscriptionOptions,
+        *,
         may_handle: Callable[[], Awaitable[bool]] | None = None,
+        turns: asyncio.Semaphore | None = None,
     ) -> ConsumerLoop:
         return ConsumerLoop(
             consumer,
-            runner,
+            self._runner,
             options,
             self._emitter,
             self._incidents,
             heart=self._heart,
             predecessor=predecessor,
             may_handle=may_handle,
+            turns=turns,
             clock=self._backend.clock,
         )
 
@@ -160,7 +159,7 @@ class Replica:
         options = replace(self._options, prefetch=prefetch)
 
         async def begin(consumer: Consumer, predecessor: str) -> Work:
-            return self._consumer_loop(consumer, predecessor, self._turns, options)
+            return self._consumer_loop(consumer, predecessor, options, turns=self._turns)
 
         join = partial(self._backend.join, self._group, number)
         return RejoiningConsumer(self._group, join, begin, self._incidents)

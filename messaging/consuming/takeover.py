@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
-from messaging.backend import Consumer, Delivery, Incident, Place, Settlement
+from messaging.backend import Consumer, Delivery, Incident, Place
 from messaging.consuming.task_scope import TaskScope
 from messaging.control.incidents import Incidents
 
@@ -32,6 +32,7 @@ class Takeover:
 
     Attributes:
         turn: held while something older than what can be read is lent.
+        alone: what is handled alone, with what is set once that is settled.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Takeover:
         self._take = take
         self._lost: dict[str, None] = {}
         self._changed = asyncio.Event()
-        self._alone: dict[Place, asyncio.Event] = {}
+        self.alone: dict[Place, asyncio.Event] = {}
 
     def add(self, lost: Iterable[str]) -> None:
         """These incarnations are gone."""
@@ -86,18 +87,16 @@ class Takeover:
         self._leads = not self._scope.is_stopping
         await self._inherit()
 
-    def settled(self, settlements: Sequence[Settlement]) -> None:
+    def settled(self, deliveries: Iterable[Delivery]) -> None:
         """Let the others come when one was handled alone."""
-        if self._alone:
-            for settlement in settlements:
-                key = settlement.delivery.place
-                if key in self._alone:
-                    self._alone.pop(key).set()
+        for delivery in deliveries:
+            if delivery.place in self.alone:
+                self.alone.pop(delivery.place).set()
 
     def end(self) -> None:
         """Wake whoever waits: the scope has ended."""
         self._changed.set()
-        for settled in self._alone.values():
+        for settled in self.alone.values():
             settled.set()
 
     async def _take_over(self, incarnation: str) -> None:
@@ -133,7 +132,7 @@ class Takeover:
             await self._room_comes()
 
     async def _handle_alone(self, delivery: Delivery) -> None:
-        settled = self._alone[delivery.place] = asyncio.Event()
+        settled = self.alone[delivery.place] = asyncio.Event()
         self._take([delivery])
         with suppress(TimeoutError):  # a long job must not keep the others waiting for ever
             async with asyncio.timeout(ALONE_S):

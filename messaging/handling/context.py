@@ -75,18 +75,19 @@ class Context:
 
     Attributes:
         envelope: the envelope in hand.
+        sent: what leaves with the commit so far.
         attempt: 1 when no handler can have begun on this message before. It counts the attempts
             that failed, the starts that are on record, and one more if the message was taken over
             from a process that is lost, which may have begun it.
+        is_plain: whether there is nothing to commit but what was sent, nor anything to look at.
+        over: why nothing that the handler still does can count any more; None while it can.
     """
 
     __slots__ = (
         "_begun",
-        "_cancel_reason",
         "_consumer",
         "_delivery",
         "_log",
-        "_outbox",
         "_services",
         "_state",
         "_steps",
@@ -94,7 +95,10 @@ class Context:
         "attempt",
         "contender",
         "envelope",
+        "is_plain",
+        "over",
         "patience",
+        "sent",
     )
 
     def __init__(
@@ -109,11 +113,12 @@ class Context:
         self.attempt = attempt
         self.contender = contender
         self.patience: asyncio.Timeout | None = None
+        self.is_plain = contender is None
+        self.over: str | None = None
+        self.sent: list[Envelope] = []
         self._delivery = delivery
         self._services = services
         self._consumer = consumer
-        self._cancel_reason: str | None = None
-        self._outbox: list[Envelope] = []
         # Most handlers need none of these.
         self._state: State | None = None
         self._steps: Steps | None = None
@@ -125,6 +130,7 @@ class Context:
     def state(self) -> State:
         """The group's durable state."""
         if self._state is None:
+            self.is_plain = False
             if self.contender is None:
                 self.contender = Contender(self._delivery, self._consumer)
             self.contender.patience = self.patience
@@ -137,18 +143,9 @@ class Context:
     def steps(self) -> Steps:
         """The journal behind `step`."""
         if self._steps is None:
+            self.is_plain = False
             self._steps = Steps(self.envelope.id, self._load_state, self._consumer.journal)
         return self._steps
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether there is nothing to commit but what was sent, and nothing else to look at."""
-        return (
-            self.contender is None
-            and self._steps is None
-            and self._timers is None
-            and self._begun is None
-        )
 
     @property
     def took_steps(self) -> bool:
@@ -191,7 +188,7 @@ class Context:
     @property
     def cancelled(self) -> bool:
         """Whether the handling is over already. Threads look here from time to time."""
-        return self._cancel_reason is not None
+        return self.over is not None
 
     def raise_if_cancelled(self) -> None:
         """Leave a thread whose result nobody will use.
@@ -199,10 +196,10 @@ class Context:
         Raises:
             HandlingCancelledError: the handling was cancelled, timed out or was taken over.
         """
-        if self._cancel_reason is not None:
+        if self.over is not None:
             raise HandlingCancelledError(
                 f"the handling of {self.envelope.type} {self.envelope.id} is over: "
-                f"{self._cancel_reason or 'cancelled'}"
+                f"{self.over or 'cancelled'}"
             )
 
     @property
@@ -305,7 +302,7 @@ class Context:
             check_message(message)
             targets = self._services.destinations(self.envelope, message)
         sent = [self._seal(shaped, target, header) for target, shaped in targets]
-        self._outbox += sent
+        self.sent += sent
         return sent[0].id
 
     def cancel_timer(self, name: str) -> None:
@@ -331,7 +328,7 @@ class Context:
             self._seal(shaped, topic, header, waiter)
             for topic, shaped in ((requester.reply_to, message), *routed)
         ]
-        self._outbox += sent
+        self.sent += sent
         return sent[0].id
 
     def emit(self, message: BaseModel) -> None:
@@ -340,7 +337,7 @@ class Context:
         Cheap and at most once: lost when nobody follows, and never a reason for the handler to
         fail. Callable from threads too.
         """
-        if self._cancel_reason is None:
+        if self.over is None:
             topic = emit_topic_of(self.conversation)
             self._services.emit(self._seal(message, topic, self._header()))
 
@@ -414,11 +411,6 @@ class Context:
         """By the name of a timer that was set or called off, its message's id or ""."""
         return self._timers or {}
 
-    @property
-    def sent(self) -> Sequence[Envelope]:
-        """What leaves with the commit so far."""
-        return self._outbox
-
     def writes(self) -> tuple[StateWrite, ...]:
         """What the commit has to write into the group's state."""
         return () if self._state is None else self._state.writes()
@@ -427,11 +419,6 @@ class Context:
         """Called by the bus when the handler has returned: what it began and never awaited."""
         begun, self._begun = self._begun, None
         return None if begun is None else begun.forgotten()
-
-    def end(self, reason: str) -> None:
-        """Called by the bus when nothing that the handler still does can count any more."""
-        if self._cancel_reason is None:
-            self._cancel_reason = reason
 
     def _load_state(self, key: str) -> Awaitable[StateValue | None]:
         return self._services.load_state(self._services.group, key)
@@ -449,6 +436,7 @@ class Context:
 
     def _begin(self, call: str, what: str, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         if self._begun is None:
+            self.is_plain = False
             self._begun = Begun()
         return self._begun.watch(call, what, work)
 
@@ -467,7 +455,7 @@ class Context:
             raise TopicError(f"what goes to guild {guild} needs a topic there, and cannot be timed")
         envelope = self._seal(message, check_output_topic(topic), header)
         sender = f"{self.guild_id}.{self.group}"
-        self._outbox.append(pack_forwarded(guild, envelope, sender=sender))
+        self.sent.append(pack_forwarded(guild, envelope, sender=sender))
         return envelope.id
 
     def _timed(self, topic: str | None) -> str:
@@ -475,14 +463,15 @@ class Context:
 
     def _set_timer(self, name: str, envelope: Envelope) -> str:
         self._note_timer(name, envelope.id)
-        self._outbox.append(arm(envelope, name, self.group))
+        self.sent.append(arm(envelope, name, self.group))
         return envelope.id
 
     def _note_timer(self, name: str, message_id: str) -> None:
+        self.is_plain = False
         timers = self._timers = self._timers or {}
         replaced = timers.get(check_timer(name))
         if replaced:
-            self._outbox = [sent for sent in self._outbox if sent.id != replaced]
+            self.sent = [sent for sent in self.sent if sent.id != replaced]
         timers[name] = message_id
 
     def _deadline(self, deadline_s: float | None, *, keep: bool) -> float:

@@ -16,12 +16,17 @@ MOST_AT_ONCE = 512
 
 
 class Emitter:
-    """A bounded queue in front of `send`; what does not fit pushes the oldest out."""
+    """A bounded queue in front of `send`; what does not fit pushes the oldest out.
+
+    Attributes:
+        waiting: what is not on its way yet.
+        sending: the task that sends; None when there is nothing to send.
+    """
 
     def __init__(self, send: Callable[[Sequence[Envelope]], Awaitable[None]]) -> None:
         self._send = send
-        self._waiting: deque[Envelope] = deque(maxlen=MOST_WAITING)
-        self._sending: asyncio.Task[None] | None = None
+        self.waiting: deque[Envelope] = deque(maxlen=MOST_WAITING)
+        self.sending: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self.dropped = 0
@@ -35,10 +40,10 @@ class Emitter:
         """Have `envelope` sent soon. Callable from any thread."""
         if self._loop is None:
             return
-        if len(self._waiting) == MOST_WAITING:
+        if len(self.waiting) == MOST_WAITING:
             self._count_drop(1)
-        self._waiting.append(envelope)
-        if self._sending is not None:
+        self.waiting.append(envelope)
+        if self.sending is not None:
             return
         if threading.get_ident() == self._thread:
             self._start()
@@ -47,10 +52,10 @@ class Emitter:
 
     async def flush(self) -> None:
         """Return once everything emitted so far was sent, or lost."""
-        while self._waiting or self._sending is not None:
+        while self.waiting or self.sending is not None:
             self._start()
-            if self._sending is not None:
-                await asyncio.shield(self._sending)
+            if self.sending is not None:
+                await asyncio.shield(self.sending)
 
     async def close(self) -> None:
         """Send what waits, then take no more."""
@@ -58,17 +63,17 @@ class Emitter:
         self._loop = None
 
     def _start(self) -> None:
-        if self._sending is None and self._waiting and self._loop is not None:
-            self._sending = self._loop.create_task(self._send_all(), name="emit")
+        if self.sending is None and self.waiting and self._loop is not None:
+            self.sending = self._loop.create_task(self._send_all(), name="emit")
 
     async def _send_all(self) -> None:
         try:
-            while self._waiting:
-                count = min(len(self._waiting), MOST_AT_ONCE)
-                batch = [self._waiting.popleft() for _ in range(count)]
+            while self.waiting:
+                count = min(len(self.waiting), MOST_AT_ONCE)
+                batch = [self.waiting.popleft() for _ in range(count)]
                 await self._send_batch(batch)
         finally:
-            self._sending = None
+            self.sending = None
 
     async def _send_batch(self, batch: Sequence[Envelope]) -> None:
         try:

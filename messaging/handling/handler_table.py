@@ -69,6 +69,9 @@ class HandlerTable:
 
     Args:
         known: what others may handle: of those types an unhandled message is none of our business.
+
+    Attributes:
+        targets: the handlers by wire type and version, as far as `find` has been asked for them.
     """
 
     def __init__(self, subscription: Subscription, known: MessageRegistry) -> None:
@@ -76,7 +79,7 @@ class HandlerTable:
         self._known = known
         self._only_known_types = subscription.options.only_known_types
         self._ignored: set[tuple[str, int]] = set()
-        self._targets: dict[tuple[str, int], Target] = {
+        self.targets: dict[tuple[str, int], Target] = {
             wire_type_of(message_class): _target(
                 message_class, handler, subscription.declared.get(message_class)
             )
@@ -86,7 +89,7 @@ class HandlerTable:
     def find(self, envelope: Envelope) -> Target | UnknownTypeError | None:
         """The handler, None to ignore the message, or why it can be neither."""
         wire_type = (envelope.type, envelope.version)
-        target = self._targets.get(wire_type)
+        target = self.targets.get(wire_type)
         if target is not None or wire_type in self._ignored:
             return target
         return self._find_other(*wire_type)
@@ -99,8 +102,8 @@ class HandlerTable:
                 return error
             self._ignore(name, version)
             return None
-        target = self._targets[wire_type_of(message_class)]._replace(version=version)
-        self._targets[name, version] = target
+        target = self.targets[wire_type_of(message_class)]._replace(version=version)
+        self.targets[name, version] = target
         return target
 
     def _ignore(self, name: str, version: int) -> None:

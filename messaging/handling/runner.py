@@ -4,15 +4,14 @@ import asyncio
 import decimal
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from contextvars import Context as Variables
 from contextvars import copy_context
 from functools import partial
-from typing import Protocol
 
 from pydantic import BaseModel
 
-from messaging.backend import Consumer, Delivery, Settlement
+from messaging.backend import Consumer, Delivery, Place, Settlement
 from messaging.control.cancellation import Cancellations
 from messaging.errors import (
     BackendUnavailableError,
@@ -30,7 +29,7 @@ from messaging.errors import (
 from messaging.handling.context import Context, HandlerServices
 from messaging.handling.handler_table import HandlerTable, Target
 from messaging.handling.log_context import in_hand, name_in_logs
-from messaging.handling.settlement import RetryInPlace, SettlementBuilder
+from messaging.handling.settlement import Outcome, RetryInPlace, SettlementBuilder
 from messaging.handling.starts import Starts, attempt_of, is_first_start, numbered
 from messaging.handling.subscription import Result, Subscription
 from messaging.handling.unhandled import tell_of_answer
@@ -56,17 +55,18 @@ class WorkerSlot:
         is_leaving: whether the worker was cancelled because it has to stop.
 
     Attributes:
+        task: the worker's.
         is_worn: a handler has left traces in the task; another one should go on.
         settle: what settles the message in hand, once its handler has ended and more is to settle
             than what it sent.
     """
 
-    __slots__ = ("_task", "consumer", "context", "is_leaving", "is_worn", "reason", "settle")
+    __slots__ = ("consumer", "context", "is_leaving", "is_worn", "reason", "settle", "task")
 
     def __init__(self, consumer: Consumer, is_leaving: Callable[[], bool]) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._task = task
+        self.task = task
         self.is_leaving = is_leaving
         self.is_worn = False
         self.settle: Settle | None = None
@@ -81,19 +81,14 @@ class WorkerSlot:
     def cancel(self, reason: str) -> None:
         if self.context is not None and self.reason is None:
             self.reason = reason
-            self.context.end(reason or "cancelled")
-            self._task.cancel()
-
-    @property
-    def was_cancelled(self) -> bool:
-        """Whether somebody cancelled the task and did not take that back."""
-        return self._task.cancelling() > 0
+            self.context.over = reason or "cancelled"
+            self.task.cancel()
 
     @property
     def is_at_work(self) -> bool:
         """False where the loop is gone and Python only tidies up behind it."""
         try:
-            return asyncio.current_task() is self._task
+            return asyncio.current_task() is self.task
         except RuntimeError:
             return False
 
@@ -104,45 +99,16 @@ class WorkerSlot:
         self.is_worn = True  # what else the cancellation has set off may come later
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)  # a cancellation that the handler never got to see
-        self._task.uncancel()
+        self.task.uncancel()
         return reason
 
 
-class HandlesDeliveries(Protocol):
-    """What the work of an incarnation needs of the handlers; see `HandlerRunner`."""
-
-    @property
-    def is_slow(self) -> bool: ...
-
-    def slot(
-        self, consumer: Consumer, is_leaving: Callable[[], bool]
-    ) -> AbstractContextManager[WorkerSlot]: ...
-
-    def handle(
-        self, delivery: Delivery, slot: WorkerSlot
-    ) -> Awaitable[Settlement | RetryInPlace]: ...
-
-    def give_up_on(
-        self, delivery: Delivery, error: BaseException
-    ) -> Awaitable[Settlement | RetryInPlace]: ...
-
-    def interrupted(
-        self, delivery: Delivery, slot: WorkerSlot, stray: asyncio.CancelledError
-    ) -> UnsettledError: ...
-
-    def settle(
-        self, left: UnsettledError, slot: WorkerSlot
-    ) -> Awaitable[Settlement | RetryInPlace]: ...
-
-    def conflicted(self, settlement: Settlement) -> None: ...
-
-    def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]: ...
-
-    def let_go(self, deliveries: Iterable[Delivery]) -> None: ...
-
-
 class HandlerRunner:
-    """Handles the deliveries of one group; every outcome is a settlement."""
+    """Handles the deliveries of one group; every outcome is a settlement.
+
+    Attributes:
+        noted: the lent deliveries of which more is remembered than that they are lent.
+    """
 
     def __init__(
         self,
@@ -163,6 +129,7 @@ class HandlerRunner:
         self._starts = Starts(subscription.group, attempts, services.load_state)
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
+        self.noted: set[Place] = set()
 
     @property
     def is_slow(self) -> bool:
@@ -181,7 +148,7 @@ class HandlerRunner:
         finally:
             self._cancellations.remove(slot)
 
-    def handle(self, delivery: Delivery, slot: WorkerSlot) -> Awaitable[Settlement | RetryInPlace]:
+    def handle(self, delivery: Delivery, slot: WorkerSlot) -> Awaitable[Outcome]:
         """Work on `delivery` until it is settled or handled again.
 
         Raises:
@@ -189,37 +156,57 @@ class HandlerRunner:
             FencedError: its start could not be recorded, because it was taken over.
             BackendUnavailableError: neither could that, nor its history be read.
         """
-        lost = self._contention.lost
-        if not (lost or delivery.redelivery_count):
-            return self._handle(delivery, slot)
-        has_lost = bool(lost) and delivery.place in lost
-        handling = (self._handle_again if has_lost else self._handle)(delivery, slot)
-        return self._without_record(handling) if delivery.redelivery_count else handling
+        envelope = delivery.envelope
+        target = self._table.targets.get((envelope.type, envelope.version))
+        if (
+            target is None
+            or delivery.redelivery_count
+            or delivery.fault
+            or envelope.origin
+            or envelope.attempt > 1
+            or self._options.only_when_tagged
+            or self._cancellations.reasons
+            or self._contention.lost
+        ):
+            return self._handle_with_care(delivery, slot)
+        in_hand.set(delivery)
+        try:
+            if envelope.deadline or envelope.hops > self._options.max_hops:
+                self._check(delivery)
+            message = target.message_in(envelope)
+        except MessagingError as error:
+            return self._not_begun(delivery, error)
+        return self._run(delivery, target, message, slot)
 
-    async def _without_record(
-        self, handling: Awaitable[Settlement | RetryInPlace]
-    ) -> Settlement | RetryInPlace:
-        outcome = await handling
-        return (
-            outcome if isinstance(outcome, RetryInPlace) else await self._starts.forgotten(outcome)
-        )
+    async def handle_in_turn(
+        self, turns: asyncio.Semaphore, delivery: Delivery, slot: WorkerSlot
+    ) -> Outcome:
+        """The same, where one limit holds for all that use it."""
+        async with turns:
+            return await self.handle(delivery, slot)
 
-    async def _handle_again(
-        self, delivery: Delivery, slot: WorkerSlot
-    ) -> Settlement | RetryInPlace:
+    async def _handle_with_care(self, delivery: Delivery, slot: WorkerSlot) -> Outcome:
+        """What may have been begun before, or may not be for this group."""
+        if delivery.place in self._contention.lost:
+            outcome = await self._handle_again(delivery, slot)
+        else:
+            outcome = await self._look_closely(delivery, slot)
+        return await self._without_record(outcome)
+
+    async def _handle_again(self, delivery: Delivery, slot: WorkerSlot) -> Outcome:
         """What lost a conflict waits for its turn first."""
         try:
             contender = await self._contention.prepare(delivery, slot.consumer)
         except StateConflictError as error:
             return await self._settlements.failed(delivery, error)
-        outcome = await self._handle(delivery, slot, contender)
+        outcome = await self._look_closely(delivery, slot, contender)
         if not contender.is_over:  # its handler has not begun
             await self._contention.give_up(delivery)
         return outcome
 
-    async def _handle(
+    async def _look_closely(
         self, delivery: Delivery, slot: WorkerSlot, contender: Contender | None = None
-    ) -> Settlement | RetryInPlace:
+    ) -> Outcome:
         envelope = delivery.envelope
         in_hand.set(delivery)
         if envelope.origin and is_timer(envelope):
@@ -236,9 +223,8 @@ class HandlerRunner:
             if isinstance(target, UnknownTypeError):
                 raise target
             assert target is not None
-            if (
-                delivery.redelivery_count
-            ):  # before its payload is read: that may kill the process, too
+            if delivery.redelivery_count:  # before its payload is read: that may kill it, too
+                self.noted.add(delivery.place)
                 delivery = await self._starts.begin(delivery, slot.consumer.journal)
                 in_hand.set(delivery)
             message = target.message_in(envelope)
@@ -246,16 +232,21 @@ class HandlerRunner:
             raise
         except MessagingError as error:
             return await self._not_begun(delivery, error)
-        return await self._run(delivery, target, message, slot, contender)
+        is_first = is_first_start(delivery)
+        return await self._run(delivery, target, message, slot, contender, is_first=is_first)
 
-    async def give_up_on(
-        self, delivery: Delivery, error: BaseException
-    ) -> Settlement | RetryInPlace:
+    async def _without_record(self, outcome: Outcome) -> Outcome:
+        """`outcome` with what removes the record of starts, if it settles and there may be one."""
+        if isinstance(outcome, RetryInPlace) or not outcome.delivery.redelivery_count:
+            return outcome
+        return await self._starts.forgotten(outcome)
+
+    async def give_up_on(self, delivery: Delivery, error: BaseException) -> Outcome:
         """Settle what was handled and cannot be committed."""
-        failing = self._fail(delivery, error)
-        return await (self._without_record(failing) if delivery.redelivery_count else failing)
+        return await self._without_record(await self._fail(delivery, error))
 
-    async def _fail(self, delivery: Delivery, error: BaseException) -> Settlement | RetryInPlace:
+    async def _fail(self, delivery: Delivery, error: BaseException) -> Outcome:
+        self.noted.add(delivery.place)
         await self._contention.give_up(delivery)
         return await self._settlements.failed(delivery, error)
 
@@ -266,21 +257,17 @@ class HandlerRunner:
         failing = partial(self._fail, delivery, cancelled_from_within(delivery, stray))
         return UnsettledError(delivery, slot.settle or failing)
 
-    def settle(
-        self, left: UnsettledError, slot: WorkerSlot
-    ) -> Awaitable[Settlement | RetryInPlace]:
+    async def settle(self, left: UnsettledError, slot: WorkerSlot) -> Outcome:
         """Settle what another task has left."""
         slot.settle = left.settle
-        settling = left.settle()
-        return self._without_record(settling) if left.delivery.redelivery_count else settling
+        return await self._without_record(await left.settle())
 
     def conflicted(self, settlement: Settlement) -> None:
         """This was not committed, as the state that it writes has changed."""
         self._contention.conflicted(settlement)
 
-    def _not_begun(
-        self, delivery: Delivery, error: MessagingError
-    ) -> Awaitable[Settlement | RetryInPlace]:
+    def _not_begun(self, delivery: Delivery, error: MessagingError) -> Awaitable[Outcome]:
+        self.noted.add(delivery.place)
         if isinstance(error, UnknownTypeError):
             return self._settlements.unreadable(delivery, error)
         if isinstance(error, LostWorkerError):
@@ -293,11 +280,12 @@ class HandlerRunner:
 
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
         """Forget these: they were settled, given back, or taken over."""
-        parts = (self._starts, self._settlements, self._contention)
-        if remembering := [part for part in parts if part.remembers]:
-            for delivery in deliveries:
-                for part in remembering:
-                    part.let_go(delivery)
+        for delivery in deliveries:
+            if delivery.place in self.noted:
+                self.noted.remove(delivery.place)
+                self._starts.let_go(delivery)
+                self._settlements.let_go(delivery)
+                self._contention.let_go(delivery)
 
     def _is_ignored(self, envelope: Envelope, target: Target | UnknownTypeError | None) -> bool:
         if target is None:
@@ -337,9 +325,10 @@ class HandlerRunner:
         target: Target,
         message: BaseModel,
         slot: WorkerSlot,
-        contender: Contender | None,
-    ) -> Settlement | RetryInPlace:
-        is_first = is_first_start(delivery)
+        contender: Contender | None = None,
+        *,
+        is_first: bool = True,
+    ) -> Outcome:
         attempt = 1 if is_first else attempt_of(delivery)
         context = Context(delivery, attempt, self._services, slot.consumer, contender)
         outbox: tuple[Envelope, ...] = ()
@@ -353,13 +342,15 @@ class HandlerRunner:
                 result = await self._call(target, message, context)
             if target.usual is not None and type(result) not in target.usual:
                 target.check(self._group, result)
-            outbox = self._settlements.outbox(context, result)
+            if result is not None or context.sent:
+                outbox = self._settlements.outbox(context, result)
         except BaseException as raised:  # noqa: BLE001 - here it is decided what follows
             error = _failure_in(delivery, raised, slot)
         finally:
             slot.context = None
-            context.end("it has ended")
+            context.over = context.over or "it has ended"
             if context.contender is not None:
+                self.noted.add(delivery.place)
                 self._contention.over(delivery, context.contender)
         if slot.reason is not None:
             reason = await slot.settle_down()
@@ -367,7 +358,7 @@ class HandlerRunner:
             return await self._settlements.cancelled(delivery, reason)
         if _have_changed(variables):
             slot.is_worn = True
-        was_cancelled = slot.was_cancelled
+        was_cancelled = slot.task.cancelling() > 0  # and whoever did it did not take that back
         if error is None and is_first and context.is_plain and not was_cancelled:
             return Settlement(delivery, outbox)
         error = context.forgotten() if error is None else error
@@ -383,11 +374,10 @@ class HandlerRunner:
         outbox: tuple[Envelope, ...],
         error: BaseException | None,
         context: Context,
-    ) -> Settlement | RetryInPlace:
+    ) -> Outcome:
         """What becomes of a handling that has more to settle than what it sent."""
         if error is not None:
-            await self._contention.give_up(delivery)
-            return await self._settlements.failed(delivery, error)
+            return await self._fail(delivery, error)
         if context.contender is not None:
             await self._keep_turns(delivery, context.contender, context.state)
         return await self._settlements.done(delivery, outbox, context)

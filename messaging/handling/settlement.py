@@ -47,6 +47,9 @@ class RetryInPlace(NamedTuple):
     wait_s: float
 
 
+Outcome = Settlement | RetryInPlace
+
+
 class SettlementBuilder:
     """Builds the settlements of one group.
 
@@ -71,11 +74,6 @@ class SettlementBuilder:
         self._by_reference = by_reference
         self._histories: dict[str, tuple[Attempt, ...]] = {}
         self._unreadable = Unreadable(self._group, self._options.lease_s, load_state)
-
-    @property
-    def remembers(self) -> bool:
-        """Whether there is anything to let go of."""
-        return bool(self._histories) or self._unreadable.remembers
 
     def destinations(
         self, envelope: Envelope, message: BaseModel
@@ -136,7 +134,7 @@ class SettlementBuilder:
             delivery, (envelope,), (StateWrite(timer_key(name), None, stored.version),)
         )
 
-    async def failed(self, delivery: Delivery, error: BaseException) -> Settlement | RetryInPlace:
+    async def failed(self, delivery: Delivery, error: BaseException) -> Outcome:
         """The handling ended in `error`: another attempt, or none."""
         envelope, attempt = delivery.envelope, delivery.envelope.attempt
         if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
@@ -159,9 +157,7 @@ class SettlementBuilder:
         write = StateWrite(key, HISTORY.dump_json(history), version)
         return Settlement(delivery, (retry,), (write,))
 
-    async def _failed_in_order(
-        self, delivery: Delivery, error: BaseException
-    ) -> Settlement | RetryInPlace:
+    async def _failed_in_order(self, delivery: Delivery, error: BaseException) -> Outcome:
         envelope, attempt = delivery.envelope, delivery.envelope.attempt
         history = (*self._histories.pop(envelope.id, ()), _attempt(attempt, error))
         if not self._options.retry.allows_another(error, attempt):
@@ -181,11 +177,9 @@ class SettlementBuilder:
         """Whether other replicas should be the first to see what comes: they may read more."""
         return self._unreadable.is_slow
 
-    async def unreadable(
-        self, delivery: Delivery, error: UnknownTypeError
-    ) -> Settlement | RetryInPlace:
+    async def unreadable(self, delivery: Delivery, error: UnknownTypeError) -> Outcome:
         """This process does not know its type: others may, until two leases have passed."""
-        outcome: Settlement | RetryInPlace | None
+        outcome: Outcome | None
         if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
             pause_s = self._unreadable.held_s(delivery, error)
             outcome = None if pause_s is None else RetryInPlace(delivery, pause_s)

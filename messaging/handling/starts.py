@@ -43,11 +43,6 @@ class Starts:
         self._load_state = load_state
         self._begun: dict[Place, _Start] = {}
 
-    @property
-    def remembers(self) -> bool:
-        """Whether there is anything to let go of."""
-        return bool(self._begun)
-
     async def begin(self, delivery: Delivery, journal: Journal) -> Delivery:
         """`delivery` with the number of the start that is about to be, once that is recorded.
 

@@ -88,11 +88,6 @@ class Unreadable:
         stored = await self._load(envelope)
         return (StateWrite(unread_key(envelope.id), None, stored.version),) if stored else ()
 
-    @property
-    def remembers(self) -> bool:
-        """Whether there is anything to let go of."""
-        return bool(self._waited_s)
-
     def let_go(self, delivery: Delivery) -> None:
         """It is no longer lent to this process."""
         self._waited_s.pop(delivery.envelope.id, None)

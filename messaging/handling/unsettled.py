@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
-from messaging.backend import Delivery, Settlement
-from messaging.handling.settlement import RetryInPlace
+from messaging.backend import Delivery
+from messaging.handling.settlement import Outcome
 
-Settle = Callable[[], Awaitable[Settlement | RetryInPlace]]
+Settle = Callable[[], Awaitable[Outcome]]
 """Settles what a handling came to. Called again when it was interrupted, it does the same."""
 
 

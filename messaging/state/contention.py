@@ -137,11 +137,6 @@ class Contention:
             if contender.shared:
                 await self._end_turn(contender, contender.shared)
 
-    @property
-    def remembers(self) -> bool:
-        """Whether there is anything to let go of."""
-        return bool(self._settling or self.lost)
-
     def let_go(self, delivery: Delivery) -> None:
         """It is settled, given back or taken over."""
         self.lost.pop(delivery.place, None)

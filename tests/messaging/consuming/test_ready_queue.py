@@ -11,7 +11,7 @@ def delivery(number: int, priority: int = 0) -> Delivery:
 
 
 def order_of(ready: ReadyQueue) -> list[int]:
-    return [int(ready.take().position) for _ in range(len(ready))]
+    return [int(ready.take().position) for _ in range(ready.count)]
 
 
 def test_the_highest_priority_comes_first_and_equals_in_order() -> None:
@@ -20,7 +20,7 @@ def test_the_highest_priority_comes_first_and_equals_in_order() -> None:
         ready.put([delivery(number, priority)])
 
     assert order_of(ready) == [5, 2, 4, 0, 3, 1]
-    assert not ready
+    assert not ready.count
 
 
 def test_what_is_put_first_comes_before_its_equals_alone() -> None:
