@@ -272,7 +272,6 @@ class MemoryConsumer:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + wait_s
         while True:
-            self._group.check_fence(self.incarnation)
             deliveries = self._group.lend(self.incarnation, max_count)
             left_s = give_up_at - loop.time()
             if deliveries or left_s <= 0 or self._is_roused:

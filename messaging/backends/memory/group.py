@@ -5,7 +5,14 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from messaging.backend import ANY_VERSION, NEVER_ALONE, Delivery, StateValue, StateWrite
+from messaging.backend import (
+    ANY_VERSION,
+    NEVER_ALONE,
+    Delivery,
+    Settlement,
+    StateValue,
+    StateWrite,
+)
 from messaging.backends.memory.turns import Queues
 from messaging.errors import FencedError, NotHeldError
 from messaging.wire.envelope import new_id
@@ -77,11 +84,15 @@ class Group:
         return abandoned | self.beats
 
     def lend(self, incarnation: str, max_count: int) -> list[Delivery]:
-        ready = self.ready
-        lent = [ready.popleft() for _ in range(min(max_count, len(ready)))]
-        held = self.held[incarnation]
-        for delivery in lent:
+        """The next deliveries; raises FencedError if this consumer was taken over."""
+        if incarnation not in self.beats:
+            raise FencedError(self.name, incarnation)
+        lent: list[Delivery] = []
+        ready, held = self.ready, self.held[incarnation]
+        for _ in range(min(max_count, len(ready))):
+            delivery = ready.popleft()
             held[delivery.place[1]] = delivery
+            lent.append(delivery)
         return lent
 
     def take_over(
@@ -157,11 +168,16 @@ class Group:
 
     # -- commits ---------------------------------------------------------------------------------
 
-    def check_held(self, incarnation: str, deliveries: Sequence[Delivery]) -> None:
-        held = self.held[incarnation]
-        positions = {delivery.place[1] for delivery in deliveries}
-        if len(positions) < len(deliveries) or not positions <= held.keys():
-            raise NotHeldError(self.name, incarnation)
+    def check_held(self, incarnation: str, settlements: Sequence[Settlement]) -> None:
+        """See that this consumer still counts, and holds each of these; no other may settle it."""
+        if incarnation not in self.beats:
+            raise FencedError(self.name, incarnation)
+        held, positions = self.held[incarnation], set[str]()
+        for settlement in settlements:
+            position = settlement.delivery.place[1]
+            if position not in held or position in positions:
+                raise NotHeldError(self.name, incarnation)
+            positions.add(position)
 
     def write_state(self, writes: Sequence[StateWrite]) -> bool:
         """Write all of `writes`, or none when a version has moved on."""

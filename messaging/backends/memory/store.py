@@ -5,7 +5,7 @@ import heapq
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from messaging.backend import (
@@ -152,26 +152,25 @@ class Store:
     def commit(
         self, group: Group, incarnation: str, settlements: Sequence[Settlement]
     ) -> list[int]:
-        group.check_fence(incarnation)
-        group.check_held(incarnation, [settlement.delivery for settlement in settlements])
-        admitted = [
-            self._admit_settlement(each) if each.outbox or each.dead is not None else each
-            for each in settlements
-        ]
-        counts = _counts_of([sent for settlement in admitted for sent in settlement.outbox])
-        self._check_room(counts)
-        self._check_sizes(group.name, admitted)
+        group.check_held(incarnation, settlements)
+        arrived: Collection[str] = ()
+        for settlement in settlements:
+            if settlement.outbox or settlement.state or settlement.dead is not None:
+                settlements, arrived = self._admit_settlements(group.name, settlements)
+                break
         # Every refusal lies above: what follows cannot fail half-way.
         outdated = []
-        for index, settlement in enumerate(admitted):
+        for index, settlement in enumerate(settlements):
             writes = settlement.state
             if not writes or self._write_state(group, incarnation, writes):
                 self._settle(group, incarnation, settlement)
             else:
                 outdated.append(index)
-        self._tell_of_arrivals(counts)
-        for topic in {settlement.delivery.envelope.topic for settlement in settlements}:
-            self._tell_of_room(topic)
+        if arrived:
+            self._tell_of_arrivals(arrived)
+        if self.room.waiting:
+            for topic in {settlement.delivery.place[0] for settlement in settlements}:
+                self._tell_of_room(topic)
         return outdated
 
     def _write_state(self, group: Group, incarnation: str, writes: Sequence[StateWrite]) -> bool:
@@ -302,6 +301,19 @@ class Store:
                 envelope.type, len(envelope.payload), self.limits.max_envelope_bytes
             )
         return _through_wire(envelope) if self.strict else envelope
+
+    def _admit_settlements(
+        self, group: str, settlements: Sequence[Settlement]
+    ) -> tuple[Sequence[Settlement], Collection[str]]:
+        """As they may be applied, and the topics they send to; raises what refuses them all."""
+        admitted = [
+            self._admit_settlement(each) if each.outbox or each.dead is not None else each
+            for each in settlements
+        ]
+        counts = _counts_of([sent for settlement in admitted for sent in settlement.outbox])
+        self._check_room(counts)
+        self._check_sizes(group, admitted)
+        return admitted, counts.keys()
 
     def _admit_settlement(self, settlement: Settlement) -> Settlement:
         delivery, outbox, state, dead = settlement
