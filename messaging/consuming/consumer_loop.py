@@ -1,18 +1,19 @@
 """The working life of one incarnation of a consumer: read, handle, commit, beat, take over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from messaging.backend import Consumer, Delivery, Place, Settlement
 from messaging.consuming.committer import Committer
 from messaging.consuming.heartbeat import Heart
+from messaging.consuming.incarnation import Incarnation
 from messaging.consuming.key_order import Lanes
-from messaging.consuming.liveness import LOOKS_PER_LEASE, Watch
+from messaging.consuming.lifecycle import Lifecycle, Phase
+from messaging.consuming.liveness import LOOKS_PER_LEASE
 from messaging.consuming.prefetch import Prefetch
 from messaging.consuming.ready_queue import ReadyQueue
 from messaging.consuming.takeover import Takeover
-from messaging.consuming.task_scope import TaskScope, farewell
 from messaging.consuming.workers import Workers
 from messaging.control.incidents import Incidents
 from messaging.handling.emitter import Emitter
@@ -33,8 +34,8 @@ SLOW_S = 0.05
 Handle = Callable[[Delivery, WorkerSlot], Awaitable[Outcome]]
 
 
-class ConsumerLoop:
-    """One incarnation at work, from joining until it leaves or is lost.
+class ConsumerLoop(Incarnation):
+    """One incarnation that handles what it is lent.
 
     Args:
         may_handle: asked where order is kept, by whoever stands by and whoever comes to lead: once
@@ -51,22 +52,20 @@ class ConsumerLoop:
         emitter: Emitter,
         incidents: Incidents,
         *,
+        life: Lifecycle,
         heart: Heart,
         predecessor: str = "",
         may_handle: Callable[[], Awaitable[bool]] | None = None,
         turns: asyncio.Semaphore | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
+        super().__init__("consumer-loop", consumer, options, life, heart)
         self._clock = clock
-        self._consumer = consumer
-        self._heart = heart
         self._may_handle = may_handle
         self._runner = runner
         self._handle: Handle = runner.handle
         if turns is not None:
             self._handle = partial(runner.handle_in_turn, turns)
-        self._options = options
-        self._loop = asyncio.get_running_loop()
         self._committer = Committer(
             consumer,
             emitter,
@@ -86,7 +85,6 @@ class ConsumerLoop:
         self._is_waking = False
         self._has_room = asyncio.Event()
         self._lacks_room = False
-        self._scope = TaskScope(f"consumer-loop-{consumer.incarnation}")
         self._workers = Workers(consumer.group, self._scope, self._work)
         self._takeover = Takeover(
             consumer,
@@ -101,59 +99,38 @@ class ConsumerLoop:
         if predecessor:
             self._takeover.add([predecessor])
         self._has_company = False
-        self._is_paused = False
         self._patience: asyncio.Timeout | None = None
-        self._hurry = False
 
-    async def run(self) -> None:
-        """Work until stopped; then finish what runs, commit, and give back the rest.
-
-        Raises:
-            FencedError: another consumer took this one's work over.
-            BackendError: the store stayed away, or refused. To who leaves, it is away soon.
-        """
-        scope = self._scope
-        reader = scope.start(self._read())
-        committer = scope.start(self._committer.run())
+    def _start(self) -> Sequence[asyncio.Task[None]]:
         for _ in range(self._options.concurrency):
             self._workers.start()
-        self._workers.adopt(scope.start(self._takeover.run()))
-        beat = scope.start(self._beat())
-        try:
-            await scope.wait()
-            await self._let_finish()
-            await self._leave(reader, committer, beat)
-        finally:
-            self._end()
-            committer.cancel()
-            beat.cancel()
-            await self._workers.end()
-            # A read must not be cancelled: it would swallow what it was about to lend.
-            await asyncio.gather(reader, committer, beat, return_exceptions=True)
-            self._runner.let_go(self._lent.values())
+        self._workers.adopt(self._scope.start(self._takeover.run()))
+        self._committing = self._scope.start(self._committer.run())
+        return (self._committing,)
 
-    def stop(self, *, hurry: bool = False) -> None:
-        """Have `run` come to its end; with `hurry` running handlers are cancelled at once."""
-        self._hurry = self._hurry or hurry
-        if hurry and self._patience is not None and not self._patience.expired():
-            self._patience.reschedule(self._loop.time())
-        self._end()
+    def _heed(self) -> None:
+        if self._life.is_running:
+            self._has_room.set()
+            self._wake(self._ready.count)
+        elif self._life.phase <= Phase.RETIRING:
+            self._consumer.rouse()
+            self._leave_if_all_rest()
+        else:
+            self._stop()
+            patience = self._patience
+            is_hurried = self._life.phase is Phase.HURRIED
+            if is_hurried and patience is not None and not patience.expired():
+                patience.reschedule(self._loop.time())
 
-    def pause(self) -> None:
-        """Begin nothing more. When everything that runs has ended, `run` comes to its end."""
-        self._is_paused = True
-        self._consumer.rouse()
-        self._leave_if_all_rest()
-
-    def resume(self) -> None:
-        """Go on, unless `run` has come to its end meanwhile."""
-        self._is_paused = False
+    def _stop(self) -> None:
+        super()._stop()
         self._has_room.set()
-        self._wake(self._ready.count)
+        self._takeover.end()
+        self._wake(len(self._idle))
 
     def _leave_if_all_rest(self) -> None:
         if len(self._idle) == self._options.concurrency:
-            self.stop()
+            self._stop()
 
     # Reading
 
@@ -200,13 +177,17 @@ class ConsumerLoop:
     async def _stop_unless_whole(self) -> None:
         may_handle = self._may_handle
         if may_handle is not None and not self._scope.is_stopping and not await may_handle():
-            self.stop()
+            self._stop()
 
     def _room(self) -> int:
-        if self._is_paused:
+        if not self._life.is_running:
             return 0
         blocked = 0 if self._lanes is None else self._lanes.waiting
         return self._prefetch.room(len(self._lent), blocked)
+
+    async def _wait_for_room(self) -> None:
+        while not self._room() and not self._scope.is_stopping:
+            await self._room_comes()
 
     async def _room_comes(self) -> None:
         """Return when there may be some, or it is the end."""
@@ -220,16 +201,10 @@ class ConsumerLoop:
         if self._lanes is not None:
             deliveries = [delivery for delivery in deliveries if self._lanes.enter(delivery)]
         self._ready.put(deliveries)
-        self._wake(1)
-        if self._ready.count > 1:
-            self._wake_more()
-
-    def _end(self) -> None:
-        self._scope.stop()
-        self._consumer.rouse()
-        self._has_room.set()
-        self._takeover.end()
-        self._wake(len(self._idle))
+        if self._ready.count:
+            self._wake(1)
+            if self._ready.count > 1:
+                self._wake_more()
 
     def _wake_more(self) -> None:
         """Wake twice as many workers in each later tick while there is work for them.
@@ -269,7 +244,7 @@ class ConsumerLoop:
                     if left is not None:
                         delivery, handling = left.delivery, self._runner.settle(left, slot)
                         left = None
-                    elif self._is_paused or not self._ready.count:
+                    elif not (self._life.is_running and self._ready.count):
                         await self._rest()
                         continue
                     else:
@@ -307,7 +282,7 @@ class ConsumerLoop:
         """Done when there may be something for this worker to do, or it is the end."""
         sleeper = self._loop.create_future()
         self._idle.append(sleeper)
-        if self._is_paused:
+        if not self._life.is_running:
             self._leave_if_all_rest()
         return sleeper
 
@@ -342,41 +317,14 @@ class ConsumerLoop:
         self._ready.put_first(delivery)
         self._wake(1)
 
-    # Staying alive
-
-    async def _beat(self) -> None:
-        watch = Watch(self._consumer.incarnation, self._options.lease_s)
-
-        def look(beats: Mapping[str, int]) -> None:
-            self._has_company = len(beats) > 1
-            self._takeover.add(watch.look(beats, self._loop.time()))
-
-        pause_s = self._options.lease_s / LOOKS_PER_LEASE
-        await self._heart.keep_beating(self._consumer, pause_s, look)
-
-    async def _wait_for_room(self) -> None:
-        while not self._room() and not self._scope.is_stopping:
-            await self._room_comes()
+    def _look(self, beats: Mapping[str, int], lost: Collection[str]) -> None:
+        self._has_company = len(beats) > 1
+        self._takeover.add(lost)
 
     # Leaving
 
-    async def _leave(
-        self,
-        reader: asyncio.Task[None],
-        committer: asyncio.Task[None],
-        beat: asyncio.Task[None],
-    ) -> None:
-        async with farewell(self._consumer.group):
-            await reader
-            self._committer.finish()
-            await committer
-            beat.cancel()
-            unhandled = tuple(self._lent.values())
-            await self._runner.take_back(unhandled, self._consumer.journal)
-            await self._consumer.leave(unhandled)
-
     async def _let_finish(self) -> None:
-        patience_s = 0.0 if self._hurry else self._options.drain_s
+        patience_s = 0.0 if self._life.phase is Phase.HURRIED else self._options.drain_s
         try:
             async with asyncio.timeout(patience_s) as self._patience:
                 await self._workers.wait()
@@ -385,3 +333,14 @@ class ConsumerLoop:
         finally:
             self._patience = None  # whoever hurries later has nothing to hasten
         await self._workers.end()
+
+    async def _settle_up(self) -> Sequence[Delivery]:
+        self._committer.finish()
+        await self._committing
+        unhandled = tuple(self._lent.values())
+        await self._runner.take_back(unhandled, self._consumer.journal)
+        return unhandled
+
+    async def _end_handlers(self) -> None:
+        await self._workers.end()
+        self._runner.let_go(self._lent.values())

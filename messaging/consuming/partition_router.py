@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from messaging.backend import Backend, Consumer, Delivery, Settlement
 from messaging.backends.sizes import first_batch
 from messaging.consuming.heartbeat import Heart
-from messaging.consuming.liveness import LOOKS_PER_LEASE, UNREGISTERED, Watch
+from messaging.consuming.incarnation import Incarnation
+from messaging.consuming.lifecycle import Lifecycle
+from messaging.consuming.liveness import LOOKS_PER_LEASE, UNREGISTERED
 from messaging.consuming.partitions import WHOLE, InForce, handed_on, in_force, owed_in_partitions
-from messaging.consuming.task_scope import TaskScope, farewell
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
@@ -35,7 +36,7 @@ Seen = Callable[[str, Collection[str], int], None]
 """Called with this replica, all that live, and how many partitions are in force."""
 
 
-class PartitionRouter:
+class PartitionRouter(Incarnation):
     """Watches over the group's replicas, leads when it can, and then routes."""
 
     def __init__(
@@ -46,16 +47,14 @@ class PartitionRouter:
         options: SubscriptionOptions,
         seen: Seen,
         *,
+        life: Lifecycle,
         heart: Heart,
         predecessor: str = "",
     ) -> None:
-        self._consumer = consumer
+        super().__init__("router", consumer, options, life, heart)
         self._backend = backend
         self._runner = runner
-        self._options = options
         self._seen = seen
-        self._heart = heart
-        self._loop = asyncio.get_running_loop()
         self._wait_s = min(STAND_BY_S, options.lease_s / LOOKS_PER_LEASE)
         self._is_routing = False
         self._may_have_left_some = True
@@ -63,52 +62,31 @@ class PartitionRouter:
         self._living: Collection[str] = ()
         self._lost: dict[str, None] = {predecessor: None} if predecessor else {}
         self._look_now = asyncio.Event()
-        self._scope = TaskScope(f"router-{consumer.incarnation}")
 
-    async def run(self) -> None:
-        """Work until stopped, then give back what was not handed on.
+    def _start(self) -> Sequence[asyncio.Task[None]]:
+        return (self._scope.start(self._watch()),)
 
-        Raises:
-            FencedError: another consumer took this one's work over.
-            BackendError: the store stayed away, or refused. To who leaves, it is away soon.
-        """
-        scope = self._scope
-        routing = scope.start(self._lead())
-        beating, watching = scope.start(self._beat()), scope.start(self._watch())
-        try:
-            await scope.wait()
-            async with farewell(self._consumer.group):
-                await routing
-                beating.cancel()
-                await self._consumer.leave(self._in_hand)
-        finally:
-            scope.stop()
-            self._consumer.rouse()
-            beating.cancel()
-            watching.cancel()
-            # A read must not be cancelled: it would swallow what it was about to lend.
-            await asyncio.gather(routing, beating, watching, return_exceptions=True)
+    def _heed(self) -> None:
+        if not self._life.is_running:
+            self._stop()  # which takes no time
 
-    def stop(self, *, hurry: bool = False) -> None:  # noqa: ARG002 - nothing here takes long
-        """Have `run` come to its end, which is soon in any case."""
-        self._scope.stop()
-        self._consumer.rouse()
+    async def _let_finish(self) -> None:
+        """Nothing takes long here."""
 
-    def pause(self) -> None:
-        """Hand on nothing more; `run` comes to its end."""
-        self.stop()
+    async def _settle_up(self) -> Sequence[Delivery]:
+        return self._in_hand
 
-    def resume(self) -> None:
-        """Nothing to do: paused, it has come to its end."""
+    async def _end_handlers(self) -> None:
+        """There are none."""
 
     # Routing
 
-    async def _lead(self) -> None:
+    async def _read(self) -> None:
         while not self._scope.is_stopping and not await self._consumer.lead():
             await self._scope.linger(self._wait_s)
         await self._bring_into_force()
         if self._options.partitions == WHOLE:
-            self.stop()  # a leader handles from now on
+            self._stop()  # a leader handles from now on
         self._is_routing = not self._scope.is_stopping
         while not self._scope.is_stopping:
             await self._hand_on(await self._lend())
@@ -190,17 +168,10 @@ class PartitionRouter:
 
     # Watching
 
-    async def _beat(self) -> None:
-        watch = Watch(self._consumer.incarnation, self._options.lease_s)
-
-        def look(beats: Mapping[str, int]) -> None:
-            silent = watch.look(beats, self._loop.time())
-            self._lost.update(dict.fromkeys(silent))
-            self._living = [name for name in beats if beats[name] != UNREGISTERED]
-            self._look_now.set()
-
-        pause_s = self._options.lease_s / LOOKS_PER_LEASE
-        await self._heart.keep_beating(self._consumer, pause_s, look)
+    def _look(self, beats: Mapping[str, int], lost: Collection[str]) -> None:
+        self._lost.update(dict.fromkeys(lost))
+        self._living = [name for name in beats if beats[name] != UNREGISTERED]
+        self._look_now.set()
 
     async def _watch(self) -> None:
         while True:
@@ -221,4 +192,4 @@ class PartitionRouter:
         number = (await in_force(self._backend.load_state, self._consumer.group)).number
         self._seen(self._consumer.incarnation, living, number)
         if number == wanted == WHOLE or (was_routing and number != wanted):
-            self.stop()  # it is up to a handler now, or a loss of data took the number back
+            self._stop()  # it is up to a handler now, or a loss of data took the number back

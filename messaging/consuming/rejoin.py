@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from messaging.backend import Consumer, Incident
+from messaging.consuming.lifecycle import Lifecycle, Phase
 from messaging.consuming.task_scope import LEAVE_S
 from messaging.control.incidents import Incidents
 from messaging.errors import BackendError, BackendUnavailableError, FencedError
@@ -24,18 +25,13 @@ class Work(Protocol):
 
     async def run(self) -> None: ...
 
-    def stop(self, *, hurry: bool = False) -> None: ...
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
 
 class RejoiningConsumer:
     """Joins, works, and joins again under a new name when it lost the old one.
 
     Args:
         begin: makes the work of an incarnation; told the name of the one before it, "" at first.
+        life: ends this, and what it begins; while it is paused, nothing is begun.
     """
 
     def __init__(
@@ -44,26 +40,23 @@ class RejoiningConsumer:
         join: Callable[[], Awaitable[Consumer]],
         begin: Callable[[Consumer, str], Awaitable[Work]],
         incidents: Incidents,
+        life: Lifecycle,
     ) -> None:
+        self.life = life
         self.work: Work | None = None
         self._group = group
         self._join = join
         self._begin = begin
         self._incidents = incidents
-        self._coming: asyncio.Timeout | None = None
-        self._may_work = asyncio.Event()
-        self._may_work.set()
-        self._stopping = asyncio.Event()
-        self._hurry = False
         self._wait_s = FIRST_WAIT_S
 
     async def run(self) -> None:
-        """Work until stopped, while it is not paused."""
+        """Work until the lifecycle ends it, while it is not paused."""
         predecessor = ""
         fenced: FencedError | None = None
-        while not self._stopping.is_set():
-            if not self._may_work.is_set():
-                await self._may_work.wait()
+        while not self.life.is_ending:
+            if not self.life.is_running:
+                await self.life.changed()
                 continue
             consumer: Consumer | None = None
             try:
@@ -88,53 +81,24 @@ class RejoiningConsumer:
         if fenced is not None:
             self._incidents.fenced(fenced)
 
-    def stop(self, *, hurry: bool = False) -> None:
-        """Have `run` drain and return; with `hurry` running handlers are cancelled at once."""
-        self._hurry = self._hurry or hurry
-        self._stopping.set()
-        self._may_work.set()
-        if self._coming is not None and not self._coming.expired():
-            self._coming.reschedule(asyncio.get_running_loop().time() + LEAVE_S)
-        if self.work is not None:
-            self.work.stop(hurry=self._hurry)
-
-    def retire(self) -> None:
-        """Have `run` begin nothing more and return, however long what runs may take."""
-        self._stopping.set()
-        self._may_work.set()
-        if self.work is not None:
-            self.work.pause()
-
-    def pause(self) -> None:
-        """Begin nothing more until resumed."""
-        if not self._stopping.is_set():
-            self._may_work.clear()
-            if self.work is not None:
-                self.work.pause()
-
-    def resume(self) -> None:
-        self._may_work.set()
-        if self.work is not None and not self._stopping.is_set():
-            self.work.resume()
-
     async def _soon(self, coming: Awaitable[T]) -> T:
-        """What `coming` returns; once stopped, it is not waited for much longer."""
+        """What `coming` returns; once this drains, it is not waited for much longer."""
+
+        def shorten() -> None:
+            if self.life.phase >= Phase.DRAINING and not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time() + LEAVE_S)
+
         try:
-            async with asyncio.timeout(None) as self._coming:
-                return await coming
+            async with asyncio.timeout(None) as limit:
+                with self.life.watched(shorten):
+                    return await coming
         except TimeoutError as error:
             text = f"{self._group} was stopped before it could begin"
             raise BackendUnavailableError(text) from error
-        finally:
-            self._coming = None
 
     async def _work(self, consumer: Consumer, predecessor: str) -> None:
         self.work = await self._soon(self._begin(consumer, predecessor))
         self._wait_s = FIRST_WAIT_S
-        if self._stopping.is_set():
-            self.work.stop(hurry=self._hurry)
-        elif not self._may_work.is_set():
-            self.work.pause()
         try:
             await self.work.run()
         finally:
@@ -144,7 +108,8 @@ class RejoiningConsumer:
         wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, LONGEST_WAIT_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):  # wait_for of Python 3.11 may miss a cancellation
-                await self._stopping.wait()
+                while not self.life.is_ending:
+                    await self.life.changed()
 
     def _report(self, event: str, text: str) -> None:
         self._incidents.report(Incident(event, text))

@@ -10,6 +10,7 @@ from messaging.consuming.assignment import PartitionAssignment
 from messaging.consuming.balance import share_of
 from messaging.consuming.consumer_loop import ConsumerLoop
 from messaging.consuming.heartbeat import Heart
+from messaging.consuming.lifecycle import Lifecycle
 from messaging.consuming.partition_router import PartitionRouter
 from messaging.consuming.partitions import WHOLE, in_force
 from messaging.consuming.rejoin import RejoiningConsumer, Work
@@ -78,8 +79,9 @@ class Replica:
         self._runner = HandlerRunner(subscription, services, settlements, cancellations, known)
         self._turns = asyncio.Semaphore(self._options.concurrency)  # whichever the partition
         self._pauses = pauses
-        self._consumer = RejoiningConsumer(self._group, self._join, self._begin, incidents)
-        self._assignment = PartitionAssignment(self._open_partition)
+        self._life = life = Lifecycle()
+        self._consumer = RejoiningConsumer(self._group, self._join, self._begin, incidents, life)
+        self._assignment = PartitionAssignment(self._open_partition, life)
 
     async def run(self) -> None:
         """Work until stopped, while the group is not paused."""
@@ -93,12 +95,10 @@ class Replica:
 
     def stop(self, *, hurry: bool = False) -> None:
         """Have `run` drain and return; with `hurry` running handlers are cancelled at once."""
-        self._consumer.stop(hurry=hurry)
-        self._assignment.stop(hurry=hurry)
+        self._life.drain(hurry=hurry)
 
     def _pause_changed(self, is_paused: bool) -> None:
-        for part in (self._consumer, self._assignment):
-            (part.pause if is_paused else part.resume)()
+        (self._life.pause if is_paused else self._life.resume)()
 
     async def _join(self) -> Consumer:
         # Subscribing again changes nothing, unless a server came back without its data.
@@ -108,16 +108,19 @@ class Replica:
     async def _begin(self, consumer: Consumer, predecessor: str) -> Work:
         options = self._options
         if not options.ordered_by:
-            return self._consumer_loop(consumer, predecessor, options)
+            return self._consumer_loop(consumer, predecessor, options, self._life)
         if await self._is_whole():
             self._assignment.work_at((), WHOLE)
-            return self._consumer_loop(consumer, predecessor, options, may_handle=self._is_whole)
+            return self._consumer_loop(
+                consumer, predecessor, options, self._life, may_handle=self._is_whole
+            )
         return PartitionRouter(
             consumer,
             self._backend,
             self._runner,
             options,
             self._share_out,
+            life=self._life,
             heart=self._heart,
             predecessor=predecessor,
         )
@@ -127,6 +130,7 @@ class Replica:
         consumer: Consumer,
         predecessor: str,
         options: SubscriptionOptions,
+        life: Lifecycle,
         *,
         may_handle: Callable[[], Awaitable[bool]] | None = None,
         turns: asyncio.Semaphore | None = None,
@@ -137,6 +141,7 @@ class Replica:
             options,
             self._emitter,
             self._incidents,
+            life=life,
             heart=self._heart,
             predecessor=predecessor,
             may_handle=may_handle,
@@ -154,15 +159,15 @@ class Replica:
         share = share_of(replica, living, count) if count > WHOLE else set[int]()
         self._assignment.work_at(share, count)
 
-    def _open_partition(self, number: int, count: int) -> RejoiningConsumer:
+    def _open_partition(self, number: int, count: int, life: Lifecycle) -> RejoiningConsumer:
         prefetch = max(self._options.concurrency, self._options.prefetch // count)
         options = replace(self._options, prefetch=prefetch)
 
         async def begin(consumer: Consumer, predecessor: str) -> Work:
-            return self._consumer_loop(consumer, predecessor, options, turns=self._turns)
+            return self._consumer_loop(consumer, predecessor, options, life, turns=self._turns)
 
         join = partial(self._backend.join, self._group, number)
-        return RejoiningConsumer(self._group, join, begin, self._incidents)
+        return RejoiningConsumer(self._group, join, begin, self._incidents, life)
 
 
 class Running:

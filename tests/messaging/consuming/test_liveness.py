@@ -73,3 +73,12 @@ def test_a_read_is_made_when_half_of_the_room_is_free() -> None:
 
 def test_an_agent_that_handles_one_at_a_time_may_hold_one() -> None:
     assert [Prefetch(least=2, most=1).room(held) for held in (0, 1)] == [1, 0]
+
+
+def test_what_waits_for_a_predecessor_keeps_nothing_else_from_being_read() -> None:
+    prefetch = Prefetch(least=8, most=20)
+
+    assert prefetch.room(8) == 0
+    assert prefetch.room(8, blocked=5) == 5
+    assert prefetch.room(19, blocked=19) == 1, "past the limit, and never past the most"
+    assert prefetch.room(25, blocked=25) == 0
