@@ -81,7 +81,8 @@ class Committer:
         """
         while True:
             while self._ready:
-                count = 1 if self._apart else first_batch(self._ready)
+                is_single = self._apart or len(self._ready) == 1
+                count = 1 if is_single else first_batch(self._ready)
                 batch, self._ready = self._ready[:count], self._ready[count:]
                 self._apart = max(0, self._apart - 1)
                 # Whoever follows a request has to see its last token before its answer.
