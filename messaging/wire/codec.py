@@ -30,6 +30,7 @@ _SENDER, _REPLY_TO, _TAGS, _ORIGIN = (1 << bit for bit in range(11, 15))
 _UNKNOWN_BITS = 1 << 15
 _RARE = _ATTEMPT | _VERSION | _PRIORITY | _DEADLINE
 _OWN_STRINGS = _CAUSE | _CONVERSATION | _KEY | _TRACE
+_OWN = _CAUSE_ID | _CONVERSATION_ID | _OWN_STRINGS
 _SHARED_STRINGS = _SENDER | _REPLY_TO | _TAGS | _ORIGIN
 _WAITER = "\x01"
 _MOST_REMEMBERED = 1_024
@@ -82,11 +83,39 @@ def decode_header(header: bytes, topic: str, payload: bytes) -> Envelope:
         WireError: not a header of ours, one of a later version, or a damaged one.
     """
     try:
-        return _decode(header, topic, payload)
+        header_version, flags, raw_id = _FIXED.unpack_from(header)
+        if header_version != HEADER_VERSION or flags & _UNKNOWN_BITS:
+            raise WireError(
+                f"an entry on {topic} has header version {header_version}, flags {flags:#x}"
+            )
+        offset = _FIXED.size
+        hops, attempt, version, priority, deadline = 0, 1, 1, 0, 0.0
+        if flags & _HOPS:
+            hops = header[offset]
+            offset += 1
+        if flags & _RARE:
+            attempt, version, priority, deadline, offset = _decode_rare(header, flags, offset)
+        cause = conversation = key = trace = waiter = ""
+        if flags & _OWN:
+            cause, conversation, key, trace, shared = _decode_own(header, flags, offset)
+            if _WAITER in trace:
+                trace, _, waiter = trace.rpartition(_WAITER)
+        else:
+            shared = header[offset:]
+        if len(shared) > _LONGEST_REMEMBERED:
+            decode_shared = _remembered_strings.__wrapped__
+        else:
+            decode_shared = _remembered_strings
+        type_, sender, reply_to, tags, origin = decode_shared(flags & _SHARED_STRINGS, shared)
     except (struct.error, UnicodeDecodeError, IndexError, ValueError) as error:
         raise WireError(
             f"an entry on {topic} has a damaged header ({len(header)} bytes)"
         ) from error
+    fields = (
+        raw_id.hex(), type_, version, topic, payload, sender, cause, conversation, reply_to, key,
+        tags, trace, origin, waiter, deadline, attempt, hops, priority, 0.0, None,
+    )  # fmt: skip
+    return tuple.__new__(Envelope, fields)  # half the time of calling the class
 
 
 def _with_waiter(trace: str, waiter: str) -> str:
@@ -158,41 +187,6 @@ def _join(strings: list[str]) -> bytes:
     return joined.encode()
 
 
-def _decode(header: bytes, topic: str, payload: bytes) -> Envelope:
-    header_version, flags, raw_id = _FIXED.unpack_from(header)
-    if header_version != HEADER_VERSION or flags & _UNKNOWN_BITS:
-        raise WireError(
-            f"an entry on {topic} has header version {header_version}, flags {flags:#x}"
-        )
-    offset = _FIXED.size
-    hops, attempt, version, priority, deadline = 0, 1, 1, 0, 0.0
-    if flags & _HOPS:
-        hops = header[offset]
-        offset += 1
-    if flags & _RARE:
-        attempt, version, priority, deadline, offset = _decode_rare(header, flags, offset)
-    cause = conversation = key = trace = waiter = ""
-    if flags & _CAUSE_ID:
-        cause = _id_at(header, offset)
-        offset += _ID_BYTES
-    if flags & _CONVERSATION_ID:
-        conversation = _id_at(header, offset)
-        offset += _ID_BYTES
-    shared = header[offset:]
-    if flags & _OWN_STRINGS:
-        own, shared = _take_own_strings(shared, flags)
-        cause, conversation = own.get(_CAUSE, cause), own.get(_CONVERSATION, conversation)
-        key, trace = own.get(_KEY, ""), own.get(_TRACE, "")
-        if _WAITER in trace:
-            trace, _, waiter = trace.rpartition(_WAITER)
-    type_, sender, reply_to, tags, origin = _decode_shared(flags & _SHARED_STRINGS, shared)
-    fields = (
-        raw_id.hex(), type_, version, topic, payload, sender, cause, conversation, reply_to, key,
-        tags, trace, origin, waiter, deadline, attempt, hops, priority, 0.0, None,
-    )  # fmt: skip
-    return tuple.__new__(Envelope, fields)  # half the time of calling the class
-
-
 def _decode_rare(header: bytes, flags: int, offset: int) -> tuple[int, int, int, float, int]:
     attempt, version, priority, deadline = 1, 1, 0, 0.0
     if flags & _ATTEMPT:
@@ -210,23 +204,24 @@ def _decode_rare(header: bytes, flags: int, offset: int) -> tuple[int, int, int,
     return attempt, version, priority, deadline, offset
 
 
-def _id_at(header: bytes, offset: int) -> str:
-    raw = header[offset : offset + _ID_BYTES]
-    if len(raw) < _ID_BYTES:
+def _decode_own(header: bytes, flags: int, offset: int) -> tuple[str, str, str, str, bytes]:
+    """Cause, conversation, key and trace, which differ by message, and what follows them."""
+    cause = conversation = ""
+    if flags & _CAUSE_ID:
+        cause = header[offset : offset + _ID_BYTES].hex()
+        offset += _ID_BYTES
+    if flags & _CONVERSATION_ID:
+        conversation = header[offset : offset + _ID_BYTES].hex()
+        offset += _ID_BYTES
+    if offset > len(header):
         raise ValueError("the header ends within an id")
-    return raw.hex()
-
-
-def _take_own_strings(strings: bytes, flags: int) -> tuple[dict[int, str], bytes]:
+    if not flags & _OWN_STRINGS:
+        return cause, conversation, "", "", header[offset:]
     present = [bit for bit in (_CAUSE, _CONVERSATION, _KEY, _TRACE) if flags & bit]
-    *own, shared = strings.split(b"\0", len(present))
-    return {bit: own.decode() for bit, own in zip(present, own, strict=True)}, shared
-
-
-def _decode_shared(flags: int, strings: bytes) -> tuple[str, str, str, str, str]:
-    if len(strings) > _LONGEST_REMEMBERED:
-        return _remembered_strings.__wrapped__(flags, strings)
-    return _remembered_strings(flags, strings)
+    *strings, shared = header[offset:].split(b"\0", len(present))
+    own = {bit: string.decode() for bit, string in zip(present, strings, strict=True)}
+    cause, conversation = own.get(_CAUSE, cause), own.get(_CONVERSATION, conversation)
+    return cause, conversation, own.get(_KEY, ""), own.get(_TRACE, ""), shared
 
 
 @lru_cache(maxsize=_MOST_REMEMBERED)
