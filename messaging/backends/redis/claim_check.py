@@ -5,7 +5,7 @@ The payload is in a second stream, `<stream>!`, under the same position, and is 
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from messaging.backend import Delivery, Entry
 from messaging.backends.redis.server import Server
@@ -25,14 +25,6 @@ class ClaimCheck(bytes):
 def is_claimed(envelope: Envelope) -> bool:
     """Whether the payload has yet to be fetched."""
     return isinstance(envelope.payload, ClaimCheck)
-
-
-def whole(deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
-    """Those before the first one whose payload has yet to be fetched."""
-    for delivery in deliveries:
-        if isinstance(delivery.envelope.payload, ClaimCheck):
-            return
-        yield delivery
 
 
 async def redeem_first(server: Server, deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from messaging.backend import Delivery
-from messaging.backends.redis.claim_check import ClaimCheck
+from messaging.backends.redis.claim_check import ClaimCheck, is_claimed
 from messaging.errors import PayloadTooLargeError, WireError
 from messaging.state.timers import is_timer
 from messaging.wire.codec import decode_header, encode_header
@@ -60,6 +60,37 @@ def unpack_entry(fields: Sequence[Any], topic: str) -> Envelope:
         f"an entry on {topic} was not written by guildbus: it lacks the fields h and p; find out "
         "what else writes to that stream"
     )
+
+
+def unpack_deliveries(
+    entries: Sequence[tuple[bytes, Sequence[Any]]], topic: str, *, limit_bytes: int
+) -> tuple[list[Delivery], bool]:
+    """What a read brought of one topic, and whether all of it has its payload.
+
+    Nearly every entry is as `pack_entry` wrote it: header and payload, together short enough. Such
+    a one takes one call, the others are looked at with care.
+    """
+    deliveries, are_whole = list[Delivery](), True
+    for position, fields in entries:
+        if (
+            len(fields) == 4  # noqa: PLR2004 - two pairs
+            and fields[0] == b"h"
+            and fields[2] == b"p"
+            and len(fields[1]) + len(fields[3]) <= limit_bytes
+        ):
+            try:
+                envelope = decode_header(fields[1], topic, fields[3])
+            except WireError:
+                pass
+            else:
+                lent = (envelope, (topic, position.decode()), 0, "")
+                # Half the time of calling the class.
+                deliveries.append(tuple.__new__(Delivery, lent))
+                continue
+        delivery = unpack_delivery(position, fields, topic, limit_bytes=limit_bytes)
+        are_whole = are_whole and not is_claimed(delivery.envelope)
+        deliveries.append(delivery)
+    return deliveries, are_whole
 
 
 def unpack_delivery(

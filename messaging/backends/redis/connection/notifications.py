@@ -102,8 +102,16 @@ class Notifications:
     def _pushed(self, message: Any) -> None:
         if isinstance(message, hiredis.ReplyError):
             self._refused(message)
-        elif isinstance(message, list):  # a PING of whoever listens to nothing gets a word
-            self._heard(message)
+        if not isinstance(message, list):  # a PING of whoever listens to nothing gets a word
+            return
+        kind, channel, notification = message[0], message[1], message[-1]
+        if kind == b"subscribe":  # whatever came before it was not heard, so look
+            self._confirmed(channel)
+            notification = b""
+        elif kind != b"message":
+            return
+        for call in tuple(self._watchers.get(channel, ())):
+            call(notification)
 
     def _refused(self, error: hiredis.ReplyError) -> None:
         """To a PING, which asks for no more, or to SUBSCRIBE; then ask again."""
@@ -124,16 +132,8 @@ class Notifications:
         if self._unheard and pipeline is not None:
             pipeline.write(pack(("SUBSCRIBE", *self._unheard)))
 
-    def _heard(self, message: list[Any]) -> None:
-        kind, channel = message[0], message[1]
-        if kind == b"subscribe":  # whatever came before it was not heard, so look
-            notification, self._refusal = b"", None
-            self._unheard.discard(channel)
-            if (confirmation := self._confirmations.pop(channel, None)) and not confirmation.done():
-                confirmation.set_result(None)
-        elif kind == b"message":
-            notification = message[2]
-        else:
-            return
-        for call in tuple(self._watchers.get(channel, ())):
-            call(notification)
+    def _confirmed(self, channel: bytes) -> None:
+        self._refusal = None
+        self._unheard.discard(channel)
+        if (confirmation := self._confirmations.pop(channel, None)) and not confirmation.done():
+            confirmation.set_result(None)

@@ -41,25 +41,6 @@ RepliesReceiver = Callable[[list[Any]], None]
 """Takes several replies at once, errors among them, when the last is there; it must not raise."""
 
 
-class Answers:
-    """A receiver of some replies, which are handed on together with the last one.
-
-    What `then` does is done even if everybody who waits for it has been cancelled.
-    """
-
-    __slots__ = ("_answers", "_count", "_then")
-
-    def __init__(self, count: int, then: RepliesReceiver) -> None:
-        self._count = count
-        self._then = then
-        self._answers: list[Any] = []
-
-    def __call__(self, value: Any) -> None:
-        self._answers.append(value)
-        if len(self._answers) == self._count:
-            self._then(self._answers)
-
-
 class Pipeline(asyncio.Protocol):
     """One connection: commands out in order, replies back in the same order.
 

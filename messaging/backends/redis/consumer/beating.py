@@ -2,18 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from messaging.backends.redis.consumer.beats import Beats
 from messaging.backends.redis.consumer.commit_queue import CommitQueue
 from messaging.backends.redis.consumer.fetcher import Fetcher
+from messaging.backends.redis.consumer.in_flight import InFlight
 from messaging.backends.redis.consumer.interest import Interest
 from messaging.backends.redis.consumer.pending_entries import TOPICS_AT_ONCE
 from messaging.backends.redis.consumer.presence import Presence
-from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.server import Server
-from messaging.errors import BackendError, FencedError
+from messaging.backends.redis.consumer.session import ConsumerSession
+from messaging.errors import BackendError
 
 _FENCED, _ODD = 0, -1
 
@@ -25,30 +25,26 @@ class Beating:
 
     def __init__(
         self,
-        server: Server,
+        session: ConsumerSession,
         beats: Beats,
+        *,
         interest: Interest,
         fetcher: Fetcher,
+        in_flight: InFlight,
         commit_queue: CommitQueue,
-        *,
         presence: Presence,
-        membership: Membership,
-        incarnation: str,
-        fenced: Callable[[], FencedError],
     ) -> None:
-        self._server = server
+        self._server = session.server
         self._beats = beats
         self._interest = interest
         self._fetcher = fetcher
+        self._in_flight = in_flight
         self._commit_queue = commit_queue
         self._presence = presence
-        self._group = membership.group
-        self._incarnation = incarnation
-        self._keys = (
-            server.keys.members(membership.name),
-            server.keys.beats(membership.name),
-        )
-        self._fenced = fenced
+        self._group = session.group
+        self._incarnation = session.incarnation
+        self._keys = session.members, session.beats
+        self._fence = session.fence
         self._from = 0
         self._hearing: set[asyncio.Task[None]] = set()
 
@@ -91,7 +87,7 @@ class Beating:
         if isinstance(answer, Exception):
             raise answer
         if answer == _FENCED:
-            raise self._fenced()
+            raise self._fence.hit()
         if answer == _ODD:
             await self._server.connection.check_types({*self._keys})
             raise BackendError(f"the server cannot write the keys of {self._group}'s consumers")
@@ -126,7 +122,8 @@ class Beating:
 
     def surely_lent(self) -> tuple[int, Counter[str]]:
         """The connection, and how much the server must say that it lends by it."""
-        return self._server.connection.generation, self._fetcher.surely_lent()
+        lent = Counter(topic for topic, _ in self._in_flight.surely_lent())
+        return self._server.connection.generation, lent
 
 
 class _Beat:

@@ -7,13 +7,15 @@ from typing import Any
 
 from messaging.backend import Settlement
 from messaging.backends.redis.connection.error_replies import wrong_type
-from messaging.backends.redis.connection.pipeline import Argument, ConnectionLostError, Receiver
+from messaging.backends.redis.connection.pipeline import (
+    Argument,
+    ConnectionLostError,
+    RepliesReceiver,
+)
+from messaging.backends.redis.consumer.session import ConsumerSession
 from messaging.backends.redis.entries import pack_entry
 from messaging.backends.redis.keys import expected_type
-from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.registry.registry import TopicRegistry
-from messaging.backends.redis.scripts import Script
-from messaging.backends.redis.server import Server, pack_script
+from messaging.backends.redis.server import pack_script
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
 from messaging.backends.sizes import check_value
 from messaging.errors import (
@@ -24,7 +26,26 @@ from messaging.errors import (
 )
 from messaging.wire.topic import is_ephemeral
 
-_FIXED_KEYS = 6
+_Effects = tuple[Sequence[Argument], Sequence[Argument], Sequence[Argument]]
+_NO_EFFECTS: _Effects = ((), (), ())
+
+
+class CommitConstants:
+    """What all commits of one consumer begin with."""
+
+    def __init__(self, session: ConsumerSession) -> None:
+        keys, options = session.server.keys, session.server.options
+        self.keys = (
+            session.members,
+            keys.state(session.group),
+            keys.floors,
+            keys.delays,
+            keys.delayed_bodies,
+            keys.dead,
+        )
+        self.first_key = len(self.keys) + 1  # behind these
+        self.who = (keys.prefix, session.group, session.incarnation)
+        self.limits = (options.max_backlog, options.max_dead_letters)
 
 
 class CommitCall:
@@ -38,54 +59,68 @@ class CommitCall:
 
     def __init__(
         self,
-        server: Server,
-        registry: TopicRegistry,
-        membership: Membership,
-        incarnation: str,
+        session: ConsumerSession,
+        constants: CommitConstants,
         settlements: Sequence[Settlement],
         *,
         sequence: int,
         lent_in: int,
     ) -> None:
         self.settlements = settlements
-        self._sequence = sequence
         self._lent_in = lent_in
-        self._server = server
-        self._registry = registry
-        self._group = membership.group
-        self._members = server.keys.members(membership.name)
-        self._incarnation = incarnation
-        self._inputs: dict[str, int] = {}
+        self._server = server = session.server
+        self._registry = session.registry
+        self._group = session.group
         self._outputs: dict[str, int] = {}
-        self._receipts: list[Argument] = []
-        self._adds: list[Argument] = []
-        self._writes: list[Argument] = []
-        self._dead: list[Argument] = []
-        self._size_bytes = 0
-        for settlement in settlements:
-            self._inputs.setdefault(settlement.delivery.envelope.topic, len(self._inputs))
-        for index, settlement in enumerate(settlements):
-            self._add(index, settlement)
-        limit_bytes = server.options.max_commit_bytes
-        if self._size_bytes > limit_bytes:
-            raise PayloadTooLargeError.of_commit(self._group, self._size_bytes, limit_bytes)
+        inputs, receipts = dict[str, int](), list[Argument]()
+        has_effects = False
+        for index, (delivery, outbox, state, dead) in enumerate(settlements):
+            topic, position = delivery.place
+            if topic not in inputs:
+                inputs[topic] = constants.first_key + len(inputs)
+            receipts += (index, inputs[topic], position)
+            if outbox or state or dead is not None:
+                has_effects = True
+        effects: _Effects = _NO_EFFECTS
+        self._script, self._again = server.scripts.settle, server.scripts.resettle
+        if has_effects:  # most commits are receipts alone
+            effects = self._effects(settlements, constants.first_key + len(inputs))
+            self._script, self._again = server.scripts.commit, server.scripts.recommit
+        adds, writes, dead_letters = effects
+        stream = server.keys.stream
+        self._keys = (*constants.keys, *map(stream, inputs), *map(stream, self._outputs))
+        self._arguments: tuple[Argument, ...] = (
+            *constants.who,
+            sequence,
+            *constants.limits,
+            len(inputs),
+            len(self._outputs),
+            len(settlements),
+            len(adds) // 5,
+            len(writes) // 5,
+            len(dead_letters) // 7,
+            *self._outputs,
+            *receipts,
+            *adds,
+            *writes,
+            *dead_letters,
+        )
 
-    def send(self, receiver: Receiver) -> None:
-        """Send it once, now, and have `receiver` take to `apply` what comes back."""
-        pipeline = self._server.connection.current()
+    def send(self, then: RepliesReceiver) -> None:
+        """Send it once, now; `then` gets the one reply, or why there is none, for `apply`."""
+        connection = self._server.connection
+        pipeline = connection.current()
         if pipeline is None:
-            receiver(ConnectionLostError("there is no connection"))
+            then([ConnectionLostError("there is no connection")])
             return
-        script, again = self._scripts()
-        if self._server.connection.generation != self._lent_in:
-            script = again
-        pipeline.send_for(receiver, pack_script(script, *self._call()))
-        pipeline.flush()
+        script = self._script if connection.generation == self._lent_in else self._again
+        pipeline.send_now([pack_script(script, self._keys, self._arguments)], then)
 
     def skipped_if_applied(self, answer: Any) -> list[int] | None:
         """Indices of skipped settlements if the server has applied it and nothing is left to do."""
         if isinstance(answer, list) and answer[0] == b"ok":
-            self._announce_trimmed(answer[2])
+            if answer[2]:
+                self._announce_trimmed(answer[2])
             return [int(index) for index in answer[1].split(b",")] if answer[1] else []
         return None
 
@@ -127,73 +162,41 @@ class CommitCall:
         await asyncio.gather(*others, return_exceptions=True)  # each is told of in its turn
         await self._registry.ensure(absent)
 
-    def _add(self, index: int, settlement: Settlement) -> None:
+    def _effects(self, settlements: Sequence[Settlement], first_key: int) -> _Effects:
+        """What the settlements send, write and give up; the streams of outputs come last."""
         limit = self._server.options.max_envelope_bytes
-        delivery = settlement.delivery
-        input_key = _FIXED_KEYS + 1 + self._inputs[delivery.envelope.topic]
-        self._receipts += (index, input_key, delivery.position)
-        for envelope in settlement.outbox:
-            header, payload = pack_entry(envelope, limit)
-            output = self._outputs.setdefault(envelope.topic, len(self._outputs))
-            key = _FIXED_KEYS + 1 + len(self._inputs) + output
-            self._adds += (index, key, int(envelope.delay_s * 1000), header, payload)
-            self._size_bytes += len(header) + len(payload)
-        for write in settlement.state:
-            check_value(write, self._group, limit)
-            action = "delete" if write.value is None else "set"
-            value = write.value or b""
-            self._size_bytes += len(value)
-            self._writes += (index, write.key, write.expected_version, action, value)
-        if (dead := settlement.dead) is not None:
-            # It lies in the store already; a limit must not keep it from being given up.
-            header, payload = pack_entry(dead.envelope, None)
-            topic = dead.envelope.topic
-            reason, at = dead.reason, repr(dead.at)
-            self._dead += (index, topic, header, payload, reason, at, dead.envelope.id)
+        adds, writes, dead_letters = list[Argument](), list[Argument](), list[Argument]()
+        size_bytes = 0
+        for index, (_, outbox, state, dead) in enumerate(settlements):
+            for envelope in outbox:
+                header, payload = pack_entry(envelope, limit)
+                key = first_key + self._outputs.setdefault(envelope.topic, len(self._outputs))
+                adds += (index, key, int(envelope.delay_s * 1000), header, payload)
+                size_bytes += len(header) + len(payload)
+            for write in state:
+                check_value(write, self._group, limit)
+                action = "delete" if write.value is None else "set"
+                value = write.value or b""
+                size_bytes += len(value)
+                writes += (index, write.key, write.expected_version, action, value)
+            if dead is not None:
+                # It lies in the store already; a limit must not keep it from being given up.
+                envelope = dead.envelope
+                header, payload = pack_entry(envelope, None)
+                dead_letters += (index, envelope.topic, header, payload)
+                dead_letters += (dead.reason, repr(dead.at), envelope.id)
+        limit_bytes = self._server.options.max_commit_bytes
+        if size_bytes > limit_bytes:
+            raise PayloadTooLargeError.of_commit(self._group, size_bytes, limit_bytes)
+        return adds, writes, dead_letters
 
     async def _send_until_answered(self) -> Any:
-        script, again = self._scripts()
-        keys, arguments = self._call()
         return await self._server.run(
-            script, keys, *arguments, again=again, generation=self._lent_in
-        )
-
-    def _scripts(self) -> tuple[Script, Script]:
-        """By that connection, and by any other."""
-        scripts = self._server.scripts
-        if self._adds or self._writes or self._dead:
-            return scripts.commit, scripts.recommit
-        return scripts.settle, scripts.resettle
-
-    def _call(self) -> tuple[tuple[bytes, ...], tuple[Argument, ...]]:
-        keys, options = self._server.keys, self._server.options
-        return (
-            self._members,
-            keys.state(self._group),
-            keys.floors,
-            keys.delays,
-            keys.delayed_bodies,
-            keys.dead,
-            *map(keys.stream, self._inputs),
-            *map(keys.stream, self._outputs),
-        ), (
-            keys.prefix,
-            self._group,
-            self._incarnation,
-            self._sequence,
-            options.max_backlog,
-            options.max_dead_letters,
-            len(self._inputs),
-            len(self._outputs),
-            len(self._receipts) // 3,
-            len(self._adds) // 5,
-            len(self._writes) // 5,
-            len(self._dead) // 7,
-            *self._outputs,
-            *self._receipts,
-            *self._adds,
-            *self._writes,
-            *self._dead,
+            self._script,
+            self._keys,
+            *self._arguments,
+            again=self._again,
+            generation=self._lent_in,
         )
 
     def _refusal(self, verdict: bytes, detail: Any, trimmed: Trimmed | None) -> BackendError:
@@ -212,9 +215,8 @@ class CommitCall:
         return BackendError(f"the server answered a commit with {verdict!r}: {detail!r}")
 
     def _announce_trimmed(self, count: int) -> None:
-        if count:
-            self._server.announce(
-                "bus.dead_letters_trimmed",
-                f"there are more than {self._server.options.max_dead_letters:,} dead letters; "
-                f"the {count} oldest were dropped",
-            )
+        self._server.announce(
+            "bus.dead_letters_trimmed",
+            f"there are more than {self._server.options.max_dead_letters:,} dead letters; "
+            f"the {count} oldest were dropped",
+        )

@@ -1,19 +1,16 @@
 """The commits of one consumer: one at a time, each to its end, whoever still waits for it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 from messaging.backend import Settlement
-from messaging.backends.redis.connection.pipeline import Answers
-from messaging.backends.redis.consumer.commit_call import CommitCall
-from messaging.backends.redis.consumer.fetcher import Fetcher
-from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.registry.registry import TopicRegistry
-from messaging.backends.redis.server import Server
-from messaging.errors import FencedError, NotHeldError
+from messaging.backends.redis.consumer.commit_call import CommitCall, CommitConstants
+from messaging.backends.redis.consumer.in_flight import InFlight
+from messaging.backends.redis.consumer.session import ConsumerSession
+from messaging.errors import NotHeldError
 
 
 class CommitQueue:
@@ -22,27 +19,16 @@ class CommitQueue:
     What an answer says counts at the moment it comes, even if the caller was cancelled meanwhile.
     """
 
-    def __init__(
-        self,
-        server: Server,
-        registry: TopicRegistry,
-        fetcher: Fetcher,
-        *,
-        membership: Membership,
-        incarnation: str,
-        check_fence: Callable[[], None],
-        fenced: Callable[[], FencedError],
-    ) -> None:
-        self._server = server
-        self._registry = registry
-        self._fetcher = fetcher
-        self._membership = membership
-        self._incarnation = incarnation
-        self._check_fence = check_fence
-        self._fenced = fenced
+    def __init__(self, session: ConsumerSession, in_flight: InFlight) -> None:
+        self._session = session
+        self._server = session.server
+        self._in_flight = in_flight
+        self._fence = session.fence
+        self._constants = CommitConstants(session)
         self._loop = asyncio.get_running_loop()
         self._one_at_a_time = asyncio.Lock()
-        self._on_its_way: asyncio.Future[None] | None = None
+        self._is_on_its_way = False
+        self._arrival: asyncio.Future[None] | None = None
         self._finishing: asyncio.Task[list[int]] | None = None
         self._sequence = 0
 
@@ -50,39 +36,47 @@ class CommitQueue:
     async def alone(self) -> AsyncIterator[None]:
         """While no commit is on its way."""
         async with self._one_at_a_time:
-            if self._on_its_way is not None:  # whoever sent it was cancelled
-                await asyncio.wait([self._on_its_way])
+            if self._is_on_its_way:
+                self._arrival = self._loop.create_future()
+                await self._arrival
             yield
 
     async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
         """See `Consumer.commit`."""
-        async with self.alone():
-            commit = await self._prepare(settlements)
-            outcome: asyncio.Future[list[int]] = self._loop.create_future()
-            self._on_its_way = self._loop.create_future()
-            try:
-                commit.send(Answers(1, partial(self._landed, commit, outcome)))
-            except BaseException:
-                self._has_arrived()
-                raise
-            return await outcome
+        if self._is_on_its_way or self._one_at_a_time.locked():
+            async with self.alone():
+                outcome = self._begin(settlements)
+        else:  # as it nearly always is
+            outcome = self._begin(settlements)
+        return await outcome
 
-    async def _prepare(self, settlements: Sequence[Settlement]) -> CommitCall:
-        self._check_fence()
-        if not self._fetcher.begin_to_settle(settlements):
-            members = self._server.keys.members(self._membership.name)
-            if not await self._server.connection.call("HEXISTS", members, self._incarnation):
-                raise self._fenced()
-            raise NotHeldError(self._membership.group, self._incarnation)
-        return CommitCall(
-            self._server,
-            self._registry,
-            self._membership,
-            self._incarnation,
+    def _begin(self, settlements: Sequence[Settlement]) -> Awaitable[list[int]]:
+        """Send it; what comes of it."""
+        if self._fence.is_fenced:
+            raise self._fence.hit()
+        if not self._in_flight.begin_to_settle(settlements):
+            return self._refuse()
+        commit = CommitCall(
+            self._session,
+            self._constants,
             settlements,
             sequence=self._sequence + 1,
-            lent_in=self._fetcher.surely_lent_in(settlements),
+            lent_in=self._in_flight.settling_lent_in,
         )
+        outcome: asyncio.Future[list[int]] = self._loop.create_future()
+        self._is_on_its_way = True
+        try:
+            commit.send(partial(self._landed, commit, outcome))
+        except BaseException:
+            self._has_arrived()
+            raise
+        return outcome
+
+    async def _refuse(self) -> list[int]:
+        members, incarnation = self._session.members, self._session.incarnation
+        if not await self._server.connection.call("HEXISTS", members, incarnation):
+            raise self._fence.hit()
+        raise NotHeldError(self._session.group, incarnation)
 
     def _landed(
         self, commit: CommitCall, outcome: asyncio.Future[list[int]], answers: list[Any]
@@ -100,7 +94,7 @@ class CommitQueue:
     async def _finish(self, commit: CommitCall, answer: Any) -> list[int]:
         skipped = await commit.apply(answer)
         if skipped is None:
-            raise self._fenced()
+            raise self._fence.hit()
         self._note_applied(commit, skipped)
         if self._server.replication is not None:
             await self._server.replication.report()
@@ -120,13 +114,10 @@ class CommitQueue:
 
     def _note_applied(self, commit: CommitCall, skipped: Sequence[int]) -> None:
         self._sequence += 1
-        settled = commit.settlements
-        if skipped:
-            left_out = frozenset(skipped)
-            settled = [each for index, each in enumerate(settled) if index not in left_out]
-        self._fetcher.let_go(settled)
+        settlements = commit.settlements
+        self._in_flight.settled([settlements[index] for index in skipped] if skipped else ())
 
     def _has_arrived(self) -> None:
-        arrived, self._on_its_way = self._on_its_way, None
-        if arrived is not None and not arrived.done():
-            arrived.set_result(None)
+        self._is_on_its_way = False
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)

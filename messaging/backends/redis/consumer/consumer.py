@@ -3,27 +3,26 @@
 import asyncio
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite
-from messaging.backends.incarnation import new_incarnation
 from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.redis.connection.pipeline import Argument
 from messaging.backends.redis.consumer.beating import Beating
 from messaging.backends.redis.consumer.beats import Beats
 from messaging.backends.redis.consumer.commit_queue import CommitQueue
 from messaging.backends.redis.consumer.fetcher import Fetcher
+from messaging.backends.redis.consumer.in_flight import InFlight
 from messaging.backends.redis.consumer.interest import Interest
 from messaging.backends.redis.consumer.patrol import Patrol
 from messaging.backends.redis.consumer.pending_entries import TOPICS_AT_ONCE
 from messaging.backends.redis.consumer.presence import Presence
+from messaging.backends.redis.consumer.session import ConsumerSession
 from messaging.backends.redis.registry.membership import Membership
 from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Server
 from messaging.errors import (
     BackendError,
-    FencedError,
     NobodyListensError,
     PayloadTooLargeError,
     StateConflictError,
@@ -47,57 +46,40 @@ class RedisConsumer:
         beats: Beats,
         membership: Membership,
     ) -> None:
-        self.group = membership.group
-        self.incarnation = new_incarnation()
+        self._session = session = ConsumerSession(server, registry, membership)
+        self.group = session.group
+        self.incarnation = session.incarnation
         self._loop = asyncio.get_running_loop()
         self._server = server
         self._registry = registry
         self._patrol = patrol
-        self._membership = membership
-        self._members = server.keys.members(membership.name)
-        self._beats = server.keys.beats(membership.name)
-        self._interest = Interest(server, registry, notifications, membership)
-        self._fetcher = Fetcher(
-            server,
-            registry,
-            self._interest,
-            membership=membership,
-            incarnation=self.incarnation,
-            fenced=self._fenced,
-        )
-        self._commit_queue = CommitQueue(
-            server,
-            registry,
-            self._fetcher,
-            membership=membership,
-            incarnation=self.incarnation,
-            check_fence=self._check_fence,
-            fenced=self._fenced,
-        )
-        self._presence = Presence(server, registry, self.group, self.incarnation)
+        self._interest = Interest(session, notifications)
+        self._in_flight = InFlight(server.connection)
+        self._fetcher = Fetcher(session, self._interest, self._in_flight)
+        self._commit_queue = CommitQueue(session, self._in_flight)
+        self._presence = Presence(session)
         self._beating = Beating(
-            server,
+            session,
             beats,
-            self._interest,
-            self._fetcher,
-            self._commit_queue,
+            interest=self._interest,
+            fetcher=self._fetcher,
+            in_flight=self._in_flight,
+            commit_queue=self._commit_queue,
             presence=self._presence,
-            membership=membership,
-            incarnation=self.incarnation,
-            fenced=self._fenced,
         )
         self._is_roused = False
-        self._is_fenced = False
+        self._fence = session.fence
+        self._fence.on_fenced += [self._presence.fenced, self._interest.stop]
 
     async def join(self) -> None:
         keys = self._server.keys
         await self._registry.refresh()  # whoever was fenced by a loss of data joins into its repair
-        if self._membership.partition is not None:
+        if self._session.membership.partition is not None:
             with suppress(NobodyListensError):  # joining says so
-                await self._registry.ensure(self._membership.own_topic)
+                await self._registry.ensure(self._session.membership.own_topic)
         joined = await self._server.run(
             self._server.scripts.join,
-            (keys.groups, self._members, self._beats, keys.joined),
+            (keys.groups, self._session.members, self._session.beats, keys.joined),
             self.group,
             self.incarnation,
         )
@@ -109,18 +91,19 @@ class RedisConsumer:
         self._patrol.add(self._interest)
 
     async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
+        in_flight, fetcher = self._in_flight, self._fetcher
         give_up_at = self._loop.time() + wait_s
         last_looks: int | None = None
-        begin = partial(self._begin, max_count)
         while True:
-            if not self._fetcher.is_ready and (last_looks is not None or not self._is_routine):
+            if in_flight.ready:
+                return in_flight.hand_on(max_count)
+            if last_looks is not None or not fetcher.is_routine:
                 await _to_its_end(self._bring(max_count))
-            if self._fetcher.is_ready:
-                return self._fetcher.hand_on(max_count)
-            if self._is_fenced or self._fetcher.is_elsewhere:  # since that was begun: look again
-                continue
-            if not self._is_roused:
-                await self._interest.wait(give_up_at, begin)
+                if in_flight.ready or self._fence.is_fenced or fetcher.is_elsewhere:
+                    continue  # there is something, or to be looked at again since that was begun
+            nap = None if self._is_roused else self._interest.nap(give_up_at, max_count)
+            if nap is not None:
+                await nap
             if self._is_roused:
                 return await self._at_once(max_count)
             if self._loop.time() < give_up_at:
@@ -136,18 +119,18 @@ class RedisConsumer:
         self._is_roused = True
         self._interest.rouse()
 
-    async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
-        return await self._commit_queue.commit(settlements)
+    def commit(self, settlements: Sequence[Settlement]) -> Coroutine[Any, Any, list[int]]:
+        return self._commit_queue.commit(settlements)
 
     async def journal(self, write: StateWrite) -> int:
-        self._check_fence()
+        self._fence.check()
         limit_bytes = self._server.options.max_envelope_bytes
         value, keys = write.value or b"", self._server.keys
         if len(value) > limit_bytes:
             raise PayloadTooLargeError(f"{self.group}'s {write.key}", len(value), limit_bytes)
         version = await self._server.run(
             self._server.scripts.journal,
-            (self._members, keys.state(self.group), keys.floors),
+            (self._session.members, keys.state(self.group), keys.floors),
             self.group,
             self.incarnation,
             write.key,
@@ -156,7 +139,7 @@ class RedisConsumer:
             value,
         )
         if version == _FENCED:
-            raise self._fenced()
+            raise self._fence.hit()
         if version == _CONFLICT:
             raise StateConflictError(f"{write.key} of {self.group} was written by somebody else")
         if self._server.replication is not None:
@@ -164,18 +147,18 @@ class RedisConsumer:
         return int(version)
 
     async def take_turn(self, message_id: str, keys: Sequence[str]) -> bool:
-        self._check_fence()
+        self._fence.check()
         return await self._at_turns("take", message_id, keys) == 1
 
     async def end_turn(self, message_id: str, keys: Sequence[str]) -> None:
-        self._check_fence()
+        self._fence.check()
         await self._at_turns("end", message_id, keys)
 
     async def _at_turns(self, action: str, message_id: str, keys: Sequence[str]) -> int:
         answer: int = await self._server.run(
             self._server.scripts.turn,
-            (self._members, self._server.keys.turns(self.group)),
-            self._membership.name,
+            (self._session.members, self._server.keys.turns(self.group)),
+            self._session.membership.name,
             self.incarnation,
             self._server.keys.prefix,
             action,
@@ -183,7 +166,7 @@ class RedisConsumer:
             *keys,
         )
         if answer == _FENCED:
-            raise self._fenced()
+            raise self._fence.hit()
         return answer
 
     def beat(self) -> Awaitable[Mapping[str, int]]:
@@ -198,11 +181,11 @@ class RedisConsumer:
     async def lead(self) -> bool:
         answer = await self._server.run(
             self._server.scripts.lead,
-            (self._members, self._server.keys.leader(self._membership.name)),
+            (self._session.members, self._server.keys.leader(self._session.membership.name)),
             self.incarnation,
         )
         if answer == 0:
-            raise self._fenced()
+            raise self._fence.hit()
         self._fetcher.is_in_order = bool(answer == 2)  # noqa: PLR2004 - as the script says
         return self._fetcher.is_in_order
 
@@ -213,9 +196,8 @@ class RedisConsumer:
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         keys, topics = self._server.keys, self._interest.topics
         numbers = {topic: number for number, topic in enumerate(topics, 1)}
-        buffer, self._fetcher.buffer = self._fetcher.buffer, []
         back: list[Argument] = []
-        for delivery in (*unhandled, *buffer):
+        for delivery in (*unhandled, *self._in_flight.take_buffer()):
             number = numbers.get(delivery.envelope.topic)
             if number is not None:
                 back += (number, delivery.position, delivery.redelivery_count)
@@ -223,29 +205,16 @@ class RedisConsumer:
         self._presence.leaves()
         await self._server.run(
             self._server.scripts.leave,
-            (self._members, self._beats, keys.joined, *map(keys.stream, topics)),
+            (self._session.members, self._session.beats, keys.joined, *map(keys.stream, topics)),
             self.group,
             self.incarnation,
-            keys.channel(self._membership.own_topic),
+            keys.channel(self._session.membership.own_topic),
             *back,
         )
-        self._is_fenced = True
-
-    @property
-    def _is_routine(self) -> bool:
-        """Whether there is nothing to care for before the next read."""
-        return (
-            not self._is_fenced
-            and not self._interest.needs_care
-            and self._interest.is_up_to_date
-            and self._fetcher.is_routine
-        )
-
-    def _begin(self, max_count: int) -> bool:
-        return self._is_routine and self._fetcher.begin(max_count)
+        self._fence.hit()
 
     async def _bring(self, max_count: int) -> None:
-        self._check_fence()
+        self._fence.check()
         if self._interest.needs_care:
             self._interest.needs_care = False
             await self._interest.drop_settled_end_offsets()
@@ -257,7 +226,7 @@ class RedisConsumer:
         """What has come or is on its way: somebody wants the reader back."""
         self._is_roused = False
         await self._fetcher.landed()
-        return self._fetcher.hand_on(max_count) if self._fetcher.is_ready else []
+        return self._in_flight.hand_on(max_count)
 
     async def _lend_at_last(self, fetcher: Coroutine[Any, Any, list[Delivery]]) -> list[Delivery]:
         taking = asyncio.create_task(fetcher)
@@ -270,18 +239,7 @@ class RedisConsumer:
     def _keep(self, taking: asyncio.Task[list[Delivery]]) -> None:
         """The caller went away while this was taken over: the next read hands it on."""
         if not taking.cancelled() and taking.exception() is None:
-            self._fetcher.buffer += taking.result()
-
-    def _check_fence(self) -> None:
-        if self._is_fenced:
-            raise self._fenced()
-
-    def _fenced(self) -> FencedError:
-        if not self._is_fenced:
-            self._presence.fenced()
-        self._is_fenced = True
-        self._interest.stop()
-        return FencedError(self.group, self.incarnation)
+            self._in_flight.put_back(taking.result())
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

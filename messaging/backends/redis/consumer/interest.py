@@ -5,15 +5,14 @@ topic that the group has left is read up to its *bound*, the last position that 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from messaging.backend import Delivery
 from messaging.backends.redis.connection.notifications import Notifications
+from messaging.backends.redis.consumer.session import ConsumerSession
 from messaging.backends.redis.entries import position_key
 from messaging.backends.redis.registry.fits import Fit
-from messaging.backends.redis.registry.membership import Membership
-from messaging.backends.redis.registry.registry import TopicRegistry
-from messaging.backends.redis.server import Server
 
 
 class Interest:
@@ -21,33 +20,34 @@ class Interest:
 
     Attributes:
         topics: its own topic comes first.
+        end_offsets: of each topic that the group has left, the last position still owed.
+        begin: called when a topic is ready while the reader naps; see `nap`.
         is_over: nobody reads them any more.
+        is_up_to_date: there is nothing to `follow`.
         needs_care: something besides new entries may have to be seen to, in every topic.
         is_returned_work_likely: something may have been given back.
     """
 
-    def __init__(
-        self,
-        server: Server,
-        registry: TopicRegistry,
-        notifications: Notifications,
-        membership: Membership,
-    ) -> None:
+    def __init__(self, session: ConsumerSession, notifications: Notifications) -> None:
         self.topics: list[str] = []
+        self.end_offsets: dict[str, str] = {}
+        self.begin: Callable[[int], bool]
         self.is_over = False
+        self.is_up_to_date = False
         self.needs_care = True
         self.is_returned_work_likely = True
-        self._server = server
-        self._registry = registry
+        self._server = session.server
+        self._registry = session.registry
         self._notifications = notifications
-        self._membership = membership
-        self._group = membership.group
-        self._end_offsets: dict[str, str] = {}
+        self._group = session.group
+        self._own_topic = session.membership.own_topic
+        self._is_of_partition = session.membership.partition is not None
         self._watched: dict[bytes, Callable[[bytes], None]] = {}
         self._ready: dict[str, None] = {}
-        self._sleeper: asyncio.Future[None] | None = None
-        self._begin: Callable[[], bool] | None = None
-        self._fit = registry.fit_of(membership)
+        self._nap: asyncio.Future[None] | None = None
+        self._wanted = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._fit = self._registry.fit_of(session.membership)
         self._seen_version = self._seen_patterns = -1
         self._fit.watchers.add(self._fit_changed)
 
@@ -61,22 +61,13 @@ class Interest:
             end_offsets = await self._look_up_end_offsets()
             if self.is_over:
                 return
-            self._end_offsets = end_offsets
+            self.end_offsets = end_offsets
         self._seen_version, self._seen_patterns = version, patterns_version
+        self._compare_versions()
         self.topics = self._topics_by(fit)
         wanted = set(self.topics)
         self._ready = {topic: None for topic in self._ready if topic in wanted}
         await self._watch_topics()
-
-    @property
-    def is_up_to_date(self) -> bool:
-        """Whether there is nothing to `follow`."""
-        return self._seen_version == self._fit.version
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether some topic is read only up to its bound."""
-        return bool(self._end_offsets)
 
     def known_topics(self) -> list[str]:
         """The topics, as far as they are known without asking."""
@@ -86,7 +77,7 @@ class Interest:
 
     def unbounded_topics(self) -> list[str]:
         """Those of which the group is owed whatever comes."""
-        return [self._membership.own_topic, *self._fit.topics]
+        return [self._own_topic, *self._fit.topics]
 
     async def follow_anew(self) -> None:
         """Catch up with what others have done, however little of it we have heard."""
@@ -94,17 +85,18 @@ class Interest:
         self._look_anew()
         await self.follow()
 
-    def wake(self, topics: Iterable[str]) -> None:
-        """These may hold something."""
+    def wake(self, topics: Iterable[str], _: bytes = b"") -> None:
+        """These may hold something; also called by their channels, with what these say."""
         for topic in topics:
             self._ready[topic] = None
-        if self._begin is None or not self._begin():
+        nap = self._nap
+        if nap is not None and not nap.done() and not self.begin(self._wanted):
             self.rouse()
 
     def rouse(self) -> None:
-        """Have `wait` return."""
-        if self._sleeper is not None and not self._sleeper.done():
-            self._sleeper.set_result(None)
+        """Have a nap end."""
+        if self._nap is not None and not self._nap.done():
+            self._nap.set_result(None)
 
     def rouse_to_care(self) -> None:
         """Have the reader look after end offsets, returned work and every topic."""
@@ -122,31 +114,38 @@ class Interest:
             del self._ready[topic]
         return taken
 
-    async def wait(self, until: float, begin: Callable[[], bool]) -> None:
-        """Return when a topic is ready or the registry has changed, at the latest at `until`.
+    def nap(self, until: float, wanted: int) -> asyncio.Future[None] | None:
+        """Ends when a topic is ready or the registry has changed, at the latest at `until`; whoever
+        waits for it looks what it was.
+
+        Topics that are ready are sent for by `begin`, at that moment and not a turn of the loop
+        later. If that says that reading has begun, the nap goes on, until `rouse`.
 
         Args:
             until: on the clock of the loop.
-            begin: called when a topic is ready, at that moment and not a turn of the loop later.
-                If it says that reading has begun, whoever waits sleeps on, until `rouse`.
-        """
-        if self.needs_care or not self.is_up_to_date or (self._ready and not begin()):
-            return
-        loop = asyncio.get_running_loop()
-        self._sleeper, self._begin = loop.create_future(), begin
-        # A timer costs half of what a timeout does, and being woken for nothing does no harm.
-        timer = loop.call_at(until, self.rouse)
-        try:
-            await self._sleeper
-        finally:
-            timer.cancel()
-            self._sleeper = self._begin = None
+            wanted: how much to begin with.
 
-    async def still_owed(self, topic: str, deliveries: list[Delivery]) -> list[Delivery]:
+        Returns:
+            None when there is something to be done at once.
+        """
+        if self.needs_care or not self.is_up_to_date:
+            return None
+        if self._ready and not self.begin(wanted):
+            return None
+        loop = asyncio.get_running_loop()
+        self._nap, self._wanted = loop.create_future(), wanted
+        # One alarm serves many naps, which are short: a timer costs more than all else here. A
+        # nap that it ends too early is begun again.
+        if self._alarm is None or self._alarm.when() > until:
+            self._stop_alarm()
+            self._alarm = loop.call_at(until, self._ring)
+        return self._nap
+
+    async def still_owed(self, topic: str, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Without what came to a topic after the group had left it; that is let go."""
-        if topic not in self._end_offsets:
+        if topic not in self.end_offsets:
             return deliveries
-        bound = position_key(self._end_offsets[topic])
+        bound = position_key(self.end_offsets[topic])
         owed = [d for d in deliveries if position_key(d.position) <= bound]
         if len(owed) < len(deliveries):
             stream = self._server.keys.stream(topic)
@@ -157,7 +156,7 @@ class Interest:
     async def drop_settled_end_offsets(self) -> None:
         """Take the group off the topics that it left and owes nothing any more."""
         keys = self._server.keys
-        for topic in tuple(self._end_offsets):
+        for topic in tuple(self.end_offsets):
             is_dropped = await self._server.run(
                 self._server.scripts.retire,
                 (keys.stream(topic), keys.end_offsets(self._group)),
@@ -172,8 +171,20 @@ class Interest:
         self._fit.watchers.discard(self._fit_changed)
         watched, self._watched = self._watched, {}
         self._notifications.unwatch(watched)
+        self.rouse()
+        self._stop_alarm()
+
+    def _stop_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.rouse()
 
     def _fit_changed(self, may_have_missed: bool) -> None:
+        self._compare_versions()
         if may_have_missed:
             self.wake_all()
         else:
@@ -181,13 +192,16 @@ class Interest:
 
     def _look_anew(self) -> None:
         self._seen_version = self._seen_patterns = -1
+        self._compare_versions()
+
+    def _compare_versions(self) -> None:
+        self.is_up_to_date = self._seen_version == self._fit.version
 
     def _topics_by(self, fit: Fit) -> list[str]:
-        own = self._membership.own_topic
-        return list(dict.fromkeys((own, *fit.topics, *self._end_offsets)))
+        return list(dict.fromkeys((self._own_topic, *fit.topics, *self.end_offsets)))
 
     async def _look_up_end_offsets(self) -> dict[str, str]:
-        if self._membership.partition is not None:
+        if self._is_of_partition:
             return {}
         flat = await self._server.connection.call(
             "HGETALL", self._server.keys.end_offsets(self._group)
@@ -206,9 +220,8 @@ class Interest:
         self.wake(fresh.values())
 
     def _waker(self, topic: str) -> Callable[[bytes], None]:
-        def wake(_: bytes) -> None:
-            if topic == self._membership.own_topic:  # who leaves gives back through this channel
-                self.is_returned_work_likely = True
-            self.wake((topic,))
+        return partial(self._wake_own if topic == self._own_topic else self.wake, (topic,))
 
-        return wake
+    def _wake_own(self, topics: Iterable[str], _: bytes) -> None:
+        self.is_returned_work_likely = True  # who leaves gives back through this channel
+        self.wake(topics)

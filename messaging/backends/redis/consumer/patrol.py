@@ -57,7 +57,7 @@ class Patrol:
         self._interests = {interest for interest in self._interests if not interest.is_over}
         readers: dict[str, list[Interest]] = {}
         for interest in self._interests:
-            if interest.is_bounded:  # it may have come to the end of what it is still owed
+            if interest.end_offsets:  # it may have come to the end of what it is still owed
                 interest.rouse_to_care()
             for topic in interest.topics:
                 readers.setdefault(topic, []).append(interest)

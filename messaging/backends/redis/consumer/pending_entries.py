@@ -1,18 +1,17 @@
 """The calls by which a server lends to a consumer again, or says what it has lent."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from messaging.backend import NEVER_ALONE, Delivery
 from messaging.backends.redis.connection.error_replies import code_of
 from messaging.backends.redis.connection.pipeline import Argument, ConnectionLostError
 from messaging.backends.redis.consumer.interest import Interest
+from messaging.backends.redis.consumer.session import ConsumerSession
 from messaging.backends.redis.entries import unpack_delivery
-from messaging.backends.redis.registry.membership import Membership
 from messaging.backends.redis.scripts import Script
-from messaging.backends.redis.server import Server
-from messaging.errors import BackendError, FencedError
+from messaging.errors import BackendError
 
 TOPICS_AT_ONCE = 64
 PENDING_AT_ONCE = 1_000
@@ -21,22 +20,14 @@ PENDING_AT_ONCE = 1_000
 class PendingEntries:
     """What one incarnation asks for; all but `pending` raise FencedError if it was taken over."""
 
-    def __init__(
-        self,
-        server: Server,
-        interest: Interest,
-        *,
-        membership: Membership,
-        incarnation: str,
-        fenced: Callable[[], FencedError],
-    ) -> None:
-        self._server = server
+    def __init__(self, session: ConsumerSession, interest: Interest) -> None:
+        self._server = session.server
         self._interest = interest
-        self._group = membership.group
-        self._members = server.keys.members(membership.name)
-        self._beats = server.keys.beats(membership.name)
-        self._incarnation = incarnation
-        self._fenced = fenced
+        self._group = session.group
+        self._members = session.members
+        self._beats = session.beats
+        self._incarnation = session.incarnation
+        self._fence = session.fence
 
     async def claim(
         self, incarnation: str, max_count: int, alone_from: int = NEVER_ALONE
@@ -64,7 +55,7 @@ class PendingEntries:
             lent,
         )
         if answer == 0:
-            raise self._fenced()
+            raise self._fence.hit()
         if answer == 1:
             self._announce_gone(1)
             return []
@@ -82,7 +73,7 @@ class PendingEntries:
         except ConnectionLostError:
             return  # and the server may be another one, which has lent this to somebody else
         if count < 0:
-            raise self._fenced()
+            raise self._fence.hit()
         if count:
             self._server.announce(
                 "bus.lending_lost",
@@ -105,7 +96,7 @@ class PendingEntries:
                 max_count - len(claimed),
             )
             if answer == 0:
-                raise self._fenced()
+                raise self._fence.hit()
             entries, gone, has_stopped = answer
             claimed += [
                 unpack_delivery(

@@ -8,8 +8,7 @@ that. So a consumer that cannot be found there knows that what it had committed 
 import asyncio
 from contextlib import suppress
 
-from messaging.backends.redis.registry.registry import TopicRegistry
-from messaging.backends.redis.server import Server
+from messaging.backends.redis.consumer.session import ConsumerSession
 from messaging.errors import MessagingError
 
 JOINED_S = 86_400
@@ -22,16 +21,14 @@ class Presence:
         beats: how many of its beats the server has counted, as it said last.
     """
 
-    def __init__(
-        self, server: Server, registry: TopicRegistry, group: str, incarnation: str
-    ) -> None:
-        self._server = server
-        self._registry = registry
-        self._group = group
-        self._incarnation = incarnation
+    def __init__(self, session: ConsumerSession) -> None:
+        self._server = session.server
+        self._registry = session.registry
+        self._group = session.group
+        self._incarnation = session.incarnation
         self._loop = asyncio.get_running_loop()
         self._joined_at_s = self._loop.time()
-        self._losses = registry.losses
+        self._losses = self._registry.losses
         self.beats = 0
         self._looking: asyncio.Task[None] | None = None
 

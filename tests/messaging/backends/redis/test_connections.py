@@ -228,6 +228,28 @@ async def test_wake_ups_that_get_lost_delay_a_reader_and_no_more(guild: Guild) -
     assert texts(await reading) == ["second"]
 
 
+async def test_a_read_waits_as_long_as_it_is_told_however_long_the_one_before_would_have(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    reader, loop = await joined(backend, "readers"), asyncio.get_running_loop()
+    await reader.read(1, wait_s=0)
+    reading = asyncio.create_task(reader.read(1, wait_s=60))
+    await asyncio.sleep(0)
+    reader.rouse()
+    assert await reading == []
+
+    async with asyncio.timeout(10):
+        assert await reader.read(1, wait_s=0.01) == []  # the end of the long one is far
+
+    reading = asyncio.create_task(reader.read(1, wait_s=0.2))
+    await backend.append([note("x")])
+    assert texts(await reading) == ["x"]
+    started_at = loop.time()
+    assert await reader.read(1, wait_s=0.3) == []  # the end of the short one comes meanwhile
+    assert loop.time() - started_at >= 0.3
+
+
 async def test_a_cancelled_takeover_loses_nothing(guild: Guild) -> None:
     backend = await guild.open()
     for ticks in range(12):
@@ -291,7 +313,7 @@ async def test_a_reader_that_is_woken_while_its_connection_is_away_lets_the_loop
     worker = await joined(backend, "workers", "notes")
     assert isinstance(worker, RedisConsumer)
     reading = asyncio.create_task(worker.read(1, wait_s=60))
-    await eventually(lambda: worker._interest._sleeper is not None)
+    await eventually(lambda: worker._interest._nap is not None)
     connection, proxy.refuses = server_of(backend).connection, True
     proxy.reset_all()
     await eventually(lambda: connection.current() is None)
