@@ -40,7 +40,6 @@ TOUCH = {
     "experiments/command/opening.py:_copy": STATE,
     "experiments/command/opening.py:has_store": STATE,
     "experiments/database.py:Database.__init__": STATE,
-    "experiments/database.py:Database._identity": STATE,
     "experiments/file_system.py:is_remote": KERNEL,
     "experiments/pruning.py:_size": "asks for sizes, follows no link below the folder",
     "experiments/worker.py:_place": KERNEL,
@@ -57,6 +56,8 @@ TOUCH = {
     "researcher/trials.py:_read_result": STATE,
     "researcher/trials.py:_take_away": "renames what a job that has ended left; follows no link",
     "researcher/trials.py:_write_result": STATE,
+    "researcher/work_clock.py:_read": STATE,
+    "researcher/work_clock.py:_write": STATE,
     "scaffold/project.py:_rendered": PACKAGE,
     "scoring.py:run_scored": "removes what jobs that have ended left; follows no link",
     "text_jobs.py:_sources": JOB,
@@ -76,6 +77,7 @@ NAME_A_PLACE = {
     "researcher/trials.py:_absolute": NAME,
     "researcher/trials.py:fit_baseline": STATE,
     "researcher/trials.py:run_trial": STATE,
+    "researcher/work_clock.py:WorkClock._taken_up": STATE,
     "scoring.py:run_scored": STATE,
 }
 

@@ -88,7 +88,8 @@ class WorkClock:
                     log.warning("study.clock_not_kept", error=str(error))
 
     def _taken_up(self, study: Study) -> _Running:
-        path = self._workspace / VAULTS / os.path.normpath(study.request.folder) / "worked.json"
+        vault = os.path.normpath(f"{VAULTS}/{study.request.folder}")
+        path = self._workspace / vault / "worked.json"
         worked = _Worked(began_at=study.started_at, worked_s=study.elapsed_s)
         running = _Running(path, worked, self._monotonic())
         self._advance(running)
