@@ -10,6 +10,7 @@ corpus.txt       the texts to learn a tokenizer from
 In the vault, which no model's code can reach:
 
 answers.json     the classes of both, the folds, and where else the answers lie on this machine
+dealt.json       whose data these are; see `dealt`
 """
 
 import json
@@ -19,24 +20,36 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from agents.ml.checkpoints import write_atomically
 from agents.ml.config import read_config, require_known
-from agents.ml.data import dataset_task, load_dataset
+from agents.ml.data import check_dataset, dataset_task, load_dataset, places_of
 from agents.ml.data.batches import in_order
 from agents.ml.data.bundled import SplitParams
+from agents.ml.data.custom import CustomParams
 from agents.ml.data.dataset import Dataset, SplitName
+from agents.ml.data.image_folder import ImageFolderParams
 from agents.ml.data.label_kinds import require_classes
 from agents.ml.data.splits import stratified_split
 from agents.ml.data.tabular import class_indices, read_csv, read_labels
 from agents.ml.errors import DatasetError
 from agents.ml.selection.answers import ANSWERS, Answers
+from agents.ml.selection.dealt import (
+    DEALT,
+    FACTS,
+    Dealt,
+    clear,
+    digest_of_content,
+    digest_of_request,
+)
 from agents.ml.selection.facts import Facts, Kind
 from agents.ml.training.handout import hidden_paths
 
 Array = NDArray[Any]
 
 _BATCH_SIZE = 4096
+_TEXTS = "text_classification"
 
 
 class LabelledTexts(SplitParams):
@@ -48,7 +61,9 @@ class LabelledTexts(SplitParams):
 
 
 def deal(payload: dict[str, Any], _report: Any) -> dict[str, Any]:
-    """Write a study's data and return its facts. Done before, it is not done again.
+    """Write a study's data and return its facts. Done before for the same, it is not done again.
+
+    What lies there of another request or source, or was changed since, is dealt anew.
 
     Payload: `dataset`, `dataset_params`, `data` and `vault` (folders), `folds`, `max_samples` to
     learn from, `max_test_samples`, `split` (the seed of what is chosen).
@@ -57,21 +72,38 @@ def deal(payload: dict[str, Any], _report: Any) -> dict[str, Any]:
         DatasetError, ConfigError: no such dataset, or not one with classes.
     """
     folder, vault = Path(payload["data"]), Path(payload["vault"])
-    if (folder / "facts.json").exists() and (vault / "answers.json").exists():
+    asked = digest_of_request(payload, _source(payload))
+    before = Dealt.read(vault)
+    if before == Dealt(asked=asked, content=digest_of_content(folder, vault)):
         return read_facts(folder).model_dump(mode="json")
+    clear(folder, vault)
     vault.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    if payload["dataset"] == "text_classification":
+    if payload["dataset"] == _TEXTS:
         facts = _deal_texts(payload, folder)
     else:
         facts = _deal_arrays(payload, folder)
-    text = facts.model_dump_json()
-    write_atomically(folder / "facts.json", lambda file: file.write(text.encode()))  # last
+    _write(folder / FACTS, facts)
+    _write(vault / DEALT, Dealt(asked=asked, content=digest_of_content(folder, vault)))  # last
     return facts.model_dump(mode="json")
 
 
 def read_facts(folder: Path) -> Facts:
-    return Facts.model_validate_json((folder / "facts.json").read_text("utf-8"))
+    return Facts.model_validate_json((folder / FACTS).read_text("utf-8"))
+
+
+def _source(payload: dict[str, Any]) -> list[Path]:
+    """The files and folders that the data are dealt from."""
+    name, params = payload["dataset"], payload["dataset_params"]
+    if name == _TEXTS:
+        return [Path(read_config(LabelledTexts, params, where="dataset_params").data_path)]
+    match check_dataset(name, params):
+        case ImageFolderParams() as images:
+            return [Path(images.data_path)]
+        case CustomParams() as custom:
+            return [Path(custom.script_path)]
+        case _:
+            return places_of(name, params)
 
 
 def _deal_arrays(payload: dict[str, Any], folder: Path) -> Facts:
@@ -158,8 +190,7 @@ def _finish(
         test_labels=test_labels_N.tolist(),
         hidden=hidden,
     )
-    text = answers.model_dump_json()
-    write_atomically(Path(payload["vault"]) / ANSWERS, lambda file: file.write(text.encode()))
+    _write(Path(payload["vault"]) / ANSWERS, answers)
     return Facts(
         kind=kind,
         input_shape=input_shape,
@@ -202,6 +233,11 @@ def _folds(labels_N: Array, folds: int, seed: int) -> Array:
         dealt_N[members] = (start + np.arange(len(members))) % folds
         start += len(members)  # so that small classes do not all fill the first fold
     return dealt_N
+
+
+def _write(path: Path, told: BaseModel) -> None:
+    text = told.model_dump_json()
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _save(path: Path, values: Array) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.ml.selection.answers import Answers
+from agents.ml.selection.dealt import Dealt
 from agents.research.errors import OutsideWorkspaceError, WorkOverLimitError
 from agents.research.job_properties import EXCHANGE, VAULTS
 from agents.research.jobs import Audience, Jobs
@@ -213,13 +214,16 @@ def _absolute(jobs: Jobs, path: str, key: str) -> str:
 
 
 def _identity(jobs: Jobs, request: RunTrial | FitBaseline) -> str:
-    """A hash of what decides a trial's outcome, its code among it."""
+    """A hash of what decides a trial's outcome, its data and its code among it."""
     told = request.model_dump(mode="json", exclude={"timeout_s"})
     facts = jobs.files.read(f"{request.data}/facts.json")
+    dealt = Dealt.read(jobs.workspace / _vault(jobs, request.data))
     code = ""
     if isinstance(request, RunTrial):
         code = jobs.files.read(jobs.inside(request.script, key="script"))
-    return sha256(json.dumps([told, facts, code], sort_keys=True).encode()).hexdigest()[:32]
+    # Data that were dealt before there were notes have none, and their trials are known without it.
+    decisive = [told, facts, code, *([dealt.content] if dealt is not None else [])]
+    return sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _take_away(output: Path, kept: Path) -> None:

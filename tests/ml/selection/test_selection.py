@@ -124,11 +124,84 @@ def test_what_trials_can_see_holds_no_answer(tmp_path: Path) -> None:
     assert answers.hidden  # where scikit-learn keeps the same data
 
 
-def test_data_that_were_dealt_are_not_dealt_again(tmp_path: Path) -> None:
-    facts = dealt(tmp_path)
-    before = Answers.read(tmp_path / "vault")
-    assert dealt(tmp_path, split=5) == facts
-    assert Answers.read(tmp_path / "vault") == before
+def state(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Everything that was dealt; what is written again is another file."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".csv"]
+    return {path.name: (path.stat().st_ino, path.read_bytes()) for path in files}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {name: held for name, (_, held) in state(folder).items()}
+
+
+def write_table(folder: Path, factor: int = 1) -> dict[str, str]:
+    rows = "".join(f"{n},{factor * n % 7},{'ab'[n % 2]}\n" for n in range(60))
+    (folder / "t.csv").write_text(f"x,text,label\n{rows}", "utf-8")
+    return {"data_path": str(folder / "t.csv"), "label_column": "label"}
+
+
+@pytest.mark.parametrize("dataset", ["wine", "csv", "text_classification"])
+def test_data_that_were_dealt_are_not_dealt_again(tmp_path: Path, dataset: str) -> None:
+    params = {} if dataset == "wine" else write_table(tmp_path)
+    facts = dealt(tmp_path, dataset=dataset, dataset_params=params)
+    before = state(tmp_path)
+
+    assert dealt(tmp_path, dataset=dataset, dataset_params=params) == facts
+    assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "other", [{"split": 5}, {"folds": 3}, {"max_samples": 60}, {"dataset": "iris"}]
+)
+def test_data_of_another_request_are_dealt_anew(tmp_path: Path, other: dict[str, Any]) -> None:
+    (tmp_path / "fresh").mkdir()
+    dealt(tmp_path / "reused")
+
+    facts = dealt(tmp_path / "reused", **other)
+
+    assert facts == dealt(tmp_path / "fresh", **other)
+    assert content(tmp_path / "reused") == content(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("dataset", ["csv", "text_classification"])
+def test_data_of_a_file_that_changed_are_dealt_anew(tmp_path: Path, dataset: str) -> None:
+    asked: dict[str, Any] = {"dataset": dataset, "dataset_params": write_table(tmp_path)}
+    before = dealt(tmp_path / "reused", **asked)
+    write_table(tmp_path, factor=3)
+
+    assert dealt(tmp_path / "reused", **asked) == before  # as many rows, of the same classes
+    dealt(tmp_path / "fresh", **asked)
+    assert content(tmp_path / "reused") == content(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize(
+    "path", ["data/inputs.npy", "data/facts.json", "vault/answers.json", "vault/dealt.json"]
+)
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_data_that_were_changed_or_are_half_there_are_dealt_anew(
+    tmp_path: Path, path: str, damage: str
+) -> None:
+    dealt(tmp_path)
+    whole = content(tmp_path)
+    if damage == "changed":
+        (tmp_path / path).write_bytes(b"{}")
+    else:
+        (tmp_path / path).unlink()
+
+    dealt(tmp_path)
+
+    assert content(tmp_path) == whole
+
+
+def test_nothing_stays_of_data_of_another_kind(tmp_path: Path) -> None:
+    dealt(tmp_path, dataset="text_classification", dataset_params=write_table(tmp_path))
+    dealt(tmp_path)
+
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {
+        "facts.json",
+        "inputs.npy",
+        "test_inputs.npy",
+    }
 
 
 def test_of_larger_data_every_class_keeps_its_share(tmp_path: Path) -> None:
