@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from asyncio import to_thread
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from agents.research.errors import (
     WorkOverLimitError,
     WorkRefusedError,
 )
+from agents.research.exchange import sweep
 from agents.research.job_progress import progress_of
 from agents.research.job_properties import BOOKS, KIB, MIB, OPTIMIZERS, JobsProps
 from agents.research.workspace.files import WorkspaceFiles
@@ -198,8 +200,10 @@ async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
     if has_gpu() and not (properties.gpu or properties.fence == "none"):
         log.warning("jobs.gpu_not_granted", remedy="set 'gpu: true' on research.jobs")
     async with runner(_PRELOAD) as foreign, runner(_PRELOAD_TRUSTED) as trusted:
+        jobs = Jobs(foreign, trusted, properties)
+        await to_thread(sweep, jobs.workspace)
         log.info("jobs.opened", fence=str(foreign.fence), workspace=properties.workspace)
-        yield Jobs(foreign, trusted, properties)
+        yield jobs
 
 
 def _translated(error: JobError) -> Exception:

@@ -7,12 +7,10 @@ they did.
 """
 
 import asyncio
-import shutil
 from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
 
-from agents.research.job_properties import EXCHANGE
+from agents.research.exchange import exchange_folder
 from agents.research.jobs import Audience, Done, Jobs
 
 
@@ -24,22 +22,21 @@ async def run_scored(
     Raises:
         ResearchError: as `Jobs.run`, of either job.
     """
-    exchange = f"{EXCHANGE}/{uuid4().hex}"
-    between = _Between(jobs, exchange, audience, task)
-    try:
-        return await jobs.run(
-            job,
-            {**payload, "exchange": exchange},
-            audience,
-            task=task,
-            on_question=between,
-            is_trusted=True,
-            is_training=True,
-            writable=(*jobs.registries, jobs.scores, exchange),
-        )
-    finally:
-        await between.stop()
-        shutil.rmtree(jobs.workspace / exchange, ignore_errors=True)
+    async with exchange_folder(jobs.workspace) as exchange:
+        between = _Between(jobs, exchange, audience, task)
+        try:
+            return await jobs.run(
+                job,
+                {**payload, "exchange": exchange},
+                audience,
+                task=task,
+                on_question=between,
+                is_trusted=True,
+                is_training=True,
+                writable=(*jobs.registries, jobs.scores, exchange),
+            )
+        finally:
+            await between.stop()
 
 
 class _Between:

@@ -45,6 +45,10 @@ TOUCH = {
     "experiments/pruning.py:_size": "asks for sizes, follows no link below the folder",
     "experiments/worker.py:_place": KERNEL,
     "experiments/worker.py:_start_of": KERNEL,
+    "exchange.py:_clear": STATE,
+    "exchange.py:_remove": "removes what jobs that have ended left; follows no link",
+    "exchange.py:exchange_folder": STATE,
+    "exchange.py:sweep": STATE,
     "optimizers/jobs.py:read_request": JOB,
     "packages/jobs.py:_show_guild_packages": JOB,
     "packages/pip.py:Environment.would_install": JOB,
@@ -60,7 +64,6 @@ TOUCH = {
     "researcher/work_clock.py:_read": STATE,
     "researcher/work_clock.py:_write": STATE,
     "scaffold/project.py:_rendered": PACKAGE,
-    "scoring.py:run_scored": "removes what jobs that have ended left; follows no link",
     "text_jobs.py:_sources": JOB,
     "text_jobs.py:collect_corpus": JOB,
     "training_jobs.py:register_optimizer": JOB,
@@ -70,6 +73,8 @@ TOUCH = {
 NAME_A_PLACE = {
     "experiments/pruning.py:_folder": NAME,
     "experiments/store.py:store_path": STATE,
+    "exchange.py:exchange_folder": STATE,
+    "exchange.py:sweep": STATE,
     "job_properties.py:JobsProps.view": NAME,
     "jobs.py:Jobs._absolute": NAME,
     "jobs.py:Jobs.inside": NAME,
@@ -80,7 +85,6 @@ NAME_A_PLACE = {
     "researcher/trials.py:fit_baseline": STATE,
     "researcher/trials.py:run_trial": STATE,
     "researcher/work_clock.py:WorkClock._taken_up": STATE,
-    "scoring.py:run_scored": STATE,
 }
 
 

@@ -9,7 +9,6 @@ another trial is scored on, so that no trial may leave a word for another.
 import json
 import math
 import os
-import shutil
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -21,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.ml.selection.answers import Answers
 from agents.ml.selection.dealt import Dealt
 from agents.research.errors import OutsideWorkspaceError, WorkOverLimitError
-from agents.research.job_properties import EXCHANGE, VAULTS
+from agents.research.exchange import exchange_folder
+from agents.research.job_properties import VAULTS
 from agents.research.jobs import Audience, Jobs
 from agents.research.researcher.finding import TestScore
 from agents.research.researcher.messages import (
@@ -77,25 +77,26 @@ async def run_trial(jobs: Jobs, request: RunTrial, audience: Audience) -> TrialR
     if (before := _read_result(kept, identity)) is not None:
         return TrialRun.model_validate(before)
     answers = Answers.read(jobs.workspace / vault)
-    output = f"{EXCHANGE}/{identity}"
-    payload = request.model_dump(exclude={"fold", "timeout_s", "trial"})
-    payload |= {"labels": answers.without(request.fold), "output": output}
-    with _told_of_budget(request.timeout_s):
-        done = await jobs.run(
-            f"{_JOBS}.trial:run_trial",
-            payload,
-            audience,
-            task=f"trial {request.trial}",
-            timeout_s=_allowed(request.timeout_s),
-            is_training=True,
-            hidden=(*answers.hidden, str(jobs.workspace)),
-            read_only=_shown(jobs, request),
-            writable=[output],
-        )
-    told = read_result(_Claims, done.result, of=request.script)
+    async with exchange_folder(jobs.workspace) as output:
+        payload = request.model_dump(exclude={"fold", "timeout_s", "trial"})
+        payload |= {"labels": answers.without(request.fold), "output": output}
+        with _told_of_budget(request.timeout_s):
+            done = await jobs.run(
+                f"{_JOBS}.trial:run_trial",
+                payload,
+                audience,
+                task=f"trial {request.trial}",
+                timeout_s=_allowed(request.timeout_s),
+                is_training=True,
+                hidden=(*answers.hidden, str(jobs.workspace)),
+                read_only=_shown(jobs, request),
+                writable=[output],
+            )
+        told = read_result(_Claims, done.result, of=request.script)
+        if told.status == "completed":
+            _take_away(jobs.workspace / output, kept)
     result = {**told.model_dump(), "metrics": {}}
     if told.status == "completed":
-        _take_away(jobs.workspace / output, kept)
         scored = await jobs.run(
             f"{_JOBS}.scoring:score_fold",
             {"data": request.data, "vault": vault, "output": str(kept), "fold": request.fold},
@@ -232,7 +233,6 @@ def _take_away(output: Path, kept: Path) -> None:
     for name in _PREDICTIONS:
         if (output / name).is_file() and not (output / name).is_symlink():
             (output / name).replace(kept / name)
-    shutil.rmtree(output, ignore_errors=True)
 
 
 def _read_result(kept: Path, identity: str) -> dict[str, Any] | None:
