@@ -2,8 +2,9 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import wraps
 from itertools import chain
 from typing import Any
 
@@ -16,9 +17,10 @@ from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode
 
 from agents.ml.models.flops import UNCOUNTED
+from agents.ml.models.packed import PACKED_OPERATORS, flops_with_packed, is_packed
 
 # Attention uses its projection without calling it; what is within a compiled one is not seen.
-WHOLE = (nn.MultiheadAttention, torch.jit.ScriptModule)
+_WHOLE = (nn.MultiheadAttention, torch.jit.ScriptModule)
 
 _aten = torch.ops.aten
 _PRODUCTS = {
@@ -39,14 +41,32 @@ class Layer:
 
 
 @dataclass(slots=True)
+class _Call:
+    """A call that is going on.
+
+    Attributes:
+        started: the FLOPs of all modules before it.
+        is_inside: whether `forward` was reached; before it, hooks are run.
+    """
+
+    module: nn.Module
+    started: int
+    of_children: int = 0
+    is_inside: bool = False
+
+
+@dataclass(slots=True)
 class Recorder:
-    """Watches the calls of modules; FLOPs go to the innermost one that is running."""
+    """Watches the calls of modules; FLOPs go to the innermost one that is running.
+
+    A module is called, which its hooks tell, or its `forward` is, which they do not.
+    """
 
     counter: FlopCounterMode
     layers: dict[nn.Module, Layer]
     used: set[int] = field(default_factory=set)
     order: list[Layer] = field(default_factory=list)
-    _open: list[list[int]] = field(default_factory=list)
+    _open: list[_Call] = field(default_factory=list)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -57,10 +77,42 @@ class Recorder:
             with warnings.catch_warnings():
                 # A compiled module is seen twice, once as what it wraps: nothing is counted twice.
                 warnings.filterwarnings("ignore", "Using `torch.compile", UserWarning)
-                yield
+                with ExitStack() as stack:
+                    for module in self.layers:
+                        if not isinstance(module, torch.jit.ScriptModule):
+                            stack.enter_context(self._watching_forward(module))
+                    yield
         finally:
             before.remove()
             after.remove()
+
+    @contextmanager
+    def _watching_forward(self, module: nn.Module) -> Iterator[None]:
+        """See the calls of `module.forward` that come not by a call of the module."""
+        own, forward = module.__dict__.get("forward"), module.forward
+
+        @wraps(forward)
+        def watched(*inputs: Any, **named: Any) -> Any:
+            if self._open and self._open[-1].module is module and not self._open[-1].is_inside:
+                self._open[-1].is_inside = True
+                return forward(*inputs, **named)
+            self._enter(module, inputs)
+            self._open[-1].is_inside = True
+            output = None
+            try:
+                output = forward(*inputs, **named)
+            finally:
+                self._leave(module, inputs, output)
+            return output
+
+        module.__dict__["forward"] = watched
+        try:
+            yield
+        finally:
+            if own is None:
+                module.__dict__.pop("forward", None)
+            else:
+                module.__dict__["forward"] = own
 
     def _enter(self, module: nn.Module, inputs: Any) -> None:  # noqa: ARG002  torch's signature
         layer = self.layers.get(module)
@@ -69,18 +121,18 @@ class Recorder:
         if layer.calls == 0:
             self.order.append(layer)
         layer.calls += 1
-        self._open.append([self.counter.get_total_flops(), 0])
+        self._open.append(_Call(module, self.counter.get_total_flops()))
 
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG002  torch's signature
         layer = self.layers.get(module)
         if layer is None:
             return
-        started, of_children = self._open.pop()
-        taken = self.counter.get_total_flops() - started
-        layer.flops += taken - of_children
+        call = self._open.pop()
+        taken = self.counter.get_total_flops() - call.started
+        layer.flops += taken - call.of_children
         layer.output_shape = layer.output_shape or _shape_of(output)
         if self._open:
-            self._open[-1][1] += taken
+            self._open[-1].of_children += taken
 
 
 def run(model: nn.Module, x: Tensor) -> Recorder:
@@ -95,11 +147,16 @@ def run(model: nn.Module, x: Tensor) -> Recorder:
     return recorder
 
 
+def is_whole(module: nn.Module) -> bool:
+    """Whether a module is one layer with all that it holds."""
+    return isinstance(module, _WHOLE) or is_packed(module)
+
+
 def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Name every module, those that are one with what they hold without that."""
     inside: set[nn.Module] = set()
     for name, module in model.named_modules():
-        if isinstance(module, WHOLE):
+        if is_whole(module):
             inside.update(child for child in module.modules() if child is not module)
         if module not in inside:
             yield name, module
@@ -119,7 +176,8 @@ class _Counter(FlopCounterMode):
     """Counts the FLOPs of all modules together."""
 
     def __init__(self) -> None:
-        super().__init__(display=False, custom_mapping=UNCOUNTED)
+        packed = dict.fromkeys(PACKED_OPERATORS, flops_with_packed)
+        super().__init__(display=False, custom_mapping={**UNCOUNTED, **packed})
         self.mod_tracker = _Everywhere()  # type: ignore[assignment]  # of which it needs no more
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from agents.ml.models.recorder import WHOLE, Layer, Recorder
+from agents.ml.models.packed import is_packed, packed_weights
+from agents.ml.models.recorder import Layer, Recorder, is_whole
 
 
 def rows_of(recorder: Recorder) -> list[dict[str, Any]]:
@@ -23,7 +24,7 @@ def rows_of(recorder: Recorder) -> list[dict[str, Any]]:
 
 
 def _row(layer: Layer, owners: dict[nn.Parameter, str], used: set[int]) -> dict[str, Any]:
-    whole = isinstance(layer.module, WHOLE)
+    whole = is_whole(layer.module)
     params = trainable = 0
     shares_with: list[str] = []
     for name, parameter in layer.module.named_parameters(recurse=whole):
@@ -34,6 +35,8 @@ def _row(layer: Layer, owners: dict[nn.Parameter, str], used: set[int]) -> dict[
         size = 0 if is_lazy(parameter) else parameter.numel()  # one that was never called has none
         params += size
         trainable += size if parameter.requires_grad else 0
+    if is_packed(layer.module):
+        params += sum(tensor.numel() for tensor in packed_weights(layer.module))
     return {
         "name": layer.name or "(model)",
         "type": type(layer.module).__name__,

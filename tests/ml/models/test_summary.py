@@ -1,3 +1,4 @@
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.ao.quantization import quantize_dynamic
 
 from agents.ml.errors import ConfigError, ModelScriptError
 from agents.ml.models.summary import pytorch_model_summary, summarize
@@ -426,3 +428,73 @@ def test_a_model_may_take_gradients_within_its_forward() -> None:
 
     assert rows(summary)["energy"]["macs"] == 2 * 6
     assert summary["macs"] > 2 * 6
+
+
+@pytest.mark.parametrize(
+    ("call", "calls"),
+    [
+        (lambda net, x: net.head.forward(net.body(x)), 1),
+        (lambda net, x: net.head.forward(net.body.forward(x)), 1),
+        (lambda net, x: net.head(net.body(x)) + net.head.forward(net.body(x)), 2),
+    ],
+    ids=["a layer", "a container", "both ways"],
+)
+def test_a_forward_that_is_called_directly_is_seen(
+    call: Callable[[Any, Tensor], Tensor], calls: int
+) -> None:
+    def build() -> nn.Module:
+        return Forward(call, body=nn.Sequential(nn.Linear(8, 4), nn.ReLU()), head=nn.Linear(4, 2))
+
+    summary = summarize(build, (3, 8))
+
+    head = rows(summary)["head"]
+    assert (head["calls"], head["output_shape"]) == (calls, [3, 2])
+    assert head["macs"] == calls * 3 * 4 * 2
+    assert rows(summary)["body.0"]["macs"] == calls * 3 * 8 * 4
+    assert summary["unused_modules"] == []
+    assert summary["macs"] == sum(row["macs"] for row in summary["layer_details"])
+
+
+def test_a_summary_leaves_the_model_as_it_was() -> None:
+    model = Forward(lambda net, x: net.head.forward(x), head=nn.Linear(4, 2))
+    own = model.head.forward = model.head.forward  # as some libraries put theirs in its place
+
+    summarize(lambda: model, (3, 4))
+
+    assert model.head.__dict__["forward"] is own
+    assert "forward" not in model.__dict__
+
+
+def _quantized(model: nn.Module) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would have another library do it by now
+        kinds = {nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell}
+        return quantize_dynamic(model.eval(), kinds, dtype=torch.qint8)
+
+
+@pytest.mark.parametrize(
+    ("layer", "size"),
+    [
+        (lambda: nn.Linear(8, 4), (3, 8)),
+        (lambda: nn.Linear(8, 4, bias=False), (3, 5, 8)),
+        (lambda: nn.LSTM(8, 4), (5, 3, 8)),
+        (lambda: nn.LSTM(8, 4, num_layers=2, bidirectional=True, batch_first=True), (3, 5, 8)),
+        (lambda: nn.GRU(8, 4, num_layers=2), (5, 3, 8)),
+        (lambda: nn.LSTMCell(8, 4), (3, 8)),
+        (lambda: nn.GRUCell(8, 4), (3, 8)),
+    ],
+    ids=["linear", "no bias", "LSTM", "deep LSTM", "GRU", "LSTM cell", "GRU cell"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_quantized_layer_has_the_numbers_of_what_it_was_made_from(
+    layer: Callable[[], nn.Module], size: tuple[int, ...]
+) -> None:
+    def build() -> nn.Module:
+        return Forward(lambda net, x: net.layer(x), layer=layer())
+
+    before, after = summarize(build, size), summarize(lambda: _quantized(build()), size)
+
+    assert after["total_params"] == before["total_params"] > 0
+    assert after["macs"] == before["macs"] > 0
+    assert after["trainable_params"] == 0
+    assert rows(after).keys() == rows(before).keys() == {"layer"}
