@@ -66,7 +66,10 @@ def main() -> None:
 
 
 def measure(url: str, names: Sequence[str], messages: int, rounds: int) -> Results:
-    """Every contestant's rounds by scenario; each round has all of them in turn."""
+    """Every contestant's rounds by scenario.
+
+    Each round has all of them in turn, every other round in the opposite order.
+    """
     results: Results = {scenario: {name: [] for name in names} for scenario in ALL}
     with ExitStack() as stack:
         children = []
@@ -77,7 +80,7 @@ def measure(url: str, names: Sequence[str], messages: int, rounds: int) -> Resul
                 print(f"skipped {error}", file=sys.stderr)
         for number in range(rounds + 1):  # the first one warms up
             for scenario in ALL:
-                for peer in children:
+                for peer in children[:: -1 if number % 2 else 1]:
                     if scenario in peer.scenarios:
                         measured = peer.run(scenario, messages)
                         if number:

@@ -75,6 +75,10 @@ class ArqPeer(Contestant):
         assert isinstance(answer, Note)
         return answer
 
+    async def unacknowledged(self) -> int:
+        assert self._pool is not None
+        return int(await self._pool.zcard(self._pool.default_queue_name))
+
     async def _count(self, ctx: dict[str, Any], note: Note) -> None:
         self._tally.count()
 

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 AWAITED = "awaited publish to handled, 64 publishers"
-BULK = "bulk publish to acknowledged by the server"
+BULK = "bulk publish to stored"
 HANDLED = "bulk publish to handled and acknowledged"
-PROCESS = "consume, process, produce, to handled"
+PROCESS = "consume, process, produce"
 REQUEST = "request/reply, one at a time"
 REQUEST_64 = "request/reply, 64 at once"
 ALL = (AWAITED, BULK, HANDLED, PROCESS, REQUEST, REQUEST_64)
+ACKNOWLEDGED = (AWAITED, HANDLED, PROCESS)
+"""Rounds that last until the server is owed no acknowledgement any more."""
 
 
 class Note(BaseModel):
@@ -64,6 +66,10 @@ class Contestant(ABC):
     async def request(self, note: Note) -> Note:
         """Ask the consumer and return its answer."""
         raise NotImplementedError
+
+    async def unacknowledged(self) -> int:
+        """How many messages the server still holds for consumers; 0 where none acknowledges."""
+        return 0
 
 
 async def publish_each(

@@ -61,6 +61,9 @@ class DramatiqPeer(Contestant):
         answer = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
         return Note.model_validate(answer)
 
+    async def unacknowledged(self) -> int:
+        return int(await asyncio.to_thread(self._broker.do_qsize, self._count.queue_name))
+
     def _handle(self, fields: dict[str, Any]) -> None:
         Note.model_validate(fields)
         assert self._loop is not None

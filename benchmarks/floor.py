@@ -15,7 +15,6 @@ import hiredis
 from benchmarks.contestant import AWAITED, BULK, HANDLED, Contestant, Note, Tally, publish_each
 
 COUNT = 512
-PIPELINED = 512
 
 
 class _Connection(asyncio.Protocol):
@@ -91,6 +90,10 @@ class Floor(Contestant):
         self._tally.expect(len(notes))
         await self._add_all("floor", notes)
         await self._tally.complete()
+
+    async def unacknowledged(self) -> int:
+        count, *_ = await self._connections[0].call("XPENDING", "floor", "all")
+        return int(count)
 
     async def _add_all(self, stream: str, notes: Sequence[Note]) -> None:
         call, encode = self._connections[0].call, Note.__pydantic_serializer__.to_json

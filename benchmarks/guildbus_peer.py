@@ -69,6 +69,11 @@ class GuildbusPeer(Contestant):
     async def process(self, notes: Sequence[Note]) -> None:
         await self._publish_all("bench.inputs", notes)
 
+    async def unacknowledged(self) -> int:
+        assert self._bus is not None
+        topics = await self._bus.backend.topics()
+        return sum(sum(t.waiting.values()) + sum(t.pending.values()) for t in topics)
+
     async def request(self, note: Note) -> Note:
         assert self._bus is not None
         answer = await self._bus.request("bench.questions", Question(note=note), timeout_s=30)

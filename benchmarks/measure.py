@@ -9,6 +9,7 @@ from typing import NamedTuple
 from redis import Redis
 
 from benchmarks.contestant import (
+    ACKNOWLEDGED,
     AWAITED,
     BULK,
     HANDLED,
@@ -71,7 +72,14 @@ class Meter:
             HANDLED: lambda: contestant.publish_handled(notes),
             PROCESS: lambda: contestant.process(notes),
         }[scenario]
-        return await self.timed(work, messages, is_on_server=contestant.is_on_server)
+
+        async def until_acknowledged() -> None:
+            await work()
+            if scenario in ACKNOWLEDGED:
+                while await contestant.unacknowledged():  # noqa: ASYNC110 - no server tells
+                    await asyncio.sleep(0)
+
+        return await self.timed(until_acknowledged, messages, is_on_server=contestant.is_on_server)
 
     async def timed(
         self, work: Callable[[], Awaitable[object]], messages: int, *, is_on_server: bool

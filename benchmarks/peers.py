@@ -6,6 +6,7 @@ PEERS = {
     "floor by hand": "benchmarks.floor:Floor",
     "Guildbus in memory": "benchmarks.guildbus_peer:GuildbusInMemory",
     "FastStream": "benchmarks.faststream_peer:FastStreamPeer",
+    "FastStream batches": "benchmarks.faststream_peer:FastStreamBatches",
     "FastStream lists": "benchmarks.faststream_peer:FastStreamLists",
     "taskiq": "benchmarks.taskiq_peer:TaskiqPeer",
     "dramatiq": "benchmarks.dramatiq_peer:DramatiqPeer",

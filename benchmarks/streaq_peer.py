@@ -2,7 +2,8 @@
 
 As its documentation has it: many tasks at once go in by `enqueue_many`, which is one pipeline.
 Nothing is logged, and counting keeps no results. Who waits for a result holds one connection and
-asks for another, so 64 who ask at once need more than the 64 that the pool has by default.
+asks for another, so 64 who ask at once need more than the 64 that the pool has by default. Of a
+single request's time 0.1 s is what its client of Redis takes to leave the subscription.
 """
 
 from collections.abc import Sequence
@@ -68,6 +69,9 @@ class StreaqPeer(Contestant):
         self._tally.expect(len(notes))
         await self._worker.enqueue_many([self._count.enqueue(note) for note in notes])
         await self._tally.complete()
+
+    async def unacknowledged(self) -> int:
+        return await self._worker.queue_size()
 
     async def request(self, note: Note) -> Note:
         question = await self._answer.enqueue(note)

@@ -7,6 +7,7 @@ sooner: their polls cost more than their answers.
 import asyncio
 from collections.abc import Sequence
 
+from redis.asyncio import Redis
 from taskiq.api import run_receiver_task
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
@@ -29,6 +30,7 @@ class TaskiqPeer(Contestant):
 
     def __init__(self, url: str) -> None:
         self._tally = Tally()
+        self._server = Redis.from_url(url)
         self._notes = RedisStreamBroker(url, queue_name="taskiq.notes", xread_count=512)
         results: RedisAsyncResultBackend[Note] = RedisAsyncResultBackend(url, result_ex_time=60)
         questions = RedisStreamBroker(url, queue_name="taskiq.questions", xread_count=512)
@@ -57,12 +59,17 @@ class TaskiqPeer(Contestant):
         await asyncio.gather(*self._receivers, return_exceptions=True)
         for broker in (self._notes, self._questions):
             await broker.shutdown()
+        await self._server.aclose()
 
     async def publish_awaited(self, notes: Sequence[Note], publishers: int) -> None:
         self._tally.expect(len(notes))
 
         await publish_each(self._count.kiq, notes, publishers)
         await self._tally.complete()
+
+    async def unacknowledged(self) -> int:
+        pending = await self._server.xpending("taskiq.notes", self._notes.consumer_group_name)
+        return int(pending["pending"])
 
     async def request(self, note: Note) -> Note:
         question = await self._answer.kiq(note)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from redis import Redis
 
 from benchmarks import agents, fence, recovery, scale
 from benchmarks.__main__ import measure
-from benchmarks.contestant import ALL, BULK, REQUEST
+from benchmarks.contestant import ALL, BULK, HANDLED, REQUEST, Contestant, Note
 from benchmarks.floor import Floor
 from benchmarks.measure import Meter, Round
 from benchmarks.server import private_server
@@ -36,6 +37,37 @@ def test_every_scenario_is_measured_for_whoever_takes_part(tmp_path: Path) -> No
     assert "times the payload" in stored
     assert json.loads(json.dumps(results))[BULK]["Guildbus"]
     assert len(table(results).splitlines()) == 2 + len(ALL) + len(Floor.scenarios)
+
+
+class Trailing(Contestant):
+    """Has handled everything before the server has been told."""
+
+    scenarios = (HANDLED, BULK)
+    is_on_server = False
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def publish_handled(self, notes: Sequence[Note]) -> None: ...
+
+    async def publish_bulk(self, notes: Sequence[Note]) -> None: ...
+
+    async def unacknowledged(self) -> int:
+        self.asked += 1
+        return 3 - self.asked
+
+
+async def test_a_round_lasts_until_the_last_acknowledgement(tmp_path: Path) -> None:
+    handled, stored = Trailing(), Trailing()
+    with private_server(tmp_path) as url, Redis.from_url(url) as server:
+        await Meter(server).run(HANDLED, handled, 64)
+        await Meter(server).run(BULK, stored, 64)
+
+    assert (handled.asked, stored.asked) == (3, 0)
 
 
 async def test_growth_is_measured_per_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
