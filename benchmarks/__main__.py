@@ -1,8 +1,11 @@
 """Runs every contestant through the same rounds, in turn, on one server, and prints the medians.
 
 Each has a process of its own, so what it takes of the processor is its own doing. Figures of one
-run are to be compared with each other only: machines differ, and this one may be busy. The last
-column says how many times faster Guildbus is than the contestant of the line.
+run are to be compared with each other only: machines differ, and this one may be busy.
+
+Guildbus is measured as its users have it, by a guild. The bus beneath is a contestant of its own,
+so the table tells what the guild adds. The last column says how many times faster Guildbus is than
+the contestant of the line. Below the table stand the goals, and by how much each was missed.
 """
 
 import argparse
@@ -21,9 +24,10 @@ from pathlib import Path
 import structlog
 from redis import Redis
 
-from benchmarks import agents, capacity, fence, recovery, scale
+from benchmarks import agents, capacity, fence, neighbours, recovery, scale
 from benchmarks.child import MissingError, child
 from benchmarks.contestant import ALL
+from benchmarks.goals import judged
 from benchmarks.measure import Meter
 from benchmarks.peers import PEERS
 from benchmarks.server import private_server
@@ -35,6 +39,7 @@ MEASURES = {
     "scale": scale.measure,
     "capacity": capacity.measure,
     "fence": fence.measure,
+    "neighbours": neighbours.measure,
     "recovery": recovery.measure,
 }
 
@@ -60,7 +65,10 @@ def main() -> None:
             return
         results = measure(url, arguments.only, arguments.messages, arguments.rounds)
         print(table(results))
-        print(f"\nstored bytes per message of 200 bytes: {asyncio.run(stored_bytes(url, server))}")
+        print(
+            f"\nstored bytes per message of 200 bytes: {asyncio.run(stored_bytes(url, server))}\n"
+        )
+        print(judged(results, neighbours.slowed_by(asyncio.run(neighbours.rounds(url)))))
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from benchmarks.contestant import AWAITED
 from benchmarks.costs import Costs, measure_costs
-from benchmarks.guildbus_peer import GuildbusPeer
+from benchmarks.guildbus_peer import GuildPeer
 from benchmarks.measure import Meter, percentile
 
 MOST_IN_FLIGHT = 2
@@ -159,7 +159,7 @@ class _Shard:
 
 async def _client_us(url: str, meter: Meter, messages: int) -> float:
     """Processor time that publishing and handling one message take together."""
-    peer = GuildbusPeer(url)
+    peer = GuildPeer(url)
     await peer.open()
     try:
         rounds = [await meter.run(AWAITED, peer, messages) for _ in range(3)]

@@ -1,10 +1,14 @@
-"""Who takes part: Guildbus, the floor, and the others, whose libraries `make bench` brings."""
+"""Who takes part: Guildbus by a guild and by the bus, the floor, and the others, whose libraries
+`make bench` brings.
+"""
 
 # Where to find each; nothing is imported here, for each has a process of its own.
 PEERS = {
-    "Guildbus": "benchmarks.guildbus_peer:GuildbusPeer",
+    "Guildbus": "benchmarks.guildbus_peer:GuildPeer",
+    "bus beneath": "benchmarks.guildbus_peer:BusPeer",
     "floor by hand": "benchmarks.floor:Floor",
-    "Guildbus in memory": "benchmarks.guildbus_peer:GuildbusInMemory",
+    "Guildbus in memory": "benchmarks.guildbus_peer:GuildInMemory",
+    "bus beneath in memory": "benchmarks.guildbus_peer:BusInMemory",
     "FastStream": "benchmarks.faststream_peer:FastStreamPeer",
     "FastStream batches": "benchmarks.faststream_peer:FastStreamBatches",
     "FastStream lists": "benchmarks.faststream_peer:FastStreamLists",

@@ -1,19 +1,25 @@
-"""`python -m benchmarks scale`: what a message costs as everything around it grows."""
+"""`python -m benchmarks scale`: what a message costs in a guild as everything around it grows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks.contestant import Note, Tally
+from benchmarks.guildbus_peer import Counter, add_tally, agent_on
 from benchmarks.measure import Meter, Round
-from messaging import Bus, Context, Subscription, SubscriptionOptions, connect
+from guild import GuildBuilder
+from guild.client import GuildClient
 
 PUBLISHERS = 64
 
 
 class Setting(NamedTuple):
-    """One row: everything at its least but one."""
+    """One row: everything at its least but one.
+
+    Attributes:
+        groups: how many agents get a copy of each message.
+        backlog: how many messages wait for an agent that works nowhere.
+    """
 
     what: str
     topics: int = 1
@@ -52,19 +58,24 @@ async def measure(url: str, meter: Meter, messages: int) -> str:
     return "\n".join(lines)
 
 
-async def _run(url: str, guild: str, meter: Meter, messages: int, setting: Setting) -> Round:
+async def _run(url: str, guild_id: str, meter: Meter, messages: int, setting: Setting) -> Round:
     count = max(PUBLISHERS, messages // max(1, setting.payload_bytes // 2_000))
     note = Note(number=0, text="x" * (setting.payload_bytes - 45))
     topics = [f"bench.t{number}" for number in range(setting.topics)]
     tally = Tally()
-    async with _consumers(url, guild, tally, setting) as bus:
-        await _prepare(bus, topics, note, tally, setting)
+    builder = add_tally(GuildBuilder(guild_id), tally)
+    working = [f"counter{number}" for number in range(setting.groups)]
+    absent = ["absent"] if setting.backlog else []
+    for agent in working + absent:
+        builder.add_agent_spec(agent_on("bench.*", Counter, agent).set_concurrency(64).build_spec())
+    async with builder.launch(bus=url, only=working) as guild:
+        await _prepare(guild.client, topics, note, tally, setting)
         copies = count * setting.groups
         tally.expect(copies)
 
         async def publish(start: int) -> None:
             for number in range(start, count, PUBLISHERS):
-                await bus.publish(topics[number % len(topics)], note)
+                await guild.client.publish(topics[number % len(topics)], note)
 
         async def work() -> None:
             await asyncio.gather(*map(publish, range(PUBLISHERS)))
@@ -73,33 +84,15 @@ async def _run(url: str, guild: str, meter: Meter, messages: int, setting: Setti
         return await meter.timed(work, copies, is_on_server=True)
 
 
-@asynccontextmanager
-async def _consumers(url: str, guild: str, tally: Tally, setting: Setting) -> AsyncIterator[Bus]:
-    async def count(note: Note, ctx: Context) -> None:
-        tally.count()
-
-    options = SubscriptionOptions(concurrency=64)
-    async with connect(url, guild) as bus:
-        for number in range(setting.groups):
-            await bus.subscribe(Subscription(f"g{number}", ["bench.*"], {Note: count}, options))
-        yield bus
-
-
 async def _prepare(
-    bus: Bus, topics: Sequence[str], note: Note, tally: Tally, setting: Setting
+    client: GuildClient, topics: Sequence[str], note: Note, tally: Tally, setting: Setting
 ) -> None:
-    """Bring the topics into being, and let what nobody reads any more pile up."""
+    """Bring the topics into being, and let what an absent agent is owed pile up."""
     tally.expect(len(topics) * setting.groups)
     for topic in topics:
-        await bus.publish(topic, note)
+        await client.publish(topic, note)
     await tally.complete()
-    if setting.backlog:
-        await bus.register(Subscription("absent", ["bench.>"], {Note: _never}))
-        for _ in range(setting.backlog // 5_000):
-            tally.expect(5_000 * setting.groups)
-            await bus.publish_many(topics[0], [note] * 5_000)
-            await tally.complete()
-
-
-async def _never(note: Note, ctx: Context) -> None:
-    raise AssertionError("the absent agent never works")
+    for _ in range(setting.backlog // 5_000):
+        tally.expect(5_000 * setting.groups)
+        await client.bus.publish_many(topics[0], [note] * 5_000)
+        await tally.complete()

@@ -8,35 +8,38 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from benchmarks import agents, fence, recovery, scale
+from benchmarks import agents, fence, neighbours, recovery, scale
 from benchmarks.__main__ import measure
-from benchmarks.contestant import ALL, BULK, HANDLED, REQUEST, Contestant, Note
+from benchmarks.contestant import ALL, AWAITED, BULK, HANDLED, REQUEST, Contestant, Note
 from benchmarks.floor import Floor
+from benchmarks.goals import judged
 from benchmarks.measure import Meter, Round
 from benchmarks.server import private_server
 from benchmarks.storage import stored_bytes
-from benchmarks.table import table
+from benchmarks.table import Results, table, times
 from benchmarks.victim import HANGING_FROM
 
 
 def test_every_scenario_is_measured_for_whoever_takes_part(tmp_path: Path) -> None:
     with private_server(tmp_path) as url, Redis.from_url(url) as server:
-        results = measure(url, ["Guildbus", "floor by hand"], messages=64, rounds=1)
+        names = ["Guildbus", "bus beneath", "floor by hand"]
+        results = measure(url, names, messages=64, rounds=1)
         stored = asyncio.run(stored_bytes(url, server))
 
     assert list(results) == list(ALL)
     for by_name in results.values():
-        (round_,) = by_name["Guildbus"]
-        assert round_.messages > 0
-        assert round_.cpu_s > 0
-        assert round_.server_cpu_s > 0
+        for name in ("Guildbus", "bus beneath"):
+            (round_,) = by_name[name]
+            assert round_.messages > 0
+            assert round_.cpu_s > 0
+            assert round_.server_cpu_s > 0
     assert [scenario for scenario in ALL if results[scenario]["floor by hand"]] == list(
         Floor.scenarios
     )
     assert len(results[REQUEST]["Guildbus"][0].latencies_s) == 20
     assert "times the payload" in stored
     assert json.loads(json.dumps(results))[BULK]["Guildbus"]
-    assert len(table(results).splitlines()) == 2 + len(ALL) + len(Floor.scenarios)
+    assert len(table(results).splitlines()) == 2 + 2 * len(ALL) + len(Floor.scenarios)
 
 
 class Trailing(Contestant):
@@ -72,12 +75,28 @@ async def test_a_round_lasts_until_the_last_acknowledgement(tmp_path: Path) -> N
 
 async def test_growth_is_measured_per_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = scale.Setting("two of all", topics=2, groups=2, payload_bytes=500)
-    monkeypatch.setattr(scale, "SETTINGS", (setting,))
+    waiting = scale.Setting("some waiting", backlog=5_000)
+    monkeypatch.setattr(scale, "SETTINGS", (setting, waiting))
     with private_server(tmp_path) as url, Redis.from_url(url) as server:
         async with asyncio.timeout(20):
             measured = await scale.measure(url, Meter(server), messages=64)
 
     assert "two of all" in measured
+    assert "some waiting" in measured
+
+
+async def test_the_neighbours_of_a_hot_agent_are_compared_with_calm_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "ROUNDS", 2)
+    monkeypatch.setattr(neighbours, "PROBES", 3)
+    with private_server(tmp_path) as url, Redis.from_url(url) as server:
+        async with asyncio.timeout(30):
+            report = await neighbours.measure(url, Meter(server), 0)
+
+    rows = [line.strip("|").split("|") for line in report.splitlines()[2:4]]
+    assert all(float(cell) > 0 for row in rows for cell in row)
+    assert neighbours.slowed_by([(1.0, 2.0), (1.0, 1.5), (2.0, 2.0)]) == 1.5
 
 
 async def test_agents_are_measured_from_start_to_idleness(
@@ -160,3 +179,54 @@ def test_a_table_without_guildbus_compares_with_nobody() -> None:
     text = table({BULK: {"FastStream": [Round(2.0, 0.4, 0.05, 500)]}})
 
     assert text.splitlines()[2].endswith("| 100.0 |  |  |  |")
+
+
+def test_the_bus_beneath_stands_beside_what_the_guild_adds_to_its_processor_time() -> None:
+    by_name = {
+        "Guildbus": [Round(1.0, 0.11, 0.1, 1_000), Round(1.0, 0.9, 0.1, 1_000)],
+        "bus beneath": [Round(1.0, 0.5, 0.1, 1_000), Round(1.0, 0.1, 0.1, 1_000)],
+    }
+
+    assert table({BULK: by_name}).splitlines()[3].endswith("| guild +10% CPU |")
+
+
+def test_rounds_are_compared_with_their_neighbours() -> None:
+    ours = [Round(1.0, 0.1, 0.0, 1_000), Round(4.0, 0.1, 0.0, 1_000), Round(8.0, 0.1, 0.0, 1_000)]
+    theirs = [Round(2.0, 0.1, 0.0, 1_000), Round(8.0, 0.1, 0.0, 1_000), Round(1.0, 0.1, 0.0, 1_000)]
+
+    assert times(BULK, ours, theirs) == 2
+
+
+def test_a_goal_is_met_or_missed_by_so_much() -> None:
+    ours = [Round(1.0, 0.012, 0.012, 1_000)]
+    results: Results = {
+        AWAITED: {
+            "Guildbus": ours,
+            "bus beneath": [Round(1.0, 0.01, 0.012, 1_000)],
+            "floor by hand": [Round(1.0, 0.01, 0.01, 2_000)],
+            "FastStream": [Round(20.0, 0.4, 0.05, 1_000)],
+            "FastStream batches": [Round(5.0, 0.4, 0.05, 1_000)],
+            "rusticai": [],
+        },
+        HANDLED: {
+            "Guildbus": ours,
+            "FastStream": [Round(20.0, 0.4, 0.05, 1_000)],
+            "FastStream batches": [Round(5.0, 0.4, 0.05, 1_000)],
+        },
+    }
+
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in judged(results, 1.1).splitlines()
+    ]
+
+    assert [(row[0], *row[2:]) for row in cells[2:]] == [
+        ("awaited publish ÷ FastStream", "20.0", "≥ 25.0", "missed by 20.0%"),
+        ("the same ÷ its handlers of batches", "5.0", "", ""),
+        ("bulk to handled ÷ FastStream's fastest", "5.0", "≥ 4.0", "met"),
+        ("share of the floor, awaited", "50%", "≥ 60%", "missed by 10.0 points"),
+        ("client CPU, an awaited message", "12.0", "≤ 13.0", "met"),
+        ("server CPU, an awaited message", "12.0", "≤ 6.0", "missed by 100.0%"),
+        ("p99 beside a hot agent ÷ calm", "1.10", "≤ 1.20", "met"),
+        (f"CPU that the guild adds: {AWAITED}", "20%", "≤ 10%", "missed by 10.0 points"),
+    ]
