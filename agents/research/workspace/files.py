@@ -50,13 +50,14 @@ class WorkspaceFiles:
             raise _refused(
                 error,
                 path,
-                f"is no UTF-8 text (byte 0x{data[error.start]:02x} at {error.start:,})",
+                f"is no UTF-8 text (byte 0x{data[error.start]:02x} at {error.start:,}); iconv in "
+                "bash_run makes it one if it is text at all",
                 key="file_path",
             ) from error
 
     def read_bytes(self, path: str) -> bytes:
         """The whole file, as `read`, whatever is in it."""
-        with _explained(path, "file_path"), self._opened(path, os.O_RDONLY) as fd:
+        with _explained(path, "file_path", of_file=True), self._opened(path, os.O_RDONLY) as fd:
             self._require_file(fd, path)
             with os.fdopen(fd, "rb", closefd=False) as file:
                 data = file.read(self._max_bytes + 1)
@@ -71,7 +72,7 @@ class WorkspaceFiles:
             its size in bytes.
         """
         data = self._encoded(path, content)
-        with _explained(path, "file_path"):
+        with _explained(path, "file_path", of_file=True):
             self._make_folders(posixpath.dirname(relative(self._root, path)) or ".")
             with self._place(path) as (folder_fd, name):
                 replace(folder_fd, name, data)
@@ -85,7 +86,7 @@ class WorkspaceFiles:
         """
         data = self._encoded(path, content)
         made = 0 if self.has_file(path) else os.O_CREAT | os.O_NOFOLLOW  # none through a link
-        with _explained(path, "file_path"):
+        with _explained(path, "file_path", of_file=True):
             self._make_folders(posixpath.dirname(relative(self._root, path)) or ".")
             with self._opened(path, os.O_RDWR | os.O_APPEND | made) as fd:
                 self._require_file(fd, path)
@@ -209,9 +210,11 @@ def _shown(name: str) -> str:
 
 
 @contextmanager
-def _explained(path: str, key: str) -> Iterator[None]:
+def _explained(path: str, key: str, *, of_file: bool = False) -> Iterator[None]:
     """Turn what the system says into what happened, to which path, and what to do."""
     try:
+        if of_file and path.endswith("/"):
+            raise IsADirectoryError(errno.EISDIR, "ends as only the name of a folder does", path)
         yield
     except LeavesError as error:
         raise OutsideWorkspaceError(key, path) from error

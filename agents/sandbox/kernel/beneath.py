@@ -36,6 +36,9 @@ class LeavesError(OSError):
 def relative(root: Path, path: str, *, without: str = "") -> str:
     """`path` as it is from `root`, "." for the folder itself, without `..` and double slashes.
 
+    Nothing here expands `~`, yet whoever says it means a home: a folder of that name would be
+    removed some day by those who forget the quotes. `./~` is one that is there.
+
     Raises:
         LeavesError: it leads out of `root` by its letters alone.
         PermissionError: so it leads to `without`, a folder of `root`.
@@ -43,6 +46,8 @@ def relative(root: Path, path: str, *, without: str = "") -> str:
     """
     if "\0" in path:
         raise ValueError("embedded null byte")
+    if path.split("/", 1)[0] == "~":
+        raise LeavesError(errno.EXDEV, "leads out of the folder", path)
     if posixpath.isabs(path):
         for start in (root, root.resolve()):
             if Path(path).is_relative_to(start):

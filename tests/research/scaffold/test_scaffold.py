@@ -116,6 +116,29 @@ def test_a_name_that_is_none_is_refused(files: WorkspaceFiles, name: str) -> Non
     assert files.list() == []
 
 
+@pytest.mark.parametrize("was_there", [True, False])
+def test_a_project_that_cannot_be_finished_leaves_what_was_there(
+    tmp_path: Path, was_there: bool
+) -> None:
+    if was_there:
+        (tmp_path / NAME).mkdir()
+    (tmp_path / "mine.txt").write_text("mine")
+
+    with pytest.raises(WorkRefusedError, match="over the limit"):
+        create_project(WorkspaceFiles(tmp_path, max_bytes=100), NAME)
+
+    assert WorkspaceFiles(tmp_path).list(recursive=True) == (
+        [NAME, "mine.txt"] if was_there else ["mine.txt"]
+    )
+
+
+def test_no_project_is_made_in_a_home(files: WorkspaceFiles) -> None:
+    with pytest.raises(OutsideWorkspaceError, match="base_dir"):
+        create_project(files, NAME, "~/projects")
+
+    assert files.list() == []
+
+
 def test_no_project_is_made_outside_of_the_workspace(tmp_path: Path) -> None:
     (tmp_path / "ws").mkdir()
 

@@ -41,6 +41,7 @@ def kit(workspace: Path, seen: list[Progress]) -> Iterator[ResearchToolkit]:
         ("no-such-program", "bash: line 1: no-such-program: command not found\n[exit code 127]\n"),
         ("kill -SEGV $$", "[ended by SIGSEGV]\n"),
         ("cat", ""),  # nothing to read
+        ("(read word </dev/tty) 2>/dev/null || echo no terminal", "no terminal\n"),
         ("printf 'caf\\xe9'", "caf\N{REPLACEMENT CHARACTER}"),
         ('echo ${SECRET:-clean}; [ "$PWD" = "$(pwd -P)" ] && echo here', "clean\nhere\n"),
         ("echo a | tee b.txt && ls b.txt && rm b.txt", "a\nb.txt\n"),

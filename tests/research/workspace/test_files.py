@@ -44,7 +44,9 @@ def files(root: Path, way: str) -> WorkspaceFiles:
     return WorkspaceFiles(root, max_bytes=LIMIT)
 
 
-@pytest.mark.parametrize("content", ["", "a\r\nb\n", "\ufeffbom", "äöü \N{SNOWMAN}\0", "no end"])
+@pytest.mark.parametrize(
+    "content", ["", "a\r\nb\n", "50 %\r100 %\nb\r\n", "\ufeffbom", "äöü \N{SNOWMAN}\0", "no end"]
+)
 def test_what_was_written_is_read_as_it_was(files: WorkspaceFiles, content: str) -> None:
     files.write("src/models/net.py", content)
 
@@ -110,6 +112,38 @@ def test_a_name_that_is_no_text_is_shown_with_its_bytes(files: WorkspaceFiles, r
     Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9")).touch()
 
     assert files.list() == ["caf\\xe9"]
+
+
+@pytest.mark.parametrize("act", ["read", "write", "append"])
+def test_what_ends_in_a_slash_is_no_file(files: WorkspaceFiles, act: str) -> None:
+    files.write("notes.txt", "mine")
+    for path in ("notes.txt/", "new/", "new//"):
+        with pytest.raises(WorkRefusedError, match="as only the name of a folder does"):
+            getattr(files, act)(*((path,) if act == "read" else (path, "text")))
+
+    assert files.list() == ["notes.txt"]
+    assert files.read("notes.txt") == "mine"
+
+
+@pytest.mark.parametrize("path", ["~", "~/notes.txt", "~/new/notes.txt"])
+@pytest.mark.parametrize("act", ["read", "write", "append", "list", "make_directory"])
+def test_a_home_is_outside_and_no_folder_of_that_name(
+    files: WorkspaceFiles, root: Path, act: str, path: str
+) -> None:
+    with pytest.raises(OutsideWorkspaceError):
+        getattr(files, act)(*((path, "text") if act in ("write", "append") else (path,)))
+
+    assert list(root.iterdir()) == []
+
+
+def test_a_folder_that_bash_called_so_is_read_and_listed(files: WorkspaceFiles, root: Path) -> None:
+    (root / "~").mkdir()
+    (root / "~" / "a.txt").write_text("a")
+    (root / "~backup").touch()
+
+    assert files.list(recursive=True) == ["~", "~/a.txt", "~backup"]
+    assert files.read("./~/a.txt") == "a"
+    assert files.read("~backup") == ""
 
 
 def test_making_a_folder_twice_is_no_error(files: WorkspaceFiles, root: Path) -> None:
