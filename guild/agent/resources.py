@@ -167,7 +167,11 @@ class _Holder:
         if self.ready.done():
             from messaging.process.logs import get_logger  # noqa: PLC0415 - checking a spec needs no log
 
-            get_logger().error("resource.close_failed", resource=self.name, exc_info=error)
+            # Only an event loop that ends cancels it: the process was told to end a second time.
+            if isinstance(error, asyncio.CancelledError) and self.task.cancelling():
+                get_logger().info("resource.close_cut_short", resource=self.name)
+            else:
+                get_logger().error("resource.close_failed", resource=self.name, exc_info=error)
             return
         cancelled = isinstance(error, asyncio.CancelledError)
         text = "closed while it was opened" if cancelled else f"{type(error).__name__}: {error}"

@@ -178,6 +178,64 @@ async def test_an_error_while_closing_does_not_stop_the_others(shelf: Shelf) -> 
     assert shelf.log == ["opening a", "closed a"]
 
 
+async def close_slowly(error: Exception | None = None) -> None:
+    """A resource that is being closed, and whose process is told to end meanwhile."""
+    closing = asyncio.Event()
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[None]:
+        yield
+        closing.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if error is not None:
+                raise error
+
+    pool = ResourcePool({"a": slow})
+    await pool.acquire("a")
+    holder = pool._open["a"].task
+    released = asyncio.create_task(pool.release("a"))
+    await closing.wait()
+    holder.cancel()  # as asyncio.run does with every task that is left
+    await released
+
+
+async def test_closing_that_is_cut_short_is_told_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO"):
+        await close_slowly()
+
+    assert "resource.close_cut_short" in caplog.text
+    assert "resource.close_failed" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_failure_while_closing_is_cut_short_stays_loud(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await close_slowly(OSError("sticks"))
+
+    assert "resource.close_failed" in caplog.text
+    assert "OSError: sticks" in caplog.text
+
+
+async def test_a_cancellation_that_comes_from_the_resource_itself_is_a_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @asynccontextmanager
+    async def gives_up() -> AsyncIterator[None]:
+        yield
+        raise asyncio.CancelledError
+
+    pool = ResourcePool({"a": gives_up})
+    await pool.acquire("a")
+    await pool.release("a")
+
+    assert "resource.close_failed" in caplog.text
+
+
 def test_the_properties_of_a_factory_are_read_from_its_annotation() -> None:
     class Props(BaseModel):
         size: int
