@@ -58,6 +58,8 @@ _SENDS = (
     RunTrial,
 )
 _ANSWERS = (StudyReport, RequestFailed)
+_SPENT = 0.5  # of the budget: what failed before did not fail for want of time
+_MANY_CLASSES = 100
 
 
 class ResearcherProps(BaseAgentProps):
@@ -200,7 +202,19 @@ def _why_nothing(study: Study) -> str:
     if study.failed(DATA):
         return f"{study.request.dataset} cannot be used: {study.error(DATA)}"
     told = "; ".join(study.errors) or "the budget was spent before anything was measured"
-    return f"nothing worked, within {study.elapsed_s:.0f} s of work: {told}"
+    return f"nothing worked, within {study.elapsed_s:.0f} s of work: {told}.{_advice(study)}"
+
+
+def _advice(study: Study) -> str:
+    """What may help where time was what it lacked; "" elsewhere."""
+    facts, seconds = study.facts, study.request.budget.seconds
+    if facts is None or seconds is None:
+        return ""
+    if study.errors and study.elapsed_s < _SPENT * seconds:
+        return ""
+    data = f"{facts.samples:,} samples of {facts.classes:,} classes"
+    fewer = ", join rare classes into fewer" if facts.classes > _MANY_CLASSES else ""
+    return f" {seconds:g} s are little for {data}: give a larger budget{fewer}, or take a sample"
 
 
 def _ended_before(report: StudyReport) -> Progress:

@@ -20,7 +20,7 @@ from agents.research.messages import (
     TokenizerTrained,
 )
 from agents.research.report.wording import duration
-from agents.research.researcher.agent import ResearcherAgent
+from agents.research.researcher.agent import ResearcherAgent, _why_nothing
 from agents.research.researcher.budget import Budget
 from agents.research.researcher.messages import (
     BaselineFitted,
@@ -40,6 +40,7 @@ from agents.research.researcher.messages import (
 )
 from agents.research.researcher.state import Study
 from agents.research.researcher.work_clock import WorkClock
+from agents.research.stepwise.work import Step
 from guild import Agent, AgentBuilder, Context, Guild, GuildBuilder, GuildSpec, handles
 from guild.checking.plan import Plan
 from guild.progress import Progress
@@ -49,7 +50,8 @@ from messaging.bus import Bus
 from messaging.errors import RequestFailedError
 from messaging.state.stored_state import StoredState
 from messaging.wire.envelope import new_id
-from tests.research.researcher.world import answer
+from tests.research.researcher.world import FACTS, answer
+from tests.research.researcher.world import study as world_study
 
 _Answer = (
     DataDealt
@@ -392,6 +394,50 @@ async def test_a_study_in_which_nothing_works_is_a_typed_error(diary: Diary) -> 
     assert caught.value.error_type == "NothingLeftError"
     assert "digits cannot be used: RefusedError: DealData does not work" in str(caught.value)
     assert report.trials == 20
+
+
+EVERY_TRIAL = {f"{number:04d}" for number in range(100)}
+
+
+async def test_a_study_that_time_was_too_short_for_says_what_helps(diary: Diary) -> None:
+    diary.failing = EVERY_TRIAL
+    async with launched(diary) as guild:
+        with pytest.raises(RequestFailedError) as caught:
+            await ask(guild, wanted(budget=Budget(seconds=0.001)))
+
+    assert caught.value.error_type == "NothingLeftError"
+    assert "does not work" in str(caught.value)
+    assert "0.001 s are little for 900 samples of 3 classes: give a larger budget, or" in str(
+        caught.value
+    )
+
+
+async def test_a_study_that_failed_with_time_to_spare_advises_no_more_of_it(diary: Diary) -> None:
+    diary.failing = EVERY_TRIAL
+    async with launched(diary) as guild:
+        with pytest.raises(RequestFailedError) as caught:
+            await ask(guild, wanted(budget=Budget(seconds=3600.0, trials=4)))
+
+    assert "larger budget" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("classes", "told"), [(5000, True), (3, False)])
+def test_fewer_classes_are_advised_where_there_are_many(classes: int, told: bool) -> None:
+    study = world_study(budget=Budget(seconds=10.0))
+    facts = FACTS.model_copy(
+        update={"classes": classes, "class_names": tuple(map(str, range(classes)))}
+    )
+    study.steps["data"] = Step(
+        agent="trainer",
+        asked_at=0.0,
+        ended_at=1.0,
+        answer=DataDealt(facts=facts).model_dump(mode="json"),
+    )
+
+    text = _why_nothing(study)
+
+    assert f"900 samples of {classes:,} classes" in text
+    assert ("join rare classes" in text) == told
 
 
 async def test_progress_says_how_much_of_the_budget_is_spent(diary: Diary) -> None:
