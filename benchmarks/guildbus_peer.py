@@ -122,7 +122,8 @@ class GuildPeer(Contestant):
 
     async def _publish_slices(self, topic: str, notes: Sequence[Note]) -> None:
         """Each slice is stored as a whole or not at all; nobody needs more than that."""
-        publish_many = self._bus.publish_many  # the client of a guild has no call for many
+        assert self._speaker is not None
+        publish_many = self._speaker.publish_many
         starts = range(0, len(notes), SLICE)
         await asyncio.gather(*(publish_many(topic, notes[at : at + SLICE]) for at in starts))
 

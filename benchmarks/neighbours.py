@@ -112,5 +112,5 @@ async def _p99_s(client: GuildClient, latencies: Latencies, probes: int) -> floa
 async def _heat(client: GuildClient) -> None:
     heat = [Heat(number=number) for number in range(BURST)]
     while True:
-        await client.bus.publish_many("bench.heat", heat)
+        await client.publish_many("bench.heat", heat)
         await asyncio.sleep(BURST_EVERY_S)

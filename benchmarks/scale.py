@@ -94,5 +94,5 @@ async def _prepare(
     await tally.complete()
     for _ in range(setting.backlog // 5_000):
         tally.expect(5_000 * setting.groups)
-        await client.bus.publish_many(topics[0], [note] * 5_000)
+        await client.publish_many(topics[0], [note] * 5_000)
         await tally.complete()

@@ -117,6 +117,28 @@ class GuildClient(Operations):
             return Receipt.warned(accepted_id, warning)
         return Receipt(accepted_id)
 
+    @spelled_out(PublishManyOptions, like=Publisher.publish)
+    async def publish_many(
+        self, topic: str, messages: Iterable[BaseModel], **options: Unpack[PublishManyOptions]
+    ) -> list[Receipt]:
+        """Publish `messages` in order, all or none, as `publish` does with one.
+
+        Args:
+            topic: where to.
+            messages: any pydantic models.
+            options: as `PublishManyOptions` says.
+        """
+        messages = tuple(messages)
+        warnings = [self._why_unhandled(topic, type(message)) for message in messages]
+        odd = next(filter(None, warnings), "")
+        if odd and options.get("require_listener"):
+            raise NobodyListensError(odd)
+        accepted = await self.bus.publish_many(topic, messages, **options)
+        if not odd:
+            return [Receipt(message_id) for message_id in accepted]
+        log.warning("publish.nobody_handles", message_id=accepted[warnings.index(odd)], warning=odd)
+        return [Receipt.warned(*each) for each in zip(accepted, warnings, strict=True)]
+
     @overload
     async def request(
         self,

@@ -8,7 +8,7 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar, Unpack
 
@@ -18,7 +18,7 @@ from guild.client import GuildClient, Receipt
 from guild.errors import GuildNotRunningError
 from guild.runtime import Guild, GuildStatus
 from guild.spec.spec import GuildSpec
-from messaging.client.options import PublishOptions
+from messaging.client.options import PublishManyOptions, PublishOptions
 from messaging.errors import BusForkedError
 
 T = TypeVar("T")
@@ -119,6 +119,12 @@ class SyncGuild:
     def publish(self, topic: str, message: BaseModel, **options: Unpack[PublishOptions]) -> Receipt:
         """As `GuildClient.publish`."""
         return self._run(self._client.publish(topic, message, **options))
+
+    def publish_many(
+        self, topic: str, messages: Iterable[BaseModel], **options: Unpack[PublishManyOptions]
+    ) -> list[Receipt]:
+        """As `GuildClient.publish_many`."""
+        return self._run(self._client.publish_many(topic, messages, **options))
 
     def request(self, topic: str, message: BaseModel, **options: Any) -> Any:
         """As `GuildClient.request`."""

@@ -70,6 +70,19 @@ async def test_what_nobody_handles_is_a_warning_or_an_error(
             _ = [item async for item in guild.client.stream(topic, message)]
 
 
+async def test_many_are_published_with_a_receipt_each() -> None:
+    async with launched(Echo) as guild:
+        receipts = await guild.client.publish_many("default_topic", [Ping(), Note(text=""), Ping()])
+
+        assert len(set(receipts)) == 3
+        assert [bool(receipt.warning) for receipt in receipts] == [False, True, False]
+        assert await guild.client.publish_many("default_topic", []) == []
+        with pytest.raises(NobodyListensError, match="no agent of"):
+            await guild.client.publish_many(
+                "default_topic", [Ping(), Note(text="")], require_listener=True
+            )
+
+
 async def test_a_stream_brings_what_is_emitted_and_then_the_answer() -> None:
     async with launched(Typist) as guild:
         items = [item async for item in guild.client.stream("default_topic", Ping(text="abc"))]
