@@ -43,12 +43,15 @@ class Batch:
 
     def add(self, entries: Sequence[tuple[bytes, bytes, float]]) -> None:
         """Take in some entries: of each the header, the payload, and for how long it is held."""
+        delays: list[str] = []
         for header, payload, delay_s in entries:
             self.count += 1
             self.parts += (header, payload)
             self.size_bytes += len(payload)
             if delay_s > 0 and (delay_ms := int(delay_s * 1000)):
-                self.delays += (f"{self.count}:{delay_ms}",)
+                delays.append(f"{self.count}:{delay_ms}")
+        if delays:  # once for all of them: a tuple is written anew each time
+            self.delays = (*self.delays, *delays)
 
     def settle(self, error: BaseException | None = None) -> None:
         for caller in self.callers:

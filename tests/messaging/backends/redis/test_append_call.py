@@ -1,5 +1,7 @@
 """The call that stores a batch is written by hand: just as the library would write it."""
 
+import time
+
 import pytest
 
 from messaging.backends.redis.connection.pipeline import pack
@@ -44,3 +46,13 @@ async def test_another_script_or_producer_is_not_mistaken_for_the_one_before(gui
     assert b"f" * 40 in call.packed(batch)
     assert b"p:second" in call.packed(batch)
     assert len(call.packed(batch)) == len(before) + 1
+
+
+def test_a_large_batch_that_is_held_back_is_made_quickly() -> None:
+    batch, began_s = Batch("notes", 0.0), time.perf_counter()
+
+    batch.add([(b"h", b"p", 1.5)] * 100_000)
+
+    assert time.perf_counter() - began_s < 5.0  # 50 s, had each delay cost more than the one before
+    assert batch.delays[-1] == "100000:1500"
+    assert len(batch.delays) == batch.count
