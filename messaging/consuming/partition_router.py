@@ -77,7 +77,8 @@ class PartitionRouter(Incarnation):
         return self._in_hand
 
     async def _end_handlers(self) -> None:
-        """There are none."""
+        """There are none, only what the runner remembers of what is not settled."""
+        self._runner.let_go(self._in_hand)
 
     # Routing
 
@@ -144,6 +145,7 @@ class PartitionRouter(Incarnation):
                     raise
             else:
                 dead, at_once = None, min(2 * at_once, MOST_AT_ONCE)
+                self._runner.let_go(batch)
                 self._in_hand = (*(batch[index] for index in skipped), *rest)
 
     async def _settlement_of(self, delivery: Delivery) -> Settlement:

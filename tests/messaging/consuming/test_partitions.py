@@ -339,12 +339,13 @@ async def test_what_cannot_be_read_is_given_up_and_the_rest_goes_on(site: Site) 
         await shop.publish(bus)
         await site.inject("asks", {"h": b"\x07nonsense", "p": b"{}"})
         await shop.publish(bus)
-        await bus.subscribe(shop.replica("one"))
+        running = await bus.subscribe(shop.replica("one"))
         await settled_all(bus, "shop")
 
         (letter,) = await dead_letters(bus)
         assert letter.envelope.published_to == "asks"
         assert await shop.is_done_in_order(bus)
+        assert not running._replica._runner.noted, "what is settled is forgotten"
 
 
 async def test_a_full_partition_holds_the_others_up_until_there_is_room(site: Site) -> None:
