@@ -13,7 +13,7 @@ from tests.reliability.fault_matrix.conftest import (
     SHORT_LEASE_S,
     patience_s,
 )
-from tests.reliability.workers.deeds import STARVES_S
+from tests.reliability.workers.handler_faults import STARVES_S
 from tests.reliability.workers.orders import (
     AFTER_COMMIT,
     AFTER_READ,
@@ -54,7 +54,7 @@ async def test_a_worker_that_is_killed(server_url: str, moment: str, kind: str) 
     async with on_stage(server_url, workers=1, kind=kind) as stage:
         victim = await stage.crew.hire_one(hold_at=moment)
         if moment == AFTER_COMMIT:  # it has to have more in hand
-            await stage.publish(INPUTS // 3, deed="dally")
+            await stage.publish(INPUTS // 3, handler_fault="dally")
         else:
             await stage.publish(INPUTS)
         await stage.held(victim)
@@ -69,7 +69,7 @@ async def test_a_worker_that_is_killed(server_url: str, moment: str, kind: str) 
 @pytest.mark.parametrize("kind", [BUS, "early-ack"])
 async def test_all_workers_are_killed_at_once(server_url: str, kind: str) -> None:
     async with on_stage(server_url, workers=3, kind=kind) as stage:
-        publishing = asyncio.create_task(stage.publish(INPUTS, deed="dally"))
+        publishing = asyncio.create_task(stage.publish(INPUTS, handler_fault="dally"))
         await stage.told(INPUTS // 4)
 
         await asyncio.gather(*[worker.kill() for worker in stage.crew.workers])
@@ -109,7 +109,7 @@ async def test_an_input_that_kills_its_worker(server_url: str, kind: str) -> Non
     async with on_stage(server_url, kind=kind, attempts=ATTEMPTS, fails_every=0) as stage:
         worker = await stage.crew.hire_one()
         await stage.publish(FEW_INPUTS)
-        (poison,) = await stage.publish(1, deed="die")
+        (poison,) = await stage.publish(1, handler_fault="die")
         await stage.publish(FEW_INPUTS)
         for _ in range(ATTEMPTS + 1):
             assert await worker.gone() == -signal.SIGKILL
@@ -180,7 +180,7 @@ async def test_workers_that_count_in_one_place_while_one_is_killed(
 ) -> None:
     counted = 1_768
     async with on_stage(server_url, workers=3, kind=kind, fails_every=0) as stage:
-        publishing = asyncio.create_task(stage.publish(counted, deed="count"))
+        publishing = asyncio.create_task(stage.publish(counted, handler_fault="count"))
         await stage.told(counted // 3)
 
         await stage.crew.workers[0].kill()
@@ -200,10 +200,10 @@ async def test_workers_that_count_in_one_place_while_one_is_killed(
         assert runs > 1.5 * counted
 
 
-async def _starve(stage: Stage, deed: str, *, is_cut_off: bool = False) -> None:
+async def _starve(stage: Stage, handler_fault: str, *, is_cut_off: bool = False) -> None:
     """Among many inputs, one whose handler leaves its process nothing; until it has enough."""
     await stage.publish(INPUTS // 2)
-    await stage.publish(1, deed=deed)
+    await stage.publish(1, handler_fault=handler_fault)
     await stage.publish(INPUTS // 2)
     async with asyncio.timeout(PATIENCE_S):
         while not any(STARVED in worker.heard for worker in stage.crew.workers):  # noqa: ASYNC110

@@ -162,7 +162,7 @@ async def test_a_file_that_was_cut_short(server: RedisServer, kind: str) -> None
         await stage.command("CONFIG", "SET", "appendfsync", "always")  # the file has what is told
         victim.stop()
         other.stop()
-        await stage.publish(COUNT, deed="dally")
+        await stage.publish(COUNT, handler_fault="dally")
         await stage.written()
         kept_bytes = _log_of(server).stat().st_size  # all of it is there, nothing is lent
         victim.go_on()
@@ -232,7 +232,7 @@ async def test_scripts_that_are_flushed_again_and_again(server: RedisServer, kin
 @pytest.mark.parametrize("kind", [BUS, "drop-when-full"])
 async def test_a_server_out_of_memory(server: RedisServer, kind: str) -> None:
     async with on_stage(server.url, workers=2, kind=kind) as stage:
-        await stage.publish(2 * COUNT, deed="dally")
+        await stage.publish(2 * COUNT, handler_fault="dally")
         await stage.told(COUNT // 4)
 
         await stage.command("CONFIG", "SET", "maxmemory", "1")
@@ -311,7 +311,7 @@ async def test_a_server_that_takes_no_writes_for_a_while(
 async def test_a_stream_that_is_deleted(server: RedisServer, kind: str) -> None:
     """The mutants publish with a plain XADD, and read on where there is no group."""
     async with on_stage(server.url, workers=2, fails_every=0, kind=kind) as stage:
-        await stage.publish(COUNT, deed="dally")
+        await stage.publish(COUNT, handler_fault="dally")
         await stage.told(COUNT // 4)
         assert not stage.events
         if kind != BUS:
@@ -333,7 +333,7 @@ async def test_a_stream_that_is_deleted(server: RedisServer, kind: str) -> None:
 @pytest.mark.parametrize("kind", [BUS, "doubting"])
 async def test_a_consumer_that_is_deleted(server: RedisServer, kind: str) -> None:
     async with on_stage(server.url, workers=2, kind=kind) as stage:
-        await stage.publish(COUNT, deed="dally")
+        await stage.publish(COUNT, handler_fault="dally")
         await stage.told(COUNT // 4)
 
         assert await _delete_consumers(stage)
@@ -348,7 +348,7 @@ async def test_a_consumer_that_is_deleted_before_its_worker_dies(
 ) -> None:
     async with on_stage(server.url, kind=kind) as stage:
         victim = await stage.crew.hire_one()
-        await stage.publish(SEATS, deed="stall")
+        await stage.publish(SEATS, handler_fault="stall")
         await stage.publish(COUNT)
         await stage.lent_to(victim, 2 * SEATS)
         deleted = await _delete_consumers(stage)
@@ -402,7 +402,7 @@ async def test_a_failover_to_a_replica_that_lags(tmp_path: Path) -> None:
             await stage.told(COUNT)
             await asyncio.to_thread(site.replicate)
             await asyncio.to_thread(site.cut_replication)
-            await stage.publish(COUNT, deed="dally")
+            await stage.publish(COUNT, handler_fault="dally")
 
             site.primary.kill()
             killed_at = time.monotonic()

@@ -47,7 +47,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 async def test_a_sigterm_under_load(server_url: str, kind: str) -> None:
     async with on_stage(server_url, workers=1) as stage:
         leaver = await stage.crew.hire_one(kind=kind)
-        await stage.publish(1_000, deed="dally")
+        await stage.publish(1_000, handler_fault="dally")
         await stage.told(100)
 
         leaver.terminate()
@@ -64,7 +64,7 @@ async def test_a_sigterm_under_load(server_url: str, kind: str) -> None:
 async def test_a_second_sigterm_waits_for_no_handler(server_url: str, kind: str) -> None:
     async with on_stage(server_url, drain_s=3600) as stage:
         leaver = await stage.crew.hire_one(kind=kind)
-        await stage.publish(100, deed="never end")
+        await stage.publish(100, handler_fault="never end")
         await stage.lent_to(leaver)
         leaver.terminate()
         await leaver.leaving()
@@ -88,7 +88,7 @@ async def test_a_second_sigterm_waits_for_no_handler(server_url: str, kind: str)
 @pytest.mark.parametrize("kind", ["bus", "patient"])
 async def test_a_sigterm_while_the_server_is_away(server: RedisServer, kind: str) -> None:
     async with on_stage(server.url, workers=2, kind=kind) as stage:
-        await stage.publish(500, deed="dally")
+        await stage.publish(500, handler_fault="dally")
         await stage.told(50)
         await stage.written()
         server.kill()

@@ -149,7 +149,7 @@ async def test_a_workers_clock_is_set(
 @pytest.mark.parametrize("kind", [BUS, "counts-sleep"])
 async def test_the_whole_machine_sleeps(server: RedisServer, kind: str) -> None:
     async with on_stage(server.url, workers=3, kind=kind, lease_s=SHORT_LEASE_S) as stage:
-        await stage.publish(COUNT, deed="dally")
+        await stage.publish(COUNT, handler_fault="dally")
         await stage.told(COUNT // 4)
         assert server._process is not None
         asleep = [*(worker.pid for worker in stage.crew.workers), server._process.pid]

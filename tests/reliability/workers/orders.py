@@ -31,14 +31,14 @@ TOTAL = "total"  # the key of the state that all inputs share
 
 
 class Input(Message, wire_name="crew.input"):
-    """Ask for one `Output`; `deed` names what the handler does to its process first.
+    """Ask for one `Output`; `handler_fault` names what the handler does to its process first.
 
     Those of one lane come out in order where the orders ask for it.
     """
 
     number: int
     lane: int = 0
-    deed: str = ""
+    handler_fault: str = ""
 
 
 class NewerInput(Message, wire_name="crew.input", version=2):
@@ -46,7 +46,7 @@ class NewerInput(Message, wire_name="crew.input", version=2):
 
     number: int
     lane: int = 0
-    deed: str = ""
+    handler_fault: str = ""
     reason: str = ""
 
 

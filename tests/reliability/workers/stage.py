@@ -86,13 +86,15 @@ class Stage:
         return await self.server.connection.call(*parts)
 
     async def publish(
-        self, count: int, *, deed: str = "", kind: type[Input | NewerInput] = Input
+        self, count: int, *, handler_fault: str = "", kind: type[Input | NewerInput] = Input
     ) -> list[int]:
         """That many further inputs; their numbers, once they are accepted."""
         first, self._next = self._next, self._next + count
         for start in range(first, first + count, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, first + count))
-            messages = [kind(number=n, lane=lane_of(n), deed=deed) for n in numbers]
+            messages = [
+                kind(number=n, lane=lane_of(n), handler_fault=handler_fault) for n in numbers
+            ]
             await self.bus.publish_many(INPUTS, messages)
             self.accepted.update(numbers)
         return list(range(first, first + count))

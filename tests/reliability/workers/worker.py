@@ -15,7 +15,7 @@ from messaging.bus import Bus
 from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Subscription, SubscriptionOptions
-from tests.reliability.workers.deeds import DEEDS
+from tests.reliability.workers.handler_faults import HANDLER_FAULTS
 from tests.reliability.workers.moments import Moments, say, watch
 from tests.reliability.workers.mutants import MUTANTS, work_plainly
 from tests.reliability.workers.orders import (
@@ -41,8 +41,8 @@ def subscription(orders: Orders, moments: Moments | None = None) -> Subscription
     async def answer(task: Input | NewerInput, context: Context) -> None:
         if moments is not None:
             moments.reach(IN_HANDLER)
-        if task.deed:
-            await DEEDS[task.deed](context)
+        if task.handler_fault:
+            await HANDLER_FAULTS[task.handler_fault](context)
         if orders.fails_every and task.number % orders.fails_every == 0 and context.attempt == 1:
             raise ValueError("once")
         context.send(Output(number=task.number), OUTPUTS)

@@ -16,7 +16,7 @@ STARVES_S = 3.0
 SPARE_BYTES = 8 << 20
 STANDARD_STREAMS = 3
 
-Deed = Callable[[Context], Awaitable[None]]
+HandlerFault = Callable[[Context], Awaitable[None]]
 
 
 async def dally(context: Context) -> None:
@@ -83,7 +83,7 @@ async def count(context: Context) -> None:
     context.state.save(TOTAL, Total(number=total.number + 1))
 
 
-DEEDS: dict[str, Deed] = {
+HANDLER_FAULTS: dict[str, HandlerFault] = {
     "dally": dally,
     "use up memory": use_up_memory,
     "use up descriptors": use_up_descriptors,
