@@ -36,7 +36,7 @@ ATTEMPTS = 3
 
 
 @pytest.mark.parametrize(
-    ("moment", "kind"),
+    ("hold_point", "kind"),
     [
         (AFTER_READ, BUS),
         (AFTER_READ, "early-ack"),
@@ -50,10 +50,10 @@ ATTEMPTS = 3
         (AFTER_COMMIT, "early-ack"),
     ],
 )
-async def test_a_worker_that_is_killed(server_url: str, moment: str, kind: str) -> None:
+async def test_a_worker_that_is_killed(server_url: str, hold_point: str, kind: str) -> None:
     async with on_stage(server_url, workers=1, kind=kind) as stage:
-        victim = await stage.crew.hire_one(hold_at=moment)
-        if moment == AFTER_COMMIT:  # it has to have more in hand
+        victim = await stage.crew.hire_one(hold_at=hold_point)
+        if hold_point == AFTER_COMMIT:  # it has to have more in hand
             await stage.publish(INPUTS // 3, handler_fault="dally")
         else:
             await stage.publish(INPUTS)
@@ -126,13 +126,13 @@ async def test_an_input_that_kills_its_worker(server_url: str, kind: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("moment", "kind"), [(BEFORE_COMMIT, BUS), (BEFORE_COMMIT, "no-fence"), (COMMIT_SENT, BUS)]
+    ("hold_point", "kind"), [(BEFORE_COMMIT, BUS), (BEFORE_COMMIT, "no-fence"), (COMMIT_SENT, BUS)]
 )
 async def test_a_worker_that_stands_still_for_three_leases(
-    server_url: str, moment: str, kind: str
+    server_url: str, hold_point: str, kind: str
 ) -> None:
     async with on_stage(server_url, workers=1, kind=kind, lease_s=SHORT_LEASE_S) as stage:
-        victim = await stage.crew.hire_one(hold_at=moment)
+        victim = await stage.crew.hire_one(hold_at=hold_point)
         await stage.publish(INPUTS)
         await stage.held(victim)
 

@@ -43,7 +43,7 @@ class Worker:
         await self.until(lambda: READY in self.heard)
 
     async def held(self) -> None:
-        """Return once it is held at the moment that its orders name."""
+        """Return once it is held at the hold point that its orders name."""
         await self.until(lambda: HELD in self.heard)
 
     async def leaving(self) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from messaging.handling.context import Context
-from tests.reliability.workers.moments import say
+from tests.reliability.workers.hold_points import say
 from tests.reliability.workers.orders import COUNTED, STARVED, TOTAL, Total
 
 STARVES_S = 3.0

@@ -36,7 +36,7 @@ from messaging.state.contention import Contention
 from messaging.state.steps import Journal
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import decode, encode
-from tests.reliability.workers.moments import Moments, say
+from tests.reliability.workers.hold_points import HoldPoints, say
 from tests.reliability.workers.orders import (
     AFTER_COMMIT,
     AFTER_READ,
@@ -273,10 +273,10 @@ MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
 }
 
 
-async def work_plainly(orders: Orders, moments: Moments) -> None:
+async def work_plainly(orders: Orders, hold_points: HoldPoints) -> None:
     """`plain`: see above."""
     async with redis.asyncio.Redis.from_url(orders.url) as server:
-        worker = _Plain(server, orders, moments)
+        worker = _Plain(server, orders, hold_points)
         say(READY)
         while True:
             try:
@@ -286,13 +286,15 @@ async def work_plainly(orders: Orders, moments: Moments) -> None:
 
 
 class _Plain:
-    def __init__(self, server: "redis.asyncio.Redis", orders: Orders, moments: Moments) -> None:
+    def __init__(
+        self, server: "redis.asyncio.Redis", orders: Orders, hold_points: HoldPoints
+    ) -> None:
         keys = Keys(orders.guild_id)
         self._inputs, self._outputs = keys.stream(INPUTS), keys.stream(OUTPUTS)
         self._server = server
         self._name = new_id()
         self._lease_ms = int(orders.lease_s * 1000)
-        self._moments = moments
+        self._hold_points = hold_points
 
     async def step(self) -> None:
         """Answer a batch, what others left lying first."""
@@ -304,19 +306,19 @@ class _Plain:
         )
         batch = [*claimed, *(entry for _, entries in read for entry in entries)]
         if batch:
-            self._moments.reach(AFTER_READ)
+            self._hold_points.reach(AFTER_READ)
         for _, fields in batch:
             await self._answer(decode(Input, fields[b"p"]))
         if batch:
             await self._server.xack(self._inputs, GROUP, *[position for position, _ in batch])
-            self._moments.reach(AFTER_COMMIT)
+            self._hold_points.reach(AFTER_COMMIT)
 
     async def _answer(self, task: Input) -> None:
-        self._moments.reach(IN_HANDLER)
+        self._hold_points.reach(IN_HANDLER)
         payload = encode(Output(number=task.number))
         header, payload = pack_entry(
             Envelope(new_id(), "crew.output", 1, OUTPUTS, payload), limit_bytes=None
         )
-        self._moments.reach(BEFORE_COMMIT)
+        self._hold_points.reach(BEFORE_COMMIT)
         await self._server.xadd(self._outputs, {b"h": header, b"p": payload})
-        self._moments.reach(COMMIT_SENT)
+        self._hold_points.reach(COMMIT_SENT)

@@ -21,7 +21,6 @@ IN_HANDLER = "in the handler"
 BEFORE_COMMIT = "before the commit"
 COMMIT_SENT = "after the commit was sent"
 AFTER_COMMIT = "after the commit"
-MOMENTS = (AFTER_READ, AFTER_TAKEOVER, IN_HANDLER, BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT)
 
 # What a worker writes, a line each; of incidents the event follows.
 READY, HELD, STARVED, LEAVING, INCIDENT = "ready", "held", "starved", "leaving", "incident"
@@ -70,7 +69,7 @@ class Orders(BaseModel):
 
     Attributes:
         kind: `bus`, or a mutant of tests/reliability/workers/mutants.py.
-        hold_at: the moment at which it stops itself; somebody else kills it or lets it go on.
+        hold_at: the hold point at which it stops itself; somebody else kills it or lets it go on.
         hold_on: at which of its arrivals there.
         blocks: it blocks its event loop for three leases there instead, and then goes on.
         fails_every: which inputs fail at the first attempt; 0 for none.

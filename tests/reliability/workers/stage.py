@@ -119,7 +119,7 @@ class Stage:
             await going
 
     async def held(self, worker: Worker) -> None:
-        """Publish until the worker is held at the moment that its orders name.
+        """Publish until the worker is held at the hold point that its orders name.
 
         However much lies there already: others may be quicker to take it.
         """

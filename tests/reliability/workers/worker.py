@@ -16,7 +16,7 @@ from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Subscription, SubscriptionOptions
 from tests.reliability.workers.handler_faults import HANDLER_FAULTS
-from tests.reliability.workers.moments import Moments, say, watch
+from tests.reliability.workers.hold_points import HoldPoints, say, watch
 from tests.reliability.workers.mutants import MUTANTS, work_plainly
 from tests.reliability.workers.orders import (
     GROUP,
@@ -35,12 +35,12 @@ from tests.reliability.workers.orders import (
 )
 
 
-def subscription(orders: Orders, moments: Moments | None = None) -> Subscription:
-    """The group of every crew; whoever only registers it comes by no moments."""
+def subscription(orders: Orders, hold_points: HoldPoints | None = None) -> Subscription:
+    """The group of every crew; whoever only registers it comes by no hold points."""
 
     async def answer(task: Input | NewerInput, context: Context) -> None:
-        if moments is not None:
-            moments.reach(IN_HANDLER)
+        if hold_points is not None:
+            hold_points.reach(IN_HANDLER)
         if task.handler_fault:
             await HANDLER_FAULTS[task.handler_fault](context)
         if orders.fails_every and task.number % orders.fails_every == 0 and context.attempt == 1:
@@ -60,7 +60,7 @@ def subscription(orders: Orders, moments: Moments | None = None) -> Subscription
     return Subscription(GROUP, (INPUTS,), {read: answer}, options)
 
 
-async def work(orders: Orders, moments: Moments) -> None:
+async def work(orders: Orders, hold_points: HoldPoints) -> None:
     """Until SIGTERM; then drain. A second one does not wait for handlers any longer."""
     stopping = asyncio.Event()
     backend = open_backend(orders.url, orders.guild_id, keep_unclaimed=KEPT, max_backlog=KEPT)
@@ -70,8 +70,8 @@ async def work(orders: Orders, moments: Moments) -> None:
         assert backend._parts is not None
         if orders.kind in MUTANTS:
             await MUTANTS[orders.kind](backend._parts.server)
-        watch(moments, backend._parts.server)
-        running = await bus.subscribe(subscription(orders, moments))
+        watch(hold_points, backend._parts.server)
+        running = await bus.subscribe(subscription(orders, hold_points))
         loop = asyncio.get_running_loop()
         leaving: list[asyncio.Task[None]] = []
 
@@ -94,4 +94,4 @@ if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     told = Orders.model_validate_json(sys.argv[1])
     run = work_plainly if told.kind == PLAIN else work
-    asyncio.run(run(told, Moments(told)))
+    asyncio.run(run(told, HoldPoints(told)))

@@ -1,4 +1,4 @@
-"""Holds a worker process at one moment of its work, to the instruction."""
+"""Holds a worker process at one point of its work, to the instruction."""
 
 import os
 import signal
@@ -28,15 +28,15 @@ def say(*words: str) -> None:
     sys.stdout.flush()
 
 
-class Moments:
+class HoldPoints:
     """Where this worker comes by; at one of its arrivals it is held, once."""
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
         self._arrivals = 0
 
-    def reach(self, moment: str) -> None:
-        if moment != self._orders.hold_at:
+    def reach(self, hold_point: str) -> None:
+        if hold_point != self._orders.hold_at:
             return
         self._arrivals += 1
         if self._arrivals != self._orders.hold_on:
@@ -48,7 +48,7 @@ class Moments:
             os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def watch(moments: Moments, server: Server) -> None:
+def watch(hold_points: HoldPoints, server: Server) -> None:
     """Have every consumer of this process report where it comes by."""
     read, commit, flush = RedisConsumer.read, RedisConsumer.commit, Pipeline.flush
     take_over = RedisConsumer.take_over
@@ -57,26 +57,26 @@ def watch(moments: Moments, server: Server) -> None:
     async def watched_read(self: RedisConsumer, max_count: int, wait_s: float) -> list[Delivery]:
         lent = await read(self, max_count, wait_s)
         if lent:
-            moments.reach(AFTER_READ)
+            hold_points.reach(AFTER_READ)
         return lent
 
     async def watched_take_over(self: RedisConsumer, *which: Any, **how: Any) -> list[Delivery]:
         lent = await take_over(self, *which, **how)
         if lent:
-            moments.reach(AFTER_TAKEOVER)
+            hold_points.reach(AFTER_TAKEOVER)
         return lent
 
     async def watched_commit(self: RedisConsumer, settlements: Sequence[Settlement]) -> list[int]:
-        moments.reach(BEFORE_COMMIT)
+        hold_points.reach(BEFORE_COMMIT)
         skipped = await commit(self, settlements)
-        moments.reach(AFTER_COMMIT)
+        hold_points.reach(AFTER_COMMIT)
         return skipped
 
     def watched_flush(self: Pipeline) -> None:
         is_commit = any(sha in packed for packed in self._unwritten for sha in commits)
         flush(self)
         if is_commit:
-            moments.reach(COMMIT_SENT)
+            hold_points.reach(COMMIT_SENT)
 
     _set(RedisConsumer, read=watched_read, take_over=watched_take_over, commit=watched_commit)
     _set(Pipeline, flush=watched_flush)
