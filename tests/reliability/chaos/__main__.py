@@ -35,10 +35,10 @@ def main() -> int:
             )
         )
     sys.stdout.write(f"{result}\n")
-    account = result.account
-    is_in_order = not (chosen.partitions and account.overtaken)
-    is_sound = account.is_exact and is_in_order and not account.left_pending
-    return 0 if is_sound and not any(account.exit_codes) else 1
+    outcome = result.outcome
+    is_in_order = not (chosen.partitions and outcome.overtaken)
+    is_sound = outcome.is_exact and is_in_order and not outcome.left_pending
+    return 0 if is_sound and not any(outcome.exit_codes) else 1
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Publishes inputs, torments workers, and draws the account."""
+"""Publishes inputs, torments workers, and counts the outcome."""
 
 import asyncio
 import random
 import time
 from dataclasses import dataclass
 
-from tests.reliability.workers.account import Account
 from tests.reliability.workers.crew import Worker
 from tests.reliability.workers.orders import BUS, LEASE_S
+from tests.reliability.workers.outcome import Outcome
 from tests.reliability.workers.stage import Stage, on_stage
 
 WORKERS = 3
@@ -18,14 +18,14 @@ REST_S = 3 * LEASE_S
 class Result:
     """What came of the inputs, and how bad the storm was."""
 
-    account: Account
+    outcome: Outcome
     kills: int
     stops: int
     took_s: float
 
     def __str__(self) -> str:
         storm = f"{self.kills} kills, {self.stops} stops of {REST_S:g} s, {self.took_s:.0f} s"
-        return f"{storm}: {self.account}, {len(self.account.overtaken):,} overtaken"
+        return f"{storm}: {self.outcome}, {len(self.outcome.overtaken):,} overtaken"
 
 
 async def storm(
@@ -53,8 +53,8 @@ async def storm(
         publishing = asyncio.create_task(stage.publish(inputs - inputs // 2))
         stops = await _torment(stage, inputs, kills=kills, seed=seed)
         await publishing
-        account = await stage.account(patience_s=patience_s)
-    return Result(account, kills, stops, time.monotonic() - started_at)
+        outcome = await stage.outcome(patience_s=patience_s)
+    return Result(outcome, kills, stops, time.monotonic() - started_at)
 
 
 async def _torment(stage: Stage, inputs: int, *, kills: int, seed: int) -> int:

@@ -22,24 +22,24 @@ async def test_nothing_is_missing_and_nothing_comes_twice(server: RedisServer) -
     result = await storm(server.url, inputs=5_000, kills=10, seed=SEED, patience_s=110)
 
     assert (result.kills, result.stops) == (10, 5)
-    result.account.check(within_s=60)
+    result.outcome.check(within_s=60)
 
 
 async def test_equals_stay_in_order_while_all_replicas_work(server: RedisServer) -> None:
     result = await storm(server.url, inputs=5_000, kills=8, seed=SEED, patience_s=110, partitions=6)
 
     assert (result.kills, result.stops) == (8, 4)
-    result.account.check(within_s=60)
-    assert not result.account.overtaken
+    result.outcome.check(within_s=60)
+    assert not result.outcome.overtaken
 
 
 async def test_without_order_the_storm_mixes_equals_up(server: RedisServer) -> None:
     result = await storm(server.url, inputs=5_000, kills=8, seed=SEED, patience_s=110)
 
-    assert result.account.overtaken
+    assert result.outcome.overtaken
 
 
 async def test_plain_consumers_repeat_themselves_in_the_same_storm(server: RedisServer) -> None:
     result = await storm(server.url, inputs=5_000, kills=10, seed=SEED, patience_s=110, kind=PLAIN)
 
-    assert result.account.repeated
+    assert result.outcome.repeated

@@ -107,9 +107,9 @@ async def test_workers_of_two_versions_side_by_side(server_url: str, kind: str) 
             await stage.publish(30, kind=NewerInput)
             await stage.publish(30)
 
-        account = await stage.account(patience_s=patience_s(kind))
+        outcome = await stage.outcome(patience_s=patience_s(kind))
         assert bool(await stage.bus.dead_letters.list()) is (kind != BUS)
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 async def at_once(_: Backend, consumer: Consumer, job: Delivery) -> None:

@@ -125,11 +125,11 @@ async def test_a_network_that_fails_for_a_while(
             await stage.told(len(stage.accepted))
             await _until_descriptors_are(stage.crew, before)
         patience_s = MUTANT_PATIENCE_S if is_mutant else PATIENCE_S
-        account = await stage.account(since_s=ended_at, patience_s=patience_s)
-    sys.stdout.write(f"{fault.__name__}: {account}\n")
-    account.check(within_s=5, is_mutant=is_mutant)
+        outcome = await stage.outcome(since_s=ended_at, patience_s=patience_s)
+    sys.stdout.write(f"{fault.__name__}: {outcome}\n")
+    outcome.check(within_s=5, is_mutant=is_mutant)
     if is_mutant:
-        assert account.repeated, str(account)
+        assert outcome.repeated, str(outcome)
 
 
 @pytest.mark.parametrize("kind", [BUS, NO_FENCE])
@@ -153,8 +153,8 @@ async def test_half_of_the_workers_cut_off(server_url: str, kind: str) -> None:
         proxy.swallows = False
 
         patience_s = MUTANT_PATIENCE_S if is_mutant else PATIENCE_S
-        account = await stage.account(patience_s=patience_s)
-    account.check(within_s=5, is_mutant=is_mutant)
+        outcome = await stage.outcome(patience_s=patience_s)
+    outcome.check(within_s=5, is_mutant=is_mutant)
 
 
 @pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])

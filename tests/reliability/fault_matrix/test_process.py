@@ -62,8 +62,8 @@ async def test_a_worker_that_is_killed(server_url: str, hold_point: str, kind: s
 
         await victim.kill()
 
-        account = await stage.account(patience_s=patience_s(kind))
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=patience_s(kind))
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "early-ack"])
@@ -77,8 +77,8 @@ async def test_all_workers_are_killed_at_once(server_url: str, kind: str) -> Non
         killed_at = time.monotonic()
         await stage.crew.hire(3, concurrency=64)
         await publishing
-        account = await stage.account(since_s=killed_at, patience_s=patience_s(kind))
-    account.check(within_s=10, is_mutant=kind != BUS)
+        outcome = await stage.outcome(since_s=killed_at, patience_s=patience_s(kind))
+    outcome.check(within_s=10, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "count-lendings"])
@@ -98,9 +98,9 @@ async def test_many_workers_die_with_inputs_that_they_never_began(
 
         await stage.crew.hire_one()
 
-        account = await stage.account(patience_s=patience_s(kind))
+        outcome = await stage.outcome(patience_s=patience_s(kind))
         assert bool(await stage.bus.dead_letters.list()) is (kind != BUS)
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "forget-starts"])
@@ -119,10 +119,10 @@ async def test_an_input_that_kills_its_worker(server_url: str, kind: str) -> Non
             return
 
         stage.accepted.discard(poison)
-        account = await stage.account(patience_s=patience_s(kind))
+        outcome = await stage.outcome(patience_s=patience_s(kind))
         (letter,) = await stage.bus.dead_letters.list()
         assert f"was begun {ATTEMPTS} times" in reason_of(letter).text
-    account.check(within_s=RECOVERY_S)
+    outcome.check(within_s=RECOVERY_S)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ async def test_a_worker_that_stands_still_for_three_leases(
         await asyncio.sleep(3 * SHORT_LEASE_S)
         victim.go_on()
 
-        account = await stage.account(patience_s=PATIENCE_S)
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=PATIENCE_S)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-fence"])
@@ -152,8 +152,8 @@ async def test_an_event_loop_that_is_blocked_for_three_leases(server_url: str, k
 
         await asyncio.sleep(3 * SHORT_LEASE_S)
 
-        account = await stage.account(patience_s=PATIENCE_S)
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=PATIENCE_S)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-retry"])
@@ -161,8 +161,8 @@ async def test_a_worker_out_of_memory(server_url: str, kind: str) -> None:
     async with on_stage(server_url, workers=2, kind=kind, lease_s=SHORT_LEASE_S) as stage:
         await _starve(stage, "use up memory")
 
-        account = await stage.account(patience_s=patience_s(kind))
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=patience_s(kind))
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-fence"])
@@ -170,8 +170,8 @@ async def test_a_worker_out_of_descriptors(server_url: str, kind: str) -> None:
     async with on_stage(server_url, workers=2, kind=kind, lease_s=SHORT_LEASE_S) as stage:
         await _starve(stage, "use up descriptors", is_cut_off=True)
 
-        account = await stage.account(patience_s=PATIENCE_S)
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=PATIENCE_S)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-turns"])
@@ -186,7 +186,7 @@ async def test_workers_that_count_in_one_place_while_one_is_killed(
         await stage.crew.workers[0].kill()
 
         await publishing
-        account = await stage.account(patience_s=PATIENCE_S)
+        outcome = await stage.outcome(patience_s=PATIENCE_S)
         stored = await stage.bus.backend.load_state(GROUP, TOTAL)
         letters = await stage.bus.dead_letters.list()
     assert stored is not None
@@ -194,7 +194,7 @@ async def test_workers_that_count_in_one_place_while_one_is_killed(
     assert not letters
     runs = sum(worker.heard.count(COUNTED) for worker in stage.crew.workers)
     if kind == BUS:
-        account.check(within_s=PATIENCE_S)
+        outcome.check(within_s=PATIENCE_S)
         assert runs <= 1.1 * counted
     else:
         assert runs > 1.5 * counted

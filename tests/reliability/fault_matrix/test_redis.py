@@ -82,14 +82,14 @@ async def test_a_server_that_is_killed_and_comes_back(
                 await stage.written()
                 server.kill()
                 loading = await _restart(server)
-            account = await stage.account(patience_s=PATIENCE_S)
+            outcome = await stage.outcome(patience_s=PATIENCE_S)
 
             assert "bus.reconnected" in stage.events
             assert "bus.data_lost" not in stage.events
             if options == ALWAYS:  # then it has forgotten nothing, and no process says it had
                 assert FORGETTING.isdisjoint(stage.all_events)
     assert loading or options != SLOWLY
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-memory"])
@@ -114,11 +114,11 @@ async def test_a_server_without_persistence_that_restarts(
                 for worker in stage.crew.workers:
                     await worker.told_of("bus.data_lost")
             workers_told_s = time.monotonic() - back_at
-            account = await stage.account(since_s=back_at, patience_s=patience_s(kind))
+            outcome = await stage.outcome(since_s=back_at, patience_s=patience_s(kind))
             assert ("bus.data_lost" in stage.all_events) is (kind == BUS)
     if kind == BUS:
         assert workers_told_s < stretched(ANNOUNCED_WITHIN_S)
-        account.check(within_s=RECOVERY_S)
+        outcome.check(within_s=RECOVERY_S)
 
 
 @pytest.mark.parametrize("fault", ["FLUSHALL", "FLUSHDB", "restart"])
@@ -147,11 +147,11 @@ async def test_a_server_that_forgets_everything_while_the_only_worker_is_away(
 
             worker.go_on()
             back_at = time.monotonic()
-            account = await stage.account(since_s=back_at, patience_s=patience_s(kind))
+            outcome = await stage.outcome(since_s=back_at, patience_s=patience_s(kind))
             if kind == BUS:
                 await stage.told_of("bus.data_lost", since_s=lost_at, within_s=ANNOUNCED_WITHIN_S)
                 await worker.told_of("bus.data_lost")
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-fence"])
@@ -182,8 +182,8 @@ async def test_a_file_that_was_cut_short(server: RedisServer, kind: str) -> None
         victim.go_on()
         if kind != BUS:
             await stage.told_twice()
-        account = await stage.account(since_s=back_at, patience_s=PATIENCE_S)
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(since_s=back_at, patience_s=PATIENCE_S)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
@@ -211,9 +211,9 @@ async def test_an_older_copy_of_the_data(
             stage.accepted -= set(lost)  # they are gone, and that is told
         await stage.publish(COUNT)
 
-        account = await stage.account(since_s=back_at, patience_s=RECOVERY_S)
+        outcome = await stage.outcome(since_s=back_at, patience_s=RECOVERY_S)
         assert ("bus.publishes_lost" in stage.events) is not is_mutant
-    account.check(within_s=RECOVERY_S, is_mutant=is_mutant)
+    outcome.check(within_s=RECOVERY_S, is_mutant=is_mutant)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-reload"])
@@ -225,8 +225,8 @@ async def test_scripts_that_are_flushed_again_and_again(server: RedisServer, kin
                 await stage.command("SCRIPT", "FLUSH")
                 await asyncio.sleep(0.1)
 
-        account = await stage.account(patience_s=patience_s(kind))
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=patience_s(kind))
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "drop-when-full"])
@@ -241,8 +241,8 @@ async def test_a_server_out_of_memory(server: RedisServer, kind: str) -> None:
         await asyncio.sleep(OUTAGE_S)
         await stage.command("CONFIG", "SET", "maxmemory", "0")
 
-        account = await stage.account(patience_s=patience_s(kind))
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=patience_s(kind))
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @asynccontextmanager
@@ -303,8 +303,8 @@ async def test_a_server_that_takes_no_writes_for_a_while(
         ended_at = time.monotonic()
         await publishing
 
-        account = await stage.account(since_s=ended_at, patience_s=PATIENCE_S)
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(since_s=ended_at, patience_s=PATIENCE_S)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-repair"])
@@ -325,9 +325,9 @@ async def test_a_stream_that_is_deleted(server: RedisServer, kind: str) -> None:
         told = {"bus.stream_lost", "bus.group_lost"}
         if kind == BUS:
             await stage.anybody_told_of(told, since_s=deleted_at, within_s=ANNOUNCED_WITHIN_S)
-        account = await stage.account(since_s=deleted_at, patience_s=patience_s(kind))
+        outcome = await stage.outcome(since_s=deleted_at, patience_s=patience_s(kind))
         assert told.isdisjoint(stage.all_events) is (kind != BUS)
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "doubting"])
@@ -338,8 +338,8 @@ async def test_a_consumer_that_is_deleted(server: RedisServer, kind: str) -> Non
 
         assert await _delete_consumers(stage)
 
-        account = await stage.account(patience_s=patience_s(kind))
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=patience_s(kind))
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-count"])
@@ -363,9 +363,9 @@ async def test_a_consumer_that_is_deleted_before_its_worker_dies(
 
         killed_at = time.monotonic()
         await stage.crew.hire(2)
-        account = await stage.account(since_s=killed_at, patience_s=patience_s(kind))
-    account.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
-    assert kind == BUS or len(account.missing) == deleted
+        outcome = await stage.outcome(since_s=killed_at, patience_s=patience_s(kind))
+    outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
+    assert kind == BUS or len(outcome.missing) == deleted
 
 
 @pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
@@ -408,9 +408,9 @@ async def test_a_failover_to_a_replica_that_lags(tmp_path: Path) -> None:
             killed_at = time.monotonic()
             await stage.publish(COUNT)
 
-            account = await stage.account(since_s=killed_at, patience_s=PATIENCE_S)
+            outcome = await stage.outcome(since_s=killed_at, patience_s=PATIENCE_S)
             assert "bus.sent_again" in stage.events
-    account.check(within_s=FAILOVER_S)
+    outcome.check(within_s=FAILOVER_S)
 
 
 def _without_the_policy(parse: Parse) -> Parse:

@@ -54,10 +54,10 @@ async def test_a_sigterm_under_load(server_url: str, kind: str) -> None:
         code = await leaver.gone(stretched(ENDS_WITHIN_S))
 
         kept = await stage.pending_by(leaver)
-        account = await stage.account(patience_s=30)
+        outcome = await stage.outcome(patience_s=30)
     assert code == 0
     assert bool(kept) is (kind == "no-drain")
-    account.check(within_s=30)  # that much work is left
+    outcome.check(within_s=30)  # that much work is left
 
 
 @pytest.mark.parametrize("kind", ["bus", "unhurried"])
@@ -105,8 +105,8 @@ async def test_a_sigterm_while_the_server_is_away(server: RedisServer, kind: str
 
         server.start()
         await stage.crew.hire(2, kind="bus")  # those who start next go on with it
-        account = await stage.account(patience_s=60)
-    assert account.is_exact, str(account)
+        outcome = await stage.outcome(patience_s=60)
+    assert outcome.is_exact, str(outcome)
 
 
 async def test_a_guild_is_asked_to_end_while_its_server_is_away(

@@ -68,8 +68,8 @@ async def test_the_servers_clock_is_set(
             await silent.kill()  # what if it was not taken for dead at all
         await stage.publish(COUNT)
 
-        account = await stage.account(patience_s=patience_s(kind))
-    account.check(within_s=2 * LEASE_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=patience_s(kind))
+    outcome.check(within_s=2 * LEASE_S, is_mutant=kind != BUS)
     assert kind != BUS or recovered_s < 2 * LEASE_S
 
 
@@ -124,8 +124,8 @@ async def test_what_waits_while_the_servers_clock_is_set_back(
         clock.set(-HOUR_S)
         await _goes_by_it(stage, -HOUR_S)
 
-        account = await stage.account(patience_s=PATIENCE_S if kind == BUS else 2 * BACKOFF_S)
-    account.check(within_s=BACKOFF_S + 2 * LEASE_S, is_mutant=kind != BUS)
+        outcome = await stage.outcome(patience_s=PATIENCE_S if kind == BUS else 2 * BACKOFF_S)
+    outcome.check(within_s=BACKOFF_S + 2 * LEASE_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("ahead_s", [HOUR_S, -HOUR_S])
@@ -140,9 +140,9 @@ async def test_a_workers_clock_is_set(
             clock.set(ahead_s)
             await asyncio.sleep(2 * SHORT_LEASE_S)
 
-        account = await stage.account(patience_s=PATIENCE_S)
+        outcome = await stage.outcome(patience_s=PATIENCE_S)
         incidents = [event for worker in stage.crew.workers for event in worker.incidents]
-    account.check(within_s=2 * LEASE_S)
+    outcome.check(within_s=2 * LEASE_S)
     assert ("fenced" in incidents) is (kind != BUS)
 
 
@@ -160,9 +160,9 @@ async def test_the_whole_machine_sleeps(server: RedisServer, kind: str) -> None:
                 break
             await _sleep(asleep)
 
-        account = await stage.account(patience_s=PATIENCE_S)
+        outcome = await stage.outcome(patience_s=PATIENCE_S)
         was_fenced = await _is_anybody_fenced(stage)
-    account.check(within_s=2 * LEASE_S)
+    outcome.check(within_s=2 * LEASE_S)
     assert was_fenced is (kind != BUS)
 
 

@@ -15,7 +15,6 @@ from messaging.bus import Bus
 from messaging.testing import eventually
 from messaging.wire.envelope import new_id
 from messaging.wire.message import decode
-from tests.reliability.workers.account import Account
 from tests.reliability.workers.crew import Crew, Worker
 from tests.reliability.workers.orders import (
     GROUP,
@@ -28,6 +27,7 @@ from tests.reliability.workers.orders import (
     Output,
     lane_of,
 )
+from tests.reliability.workers.outcome import Outcome
 from tests.reliability.workers.patience import stretched
 from tests.reliability.workers.worker import subscription
 
@@ -45,7 +45,7 @@ class Heard(NamedTuple):
 
 
 class Stage:
-    """Publishes numbered inputs, watches the outputs, and draws the account.
+    """Publishes numbered inputs, watches the outputs, and tells the outcome.
 
     Attributes:
         bus: the publisher's, in this process; faults that hit workers alone leave it in peace.
@@ -201,26 +201,26 @@ class Stage:
         while b"aof_pending_bio_fsync:0\r\n" not in await self.command("INFO", "persistence"):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
-    async def account(self, *, since_s: float | None = None, patience_s: float) -> Account:
+    async def outcome(self, *, since_s: float | None = None, patience_s: float) -> Outcome:
         """Wait until everything is settled, dismiss the crew, count once more.
 
         Args:
             since_s: when the fault ended, on the monotonic clock; the default is now.
-            patience_s: how long to wait at most; what is not settled then is in the account.
+            patience_s: how long to wait at most; what is not settled then is in the outcome.
         """
         since_s = time.monotonic() if since_s is None else since_s
-        account = Account(self.accepted, self._seen)
+        outcome = Outcome(self.accepted, self._seen)
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await self._settled()
-            account.took_s = time.monotonic() - since_s
-        account.exit_codes = await self.crew.dismiss()
+            outcome.took_s = time.monotonic() - since_s
+        outcome.exit_codes = await self.crew.dismiss()
         self._seen.clear()  # a server may have forgotten what it had told before,
         self._after = ""
         await self.look()  # and what a zombie did when it woke counts, too
-        account.left_pending = await self.owed()
-        account.left_behind = self.crew.left_behind()
-        return account
+        outcome.left_pending = await self.owed()
+        outcome.left_behind = self.crew.left_behind()
+        return outcome
 
     async def _settled(self) -> None:
         while not self.accepted <= (await self.look()).keys() or await self.owed():  # noqa: ASYNC110

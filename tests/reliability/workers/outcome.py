@@ -8,7 +8,7 @@ from tests.reliability.workers.patience import stretched
 
 
 @dataclass
-class Account:
+class Outcome:
     """How often each accepted input came out, and how the crew ended.
 
     Attributes:
