@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tests.reliability.workers.crew import Worker
 from tests.reliability.workers.orders import BUS, LEASE_S
 from tests.reliability.workers.outcome import Outcome
-from tests.reliability.workers.stage import Stage, on_stage
+from tests.reliability.workers.scenario import Scenario, scenario_on
 
 WORKERS = 3
 REST_S = 3 * LEASE_S
@@ -46,34 +46,34 @@ async def storm(
     started_at = time.monotonic()
     async with (
         asyncio.timeout(patience_s),
-        on_stage(url, kind=kind, partitions=partitions) as stage,
+        scenario_on(url, kind=kind, partitions=partitions) as scenario,
     ):
-        await stage.publish(inputs // 2)  # there is always something to do
-        await stage.crew.hire(WORKERS)
-        publishing = asyncio.create_task(stage.publish(inputs - inputs // 2))
-        stops = await _torment(stage, inputs, kills=kills, seed=seed)
+        await scenario.publish(inputs // 2)  # there is always something to do
+        await scenario.crew.hire(WORKERS)
+        publishing = asyncio.create_task(scenario.publish(inputs - inputs // 2))
+        stops = await _torment(scenario, inputs, kills=kills, seed=seed)
         await publishing
-        outcome = await stage.outcome(patience_s=patience_s)
+        outcome = await scenario.outcome(patience_s=patience_s)
     return Result(outcome, kills, stops, time.monotonic() - started_at)
 
 
-async def _torment(stage: Stage, inputs: int, *, kills: int, seed: int) -> int:
+async def _torment(scenario: Scenario, inputs: int, *, kills: int, seed: int) -> int:
     """Spread over the work, so that none of it is spared; how many were stopped."""
     chance = random.Random(seed)
     resting: list[asyncio.Task[None]] = []
     for number in range(1, kills + 1):
-        await stage.told(number * inputs // (kills + 1), timeout_s=3600)
+        await scenario.told(number * inputs // (kills + 1), timeout_s=3600)
         await asyncio.sleep(chance.uniform(0, 0.05))
-        await chance.choice(_working(stage)).kill()
-        await stage.crew.hire(wait=False)
+        await chance.choice(_working(scenario)).kill()
+        await scenario.crew.hire(wait=False)
         if number % 2 == 0:
-            resting.append(asyncio.create_task(_rest(chance.choice(_working(stage)))))
+            resting.append(asyncio.create_task(_rest(chance.choice(_working(scenario)))))
     await asyncio.gather(*resting)
     return len(resting)
 
 
-def _working(stage: Stage) -> list[Worker]:
-    return [worker for worker in stage.crew.workers if worker.exit_code is None]
+def _working(scenario: Scenario) -> list[Worker]:
+    return [worker for worker in scenario.crew.workers if worker.exit_code is None]
 
 
 async def _rest(worker: Worker) -> None:

@@ -25,7 +25,7 @@ from tests.messaging.notes import everything_in, heirloom, joined, note, notes, 
 from tests.reliability.fault_matrix.conftest import RECOVERY_S, patience_s
 from tests.reliability.proxy import FaultyProxy
 from tests.reliability.workers.orders import BUS, NewerInput
-from tests.reliability.workers.stage import on_stage
+from tests.reliability.workers.scenario import scenario_on
 
 ATTEMPTS = 4
 BACKOFF_S = 1.0
@@ -100,15 +100,15 @@ async def test_poison_dies_after_exactly_n_attempts_and_delays_nobody(
 @pytest.mark.parametrize("kind", [BUS, "impatient"])
 async def test_workers_of_two_versions_side_by_side(server_url: str, kind: str) -> None:
     """Two of the release before and one newer, which alone can read half of the inputs."""
-    async with on_stage(server_url, kind=kind, fails_every=0) as stage:
-        await stage.crew.hire(2)
-        await stage.crew.hire(1, is_newer=True)
+    async with scenario_on(server_url, kind=kind, fails_every=0) as scenario:
+        await scenario.crew.hire(2)
+        await scenario.crew.hire(1, is_newer=True)
         for _ in range(5):
-            await stage.publish(30, kind=NewerInput)
-            await stage.publish(30)
+            await scenario.publish(30, kind=NewerInput)
+            await scenario.publish(30)
 
-        outcome = await stage.outcome(patience_s=patience_s(kind))
-        assert bool(await stage.bus.dead_letters.list()) is (kind != BUS)
+        outcome = await scenario.outcome(patience_s=patience_s(kind))
+        assert bool(await scenario.bus.dead_letters.list()) is (kind != BUS)
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 

@@ -26,7 +26,7 @@ from tests.messaging.buses import settled_all
 from tests.reliability.proxy import FaultyProxy
 from tests.reliability.workers.crew import Crew
 from tests.reliability.workers.orders import BEFORE_COMMIT, INPUTS, LEASE_S, Input
-from tests.reliability.workers.stage import Stage, on_stage
+from tests.reliability.workers.scenario import Scenario, scenario_on
 
 PATIENCE_S = 60.0
 LATE = 1_000
@@ -45,7 +45,7 @@ class Long(Message, wire_name="matrix.long"):
 class Network(NamedTuple):
     """A guild, the proxy in front of everybody, and the server behind it."""
 
-    stage: Stage
+    scenario: Scenario
     proxy: FaultyProxy
     server_url: str
 
@@ -110,22 +110,22 @@ async def test_a_network_that_fails_for_a_while(
 ) -> None:
     is_mutant = kind != BUS
     async with _network(server_url, kind=BUS if kind in PUBLISHING else kind) as network:
-        stage = network.stage
-        await stage.crew.hire(2)
-        await stage.publish(100)
-        await stage.told(100)
-        before = _descriptors(stage.crew)
-        await stage.publish(backlog)
+        scenario = network.scenario
+        await scenario.crew.hire(2)
+        await scenario.publish(100)
+        await scenario.told(100)
+        before = _descriptors(scenario.crew)
+        await scenario.publish(backlog)
 
         async with PUBLISHING.get(kind, _publishing)(network):
             await fault(network)
 
         ended_at = time.monotonic()
         if not is_mutant:
-            await stage.told(len(stage.accepted))
-            await _until_descriptors_are(stage.crew, before)
+            await scenario.told(len(scenario.accepted))
+            await _until_descriptors_are(scenario.crew, before)
         patience_s = MUTANT_PATIENCE_S if is_mutant else PATIENCE_S
-        outcome = await stage.outcome(since_s=ended_at, patience_s=patience_s)
+        outcome = await scenario.outcome(since_s=ended_at, patience_s=patience_s)
     sys.stdout.write(f"{fault.__name__}: {outcome}\n")
     outcome.check(within_s=5, is_mutant=is_mutant)
     if is_mutant:
@@ -137,23 +137,23 @@ async def test_half_of_the_workers_cut_off(server_url: str, kind: str) -> None:
     """For three leases; what they had sent arrives afterwards, when others did their work."""
     is_mutant = kind != BUS
     async with _network(server_url, publisher_url=server_url, kind=kind) as network:
-        stage, proxy = network.stage, network.proxy
-        cut = await stage.crew.hire(2, hold_at=BEFORE_COMMIT)
-        await stage.publish(1_000)
+        scenario, proxy = network.scenario, network.proxy
+        cut = await scenario.crew.hire(2, hold_at=BEFORE_COMMIT)
+        await scenario.publish(1_000)
         for worker in cut:
             await worker.held()
         proxy.swallows = True
         for worker in cut:
             worker.go_on()
-        await stage.crew.hire(2, url=server_url)
-        async with stage.publishing():
-            await stage.told(len(stage.accepted), timeout_s=PATIENCE_S)
+        await scenario.crew.hire(2, url=server_url)
+        async with scenario.publishing():
+            await scenario.told(len(scenario.accepted), timeout_s=PATIENCE_S)
             await asyncio.sleep(3 * LEASE_S)
 
         proxy.swallows = False
 
         patience_s = MUTANT_PATIENCE_S if is_mutant else PATIENCE_S
-        outcome = await stage.outcome(patience_s=patience_s)
+        outcome = await scenario.outcome(patience_s=patience_s)
     outcome.check(within_s=5, is_mutant=is_mutant)
 
 
@@ -232,26 +232,26 @@ async def test_long_answers_on_a_narrow_link(
 async def _network(server_url: str, **orders: Any) -> AsyncIterator[Network]:
     port = urlsplit(server_url).port
     assert port is not None
-    async with FaultyProxy(port) as proxy, on_stage(proxy.url, **orders) as stage:
-        yield Network(stage, proxy, server_url)
+    async with FaultyProxy(port) as proxy, scenario_on(proxy.url, **orders) as scenario:
+        yield Network(scenario, proxy, server_url)
 
 
 @asynccontextmanager
 async def _publishing(network: Network) -> AsyncIterator[None]:
-    async with network.stage.publishing(count=5):
+    async with network.scenario.publishing(count=5):
         yield
 
 
 @asynccontextmanager
 async def _publishing_with_retries(network: Network) -> AsyncIterator[None]:
     """As a client does that repeats what went unanswered, which is what redis-py does."""
-    command = _plain_publish(network.stage)
+    command = _plain_publish(network.scenario)
 
     async def publish() -> None:
-        while LATE not in network.stage.accepted:
+        while LATE not in network.scenario.accepted:
             with suppress(redis.RedisError):  # whoever wants it stored tries again
                 await client.execute_command(*command)
-                network.stage.accepted.add(LATE)
+                network.scenario.accepted.add(LATE)
 
     async with redis.asyncio.Redis(port=network.proxy.port, socket_timeout=IMPATIENCE_S) as client:
         await client.ping()
@@ -263,14 +263,14 @@ async def _publishing_with_retries(network: Network) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _publishing_by_whole_reads(network: Network) -> AsyncIterator[None]:
     """As a client does that takes half an answer for none, and repeats what went unanswered."""
-    packed = pack(_plain_publish(network.stage))
+    packed = pack(_plain_publish(network.scenario))
 
     async def publish() -> None:
-        while LATE not in network.stage.accepted:
+        while LATE not in network.scenario.accepted:
             reader, writer = await asyncio.open_connection("127.0.0.1", network.proxy.port)
             writer.write(packed)
             if (await reader.read(1_024)).endswith(b"\r\n"):
-                network.stage.accepted.add(LATE)
+                network.scenario.accepted.add(LATE)
             writer.close()
             await writer.wait_closed()
 
@@ -279,11 +279,11 @@ async def _publishing_by_whole_reads(network: Network) -> AsyncIterator[None]:
     await publishing
 
 
-def _plain_publish(stage: Stage) -> tuple[Argument, ...]:
+def _plain_publish(scenario: Scenario) -> tuple[Argument, ...]:
     """The command by which who has no bus publishes the input `LATE`."""
     envelope = Envelope(new_id(), "crew.input", 1, INPUTS, encode(Input(number=LATE)))
     header, payload = pack_entry(envelope, None)
-    return ("XADD", stage.server.keys.stream(INPUTS), "*", "h", header, "p", payload)
+    return ("XADD", scenario.server.keys.stream(INPUTS), "*", "h", header, "p", payload)
 
 
 PUBLISHING = {

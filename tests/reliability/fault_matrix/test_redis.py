@@ -36,7 +36,7 @@ from tests.reliability.workers.orders import (
     PLAIN,
 )
 from tests.reliability.workers.patience import stretched
-from tests.reliability.workers.stage import Stage, on_stage
+from tests.reliability.workers.scenario import Scenario, scenario_on
 from tests.sentinels import running_sentinels
 from tests.servers import RedisServer, running_redis
 
@@ -72,22 +72,22 @@ async def test_a_server_that_is_killed_and_comes_back(
     with running_redis(tmp_path, *options) as server:
         async with (
             FaultyProxy(server.port) as proxy,
-            on_stage(proxy.url, publisher_url=server.url, workers=2, kind=kind) as stage,
+            scenario_on(proxy.url, publisher_url=server.url, workers=2, kind=kind) as scenario,
         ):
-            done = b"XADD" if kind == PLAIN else stage.server.scripts.commit.sha.encode()
-            async with stage.publishing():
-                await stage.told(COUNT)
+            done = b"XADD" if kind == PLAIN else scenario.server.scripts.commit.sha.encode()
+            async with scenario.publishing():
+                await scenario.told(COUNT)
                 proxy.lose_replies_to(done)  # as if it had died between its work and its answer
                 await eventually(lambda: proxy.lost == 1)
-                await stage.written()
+                await scenario.written()
                 server.kill()
                 loading = await _restart(server)
-            outcome = await stage.outcome(patience_s=PATIENCE_S)
+            outcome = await scenario.outcome(patience_s=PATIENCE_S)
 
-            assert "bus.reconnected" in stage.events
-            assert "bus.data_lost" not in stage.events
+            assert "bus.reconnected" in scenario.events
+            assert "bus.data_lost" not in scenario.events
             if options == ALWAYS:  # then it has forgotten nothing, and no process says it had
-                assert FORGETTING.isdisjoint(stage.all_events)
+                assert FORGETTING.isdisjoint(scenario.all_events)
     assert loading or options != SLOWLY
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
@@ -99,23 +99,25 @@ async def test_a_server_without_persistence_that_restarts(
     if kind != BUS:
         monkeypatch.setattr(TopicRegistry, "_forgotten", nothing_forgotten)
     with running_redis(tmp_path, "--appendonly", "no") as server:
-        async with on_stage(server.url, workers=2, kind=kind) as stage:
-            await stage.publish(COUNT)
-            await stage.told(COUNT // 2)
+        async with scenario_on(server.url, workers=2, kind=kind) as scenario:
+            await scenario.publish(COUNT)
+            await scenario.told(COUNT // 2)
 
             server.kill()
             await _restart(server)
             back_at = time.monotonic()
-            stage.accepted.clear()  # what was accepted until now is gone, and that is told:
-            await stage.publish(COUNT)
+            scenario.accepted.clear()  # what was accepted until now is gone, and that is told:
+            await scenario.publish(COUNT)
 
             if kind == BUS:
-                await stage.told_of("bus.data_lost", since_s=back_at, within_s=ANNOUNCED_WITHIN_S)
-                for worker in stage.crew.workers:
+                await scenario.told_of(
+                    "bus.data_lost", since_s=back_at, within_s=ANNOUNCED_WITHIN_S
+                )
+                for worker in scenario.crew.workers:
                     await worker.told_of("bus.data_lost")
             workers_told_s = time.monotonic() - back_at
-            outcome = await stage.outcome(since_s=back_at, patience_s=patience_s(kind))
-            assert ("bus.data_lost" in stage.all_events) is (kind == BUS)
+            outcome = await scenario.outcome(since_s=back_at, patience_s=patience_s(kind))
+            assert ("bus.data_lost" in scenario.all_events) is (kind == BUS)
     if kind == BUS:
         assert workers_told_s < stretched(ANNOUNCED_WITHIN_S)
         outcome.check(within_s=RECOVERY_S)
@@ -129,60 +131,64 @@ async def test_a_server_that_forgets_everything_while_the_only_worker_is_away(
     if kind != BUS:
         monkeypatch.setattr(TopicRegistry, "_forgotten", nothing_forgotten)
     with running_redis(tmp_path, "--appendonly", "no") as server:
-        async with on_stage(server.url, workers=1, kind=kind) as stage:
-            (worker,) = stage.crew.workers
-            await stage.publish(COUNT)
-            await stage.told(COUNT // 2)
+        async with scenario_on(server.url, workers=1, kind=kind) as scenario:
+            (worker,) = scenario.crew.workers
+            await scenario.publish(COUNT)
+            await scenario.told(COUNT // 2)
             worker.stop()
 
             if fault == "restart":
                 server.kill()
                 await _restart(server)
             else:
-                await stage.command(fault)
+                await scenario.command(fault)
             lost_at = time.monotonic()
-            stage.accepted.clear()  # what was accepted until now is gone, and that is told:
-            async with stage.publishing():
+            scenario.accepted.clear()  # what was accepted until now is gone, and that is told:
+            async with scenario.publishing():
                 await asyncio.sleep(AWAY_S)
 
             worker.go_on()
             back_at = time.monotonic()
-            outcome = await stage.outcome(since_s=back_at, patience_s=patience_s(kind))
+            outcome = await scenario.outcome(since_s=back_at, patience_s=patience_s(kind))
             if kind == BUS:
-                await stage.told_of("bus.data_lost", since_s=lost_at, within_s=ANNOUNCED_WITHIN_S)
+                await scenario.told_of(
+                    "bus.data_lost", since_s=lost_at, within_s=ANNOUNCED_WITHIN_S
+                )
                 await worker.told_of("bus.data_lost")
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-fence"])
 async def test_a_file_that_was_cut_short(server: RedisServer, kind: str) -> None:
-    async with on_stage(server.url, workers=1, kind=kind) as stage:
-        victim = await stage.crew.hire_one(hold_at=IN_HANDLER, hold_on=1)
-        (other, _) = stage.crew.workers
-        await stage.command("CONFIG", "SET", "appendfsync", "always")  # the file has what is told
+    async with scenario_on(server.url, workers=1, kind=kind) as scenario:
+        victim = await scenario.crew.hire_one(hold_at=IN_HANDLER, hold_on=1)
+        (other, _) = scenario.crew.workers
+        await scenario.command(
+            "CONFIG", "SET", "appendfsync", "always"
+        )  # the file has what is told
         victim.stop()
         other.stop()
-        await stage.publish(COUNT, handler_fault="dally")
-        await stage.written()
+        await scenario.publish(COUNT, handler_fault="dally")
+        await scenario.written()
         kept_bytes = _log_of(server).stat().st_size  # all of it is there, nothing is lent
         victim.go_on()
         await victim.held()
         other.go_on()
-        await stage.publish(COUNT)
+        await scenario.publish(COUNT)
 
         server.kill()
         with _log_of(server).open("r+b") as log:
             log.truncate(kept_bytes)
         await _restart(server)
         back_at = time.monotonic()
-        await stage.publish(COUNT)
+        await scenario.publish(COUNT)
 
-        await stage.told_of("bus.sent_again", since_s=back_at, within_s=ANNOUNCED_WITHIN_S)
-        await stage.told(3 * COUNT)  # also what the victim believes to hold
+        await scenario.told_of("bus.sent_again", since_s=back_at, within_s=ANNOUNCED_WITHIN_S)
+        await scenario.told(3 * COUNT)  # also what the victim believes to hold
         victim.go_on()
         if kind != BUS:
-            await stage.told_twice()
-        outcome = await stage.outcome(since_s=back_at, patience_s=PATIENCE_S)
+            await scenario.told_twice()
+        outcome = await scenario.outcome(since_s=back_at, patience_s=PATIENCE_S)
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
@@ -192,14 +198,16 @@ async def test_an_older_copy_of_the_data(
 ) -> None:
     """The mutant believes a server that does not know it, and looks at nothing when it is back."""
     monkeypatch.setattr(resend_buffer, "KEPT_BYTES", -1)  # as if what is lost was older than that
-    async with on_stage(server.url, workers=1, fails_every=0) as stage:
+    async with scenario_on(server.url, workers=1, fails_every=0) as scenario:
         if is_mutant:
-            await mutate(stage.server, "append", _believe_the_unknown)
+            await mutate(scenario.server, "append", _believe_the_unknown)
             monkeypatch.setattr(resend_buffer.ResendBuffer, "take_missing", lambda *_: {})
-        await stage.command("CONFIG", "SET", "appendfsync", "always")  # the file has what is told
+        await scenario.command(
+            "CONFIG", "SET", "appendfsync", "always"
+        )  # the file has what is told
         kept_bytes = _log_of(server).stat().st_size
-        lost = await stage.publish(COUNT)
-        await stage.told(COUNT)
+        lost = await scenario.publish(COUNT)
+        await scenario.told(COUNT)
 
         server.kill()
         with _log_of(server).open("r+b") as log:
@@ -207,41 +215,43 @@ async def test_an_older_copy_of_the_data(
         await _restart(server)
         back_at = time.monotonic()
         if not is_mutant:
-            await stage.told_of("bus.publishes_lost", since_s=back_at, within_s=ANNOUNCED_WITHIN_S)
-            stage.accepted -= set(lost)  # they are gone, and that is told
-        await stage.publish(COUNT)
+            await scenario.told_of(
+                "bus.publishes_lost", since_s=back_at, within_s=ANNOUNCED_WITHIN_S
+            )
+            scenario.accepted -= set(lost)  # they are gone, and that is told
+        await scenario.publish(COUNT)
 
-        outcome = await stage.outcome(since_s=back_at, patience_s=RECOVERY_S)
-        assert ("bus.publishes_lost" in stage.events) is not is_mutant
+        outcome = await scenario.outcome(since_s=back_at, patience_s=RECOVERY_S)
+        assert ("bus.publishes_lost" in scenario.events) is not is_mutant
     outcome.check(within_s=RECOVERY_S, is_mutant=is_mutant)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-reload"])
 async def test_scripts_that_are_flushed_again_and_again(server: RedisServer, kind: str) -> None:
-    async with on_stage(server.url, workers=2, kind=kind) as stage:
-        await stage.command("SCRIPT", "FLUSH")
-        async with stage.publishing():
+    async with scenario_on(server.url, workers=2, kind=kind) as scenario:
+        await scenario.command("SCRIPT", "FLUSH")
+        async with scenario.publishing():
             for _ in range(20):
-                await stage.command("SCRIPT", "FLUSH")
+                await scenario.command("SCRIPT", "FLUSH")
                 await asyncio.sleep(0.1)
 
-        outcome = await stage.outcome(patience_s=patience_s(kind))
+        outcome = await scenario.outcome(patience_s=patience_s(kind))
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "drop-when-full"])
 async def test_a_server_out_of_memory(server: RedisServer, kind: str) -> None:
-    async with on_stage(server.url, workers=2, kind=kind) as stage:
-        await stage.publish(2 * COUNT, handler_fault="dally")
-        await stage.told(COUNT // 4)
+    async with scenario_on(server.url, workers=2, kind=kind) as scenario:
+        await scenario.publish(2 * COUNT, handler_fault="dally")
+        await scenario.told(COUNT // 4)
 
-        await stage.command("CONFIG", "SET", "maxmemory", "1")
+        await scenario.command("CONFIG", "SET", "maxmemory", "1")
         with pytest.raises(BusFullError, match="memory"):
-            await stage.publish(1)
+            await scenario.publish(1)
         await asyncio.sleep(OUTAGE_S)
-        await stage.command("CONFIG", "SET", "maxmemory", "0")
+        await scenario.command("CONFIG", "SET", "maxmemory", "0")
 
-        outcome = await stage.outcome(patience_s=patience_s(kind))
+        outcome = await scenario.outcome(patience_s=patience_s(kind))
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
@@ -285,15 +295,15 @@ async def test_a_server_that_takes_no_writes_for_a_while(
 ) -> None:
     async with (
         _impatient(server) as impatient,
-        on_stage(server.url, workers=1, kind=kind) as stage,
+        scenario_on(server.url, workers=1, kind=kind) as scenario,
     ):
-        victim = await stage.crew.hire_one(hold_at=COMMIT_SENT)
-        await stage.publish(COUNT)
-        await stage.held(victim)
-        await stage.server_is_through()
+        victim = await scenario.crew.hire_one(hold_at=COMMIT_SENT)
+        await scenario.publish(COUNT)
+        await scenario.held(victim)
+        await scenario.server_is_through()
 
         async with fault(server) as code:
-            publishing = asyncio.create_task(stage.publish(COUNT))
+            publishing = asyncio.create_task(scenario.publish(COUNT))
             await _is_refused(server, code)
             victim.go_on()
             with pytest.raises(BackendUnavailableError, match=code):
@@ -303,42 +313,42 @@ async def test_a_server_that_takes_no_writes_for_a_while(
         ended_at = time.monotonic()
         await publishing
 
-        outcome = await stage.outcome(since_s=ended_at, patience_s=PATIENCE_S)
+        outcome = await scenario.outcome(since_s=ended_at, patience_s=PATIENCE_S)
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "no-repair"])
 async def test_a_stream_that_is_deleted(server: RedisServer, kind: str) -> None:
     """The mutants publish with a plain XADD, and read on where there is no group."""
-    async with on_stage(server.url, workers=2, fails_every=0, kind=kind) as stage:
-        await stage.publish(COUNT, handler_fault="dally")
-        await stage.told(COUNT // 4)
-        assert not stage.events
+    async with scenario_on(server.url, workers=2, fails_every=0, kind=kind) as scenario:
+        await scenario.publish(COUNT, handler_fault="dally")
+        await scenario.told(COUNT // 4)
+        assert not scenario.events
         if kind != BUS:
-            await mutate(stage.server, "append", _create_what_is_not_there)
+            await mutate(scenario.server, "append", _create_what_is_not_there)
 
-        await stage.command("DEL", stage.server.keys.stream(INPUTS))
+        await scenario.command("DEL", scenario.server.keys.stream(INPUTS))
         deleted_at = time.monotonic()
-        stage.accepted.clear()  # what was lent is answered, the rest is gone, and that is told:
-        await stage.publish(COUNT)
+        scenario.accepted.clear()  # what was lent is answered, the rest is gone, and that is told:
+        await scenario.publish(COUNT)
 
         told = {"bus.stream_lost", "bus.group_lost"}
         if kind == BUS:
-            await stage.anybody_told_of(told, since_s=deleted_at, within_s=ANNOUNCED_WITHIN_S)
-        outcome = await stage.outcome(since_s=deleted_at, patience_s=patience_s(kind))
-        assert told.isdisjoint(stage.all_events) is (kind != BUS)
+            await scenario.anybody_told_of(told, since_s=deleted_at, within_s=ANNOUNCED_WITHIN_S)
+        outcome = await scenario.outcome(since_s=deleted_at, patience_s=patience_s(kind))
+        assert told.isdisjoint(scenario.all_events) is (kind != BUS)
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "doubting"])
 async def test_a_consumer_that_is_deleted(server: RedisServer, kind: str) -> None:
-    async with on_stage(server.url, workers=2, kind=kind) as stage:
-        await stage.publish(COUNT, handler_fault="dally")
-        await stage.told(COUNT // 4)
+    async with scenario_on(server.url, workers=2, kind=kind) as scenario:
+        await scenario.publish(COUNT, handler_fault="dally")
+        await scenario.told(COUNT // 4)
 
-        assert await _delete_consumers(stage)
+        assert await _delete_consumers(scenario)
 
-        outcome = await stage.outcome(patience_s=patience_s(kind))
+        outcome = await scenario.outcome(patience_s=patience_s(kind))
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
 
 
@@ -346,24 +356,26 @@ async def test_a_consumer_that_is_deleted(server: RedisServer, kind: str) -> Non
 async def test_a_consumer_that_is_deleted_before_its_worker_dies(
     server: RedisServer, kind: str
 ) -> None:
-    async with on_stage(server.url, kind=kind) as stage:
-        victim = await stage.crew.hire_one()
-        await stage.publish(SEATS, handler_fault="stall")
-        await stage.publish(COUNT)
-        await stage.lent_to(victim, 2 * SEATS)
-        deleted = await _delete_consumers(stage)
+    async with scenario_on(server.url, kind=kind) as scenario:
+        victim = await scenario.crew.hire_one()
+        await scenario.publish(SEATS, handler_fault="stall")
+        await scenario.publish(COUNT)
+        await scenario.lent_to(victim, 2 * SEATS)
+        deleted = await _delete_consumers(scenario)
         deleted_at = time.monotonic()
         if kind == BUS:
             within_s = ANNOUNCED_WITHIN_S
-            await stage.anybody_told_of(["bus.lending_lost"], since_s=deleted_at, within_s=within_s)
+            await scenario.anybody_told_of(
+                ["bus.lending_lost"], since_s=deleted_at, within_s=within_s
+            )
         else:
             await asyncio.sleep(LEASE_S)
 
         await victim.kill()
 
         killed_at = time.monotonic()
-        await stage.crew.hire(2)
-        outcome = await stage.outcome(since_s=killed_at, patience_s=patience_s(kind))
+        await scenario.crew.hire(2)
+        outcome = await scenario.outcome(since_s=killed_at, patience_s=patience_s(kind))
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
     assert kind == BUS or len(outcome.missing) == deleted
 
@@ -397,19 +409,19 @@ async def test_a_server_that_would_evict_what_it_has_accepted(
 
 async def test_a_failover_to_a_replica_that_lags(tmp_path: Path) -> None:
     with running_sentinels(tmp_path) as site:
-        async with on_stage(site.url, workers=2) as stage:
-            await stage.publish(COUNT)
-            await stage.told(COUNT)
+        async with scenario_on(site.url, workers=2) as scenario:
+            await scenario.publish(COUNT)
+            await scenario.told(COUNT)
             await asyncio.to_thread(site.replicate)
             await asyncio.to_thread(site.cut_replication)
-            await stage.publish(COUNT, handler_fault="dally")
+            await scenario.publish(COUNT, handler_fault="dally")
 
             site.primary.kill()
             killed_at = time.monotonic()
-            await stage.publish(COUNT)
+            await scenario.publish(COUNT)
 
-            outcome = await stage.outcome(since_s=killed_at, patience_s=PATIENCE_S)
-            assert "bus.sent_again" in stage.events
+            outcome = await scenario.outcome(since_s=killed_at, patience_s=PATIENCE_S)
+            assert "bus.sent_again" in scenario.events
     outcome.check(within_s=FAILOVER_S)
 
 
@@ -430,12 +442,12 @@ def _believe_the_unknown(append: str) -> str:
     return append.replace("stream) or 0)", "stream) or first - 1)")
 
 
-async def _delete_consumers(stage: Stage) -> int:
+async def _delete_consumers(scenario: Scenario) -> int:
     """Of everybody who was lent something; how much that was."""
-    stream = stage.server.keys.stream(INPUTS)
-    _, _, _, lent = await stage.command("XPENDING", stream, GROUP)
+    stream = scenario.server.keys.stream(INPUTS)
+    _, _, _, lent = await scenario.command("XPENDING", stream, GROUP)
     deleting = ("XGROUP", "DELCONSUMER", stream, GROUP)
-    return sum([await stage.command(*deleting, name) for name, _ in lent or ()])
+    return sum([await scenario.command(*deleting, name) for name, _ in lent or ()])
 
 
 async def _restart(server: RedisServer) -> bool:

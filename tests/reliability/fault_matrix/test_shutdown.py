@@ -20,7 +20,7 @@ from tests.messaging.buses import REGISTRY, Ask, Told, listening, texts_in
 from tests.reliability.workers.crew import REPOSITORY
 from tests.reliability.workers.mutants import nothing
 from tests.reliability.workers.patience import stretched
-from tests.reliability.workers.stage import on_stage
+from tests.reliability.workers.scenario import scenario_on
 from tests.servers import RedisServer, running_redis
 
 ENDS_WITHIN_S = 10.0
@@ -45,16 +45,16 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.mark.parametrize("kind", ["bus", "no-drain"])
 async def test_a_sigterm_under_load(server_url: str, kind: str) -> None:
-    async with on_stage(server_url, workers=1) as stage:
-        leaver = await stage.crew.hire_one(kind=kind)
-        await stage.publish(1_000, handler_fault="dally")
-        await stage.told(100)
+    async with scenario_on(server_url, workers=1) as scenario:
+        leaver = await scenario.crew.hire_one(kind=kind)
+        await scenario.publish(1_000, handler_fault="dally")
+        await scenario.told(100)
 
         leaver.terminate()
         code = await leaver.gone(stretched(ENDS_WITHIN_S))
 
-        kept = await stage.pending_by(leaver)
-        outcome = await stage.outcome(patience_s=30)
+        kept = await scenario.pending_by(leaver)
+        outcome = await scenario.outcome(patience_s=30)
     assert code == 0
     assert bool(kept) is (kind == "no-drain")
     outcome.check(within_s=30)  # that much work is left
@@ -62,10 +62,10 @@ async def test_a_sigterm_under_load(server_url: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["bus", "unhurried"])
 async def test_a_second_sigterm_waits_for_no_handler(server_url: str, kind: str) -> None:
-    async with on_stage(server_url, drain_s=3600) as stage:
-        leaver = await stage.crew.hire_one(kind=kind)
-        await stage.publish(100, handler_fault="never end")
-        await stage.lent_to(leaver)
+    async with scenario_on(server_url, drain_s=3600) as scenario:
+        leaver = await scenario.crew.hire_one(kind=kind)
+        await scenario.publish(100, handler_fault="never end")
+        await scenario.lent_to(leaver)
         leaver.terminate()
         await leaver.leaving()
         with pytest.raises(TimeoutError):  # so it is the second one that makes the difference
@@ -81,22 +81,22 @@ async def test_a_second_sigterm_waits_for_no_handler(server_url: str, kind: str)
 
         sys.stdout.write(f"gone after {time.monotonic() - asked_at:.2f} s\n")
         assert code == 0
-        assert await stage.pending_by(leaver) == 0
-        assert await stage.owed() == 100
+        assert await scenario.pending_by(leaver) == 0
+        assert await scenario.owed() == 100
 
 
 @pytest.mark.parametrize("kind", ["bus", "patient"])
 async def test_a_sigterm_while_the_server_is_away(server: RedisServer, kind: str) -> None:
-    async with on_stage(server.url, workers=2, kind=kind) as stage:
-        await stage.publish(500, handler_fault="dally")
-        await stage.told(50)
-        await stage.written()
+    async with scenario_on(server.url, workers=2, kind=kind) as scenario:
+        await scenario.publish(500, handler_fault="dally")
+        await scenario.told(50)
+        await scenario.written()
         server.kill()
 
-        for worker in stage.crew.workers:
+        for worker in scenario.crew.workers:
             worker.terminate()
         within_s = ENDS_WITHIN_S if kind == "patient" else stretched(ENDS_WITHIN_S)
-        leaving = asyncio.gather(*[worker.gone(within_s) for worker in stage.crew.workers])
+        leaving = asyncio.gather(*[worker.gone(within_s) for worker in scenario.crew.workers])
         if kind == "patient":
             with pytest.raises(TimeoutError):
                 await leaving
@@ -104,8 +104,8 @@ async def test_a_sigterm_while_the_server_is_away(server: RedisServer, kind: str
             assert await leaving == [0, 0]
 
         server.start()
-        await stage.crew.hire(2, kind="bus")  # those who start next go on with it
-        outcome = await stage.outcome(patience_s=60)
+        await scenario.crew.hire(2, kind="bus")  # those who start next go on with it
+        outcome = await scenario.outcome(patience_s=60)
     assert outcome.is_exact, str(outcome)
 
 

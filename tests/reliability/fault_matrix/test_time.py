@@ -21,7 +21,7 @@ from tests.messaging.backends.redis.conftest import command, server_of
 from tests.messaging.buses import REGISTRY, Ask, Gate, Told, listening
 from tests.reliability.fault_matrix.conftest import PATIENCE_S, SHORT_LEASE_S, patience_s
 from tests.reliability.workers.orders import BEFORE_COMMIT, BUS, LEASE_S, PLAIN
-from tests.reliability.workers.stage import Stage, on_stage
+from tests.reliability.workers.scenario import Scenario, scenario_on
 from tests.servers import RedisServer, valkey_binary
 
 COUNT = 600
@@ -50,25 +50,25 @@ def server(tmp_path: Path, clock: Clock) -> Iterator[RedisServer]:
 async def test_the_servers_clock_is_set(
     server: RedisServer, clock: Clock, ahead_s: int, kind: str
 ) -> None:
-    async with on_stage(server.url, workers=1, kind=kind) as stage:
-        silent = await stage.crew.hire_one(hold_at=BEFORE_COMMIT)
-        await stage.publish(COUNT)
-        await stage.held(silent)
+    async with scenario_on(server.url, workers=1, kind=kind) as scenario:
+        silent = await scenario.crew.hire_one(hold_at=BEFORE_COMMIT)
+        await scenario.publish(COUNT)
+        await scenario.held(silent)
 
         clock.set(ahead_s)
-        await _goes_by_it(stage, ahead_s)
+        await _goes_by_it(scenario, ahead_s)
         set_at = time.monotonic()
-        await stage.publish(COUNT)
+        await scenario.publish(COUNT)
         with suppress(TimeoutError):
-            await stage.told(2 * COUNT, timeout_s=patience_s(kind))
+            await scenario.told(2 * COUNT, timeout_s=patience_s(kind))
         recovered_s = time.monotonic() - set_at
         if ahead_s > 0:
             silent.go_on()  # what if it was taken for dead too early
         else:
             await silent.kill()  # what if it was not taken for dead at all
-        await stage.publish(COUNT)
+        await scenario.publish(COUNT)
 
-        outcome = await stage.outcome(patience_s=patience_s(kind))
+        outcome = await scenario.outcome(patience_s=patience_s(kind))
     outcome.check(within_s=2 * LEASE_S, is_mutant=kind != BUS)
     assert kind != BUS or recovered_s < 2 * LEASE_S
 
@@ -116,15 +116,15 @@ async def _until_open(bus: Bus, *, is_open: bool) -> None:
 async def test_what_waits_while_the_servers_clock_is_set_back(
     server: RedisServer, clock: Clock, kind: str
 ) -> None:
-    async with on_stage(server.url, kind=kind, fails_every=10, backoff_s=BACKOFF_S) as stage:
-        await stage.crew.hire()
-        await stage.publish(COUNT)
-        await stage.told(COUNT * 9 // 10)  # the others have failed, and rest
+    async with scenario_on(server.url, kind=kind, fails_every=10, backoff_s=BACKOFF_S) as scenario:
+        await scenario.crew.hire()
+        await scenario.publish(COUNT)
+        await scenario.told(COUNT * 9 // 10)  # the others have failed, and rest
 
         clock.set(-HOUR_S)
-        await _goes_by_it(stage, -HOUR_S)
+        await _goes_by_it(scenario, -HOUR_S)
 
-        outcome = await stage.outcome(patience_s=PATIENCE_S if kind == BUS else 2 * BACKOFF_S)
+        outcome = await scenario.outcome(patience_s=PATIENCE_S if kind == BUS else 2 * BACKOFF_S)
     outcome.check(within_s=BACKOFF_S + 2 * LEASE_S, is_mutant=kind != BUS)
 
 
@@ -133,35 +133,35 @@ async def test_what_waits_while_the_servers_clock_is_set_back(
 async def test_a_workers_clock_is_set(
     server_url: str, clock: Clock, ahead_s: int, kind: str
 ) -> None:
-    async with on_stage(server_url, workers=2, kind=kind, lease_s=SHORT_LEASE_S) as stage:
-        await stage.crew.hire(environment=clock.environment)
-        async with stage.publishing():
-            await stage.told(COUNT)
+    async with scenario_on(server_url, workers=2, kind=kind, lease_s=SHORT_LEASE_S) as scenario:
+        await scenario.crew.hire(environment=clock.environment)
+        async with scenario.publishing():
+            await scenario.told(COUNT)
             clock.set(ahead_s)
             await asyncio.sleep(2 * SHORT_LEASE_S)
 
-        outcome = await stage.outcome(patience_s=PATIENCE_S)
-        incidents = [event for worker in stage.crew.workers for event in worker.incidents]
+        outcome = await scenario.outcome(patience_s=PATIENCE_S)
+        incidents = [event for worker in scenario.crew.workers for event in worker.incidents]
     outcome.check(within_s=2 * LEASE_S)
     assert ("fenced" in incidents) is (kind != BUS)
 
 
 @pytest.mark.parametrize("kind", [BUS, "counts-sleep"])
 async def test_the_whole_machine_sleeps(server: RedisServer, kind: str) -> None:
-    async with on_stage(server.url, workers=3, kind=kind, lease_s=SHORT_LEASE_S) as stage:
-        await stage.publish(COUNT, handler_fault="dally")
-        await stage.told(COUNT // 4)
+    async with scenario_on(server.url, workers=3, kind=kind, lease_s=SHORT_LEASE_S) as scenario:
+        await scenario.publish(COUNT, handler_fault="dally")
+        await scenario.told(COUNT // 4)
         assert server._process is not None
-        asleep = [*(worker.pid for worker in stage.crew.workers), server._process.pid]
+        asleep = [*(worker.pid for worker in scenario.crew.workers), server._process.pid]
 
         await _sleep(asleep)
         for _ in range(MOST_SLEEPS * (kind != BUS)):  # whoever looks late sees that all have beaten
-            if await _is_anybody_fenced(stage):
+            if await _is_anybody_fenced(scenario):
                 break
             await _sleep(asleep)
 
-        outcome = await stage.outcome(patience_s=PATIENCE_S)
-        was_fenced = await _is_anybody_fenced(stage)
+        outcome = await scenario.outcome(patience_s=PATIENCE_S)
+        was_fenced = await _is_anybody_fenced(scenario)
     outcome.check(within_s=2 * LEASE_S)
     assert was_fenced is (kind != BUS)
 
@@ -175,22 +175,22 @@ async def _sleep(pids: Sequence[int]) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-async def _is_anybody_fenced(stage: Stage) -> bool:
+async def _is_anybody_fenced(scenario: Scenario) -> bool:
     """Whether somebody was taken for dead, or is within a lease."""
     with suppress(TimeoutError):
         await eventually(
-            lambda: any("fenced" in worker.incidents for worker in stage.crew.workers),
+            lambda: any("fenced" in worker.incidents for worker in scenario.crew.workers),
             timeout_s=SHORT_LEASE_S,
         )
         return True
     return False
 
 
-async def _goes_by_it(stage: Stage, ahead_s: int) -> None:
+async def _goes_by_it(scenario: Scenario, ahead_s: int) -> None:
     """Return once the server's clock is so far ahead."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            seconds, _ = await stage.command("TIME")
+            seconds, _ = await scenario.command("TIME")
             if abs(int(seconds) - time.time() - ahead_s) < HOUR_S / 2:
                 return
             await asyncio.sleep(0.02)

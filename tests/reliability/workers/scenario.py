@@ -44,7 +44,7 @@ class Heard(NamedTuple):
     at_s: float
 
 
-class Stage:
+class Scenario:
     """Publishes numbered inputs, watches the outputs, and tells the outcome.
 
     Attributes:
@@ -228,22 +228,22 @@ class Stage:
 
 
 @asynccontextmanager
-async def on_stage(
+async def scenario_on(
     url: str, *, publisher_url: str = "", workers: int = 0, **orders: Any
-) -> AsyncIterator[Stage]:
-    """A stage on the server at `url`, with so many workers; `orders` are those of all of them.
+) -> AsyncIterator[Scenario]:
+    """A scenario on the server at `url`, with so many workers; `orders` are those of all of them.
 
     Args:
         url: where the workers work, perhaps through a proxy.
         publisher_url: where the publisher is, if that is somewhere else.
-        workers: how many to start with; `stage.crew.hire` adds to them.
+        workers: how many to start with; `scenario.crew.hire` adds to them.
         orders: of `tests.reliability.workers.orders.Orders`.
     """
     guild_id = f"crew-{new_id()}"
     told = Orders(url=url, guild_id=guild_id, **orders)
     backend = open_backend(publisher_url or url, guild_id, keep_unclaimed=KEPT, max_backlog=KEPT)
-    async with Bus(backend, name="stage") as bus, Crew(told) as crew:
-        stage = Stage(bus, crew)
+    async with Bus(backend, name="scenario") as bus, Crew(told) as crew:
+        scenario = Scenario(bus, crew)
         await bus.register(subscription(told))
         await crew.hire(workers)
-        yield stage
+        yield scenario
