@@ -34,7 +34,7 @@ HANDLING = {
     "guild.runtime",
 }
 HELLO = ROOT / "specs" / "hello.yaml"
-IGNORED = shutil.ignore_patterns("__pycache__", "ml")
+IGNORED = shutil.ignore_patterns("ml")  # the bytecode comes along, or each start compiles all
 CLI = "import sys; sys.argv = ['guildbus', {words}]\nfrom guild.cli import main\n"
 
 

@@ -39,7 +39,7 @@ def nested(levels: int) -> dict[str, Any]:
         ("caf\ud800", "", r"holds '\\ud800', which is no character"),
         ({"\ud800": 1}, "", r"holds '\\ud800', which is no character"),
         (in_itself(), "", "holds itself"),
-        (nested(100_000), "", "is nested too deeply"),
+        (nested(20_000), "", "is nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_named(value: Any, where: str, told: str) -> None:

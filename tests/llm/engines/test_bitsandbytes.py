@@ -14,11 +14,15 @@ from agents.llm.engines import EngineConfig, GenerationRequest, create_engine
 from agents.llm.engines.estimate import estimate_memory
 from tests.llm.chat_models import save_tiny_chat_model
 
-pytest.importorskip("bitsandbytes", reason="the extra `quantized` is not installed")
-
 KINDS = ["load_in_8bit", "load_in_4bit"]
 PROMPTS = ["The benefits of", "A guild is a set of agents that work by", "To be", "naïve"]
 NEW_TOKENS = 12
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bitsandbytes() -> None:
+    """Here, because the import takes seconds, and a worker that only collects needs none."""
+    pytest.importorskip("bitsandbytes", reason="the extra `quantized` is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,25 @@ def check(case: Case, text: str) -> None:
     validator.validate(json.loads(text, parse_float=Decimal))
 
 
+def test_the_reference_checks_formats() -> None:
+    """It passes over each whose package is not installed."""
+    checked = jsonschema.Draft202012Validator.FORMAT_CHECKER.checkers
+
+    named = (
+        "date",
+        "date-time",
+        "duration",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "time",
+        "uri",
+        "uuid",
+    )
+    assert checked.keys() >= {*named, "idn-hostname", "json-pointer", "regex", "uri-reference"}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.name)
 def test_a_random_model_writes_valid_instances_only(case: Case, kind: str) -> None:
