@@ -5,9 +5,9 @@ import random
 import time
 from dataclasses import dataclass
 
-from tests.reliability.workers.crew import Worker
 from tests.reliability.workers.orders import BUS, LEASE_S
 from tests.reliability.workers.outcome import Outcome
+from tests.reliability.workers.processes import Worker
 from tests.reliability.workers.scenario import Scenario, scenario_on
 
 WORKERS = 3
@@ -49,7 +49,7 @@ async def storm(
         scenario_on(url, kind=kind, partitions=partitions) as scenario,
     ):
         await scenario.publish(inputs // 2)  # there is always something to do
-        await scenario.crew.hire(WORKERS)
+        await scenario.workers.start(WORKERS)
         publishing = asyncio.create_task(scenario.publish(inputs - inputs // 2))
         stops = await _torment(scenario, inputs, kills=kills, seed=seed)
         await publishing
@@ -65,7 +65,7 @@ async def _torment(scenario: Scenario, inputs: int, *, kills: int, seed: int) ->
         await scenario.told(number * inputs // (kills + 1), timeout_s=3600)
         await asyncio.sleep(chance.uniform(0, 0.05))
         await chance.choice(_working(scenario)).kill()
-        await scenario.crew.hire(wait=False)
+        await scenario.workers.start(wait=False)
         if number % 2 == 0:
             resting.append(asyncio.create_task(_rest(chance.choice(_working(scenario)))))
     await asyncio.gather(*resting)
@@ -73,7 +73,7 @@ async def _torment(scenario: Scenario, inputs: int, *, kills: int, seed: int) ->
 
 
 def _working(scenario: Scenario) -> list[Worker]:
-    return [worker for worker in scenario.crew.workers if worker.exit_code is None]
+    return [worker for worker in scenario.workers.all if worker.exit_code is None]
 
 
 async def _rest(worker: Worker) -> None:

@@ -7,7 +7,7 @@ and the outputs are counted: the outcome. The criteria:
 E1      each accepted input has exactly one committed effect
 R(x)    everything is settled at most x s after the fault has ended, with a lease of 2 s
 clean   nothing is left pending, every worker that was asked to end did so with status 0, and no
-        process outlives its crew
+        process outlives the scenario
 
 The tests of a row also run with a mutant (tests/reliability/workers/mutants.py) in whose
 outcome the damage has to be found; or a further test sees the check of the row fail.

@@ -101,8 +101,8 @@ async def test_poison_dies_after_exactly_n_attempts_and_delays_nobody(
 async def test_workers_of_two_versions_side_by_side(server_url: str, kind: str) -> None:
     """Two of the release before and one newer, which alone can read half of the inputs."""
     async with scenario_on(server_url, kind=kind, fails_every=0) as scenario:
-        await scenario.crew.hire(2)
-        await scenario.crew.hire(1, is_newer=True)
+        await scenario.workers.start(2)
+        await scenario.workers.start(1, is_newer=True)
         for _ in range(5):
             await scenario.publish(30, kind=NewerInput)
             await scenario.publish(30)

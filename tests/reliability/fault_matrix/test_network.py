@@ -24,8 +24,8 @@ from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import Message, encode
 from tests.messaging.buses import settled_all
 from tests.reliability.proxy import FaultyProxy
-from tests.reliability.workers.crew import Crew
 from tests.reliability.workers.orders import BEFORE_COMMIT, INPUTS, LEASE_S, Input
+from tests.reliability.workers.processes import Workers
 from tests.reliability.workers.scenario import Scenario, scenario_on
 
 PATIENCE_S = 60.0
@@ -111,10 +111,10 @@ async def test_a_network_that_fails_for_a_while(
     is_mutant = kind != BUS
     async with _network(server_url, kind=BUS if kind in PUBLISHING else kind) as network:
         scenario = network.scenario
-        await scenario.crew.hire(2)
+        await scenario.workers.start(2)
         await scenario.publish(100)
         await scenario.told(100)
-        before = _descriptors(scenario.crew)
+        before = _descriptors(scenario.workers)
         await scenario.publish(backlog)
 
         async with PUBLISHING.get(kind, _publishing)(network):
@@ -123,7 +123,7 @@ async def test_a_network_that_fails_for_a_while(
         ended_at = time.monotonic()
         if not is_mutant:
             await scenario.told(len(scenario.accepted))
-            await _until_descriptors_are(scenario.crew, before)
+            await _until_descriptors_are(scenario.workers, before)
         patience_s = MUTANT_PATIENCE_S if is_mutant else PATIENCE_S
         outcome = await scenario.outcome(since_s=ended_at, patience_s=patience_s)
     sys.stdout.write(f"{fault.__name__}: {outcome}\n")
@@ -138,14 +138,14 @@ async def test_half_of_the_workers_cut_off(server_url: str, kind: str) -> None:
     is_mutant = kind != BUS
     async with _network(server_url, publisher_url=server_url, kind=kind) as network:
         scenario, proxy = network.scenario, network.proxy
-        cut = await scenario.crew.hire(2, hold_at=BEFORE_COMMIT)
+        cut = await scenario.workers.start(2, hold_at=BEFORE_COMMIT)
         await scenario.publish(1_000)
         for worker in cut:
             await worker.held()
         proxy.swallows = True
         for worker in cut:
             worker.go_on()
-        await scenario.crew.hire(2, url=server_url)
+        await scenario.workers.start(2, url=server_url)
         async with scenario.publishing():
             await scenario.told(len(scenario.accepted), timeout_s=PATIENCE_S)
             await asyncio.sleep(3 * LEASE_S)
@@ -281,7 +281,7 @@ async def _publishing_by_whole_reads(network: Network) -> AsyncIterator[None]:
 
 def _plain_publish(scenario: Scenario) -> tuple[Argument, ...]:
     """The command by which who has no bus publishes the input `LATE`."""
-    envelope = Envelope(new_id(), "crew.input", 1, INPUTS, encode(Input(number=LATE)))
+    envelope = Envelope(new_id(), "workers.input", 1, INPUTS, encode(Input(number=LATE)))
     header, payload = pack_entry(envelope, None)
     return ("XADD", scenario.server.keys.stream(INPUTS), "*", "h", header, "p", payload)
 
@@ -292,11 +292,11 @@ PUBLISHING = {
 }
 
 
-def _descriptors(crew: Crew) -> list[int]:
-    return [len(list(Path(f"/proc/{worker.pid}/fd").iterdir())) for worker in crew.workers]
+def _descriptors(workers: Workers) -> list[int]:
+    return [len(list(Path(f"/proc/{worker.pid}/fd").iterdir())) for worker in workers.all]
 
 
-async def _until_descriptors_are(crew: Crew, before: list[int]) -> None:
+async def _until_descriptors_are(workers: Workers, before: list[int]) -> None:
     """Flat: whatever was opened for a connection that broke is closed again.
 
     A worker has one connection more once a beat had to go past something long on its way out.
@@ -304,6 +304,6 @@ async def _until_descriptors_are(crew: Crew, before: list[int]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while any(  # noqa: ASYNC110 - other processes work
             now - then not in (0, BESIDE)
-            for now, then in zip(_descriptors(crew), before, strict=True)
+            for now, then in zip(_descriptors(workers), before, strict=True)
         ):
             await asyncio.sleep(0.05)

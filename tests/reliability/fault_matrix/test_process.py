@@ -52,7 +52,7 @@ ATTEMPTS = 3
 )
 async def test_a_worker_that_is_killed(server_url: str, hold_point: str, kind: str) -> None:
     async with scenario_on(server_url, workers=1, kind=kind) as scenario:
-        victim = await scenario.crew.hire_one(hold_at=hold_point)
+        victim = await scenario.workers.start_one(hold_at=hold_point)
         if hold_point == AFTER_COMMIT:  # it has to have more in hand
             await scenario.publish(INPUTS // 3, handler_fault="dally")
         else:
@@ -72,10 +72,10 @@ async def test_all_workers_are_killed_at_once(server_url: str, kind: str) -> Non
         publishing = asyncio.create_task(scenario.publish(INPUTS, handler_fault="dally"))
         await scenario.told(INPUTS // 4)
 
-        await asyncio.gather(*[worker.kill() for worker in scenario.crew.workers])
+        await asyncio.gather(*[worker.kill() for worker in scenario.workers.all])
 
         killed_at = time.monotonic()
-        await scenario.crew.hire(3, concurrency=64)
+        await scenario.workers.start(3, concurrency=64)
         await publishing
         outcome = await scenario.outcome(since_s=killed_at, patience_s=patience_s(kind))
     outcome.check(within_s=10, is_mutant=kind != BUS)
@@ -87,16 +87,16 @@ async def test_many_workers_die_with_inputs_that_they_never_began(
 ) -> None:
     """Each takes over from the one before, and dies before a handler begins on any of it."""
     async with scenario_on(server_url, kind=kind, attempts=ATTEMPTS, fails_every=0) as scenario:
-        victim = await scenario.crew.hire_one(hold_at=AFTER_READ, hold_on=1)
+        victim = await scenario.workers.start_one(hold_at=AFTER_READ, hold_on=1)
         await scenario.publish(FEW_INPUTS)
         await victim.held()
         await victim.kill()
         for _ in range(2 * ATTEMPTS):
-            victim = await scenario.crew.hire_one(wait=False, hold_at=AFTER_TAKEOVER, hold_on=1)
+            victim = await scenario.workers.start_one(wait=False, hold_at=AFTER_TAKEOVER, hold_on=1)
             await victim.held()
             await victim.kill()
 
-        await scenario.crew.hire_one()
+        await scenario.workers.start_one()
 
         outcome = await scenario.outcome(patience_s=patience_s(kind))
         assert bool(await scenario.bus.dead_letters.list()) is (kind != BUS)
@@ -107,13 +107,13 @@ async def test_many_workers_die_with_inputs_that_they_never_began(
 async def test_an_input_that_kills_its_worker(server_url: str, kind: str) -> None:
     """It is given up after so many recorded starts and the first, which is not recorded."""
     async with scenario_on(server_url, kind=kind, attempts=ATTEMPTS, fails_every=0) as scenario:
-        worker = await scenario.crew.hire_one()
+        worker = await scenario.workers.start_one()
         await scenario.publish(FEW_INPUTS)
         (poison,) = await scenario.publish(1, handler_fault="die")
         await scenario.publish(FEW_INPUTS)
         for _ in range(ATTEMPTS + 1):
             assert await worker.gone() == -signal.SIGKILL
-            worker = await scenario.crew.hire_one(wait=False)
+            worker = await scenario.workers.start_one(wait=False)
         if kind != BUS:
             await worker.gone()  # and so on
             return
@@ -132,7 +132,7 @@ async def test_a_worker_that_stands_still_for_three_leases(
     server_url: str, hold_point: str, kind: str
 ) -> None:
     async with scenario_on(server_url, workers=1, kind=kind, lease_s=SHORT_LEASE_S) as scenario:
-        victim = await scenario.crew.hire_one(hold_at=hold_point)
+        victim = await scenario.workers.start_one(hold_at=hold_point)
         await scenario.publish(INPUTS)
         await scenario.held(victim)
 
@@ -146,7 +146,7 @@ async def test_a_worker_that_stands_still_for_three_leases(
 @pytest.mark.parametrize("kind", [BUS, "no-fence"])
 async def test_an_event_loop_that_is_blocked_for_three_leases(server_url: str, kind: str) -> None:
     async with scenario_on(server_url, workers=1, kind=kind, lease_s=SHORT_LEASE_S) as scenario:
-        victim = await scenario.crew.hire_one(hold_at=IN_HANDLER, blocks=True)
+        victim = await scenario.workers.start_one(hold_at=IN_HANDLER, blocks=True)
         await scenario.publish(INPUTS)
         await scenario.held(victim)
 
@@ -183,7 +183,7 @@ async def test_workers_that_count_in_one_place_while_one_is_killed(
         publishing = asyncio.create_task(scenario.publish(counted, handler_fault="count"))
         await scenario.told(counted // 3)
 
-        await scenario.crew.workers[0].kill()
+        await scenario.workers.all[0].kill()
 
         await publishing
         outcome = await scenario.outcome(patience_s=PATIENCE_S)
@@ -192,7 +192,7 @@ async def test_workers_that_count_in_one_place_while_one_is_killed(
     assert stored is not None
     assert Total.model_validate_json(stored.value).number == counted
     assert not letters
-    runs = sum(worker.heard.count(COUNTED) for worker in scenario.crew.workers)
+    runs = sum(worker.heard.count(COUNTED) for worker in scenario.workers.all)
     if kind == BUS:
         outcome.check(within_s=PATIENCE_S)
         assert runs <= 1.1 * counted
@@ -206,10 +206,10 @@ async def _starve(scenario: Scenario, handler_fault: str, *, is_cut_off: bool = 
     await scenario.publish(1, handler_fault=handler_fault)
     await scenario.publish(INPUTS // 2)
     async with asyncio.timeout(PATIENCE_S):
-        while not any(STARVED in worker.heard for worker in scenario.crew.workers):  # noqa: ASYNC110
+        while not any(STARVED in worker.heard for worker in scenario.workers.all):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     for kind_of_client in ("normal", "pubsub") * is_cut_off:
         await scenario.command("CLIENT", "KILL", "TYPE", kind_of_client)
     await asyncio.sleep(STARVES_S)
-    for worker in scenario.crew.workers * is_cut_off:
+    for worker in scenario.workers.all * is_cut_off:
         await worker.told_of("bus.reconnected")

@@ -113,7 +113,7 @@ async def test_a_server_without_persistence_that_restarts(
                 await scenario.told_of(
                     "bus.data_lost", since_s=back_at, within_s=ANNOUNCED_WITHIN_S
                 )
-                for worker in scenario.crew.workers:
+                for worker in scenario.workers.all:
                     await worker.told_of("bus.data_lost")
             workers_told_s = time.monotonic() - back_at
             outcome = await scenario.outcome(since_s=back_at, patience_s=patience_s(kind))
@@ -132,7 +132,7 @@ async def test_a_server_that_forgets_everything_while_the_only_worker_is_away(
         monkeypatch.setattr(TopicRegistry, "_forgotten", nothing_forgotten)
     with running_redis(tmp_path, "--appendonly", "no") as server:
         async with scenario_on(server.url, workers=1, kind=kind) as scenario:
-            (worker,) = scenario.crew.workers
+            (worker,) = scenario.workers.all
             await scenario.publish(COUNT)
             await scenario.told(COUNT // 2)
             worker.stop()
@@ -161,8 +161,8 @@ async def test_a_server_that_forgets_everything_while_the_only_worker_is_away(
 @pytest.mark.parametrize("kind", [BUS, "no-fence"])
 async def test_a_file_that_was_cut_short(server: RedisServer, kind: str) -> None:
     async with scenario_on(server.url, workers=1, kind=kind) as scenario:
-        victim = await scenario.crew.hire_one(hold_at=IN_HANDLER, hold_on=1)
-        (other, _) = scenario.crew.workers
+        victim = await scenario.workers.start_one(hold_at=IN_HANDLER, hold_on=1)
+        (other, _) = scenario.workers.all
         await scenario.command(
             "CONFIG", "SET", "appendfsync", "always"
         )  # the file has what is told
@@ -297,7 +297,7 @@ async def test_a_server_that_takes_no_writes_for_a_while(
         _impatient(server) as impatient,
         scenario_on(server.url, workers=1, kind=kind) as scenario,
     ):
-        victim = await scenario.crew.hire_one(hold_at=COMMIT_SENT)
+        victim = await scenario.workers.start_one(hold_at=COMMIT_SENT)
         await scenario.publish(COUNT)
         await scenario.held(victim)
         await scenario.server_is_through()
@@ -357,7 +357,7 @@ async def test_a_consumer_that_is_deleted_before_its_worker_dies(
     server: RedisServer, kind: str
 ) -> None:
     async with scenario_on(server.url, kind=kind) as scenario:
-        victim = await scenario.crew.hire_one()
+        victim = await scenario.workers.start_one()
         await scenario.publish(SEATS, handler_fault="stall")
         await scenario.publish(COUNT)
         await scenario.lent_to(victim, 2 * SEATS)
@@ -374,7 +374,7 @@ async def test_a_consumer_that_is_deleted_before_its_worker_dies(
         await victim.kill()
 
         killed_at = time.monotonic()
-        await scenario.crew.hire(2)
+        await scenario.workers.start(2)
         outcome = await scenario.outcome(since_s=killed_at, patience_s=patience_s(kind))
     outcome.check(within_s=RECOVERY_S, is_mutant=kind != BUS)
     assert kind == BUS or len(outcome.missing) == deleted

@@ -17,9 +17,9 @@ from messaging.bus import Bus, connect
 from messaging.client.maintenance import Maintenance
 from messaging.handling.context import Context
 from tests.messaging.buses import REGISTRY, Ask, Told, listening, texts_in
-from tests.reliability.workers.crew import REPOSITORY
 from tests.reliability.workers.mutants import nothing
 from tests.reliability.workers.patience import stretched
+from tests.reliability.workers.processes import REPOSITORY
 from tests.reliability.workers.scenario import scenario_on
 from tests.servers import RedisServer, running_redis
 
@@ -46,7 +46,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 @pytest.mark.parametrize("kind", ["bus", "no-drain"])
 async def test_a_sigterm_under_load(server_url: str, kind: str) -> None:
     async with scenario_on(server_url, workers=1) as scenario:
-        leaver = await scenario.crew.hire_one(kind=kind)
+        leaver = await scenario.workers.start_one(kind=kind)
         await scenario.publish(1_000, handler_fault="dally")
         await scenario.told(100)
 
@@ -63,7 +63,7 @@ async def test_a_sigterm_under_load(server_url: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["bus", "unhurried"])
 async def test_a_second_sigterm_waits_for_no_handler(server_url: str, kind: str) -> None:
     async with scenario_on(server_url, drain_s=3600) as scenario:
-        leaver = await scenario.crew.hire_one(kind=kind)
+        leaver = await scenario.workers.start_one(kind=kind)
         await scenario.publish(100, handler_fault="never end")
         await scenario.lent_to(leaver)
         leaver.terminate()
@@ -93,10 +93,10 @@ async def test_a_sigterm_while_the_server_is_away(server: RedisServer, kind: str
         await scenario.written()
         server.kill()
 
-        for worker in scenario.crew.workers:
+        for worker in scenario.workers.all:
             worker.terminate()
         within_s = ENDS_WITHIN_S if kind == "patient" else stretched(ENDS_WITHIN_S)
-        leaving = asyncio.gather(*[worker.gone(within_s) for worker in scenario.crew.workers])
+        leaving = asyncio.gather(*[worker.gone(within_s) for worker in scenario.workers.all])
         if kind == "patient":
             with pytest.raises(TimeoutError):
                 await leaving
@@ -104,7 +104,7 @@ async def test_a_sigterm_while_the_server_is_away(server: RedisServer, kind: str
             assert await leaving == [0, 0]
 
         server.start()
-        await scenario.crew.hire(2, kind="bus")  # those who start next go on with it
+        await scenario.workers.start(2, kind="bus")  # those who start next go on with it
         outcome = await scenario.outcome(patience_s=60)
     assert outcome.is_exact, str(outcome)
 

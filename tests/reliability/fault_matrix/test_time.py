@@ -51,7 +51,7 @@ async def test_the_servers_clock_is_set(
     server: RedisServer, clock: Clock, ahead_s: int, kind: str
 ) -> None:
     async with scenario_on(server.url, workers=1, kind=kind) as scenario:
-        silent = await scenario.crew.hire_one(hold_at=BEFORE_COMMIT)
+        silent = await scenario.workers.start_one(hold_at=BEFORE_COMMIT)
         await scenario.publish(COUNT)
         await scenario.held(silent)
 
@@ -117,7 +117,7 @@ async def test_what_waits_while_the_servers_clock_is_set_back(
     server: RedisServer, clock: Clock, kind: str
 ) -> None:
     async with scenario_on(server.url, kind=kind, fails_every=10, backoff_s=BACKOFF_S) as scenario:
-        await scenario.crew.hire()
+        await scenario.workers.start()
         await scenario.publish(COUNT)
         await scenario.told(COUNT * 9 // 10)  # the others have failed, and rest
 
@@ -134,14 +134,14 @@ async def test_a_workers_clock_is_set(
     server_url: str, clock: Clock, ahead_s: int, kind: str
 ) -> None:
     async with scenario_on(server_url, workers=2, kind=kind, lease_s=SHORT_LEASE_S) as scenario:
-        await scenario.crew.hire(environment=clock.environment)
+        await scenario.workers.start(environment=clock.environment)
         async with scenario.publishing():
             await scenario.told(COUNT)
             clock.set(ahead_s)
             await asyncio.sleep(2 * SHORT_LEASE_S)
 
         outcome = await scenario.outcome(patience_s=PATIENCE_S)
-        incidents = [event for worker in scenario.crew.workers for event in worker.incidents]
+        incidents = [event for worker in scenario.workers.all for event in worker.incidents]
     outcome.check(within_s=2 * LEASE_S)
     assert ("fenced" in incidents) is (kind != BUS)
 
@@ -152,7 +152,7 @@ async def test_the_whole_machine_sleeps(server: RedisServer, kind: str) -> None:
         await scenario.publish(COUNT, handler_fault="dally")
         await scenario.told(COUNT // 4)
         assert server._process is not None
-        asleep = [*(worker.pid for worker in scenario.crew.workers), server._process.pid]
+        asleep = [*(worker.pid for worker in scenario.workers.all), server._process.pid]
 
         await _sleep(asleep)
         for _ in range(MOST_SLEEPS * (kind != BUS)):  # whoever looks late sees that all have beaten
@@ -179,7 +179,7 @@ async def _is_anybody_fenced(scenario: Scenario) -> bool:
     """Whether somebody was taken for dead, or is within a lease."""
     with suppress(TimeoutError):
         await eventually(
-            lambda: any("fenced" in worker.incidents for worker in scenario.crew.workers),
+            lambda: any("fenced" in worker.incidents for worker in scenario.workers.all),
             timeout_s=SHORT_LEASE_S,
         )
         return True

@@ -1,5 +1,5 @@
 """Real worker processes on a real server, and the outcome of their work.
 
-`Scenario` publishes numbered inputs, has a crew of processes answer each with an output, and counts
+`Scenario` publishes numbered inputs, has worker processes answer each with an output, and counts
 the outputs in the end. What the storm and the fault matrix have in common.
 """

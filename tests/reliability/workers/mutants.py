@@ -317,7 +317,7 @@ class _Plain:
         self._hold_points.reach(IN_HANDLER)
         payload = encode(Output(number=task.number))
         header, payload = pack_entry(
-            Envelope(new_id(), "crew.output", 1, OUTPUTS, payload), limit_bytes=None
+            Envelope(new_id(), "workers.output", 1, OUTPUTS, payload), limit_bytes=None
         )
         self._hold_points.reach(BEFORE_COMMIT)
         await self._server.xadd(self._outputs, {b"h": header, b"p": payload})

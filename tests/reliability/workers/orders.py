@@ -29,7 +29,7 @@ COUNTED = "counted"
 TOTAL = "total"  # the key of the state that all inputs share
 
 
-class Input(Message, wire_name="crew.input"):
+class Input(Message, wire_name="workers.input"):
     """Ask for one `Output`; `handler_fault` names what the handler does to its process first.
 
     Those of one lane come out in order where the orders ask for it.
@@ -40,7 +40,7 @@ class Input(Message, wire_name="crew.input"):
     handler_fault: str = ""
 
 
-class NewerInput(Message, wire_name="crew.input", version=2):
+class NewerInput(Message, wire_name="workers.input", version=2):
     """As `Input`, which workers of the release before know instead."""
 
     number: int
@@ -54,7 +54,7 @@ def _without_reason(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-class Output(Message, wire_name="crew.output"):
+class Output(Message, wire_name="workers.output"):
     number: int
 
 

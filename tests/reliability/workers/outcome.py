@@ -9,16 +9,16 @@ from tests.reliability.workers.patience import stretched
 
 @dataclass
 class Outcome:
-    """How often each accepted input came out, and how the crew ended.
+    """How often each accepted input came out, and how the workers ended.
 
     Attributes:
         accepted: numbers of the inputs whose publisher was told that they are stored.
         seen: how often each number lies among the outputs, in the order in which they came.
         took_s: until everything was settled, from the moment that the caller named; None if it
             never was.
-        left_pending: what the group is owed or was lent, once the crew had left.
+        left_pending: what the group is owed or was lent, once the workers had ended.
         exit_codes: of the workers that were asked to end.
-        left_behind: processes that outlived their crew.
+        left_behind: worker processes that outlived the scenario.
     """
 
     accepted: set[int]

@@ -1,4 +1,4 @@
-"""A guild with a publisher, a crew and somebody who counts: where faults are tried."""
+"""A guild with a publisher, workers and a count of what comes out: where faults are tried."""
 
 import asyncio
 import time
@@ -15,7 +15,6 @@ from messaging.bus import Bus
 from messaging.testing import eventually
 from messaging.wire.envelope import new_id
 from messaging.wire.message import decode
-from tests.reliability.workers.crew import Crew, Worker
 from tests.reliability.workers.orders import (
     GROUP,
     INPUTS,
@@ -29,6 +28,7 @@ from tests.reliability.workers.orders import (
 )
 from tests.reliability.workers.outcome import Outcome
 from tests.reliability.workers.patience import stretched
+from tests.reliability.workers.processes import Worker, Workers
 from tests.reliability.workers.worker import subscription
 
 PATIENCE_S = 60.0
@@ -53,9 +53,9 @@ class Scenario:
         heard: incidents of the publisher's bus.
     """
 
-    def __init__(self, bus: Bus, crew: Crew) -> None:
+    def __init__(self, bus: Bus, workers: Workers) -> None:
         self.bus = bus
-        self.crew = crew
+        self.workers = workers
         self.accepted: set[int] = set()
         self.heard: list[Heard] = []
         self._seen: Counter[int] = Counter()
@@ -79,7 +79,7 @@ class Scenario:
     @property
     def all_events(self) -> list[str]:
         """As `events`, with those of which workers have told."""
-        told = [event for worker in self.crew.workers for event in worker.incidents]
+        told = [event for worker in self.workers.all for event in worker.incidents]
         return [*self.events, *told]
 
     async def command(self, *parts: Any) -> Any:
@@ -202,7 +202,7 @@ class Scenario:
             await asyncio.sleep(0.001)
 
     async def outcome(self, *, since_s: float | None = None, patience_s: float) -> Outcome:
-        """Wait until everything is settled, dismiss the crew, count once more.
+        """Wait until everything is settled, have the workers end, count once more.
 
         Args:
             since_s: when the fault ended, on the monotonic clock; the default is now.
@@ -214,12 +214,12 @@ class Scenario:
             async with asyncio.timeout(patience_s):
                 await self._settled()
             outcome.took_s = time.monotonic() - since_s
-        outcome.exit_codes = await self.crew.dismiss()
+        outcome.exit_codes = await self.workers.terminate()
         self._seen.clear()  # a server may have forgotten what it had told before,
         self._after = ""
         await self.look()  # and what a zombie did when it woke counts, too
         outcome.left_pending = await self.owed()
-        outcome.left_behind = self.crew.left_behind()
+        outcome.left_behind = self.workers.left_behind()
         return outcome
 
     async def _settled(self) -> None:
@@ -236,14 +236,14 @@ async def scenario_on(
     Args:
         url: where the workers work, perhaps through a proxy.
         publisher_url: where the publisher is, if that is somewhere else.
-        workers: how many to start with; `scenario.crew.hire` adds to them.
+        workers: how many to start with; `scenario.workers.start` adds to them.
         orders: of `tests.reliability.workers.orders.Orders`.
     """
-    guild_id = f"crew-{new_id()}"
+    guild_id = f"workers-{new_id()}"
     told = Orders(url=url, guild_id=guild_id, **orders)
     backend = open_backend(publisher_url or url, guild_id, keep_unclaimed=KEPT, max_backlog=KEPT)
-    async with Bus(backend, name="scenario") as bus, Crew(told) as crew:
-        scenario = Scenario(bus, crew)
+    async with Bus(backend, name="scenario") as bus, Workers(told) as started:
+        scenario = Scenario(bus, started)
         await bus.register(subscription(told))
-        await crew.hire(workers)
+        await started.start(workers)
         yield scenario

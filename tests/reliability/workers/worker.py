@@ -1,4 +1,4 @@
-"""A worker process of a crew: `python -m tests.reliability.workers.worker ORDERS`, see
+"""A worker process: `python -m tests.reliability.workers.worker ORDERS`, see
 `tests.reliability.workers.orders`."""
 
 import asyncio
@@ -36,7 +36,7 @@ from tests.reliability.workers.orders import (
 
 
 def subscription(orders: Orders, hold_points: HoldPoints | None = None) -> Subscription:
-    """The group of every crew; whoever only registers it comes by no hold points."""
+    """The group of all workers; a process that only registers it comes by no hold points."""
 
     async def answer(task: Input | NewerInput, context: Context) -> None:
         if hold_points is not None:

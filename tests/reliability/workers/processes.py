@@ -102,21 +102,21 @@ class Worker:
                 self._news.notify_all()
 
 
-class Crew:
-    """The workers of one guild. None outlives the block."""
+class Workers:
+    """The worker processes of one guild; they end with the block at the latest."""
 
     def __init__(self, orders: Orders) -> None:
-        self.workers: list[Worker] = []
+        self.all: list[Worker] = []
         self._orders = orders
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for worker in self.workers:
+        for worker in self.all:
             await worker.kill()
 
-    async def hire(
+    async def start(
         self,
         count: int = 1,
         *,
@@ -126,18 +126,18 @@ class Crew:
     ) -> list[Worker]:
         """More workers, once they are subscribed if told to `wait`; `changes` to their orders."""
         orders = self._orders.model_copy(update=changes)
-        hired = [await self._start(orders, environment or {}) for _ in range(count)]
+        started = [await self._launch(orders, environment or {}) for _ in range(count)]
         if wait:
-            await asyncio.gather(*[worker.ready() for worker in hired])
-        return hired
+            await asyncio.gather(*[worker.ready() for worker in started])
+        return started
 
-    async def hire_one(self, **changes: Any) -> Worker:
-        (worker,) = await self.hire(**changes)
+    async def start_one(self, **changes: Any) -> Worker:
+        (worker,) = await self.start(**changes)
         return worker
 
-    async def dismiss(self) -> list[int]:
-        """Exit codes of those who still work, after a polite SIGTERM."""
-        working = [worker for worker in self.workers if worker.exit_code is None]
+    async def terminate(self) -> list[int]:
+        """Exit codes of the workers that were still running, after a SIGTERM."""
+        working = [worker for worker in self.all if worker.exit_code is None]
         for worker in working:
             worker.go_on()
             await worker.ready()
@@ -150,7 +150,7 @@ class Crew:
         found = [int(path.parent.name) for path in _command_lines() if name in _read(path)]
         return sorted(found)
 
-    async def _start(self, orders: Orders, environment: Mapping[str, str]) -> Worker:
+    async def _launch(self, orders: Orders, environment: Mapping[str, str]) -> Worker:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.reliability.workers.worker", orders.model_dump_json()),
             cwd=REPOSITORY,
@@ -159,7 +159,7 @@ class Crew:
             limit=LINE_LIMIT,
         )
         worker = Worker(process)
-        self.workers.append(worker)
+        self.all.append(worker)
         return worker
 
 
