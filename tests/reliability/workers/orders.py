@@ -68,7 +68,7 @@ class Orders(BaseModel):
     """How one worker is to work.
 
     Attributes:
-        kind: `bus`, or a mutant of tests/reliability/workers/mutants.py.
+        kind: `bus`, a mutant of tests/reliability/workers/mutants.py, or `plain`, see plain.py.
         hold_at: the hold point at which it stops itself; somebody else kills it or lets it go on.
         hold_on: at which of its arrivals there.
         blocks: it blocks its event loop for three leases there instead, and then goes on.

@@ -17,7 +17,7 @@ from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Subscription, SubscriptionOptions
 from tests.reliability.workers.handler_faults import HANDLER_FAULTS
 from tests.reliability.workers.hold_points import HoldPoints, say, watch
-from tests.reliability.workers.mutants import MUTANTS, work_plainly
+from tests.reliability.workers.mutants import MUTANTS
 from tests.reliability.workers.orders import (
     GROUP,
     IN_HANDLER,
@@ -33,6 +33,7 @@ from tests.reliability.workers.orders import (
     Orders,
     Output,
 )
+from tests.reliability.workers.plain import work_plainly
 
 
 def subscription(orders: Orders, hold_points: HoldPoints | None = None) -> Subscription:

@@ -13,8 +13,8 @@ class Row:
         criterion: what holds all the same; `tests.reliability.fault_matrix` says what E1, R(x) and
             clean are.
         tests: in which the fault happens and the criterion is checked, by their ids for pytest.
-        mutants: workers, by their names in tests/reliability/workers/mutants.py, that `tests` run
-            as well, and the damage that has to be found in each.
+        mutants: `plain` or names in tests/reliability/workers/mutants.py: workers with which
+            `tests` run as well, and the damage that has to be found in each.
         own_mutants: what tests of the row take away from the bus by themselves, and the damage.
         seen_failing: further tests, which break what keeps the promise and see the damage.
     """
