@@ -1,9 +1,14 @@
-"""Workers that lack one thing which keeps the promises: each row has one that has to fail."""
+"""Workers that lack one thing which keeps the promises: each row has one that has to fail.
+
+`MUTANTS` at the end names them all. A mutant whose place in the product is gone raises when it is
+made, see replacing.py, and so does one of a script in which it changes nothing.
+"""
 
 import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from messaging.backend import Delivery, Settlement
 from messaging.backends.redis import server as server_module
@@ -24,8 +29,16 @@ from messaging.handling.starts import Starts
 from messaging.handling.unreadable import Unreadable
 from messaging.state.contention import Contention
 from messaging.state.steps import Journal
+from tests.reliability.workers.replacing import Replace
 
 FENCING = "redis.call('HDEL', KEYS[1], old)"
+
+
+class Mutant(NamedTuple):
+    """What such a worker does, and how it comes to that."""
+
+    does: str
+    patch: Callable[[Server, Replace], Awaitable[None]]
 
 
 async def mutate(server: Server, name: str, instead: Callable[[str], str]) -> None:
@@ -37,14 +50,27 @@ async def mutate(server: Server, name: str, instead: Callable[[str], str]) -> No
     await server.connection.call("SCRIPT", "LOAD", mutant.text)
 
 
-async def without_fence(server: Server) -> None:
-    """Take over without making the other powerless, and never doubt what one was lent."""
+def nothing_forgotten(self: TopicRegistry, state: object, *, is_elsewhere: bool) -> list[str]:
+    """Instead of a look at what the server has forgotten."""
+    return []
+
+
+async def nothing(*_: object) -> None:
+    """Instead of a method that matters."""
+
+
+async def alone(*_: object, **__: object) -> bool:
+    """Instead of waiting for others."""
+    return True
+
+
+async def without_fence(server: Server, replace: Replace) -> None:
     await mutate(server, "claim", lambda text: text.replace(FENCING, ""))
-    server.scripts.recommit, server.scripts.resettle = server.scripts.commit, server.scripts.settle
+    replace(server.scripts, "recommit", server.scripts.commit)
+    replace(server.scripts, "resettle", server.scripts.settle)
 
 
-async def acknowledging_early(server: Server) -> None:
-    """Acknowledge what is lent, as at-most-once consumers do."""
+async def acknowledging_early(server: Server, replace: Replace) -> None:
     read = RedisConsumer.read
 
     async def read_and_acknowledge(
@@ -56,103 +82,77 @@ async def acknowledging_early(server: Server) -> None:
             await server.connection.call("XACK", stream, self.group, delivery.position)
         return lent
 
-    RedisConsumer.read = read_and_acknowledge  # type: ignore[method-assign] # this is a mutant
+    replace(RedisConsumer, "read", read_and_acknowledge)
 
 
-async def forgetting_failures(server: Server) -> None:
-    """Acknowledge what failed, instead of trying it again."""
-
+async def forgetting_failures(server: Server, replace: Replace) -> None:
     async def failed(
         self: SettlementBuilder, delivery: Delivery, error: BaseException
     ) -> Settlement:
         return Settlement(delivery)
 
-    SettlementBuilder.failed = failed  # type: ignore[method-assign] # this is a mutant
+    replace(SettlementBuilder, "failed", failed)
 
 
-async def counting_lendings(server: Server) -> None:
-    """Take what was lent so often for what was begun so often."""
-
+async def counting_lendings(server: Server, replace: Replace) -> None:
     async def begin(self: Starts, delivery: Delivery, journal: Journal) -> Delivery:
         lendings = delivery.envelope.attempt + delivery.redelivery_count
         if delivery.redelivery_count > 1 and lendings > self._attempts:
             raise LostWorkerError(delivery.envelope.type, delivery.envelope.id, lendings)
         return delivery
 
-    Starts.begin = begin  # type: ignore[method-assign] # this is a mutant
+    replace(Starts, "begin", begin)
 
 
-async def forgetting_starts(server: Server) -> None:
-    """Record no start of a handler."""
-
+async def forgetting_starts(server: Server, replace: Replace) -> None:
     async def begin(self: Starts, delivery: Delivery, journal: Journal) -> Delivery:
         return delivery
 
-    Starts.begin = begin  # type: ignore[method-assign] # this is a mutant
+    replace(Starts, "begin", begin)
 
 
-async def impatient_with_versions(server: Server) -> None:
-    """Give up at once what this process does not know."""
-
+async def impatient_with_versions(server: Server, replace: Replace) -> None:
     async def left(self: Unreadable, delivery: Delivery, error: UnknownTypeError) -> None:
         return None
 
-    Unreadable.left = left  # type: ignore[method-assign] # this is a mutant
+    replace(Unreadable, "left", left)
 
 
-async def without_reloading(server: Server) -> None:
-    """Take a script that the server does not know for an error like any other."""
-
+async def without_reloading(server: Server, replace: Replace) -> None:
     def code_of(error: Exception) -> str:
         return "" if "NOSCRIPT" in str(error) else error_replies.code_of(error)
 
-    server_module.code_of = code_of  # type: ignore[attr-defined] # this is a mutant
+    replace(server_module, "code_of", code_of)
 
 
-async def without_memory(server: Server) -> None:
-    """Do not notice that the server has forgotten the guild."""
-    TopicRegistry._forgotten = nothing_forgotten  # type: ignore[method-assign] # this is a mutant
+async def without_memory(server: Server, replace: Replace) -> None:
+    replace(TopicRegistry, "_forgotten", nothing_forgotten)
 
 
-async def without_repair(server: Server) -> None:
-    """Take a group that is gone from its stream for one that is owed nothing."""
-    Fetcher._repair = nothing  # type: ignore[method-assign] # this is a mutant
+async def without_repair(server: Server, replace: Replace) -> None:
+    replace(Fetcher, "_repair", nothing)
 
 
-async def without_counting(server: Server) -> None:
-    """Do not compare what the server lends with what is in hand."""
-
+async def without_counting(server: Server, replace: Replace) -> None:
     async def lend_again(self: Fetcher, topic: str) -> None:
         pass
 
-    Fetcher.lend_again = lend_again  # type: ignore[method-assign] # this is a mutant
+    replace(Fetcher, "lend_again", lend_again)
 
 
-def nothing_forgotten(self: TopicRegistry, news: object, *, is_elsewhere: bool) -> list[str]:
-    """Instead of a look at what the server has forgotten."""
-    return []
-
-
-async def nothing(*_: object) -> None:
-    """Instead of a method that matters."""
-
-
-async def dropping_when_full(server: Server) -> None:
-    """Acknowledge what there was no room to answer."""
-
+async def dropping_when_full(server: Server, replace: Replace) -> None:
     def hold(self: Committer, settlement: Settlement, error: MessagingError) -> None:
         self.add(Settlement(settlement.delivery))
 
-    Committer._hold = hold  # type: ignore[method-assign] # this is a mutant
+    replace(Committer, "_hold", hold)
 
 
-async def doubting_always(server: Server) -> None:
-    """Refuse a commit of what the server does not say is lent, also when it surely was."""
-    server.scripts.commit, server.scripts.settle = server.scripts.recommit, server.scripts.resettle
+async def doubting_always(server: Server, replace: Replace) -> None:
+    replace(server.scripts, "commit", server.scripts.recommit)
+    replace(server.scripts, "settle", server.scripts.resettle)
 
 
-async def beating_by_the_clock(server: Server) -> None:
-    """Take for dead whoever's last beat is older than a lease, by the clocks on the wall."""
+async def beating_by_the_clock(server: Server, replace: Replace) -> None:
     beat = RedisConsumer.beat
 
     async def beat_by_the_clock(self: RedisConsumer) -> Mapping[str, int]:
@@ -164,80 +164,95 @@ async def beating_by_the_clock(server: Server) -> None:
         oldest = (time.time() - self._lease_s) * 1000
         return [name for name, at in beats.items() if name != self._own and at < oldest]
 
-    RedisConsumer.beat = beat_by_the_clock  # type: ignore[method-assign] # this is a mutant
-    Watch.look = look  # type: ignore[method-assign] # this is a mutant
+    replace(RedisConsumer, "beat", beat_by_the_clock)
+    replace(Watch, "look", look)
 
 
-async def waiting_by_the_clock(server: Server) -> None:
-    """Keep what waits until the hour that it was told, whatever became of the clock."""
+async def waiting_by_the_clock(server: Server, replace: Replace) -> None:
     for name in ("release", "commit", "recommit"):
         await mutate(server, name, lambda text: text.replace("if now < seen then", "if false then"))
 
 
-async def counting_sleep(server: Server) -> None:
-    """Take others for dead also for the time in which nobody could look."""
+async def counting_sleep(server: Server, replace: Replace) -> None:
     look = Watch.look
 
     def look_and_count(self: Watch, beats: Mapping[str, int], now_s: float) -> list[str]:
-        self._most_per_look_s = math.inf
+        replace(self, "_most_per_look_s", math.inf)
         return look(self, beats, now_s)
 
-    Watch.look = look_and_count  # type: ignore[method-assign] # this is a mutant
+    replace(Watch, "look", look_and_count)
 
 
-async def leaving_at_once(server: Server) -> None:
-    """Neither finish nor give back anything at a SIGTERM."""
-
+async def leaving_at_once(server: Server, replace: Replace) -> None:
     async def drain(self: Running) -> None:
         os._exit(0)
 
-    Running.drain = drain  # type: ignore[method-assign] # this is a mutant
+    replace(Running, "drain", drain)
 
 
-async def leaving_unhurried(server: Server) -> None:
-    """Wait for handlers after a second SIGTERM as after the first."""
-
+async def leaving_unhurried(server: Server, replace: Replace) -> None:
     async def drain(self: Running) -> None:
         self._replica.stop()
         await self.wait()
 
-    Running.drain = drain  # type: ignore[method-assign] # this is a mutant
+    replace(Running, "drain", drain)
 
 
-async def leaving_patiently(server: Server) -> None:
-    """Wait for a store that is away, also when leaving."""
-    task_scope.LEAVE_S = tail.FAREWELL_S = 3600.0
+async def leaving_patiently(server: Server, replace: Replace) -> None:
+    replace(task_scope, "LEAVE_S", 3600.0)
+    replace(tail, "FAREWELL_S", 3600.0)
 
 
-async def without_turns(server: Server) -> None:
-    """Let the version of the state decide, again and again."""
-    Contention._take = alone  # type: ignore[method-assign] # this is a mutant
-    Contention._share = nothing  # type: ignore[method-assign] # this is a mutant
+async def without_turns(server: Server, replace: Replace) -> None:
+    replace(Contention, "_take", alone)
+    replace(Contention, "_share", nothing)
 
 
-async def alone(*_: object, **__: object) -> bool:
-    """Instead of waiting for others."""
-    return True
-
-
-MUTANTS: dict[str, Callable[[Server], Awaitable[None]]] = {
-    "no-fence": without_fence,
-    "early-ack": acknowledging_early,
-    "no-retry": forgetting_failures,
-    "count-lendings": counting_lendings,
-    "forget-starts": forgetting_starts,
-    "impatient": impatient_with_versions,
-    "no-reload": without_reloading,
-    "no-memory": without_memory,
-    "no-repair": without_repair,
-    "no-count": without_counting,
-    "drop-when-full": dropping_when_full,
-    "doubting": doubting_always,
-    "wall-clock": beating_by_the_clock,
-    "waits-by-clock": waiting_by_the_clock,
-    "counts-sleep": counting_sleep,
-    "no-drain": leaving_at_once,
-    "unhurried": leaving_unhurried,
-    "patient": leaving_patiently,
-    "no-turns": without_turns,
+MUTANTS: dict[str, Mutant] = {
+    "no-fence": Mutant(
+        "takes over without making the other powerless, and never doubts what it was lent",
+        without_fence,
+    ),
+    "early-ack": Mutant(
+        "acknowledges what it is lent, as at-most-once consumers do", acknowledging_early
+    ),
+    "no-retry": Mutant("acknowledges what failed, instead of trying it again", forgetting_failures),
+    "count-lendings": Mutant(
+        "takes what was lent so often for what was begun so often", counting_lendings
+    ),
+    "forget-starts": Mutant("records no start of a handler", forgetting_starts),
+    "impatient": Mutant("gives up at once what it does not know", impatient_with_versions),
+    "no-reload": Mutant(
+        "takes a script that the server does not know for an error like any other",
+        without_reloading,
+    ),
+    "no-memory": Mutant("does not notice that the server has forgotten the guild", without_memory),
+    "no-repair": Mutant(
+        "takes a group that is gone from its stream for one that is owed nothing", without_repair
+    ),
+    "no-count": Mutant(
+        "does not compare what the server lends with what is in hand", without_counting
+    ),
+    "drop-when-full": Mutant("acknowledges what there was no room to answer", dropping_when_full),
+    "doubting": Mutant(
+        "refuses a commit of what the server does not say is lent, also when it surely was",
+        doubting_always,
+    ),
+    "wall-clock": Mutant(
+        "takes a worker for dead by the wall's clock, once its last beat is older than a lease",
+        beating_by_the_clock,
+    ),
+    "waits-by-clock": Mutant(
+        "keeps what waits until the hour that it was told, whatever became of the clock",
+        waiting_by_the_clock,
+    ),
+    "counts-sleep": Mutant(
+        "takes others for dead also for the time in which it could not look", counting_sleep
+    ),
+    "no-drain": Mutant("neither finishes nor gives back anything at a SIGTERM", leaving_at_once),
+    "unhurried": Mutant(
+        "waits for handlers after a second SIGTERM as after the first", leaving_unhurried
+    ),
+    "patient": Mutant("waits for a store that is away, also when leaving", leaving_patiently),
+    "no-turns": Mutant("lets the version of the state decide, again and again", without_turns),
 }

@@ -22,6 +22,7 @@ class Worker:
         self.heard: list[str] = []
         self._process = process
         self._news = asyncio.Condition()
+        self._has_ended = False
         self._listening = asyncio.create_task(self._listen())
 
     @property
@@ -58,10 +59,13 @@ class Worker:
         """Return once `holds()` of what it has told.
 
         Raises:
+            ChildProcessError: it has ended, and so never will.
             TimeoutError: it never did.
         """
         async with asyncio.timeout(timeout_s), self._news:
-            await self._news.wait_for(holds)
+            await self._news.wait_for(lambda: holds() or self._has_ended)
+        if not holds():
+            raise ChildProcessError(f"a worker ended with status {await self.gone()} too early")
 
     async def kill(self) -> None:
         """End it as a crash would."""
@@ -100,6 +104,9 @@ class Worker:
             async with self._news:
                 self.heard.append(line.decode().rstrip())
                 self._news.notify_all()
+        async with self._news:
+            self._has_ended = True
+            self._news.notify_all()
 
 
 class Workers:

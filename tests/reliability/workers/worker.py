@@ -19,6 +19,7 @@ from tests.reliability.workers.handler_faults import HANDLER_FAULTS
 from tests.reliability.workers.hold_points import HoldPoints, say, watch
 from tests.reliability.workers.mutants import MUTANTS
 from tests.reliability.workers.orders import (
+    BUS,
     GROUP,
     IN_HANDLER,
     INCIDENT,
@@ -34,6 +35,7 @@ from tests.reliability.workers.orders import (
     Output,
 )
 from tests.reliability.workers.plain import work_plainly
+from tests.reliability.workers.replacing import replace
 
 
 def subscription(orders: Orders, hold_points: HoldPoints | None = None) -> Subscription:
@@ -69,8 +71,8 @@ async def work(orders: Orders, hold_points: HoldPoints) -> None:
     async with Bus(backend, name="worker") as bus:
         bus.listen(_tell)
         assert backend._parts is not None
-        if orders.kind in MUTANTS:
-            await MUTANTS[orders.kind](backend._parts.server)
+        if orders.kind != BUS:
+            await MUTANTS[orders.kind].patch(backend._parts.server, replace)
         watch(hold_points, backend._parts.server)
         running = await bus.subscribe(subscription(orders, hold_points))
         loop = asyncio.get_running_loop()
