@@ -68,11 +68,12 @@ def encode_header(envelope: Envelope) -> bytes:
             flags |= bits
             parts += own
         if len(id_) != _ID_DIGITS or (raw_id := bytes.fromhex(id_)).hex() != id_:
-            raise ValueError("its id is not 32 lower-case hex digits")  # noqa: TRY301 - see below
+            raise ValueError  # noqa: TRY301 - as `fromhex` does; said below
         return _FIXED.pack(HEADER_VERSION, flags, raw_id) + parts + shared
     except (struct.error, ValueError) as error:
+        why = "its id is not 32 lower-case hex digits" if _raw_id(id_) is None else error
         raise WireError(
-            f"the envelope of {envelope.type} {envelope.id} cannot travel: {error}"
+            f"the envelope of {envelope.type} {envelope.id} cannot travel: {why}"
         ) from error
 
 

@@ -129,6 +129,12 @@ def test_an_envelope_that_would_not_decode_is_not_encoded(fields: dict[str, obje
         encode_header(plain(**fields))
 
 
+@pytest.mark.parametrize("id_", ["", "z" * 32, "é" * 32, "A" * 32, "0" * 33, "00 " * 10 + "00"])
+def test_an_id_that_is_none_is_called_that(id_: str) -> None:
+    with pytest.raises(WireError, match="its id is not 32 lower-case hex digits"):
+        encode_header(plain(id=id_))
+
+
 def test_endless_hops_stop_counting_instead_of_failing() -> None:
     header = encode_header(plain(hops=1_000))
 

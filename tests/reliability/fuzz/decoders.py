@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from messaging.backends.redis.entries import unpack_delivery, unpack_entry
+from messaging.backends.redis.entries import unpack_deliveries, unpack_delivery, unpack_entry
 from messaging.backends.redis.observer.notification import read_notification
 from messaging.errors import InvalidMessageError, WireError
 from messaging.wire.codec import decode_header, encode_header
@@ -56,7 +56,10 @@ def _entry(raw: bytes) -> object:
 
 def _delivery(raw: bytes) -> object:
     """Never an error: what cannot be handled says so in its fault."""
-    delivery = unpack_delivery(b"1-0", raw.split(b"\xff"), "t", limit_bytes=LIMIT_BYTES)
+    fields = raw.split(b"\xff")
+    delivery = unpack_delivery(b"1-0", fields, "t", limit_bytes=LIMIT_BYTES)
+    together, _ = unpack_deliveries([(b"1-0", fields)], "t", limit_bytes=LIMIT_BYTES)
+    assert together == [delivery]
     assert delivery.fault or len(delivery.envelope.payload) <= LIMIT_BYTES
     return delivery
 
