@@ -18,6 +18,7 @@ from messaging.client.maintenance import Maintenance
 from messaging.handling.context import Context
 from tests.messaging.buses import REGISTRY, Ask, Told, listening, texts_in
 from tests.reliability.workers.mutants import nothing
+from tests.reliability.workers.orders import ENDLESS
 from tests.reliability.workers.patience import stretched
 from tests.reliability.workers.processes import REPOSITORY
 from tests.reliability.workers.scenario import scenario_on
@@ -65,7 +66,7 @@ async def test_a_second_sigterm_waits_for_no_handler(server_url: str, kind: str)
     async with scenario_on(server_url, drain_s=3600) as scenario:
         leaver = await scenario.workers.start_one(kind=kind)
         await scenario.publish(100, handler_fault="never end")
-        await scenario.lent_to(leaver)
+        await leaver.until(lambda: ENDLESS in leaver.heard)
         leaver.terminate()
         await leaver.leaving()
         with pytest.raises(TimeoutError):  # so it is the second one that makes the difference

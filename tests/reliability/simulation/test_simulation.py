@@ -23,16 +23,17 @@ SEEDS = int(os.environ.get("SEEDS", "120"))
 ONE_SEED = os.environ.get("SEED")
 MUTANT_SEEDS = 300
 MOST_SEEDS_TO_TROUBLE = 300
-MUTANTS = (
-    "handling first",
-    "fence",
-    "fence before takeover",
-    "commit sequence",
-    "append sequence",
-    "router fence",
-    "one leader",
-    "draining",
-)
+# Parts of the protocol, each with the seed of a day that went wrong without it.
+MUTANTS = {
+    "handling first": 0,
+    "fence": 8,
+    "fence before takeover": 19,
+    "commit sequence": 0,
+    "append sequence": 0,
+    "router fence": 129,
+    "one leader": 8,
+    "draining": 8,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -58,9 +59,12 @@ def test_some_days_are_bad(trouble: str) -> None:
     assert any(getattr(day, trouble) for day in days)
 
 
+@pytest.mark.timeout(600)  # a change of the bus may make another day of the known one
 @pytest.mark.parametrize("without", MUTANTS)
 def test_without_a_part_of_the_protocol_some_day_goes_wrong(without: str) -> None:
-    assert any(run_seed(seed, without).problems() for seed in range(MUTANT_SEEDS))
+    seeds = (MUTANTS[without], *range(MUTANT_SEEDS))
+
+    assert any(run_seed(seed, without).problems() for seed in seeds)
 
 
 def test_a_seed_is_the_same_day_in_every_process() -> None:

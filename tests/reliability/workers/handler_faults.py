@@ -10,7 +10,7 @@ from pathlib import Path
 
 from messaging.handling.context import Context
 from tests.reliability.workers.hold_points import say
-from tests.reliability.workers.orders import COUNTED, STARVED, TOTAL, Total
+from tests.reliability.workers.orders import COUNTED, ENDLESS, STARVED, TOTAL, Total
 
 STARVES_S = 3.0
 SPARE_BYTES = 8 << 20
@@ -61,6 +61,7 @@ def _size_bytes() -> int:
 
 async def never_end(context: Context) -> None:
     """Wait until somebody cancels this."""
+    say(ENDLESS)
     await asyncio.Event().wait()
 
 

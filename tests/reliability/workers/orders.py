@@ -24,7 +24,7 @@ AFTER_COMMIT = "after the commit"
 
 # What a worker writes, a line each; of incidents the event follows.
 READY, HELD, STARVED, LEAVING, INCIDENT = "ready", "held", "starved", "leaving", "incident"
-COUNTED = "counted"
+COUNTED, ENDLESS = "counted", "endless"
 
 TOTAL = "total"  # the key of the state that all inputs share
 
