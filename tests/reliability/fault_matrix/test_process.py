@@ -30,8 +30,8 @@ from tests.reliability.workers.orders import (
 )
 from tests.reliability.workers.scenario import Scenario, scenario_on
 
-INPUTS = 1_000
-FEW_INPUTS = 200
+INPUTS = 400
+FEW_INPUTS = 100
 ATTEMPTS = 3
 
 
@@ -178,7 +178,7 @@ async def test_a_worker_out_of_descriptors(server_url: str, kind: str) -> None:
 async def test_workers_that_count_in_one_place_while_one_is_killed(
     server_url: str, kind: str
 ) -> None:
-    counted = 1_768
+    counted = 600
     async with scenario_on(server_url, workers=3, kind=kind, fails_every=0) as scenario:
         publishing = asyncio.create_task(scenario.publish(counted, handler_fault="count"))
         await scenario.told(counted // 3)
