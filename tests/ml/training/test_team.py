@@ -147,7 +147,7 @@ def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path) -> None:
     [
         ("Plain", 2, {"class_weights": [0.0, 9.0, 1.0, 0.5, 3.0, 0.0, 1.0, 7.0, 1.0, 0.1]}),
         ("Normed", 2, {"batch_size": 3, "epochs": 1}),  # two processes, and three samples
-        ("Normed", 3, {"batch_size": 4, "epochs": 1}),  # the third has none
+        ("Plain", 3, {"batch_size": 4, "epochs": 1}),  # the third has none
     ],
     ids=["class weights", "a sample too few", "processes too many"],
 )
