@@ -1,6 +1,6 @@
 # Every target sets up .venv itself when it must: `make run` installs what the guild needs,
 # the others what development needs. A stamp makes the second time quick. Tests wait more than they
-# compute, so there are two workers for each core.
+# compute, so there are five workers for two cores.
 
 PYTHON ?= python3.11
 PYTHON_3_12 ?= python3.12
@@ -8,7 +8,7 @@ PYTHON_3_13 ?= python3.13
 NAME ?= first
 VENV := .venv
 BIN := $(VENV)/bin
-TEST_WORKERS ?= $(shell expr 2 '*' $$(nproc))
+TEST_WORKERS ?= $(shell expr 5 '*' $$(nproc) / 2)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
@@ -70,7 +70,7 @@ check: $(DEV_STAMP) ## lint, types, layers
 	@MYPYPATH=examples/orders:. $(BIN)/mypy -p shop -p town
 	@$(BIN)/lint-imports
 
-bench: $(BENCH_STAMP) ## measure the bus beside its peers in one run
+bench: $(BENCH_STAMP) ## measure a guild beside its peers in one run
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove the environment, caches and everything that runs have left

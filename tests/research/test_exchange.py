@@ -13,10 +13,9 @@ from agents.research.errors import WorkOverLimitError, WorkRefusedError
 from agents.research.exchange import exchange_folder, sweep
 from agents.research.job_properties import EXCHANGE, JobsProps
 from agents.research.jobs import Jobs, open_jobs
-from agents.research.researcher.messages import DealData
-from agents.research.researcher.trials import deal_data, run_trial
+from agents.research.researcher.trials import run_trial
 from tests.research.forgers import BASE
-from tests.research.researcher.test_rooms import trial
+from tests.research.researcher.test_rooms import dealt, trial
 
 DYING = """
 import asyncio, os, signal, sys
@@ -120,21 +119,12 @@ async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
 
 @pytest.mark.slow
 async def test_a_trial_that_ends_without_a_score_leaves_nothing(jobs: Jobs) -> None:
-    request = DealData(
-        dataset="digits",
-        dataset_params={},
-        data="runs/study/data",
-        folds=2,
-        max_samples=60,
-        max_test_samples=20,
-        split=0,
-    )
-    await deal_data(jobs, request, Nobody())
+    study = await dealt(jobs, "runs/study")
     with pytest.raises(WorkRefusedError):
-        await run_trial(jobs, trial(jobs, 0, f"{BASE}\nraise RuntimeError\n"), Nobody())
+        await run_trial(jobs, trial(study, 0, f"{BASE}\nraise RuntimeError\n"), Nobody())
     assert left(jobs.workspace) == []
 
-    endless = trial(jobs, 0, f"{BASE}\nwhile True: pass\n").model_copy(update={"timeout_s": 1.0})
+    endless = trial(study, 0, f"{BASE}\nwhile True: pass\n").model_copy(update={"timeout_s": 1.0})
     with pytest.raises(WorkOverLimitError):
         await run_trial(jobs, endless, Nobody())
     assert left(jobs.workspace) == []

@@ -33,7 +33,7 @@ async def test_hundreds_of_processes_are_gone_at_once(
     await any_runner.run(f"{JOBS}:leave_sleepers", {"count": 400}, on_event=events, limits=limits)
 
     # Measured against their making, as the machine may have much else to do.
-    assert time.monotonic() - events[0]["at"] < 2 * events[0]["took_s"] + 1
+    assert time.monotonic() - events[0]["at"] < 3 * events[0]["took_s"] + 2
 
 
 async def test_memory_that_is_reserved_and_not_used_does_not_count(runner: JobRunner) -> None:

@@ -56,8 +56,8 @@ _EXTRACT = "You extract the name, the age and the city of a person from a senten
 _EXAMPLE = ("Paul Green, 30, lives in Athens.", {"name": "Paul Green", "age": 30, "city": "Athens"})
 
 
-async def extracted(engine: Engine) -> list[bool]:
-    """For each sentence whether name, age and city are exactly right."""
+async def extracted(engine: Engine, most: int = len(SENTENCES)) -> list[bool]:
+    """For each of the first sentences whether name, age and city are exactly right."""
     sampling = Sampling(do_sample=False, max_new_tokens=60)
     dialogue = Dialogue(engine, sampling, grammar=grammar_of_type(Person))
 
@@ -72,7 +72,7 @@ async def extracted(engine: Engine) -> list[bool]:
         assert isinstance(person, Person)
         return (person.name, person.age, person.city) == expected
 
-    return await asyncio.gather(*(is_right(*row) for row in SENTENCES))
+    return await asyncio.gather(*(is_right(*row) for row in SENTENCES[:most]))
 
 
 def _tool(name: str, description: str, **arguments: Any) -> dict[str, Any]:
@@ -119,11 +119,12 @@ CALLS: Sequence[tuple[dict[str, Any], str, dict[str, Any]]] = [
 ]
 
 
-async def called(engine: Engine) -> list[bool]:
-    """For each request whether the arguments of the tool that was given are exactly right."""
+async def called(engine: Engine, every: int = 1) -> list[bool]:
+    """For every so many requests whether the arguments are those that the tool should get."""
     sampling = Sampling(do_sample=False, max_new_tokens=60)
     found = []
-    for tool, text, arguments in CALLS:  # one by one: the description is read once for each tool
+    # One by one: the description is read once for each tool.
+    for tool, text, arguments in CALLS[::every]:
         name = tool["function"]["name"]
         dialogue = Dialogue(engine, sampling, tools=[tool], tool_choice=name)
         answer = await dialogue.answer([ChatMessage(role="user", content=text)])

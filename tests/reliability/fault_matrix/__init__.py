@@ -10,7 +10,8 @@ clean   nothing is left pending, every worker that was asked to end did so with 
         process outlives the scenario
 
 The tests of a row also run with a mutant (tests/reliability/workers/mutants.py) in whose
-outcome the damage has to be found; or a further test sees the check of the row fail.
+outcome the damage has to be found (`make test-long`); or a further test sees the check of the row
+fail.
 
 python -m tests.reliability.fault_matrix --rounds 20 repeats it all; -k repeats some of it; --list
 shows the rows.

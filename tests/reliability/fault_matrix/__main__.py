@@ -30,7 +30,7 @@ def main() -> int:
     os.environ.setdefault(SLACK_VARIABLE, "1")
     for number in range(1, chosen.rounds + 1):
         sys.stderr.write(f"round {number} of {chosen.rounds}\n")
-        code = pytest.main([*_tests(), "-q", "-x", "-k", chosen.rows])
+        code = pytest.main([*_tests(), "-q", "-x", "-m", "", "-k", chosen.rows])
         if code != pytest.ExitCode.OK:
             return int(code)
     return 0

@@ -1,16 +1,29 @@
 """How long rows wait, and one server for those that do it no harm."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
-from tests.reliability.workers.orders import BUS
+from tests.reliability.workers.mutants import MUTANTS
+from tests.reliability.workers.orders import BUS, PLAIN
 from tests.servers import running_redis
 
 RECOVERY_S = 5.0
 SHORT_LEASE_S = 1.0
 PATIENCE_S = 30.0
 MUTANT_PATIENCE_S = 3.0  # somewhat more than a lease
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mutants of the workers wait for what never comes, so they are run at length."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters is not None and item.path.parent == Path(__file__).parent:
+            kind = parameters.params.get("kind", BUS)
+            if kind == PLAIN or (isinstance(kind, str) and kind in MUTANTS):
+                item.add_marker(pytest.mark.long)
 
 
 def patience_s(kind: str) -> float:

@@ -89,6 +89,17 @@ def hold_to_it(decoder: str, raw: bytes) -> object:
     Raises:
         AssertionError: it took too long, or too much memory. Other errors are the decoder's own.
     """
+    most = BASE_BYTES + MOST_BYTES_PER_BYTE * len(raw)
+    came, took_s, peak = _measured(decoder, raw)
+    if peak > most:  # once more: other threads of the process, and first uses, count as well
+        came, took_s, peak = _measured(decoder, raw)
+    assert took_s <= SLOWEST_S, f"{took_s:.1f} s for {len(raw)} bytes"
+    assert peak <= most, f"{peak:,} bytes for {len(raw)} bytes"
+    return came
+
+
+def _measured(decoder: str, raw: bytes) -> tuple[object, float, int]:
+    """What came of it, the seconds of computing, and the most bytes that were in use."""
     decode, allowed = DECODERS[decoder]
     tracemalloc.start()
     began_at = time.process_time()
@@ -98,10 +109,7 @@ def hold_to_it(decoder: str, raw: bytes) -> object:
         came = error
     took_s, peak = time.process_time() - began_at, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert took_s <= SLOWEST_S, f"{took_s:.1f} s for {len(raw)} bytes"
-    most = BASE_BYTES + MOST_BYTES_PER_BYTE * len(raw)
-    assert peak <= most, f"{peak:,} bytes for {len(raw)} bytes"
-    return came
+    return came, took_s, peak
 
 
 # -- what comes in -------------------------------------------------------------------------------

@@ -68,9 +68,11 @@ async def test_every_key_of_a_guild_is_on_one_node(cluster: Cluster) -> None:
 async def test_guilds_are_spread_over_the_nodes_with_two_connections_each(
     cluster: Cluster,
 ) -> None:
-    guilds = [Guild(cluster.url) for _ in range(12)]
-    ports = set()
-    for guild in guilds:
+    ports = set[int]()
+    for _ in range(100):  # where one lies depends on its name
+        if len(ports) == 3:
+            break
+        guild = Guild(cluster.url)
         backend = await guild.open()
         await backend.append(notes(1))
         ports.add(_port(backend))
