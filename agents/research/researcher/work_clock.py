@@ -75,6 +75,7 @@ class WorkClock:
         with self._lock:
             for running in self._running.values():
                 self._advance(running)
+            for running in self._running.values():  # one that cannot be kept stops no other's time
                 _write(running.path, running.worked)
 
     async def run(self) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.research.job_properties import VAULTS
 from agents.research.researcher.state import Study
 from agents.research.researcher.work_clock import WorkClock
 from tests.research.researcher.world import study
@@ -80,6 +81,24 @@ def test_a_machine_that_slept_did_not_work(machine: Machine, one: Study) -> None
     machine.works(5, clock)
 
     assert clock.elapsed_s(one) == pytest.approx(10, abs=1)
+
+
+def test_a_study_whose_time_cannot_be_kept_stops_that_of_no_other(
+    machine: Machine, one: Study
+) -> None:
+    other = one.model_copy(update={"request": one.request.model_copy(update={"name": "other"})})
+    clock = machine.process()
+    clock.start(one)
+    clock.start(other)
+    vault = machine.workspace / VAULTS / one.request.folder
+    vault.parent.mkdir(parents=True)
+    vault.touch()  # no folder can be made there
+    for _ in range(60):
+        machine.now_s += 1
+        with pytest.raises(FileExistsError):
+            clock.beat()
+
+    assert clock.elapsed_s(one) == clock.elapsed_s(other) == 60
 
 
 def test_a_second_in_which_two_processes_work_is_one(machine: Machine, one: Study) -> None:
