@@ -194,9 +194,9 @@ class Consumer(Protocol):
         """
         ...
 
-    async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
+    def commit(self, settlements: Sequence[Settlement]) -> Awaitable[list[int]]:
         """Settle a batch: outboxes appended, state written, dead letters stored, inputs
-        acknowledged, all in one step.
+        acknowledged, all in one step. It may be on its way before it is awaited.
 
         Returns the indices of settlements that wrote nothing because a state version had moved
         on, or because it is another consumer's turn at a key that they write (see `take_turn`);

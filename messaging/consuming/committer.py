@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from messaging.backend import Consumer, DeadLetter, Delivery, Incident, Settlement
+from messaging.backend import Consumer, Delivery, Incident, Settlement
 from messaging.backends.sizes import first_batch
 from messaging.control.incidents import Incidents
 from messaging.errors import (
@@ -20,11 +20,17 @@ log = get_logger()
 
 HELD_S = 0.25
 
+_Commit = tuple[list[Settlement], Awaitable[list[int]]]
+
 Refused = Callable[[Delivery, MessagingError], Awaitable[Outcome]]
 
 
 class Committer:
     """Commits in order of completion.
+
+    What comes while a commit is on its way makes up the next one. A settlement that finds none on
+    its way waits until the loop has come round, for others to join it; but not if the last one was
+    alone, too.
 
     Args:
         refused: makes another outcome for a delivery whose settlement can never be stored.
@@ -53,6 +59,8 @@ class Committer:
         self._again = again
         self._ready: list[Settlement] = []
         self._apart = 0  # how many of the next are committed one by one
+        self._sent: _Commit | None = None
+        self._is_resting = self._was_alone = False
         self._substitute: Settlement | None = None
         self._wake = asyncio.Event()
         self._is_closing = False
@@ -65,6 +73,9 @@ class Committer:
         if not self._ready:
             self._wake.set()
         self._ready.append(outcome)
+        if self._is_resting and self._was_alone and not self._has_emitted:
+            self._is_resting = False
+            self._send()
 
     def finish(self) -> None:
         """Let `run` return once everything added so far is committed."""
@@ -80,16 +91,13 @@ class Committer:
             MessagingError: not even a failure could be stored.
         """
         while True:
-            while self._ready:
-                is_single = self._apart or len(self._ready) == 1
-                count = 1 if is_single else first_batch(self._ready)
-                batch, self._ready = self._ready[:count], self._ready[count:]
-                self._apart = max(0, self._apart - 1)
-                # Whoever follows a request has to see its last token before its answer.
-                if self._emitter.waiting or self._emitter.sending is not None:
+            while self._ready or self._sent is not None:
+                if self._sent is None and self._has_emitted:
                     await self._emitter.flush()
+                batch, committing = self._sent or self._send()
+                self._sent = None
                 try:
-                    conflicts = await self._consumer.commit(batch)
+                    conflicts = await committing
                 except (FencedError, BackendUnavailableError):
                     raise
                 except MessagingError as error:
@@ -97,13 +105,27 @@ class Committer:
                 else:
                     applied = self._left_in(batch, conflicts) if conflicts else batch
                     self._settled(applied)
-                    for settlement in applied:
-                        if settlement.dead is not None:
-                            self._report_death(settlement.dead)
+                    self._report_deaths(applied)
             if self._is_closing:
                 return
             self._wake.clear()
+            self._is_resting = True
             await self._wake.wait()
+            self._is_resting = False
+
+    @property
+    def _has_emitted(self) -> bool:
+        """Whether something has to go out first: the last token is seen before the answer."""
+        return bool(self._emitter.waiting) or self._emitter.sending is not None
+
+    def _send(self) -> _Commit:
+        """Begin with the next commit."""
+        self._was_alone = len(self._ready) == 1 and not self._apart
+        count = 1 if self._apart or self._was_alone else first_batch(self._ready)
+        batch, self._ready = self._ready[:count], self._ready[count:]
+        self._apart = max(0, self._apart - 1)
+        self._sent = batch, self._consumer.commit(batch)
+        return self._sent
 
     def _left_in(self, batch: Sequence[Settlement], conflicts: Sequence[int]) -> list[Settlement]:
         """What was applied; each other one has to be handled again."""
@@ -112,10 +134,12 @@ class Committer:
         left_out = frozenset(conflicts)
         return [each for index, each in enumerate(batch) if index not in left_out]
 
-    def _report_death(self, dead: DeadLetter) -> None:
-        envelope = dead.envelope
-        text = f"{dead.group} gave up on {envelope.type or 'an unreadable entry'} {envelope.id}"
-        self._incidents.report(Incident("dead_letter", text))
+    def _report_deaths(self, settlements: Sequence[Settlement]) -> None:
+        for _, _, _, dead in settlements:
+            if dead is not None:
+                type_ = dead.envelope.type or "an unreadable entry"
+                text = f"{dead.group} gave up on {type_} {dead.envelope.id}"
+                self._incidents.report(Incident("dead_letter", text))
 
     async def _commit_otherwise(self, batch: list[Settlement], error: MessagingError) -> None:
         """One settlement that cannot be stored must not hold up those that can."""

@@ -86,9 +86,15 @@ class Pipeline(asyncio.Protocol):
         self.write(packed)
 
     def send_now(self, commands: Sequence[bytes], then: RepliesReceiver) -> None:
-        """Send these at once, and give all replies to `then`, together with the last one.
+        """As `send_with_next`, and that is now."""
+        self.send_with_next(commands, then)
+        self.flush()
 
-        What `then` does is done even if everybody who waits for it has been cancelled.
+    def send_with_next(self, commands: Sequence[bytes], then: RepliesReceiver) -> None:
+        """Send these in one write with what comes next; the caller sees to it that it is flushed.
+
+        `then` gets all replies together with the last one. What it does is done even if everybody
+        who waits for it has been cancelled.
         """
         if self.is_lost:
             then([ConnectionLostError("the connection is gone")] * len(commands))
@@ -98,7 +104,6 @@ class Pipeline(asyncio.Protocol):
         self._waiting.append(partial(_hand_over, then, replies))
         self._sent += len(commands)
         self._unwritten += commands
-        self.flush()
 
     @property
     def is_crowded(self) -> bool:

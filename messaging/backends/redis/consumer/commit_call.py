@@ -114,7 +114,8 @@ class CommitCall:
             then([ConnectionLostError("there is no connection")])
             return
         script = self._script if connection.generation == self._lent_in else self._again
-        pipeline.send_now([pack_script(script, self._keys, self._arguments)], then)
+        packed = pack_script(script, self._keys, self._arguments)
+        self._server.send(pipeline, [packed], self._outputs, then)
 
     def skipped_if_applied(self, answer: Any) -> list[int] | None:
         """Indices of skipped settlements if the server has applied it and nothing is left to do."""

@@ -41,12 +41,19 @@ class CommitQueue:
                 await self._arrival
             yield
 
-    async def commit(self, settlements: Sequence[Settlement]) -> list[int]:
+    def commit(self, settlements: Sequence[Settlement]) -> Awaitable[list[int]]:
         """See `Consumer.commit`."""
         if self._is_on_its_way or self._one_at_a_time.locked():
-            async with self.alone():
-                outcome = self._begin(settlements)
-        else:  # as it nearly always is
+            return self._commit_in_turn(settlements)
+        try:
+            return self._begin(settlements)  # as nearly always
+        except Exception as error:  # noqa: BLE001 - raised where it is awaited
+            failed: asyncio.Future[list[int]] = self._loop.create_future()
+            failed.set_exception(error)
+            return failed
+
+    async def _commit_in_turn(self, settlements: Sequence[Settlement]) -> list[int]:
+        async with self.alone():
             outcome = self._begin(settlements)
         return await outcome
 

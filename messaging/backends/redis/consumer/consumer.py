@@ -119,7 +119,7 @@ class RedisConsumer:
         self._is_roused = True
         self._interest.rouse()
 
-    def commit(self, settlements: Sequence[Settlement]) -> Coroutine[Any, Any, list[int]]:
+    def commit(self, settlements: Sequence[Settlement]) -> Awaitable[list[int]]:
         return self._commit_queue.commit(settlements)
 
     async def journal(self, write: StateWrite) -> int:

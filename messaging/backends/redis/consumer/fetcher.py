@@ -179,6 +179,8 @@ class Fetcher:
                 self._in_flight.add(lent, are_whole=are_whole)
                 if len(entries) == count:  # there may be more
                     self._interest.wake((topic,))
+                else:
+                    self._interest.has_seen(topic, entries[-1][0])
         self._interest.rouse()
 
     async def _take_in_late(self) -> None:

@@ -43,7 +43,9 @@ class Interest:
         self._own_topic = session.membership.own_topic
         self._is_of_partition = session.membership.partition is not None
         self._watched: dict[bytes, Callable[[bytes], None]] = {}
-        self._ready: dict[str, None] = {}
+        self._here: dict[str, Callable[[], None]] = {}
+        self._ready: dict[str, bytes] = {}  # up to where, as far as that was told
+        self._seen: dict[str, bytes] = {}
         self._nap: asyncio.Future[None] | None = None
         self._wanted = 0
         self._alarm: asyncio.TimerHandle | None = None
@@ -66,7 +68,8 @@ class Interest:
         self._compare_versions()
         self.topics = self._topics_by(fit)
         wanted = set(self.topics)
-        self._ready = {topic: None for topic in self._ready if topic in wanted}
+        self._ready = {topic: told for topic, told in self._ready.items() if topic in wanted}
+        self._seen = {topic: last for topic, last in self._seen.items() if topic in wanted}
         await self._watch_topics()
 
     def known_topics(self) -> list[str]:
@@ -85,13 +88,28 @@ class Interest:
         self._look_anew()
         await self.follow()
 
-    def wake(self, topics: Iterable[str], _: bytes = b"") -> None:
-        """These may hold something; also called by their channels, with what these say."""
+    def wake(self, topics: Iterable[str], told: bytes = b"") -> None:
+        """These may hold something, up to that position if one is told."""
         for topic in topics:
-            self._ready[topic] = None
+            self._ready[topic] = told
         nap = self._nap
         if nap is not None and not nap.done() and not self.begin(self._wanted):
             self.rouse()
+
+    def hear(self, topic: str, told: bytes) -> None:
+        """Something was added, the last of it at that position, or nobody knows where.
+
+        A stream that was deleted may begin again at earlier positions, if the server's clock was
+        set back meanwhile; `Patrol` sees that it has moved.
+        """
+        if not _is_reached(told, self._seen.get(topic, b"")):
+            self.wake((topic,), told)
+
+    def has_seen(self, topic: str, position: bytes) -> None:
+        """What the group was not lent yet, this consumer has read up to there."""
+        self._seen[topic] = position
+        if _is_reached(self._ready.get(topic, b""), position):
+            del self._ready[topic]
 
     def rouse(self) -> None:
         """Have a nap end."""
@@ -171,6 +189,7 @@ class Interest:
         self._fit.watchers.discard(self._fit_changed)
         watched, self._watched = self._watched, {}
         self._notifications.unwatch(watched)
+        self._read_here(())
         self.rouse()
         self._stop_alarm()
 
@@ -216,12 +235,31 @@ class Interest:
         calls = {channel: self._waker(topic) for channel, topic in fresh.items()}
         self._notifications.unwatch(gone)
         self._watched = {c: self._watched[c] for c in self._watched.keys() - gone.keys()} | calls
+        self._read_here(self.topics)
         await self._notifications.watch(calls)
         self.wake(fresh.values())
 
-    def _waker(self, topic: str) -> Callable[[bytes], None]:
-        return partial(self._wake_own if topic == self._own_topic else self.wake, (topic,))
+    def _read_here(self, topics: Iterable[str]) -> None:
+        """Have what this process sends to these topics, and no others, wake this consumer, too."""
+        readers, wanted = self._server.readers, dict.fromkeys(topics)
+        for topic in self._here.keys() - wanted:
+            readers[topic].remove(self._here.pop(topic))
+            if not readers[topic]:
+                del readers[topic]
+        for topic in wanted.keys() - self._here:
+            self._here[topic] = partial(self.wake, (topic,))
+            readers.setdefault(topic, []).append(self._here[topic])
 
-    def _wake_own(self, topics: Iterable[str], _: bytes) -> None:
+    def _waker(self, topic: str) -> Callable[[bytes], None]:
+        return self._hear_own if topic == self._own_topic else partial(self.hear, topic)
+
+    def _hear_own(self, _: bytes) -> None:
         self.is_returned_work_likely = True  # who leaves gives back through this channel
-        self.wake(topics)
+        self.wake((self._own_topic,))
+
+
+def _is_reached(told: bytes, seen: bytes) -> bool:
+    """Whether whoever has read up to `seen` has read what was told of, if that is known."""
+    if not told or not seen:
+        return False
+    return told == seen or position_key(told.decode()) <= position_key(seen.decode())

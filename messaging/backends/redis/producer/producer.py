@@ -1,5 +1,5 @@
 """Appending: what is queued in one tick goes out as one batch per topic, two ticks at a time.
-A batch that is full does not wait for either.
+A batch that is full does not wait for either, nor does a message that comes alone, as the last did.
 
 Each batch carries this producer's sequence on its topic, so a batch that is sent twice is stored
 once. When anything but success comes back, sending stops, and the unsettled batches are settled
@@ -42,6 +42,7 @@ class Producer:
         self._unsettled: list[Batch] = []
         self._batches_in_flight = 0
         self._is_flush_due = False
+        self._is_alone = False
         self._is_grounded = asyncio.Event()
         self._settling: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -136,8 +137,11 @@ class Producer:
 
     def _flush_soon(self) -> None:
         if self._settling is None and self._batches_in_flight < MOST_IN_FLIGHT:
-            self._is_flush_due = True
-            self._loop.call_soon(self._flush)
+            if self._is_alone and not self._batches_in_flight:
+                self._flush()
+            else:
+                self._is_flush_due = True
+                self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_flush_due = False
@@ -145,6 +149,7 @@ class Producer:
             return
         in_flight, self._queued = self._queued, []
         self._open.clear()
+        self._is_alone = len(in_flight) == 1 and in_flight[0].count == 1
         for batch in in_flight:
             self._number(batch)
         self._unsettled += in_flight
@@ -154,7 +159,8 @@ class Producer:
             return
         self._batches_in_flight += 1
         commands = list(map(self._command, in_flight))
-        pipeline.send_now(commands, partial(self._landed, in_flight))
+        topics = [batch.topic for batch in in_flight]
+        self._server.send(pipeline, commands, topics, partial(self._landed, in_flight))
 
     def _landed(self, in_flight: list[Batch], answers: list[int | Exception]) -> None:
         """Every answer to the batches that went out together is there, in order."""

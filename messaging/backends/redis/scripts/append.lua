@@ -30,13 +30,14 @@ if immediate > 0 and length + immediate > limit then return -2 end
 for i = skip + 1, count do expect_beside(stream, ARGV[7 + 2 * i]) end
 redis.call('HSET', producer, stream, ARGV[7])
 redis.call('EXPIRE', producer, ARGV[3])
+local last_added = ''
 for i = skip + 1, count do
   local header, payload = ARGV[6 + 2 * i], ARGV[7 + 2 * i]
   if delays and delays[i] then
     delay(KEYS[3], KEYS[4], KEYS[5], delays[i], ARGV[5], header, payload)
   else
-    add(stream, header, payload)
+    last_added = add(stream, header, payload)
   end
 end
-redis.call('PUBLISH', ARGV[4], '')
+redis.call('PUBLISH', ARGV[4], last_added)
 return length + immediate

@@ -127,6 +127,7 @@ for at = adds_at, writes_at - 1, 5 do
     local topic, header, payload = ARGV[12 + key - 6 - n_inputs], ARGV[at + 3], ARGV[at + 4]
     if ARGV[at + 2] ~= '0' then
       delay(KEYS[4], KEYS[5], prefix .. 'topics', ARGV[at + 2], topic, header, payload)
+      touched[topic] = touched[topic] or ''
     elseif bound then
       local news = shown[topic] or { before = last_of(KEYS[key]), added = {} }
       local added = news.added
@@ -134,16 +135,15 @@ for at = adds_at, writes_at - 1, 5 do
         redis.call('XADD', KEYS[key], 'MAXLEN', '~', bound, '*', 'h', header, 'p', payload)
       added[#added + 1] = header
       added[#added + 1] = payload
-      shown[topic] = news
+      shown[topic], touched[topic] = news, ''
     else
-      add(KEYS[key], header, payload)
+      touched[topic] = add(KEYS[key], header, payload)
     end
-    touched[topic] = true
   end
 end
-for topic in pairs(touched) do
+for topic, last_added in pairs(touched) do
   local channel, news = prefix .. 'w:' .. topic, shown[topic]
-  if news then show(channel, news.before, news.added) else redis.call('PUBLISH', channel, '') end
+  if news then show(channel, news.before, news.added) else redis.call('PUBLISH', channel, last_added) end
 end
 
 for at = writes_at, dead_at - 1, 5 do

@@ -126,7 +126,7 @@ async def test_what_is_sent_while_a_slot_is_on_its_way_waits_for_it_in_order(
     await asyncio.to_thread(cluster.open_way, slot, source, target)
     await asyncio.to_thread(cluster.move_keys, slot, source, target, 2)  # some: TRYAGAIN
     waiting = [asyncio.ensure_future(backend.append([note(f"notes {n}")])) for n in range(10, 20)]
-    committing = asyncio.create_task(
+    committing = asyncio.ensure_future(
         worker.commit([Settlement(d, (note("done", "results"),)) for d in lent])
     )
     await asyncio.sleep(0.3)

@@ -1,0 +1,129 @@
+"""A consumer that waits in the process that sends reads in the write that sends."""
+
+import asyncio
+
+import pytest
+
+from messaging.backend import Settlement
+from messaging.backends.redis import RedisBackend
+from messaging.backends.redis.consumer.consumer import RedisConsumer
+from messaging.backends.redis.consumer.interest import Interest
+from messaging.testing import eventually
+from tests.messaging.backends.redis.conftest import Guild, command, server_of
+from tests.messaging.notes import joined, note, numbered, take, texts
+
+ROUNDS = 20
+
+
+async def _reader(backend: RedisBackend, group: str, topic: str) -> RedisConsumer:
+    consumer = await joined(backend, group, topic)
+    assert isinstance(consumer, RedisConsumer)
+    return consumer
+
+
+async def _is_waiting(reader: RedisConsumer) -> None:
+    interest = reader._interest
+    await eventually(lambda: interest._nap is not None and not interest._nap.done())
+
+
+async def _reads(backend: RedisBackend) -> int:
+    stats = (await command(backend, "INFO", "commandstats")).decode()
+    line = next((line for line in stats.splitlines() if line.startswith("cmdstat_xreadgroup:")), "")
+    return int(line.partition("calls=")[2].partition(",")[0] or 0)
+
+
+async def test_what_is_sent_is_read_once_and_not_again_when_the_reader_is_told_of_it(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    reader = await _reader(backend, "readers", "notes")
+    witness = await guild.open()  # told by the same channel, later
+    last = await _reader(witness, "witnesses", "notes")
+    told = asyncio.create_task(last.read(10, wait_s=60))
+    reading = asyncio.create_task(reader.read(10, wait_s=60))
+    await _is_waiting(reader)
+    await _is_waiting(last)
+    before = await _reads(backend)
+
+    for number in range(ROUNDS):
+        await backend.append([note(f"notes {number}")])
+        assert texts(await reading) == [f"notes {number}"]
+        reading = asyncio.create_task(reader.read(10, wait_s=60))
+        await _is_waiting(reader)
+        assert texts(await told) == [f"notes {number}"]
+        told = asyncio.create_task(last.read(10, wait_s=60))
+        await _is_waiting(last)
+
+    seen = await _reads(backend) - before
+    assert 2 * ROUNDS <= seen < 2.5 * ROUNDS  # one of each reader; and both look now and then
+
+
+async def test_what_a_commit_sends_is_read_in_the_same_write(guild: Guild) -> None:
+    backend = await guild.open()
+    first, second = await _reader(backend, "first", "notes"), await _reader(backend, "next", "done")
+    await backend.append([note("question")])
+    held = await take(first, 1)
+    reading = asyncio.create_task(second.read(10, wait_s=60))
+    await _is_waiting(second)
+    pipeline = server_of(backend).connection.current()
+    assert pipeline is not None
+    written = pipeline.written_bytes
+
+    committing = asyncio.ensure_future(
+        first.commit([Settlement(each, (note("answer", "done"),)) for each in held])
+    )
+    await eventually(lambda: second._fetcher._is_reading or reading.done())
+    assert pipeline.written_bytes > written
+    assert await committing == []
+
+    assert texts(await reading) == ["answer"]
+
+
+async def test_a_batch_that_is_refused_is_read_by_nobody_and_harms_nothing(guild: Guild) -> None:
+    backend = await guild.open(max_backlog=3)
+    reader = await _reader(backend, "readers", "notes")
+    await _reader(backend, "slow", "notes")
+    reading = asyncio.create_task(reader.read(10, wait_s=60))
+    await _is_waiting(reader)
+
+    with pytest.raises(Exception, match="limit of 3"):
+        await backend.append([note("too many")] * 4)
+    await backend.append([note(text) for text in numbered(3)])
+
+    assert texts(await reading) == numbered(3)
+
+
+@pytest.fixture
+async def interest(guild: Guild) -> Interest:
+    reader = await _reader(await guild.open(), "readers", "notes")
+    await take(reader, 0)
+    interest = reader._interest
+    interest.take_ready(10)
+    return interest
+
+
+def _ready(interest: Interest) -> bool:
+    return bool(interest.take_ready(10))
+
+
+async def test_a_reader_that_has_read_up_to_a_position_ignores_that_it_is_told_of_it(
+    interest: Interest,
+) -> None:
+    interest.has_seen("notes", b"10-0")
+    interest.hear("notes", b"10-0")
+    interest.hear("notes", b"9-1")
+    assert not _ready(interest)
+
+
+async def test_a_position_told_while_it_is_read_is_not_read_once_more(interest: Interest) -> None:
+    interest.hear("notes", b"5-0")
+    interest.has_seen("notes", b"5-0")
+    assert not _ready(interest)
+
+
+@pytest.mark.parametrize("told", [b"", b"5-1", b"10-0"])
+async def test_whatever_else_it_is_told_it_looks(interest: Interest, told: bytes) -> None:
+    interest.has_seen("notes", b"5-0")
+    interest.hear("notes", told)
+    interest.has_seen("notes", b"5-0")
+    assert _ready(interest)
