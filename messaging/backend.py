@@ -298,6 +298,10 @@ class Consumer(Protocol):
         """
         ...
 
+    def abandon(self) -> None:
+        """Be asked nothing more. What is still lent waits for a takeover, unless it has left."""
+        ...
+
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         """Give back what was lent and not handled, in order, then forget this consumer.
 

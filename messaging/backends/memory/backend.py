@@ -319,6 +319,8 @@ class MemoryConsumer:
         self._group.check_fence(self.incarnation)
         return self._group.inherit(self.incarnation, max_count)
 
+    def abandon(self) -> None: ...
+
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         self._group.leave(self.incarnation, unhandled)
         self._store.work.fire(self._group.signal)

@@ -195,6 +195,8 @@ class SimulatedConsumer:
     def rouse(self) -> None:
         self._is_roused = True
 
+    def abandon(self) -> None: ...
+
     async def lead(self) -> bool:
         leads = await self._wire.call(once(lambda: now(self._inner.lead())))
         self._leads = leads or self._server.without == "one leader"

@@ -193,6 +193,9 @@ class RedisConsumer:
         await self._interest.follow_anew()
         return await self._lend_at_last(self._fetcher.inherit(max_count))
 
+    def abandon(self) -> None:
+        self._interest.stop()
+
     async def leave(self, unhandled: Sequence[Delivery]) -> None:
         keys, topics = self._server.keys, self._interest.topics
         numbers = {topic: number for number, topic in enumerate(topics, 1)}

@@ -4,15 +4,21 @@ import asyncio
 
 import pytest
 
-from messaging.backend import Settlement
+from messaging import Bus, Context, Message, Subscription
+from messaging.backend import Delivery, Settlement
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.consumer.consumer import RedisConsumer
 from messaging.backends.redis.consumer.interest import Interest
+from messaging.errors import BackendError
 from messaging.testing import eventually
 from tests.messaging.backends.redis.conftest import Guild, command, server_of
 from tests.messaging.notes import joined, note, numbered, take, texts
 
 ROUNDS = 20
+
+
+class Note(Message, frozen=True, wire_name="reading_along.note"):
+    text: str
 
 
 async def _reader(backend: RedisBackend, group: str, topic: str) -> RedisConsumer:
@@ -91,6 +97,38 @@ async def test_a_batch_that_is_refused_is_read_by_nobody_and_harms_nothing(guild
     await backend.append([note(text) for text in numbered(3)])
 
     assert texts(await reading) == numbered(3)
+
+
+async def test_a_consumer_that_ended_by_an_error_is_woken_no_more(
+    guild: Guild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Consumers that come and go while the server refuses them would pile up."""
+    backend, read, failures = await guild.open(), RedisConsumer.read, 3
+
+    async def failing(self: RedisConsumer, max_count: int, wait_s: float) -> list[Delivery]:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise BackendError("refused")
+        return await read(self, max_count, wait_s)
+
+    monkeypatch.setattr(RedisConsumer, "read", failing)
+    seen: list[str] = []
+
+    async def take_note(message: Note, ctx: Context) -> None:
+        seen.append(message.text)
+
+    async with Bus(backend, owns_backend=False) as bus:
+        await bus.subscribe(Subscription("readers", ["notes"], {Note: take_note}))
+        await eventually(lambda: failures < 0)
+        await bus.publish("notes", Note(text="at last"))
+        await eventually(lambda: seen == ["at last"])
+
+        assert {topic: len(wakes) for topic, wakes in server_of(backend).readers.items()} == {
+            "notes": 1,
+            "_retry.readers": 1,
+        }
+    assert server_of(backend).readers == {}
 
 
 @pytest.fixture
