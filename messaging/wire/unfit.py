@@ -5,6 +5,7 @@ Where only the value decides, the message is refused when it is published; see `
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
@@ -37,6 +38,10 @@ _BYTES = (
 
 Location = tuple[str, ...]
 
+# A large class takes milliseconds to look at, and those with a value of any kind are asked about
+# with each message.
+_passed: WeakKeyDictionary[type[BaseModel], object] = WeakKeyDictionary()
+
 
 def check_class(message_class: type[BaseModel]) -> None:
     """Pass when messages of this class may arrive; looks at no class that is not complete yet.
@@ -47,10 +52,13 @@ def check_class(message_class: type[BaseModel]) -> None:
     if not message_class.__pydantic_complete__:
         return
     schema = message_class.__pydantic_core_schema__
+    if _passed.get(message_class) is schema:
+        return
     problems = tuple(dict.fromkeys(_problems(schema, (), {})))
     if problems:
         name = f"{message_class.__module__}.{message_class.__qualname__}"
         raise UnfitClassError(name, problems)
+    _passed[message_class] = schema
 
 
 def _problems(node: Any, at: Location, config: Mapping[str, Any]) -> Iterator[str]:

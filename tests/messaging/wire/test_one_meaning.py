@@ -48,6 +48,7 @@ from messaging.errors import (
 from messaging.handling.context import Context
 from messaging.handling.subscription import Subscription
 from messaging.testing import Recorder, eventually
+from messaging.wire import unfit
 from messaging.wire.fidelity import fidelity_of
 from messaging.wire.message import Message, MessageRegistry, WireType, decode, encode, wire_type_of
 from messaging.wire.sealing import seal
@@ -535,6 +536,25 @@ def test_what_a_model_within_may_not_have_is_told_with_its_path() -> None:
 
     with pytest.raises(UnfitClassError, match=r"value\.token: a secret"):
         one(tuple[Inner, ...])
+
+
+def test_a_class_that_passed_is_looked_at_again_only_when_it_was_built_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Open(Message):
+        value: Any
+
+    looked_at: list[object] = []
+    monkeypatch.setattr(unfit, "_problems", lambda schema, *_: looked_at.append(schema) or ())
+
+    for _ in range(3):
+        encode(Open(value=[1]))
+    assert looked_at == []
+    Open.model_rebuild(force=True)
+    for _ in range(3):
+        encode(Open(value=[1]))
+
+    assert len(looked_at) == 1
 
 
 def test_a_class_with_forward_references_is_looked_at_when_its_message_is_published() -> None:
