@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from asyncio import to_thread
+from asyncio import Semaphore, to_thread
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,13 +42,21 @@ from messaging.process.logs import get_logger
 log = get_logger()
 
 # Imported once for all jobs: a job that must import them itself takes seconds to start.
-_PRELOAD = (
+_USUAL = (
     "agents.ml.preload",
     "agents.ml.training.distant",
+    "agents.ml.selection.blending",
     "agents.ml.selection.trial",
     "agents.research.training_jobs",
 )
-_PRELOAD_TRUSTED = (*_PRELOAD, "agents.ml.selection.baselines", "agents.ml.selection.blending")
+# What other jobs import takes these no time: their process starts at once, and without torch.
+_LIGHT = (
+    "agents.research.packages.jobs",
+    "agents.research.text_jobs",
+    "agents.research.workspace.commands",
+)
+# It takes half as long again to import, and few jobs need it.
+_CLASSICAL = "agents.ml.selection.baselines"
 _INTERRUPTED = "TrainingInterrupted"
 TASK_CHARS = 200
 
@@ -66,15 +74,30 @@ class Done(NamedTuple):
     seconds: float
 
 
+class Runners(NamedTuple):
+    """Who runs jobs, by what these need imported before they start."""
+
+    usual: JobRunner
+    light: JobRunner
+    classical: JobRunner
+
+    def of(self, job: str) -> JobRunner:
+        module, _, _ = job.partition(":")
+        if module in _LIGHT:
+            return self.light
+        return self.classical if module == _CLASSICAL else self.usual
+
+
 class Jobs:
     """Runs jobs for handlers: progress is emitted, errors become those of this package.
 
     A handler that is cancelled, times out or is taken over takes its job with it.
     """
 
-    def __init__(self, runner: JobRunner, trusted: JobRunner, properties: JobsProps) -> None:
-        """Run jobs in `runner`, save those that run nobody's code but ours: in `trusted`."""
-        self._runner, self._trusted = runner, trusted
+    def __init__(self, runners: Runners, properties: JobsProps) -> None:
+        self._runners = runners
+        self._turns = Semaphore(properties.max_jobs)
+        self._trusted_turns = Semaphore(properties.max_jobs)
         self._timeout_s = properties.timeout_s
         self._work_timeout_s = properties.work_timeout_s
         self.workspace = Path(properties.workspace).resolve()
@@ -150,7 +173,7 @@ class Jobs:
             audience.emit(latest)
 
         try:
-            runner = self._trusted if is_trusted else self._runner
+            runner = self._runners.of(job)
             if hidden is None:
                 hidden = () if is_trusted else self._bundled
             result = await runner.run(
@@ -165,6 +188,7 @@ class Jobs:
                     writable=self._absolute(self.registries if writable is None else writable),
                     network=network,
                 ),
+                turns=self._trusted_turns if is_trusted else self._turns,
             )
         except JobError as error:
             raise _translated(error) from error
@@ -199,10 +223,14 @@ async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:
 
     if has_gpu() and not (properties.gpu or properties.fence == "none"):
         log.warning("jobs.gpu_not_granted", remedy="set 'gpu: true' on research.jobs")
-    async with runner(_PRELOAD) as foreign, runner(_PRELOAD_TRUSTED) as trusted:
-        jobs = Jobs(foreign, trusted, properties)
+    async with (
+        runner(_USUAL) as usual,
+        runner(_LIGHT) as light,
+        runner((*_USUAL, _CLASSICAL)) as classical,
+    ):
+        jobs = Jobs(Runners(usual, light, classical), properties)
         await to_thread(sweep, jobs.workspace)
-        log.info("jobs.opened", fence=str(foreign.fence), workspace=properties.workspace)
+        log.info("jobs.opened", fence=str(usual.fence), workspace=properties.workspace)
         yield jobs
 
 

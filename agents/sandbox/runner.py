@@ -124,10 +124,12 @@ class JobRunner:
         limits: Limits | None = None,
         grace_s: float | None = None,
         view: View | None = None,
+        turns: asyncio.Semaphore | None = None,
     ) -> dict[str, Any]:
         """Run `job` with `payload` (both sides JSON) and return its result.
 
         `on_event` hears what the job reports; what `on_question` returns is what its `ask` returns.
+        A job waits for one of `turns`, by default the runner's, of which there are `max_jobs`.
 
         Cancelling the caller stops the job's whole tree, after the grace, and waits for its end.
         The clock of `timeout_s`, by default the limits' `time_s`, starts with the job, not while it
@@ -162,7 +164,7 @@ class JobRunner:
             make_folder_below(self._workspace, path)
         if not self._fence.is_none:
             view |= View(hidden=listening_below((str(self._workspace), *view.read_only)))
-        async with self._slots:
+        async with turns or self._slots:
             for _ in range(_STARTS):
                 with sight_of(self._workspace, view) as sight:
                     async with self._servers.that_shows(sight) as server:

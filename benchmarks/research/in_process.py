@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from agents.research import tools
 from agents.research.job_properties import JobsProps
-from agents.research.jobs import Jobs
+from agents.research.jobs import Jobs, Runners
 from agents.research.messages import AssembleModel, ManageTokenizer, TokenizerTrained
 from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import DealData
@@ -58,7 +58,7 @@ def run(study: Study) -> None:
     would be.
     """
     runner = RunnerHere(workspace=Path())
-    jobs = Jobs(runner, runner, JobsProps(fence="none"))
+    jobs = Jobs(Runners(runner, runner, runner), JobsProps(fence="none"))
     while asks := next_asks(study):
         ask = asks[0]
         started_s = time.process_time()

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from agents.research import messages, tools
 from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
 from agents.research.job_properties import JobsProps
-from agents.research.jobs import Jobs
+from agents.research.jobs import Jobs, Runners
 from agents.research.optimizers.messages import ConfigureOptimizer
 from agents.research.optimizers.tools import configure
 from agents.research.reporter import ReporterAgent
@@ -51,7 +51,7 @@ def jobs(tmp_path: Path) -> Jobs:
     (tmp_path / "ws").mkdir()
     (tmp_path / "ws" / "link").symlink_to("/etc")
     properties = JobsProps(workspace=str(tmp_path / "ws"))
-    return Jobs(NoJobs(), NoJobs(), properties)  # type: ignore[arg-type]
+    return Jobs(Runners(NoJobs(), NoJobs(), NoJobs()), properties)  # type: ignore[arg-type]
 
 
 def evaluate(**given: Any) -> messages.EvaluateQuickly:

@@ -19,7 +19,7 @@ from agents.research.experiments.command.resuming import request_of
 from agents.research.experiments.pruning import look, prune
 from agents.research.experiments.recording import recorded
 from agents.research.job_properties import JobsProps
-from agents.research.jobs import Done, Jobs
+from agents.research.jobs import Done, Jobs, Runners
 from agents.research.messages import (
     EvaluateQuickly,
     LanguageModelTrained,
@@ -96,7 +96,8 @@ def runner() -> Runner:
 
 @pytest.fixture
 def jobs(workspace: Path, runner: Runner) -> Jobs:
-    return Jobs(runner, runner, JobsProps(workspace=str(workspace)))  # type: ignore[arg-type]
+    runners = Runners(runner, runner, runner)  # type: ignore[arg-type]
+    return Jobs(runners, JobsProps(workspace=str(workspace)))
 
 
 def planted(workspace: Path, plant: Plant, path: str) -> None:

@@ -139,7 +139,7 @@ def test_a_model_hears_of_its_scores_no_more_than_decides_how_it_goes_on(
 def test_the_file_that_the_labels_come_from_is_out_of_sight(
     kit: ResearchToolkit, workspace: Path
 ) -> None:
-    if kit._jobs._runner.fence.is_none:
+    if kit._jobs._runners.usual.fence.is_none:
         pytest.skip("nothing can be hidden without a fence")
     data = folder_of_bundled_data() / "digits.csv.gz"
     looking = f"""{BASE}

@@ -166,6 +166,20 @@ async def test_jobs_run_at_the_same_time_up_to_the_limit(tmp_path: Path) -> None
     assert most == 2
 
 
+async def test_a_job_with_turns_of_its_own_waits_for_no_other(tmp_path: Path) -> None:
+    events = Events()
+    async with a_runner(tmp_path, max_jobs=1, grace_s=0) as runner:
+        waiting = runner.run(f"{JOBS}:wait", {"wait_s": 60}, on_event=events)
+        first = asyncio.create_task(waiting)
+        await events.first()
+
+        assert await runner.run(f"{JOBS}:echo", {"a": 1}, turns=asyncio.Semaphore(1))
+
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
 async def test_a_runner_that_is_not_open_refuses(tmp_path: Path) -> None:
     runner = JobRunner(workspace=tmp_path, preload=())
 

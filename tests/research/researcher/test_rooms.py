@@ -62,7 +62,7 @@ class Study(NamedTuple):
 @asynccontextmanager
 async def opened(workspace: Path) -> AsyncIterator[Jobs]:
     async with open_jobs(JobsProps(workspace=str(workspace), max_jobs=1)) as jobs:
-        if jobs._runner.fence.is_none:
+        if jobs._runners.usual.fence.is_none:
             pytest.skip("nothing can be hidden without a fence")
         yield jobs
 

@@ -55,6 +55,13 @@ def test_a_command_tells_what_it_printed_and_how_it_ended(
     assert kit.bash_run(command) == text
 
 
+def test_a_command_waits_for_nothing_that_only_models_need(kit: ResearchToolkit) -> None:
+    kit.bash_run("true")
+
+    assert kit._jobs._runners.light.server_pid is not None
+    assert kit._jobs._runners.usual.server_pid is None
+
+
 def test_a_command_past_its_time_tells_what_it_had_printed(kit: ResearchToolkit) -> None:
     text = kit.bash_run("echo begun; (setsid sleep 61 &); exec sleep 61")
 
