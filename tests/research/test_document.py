@@ -3,7 +3,6 @@
 The data is small, and in the formats of the datasets that are named.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,8 +61,8 @@ print("trained", *sys.argv[1:])
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("document")
+def workspace(common_workspace: Path) -> Path:
+    folder = common_workspace
     for path, text in {
         "src/models/resnet.py": RESNET,
         "src/models/my_resnet.py": RESNET,
@@ -77,9 +76,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kit(workspace: Path) -> Iterator[ResearchToolkit]:
-    with ResearchToolkit(workspace=workspace) as opened:
-        yield opened
+def kit(common_kit: ResearchToolkit, workspace: Path) -> ResearchToolkit:
+    return common_kit
 
 
 def test_read_file(kit: ResearchToolkit) -> None:

@@ -3,19 +3,13 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from pydantic import BaseModel
 
-from agents.research.errors import WorkOverLimitError, WorkRefusedError
 from agents.research.exchange import exchange_folder, sweep
 from agents.research.job_properties import EXCHANGE, JobsProps
-from agents.research.jobs import Jobs, open_jobs
-from agents.research.researcher.trials import run_trial
-from tests.research.forgers import BASE
-from tests.research.researcher.test_rooms import dealt, trial
+from agents.research.jobs import open_jobs
 
 DYING = """
 import asyncio, os, signal, sys
@@ -109,22 +103,3 @@ async def test_a_job_cannot_make_its_folder_stay(tmp_path: Path) -> None:
 
     assert left(tmp_path) == []
     assert (outside / "kept").exists()
-
-
-@pytest.fixture
-async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
-    async with open_jobs(JobsProps(workspace=str(tmp_path), max_jobs=1)) as opened:
-        yield opened
-
-
-@pytest.mark.slow
-async def test_a_trial_that_ends_without_a_score_leaves_nothing(jobs: Jobs) -> None:
-    study = await dealt(jobs, "runs/study")
-    with pytest.raises(WorkRefusedError):
-        await run_trial(jobs, trial(study, 0, f"{BASE}\nraise RuntimeError\n"), Nobody())
-    assert left(jobs.workspace) == []
-
-    endless = trial(study, 0, f"{BASE}\nwhile True: pass\n").model_copy(update={"timeout_s": 1.0})
-    with pytest.raises(WorkOverLimitError):
-        await run_trial(jobs, endless, Nobody())
-    assert left(jobs.workspace) == []

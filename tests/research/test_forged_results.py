@@ -1,7 +1,6 @@
 """A script that ends its own process with a result of its making is refused by its name."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,13 @@ def test_a_count_that_no_later_reader_could_take_is_refused(count: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("workspace")
+def workspace(common_workspace: Path) -> Path:
+    return common_workspace
 
 
 @pytest.fixture(scope="module")
-def kit(workspace: Path) -> Iterator[ResearchToolkit]:
-    with ResearchToolkit(workspace=workspace, threads=1) as opened:
-        yield opened
+def kit(common_kit: ResearchToolkit) -> ResearchToolkit:
+    return common_kit
 
 
 def leaving_with(result: Any) -> str:
@@ -51,20 +49,20 @@ def leaving_with(result: Any) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("result", [{}, {"summary_str": 5, "layer_details": "x"}], ids=repr)
 def test_a_forged_summary_is_refused(kit: ResearchToolkit, workspace: Path, result: Any) -> None:
-    (workspace / "model.py").write_text(leaving_with(result))
+    (workspace / "forged.py").write_text(leaving_with(result))
 
-    with pytest.raises(WorkRefusedError, match=r"model\.py: its process gave no account"):
-        kit.pytorch_model_summary("model.py", "Model", (1, 64))
+    with pytest.raises(WorkRefusedError, match=r"forged\.py: its process gave no account"):
+        kit.pytorch_model_summary("forged.py", "Model", (1, 64))
 
 
 @pytest.mark.slow
 def test_a_forged_assembly_is_refused(kit: ResearchToolkit, workspace: Path) -> None:
-    (workspace / "block.py").write_text(leaving_with({"class_name": 5}))
-    layers = [{"type": "Block", "module_path": "block.py"}]
+    (workspace / "forged_block.py").write_text(leaving_with({"class_name": 5}))
+    layers = [{"type": "Block", "module_path": "forged_block.py"}]
     config = {"model_name": "Made", "input_shape": [64], "layers": layers}
 
     with pytest.raises(WorkRefusedError, match="gave no account"):
-        kit.pytorch_model_assembler(config, "made.py")
+        kit.pytorch_model_assembler(config, "forged_made.py")
 
 
 @pytest.mark.slow
@@ -81,16 +79,16 @@ def test_a_forged_assembly_is_refused(kit: ResearchToolkit, workspace: Path) -> 
     ids=repr,
 )
 def test_a_forged_dataset_is_refused(kit: ResearchToolkit, workspace: Path, result: Any) -> None:
-    (workspace / "model.py").write_text(BASE)
-    (workspace / "data.py").write_text(leaving_with(result))
+    (workspace / "forged.py").write_text(BASE)
+    (workspace / "forged_data.py").write_text(leaving_with(result))
     config = {
         "dataset": "custom_dataset_script",
-        "dataset_params": {"script_path": "data.py"},
+        "dataset_params": {"script_path": "forged_data.py"},
         "num_classes": 10,
     }
 
     with pytest.raises(WorkRefusedError) as refused:
-        kit.pytorch_quick_evaluator("model.py", "Model", config)
+        kit.pytorch_quick_evaluator("forged.py", "Model", config)
 
     assert refused.value.kind in {"ScoringError", "DatasetError"}
-    assert "data.py" in str(refused.value)
+    assert "forged_data.py" in str(refused.value)

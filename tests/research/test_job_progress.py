@@ -53,12 +53,13 @@ for event in ({{"steps_total": 5}}, {{"step": [], "steps_total": "x", "loss": {{
 
 
 @pytest.mark.slow
-def test_a_model_that_sends_odd_events_is_evaluated_all_the_same(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text(FORGED_EVENTS)
-    seen: list[Progress] = []
+def test_a_model_that_sends_odd_events_is_evaluated_all_the_same(
+    common_kit: ResearchToolkit, common_workspace: Path, common_progress: list[Progress]
+) -> None:
+    (common_workspace / "odd_events.py").write_text(FORGED_EVENTS)
+    common_progress.clear()
 
-    with ResearchToolkit(workspace=tmp_path, threads=1, show=seen.append) as kit:
-        result = kit.pytorch_quick_evaluator("model.py", "Model", {"dataset": "digits"})
+    result = common_kit.pytorch_quick_evaluator("odd_events.py", "Model", {"dataset": "digits"})
 
     assert result["status"] == "completed"
-    assert seen[-1].is_over
+    assert common_progress[-1].is_over

@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 
-from agents.research import tools
+from agents.research import ResearchToolkit, tools
 from agents.research.errors import WorkRefusedError
 from agents.research.jobs import Jobs, JobsProps, open_jobs
 from agents.research.messages import EvaluateQuickly, TrainFully
 from tests.ml.optimizers.test_registry import CUSTOM, TUNED
+from tests.research.conftest import in_the_loop_of
 from tests.research.forgers import BASE
 
 pytestmark = pytest.mark.slow
 
 JOBS = "agents.research.training_jobs"
+SCRIPT = "with_registered.py"
 
 
 class Nobody:
@@ -30,7 +32,7 @@ async def register(jobs: Jobs, job: str, **payload: Any) -> dict[str, Any]:
 async def evaluate(jobs: Jobs, optimizer: str) -> dict[str, Any]:
     config = {"dataset": "digits", "epochs": 1, "optimizer": optimizer, "device": "cpu"}
     request = EvaluateQuickly(
-        model_script_path="model.py", model_class_name="Model", eval_config=config
+        model_script_path=SCRIPT, model_class_name="Model", eval_config=config
     )
     return (await tools.evaluate_quickly(jobs, request, Nobody())).result
 
@@ -44,7 +46,7 @@ async def train(jobs: Jobs, optimizer: Any, name: str) -> dict[str, Any]:
         "device": "cpu",
     }
     request = TrainFully(
-        model_script_path="model.py",
+        model_script_path=SCRIPT,
         model_class_name="Model",
         trainer_config=config,
         experiment_name=name,
@@ -52,32 +54,29 @@ async def train(jobs: Jobs, optimizer: Any, name: str) -> dict[str, Any]:
     return (await tools.train(jobs, request, Nobody())).result
 
 
-async def test_they_serve_both_tools_and_survive_a_restart(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text(BASE)
-    properties = JobsProps(workspace=str(tmp_path), threads=1)
+async def test_they_serve_both_tools_and_survive_a_restart(
+    common_kit: ResearchToolkit, common_workspace: Path
+) -> None:
+    (common_workspace / SCRIPT).write_text(BASE)
     tuned = {**TUNED, "param_groups": [{"name_regex": "body", "lr": 0.02}]}
-    async with open_jobs(properties) as jobs:
-        await register(jobs, "register_optimizer_config", name="tuned", config=tuned)
-        written = await register(
-            jobs,
-            "register_optimizer",
-            name="Heavy",
-            code=CUSTOM,
-            output_script_path="src/optimizers/heavy.py",
+    heavy = {"name": "Heavy", "output_script_path": "registered/heavy.py"}
+    before = common_kit._jobs
+    await in_the_loop_of(
+        common_kit, register(before, "register_optimizer_config", name="tuned", config=tuned)
+    )
+    written = await in_the_loop_of(
+        common_kit, register(before, "register_optimizer", **heavy, code=CUSTOM)
+    )
+    climbing = CUSTOM.replace("p.sub_(", "p.add_(")
+    with pytest.raises(WorkRefusedError, match="lowers a quadratic"):
+        await in_the_loop_of(
+            common_kit, register(before, "register_optimizer", **heavy, code=climbing)
         )
-        with pytest.raises(WorkRefusedError, match="lowers a quadratic"):
-            await register(
-                jobs,
-                "register_optimizer",
-                name="Heavy",
-                code=CUSTOM.replace("p.sub_(", "p.add_("),
-                output_script_path="src/optimizers/heavy.py",
-            )
-    assert written["script_path"] == "src/optimizers/heavy.py"
-    assert (tmp_path / written["script_path"]).read_text() == CUSTOM
-    assert [path.name for path in (tmp_path / "src/optimizers").iterdir()] == ["heavy.py"]
+    assert written["script_path"] == "registered/heavy.py"
+    assert (common_workspace / written["script_path"]).read_text() == CUSTOM
+    assert [path.name for path in (common_workspace / "registered").iterdir()] == ["heavy.py"]
 
-    async with open_jobs(properties) as jobs:
+    async with open_jobs(JobsProps(workspace=str(common_workspace), threads=1)) as jobs:
         for name in ("tuned", "Heavy"):
             assert (await evaluate(jobs, name))["metrics"]["accuracy"] > 0.5
         full = await train(jobs, "tuned", "tuned")

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,8 @@ from agents.ml.training.full import pytorch_full_trainer
 from agents.ml.training.quick import pytorch_quick_evaluator
 from agents.research import ResearchToolkit, tools
 from agents.research.errors import WorkRefusedError
-from agents.research.job_properties import JobsProps
-from agents.research.jobs import open_jobs
 from agents.research.messages import EvaluateCheckpoint
 from agents.research.scoring import run_scored
-from agents.sandbox import JobRunner
 from tests.research.forgers import BASE, FORGERS, LISTENER, PATCHERS, PEEPER
 
 pytestmark = pytest.mark.slow
@@ -46,19 +42,18 @@ class Nobody:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("workspace")
+def workspace(common_workspace: Path) -> Path:
+    return common_workspace
 
 
 @pytest.fixture(scope="module")
-def kit(workspace: Path) -> Iterator[ResearchToolkit]:
-    with ResearchToolkit(workspace=workspace, threads=1) as opened:
-        yield opened
+def kit(common_kit: ResearchToolkit) -> ResearchToolkit:
+    return common_kit
 
 
 def script(workspace: Path, source: str) -> str:
-    (workspace / "model.py").write_text(source)
-    return "model.py"
+    (workspace / "scored.py").write_text(source)
+    return "scored.py"
 
 
 @pytest.mark.parametrize("forger", FORGERS)
@@ -92,16 +87,17 @@ def test_a_model_that_changes_its_own_process_changes_no_score(
     assert "metrics" not in quick["self_reported"]
 
 
-async def test_without_a_judge_every_one_of_them_would_be_believed(tmp_path: Path) -> None:
+def test_without_a_judge_every_one_of_them_would_be_believed(
+    kit: ResearchToolkit, workspace: Path
+) -> None:
     """The control: these attacks do work on a job that scores itself."""
-    payload = {"model_script_path": "model.py", "model_class_name": "Model", "eval_config": QUICK}
+    runner = kit._jobs._runners.usual
+    payload = {"model_class_name": "Model", "eval_config": QUICK}
     names = ("an envelope at import", "an envelope while it trains", "metrics", "the loop")
-    async with JobRunner(workspace=tmp_path, preload=["agents.ml.training.jobs"]) as runner:
-        for name in names:
-            source = {**FORGERS, **PATCHERS}[name]
-            script(tmp_path, source)
-            result = await runner.run("agents.ml.training.jobs:quick_evaluate", payload)
-            assert result["metrics"]["accuracy"] == FORGED, name
+    for name in names:
+        payload["model_script_path"] = script(workspace, {**FORGERS, **PATCHERS}[name])
+        result = kit._loop.run(runner.run("agents.ml.training.jobs:quick_evaluate", payload))
+        assert result["metrics"]["accuracy"] == FORGED, name
 
 
 def test_the_labels_are_nowhere_in_reach(kit: ResearchToolkit, workspace: Path) -> None:
@@ -309,21 +305,24 @@ def test_nothing_is_left_between_the_two_processes(kit: ResearchToolkit, workspa
     assert list((workspace / ".guildbus" / "exchange").iterdir()) == []
 
 
-async def test_a_population_is_scored_apart_too(tmp_path: Path) -> None:
-    members = [{"seed": seed, "learning_rate": 0.01} for seed in range(6)]
-    async with open_jobs(JobsProps(workspace=str(tmp_path), threads=1)) as jobs:
-        payload = {
-            "model_script_path": script(tmp_path, BASE),
-            "model_class_name": "Model",
-            "eval_config": QUICK,
-            "members": members,
-            "registry": jobs.tokenizers,
-            "optimizers": jobs.optimizers,
-        }
+def test_a_population_is_scored_apart_too(kit: ResearchToolkit, workspace: Path) -> None:
+    jobs = kit._jobs
+    payload = {
+        "model_script_path": script(workspace, BASE),
+        "model_class_name": "Model",
+        "eval_config": QUICK,
+        "members": [{"seed": seed, "learning_rate": 0.01} for seed in range(6)],
+        "registry": jobs.tokenizers,
+        "optimizers": jobs.optimizers,
+    }
+
+    def scored() -> dict[str, Any]:
         job = "agents.research.training_jobs:evaluate_population"
-        honest = (await run_scored(jobs, job, payload, Nobody(), task="population")).result
-        script(tmp_path, PATCHERS["scorers"])
-        patched = (await run_scored(jobs, job, payload, Nobody(), task="population")).result
+        return kit._loop.run(run_scored(jobs, job, payload, Nobody(), task="population")).result
+
+    honest = scored()
+    script(workspace, PATCHERS["scorers"])
+    patched = scored()
 
     accuracies = [one["metrics"]["accuracy"] for one in honest["members"]]
     assert min(accuracies) > 0.5

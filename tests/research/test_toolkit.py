@@ -3,7 +3,6 @@
 import inspect
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,19 +95,13 @@ FULL = {
 
 
 @pytest.fixture(scope="module")
-def seen() -> list[Progress]:
-    return []
+def workspace(common_workspace: Path) -> Path:
+    return common_workspace
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("workspace")
-
-
-@pytest.fixture(scope="module")
-def kit(workspace: Path, seen: list[Progress]) -> Iterator[ResearchToolkit]:
-    with ResearchToolkit(workspace=workspace, show=seen.append) as opened:
-        yield opened
+def kit(common_kit: ResearchToolkit) -> ResearchToolkit:
+    return common_kit
 
 
 @pytest.fixture(scope="module")
@@ -148,14 +141,17 @@ def test_the_summary_counts(kit: ResearchToolkit, script: str) -> None:
 
 
 def test_a_quick_evaluation_measures_what_was_asked(
-    kit: ResearchToolkit, script: str, seen: list[Progress]
+    kit: ResearchToolkit, script: str, common_progress: list[Progress]
 ) -> None:
+    common_progress.clear()
+
     result = kit.pytorch_quick_evaluator(script, "SimpleCNN", eval_config=QUICK)
 
     assert result["metrics"].keys() == {"accuracy", "f1", "loss"}
     assert result["metrics"]["accuracy"] > 0.5
     assert result["train_loss"] > 0
-    assert [item for item in seen if item.task == "evaluate SimpleCNN" and item.is_over]
+    shown = [item for item in common_progress if item.task == "evaluate SimpleCNN"]
+    assert shown[-1].is_over
 
 
 def test_a_full_training_leaves_a_checkpoint_and_is_not_run_twice(
@@ -252,32 +248,27 @@ def test_nothing_outside_the_workspace_is_written(kit: ResearchToolkit, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_a_limit_of_time_ends_the_work(script: str, workspace: Path) -> None:
-    with (
-        ResearchToolkit(workspace=workspace, timeout_s=0.5, grace_s=0.5) as hurried,
-        pytest.raises(WorkOverLimitError),
-    ):
-        hurried.pytorch_full_trainer(script, "SimpleCNN", FULL | {"epochs": 1_000_000})
-
-
 async def test_a_loop_that_runs_here_is_not_in_its_way(kit: ResearchToolkit, script: str) -> None:
     assert kit.pytorch_model_summary(script, "SimpleCNN", (2, 1, 8, 8))["total_params"]
 
 
-def test_closed_it_leaves_neither_threads_nor_processes(workspace: Path, script: str) -> None:
+def test_a_limit_of_time_ends_the_work_and_closed_it_leaves_neither_threads_nor_processes(
+    workspace: Path, script: str
+) -> None:
     threads, children = set(threading.enumerate()), set(psutil.Process().children(recursive=True))
-    kit = ResearchToolkit(workspace=workspace)
-    kit.pytorch_model_summary(script, "SimpleCNN", (1, 1, 8, 8))
+    hurried = ResearchToolkit(workspace=workspace, timeout_s=0.5, grace_s=0.5)
+    with pytest.raises(WorkOverLimitError):
+        hurried.pytorch_full_trainer(script, "SimpleCNN", FULL | {"epochs": 1_000_000})
 
-    kit.close()
-    kit.close()
+    hurried.close()
+    hurried.close()
 
     for thread in set(threading.enumerate()) - threads:
         thread.join(JOIN_S)  # one that has waited for a child is about to end
     assert set(threading.enumerate()) <= threads
     assert set(psutil.Process().children(recursive=True)) <= children
     with pytest.raises(RuntimeError, match="research toolkit is closed"):
-        kit.pytorch_model_summary(script, "SimpleCNN", (1, 1, 8, 8))
+        hurried.pytorch_model_summary(script, "SimpleCNN", (1, 1, 8, 8))
 
 
 def test_results_are_json(kit: ResearchToolkit, script: str) -> None:

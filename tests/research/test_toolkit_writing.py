@@ -2,13 +2,12 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agents.llm.engines import EngineConfig
+from agents.llm.engines import EngineConfig, ModelRegistry
 from agents.llm.engines.testing import save_tiny_phi
 from agents.research import ResearchToolkit
 from agents.research.errors import (
@@ -61,48 +60,56 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def seen() -> list[Progress]:
-    return []
+def kit(
+    request: Any,
+    common_kit: ResearchToolkit,
+    models: ModelRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> ResearchToolkit:
+    """With the language model of the test's parameter."""
+    monkeypatch.setattr(common_kit._llm, "_models", models)
+    return told_by(request.param, common_kit, monkeypatch)
 
 
 @pytest.fixture
-def kit(request: Any, tmp_path: Path, seen: list[Progress]) -> Iterator[ResearchToolkit]:
-    """With the language model, or the settings, of the test's parameter."""
-    settings = request.param if isinstance(request.param, dict) else {"llm": request.param}
-    with ResearchToolkit(workspace=tmp_path, show=seen.append, **settings) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def mute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ResearchToolkit]:
+def mute(common_kit: ResearchToolkit, monkeypatch: pytest.MonkeyPatch) -> ResearchToolkit:
     """Its language model fails as soon as it is asked."""
-    with ResearchToolkit(workspace=tmp_path_factory.mktemp("mute"), llm=scripted()) as opened:
-        yield opened
+    return told_by(scripted(), common_kit, monkeypatch)
+
+
+def told_by(
+    llm: EngineConfig | WritingProps, kit: ResearchToolkit, monkeypatch: pytest.MonkeyPatch
+) -> ResearchToolkit:
+    settings = llm if isinstance(llm, WritingProps) else WritingProps(llm=llm)
+    monkeypatch.setattr(kit._llm, "properties", settings)
+    return kit
 
 
 @pytest.mark.parametrize("kit", [scripted(NO_CODE, WRONG_SHAPE, GOOD)], indirect=True)
 def test_a_language_model_is_asked_until_its_code_passes(
-    kit: ResearchToolkit, tmp_path: Path, seen: list[Progress]
+    kit: ResearchToolkit, common_workspace: Path, common_progress: list[Progress]
 ) -> None:
+    common_progress.clear()
+
     made = kit.assemble(WORDY, "models/wordy.py")
 
     assert (made.generated_by, made.wrote, made.attempts) == ("llm", "code", 3)
     assert made.usage is not None
     assert made.usage.completion_tokens > made.attempts
     assert made.output_shape == (10,)
-    assert "nn.Linear(64, 10)" in (tmp_path / "models/wordy.py").read_text()
-    asked = [item for item in seen if item.task.startswith("ask script, attempt ")]
+    assert "nn.Linear(64, 10)" in (common_workspace / "models/wordy.py").read_text()
+    asked = [item for item in common_progress if item.task.startswith("ask script, attempt ")]
     assert [item.is_over for item in asked] == [False, True] * 3
     assert asked[1].text == "7 tokens"
 
 
 @pytest.mark.parametrize("kit", [scripted(GOOD)], indirect=True)
 async def test_the_tool_of_the_document_asks_too_though_a_loop_runs_here(
-    kit: ResearchToolkit, tmp_path: Path
+    kit: ResearchToolkit, common_workspace: Path
 ) -> None:
-    kit.pytorch_model_assembler(model_config=WORDY, output_script_path="wordy.py")
+    kit.pytorch_model_assembler(model_config=WORDY, output_script_path="asked.py")
 
-    assert "class Wordy" in (tmp_path / "wordy.py").read_text()
+    assert "class Wordy" in (common_workspace / "asked.py").read_text()
 
 
 def test_what_the_compiler_can_express_costs_no_tokens(mute: ResearchToolkit) -> None:
@@ -127,7 +134,7 @@ def test_a_language_model_that_cannot_answer_is_named(mute: ResearchToolkit) -> 
         mute.assemble(WORDY, "wordy.py")
 
 
-@pytest.mark.parametrize("kit", ["/nowhere/model"], indirect=True)
+@pytest.mark.parametrize("kit", [EngineConfig(model="/nowhere/model")], indirect=True)
 def test_a_language_model_that_is_nowhere_is_named(kit: ResearchToolkit) -> None:
     with pytest.raises(LanguageModelError, match="no folder /nowhere/model") as caught:
         kit.assemble(WORDY, "wordy.py")
@@ -152,7 +159,10 @@ def test_a_random_model_writes_layers_that_fit_at_once_and_is_freed_with_the_too
 
 
 def test_code_may_be_wanted_and_layers_in_words_are_never_made_up(
-    random_model: Path, tmp_path: Path
+    random_model: Path,
+    common_kit: ResearchToolkit,
+    common_workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     free = WritingProps(
         llm=EngineConfig(model=str(random_model)), writes="code", attempts=2, max_new_tokens=8
@@ -160,20 +170,20 @@ def test_code_may_be_wanted_and_layers_in_words_are_never_made_up(
     auto = free.model_copy(update={"writes": "auto"})
     in_words = {**WORDY, "layers": ["something residual", {"type": "Flatten"}]}
     for settings, config in ((free, WORDY), (auto, in_words)):
-        with (
-            ResearchToolkit(workspace=tmp_path, llm=settings) as kit,
-            pytest.raises(NoWorkingCodeError, match=r"asked 2 times .* no Python file") as caught,
-        ):
-            kit.assemble(config, "wordy.py")
+        kit = told_by(settings, common_kit, monkeypatch)
+        with pytest.raises(NoWorkingCodeError, match=r"asked 2 times .* no Python file") as caught:
+            kit.assemble(config, "free.py")
         assert caught.value.usage.completion_tokens == 16
-    assert not (tmp_path / "wordy.py").exists()
+    assert not (common_workspace / "free.py").exists()
 
 
-@pytest.mark.parametrize(
-    "kit", [{"llm": scripted(ENDLESS, GOOD), "timeout_s": 8.0, "grace_s": 0.1}], indirect=True
-)
-def test_code_that_never_ends_is_one_attempt(kit: ResearchToolkit) -> None:
-    assert kit.assemble(WORDY, "wordy.py").attempts == 2
+@pytest.mark.parametrize("kit", [scripted(ENDLESS, GOOD)], indirect=True)
+def test_code_that_never_ends_is_one_attempt(
+    kit: ResearchToolkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit._jobs, "_timeout_s", 8.0)
+
+    assert kit.assemble(WORDY, "ended.py").attempts == 2
 
 
 def test_what_is_no_language_model_is_refused_at_once(tmp_path: Path) -> None:

@@ -338,14 +338,17 @@ async def test_a_script_that_is_no_file_or_too_large_is_not_read(workspace: Path
 
 
 @pytest.mark.slow
-def test_what_the_toolkit_evaluates_is_kept(workspace: Path) -> None:
-    (workspace / "net.py").write_text(FORGER)
-    with ResearchToolkit(workspace=workspace) as kit:
-        result = kit.pytorch_quick_evaluator("net.py", "Net", {"dataset": "digits"})
-        with pytest.raises(WorkRefusedError):
-            kit.pytorch_quick_evaluator("net.py", "Missing", {"dataset": "digits"})
+def test_what_the_toolkit_evaluates_is_kept(
+    common_kit: ResearchToolkit, common_workspace: Path
+) -> None:
+    (common_workspace / "recorded.py").write_text(FORGER)
+    config = {"dataset": "digits"}
 
-    good, bad = trials(workspace)
+    result = common_kit.pytorch_quick_evaluator("recorded.py", "Net", config)
+    with pytest.raises(WorkRefusedError):
+        common_kit.pytorch_quick_evaluator("recorded.py", "Missing", config)
+
+    *_, good, bad = trials(common_workspace)
     assert good.code == FORGER
     assert (good.status, good.metrics["accuracy"]) == ("done", result["metrics"]["accuracy"])
     assert (bad.status, "Missing" in bad.error) == ("failed", True)

@@ -1,23 +1,21 @@
 """The optimizer configurator: what is registered, what a language model writes, what is refused."""
 
 import ast
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import pytest_asyncio
 
 from agents.llm.engines import EngineConfig, ModelRegistry
 from agents.llm.engines.testing import save_tiny_phi
-from agents.research import tools
+from agents.research import ResearchToolkit, tools
 from agents.research.errors import (
     NoLanguageModelError,
     NoWorkingCodeError,
     OutsideWorkspaceError,
     WorkRefusedError,
 )
-from agents.research.jobs import Jobs, JobsProps, open_jobs
+from agents.research.jobs import Jobs
 from agents.research.messages import EvaluateQuickly
 from agents.research.optimizers.messages import (
     ConfigureOptimizer,
@@ -27,9 +25,12 @@ from agents.research.optimizers.messages import (
 from agents.research.optimizers.tools import configure
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
+from tests.research.conftest import in_the_loop_of
 from tests.research.forgers import BASE
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.slow
+
+SCRIPT = "configured.py"
 
 TUNED = {  # the document's
     "type": "AdamW",
@@ -86,21 +87,27 @@ class Nobody:
 
 
 class Tool(NamedTuple):
-    jobs: Jobs
+    kit: ResearchToolkit
     models: ModelRegistry
+
+    @property
+    def jobs(self) -> Jobs:
+        return self.kit._jobs
 
     async def __call__(self, llm: EngineConfig | WritingProps | None = None, **asked: Any) -> Any:
         settings = llm if isinstance(llm, WritingProps) else WritingProps(llm=llm)
         client = LanguageModel(settings, self.models, self.jobs.files, remedy="set 'llm'")
         asked.setdefault("action", "register_custom_optimizer")
         request = ConfigureOptimizer.model_validate(asked)
-        return await configure(self.jobs, client, request, Nobody())
+        work = configure(self.jobs, client, request, Nobody())
+        return await in_the_loop_of(self.kit, work)
 
     async def evaluate(self, optimizer: str) -> float:
         config = {"dataset": "digits", "epochs": 2, "optimizer": optimizer, "device": "cpu"}
-        model = {"model_script_path": "model.py", "model_class_name": "Model"}
+        model = {"model_script_path": SCRIPT, "model_class_name": "Model"}
         request = EvaluateQuickly(**model, eval_config=config)
-        done = await tools.evaluate_quickly(self.jobs, request, Nobody())
+        work = tools.evaluate_quickly(self.jobs, request, Nobody())
+        done = await in_the_loop_of(self.kit, work)
         accuracy: float = done.result["metrics"]["accuracy"]
         return accuracy
 
@@ -108,15 +115,10 @@ class Tool(NamedTuple):
         return (self.jobs.workspace / path).read_text()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def tool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tool]:
-    workspace = tmp_path_factory.mktemp("workspace")
-    (workspace / "model.py").write_text(BASE)
-    async with (
-        open_jobs(JobsProps(workspace=str(workspace), threads=1)) as jobs,
-        ModelRegistry() as models,
-    ):
-        yield Tool(jobs, models)
+@pytest.fixture(scope="module")
+def tool(common_kit: ResearchToolkit, common_workspace: Path, models: ModelRegistry) -> Tool:
+    (common_workspace / SCRIPT).write_text(BASE)
+    return Tool(common_kit, models)
 
 
 @pytest.fixture(scope="module")

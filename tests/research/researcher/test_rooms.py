@@ -6,7 +6,6 @@ Between the two jobs of other trainings stands a folder that no third job may re
 import itertools
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from agents.research.jobs import Jobs, open_jobs
 from agents.research.researcher.messages import DealData, RunTrial
 from agents.research.researcher.trials import deal_data, run_trial
 from tests.research.forgers import BASE, GREEDY
+from tests.research.test_exchange import left
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -59,18 +59,13 @@ class Study(NamedTuple):
         return self.jobs.workspace / self.path
 
 
-@asynccontextmanager
-async def opened(workspace: Path) -> AsyncIterator[Jobs]:
-    async with open_jobs(JobsProps(workspace=str(workspace), max_jobs=1)) as jobs:
-        if jobs._runners.usual.fence.is_none:
-            pytest.skip("nothing can be hidden without a fence")
-        yield jobs
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def jobs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Jobs]:
     """For all tests, because their processes take ten seconds of computing to start."""
-    async with opened(tmp_path_factory.mktemp("workspace")) as jobs:
+    workspace = tmp_path_factory.mktemp("workspace")
+    async with open_jobs(JobsProps(workspace=str(workspace), max_jobs=1)) as jobs:
+        if jobs._runners.usual.fence.is_none:
+            pytest.skip("nothing can be hidden without a fence")
         yield jobs
 
 
@@ -124,20 +119,20 @@ async def test_a_trial_can_leave_no_word_for_another(study: Study) -> None:
 
 
 async def test_without_a_room_the_second_would_find_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: the same code does find it where the workspace is there."""
-    async with opened(tmp_path) as jobs:  # which other tests should not find full of words
-        study = await dealt(jobs, "runs/study")
-        run = jobs.run
+    study = await dealt(jobs, "runs/control")
+    talker = TALKER.replace("left-by-a-trial", "left-by-the-control")  # no other test looks for it
+    run = jobs.run
 
-        async def without_a_room(*given: object, **options: object) -> object:
-            return await run(*given, **options | {"hidden": (), "read_only": ()})  # type: ignore[arg-type]
+    async def without_a_room(*given: object, **options: object) -> object:
+        return await run(*given, **options | {"hidden": (), "read_only": ()})  # type: ignore[arg-type]
 
-        monkeypatch.setattr(jobs, "run", without_a_room)
-        await run_trial(jobs, trial(study, 0, TALKER), Nobody())
-        with pytest.raises(WorkRefusedError, match="found one in"):
-            await run_trial(jobs, trial(study, 1, TALKER), Nobody())
+    monkeypatch.setattr(jobs, "run", without_a_room)
+    await run_trial(jobs, trial(study, 0, talker), Nobody())
+    with pytest.raises(WorkRefusedError, match="found one in"):
+        await run_trial(jobs, trial(study, 1, talker), Nobody())
 
 
 async def test_a_trial_cannot_look_the_labels_up(study: Study) -> None:
@@ -197,3 +192,15 @@ async def test_a_trial_that_is_said_to_have_diverged_has_no_score(study: Study) 
     ended = await run_trial(study.jobs, trial(study, 0, forging), Nobody())
 
     assert (ended.status, ended.metrics) == ("diverged", {})
+
+
+async def test_a_trial_that_ends_without_a_score_leaves_nothing(study: Study) -> None:
+    jobs = study.jobs
+    with pytest.raises(WorkRefusedError):
+        await run_trial(jobs, trial(study, 0, f"{BASE}\nraise RuntimeError\n"), Nobody())
+    assert left(jobs.workspace) == []
+
+    endless = trial(study, 0, f"{BASE}\nwhile True: pass\n").model_copy(update={"timeout_s": 1.0})
+    with pytest.raises(WorkOverLimitError):
+        await run_trial(jobs, endless, Nobody())
+    assert left(jobs.workspace) == []

@@ -1,19 +1,16 @@
 """How a trainer answers what a study asks of it."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from pydantic import BaseModel
 
-from agents.research.job_properties import JobsProps
-from agents.research.jobs import Jobs, open_jobs
-from agents.research.researcher.messages import DealData, FitBaseline
+from agents.research import ResearchToolkit
+from agents.research.jobs import Jobs
+from agents.research.researcher.messages import BaselineFitted, DealData, FitBaseline
 from agents.research.researcher.trials import deal_data, fit_baseline
 
 pytestmark = pytest.mark.slow
 
-DATA = "runs/study/data"
+DATA = "runs/pairs/data"
 BASELINE = FitBaseline(data=DATA, trial="0000", model="logistic_regression", seed=0)
 
 
@@ -21,22 +18,16 @@ class Nobody:
     def emit(self, message: BaseModel, /) -> None: ...
 
 
-@pytest.fixture
-async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
-    async with open_jobs(JobsProps(workspace=str(tmp_path))) as opened:
-        yield opened
-
-
 async def deal(jobs: Jobs, *, label_of: int) -> None:
     """Rows of two numbers, with the sign of one of them as the label."""
     pairs = [((7 * n) % 11 - 5.5, (5 * n) % 13 - 6.5) for n in range(120)]
     rows = "".join(f"{a},{b},{'ab'[(a, b)[label_of] > 0]}\n" for a, b in pairs)
-    (jobs.workspace / "t.csv").write_text(f"x,y,label\n{rows}", "utf-8")
+    (jobs.workspace / "pairs.csv").write_text(f"x,y,label\n{rows}", "utf-8")
     request = DealData(
         data=DATA,
         dataset="csv",
         dataset_params={
-            "data_path": "t.csv",
+            "data_path": "pairs.csv",
             "label_column": "label",
             "feature_columns": ["x"],
         },
@@ -48,13 +39,16 @@ async def deal(jobs: Jobs, *, label_of: int) -> None:
     await deal_data(jobs, request, Nobody())
 
 
-async def test_a_trial_is_repeated_only_where_its_data_are_others(jobs: Jobs) -> None:
-    await deal(jobs, label_of=0)
-    first = await fit_baseline(jobs, BASELINE, Nobody())
-    await deal(jobs, label_of=0)
-    again = await fit_baseline(jobs, BASELINE, Nobody())
-    await deal(jobs, label_of=1)
-    other = await fit_baseline(jobs, BASELINE, Nobody())
+async def dealt_and_fitted(jobs: Jobs, *, label_of: int) -> BaselineFitted:
+    await deal(jobs, label_of=label_of)
+    return await fit_baseline(jobs, BASELINE, Nobody())
+
+
+def test_a_trial_is_repeated_only_where_its_data_are_others(common_kit: ResearchToolkit) -> None:
+    first, again, other = (
+        common_kit._loop.run(dealt_and_fitted(common_kit._jobs, label_of=column))
+        for column in (0, 0, 1)
+    )
 
     assert again == first  # to the time that it took
     assert first.metrics["accuracy"] > 0.9 > other.metrics["accuracy"]

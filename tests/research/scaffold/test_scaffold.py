@@ -1,7 +1,6 @@
 """New projects: what is made works, what is there stays."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from agents.research.scaffold.project import create_project
 from agents.research.workspace.files import WorkspaceFiles
 
 NAME = "NewImageClassifier"
+PROJECT = f"scaffold/{NAME}"
 
 
 @pytest.fixture
@@ -20,38 +20,34 @@ def files(tmp_path: Path) -> WorkspaceFiles:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("workspace")
-
-
-@pytest.fixture(scope="module")
-def kit(workspace: Path) -> Iterator[ResearchToolkit]:
-    with ResearchToolkit(workspace=workspace) as opened:
-        opened.create_pytorch_project_scaffold(NAME)
-        yield opened
+def kit(common_kit: ResearchToolkit) -> ResearchToolkit:
+    common_kit.create_pytorch_project_scaffold(NAME, "scaffold")
+    return common_kit
 
 
 @pytest.mark.slow
 def test_the_project_passes_its_own_tests(kit: ResearchToolkit) -> None:
-    text = kit.bash_run(f"cd {NAME} && python -m pytest -q -p no:cacheprovider")
+    text = kit.bash_run(f"cd {PROJECT} && python -m pytest -q -p no:cacheprovider")
 
     assert "7 passed" in text, text
 
 
-@pytest.mark.slow
-def test_the_project_trains_and_is_evaluated(kit: ResearchToolkit, workspace: Path) -> None:
-    trained = kit.python_run(f"{NAME}/train.py", "--epochs", "2", "--name", "first")
-    tested = kit.bash_run(f"cd {NAME} && python evaluate.py experiments/first")
+@pytest.mark.long
+def test_the_project_trains_and_is_evaluated(kit: ResearchToolkit, common_workspace: Path) -> None:
+    trained = kit.python_run(f"{PROJECT}/train.py", "--epochs", "2", "--name", "first")
+    tested = kit.bash_run(f"cd {PROJECT} && python evaluate.py experiments/first")
 
     assert "best val_accuracy 0." in trained, trained
     assert tested.startswith("test accuracy 0."), tested
-    metrics = (workspace / NAME / "experiments" / "first" / "metrics.jsonl").read_text()
+    metrics = (common_workspace / PROJECT / "experiments" / "first" / "metrics.jsonl").read_text()
     assert json.loads(metrics.splitlines()[-1])["val_accuracy"] > 0.5
 
 
 @pytest.mark.slow
 def test_the_tools_take_the_model_of_the_project(kit: ResearchToolkit) -> None:
-    summary = kit.pytorch_model_summary(f"{NAME}/src/models/small_cnn.py", "SmallCNN", (1, 1, 8, 8))
+    path = f"{PROJECT}/src/models/small_cnn.py"
+
+    summary = kit.pytorch_model_summary(path, "SmallCNN", (1, 1, 8, 8))
 
     assert summary["layer_details"][-1]["type"] == "Linear"
 

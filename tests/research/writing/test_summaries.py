@@ -1,20 +1,20 @@
 """The prose above a summary: words of a language model, and none of its numbers."""
 
-from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import pytest_asyncio
 
 from agents.llm.engines import EngineConfig, ModelRegistry
 from agents.llm.engines.testing import save_tiny_phi
-from agents.research.jobs import Jobs, JobsProps, open_jobs
+from agents.research import ResearchToolkit
 from agents.research.messages import SummariseModel
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
 from agents.research.writing.summaries import summarise
+from tests.research.conftest import in_the_loop_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.slow
 
 MODEL = """
 from torch import nn
@@ -39,7 +39,7 @@ LIES = (
     "word " * 400,
 )
 REQUEST = SummariseModel(
-    model_script_path="net.py", model_class_name="Net1", input_size=(1, 1, 8, 8)
+    model_script_path="summarised.py", model_class_name="Net1", input_size=(1, 1, 8, 8)
 )
 
 
@@ -49,24 +49,20 @@ class Nobody:
 
 
 class Desk(NamedTuple):
-    jobs: Jobs
+    kit: ResearchToolkit
     models: ModelRegistry
 
     async def summarise(self, llm: EngineConfig | None, **settings: Any) -> dict[str, Any]:
         properties = WritingProps(llm=llm, keeps_answers=False, **settings)
-        client = LanguageModel(properties, self.models, self.jobs.files, remedy="")
-        return await summarise(self.jobs, client, REQUEST, Nobody())
+        jobs = self.kit._jobs
+        client = LanguageModel(properties, self.models, jobs.files, remedy="")
+        return await in_the_loop_of(self.kit, summarise(jobs, client, REQUEST, Nobody()))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    workspace = tmp_path_factory.mktemp("workspace")
-    (workspace / "net.py").write_text(MODEL)
-    async with (
-        open_jobs(JobsProps(workspace=str(workspace), threads=1)) as jobs,
-        ModelRegistry() as models,
-    ):
-        yield Desk(jobs, models)
+@pytest.fixture(scope="module")
+def desk(common_kit: ResearchToolkit, common_workspace: Path, models: ModelRegistry) -> Desk:
+    (common_workspace / "summarised.py").write_text(MODEL)
+    return Desk(common_kit, models)
 
 
 def scripted(*replies: str) -> EngineConfig:

@@ -1,23 +1,25 @@
 """Advice on tokenizers: whose it is, and that a training takes what its config does not say."""
 
 import json
-from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import pytest_asyncio
 
 from agents.llm.engines import EngineConfig, ModelRegistry
 from agents.llm.engines.testing import save_tiny_phi
+from agents.research import ResearchToolkit
 from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
-from agents.research.jobs import Jobs, JobsProps, open_jobs
+from agents.research.jobs import Jobs
 from agents.research.messages import AdviseTokenizer, ManageTokenizer, TokenizerAdvised
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
 from agents.research.writing.tokenizers import advise, manage_tokenizer
+from tests.research.conftest import in_the_loop_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.slow
 
+CORPUS = "advised.txt"
 TEXT = "low lower lowest and some more words\n" * 1_000
 CHOICE = {"type": "WordPiece", "vocab_size": 512, "reason": "words repeat"}
 
@@ -28,8 +30,12 @@ class Nobody:
 
 
 class Desk(NamedTuple):
-    jobs: Jobs
+    kit: ResearchToolkit
     models: ModelRegistry
+
+    @property
+    def jobs(self) -> Jobs:
+        return self.kit._jobs
 
     def _client(self, llm: EngineConfig | None, attempts: int) -> LanguageModel:
         properties = WritingProps(llm=llm, attempts=attempts)
@@ -38,26 +44,22 @@ class Desk(NamedTuple):
     async def advise(
         self, llm: EngineConfig | None = None, *, attempts: int = 1, **asked: Any
     ) -> TokenizerAdvised:
-        request = AdviseTokenizer(**{"data_files": ("corpus.txt",), **asked})
-        return await advise(self.jobs, self._client(llm, attempts), request, Nobody())
+        request = AdviseTokenizer(**{"data_files": (CORPUS,), **asked})
+        work = advise(self.jobs, self._client(llm, attempts), request, Nobody())
+        return await in_the_loop_of(self.kit, work)
 
     async def train(self, llm: EngineConfig | None = None, **config: Any) -> dict[str, Any]:
         request = ManageTokenizer(
-            action="train", tokenizer_name="low", config={"data_files": ["corpus.txt"], **config}
+            action="train", tokenizer_name="low", config={"data_files": [CORPUS], **config}
         )
         work = manage_tokenizer(self.jobs, self._client(llm, 1), request, Nobody())
-        return (await work).result
+        return (await in_the_loop_of(self.kit, work)).result
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    workspace = tmp_path_factory.mktemp("workspace")
-    (workspace / "corpus.txt").write_text(TEXT)
-    async with (
-        open_jobs(JobsProps(workspace=str(workspace), threads=1)) as jobs,
-        ModelRegistry() as models,
-    ):
-        yield Desk(jobs, models)
+@pytest.fixture(scope="module")
+def desk(common_kit: ResearchToolkit, common_workspace: Path, models: ModelRegistry) -> Desk:
+    (common_workspace / CORPUS).write_text(TEXT)
+    return Desk(common_kit, models)
 
 
 def scripted(*replies: object) -> EngineConfig:
