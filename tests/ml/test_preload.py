@@ -1,7 +1,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.long
 def test_what_is_warm_before_the_fork_starts_no_threads() -> None:
     code = (
         "import os, sys, agents.ml.preload\n"
