@@ -4,6 +4,7 @@ import pytest
 
 from agents.ml.assembler import check_model_source, install_model_source
 from agents.ml.assembler.gate import Claims
+from agents.ml.assembler.jobs import assemble
 from agents.ml.errors import ModelScriptError
 
 HEAD = "import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n"
@@ -98,3 +99,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> N
         install_model_source(GOOD, CLAIMS, script=tmp_path / name)
 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_name_that_is_too_long_is_told_as_one(tmp_path: Path) -> None:
+    payload = {
+        "model_config": {"model_name": "Net", "input_shape": [4], "layers": [{"type": "ReLU"}]},
+        "output_script_path": f"{'x' * 300}.py",
+        "workspace": str(tmp_path),
+    }
+
+    with pytest.raises(ModelScriptError, match="cannot be written: File name too long"):
+        assemble(payload, lambda _: None)
+
+    assert not list(tmp_path.iterdir())

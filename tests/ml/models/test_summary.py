@@ -11,7 +11,6 @@ from torch.ao.quantization import quantize_dynamic
 
 from agents.ml.errors import ConfigError, ModelScriptError
 from agents.ml.models.summary import pytorch_model_summary, summarize
-from agents.sandbox import JobFailedError, JobRunner
 
 CNN = """\
 from torch import nn
@@ -396,25 +395,6 @@ def test_what_does_not_fit_is_named_for_inputs_larger_than_memory(tmp_path: Path
 def test_a_size_that_is_none_is_refused(size: Any) -> None:
     with pytest.raises(ConfigError, match="input_size"):
         pytorch_model_summary("net.py", "Net", size)
-
-
-async def test_the_summary_is_a_job(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(CNN)
-    payload = {
-        "model_script_path": "net.py",
-        "model_class_name": "Net",
-        "input_size": [1, 3, 8, 8],
-    }
-
-    async with JobRunner(workspace=tmp_path) as runner:
-        summary = await runner.run("agents.ml.models.summary:summarise", payload)
-        with pytest.raises(JobFailedError) as caught:
-            await runner.run(
-                "agents.ml.models.summary:summarise", payload | {"model_class_name": "Nett"}
-            )
-
-    assert summary["total_params"] == 650
-    assert caught.value.error_type == "ModelScriptError"
 
 
 def test_a_model_may_take_gradients_within_its_forward() -> None:

@@ -220,7 +220,7 @@ def test_a_rare_class_costs_no_fold(tmp_path: Path, rare: int) -> None:
     params = {"data_path": str(tmp_path / "t.csv"), "label_column": "label"}
     assert dealt(tmp_path, dataset="csv", dataset_params=params)["folds"] == 4
     where = {"data": str(tmp_path / "data"), "vault": str(tmp_path / "vault")}
-    asked = {**where, "output": str(tmp_path / "vault/b"), "model": "extra_trees", "seed": 0}
+    asked = {**where, "output": str(tmp_path / "vault/b"), "model": "k_nearest", "seed": 0}
     assert len(fit_baseline(asked, nothing)["per_fold"]) == 4
 
 

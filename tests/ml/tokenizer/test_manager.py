@@ -11,9 +11,9 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from agents.ml.errors import TokenizerError
-from agents.ml.tokenizer.manager import train_job
 from agents.ml.tokenizer.registry import TokenizerRegistry
 from tests.ml.tokenizer.conftest import Manage
+from tests.ml.tokenizer.registering import train_in_a_process
 
 TYPES = ["BPE", "WordPiece", "CharLevel"]
 TEXT = "def main():\n    return [1, 2]\n"
@@ -235,14 +235,6 @@ def test_a_training_that_fails_registers_nothing(
     assert registry.names() == []
 
 
-def _train_in_a_process(folder: str, root: str, name: str) -> None:
-    config = {"type": "CharLevel", "data_files": ["corpus.txt"]}
-    payload = {"registry": folder, "root": root, "tokenizer_name": name, "config": config}
-    reports: list[dict[str, Any]] = []
-    assert train_job(payload, reports.append)["status"] == "success"
-    assert reports
-
-
 def test_processes_that_register_at_once_lose_no_name(
     registry: TokenizerRegistry, corpus: str, tmp_path: Path
 ) -> None:
@@ -250,7 +242,7 @@ def test_processes_that_register_at_once_lose_no_name(
     names = [f"t{i}" for i in range(4)]
     folder = str(registry.folder)
     processes = [
-        spawn.Process(target=_train_in_a_process, args=(folder, str(tmp_path), name))
+        spawn.Process(target=train_in_a_process, args=(folder, str(tmp_path), name))
         for name in names
     ]
     for process in processes:

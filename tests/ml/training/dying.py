@@ -13,9 +13,10 @@ from agents.ml.errors import TrainingInterrupted
 from agents.ml.training import experiment, loop
 from agents.ml.training.interrupts import EXIT_CODE
 
-# Children fork from a process that has imported torch and done nothing with it.
+# Children fork from a process that has imported torch and done nothing with it. Its compiler, which
+# the first optimizer asks for, takes each of them longer to import than its training takes.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.ml.training.dying", "agents.ml.training.language"])
+_CONTEXT.set_forkserver_preload(["tests.ml.training.dying", "torch._dynamo"])
 
 _PLACES = {
     "step": (loop.Trainer, "_step"),

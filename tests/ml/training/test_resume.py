@@ -131,7 +131,9 @@ def test_a_resume_that_forgets_a_part_is_noticed(
         assert_same(result, uninterrupted)
 
 
-def test_a_job_in_a_process_of_its_own_ends_with_its_result(models: str, tmp_path: Path) -> None:
+def test_a_job_in_a_process_of_its_own_ends_with_its_result(
+    models: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     payload = {
         "model_script_path": models,
         "model_class_name": "MLP",
@@ -141,14 +143,14 @@ def test_a_job_in_a_process_of_its_own_ends_with_its_result(models: str, tmp_pat
     (tmp_path / "bad.json").write_text(json.dumps({**payload, "model_class": "x"}))
 
     good = run_job("quick_evaluate", tmp_path / "good.json")
-    bad = run_job("quick_evaluate", tmp_path / "bad.json")
+    bad = command.main(["quick_evaluate", str(tmp_path / "bad.json")])
 
     assert good.returncode == 0
     *progress, last = [json.loads(line) for line in good.stdout.splitlines()]
     assert progress[-1]["kind"] == "epoch"
     assert last["result"]["status"] == "completed"
-    assert bad.returncode == 1
-    assert "did you mean 'model_class_name'" in bad.stderr
+    assert bad == 1
+    assert "did you mean 'model_class_name'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -177,10 +179,10 @@ def test_a_job_directory_that_asks_for_nothing_is_told_why(
 
 
 def run_job(job: str, payload: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "agents.ml.training", job, str(payload)]
+    program = [sys.executable, "-m", "agents.ml.training", job, str(payload)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        program, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from agents.ml.checkpoints import load_checkpoint
+from agents.ml.training import __main__ as command
 from tests.ml.training.test_resume import timeless
 
 REPOSITORY = Path(__file__).parents[3]
@@ -96,19 +97,15 @@ def start(
     change: Mapping[str, Any] | None = None,
     **environment: str,
 ) -> int:
-    folder.mkdir(exist_ok=True)
-    (folder / "models.py").write_text(SOURCE)
-    config = {**PAYLOAD["trainer_config"], **(change or {})}
-    payload = {**PAYLOAD, "model_class_name": class_name, "trainer_config": config}
-    (folder / "job.json").write_text(json.dumps({"job": "train", "payload": payload}))
+    prepare(folder, class_name, change)
     several = [sys.executable, "-m", *launcher, str(processes)] if processes > 1 else []
     is_on_ray = "on_ray" in launcher[0]
     job = [] if is_on_ray else ["-m", "agents.ml.training"]
-    command = [*(APART if is_on_ray else []), *(several or [sys.executable]), *job]
+    program = [*(APART if is_on_ray else []), *(several or [sys.executable]), *job]
     home = {"HOME": str(folder)} if is_on_ray else {}  # for its token
     inherited = {**os.environ, **home, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, str(folder)],
+        [*program, str(folder)],
         env=inherited | environment,
         capture_output=True,
         text=True,
@@ -117,6 +114,14 @@ def start(
     )
     (folder / "stderr").write_text(done.stderr)
     return done.returncode
+
+
+def prepare(folder: Path, class_name: str, change: Mapping[str, Any] | None = None) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "models.py").write_text(SOURCE)
+    config = {**PAYLOAD["trainer_config"], **(change or {})}
+    payload = {**PAYLOAD, "model_class_name": class_name, "trainer_config": config}
+    (folder / "job.json").write_text(json.dumps({"job": "train", "payload": payload}))
 
 
 def result_of(folder: Path) -> dict[str, Any]:
@@ -132,8 +137,12 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path) -> None:
-    assert start(tmp_path / "one", "Plain", 1) == 0
+def test_two_processes_have_the_loss_curve_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # which the command changes
+    prepare(tmp_path / "one", "Plain")
+    assert command.main([str(tmp_path / "one")]) == 0
     assert start(tmp_path / "two", "Plain", 2) == 0
 
     assert_same_curve(tmp_path / "two", tmp_path / "one")
