@@ -50,11 +50,8 @@ _USUAL = (
     "agents.research.training_jobs",
 )
 # What other jobs import takes these no time: their process starts at once, and without torch.
-_LIGHT = (
-    "agents.research.packages.jobs",
-    "agents.research.text_jobs",
-    "agents.research.workspace.commands",
-)
+_LIGHT = ("agents.research.text_jobs", "agents.research.workspace.commands")
+_INSTALLING = "agents.research.packages.jobs"  # light, too, but not all have what it imports
 # It takes half as long again to import, and few jobs need it.
 _CLASSICAL = "agents.ml.selection.baselines"
 _INTERRUPTED = "TrainingInterrupted"
@@ -83,7 +80,7 @@ class Runners(NamedTuple):
 
     def of(self, job: str) -> JobRunner:
         module, _, _ = job.partition(":")
-        if module in _LIGHT:
+        if module in {*_LIGHT, _INSTALLING}:
             return self.light
         return self.classical if module == _CLASSICAL else self.usual
 

@@ -17,7 +17,8 @@ async def install_package(
     """Install it.
 
     Raises:
-        WorkRefusedError: installing is off, or pip finds nothing that leaves torch as it is.
+        WorkRefusedError: installing is off, the name or version is none, or pip finds nothing that
+            leaves torch as it is.
     """
     if not jobs.may_install:
         raise WorkRefusedError(
@@ -25,6 +26,7 @@ async def install_package(
             f"{request.package_name!r} was not installed: installing packages is off; the operator "
             "turns it on by 'install_packages: true' among the properties of the jobs",
         )
+    _require_a_name(request)
     settings = await asyncio.to_thread(host_settings)
     payload = request.model_dump(include={"package_name", "version", "upgrade"})
     done = await jobs.run(
@@ -37,6 +39,19 @@ async def install_package(
         network=True,
     )
     return PackageInstalled(**done.result, note=_note(request, done.result["torch"]))
+
+
+def _require_a_name(request: InstallPackage) -> None:
+    """Refuse what the job would refuse, before pip is asked anything."""
+    from agents.research.packages.requirement import (  # noqa: PLC0415  not all have what it imports
+        RequirementRefusedError,
+        requirement,
+    )
+
+    try:
+        requirement(request.package_name, request.version)
+    except RequirementRefusedError as error:
+        raise WorkRefusedError(type(error).__name__, str(error), where=error.where) from error
 
 
 def _note(request: InstallPackage, torch: str | None) -> str:
