@@ -8,6 +8,7 @@ optimizers, update_rules    by name; and those that a language model chooses fro
 training                training and measuring, with losses, metrics and schedules
 selection               choosing a model on folds
 config, errors          configurations read strictly; what can go wrong
-checkpoints, plain_files    files that are there whole or not at all, and that may be anything
+atomic_files, plain_files   files that are there whole or not at all, and that may be anything
+checkpoints             states of trainings in files that load without running code
 preload                 what a process imports before jobs are forked from it
 """

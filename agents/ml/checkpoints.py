@@ -1,15 +1,13 @@
-"""Files that are there whole or not at all, and load without running code."""
+"""States of trainings in files that load without running code."""
 
-import os
 import pickle
-import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
+from agents.ml.atomic_files import atomic_file
 from agents.ml.errors import CheckpointError
 from agents.ml.plain_files import open_plain
 
@@ -17,34 +15,10 @@ from agents.ml.plain_files import open_plain
 _REFUSED = "it holds more than tensors and plain values, which could run code"
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file that appears under `path` only once it is safe on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names inside `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values."""
-    write_atomically(path, lambda file: torch.save(state, file))
+    with atomic_file(path) as file:
+        torch.save(state, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from agents.ml.atomic_files import atomic_file
 from agents.ml.errors import DatasetError, TokenizerError
 from agents.ml.tokenizer.advice import advise, corpus_facts, sizes
 from agents.ml.tokenizer.config import TokenizerConfig
@@ -27,15 +28,11 @@ def collect_corpus(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         DatasetError: this Python came without its sources, none fits, or there is no room.
     """
     path, limit = Path(payload["output_path"]), int(payload["max_bytes"])
-    draft = path.with_name(f".{path.name}.draft")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as corpus:
+        with atomic_file(path, is_private=False, is_synced=False) as corpus:
             files = _write_sources(corpus, limit, report)
             size_bytes = corpus.tell()
-        draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise DatasetError(
             f"cannot be written: {error.strerror}; nothing of it is left", where=str(path)
         ) from error

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from agents.ml.checkpoints import write_atomically
+from agents.ml.atomic_files import write_text_atomically
 from agents.ml.config import read_config
 from agents.ml.errors import ConfigError
 from agents.ml.models.script import resolve_script
@@ -76,7 +76,7 @@ def register_optimizer(payload: dict[str, Any], _channel: Channel) -> dict[str, 
         raise ConfigError("is not a .py file", where="output_script_path")
     registry = OptimizerRegistry(Path(payload["optimizers"]))
     draft = path.with_name(f".{path.stem}.draft.py")
-    write_atomically(draft, lambda file: file.write(payload["code"].encode()))
+    write_text_atomically(draft, payload["code"])
     try:
         checks = check_custom_optimizer(str(draft), name)
         registry.check_name(name)

@@ -1,11 +1,10 @@
 import pickle
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 import torch
 
-from agents.ml.checkpoints import load_checkpoint, save_checkpoint, write_atomically
+from agents.ml.checkpoints import load_checkpoint, save_checkpoint
 from agents.ml.errors import CheckpointError
 from agents.ml.training.early_stopping import EarlyStopping, EarlyStoppingConfig
 from agents.ml.training.randomness import load_rng_state, rng_state
@@ -25,21 +24,6 @@ def test_a_checkpoint_returns_what_was_saved(tmp_path: Path) -> None:
     assert torch.equal(loaded["model"]["w"], state["model"]["w"])  # type: ignore[index]  # a dict
     assert loaded["history"] == state["history"]
     load_rng_state(loaded["rng"])
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail(file: BinaryIO) -> None:
-        file.write(b"half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, fail)
-
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "missing", "text"])

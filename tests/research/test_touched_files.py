@@ -108,7 +108,7 @@ def _parts(of: ast.Module | ast.ClassDef, above: str = "") -> Iterator[tuple[str
 
 def touches(node: ast.AST) -> bool:
     match node:
-        case ast.Call(func=ast.Name(id="open")):
+        case ast.Call(func=ast.Name(id="open" | "atomic_file" | "write_text_atomically")):
             return True
         case ast.Call(func=ast.Attribute(attr="replace"), args=[_], keywords=[]):
             return True  # that of a path; that of a text has two arguments
@@ -174,7 +174,8 @@ def test_nobody_is_listed_who_does_not(does: Does, allowed: dict[str, str]) -> N
         "link.symlink_to(folder)", "os.symlink(folder, link)", "path.unlink(missing_ok=True)",
         "shutil.rmtree(folder)", "json.loads(path.read_text())",
         "path.with_name('x').rename(path)", "os.rename(draft, path)", "shutil.copy(one, other)",
-        "folder.mkdir(parents=True)",
+        "folder.mkdir(parents=True)", "write_text_atomically(path, text)",
+        "with atomic_file(path) as file: pass",
         "with path.open() as file: pass", "[each.read_text() for each in folder.iterdir()]",
     ],
 )  # fmt: skip

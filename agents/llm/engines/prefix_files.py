@@ -1,8 +1,6 @@
 """Snapshots of beginnings in a folder: one file each, named by all that they depend on."""
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from safetensors.torch import save_file
 from agents.llm.engines.log import get_logger
 from agents.llm.engines.prefixes import Ids
 from agents.llm.engines.snapshot import Snapshot
+from agents.ml.atomic_files import atomic_file
 
 DEFAULT_FOLDER_BYTES = 4 << 30
 _IDS = "token_ids"
@@ -69,7 +68,8 @@ class FolderOfPrefixes:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in taken.items()}
         tensors[_IDS] = torch.from_numpy(np.array(ids))
         try:
-            _write(path, tensors)
+            with atomic_file(path, is_synced=False) as file:
+                save_file(tensors, file.name)
             self._shrink()
         except OSError as error:
             self._warn(path, f"it cannot be written: {error}")
@@ -114,14 +114,3 @@ def model_identity(model: Any) -> str:
         digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
         digest.update(sample.contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:24]
-
-
-def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
-        save_file(tensors, name)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

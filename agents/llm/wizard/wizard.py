@@ -11,6 +11,7 @@ from agents.llm.wizard.machine import answers_that_fit, check_installed, devices
 from agents.llm.wizard.questions import Questions
 from agents.llm.wizard.servers import KeyNeededError, SeveralModelsError
 from agents.llm.wizard.spec_text import spec_text
+from agents.ml.atomic_files import atomic_file
 from guild.errors import MissingExtraError
 
 DEFAULT_OUTPUT = "chat.yaml"
@@ -85,7 +86,10 @@ class Wizard:
         )
         text = spec_text(choice.found, choice.backend, choice.device, choice.max_active, path)
         try:
-            _write(path, text, is_replacing=is_replacing)
+            with atomic_file(
+                path, is_private=False, is_synced=False, is_replacing=is_replacing
+            ) as file:
+                file.write(text.encode())
         except FileExistsError as error:
             raise AnswerError(f"{path} has just been written by another process") from error
         except OSError as error:
@@ -206,17 +210,3 @@ class Wizard:
         ):
             return path, True
         raise AnswerError(f"{path} is there already: give another name, or --force")
-
-
-def _write(path: Path, text: str, *, is_replacing: bool) -> None:
-    """The whole file or none, and never over one that nobody wanted to replace."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("x", encoding="utf-8") as file:
-            file.write(text)
-        if is_replacing:
-            draft.replace(path)
-        else:
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -8,12 +8,11 @@ import shutil
 import tarfile
 import urllib.request
 from collections.abc import Iterable, Iterator
-from functools import partial
 from io import BufferedRandom
 from pathlib import Path
 from typing import NamedTuple
 
-from agents.ml.checkpoints import sync_folder, write_atomically
+from agents.ml.atomic_files import atomic_file, sync_folder
 from agents.ml.errors import DatasetError
 from agents.ml.plain_files import open_own
 
@@ -76,8 +75,8 @@ def unpack(archive: Path, members: Iterable[str], folder: Path) -> None:
                 content = tar.extractfile(member)
                 if content is None:
                     raise DatasetError(f"{member!r} in it is no file", where=str(archive))
-                copy = partial(shutil.copyfileobj, content)
-                write_atomically(folder / Path(member).name, copy)
+                with atomic_file(folder / Path(member).name) as file:
+                    shutil.copyfileobj(content, file)
     except (OSError, EOFError, KeyError, tarfile.TarError) as error:
         raise DatasetError(f"cannot be unpacked: {error}", where=str(archive)) from error
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from agents.ml.checkpoints import write_atomically
+from agents.ml.atomic_files import write_text_atomically
 from agents.ml.config import did_you_mean, read_config
 from agents.ml.errors import ConfigError
 from agents.ml.optimizers.building import OPTIMIZERS, OptimizerConfig, check_optimizer
@@ -40,8 +40,7 @@ class OptimizerRegistry:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with locked(self._file.with_name(f".{MANIFEST_FILE}.lock")):
                 manifest = {**self._manifest(), name: config.model_dump(mode="json")}
-                text = json.dumps(manifest, indent=2)
-                write_atomically(self._file, lambda file: file.write(text.encode()))
+                write_text_atomically(self._file, json.dumps(manifest, indent=2))
         except OSError as error:
             problem = f"cannot be written: {error.strerror}; it is as it was"
             raise ConfigError(problem, where=str(self._file)) from error

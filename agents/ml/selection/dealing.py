@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from agents.ml.checkpoints import write_atomically
+from agents.ml.atomic_files import write_text_atomically
 from agents.ml.config import read_config, require_known
 from agents.ml.data import check_dataset, dataset_task, load_dataset, places_of
 from agents.ml.data.batches import in_order
@@ -236,8 +236,7 @@ def _folds(labels_N: Array, folds: int, seed: int) -> Array:
 
 
 def _write(path: Path, told: BaseModel) -> None:
-    text = told.model_dump_json()
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text_atomically(path, told.model_dump_json())
 
 
 def _save(path: Path, values: Array) -> None:

@@ -1,16 +1,15 @@
 """Tokenizers as folders that transformers reads, too; and their use."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from tokenizers import Tokenizer
 
+from agents.ml.atomic_files import write_text_atomically
 from agents.ml.errors import TokenizerError
 from agents.ml.tokenizer.config import roles_of
 
@@ -45,9 +44,9 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, special_tokens: Sequence[
         **roles_of(special_tokens),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2))
-        write_atomically(folder / TOKENIZER_FILE, tokenizer.to_str(pretty=True))
+        write_text_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2), is_private=False)
+        text = tokenizer.to_str(pretty=True)
+        write_text_atomically(folder / TOKENIZER_FILE, text, is_private=False)
     except OSError as error:
         raise TokenizerError(f"cannot be written: {error.strerror}", where=str(folder)) from error
 
@@ -150,19 +149,6 @@ def apply_tokenizer(
         ids = [row + [pad_id] * (longest - len(row)) for row in ids]
         mask = [row + [0] * (longest - len(row)) for row in mask]
     return {"input_ids": ids, "attention_mask": mask}
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace the file as a whole, or not at all."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check_texts(texts: Any) -> None:

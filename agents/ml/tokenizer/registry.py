@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from agents.ml.atomic_files import write_text_atomically
 from agents.ml.errors import TokenizerError
 from agents.ml.plain_files import locked, read_plain
 from agents.ml.tokenizer.config import TokenizerConfig
@@ -18,7 +19,6 @@ from agents.ml.tokenizer.files import (
     describe,
     load_tokenizer,
     save_tokenizer,
-    write_atomically,
 )
 from agents.ml.tokenizer.training import train_tokenizer
 
@@ -126,7 +126,7 @@ class TokenizerRegistry:
             with locked(self.folder / f".{MANIFEST_FILE}.lock"):
                 manifest = self._manifest()
                 manifest[name] = {"path": self._movable(path)}
-                write_atomically(file, json.dumps(manifest, indent=2))
+                write_text_atomically(file, json.dumps(manifest, indent=2), is_private=False)
         except OSError as error:
             raise TokenizerError(
                 f"cannot be written: {error.strerror}; it is as it was", where=str(file)

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agents.ml.checkpoints import write_atomically
+from agents.ml.atomic_files import write_text_atomically
 from agents.ml.config import StrictConfig, read_config, require_known
 from agents.ml.errors import MLError, TrainingInterrupted
 from agents.ml.training import jobs as jobs_training
@@ -51,8 +51,7 @@ def main(arguments: list[str]) -> int:
         result = {"result": _JOBS[asked.job](asked.payload, _print)}
         _print(result)
         if len(arguments) == 1 and _IS_FIRST:
-            text = json.dumps(result["result"], indent=2)
-            write_atomically(Path("job_result.json"), lambda file: file.write(text.encode()))
+            write_text_atomically(Path("job_result.json"), json.dumps(result["result"], indent=2))
     except TrainingInterrupted as stopped:
         print(stopped, file=sys.stderr)  # noqa: T201  # as above
         return EXIT_CODE

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from agents.ml.checkpoints import load_checkpoint, save_checkpoint, write_atomically
+from agents.ml.atomic_files import write_text_atomically
+from agents.ml.checkpoints import load_checkpoint, save_checkpoint
 from agents.ml.config import differing_keys
 from agents.ml.errors import CheckpointError
 from agents.ml.plain_files import read_plain
@@ -142,8 +143,8 @@ def require_same(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, where: s
 
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Make an experiment's metrics.jsonl say exactly this."""
-    text = "".join(json_line(record) for record in history)
-    write_atomically(folder / "metrics.jsonl", lambda file: file.write(text.encode()))
+    lines = "".join(json_line(record) for record in history)
+    write_text_atomically(folder / "metrics.jsonl", lines)
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
@@ -214,7 +215,7 @@ def _step_of(path: Path) -> int:
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     text = json.dumps(finite_mapping(value), indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text_atomically(path, text)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import GenerationConfig, PhiConfig, PhiForCausalLM, PreTrainedTokenizerFast
 
-from agents.ml.checkpoints import sync_folder
+from agents.ml.atomic_files import sync_folder
 from agents.ml.data.text import end_token, pad_token
 from agents.ml.errors import ConfigError
 from agents.ml.tokenizer.files import vocabulary_size

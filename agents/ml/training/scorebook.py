@@ -12,7 +12,7 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Any, Self
 
-from agents.ml.checkpoints import write_atomically
+from agents.ml.atomic_files import write_text_atomically
 from agents.ml.errors import CheckpointError
 from agents.ml.training.early_stopping import Best
 from agents.ml.training.experiment import has_checkpoint, read_json, require_same
@@ -110,7 +110,7 @@ class Scorebook:
     def _write(self) -> None:
         kept = {"identity": self.identity, "history": self.history, "result": self.result}
         text = json.dumps(kept)  # a score may be NaN, which Python reads again
-        write_atomically(self._path, lambda file: file.write(text.encode()))
+        write_text_atomically(self._path, text)
 
     def _read(self) -> None:
         if self._path.exists():

@@ -15,6 +15,7 @@ from threading import Lock
 
 from pydantic import BaseModel, ValidationError
 
+from agents.ml.atomic_files import atomic_file
 from agents.research.job_properties import VAULTS
 from agents.research.researcher.state import Study
 from messaging.process.logs import get_logger
@@ -115,7 +116,5 @@ def _read(path: Path) -> _Worked | None:
 
 def _write(path: Path, worked: _Worked) -> None:
     """Not synced to the disk: a process that is killed leaves what it wrote."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(worked.model_dump_json(), "utf-8")
-    draft.replace(path)
+    with atomic_file(path, is_private=False, is_synced=False) as file:
+        file.write(worked.model_dump_json().encode())

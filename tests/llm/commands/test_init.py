@@ -14,6 +14,7 @@ from huggingface_hub import HfApi, errors
 
 from agents.llm.wizard import hub, machine, wizard
 from agents.llm.wizard.gguf_files import look_at_gguf
+from agents.llm.wizard.spec_text import spec_text
 from guild.checking.loader import load_file
 from guild.checking.plan import Plan
 from tests.cli.conftest import Run
@@ -110,15 +111,21 @@ def test_an_existing_file_is_overwritten_only_when_that_was_said(run: Run, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["chat.yaml", "tiny.gguf"]
 
 
-def test_what_another_process_writes_meanwhile_stays(tmp_path: Path) -> None:
-    path = tmp_path / "chat.yaml"
-    path.write_text("its")
+def test_what_another_process_writes_meanwhile_stays(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, path = save_tiny_gguf(tmp_path / "tiny.gguf"), tmp_path / "chat.yaml"
 
-    with pytest.raises(FileExistsError):
-        wizard._write(path, "mine", is_replacing=False)
+    def text_meanwhile(*facts: Any) -> str:
+        path.write_text("its")
+        return spec_text(*facts)
 
-    assert path.read_text() == "its"
-    assert list(tmp_path.iterdir()) == [path]
+    monkeypatch.setattr(wizard, "spec_text", text_meanwhile)
+    refused = run("init", "--model", model, "--yes")
+
+    assert (refused.code, refused.out, path.read_text()) == (1, "", "its")
+    assert "chat.yaml has just been written by another process" in refused.err
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["chat.yaml", "tiny.gguf"]
 
 
 def test_without_a_terminal_the_missing_flag_is_named(run: Run, tmp_path: Path) -> None:
