@@ -9,6 +9,12 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from agents.llm.dialogue.usage import Usage
+from agents.ml.training.fields import (
+    EvaluateCheckpointFields,
+    QuickEvaluateFields,
+    TrainFields,
+    TrainLanguageModelFields,
+)
 from agents.research.report.content import ReportContent
 from agents.research.researcher.messages import StudyReport
 from messaging.wire.message import Message
@@ -83,10 +89,7 @@ class ModelSummarised(Message, wire_name="research.summarised"):
     usage: Usage | None = None
 
 
-class EvaluateQuickly(Message, wire_name="research.evaluate_quickly"):
-    model_script_path: str
-    model_class_name: str
-    eval_config: dict[str, Any]
+class EvaluateQuickly(QuickEvaluateFields, Message, wire_name="research.evaluate_quickly"): ...
 
 
 class QuickEvaluation(Message, wire_name="research.quick_evaluation"):
@@ -102,14 +105,8 @@ class QuickEvaluation(Message, wire_name="research.quick_evaluation"):
     seconds: float
 
 
-class TrainFully(Message, wire_name="research.train"):
+class TrainFully(TrainFields, Message, wire_name="research.train"):
     """Train with checkpoints; the same experiment name and config resumes where it was."""
-
-    model_script_path: str
-    model_class_name: str
-    trainer_config: dict[str, Any]
-    experiment_name: str | None = None
-    log_base_dir: str = "full_experiments"
 
 
 class TrainingFinished(Message, wire_name="research.trained"):
@@ -119,7 +116,9 @@ class TrainingFinished(Message, wire_name="research.trained"):
     seconds: float
 
 
-class EvaluateCheckpoint(Message, wire_name="research.evaluate_checkpoint"):
+class EvaluateCheckpoint(
+    EvaluateCheckpointFields, Message, wire_name="research.evaluate_checkpoint"
+):
     """Measure a checkpoint of an experiment on one split, the held-out test set by default.
 
     Attributes:
@@ -127,12 +126,6 @@ class EvaluateCheckpoint(Message, wire_name="research.evaluate_checkpoint"):
         checkpoint: "best", "last" or the path of a checkpoint.
         metrics: None for those the experiment was trained with.
     """
-
-    experiment_dir: str
-    split: Literal["train", "val", "test"] = "test"
-    checkpoint: str = "best"
-    metrics: list[str] | None = None
-    device: str | None = None
 
 
 class CheckpointEvaluated(Message, wire_name="research.checkpoint_evaluated"):
@@ -142,7 +135,9 @@ class CheckpointEvaluated(Message, wire_name="research.checkpoint_evaluated"):
     seconds: float
 
 
-class TrainLanguageModel(Message, wire_name="research.train_language_model"):
+class TrainLanguageModel(
+    TrainLanguageModelFields, Message, wire_name="research.train_language_model"
+):
     """Train a small Phi on text and save it as a Hugging Face folder, resuming like `TrainFully`.
 
     Attributes:
@@ -151,10 +146,6 @@ class TrainLanguageModel(Message, wire_name="research.train_language_model"):
         serve_as: a link that points to the folder once it is complete, for whoever serves it.
     """
 
-    config: dict[str, Any]
-    output_dir: str
-    experiment_name: str | None = None
-    log_base_dir: str = "full_experiments"
     serve_as: str | None = None
 
 

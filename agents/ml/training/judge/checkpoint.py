@@ -1,28 +1,22 @@
 """What a training left, measured on a split and judged; by default the held-out test."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from agents.ml.config import StrictConfig, read_config
+from agents.ml.config import read_config
 from agents.ml.errors import CheckpointError, ScoringError
 from agents.ml.training.claims import MeasureClaims, claims
 from agents.ml.training.configs import TrainerConfig
 from agents.ml.training.examination import Exam, Examination
 from agents.ml.training.experiment import checkpoint_path
 from agents.ml.training.full import trainer_measure
+from agents.ml.training.jobs import EvaluateCheckpointPayload
 from agents.ml.training.measuring import measurement, stored_config
 from agents.ml.training.progress import Channel
 from agents.ml.training.scorebook import Scorebook
 
 
-class CheckpointPayload(StrictConfig):
-    experiment_dir: str
-    split: Literal["train", "val", "test"] = "test"
-    checkpoint: str = "best"
-    metrics: list[str] | None = Field(default=None, min_length=1)
-    device: str | None = None
+class CheckpointPayload(EvaluateCheckpointPayload):
     exchange: str
     scores: str
 

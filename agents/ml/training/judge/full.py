@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from agents.ml.config import StrictConfig, read_config
+from agents.ml.config import read_config
 from agents.ml.training.claims import RunClaims, claims
 from agents.ml.training.configs import TrainerConfig, read_trainer_config, scores_that_decide
 from agents.ml.training.curves import Curves
@@ -12,6 +12,7 @@ from agents.ml.training.examination import Exam, Examination
 from agents.ml.training.experiment import write_history, write_result
 from agents.ml.training.full import full_result, identity_of, trainer_measure
 from agents.ml.training.history import final_scores
+from agents.ml.training.jobs import TrainPayload
 from agents.ml.training.judge.turns import Turns
 from agents.ml.training.names import settled_name
 from agents.ml.training.progress import Channel
@@ -19,12 +20,7 @@ from agents.ml.training.scorebook import Scorebook
 from agents.ml.training.scoring import DIVERGED
 
 
-class FullPayload(StrictConfig):
-    model_script_path: str
-    model_class_name: str
-    trainer_config: dict[str, Any]
-    experiment_name: str | None = None
-    log_base_dir: str = "full_experiments"
+class FullPayload(TrainPayload):
     exchange: str
     scores: str
 

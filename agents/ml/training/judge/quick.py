@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from agents.ml.config import StrictConfig, read_config
+from agents.ml.config import read_config
 from agents.ml.training.claims import RunClaims, claims
 from agents.ml.training.configs import (
     QuickEvalConfig,
@@ -11,16 +11,14 @@ from agents.ml.training.configs import (
     read_quick_eval_config,
 )
 from agents.ml.training.examination import Exam, Examination
+from agents.ml.training.jobs import QuickEvaluatePayload
 from agents.ml.training.judge.turns import Turns
 from agents.ml.training.progress import Channel
 from agents.ml.training.quick import quick_measure, quick_result
 from agents.ml.training.scoring import DIVERGED
 
 
-class QuickPayload(StrictConfig):
-    model_script_path: str
-    model_class_name: str
-    eval_config: dict[str, Any]
+class QuickPayload(QuickEvaluatePayload):
     exchange: str
 
 
