@@ -43,7 +43,6 @@ class RejoiningConsumer:
         life: Lifecycle,
     ) -> None:
         self.life = life
-        self.work: Work | None = None
         self._group = group
         self._join = join
         self._begin = begin
@@ -97,12 +96,9 @@ class RejoiningConsumer:
             raise BackendUnavailableError(text) from error
 
     async def _work(self, consumer: Consumer, predecessor: str) -> None:
-        self.work = await self._soon(self._begin(consumer, predecessor))
+        work = await self._soon(self._begin(consumer, predecessor))
         self._wait_s = FIRST_WAIT_S
-        try:
-            await self.work.run()
-        finally:
-            self.work = None
+        await work.run()
 
     async def _rest(self) -> None:
         wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, LONGEST_WAIT_S)

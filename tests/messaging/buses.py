@@ -93,6 +93,12 @@ async def open_bus(site: Site, *, backend: Backend | None = None) -> AsyncIterat
         yield bus
 
 
+def at_work() -> set[str]:
+    """The incarnations that handle messages in this event loop."""
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    return {name for name in names if name.startswith("consumer-loop-")}
+
+
 async def lying_in(bus: Bus, topic: str, count: int = 1) -> list[Entry]:
     """What lies in `topic`, once it is at least `count` entries."""
     entries: list[Entry] = []

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from messaging.backend import Backend, Consumer, Delivery, Incident, Settlement
-from messaging.consuming.consumer_loop import ConsumerLoop
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
@@ -72,15 +71,14 @@ async def test_a_replica_that_was_taken_over_drops_its_results_and_comes_back(si
 
 
 async def test_a_blocked_loop_notices_that_it_was_taken_over(site: Site) -> None:
-    gate = Gate()
-    async with open_bus(site) as slow, open_bus(site) as quick:
-        victim = await slow.subscribe(listening("team", gate, lease_s=1.0))
+    gate, backend = Gate(), Watched(await site.open())
+    async with open_bus(site, backend=backend) as slow, open_bus(site) as quick:
+        await slow.subscribe(listening("team", gate, lease_s=1.0))
         await slow.publish("asks", Ask(text="once"))
         await eventually(lambda: len(gate.started) == 1)
-        consumer_loop = victim._replica._consumer.work
-        assert isinstance(consumer_loop, ConsumerLoop)
+        (victim,) = backend.joined
         # What a blocked loop is to the others: no beats. It goes on once it was taken over.
-        consumer_loop._consumer.beat = _never  # type: ignore[method-assign]
+        victim.beat = _never  # type: ignore[method-assign]
 
         await quick.subscribe(listening("team", tell, lease_s=1.0))
 
@@ -94,19 +92,32 @@ async def _never() -> Mapping[str, int]:
     return await asyncio.Future()
 
 
-class Failing:
-    """A backend whose consumers fail to commit as often as they are told to."""
+class Watched:
+    """A backend that shows the consumers that have joined it."""
 
-    def __init__(self, backend: Backend, error: Exception, times: int) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self.error = error
-        self.times = times
+        self.joined: list[Consumer] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
     async def join(self, group: str, partition: int | None = None) -> Consumer:
         consumer = await self._backend.join(group, partition)
+        self.joined.append(consumer)
+        return consumer
+
+
+class Failing(Watched):
+    """A backend whose consumers fail to commit as often as they are told to."""
+
+    def __init__(self, backend: Backend, error: Exception, times: int) -> None:
+        super().__init__(backend)
+        self.error = error
+        self.times = times
+
+    async def join(self, group: str, partition: int | None = None) -> Consumer:
+        consumer = await super().join(group, partition)
         commit = consumer.commit
 
         async def failing_commit(settlements: Sequence[Settlement]) -> list[int]:

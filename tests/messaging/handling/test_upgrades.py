@@ -16,6 +16,7 @@ from messaging.wire.message import Message
 from tests.messaging.buses import (
     Ask,
     Told,
+    at_work,
     dead_letters,
     listening,
     open_bus,
@@ -165,7 +166,7 @@ async def test_in_order_it_waits_with_its_equals_for_the_next_leader(site: Site)
         for bus in (one, two):
             bus.registry = type(bus.registry)(Told)
         leader = await one.subscribe(old(ordered_by="text"))
-        await eventually(lambda: _leads(leader))
+        await eventually(lambda: bool(at_work()))
         await two.subscribe(new(NewAsk, Ask, ordered_by="text"))
         await one.publish("asks", NewAsk(text="same", more=team[0]))
         await one.publish("asks", Ask(text="same"))
@@ -177,10 +178,6 @@ async def test_in_order_it_waits_with_its_equals_for_the_next_leader(site: Site)
         assert await texts_in(two, "told", 3) == ["other 1", "same 1", "same 1"]
         await settled_all(two, "team")
         assert not await one.dead_letters.list()
-
-
-def _leads(running: Any) -> bool:
-    return running._replica._consumer.work is not None
 
 
 @pytest.mark.usefixtures("few_pauses")

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -21,6 +22,7 @@ from messaging.handling.subscription import Subscription
 from messaging.testing import eventually
 from messaging.wire.message import Message
 from tests.messaging.backends.redis.conftest import Guild, command
+from tests.messaging.buses import at_work
 from tests.messaging.notes import note
 from tests.reliability.proxy import FaultyProxy
 from tests.reliability.workers.patience import stretched
@@ -159,19 +161,22 @@ async def test_an_outage_is_told_of_one_agent_and_not_of_each(
         return word
 
     backend = open_backend(redis_server.url, "many", give_up_after_s=2.5)
-    async with Bus(backend, name="many") as bus:
-        bus.listen(heard.append)
-        running = [
-            await bus.subscribe(Subscription(f"agent{n}", (f"topic{n}",), {Word: answer}))
-            for n in range(MANY)
-        ]
-        redis_server.kill()
-        posts = [one._replica._consumer for one in running]
-        await eventually(lambda: "backend_away" in [incident.event for incident in heard])
-        await eventually(lambda: all(post.work is None for post in posts))
-        stopped = [incident.text for incident in heard if incident.event == "backend_away"]
-        await asyncio.to_thread(redis_server.start)
+    with structlog.testing.capture_logs() as logs:
+        async with Bus(backend, name="many") as bus:
+            bus.listen(heard.append)
+            for n in range(MANY):
+                await bus.subscribe(Subscription(f"agent{n}", (f"topic{n}",), {Word: answer}))
+            redis_server.kill()
+            await eventually(lambda: len(_stopped(logs)) == MANY)
+            stopped = [incident.text for incident in heard if incident.event == "backend_away"]
+            await asyncio.to_thread(redis_server.start)
     assert len(stopped) > MANY / 2 if is_mutant else len(stopped) == 1
+
+
+def _stopped(logs: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The agents that have stopped because the server is away, told of or not."""
+    told = {line["text"].split()[0] for line in logs if line.get("incident") == "backend_away"}
+    return told | {line["group"] for line in logs if line["event"] == "bus.backend_away"}
 
 
 @pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
@@ -188,18 +193,13 @@ async def test_a_loss_of_data_is_told_once_and_not_by_each_agent(
     backend = open_backend(redis_server.url, "many")
     async with Bus(backend, name="many") as bus:
         bus.listen(lambda incident: heard.append(incident.event))
-        running = [
+        for n in range(MANY):
             await bus.subscribe(Subscription(f"agent{n}", (f"topic{n}",), {Word: answer}))
-            for n in range(MANY)
-        ]
-        posts = [one._replica._consumer for one in running]
-        await eventually(lambda: all(post.work is not None for post in posts))
-        before = [post.work for post in posts]
+        await eventually(lambda: len(at_work()) == MANY)
+        before = at_work()
         assert isinstance(backend, RedisBackend)
         await command(backend, "FLUSHALL")
-        await eventually(
-            lambda: all(p.work not in (None, w) for p, w in zip(posts, before, strict=True))
-        )
+        await eventually(lambda: len(at_work() - before) == MANY)
     assert heard.count("bus.data_lost") == 1
     assert heard.count("fenced") == (MANY if is_mutant else 0)
 
