@@ -79,10 +79,7 @@ class ConsumerLoop(Incarnation):
         self._lent: dict[Place, Delivery] = {}
         self._ready = ReadyQueue()
         self._lanes = Lanes(options.ordered_by) if options.ordered_by else None
-        self._idle: list[asyncio.Future[None]] = []
         self._slice_ends_at = 0.0
-        self._wakes = 0
-        self._is_waking = False
         self._has_room = asyncio.Event()
         self._lacks_room = False
         self._workers = Workers(consumer.group, self._scope, self._work)
@@ -111,7 +108,7 @@ class ConsumerLoop(Incarnation):
     def _heed(self) -> None:
         if self._life.is_running:
             self._has_room.set()
-            self._wake(self._ready.count)
+            self._ready.wake(self._ready.count)
         elif self._life.phase <= Phase.RETIRING:
             self._consumer.rouse()
             self._leave_if_all_rest()
@@ -126,10 +123,10 @@ class ConsumerLoop(Incarnation):
         super()._stop()
         self._has_room.set()
         self._takeover.end()
-        self._wake(len(self._idle))
+        self._ready.wake(len(self._ready.resting))
 
     def _leave_if_all_rest(self) -> None:
-        if len(self._idle) == self._options.concurrency:
+        if len(self._ready.resting) == self._options.concurrency:
             self._stop()
 
     # Reading
@@ -201,35 +198,6 @@ class ConsumerLoop(Incarnation):
         if self._lanes is not None:
             deliveries = [delivery for delivery in deliveries if self._lanes.enter(delivery)]
         self._ready.put(deliveries)
-        if self._ready.count:
-            self._wake(1)
-            if self._ready.count > 1:
-                self._wake_more()
-
-    def _wake_more(self) -> None:
-        """Wake twice as many workers in each later tick while there is work for them.
-
-        A worker whose handlers never wait empties the queue by itself, and waking the others for
-        nothing would cost more than handling.
-        """
-        self._wakes = 1
-        if self._idle and not self._is_waking:
-            self._is_waking = True
-            self._loop.call_soon(self._wake_next)
-
-    def _wake_next(self) -> None:
-        self._wakes *= 2
-        self._wake(min(self._wakes, self._ready.count))
-        self._is_waking = self._ready.count > self._wakes and bool(self._idle)
-        if self._is_waking:
-            self._loop.call_soon(self._wake_next)
-
-    def _wake(self, count: int) -> None:
-        while self._idle and count > 0:
-            sleeper = self._idle.pop()
-            if not sleeper.done():
-                sleeper.set_result(None)
-                count -= 1
 
     # Handling
 
@@ -245,7 +213,10 @@ class ConsumerLoop(Incarnation):
                         delivery, handling = left.delivery, self._runner.settle(left, slot)
                         left = None
                     elif not (self._life.is_running and self._ready.count):
-                        await self._rest()
+                        rest = self._ready.rest()
+                        if not self._life.is_running:
+                            self._leave_if_all_rest()
+                        await rest
                         continue
                     else:
                         delivery, slot.settle = self._ready.take(), None
@@ -272,23 +243,15 @@ class ConsumerLoop(Incarnation):
         """What a worker that was cancelled leaves to the next, unless all of them are to end."""
         if self._workers.is_ending:
             raise stray
-        self._idle = [sleeper for sleeper in self._idle if not sleeper.done()]
+        self._ready.forget_cancelled()
         return None if delivery is None else self._runner.interrupted(delivery, slot, stray)
 
     def _is_leaving(self) -> bool:
         return self._workers.is_ending
 
-    def _rest(self) -> asyncio.Future[None]:
-        """Done when there may be something for this worker to do, or it is the end."""
-        sleeper = self._loop.create_future()
-        self._idle.append(sleeper)
-        if not self._life.is_running:
-            self._leave_if_all_rest()
-        return sleeper
-
     def _attempt_later(self, again: RetryInPlace) -> None:
         self._lent[again.delivery.place] = again.delivery
-        self._clock.call_later(again.wait_s, self._put_first, again.delivery)
+        self._clock.call_later(again.wait_s, self._ready.put_first, again.delivery)
 
     def _settled(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
@@ -307,15 +270,11 @@ class ConsumerLoop(Incarnation):
             for delivery in deliveries:
                 successor = self._lanes.leave(delivery)
                 if successor is not None:
-                    self._put_first(successor)
+                    self._ready.put_first(successor)
 
     def _run_again(self, settlement: Settlement) -> None:
         self._runner.conflicted(settlement)
-        self._put_first(settlement.delivery)
-
-    def _put_first(self, delivery: Delivery) -> None:
-        self._ready.put_first(delivery)
-        self._wake(1)
+        self._ready.put_first(settlement.delivery)
 
     def _look(self, beats: Mapping[str, int], lost: Collection[str]) -> None:
         self._has_company = len(beats) > 1

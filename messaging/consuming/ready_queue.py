@@ -1,5 +1,6 @@
-"""What is at hand: the highest priority first, in order of arrival among equals."""
+"""What is at hand, by priority and then in order of arrival, and the workers that wait for it."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 
@@ -9,22 +10,26 @@ MOST_PASSED = 8
 
 
 class ReadyQueue:
-    """Deliveries that wait for a worker.
+    """Deliveries that wait for a worker, or workers that wait for a delivery.
 
     After `MOST_PASSED` deliveries in a row that others had to wait for, the one that was sent
     first gets its turn, whatever its priority: urgent work never starves the rest.
 
     Attributes:
-        count: how many wait.
+        count: how many deliveries wait.
+        resting: the workers that wait; a future of each, which may be cancelled.
     """
 
-    __slots__ = ("_others", "_passed", "_plain", "count")
+    __slots__ = ("_is_waking", "_others", "_passed", "_plain", "_wakes", "count", "resting")
 
     def __init__(self) -> None:
         self.count = 0
+        self.resting: list[asyncio.Future[None]] = []
         self._plain: deque[Delivery] = deque()  # priority 0: nearly everything
         self._others: dict[int, deque[Delivery]] = {}  # the rest; no queue here is empty
         self._passed = 0
+        self._wakes = 0
+        self._is_waking = False
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
         self.count += len(deliveries)
@@ -33,11 +38,16 @@ class ReadyQueue:
                 self._queue_of(delivery).append(delivery)
             else:
                 self._plain.append(delivery)
+        if self.count:
+            self.wake(1)
+            if self.count > 1:
+                self._wake_more()
 
     def put_first(self, delivery: Delivery) -> None:
         """Put it before all of its priority."""
         self.count += 1
         self._queue_of(delivery).appendleft(delivery)
+        self.wake(1)
 
     def take(self) -> Delivery:
         """The next one to handle; there must be one."""
@@ -55,6 +65,42 @@ class ReadyQueue:
         if priority and not queues[priority]:
             del self._others[priority]
         return delivery
+
+    def rest(self) -> asyncio.Future[None]:
+        """Done when there may be something for a worker to do, or `wake` says so."""
+        sleeper = asyncio.get_running_loop().create_future()
+        self.resting.append(sleeper)
+        return sleeper
+
+    def wake(self, count: int) -> None:
+        """Wake as many workers, or all that rest."""
+        while self.resting and count > 0:
+            sleeper = self.resting.pop()
+            if not sleeper.done():
+                sleeper.set_result(None)
+                count -= 1
+
+    def forget_cancelled(self) -> None:
+        """Workers that were cancelled while they rested rest no more."""
+        self.resting = [sleeper for sleeper in self.resting if not sleeper.done()]
+
+    def _wake_more(self) -> None:
+        """Wake twice as many workers in each later tick while there is work for them.
+
+        A worker whose handlers never wait empties the queue by itself, and waking the others for
+        nothing would cost more than handling.
+        """
+        self._wakes = 1
+        if self.resting and not self._is_waking:
+            self._is_waking = True
+            asyncio.get_running_loop().call_soon(self._wake_next)
+
+    def _wake_next(self) -> None:
+        self._wakes *= 2
+        self.wake(min(self._wakes, self.count))
+        self._is_waking = self.count > self._wakes and bool(self.resting)
+        if self._is_waking:
+            asyncio.get_running_loop().call_soon(self._wake_next)
 
     def _queue_of(self, delivery: Delivery) -> deque[Delivery]:
         priority = delivery.envelope.priority
