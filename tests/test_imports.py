@@ -119,8 +119,8 @@ def test_the_check_for_what_handles_can_fail() -> None:
 def test_a_command_collects_garbage_once_it_has_begun() -> None:
     code = """
 import asyncio, gc, typer
-from guild.cli import running
-from guild.cli.options import Common
+from guild.cli.calling import running
+from guild.cli.syntax.options import Common
 
 async def command(call):
     while not gc.isenabled():

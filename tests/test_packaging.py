@@ -121,7 +121,7 @@ def test_an_installed_wheel_runs_its_own_specs(site: Path, tmp_path: Path) -> No
 def test_the_installed_wheel_names_its_own_spec_folder(site: Path, tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path[:0] = [{str(site)!r}]\n"
-        "from guild.cli.call import shipped_specs; print(shipped_specs())"
+        "from guild.cli.calling.call import shipped_specs; print(shipped_specs())"
     )
 
     done = subprocess.run(

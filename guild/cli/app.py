@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from guild.cli.letters import letters
-from guild.cli.operating import drain, forget, pause, replay, resume, state
-from guild.cli.options import (
+from guild.cli.syntax.letters import letters
+from guild.cli.syntax.operating import drain, forget, pause, replay, resume, state
+from guild.cli.syntax.options import (
     Allow,
     AsJson,
     BusUrl,
@@ -21,8 +21,8 @@ from guild.cli.options import (
     Topic,
     WaitS,
 )
-from guild.cli.plugins import Commands
-from guild.cli.talking import cancel, follow, publish, request, tap
+from guild.cli.syntax.plugins import Commands
+from guild.cli.syntax.talking import cancel, follow, publish, request, tap
 
 app = typer.Typer(
     cls=Commands,
@@ -78,8 +78,8 @@ def run(
     wait_s: WaitS = 0.0,
 ) -> None:
     """Run a guild. It ends when it is interrupted, or when its one --request is answered."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.run import run_guild
-    from guild.cli.running import run_command
 
     run_command(
         run_guild,
@@ -99,8 +99,8 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check specs. Every problem is told with file, line and column; nothing is started."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.validate import validate_specs
-    from guild.cli.running import run_command
 
     run_command(validate_specs, Common(allow=allow, as_json=as_json), specs)
 
@@ -112,8 +112,8 @@ def graph(
     as_json: AsJson = False,
 ) -> None:
     """Draw who sends what to whom. Nothing is started."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.graph import print_graph
-    from guild.cli.running import run_command
 
     run_command(print_graph, Common(spec, allow=allow, as_json=as_json), drawn_as)
 
@@ -127,8 +127,8 @@ def schema(
     as_json: AsJson = False,
 ) -> None:
     """Print a JSON schema. It is that of guild specs, or of one message of a guild."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.schema import print_schema
-    from guild.cli.running import run_command
 
     run_command(print_schema, Common(spec, allow=allow, as_json=as_json), message)
 
@@ -142,16 +142,16 @@ def agents(
     as_json: AsJson = False,
 ) -> None:
     """List agents. With a spec: those of the guild, and what waits for them."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.agents import list_agents
-    from guild.cli.running import run_command
 
     run_command(list_agents, Common(spec, bus, allow, as_json))
 
 
 def topics(spec: Spec, bus: BusUrl = None, allow: Allow = None, as_json: AsJson = False) -> None:
     """List topics. With what they hold, and for whom."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.agents import list_topics
-    from guild.cli.running import run_command
 
     run_command(list_topics, Common(spec, bus, allow, as_json))
 
@@ -164,8 +164,8 @@ def doctor(
     wait_s: WaitS = 0.0,
 ) -> None:
     """Check this machine: Python, packages, servers, devices; and the bus of a guild."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.doctor import diagnose
-    from guild.cli.running import run_command
 
     run_command(diagnose, Common(spec, bus, allow, as_json, wait_s=wait_s))
 
@@ -183,8 +183,8 @@ def acl(
     as_json: AsJson = False,
 ) -> None:
     """Write the ACL file of a Redis server. The guild may use its own keys there, and no more."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.acl import write_acl
-    from guild.cli.running import run_command
 
     typed = Common(spec, allow=allow, as_json=as_json)
     run_command(write_acl, typed, file, user=user, password_file=password_file)

@@ -50,7 +50,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GUILDBUS_ALLOW", "tests.cli")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr("guild.cli.logs.configure_logs", lambda *_, **__: None)
+    monkeypatch.setattr("guild.cli.printing.logs.configure_logs", lambda *_, **__: None)
     monkeypatch.chdir(tmp_path)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield

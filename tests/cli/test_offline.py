@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from guild.cli.call import Call, find_spec, shipped_specs
-from guild.cli.compose import conversation_of
-from guild.cli.options import Common
-from guild.cli.output import Output
+from guild.cli.calling.call import Call, find_spec, shipped_specs
+from guild.cli.calling.compose import conversation_of
+from guild.cli.printing.output import Output
+from guild.cli.syntax.options import Common
 from messaging import Message
 from tests.cli.conftest import SPEC, Run, Start
 from tests.servers import running_redis, running_redis_5

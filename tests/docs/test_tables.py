@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel
 
 from guild.agent.registry import Registry
-from guild.cli import exit_codes
 from guild.cli.app import app, letters
-from guild.cli.plugins import GROUP
+from guild.cli.calling import exit_codes
+from guild.cli.syntax.plugins import GROUP
 from guild.client import GuildClient
 from guild.settings import load_settings
 from guild.spec.spec import AgentSpec, GuildSpec, RouteSpec, ScheduleSpec

@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from guild.cli.app import app
-from guild.cli.exit_codes import OK, USAGE
+from guild.cli.calling.exit_codes import OK, USAGE
 from messaging.bus import connect
 from tests.messaging.buses import Told, lying_in
 from tests.servers import running_redis

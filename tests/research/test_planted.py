@@ -31,7 +31,7 @@ from agents.research.researcher.state import Candidate
 from agents.research.researcher.state import Trial as StudyTrial
 from agents.research.researcher.trials import run_trial
 from agents.research.trainer import TrainerAgent
-from guild.cli.exit_codes import UsageError
+from guild.cli.calling.exit_codes import UsageError
 from tests.research.experiments.samples import done, trial
 from tests.research.researcher.world import study
 

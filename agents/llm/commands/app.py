@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guild.cli.options import Allow, LogLevel, Spec
+from guild.cli.syntax.options import Allow, LogLevel, Spec
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -135,8 +135,8 @@ def serve_(
     and --certificate or --plain-http.
     """
     from agents.llm.commands.serve_command import Listening, serve_spec
-    from guild.cli.options import Common
-    from guild.cli.running import run_command
+    from guild.cli.calling.running import run_command
+    from guild.cli.syntax.options import Common
 
     listening = Listening(
         host, port, tuple(names or ()), key_file, certificate, private_key, plain_http, lazy

@@ -6,8 +6,8 @@ from agents.llm.wizard.machine import gib, needed_bytes
 from agents.llm.wizard.questions import Questions
 from agents.llm.wizard.spec_text import QUESTION, next_commands
 from agents.llm.wizard.wizard import Choice, Flags, Wizard
-from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, exit_code_of
-from guild.cli.output import Output
+from guild.cli.calling.exit_codes import FAILED, INTERRUPTED, OK, exit_code_of
+from guild.cli.printing.output import Output
 from guild.errors import GuildError
 from messaging.backends.redis.connection.embedded import find_binary
 from messaging.errors import BackendUnavailableError

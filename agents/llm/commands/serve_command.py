@@ -17,8 +17,8 @@ from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.errors import LLMInitializationError, MissingDependencyError
 from agents.llm.wizard.machine import check_installed
 from agents.llm.wizard.spec_text import QUESTION_TEXT
-from guild.cli.call import Call
-from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK, UsageError
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK, UsageError
 from guild.errors import MissingExtraError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from agents.llm.dialogue import Answer, Dialogue, Sampling
 from agents.llm.engines import Engine, FinishReason, LLMError
 from agents.llm.parsing import Part, Reclassified, Text, Thinking
 from agents.llm.repl.interrupts import Interrupts
-from guild.cli.output import printable
+from guild.cli.printing.output import printable
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[22m"
 

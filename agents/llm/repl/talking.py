@@ -24,7 +24,7 @@ from agents.llm.repl.slash_commands import (
     slash_command,
     unknown_command,
 )
-from guild.cli.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK
+from guild.cli.calling.exit_codes import FAILED, INTERRUPTED, MISSING_EXTRA, OK
 
 DEFAULT_TEMPERATURE = 0.7
 _SPECS = {".yaml", ".yml", ".json"}

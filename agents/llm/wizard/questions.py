@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from agents.llm.repl.typed_line import typed_line
 from agents.llm.wizard.found import AnswerError
-from guild.cli.exit_codes import UsageError
-from guild.cli.output import Output
+from guild.cli.calling.exit_codes import UsageError
+from guild.cli.printing.output import Output
 
 T = TypeVar("T")
 

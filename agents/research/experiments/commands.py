@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guild.cli.options import Allow, AsJson, BusUrl, Common, LogLevel
+from guild.cli.syntax.options import Allow, AsJson, BusUrl, Common, LogLevel
 
 experiments = typer.Typer(
     help="What was tried in a workspace: list, compare, show, resume, prune and open it.",
@@ -33,7 +33,7 @@ Either = Annotated[
 def list_(workspace: Workspace = Path(), as_json: AsJson = False) -> None:
     """List the studies, with the best that each has found."""
     from agents.research.experiments.command.inspecting import list_studies
-    from guild.cli.running import run_command
+    from guild.cli.calling.running import run_command
 
     run_command(list_studies, Common(as_json=as_json), workspace)
 
@@ -51,7 +51,7 @@ def show(
 ) -> None:
     """Show the ranking of a study, or all that is known of a trial."""
     from agents.research.experiments.command.inspecting import show_either
-    from guild.cli.running import run_command
+    from guild.cli.calling.running import run_command
 
     run_command(
         show_either,
@@ -73,7 +73,7 @@ def compare(
     That is scores, configuration and code. A study stands for its best trial.
     """
     from agents.research.experiments.command.inspecting import compare_two
-    from guild.cli.running import run_command
+    from guild.cli.calling.running import run_command
 
     run_command(compare_two, Common(as_json=as_json), workspace, one, other)
 
@@ -126,7 +126,7 @@ def prune(
     theirs, and what runs, was tested, or can be resumed.
     """
     from agents.research.experiments.command.maintaining import prune_folders
-    from guild.cli.running import run_command
+    from guild.cli.calling.running import run_command
 
     run_command(
         prune_folders,
@@ -154,6 +154,6 @@ def open_(
 ) -> None:
     """Write the report of a study as it stands now, and show it. Its path goes to stdout."""
     from agents.research.experiments.command.maintaining import open_report
-    from guild.cli.running import run_command
+    from guild.cli.calling.running import run_command
 
     run_command(open_report, Common(as_json=as_json), workspace, study, to=to, browser=browser)

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, get_args
 
 from agents.research.researcher.budget import duration_s
 from agents.research.researcher.messages import Proposer, StudyRequest
-from guild.cli.call import Call
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import UsageError
 from guild.cli.commands.run import run_guild
-from guild.cli.exit_codes import UsageError
-from guild.cli.output import some_of
+from guild.cli.printing.output import some_of
 from messaging.wire.message import wire_type_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")

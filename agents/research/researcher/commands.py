@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guild.cli.options import Allow, AsJson, BusUrl, Common, LogLevel
+from guild.cli.syntax.options import Allow, AsJson, BusUrl, Common, LogLevel
 
 research = typer.Typer(
     add_completion=False,
@@ -64,7 +64,7 @@ def study(
     held-out test is opened once, at the end. Interrupted and asked again, it goes on where it was.
     """
     from agents.research.researcher.asking import Words, ask_for_study
-    from guild.cli.running import run_command
+    from guild.cli.calling.running import run_command
 
     words = Words(
         dataset=dataset,

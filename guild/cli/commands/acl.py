@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from guild.cli.call import Call
-from guild.cli.exit_codes import OK, UsageError
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import OK, UsageError
 from messaging.backends.redis.admin.acl import write_acl_file
 from messaging.errors import BackendSetupError
 

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from guild.cli.call import Call
-from guild.cli.exit_codes import OK
-from guild.cli.output import some_of
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import OK
+from guild.cli.printing.output import some_of
 from guild.running.strays import Stray, replicas_of
 from guild.spec.spec import AgentSpec
 from messaging.backend import TopicInfo

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from guild.cli.call import Call
-from guild.cli.compose import fields_of
-from guild.cli.exit_codes import FAILED, OK, UsageError
+from guild.cli.calling.call import Call
+from guild.cli.calling.compose import fields_of
+from guild.cli.calling.exit_codes import FAILED, OK, UsageError
 from guild.suggest import closest
 from messaging.backend import FROM_START, DeadLetter
 from messaging.client.dead_letters import Wanted

@@ -1,7 +1,7 @@
 """`guildbus forget`."""
 
-from guild.cli.call import Call
-from guild.cli.exit_codes import OK
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import OK
 from guild.running.strays import Forgotten
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from guild.checking.graph import Graph
-from guild.cli.call import Call
-from guild.cli.drawing import as_mermaid, as_text
-from guild.cli.exit_codes import OK
-from guild.cli.options import Format
-from guild.cli.svg import as_svg
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import OK
+from guild.cli.printing.drawing import as_mermaid, as_text
+from guild.cli.printing.svg import as_svg
+from guild.cli.syntax.options import Format
 
 
 async def print_graph(call: Call, drawn_as: Format) -> int:

@@ -1,7 +1,7 @@
 """`guildbus pause`, `resume` and `drain`."""
 
-from guild.cli.call import Call
-from guild.cli.exit_codes import OK, TIMEOUT
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import OK, TIMEOUT
 
 
 async def pause_agent(call: Call, agent: str) -> int:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from guild.cli.call import Call
-from guild.cli.exit_codes import OK, UsageError
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import OK, UsageError
 from guild.suggest import closest
 
 

@@ -9,10 +9,10 @@ from functools import partial
 from pydantic import BaseModel
 
 from guild.checking.answers import require_answer
-from guild.cli.call import Call
+from guild.cli.calling.call import Call
+from guild.cli.calling.compose import conversation_of, message_of, to_topic
+from guild.cli.calling.exit_codes import FAILED, INTERRUPTED, OK, UsageError
 from guild.cli.commands.talk import answer_of, handlers_of, naming_the_letter, print_answer
-from guild.cli.compose import conversation_of, message_of, to_topic
-from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError
 from guild.running.engines.engine import AgentState
 from guild.runtime import Guild, GuildStatus
 

@@ -3,8 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from guild.cli.call import Call
-from guild.cli.exit_codes import FAILED, OK
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import FAILED, OK
 
 if TYPE_CHECKING:
     from guild.client import GuildClient

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from guild.checking.answers import require_answer
 from guild.checking.parts import listens
-from guild.cli.call import Call
-from guild.cli.compose import conversation_of, message_of, to_topic
-from guild.cli.exit_codes import OK, UsageError
-from guild.cli.output import Output
-from guild.cli.watch import Watch
+from guild.cli.calling.call import Call
+from guild.cli.calling.compose import conversation_of, message_of, to_topic
+from guild.cli.calling.exit_codes import OK, UsageError
+from guild.cli.printing.output import Output
+from guild.cli.printing.watch import Watch
 from guild.client import GuildClient
 from messaging.errors import (
     DelayError,

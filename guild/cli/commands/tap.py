@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from guild.checking.parts import Parts
-from guild.cli.call import Call
-from guild.cli.exit_codes import OK, TIMEOUT
-from guild.cli.output import Output, some_of
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import OK, TIMEOUT
+from guild.cli.printing.output import Output, some_of
 from guild.client import GuildClient
 from guild.suggest import closest
 from messaging.client.tap import Tapped

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from guild.checking.plan import Plan
-from guild.cli.call import Call
-from guild.cli.exit_codes import INVALID, OK
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import INVALID, OK
 from guild.errors import SpecError
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from guild.cli.call import shipped_specs
+from guild.cli.calling.call import shipped_specs
 from tests.cli.conftest import Run
 
 QUESTION = 'messages:=[{"role": "user", "content": "What is the capital of Japan?"}]'

@@ -18,8 +18,8 @@ from agents.llm.commands.served_spec import idle_unload_s, served_models
 from agents.llm.endpoint import access
 from guild.checking.loader import load_yaml
 from guild.checking.plan import Plan
-from guild.cli.call import Call
-from guild.cli.options import Common
+from guild.cli.calling.call import Call
+from guild.cli.syntax.options import Common
 from tests.cli.conftest import Run, until
 from tests.llm.commands.served import SCRIPTED, serving
 from tests.reliability.workers.patience import stretched

@@ -10,7 +10,7 @@ from agents.research.researcher import asking
 from agents.research.researcher.asking import Words, fields_of
 from agents.research.researcher.messages import StudyRequest
 from agents.research.researcher.reporting import command_of
-from guild.cli.exit_codes import UsageError
+from guild.cli.calling.exit_codes import UsageError
 from tests.cli.conftest import Run, run, settings
 
 __all__ = ["run", "settings"]

@@ -18,8 +18,8 @@ from agents.research.report.study.content import StudyFindings
 from agents.research.report.study.reading import Reading
 from agents.research.report.study.scores import with_error
 from agents.research.report.wording import MISSING, duration, moment
-from guild.cli.call import Call
-from guild.cli.exit_codes import OK, UsageError
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import OK, UsageError
 
 
 @telling

@@ -20,9 +20,9 @@ from agents.research.report.study.content import StudyFindings, findings_of
 from agents.research.report.study.document import study_document
 from agents.research.report.wording import size
 from agents.research.workspace.files import WorkspaceFiles
-from guild.cli.call import Call
-from guild.cli.exit_codes import FAILED, OK, UsageError
-from guild.cli.output import Output
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import FAILED, OK, UsageError
+from guild.cli.printing.output import Output
 
 
 @telling

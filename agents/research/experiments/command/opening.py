@@ -19,8 +19,8 @@ from agents.research.experiments.errors import (
 from agents.research.experiments.store import ExperimentStore, store_path
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
-from guild.cli.call import Call
-from guild.cli.exit_codes import FAILED, USAGE, UsageError
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import FAILED, USAGE, UsageError
 
 P = ParamSpec("P")
 Command = Callable[Concatenate[Call, P], Coroutine[Any, Any, int]]

@@ -16,9 +16,9 @@ from agents.research.experiments.trial import Trial
 from agents.research.messages import TrainFully, TrainLanguageModel
 from agents.research.workspace.files import WorkspaceFiles
 from agents.sandbox.kernel.beneath import relative
-from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, UsageError, exit_code_of
-from guild.cli.options import Common
-from guild.cli.output import Output
+from guild.cli.calling.exit_codes import FAILED, INTERRUPTED, OK, UsageError, exit_code_of
+from guild.cli.printing.output import Output
+from guild.cli.syntax.options import Common
 from guild.errors import GuildError
 from guild.progress import Progress
 
@@ -96,8 +96,8 @@ def _resume_study(output: Output, study: Study, trials: list[Trial], typed: Comm
         f"asking {spec} once more for {study.asked_type}, {len(trials)} trials are there"
         + (f", {running} of them were running" if running else "")
     )
+    from guild.cli.calling.running import run_command  # noqa: PLC0415
     from guild.cli.commands.run import run_guild  # noqa: PLC0415  only this needs a guild
-    from guild.cli.running import run_command  # noqa: PLC0415
 
     run_command(
         run_guild,

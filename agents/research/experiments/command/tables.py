@@ -19,7 +19,7 @@ from agents.research.report.plain import on_one_line
 from agents.research.report.study.reading import Reading
 from agents.research.report.study.scores import gain, score, with_error
 from agents.research.report.wording import MISSING, duration, moment, scaled, whole
-from guild.cli.output import printable
+from guild.cli.printing.output import printable
 
 _STYLES = {"done": "green", "running": "cyan", "failed": "red", "diverged": "red"}
 _MOST_ROWS = 20

@@ -8,9 +8,9 @@ import pytest
 from pydantic import BaseModel
 from rich.console import Console
 
-from guild.cli import watch
-from guild.cli.output import printable
-from guild.cli.watch import Watch
+from guild.cli.printing import watch
+from guild.cli.printing.output import printable
+from guild.cli.printing.watch import Watch
 from guild.progress import Progress, TextDelta
 from messaging.wire.replies import UnknownMessage
 from tests.cli.crew import Half

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from guild.cli.output import LEAST_OF_A_TEXT, MOST_OF_A_TEXT, Output
+from guild.cli.printing.output import LEAST_OF_A_TEXT, MOST_OF_A_TEXT, Output
 
 ROWS = [
     {"id": "1795918817519-0", "topics": ["a", "b"], "error": "E: one\nline\tand more " + "x" * 500},

@@ -9,8 +9,8 @@ import pytest
 from guild.checking.graph import OUTSIDE, Edge, Graph, Node
 from guild.checking.loader import load_file
 from guild.checking.plan import Plan
-from guild.cli.call import shipped_specs
-from guild.cli.svg import as_svg
+from guild.cli.calling.call import shipped_specs
+from guild.cli.printing.svg import as_svg
 
 LETTER_PX, LINE_PX = 6.5, 12
 NAMES = ("outside.asks", "x", "a.long.name_that_takes_much_room", "loop", "another.loop")

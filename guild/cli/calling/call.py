@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from guild.agent.registry import Registry
 from guild.checking.loader import load_file
 from guild.checking.plan import Plan
-from guild.cli.exit_codes import UsageError
-from guild.cli.options import Common
-from guild.cli.output import Output
+from guild.cli.calling.exit_codes import UsageError
+from guild.cli.printing.output import Output
+from guild.cli.syntax.options import Common
 from guild.settings import Settings, load_settings
 from guild.spec.references import resolve
 
@@ -117,7 +117,7 @@ class Call:
 
     def show_logs(self, *, at_once: bool = True) -> None:
         """Send the log to stderr from now on; see `configure_logs`."""
-        from guild.cli.logs import configure_logs  # noqa: PLC0415 - as above
+        from guild.cli.printing.logs import configure_logs  # noqa: PLC0415 - as above
 
         configure_logs(self.settings.log.level, at_once=at_once)
 
@@ -127,7 +127,7 @@ class Call:
         Within the block, somebody at a terminal who asked for no log does not get the line that
         says the same.
         """
-        from guild.cli.logs import HeldDeaths, configure_logs  # noqa: PLC0415 - as above
+        from guild.cli.printing.logs import HeldDeaths, configure_logs  # noqa: PLC0415 - as above
 
         is_asked_for = "level" in self.settings.log.model_fields_set
         held = HeldDeaths() if sys.stderr.isatty() and not is_asked_for else None
@@ -161,6 +161,6 @@ def find_spec(path: Path) -> Path:
 
 def shipped_specs() -> Path:
     """The folder of the specs that come with guildbus."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     installed = package / _SHIPPED
     return installed if installed.is_dir() else package.parent / "specs"

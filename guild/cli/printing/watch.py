@@ -20,7 +20,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Column
 from rich.text import Text
 
-from guild.cli.output import printable
+from guild.cli.printing.output import printable
 from guild.progress import Progress, TextDelta
 from messaging.wire.message import WireType, wire_type_of
 from messaging.wire.replies import UnknownMessage

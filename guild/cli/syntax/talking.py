@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from guild.cli.options import (
+from guild.cli.syntax.options import (
     Allow,
     AsJson,
     BusUrl,
@@ -36,8 +36,8 @@ def publish(
     wait_s: WaitS = 0.0,
 ) -> None:
     """Publish a message. Its id is printed, which means that it was accepted."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.talk import publish_message
-    from guild.cli.running import run_command
 
     typed = Common(spec, bus, allow, as_json, log_level, wait_s)
     run_command(publish_message, typed, type_name, data or [], topic=topic, delay_s=delay_s)
@@ -57,8 +57,8 @@ def request(
     wait_s: WaitS = 0.0,
 ) -> None:
     """Ask a running guild. What is emitted goes to stderr, the answer to stdout."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.talk import request_answer
-    from guild.cli.running import run_command
 
     run_command(
         request_answer,
@@ -84,8 +84,8 @@ def follow(
     log_level: LogLevel = None,
 ) -> None:
     """Wait for the answer to a request that was made elsewhere. Progress goes to stderr."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.talk import follow_request
-    from guild.cli.running import run_command
 
     typed = Common(spec, bus, allow, as_json, log_level)
     run_command(follow_request, typed, message_id, timeout_s=timeout_s, conversation=conversation)
@@ -99,8 +99,8 @@ def cancel(
     allow: Allow = None,
 ) -> None:
     """Stop work on a message. What followed from it is stopped, too."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.talk import cancel_message
-    from guild.cli.running import run_command
 
     run_command(cancel_message, Common(spec, bus, allow), message_id, reason=reason)
 
@@ -133,8 +133,8 @@ def tap(
     log_level: LogLevel = None,
 ) -> None:
     """Watch messages as they pass, without taking any."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.tap import tap_topics
-    from guild.cli.running import run_command
 
     typed = Common(spec, bus, allow, as_json, log_level)
     run_command(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from guild.cli.options import (
+from guild.cli.syntax.options import (
     AgentId,
     Allow,
     AsJson,
@@ -32,8 +32,8 @@ def state(
     as_json: AsJson = False,
 ) -> None:
     """List the state that agents keep, or show one value. Nothing is changed."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.state import list_state, show_state
-    from guild.cli.running import run_command
 
     typed = Common(spec, bus, allow, as_json)
     if agent is not None and key is not None:
@@ -44,16 +44,16 @@ def state(
 
 def pause(spec: Spec, agent: AgentId, bus: BusUrl = None, allow: Allow = None) -> None:
     """Pause an agent, in all processes, until it is resumed. What is published for it waits."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.pausing import pause_agent
-    from guild.cli.running import run_command
 
     run_command(pause_agent, Common(spec, bus, allow), agent)
 
 
 def resume(spec: Spec, agent: AgentId, bus: BusUrl = None, allow: Allow = None) -> None:
     """Let a paused agent go on."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.pausing import resume_agent
-    from guild.cli.running import run_command
 
     run_command(resume_agent, Common(spec, bus, allow), agent)
 
@@ -66,8 +66,8 @@ def drain(
     allow: Allow = None,
 ) -> None:
     """Pause an agent and wait until nothing of it runs any more, as before an upgrade."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.pausing import drain_agent
-    from guild.cli.running import run_command
 
     run_command(drain_agent, Common(spec, bus, allow), agent, timeout_s=timeout_s)
 
@@ -88,8 +88,8 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Hand what a topic still holds to one agent again, as new messages."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.replay import replay_topic
-    from guild.cli.running import run_command
 
     typed = Common(spec, bus, allow, as_json)
     run_command(replay_topic, typed, topic, agent=agent, since=since, until=until, really=really)
@@ -112,8 +112,8 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Unsubscribe an agent that was taken out of the spec, with all that was kept for it."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.forget import forget_agent
-    from guild.cli.running import run_command
 
     typed = Common(spec, bus, allow, as_json)
     run_command(forget_agent, typed, agent, really=really, quiet_s=quiet_s)

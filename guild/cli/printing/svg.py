@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from guild.checking.graph import OUTSIDE, Graph
-from guild.cli.drawing import bundled_by_kind, ids_of
+from guild.cli.printing.drawing import bundled_by_kind, ids_of
 
 Arrow = tuple[str, str, str]
 

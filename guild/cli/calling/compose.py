@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from guild.agent.contracts import reader_of
 from guild.checking.plan import Plan
-from guild.cli.exit_codes import NoSuchMessageError
+from guild.cli.calling.exit_codes import NoSuchMessageError
 from guild.suggest import closest
 from messaging.errors import InvalidMessageError
 from messaging.wire.json_limits import TOO_DEEP, is_too_deep

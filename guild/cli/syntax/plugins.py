@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from guild.cli.exit_codes import FAILED
+from guild.cli.calling.exit_codes import FAILED
 
 GROUP = "guildbus.commands"
 

@@ -3,8 +3,8 @@ from importlib.metadata import EntryPoint
 import pytest
 from typer.testing import CliRunner
 
-from guild.cli import plugins
 from guild.cli.app import app
+from guild.cli.syntax import plugins
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Concatenate, ParamSpec
 
 import typer
 
-from guild.cli.call import Call
-from guild.cli.exit_codes import FAILED, INTERRUPTED, OK, TERMINATED, exit_code_of
-from guild.cli.options import Common
+from guild.cli.calling.call import Call
+from guild.cli.calling.exit_codes import FAILED, INTERRUPTED, OK, TERMINATED, exit_code_of
+from guild.cli.syntax.options import Common
 from guild.errors import GuildError
 from messaging.errors import MessagingError
 

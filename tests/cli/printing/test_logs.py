@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 import structlog
 
-from guild.cli.logs import HeldDeaths
+from guild.cli.printing.logs import HeldDeaths
 from messaging.errors import RequestFailedError
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from guild.cli.options import (
+from guild.cli.syntax.options import (
     Allow,
     AsJson,
     BusUrl,
@@ -34,8 +34,8 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List dead letters, the oldest first."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.dead_letters import list_dead_letters
-    from guild.cli.running import run_command
     from messaging.client.dead_letters import Wanted
 
     typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
@@ -56,8 +56,8 @@ def count_letters(
     as_json: AsJson = False,
 ) -> None:
     """Count dead letters by type, error and agent, the most frequent first."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.dead_letters import count_dead_letters
-    from guild.cli.running import run_command
     from messaging.client.dead_letters import Wanted
 
     typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
@@ -73,8 +73,8 @@ def show_letter(
     as_json: AsJson = False,
 ) -> None:
     """Show one: the message, why it died, its traceback and every attempt."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.dead_letters import show_dead_letter
-    from guild.cli.running import run_command
 
     run_command(show_dead_letter, Common(spec, bus, allow, as_json), letter_id)
 
@@ -94,8 +94,8 @@ def requeue_letter(
     allow: Allow = None,
 ) -> None:
     """Hand one to its agent again, as if for the first time; its history goes on."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.dead_letters import requeue_dead_letter
-    from guild.cli.running import run_command
 
     run_command(requeue_dead_letter, Common(spec, bus, allow), letter_id, edit or [])
 
@@ -114,8 +114,8 @@ def requeue_letters(
     as_json: AsJson = False,
 ) -> None:
     """List those that fit, and with --yes hand them to their agents again."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.dead_letters import requeue_dead_letters
-    from guild.cli.running import run_command
     from messaging.client.dead_letters import Wanted
 
     typed, wanted = Common(spec, bus, allow, as_json), Wanted(agent, type_name, error)
@@ -131,7 +131,7 @@ def drop_letter(
     allow: Allow = None,
 ) -> None:
     """Forget one for good."""
+    from guild.cli.calling.running import run_command
     from guild.cli.commands.dead_letters import drop_dead_letter
-    from guild.cli.running import run_command
 
     run_command(drop_dead_letter, Common(spec, bus, allow), letter_id, reason=reason)

@@ -1,0 +1,1 @@
+"""One call of the command line: from the words that were typed to the exit status."""

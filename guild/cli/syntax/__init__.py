@@ -1,0 +1,1 @@
+"""What may be typed: commands, arguments and options. Imports little: --help is quick."""
