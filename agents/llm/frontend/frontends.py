@@ -1,9 +1,9 @@
 """Models by a path, one class for each way to run them."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from agents._suggest import nearest
 from agents.llm.engines.errors import LLMInitializationError
 from agents.llm.frontend.frontend import Frontend
 from agents.llm.models import backend_of
@@ -73,8 +73,8 @@ def frontend_class(model_path: str | Path, frontend: str | None = None) -> type[
         frontend = backend_of(str(model_path))
     name = frontend.lower()
     if name not in _ALIASES:
-        close = get_close_matches(name, _ALIASES, n=1)
-        hint = f"; did you mean {_ALIASES[close[0]]!r}?" if close else ""
+        near = nearest(name, _ALIASES)
+        hint = f"; did you mean {_ALIASES[near]!r}?" if near else ""
         raise LLMInitializationError(
             f"there is no frontend {frontend!r}{hint} (known: {', '.join(_FRONTENDS)})"
         )

@@ -1,11 +1,11 @@
 """How an answer is chosen, by the names of this package."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
+from agents._suggest import nearest
 from agents.llm.dialogue.sampling import Sampling
 from agents.llm.engines.errors import InvalidRequestError, problems_of
 from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
@@ -76,5 +76,5 @@ class InferenceKwargs(BaseModel):
 
 def _hint(name: str) -> str:
     names = list(InferenceKwargs.model_fields)
-    meant = _SYNONYMS.get(name) or next(iter(get_close_matches(name, names, n=1)), None)
+    meant = _SYNONYMS.get(name) or nearest(name, names)
     return f"did you mean {meant!r}?" if meant else f"known: {', '.join(names)}"

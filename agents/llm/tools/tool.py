@@ -5,13 +5,13 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic.fields import FieldInfo
 
+from agents._suggest import nearest
 from agents.llm.tools.docstring import read_docstring
 from agents.llm.tools.errors import ToolArgumentsError, ToolDefinitionError
 from agents.llm.tools.read_schema import ReadSchema
@@ -170,10 +170,8 @@ class Tool:
         where = ".".join(map(str, place))[:_MAX_SHOWN_CHARS]
         names = list(self._names.values())
         if kind == "extra_forbidden" and len(place) == 1:
-            close = get_close_matches(where, names, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
-            )
+            near = nearest(where, names)
+            hint = f"did you mean {near!r}?" if near else f"known: {', '.join(names) or 'none'}"
             return f"{where!r} is no argument ({hint})"
         if kind == "missing":
             return f"{where!r} is missing"
