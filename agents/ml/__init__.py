@@ -10,5 +10,6 @@ selection               choosing a model on folds
 config, errors          configurations read strictly; what can go wrong
 atomic_files, plain_files   files that are there whole or not at all, and that may be anything
 checkpoints             states of trainings in files that load without running code
+reporting               what a job tells while it works
 preload                 what a process imports before jobs are forked from it
 """

@@ -1,15 +1,13 @@
 """Both ends of asking a language model for a model file, as jobs for child processes."""
 
-from collections.abc import Callable
 from typing import Any
 
 from agents.ml.assembler import config as configs
 from agents.ml.assembler.jobs import assemble, check
 from agents.ml.assembler.layer_grammar import layer_grammar
 from agents.ml.errors import ConfigError
+from agents.ml.reporting import Report
 from agents.research.writing.answers import read_code, read_json
-
-Report = Callable[[dict[str, Any]], None]
 
 
 def read_claims(payload: dict[str, Any], _report: Report) -> dict[str, Any]:

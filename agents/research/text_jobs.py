@@ -1,18 +1,17 @@
 """Jobs over text for child processes: gather a corpus, train, load and apply tokenizers."""
 
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from agents.ml.atomic_files import atomic_file
 from agents.ml.errors import DatasetError, TokenizerError
+from agents.ml.reporting import Report
 from agents.ml.tokenizer.advice import advise, corpus_facts, sizes
 from agents.ml.tokenizer.config import TokenizerConfig
 from agents.ml.tokenizer.manager import pytorch_tokenizer_manager
 from agents.ml.tokenizer.registry import TokenizerRegistry
-
-Report = Callable[[dict[str, Any]], None]
 
 _MOST_IDS = 250_000
 _LEFT_OUT = {"__pycache__", "idlelib", "lib2to3", "site-packages", "test", "tests", "turtledemo"}

@@ -1,7 +1,6 @@
 """The assembler as jobs for a child process (see `agents.sandbox`): JSON in, JSON out."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,7 @@ from agents.ml.assembler.compiler import MAX_PARAMS, compile_model
 from agents.ml.assembler.config import read_claims
 from agents.ml.assembler.gate import CheckedModel, Claims, install_model_source
 from agents.ml.errors import ConfigError
-
-Report = Callable[[dict[str, Any]], None]
+from agents.ml.reporting import Report
 
 
 def assemble(payload: dict[str, Any], report: Report) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from agents.ml.errors import ConfigError, MLError, ModelScriptError
 from agents.ml.models.recorder import Recorder, run
 from agents.ml.models.script import load_model_class
 from agents.ml.models.table import rows_of, table
+from agents.ml.reporting import Report
 
 DTYPES = ("float32", "int64")
 _MAX_RANK = 9
@@ -60,7 +61,7 @@ def pytorch_model_summary(
     return summarize(kind, size, dtypes, where=model_script_path)
 
 
-def summarise(payload: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[str, Any]:  # noqa: ARG001  one signature for all jobs
+def summarise(payload: dict[str, Any], _report: Report) -> dict[str, Any]:
     """Run `pytorch_model_summary` as a job: its parameters in, its dictionary out."""
     return pytorch_model_summary(
         payload["model_script_path"],

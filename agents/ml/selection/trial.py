@@ -6,7 +6,7 @@ job does, see `scoring`. Suffixes: N samples, C classes, T time.
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from agents.ml.data.batches import Batches, in_order
 from agents.ml.data.dataset import ResidentSource, Split
 from agents.ml.models.script import build_model
 from agents.ml.optimizers.building import OptimizerConfig, build_optimizer
+from agents.ml.reporting import Report
 from agents.ml.selection.answers import NOBODY_KNOWS
 from agents.ml.selection.augmentation import AugmentedSource
 from agents.ml.selection.dealing import read_facts
@@ -32,8 +33,6 @@ from agents.ml.training.randomness import seeded
 from agents.ml.training.run import Outcome, Plan, Run
 from agents.ml.training.schedulers import SchedulerConfig, build_schedule
 from agents.ml.training.tasks import Prediction
-
-Report = Callable[[dict[str, Any]], None]
 
 _BATCH_SIZE = 1024
 _WATCHED = 256  # training samples that a curve is drawn from

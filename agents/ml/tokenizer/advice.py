@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.ml.errors import TokenizerError
+from agents.ml.reporting import no_report
 from agents.ml.tokenizer.config import TokenizerType
 from agents.ml.tokenizer.corpus import Corpus
 
@@ -79,7 +80,7 @@ def corpus_facts(paths: Sequence[Path]) -> CorpusFacts:
     Raises:
         TokenizerError: a file is missing or no UTF-8 text, or there is no text.
     """
-    Corpus(paths, lambda _: None).check()
+    Corpus(paths, no_report).check()
     each = max(1, SAMPLE_BYTES // len(paths) // _PLACES)
     characters: Counter[str] = Counter()
     words: Counter[str] = Counter()

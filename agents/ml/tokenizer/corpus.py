@@ -1,16 +1,15 @@
 """Text files as a corpus: checked before anything is learned, read in large pieces."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from agents.ml.errors import TokenizerError
+from agents.ml.reporting import Report
 
 PIECE_CHARS = 1 << 20
-
-Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)

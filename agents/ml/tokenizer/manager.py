@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.ml.errors import TokenizerError
+from agents.ml.reporting import Report, no_report
 from agents.ml.tokenizer.config import TokenizerConfig
-from agents.ml.tokenizer.corpus import Report
 from agents.ml.tokenizer.files import apply_tokenizer
 from agents.ml.tokenizer.registry import TokenizerRegistry
 
@@ -22,7 +22,7 @@ def pytorch_tokenizer_manager(  # noqa: PLR0917  the signature of its document
     hf_pretrained_id: str | None = None,
     *,
     registry: TokenizerRegistry,
-    report: Report = lambda _: None,
+    report: Report = no_report,
 ) -> dict[str, Any]:
     """Train, load or apply a tokenizer.
 

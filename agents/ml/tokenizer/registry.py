@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from agents.ml.atomic_files import write_text_atomically
 from agents.ml.errors import TokenizerError
 from agents.ml.plain_files import locked, read_plain
+from agents.ml.reporting import Report
 from agents.ml.tokenizer.config import TokenizerConfig
-from agents.ml.tokenizer.corpus import Report
 from agents.ml.tokenizer.files import (
     TOKENIZER_FILE,
     TokenizerInfo,

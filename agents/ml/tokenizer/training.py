@@ -13,8 +13,9 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from agents.ml.errors import TokenizerError
+from agents.ml.reporting import Report
 from agents.ml.tokenizer.config import TokenizerConfig
-from agents.ml.tokenizer.corpus import Corpus, Report
+from agents.ml.tokenizer.corpus import Corpus
 
 _CONTINUATION = "##"
 # Merging takes the square of a word's length: a megabyte without a blank would never end.

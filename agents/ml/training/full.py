@@ -13,6 +13,7 @@ from agents.ml.data.batches import Batches
 from agents.ml.errors import ModelScriptError
 from agents.ml.optimizers.building import build_optimizer
 from agents.ml.plain_files import read_plain
+from agents.ml.reporting import Report, no_report
 from agents.ml.training.account import account_of
 from agents.ml.training.compute import Compute
 from agents.ml.training.configs import (
@@ -23,7 +24,6 @@ from agents.ml.training.configs import (
 from agents.ml.training.early_stopping import EarlyStopping
 from agents.ml.training.experiment import Experiment, finite_mapping
 from agents.ml.training.loop import Trainer
-from agents.ml.training.progress import Report, no_report
 from agents.ml.training.randomness import seeded
 from agents.ml.training.run import Plan, Run
 from agents.ml.training.schedulers import build_schedule

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from agents.ml.config import StrictConfig, read_config
+from agents.ml.reporting import Report
 from agents.ml.training import full, measuring, quick
 from agents.ml.training.fields import (
     EvaluateCheckpointFields,
@@ -16,7 +17,6 @@ from agents.ml.training.fields import (
     TrainFields,
     TrainLanguageModelFields,
 )
-from agents.ml.training.progress import Report
 
 
 class QuickEvaluatePayload(QuickEvaluateFields, StrictConfig): ...

@@ -11,6 +11,7 @@ from agents.ml.config import read_config
 from agents.ml.data import Dataset, Split, load_dataset
 from agents.ml.errors import ConfigError
 from agents.ml.optimizers.building import OptimizerConfig, build_optimizer
+from agents.ml.reporting import Report, no_report
 from agents.ml.tokenizer.files import load_tokenizer
 from agents.ml.training.account import account_of
 from agents.ml.training.compute import Compute
@@ -26,7 +27,6 @@ from agents.ml.training.phi import (
     sample,
     save_folder,
 )
-from agents.ml.training.progress import Report, no_report
 from agents.ml.training.randomness import seeded
 from agents.ml.training.run import Plan, Run
 from agents.ml.training.schedulers import SchedulerConfig, build_schedule

@@ -14,12 +14,13 @@ from typing import Any
 from agents.ml.checkpoints import load_checkpoint
 from agents.ml.data.batches import Batches
 from agents.ml.errors import CheckpointError, ConfigError, TrainingInterrupted
+from agents.ml.reporting import Report
 from agents.ml.training.early_stopping import Best
 from agents.ml.training.experiment import Experiment
 from agents.ml.training.gradients import compute_gradients
 from agents.ml.training.history import with_scores
 from agents.ml.training.interrupts import stop_on_sigterm
-from agents.ml.training.progress import Progress, Report
+from agents.ml.training.progress import Progress
 from agents.ml.training.randomness import load_rng_state, rng_state
 from agents.ml.training.run import Outcome, Run
 from agents.ml.training.scoring import has_diverged

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from agents.ml.data.batches import Batches
 from agents.ml.optimizers.building import OPTIMIZERS, OptimizerConfig, build_optimizer
+from agents.ml.reporting import Report
 from agents.ml.training.configs import QuickEvalConfig
 from agents.ml.training.history import with_scores
 from agents.ml.training.losses import build_loss
@@ -23,7 +24,6 @@ from agents.ml.training.population import (
     batch_of,
     pays,
 )
-from agents.ml.training.progress import Report
 from agents.ml.training.quick import train_quickly
 from agents.ml.training.randomness import load_rng_state, rng_state, seeded
 from agents.ml.training.scoring import Scorer, has_diverged, rows_at_once

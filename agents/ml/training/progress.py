@@ -1,12 +1,10 @@
 """Progress reports, at most a few per second."""
 
 import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
+from agents.ml.reporting import Report
 from agents.ml.training.experiment import finite_mapping
-
-Report = Callable[[dict[str, Any]], None]
 
 
 class Channel(Protocol):
@@ -20,10 +18,6 @@ class Channel(Protocol):
 
 
 _MIN_INTERVAL_S = 0.25
-
-
-def no_report(_: dict[str, Any]) -> None:
-    """Say nothing."""
 
 
 class Progress:

@@ -6,6 +6,7 @@ from typing import Any
 from agents.ml.data import load_dataset
 from agents.ml.data.batches import Batches
 from agents.ml.optimizers.building import build_optimizer
+from agents.ml.reporting import Report, no_report
 from agents.ml.training.compute import Compute
 from agents.ml.training.configs import (
     QuickEvalConfig,
@@ -15,7 +16,6 @@ from agents.ml.training.configs import (
 from agents.ml.training.experiment import finite_mapping
 from agents.ml.training.history import scores_in
 from agents.ml.training.loop import Trainer
-from agents.ml.training.progress import Report, no_report
 from agents.ml.training.randomness import seeded
 from agents.ml.training.run import Plan, Run
 from agents.ml.training.scoring import Measure, Targets

@@ -3,18 +3,16 @@
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from agents.ml.reporting import Report
 from agents.research.packages.pip import Environment, drives_devices
 from agents.research.packages.requirement import requirement
 from agents.research.workspace.commands import own_venv
-
-Report = Callable[[dict[str, Any]], None]
 
 _IMPORT_S = 120.0
 _NAMES = (  # what a distribution of that name puts at the top level

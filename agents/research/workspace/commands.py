@@ -7,13 +7,12 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.ml.reporting import Report
 from agents.sandbox.output import CappedOutput
-
-Report = Callable[[dict[str, Any]], None]
 
 _VENVS = (".venv", "venv")
 _CHUNK_BYTES = 64 * 1024

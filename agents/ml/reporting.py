@@ -1,0 +1,10 @@
+"""What a job tells while it works: plain data, which whoever began it may show."""
+
+from collections.abc import Callable
+from typing import Any
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def no_report(_: dict[str, Any]) -> None:
+    """Say nothing."""
