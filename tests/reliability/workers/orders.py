@@ -25,6 +25,7 @@ AFTER_COMMIT = "after the commit"
 # What a worker writes, a line each; of incidents the event follows.
 READY, HELD, STARVED, LEAVING, INCIDENT = "ready", "held", "starved", "leaving", "incident"
 COUNTED, ENDLESS = "counted", "endless"
+ENDED = "ended"  # the last line, by whoever started the worker; the exit code follows
 
 TOTAL = "total"  # the key of the state that all inputs share
 

@@ -1,16 +1,22 @@
 """The worker processes, as whoever torments them sees them."""
 
 import asyncio
+import atexit
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from tests.reliability.workers.orders import HELD, INCIDENT, LEAVING, READY, Orders
+from tests.reliability.workers.fork_server import Launch
+from tests.reliability.workers.orders import ENDED, HELD, INCIDENT, LEAVING, READY, Orders
 
 REPOSITORY = Path(__file__).parents[3]
+FORK_SERVER = "tests.reliability.workers.fork_server"
 PATIENCE_S = 60.0
 LINE_LIMIT = 1 << 16
 
@@ -18,21 +24,20 @@ LINE_LIMIT = 1 << 16
 class Worker:
     """One process; `heard` are the lines that it has written."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.pid = pid
         self.heard: list[str] = []
-        self._process = process
+        self.exit_code: int | None = None  # while it runs
+        self._reader = reader
+        self._writer = writer
         self._news = asyncio.Condition()
-        self._has_ended = False
         self._listening = asyncio.create_task(self._listen())
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        return self._process.returncode
+    def _has_ended(self) -> bool:
+        return self.exit_code is not None
 
     @property
     def incidents(self) -> list[str]:
@@ -90,23 +95,27 @@ class Worker:
             TimeoutError: it did not end.
         """
         async with asyncio.timeout(timeout_s):
-            code = await self._process.wait()
-            await self._listening
-        return code
+            await asyncio.shield(self._listening)
+        assert self.exit_code is not None
+        return self.exit_code
 
     def _send(self, number: signal.Signals) -> None:
         if self.exit_code is None:
-            self._process.send_signal(number)
+            with suppress(ProcessLookupError):  # that has not been told yet
+                os.kill(self.pid, number)
 
     async def _listen(self) -> None:
-        assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
+        while self.exit_code is None:
+            line = (await self._reader.readline()).decode().rstrip()
             async with self._news:
-                self.heard.append(line.decode().rstrip())
+                if line.startswith(ENDED):
+                    self.exit_code = int(line.split()[1])
+                else:
+                    assert line, "whoever started the workers is gone"
+                    self.heard.append(line)
                 self._news.notify_all()
-        async with self._news:
-            self._has_ended = True
-            self._news.notify_all()
+        self._writer.close()
+        await self._writer.wait_closed()
 
 
 class Workers:
@@ -117,6 +126,7 @@ class Workers:
         self._orders = orders
 
     async def __aenter__(self) -> Self:
+        self._socket = await asyncio.to_thread(_fork_server)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -152,30 +162,41 @@ class Workers:
         return list(await asyncio.gather(*[worker.gone() for worker in working]))
 
     def left_behind(self) -> list[int]:
-        """Processes that still name this guild on their command lines, children of anybody."""
-        name = self._orders.guild_id.encode()
-        found = [int(path.parent.name) for path in _command_lines() if name in _read(path)]
-        return sorted(found)
+        """Processes that are workers of this guild, or were started by one, and have not ended."""
+        groups = {worker.pid for worker in self.all}
+        return sorted(pid for pid, group in _groups().items() if group in groups)
 
     async def _launch(self, orders: Orders, environment: Mapping[str, str]) -> Worker:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.reliability.workers.worker", orders.model_dump_json()),
-            cwd=REPOSITORY,
-            env=os.environ | dict(environment),
-            stdout=asyncio.subprocess.PIPE,
-            limit=LINE_LIMIT,
-        )
-        worker = Worker(process)
+        reader, writer = await asyncio.open_unix_connection(self._socket, limit=LINE_LIMIT)
+        launch = Launch(orders=orders, environment=environment)
+        writer.write(f"{launch.model_dump_json()}\n".encode())
+        worker = Worker(int(await reader.readline()), reader, writer)
         self.all.append(worker)
         return worker
 
 
-def _command_lines() -> list[Path]:
-    return list(Path("/proc").glob("[0-9]*/cmdline"))
+@cache
+def _fork_server() -> str:
+    """The socket of the one that this process has, from its first worker until it ends."""
+    server = subprocess.Popen(
+        (sys.executable, "-m", FORK_SERVER),
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,  # Ctrl-C is for whoever looks after the workers
+        text=True,
+    )
+    atexit.register(server.communicate)
+    assert server.stdout is not None
+    return server.stdout.readline().rstrip()
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:  # it has ended since
-        return b""
+def _groups() -> dict[int, int]:
+    """The process group of every process that has not ended."""
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended since
+            state, _, group, *_ = file.read_text(encoding="utf-8").rpartition(")")[2].split()
+            if state != "Z":
+                found[int(file.parent.name)] = int(group)
+    return found

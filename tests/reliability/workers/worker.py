@@ -93,8 +93,12 @@ def _tell(incident: Incident) -> None:
     say(INCIDENT, incident.event)
 
 
-if __name__ == "__main__":
+def main(orders: Orders) -> None:
+    """Be that worker."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    told = Orders.model_validate_json(sys.argv[1])
-    run = work_plainly if told.kind == PLAIN else work
-    asyncio.run(run(told, HoldPoints(told)))
+    run = work_plainly if orders.kind == PLAIN else work
+    asyncio.run(run(orders, HoldPoints(orders)))
+
+
+if __name__ == "__main__":
+    main(Orders.model_validate_json(sys.argv[1]))
