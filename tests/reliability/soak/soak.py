@@ -78,8 +78,11 @@ class Report:
         return "\n".join(lines)
 
 
-async def soak(url: str, *, duration_s: float, samples: int) -> Report:
-    """Work for `duration_s` and look `samples` times."""
+async def soak(url: str, *, duration_s: float, samples: int, least: int = 0) -> Report:
+    """Work for `duration_s` and look `samples` times.
+
+    And as often beyond that as it takes until `least` messages are handled and a letter is dropped.
+    """
     registry = MessageRegistry(Fact, Question, Token, Answer)
     worker = _Worker()
     async with (
@@ -98,9 +101,9 @@ async def soak(url: str, *, duration_s: float, samples: int) -> Report:
             )
         ]
         started_at = time.monotonic()
-        seen = []
-        for number in range(1, samples + 1):
-            await _until(started_at + number * duration_s / samples, chores)
+        seen = list[Sample]()
+        while len(seen) < samples or worker.handled < least or (least and not worker.dropped):
+            await _until(started_at + (len(seen) + 1) * duration_s / samples, chores)
             seen.append(await _look(server, started_at))
         for chore in chores:
             chore.cancel()
