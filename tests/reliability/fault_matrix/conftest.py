@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.workers.mutants import MUTANTS
-from tests.reliability.workers.orders import BUS, PLAIN
+from tests.reliability.workers.orders import BUS
 from tests.servers import running_redis
 
 RECOVERY_S = 5.0
@@ -17,12 +16,12 @@ MUTANT_PATIENCE_S = 3.0  # somewhat more than a lease
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mutants of the workers wait for what never comes, so they are run at length."""
+    """Mutants wait for what never comes, so they are run at length."""
     for item in items:
-        parameters = getattr(item, "callspec", None)
-        if parameters is not None and item.path.parent == Path(__file__).parent:
-            kind = parameters.params.get("kind", BUS)
-            if kind == PLAIN or (isinstance(kind, str) and kind in MUTANTS):
+        called = getattr(item, "callspec", None)
+        if called is not None and item.path.parent == Path(__file__).parent:
+            kind = called.params.get("kind", BUS)
+            if called.params.get("is_mutant") or (isinstance(kind, str) and kind != BUS):
                 item.add_marker(pytest.mark.long)
 
 
