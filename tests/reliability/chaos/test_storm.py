@@ -33,12 +33,14 @@ async def test_equals_stay_in_order_while_all_replicas_work(server: RedisServer)
     assert not result.outcome.overtaken
 
 
+@pytest.mark.long  # it shows that the test above can fail
 async def test_without_order_the_storm_mixes_equals_up(server: RedisServer) -> None:
     result = await storm(server.url, inputs=5_000, kills=8, seed=SEED, patience_s=110)
 
     assert result.outcome.overtaken
 
 
+@pytest.mark.long  # as above, of the first one
 async def test_plain_consumers_repeat_themselves_in_the_same_storm(server: RedisServer) -> None:
     result = await storm(server.url, inputs=5_000, kills=10, seed=SEED, patience_s=110, kind=PLAIN)
 
