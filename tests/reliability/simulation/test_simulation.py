@@ -1,4 +1,4 @@
-"""A hundred and twenty bad days, each drawn from a seed.
+"""A hundred and twenty bad days, each drawn from a seed; `make test` has the half of them.
 
 A failing seed is printed, and happens again the same way:
 
@@ -19,8 +19,10 @@ from tests.reliability.simulation.world import run_seed
 
 REPOSITORY = Path(__file__).parents[3]
 BATCHES = 10
+QUICK_BATCHES = 5
 SEEDS = int(os.environ.get("SEEDS", "120"))
 ONE_SEED = os.environ.get("SEED")
+LONG = pytest.mark.long
 MUTANT_SEEDS = 300
 MOST_SEEDS_TO_TROUBLE = 300
 # Parts of the protocol, each with the seed of a day that went wrong without it.
@@ -36,6 +38,15 @@ MUTANTS = {
 }
 
 
+def _batches() -> list[object]:
+    """Whoever names seeds gets all of them."""
+    if ONE_SEED:
+        return [0]
+    marks = () if "SEEDS" in os.environ else (LONG,)
+    rest = [pytest.param(batch, marks=marks) for batch in range(QUICK_BATCHES, BATCHES)]
+    return [*range(QUICK_BATCHES), *rest]
+
+
 @pytest.fixture(autouse=True)
 def _silence() -> Iterator[None]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -44,7 +55,7 @@ def _silence() -> Iterator[None]:
 
 
 @pytest.mark.timeout(60 + SEEDS)
-@pytest.mark.parametrize("batch", range(1 if ONE_SEED else BATCHES))
+@pytest.mark.parametrize("batch", _batches())
 def test_every_accepted_input_has_exactly_one_effect(batch: int) -> None:
     seeds = [int(ONE_SEED)] if ONE_SEED else range(batch, SEEDS, BATCHES)
     for seed in seeds:
@@ -67,8 +78,9 @@ def test_without_a_part_of_the_protocol_some_day_goes_wrong(without: str) -> Non
     assert any(run_seed(seed, without).problems() for seed in seeds)
 
 
-def test_a_seed_is_the_same_day_in_every_process() -> None:
-    days = {_trace_in_a_process_of_its_own(hash_seed) for hash_seed in ("1", "2", "3")}
+@pytest.mark.parametrize(("seeds", "processes"), [(6, 2), pytest.param(12, 3, marks=LONG)])
+def test_a_seed_is_the_same_day_in_every_process(seeds: int, processes: int) -> None:
+    days = {_trace_in_a_process_of_its_own(seeds, str(1 + number)) for number in range(processes)}
 
     assert len(days) == 1
 
@@ -88,10 +100,10 @@ def _live_through(seed: int) -> None:
         )
 
 
-def _trace_in_a_process_of_its_own(hash_seed: str) -> str:
+def _trace_in_a_process_of_its_own(seeds: int, hash_seed: str) -> str:
     program = (
         "from tests.reliability.simulation.world import run_seed\n"
-        "days = [run_seed(seed) for seed in range(12)]\n"
+        f"days = [run_seed(seed) for seed in range({seeds})]\n"
         "print('trace', [(day.steps, day.effects, day.lost_answers) for day in days])\n"
     )
     done = subprocess.run(
