@@ -17,8 +17,9 @@ from messaging.wire.message import MessageRegistry
 from tests.messaging.conftest import Site
 from tests.messaging.wire.message_classes import messages
 
+LONG = pytest.mark.long
 KINDS = ("memory", "memory-strict", "external-redis")
-EXAMPLES = 800
+EXAMPLES, MORE_EXAMPLES = 400, 800
 
 
 class Trial:
@@ -58,7 +59,7 @@ class Trial:
             raise AssertionError(f"it was accepted and cannot be read: {message!r}") from error
 
 
-def hold(url_of: Callable[[str], str], examples: int = EXAMPLES) -> Trial:
+def hold(url_of: Callable[[str], str], examples: int) -> Trial:
     """Put the property to `examples` messages."""
     with asyncio.Runner() as runner:
         sites = [Site(kind, "" if kind.startswith("memory") else url_of(kind)) for kind in KINDS]
@@ -97,12 +98,13 @@ def hold(url_of: Callable[[str], str], examples: int = EXAMPLES) -> Trial:
     return trial
 
 
+@pytest.mark.parametrize("examples", [EXAMPLES, pytest.param(MORE_EXAMPLES, marks=LONG)])
 def test_what_is_accepted_arrives_equal_and_what_is_refused_is_refused_everywhere(
-    url_of: Callable[[str], str],
+    url_of: Callable[[str], str], examples: int
 ) -> None:
-    trial = hold(url_of)
+    trial = hold(url_of, examples)
 
-    assert min(trial.accepted, trial.refused, trial.unfit) > EXAMPLES / 40, vars(trial)
+    assert min(trial.accepted, trial.refused, trial.unfit) > examples / 40, vars(trial)
 
 
 def test_it_fails_where_messages_are_not_tried(
@@ -111,7 +113,7 @@ def test_it_fails_where_messages_are_not_tried(
     monkeypatch.setattr(codec, "_try_to_read", lambda message, payload: None)
 
     with pytest.raises(AssertionError):
-        hold(url_of)
+        hold(url_of, MORE_EXAMPLES)
 
 
 def test_it_fails_where_messages_are_handed_over_unseen(
@@ -120,4 +122,4 @@ def test_it_fails_where_messages_are_handed_over_unseen(
     monkeypatch.setattr(sealing, "may_share", lambda message, models: True)
 
     with pytest.raises(AssertionError):
-        hold(url_of)
+        hold(url_of, MORE_EXAMPLES)
