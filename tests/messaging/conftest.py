@@ -1,7 +1,8 @@
 """One fixture, `backend`, that stands for every backend there is."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,24 @@ from tests.servers import SERVER_KINDS, server_url
 Fields = dict[Any, Any]
 
 KINDS = ("memory", "memory-strict", *SERVER_KINDS)
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """What builds on backends meets the same server whether it is embedded or not; where both can
+    be had, the embedded one is asked that at length. The promises of backends are asked of both."""
+    if shutil.which("redis-server") is None:
+        return
+    for item in items:
+        called = getattr(item, "callspec", None)
+        is_embedded = called is not None and called.params.get("site") == "embedded"
+        if (
+            is_embedded
+            and item.path.is_relative_to(HERE)
+            and HERE / "backends" not in item.path.parents
+        ):
+            item.add_marker(pytest.mark.long)
 
 
 class Site:

@@ -1,4 +1,7 @@
-"""What every backend promises, kept by the oldest, the newest and another kind of server."""
+"""What every backend promises, kept by the oldest, the newest and another kind of server.
+
+`make test` asks the oldest, as it asks the one that is installed elsewhere: one in between.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -9,9 +12,11 @@ from tests.messaging.conftest import Site
 from tests.servers import RedisServer, redis_6_binary, redis_8_binary, running, valkey_binary
 
 BINARIES = {"redis-6.2": redis_6_binary, "redis-8": redis_8_binary, "valkey": valkey_binary}
+QUICK = "redis-6.2"
+SERVERS = [QUICK, *(pytest.param(n, marks=pytest.mark.long) for n in BINARIES if n != QUICK)]
 
 
-@pytest.fixture(scope="module", params=BINARIES)
+@pytest.fixture(scope="module", params=SERVERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RedisServer]:
