@@ -129,15 +129,18 @@ class GuildClient(Operations):
             options: as `PublishManyOptions` says.
         """
         messages = tuple(messages)
-        warnings = [self._why_unhandled(topic, type(message)) for message in messages]
-        odd = next(filter(None, warnings), "")
+        warnings = {
+            kind: self._why_unhandled(topic, kind) for kind in dict.fromkeys(map(type, messages))
+        }
+        odd = next(filter(None, warnings.values()), "")
         if odd and options.get("require_listener"):
             raise NobodyListensError(odd)
         accepted = await self.bus.publish_many(topic, messages, **options)
         if not odd:
-            return [Receipt(message_id) for message_id in accepted]
-        log.warning("publish.nobody_handles", message_id=accepted[warnings.index(odd)], warning=odd)
-        return [Receipt.warned(*each) for each in zip(accepted, warnings, strict=True)]
+            return list(map(Receipt, accepted))
+        told = [warnings[type(message)] for message in messages]
+        log.warning("publish.nobody_handles", message_id=accepted[told.index(odd)], warning=odd)
+        return list(map(Receipt.warned, accepted, told))
 
     @overload
     async def request(
