@@ -14,7 +14,7 @@ SHUTDOWN = (
         criterion="status 0 within 1 s of the second, all given back",
         tests=(
             "tests/reliability/fault_matrix/test_shutdown.py::test_a_second_sigterm_waits_for_no_handler",
-            "tests/cli/test_process.py::test_a_second_signal_ends_the_guild_at_once_and_loses_nothing",
+            "tests/cli/calling/test_process.py::test_a_second_signal_ends_the_guild_at_once_and_loses_nothing",
         ),
         mutants={"unhurried": "waits for handlers after the second as after the first"},
     ),
