@@ -57,11 +57,16 @@ def check(text: str, parsed: Parsed, *, is_thinking: bool = False) -> None:
 
 
 @pytest.mark.parametrize("is_tempted", [False, True])
-def test_a_random_model_writes_text_or_valid_calls(*, is_tempted: bool) -> None:
+@pytest.mark.parametrize(
+    "seeds",
+    [range(60), pytest.param(range(60, 200), marks=pytest.mark.long)],
+    ids=["some", "others"],
+)
+def test_a_random_model_writes_text_or_valid_calls(seeds: range, *, is_tempted: bool) -> None:
     """In 200 runs each. One that is tempted begins to begin a call."""
     grammar = free(HERMES)
     compiled, calls = grammar.compile(vocabulary("byte-level")), 0
-    for seed in range(200):
+    for seed in seeds:
         matcher = compiled.matcher((12, 60, 90, 120)[seed % 4])
         if is_tempted:
             write(matcher, HERMES.opening[: seed % 12])
