@@ -8,7 +8,7 @@ consumers share that with each other and with nobody else, and what is said of a
 take for their partition; only the state is the group's.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from messaging.process.clock import Clock
@@ -453,6 +453,30 @@ class Backend(Protocol):
         """Entries of these topics behind the given positions, without lending them.
 
         `FROM_START` and `FROM_NOW` are positions too. Waits up to `wait_s` for the first one.
+        """
+        ...
+
+    async def time(self) -> float:
+        """Unix seconds by the store's own clock, which need not agree with that of any client."""
+        ...
+
+    async def positions_at(self, topics: Collection[str], at: float) -> Mapping[str, str]:
+        """By topic, a position behind which lies everything that came to it from `at` on.
+
+        What is older lies behind it only where the store cannot tell: of the same millisecond, or
+        accepted before its clock was set back. It is `FROM_START` for a topic that is not there.
+
+        Args:
+            topics: ephemeral ones, too.
+            at: unix seconds by the store's clock, see `time`.
+        """
+        ...
+
+    def just_before(self, position: str) -> str:
+        """The position behind which the entry at `position` comes first, if it is still there.
+
+        Raises:
+            ValueError: this is no position of an entry of this backend.
         """
         ...
 

@@ -81,5 +81,13 @@ async def is_owed_nothing(backend: Backend, consumer: Consumer, topic: str = "no
     return texts(marker) == ["marker"] and await consumer.read(10, wait_s=0) == []
 
 
+async def passed(backend: Backend, wait_s: float = 0.002) -> float:
+    """Return once the store's clock has gone on by `wait_s`, with what it shows then."""
+    begun_at = await backend.time()
+    while (now := await backend.time()) < begun_at + wait_s:
+        await backend.tail({}, max_count=1, wait_s=wait_s)
+    return now
+
+
 async def everything_in(backend: Backend, topic: str, count: int = 1_000) -> Sequence[Entry]:
     return await backend.tail({topic: ""}, max_count=count, wait_s=0)

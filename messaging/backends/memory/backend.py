@@ -1,7 +1,7 @@
 """The backend of `memory` and `memory://name`: every promise but survival."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from messaging.backend import (
     FROM_START,
@@ -18,6 +18,7 @@ from messaging.backend import (
 )
 from messaging.backends.memory import shared
 from messaging.backends.memory.group import Group
+from messaging.backends.memory.positions import just_before
 from messaging.backends.memory.store import Limits, Store
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.process.clock import SYSTEM, Clock
@@ -203,6 +204,15 @@ class MemoryBackend:
             if entries or left_s <= 0:
                 return entries
             await store.arrivals.wait(after, left_s)
+
+    async def time(self) -> float:
+        return self._store.time()
+
+    async def positions_at(self, topics: Collection[str], at: float) -> Mapping[str, str]:
+        return self._store.positions_at(topics, at)
+
+    def just_before(self, position: str) -> str:
+        return just_before(position)
 
     # -- dead letters ----------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from messaging.backends.memory.log import (
     Log,
     entries_after,
 )
+from messaging.backends.memory.positions import position_at
 from messaging.backends.memory.signals import Signals
 from messaging.backends.sizes import check_value, size_of
 from messaging.errors import (
@@ -88,6 +89,7 @@ class Store:
         self._delayed: list[tuple[float, int, Envelope]] = []
         self._once: dict[str, tuple[float, bool]] = {}  # when, and whether it is a request
         self._numbers = itertools.count(1)
+        self._last_ns = 0
         self._last_position = FROM_START
 
     def announce(self, incident: Incident) -> None:
@@ -246,6 +248,19 @@ class Store:
         """A position that stays where it is, also for `FROM_NOW`."""
         return self._last_position if position == FROM_NOW else position
 
+    def time(self) -> float:
+        """By the clock that positions tell; it never goes back."""
+        return max(time.time_ns(), self._last_ns) / 1e9
+
+    def positions_at(self, topics: Collection[str], at: float) -> Mapping[str, str]:
+        moment = min(position_at(at), self._last_position)
+        now = _now()
+        there = (topic in self._logs or self._ephemeral.find(topic, now) for topic in topics)
+        return {
+            topic: moment if is_there else FROM_START
+            for topic, is_there in zip(topics, there, strict=True)
+        }
+
     # -- delays ----------------------------------------------------------------------------------
 
     def release_due(self, max_count: int) -> float | None:
@@ -384,7 +399,8 @@ class Store:
         log = self._logs.get(topic) or self._new_log(topic)
         if log is not None:
             # One object for every group: nobody can change it.
-            self._last_position = f"{next(self._numbers):020d}"
+            self._last_ns = max(time.time_ns(), self._last_ns + 1)
+            self._last_position = f"{self._last_ns:020d}"
             fields = (envelope, (topic, self._last_position), 0, "")
             log.append(tuple.__new__(Delivery, fields))  # half the time of calling the class
 

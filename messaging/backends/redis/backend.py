@@ -1,7 +1,7 @@
 """The Redis backend: a facade that hands each promise to the file that keeps it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.redis.connection.replication import Replication
 from messaging.backends.redis.consumer.beats import Beats
 from messaging.backends.redis.consumer.patrol import Patrol
-from messaging.backends.redis.observer import ephemeral
+from messaging.backends.redis.observer import ephemeral, positions
 from messaging.backends.redis.observer.tails import Tails
 from messaging.backends.redis.observer.topic_info import topic_info
 from messaging.backends.redis.producer.producer import Producer
@@ -172,6 +172,15 @@ class RedisBackend:
 
     async def tail(self, after: Mapping[str, str], *, max_count: int, wait_s: float) -> list[Entry]:
         return await self._open().tails.tail(after, max_count, wait_s)
+
+    async def time(self) -> float:
+        return await positions.time_of(self._open().server)
+
+    async def positions_at(self, topics: Collection[str], at: float) -> Mapping[str, str]:
+        return await positions.positions_at(self._open().server, topics, at)
+
+    def just_before(self, position: str) -> str:
+        return positions.just_before(position)
 
     async def topics(self) -> list[TopicInfo]:
         parts = self._open()

@@ -14,8 +14,9 @@ from messaging.backends.redis.claim_check import redeem_entry
 from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.redis.entries import position_key, unpack_entry
 from messaging.backends.redis.observer.notification import Notification, read_notification
+from messaging.backends.redis.observer.positions import last_position
 from messaging.backends.redis.server import Server
-from messaging.errors import BackendError, WireError
+from messaging.errors import WireError
 from messaging.process.logs import get_logger
 
 WATCHED_S = 60.0
@@ -95,16 +96,7 @@ class Tails:
             return "0-0"
         if position != FROM_NOW:
             return position
-        try:
-            flat = await self._server.connection.call(
-                "XINFO", "STREAM", self._server.keys.stream(topic)
-            )
-        except BackendError as error:
-            if "no such key" in str(error):
-                return "0-0"
-            raise
-        info = dict(zip(flat[::2], flat[1::2], strict=True))
-        return str(info[b"last-generated-id"].decode())
+        return await last_position(self._server, topic) or "0-0"
 
     async def _look(
         self, positions: dict[str, str], watched: Mapping[str, "_Watched"], max_count: int
