@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any, Self, TypeVar, Unpack, overload
 
@@ -290,13 +291,18 @@ class GuildClient(Operations):
         await self.bus.cancel(message_id, reason)
 
     def tap(
-        self, patterns: Sequence[str], *, from_start: bool = False, follow: bool = True
+        self,
+        patterns: Sequence[str],
+        *,
+        from_start: bool = False,
+        follow: bool = True,
+        since: datetime | None = None,
     ) -> AsyncIterator[Tapped]:
         """Watch topics without taking anything from the agents; see `Bus.tap`.
 
         `guild.events` is where the guild tells of itself.
         """
-        return self.bus.tap(patterns, from_start=from_start, follow=follow)
+        return self.bus.tap(patterns, from_start=from_start, follow=follow, since=since)
 
     def _require_answer(self, topic: str, message: type[BaseModel]) -> None:
         if warning := self._why_unhandled(topic, message):

@@ -11,6 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from pydantic import BaseModel
@@ -347,21 +348,38 @@ class Bus:
         await self._cancellations.cancel(message_id, reason)
 
     def tap(
-        self, patterns: Sequence[str], *, from_start: bool = False, follow: bool = True
+        self,
+        patterns: Sequence[str],
+        *,
+        from_start: bool = False,
+        follow: bool = True,
+        since: datetime | None = None,
     ) -> AsyncGenerator[Tapped, None]:
         """Watch topics without taking anything from their groups, until the caller leaves.
 
+        It begins with what is accepted from this call on; what was accepted moments before, while
+        the store is asked for its time, may be shown as well.
+
         Args:
             patterns: topics, patterns, or the full name of a topic of the bus's own.
-            from_start: begin with what the topics still hold, not with what comes from now on.
+            from_start: begin with what the topics still hold.
             follow: go on with what comes; otherwise end behind what the topics hold now, which is
-                shown from its start.
+                shown from its start or `since`.
+            since: begin with what was accepted at this time or later, by the store's clock.
 
         Raises:
             TopicError: one of the patterns can never fit a topic.
+            ValueError: `since` has no time zone, or comes with `from_start`.
         """
         self._check_open()
-        return tap(self.backend, self._decoder, patterns, from_start=from_start, follow=follow)
+        return tap(
+            self.backend,
+            self._decoder,
+            patterns,
+            from_start=from_start,
+            follow=follow,
+            since=since,
+        )
 
     async def register(self, subscription: Subscription) -> None:
         """Keep for `subscription.group` whatever is published from now on; handle nothing yet."""

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -10,11 +11,14 @@ from pydantic import BaseModel
 from messaging.backend import FROM_START, Backend
 from messaging.errors import MessagingError
 from messaging.wire.decoding import Decoder
-from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.envelope import Envelope
 from messaging.wire.topic import check_pattern, is_pattern, matches
 
 WAIT_S = 0.5
 MOST_AT_ONCE = 512
+PROBES = 3
+DRIFT = 1.001
+"""By how much the clocks of two machines differ in speed at most."""
 
 
 class Tapped(NamedTuple):
@@ -26,40 +30,80 @@ class Tapped(NamedTuple):
 
 
 def tap(
-    backend: Backend, decoder: Decoder, patterns: Sequence[str], *, from_start: bool, follow: bool
+    backend: Backend,
+    decoder: Decoder,
+    patterns: Sequence[str],
+    *,
+    from_start: bool,
+    follow: bool,
+    since: datetime | None = None,
 ) -> AsyncGenerator[Tapped, None]:
     """What is published to topics that fit `patterns`; see `Bus.tap`."""
     for pattern in patterns:
         if not pattern.startswith("_"):
             check_pattern(pattern)
+    if since is not None:
+        if from_start:
+            raise ValueError("a tap begins at the start of its topics or since a time, not at both")
+        if since.tzinfo is None:
+            raise ValueError(f"{since.isoformat()} needs a time zone: it could be any")
     if not follow:
-        return _read_out(backend, decoder, patterns)
-    # A position "now" would move between two reads and lose what comes in between. So each topic
-    # is read from its start, and what is older than the tap is passed over until it caught up.
-    return _watch(backend, decoder, patterns, "" if from_start else _milliseconds_of(new_id()))
+        return _read_out(backend, decoder, patterns, since)
+    if from_start:
+        return _watch(backend, decoder, patterns, None)
+    return _watch(backend, decoder, patterns, time.monotonic() if since is None else since)
 
 
 async def _watch(
-    backend: Backend, decoder: Decoder, patterns: Sequence[str], oldest: str
+    backend: Backend,
+    decoder: Decoder,
+    patterns: Sequence[str],
+    since: datetime | float | None,
 ) -> AsyncGenerator[Tapped, None]:
+    """What comes to the topics from `since` on.
+
+    Args:
+        backend: an open one.
+        decoder: reads the messages.
+        patterns: which topics.
+        since: a time, or when the tap was asked for by `time.monotonic`; None for their start.
+    """
     positions: dict[str, str] = {p: FROM_START for p in patterns if not is_pattern(p)}
-    behind = set(positions)
+    if since is not None:
+        if isinstance(since, datetime):
+            at = since.timestamp()
+        else:
+            at = await _moment_of(backend, since)
+        # What comes into being later is read from its start, also if a clock is set back meanwhile.
+        topics = {*positions, *await _topics(backend, patterns)}
+        positions.update(await backend.positions_at(topics, at))
+    looks_at = -math.inf
     while True:
-        for topic in await _topics(backend, patterns):
-            if topic not in positions:
-                positions[topic] = FROM_START
-                behind.add(topic)
-        entries = await _tail(backend, positions)
-        for position, envelope in entries:
+        if time.monotonic() >= looks_at:
+            for topic in await _topics(backend, patterns):
+                positions.setdefault(topic, FROM_START)
+            looks_at = time.monotonic() + WAIT_S
+        for position, envelope in await _tail(backend, positions):
             positions[envelope.topic] = position
-            if envelope.topic not in behind or _milliseconds_of(envelope.id) >= oldest:
-                yield Tapped(envelope.topic, envelope, _message_of(decoder, envelope))
-        if len(entries) < MOST_AT_ONCE:
-            behind.clear()
+            yield Tapped(envelope.topic, envelope, _message_of(decoder, envelope))
+
+
+async def _moment_of(backend: Backend, asked_at: float) -> float:
+    """By the store's clock, when it was `asked_at` here, or a moment before.
+
+    How long ago that was, any clock of this machine tells, however wrong it is. The way of the
+    store's answer counts as if it belonged to that, so that nothing is lost; the quickest of a few
+    answers makes that short.
+    """
+    moments = []
+    for _ in range(PROBES):
+        now = await backend.time()
+        moments.append(now - (time.monotonic() - asked_at) * DRIFT)
+    return max(moments)
 
 
 async def _read_out(
-    backend: Backend, decoder: Decoder, patterns: Sequence[str]
+    backend: Backend, decoder: Decoder, patterns: Sequence[str], since: datetime | None
 ) -> AsyncGenerator[Tapped, None]:
     """What the topics hold now; what is published meanwhile does not keep it from ending."""
     held: dict[str, float] = {p: math.inf for p in patterns if not is_pattern(p)}
@@ -67,6 +111,8 @@ async def _read_out(
         if any(matches(pattern, info.topic) for pattern in patterns):
             held[info.topic] = info.entries
     positions = dict.fromkeys(held, FROM_START)
+    if since is not None:
+        positions.update(await backend.positions_at(held, since.timestamp()))
     while positions:
         entries = await backend.tail(positions, max_count=MOST_AT_ONCE, wait_s=0.0)
         if not entries:  # some went away meanwhile, or cannot be read
@@ -94,10 +140,6 @@ async def _tail(backend: Backend, positions: dict[str, str]) -> Sequence[tuple[s
         entries = await backend.tail(positions, max_count=MOST_AT_ONCE, wait_s=wait_s)
         if entries or wait_s == 0.0:
             return entries
-
-
-def _milliseconds_of(message_id: str) -> str:
-    return message_id[:12]
 
 
 def _message_of(decoder: Decoder, envelope: Envelope) -> BaseModel | None:

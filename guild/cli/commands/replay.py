@@ -12,7 +12,7 @@ async def replay_topic(
     call: Call, topic: str, *, agent: str, since: str | None, until: str | None, really: bool
 ) -> int:
     """Count what would be handed on, by type, and hand it on if that is wanted."""
-    earliest, latest = _time(since, "--from"), _time(until, "--to")
+    earliest, latest = read_time(since, "--from"), read_time(until, "--to")
     if earliest and latest and earliest >= latest:
         raise UsageError(f"no time is after --from {since} and before --to {until}")
     async with call.client() as client:
@@ -38,7 +38,7 @@ def _nothing(topic: str, topics: Sequence[str]) -> str:
     return f"there is no topic {topic}" + (f"; did you mean {hint!r}?" if hint else "")
 
 
-def _time(text: str | None, option: str) -> datetime | None:
+def read_time(text: str | None, option: str) -> datetime | None:
     """A time without a zone is meant in UTC."""
     if text is None:
         return None

@@ -8,7 +8,8 @@ from typing import Any
 
 from guild.checking.parts import Parts
 from guild.cli.calling.call import Call
-from guild.cli.calling.exit_codes import OK, TIMEOUT
+from guild.cli.calling.exit_codes import OK, TIMEOUT, UsageError
+from guild.cli.commands.replay import read_time
 from guild.cli.printing.output import Output, some_of
 from guild.client import GuildClient
 from guild.suggest import closest
@@ -22,13 +23,16 @@ async def tap_topics(
     *,
     from_start: bool,
     follow: bool,
+    since: str | None,
     count: int | None,
     timeout_s: float | None,
 ) -> int:
     """Print messages as they pass, until interrupted or until one of the limits is reached."""
-    output = call.output
+    output, earliest = call.output, read_time(since, "--since")
+    if earliest and from_start:
+        raise UsageError("give --from-start or --since, not both")
     async with call.client() as client:
-        tap = client.bus.tap(patterns, from_start=from_start, follow=follow)
+        tap = client.bus.tap(patterns, from_start=from_start, follow=follow, since=earliest)
         for silence in await _silences(call, client, patterns, follow=follow):
             output.note(silence)
         if follow:

@@ -117,6 +117,10 @@ def tap(
         bool,
         typer.Option("--no-follow", help="Show what the topics hold, from the start, and stop."),
     ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Begin with what was accepted since, as 2030-01-31T12:00Z."),
+    ] = None,
     count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
     timeout_s: Annotated[
         float | None,
@@ -143,6 +147,7 @@ def tap(
         patterns or [">"],
         from_start=from_start,
         follow=not no_follow,
+        since=since,
         count=count,
         timeout_s=timeout_s,
     )

@@ -29,6 +29,23 @@ def test_a_tap_that_does_not_follow_shows_what_is_there_and_ends(run: Run, held:
     assert [shown["data"]["count"] for shown in outcome.documents()] == [0, 1, 2]
 
 
+def test_a_tap_begins_at_a_time(run: Run, held: Path) -> None:
+    early = run("tap", held, "aside", "--no-follow", "--since", "2000-01-31T12:00Z", "--json")
+    late = run("tap", held, "aside", "--no-follow", "--since", "2999-01-31", "--json")
+
+    assert [shown["data"]["count"] for shown in early.documents()] == [0, 1, 2]
+    assert (late.code, late.out) == (0, "")
+
+
+def test_a_tap_that_cannot_begin_as_it_is_told_is_refused(run: Run, held: Path) -> None:
+    vague = run("tap", held, "aside", "--since", "yesterday")
+    both = run("tap", held, "aside", "--since", "2030-01-31", "--from-start")
+
+    assert (vague.code, both.code) == (2, 2)
+    assert "--since yesterday: write a time such as 2030-01-31T12:00Z" in vague.err
+    assert "give --from-start or --since, not both" in both.err
+
+
 def test_a_tap_that_does_not_follow_does_not_say_that_it_waits(run: Run, held: Path) -> None:
     outcome = run("tap", held, "asied", "--no-follow")
 
