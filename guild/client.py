@@ -16,7 +16,9 @@ from guild.errors import UnexpectedReplyError
 from guild.running.operations import Operations
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec
+from messaging.backend import FROM_START
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
+from messaging.client.following import Followed
 from messaging.client.options import PublishManyOptions, PublishOptions, spelled_out
 from messaging.client.publisher import Publisher
 from messaging.client.request import Show
@@ -265,6 +267,7 @@ class GuildClient(Operations):
         conversation: str = "",
         whole_conversation: bool = False,
         show: Show | None = None,
+        after: str = FROM_START,
     ) -> AsyncIterator[Any]:
         """What is emitted for a request that any process began, and its answer; see `Bus.follow`.
 
@@ -274,8 +277,10 @@ class GuildClient(Operations):
             conversation: the conversation that the request was made in, if it did not begin one.
             whole_conversation: also what is emitted for messages that followed from the request.
             show: called with each emitted item, which is not yielded then.
+            after: a position that `follow_with_positions` has told: only what came behind it.
 
         Raises:
+            PositionLostError: what lies at `after` is not kept any more.
             MessagingError: as `request`.
         """
         return self.bus.follow(
@@ -284,6 +289,36 @@ class GuildClient(Operations):
             conversation=conversation,
             whole_conversation=whole_conversation,
             show=show,
+            after=after,
+        )
+
+    def follow_with_positions(
+        self,
+        message_id: str,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        whole_conversation: bool = False,
+        after: str = FROM_START,
+    ) -> AsyncIterator[Followed]:
+        """As `follow`, with positions behind which to go on; see `Bus.follow_with_positions`.
+
+        Args:
+            message_id: id of the request.
+            timeout_s: how long all of it may take.
+            conversation: the conversation that the request was made in, if it did not begin one.
+            whole_conversation: also what is emitted for messages that followed from the request.
+            after: as for `follow`.
+
+        Raises:
+            MessagingError: as `follow`.
+        """
+        return self.bus.follow_with_positions(
+            message_id,
+            timeout_s=timeout_s,
+            conversation=conversation,
+            whole_conversation=whole_conversation,
+            after=after,
         )
 
     async def cancel(self, message_id: str, reason: str = "") -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from messaging.backend import DeadLetter, Incident
     from messaging.bus import Bus, connect
     from messaging.client.dead_letters import DeadLetterDropped, DeadLetters, Wanted
+    from messaging.client.following import Followed
     from messaging.client.tap import Tapped
     from messaging.consuming.replica import Running
     from messaging.handling.context import Context, Requester
@@ -37,6 +38,7 @@ __all__ = [
     "DeadLetterDropped",
     "DeadLetters",
     "Envelope",
+    "Followed",
     "Handler",
     "Incident",
     "Message",
@@ -82,6 +84,7 @@ __getattr__ = lazily(
             "Subscription",
             "SubscriptionOptions",
         ),
+        "messaging.client.following": ("Followed",),
         "messaging.client.tap": ("Tapped",),
         "messaging.wire.topic": ("DEFAULT_TOPIC",),
     },

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from pydantic import BaseModel
 
-from messaging.backend import PROFILES, Backend, Incident
+from messaging.backend import FROM_START, PROFILES, Backend, Incident
 from messaging.backends.opening import open_within
 from messaging.backends.urls import open_backend
 from messaging.client.dead_letters import DeadLetters
-from messaging.client.following import Attachments
+from messaging.client.following import Attachments, Followed
 from messaging.client.maintenance import Maintenance
 from messaging.client.options import PublishManyOptions, PublishOptions, spelled_out
 from messaging.client.publisher import Publisher
@@ -311,6 +311,7 @@ class Bus:
         conversation: str = "",
         whole_conversation: bool = False,
         show: Show | None = None,
+        after: str = FROM_START,
     ) -> AsyncGenerator[BaseModel, None]:
         """What is emitted for a request that any process began, and its answer, which comes last.
 
@@ -325,10 +326,14 @@ class Bus:
             conversation: the conversation that the request was made in, if it did not begin one.
             whole_conversation: also what is emitted for messages that followed from the request.
             show: called with each emitted item, which is not yielded then.
+            after: a position that `follow_with_positions` has told, in any process: only what came
+                behind it. Behind an answer there is nothing.
 
         Raises:
             RequestFailedError: and the other errors of `request`.
-            ValueError: `message_id` is none.
+            PositionLostError: what lies at `after` is not kept any more, so that something behind
+                it may be missing; nothing was yielded.
+            ValueError: `message_id` is none, or `after` is no position.
         """
         self._check_open()
         return self._requests.follow(
@@ -337,6 +342,38 @@ class Bus:
             conversation=conversation,
             whole_conversation=whole_conversation,
             show=show,
+            after=after,
+        )
+
+    def follow_with_positions(
+        self,
+        message_id: str,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        whole_conversation: bool = False,
+        after: str = FROM_START,
+    ) -> AsyncGenerator[Followed, None]:
+        """As `follow`, each item and the answer with the position behind which to go on later.
+
+        Args:
+            message_id: id of the request.
+            timeout_s: how long all of it may take.
+            conversation: the conversation that the request was made in, if it did not begin one.
+            whole_conversation: also what is emitted for messages that followed from the request.
+            after: as for `follow`.
+
+        Raises:
+            MessagingError: as `follow`.
+            ValueError: as `follow`.
+        """
+        self._check_open()
+        return self._requests.follow_with_positions(
+            message_id,
+            timeout_s=timeout_s,
+            conversation=conversation,
+            whole_conversation=whole_conversation,
+            after=after,
         )
 
     async def cancel(self, message_id: str, reason: str = "") -> None:

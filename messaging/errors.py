@@ -23,6 +23,7 @@ MessagingError
 ├── RequestFailedError         the answer is an error, typed and with its cause
 ├── RequestCancelledError      somebody cancelled the request
 ├── NotAskedError              a request under the id of a message that was published
+├── PositionLostError          to be followed behind what is not kept any more
 ├── NobodyListensError         asked to fail when no agent is subscribed
 ├── HandlingError              a message that was not handled as its sender hoped
 │   ├── HandlerTimeoutError    the handler took longer than it may
@@ -345,6 +346,23 @@ class NotAskedError(MessagingError):
         )
         self.message_id = message_id
         self.topic = topic
+
+
+class PositionLostError(MessagingError):
+    """A request was to be followed behind a position that is not kept any more.
+
+    Items behind it may be missing. What is kept can be followed from its start.
+    """
+
+    retryable = False
+
+    def __init__(self, position: str, message_id: str) -> None:
+        super().__init__(
+            f"what was emitted for {message_id} is not kept from position {position} on: items "
+            "behind it may be missing; follow the request without a position for what is kept"
+        )
+        self.position = position
+        self.message_id = message_id
 
 
 class NobodyListensError(MessagingError):

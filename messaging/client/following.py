@@ -7,11 +7,18 @@ while: so that every caller who asks under that id, or follows it, reads them fr
 The answer to any other request goes to the process that asked, which may be gone. Whoever follows
 one says so on the control topic, again and again; agents then send a copy of the answer to the
 topic of that id. What was answered before they heard of it is not to be had any more.
+
+A caller that comes back names the position behind which it wants to go on: of an item, or of the
+answer, which is that of the item before it and a mark. The entry at the position is read again, and
+its absence tells that the topic may have dropped others behind it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+from pydantic import BaseModel
 
 from messaging.backend import FROM_START, Backend, Entry
 from messaging.client.waiting import Stream, Waiting, answer_in
@@ -25,7 +32,7 @@ from messaging.control.tail import (
     REOPEN_EVERY_S,
     WAIT_S,
 )
-from messaging.errors import BackendUnavailableError, MessagingError
+from messaging.errors import BackendUnavailableError, MessagingError, PositionLostError
 from messaging.process.logs import get_logger
 from messaging.wire.decoding import Decoder
 from messaging.wire.topic import emit_topic_of, is_reply_topic, reply_topic_of
@@ -36,6 +43,23 @@ KEPT_UNANSWERED_S = 86_400.0
 """As long as the id of a message is remembered."""
 KEPT_ANSWERED_S = 600.0
 """From when the last caller got the answer."""
+ANSWERED = "!"
+"""Ends the position of an answer: nothing comes behind it."""
+
+
+class Followed(NamedTuple):
+    """Something that was followed.
+
+    Attributes:
+        position: behind which to go on, see `after` of `Bus.follow`. One line of printable ASCII,
+            and nothing else is to be made of it.
+        message: an emitted item, or the answer.
+        is_answer: whether it is the answer, behind which nothing comes.
+    """
+
+    position: str
+    message: BaseModel
+    is_answer: bool
 
 
 class Attachments:
@@ -58,20 +82,37 @@ class Attachments:
 
     @asynccontextmanager
     async def attached(
-        self, message_id: str, conversation: str, waiting: Waiting, *, is_following: bool
+        self,
+        message_id: str,
+        conversation: str,
+        waiting: Waiting,
+        *,
+        is_following: bool,
+        after: str = FROM_START,
     ) -> AsyncIterator[None]:
         """A block in which `waiting` gets what is kept of a conversation, and what comes.
 
+        Args:
+            message_id: of the request.
+            conversation: that it was made in.
+            waiting: gets it.
+            is_following: whether the answer has to be asked for.
+            after: the position of an emitted item, behind which to begin.
+
         Raises:
+            ValueError: `after` is no position.
+            PositionLostError: it is not kept any more.
             BackendUnavailableError: the store is away.
         """
         topics = (emit_topic_of(conversation), reply_topic_of(message_id))
+        if after:
+            after = await self._catch_up(topics[0], message_id, after, waiting)
         await self._open(topics, KEPT_UNANSWERED_S)
         self._attached.setdefault(message_id, []).append(waiting)
         followed = message_id if is_following else ""
         if followed:
             await self._followers.announce(followed)
-        reading = asyncio.create_task(self._read(topics, message_id, followed, waiting))
+        reading = asyncio.create_task(self._read(topics, message_id, followed, waiting, after))
         try:
             yield
         finally:
@@ -96,11 +137,31 @@ class Attachments:
         if not attached:
             del self._attached[message_id]
 
+    async def _catch_up(self, topic: str, message_id: str, after: str, waiting: Waiting) -> str:
+        """Give `waiting` what comes at once behind `after`, and return the position of the last.
+
+        The entry at `after` is read along: as it is there, nothing behind it was dropped.
+        """
+        before = self._backend.just_before(after)
+        entries = await self._backend.tail({topic: before}, max_count=MOST_AT_ONCE, wait_s=0.0)
+        if not entries or entries[0].position != after:
+            raise PositionLostError(after, message_id)
+        for entry in entries[1:]:
+            waiting.receive(entry)
+        return entries[-1].position
+
     async def _read(
-        self, topics: tuple[str, str], message_id: str, followed: str, waiting: Waiting
+        self,
+        topics: tuple[str, str],
+        message_id: str,
+        followed: str,
+        waiting: Waiting,
+        after: str,
     ) -> None:
         wanted = topics if isinstance(waiting, Stream) else topics[1:]
         positions = dict.fromkeys(wanted, FROM_START)
+        if after:
+            positions[topics[0]] = after
         loop = asyncio.get_running_loop()
         opens_at = loop.time() + REOPEN_EVERY_S
         while True:

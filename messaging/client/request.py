@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
-from messaging.backend import Entry
-from messaging.client.following import Attachments
+from messaging.backend import FROM_START, Entry
+from messaging.client.following import ANSWERED, Attachments, Followed
 from messaging.client.publisher import Publisher
 from messaging.client.waiting import Stream, Waiting, answer_in
 from messaging.control.outages import Outages
@@ -105,27 +105,43 @@ class Requests:
         late = partial(self._too_late, envelope, timeout_s)
         ends_at = asyncio.get_running_loop().time() + timeout_s
         async with asking(envelope, waiting, require_listener=require_listener):
-            async for item in self._items(waiting, ends_at, late, show):
-                yield item
+            async for item in self._items(waiting, ends_at, late):
+                if show is None or item.is_answer:
+                    yield item.message
+                else:
+                    show(item.message)
 
     async def follow(
+        self, message_id: str, *, show: Show | None = None, **options: Any
+    ) -> AsyncGenerator[BaseModel, None]:
+        """The messages of `follow_with_positions`; see `Bus.follow`."""
+        async with aclosing(self.follow_with_positions(message_id, **options)) as items:
+            async for item in items:
+                if show is None or item.is_answer:
+                    yield item.message
+                else:
+                    show(item.message)
+
+    async def follow_with_positions(
         self,
         message_id: str,
         *,
         timeout_s: float,
         conversation: str = "",
         whole_conversation: bool = False,
-        show: Show | None = None,
-    ) -> AsyncGenerator[BaseModel, None]:
+        after: str = FROM_START,
+    ) -> AsyncGenerator[Followed, None]:
         """What is emitted for a request of somebody else, then its answer; see `Bus.follow`."""
         check_id(message_id)
+        if after.endswith(ANSWERED):
+            return
         waiting = Stream("", "" if whole_conversation else message_id)
         late = partial(self._no_answer_to, message_id, "the request", "", timeout_s)
         ends_at = asyncio.get_running_loop().time() + timeout_s
         async with self._attachments.attached(
-            message_id, conversation or message_id, waiting, is_following=True
+            message_id, conversation or message_id, waiting, is_following=True, after=after
         ):
-            async for item in self._items(waiting, ends_at, late, show):
+            async for item in self._items(waiting, ends_at, late, after):
                 yield item
 
     def cancelled(self, message_id: str, reason: str) -> None:
@@ -194,15 +210,12 @@ class Requests:
             await self._tail.unfollow(followed, waiting.receive, close=not envelope.conversation)
 
     async def _items(
-        self, waiting: Stream, ends_at: float, late: Late, show: Show | None
-    ) -> AsyncGenerator[BaseModel, None]:
+        self, waiting: Stream, ends_at: float, late: Late, position: str = FROM_START
+    ) -> AsyncGenerator[Followed, None]:
         while (item := await _next(waiting, ends_at, late)) is not None:
-            message = self._decoder.read(item)
-            if show is None:
-                yield message
-            else:
-                show(message)
-        yield waiting.answer.result()
+            position = item.position
+            yield Followed(position, self._decoder.read(item.envelope), is_answer=False)
+        yield Followed(position + ANSWERED, waiting.answer.result(), is_answer=True)
 
     def _give_up_on(self, envelope: Envelope, after_s: float, waiting: Waiting) -> None:
         waiting.settle(self._too_late(envelope, after_s))
@@ -235,7 +248,7 @@ class Requests:
             self._ending.clear()
 
 
-async def _next(waiting: Stream, ends_at: float, late: Late) -> Envelope | None:
+async def _next(waiting: Stream, ends_at: float, late: Late) -> Entry | None:
     try:
         async with asyncio.timeout_at(ends_at):
             return await waiting.next_item()

@@ -63,20 +63,20 @@ class Stream(Waiting):
     def __init__(self, asked_type: str, cause: str) -> None:
         super().__init__(asked_type)
         self._cause = cause
-        self._items: deque[Envelope] = deque(maxlen=MOST_ITEMS)
+        self._items: deque[Entry] = deque(maxlen=MOST_ITEMS)
         self._changed = asyncio.Event()
         self._has_ended = False
 
     def receive(self, entry: Entry) -> None:
         if not self._cause or entry.envelope.cause == self._cause:
-            self._items.append(entry.envelope)
+            self._items.append(entry)
             self._changed.set()
 
     def end(self) -> None:
         self._has_ended = True
         self._changed.set()
 
-    async def next_item(self) -> Envelope | None:
+    async def next_item(self) -> Entry | None:
         """The next emitted item; None once the answer is there and nothing came before it."""
         while not self._items:
             if self._has_ended:
