@@ -142,12 +142,19 @@ class Entry(NamedTuple):
 
 
 class TopicInfo(NamedTuple):
-    """How much lies in a topic, by group: `waiting` was not lent yet, `pending` not settled."""
+    """How much lies in a topic, by group: `waiting` was not lent yet, `pending` not settled.
+
+    Attributes:
+        oldest_s: for how many seconds the oldest entry that a group has not settled has been in the
+            topic, by the store's clock; only groups that have such an entry. A retry counts from
+            when it came to the topic of the group's retries.
+    """
 
     topic: str
     entries: int
     waiting: Mapping[str, int]
     pending: Mapping[str, int]
+    oldest_s: Mapping[str, float]
 
 
 SERVER_AWAY, SERVER_BACK = "bus.server_away", "bus.server_back"

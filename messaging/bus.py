@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from pydantic import BaseModel
 
-from messaging.backend import FROM_START, PROFILES, Backend, Incident
+from messaging.backend import FROM_START, PROFILES, Backend, Incident, TopicInfo
 from messaging.backends.opening import open_within
 from messaging.backends.urls import open_backend
 from messaging.client.dead_letters import DeadLetters
@@ -28,6 +28,7 @@ from messaging.client.relay import DEFAULT_LEASE_S, Relay, relay_subscription
 from messaging.client.request import Requests, Show
 from messaging.client.subscribers import SubscriberCache
 from messaging.client.tap import Tapped, tap
+from messaging.client.topics import TopicsReader
 from messaging.consuming.heartbeat import Heart
 from messaging.control.cancellation import Cancellations
 from messaging.control.followers import Followers
@@ -87,6 +88,7 @@ class Bus:
         outages = self._incidents.outages
         self._decoder = Decoder(self.registry)
         self._subscribers = SubscriberCache(backend)
+        self._topics = TopicsReader(backend)
         self._emitter = Emitter(backend.emit)
         self._tail = Tail(backend, self.client_id, outages)
         self._publisher = Publisher(backend, self._subscribers, name)
@@ -417,6 +419,14 @@ class Bus:
             follow=follow,
             since=since,
         )
+
+    async def topics(self) -> Sequence[TopicInfo]:
+        """Every topic, with what waits for whom and since when, as it was at most 5 s ago.
+
+        Many callers cost the store one question in that time; `backend.topics()` asks each time.
+        """
+        self._check_open()
+        return await self._topics.read()
 
     async def register(self, subscription: Subscription) -> None:
         """Keep for `subscription.group` whatever is published from now on; handle nothing yet."""

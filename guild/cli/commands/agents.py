@@ -47,13 +47,22 @@ async def list_agents(call: Call) -> int:
 
 
 async def list_topics(call: Call) -> int:
-    """List the topics of a guild with what they hold, and who has still to take how much."""
+    """List the topics of a guild with what they hold, and who has still to take how much.
+
+    `oldest_s` is for how long each agent has not settled what came to the topic first.
+    """
     async with call.client() as client:
         topics = await client.bus.backend.topics()
     rows = [
-        {"topic": info.topic, "entries": info.entries, "waiting": _owed(info)} for info in topics
+        {
+            "topic": info.topic,
+            "entries": info.entries,
+            "waiting": _owed(info),
+            "oldest_s": {agent: round(age_s, 1) for agent, age_s in info.oldest_s.items()},
+        }
+        for info in topics
     ]
-    columns = ("topic", "entries", "waiting")
+    columns = ("topic", "entries", "waiting", "oldest_s")
     call.output.rows(columns, rows, f"nothing was ever published to {call.plan.spec.id}")
     return OK
 

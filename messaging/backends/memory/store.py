@@ -30,7 +30,7 @@ from messaging.backends.memory.log import (
     Log,
     entries_after,
 )
-from messaging.backends.memory.positions import position_at
+from messaging.backends.memory.positions import BEHIND_ALL, position_at, time_of
 from messaging.backends.memory.signals import Signals
 from messaging.backends.sizes import check_value, size_of
 from messaging.errors import (
@@ -210,9 +210,12 @@ class Store:
     def topics(self) -> list[TopicInfo]:
         waiting = {name: Counter[str]() for name in self.groups}
         pending = {name: Counter[str]() for name in self.groups}
+        oldest = {name: dict[str, str]() for name in self.groups}
+        now = self.time()
         for group in self._groups_and_partitions():
             waiting[group.name].update(_topics_of(group.ready))
             pending[group.name].update(_topics_of(group.pending()))
+            _keep_oldest(oldest[group.name], group.owed())
         infos = []
         for topic, log in sorted(self._logs.items()):
             getting = {group.name: 0 for group in log.groups}
@@ -224,6 +227,11 @@ class Store:
                     | {name: count[topic] for name, count in waiting.items() if count[topic]},
                     getting
                     | {name: count[topic] for name, count in pending.items() if count[topic]},
+                    {
+                        name: max(0.0, now - time_of(first[topic]))
+                        for name, first in oldest.items()
+                        if topic in first
+                    },
                 )
             )
         return infos
@@ -464,6 +472,14 @@ def _through_wire(envelope: Envelope) -> Envelope:
 
 def _topics_of(deliveries: Iterable[Delivery]) -> Iterator[str]:
     return (delivery.envelope.topic for delivery in deliveries)
+
+
+def _keep_oldest(oldest: dict[str, str], deliveries: Iterable[Delivery]) -> None:
+    """By topic, the first of these positions and of those that are there."""
+    for delivery in deliveries:
+        topic, position = delivery.place
+        if position < oldest.get(topic, BEHIND_ALL):
+            oldest[topic] = position
 
 
 def _position(entry: Entry) -> str:

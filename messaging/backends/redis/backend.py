@@ -26,7 +26,7 @@ from messaging.backends.redis.consumer.beats import Beats
 from messaging.backends.redis.consumer.patrol import Patrol
 from messaging.backends.redis.observer import ephemeral, positions
 from messaging.backends.redis.observer.tails import Tails
-from messaging.backends.redis.observer.topic_info import topic_info
+from messaging.backends.redis.observer.topic_info import topic_infos
 from messaging.backends.redis.producer.producer import Producer
 from messaging.backends.redis.registry.membership import Membership
 from messaging.backends.redis.registry.registry import TopicRegistry
@@ -185,8 +185,7 @@ class RedisBackend:
     async def topics(self) -> list[TopicInfo]:
         parts = self._open()
         await parts.registry.refresh()
-        names = sorted(parts.registry.topics)
-        return list(await asyncio.gather(*[topic_info(parts.server, name) for name in names]))
+        return await topic_infos(parts.server, sorted(parts.registry.topics))
 
     async def consumers(self, group: str) -> Mapping[str, int]:
         server = self._open().server

@@ -27,6 +27,24 @@ def test_an_agent_is_drained_keeps_what_comes_and_goes_on(run: Run, running: Pat
     assert state(run, running)[0] == "active"
 
 
+def test_topics_are_listed_with_the_age_of_what_waits_longest(run: Run, running: Path) -> None:
+    run("drain", running, "worker")
+    run("publish", running, "crew.work", "--topic", "jobs")
+
+    rows = run("topics", running, "--json").documents()
+    (jobs,) = [row for row in rows if row["topic"] == "jobs"]
+    head, *lines = run("topics", running).out.splitlines()
+    (line,) = [line.split() for line in lines if line.startswith("jobs ")]
+
+    assert list(jobs["oldest_s"]) == ["worker"]
+    assert 0.0 <= jobs["oldest_s"]["worker"] < 600.0
+    assert head.split() == ["topic", "entries", "waiting", "oldest_s"]
+    assert line[2:5] == ["worker:", "1", "worker:"]
+    assert float(line[5]) >= jobs["oldest_s"]["worker"]
+    run("resume", running, "worker")
+    assert run("request", running, "crew.work").code == 0
+
+
 def test_a_drain_that_takes_too_long_says_what_is_left_and_leaves_it_running(
     run: Run, running: Path
 ) -> None:

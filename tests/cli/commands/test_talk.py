@@ -171,7 +171,7 @@ def test_topics_are_listed_with_what_they_hold(run: Run, running: Path) -> None:
 
     rows = run("topics", running, "--json").documents()
 
-    assert {"topic": "kept", "entries": 1, "waiting": {}} in rows
+    assert {"topic": "kept", "entries": 1, "waiting": {}, "oldest_s": {}} in rows
 
 
 def test_a_request_to_a_guild_that_is_not_running_fails_at_once(run: Run, spec: Path) -> None:

@@ -1,6 +1,7 @@
 """Who is lent what, and in which order: asked of every backend."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.messaging.notes import (
     note,
     notes,
     numbered,
+    passed,
     settled,
     take,
     take_one,
@@ -318,6 +320,56 @@ async def test_topics_say_what_waits_and_what_is_pending(backend: Backend) -> No
     assert not any(infos["letters"].waiting.values())
     assert "_reply.me" not in infos
     assert list(infos) == sorted(infos)
+
+
+async def test_topics_say_since_when_each_group_has_not_settled_the_oldest(
+    backend: Backend,
+) -> None:
+    reader = await joined(backend, "readers", "notes")
+    await backend.subscribe("others", ["notes"])
+    assert await oldest_s(backend) == {}
+    before = await backend.time()
+    await backend.append([note("first")])
+    accepted_by = await passed(backend)
+    await backend.append([note("second")])
+    first, second = await take(reader, 2)
+
+    await reader.commit(settled([second]))
+    asked_at = await backend.time()
+    ages = await oldest_s(backend)
+    told_at = await backend.time()
+    assert list(ages) == ["others", "readers"]
+    for age_s in ages.values():  # a position may tell no more than the millisecond
+        assert asked_at - accepted_by <= age_s <= told_at - before + 0.001
+
+    await reader.commit(settled([first]))
+    assert list(await oldest_s(backend)) == ["others"]
+
+
+async def test_what_was_given_back_is_as_old_as_it_was(backend: Backend) -> None:
+    reader = await joined(backend, "readers", "notes")
+    await backend.append(notes(2))
+    accepted_by = await passed(backend)
+    await reader.leave(await take(reader, 2))
+
+    asked_at = await backend.time()
+    assert (await oldest_s(backend))["readers"] >= asked_at - accepted_by
+
+
+async def test_what_waits_behind_what_was_settled_is_younger(backend: Backend) -> None:
+    reader = await joined(backend, "readers", "notes")
+    await backend.append([note("first")])
+    await reader.commit(settled(await take(reader, 1)))
+    before = await passed(backend)
+    await backend.append(notes(3))
+
+    ages = await oldest_s(backend)
+    assert ages["readers"] <= await backend.time() - before + 0.001
+
+
+async def oldest_s(backend: Backend) -> Mapping[str, float]:
+    infos = {info.topic: info for info in await backend.topics()}
+    return dict(sorted(infos["notes"].oldest_s.items())) if "notes" in infos else {}
 
 
 async def test_who_is_roused_returns_from_a_read_that_waits(backend: Backend) -> None:

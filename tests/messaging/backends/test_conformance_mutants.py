@@ -1,19 +1,30 @@
 """Backends with one line taken out fail the test of the promise which that line keeps."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 
 import pytest
 
 from messaging.backend import Backend, Delivery, Settlement, StateWrite
 from messaging.backends.memory.group import Group, Partition
 from messaging.backends.memory.log import Log
+from messaging.backends.memory.positions import position_at
 from messaging.backends.memory.store import Store
 from messaging.backends.memory.turns import Queues
 from messaging.wire.envelope import Envelope
 from tests.messaging.backends import test_backend_conformance_commit as commit
+from tests.messaging.backends import test_backend_conformance_delivery as delivery
 from tests.messaging.backends import test_backend_conformance_journal as journal
 from tests.messaging.backends import test_backend_conformance_limits as limits
 from tests.messaging.backends import test_backend_conformance_partitions as partitions
+from tests.messaging.backends import test_backend_conformance_positions as positions
 from tests.messaging.backends import test_backend_conformance_state as state
 from tests.messaging.backends import test_backend_conformance_takeover as takeover
 from tests.messaging.backends import test_backend_conformance_turns as turns
@@ -174,6 +185,24 @@ def turns_taken_one_by_one(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Queues, "take", take)
 
 
+def every_moment_is_now(patch: pytest.MonkeyPatch) -> None:
+    def positions_at(self: Store, topics: Collection[str], at: float) -> Mapping[str, str]:
+        return dict.fromkeys(topics, self._last_position)
+
+    patch.setattr(Store, "positions_at", positions_at)
+
+
+def positions_ahead_of_the_clock(patch: pytest.MonkeyPatch) -> None:
+    def positions_at(self: Store, topics: Collection[str], at: float) -> Mapping[str, str]:
+        return dict.fromkeys(topics, position_at(at))
+
+    patch.setattr(Store, "positions_at", positions_at)
+
+
+def ages_of_what_was_not_lent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Group, "owed", lambda self: iter(self.ready))
+
+
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     site = Site("memory", "")
@@ -238,6 +267,18 @@ def mutation() -> Iterator[pytest.MonkeyPatch]:
         (turns_of_the_dead, turns.test_a_turn_ends_with_its_consumer),
         (turns_taken_one_by_one, turns.test_queues_for_several_keys_are_entered_at_once),
         (state_by_partition, partitions.test_partitions_share_the_state_of_their_group),
+        (
+            every_moment_is_now,
+            positions.test_what_came_from_a_moment_on_lies_behind_its_position_and_nothing_older,
+        ),
+        (
+            positions_ahead_of_the_clock,
+            positions.test_a_moment_that_has_not_come_hides_nothing_that_comes,
+        ),
+        (
+            ages_of_what_was_not_lent,
+            delivery.test_topics_say_since_when_each_group_has_not_settled_the_oldest,
+        ),
         (
             disbanded_without_its_partitions,
             partitions.test_partitions_go_with_their_group_and_no_other,
