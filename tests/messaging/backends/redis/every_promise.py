@@ -10,6 +10,7 @@ from tests.messaging.backends.test_backend_conformance_leading import *  # noqa:
 from tests.messaging.backends.test_backend_conformance_limits import *  # noqa: F403 - all tests of it
 from tests.messaging.backends.test_backend_conformance_observers import *  # noqa: F403 - all tests of it
 from tests.messaging.backends.test_backend_conformance_partitions import *  # noqa: F403 - all tests of it
+from tests.messaging.backends.test_backend_conformance_positions import *  # noqa: F403 - all tests of it
 from tests.messaging.backends.test_backend_conformance_state import *  # noqa: F403 - all tests of it
 from tests.messaging.backends.test_backend_conformance_takeover import *  # noqa: F403 - all tests of it
 from tests.messaging.client.test_request import *  # noqa: F403 - all tests of it
