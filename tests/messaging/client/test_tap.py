@@ -1,7 +1,7 @@
 """Where a tap begins: now, or at a time, by the store's clock and at no cost of what is older."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
@@ -87,6 +87,33 @@ async def test_a_tap_that_is_read_late_shows_all_since_it_was_asked_for(site: Si
         await bus.publish("later.topic", Ask(text="two"))
 
         assert sorted(await texts_of(tapped, 2)) == ["one", "two"]
+
+
+async def test_a_store_whose_clock_is_set_back_hides_nothing_from_a_tap(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_bus(site) as bus:
+        time, positions_at = bus.backend.time, bus.backend.positions_at
+        has_begun = asyncio.Event()
+
+        async def time_before() -> float:
+            return await time() + HOUR_MS / 1_000
+
+        async def begin(topics: Collection[str], moment: float) -> Mapping[str, str]:
+            found = await positions_at(topics, moment)
+            has_begun.set()
+            return found
+
+        monkeypatch.setattr(bus.backend, "time", time_before)
+        monkeypatch.setattr(bus.backend, "positions_at", begin)
+        await bus.publish("asks", Ask(text="before"))
+        async with aclosing(bus.tap(["asks", "unborn", "later.*"])) as tapped:
+            coming = asyncio.create_task(texts_of(tapped, 3))
+            await has_begun.wait()
+            for topic in ("asks", "unborn", "later.topic"):
+                await bus.publish(topic, Ask(text=topic))
+
+            assert sorted(await coming) == ["asks", "later.topic", "unborn"]
 
 
 async def test_a_tap_begins_at_a_time(site: Site) -> None:
