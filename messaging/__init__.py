@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Subscription,
         SubscriptionOptions,
     )
+    from messaging.observing import Ending, Handling, Observer, Observers
     from messaging.wire.envelope import Envelope, new_id
     from messaging.wire.message import Message, MessageRegistry
     from messaging.wire.replies import Cancelled, RequestFailed, UnknownMessage
@@ -37,12 +38,16 @@ __all__ = [
     "DeadLetter",
     "DeadLetterDropped",
     "DeadLetters",
+    "Ending",
     "Envelope",
     "Followed",
     "Handler",
+    "Handling",
     "Incident",
     "Message",
     "MessageRegistry",
+    "Observer",
+    "Observers",
     "Reason",
     "RequestFailed",
     "Requester",
@@ -73,6 +78,7 @@ __getattr__ = lazily(
             "Wanted",
         ),
         "messaging.consuming.replica": ("Running",),
+        "messaging.observing": ("Ending", "Handling", "Observer", "Observers"),
         "messaging.wire.envelope": ("Envelope", "new_id"),
         "messaging.wire.replies": ("Cancelled", "RequestFailed", "UnknownMessage"),
         "messaging.wire.message": ("Message", "MessageRegistry"),

@@ -38,6 +38,7 @@ from messaging.control.tail import Tail
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.handling.emitter import Emitter
 from messaging.handling.subscription import Subscription
+from messaging.observing import Observer, Observers
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.state.contention import Contentions
@@ -63,6 +64,7 @@ class Bus:
         registry: the classes in which answers and emitted items come back.
         owns_backend: False when others use `backend` too, and one of them opens and closes it.
         wait_s: how long `open` waits for a server that is not there yet.
+        observer: sees what is published and handled here.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Bus:
         registry: MessageRegistry | None = None,
         owns_backend: bool = True,
         wait_s: float = 0.0,
+        observer: Observer | None = None,
     ) -> None:
         self.client_id = new_id()
         self.name = name
@@ -84,6 +87,7 @@ class Bus:
         self.dead_letters = DeadLetters(backend, self.registry, self.publish, name)
         self._owns_backend = owns_backend
         self._wait_s = wait_s
+        self._observers = Observers.of(observer)
         self._incidents = Incidents()
         outages = self._incidents.outages
         self._decoder = Decoder(self.registry)
@@ -91,7 +95,7 @@ class Bus:
         self._topics = TopicsReader(backend)
         self._emitter = Emitter(backend.emit)
         self._tail = Tail(backend, self.client_id, outages)
-        self._publisher = Publisher(backend, self._subscribers, name)
+        self._publisher = Publisher(backend, self._subscribers, name, self._observers)
         self._followers = Followers(backend, self._tail)
         attachments = Attachments(backend, self._decoder, self._followers, outages)
         self._requests = Requests(self._publisher, self._tail, self._decoder, attachments, outages)
@@ -458,6 +462,7 @@ class Bus:
             followers=self._followers,
             heart=self._heart,
             contention=self._contentions.of(subscription.group),
+            observers=self._observers,
         )
         running = Running(subscription.group, replica)
         self._running = [other for other in self._running if not other.done] + [running]
@@ -543,6 +548,7 @@ async def connect(
     name: str = "client",
     registry: MessageRegistry | None = None,
     wait_s: float = 0.0,
+    observer: Observer | None = None,
     **options: Any,
 ) -> AsyncIterator[Bus]:
     """An open bus on the server at `url`, closed at the end of the block.
@@ -553,6 +559,7 @@ async def connect(
         name: who sends.
         registry: the classes in which answers come back.
         wait_s: how long to wait for a server that is not there yet; the log says so once.
+        observer: sees what is published and handled here; several as `Observers(one, another)`.
         options: profile, limits and folders of the backend, see
             `messaging.backends.urls.open_backend`; they may stand in the URL, too:
             `redis://host/0?profile=durable`.
@@ -562,5 +569,8 @@ async def connect(
         BackendUnavailableError: there is no server; says what to do about it.
     """
     backend = open_backend(url, guild_id=guild_id, **options)
-    async with Bus(backend, name=name, guild_id=guild_id, registry=registry, wait_s=wait_s) as bus:
+    bus = Bus(
+        backend, name=name, guild_id=guild_id, registry=registry, wait_s=wait_s, observer=observer
+    )
+    async with bus:
         yield bus

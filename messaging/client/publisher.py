@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from messaging.backend import Backend
 from messaging.client.subscribers import SubscriberCache
+from messaging.observing import Observers
 from messaging.state.timers import delay_of
 from messaging.wire.envelope import Envelope
 from messaging.wire.sealing import (
@@ -22,8 +23,15 @@ from messaging.wire.sealing import (
 class Publisher:
     """Publishes under one name."""
 
-    def __init__(self, backend: Backend, subscribers: SubscriberCache, sender: str) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        subscribers: SubscriberCache,
+        sender: str,
+        observers: Observers | None = None,
+    ) -> None:
         self._backend = backend
+        self._observers = observers
         self._by_reference = backend.by_reference
         self._clock = backend.clock
         self._subscribers = subscribers
@@ -70,6 +78,8 @@ class Publisher:
         if len(messages) > 1:
             others = seal_like(first, messages[1:], by_reference=self._by_reference)
             envelopes = (first, *others)
+        if self._observers is not None:
+            envelopes = tuple(map(self._observers.traced, envelopes))
         if message_id:
             return envelopes, self.append_once(envelopes, require_listener=require_listener)
         if require_listener:
@@ -100,7 +110,7 @@ class Publisher:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
         """
-        return seal(
+        envelope = seal(
             message,
             check_output_topic(topic),
             by_reference=self._by_reference,
@@ -115,6 +125,7 @@ class Publisher:
             hops=hops,
             priority=check_priority(priority) if priority else 0,
         )
+        return envelope if self._observers is None else self._observers.traced(envelope)
 
     def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> Awaitable[None]:
         """To be awaited: done once `envelopes`, all to one topic, are accepted."""

@@ -21,9 +21,11 @@ from messaging.control.pausing import Pauses
 from messaging.errors import BusForkedError
 from messaging.handling.context import Ask, HandlerServices
 from messaging.handling.emitter import Emitter
+from messaging.handling.observed import ObservedRunner, ObservedSettlements
 from messaging.handling.runner import HandlerRunner
 from messaging.handling.settlement import SettlementBuilder
 from messaging.handling.subscription import Subscription, SubscriptionOptions
+from messaging.observing import Observers
 from messaging.process.forks import keep_from_children
 from messaging.state.contention import Contention
 from messaging.wire.message import MessageRegistry
@@ -47,6 +49,7 @@ class Replica:
         followers: Followers,
         heart: Heart,
         contention: Contention,
+        observers: Observers | None = None,
     ) -> None:
         self._subscription = subscription
         self._options = subscription.options
@@ -55,16 +58,16 @@ class Replica:
         self._emitter = emitter
         self._incidents = incidents
         self._heart = heart
-        settlements = SettlementBuilder(
-            subscription,
-            backend.load_state,
-            followers,
-            by_reference=backend.by_reference,
-        )
+        parts = (subscription, backend.load_state, followers)
+        by_reference = backend.by_reference
+        observed: ObservedSettlements | None = None
+        if observers is not None:
+            observed = ObservedSettlements(*parts, by_reference=by_reference, observers=observers)
+        settlements = observed or SettlementBuilder(*parts, by_reference=by_reference)
         services = HandlerServices(
             group=subscription.group,
             guild_id=guild_id,
-            by_reference=backend.by_reference,
+            by_reference=by_reference,
             destinations=settlements.destinations,
             routed=settlements.routed,
             load_state=backend.load_state,
@@ -75,8 +78,13 @@ class Replica:
             contention=contention,
             max_value_bytes=backend.max_value_bytes,
             neighbours=subscription.options.neighbours,
+            traced=None if observers is None else observers.traced,
         )
-        self._runner = HandlerRunner(subscription, services, settlements, cancellations, known)
+        self._runner = (
+            HandlerRunner(subscription, services, settlements, cancellations, known)
+            if observed is None
+            else ObservedRunner(subscription, services, observed, cancellations, known)
+        )
         self._turns = asyncio.Semaphore(self._options.concurrency)  # whichever the partition
         self._pauses = pauses
         self._life = life = Lifecycle()

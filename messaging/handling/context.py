@@ -65,6 +65,7 @@ class HandlerServices(NamedTuple):
     contention: Contention
     max_value_bytes: int
     neighbours: Sequence[str] = ()
+    traced: Callable[[Envelope], Envelope] | None = None  # by an observer, if there is one
 
 
 class Context:
@@ -339,7 +340,8 @@ class Context:
         """
         if self.over is None:
             topic = emit_topic_of(self.conversation)
-            self._services.emit(self._seal(message, topic, self._header()))
+            by_reference = self._services.by_reference
+            self._services.emit(seal(message, topic, by_reference=by_reference, **self._header()))
 
     def request(
         self, topic: str, message: BaseModel, *, timeout_s: float = 30
@@ -495,4 +497,6 @@ class Context:
     ) -> Envelope:
         if waiter and not is_reply_topic(topic):
             header = {**header, "waiter": waiter}
-        return seal(message, topic, by_reference=self._services.by_reference, **header)
+        envelope = seal(message, topic, by_reference=self._services.by_reference, **header)
+        traced = self._services.traced
+        return envelope if traced is None else traced(envelope)

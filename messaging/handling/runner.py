@@ -356,7 +356,7 @@ class HandlerRunner:
             reason = await slot.settle_down()
             await self._contention.give_up(delivery)
             return await self._settlements.cancelled(delivery, reason)
-        if _have_changed(variables):
+        if have_changed(variables):
             slot.is_worn = True
         was_cancelled = slot.task.cancelling() > 0  # and whoever did it did not take that back
         if error is None and is_first and context.is_plain and not was_cancelled:
@@ -426,7 +426,7 @@ def _failure_in(delivery: Delivery, raised: BaseException, slot: WorkerSlot) -> 
     return raised
 
 
-def _have_changed(variables: Variables) -> bool:
+def have_changed(variables: Variables) -> bool:
     """Whether the context variables are others than these; costs little if they are not."""
     now = copy_context()
     try:

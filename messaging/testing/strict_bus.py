@@ -11,6 +11,7 @@ from messaging.bus import Bus
 from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Result, Subscription, SubscriptionOptions
+from messaging.observing import Observer
 from messaging.process.clock import SYSTEM
 from messaging.testing.clock import TestClock
 from messaging.wire.envelope import new_id
@@ -25,7 +26,10 @@ QUICK_RETRY = RetryPolicy(attempts=3, backoff_s=0.0, jitter=0.0)
 
 @asynccontextmanager
 async def memory_bus(
-    *message_classes: type[BaseModel], name: str = "tests", clock: TestClock | None = None
+    *message_classes: type[BaseModel],
+    name: str = "tests",
+    clock: TestClock | None = None,
+    observer: Observer | None = None,
 ) -> AsyncIterator[Bus]:
     """A bus of its own in memory that knows `message_classes`, and goes by `clock` if there is one.
 
@@ -33,7 +37,8 @@ async def memory_bus(
     test finds what only a real server would show.
     """
     backend = MemoryBackend(f"tests-{new_id()}", strict=True, clock=clock or SYSTEM)
-    async with Bus(backend, name=name, registry=MessageRegistry(*message_classes)) as bus:
+    registry = MessageRegistry(*message_classes)
+    async with Bus(backend, name=name, registry=registry, observer=observer) as bus:
         if clock is not None:
             clock.watch(bus)
         yield bus

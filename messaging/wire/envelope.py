@@ -33,6 +33,8 @@ class Envelope(NamedTuple):
         key: orders handling among equal keys where the agent asks for it.
         tags: ids of the agents addressed, joined by commas; a notice that a message was given up
             names the wire type of that message here.
+        trace: what an observer gave it, such as a `traceparent`; what follows from it has the same,
+            unless the observer gives it another.
         origin: the topic it was first published to, once the bus has moved it; "" before.
         delay_s: how long the backend holds it back from the moment it is stored; not on the wire.
         message: the model itself, where the backend may hand it over; see `Backend.by_reference`.

@@ -1,0 +1,180 @@
+"""What an observer sees: each message before it goes out, and each handling as it begins and ends.
+
+Traces and metrics stand on this. The bus itself sets no trace: what a handler sends has that of
+the message in hand, and an observer may give it another one. A retry, a timer that comes due, a
+takeover, a requeue, a replay and a relay keep the trace that a message has.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from messaging.process.logs import get_logger
+from messaging.wire.envelope import Envelope
+
+log = get_logger()
+
+LONGEST_TRACE = 1_024
+
+Outcome = Literal[
+    "handled",
+    "retried",
+    "dead_lettered",
+    "cancelled",
+    "ignored",
+    "left_to_others",
+    "conflicted",
+    "interrupted",
+]
+"""What became of a message at one group.
+
+handled: its handler has returned; what it sent leaves with the commit that follows.
+retried: it failed, and another attempt follows.
+dead_lettered: the group gave it up.
+cancelled: a user cancelled it.
+ignored: the group has no handler for its type, or its tags name others.
+left_to_others: no replica of this version knows its type; one of another version may.
+conflicted: it was handled, but another handling has changed the same state first: it begins again.
+interrupted: this replica stops or has lost the message; it begins again, here or elsewhere.
+"""
+
+
+class Handling(NamedTuple):
+    """A message that one group is lent.
+
+    Attributes:
+        envelope: with the trace that the message has.
+        group: the agent that handles it.
+        attempt: as `Context.attempt` counts.
+        waited_s: seconds since the message was made, which its id tells: delays and earlier
+            attempts count, and a difference between two machines' clocks does. None where the id
+            was made by another rule than `new_id`.
+    """
+
+    envelope: Envelope
+    group: str
+    attempt: int
+    waited_s: float | None
+
+
+class Ending(NamedTuple):
+    """How a handling ended.
+
+    Attributes:
+        outcome: what became of the message.
+        error: why it was retried, dead-lettered, left to others or interrupted.
+        handled_s: seconds since `Observer.begun`; None where that was not called.
+    """
+
+    outcome: Outcome
+    error: BaseException | None = None
+    handled_s: float | None = None
+
+
+class Observer:
+    """Sees what happens on a bus; override what you want to know.
+
+    Each method is called where it happens and is waited for: it must be quick, and must not block.
+    One that raises an `Exception` is logged, once for each kind of it, and harms nothing.
+    """
+
+    def sealed(self, envelope: Envelope) -> str:
+        """The trace under which `envelope` goes out: at most 1,024 printable characters.
+
+        Called for each message that is published or asked, and for each that leaves a handler: its
+        answers, what it sends and asks, its timers, and the notice that a message was given up.
+        Not for what is emitted. It may be a plain handler's thread that calls. The message may
+        still be refused, and what a handler sends may never leave.
+
+        Args:
+            envelope: as it would go out; its `trace` is that of the message in hand, or "".
+        """
+        return envelope.trace
+
+    def begun(self, handling: Handling) -> Any:
+        """A handler is about to run.
+
+        Context variables that are set here are seen by the handler, also by a plain one in its
+        thread; reset them in `ended`.
+
+        Returns:
+            What `ended` gets as its token.
+        """
+
+    def ended(self, handling: Handling, ending: Ending, token: Any) -> None:
+        """A handling has ended, and will be committed.
+
+        Once for each `begun`, unless the process is killed: in its task, so that variables can be
+        reset, unless the handler's task was cancelled by neither the bus nor a user. Besides, with
+        an `ending` whose `handled_s` is None:
+        - for a message that came to no handler: it is ignored, cancelled, too late or unreadable;
+        - once more for a handling whose commit was refused: with what becomes of it now.
+
+        Args:
+            handling: as `begun` got it.
+            ending: how.
+            token: what `begun` returned; None where it failed or was not called.
+        """
+
+
+class Observers(Observer):
+    """Several observers as one: each sees the trace that the one before has set.
+
+    One that raises harms neither the others nor the bus.
+    """
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+        self._told: set[tuple[type[Observer], str, type[Exception]]] = set()
+
+    @classmethod
+    def of(cls, observer: Observer | None) -> "Observers | None":
+        """`observer`, which can do no harm any more."""
+        return observer if observer is None or isinstance(observer, Observers) else cls(observer)
+
+    def traced(self, envelope: Envelope) -> Envelope:
+        """`envelope` as it goes out."""
+        trace = self.sealed(envelope)
+        return envelope if trace == envelope.trace else envelope._replace(trace=trace)
+
+    def sealed(self, envelope: Envelope) -> str:
+        for observer in self._observers:
+            try:
+                trace = observer.sealed(envelope)
+                if trace != envelope.trace:
+                    envelope = envelope._replace(trace=_checked(trace))
+            except Exception as error:  # noqa: BLE001 - it is another's code, and no part of the work
+                self._tell(observer, "sealed", error)
+        return envelope.trace
+
+    def begun(self, handling: Handling) -> Sequence[Any]:
+        return [self._begun_by(observer, handling) for observer in self._observers]
+
+    def ended(self, handling: Handling, ending: Ending, token: Sequence[Any] | None) -> None:
+        tokens = token or [None] * len(self._observers)
+        # The last that has set a context variable is the first to reset it.
+        for observer, own in zip(reversed(self._observers), reversed(tokens), strict=True):
+            try:
+                observer.ended(handling, ending, own)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._tell(observer, "ended", error)
+
+    def _begun_by(self, observer: Observer, handling: Handling) -> Any:
+        try:
+            return observer.begun(handling)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._tell(observer, "begun", error)
+            return None
+
+    def _tell(self, observer: Observer, hook: str, error: Exception) -> None:
+        kind = (type(observer), hook, type(error))
+        if kind not in self._told:
+            self._told.add(kind)
+            name = type(observer).__qualname__
+            log.warning("observer.failed", observer=name, method=hook, exc_info=error)
+
+
+def _checked(trace: str) -> str:
+    if not isinstance(trace, str) or len(trace) > LONGEST_TRACE or not trace.isprintable():
+        shown = repr(trace)[:80]
+        raise ValueError(f"a trace is at most {LONGEST_TRACE:,} printable characters, not {shown}")
+    return trace
