@@ -24,6 +24,7 @@ from messaging.client.publisher import Publisher
 from messaging.client.request import Show
 from messaging.client.tap import Tapped
 from messaging.errors import NobodyListensError
+from messaging.observing import Observer
 from messaging.process.logs import get_logger
 from messaging.wire.message import wire_type_of
 from messaging.wire.sealing import check_message
@@ -74,6 +75,7 @@ class GuildClient(Operations):
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
         wait_s: float = 0.0,
+        observer: Observer | None = None,
     ) -> AbstractAsyncContextManager["GuildClient"]:
         """A client of a guild that runs in another process; starts no agent.
 
@@ -85,13 +87,14 @@ class GuildClient(Operations):
             registry: where the types of its agents are found, instead of `allow`.
             environ: where references to variables are looked up.
             wait_s: how long to wait for a server that is not there yet.
+            observer: sees what this client publishes and asks.
 
         Raises:
             SpecError: everything that is wrong with the spec.
             BackendUnavailableError: there is no server; says what to do about it.
         """
         plan = Plan.of(spec, registry, environ, allow=allow)
-        return _connect(cls, plan, bus, environ, wait_s)
+        return _connect(cls, plan, bus, environ, wait_s, observer=observer)
 
     @spelled_out(PublishManyOptions, PublishOptions, like=Publisher.publish)
     async def publish(
@@ -352,7 +355,11 @@ async def _connect(
     url: str | None,
     environ: Mapping[str, str] | None,
     wait_s: float,
+    *,
+    observer: Observer | None,
 ) -> AsyncIterator[GuildClient]:
     target = url or str(resolve(plan.spec.bus, environ=environ, path=("bus",)))
-    async with connect(target, plan.spec.id, registry=plan.messages, wait_s=wait_s) as bus:
+    async with connect(
+        target, plan.spec.id, registry=plan.messages, wait_s=wait_s, observer=observer
+    ) as bus:
         yield client_class(bus, plan)

@@ -20,6 +20,7 @@ from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec
 from messaging.bus import Bus, connect
 from messaging.consuming.replica import Running
+from messaging.observing import Observer
 from messaging.process.logs import get_logger
 
 log = get_logger()
@@ -56,11 +57,15 @@ class Guild:
         *,
         only: Collection[str] | None = None,
         wait_s: float = 0.0,
+        observer: Observer | None = None,
     ) -> None:
+        if observer is not None and not isinstance(bus, str):
+            raise TypeError("an open bus has its observer already: give it to `connect`")
         self.plan = plan
         self.agents = plan.choose(only)
         self._bus = bus
         self._wait_s = wait_s
+        self._observer = observer
         self._status = GuildStatus.NEW
         self._stack = AsyncExitStack()
         self._closing = asyncio.Lock()
@@ -79,6 +84,7 @@ class Guild:
         environ: Mapping[str, str] | None = None,
         only: Collection[str] | None = None,
         wait_s: float = 0.0,
+        observer: Observer | None = None,
     ) -> Self:
         """Check `spec` and return its guild, which starts with `async with` or `start`.
 
@@ -93,6 +99,7 @@ class Guild:
                 subscribed, so that nothing is lost to them, and work where another process runs
                 them. Schedules and relays are shared by all processes.
             wait_s: how long its start waits for a server that is not there yet.
+            observer: sees what is published and handled in this process; an open bus has its own.
 
         Raises:
             SpecError: everything that is wrong with the spec, secrets that are not there included.
@@ -103,7 +110,7 @@ class Guild:
         plan = Plan.of(spec, registry, environ, allow=allow)
         plan.check_startable(None if only is None else plan.choose(only))
         url = str(resolve(spec.bus, environ=environ, path=("bus",))) if bus is None else bus
-        return cls(plan, url, only=only, wait_s=wait_s)
+        return cls(plan, url, only=only, wait_s=wait_s, observer=observer)
 
     @property
     def spec(self) -> GuildSpec:
@@ -194,7 +201,13 @@ class Guild:
         bus = self._bus
         if isinstance(bus, str):
             bus = await self._stack.enter_async_context(
-                connect(bus, self.spec.id, registry=self.plan.messages, wait_s=self._wait_s)
+                connect(
+                    bus,
+                    self.spec.id,
+                    registry=self.plan.messages,
+                    wait_s=self._wait_s,
+                    observer=self._observer,
+                )
             )
         announcer = await self._stack.enter_async_context(Announcer(bus, self.spec.id))
         engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe, self.agents)

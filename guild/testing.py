@@ -30,6 +30,7 @@ from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.client.dead_letters import Wanted
 from messaging.handling.failure_record import Reason, reason_of
+from messaging.observing import Observer
 from messaging.process.clock import SYSTEM
 from messaging.testing.clock import TestClock
 from messaging.testing.stillness import until_still
@@ -65,6 +66,7 @@ async def launched(
     environ: Mapping[str, str] | None = None,
     complete: bool | None = None,
     clock: TestClock | None = None,
+    observer: Observer | None = None,
 ) -> AsyncIterator[Guild]:
     """A running guild, or a guild of this one agent, on a bus that nobody else shares.
 
@@ -80,6 +82,7 @@ async def launched(
             that are tested without their guild ends there; None for a whole guild only.
         clock: a clock that the test turns: delays, timers, schedules, retries and deadlines go by
             it; None for the real one.
+        observer: sees what is published and handled.
     """
     guild_spec = spec if isinstance(spec, GuildSpec) else guild_of(spec)
     if not (isinstance(spec, GuildSpec) if complete is None else complete):
@@ -92,7 +95,7 @@ async def launched(
     backend = MemoryBackend(
         f"tests-{new_id()}", strict=True, keep_settled_s=KEPT_S, clock=clock or SYSTEM
     )
-    async with Bus(backend, guild_id=plan.spec.id, registry=messages) as bus:
+    async with Bus(backend, guild_id=plan.spec.id, registry=messages, observer=observer) as bus:
         if clock is not None:
             clock.watch(bus)
         launching = Guild.launch(
