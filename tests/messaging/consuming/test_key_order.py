@@ -243,14 +243,14 @@ async def test_what_is_urgent_is_handled_first_of_what_is_at_hand(
     log = Log()
     busy = ["busy 1", "busy 2", "busy 3", "busy 4"]
     releases = [log.hold(text) for text in busy]
-    async with open_bus(site) as bus:
+    async with open_bus(site) as bus, open_bus(site) as sender:
         await bus.subscribe(listening("workers", log, concurrency=4))
         for text in busy:
             await bus.publish("asks", Ask(text=text))
         await log.until(*busy)
-        await asyncio.gather(  # so that they are read together
-            bus.publish("asks", Ask(text="usual")),
-            bus.publish("asks", Ask(text="other"), priority=priority),
+        await asyncio.gather(  # the first of a sender: they go out together, and are read together
+            sender.publish("asks", Ask(text="usual")),
+            sender.publish("asks", Ask(text="other"), priority=priority),
         )
         await lent(bus, "workers", 6)
         releases[0].set()
