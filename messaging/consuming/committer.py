@@ -29,10 +29,10 @@ class Committer:
     """Commits in order of completion.
 
     What comes while a commit is on its way makes up the next one. A settlement that finds none on
-    its way waits until the loop has come round, for others to join it; but not if the last one was
-    alone, too.
+    its way waits until the loop has come round, for others to join it, if there are others.
 
     Args:
+        is_alone: whether no more than one delivery is in hand.
         refused: makes another outcome for a delivery whose settlement can never be stored.
         settled: called with the settlements that were applied, some at once.
         conflicted: called with each settlement whose state others changed first.
@@ -45,6 +45,7 @@ class Committer:
         emitter: Emitter,
         incidents: Incidents,
         *,
+        is_alone: Callable[[], bool],
         refused: Refused,
         settled: Callable[[Sequence[Settlement]], None],
         conflicted: Callable[[Settlement], None],
@@ -53,6 +54,7 @@ class Committer:
         self._consumer = consumer
         self._emitter = emitter
         self._incidents = incidents
+        self._is_alone = is_alone
         self._refused = refused
         self._settled = settled
         self._conflicted = conflicted
@@ -60,7 +62,7 @@ class Committer:
         self._ready: list[Settlement] = []
         self._apart = 0  # how many of the next are committed one by one
         self._sent: _Commit | None = None
-        self._is_resting = self._was_alone = False
+        self._is_resting = False
         self._substitute: Settlement | None = None
         self._wake = asyncio.Event()
         self._is_closing = False
@@ -73,7 +75,7 @@ class Committer:
         if not self._ready:
             self._wake.set()
         self._ready.append(outcome)
-        if self._is_resting and self._was_alone and not self._has_emitted:
+        if self._is_resting and self._is_alone() and not self._has_emitted:
             self._is_resting = False
             self._send()
 
@@ -120,8 +122,7 @@ class Committer:
 
     def _send(self) -> _Commit:
         """Begin with the next commit."""
-        self._was_alone = len(self._ready) == 1 and not self._apart
-        count = 1 if self._apart or self._was_alone else first_batch(self._ready)
+        count = 1 if self._apart or len(self._ready) == 1 else first_batch(self._ready)
         batch, self._ready = self._ready[:count], self._ready[count:]
         self._apart = max(0, self._apart - 1)
         self._sent = batch, self._consumer.commit(batch)

@@ -70,6 +70,7 @@ class ConsumerLoop(Incarnation):
             consumer,
             emitter,
             incidents,
+            is_alone=self._is_alone,
             refused=runner.give_up_on,
             settled=self._settled,
             conflicted=self._run_again,
@@ -248,6 +249,9 @@ class ConsumerLoop(Incarnation):
 
     def _is_leaving(self) -> bool:
         return self._workers.is_ending
+
+    def _is_alone(self) -> bool:
+        return len(self._lent) == 1
 
     def _attempt_later(self, again: RetryInPlace) -> None:
         self._lent[again.delivery.place] = again.delivery

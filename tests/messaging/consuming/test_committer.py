@@ -58,13 +58,14 @@ class Desk:
         return settlement(f"{MARK} {delivery.envelope.id}")
 
     @asynccontextmanager
-    async def committer(self, store: Store) -> AsyncIterator[Committer]:
+    async def committer(self, store: Store, *, is_alone: bool = False) -> AsyncIterator[Committer]:
         async def send(_: Any) -> None: ...
 
         committer = Committer(
             cast(Consumer, store),
             Emitter(send),
             Incidents(),
+            is_alone=lambda: is_alone,
             refused=self.refuse,
             settled=lambda settled: self.settled.extend(map(text_of, settled)),
             conflicted=lambda each: self.conflicted.append(text_of(each)),
@@ -100,6 +101,17 @@ async def test_after_that_they_are_committed_together_again() -> None:
             committer.add(settlement(text))
 
     assert store.batches[-1] == ["x", "y", "z"]
+
+
+async def test_one_that_is_alone_waits_for_no_others() -> None:
+    store, desk = Store(), Desk()
+
+    async with desk.committer(store, is_alone=True) as committer:
+        await asyncio.sleep(0)  # now it waits
+        for text in "abc":
+            committer.add(settlement(text))
+
+    assert store.batches == [["a"], ["b", "c"]]
 
 
 async def test_one_that_is_handled_again_is_not_settled() -> None:

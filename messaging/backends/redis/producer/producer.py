@@ -1,5 +1,6 @@
 """Appending: what is queued in one tick goes out as one batch per topic, two ticks at a time.
-A batch that is full does not wait for either, nor does a message that comes alone, as the last did.
+A batch that is full does not wait for either, nor does a message that comes alone, as several
+before it did.
 
 Each batch carries this producer's sequence on its topic, so a batch that is sent twice is stored
 once. When anything but success comes back, sending stops, and the unsettled batches are settled
@@ -25,6 +26,7 @@ from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.topic import is_reply_topic
 
 MOST_IN_FLIGHT = 2
+LONE_FLUSHES = 8  # fewer would tear apart what many publish together
 
 _ABSENT, _FULL, _GAP, _DELAYS_FULL = -1, -2, -3, -4
 
@@ -42,7 +44,7 @@ class Producer:
         self._unsettled: list[Batch] = []
         self._batches_in_flight = 0
         self._is_flush_due = False
-        self._is_alone = False
+        self._lone_flushes = 0  # in a row
         self._is_grounded = asyncio.Event()
         self._settling: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -137,7 +139,7 @@ class Producer:
 
     def _flush_soon(self) -> None:
         if self._settling is None and self._batches_in_flight < MOST_IN_FLIGHT:
-            if self._is_alone and not self._batches_in_flight:
+            if self._lone_flushes >= LONE_FLUSHES and not self._batches_in_flight:
                 self._flush()
             else:
                 self._is_flush_due = True
@@ -149,7 +151,8 @@ class Producer:
             return
         in_flight, self._queued = self._queued, []
         self._open.clear()
-        self._is_alone = len(in_flight) == 1 and in_flight[0].count == 1
+        is_lone = len(in_flight) == 1 and in_flight[0].count == 1
+        self._lone_flushes = self._lone_flushes + 1 if is_lone else 0
         for batch in in_flight:
             self._number(batch)
         self._unsettled += in_flight
