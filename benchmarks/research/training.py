@@ -26,9 +26,9 @@ from agents.ml.data import Dataset, Split
 from agents.ml.data.batches import Batches
 from agents.ml.data.dataset import ResidentSource
 from agents.ml.optimizers.building import OptimizerConfig, build_optimizer
+from agents.ml.reporting import no_report
 from agents.ml.training.compute import Compute
 from agents.ml.training.loop import Trainer
-from agents.ml.training.progress import no_report
 from agents.ml.training.run import Plan, Run
 from agents.ml.training.scoring import Measure, Targets
 from agents.ml.training.supervised import Setup

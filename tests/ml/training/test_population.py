@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from agents.ml.data import load_dataset
+from agents.ml.reporting import no_report
 from agents.ml.training import population_quick
 from agents.ml.training.configs import read_quick_eval_config
 from agents.ml.training.population import Member
 from agents.ml.training.population_quick import train_population
-from agents.ml.training.progress import no_report
 from agents.ml.training.quick import quick_measure
 from agents.ml.training.scoring import Targets
 from agents.ml.training.supervised import Material, ModelCode

@@ -71,7 +71,7 @@ async def test_everything_accepted_survives_a_server_that_is_killed(
 
     redis_server.kill()
     publishing = asyncio.ensure_future(backend.append([note("notes 50")]))
-    committing = asyncio.create_task(
+    committing = asyncio.ensure_future(
         worker.commit([Settlement(d, (note("done", "results"),)) for d in lent])
     )
     await asyncio.sleep(0)
