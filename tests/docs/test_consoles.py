@@ -20,7 +20,18 @@ def test_there_are_pages_with_consoles() -> None:
     assert MODELS not in WITH_CONSOLES
 
 
-@pytest.mark.parametrize("page", WITH_CONSOLES, ids=name_of)
+# Each command on the page about language models loads one.
+AS_PARAMETERS = [
+    pytest.param(
+        page,
+        id=name_of(page),
+        marks=[pytest.mark.long] if page.name == "language-models.md" else [],
+    )
+    for page in WITH_CONSOLES
+]
+
+
+@pytest.mark.parametrize("page", AS_PARAMETERS)
 def test_what_the_consoles_of_a_page_show_is_what_happens(page: Path, tmp_path: Path) -> None:
     embedded_binary()
     with Reader(tmp_path, ROOT) as reader:

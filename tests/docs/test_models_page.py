@@ -92,6 +92,7 @@ def printed_by(block: Block) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_the_code_prints_what_the_page_shows() -> None:
     fetch_model("smollm2")

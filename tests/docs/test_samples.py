@@ -29,6 +29,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         yield reading
 
 
+@pytest.mark.long
 def test_the_sample_of_the_phi_agent_runs_on_a_small_phi(reader: Reader, tmp_path: Path) -> None:
     sample = files()["writers.py"].text
     model = save_tiny_phi(tmp_path / "tiny-phi")
@@ -47,7 +48,11 @@ def test_the_sample_of_the_phi_agent_runs_on_a_small_phi(reader: Reader, tmp_pat
     ("sample", "printed"),
     [
         ("talk.py", "name='Ada' age=36 city='London'"),
-        ("libraries.py", "\n".join(["The capital of Japan is Tokyo."] * 3)),
+        pytest.param(
+            "libraries.py",
+            "\n".join(["The capital of Japan is Tokyo."] * 3),
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_the_small_model_answers_in_a_guild_and_by_every_library(

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from agents.llm import ChatReply, ChatRequest
 from guild.client import GuildClient
 from tests.guild.processes import TIMEOUT_S, line, running_module
@@ -10,6 +12,7 @@ from tests.llm.chat_worker import shared_spec
 from tests.servers import running_redis
 
 
+@pytest.mark.long
 async def test_what_a_killed_process_was_answering_is_answered_by_another(tmp_path: Path) -> None:
     module = "tests.llm.chat_worker"
     request = ChatRequest(messages=({"role": "user", "content": "Who are you?"},))

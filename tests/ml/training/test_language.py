@@ -96,6 +96,7 @@ def test_a_phi_learns_and_its_folder_loads_in_transformers(
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
+@pytest.mark.long
 def test_a_language_model_killed_and_resumed_is_the_same(
     config: dict[str, Any], runs: str, tmp_path: Path
 ) -> None:

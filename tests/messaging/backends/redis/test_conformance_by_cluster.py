@@ -9,6 +9,8 @@ from tests.messaging.backends.redis.elsewhere import ClusterSite
 from tests.messaging.backends.redis.every_promise import *  # noqa: F403 - the same tests, here
 from tests.messaging.conftest import Site
 
+pytestmark = pytest.mark.long  # a cluster's own faults are in test_cluster.py
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
