@@ -79,6 +79,12 @@ class Committer:
             self._is_resting = False
             self._send()
 
+    def abandon(self) -> None:
+        """Begin nothing more: `run` has ended, or never will begin with what is left."""
+        self._is_resting = False
+        if self._sent is not None and asyncio.iscoroutine(committing := self._sent[1]):
+            committing.close()
+
     def finish(self) -> None:
         """Let `run` return once everything added so far is committed."""
         self._is_closing = True

@@ -305,5 +305,6 @@ class ConsumerLoop(Incarnation):
         return unhandled
 
     async def _end_handlers(self) -> None:
+        self._committer.abandon()
         await self._workers.end()
         self._runner.let_go(self._lent.values())
