@@ -3,9 +3,9 @@
 Where only the value decides, the message is refused when it is published; see `fidelity`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
@@ -38,9 +38,7 @@ _BYTES = (
 
 Location = tuple[str, ...]
 
-# A large class takes milliseconds to look at, and those with a value of any kind are asked about
-# with each message.
-_passed: WeakKeyDictionary[type[BaseModel], object] = WeakKeyDictionary()
+MOST_REMEMBERED = 4_096
 
 
 def check_class(message_class: type[BaseModel]) -> None:
@@ -52,13 +50,22 @@ def check_class(message_class: type[BaseModel]) -> None:
     if not message_class.__pydantic_complete__:
         return
     schema = message_class.__pydantic_core_schema__
-    if _passed.get(message_class) is schema:
-        return
-    problems = tuple(dict.fromkeys(_problems(schema, (), {})))
+    _, problems = _look_at(message_class, id(schema))
     if problems:
         name = f"{message_class.__module__}.{message_class.__qualname__}"
         raise UnfitClassError(name, problems)
-    _passed[message_class] = schema
+
+
+@lru_cache(MOST_REMEMBERED)
+def _look_at(message_class: type[BaseModel], _: int) -> tuple[object, Sequence[str]]:
+    """The schema, by whose id this is remembered, and what is wrong with it.
+
+    A large class takes milliseconds to look at, and those with a value of any kind are asked about
+    with each message. A class that is built anew has another schema. A schema refers to its class,
+    so that a weak reference to the class would keep it for good.
+    """
+    schema = message_class.__pydantic_core_schema__
+    return schema, tuple(dict.fromkeys(_problems(schema, (), {})))
 
 
 def _problems(node: Any, at: Location, config: Mapping[str, Any]) -> Iterator[str]:

@@ -2,7 +2,9 @@
 publishing, or making the class, is refused; see `messaging.wire.fidelity`."""
 
 import enum
+import gc
 import math
+import weakref
 from collections.abc import Callable, Generator
 from dataclasses import InitVar, dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -30,6 +32,7 @@ from pydantic import (
     SerializeAsAny,
     Tag,
     computed_field,
+    create_model,
     field_serializer,
     field_validator,
     model_serializer,
@@ -555,6 +558,20 @@ def test_a_class_that_passed_is_looked_at_again_only_when_it_was_built_anew(
         encode(Open(value=[1]))
 
     assert len(looked_at) == 1
+
+
+def test_classes_that_are_made_by_the_thousand_are_not_kept_for_good() -> None:
+    made = [create_model(f"Made{number}", value=(int, 0)) for number in range(20)]
+    for each in made:
+        unfit.check_class(each)
+    remembered = [weakref.ref(each) for each in made]
+    del made, each
+
+    unfit._look_at.cache_clear()  # as it does with those that were asked about long ago
+    gc.collect()
+
+    assert unfit._look_at.cache_parameters()["maxsize"] == unfit.MOST_REMEMBERED
+    assert [each for each in remembered if each() is not None] == []
 
 
 def test_a_class_with_forward_references_is_looked_at_when_its_message_is_published() -> None:
