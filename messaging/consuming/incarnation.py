@@ -57,7 +57,6 @@ class Incarnation(ABC):
             await self._end_handlers()
             # A read must not be cancelled: it would swallow what it was about to lend.
             await asyncio.gather(reader, beat, *others, return_exceptions=True)
-            self._consumer.abandon()
 
     async def _leave(self, reader: asyncio.Task[None], beat: asyncio.Task[None]) -> None:
         async with farewell(self._consumer.group):

@@ -75,8 +75,10 @@ class RejoiningConsumer:
             except Exception:  # a bug of ours must not silence an agent for good
                 log.exception("dispatcher.failed", agent=self._group)
                 await self._rest()
-            if consumer is not None:
-                predecessor = consumer.incarnation
+            finally:
+                if consumer is not None:
+                    predecessor = consumer.incarnation
+                    consumer.abandon()
         if fenced is not None:
             self._incidents.fenced(fenced)
 
