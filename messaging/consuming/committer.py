@@ -82,8 +82,10 @@ class Committer:
     def abandon(self) -> None:
         """Begin nothing more: `run` has ended, or never will begin with what is left."""
         self._is_resting = False
-        if self._sent is not None and asyncio.iscoroutine(committing := self._sent[1]):
-            committing.close()
+        if self._sent is not None:
+            committing = asyncio.ensure_future(self._sent[1])
+            if not committing.cancel() and not committing.cancelled():
+                committing.exception()  # or it would be logged that nobody has looked at it
 
     def finish(self) -> None:
         """Let `run` return once everything added so far is committed."""
