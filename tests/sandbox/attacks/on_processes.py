@@ -139,13 +139,11 @@ def leave_a_daemon(t: Target) -> None:
 
 @attack()
 def leave_a_child_by_a_shell(t: Target) -> None:
-    sleeper = f"nohup setsid {sys.executable} -c '{_SLEEPER}' survivor-of-{t.name}"
-    command = f"{sleeper} >/dev/null 2>&1 & echo $!"
-    told = subprocess.run(["/bin/sh", "-c", command], check=True, stdout=subprocess.PIPE)
-    child, give_up_at = int(told.stdout), time.monotonic() + 10
-    with suppress(ProcessLookupError):  # until then it could be stopped with our group
-        while os.getsid(child) != child and time.monotonic() < give_up_at:
-            time.sleep(0.01)
+    sleeper = f"print(flush=True); {_SLEEPER}"
+    command = f"nohup setsid {sys.executable} -c '{sleeper}' survivor-of-{t.name} 2>/dev/null &"
+    with subprocess.Popen(["/bin/sh", "-c", command], stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()  # it has a session of its own; before, it could end with our group
 
 
 @attack()
