@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -153,9 +154,11 @@ def _is_well(pid: int) -> bool:
 
 
 def _named(mark: str) -> Iterator[int]:
+    """Processes with this mark on their command line; the name of an attack may begin another."""
+    whole = re.compile(rf"{re.escape(mark)}(?!\w)")
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and mark in (entry / "cmdline").read_text():
+            if entry.name.isdigit() and whole.search((entry / "cmdline").read_text()):
                 yield int(entry.name)
         except OSError:
             continue
