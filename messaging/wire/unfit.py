@@ -3,7 +3,7 @@
 Where only the value decides, the message is refused when it is published; see `fidelity`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -57,7 +57,7 @@ def check_class(message_class: type[BaseModel]) -> None:
 
 
 @lru_cache(MOST_REMEMBERED)
-def _look_at(message_class: type[BaseModel], _: int) -> tuple[object, Sequence[str]]:
+def _look_at(message_class: type[BaseModel], _: int) -> tuple[object, tuple[str, ...]]:
     """The schema, by whose id this is remembered, and what is wrong with it.
 
     A large class takes milliseconds to look at, and those with a value of any kind are asked about
