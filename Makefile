@@ -20,7 +20,7 @@ PYTHON_TESTS ?= tests
 LONG_TESTS ?= tests
 
 # An environment of its own, for a peer that cannot live beside ours: its Python, its name, its needs.
-peer = $(1) -m venv $(VENV)/peers/$(2) && $(VENV)/peers/$(2)/bin/pip install --quiet --disable-pip-version-check $(3) 'pydantic>=2.11,<3' 'structlog>=24.4'
+peer = { $(1) -m venv $(VENV)/peers/$(2) && $(VENV)/peers/$(2)/bin/pip install --quiet --disable-pip-version-check $(3) 'pydantic>=2.11,<3' 'structlog>=24.4'; }
 
 # An environment of its own for a Python, made anew when what it needs has changed; and the tests in it.
 # A Python that is not here is skipped, and said to be.
