@@ -60,6 +60,11 @@ async def _recover(url: str, setting: Setting, tasks: int) -> tuple[int, float]:
             held = await _held(bus, tasks)
             await bus.subscribe(subscription)
             await asyncio.sleep(STILL_S)  # by now it watches the others
+            if await _owed(bus) != held:
+                raise RuntimeError(
+                    f"the worker lost its messages before it was killed, as this machine did not "
+                    f"let it renew its lease of {setting.lease_s:g} s: measure again"
+                )
             victim.kill()
             started = time.perf_counter()
             while await _owed(bus):  # noqa: ASYNC110 - nobody tells

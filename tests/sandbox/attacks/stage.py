@@ -16,6 +16,7 @@ USER = 4321  # an ordinary one
 _MARK = Path("/run/guildbus-stage")
 _LEFT_ALONE = {"proc", "sys", "dev", "run"}
 _SIOCSIFADDR = 0x8916
+_EXITING = 0x4  # PF_EXITING among the flags of a process
 
 
 def enter(secret: str, *, as_root: bool) -> None:
@@ -56,14 +57,18 @@ def require() -> None:
 
 
 def others() -> list[str]:
-    """Every process on the stage but process 1 and this one."""
+    """Every process on the stage that goes on, but process 1 and this one.
+
+    One that was killed has no command line any more while it is on its way out.
+    """
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) not in {1, os.getpid()}:
             try:
+                command = (entry / "cmdline").read_text().replace("\0", " ")[:100]
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                if stat[0] not in {"Z", "X"}:
-                    found.append((entry / "cmdline").read_text().replace("\0", " ")[:100])
+                if stat[0] not in {"Z", "X"} and not int(stat[6]) & _EXITING:
+                    found.append(command or f"process {entry.name}, which shows no command")
             except OSError:
                 continue
     return found
