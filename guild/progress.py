@@ -1,5 +1,7 @@
 """Progress of long work, for whoever watches: emitted, at most once, never stored."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from messaging.wire.message import Message
@@ -23,6 +25,21 @@ class Progress(Message, wire_name="guild.progress"):
     @property
     def is_over(self) -> bool:
         return self.total is not None and self.done >= self.total
+
+
+class Measured(Message, wire_name="guild.measured"):
+    """Figures that a piece of work has come to: each is the next point of a curve.
+
+    Attributes:
+        task: as its `Progress` calls it.
+        step: where the work stands, in the unit that it counts in; it may go back, as after an
+            interruption, and then what is told is the better truth.
+        values: by the name of their curve.
+    """
+
+    task: str = Field(min_length=1, max_length=200)
+    step: float = Field(ge=0.0)
+    values: dict[Annotated[str, Field(max_length=100)], float] = Field(min_length=1, max_length=32)
 
 
 class TextDelta(Message, wire_name="guild.text"):

@@ -19,7 +19,7 @@ from agents.research.errors import (
     WorkRefusedError,
 )
 from agents.research.exchange import sweep
-from agents.research.job_progress import progress_of
+from agents.research.job_progress import measured_of, progress_of
 from agents.research.job_properties import BOOKS, KIB, MIB, OPTIMIZERS, JobsProps
 from agents.research.workspace.files import WorkspaceFiles
 from agents.sandbox import (
@@ -168,6 +168,8 @@ class Jobs:
             nonlocal latest
             latest = progress_of(latest.task, event)
             audience.emit(latest)
+            if measured := measured_of(latest.task, event):
+                audience.emit(measured)
 
         try:
             runner = self._runners.of(job)

@@ -15,7 +15,7 @@ from agents.research.messages import (
 )
 from agents.research.researcher.handlers import ServesStudies
 from guild import Context, handles
-from guild.progress import Progress
+from guild.progress import Measured, Progress
 
 
 class TrainerAgent(ServesStudies):
@@ -28,7 +28,7 @@ class TrainerAgent(ServesStudies):
         super().__init__()
         self._jobs = jobs
 
-    @handles(emits=[Progress])
+    @handles(emits=[Progress, Measured])
     async def evaluate_quickly(self, request: EvaluateQuickly, ctx: Context) -> QuickEvaluation:
         done = await tools.evaluate_quickly(self._jobs, request, ctx)
         _require_completed(request.model_class_name, done)
@@ -36,19 +36,19 @@ class TrainerAgent(ServesStudies):
             metrics=done.result["metrics"], result=done.result, seconds=done.seconds
         )
 
-    @handles(emits=[Progress])
+    @handles(emits=[Progress, Measured])
     async def train(self, request: TrainFully, ctx: Context) -> TrainingFinished:
         named = request.model_copy(update=_named(request.experiment_name, ctx))
         done = await tools.train(self._jobs, named, ctx)
         _require_completed(request.model_class_name, done)
         return TrainingFinished(result=done.result, seconds=done.seconds)
 
-    @handles(emits=[Progress])
+    @handles(emits=[Progress, Measured])
     async def evaluate(self, request: EvaluateCheckpoint, ctx: Context) -> CheckpointEvaluated:
         done = await tools.measure(self._jobs, request, ctx)
         return CheckpointEvaluated(result=done.result, seconds=done.seconds)
 
-    @handles(emits=[Progress])
+    @handles(emits=[Progress, Measured])
     async def train_language_model(
         self, request: TrainLanguageModel, ctx: Context
     ) -> LanguageModelTrained:

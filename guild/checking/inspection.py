@@ -17,7 +17,7 @@ from guild.checking.validation import findings_of
 from guild.checking.wiring import Wires, wiring_errors
 from guild.errors import Path, UnknownAgentTypeError
 from guild.events import EVENTS
-from guild.progress import Progress, TextDelta
+from guild.progress import Measured, Progress, TextDelta
 from guild.spec.references import resolve_gently
 from guild.spec.source import Finding
 from guild.spec.spec import ENGINES, AgentSpec, ResourceSpec
@@ -27,7 +27,7 @@ from messaging.handling.ordering_key import BY_KEY
 from messaging.wire.message import MessageRegistry
 from messaging.wire.replies import Cancelled, RequestFailed
 
-ALWAYS_KNOWN = (*EVENTS, Progress, TextDelta, RequestFailed, Cancelled, RouteAgain)
+ALWAYS_KNOWN = (*EVENTS, Progress, Measured, TextDelta, RequestFailed, Cancelled, RouteAgain)
 
 
 @dataclass

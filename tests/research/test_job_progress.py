@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agents.research import ResearchToolkit
-from agents.research.job_progress import progress_of
-from guild.progress import Progress
+from agents.research.job_progress import measured_of, progress_of
+from guild.progress import Measured, Progress
 from tests.research.forgers import BASE
 
 HUGE = 10**400
@@ -20,6 +20,29 @@ def test_steps_of_a_training_are_shown_with_their_figures() -> None:
     shown = progress_of("train", event)
 
     assert shown == Progress(task="train", done=5, total=20, text="loss 0.250, val_accuracy 0.900")
+
+
+def test_figures_of_a_training_are_points_of_curves() -> None:
+    event = {"kind": "epoch", "step": 5, "steps_total": 20, "loss": 0.25, "lr": 0.1}
+    metrics = {"epoch": 1, "step": 5, "val_accuracy": 0.9, "note": "x", "val_loss": float("nan")}
+
+    measured = measured_of("train", event | {"metrics": metrics})
+
+    values = {"loss": 0.25, "lr": 0.1, "val_accuracy": 0.9}
+    assert measured == Measured(task="train", step=5, values=values)
+    assert measured_of("read", {"done_bytes": 3, "size_bytes": 9}) is None
+    assert measured_of("train", {"step": 5, "steps_total": 20, "loss": None}) is None
+
+
+def test_no_training_makes_curves_without_end() -> None:
+    metrics = {"x" * 1_000 + str(number): 1.0 for number in range(1_000)}
+    metrics |= {str(number): 1.0 for number in range(1_000)}
+
+    measured = measured_of("train", {"step": 5, "steps_total": 20, "metrics": metrics})
+
+    assert measured is not None
+    assert len(measured.values) <= 32
+    assert max(map(len, measured.values)) == 100
 
 
 def test_other_jobs_say_amounts_and_words() -> None:
@@ -40,6 +63,10 @@ def test_an_event_that_makes_no_sense_harms_nobody(key: str, odd: Any) -> None:
         shown = progress_of("watch", event)
 
         assert Progress.model_validate_json(shown.model_dump_json()) == shown
+        measured = measured_of("watch", {"step": 1, **event})
+        assert measured is None or measured == Measured.model_validate_json(
+            measured.model_dump_json()
+        )
 
 
 FORGED_EVENTS = f"""{BASE}

@@ -15,7 +15,7 @@ from agents.research.researcher.messages import (
     TrialRun,
 )
 from guild import Agent, Context, handles
-from guild.progress import Progress
+from guild.progress import Measured, Progress
 
 
 class ServesStudies(Agent):
@@ -27,7 +27,7 @@ class ServesStudies(Agent):
     async def deal_data(self, request: DealData, ctx: Context) -> DataDealt:
         return await trials.deal_data(self._jobs, request, ctx)
 
-    @handles(emits=[Progress])
+    @handles(emits=[Progress, Measured])
     async def run_trial(self, request: RunTrial, ctx: Context) -> TrialRun:
         return await trials.run_trial(self._jobs, request, ctx)
 

@@ -21,7 +21,7 @@ from rich.table import Column
 from rich.text import Text
 
 from guild.cli.printing.output import printable
-from guild.progress import Progress, TextDelta
+from guild.progress import Measured, Progress, TextDelta
 from messaging.wire.message import WireType, wire_type_of
 from messaging.wire.replies import UnknownMessage
 
@@ -50,7 +50,12 @@ class Watch:
         self._view.stop()
 
     def show(self, item: BaseModel) -> None:
-        """Show one emitted item; anything but progress and text as its type and its JSON."""
+        """Show one emitted item; anything but progress and text as its type and its JSON.
+
+        Figures are for curves; the progress that comes with them tells the latest in words.
+        """
+        if isinstance(item, Measured):
+            return
         if isinstance(item, Progress):
             self._view.progress(item)
         elif isinstance(item, TextDelta):

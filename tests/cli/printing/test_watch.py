@@ -11,7 +11,7 @@ from rich.console import Console
 from guild.cli.printing import watch
 from guild.cli.printing.output import printable
 from guild.cli.printing.watch import Watch
-from guild.progress import Progress, TextDelta
+from guild.progress import Measured, Progress, TextDelta
 from messaging.wire.replies import UnknownMessage
 from tests.cli.crew import Half
 
@@ -45,6 +45,13 @@ def test_off_a_terminal_a_long_task_is_told_again_and_again(
         "reading: 1",
         "reading: 2",
     ]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_figures_for_curves_are_not_told_in_words(is_terminal: bool) -> None:
+    figures = Measured(task="training", step=1, values={"loss": 0.25})
+
+    assert shown(figures, is_terminal=is_terminal) == shown(is_terminal=is_terminal)
 
 
 def test_on_a_terminal_a_task_has_a_bar_with_its_latest_figure() -> None:
