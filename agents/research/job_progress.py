@@ -5,7 +5,7 @@ A job that runs a model's code may say anything: what is no number or no text is
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from guild.progress import Measured, Progress
 
@@ -61,7 +61,7 @@ def _figures(event: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} {value:.3f}"
 
 
-def _is_figure(value: Any) -> bool:
+def _is_figure(value: Any) -> TypeGuard[float]:
     """Whether it is a number that a curve can have a point at: no bool, NaN or infinity."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and abs(value) <= sys.float_info.max
