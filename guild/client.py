@@ -3,21 +3,18 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from functools import lru_cache, partial
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
 
 from guild.agent.registry import Registry
-from guild.checking.answers import require_answer
-from guild.checking.audience import MOST_REMEMBERED, Audience
 from guild.checking.plan import Plan
 from guild.errors import UnexpectedReplyError
-from guild.running.operations import Operations
+from guild.operations.operations import Operations
 from guild.spec.references import resolve
 from guild.spec.spec import GuildSpec
 from messaging.backend import FROM_START
-from messaging.bus import DEFAULT_TIMEOUT_S, Bus, connect
+from messaging.bus import DEFAULT_TIMEOUT_S, connect
 from messaging.client.following import Followed
 from messaging.client.options import PublishManyOptions, PublishOptions, spelled_out
 from messaging.client.publisher import Publisher
@@ -59,11 +56,6 @@ class Receipt(str):
 
 class GuildClient(Operations):
     """Speaks to the agents of one guild."""
-
-    def __init__(self, bus: Bus, plan: Plan) -> None:
-        super().__init__(bus, plan)
-        self._why_unhandled = Audience(plan).why_unhandled
-        self._require_reply = lru_cache(MOST_REMEMBERED)(partial(require_answer, plan))
 
     @classmethod
     def connect(
@@ -206,7 +198,7 @@ class GuildClient(Operations):
             UnexpectedReplyError: the answer is not a `reply_type`.
         """
         check_message(message)
-        self._require_answer(topic, type(message))
+        self._require_reply(topic, type(message))
         answer = await self.bus.request(
             topic,
             message,
@@ -248,7 +240,7 @@ class GuildClient(Operations):
             MessagingError: as `request`.
         """
         check_message(message)
-        self._require_answer(topic, type(message))
+        self._require_reply(topic, type(message))
         items = self.bus.stream(
             topic,
             message,
@@ -324,10 +316,6 @@ class GuildClient(Operations):
             after=after,
         )
 
-    async def cancel(self, message_id: str, reason: str = "") -> None:
-        """Stop whoever handles the message or what followed from it; its requester is told."""
-        await self.bus.cancel(message_id, reason)
-
     def tap(
         self,
         patterns: Sequence[str],
@@ -342,10 +330,10 @@ class GuildClient(Operations):
         """
         return self.bus.tap(patterns, from_start=from_start, follow=follow, since=since)
 
-    def _require_answer(self, topic: str, message: type[BaseModel]) -> None:
+    def _require_reply(self, topic: str, message: type[BaseModel]) -> None:
         if warning := self._why_unhandled(topic, message):
             raise NobodyListensError(warning)
-        self._require_reply(topic, message)
+        self._require_answer(topic, message)
 
 
 @asynccontextmanager

@@ -6,6 +6,8 @@ GuildError
 ├── UnknownAgentTypeError      no agent or resource goes by this type name
 ├── UnknownAgentError          a guild has no agent of this id
 ├── AgentInUseError            an agent in the spec, paused or at work: it cannot be forgotten
+├── NoSuchMessageError         a guild has no message that goes by this name
+├── LetterNotFoundError        a guild has no dead letter of this id
 ├── MissingExtraError          an agent needs packages that are not installed
 ├── HandlerError               a class whose handlers do not state their contract
 ├── UnresolvedReferenceError   an environment variable or secret that is not there
@@ -91,6 +93,21 @@ class UnknownAgentError(GuildError):
 
 class AgentInUseError(GuildError):
     """An agent that cannot be forgotten; nothing was done."""
+
+
+class NoSuchMessageError(GuildError):
+    """No message of the guild goes by this name."""
+
+
+class LetterNotFoundError(GuildError):
+    """The guild has no dead letter of this id, nor one of a message of this id."""
+
+    def __init__(self, letter_id: str) -> None:
+        super().__init__(
+            f"there is no dead letter {letter_id}: it was requeued or dropped, or never was; list "
+            "the dead letters to see which there are"
+        )
+        self.letter_id = letter_id
 
 
 class MissingExtraError(GuildError):

@@ -75,6 +75,23 @@ class BusIncident(Message, wire_name="guild.bus_incident"):
     text: str
 
 
+class OperatorActed(Message, wire_name="guild.operated"):
+    """An operator has done something to the guild.
+
+    Attributes:
+        act: `pause`, `resume`, `drain`, `cancel`, `replay`, `forget`, `requeue` or `drop`; other
+            acts may come.
+        target: id of the agent, message or dead letter; "" for all that `detail` describes.
+        by: name of the token or of the user, or of the bus.
+        detail: the reason that was given, or what it came to.
+    """
+
+    act: str
+    target: str
+    by: str
+    detail: str = ""
+
+
 EVENTS = (
     DeadLetterDropped,
     GuildStarted,
@@ -86,4 +103,5 @@ EVENTS = (
     DeadLettered,
     TakenOver,
     BusIncident,
+    OperatorActed,
 )

@@ -217,7 +217,7 @@ class Guild:
             relay = await bus.relay(guild_id, url)
             self._stack.push_async_callback(relay.drain)
         self._scheduler = await run_schedules(bus, self.spec.schedules, self.plan.messages)
-        self._client = GuildClient(bus, self.plan)
+        self._client = GuildClient(bus, self.plan, lambda: engine.replicas)
         self._status = GuildStatus.RUNNING
         agents = self.agents
         failing = {r.agent for r in engine.replicas if r.error}

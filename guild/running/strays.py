@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from guild.errors import AgentInUseError, UnknownAgentError
 from guild.running.scheduler import GROUP as SCHEDULER
-from messaging.backend import RESERVED_PREFIX
+from messaging.backend import RESERVED_PREFIX, TopicInfo
 from messaging.backends.incarnation import has_surely_died
 from messaging.bus import Bus
 from messaging.client.dead_letters import Wanted
@@ -62,14 +62,23 @@ class Forgotten(NamedTuple):
     is_done: bool
 
 
-async def find_strays(bus: Bus, agents: Collection[str]) -> Sequence[Stray]:
-    """The agents on `bus` besides `agents`, by id; groups of the bus's own are left out."""
+async def find_strays(
+    bus: Bus, agents: Collection[str], topics: Sequence[TopicInfo] | None = None
+) -> Sequence[Stray]:
+    """The agents on `bus` besides `agents`, by id; groups of the bus's own are left out.
+
+    Args:
+        bus: an open bus of the guild.
+        agents: those of the spec.
+        topics: what is known to lie in the topics; None to ask.
+    """
     strays = {
         group: [pattern for pattern in patterns if pattern != inbox_of(group)]
         for group, patterns in (await bus.groups()).items()
         if group not in agents and not _is_internal(group)
     }
-    topics = await bus.backend.topics() if strays else []
+    if topics is None:
+        topics = await bus.backend.topics() if strays else ()
     return [
         Stray(
             agent,
@@ -80,6 +89,17 @@ async def find_strays(bus: Bus, agents: Collection[str]) -> Sequence[Stray]:
         )
         for agent in sorted(strays)
     ]
+
+
+def problem_of(stray: Stray) -> str:
+    """What is odd about an agent that is not in the spec, up to what to do about it."""
+    owed = stray.waiting + stray.in_hand
+    kept = "1 message is kept" if owed == 1 else f"{owed:,} messages are kept"
+    return (
+        f"{stray.agent} is subscribed and not in the spec; {kept} for it, and publishers are "
+        "refused when there are too many; "
+        "another process may run it, with another version of the spec"
+    )
 
 
 async def replicas_of(bus: Bus, agent: str) -> int:

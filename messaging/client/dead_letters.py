@@ -27,7 +27,7 @@ class DeadLetterDropped(Message, wire_name="guild.dead_letter_dropped"):
     """Told on `guild.events` before a dead letter is forgotten; its payload is not repeated.
 
     Attributes:
-        by: name of the bus on which it was dropped.
+        by: who dropped it, or the name of the bus on which it was dropped.
         error: class name and text of the error that it died of.
     """
 
@@ -151,6 +151,7 @@ class DeadLetters:
         *,
         edit: Mapping[str, Any] | None = None,
         payload: Mapping[str, Any] | None = None,
+        by: str = "",
     ) -> bool:
         """Hand the message to its group again, as if for the first time, without its deadline.
 
@@ -161,6 +162,7 @@ class DeadLetters:
             letter_id: of the letter, or of its message.
             edit: fields of the message that get other values, as JSON.
             payload: instead of it, all fields.
+            by: who does it, for the history of the message; "" for the name of the bus.
 
         Returns:
             False when there is no such letter any more.
@@ -177,10 +179,10 @@ class DeadLetters:
         envelope, edited = letter.envelope, ""
         if edit is not None or payload is not None:
             envelope, edited = edited_envelope(envelope, self._registry, edit or {}, payload)
-        return await self._requeue(letter, envelope, edited)
+        return await self._requeue(letter, envelope, by, edited)
 
     async def requeue_all(
-        self, wanted: Wanted = EVERY, *, dry_run: bool = True
+        self, wanted: Wanted = EVERY, *, dry_run: bool = True, by: str = ""
     ) -> AsyncGenerator[DeadLetter, None]:
         """Requeue all that fit, the oldest first; unless told otherwise, only say which.
 
@@ -195,13 +197,13 @@ class DeadLetters:
         async for page in self._pages(wanted):
             letters = [letter for letter in page if letter.group and _copy_of(letter) not in seen]
             seen.update(map(_copy_of, letters))
-            done, error = (letters, None) if dry_run else await self._requeue_page(letters)
+            done, error = (letters, None) if dry_run else await self._requeue_page(letters, by)
             for letter in done:
                 yield letter
             if error is not None:
                 raise error
 
-    async def drop(self, letter_id: str, reason: str = "") -> bool:
+    async def drop(self, letter_id: str, reason: str = "", *, by: str = "") -> bool:
         """Forget it for good; `guild.events` keeps the reason. False when it was gone already."""
         letter = await self.show(letter_id)
         if letter is None:
@@ -215,7 +217,7 @@ class DeadLetters:
             topic=letter.envelope.published_to,
             error=f"{died_of.error_type}: {died_of.text}",
             reason=reason,
-            by=self._name,
+            by=by or self._name,
         )
         await self._publish(EVENTS_TOPIC, event)
         get_logger().info("dead_letter.dropped", id=letter.id, group=letter.group, reason=reason)
@@ -229,16 +231,19 @@ class DeadLetters:
             after = letters[-1].id
 
     async def _requeue_page(
-        self, letters: Sequence[DeadLetter]
+        self, letters: Sequence[DeadLetter], by: str
     ) -> tuple[Sequence[DeadLetter], BaseException | None]:
         """Those that were still there, and the first error."""
         outcomes = await asyncio.gather(
-            *[self._requeue(letter, letter.envelope) for letter in letters], return_exceptions=True
+            *[self._requeue(letter, letter.envelope, by) for letter in letters],
+            return_exceptions=True,
         )
         done = [letter for letter, was in zip(letters, outcomes, strict=True) if was is True]
         return done, next((was for was in outcomes if isinstance(was, BaseException)), None)
 
-    async def _requeue(self, letter: DeadLetter, envelope: Envelope, edited: str = "") -> bool:
+    async def _requeue(
+        self, letter: DeadLetter, envelope: Envelope, by: str, edited: str = ""
+    ) -> bool:
         if not letter.group:
             raise NobodyListensError(
                 f"{letter.id} was not written by guildbus: no agent can be handed it; drop it"
@@ -250,7 +255,7 @@ class DeadLetters:
             deadline=0.0,
             delay_s=0.0,
         )
-        text = f"by {self._name}" + (f", edited: {edited}" if edited else "")
+        text = f"by {by or self._name}" + (f", edited: {edited}" if edited else "")
         mark = Attempt(number=0, error_type="requeued", text=text, at=time.time())
         history = HISTORY.dump_json((*reason_of(letter).attempts, mark))
         get_logger().info("dead_letter.requeued", id=letter.id, group=letter.group, edited=edited)

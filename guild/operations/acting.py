@@ -1,34 +1,27 @@
-"""What whoever runs a guild does to its agents: pause, drain, look, replay, forget."""
+"""What an operator does to the agents of a guild and to their work, told on `guild.events`."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
-from guild.checking.plan import Plan
-from guild.errors import UnknownAgentError
-from guild.running.strays import DEFAULT_LEASE_S, Forgotten, Stray, find_strays, forget
-from messaging.bus import DEFAULT_TIMEOUT_S, Bus
+from guild.operations.ground import Ground
+from guild.running.strays import DEFAULT_LEASE_S, Forgotten, forget
+from messaging.bus import DEFAULT_TIMEOUT_S
 from messaging.client.replay import Range, Replayed, replay
-from messaging.state.stored_state import StoredState
 from messaging.wire.message import wire_type_of
 
 LOOK_S = 0.1
 
 
-class Operations:
-    """Operates the agents of one guild, wherever they run.
+class Acting(Ground):
+    """Pauses, resumes, drains, cancels, replays, forgets.
 
-    Args:
-        bus: an open bus of the guild.
-        plan: who handles what.
+    Each act says on `guild.events` that it was done, what it came to, and who did it: `by` is the
+    name of a user or of a token, "" for the name of the bus.
     """
 
-    def __init__(self, bus: Bus, plan: Plan) -> None:
-        self.bus = bus
-        self._plan = plan
-
-    async def pause(self, agent: str) -> None:
+    async def pause(self, agent: str, *, by: str = "") -> None:
         """Have nobody begin to handle what `agent` is owed, until it is resumed.
 
         All processes obey within moments; handlers that run come to their end. Nothing is lost:
@@ -38,16 +31,18 @@ class Operations:
             UnknownAgentError: the guild has no such agent, and no stray of that name.
         """
         await self.bus.pause(await self._subscribed(agent))
+        await self._tell("pause", agent, by)
 
-    async def resume(self, agent: str) -> None:
+    async def resume(self, agent: str, *, by: str = "") -> None:
         """Let a paused agent go on.
 
         Raises:
             UnknownAgentError: the guild has no such agent, and no stray of that name.
         """
         await self.bus.resume(await self._subscribed(agent))
+        await self._tell("resume", agent, by)
 
-    async def drain(self, agent: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> int:
+    async def drain(self, agent: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, by: str = "") -> int:
         """Pause `agent` and wait until nobody has any of its messages in hand.
 
         Returns:
@@ -56,7 +51,8 @@ class Operations:
         Raises:
             UnknownAgentError: the guild has no such agent.
         """
-        await self.pause(agent)
+        await self.bus.pause(await self._subscribed(agent))
+        await self._tell("drain", agent, by)
         ends_at = time.monotonic() + timeout_s
         while True:
             topics = await self.bus.backend.topics()
@@ -65,13 +61,10 @@ class Operations:
                 return in_hand
             await asyncio.sleep(LOOK_S)
 
-    def state(self, agent: str) -> StoredState:
-        """The committed state of `agent`, to be looked at.
-
-        Raises:
-            UnknownAgentError: the guild has no such agent.
-        """
-        return StoredState(self.bus.backend, self._known(agent))
+    async def cancel(self, message_id: str, reason: str = "", *, by: str = "") -> None:
+        """Stop whoever handles the message or what followed from it; its requester is told."""
+        await self.bus.cancel(message_id, reason)
+        await self._tell("cancel", message_id, by, reason)
 
     async def replay(
         self,
@@ -81,6 +74,7 @@ class Operations:
         since: datetime | None = None,
         until: datetime | None = None,
         really: bool = False,
+        by: str = "",
     ) -> Replayed:
         """Hand what a topic still holds to one agent again; nobody else gets it.
 
@@ -94,6 +88,7 @@ class Operations:
             since: only what was made from then on.
             until: only what was made before.
             really: do it; otherwise it is only counted what would be done.
+            by: who does it.
 
         Raises:
             UnknownAgentError: the guild has no such agent.
@@ -104,15 +99,11 @@ class Operations:
         agent = self._known(agent)
         types = {wire_type_of(message).name for message in self._plan.agents[agent].accepted()}
         wanted = Range(since, until)
-        return await replay(self.bus.backend, topic, agent, wanted, types=types, really=really)
-
-    async def strays(self) -> Sequence[Stray]:
-        """Agents that are subscribed and not in the spec, with what waits for each.
-
-        Another process may run them, as during a change of the spec. If none does, their backlog
-        refuses publishers in the end: see `forget`.
-        """
-        return await find_strays(self.bus, self._ids)
+        found = await replay(self.bus.backend, topic, agent, wanted, types=types, really=really)
+        if really:
+            count = sum(found.handed_on.values())
+            await self._tell("replay", agent, by, f"{count:,} messages of {topic}")
+        return found
 
     async def forget(
         self,
@@ -121,6 +112,7 @@ class Operations:
         really: bool = False,
         quiet_s: float = DEFAULT_LEASE_S,
         on_wait: Callable[[float], None] | None = None,
+        by: str = "",
     ) -> Forgotten:
         """Unsubscribe an agent that was taken out of the spec: see `strays`.
 
@@ -131,28 +123,17 @@ class Operations:
             really: do it; otherwise it is only counted what would be lost.
             quiet_s: how long to listen for replicas that are registered: the lease that it had.
             on_wait: told how long that may take, when there are any.
+            by: who does it.
 
         Raises:
             UnknownAgentError: no such agent is subscribed.
             AgentInUseError: it is in the spec, or runs in some process; nothing was done.
         """
         guild = self._plan.spec.id
-        return await forget(
+        forgotten = await forget(
             self.bus, guild, self._ids, agent, really=really, quiet_s=quiet_s, on_wait=on_wait
         )
-
-    async def _subscribed(self, agent: str) -> str:
-        """An agent of the spec, or one that was taken out of it."""
-        if agent not in self._ids and agent in [stray.agent for stray in await self.strays()]:
-            return agent
-        return self._known(agent)
-
-    @property
-    def _ids(self) -> Sequence[str]:
-        return [spec.id for spec in self._plan.spec.agents]
-
-    def _known(self, agent: str) -> str:
-        ids = self._ids
-        if agent not in ids:
-            raise UnknownAgentError(self._plan.spec.id, agent, ids)
-        return agent
+        if really:
+            owed = forgotten.waiting + forgotten.in_hand
+            await self._tell("forget", agent, by, f"{owed:,} messages were kept for it")
+        return forgotten

@@ -1,0 +1,128 @@
+"""Messages on their way, as documents, and the events of a guild among them."""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, SerializeAsAny
+
+from guild.live.messages import LiveHandlings, LiveSummary
+from guild.live.watching import watch
+from guild.operations.ground import Ground
+from guild.operations.view import View
+from messaging.client.tap import Tapped
+from messaging.wire.envelope import Envelope
+from messaging.wire.topic import EVENTS_TOPIC
+
+
+class MessageSeen(View):
+    """A message that passed.
+
+    Attributes:
+        at: when it was made, as its id tells; None where the id was made by another rule.
+        cause: id of the message that it follows from; None for the first of its conversation.
+        data: the message as JSON; None where it cannot be decoded.
+    """
+
+    topic: str
+    id: str
+    at: datetime | None
+    type: str
+    sender: str
+    cause: str | None
+    conversation: str
+    attempt: int
+    data: Any
+
+
+class EventSeen(View):
+    """Something that happened to the guild, as `guild.events` tells it.
+
+    Attributes:
+        type: wire name, of one of `guild.events.EVENTS` or of a later version's.
+        event: the message itself; an `UnknownMessage` for a type of a later version.
+    """
+
+    id: str
+    at: datetime | None
+    type: str
+    sender: str
+    event: SerializeAsAny[BaseModel] | None
+
+
+class Passing(Ground):
+    """Watches messages without taking anything from the agents."""
+
+    async def messages(
+        self,
+        patterns: Sequence[str],
+        *,
+        from_start: bool = False,
+        follow: bool = True,
+        since: datetime | None = None,
+    ) -> AsyncGenerator[MessageSeen, None]:
+        """What passes on topics that fit `patterns`; see `Bus.tap` for what the options mean.
+
+        It begins with the call of `anext`.
+
+        Raises:
+            TopicError: one of the patterns can never fit a topic.
+            ValueError: `since` has no time zone, or comes with `from_start`.
+        """
+        tapped = self.bus.tap(patterns, from_start=from_start, follow=follow, since=since)
+        async for each in tapped:
+            yield seen(each)
+
+    async def events(
+        self, *, since: datetime | None = None, follow: bool = True
+    ) -> AsyncGenerator[EventSeen, None]:
+        """What happens to the guild: agents that crash, operators that act, dead letters.
+
+        Args:
+            since: begin with what happened then, as far as the topic still holds it; None for what
+                happens from now on, or, without `follow`, for all that it holds.
+            follow: go on with what comes; otherwise end behind what the topic holds now.
+        """
+        async for each in self.bus.tap([EVENTS_TOPIC], since=since, follow=follow):
+            envelope = each.envelope
+            yield EventSeen(
+                id=envelope.id,
+                at=made_at(envelope),
+                type=envelope.type,
+                sender=envelope.sender,
+                event=each.message,
+            )
+
+    def live(self) -> AsyncGenerator[LiveSummary | LiveHandlings, None]:
+        """What the processes of the guild handle, told by each of them while the caller watches.
+
+        A process tells a summary a second, and up to 200 handlings a second one by one. It begins
+        within moments of the first `anext`, with what happens from then on, and ends with the
+        generator (`contextlib.aclosing`). While the server is away nothing comes; it goes on when
+        the server is back. Watch once for many who look: each watcher reads all of it.
+        """
+        return watch(self.bus)
+
+
+def seen(tapped: Tapped) -> MessageSeen:
+    """The document of a message that passed."""
+    envelope, message = tapped.envelope, tapped.message
+    return MessageSeen(
+        topic=tapped.topic,
+        id=envelope.id,
+        at=made_at(envelope),
+        type=envelope.type,
+        sender=envelope.sender,
+        cause=envelope.cause or None,
+        conversation=envelope.conversation_id,
+        attempt=envelope.attempt,
+        data=None if message is None else message.model_dump(mode="json"),
+    )
+
+
+def made_at(envelope: Envelope) -> datetime | None:
+    """The first 12 digits of an id are the milliseconds at which it was made."""
+    try:
+        return datetime.fromtimestamp(int(envelope.id[:12], 16) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,170 @@
+"""Publishing and asking by wire name and JSON data, for whoever has no classes."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import Any, Unpack
+
+from pydantic import BaseModel
+
+from guild.checking.answers import require_answer
+from guild.checking.audience import MOST_REMEMBERED, Audience
+from guild.checking.plan import Plan
+from guild.operations.agents import Statuses
+from guild.operations.composing import compose, conversation_of, described, handlers_of, topic_for
+from guild.operations.ground import Ground
+from guild.operations.reception import Reception
+from guild.operations.view import View
+from messaging.bus import DEFAULT_TIMEOUT_S, Bus
+from messaging.client.options import PublishOptions
+from messaging.errors import NobodyListensError
+from messaging.wire.envelope import new_id
+from messaging.wire.message import wire_type_of
+
+
+class Sent(View):
+    """A message that was accepted.
+
+    Attributes:
+        conversation: that it belongs to, its own id when it began one.
+        warning: why it is not handled, or not soon; "" if it is.
+    """
+
+    message_id: str
+    conversation: str
+    type: str
+    topic: str
+    warning: str = ""
+
+
+class Answered(View):
+    """The answer to a request.
+
+    Attributes:
+        message_id: of the request.
+        type: wire name of the answer.
+        data: the answer as JSON.
+    """
+
+    message_id: str
+    type: str
+    data: Any
+
+
+class Talking(Ground):
+    """Publishes and asks for whoever knows messages by their wire names only."""
+
+    def __init__(self, bus: Bus, plan: Plan, statuses: Statuses = tuple) -> None:
+        super().__init__(bus, plan, statuses)
+        self._why_unhandled = Audience(plan).why_unhandled
+        self._require_answer = lru_cache(MOST_REMEMBERED)(partial(require_answer, plan))
+
+    def compose(self, type_name: str, data: Any) -> BaseModel:
+        """The message of this wire name or class name, with this data.
+
+        Raises:
+            NoSuchMessageError: the guild has no message of that name; says which is meant.
+            InvalidMessageError: the data does not fit it; `problems` has a line for each field.
+        """
+        return compose(self._plan, type_name, data)
+
+    def topic_for(self, message: BaseModel) -> str:
+        """Where an agent handles `message`; the default topic if none does."""
+        return topic_for(self._plan, message)
+
+    async def reception(self, message: BaseModel, topic: str) -> Reception:
+        """What would become of `message` on `topic`, as things are now."""
+        handlers = handlers_of(self._plan, message, topic)
+        groups = await self.bus.groups() if handlers else ()
+        subscribed = [agent for agent in handlers if agent in groups]
+        paused = await self.bus.paused() if subscribed else ()
+        return Reception(
+            guild=self._plan.spec.id,
+            type=wire_type_of(type(message)).name,
+            topic=topic,
+            handlers=tuple(handlers),
+            subscribed=tuple(subscribed),
+            paused=tuple(agent for agent in subscribed if agent in paused),
+            is_running=bool(await self.beats(subscribed)),
+        )
+
+    async def send(
+        self, topic: str | None, type_name: str, data: Any, **options: Unpack[PublishOptions]
+    ) -> Sent:
+        """Publish by wire name, and say what is odd about it.
+
+        Args:
+            topic: where to; None for where an agent handles it.
+            type_name: wire name or class name of the message.
+            data: what its JSON was read as.
+            options: as `PublishOptions` says.
+
+        Raises:
+            NoSuchMessageError, InvalidMessageError: as `compose`.
+            NobodyListensError: `require_listener`, and no agent of the guild handles it there.
+            MessagingError: as `Bus.publish`.
+        """
+        message = self.compose(type_name, data)
+        to = self.topic_for(message) if topic is None else topic
+        before = await self.reception(message, to)
+        if before.state == "unhandled" and options.get("require_listener"):
+            raise NobodyListensError(f"nothing was sent: {before.warning}")
+        message_id = await self.bus.publish(to, message, **options)
+        return Sent(
+            message_id=message_id,
+            conversation=options.get("conversation") or message_id,
+            type=str(wire_type_of(type(message))),
+            topic=to,
+            warning=before.warning,
+        )
+
+    async def ask(
+        self,
+        topic: str | None,
+        type_name: str,
+        data: Any,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        conversation: str = "",
+        tags: Sequence[str] = (),
+        message_id: str = "",
+    ) -> Answered:
+        """Ask by wire name, and wait for the answer.
+
+        Args:
+            topic: where to; None for where an agent handles it.
+            type_name: wire name or class name of the message.
+            data: what its JSON was read as.
+            timeout_s: how long to wait; the request stays accepted afterwards.
+            conversation: that it belongs to; "" for the one that it names itself, or a new one.
+            tags: ids of the agents it is for.
+            message_id: as for `Bus.request`.
+
+        Raises:
+            NoSuchMessageError, InvalidMessageError: as `compose`.
+            NobodyListensError, NobodyAnswersError, RequestFailedError, RequestCancelledError,
+            RequestTimeoutError: as `GuildClient.request`.
+        """
+        message = self.compose(type_name, data)
+        to = self.topic_for(message) if topic is None else topic
+        self.require_answer(to, message)
+        message_id = message_id or new_id()
+        answer = await self.bus.request(
+            to,
+            message,
+            timeout_s=timeout_s,
+            conversation=conversation or conversation_of(message),
+            tags=tags,
+            message_id=message_id,
+        )
+        return Answered(message_id=message_id, **described(answer))
+
+    def require_answer(self, topic: str, message: BaseModel) -> None:
+        """Pass unless, as the contracts of the agents say, no answer would ever come.
+
+        Raises:
+            NobodyListensError: no agent of the guild handles it there.
+            NobodyAnswersError: those that do answer nothing.
+        """
+        if why := self._why_unhandled(topic, type(message)):
+            raise NobodyListensError(f"nothing was sent: {why}")
+        self._require_answer(topic, type(message))
