@@ -198,7 +198,7 @@ class GuildClient(Operations):
             UnexpectedReplyError: the answer is not a `reply_type`.
         """
         check_message(message)
-        self._require_reply(topic, type(message))
+        self.require_answer(topic, type(message))
         answer = await self.bus.request(
             topic,
             message,
@@ -240,7 +240,7 @@ class GuildClient(Operations):
             MessagingError: as `request`.
         """
         check_message(message)
-        self._require_reply(topic, type(message))
+        self.require_answer(topic, type(message))
         items = self.bus.stream(
             topic,
             message,
@@ -329,11 +329,6 @@ class GuildClient(Operations):
         `guild.events` is where the guild tells of itself.
         """
         return self.bus.tap(patterns, from_start=from_start, follow=follow, since=since)
-
-    def _require_reply(self, topic: str, message: type[BaseModel]) -> None:
-        if warning := self._why_unhandled(topic, message):
-            raise NobodyListensError(warning)
-        self._require_answer(topic, message)
 
 
 @asynccontextmanager

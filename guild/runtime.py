@@ -11,6 +11,7 @@ from guild.checking.plan import Plan
 from guild.client import GuildClient
 from guild.errors import GuildNotRunningError
 from guild.events import GuildStarted, GuildStopped
+from guild.live.telling import LiveTeller
 from guild.running.announcer import Announcer
 from guild.running.engines.engine import AgentState, Engine, ReplicaStatus
 from guild.running.engines.inprocess import InProcessEngine
@@ -210,6 +211,7 @@ class Guild:
                 )
             )
         announcer = await self._stack.enter_async_context(Announcer(bus, self.spec.id))
+        await self._stack.enter_async_context(LiveTeller(bus))
         engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe, self.agents)
         self._stack.push_async_callback(engine.drain)
         await engine.start()

@@ -35,10 +35,11 @@ from messaging.control.followers import Followers
 from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
 from messaging.control.tail import Tail
+from messaging.control.watchers import Watchers
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.handling.emitter import Emitter
 from messaging.handling.subscription import Subscription
-from messaging.observing import Observer, Observers
+from messaging.observing import Observer, Observers, Onlookers
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.state.contention import Contentions
@@ -65,6 +66,9 @@ class Bus:
         owns_backend: False when others use `backend` too, and one of them opens and closes it.
         wait_s: how long `open` waits for a server that is not there yet.
         observer: sees what is published and handled here.
+
+    Attributes:
+        watchers: which topics are watched, so that something is to be told there.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Bus:
         self._owns_backend = owns_backend
         self._wait_s = wait_s
         self._observers = Observers.of(observer)
+        self._onlookers: Onlookers | None = None
         self._incidents = Incidents()
         outages = self._incidents.outages
         self._decoder = Decoder(self.registry)
@@ -97,6 +102,7 @@ class Bus:
         self._tail = Tail(backend, self.client_id, outages)
         self._publisher = Publisher(backend, self._subscribers, name, self._observers)
         self._followers = Followers(backend, self._tail)
+        self.watchers = Watchers(backend, self._tail)
         attachments = Attachments(backend, self._decoder, self._followers, outages)
         self._requests = Requests(self._publisher, self._tail, self._decoder, attachments, outages)
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
@@ -159,6 +165,7 @@ class Bus:
         await self._maintenance.close()
         await self._pauses.close()
         await self._emitter.close()
+        self.watchers.close()
         self._requests.close()
         await self._tail.close()
         if self._owns_backend:
@@ -463,6 +470,7 @@ class Bus:
             heart=self._heart,
             contention=self._contentions.of(subscription.group),
             observers=self._observers,
+            onlookers=self._onlookers,
         )
         running = Running(subscription.group, replica)
         self._running = [other for other in self._running if not other.done] + [running]
@@ -524,6 +532,34 @@ class Bus:
         """Every subscribed group and its patterns."""
         self._check_open()
         return await self.backend.groups()
+
+    def attach(self, observer: Observer) -> None:
+        """Show `observer` the handlings that begin here from now on, until it is detached.
+
+        It costs nothing before and afterwards. It is asked for no trace, unless the bus has other
+        observers.
+        """
+        if self._observers is not None:
+            self._observers.add(observer)
+            return
+        if self._onlookers is None:
+            self._onlookers = Onlookers()
+        self._onlookers.add(observer)
+        self._show_onlookers()
+
+    def detach(self, observer: Observer) -> None:
+        """Show `observer` no more beginnings; it still hears of the end of what has begun."""
+        if self._observers is not None:
+            self._observers.remove(observer)
+        elif self._onlookers is not None:
+            self._onlookers.remove(observer)
+            if self._onlookers.is_empty:
+                self._onlookers = None
+                self._show_onlookers()
+
+    def _show_onlookers(self) -> None:
+        for running in self._running:
+            running.show(self._onlookers)
 
     def listen(self, listener: Callable[[Incident], None]) -> None:
         """Call `listener` with what operators should hear of: takeovers, dead letters, outages."""

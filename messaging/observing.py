@@ -119,7 +119,8 @@ class Observer:
 class Observers(Observer):
     """Several observers as one: each sees the trace that the one before has set.
 
-    One that raises harms neither the others nor the bus.
+    One that raises harms neither the others nor the bus. They may change while messages are
+    handled: each is told of the end of what it was told the beginning of.
     """
 
     def __init__(self, *observers: Observer) -> None:
@@ -130,6 +131,18 @@ class Observers(Observer):
     def of(cls, observer: Observer | None) -> "Observers | None":
         """`observer`, which can do no harm any more."""
         return observer if observer is None or isinstance(observer, Observers) else cls(observer)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._observers
+
+    def add(self, observer: Observer) -> None:
+        """Show `observer` what begins from now on."""
+        self._observers = (*self._observers, observer)
+
+    def remove(self, observer: Observer) -> None:
+        """Show `observer` nothing more that begins."""
+        self._observers = tuple(each for each in self._observers if each is not observer)
 
     def traced(self, envelope: Envelope) -> Envelope:
         """`envelope` as it goes out."""
@@ -146,13 +159,15 @@ class Observers(Observer):
                 self._tell(observer, "sealed", error)
         return envelope.trace
 
-    def begun(self, handling: Handling) -> Sequence[Any]:
-        return [self._begun_by(observer, handling) for observer in self._observers]
+    def begun(self, handling: Handling) -> Sequence[tuple[Observer, Any]]:
+        return [(observer, self._begun_by(observer, handling)) for observer in self._observers]
 
-    def ended(self, handling: Handling, ending: Ending, token: Sequence[Any] | None) -> None:
-        tokens = token or [None] * len(self._observers)
+    def ended(
+        self, handling: Handling, ending: Ending, token: Sequence[tuple[Observer, Any]] | None
+    ) -> None:
+        told = token or [(observer, None) for observer in self._observers]
         # The last that has set a context variable is the first to reset it.
-        for observer, own in zip(reversed(self._observers), reversed(tokens), strict=True):
+        for observer, own in reversed(told):
             try:
                 observer.ended(handling, ending, own)
             except Exception as error:  # noqa: BLE001 - as above
@@ -171,6 +186,13 @@ class Observers(Observer):
             self._told.add(kind)
             name = type(observer).__qualname__
             log.warning("observer.failed", observer=name, method=hook, exc_info=error)
+
+
+class Onlookers(Observers):
+    """Observers that look for a while at a bus that was given none; no trace is theirs to set."""
+
+    def traced(self, envelope: Envelope) -> Envelope:
+        return envelope
 
 
 def _checked(trace: str) -> str:

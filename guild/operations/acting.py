@@ -33,14 +33,16 @@ class Acting(Ground):
         await self.bus.pause(await self._subscribed(agent))
         await self._tell("pause", agent, by)
 
-    async def resume(self, agent: str, *, by: str = "") -> None:
-        """Let a paused agent go on.
+    async def resume(self, agent: str, *, by: str = "") -> bool:
+        """Let a paused agent go on; whether it was paused.
 
         Raises:
             UnknownAgentError: the guild has no such agent, and no stray of that name.
         """
+        was_paused = agent in await self.bus.paused()
         await self.bus.resume(await self._subscribed(agent))
         await self._tell("resume", agent, by)
+        return was_paused
 
     async def drain(self, agent: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, by: str = "") -> int:
         """Pause `agent` and wait until nobody has any of its messages in hand.

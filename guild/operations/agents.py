@@ -44,6 +44,11 @@ class AgentInfo(View):
     restarts: int | None = None
     problem: str = ""
 
+    @property
+    def is_stray(self) -> bool:
+        """Whether it is subscribed without being in the spec."""
+        return self.state.startswith("not in the spec")
+
 
 async def read_agents(bus: Bus, plan: Plan, statuses: Statuses) -> Sequence[AgentInfo]:
     """The agents of the spec in its order, then those that are subscribed without being in it."""

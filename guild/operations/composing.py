@@ -39,8 +39,10 @@ def compose(plan: Plan, type_name: str, data: Any) -> BaseModel:
         raise InvalidMessageError(name, problems_of(error)) from None
 
 
-def topic_for(plan: Plan, message: BaseModel) -> str:
-    """Where an agent handles `message`; the default topic if none does."""
+def topic_for(plan: Plan, message: BaseModel, wanted: str | None) -> str:
+    """The topic that is wanted; else where an agent handles `message`, or the default topic."""
+    if wanted is not None:
+        return wanted
     for agent in plan.spec.agents:
         plain = [topic for topic in agent.topics if not is_pattern(topic)]
         if plain and reader_of(plan.agents[agent.id].accepted(), type(message)):

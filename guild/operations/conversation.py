@@ -6,16 +6,36 @@ from typing import Any, Literal
 from guild.operations.view import View
 
 StepState = Literal[
-    "in hand or done", "waiting", "in hand", "handled", "retried", "failed", "cancelled", "other"
+    "failed",
+    "retried",
+    "waiting",
+    "in hand",
+    "cancelled",
+    "handled",
+    "settled",
+    "answered",
+    "unheard",
+    "unknown",
 ]
+"""failed: an agent gave it up.
+retried: an attempt has failed, and another one follows.
+waiting: an agent was not lent it yet.
+in hand: an agent was lent it.
+cancelled: a user cancelled it.
+handled: agents have handled it, as they told while somebody watched.
+settled: no agent is owed it any more; what became of it was not watched.
+answered: it is the answer to the request that began the conversation, and waits for its caller.
+unheard: no agent listens to its topic.
+unknown: an agent has it in hand or has settled it; which of the two the topic does not tell.
+"""
 
 
 class StepHandling(View):
     """What one agent made of a message.
 
     Attributes:
-        outcome: `waiting`, or the last that was seen, as `messaging.observing.Outcome` names it.
-        attempts: how often a handler began; 0 where that is not known.
+        state: as `StepState`, or an outcome as `messaging.observing.Outcome` names it.
+        attempts: how often a handler began, as far as that is known.
         waited_s: from when the message was made until the last attempt began.
         handled_s: how long that took.
         error: of the last attempt that failed, "" for none that is known.
@@ -23,7 +43,7 @@ class StepHandling(View):
     """
 
     agent: str
-    outcome: str
+    state: str
     attempts: int = 0
     waited_s: float | None = None
     handled_s: float | None = None
@@ -36,8 +56,10 @@ class ConversationStep(View):
 
     Attributes:
         cause: id of the message that it follows from, "" for the first.
-        state: `failed` if an agent gave it up; else what is most urgent of its handlings.
-        data: as JSON; None where the topic does not hold it any more, or it cannot be decoded.
+        type: wire name, "" where only its failure is still known.
+        at: when it was made, as its id tells.
+        state: the most urgent of what its agents made of it.
+        data: as JSON; None where no topic holds it any more, or it cannot be decoded.
     """
 
     id: str
@@ -57,7 +79,8 @@ class Conversation(View):
 
     Attributes:
         steps: a cause before what follows from it, and otherwise in order of their making.
-        failed_first: id of the first step that failed, "" if none did.
+        failed_first: id of the first step that failed, or else of the first that is tried again;
+            "" if there is none.
         is_whole: False where there was more to read than is read at once.
     """
 

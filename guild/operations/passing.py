@@ -1,8 +1,9 @@
 """Messages on their way, as documents, and the events of a guild among them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, SerializeAsAny
 
@@ -11,8 +12,9 @@ from guild.live.watching import watch
 from guild.operations.ground import Ground
 from guild.operations.view import View
 from messaging.client.tap import Tapped
-from messaging.wire.envelope import Envelope
 from messaging.wire.topic import EVENTS_TOPIC
+
+T = TypeVar("T")
 
 
 class MessageSeen(View):
@@ -53,7 +55,7 @@ class EventSeen(View):
 class Passing(Ground):
     """Watches messages without taking anything from the agents."""
 
-    async def messages(
+    def messages(
         self,
         patterns: Sequence[str],
         *,
@@ -61,37 +63,29 @@ class Passing(Ground):
         follow: bool = True,
         since: datetime | None = None,
     ) -> AsyncGenerator[MessageSeen, None]:
-        """What passes on topics that fit `patterns`; see `Bus.tap` for what the options mean.
+        """What passes on topics that fit `patterns` from this call on, as documents.
 
-        It begins with the call of `anext`.
+        See `Bus.tap` for what the options mean.
 
         Raises:
             TopicError: one of the patterns can never fit a topic.
             ValueError: `since` has no time zone, or comes with `from_start`.
         """
-        tapped = self.bus.tap(patterns, from_start=from_start, follow=follow, since=since)
-        async for each in tapped:
-            yield seen(each)
+        return _each(
+            seen, self.bus.tap(patterns, from_start=from_start, follow=follow, since=since)
+        )
 
-    async def events(
+    def events(
         self, *, since: datetime | None = None, follow: bool = True
     ) -> AsyncGenerator[EventSeen, None]:
         """What happens to the guild: agents that crash, operators that act, dead letters.
 
         Args:
             since: begin with what happened then, as far as the topic still holds it; None for what
-                happens from now on, or, without `follow`, for all that it holds.
+                happens from this call on, or, without `follow`, for all that it holds.
             follow: go on with what comes; otherwise end behind what the topic holds now.
         """
-        async for each in self.bus.tap([EVENTS_TOPIC], since=since, follow=follow):
-            envelope = each.envelope
-            yield EventSeen(
-                id=envelope.id,
-                at=made_at(envelope),
-                type=envelope.type,
-                sender=envelope.sender,
-                event=each.message,
-            )
+        return _each(_event, self.bus.tap([EVENTS_TOPIC], since=since, follow=follow))
 
     def live(self) -> AsyncGenerator[LiveSummary | LiveHandlings, None]:
         """What the processes of the guild handle, told by each of them while the caller watches.
@@ -104,13 +98,32 @@ class Passing(Ground):
         return watch(self.bus)
 
 
+async def _each(
+    view_of: Callable[[Tapped], T], passing: AsyncGenerator[Tapped, None]
+) -> AsyncGenerator[T, None]:
+    async with aclosing(passing) as messages:
+        async for message in messages:
+            yield view_of(message)
+
+
+def _event(tapped: Tapped) -> EventSeen:
+    envelope = tapped.envelope
+    return EventSeen(
+        id=envelope.id,
+        at=made_at(envelope.id),
+        type=envelope.type,
+        sender=envelope.sender,
+        event=tapped.message,
+    )
+
+
 def seen(tapped: Tapped) -> MessageSeen:
     """The document of a message that passed."""
     envelope, message = tapped.envelope, tapped.message
     return MessageSeen(
         topic=tapped.topic,
         id=envelope.id,
-        at=made_at(envelope),
+        at=made_at(envelope.id),
         type=envelope.type,
         sender=envelope.sender,
         cause=envelope.cause or None,
@@ -120,9 +133,14 @@ def seen(tapped: Tapped) -> MessageSeen:
     )
 
 
-def made_at(envelope: Envelope) -> datetime | None:
-    """The first 12 digits of an id are the milliseconds at which it was made."""
+def made_at(message_id: str) -> datetime | None:
+    """The first 12 digits of an id are the milliseconds at which it was made.
+
+    None where the id was made by another rule than `new_id`.
+    """
+    if message_id[12:13] != "7":
+        return None
     try:
-        return datetime.fromtimestamp(int(envelope.id[:12], 16) / 1000, UTC)
+        return datetime.fromtimestamp(int(message_id[:12], 16) / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None

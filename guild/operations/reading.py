@@ -8,6 +8,7 @@ from guild.operations.conversation import Conversation
 from guild.operations.graph import GraphReport, report_of
 from guild.operations.ground import Ground
 from guild.operations.overview import GuildOverview, overview_of
+from guild.operations.retracing import retrace
 from guild.operations.schemas import MessageInfo, schema_of, schemas_of
 from guild.operations.topics import TopicReport, reports_of
 from messaging.state.stored_state import StoredState
@@ -75,4 +76,4 @@ class Reading(Ground):
         Args:
             conversation_id: its id, or that of any message of it.
         """
-        raise NotImplementedError
+        return await retrace(self.bus, self._plan, conversation_id)

@@ -26,6 +26,7 @@ class Sent(View):
 
     Attributes:
         conversation: that it belongs to, its own id when it began one.
+        reception: what becomes of it.
         warning: why it is not handled, or not soon; "" if it is.
     """
 
@@ -33,6 +34,7 @@ class Sent(View):
     conversation: str
     type: str
     topic: str
+    reception: Reception
     warning: str = ""
 
 
@@ -69,7 +71,7 @@ class Talking(Ground):
 
     def topic_for(self, message: BaseModel) -> str:
         """Where an agent handles `message`; the default topic if none does."""
-        return topic_for(self._plan, message)
+        return topic_for(self._plan, message, None)
 
     async def reception(self, message: BaseModel, topic: str) -> Reception:
         """What would become of `message` on `topic`, as things are now."""
@@ -103,18 +105,24 @@ class Talking(Ground):
             NobodyListensError: `require_listener`, and no agent of the guild handles it there.
             MessagingError: as `Bus.publish`.
         """
-        message = self.compose(type_name, data)
-        to = self.topic_for(message) if topic is None else topic
-        before = await self.reception(message, to)
-        if before.state == "unhandled" and options.get("require_listener"):
-            raise NobodyListensError(f"nothing was sent: {before.warning}")
+        return await self.send_message(topic, self.compose(type_name, data), **options)
+
+    async def send_message(
+        self, topic: str | None, message: BaseModel, **options: Unpack[PublishOptions]
+    ) -> Sent:
+        """As `send`, a message that was composed before."""
+        to = topic_for(self._plan, message, topic)
+        if options.get("require_listener") and (why := self._why_unhandled(to, type(message))):
+            raise NobodyListensError(why)
+        reception = await self.reception(message, to)
         message_id = await self.bus.publish(to, message, **options)
         return Sent(
             message_id=message_id,
             conversation=options.get("conversation") or message_id,
             type=str(wire_type_of(type(message))),
             topic=to,
-            warning=before.warning,
+            reception=reception,
+            warning=reception.warning,
         )
 
     async def ask(
@@ -145,8 +153,8 @@ class Talking(Ground):
             RequestTimeoutError: as `GuildClient.request`.
         """
         message = self.compose(type_name, data)
-        to = self.topic_for(message) if topic is None else topic
-        self.require_answer(to, message)
+        to = topic_for(self._plan, message, topic)
+        self.require_answer(to, type(message))
         message_id = message_id or new_id()
         answer = await self.bus.request(
             to,
@@ -158,13 +166,13 @@ class Talking(Ground):
         )
         return Answered(message_id=message_id, **described(answer))
 
-    def require_answer(self, topic: str, message: BaseModel) -> None:
+    def require_answer(self, topic: str, message_class: type[BaseModel]) -> None:
         """Pass unless, as the contracts of the agents say, no answer would ever come.
 
         Raises:
             NobodyListensError: no agent of the guild handles it there.
             NobodyAnswersError: those that do answer nothing.
         """
-        if why := self._why_unhandled(topic, type(message)):
-            raise NobodyListensError(f"nothing was sent: {why}")
-        self._require_answer(topic, type(message))
+        if why := self._why_unhandled(topic, message_class):
+            raise NobodyListensError(why)
+        self._require_answer(topic, message_class)

@@ -50,6 +50,7 @@ class Replica:
         heart: Heart,
         contention: Contention,
         observers: Observers | None = None,
+        onlookers: Observers | None = None,
     ) -> None:
         self._subscription = subscription
         self._options = subscription.options
@@ -85,6 +86,7 @@ class Replica:
             if observed is None
             else ObservedRunner(subscription, services, observed, cancellations, known)
         )
+        self.show(onlookers)
         self._turns = asyncio.Semaphore(self._options.concurrency)  # whichever the partition
         self._pauses = pauses
         self._life = life = Lifecycle()
@@ -100,6 +102,16 @@ class Replica:
         finally:
             self._pauses.unwatch(self._group, self._pause_changed)
             await self._assignment.abandon()
+
+    def show(self, onlookers: Observers | None) -> None:
+        """Show `onlookers` what is handled from now on; None for nobody.
+
+        Where the bus was given observers they are shown everything, and onlookers are among them.
+        """
+        if not isinstance(self._runner, ObservedRunner):
+            runner = self._runner
+            observed = None if onlookers is None else ObservedRunner.beside(runner, onlookers)
+            runner.observed = observed
 
     def stop(self, *, hurry: bool = False) -> None:
         """Have `run` drain and return; with `hurry` running handlers are cancelled at once."""
@@ -187,6 +199,10 @@ class Running:
         self._task = asyncio.create_task(replica.run(), name=f"replica-{group}")
         self._is_draining = self._is_forked = False
         keep_from_children(self)
+
+    def show(self, onlookers: Observers | None) -> None:
+        """See `Replica.show`."""
+        self._replica.show(onlookers)
 
     @property
     def done(self) -> bool:

@@ -49,6 +49,15 @@ class ObservedSettlements(SettlementBuilder):
         self.observers = observers
         self.endings: dict[Place, Ending] = {}
 
+    @classmethod
+    def beside(cls, settlements: SettlementBuilder, observers: Observers) -> "ObservedSettlements":
+        """One that shares all that `settlements` remembers."""
+        beside = cls.__new__(cls)
+        vars(beside).update(vars(settlements))
+        beside.observers = observers
+        beside.endings = {}
+        return beside
+
     def ignored(self, delivery: Delivery) -> Settlement:
         self.endings[delivery.place] = Ending("ignored")
         return super().ignored(delivery)
@@ -96,6 +105,26 @@ class ObservedRunner(HandlerRunner):
         known: MessageRegistry,
     ) -> None:
         super().__init__(subscription, services, settlements, cancellations, known)
+        self._show(settlements)
+
+    @classmethod
+    def beside(cls, runner: HandlerRunner, observers: Observers) -> "ObservedRunner":
+        """One that shares all that `runner` remembers, to do its work for a while.
+
+        What is under way when that begins or ends is finished by the one that has begun it.
+        """
+        beside = cls.__new__(cls)
+        vars(beside).update(vars(runner))
+        beside.observed = None
+        beside._share(observers)  # noqa: SLF001 - it is being made
+        return beside
+
+    def _share(self, observers: Observers) -> None:
+        settlements = ObservedSettlements.beside(self._settlements, observers)
+        self._settlements = settlements
+        self._show(settlements)
+
+    def _show(self, settlements: ObservedSettlements) -> None:
         self._observers = settlements.observers
         self._endings = settlements.endings
         self._under_way: dict[Place, _Begun] = {}

@@ -108,6 +108,8 @@ class HandlerRunner:
 
     Attributes:
         noted: the lent deliveries of which more is remembered than that they are lent.
+        observed: does this runner's work while there is somebody to be shown it; see
+            `ObservedRunner.beside`.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class HandlerRunner:
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
         self.noted: set[Place] = set()
+        self.observed: HandlerRunner | None = None
 
     @property
     def is_slow(self) -> bool:
@@ -156,6 +159,8 @@ class HandlerRunner:
             FencedError: its start could not be recorded, because it was taken over.
             BackendUnavailableError: neither could that, nor its history be read.
         """
+        if self.observed is not None:
+            return self.observed.handle(delivery, slot)
         envelope = delivery.envelope
         target = self._table.targets.get((envelope.type, envelope.version))
         if (
@@ -243,6 +248,8 @@ class HandlerRunner:
 
     async def give_up_on(self, delivery: Delivery, error: BaseException) -> Outcome:
         """Settle what was handled and cannot be committed."""
+        if self.observed is not None:
+            return await self.observed.give_up_on(delivery, error)
         return await self._without_record(await self._fail(delivery, error))
 
     async def _fail(self, delivery: Delivery, error: BaseException) -> Outcome:
@@ -254,17 +261,24 @@ class HandlerRunner:
         self, delivery: Delivery, slot: WorkerSlot, stray: asyncio.CancelledError
     ) -> UnsettledError:
         """What is left when `stray`, of a handler's making, reached an `await` of the bus's own."""
+        if self.observed is not None:
+            return self.observed.interrupted(delivery, slot, stray)
         failing = partial(self._fail, delivery, cancelled_from_within(delivery, stray))
         return UnsettledError(delivery, slot.settle or failing)
 
     async def settle(self, left: UnsettledError, slot: WorkerSlot) -> Outcome:
         """Settle what another task has left."""
+        if self.observed is not None:
+            return await self.observed.settle(left, slot)
         slot.settle = left.settle
         return await self._without_record(await left.settle())
 
     def conflicted(self, settlement: Settlement) -> None:
         """This was not committed, as the state that it writes has changed."""
-        self._contention.conflicted(settlement)
+        if self.observed is not None:
+            self.observed.conflicted(settlement)
+        else:
+            self._contention.conflicted(settlement)
 
     def _not_begun(self, delivery: Delivery, error: MessagingError) -> Awaitable[Outcome]:
         self.noted.add(delivery.place)
@@ -280,6 +294,9 @@ class HandlerRunner:
 
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
         """Forget these: they were settled, given back, or taken over."""
+        if self.observed is not None:
+            self.observed.let_go(deliveries)
+            return
         for delivery in deliveries:
             if delivery.place in self.noted:
                 self.noted.remove(delivery.place)

@@ -1,7 +1,7 @@
 """Topics `a.b.c` and patterns over them: `a.*` one segment, `a.>` one or more.
 
-Names that start with `_` belong to the bus: `_reply.<client>`, `_emit.<conversation>` and
-`_control` are ephemeral (bounded, expiring, without groups); `_retry.<group>` and
+Names that start with `_` belong to the bus: `_reply.<client>`, `_emit.<conversation>`, `_control`
+and `_live` are ephemeral (bounded, expiring, without groups); `_retry.<group>` and
 `_partition.<group>.<number>` are private: they reach one group.
 """
 
@@ -12,6 +12,7 @@ from messaging.errors import TopicError
 DEFAULT_TOPIC = "default_topic"
 EVENTS_TOPIC = "guild.events"
 CONTROL_TOPIC = "_control"
+LIVE_TOPIC = "_live"
 MAX_LENGTH = 200
 MOST_PARTITIONS = 256
 
@@ -79,7 +80,7 @@ def is_pattern(name: str) -> bool:
 
 
 def is_ephemeral(topic: str) -> bool:
-    return topic == CONTROL_TOPIC or topic.startswith(("_reply.", "_emit."))
+    return topic in (CONTROL_TOPIC, LIVE_TOPIC) or topic.startswith(("_reply.", "_emit."))
 
 
 def check_topic(topic: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from guild.cli.calling.call import Call, find_spec, shipped_specs
-from guild.cli.calling.compose import conversation_of
 from guild.cli.printing.output import Output
 from guild.cli.syntax.options import Common
+from guild.operations.composing import conversation_of
 from messaging import Message
 from tests.cli.conftest import SPEC, Run, Start
 from tests.servers import running_redis, running_redis_5

@@ -634,8 +634,8 @@ async def test_a_requeue_keeps_the_trace(
     if is_mutant:
         requeue = dead_letters_module.DeadLetters._requeue
 
-        async def forgetful(self: Any, letter: Any, envelope: Envelope, edited: str = "") -> bool:
-            return await requeue(self, letter, without_trace(envelope), edited)
+        async def forgetful(self: Any, letter: Any, envelope: Envelope, *rest: str) -> bool:
+            return await requeue(self, letter, without_trace(envelope), *rest)
 
         monkeypatch.setattr(dead_letters_module.DeadLetters, "_requeue", forgetful)
     witness = Witness("t-1")
@@ -735,7 +735,7 @@ async def test_a_handler_sees_the_context_of_its_span(
     if is_mutant:
 
         def begun_elsewhere(self: Observers, handling: Handling) -> Sequence[Any]:
-            return copy_context().run(lambda: [o.begun(handling) for o in self._observers])
+            return copy_context().run(lambda: [(o, o.begun(handling)) for o in self._observers])
 
         monkeypatch.setattr(Observers, "begun", begun_elsewhere)
     async with memory_bus(Ask, Told, observer=Spans()) as bus:

@@ -1,5 +1,7 @@
 """One call of the command line: what was typed, and the guild that it is about."""
 
+import os
+import pwd
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
@@ -88,6 +90,14 @@ class Call:
     def place(self) -> str:
         """The bus as people may see it."""
         return redacted(self.bus)
+
+    @property
+    def user(self) -> str:
+        """Who acts, as the guild is told: the user of the operating system."""
+        try:
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # as in a container that was given a number
+            return f"uid {os.getuid()}"
 
     @property
     def is_private(self) -> bool:

@@ -18,16 +18,12 @@ class UsageError(guild_errors.GuildError):
     """The words of the command line are well-formed, but do not go together."""
 
 
-class NoSuchMessageError(guild_errors.GuildError):
-    """No message of the guild goes by the name that was typed."""
-
-
 def exit_code_of(error: BaseException) -> int:
     """The status that `error` ends the process with."""
     by_class: tuple[tuple[type[BaseException], int], ...] = (
         (guild_errors.MissingExtraError, MISSING_EXTRA),
         (UsageError, USAGE),
-        (NoSuchMessageError, INVALID),
+        (guild_errors.NoSuchMessageError, INVALID),
         (guild_errors.UnknownAgentError, USAGE),
         (guild_errors.SettingsError, USAGE),
         (guild_errors.SpecError, INVALID),

@@ -3,21 +3,20 @@
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from guild.cli.calling.call import Call
 from guild.cli.calling.compose import fields_of
 from guild.cli.calling.exit_codes import FAILED, OK, UsageError
+from guild.errors import LetterNotFoundError
+from guild.operations.letters import KINDS, LetterInfo
 from guild.suggest import closest
-from messaging.backend import FROM_START, DeadLetter
+from messaging.backend import FROM_START
 from messaging.client.dead_letters import Wanted
 from messaging.errors import InvalidMessageError
-from messaging.handling.failure_record import reason_of
-from messaging.wire.sealing import payload_of
 
 _COLUMNS = ("id", "at", "agent", "topic", "type", "error")
-_KINDS = ("type", "error", "agent")
 _LETTER_ID = re.compile(r"\d{1,19}-\d{1,19}")
 
 
@@ -32,7 +31,7 @@ async def list_dead_letters(
     rows: list[dict[str, Any]] = []
     shown, has_more = 0, False
     async with call.client() as client:
-        async for letter in client.bus.dead_letters.find(wanted, after=after or FROM_START):
+        async for letter in client.each_letter(wanted, after=after or FROM_START):
             if has_more := shown == count:
                 break
             shown, last = shown + 1, letter.id
@@ -50,16 +49,15 @@ async def list_dead_letters(
 async def count_dead_letters(call: Call, *, by: Sequence[str], wanted: Wanted) -> int:
     """Count those that fit, by what they have in common."""
     by = [kind.strip() for kind in by]
-    if odd := set(by) - set(_KINDS):
-        raise UsageError(f"dead letters are grouped by {', '.join(_KINDS)}, not by {odd.pop()!r}")
+    if odd := set(by) - set(KINDS):
+        raise UsageError(f"dead letters are grouped by {', '.join(KINDS)}, not by {odd.pop()!r}")
     async with call.client() as client:
-        bundles = await client.bus.dead_letters.summary(by, wanted=wanted)
+        groups = await client.letter_groups(by, wanted)
     times = ("first_at", "last_at")
     rows = [
-        bundle._asdict() | {time: _local(getattr(bundle, time)) for time in times}
-        for bundle in bundles
+        dict(group) | {time: _local(getattr(group, time)) for time in times} for group in groups
     ]
-    columns = ("letters", *(kind for kind in _KINDS if kind in by), *times)
+    columns = ("letters", *(kind for kind in KINDS if kind in by), *times)
     shown = [{name: row[name] for name in columns} for row in rows]
     call.output.rows(columns, shown, _none(call, wanted))
     return OK
@@ -67,17 +65,18 @@ async def count_dead_letters(call: Call, *, by: Sequence[str], wanted: Wanted) -
 
 async def show_dead_letter(call: Call, letter_id: str) -> int:
     """Show everything that is known of one."""
-    async with call.client() as client:
-        letter = await client.bus.dead_letters.show(letter_id)
-    if letter is None:
+    try:
+        async with call.client() as client:
+            letter = await client.letter(letter_id)
+    except LetterNotFoundError:
         return _is_gone(call, letter_id)
-    reason, output = reason_of(letter), call.output
+    reason, output = letter.reason, call.output
     if output.as_json:
-        output.json(_row(letter) | {"reason": reason.model_dump(), "payload": _payload(letter)})
+        output.json(_row(letter) | {"reason": reason.model_dump(), "payload": letter.payload})
         return OK
     for key, value in _row(letter).items():
         output.text(f"{key:<8} {value}")
-    output.text("payload  " + json.dumps(_payload(letter), ensure_ascii=False))
+    output.text("payload  " + json.dumps(letter.payload, ensure_ascii=False))
     for attempt in reason.attempts:
         number = attempt.number or "-"
         output.text(f"attempt  {number} {attempt.error_type}: {attempt.text}")
@@ -88,10 +87,11 @@ async def show_dead_letter(call: Call, letter_id: str) -> int:
 async def requeue_dead_letter(call: Call, letter_id: str, edit: Sequence[str]) -> int:
     """Hand it to its agent again, changed or as it was."""
     changes, payload = _edited(edit)
-    async with call.client() as client:
-        letters = client.bus.dead_letters
-        if not await letters.requeue(letter_id, edit=changes, payload=payload):
-            return _is_gone(call, letter_id)
+    try:
+        async with call.client() as client:
+            await client.requeue(letter_id, edit=changes, payload=payload, by=call.user)
+    except LetterNotFoundError:
+        return _is_gone(call, letter_id)
     call.output.note(f"requeued {letter_id}")
     return OK
 
@@ -101,7 +101,7 @@ async def requeue_dead_letters(call: Call, *, wanted: Wanted, really: bool) -> i
     rows: list[dict[str, Any]] = []
     async with call.client() as client:
         try:
-            async for letter in client.bus.dead_letters.requeue_all(wanted, dry_run=not really):
+            async for letter in client.requeue_all(wanted, really=really, by=call.user):
                 rows.append(_row(letter))  # noqa: PERF401 - those before an error are told, too
         finally:
             call.output.rows(_COLUMNS, rows, _none(call, wanted), ends_in_text=True)
@@ -116,9 +116,11 @@ async def drop_dead_letter(call: Call, letter_id: str, *, reason: str) -> int:
     """Forget it."""
     if not reason.strip():
         raise UsageError("--reason is empty: say why the message is not wanted any more")
-    async with call.client() as client:
-        if not await client.bus.dead_letters.drop(letter_id, reason):
-            return _is_gone(call, letter_id)
+    try:
+        async with call.client() as client:
+            await client.drop(letter_id, reason, by=call.user)
+    except LetterNotFoundError:
+        return _is_gone(call, letter_id)
     call.output.note(f"dropped {letter_id}")
     return OK
 
@@ -133,21 +135,20 @@ def _none(call: Call, wanted: Wanted) -> str:
     return f"no dead letters of {wanted.agent}, which is no agent of the spec{meant}"
 
 
-def _row(letter: DeadLetter) -> dict[str, Any]:
-    reason = reason_of(letter)
+def _row(letter: LetterInfo) -> dict[str, Any]:
     return {
         "id": letter.id,
         "at": _local(letter.at),
-        "agent": letter.group,
-        "topic": letter.envelope.published_to,
-        "type": letter.envelope.type,
-        "message": letter.envelope.id,
-        "error": f"{reason.error_type}: {reason.text}",
+        "agent": letter.agent,
+        "topic": letter.topic,
+        "type": letter.type,
+        "message": letter.message_id,
+        "error": f"{letter.error_type}: {letter.error}",
     }
 
 
-def _local(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(timespec="seconds")
+def _local(at: datetime) -> str:
+    return at.astimezone().isoformat(timespec="seconds")
 
 
 def _edited(words: Sequence[str]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -159,14 +160,6 @@ def _edited(words: Sequence[str]) -> tuple[dict[str, Any] | None, dict[str, Any]
         raise InvalidMessageError("edit", ("message: it is not a JSON object",))
     is_whole = len(words) == 1 and (words[0] == "-" or words[0][:1] in ("{", "@"))
     return (None, fields) if is_whole else (fields, None)
-
-
-def _payload(letter: DeadLetter) -> Any:
-    payload = payload_of(letter.envelope)
-    try:
-        return json.loads(payload)
-    except ValueError:
-        return payload.decode("utf-8", "replace")
 
 
 def _is_gone(call: Call, letter_id: str) -> int:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from guild.cli.calling.call import Call, redacted
 from guild.cli.calling.exit_codes import FAILED, OK
-from guild.cli.commands.agents import problem_of
+from guild.running.strays import problem_of
 from messaging.backend import PROFILES, Incident
 from messaging.backends.redis.connection.embedded import find_binary
 from messaging.backends.urls import open_backend

@@ -12,7 +12,9 @@ async def forget_agent(call: Call, agent: str, *, really: bool, quiet_s: float) 
         call.output.note(f"replicas of {agent} are registered; listening to them for {wait_s:g} s")
 
     async with call.client() as client:
-        forgotten = await client.forget(agent, really=really, quiet_s=quiet_s, on_wait=tell_of_wait)
+        forgotten = await client.forget(
+            agent, really=really, quiet_s=quiet_s, on_wait=tell_of_wait, by=call.user
+        )
     call.output.rows(_COLUMNS, [_row(forgotten)], "")
     if forgotten.dead_letters:
         listing = f"{call.command('dead-letters list')} --agent {agent}"

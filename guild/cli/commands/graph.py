@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from guild.checking.graph import Graph
 from guild.cli.calling.call import Call
@@ -10,26 +9,20 @@ from guild.cli.calling.exit_codes import OK
 from guild.cli.printing.drawing import as_mermaid, as_text
 from guild.cli.printing.svg import as_svg
 from guild.cli.syntax.options import Format
+from guild.operations.graph import report_of
 
 
 async def print_graph(call: Call, drawn_as: Format) -> int:
     """Print the wiring; it is read from the spec, nothing is started."""
     if call.output.as_json:
-        call.output.json(_document(call.plan.graph))
+        call.output.json(report_of(call.plan.graph).model_dump())
     else:
         call.output.text(_DRAW[drawn_as](call.plan.graph))
     return OK
 
 
-def _document(graph: Graph) -> dict[str, Any]:
-    return {
-        "nodes": [node._asdict() for node in graph.nodes],
-        "edges": [edge._asdict() for edge in graph.edges],
-    }
-
-
 def _as_json(graph: Graph) -> str:
-    return json.dumps(_document(graph), indent=2)
+    return json.dumps(report_of(graph).model_dump(), indent=2)
 
 
 _DRAW: dict[Format, Callable[[Graph], str]] = {

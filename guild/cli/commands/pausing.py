@@ -7,7 +7,7 @@ from guild.cli.calling.exit_codes import OK, TIMEOUT
 async def pause_agent(call: Call, agent: str) -> int:
     """Pause it everywhere."""
     async with call.client() as client:
-        await client.pause(agent)
+        await client.pause(agent, by=call.user)
     call.output.note(f"{agent} is paused; go on with: {call.command('resume')} {agent}")
     return OK
 
@@ -15,8 +15,7 @@ async def pause_agent(call: Call, agent: str) -> int:
 async def resume_agent(call: Call, agent: str) -> int:
     """Let it go on."""
     async with call.client() as client:
-        was_paused = agent in await client.bus.paused()
-        await client.resume(agent)
+        was_paused = await client.resume(agent, by=call.user)
     call.output.note(f"{agent} goes on" if was_paused else f"{agent} was not paused")
     return OK
 
@@ -24,7 +23,7 @@ async def resume_agent(call: Call, agent: str) -> int:
 async def drain_agent(call: Call, agent: str, *, timeout_s: float) -> int:
     """Pause it and wait for what it has in hand."""
     async with call.client() as client:
-        in_hand = await client.drain(agent, timeout_s=timeout_s)
+        in_hand = await client.drain(agent, timeout_s=timeout_s, by=call.user)
     if in_hand:
         call.output.error(
             f"{agent} is paused, but after {timeout_s:g} s it still has {in_hand} in hand"

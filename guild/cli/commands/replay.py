@@ -16,8 +16,10 @@ async def replay_topic(
     if earliest and latest and earliest >= latest:
         raise UsageError(f"no time is after --from {since} and before --to {until}")
     async with call.client() as client:
-        found = await client.replay(topic, agent, since=earliest, until=latest, really=really)
-        topics = [info.topic for info in await client.bus.backend.topics()]
+        found = await client.replay(
+            topic, agent, since=earliest, until=latest, really=really, by=call.user
+        )
+        topics = [report.topic for report in await client.topics()]
     rows = [
         {"type": name, "messages": count, "to": agent} for name, count in found.handed_on.items()
     ]

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 
 from guild.checking.answers import require_answer
 from guild.cli.calling.call import Call
-from guild.cli.calling.compose import conversation_of, message_of, to_topic
+from guild.cli.calling.compose import message_of
 from guild.cli.calling.exit_codes import FAILED, INTERRUPTED, OK, UsageError
-from guild.cli.commands.talk import answer_of, handlers_of, naming_the_letter, print_answer
+from guild.cli.commands.talk import answer_of, naming_the_letter, print_answer
+from guild.operations.composing import conversation_of, handlers_of, topic_for
 from guild.running.engines.engine import AgentState
 from guild.runtime import Guild, GuildStatus
 
@@ -36,7 +37,7 @@ async def run_guild(
     chosen = None if only is None else [name for word in only for name in _names_in(word)]
     message = message_of(plan, request, data) if request else None
     if message is not None:
-        topic = to_topic(plan, message, topic)
+        topic = topic_for(plan, message, topic)
         require_answer(plan, topic, type(message))
         if chosen is not None and call.is_private:
             _check_handled_here(call, message, topic, chosen)
@@ -56,7 +57,7 @@ async def run_guild(
         async with launch() as guild:
             ask = partial(
                 guild.client.bus.stream,
-                to_topic(plan, message, topic),
+                topic_for(plan, message, topic),
                 message,
                 timeout_s=timeout_s,
                 conversation=conversation or conversation_of(message),
@@ -85,7 +86,7 @@ def _names_in(word: str) -> list[str]:
 def _check_handled_here(
     call: Call, message: BaseModel, topic: str, chosen: Collection[str]
 ) -> None:
-    handlers = handlers_of(call, message, topic)
+    handlers = handlers_of(call.plan, message, topic)
     if handlers and not set(handlers) & set(chosen):
         raise UsageError(
             f"nothing would answer: {', '.join(handlers)} handles it, --only leaves that to other "

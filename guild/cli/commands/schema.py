@@ -4,8 +4,8 @@ import json
 
 from guild.checking.schema import message_schema, spec_schema
 from guild.cli.calling.call import Call
-from guild.cli.calling.compose import message_class_of
 from guild.cli.calling.exit_codes import OK, UsageError
+from guild.operations.schemas import message_class_of
 
 
 async def print_schema(call: Call, message: str | None) -> int:

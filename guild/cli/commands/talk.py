@@ -6,18 +6,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import aclosing, asynccontextmanager
 from datetime import MAXYEAR
 from functools import partial
-from typing import Any
 
 from pydantic import BaseModel
 
 from guild.checking.answers import require_answer
-from guild.checking.parts import listens
 from guild.cli.calling.call import Call
-from guild.cli.calling.compose import conversation_of, message_of, to_topic
+from guild.cli.calling.compose import message_of
 from guild.cli.calling.exit_codes import OK, UsageError
 from guild.cli.printing.output import Output
 from guild.cli.printing.watch import Watch
 from guild.client import GuildClient
+from guild.operations.composing import conversation_of, described, topic_for
+from guild.operations.reception import Reception
 from messaging.errors import (
     DelayError,
     NobodyListensError,
@@ -28,10 +28,7 @@ from messaging.handling.subscription import SubscriptionOptions
 from messaging.process.clock import SYSTEM
 from messaging.state.timers import delay_of
 from messaging.wire.envelope import new_id
-from messaging.wire.message import wire_type_of
 from messaging.wire.sealing import check_id
-
-Beats = Mapping[str, int]
 
 GRACE_S = 1.0
 SILENCE_S = SubscriptionOptions().lease_s / 2
@@ -51,26 +48,14 @@ async def publish_message(
             f"--delay wants a number of seconds, over by the year {MAXYEAR}, not {delay_s}"
         ) from error
     message = message_of(call.plan, type_name, data)
-    to = to_topic(call.plan, message, topic)
     async with call.client() as client:
-        owed = await _subscribers(call, client, message, to)
-        message_id = await client.bus.publish(to, message, delay_s=delay_s)
-        beats = await _beats(client, owed)
-        paused = [agent for agent in owed if agent in await client.bus.paused()]
-    name = wire_type_of(type(message))
-    if not owed:
-        call.output.note(f"warning: nobody will get it: {_why_nobody(call, message, to)}")
-    elif paused == owed:
-        call.output.note(f"warning: it waits: {_paused(call, paused)}")
-    elif not beats:
-        waits_for = ", ".join(owed)
-        call.output.note(
-            f"warning: it waits for {waits_for}; start the guild: {call.command('run')}"
-        )
+        sent = await client.send_message(topic, message, delay_s=delay_s)
+    if sent.reception.state != "handled":
+        call.output.note(f"warning: {_warning(call, sent.reception)}")
     if call.output.as_json:
-        call.output.json({"id": message_id, "topic": to, "type": str(name)})
+        call.output.json({"id": sent.message_id, "topic": sent.topic, "type": sent.type})
     else:
-        call.output.text(message_id)
+        call.output.text(sent.message_id)
     return OK
 
 
@@ -85,16 +70,14 @@ async def request_answer(
 ) -> int:
     """Ask, show what is emitted meanwhile on stderr, and print the answer."""
     message = message_of(call.plan, type_name, data)
-    to = to_topic(call.plan, message, topic)
+    to = topic_for(call.plan, message, topic)
     require_answer(call.plan, to, type(message))
     async with call.client() as client:
-        owed = await _at_work(call, client, message, to)
-        paused = [agent for agent in owed if agent in await client.bus.paused()]
-        if paused and paused == owed:
-            raise NobodyListensError(f"nothing was sent: {_paused(call, paused)}")
-        if not owed:
-            raise NobodyListensError(f"nothing was sent: {_why_nobody(call, message, to)}")
-        async with _listening_for_life(client, owed, call), naming_the_letter(call):
+        reception = await _once_at_work(call, client, message, to)
+        if reception.state != "handled":
+            raise NobodyListensError(f"nothing was sent: {_remedied(call, reception)}")
+        agents = reception.subscribed
+        async with _listening_for_life(client, agents, call), naming_the_letter(call):
             message_id = new_id()
             conversation = conversation or conversation_of(message)
             belongs_to = f" --conversation {conversation}" if conversation else ""
@@ -146,8 +129,8 @@ async def cancel_message(call: Call, message_id: str, *, reason: str) -> int:
     """Tell whoever works on the message to stop."""
     _check_id(message_id)
     async with call.client() as client:
-        await client.cancel(message_id, reason)
-        beats = await _beats(client, tuple(call.plan.agents))
+        await client.cancel(message_id, reason, by=call.user)
+        beats = await client.beats(tuple(call.plan.agents))
     if beats:
         call.output.note("told every agent that is running; its requester gets an answer")
     else:
@@ -180,33 +163,11 @@ async def answer_of(
 def print_answer(answer: BaseModel, output: Output) -> None:
     """An answer that can draw itself (`__rich__`) does so; any other is shown as JSON."""
     if output.as_json:
-        output.json(_described(answer))
+        output.json(described(answer))
     elif hasattr(answer, "__rich__"):
         output.show(answer)
     else:
         output.text(answer.model_dump_json(indent=2))
-
-
-def _described(message: BaseModel) -> dict[str, Any]:
-    return {"type": str(wire_type_of(type(message))), "data": message.model_dump(mode="json")}
-
-
-async def _subscribers(
-    call: Call, client: GuildClient, message: BaseModel, topic: str
-) -> Sequence[str]:
-    """The agents that handle `message` there and have subscribed, at some time or other."""
-    groups = await client.bus.groups()
-    return [agent for agent in handlers_of(call, message, topic) if agent in groups]
-
-
-def handlers_of(call: Call, message: BaseModel, topic: str) -> Sequence[str]:
-    """Ids of the agents of the spec that handle `message` on `topic`."""
-    plan = call.plan
-    return [
-        agent.id
-        for agent in plan.spec.agents
-        if listens(agent, topic) and type(message) in plan.agents[agent.id].accepted()
-    ]
 
 
 def _check_id(message_id: str) -> None:
@@ -216,51 +177,45 @@ def _check_id(message_id: str) -> None:
         raise UsageError(str(error)) from None
 
 
-def _paused(call: Call, agents: Sequence[str]) -> str:
-    """That they are paused, and how to change that."""
-    is_paused = "is paused" if len(agents) == 1 else "are paused"
-    return f"{', '.join(agents)} {is_paused}; go on with: {call.command('resume')} {agents[0]}"
+def _warning(call: Call, reception: Reception) -> str:
+    """What becomes of a message that is not handled soon, and what to do about it."""
+    if reception.state == "waits":
+        agents = ", ".join(reception.subscribed)
+        return f"it waits for {agents}; start the guild: {call.command('run')}"
+    kept = "it waits" if reception.state == "paused" else "nobody will get it"
+    return f"{kept}: {_remedied(call, reception)}"
 
 
-def _why_nobody(call: Call, message: BaseModel, topic: str) -> str:
-    name = wire_type_of(type(message)).name
-    handlers = handlers_of(call, message, topic)
-    if not handlers:
-        return f"no agent of {call.plan.spec.id} handles {name} on {topic}"
-    is_not = "is not" if len(handlers) == 1 else "are not"
-    agents = ", ".join(handlers)
-    return f"{agents} {is_not} running; start the guild first: {call.command('run')}"
+def _remedied(call: Call, reception: Reception) -> str:
+    """Why no agent handles it, and what to do about that."""
+    match reception.state:
+        case "unhandled":
+            return reception.reason
+        case "paused":
+            command = f"{call.command('resume')} {reception.paused[0]}"
+            return f"{reception.reason}; go on with: {command}"
+        case _:
+            return f"{reception.reason}; start the guild first: {call.command('run')}"
 
 
-async def _at_work(
+async def _once_at_work(
     call: Call, client: GuildClient, message: BaseModel, topic: str
-) -> Sequence[str]:
-    """The subscribers, once one of them is registered, or if all are paused.
+) -> Reception:
+    """How the message is received once a replica of an agent is registered, or if all are paused.
 
-    The guild may just be starting: it is waited for as long as --wait says, and then it is nobody.
+    The guild may just be starting: it is waited for as long as --wait says.
     """
     patience_s = max(GRACE_S, call.typed.wait_s)
     began_at, is_told = time.monotonic(), False
     while True:
-        agents = await _subscribers(call, client, message, topic)
-        if await _beats(client, agents) or (
-            agents and set(agents) <= set(await client.bus.paused())
-        ):
-            return agents
+        reception = await client.reception(message, topic)
         waited_s = time.monotonic() - began_at
-        if waited_s >= patience_s or not handlers_of(call, message, topic):
-            return ()
+        if reception.state not in ("lost", "waits") or waited_s >= patience_s:
+            return reception
         if waited_s >= GRACE_S and not is_told:
-            call.output.note(f"waiting: {_why_nobody(call, message, topic)}")
+            call.output.note(f"waiting: {_remedied(call, reception)}")
             is_told = True
         await asyncio.sleep(_LOOK_EVERY_S)
-
-
-async def _beats(client: GuildClient, agents: Sequence[str]) -> Beats:
-    beats: dict[str, int] = {}
-    for agent in agents:
-        beats |= await client.bus.backend.consumers(agent)
-    return beats
 
 
 @asynccontextmanager
@@ -289,8 +244,8 @@ async def naming_the_letter(call: Call) -> AsyncIterator[None]:
 
 
 async def _listen_for_life(client: GuildClient, agents: Sequence[str], call: Call) -> None:
-    before: Beats = {}
-    while (beats := await _beats(client, agents)) != before:
+    before: Mapping[str, int] = {}
+    while (beats := await client.beats(agents)) != before:
         before = beats
         await asyncio.sleep(SILENCE_S)
     call.output.note(

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import Any
+
+from pydantic_core import to_json
 
 from guild.checking.parts import Parts
 from guild.cli.calling.call import Call
@@ -12,8 +13,8 @@ from guild.cli.calling.exit_codes import OK, TIMEOUT, UsageError
 from guild.cli.commands.replay import read_time
 from guild.cli.printing.output import Output, some_of
 from guild.client import GuildClient
+from guild.operations.passing import MessageSeen
 from guild.suggest import closest
-from messaging.client.tap import Tapped
 from messaging.wire.topic import EVENTS_TOPIC, is_pattern, matches
 
 
@@ -32,7 +33,7 @@ async def tap_topics(
     if earliest and from_start:
         raise UsageError("give --from-start or --since, not both")
     async with call.client() as client:
-        tap = client.bus.tap(patterns, from_start=from_start, follow=follow, since=earliest)
+        tap = client.messages(patterns, from_start=from_start, follow=follow, since=earliest)
         for silence in await _silences(call, client, patterns, follow=follow):
             output.note(silence)
         if follow:
@@ -51,13 +52,15 @@ async def tap_topics(
     return OK
 
 
-async def _print(passing: AsyncGenerator[Tapped, None], output: Output, count: int | None) -> None:
+async def _print(
+    passing: AsyncGenerator[MessageSeen, None], output: Output, count: int | None
+) -> None:
     seen = 0
-    async for tapped in passing:
+    async for message in passing:
         if output.as_json:
-            output.json(_document(tapped))
+            output.json(_document(message))
         else:
-            output.text(_line(tapped))
+            output.text(_line(message))
         seen += 1
         if seen == count:
             return
@@ -67,7 +70,7 @@ async def _silences(
     call: Call, client: GuildClient, patterns: Sequence[str], *, follow: bool
 ) -> list[str]:
     """Why nothing may ever come of some of the patterns, a line each."""
-    topics = [info.topic for info in await client.bus.backend.topics()]
+    topics = [report.topic for report in await client.topics()]
     existing = {topic for topic in topics if not topic.startswith("_")}
     wanted = [pattern for pattern in patterns if not pattern.startswith("_")]
     empty = [each for each in wanted if not any(matches(each, topic) for topic in existing)]
@@ -89,28 +92,12 @@ def _silence(guild: str, pattern: str, existing: set[str], named: set[str]) -> s
     )
 
 
-def _document(tapped: Tapped) -> dict[str, Any]:
-    envelope, message = tapped.envelope, tapped.message
-    return {
-        "topic": tapped.topic,
-        "id": envelope.id,
-        "at": _sent_at(tapped).isoformat(timespec="milliseconds"),
-        "type": envelope.type,
-        "sender": envelope.sender,
-        "cause": envelope.cause or None,
-        "conversation": envelope.conversation_id,
-        "attempt": envelope.attempt,
-        "data": message.model_dump(mode="json") if message else None,
-    }
+def _document(message: MessageSeen) -> dict[str, Any]:
+    at = message.at.astimezone().isoformat(timespec="milliseconds") if message.at else None
+    return {**dict(message), "at": at}
 
 
-def _line(tapped: Tapped) -> str:
-    at = f"{_sent_at(tapped):%H:%M:%S.%f}"[:-3]
-    body = tapped.message.model_dump_json() if tapped.message else "(cannot be decoded)"
-    sender, type_name = tapped.envelope.sender or "?", tapped.envelope.type
-    return f"{at} {tapped.topic} {sender}: {type_name} {body}"
-
-
-def _sent_at(tapped: Tapped) -> datetime:
-    """The first 12 digits of an id are the milliseconds at which it was made."""
-    return datetime.fromtimestamp(int(tapped.envelope.id[:12], 16) / 1000, UTC).astimezone()
+def _line(message: MessageSeen) -> str:
+    at = f"{message.at.astimezone():%H:%M:%S.%f}"[:-3] if message.at else "?"
+    body = "(cannot be decoded)" if message.data is None else to_json(message.data).decode()
+    return f"{at} {message.topic} {message.sender or '?'}: {message.type} {body}"

@@ -1,6 +1,8 @@
 """What an agent gave up on: listed, shown, handed over again, dropped."""
 
 import asyncio
+import os
+import pwd
 import time
 from pathlib import Path
 from typing import Any
@@ -202,8 +204,11 @@ def test_the_reason_of_a_drop_is_kept_on_the_events(run: Run, running: Path, let
         if row["topic"] == "guild.events"
     ]
     events = run("tap", running, "guild.events", "--from-start", "--json", "--count", count)
-    (dropped,) = [event for event in events.documents() if "seen by Ada" in str(event)]
-    assert letter["id"] in str(dropped)
+    dropped, operated = [event for event in events.documents() if "seen by Ada" in str(event)]
+    assert dropped["data"]["letter_id"] == operated["data"]["target"] == letter["id"]
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert dropped["data"]["by"] == operated["data"]["by"] == user
+    assert operated["type"] == "guild.operated"
 
 
 def test_thousands_are_listed_whole_or_page_by_page(run: Run, spec: Path, tmp_path: Path) -> None:

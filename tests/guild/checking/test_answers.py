@@ -119,7 +119,7 @@ async def test_an_agent_that_another_handed_the_requester_to_does_answer() -> No
 async def test_if_contracts_were_not_asked_the_caller_would_wait_in_vain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("guild.client.require_answer", lambda *_: None)
+    monkeypatch.setattr("guild.operations.talking.require_answer", lambda *_: None)
     async with launched(Reader) as guild:
         with pytest.raises(RequestTimeoutError):
             await guild.client.request("default_topic", Note(text=""), timeout_s=0.2)
@@ -154,7 +154,7 @@ async def test_what_was_looked_up_is_remembered(monkeypatch: pytest.MonkeyPatch)
         looked.append(topic)
         answers.require_answer(plan, topic, message)
 
-    monkeypatch.setattr("guild.client.require_answer", note)
+    monkeypatch.setattr("guild.operations.talking.require_answer", note)
     async with launched(Echo) as guild:
         for _ in range(3):
             await guild.client.request("default_topic", Ping())

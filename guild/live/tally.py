@@ -1,0 +1,106 @@
+"""Sums up what was handled in a second; how much that may hold is bounded whatever is handled."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+from guild.live.messages import Activity, Spread
+from messaging.observing import Ending, Handling, Outcome
+
+MOST_ACTIVITIES = 500
+MOST_NAMES = 50
+MOST_SAMPLES = 256
+LONGEST_NAME = 200
+
+OTHERS = ""
+"""Stands for all types, senders or errors beyond the most that are named."""
+
+
+class Tally:
+    """What was handled since it was made."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+
+    def add(self, handling: Handling, ending: Ending) -> None:
+        key = (handling.group, handling.envelope.type)
+        kind = self._kinds.get(key) or self._new_kind(key)
+        kind.outcomes[ending.outcome] += 1
+        _count(kind.senders, handling.envelope.sender)
+        if ending.error is not None:
+            _count(kind.errors, type(ending.error).__name__)
+        if ending.handled_s is not None:
+            kind.handled_s.add(ending.handled_s)
+            if handling.waited_s is not None:
+                kind.waited_s.add(handling.waited_s)
+
+    def activities(self) -> Sequence[Activity]:
+        return [
+            Activity(
+                agent=agent,
+                type=type_[:LONGEST_NAME],
+                outcomes=dict(kind.outcomes),
+                errors=dict(kind.errors),
+                senders=dict(kind.senders),
+                waited_s=kind.waited_s.spread(),
+                handled_s=kind.handled_s.spread(),
+            )
+            for (agent, type_), kind in self._kinds.items()
+        ]
+
+    def _new_kind(self, key: tuple[str, str]) -> "_Kind":
+        if len(self._kinds) >= MOST_ACTIVITIES:
+            key = (key[0], OTHERS)  # there are no more agents than a spec has
+        return self._kinds.setdefault(key, _Kind())
+
+
+class _Kind:
+    """Messages of one type at one agent."""
+
+    def __init__(self) -> None:
+        self.outcomes = Counter[Outcome]()
+        self.senders = Counter[str]()
+        self.errors = Counter[str]()
+        self.waited_s = _Seconds()
+        self.handled_s = _Seconds()
+
+
+class _Seconds:
+    """Adds up seconds, and keeps a fair sample of them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum = self._max = 0.0
+        self._sample: list[float] = []
+
+    def add(self, seconds: float) -> None:
+        self._count += 1
+        self._sum += seconds
+        self._max = max(self._max, seconds)
+        if len(self._sample) < MOST_SAMPLES:
+            self._sample.append(seconds)
+        elif (index := int(random.random() * self._count)) < MOST_SAMPLES:  # noqa: S311 - a sample
+            self._sample[index] = seconds
+
+    def spread(self) -> Spread | None:
+        if not self._count:
+            return None
+        ordered = sorted(self._sample)
+        return Spread(
+            count=self._count,
+            sum_s=self._sum,
+            max_s=self._max,
+            p50_s=_percentile(ordered, 50),
+            p95_s=_percentile(ordered, 95),
+        )
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    """The nearest-rank one."""
+    return ordered[-(-len(ordered) * percent // 100) - 1]
+
+
+def _count(names: Counter[str], name: str) -> None:
+    if name not in names and len(names) >= MOST_NAMES:
+        name = OTHERS
+    names[name[:LONGEST_NAME]] += 1
