@@ -254,6 +254,35 @@ class GuildClient(Operations):
         async for item in items:
             yield item
 
+    async def begin_request(
+        self,
+        topic: str,
+        message: BaseModel,
+        *,
+        message_id: str,
+        conversation: str = "",
+        tags: Sequence[str] = (),
+    ) -> None:
+        """Have `message` accepted as a request; whoever follows its id gets the answer.
+
+        Args:
+            topic: where to.
+            message: any pydantic model.
+            message_id: as for `request`: begun or asked again under it, it is handled once.
+            conversation: id of the message that this one follows from.
+            tags: ids of the agents it is for.
+
+        Raises:
+            NobodyListensError: no agent of the guild handles it there.
+            NobodyAnswersError: those that do answer nothing, as their contracts say.
+            MessagingError: as `Bus.begin_request`.
+        """
+        check_message(message)
+        self._require_reply(topic, type(message))
+        await self.bus.begin_request(
+            topic, message, message_id=message_id, conversation=conversation, tags=tags
+        )
+
     def follow(
         self,
         message_id: str,

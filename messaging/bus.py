@@ -316,6 +316,45 @@ class Bus:
             show=show,
         )
 
+    async def begin_request(
+        self,
+        topic: str,
+        message: BaseModel,
+        *,
+        message_id: str,
+        conversation: str = "",
+        tags: Sequence[str] = (),
+        require_listener: bool = True,
+    ) -> None:
+        """Have `message` accepted as a request, and leave its answer to whoever follows it.
+
+        For a caller that may be gone before the answer is there. What is emitted and the answer are
+        kept as those of `request` with a `message_id` are.
+
+        Args:
+            topic: where to.
+            message: any pydantic model.
+            message_id: as for `request`: begun or asked again under it, it is handled once.
+            conversation: id of the message that this one follows from.
+            tags: ids of the agents it is for.
+            require_listener: refuse at once when no group is subscribed to the topic.
+
+        Raises:
+            NobodyListensError: no group is subscribed to the topic.
+            NotAskedError: under `message_id` a message was published, and not asked, within a day.
+            MessagingError: as `publish`.
+            ValueError: `message_id` is none.
+        """
+        self._check_open()
+        await self._requests.begin(
+            topic,
+            message,
+            message_id=message_id,
+            conversation=conversation,
+            tags=tags,
+            require_listener=require_listener,
+        )
+
     def follow(
         self,
         message_id: str,

@@ -80,6 +80,12 @@ class Attachments:
     def everybody(self) -> Sequence[tuple[str, Waiting]]:
         return [(name, one) for name, several in self._attached.items() for one in several]
 
+    async def open(self, message_id: str, conversation: str) -> None:
+        """Keep what is emitted for a request from now on, and its answer, until somebody asks."""
+        await self._open(
+            (emit_topic_of(conversation), reply_topic_of(message_id)), KEPT_UNANSWERED_S
+        )
+
     @asynccontextmanager
     async def attached(
         self,

@@ -111,6 +111,21 @@ class Requests:
                 else:
                     show(item.message)
 
+    async def begin(
+        self,
+        topic: str,
+        message: BaseModel,
+        *,
+        message_id: str,
+        require_listener: bool = True,
+        **header: Any,
+    ) -> None:
+        """Have `message` accepted as a request, and wait for nothing; see `Bus.begin_request`."""
+        reply_topic = reply_topic_of(check_id(message_id))
+        envelope = self._seal(topic, message, reply_topic, {**header, "id": message_id})
+        await self._attachments.open(envelope.id, envelope.conversation_id)
+        await self._publisher.append_once((envelope,), require_listener=require_listener)
+
     async def follow(
         self, message_id: str, *, show: Show | None = None, **options: Any
     ) -> AsyncGenerator[BaseModel, None]:
