@@ -1,0 +1,55 @@
+"""Whom the gateway serves: a caller with a token that is good for it, and not too often."""
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from guild.gateway.callers import Caller, Scope
+from guild.gateway.errors import RefusedError, ScopeMissingError, TokenMissingError
+from guild.gateway.limits import Limits
+from guild.gateway.problems import problem_response
+from guild.gateway.rates import Rates
+
+
+class Admission:
+    """Counts the requests of each caller."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._rates = Rates(limits.rate_per_s, limits.burst)
+
+    def admit(self, request: Request, scope: Scope | None) -> Caller:
+        """Who asks.
+
+        Args:
+            request: one that the guard has let through.
+            scope: what the caller's token must be good for; None for any token.
+
+        Raises:
+            TokenMissingError: a stranger.
+            ScopeMissingError: the token may not do this.
+            TooManyRequestsError: more of them than the caller may send.
+        """
+        caller: Caller | None = request.state.caller
+        if caller is None:
+            raise TokenMissingError
+        if scope is not None and scope not in caller.scopes:
+            raise ScopeMissingError(caller.name, scope)
+        self._rates.take(caller.name)
+        return caller
+
+
+class Admitted:
+    """An app that only those reach who are admitted."""
+
+    def __init__(self, app: ASGIApp, admission: Admission, scope: Scope) -> None:
+        self._app = app
+        self._admission = admission
+        self._scope = scope
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        try:
+            self._admission.admit(Request(scope), self._scope)
+        except RefusedError as error:
+            await problem_response(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)

@@ -1,0 +1,88 @@
+"""The gateway as a Starlette app, which also mounts into a host's."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp
+
+from guild.client import GuildClient
+from guild.gateway.admission import Admission, Admitted
+from guild.gateway.api import PREFIX, api_routes
+from guild.gateway.callers import Callers, Scope
+from guild.gateway.endpoint import Services
+from guild.gateway.errors import MethodNotAllowedError, NoSuchPathError
+from guild.gateway.guard import Guard
+from guild.gateway.limits import DEFAULT_LIMITS, Limits
+from guild.gateway.page import page_routes
+from guild.gateway.probes import Metrics, Ready, is_ready, probe_routes
+from guild.gateway.problems import problem_response
+from guild.gateway.reused import UsedKeys
+from guild.gateway.streams import Streams
+from guild.gateway.table import TABLE
+from guild.gateway.tokens import TokenFile
+
+
+def gateway_app(
+    client: GuildClient | Callable[[], GuildClient],
+    *,
+    tokens: Callers | str | os.PathLike[str] | None = None,
+    hosts: Iterable[str] = (),
+    console: bool = True,
+    mounts: Mapping[str, ASGIApp] = MappingProxyType({}),
+    limits: Limits = DEFAULT_LIMITS,
+    ready: Ready | None = None,
+    metrics: Metrics | None = None,
+) -> Starlette:
+    """A guild over HTTP. Mount it under any path, or serve it by itself.
+
+    `/api/v1` with its `openapi.json`, the console at the root, `/healthz` and `/readyz`, and
+    `/metrics` where there are some.
+
+    Args:
+        client: of the guild; or what returns it, for a host that starts its guild later.
+        tokens: the file of those who may call, see `guildbus tokens`, or any other `Callers`. None
+            lets everybody in who reaches the app: then serve it on loopback only.
+        hosts: names by which clients reach the app, beside `localhost` and addresses.
+        console: serve the pages of the console.
+        mounts: further apps by their path, for callers whose token may publish.
+        limits: of requests and streams.
+        ready: why no work can be taken now, "" if it can; None asks the bus.
+        metrics: the text of `/metrics` and its media type, for callers whose token may read.
+
+    Raises:
+        TokenFileError: the file of tokens cannot be used.
+    """
+    find_client = client if not isinstance(client, GuildClient) else lambda: client
+    callers = TokenFile(tokens) if isinstance(tokens, str | os.PathLike) else tokens
+    admission = Admission(limits)
+    services = Services(find_client, limits, Streams(limits), UsedKeys())
+    routes: list[BaseRoute] = [
+        *api_routes(TABLE, services, admission, has_tokens=callers is not None),
+        *probe_routes(ready or is_ready(find_client), metrics, admission),
+        *(Mount(path, app=Admitted(app, admission, Scope.PUBLISH)) for path, app in mounts.items()),
+        *(page_routes() if console else ()),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, callers=callers, hosts=list(hosts))],
+        exception_handlers={HTTPException: _told_of_path},
+    )
+    app.state.streams = services.streams
+    return app
+
+
+async def _told_of_path(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "").split(", ")
+        return problem_response(MethodNotAllowedError(request.method, path, sorted(allowed)))
+    return problem_response(NoSuchPathError(path, f"{PREFIX}/openapi.json lists what there is"))

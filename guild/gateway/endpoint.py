@@ -1,0 +1,164 @@
+"""One row of the table of routes, and what the function behind it is called with."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+
+from guild.client import GuildClient
+from guild.gateway.callers import Caller, Scope
+from guild.gateway.errors import InvalidParameterError
+from guild.gateway.limits import Limits
+from guild.gateway.reused import UsedKeys, id_of
+from guild.gateway.streams import EventStream, Open, Streams
+from messaging.bus import Bus
+
+T = TypeVar("T")
+BodyT = TypeVar("BodyT", bound=BaseModel | None)
+QueryT = TypeVar("QueryT", bound=BaseModel | None)
+
+EVENT_STREAM = "text/event-stream"
+MOST_OF_A_KEY = 500
+
+
+@dataclass(frozen=True)
+class Services:
+    """What all calls of a gateway share."""
+
+    client: Callable[[], GuildClient]
+    limits: Limits
+    streams: Streams
+    used_keys: UsedKeys
+
+
+@dataclass(frozen=True)
+class Call(Generic[BodyT, QueryT]):
+    """A request to one of the routes, read and checked.
+
+    Attributes:
+        path: the parts of the path that its row names.
+    """
+
+    request: Request
+    services: Services
+    caller: Caller
+    path: Mapping[str, str]
+    raw_body: bytes
+    body: BodyT
+    query: QueryT
+
+    @property
+    def client(self) -> GuildClient:
+        return self.services.client()
+
+    @property
+    def bus(self) -> Bus:
+        return self.client.bus
+
+    @property
+    def headers(self) -> Headers:
+        return self.request.headers
+
+    def message_id(self) -> str:
+        """The id for what is sent: that of its Idempotency-Key, or a new one.
+
+        Raises:
+            KeyReusedError: another message came with the key.
+            InvalidParameterError: the key is no text, or too long a one.
+        """
+        key = self.headers.get("idempotency-key", "")
+        if len(key) > MOST_OF_A_KEY:
+            raise InvalidParameterError((f"Idempotency-Key: at most {MOST_OF_A_KEY} characters",))
+        message_id = id_of(self.caller.name, key)
+        if key:
+            self.services.used_keys.check(message_id, self.path["topic"], self.raw_body)
+        return message_id
+
+    @property
+    def wants_events(self) -> bool:
+        """Whether the caller asks for server-sent events, and not for one JSON document."""
+        return EVENT_STREAM in self.headers.get("accept", "").lower()
+
+    @property
+    def prefers_async(self) -> bool:
+        """Whether the caller would rather come back for the answer (RFC 7240)."""
+        return "respond-async" in self.headers.get("prefer", "").lower()
+
+    def stream(self, open_source: Open, **headers: str) -> EventStream:
+        """Events as an answer that lasts; see `EventStream`.
+
+        Raises:
+            TooManyStreamsError: too many are open.
+        """
+        services = self.services
+        return EventStream(
+            open_source, services.limits, services.streams, self.caller.name, headers
+        )
+
+    async def unless_gone(self, work: Awaitable[T]) -> T:
+        """What `work` comes to; it is cancelled when the caller goes away before.
+
+        Raises:
+            ClientDisconnect: that has happened.
+        """
+        working = asyncio.ensure_future(work)
+        leaving = asyncio.create_task(_gone(self.request))
+        try:
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            raise ClientDisconnect
+        finally:
+            for task in (working, leaving):
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class Endpoint(Generic[BodyT, QueryT]):
+    """One row of the table.
+
+    Attributes:
+        path: below `/api/v1`, with the parts that vary in braces.
+        scope: what the caller's token must be good for; None for any token.
+        handle: answers a call with a value of the type `answer`, or with a response of its own.
+        summary: a sentence for the document.
+        body: the shape of the body; None without one.
+        query: the shape of the query; None without one.
+        answer: the type of the JSON in the answer.
+        status: of the answer.
+        later: the type of the JSON in a 202, where the answer may come later.
+        events: what is sent where a stream is asked for, by the name of the event.
+        problems: the errors of which the caller should know.
+        headers: of requests, that count here, with what they do.
+    """
+
+    method: str
+    path: str
+    scope: Scope | None
+    handle: Callable[[Call[BodyT, QueryT]], Awaitable[Any]]
+    summary: str
+    body: type[BodyT] | None = None
+    query: type[QueryT] | None = None
+    answer: Any = None
+    status: int = 200
+    later: Any = None
+    events: Mapping[str, Any] | None = None
+    problems: tuple[type[Exception], ...] = ()
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """What the document calls the operation."""
+        return getattr(self.handle, "__name__", "")
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,120 @@
+"""Who is let in: by the names of the gateway, the browser's origin, and a token."""
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from guild.gateway.callers import LOCAL, Caller, Callers
+from guild.gateway.errors import (
+    HostNotAllowedError,
+    OriginNotAllowedError,
+    RefusedError,
+)
+from guild.gateway.problems import problem_response
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+SAFETY = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_OTHERS = frozenset({"cross-site", "same-site"})
+
+
+class Guard:
+    """Refuses requests before their bodies are read, and finds out who calls.
+
+    A web page can make a browser send requests to this server: by a name of its own that it lets
+    point here (DNS rebinding), which the Host header shows, or from its own origin, which Origin
+    and Sec-Fetch-Site show. An address in the place of a name cannot be rebound.
+
+    Args:
+        app: gets the caller as `request.state.caller`; None for a stranger.
+        callers: the owners of tokens; None lets everybody in as `LOCAL`.
+        hosts: names of this gateway beside `localhost`.
+    """
+
+    def __init__(self, app: ASGIApp, *, callers: Callers | None, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._callers = callers
+        self._hosts = {"localhost", *(host.lower().rstrip(".") for host in hosts)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return  # a web socket is closed by the server: there is none here
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFETY.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        headers = Headers(scope=scope)
+        try:
+            self._check(headers)
+        except RefusedError as error:
+            await problem_response(error)(scope, receive, send_safely)
+            return
+        caller = self._caller(headers.get("authorization", ""))
+        state = {**scope.get("state", {}), "caller": caller}
+        await self._app({**scope, "state": state}, receive, send_safely)
+
+    def _check(self, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if not self._is_ours(host):
+            raise HostNotAllowedError(host)
+        origin = headers.get("origin")
+        if origin is not None and _place_of(origin) != host.lower():
+            raise OriginNotAllowedError
+        if (
+            headers.get("sec-fetch-site", "") in _OTHERS
+            and headers.get("sec-fetch-mode") != "navigate"
+        ):
+            raise OriginNotAllowedError
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name.rstrip(".") in self._hosts or is_address(name)
+
+    def _caller(self, authorization: str) -> Caller | None:
+        if self._callers is None:
+            return LOCAL
+        scheme, _, secret = authorization.partition(" ")
+        caller = self._callers.find(secret.strip())
+        return caller if scheme.lower() == "bearer" else None
+
+
+def _place_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def is_address(host: str) -> bool:
+    """Whether `host` is an address and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)

@@ -1,0 +1,46 @@
+"""Idempotency-Keys: each stands for one message id, and should come with one message."""
+
+import hashlib
+from collections import OrderedDict
+
+from guild.gateway.errors import KeyReusedError
+from messaging.wire.envelope import new_id
+
+MOST_KEYS = 10_000
+
+
+class UsedKeys:
+    """Remembers, of the last keys that came here, what came with them.
+
+    The bus stores one message under an id and knows nothing of others, so a client that sends
+    another message under a key would take the first answer for its own. Where this gateway has seen
+    the key, it says so.
+    """
+
+    def __init__(self) -> None:
+        self._prints: OrderedDict[str, bytes] = OrderedDict()
+
+    def check(self, message_id: str, topic: str, body: bytes) -> None:
+        """Pass if nothing else came under this id.
+
+        Raises:
+            KeyReusedError: another topic or body did.
+        """
+        fingerprint = hashlib.sha256(f"{topic}\n".encode() + body).digest()
+        before = self._prints.setdefault(message_id, fingerprint)
+        self._prints.move_to_end(message_id)
+        if len(self._prints) > MOST_KEYS:
+            self._prints.popitem(last=False)
+        if before != fingerprint:
+            raise KeyReusedError(message_id)
+
+
+def id_of(caller: str, key: str) -> str:
+    """The message id that a key of a caller stands for; a new one where there is no key.
+
+    It is a UUID of version 8, 32 hex digits: unlike that of other ids, its beginning tells no time.
+    """
+    if not key:
+        return new_id()
+    digits = hashlib.sha256(f"{len(caller)}:{caller}:{key}".encode()).hexdigest()
+    return f"{digits[:12]}8{digits[13:16]}a{digits[17:32]}"

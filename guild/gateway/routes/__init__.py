@@ -1,0 +1,1 @@
+"""What is done for each row of the table of routes."""

@@ -1,0 +1,70 @@
+"""What the guild is: its overview, graph, messages, topics."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from guild.errors import NoSuchMessageError
+from guild.gateway.callers import Scope
+from guild.gateway.endpoint import Call
+from guild.gateway.errors import NoSuchPathError
+from guild.operations.graph import GraphReport
+from guild.operations.overview import GuildOverview
+from guild.operations.schemas import MessageInfo
+from guild.operations.topics import TopicReport
+
+CHAT = "chat"
+_TEXT = "guild.text"
+
+
+class CallerInfo(BaseModel):
+    """The token that was sent, and what it is good for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    scopes: tuple[Scope, ...]
+
+
+class GatewayOverview(GuildOverview):
+    """A guild as its spec declares it, and what the caller may do with it here.
+
+    Attributes:
+        features: what else the guild has that a console shows: `chat`, `approvals`, `experiments`.
+    """
+
+    caller: CallerInfo
+    features: tuple[str, ...]
+
+
+async def show_guild(call: Call[None, None]) -> GatewayOverview:
+    scopes = tuple(scope for scope in Scope if scope in call.caller.scopes)
+    return GatewayOverview(
+        **dict(call.client.overview()),
+        caller=CallerInfo(name=call.caller.name, scopes=scopes),
+        features=_features(call.client.schemas()),
+    )
+
+
+async def show_graph(call: Call[None, None]) -> GraphReport:
+    return call.client.graph()
+
+
+async def list_schemas(call: Call[None, None]) -> Sequence[MessageInfo]:
+    return call.client.schemas()
+
+
+async def show_schema(call: Call[None, None]) -> MessageInfo:
+    try:
+        return call.client.schema_of(call.path["type"])
+    except NoSuchMessageError as error:
+        raise NoSuchPathError(call.request.url.path, str(error)) from error
+
+
+async def list_topics(call: Call[None, None]) -> Sequence[TopicReport]:
+    return await call.client.topics()
+
+
+def _features(schemas: Sequence[MessageInfo]) -> tuple[str, ...]:
+    has_chat = any(_TEXT in each.emits for each in schemas if each.handled_by)
+    return (CHAT,) if has_chat else ()

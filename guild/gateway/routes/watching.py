@@ -1,0 +1,136 @@
+"""What passes: messages, and the events of the guild."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+from starlette.types import ASGIApp
+
+from guild.gateway.batches import Batch, in_batches
+from guild.gateway.endpoint import Call
+from guild.gateway.events import Event, event
+from guild.gateway.routes.shapes import Count, Given
+from guild.operations.passing import EventSeen, MessageSeen, seen
+from guild.operations.view import View
+from messaging.client.tap import Tapped
+from messaging.wire.sealing import payload_of
+
+EVERYTHING = ">"
+MOST_READ = 100_000
+
+Since = Annotated[
+    AwareDatetime | None, Field(description="Begin with what was accepted then, with a time zone.")
+]
+
+
+class Wanted(Given):
+    """Which messages: those that fit all that is said."""
+
+    topic: Annotated[
+        str, Field(max_length=1000, description="A topic or pattern; several joined by commas.")
+    ] = EVERYTHING
+    type: Annotated[str, Field(description="Wire name.")] = ""
+    agent: Annotated[str, Field(description="Id of the agent that sent it.")] = ""
+    text: Annotated[str, Field(max_length=1000, description="Stands in its data.")] = ""
+    since: Since = None
+    follow: Annotated[bool, Field(description="False: only what the topics hold now.")] = True
+    count: Count = 50
+
+    @property
+    def patterns(self) -> Sequence[str]:
+        return [each.strip() for each in self.topic.split(",") if each.strip()] or [EVERYTHING]
+
+    def fits(self, tapped: Tapped) -> bool:
+        envelope = tapped.envelope
+        return (
+            self.type in ("", envelope.type)
+            and self.agent in ("", envelope.sender)
+            and (not self.text or self.text.encode(errors="replace") in payload_of(envelope))
+        )
+
+
+class WantedEvents(Given):
+    """Since when, and whether to go on with what comes."""
+
+    since: Since = None
+    follow: bool = True
+    count: Count = 100
+
+
+class Rows(View):
+    """Messages that passed, in order; the last of them where there were more.
+
+    Attributes:
+        left_off: how many came before these and are not told.
+    """
+
+    rows: tuple[MessageSeen, ...]
+    left_off: int
+
+
+class Events(View):
+    """What happened to the guild, in order.
+
+    Attributes:
+        left_off: how many came before these and are not told.
+    """
+
+    events: tuple[EventSeen, ...]
+    left_off: int
+
+
+async def watch_messages(call: Call[None, Wanted]) -> Rows | ASGIApp:
+    """A few batches a second while the caller looks, or once what the topics hold now."""
+    wanted = call.query
+    if not wanted.follow:
+        return _rows(await call.unless_gone(_held(call)))
+
+    async def batches(_: str) -> AsyncGenerator[Event, None]:
+        async with aclosing(in_batches(_passing(call, wanted.since))) as told:
+            async for batch in told:
+                yield event("rows", _rows(batch))
+
+    return call.stream(batches)
+
+
+async def watch_events(call: Call[None, WantedEvents]) -> Events | ASGIApp:
+    """Each event as it happens, or once those that are still kept."""
+    wanted = call.query
+    if not wanted.follow:
+        found = [each async for each in call.client.events(since=wanted.since, follow=False)]
+        kept = found[-wanted.count :]
+        return Events(events=tuple(kept), left_off=len(found) - len(kept))
+
+    async def happening(_: str) -> AsyncGenerator[Event, None]:
+        async with aclosing(call.client.events(since=wanted.since)) as events:
+            async for each in events:
+                yield event("event", each)
+
+    return call.stream(happening)
+
+
+async def _held(call: Call[None, Wanted]) -> Batch[Tapped]:
+    found: list[Tapped] = []
+    async with aclosing(_passing(call, call.query.since, follow=False)) as passing:
+        async for tapped in passing:
+            found.append(tapped)
+            if len(found) >= MOST_READ:
+                break
+    kept = found[-call.query.count :]
+    return Batch(kept, len(found) - len(kept))
+
+
+async def _passing(
+    call: Call[None, Wanted], since: datetime | None, *, follow: bool = True
+) -> AsyncGenerator[Tapped, None]:
+    wanted = call.query
+    async with aclosing(call.bus.tap(wanted.patterns, since=since, follow=follow)) as tapped:
+        async for each in tapped:
+            if wanted.fits(each):
+                yield each
+
+
+def _rows(batch: Batch[Tapped]) -> Rows:
+    return Rows(rows=tuple(map(seen, batch.items)), left_off=batch.left_off)

@@ -1,0 +1,209 @@
+"""An answer that lasts: events on their way to a reader, which may be slow, or gone.
+
+What the reader has not taken waits in the gateway up to a bound. Then the source is left until
+there is room again; a reader that takes nothing at all for a while is cut off. Whoever was cut off
+comes back with the position of what it got last.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from types import MappingProxyType
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from guild.gateway.errors import TooManyStreamsError
+from guild.gateway.events import HEADERS, QUIET, Event, event
+from guild.gateway.limits import Limits
+from guild.gateway.problems import log_unforeseen, problem_of, problem_response
+from messaging.process.logs import get_logger
+
+log = get_logger()
+
+MOST_AT_ONCE = 64 * 1024
+PEEK_S = 0.25
+ABORT = "guildbus.abort"
+"""Of a server that can: a function in `scope["extensions"]` that cuts the connection at once."""
+
+Source = AsyncGenerator[Event, None]
+Open = Callable[[str], Source]
+"""Opens a source behind the position of an event, "" for its start."""
+
+
+class Streams:
+    """Counts those that are open."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open: Counter[str] = Counter()
+
+    @property
+    def open(self) -> int:
+        return self._open.total()
+
+    @contextmanager
+    def one_of(self, caller: str) -> Iterator[None]:
+        """A block in which a stream of `caller` is open."""
+        self._open[caller] += 1
+        try:
+            yield
+        finally:
+            self._open[caller] -= 1
+            if not self._open[caller]:
+                del self._open[caller]
+
+    def check_room(self, caller: str) -> None:
+        """Pass if `caller` may open another one.
+
+        Raises:
+            TooManyStreamsError: it may not.
+        """
+        if self._open[caller] >= self._limits.streams_of_one:
+            raise TooManyStreamsError(self._limits.streams_of_one, f"of {caller!r}")
+        if self.open >= self._limits.streams:
+            raise TooManyStreamsError(self._limits.streams, "in all")
+
+
+class EventStream:
+    """An ASGI response of events.
+
+    An error of the source is the last event, a `problem`. One that comes at once, before any event,
+    is the whole answer, with a status of its own.
+
+    Args:
+        open_source: called with "", and with the position of the last event whenever the source was
+            left because its reader was behind. A source whose events have no positions is not left:
+            it is asked for nothing until there is room.
+        headers: of the answer, beside its own.
+
+    Raises:
+        TooManyStreamsError: too many are open.
+    """
+
+    def __init__(
+        self,
+        open_source: Open,
+        limits: Limits,
+        streams: Streams,
+        caller: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        streams.check_room(caller)
+        told = {**HEADERS, **headers}
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+        self._open_source = open_source
+        self._limits = limits
+        self._streams = streams
+        self._caller = caller
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._position = ""
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._has_begun = self._has_ended = False
+        self._failed_at_once: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._streams.one_of(self._caller):
+            pulling = asyncio.create_task(self._pull())
+            leaving = asyncio.create_task(_gone(receive))
+            sending = asyncio.create_task(self._send(scope, receive, send))
+            try:
+                await asyncio.wait({leaving, sending}, return_when=asyncio.FIRST_COMPLETED)
+                if sending.done():
+                    sending.result()
+            except TimeoutError:
+                log.warning("stream.reader_cut_off", caller=self._caller)
+                _cut(scope)
+            finally:
+                for task in (pulling, leaving, sending):
+                    task.cancel()
+                await asyncio.gather(pulling, leaving, sending, return_exceptions=True)
+
+    async def _pull(self) -> None:
+        """Take events from the source, as long as there is room for them."""
+        try:
+            while not await self._is_read_out():
+                await self._room.wait()
+        except Exception as error:  # noqa: BLE001  whatever it is, the reader is told
+            self._fail(error)
+        self._has_ended = True
+        self._changed.set()
+
+    async def _is_read_out(self) -> bool:
+        """Read the source until it ends; False when it was left because there is no room."""
+        async with aclosing(self._open_source(self._position)) as events:
+            async for each in events:
+                self._put(each)
+                self._position = each.id or self._position
+                if self._waiting_bytes > self._limits.waiting_bytes:
+                    self._room.clear()
+                    if each.id:
+                        return False
+                    await self._room.wait()
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        if self._has_begun:
+            log_unforeseen(error)
+            self._put(event("problem", problem_of(error)))
+        else:
+            self._failed_at_once = error
+
+    def _put(self, each: Event) -> None:
+        self._has_begun = True
+        encoded = each.encoded()
+        self._waiting.append(encoded)
+        self._waiting_bytes += len(encoded)
+        self._changed.set()
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "HEAD":
+            await self._happens(PEEK_S)
+        if self._failed_at_once is not None:
+            await problem_response(self._failed_at_once)(scope, receive, send)
+            return
+        self._has_begun = True
+        start = {"type": "http.response.start", "status": 200, "headers": self._headers}
+        await send(start)
+        while scope["method"] != "HEAD" and not (self._has_ended and not self._waiting):
+            body = self._next() if await self._happens(self._limits.quiet_s) else QUIET
+            async with asyncio.timeout(self._limits.stalled_s):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _happens(self, wait_s: float) -> bool:
+        """Whether, within this time, there is something to send or the source has ended."""
+        if not self._waiting and not self._has_ended:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                return False
+        return True
+
+    def _next(self) -> bytes:
+        """As much of what waits as goes out at once."""
+        taken = bytearray()
+        while self._waiting and len(taken) < MOST_AT_ONCE:
+            taken += self._waiting.popleft()
+        self._waiting_bytes -= len(taken)
+        if self._waiting_bytes <= self._limits.waiting_bytes // 2:
+            self._room.set()
+        return bytes(taken)
+
+
+def _cut(scope: Scope) -> None:
+    abort: Any = scope.get("extensions", {}).get(ABORT)
+    if abort is None:
+        raise ClientDisconnect  # the server closes what was not ended, as well as it can
+    abort()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

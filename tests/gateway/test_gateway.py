@@ -1,0 +1,189 @@
+"""The way of a message through the gateway, and who is let in."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from guild.gateway import gateway_app
+from guild.gateway.tokens import add_token
+from guild.runtime import Guild
+from messaging.wire.envelope import new_id
+from tests.gateway.conftest import asking, until
+from tests.gateway.crew import runs
+
+
+def events_in(text: str) -> list[tuple[str, str, Any]]:
+    """Name, id and data of each event."""
+    found = []
+    for block in text.split("\n\n"):
+        lines = [line for line in block.splitlines() if line and not line.startswith(":")]
+        if lines:
+            fields = dict(line.split(": ", 1) for line in lines)
+            found.append((fields["event"], fields.get("id", ""), json.loads(fields["data"])))
+    return found
+
+
+async def test_the_guild_says_what_it_is_and_what_the_caller_may_do(
+    http: httpx.AsyncClient, crew: Guild
+) -> None:
+    told = (await http.get("guild")).json()
+
+    assert told["id"] == crew.spec.id
+    assert told["agents"] == 3
+    assert told["caller"] == {"name": "local", "scopes": ["read", "publish", "operate", "approve"]}
+    assert told["features"] == ["chat"]
+
+
+async def test_agents_topics_and_schemas_are_listed(http: httpx.AsyncClient) -> None:
+    agents = (await http.get("agents")).json()
+    schema = (await http.get("schemas/gw.say")).json()
+
+    assert [agent["agent"] for agent in agents] == ["speaker", "breaker", "listener"]
+    assert (await http.get("agents/speaker")).json() == agents[0]
+    assert (schema["handled_by"], schema["answers"]) == (["speaker"], ["gw.said"])
+    assert "text" in schema["json_schema"]["properties"]
+    assert {node["id"] for node in (await http.get("graph")).json()["nodes"]} == {
+        "speaker",
+        "breaker",
+        "listener",
+    }
+
+
+async def test_a_published_message_is_accepted_and_handled(http: httpx.AsyncClient) -> None:
+    text = new_id()
+
+    answer = await http.post(
+        "topics/notes/messages", json={"type": "gw.note", "data": {"text": text}}
+    )
+
+    assert answer.status_code == 202
+    sent = answer.json()
+    assert sent["message_id"] == sent["conversation"]
+    assert (sent["type"], sent["topic"]) == ("gw.note", "notes")
+    await until(lambda: runs[text] == 1)
+
+
+async def test_what_no_agent_takes_there_is_accepted_with_a_warning(
+    http: httpx.AsyncClient,
+) -> None:
+    sent = await http.post("topics/elsewhere/messages", json={"type": "gw.note"})
+
+    assert sent.status_code == 202
+    assert "nobody will get it: no agent of" in sent.json()["warning"]
+
+
+async def test_a_request_is_answered_as_json_or_as_events(http: httpx.AsyncClient) -> None:
+    asked = {"type": "gw.say", "data": {"text": "hello", "words": 3}}
+
+    plain = await http.post("topics/says/requests", json=asked)
+    streamed = await http.post(
+        "topics/says/requests", json=asked, headers={"Accept": "text/event-stream"}
+    )
+
+    assert plain.status_code == 200
+    assert plain.json()["type"] == "gw.said"
+    assert plain.json()["data"] == {"text": "hello"}
+    events = events_in(streamed.text)
+    assert [name for name, _, _ in events] == ["accepted", *["emitted"] * 3, "answer"]
+    assert [data["data"]["text"] for _, _, data in events[1:4]] == ["...0", "...1", "...2"]
+    assert events[-1][2] == {"type": "gw.said", "data": {"text": "hello"}}
+    message_id = events[0][2]["message_id"]
+    followed = streamed.headers["Location"]
+    assert str(streamed.url.join(followed)).endswith(f"/api/v1/requests/{message_id}")
+
+
+async def test_a_stream_goes_on_behind_the_last_event_that_came(http: httpx.AsyncClient) -> None:
+    asked = {"type": "gw.say", "data": {"text": "hello", "words": 5}}
+    wants = {"Accept": "text/event-stream"}
+    first = await http.post("topics/says/requests", json=asked, headers=wants)
+    accepted, *items, answer = events_in(first.text)
+    place = first.headers["Location"].replace("../../", "")
+
+    for number, (_, position, _) in enumerate(items):
+        again = await http.get(place, headers={**wants, "Last-Event-ID": position})
+        assert events_in(again.text) == [*items[number + 1 :], answer]
+    ended = await http.get(place, headers={**wants, "Last-Event-ID": answer[1]})
+    assert events_in(ended.text) == []
+    assert accepted[1] == ""
+
+
+async def test_a_key_that_comes_again_is_the_same_request(http: httpx.AsyncClient) -> None:
+    text = new_id()
+    asked = {"type": "gw.say", "data": {"text": text}}
+    headers = {"Idempotency-Key": f"any text: {text}"}
+
+    answers = [
+        await http.post("topics/says/requests", json=asked, headers=headers) for _ in range(3)
+    ]
+
+    assert len({answer.json()["message_id"] for answer in answers}) == 1
+    assert runs[text] == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Host", "evil.example"),
+        ("Host", "evil.example:80"),
+        ("Host", "localhost.evil.example"),
+        ("Host", ""),
+        ("Host", "["),
+        ("Origin", "http://evil.example"),
+        ("Origin", "http://localhost:81"),
+        ("Origin", "null"),
+        ("Origin", "http://["),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+    ],
+)
+@pytest.mark.parametrize("path", ["guild", "openapi.json", "/healthz", "/"])
+async def test_other_names_and_origins_are_refused(
+    http: httpx.AsyncClient, path: str, header: str, value: str
+) -> None:
+    answer = await http.get(path, headers={header: value})
+
+    assert answer.status_code == 403
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["error"] in {"HostNotAllowedError", "OriginNotAllowedError"}
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8", "LOCALHOST.", "own"])
+async def test_own_names_and_addresses_are_answered(crew: Guild, host: str) -> None:
+    async with asking(gateway_app(crew.client, hosts=["own"])) as http:
+        answer = await http.get("guild", headers={"Host": host, "Origin": f"http://{host}"})
+
+    assert answer.status_code == 200
+
+
+async def test_a_token_is_good_for_its_scopes_and_for_nothing_else(
+    crew: Guild, tmp_path: Path
+) -> None:
+    file = tmp_path / "tokens"
+    reader, writer = add_token(file, "reader", ["read"]), add_token(file, "writer", ["publish"])
+    app = gateway_app(crew.client, tokens=file)
+    note = {"type": "gw.note"}
+
+    async with asking(app) as http:
+        stranger = await http.get("guild")
+        wrong = await http.get("guild", headers={"Authorization": f"Bearer {reader}x"})
+        other_scheme = await http.get("guild", headers={"Authorization": f"Basic {reader}"})
+        document = await http.get("openapi.json")
+    async with asking(app, reader) as http:
+        reads = await http.get("guild")
+        reader_publishes = await http.post("topics/notes/messages", json=note)
+        reader_pauses = await http.post("agents/speaker/pause")
+    async with asking(app, writer) as http:
+        publishes = await http.post("topics/notes/messages", json=note)
+        writer_reads = await http.get("guild")
+
+    for refused in (stranger, wrong, other_scheme, document):
+        assert refused.status_code == 401
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert reads.json()["caller"] == {"name": "reader", "scopes": ["read"]}
+    assert publishes.status_code == 202
+    for refused in (reader_publishes, reader_pauses, writer_reads):
+        assert refused.status_code == 403
+        assert refused.json()["error"] == "ScopeMissingError"
