@@ -39,7 +39,7 @@ from messaging.control.watchers import Watchers
 from messaging.errors import BusClosedError, BusForkedError
 from messaging.handling.emitter import Emitter
 from messaging.handling.subscription import Subscription
-from messaging.observing import Observer, Observers, Onlookers
+from messaging.observing import Observer, Observers
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.state.contention import Contentions
@@ -92,7 +92,7 @@ class Bus:
         self._owns_backend = owns_backend
         self._wait_s = wait_s
         self._observers = Observers.of(observer)
-        self._onlookers: Onlookers | None = None
+        self._onlookers: Observers | None = None
         self._incidents = Incidents()
         outages = self._incidents.outages
         self._decoder = Decoder(self.registry)
@@ -572,26 +572,26 @@ class Bus:
         self._check_open()
         return await self.backend.groups()
 
-    def attach(self, observer: Observer) -> None:
-        """Show `observer` the handlings that begin here from now on, until it is detached.
+    def attach(self, onlooker: Observer) -> None:
+        """Tell `onlooker` of each handling that ends here, until it is detached.
 
-        It costs nothing before and afterwards. It is asked for no trace, unless the bus has other
-        observers.
+        Only its `ended` is called. On a bus without observers it costs nothing before and
+        afterwards.
         """
         if self._observers is not None:
-            self._observers.add(observer)
+            self._observers.add(onlooker)
             return
         if self._onlookers is None:
-            self._onlookers = Onlookers()
-        self._onlookers.add(observer)
-        self._show_onlookers()
+            self._onlookers = Observers()
+            self._show_onlookers()
+        self._onlookers.add(onlooker)
 
-    def detach(self, observer: Observer) -> None:
-        """Show `observer` no more beginnings; it still hears of the end of what has begun."""
+    def detach(self, onlooker: Observer) -> None:
+        """Tell `onlooker` nothing more."""
         if self._observers is not None:
-            self._observers.remove(observer)
+            self._observers.remove(onlooker)
         elif self._onlookers is not None:
-            self._onlookers.remove(observer)
+            self._onlookers.remove(onlooker)
             if self._onlookers.is_empty:
                 self._onlookers = None
                 self._show_onlookers()

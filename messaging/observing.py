@@ -5,7 +5,9 @@ the message in hand, and an observer may give it another one. A retry, a timer t
 takeover, a requeue, a replay and a relay keep the trace that a message has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from messaging.process.logs import get_logger
@@ -75,7 +77,14 @@ class Observer:
 
     Each method is called where it happens and is waited for: it must be quick, and must not block.
     One that raises an `Exception` is logged, once for each kind of it, and harms nothing.
+
+    Attributes:
+        log_names: bound in the log lines of handlers, once for many messages. So a value that
+            belongs to one handling has to look it up when it is shown: `__structlog__` says what
+            JSON shows, and `__repr__` any other line.
     """
+
+    log_names: Mapping[str, Any] = MappingProxyType({})
 
     def sealed(self, envelope: Envelope) -> str:
         """The trace under which `envelope` goes out: at most 1,024 printable characters.
@@ -119,30 +128,49 @@ class Observer:
 class Observers(Observer):
     """Several observers as one: each sees the trace that the one before has set.
 
-    One that raises harms neither the others nor the bus. They may change while messages are
-    handled: each is told of the end of what it was told the beginning of.
+    One that raises harms neither the others nor the bus. A method that an observer does not
+    override is not called, and costs nothing.
+
+    Attributes:
+        log_names: of all of them.
     """
 
     def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
+        self._observers = observers = tuple(_apart(observers))
+        self._sealing = tuple(each for each in observers if _overrides(each, "sealed"))
+        self._beginning = tuple(each for each in observers if _overrides(each, "begun"))
+        number = count()
+        ending = [(each, next(number) if _overrides(each, "begun") else None) for each in observers]
+        # The last that has set a context variable is the first to reset it.
+        self._ending: tuple[tuple[Observer, int | None], ...] = tuple(
+            one for one in reversed(ending) if _overrides(one[0], "ended")
+        )
         self._told: set[tuple[type[Observer], str, type[Exception]]] = set()
+        self.log_names = {
+            name: value for each in observers for name, value in each.log_names.items()
+        }
 
     @classmethod
     def of(cls, observer: Observer | None) -> "Observers | None":
         """`observer`, which can do no harm any more."""
-        return observer if observer is None or isinstance(observer, Observers) else cls(observer)
+        return None if observer is None else cls(observer)
 
     @property
     def is_empty(self) -> bool:
-        return not self._observers
+        return not self._ending
 
-    def add(self, observer: Observer) -> None:
-        """Show `observer` what begins from now on."""
-        self._observers = (*self._observers, observer)
+    def add(self, onlooker: Observer) -> None:
+        """Have `onlooker` told of each ending from now on; nothing else of it is called."""
+        self._ending = (*self._ending, (onlooker, None))
 
-    def remove(self, observer: Observer) -> None:
-        """Show `observer` nothing more that begins."""
-        self._observers = tuple(each for each in self._observers if each is not observer)
+    def remove(self, onlooker: Observer) -> None:
+        """Tell `onlooker` nothing more."""
+        self._ending = tuple(one for one in self._ending if one[0] is not onlooker)
+
+    @property
+    def tracer(self) -> Callable[[Envelope], Envelope] | None:
+        """Gives an envelope its trace; None where no observer looks at what goes out."""
+        return self.traced if self._sealing else None
 
     def traced(self, envelope: Envelope) -> Envelope:
         """`envelope` as it goes out."""
@@ -150,7 +178,7 @@ class Observers(Observer):
         return envelope if trace == envelope.trace else envelope._replace(trace=trace)
 
     def sealed(self, envelope: Envelope) -> str:
-        for observer in self._observers:
+        for observer in self._sealing:
             try:
                 trace = observer.sealed(envelope)
                 if trace != envelope.trace:
@@ -159,15 +187,17 @@ class Observers(Observer):
                 self._tell(observer, "sealed", error)
         return envelope.trace
 
-    def begun(self, handling: Handling) -> Sequence[tuple[Observer, Any]]:
-        return [(observer, self._begun_by(observer, handling)) for observer in self._observers]
+    @property
+    def beginner(self) -> Callable[[Handling], Sequence[Any]] | None:
+        """To be told of a handling that begins; None where no observer wants to know."""
+        return self.begun if self._beginning else None
 
-    def ended(
-        self, handling: Handling, ending: Ending, token: Sequence[tuple[Observer, Any]] | None
-    ) -> None:
-        told = token or [(observer, None) for observer in self._observers]
-        # The last that has set a context variable is the first to reset it.
-        for observer, own in reversed(told):
+    def begun(self, handling: Handling) -> Sequence[Any]:
+        return [self._begun_by(observer, handling) for observer in self._beginning]
+
+    def ended(self, handling: Handling, ending: Ending, token: Sequence[Any] | None) -> None:
+        for observer, number in self._ending:
+            own = None if token is None or number is None else token[number]
             try:
                 observer.ended(handling, ending, own)
             except Exception as error:  # noqa: BLE001 - as above
@@ -188,15 +218,20 @@ class Observers(Observer):
             log.warning("observer.failed", observer=name, method=hook, exc_info=error)
 
 
-class Onlookers(Observers):
-    """Observers that look for a while at a bus that was given none; no trace is theirs to set."""
-
-    def traced(self, envelope: Envelope) -> Envelope:
-        return envelope
-
-
 def _checked(trace: str) -> str:
     if not isinstance(trace, str) or len(trace) > LONGEST_TRACE or not trace.isprintable():
         shown = repr(trace)[:80]
         raise ValueError(f"a trace is at most {LONGEST_TRACE:,} printable characters, not {shown}")
     return trace
+
+
+def _apart(observers: Iterable[Observer]) -> Iterator[Observer]:
+    for each in observers:
+        if type(each) is Observers:
+            yield from each._observers  # noqa: SLF001 - of this class
+        else:
+            yield each
+
+
+def _overrides(observer: Observer, method: str) -> bool:
+    return getattr(type(observer), method) is not getattr(Observer, method)

@@ -31,7 +31,7 @@ class Publisher:
         observers: Observers | None = None,
     ) -> None:
         self._backend = backend
-        self._observers = observers
+        self._traced = None if observers is None else observers.tracer
         self._by_reference = backend.by_reference
         self._clock = backend.clock
         self._subscribers = subscribers
@@ -78,8 +78,8 @@ class Publisher:
         if len(messages) > 1:
             others = seal_like(first, messages[1:], by_reference=self._by_reference)
             envelopes = (first, *others)
-        if self._observers is not None:
-            envelopes = tuple(map(self._observers.traced, envelopes))
+        if self._traced is not None:
+            envelopes = tuple(map(self._traced, envelopes))
         if message_id:
             return envelopes, self.append_once(envelopes, require_listener=require_listener)
         if require_listener:
@@ -125,7 +125,7 @@ class Publisher:
             hops=hops,
             priority=check_priority(priority) if priority else 0,
         )
-        return envelope if self._observers is None else self._observers.traced(envelope)
+        return envelope if self._traced is None else self._traced(envelope)
 
     def append(self, envelopes: Sequence[Envelope], *, require_listener: bool) -> Awaitable[None]:
         """To be awaited: done once `envelopes`, all to one topic, are accepted."""

@@ -79,7 +79,7 @@ class Replica:
             contention=contention,
             max_value_bytes=backend.max_value_bytes,
             neighbours=subscription.options.neighbours,
-            traced=None if observers is None else observers.traced,
+            traced=None if observers is None else observers.tracer,
         )
         self._runner = (
             HandlerRunner(subscription, services, settlements, cancellations, known)

@@ -1,20 +1,21 @@
 """Handling that an observer sees. Without one, none of this is in the way of a message."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterable
-from contextvars import Context as Variables
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
-from typing import Any, NamedTuple
+from time import perf_counter
+from typing import Any
 
 from pydantic import BaseModel
 
-from messaging.backend import Delivery, Place, Settlement, StateValue
+from messaging.backend import Consumer, Delivery, Place, Settlement, StateValue
 from messaging.control.cancellation import Cancellations
 from messaging.control.followers import Followers
 from messaging.errors import MessagingError, UnknownTypeError
 from messaging.handling.context import HandlerServices
 from messaging.handling.handler_table import Target
+from messaging.handling.log_context import name_more_in_logs
 from messaging.handling.runner import HandlerRunner, WorkerSlot, have_changed
 from messaging.handling.settlement import Outcome, RetryInPlace, SettlementBuilder
 from messaging.handling.starts import attempt_of
@@ -47,6 +48,7 @@ class ObservedSettlements(SettlementBuilder):
     ) -> None:
         super().__init__(subscription, load_state, followers, by_reference=by_reference)
         self.observers = observers
+        self._traced = observers.tracer
         self.endings: dict[Place, Ending] = {}
 
     @classmethod
@@ -55,6 +57,7 @@ class ObservedSettlements(SettlementBuilder):
         beside = cls.__new__(cls)
         vars(beside).update(vars(settlements))
         beside.observers = observers
+        beside._traced = observers.tracer  # noqa: SLF001 - it is being made
         beside.endings = {}
         return beside
 
@@ -77,20 +80,12 @@ class ObservedSettlements(SettlementBuilder):
         return outcome
 
     def _answer(self, envelope: Envelope, message: BaseModel, topic: str) -> Envelope:
-        return self.observers.traced(super()._answer(envelope, message, topic))
+        answer = super()._answer(envelope, message, topic)
+        return answer if self._traced is None else self._traced(answer)
 
 
-class _Begun(NamedTuple):
-    """A handling under way.
-
-    Attributes:
-        variables: what the context held before the observer was told.
-    """
-
-    handling: Handling
-    token: Any
-    at_s: float
-    variables: Variables
+_Begun = tuple[Handling, Any, float]  # with its token, and when it was
+_HANDLED = Ending("handled")
 
 
 class ObservedRunner(HandlerRunner):
@@ -105,6 +100,7 @@ class ObservedRunner(HandlerRunner):
         known: MessageRegistry,
     ) -> None:
         super().__init__(subscription, services, settlements, cancellations, known)
+        self._time = services.clock.time
         self._show(settlements)
 
     @classmethod
@@ -122,16 +118,57 @@ class ObservedRunner(HandlerRunner):
     def _share(self, observers: Observers) -> None:
         settlements = ObservedSettlements.beside(self._settlements, observers)
         self._settlements = settlements
+        self._time = self._services.clock.time
         self._show(settlements)
 
     def _show(self, settlements: ObservedSettlements) -> None:
-        self._observers = settlements.observers
+        self._begin = settlements.observers.beginner
+        self._end = settlements.observers.ended
+        self._log_names = settlements.observers.log_names
         self._endings = settlements.endings
         self._under_way: dict[Place, _Begun] = {}
 
-    async def handle(self, delivery: Delivery, slot: WorkerSlot) -> Outcome:
+    @contextmanager
+    def slot(self, consumer: Consumer, is_leaving: Callable[[], bool]) -> Iterator[WorkerSlot]:
+        with super().slot(consumer, is_leaving) as slot:
+            name_more_in_logs(self._log_names)
+            yield slot
+
+    async def _handle_with_care(self, delivery: Delivery, slot: WorkerSlot) -> Outcome:
         try:
-            outcome = await super().handle(delivery, slot)
+            outcome = await super()._handle_with_care(delivery, slot)
+        except MessagingError:  # it was not settled, and begins again
+            self._endings.pop(delivery.place, None)
+            raise
+        self._ended(delivery)  # where no handler has begun
+        return outcome
+
+    async def _not_begun(self, delivery: Delivery, error: MessagingError) -> Outcome:
+        outcome = await super()._not_begun(delivery, error)
+        self._ended(delivery)
+        return outcome
+
+    async def _run(
+        self,
+        delivery: Delivery,
+        target: Target,
+        message: BaseModel,
+        slot: WorkerSlot,
+        contender: Contender | None = None,
+        *,
+        is_first: bool = True,
+    ) -> Outcome:
+        envelope, place = delivery.envelope, delivery.place
+        waited_s = _waited_s(envelope.id, self._time())
+        attempt = 1 if is_first else attempt_of(delivery)
+        handling = Handling(envelope, self._group, attempt, waited_s)
+        variables = copy_context()
+        token = None if self._begin is None else self._begin(handling)
+        self._under_way[place] = (handling, token, perf_counter())
+        try:
+            outcome = await super()._run(
+                delivery, target, message, slot, contender, is_first=is_first
+            )
         except asyncio.CancelledError as error:
             if slot.is_leaving():  # otherwise another worker settles it
                 self._interrupted(delivery, error)
@@ -139,12 +176,11 @@ class ObservedRunner(HandlerRunner):
         except MessagingError as error:
             self._interrupted(delivery, error)
             raise
-        begun = self._under_way.get(delivery.place)
-        if begun is not None and slot.is_leaving():  # its handler has swallowed that
+        if slot.is_leaving():  # its handler has swallowed that
             self._interrupted(delivery, None)
         else:
             self._ended(delivery)
-        if begun is not None and have_changed(begun.variables):
+        if token is not None and have_changed(variables):
             slot.is_worn = True
         return outcome
 
@@ -169,23 +205,6 @@ class ObservedRunner(HandlerRunner):
         for delivery in deliveries if self._under_way else ():
             self._interrupted(delivery, None)
 
-    async def _run(
-        self,
-        delivery: Delivery,
-        target: Target,
-        message: BaseModel,
-        slot: WorkerSlot,
-        contender: Contender | None = None,
-        *,
-        is_first: bool = True,
-    ) -> Outcome:
-        handling = self._handling(delivery, 1 if is_first else attempt_of(delivery))
-        variables = copy_context()
-        token = self._observers.begun(handling)
-        begun = _Begun(handling, token, time.perf_counter(), variables)
-        self._under_way[delivery.place] = begun
-        return await super()._run(delivery, target, message, slot, contender, is_first=is_first)
-
     def _interrupted(self, delivery: Delivery, error: BaseException | None) -> None:
         if delivery.place in self._under_way:
             self._endings[delivery.place] = Ending("interrupted", error)
@@ -195,21 +214,23 @@ class ObservedRunner(HandlerRunner):
 
     def _ended(self, delivery: Delivery) -> None:
         begun = self._under_way.pop(delivery.place, None)
-        ending = self._endings.pop(delivery.place, None)
+        ending = self._endings.pop(delivery.place, None) if self._endings else None
         if begun is not None:
-            handled_s = time.perf_counter() - begun.at_s
-            ending = (ending or Ending("handled"))._replace(handled_s=handled_s)
-            self._observers.ended(begun.handling, ending, begun.token)
+            handling, token, at_s = begun
+            outcome, error, _ = ending or _HANDLED
+            ending = Ending(outcome, error, perf_counter() - at_s)
+            self._end(handling, ending, token)
         elif ending is not None:  # nothing was decided about a timer that has come due
-            self._observers.ended(self._handling(delivery, attempt_of(delivery)), ending, None)
+            self._end(self._handling(delivery, attempt_of(delivery)), ending, None)
 
     def _handling(self, delivery: Delivery, attempt: int) -> Handling:
-        waited_s = _waited_s(delivery.envelope.id, self._services.clock.time())
-        return Handling(delivery.envelope, self._group, attempt, waited_s)
+        envelope = delivery.envelope
+        return Handling(envelope, self._group, attempt, _waited_s(envelope.id, self._time()))
 
 
 def _waited_s(message_id: str, now: float) -> float | None:
     """Seconds from when the message was made until `now`; None where its id does not tell."""
     if message_id[_ID_VERSION : _ID_VERSION + 1] != _WITH_TIME:
         return None
-    return max(0.0, now - int(message_id[:_ID_VERSION], 16) / 1_000)
+    waited_s = now - int(message_id[:_ID_VERSION], 16) / 1_000
+    return waited_s if waited_s > 0 else 0.0

@@ -1,12 +1,14 @@
 """An observer sees each message that goes out and each handling, and can harm none of them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token, copy_context
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from messaging import Ending, Handling, Observer, Observers, connect
@@ -276,7 +278,8 @@ async def test_what_comes_to_no_handler_ends_and_never_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if is_mutant:
-        monkeypatch.setattr(ObservedRunner, "handle", HandlerRunner.handle)
+        for method in ("_handle_with_care", "_not_begun"):
+            monkeypatch.setattr(ObservedRunner, method, getattr(HandlerRunner, method))
     witness = Witness()
     async with memory_bus(Ask, observer=witness) as bus:
         await bus.register(listening("reader", echo))
@@ -776,6 +779,29 @@ async def test_the_next_handling_sees_nothing_of_a_span(
     assert (set(before) == {"none"}) is not is_mutant
 
 
+async def test_log_lines_of_a_handler_say_what_observers_have_to_tell() -> None:
+    class Span:
+        def __structlog__(self) -> str:
+            return span.get()
+
+    class Named(Spans):
+        log_names: ClassVar = {"span": Span()}
+
+    lines = list[dict[str, Any]]()
+
+    async def write(ask: Ask, context: Context) -> None:
+        event = structlog.contextvars.merge_contextvars(None, "info", {"event": "here"})
+        lines.append(json.loads(structlog.processors.JSONRenderer()(None, "info", event)))
+
+    async with memory_bus(Ask, observer=Observers(Witness(), Named())) as bus:
+        await bus.subscribe(listening("writer", write, concurrency=1))
+        ids = [await bus.publish("asks", Ask(text=text)) for text in "ab"]
+        await settled_all(bus, "writer")
+
+    assert [line["span"] for line in lines] == ids
+    assert [line["message_id"] for line in lines] == ids
+
+
 # Harm
 
 
@@ -854,7 +880,8 @@ async def test_several_observers_see_each_others_trace_and_their_own_tokens() ->
         def ended(self, handling: Handling, ending: Ending, token: Any) -> None:
             order.append(f"{token} ended")
 
-    async with memory_bus(Ask, observer=Observers(Named("a"), Named("b"))) as bus:
+    several = Observers(Observer(), Named("a"), Observers(Named("b")))
+    async with memory_bus(Ask, observer=several) as bus:
         await bus.subscribe(listening("reader", Recorder()))
         await bus.publish("asks", Ask(text="x"))
         await settled_all(bus, "reader")
@@ -863,6 +890,23 @@ async def test_several_observers_see_each_others_trace_and_their_own_tokens() ->
 
     assert order == ["a begun", "b begun", "b ended", "a ended"]
     assert entry.envelope.trace == "ab"
+
+
+@pytest.mark.parametrize("method", ["sealed", "begun", "ended"])
+async def test_what_an_observer_does_not_override_is_not_called(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Idle(Observer):
+        """Wants to know nothing."""
+
+    def fail(self: Observer, *_: object) -> None:
+        pytest.fail("it was called")
+
+    monkeypatch.setattr(Observer, method, fail)
+    async with memory_bus(Ask, Told, observer=Idle()) as bus:
+        await bus.subscribe(listening("echo", echo))
+        assert await bus.request("asks", Ask(text="x")) == Told(text="x")
+        await settled_all(bus, "echo")
 
 
 async def test_an_id_that_holds_no_time_tells_nothing_of_a_wait() -> None:
