@@ -518,6 +518,10 @@ class Backend(Protocol):
         """Dead letters in order of their death, behind the id `after`."""
         ...
 
+    async def count_dead_letters(self) -> int:
+        """How many there are, of all groups; reads none of them."""
+        ...
+
     async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None: ...
 
     async def requeue(

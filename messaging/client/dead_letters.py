@@ -102,6 +102,10 @@ class DeadLetters:
         """Dead letters in order of their death, behind the id `after`."""
         return await self._backend.dead_letters(group=group, after=after, max_count=max_count)
 
+    async def count(self) -> int:
+        """How many there are, without reading them."""
+        return await self._backend.count_dead_letters()
+
     async def find(
         self, wanted: Wanted = EVERY, *, after: str = FROM_START
     ) -> AsyncIterator[DeadLetter]:

@@ -221,6 +221,9 @@ class MemoryBackend:
     ) -> list[DeadLetter]:
         return self._store.letters.list(group, after, max_count)
 
+    async def count_dead_letters(self) -> int:
+        return len(self._store.letters)
+
     async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
         return self._store.letters.get(dead_letter_id)
 

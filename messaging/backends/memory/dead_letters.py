@@ -20,6 +20,9 @@ class DeadLetterLog:
         self._announce = announce
         self._evicted = evicted
 
+    def __len__(self) -> int:
+        return len(self._letters)
+
     def add(self, letter: DeadLetter) -> None:
         self._letters[letter.id] = letter
         if len(self._letters) > self._max_letters:

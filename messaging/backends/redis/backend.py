@@ -216,6 +216,9 @@ class RedisBackend:
     ) -> list[DeadLetter]:
         return await dead_letters.list_letters(self._open().server, group, after, max_count)
 
+    async def count_dead_letters(self) -> int:
+        return await dead_letters.count_letters(self._open().server)
+
     async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
         return await dead_letters.find_letter(self._open().server, dead_letter_id)
 

@@ -34,6 +34,16 @@ async def test_a_dead_letter_keeps_the_message_its_group_and_the_reason(backend:
     assert letter == DeadLetter(sent, "workers", b'{"cause": "boom"}', 1_700_000_000.5, letter.id)
 
 
+async def test_dead_letters_are_counted_until_they_are_dropped(backend: Backend) -> None:
+    assert await backend.count_dead_letters() == 0
+    letters = await bury(backend, await joined(backend, "workers"), 3)
+    await bury(backend, await joined(backend, "others"), 1)
+
+    await backend.drop(letters[0].id)
+
+    assert await backend.count_dead_letters() == len(await backend.dead_letters())
+
+
 async def test_a_dead_letter_is_shown_by_its_id(backend: Backend) -> None:
     letters = await bury(backend, await joined(backend, "workers"), 2)
 

@@ -35,6 +35,10 @@ async def list_letters(
     return letters[:max_count]
 
 
+async def count_letters(server: Server) -> int:
+    return int(await server.connection.call("XLEN", server.keys.dead))
+
+
 async def find_letter(server: Server, dead_letter_id: str) -> DeadLetter | None:
     if not _is_id(dead_letter_id):
         return None
