@@ -1,0 +1,232 @@
+"""Traces by OpenTelemetry: a span for each message that goes out, and one for each handling.
+
+The trace of a message names the span by which it went out, and each handling of it hangs from that
+span: the attempts of an agent lie side by side, whichever process they were made in, and so do the
+handlings of several agents. None hangs from an attempt that was killed, whose span is lost.
+
+What a handler sends leaves with its commit, after the span of the handling has ended. So the spans
+of what it sends end then, too: a process that is killed before shows neither. A message that did
+not leave, as its handling has failed, says so.
+
+A trace is recorded or left out as a whole, as its beginning was. What is left out costs little: no
+span is made for it.
+"""
+
+import asyncio
+from contextvars import Token
+from importlib.metadata import version
+from random import random
+from typing import Any
+
+from opentelemetry.context import Context, attach, create_key, detach, get_current
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TracerProvider,
+    get_current_span,
+    set_span_in_context,
+)
+
+from messaging.observing import Ending, Handling, Observer
+from messaging.process.error_text import text_of
+from messaging.telemetry import conventions as names
+from messaging.telemetry.attributes import of_handling, of_publishing, of_spending
+from messaging.telemetry.log_names import TraceIdName
+from messaging.telemetry.spending import Spending
+from messaging.telemetry.trace_text import is_unsampled, read, unsampled_trace_of, write
+from messaging.telemetry.unsampled import UnsampledSpan
+from messaging.wire.envelope import Envelope
+from messaging.wire.sealing import payload_of
+from messaging.wire.topic import is_reply_topic
+
+MOST_BODY = 8_192
+_HERE = create_key("guildbus-handling")
+_NOWHERE = Context()
+_FAILED = frozenset({"retried", "dead_lettered"})
+_WITHOUT_HANDLER = frozenset({"retried", "dead_lettered", "cancelled"})
+
+
+class _Open:
+    """A handling under way.
+
+    Attributes:
+        span: None where the trace is left out.
+        trace: of what follows, where it is left out.
+        outgoing: the spans of what leaves with the commit.
+    """
+
+    __slots__ = ("group", "inherited", "outgoing", "span", "task", "token", "trace")
+
+    def __init__(self, handling: Handling, span: Span | None, trace: str = "") -> None:
+        self.group = handling.group
+        self.inherited = handling.envelope.trace
+        self.span = span
+        self.trace = trace
+        self.outgoing: list[Span] = []
+        self.task: asyncio.Task[Any] | None = None
+        self.token: Token[Context] | None = None
+
+    def sends(self, envelope: Envelope) -> bool:
+        """Whether it is this handling that a message follows from."""
+        return envelope.sender == self.group and envelope.trace == self.inherited
+
+
+class OpenTelemetryObserver(Observer):
+    """Makes spans by a tracer provider of the host's.
+
+    Args:
+        tracer_provider: of the SDK. Its sampler is asked at the beginning of a trace, and should
+            follow the parent otherwise, which is the default of the SDK.
+        share: of the traces that begin here, how many the sampler is asked about at all: to leave
+            one out here costs a tenth of what the sampler costs.
+        content: whether spans may tell what is in messages: the body, at most 8 KiB of it, and the
+            texts of errors, which often repeat some of it.
+        spending: tells what answers of language models have cost, such as
+            `agents.llm.spent_on`; their tokens are told by the span of the handling.
+    """
+
+    def __init__(
+        self,
+        tracer_provider: TracerProvider,
+        *,
+        share: float = 1.0,
+        content: bool = False,
+        spending: Spending | None = None,
+    ) -> None:
+        if not 0 <= share <= 1:
+            raise ValueError(f"the share of traces is between 0 and 1, not {share}")
+        self._tracer = tracer_provider.get_tracer(
+            names.GUILDBUS, version("guildbus"), schema_url=names.SCHEMA_URL
+        )
+        self._share = share
+        self._content = content
+        self._spending = spending
+        self.log_names = {"trace_id": TraceIdName()}
+
+    def sealed(self, envelope: Envelope) -> str:
+        context = get_current()
+        here: Any = context.get(_HERE)
+        if here is None or not here.sends(envelope):
+            return self._sent_by_itself(envelope, context)
+        if not envelope.cause:  # detached: another trace, which tells where it came from
+            links = () if here.span is None else (Link(here.span.get_span_context()),)
+            return self._begin(envelope, here, links)
+        if here.span is None:
+            return str(here.trace)
+        self._tell_what_was_spent(envelope, here.span)
+        return self._send(envelope, context, here)
+
+    def begun(self, handling: Handling) -> _Open:
+        here, span = self._opened(handling)
+        # Nothing of the worker's own context, which may be that of the span that launched it.
+        here.token = attach(set_span_in_context(span, Context({_HERE: here})))
+        here.task = asyncio.current_task()
+        return here
+
+    def ended(self, handling: Handling, ending: Ending, token: _Open | None) -> None:
+        if token is None:
+            if ending.outcome in _WITHOUT_HANDLER and not is_unsampled(handling.envelope.trace):
+                self._end(self._handle(handling, read(handling.envelope.trace)), ending)
+            return
+        if token.token is not None and token.task is asyncio.current_task():
+            detach(token.token)  # in any other task there is nothing to take back
+        if token.span is None:
+            return
+        self._end(token.span, ending)
+        for span in token.outgoing:
+            if ending.outcome != "handled":
+                span.set_attribute(names.IS_SENT, False)
+            span.end()
+
+    def _opened(self, handling: Handling) -> tuple[_Open, Span]:
+        """The handling, and what is the current span in it."""
+        trace = handling.envelope.trace
+        if not is_unsampled(trace):
+            parent = read(trace)
+            if parent is not None or not self._is_left_out():
+                span = self._handle(handling, parent)
+                context = span.get_span_context()
+                if span.is_recording() or not context.is_valid:
+                    return _Open(handling, span), span
+                return _Open(handling, None, write(context)), span
+            trace = unsampled_trace_of(handling.envelope.id)
+        return _Open(handling, None, trace), UnsampledSpan(trace)
+
+    def _sent_by_itself(self, envelope: Envelope, context: Context) -> str:
+        """What is published; or a notice, where no handler had begun."""
+        if envelope.cause:
+            if is_unsampled(envelope.trace):
+                return envelope.trace
+            return self._send(envelope, _context_of(read(envelope.trace)))
+        current = get_current_span(context).get_span_context()
+        if not current.is_valid:
+            return self._begin(envelope)
+        return self._send(envelope, context) if current.trace_flags.sampled else write(current)
+
+    def _begin(
+        self, envelope: Envelope, here: _Open | None = None, links: tuple[Link, ...] = ()
+    ) -> str:
+        if self._is_left_out():
+            return unsampled_trace_of(envelope.id)
+        return self._send(envelope, _NOWHERE, here, links)
+
+    def _is_left_out(self) -> bool:
+        return self._share < 1 and random() >= self._share  # noqa: S311 - it guards nothing
+
+    def _send(
+        self,
+        envelope: Envelope,
+        context: Context,
+        here: _Open | None = None,
+        links: tuple[Link, ...] = (),
+    ) -> str:
+        name, attributes = of_publishing(envelope)
+        if self._content:
+            attributes[names.BODY] = _body_of(envelope)
+        span = self._tracer.start_span(
+            name, context, kind=SpanKind.PRODUCER, attributes=attributes, links=links
+        )
+        # What a handler asks goes out at once, anything else with its commit.
+        if here is None or here.span is None or is_reply_topic(envelope.reply_to):
+            span.end()
+        else:
+            here.outgoing.append(span)
+        sent = span.get_span_context()
+        return write(sent) if sent.is_valid else envelope.trace
+
+    def _handle(self, handling: Handling, parent: SpanContext | None) -> Span:
+        name, attributes = of_handling(handling)
+        if self._content:
+            attributes[names.BODY] = _body_of(handling.envelope)
+        return self._tracer.start_span(
+            name, _context_of(parent), kind=SpanKind.CONSUMER, attributes=attributes
+        )
+
+    def _end(self, span: Span, ending: Ending) -> None:
+        span.set_attribute(names.OUTCOME, ending.outcome)
+        if ending.error is not None:
+            span.set_attribute(names.ERROR_TYPE, type(ending.error).__name__)
+        if ending.outcome in _FAILED:
+            is_told = self._content and ending.error is not None
+            told = text_of(ending.error) if is_told and ending.error is not None else None
+            span.set_status(Status(StatusCode.ERROR, told))
+        span.end()
+
+    def _tell_what_was_spent(self, envelope: Envelope, span: Span) -> None:
+        spent = None if self._spending is None else self._spending(envelope)
+        if spent is not None:
+            span.set_attributes(of_spending(spent))
+
+
+def _context_of(parent: SpanContext | None) -> Context:
+    return _NOWHERE if parent is None else set_span_in_context(NonRecordingSpan(parent), _NOWHERE)
+
+
+def _body_of(envelope: Envelope) -> str:
+    payload = envelope.payload or payload_of(envelope)
+    return payload[:MOST_BODY].decode(errors="replace")
