@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         UsageReported,
     )
     from agents.llm.bus.phi_agent import LLMPhiAgent, PhiAgentProps, PyTorchAgentProps
+    from agents.llm.bus.spending import spent_on
     from agents.llm.chat import AgentPayload, AgentResponse, MemoryEntryData
     from agents.llm.stateful.agent import StatefulAgent, StatefulAgentProps
     from agents.llm.tools import Toolbox
@@ -51,6 +52,7 @@ __all__ = [
     "UsageReported",
     "get_agent",
     "get_agent_from_config",
+    "spent_on",
 ]
 
 __getattr__ = lazily(
@@ -73,6 +75,7 @@ __getattr__ = lazily(
             "UsageReported",
         ),
         "agents.llm.bus.phi_agent": ("LLMPhiAgent", "PhiAgentProps", "PyTorchAgentProps"),
+        "agents.llm.bus.spending": ("spent_on",),
         "agents.llm.stateful.agent": ("StatefulAgent", "StatefulAgentProps"),
         "agents.llm.tools": ("Toolbox",),
     },
