@@ -26,6 +26,8 @@ HEAVY = {
     "starlette",
     "fastapi",
     "uvicorn",
+    "opentelemetry",
+    "prometheus_client",
 }
 HANDLING = {
     "redis",
@@ -61,6 +63,7 @@ def _loaded(code: str) -> tuple[str, ...]:
         "import guild; guild.Guild; guild.GuildBuilder",
         "import agents",
         "import agents.llm, agents.hello",
+        "import messaging.telemetry",
         CLI.format(words="'--help'") + "main()",
         CLI.format(words="'validate', 'hello', 'phi', 'research'") + "main()",
         CLI.format(words="'graph', 'research'") + "main()",
