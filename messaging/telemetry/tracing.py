@@ -42,7 +42,7 @@ from messaging.telemetry.trace_text import is_unsampled, read, unsampled_trace_o
 from messaging.telemetry.unsampled import UnsampledSpan
 from messaging.wire.envelope import Envelope
 from messaging.wire.sealing import payload_of
-from messaging.wire.topic import is_reply_topic
+from messaging.wire.topic import EVENTS_TOPIC, is_reply_topic
 
 MOST_BODY = 8_192
 _HERE = create_key("guildbus-handling")
@@ -171,6 +171,10 @@ class OpenTelemetryObserver(Observer):
     def _begin(
         self, envelope: Envelope, here: _Open | None = None, links: tuple[Link, ...] = ()
     ) -> str:
+        if (
+            envelope.topic == EVENTS_TOPIC
+        ):  # what a guild tells of itself would be a trace each time
+            return envelope.trace
         if self._is_left_out():
             return unsampled_trace_of(envelope.id)
         return self._send(envelope, _NOWHERE, here, links)

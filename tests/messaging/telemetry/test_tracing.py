@@ -464,6 +464,14 @@ async def test_log_lines_of_a_handler_name_its_trace(share: float) -> None:
     assert [line["trace_id"] for line in lines] == [asked.envelope.trace[3:35]] * 2
 
 
+async def test_what_a_guild_tells_of_itself_begins_no_trace() -> None:
+    spans = Spans()
+    async with memory_bus(Ask, observer=OpenTelemetryObserver(spans.provider)) as bus:
+        await bus.publish("guild.events", Ask(text="started"))
+
+    assert spans.names == []
+
+
 def test_no_global_provider_is_set_or_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail_at_once(*_: object, **__: object) -> None:
         pytest.fail("a global provider was asked for")
