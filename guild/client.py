@@ -57,6 +57,11 @@ class Receipt(str):
 class GuildClient(Operations):
     """Speaks to the agents of one guild."""
 
+    @property
+    def plan(self) -> Plan:
+        """The guild's spec, checked, with the classes behind its names."""
+        return self._plan
+
     @classmethod
     def connect(
         cls,
@@ -278,7 +283,7 @@ class GuildClient(Operations):
             MessagingError: as `Bus.begin_request`.
         """
         check_message(message)
-        self._require_reply(topic, type(message))
+        self.require_answer(topic, type(message))
         await self.bus.begin_request(
             topic, message, message_id=message_id, conversation=conversation, tags=tags
         )

@@ -15,6 +15,9 @@ GuildError
 ├── RouteError                 a route could not be applied to a message
 ├── SettingsError              a setting, or the settings file, cannot be used
 ├── NobodyAnswersError         a request that no agent would ever answer
+├── NoDeskError                a guild without an agent where approvals lie
+├── UnknownApprovalError       no desk of the guild has an approval of this id
+├── DecisionRefusedError       a decision that came twice, late or from the asker
 ├── UnexpectedReplyError       the answer to a request is of another type than was asked for
 └── GuildNotRunningError       a guild, or its client, used outside its `async with`
 """
@@ -163,6 +166,40 @@ class NobodyAnswersError(GuildError):
         self.topic = topic
         self.message = message
         self.handlers = tuple(handlers)
+
+
+class NoDeskError(GuildError):
+    """The guild has no agent where approvals lie."""
+
+    def __init__(self, guild: str) -> None:
+        super().__init__(
+            f"guild {guild} has no desk where approvals lie; add an agent of the type "
+            "approvals.desk to its spec"
+        )
+
+
+class UnknownApprovalError(GuildError):
+    """No desk of the guild has an approval of this id: it never came, or was decided long ago."""
+
+    def __init__(self, approval_id: str, desks: Sequence[str]) -> None:
+        super().__init__(
+            f"there is no approval {approval_id} at {', '.join(desks)}; what was decided is kept "
+            "for a while only"
+        )
+        self.approval_id = approval_id
+
+
+class DecisionRefusedError(GuildError):
+    """A decision that changed nothing; the sentence says what is so instead.
+
+    Attributes:
+        refusal: `decided`, `late`, `own`, `no_option` or `unknown`.
+    """
+
+    def __init__(self, approval_id: str, refusal: str, text: str) -> None:
+        super().__init__(text)
+        self.approval_id = approval_id
+        self.refusal = refusal
 
 
 class UnexpectedReplyError(GuildError):

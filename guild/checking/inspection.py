@@ -12,6 +12,7 @@ from guild.agent.agent import Agent
 from guild.agent.registry import AgentClass, Registry, ResourceFactory
 from guild.agent.resources import properties_class_of
 from guild.agent.route_again import RouteAgain
+from guild.approvals import APPROVAL_EVENTS
 from guild.checking.parts import UNREADABLE, Parts
 from guild.checking.validation import findings_of
 from guild.checking.wiring import Wires, wiring_errors
@@ -27,7 +28,16 @@ from messaging.handling.ordering_key import BY_KEY
 from messaging.wire.message import MessageRegistry
 from messaging.wire.replies import Cancelled, RequestFailed
 
-ALWAYS_KNOWN = (*EVENTS, Progress, Measured, TextDelta, RequestFailed, Cancelled, RouteAgain)
+ALWAYS_KNOWN = (
+    *EVENTS,
+    *APPROVAL_EVENTS,
+    Progress,
+    Measured,
+    TextDelta,
+    RequestFailed,
+    Cancelled,
+    RouteAgain,
+)
 
 
 @dataclass

@@ -1,0 +1,188 @@
+"""What whoever decides does with the approvals of a guild: list, show, approve, reject.
+
+What lies at a desk is read from its state, so it can be listed while its agent is paused or down.
+A decision is a message to the desk: the desk alone decides which of two came first.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel
+
+from guild.approvals import (
+    DECIDED,
+    OPEN,
+    Approval,
+    ApprovalDecision,
+    DecideApproval,
+    DecisionRefused,
+    Lying,
+    decided_key,
+    open_key,
+)
+from guild.checking.plan import Plan
+from guild.client import GuildClient
+from guild.errors import (
+    DecisionRefusedError,
+    NoDeskError,
+    UnexpectedReplyError,
+    UnknownApprovalError,
+)
+from messaging.bus import DEFAULT_TIMEOUT_S, Bus
+from messaging.wire.message import decode, wire_type_of
+from messaging.wire.topic import inbox_of
+
+AT_ONCE = 500
+
+Wanted = Literal["open", "decided", "all"]
+
+_PREFIXES: Mapping[Wanted, tuple[str, ...]] = {
+    "open": (OPEN,),
+    "decided": (DECIDED,),
+    "all": (OPEN, DECIDED),
+}
+
+
+def desks_of(plan: Plan) -> Sequence[str]:
+    """The agents of a guild where approvals lie."""
+    return [
+        agent.id for agent in plan.spec.agents if DecideApproval in plan.agents[agent.id].accepted()
+    ]
+
+
+async def list_approvals(
+    client: GuildClient, *, wanted: Wanted = "open", after: str = "", count: int | None = None
+) -> Sequence[Approval]:
+    """What lies at the desks of the guild, the oldest first.
+
+    Args:
+        client: of the guild.
+        wanted: what is to be decided, what was decided, or both.
+        after: id of an approval: only what was asked later.
+        count: the most of them.
+
+    Raises:
+        NoDeskError: the guild has no desk.
+    """
+    found: list[tuple[str, str, str]] = []
+    for desk in _desks(client):
+        async for stored in client.state(desk).keys():
+            for prefix in _PREFIXES[wanted]:
+                approval_id = stored.key.removeprefix(prefix)
+                if approval_id != stored.key and approval_id > after:
+                    found.append((approval_id, desk, stored.key))
+    chosen = sorted(found)[:count]
+    approvals: dict[str, Approval] = {}
+    for start in range(0, len(chosen), AT_ONCE):
+        reading = (_read(client.bus, desk, key) for _, desk, key in chosen[start:][:AT_ONCE])
+        for approval in await asyncio.gather(*reading):
+            if approval is not None:  # decided, or forgotten, since its key was read
+                approvals[approval.id] = approval
+    return list(approvals.values())
+
+
+async def show_approval(client: GuildClient, approval_id: str) -> Approval:
+    """One approval, open or decided.
+
+    Raises:
+        NoDeskError: the guild has no desk.
+        UnknownApprovalError: none of them has it.
+    """
+    desks = _desks(client)
+    for desk in desks:
+        # In this order: it may be decided between the two.
+        for key in (open_key(approval_id), decided_key(approval_id)):
+            if (approval := await _read(client.bus, desk, key)) is not None:
+                return approval
+    raise UnknownApprovalError(approval_id, desks)
+
+
+async def approve(
+    client: GuildClient,
+    approval_id: str,
+    *,
+    by: str,
+    reason: str = "",
+    option: str = "",
+    message_id: str = "",
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> ApprovalDecision:
+    """Let what was asked for be done; whoever asked hears of it.
+
+    Args:
+        client: of the guild.
+        approval_id: which.
+        by: who decides: a person, or the name of a token.
+        reason: for whoever asked, and for those who look later.
+        option: one of the request's, where it has some.
+        message_id: a `new_id()` that you keep: decided again under it, it is decided once.
+        timeout_s: how long to wait for the desk. The decision stays accepted afterwards, and counts
+            if the desk takes it before the deadline.
+
+    Raises:
+        NoDeskError: the guild has no desk.
+        UnknownApprovalError: none of them has it.
+        DecisionRefusedError: it was decided before, it is too late, `by` asked for it, or `option`
+            is none of its options.
+        MessagingError: as `GuildClient.request`.
+    """
+    decision = DecideApproval(id=approval_id, approved=True, by=by, reason=reason, option=option)
+    return await _decide(client, decision, message_id, timeout_s)
+
+
+async def reject(
+    client: GuildClient,
+    approval_id: str,
+    *,
+    by: str,
+    reason: str = "",
+    message_id: str = "",
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> ApprovalDecision:
+    """Refuse what was asked for; the rest as `approve`.
+
+    Args:
+        client: of the guild.
+        approval_id: which.
+        by: who decides.
+        reason: for whoever asked, and for those who look later.
+        message_id: as for `approve`.
+        timeout_s: as for `approve`.
+    """
+    decision = DecideApproval(id=approval_id, approved=False, by=by, reason=reason)
+    return await _decide(client, decision, message_id, timeout_s)
+
+
+async def _decide(
+    client: GuildClient, decision: DecideApproval, message_id: str, timeout_s: float
+) -> ApprovalDecision:
+    approval = await show_approval(client, decision.id)
+    answer = await client.request(
+        inbox_of(approval.desk), decision, timeout_s=timeout_s, message_id=message_id
+    )
+    if isinstance(answer, DecisionRefused):
+        raise DecisionRefusedError(answer.id, answer.refusal, answer.text)
+    if not isinstance(answer, ApprovalDecision):
+        raise UnexpectedReplyError(_name(ApprovalDecision), _name(type(answer)))
+    return answer
+
+
+def _desks(client: GuildClient) -> Sequence[str]:
+    desks = desks_of(client.plan)
+    if not desks:
+        raise NoDeskError(client.plan.spec.id)
+    return desks
+
+
+async def _read(bus: Bus, desk: str, key: str) -> Approval | None:
+    stored = await bus.backend.load_state(desk, key)
+    if stored is None:
+        return None
+    if key.startswith(OPEN):
+        return decode(Lying, stored.value).approval
+    return decode(Approval, stored.value)
+
+
+def _name(message: type[BaseModel]) -> str:
+    return wire_type_of(message).name
