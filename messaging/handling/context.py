@@ -33,12 +33,17 @@ T = TypeVar("T")
 
 
 class Requester(Message, wire_name="bus.requester"):
-    """Whom to answer, once the answer is known; keep it in the state until then."""
+    """Whom to answer, once the answer is known; keep it in the state until then.
+
+    Attributes:
+        waiter: the caller further up the chain, if the requester is an agent; see `Envelope`.
+    """
 
     reply_to: str
     message_id: str
     conversation: str
     hops: int = 0
+    waiter: str = ""
 
 
 class Ask(Protocol):
@@ -208,11 +213,13 @@ class Context:
         """Whom `answer` reaches, also from a later handling; None if nobody asked."""
         if not self.envelope.reply_to:
             return None
+        reply_to = self.envelope.reply_to
         return Requester(
-            reply_to=self.envelope.reply_to,
+            reply_to=reply_to,
             message_id=self.envelope.id,
             conversation=self.conversation,
             hops=self.envelope.hops,
+            waiter="" if is_reply_topic(reply_to) else self.envelope.waiter,
         )
 
     @property
@@ -322,9 +329,9 @@ class Context:
         header = self._header(conversation=requester.conversation)
         header |= {"cause": requester.message_id, "hops": min(requester.hops + 1, 255)}
         routed = self._services.routed(self.envelope, message)
-        # Another conversation has a caller of its own, who waits and is not known here.
+        # Another conversation than the requester's has a caller of its own.
         is_same = requester.conversation == self.conversation
-        waiter = self.envelope.waiter_beyond if is_same else ""
+        waiter = requester.waiter or (self.envelope.waiter_beyond if is_same else "")
         sent = [
             self._seal(shaped, topic, header, waiter)
             for topic, shaped in ((requester.reply_to, message), *routed)
