@@ -1,0 +1,93 @@
+"""The experiments of a workspace as an app that a gateway mounts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from agents.research.experiments.errors import (
+    StoreError,
+    UnknownStudyError,
+    UnknownTrialError,
+)
+from agents.research.web.files import read_curves, read_studies, read_study, read_trial
+from agents.research.web.sheets import StudyRow
+from guild.checking.plan import Plan
+from guild.cli.calling.exit_codes import UsageError
+from guild.gateway.errors import InvalidParameterError, NoSuchPathError
+from guild.gateway.problems import problem_response
+
+PATH = "/experiments"
+JOBS = "research.jobs"
+_STUDIES = TypeAdapter(Sequence[StudyRow])
+_MOST_DIGITS = 9
+
+
+@asynccontextmanager
+async def experiments(plan: Plan) -> AsyncIterator[Mapping[str, ASGIApp]]:
+    """The entry point `guildbus.http`: the experiments of the workspace that a spec names."""
+    named = [name for name, each in plan.spec.resources.items() if each.type == JOBS]
+    if not named:
+        yield {}
+        return
+    properties: Any = plan.resource_properties(named[0])
+    yield {PATH: experiments_app(Path(properties.workspace))}
+
+
+def experiments_app(workspace: Path) -> Starlette:
+    """Studies, trials and curves of a workspace, read anew for each request.
+
+    `GET /studies`, `/studies/{name}`, `/trials/{id}` and `/trials/{id}/curves?after=NUMBER`.
+    """
+
+    async def list_studies(_: Request) -> Response:
+        found = await asyncio.to_thread(read_studies, workspace)
+        return _json(_STUDIES.dump_json(found))
+
+    async def show_study(request: Request) -> Response:
+        return await _shown(request, read_study, workspace, request.path_params["name"])
+
+    async def show_trial(request: Request) -> Response:
+        return await _shown(request, read_trial, workspace, request.path_params["id"])
+
+    async def show_curves(request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not (after.isascii() and after.isdigit() and len(after) <= _MOST_DIGITS):
+            problem = "after: the number of the first record that is wanted, from 0"
+            return problem_response(InvalidParameterError((problem,)))
+        trial_id = request.path_params["id"]
+        return await _shown(request, read_curves, workspace, trial_id, int(after))
+
+    return Starlette(
+        routes=[
+            Route("/studies", list_studies),
+            Route("/studies/{name:path}", show_study),
+            Route("/trials/{id}", show_trial),
+            Route("/trials/{id}/curves", show_curves),
+        ],
+        exception_handlers={StoreError: _told},
+    )
+
+
+async def _shown(request: Request, read: Callable[..., Any], *args: Any) -> Response:
+    try:
+        found = await asyncio.to_thread(read, *args)
+    except (UnknownStudyError, UnknownTrialError, UsageError) as error:
+        return problem_response(NoSuchPathError(request.url.path, str(error)))
+    return _json(found.model_dump_json().encode())
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    return problem_response(error)
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
