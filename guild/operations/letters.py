@@ -178,16 +178,19 @@ class Letters(Ground):
         Raises:
             NobodyListensError: an agent is not subscribed, and keeps its letters.
         """
-        done = 0
+        done, is_whole = 0, False
         requeued = self.bus.dead_letters.requeue_all(wanted, dry_run=not really, by=self._actor(by))
         try:
             async with aclosing(requeued) as letters:
                 async for letter in letters:
                     done += 1
                     yield _info(letter)
+            is_whole = True
         finally:
             if really and done:
-                await self._tell("requeue", "", by, f"{done:,} dead letters: {_described(wanted)}")
+                count = f"{done:,} dead letter{'s' if done > 1 else ''}"
+                count = count if is_whole else f"at least {count}"
+                await self._tell("requeue", "", by, f"{count}: {_described(wanted)}")
 
     async def drop(self, letter_id: str, reason: str, *, by: str = "") -> LetterInfo:
         """Forget a dead letter for good; `guild.events` keeps who did it and why.

@@ -20,6 +20,7 @@ from messaging.handling.failure_record import Attempt, reason_of
 from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope
 
+LONGEST_ID = 200
 OVER = ("handled", "ignored", "cancelled")
 """Outcomes behind which nothing comes."""
 
@@ -45,6 +46,8 @@ _AS_STEP: Mapping[str, StepState] = {
 
 async def retrace(bus: Bus, plan: Plan, wanted: str) -> Conversation:
     """What is still known of a conversation; see `Operations.conversation`."""
+    if not wanted.isprintable() or len(wanted) > LONGEST_ID:  # no envelope could carry it
+        return Conversation(id=repr(wanted[:LONGEST_ID]), steps=())
     agents = [agent.id for agent in plan.spec.agents]
     found = await gather(bus, agents, wanted)
     named = found.conversation_of
@@ -91,7 +94,7 @@ class _Retraced:
         answers = {envelope.id for envelope in self._found.answers}
         steps = [
             self._step(origin, is_answer=origin.id in answers)
-            for origin in _causes_first(self._origins)
+            for origin in _causes_first(self._origins, conversation_id)
         ]
         troubled = [
             step.id for state in ("failed", "retried") for step in steps if step.state == state
@@ -182,10 +185,10 @@ def _last_error(history: Sequence[Attempt]) -> str:
     return f"{history[-1].error_type}: {history[-1].text}" if history else ""
 
 
-def _causes_first(origins: Mapping[str, _Origin]) -> Iterable[_Origin]:
-    """By time of their making, but none before the one that it follows from."""
+def _causes_first(origins: Mapping[str, _Origin], first: str) -> Iterable[_Origin]:
+    """By the millisecond of their making, but none before the one that it follows from."""
     done: dict[str, _Origin] = {}
-    for message_id in sorted(origins):
+    for message_id in sorted(origins, key=lambda each: (each != first, each[:12])):
         chain: list[_Origin] = []
         current = message_id
         while current in origins and current not in done:

@@ -1,6 +1,7 @@
 """The messages of a guild: what they are called, what they hold, who handles and answers them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import cleandoc
 from typing import Any
 
 from pydantic import BaseModel
@@ -78,7 +79,7 @@ def _info(plan: Plan, message_class: MessageClass) -> MessageInfo:
     return MessageInfo(
         type=str(wire_type_of(message_class)),
         title=message_class.__name__,
-        description=(message_class.__dict__.get("__doc__") or "").strip(),
+        description=cleandoc(message_class.__dict__.get("__doc__") or ""),
         topics=tuple(dict.fromkeys(topic for agent in takers for topic in agent.topics)),
         handled_by=tuple(contracts),
         answers=_names(m for c in contracts.values() for m in (*c.returns, *c.answers)),

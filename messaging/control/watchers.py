@@ -61,6 +61,10 @@ class Watchers:
             del self._listeners[topic]
             self._forget(topic)
 
+    def is_watched(self, topic: str) -> bool:
+        """Whether somebody watches `topic`; always False where nothing listens for that here."""
+        return topic in self._leases
+
     def close(self) -> None:
         for topic in tuple(self._leases):
             self._end(topic)
