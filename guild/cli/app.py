@@ -5,6 +5,15 @@ from typing import Annotated
 
 import typer
 
+from guild.cli.syntax.gateway import (
+    Certificate,
+    Names,
+    PlainHttp,
+    PrivateKey,
+    TokensFile,
+    console,
+    tokens,
+)
 from guild.cli.syntax.letters import letters
 from guild.cli.syntax.operating import drain, forget, pause, replay, resume, state
 from guild.cli.syntax.options import (
@@ -34,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(letters, name="dead-letters")
+app.add_typer(tokens, name="tokens")
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,6 +81,17 @@ def run(
             metavar="AGENT,…", help="Run only these agents here; other processes run the others."
         ),
     ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            "--http", metavar="[HOST:]PORT", help="Serve its console and HTTP API, too, there."
+        ),
+    ] = None,
+    tokens_file: TokensFile = None,
+    names: Names = None,
+    certificate: Certificate = None,
+    private_key: PrivateKey = None,
+    plain_http: PlainHttp = False,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
@@ -79,6 +100,7 @@ def run(
 ) -> None:
     """Run a guild. It ends when it is interrupted, or when its one --request is answered."""
     from guild.cli.calling.running import run_command
+    from guild.cli.commands.http import Http
     from guild.cli.commands.run import run_guild
 
     run_command(
@@ -90,6 +112,7 @@ def run(
         conversation=conversation,
         timeout_s=timeout_s,
         only=only,
+        http=Http(http, tokens_file, tuple(names or ()), certificate, private_key, plain_http),
     )
 
 
@@ -195,6 +218,6 @@ for _command in (  # in the order of --help
     *(publish, request, follow, cancel, tap),
     *(graph, schema, agents, topics),
     *(state, pause, resume, drain, replay, forget),
-    *(doctor, acl),
+    *(console, doctor, acl),
 ):
     app.command()(_command)

@@ -1,5 +1,8 @@
 """Who calls, and what each caller may do."""
 
+import hashlib
+import hmac
+import secrets
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -21,6 +24,9 @@ class Caller(NamedTuple):
     scopes: frozenset[Scope]
 
 
+TOKEN_BYTES = 32
+TOKEN_PREFIX = "gb_"  # noqa: S105  of each
+
 LOCAL = Caller("local", frozenset(Scope))
 """Everybody who reaches a gateway without tokens, which listens on loopback only."""
 
@@ -33,6 +39,17 @@ class Callers(Protocol):
         ...
 
 
+class OneSecret:
+    """A single caller, whose secret was told before."""
+
+    def __init__(self, caller: Caller, secret: str) -> None:
+        self._caller = caller
+        self._digest = digest_of(secret)
+
+    def find(self, secret: str) -> Caller | None:
+        return self._caller if hmac.compare_digest(digest_of(secret), self._digest) else None
+
+
 class AnyOf:
     """The callers of several places, asked in their order."""
 
@@ -42,3 +59,13 @@ class AnyOf:
     def find(self, secret: str) -> Caller | None:
         found = [place.find(secret) for place in self._places]
         return next((caller for caller in found if caller is not None), None)
+
+
+def new_secret() -> str:
+    """A token that nobody guesses."""
+    return f"{TOKEN_PREFIX}{secrets.token_urlsafe(TOKEN_BYTES)}"
+
+
+def digest_of(secret: str) -> bytes:
+    """What is kept of a token."""
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).digest()

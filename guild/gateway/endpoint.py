@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from guild.client import GuildClient
 from guild.gateway.callers import Caller, Scope
-from guild.gateway.errors import InvalidParameterError
+from guild.gateway.errors import GatewayClosingError, InvalidParameterError
 from guild.gateway.limits import Limits
 from guild.gateway.reused import UsedKeys, id_of
 from guild.gateway.streams import EventStream, Open, Streams
@@ -101,23 +100,25 @@ class Call(Generic[BodyT, QueryT]):
         )
 
     async def unless_gone(self, work: Awaitable[T]) -> T:
-        """What `work` comes to; it is cancelled when the caller goes away before.
+        """What `work` comes to; it is cancelled when the caller, or the gateway, goes before.
 
         Raises:
-            ClientDisconnect: that has happened.
+            ClientDisconnect: the caller has gone.
+            GatewayClosingError: the gateway ends.
         """
         working = asyncio.ensure_future(work)
         leaving = asyncio.create_task(_gone(self.request))
+        closing = asyncio.create_task(self.services.streams.closing())
+        tasks = (working, leaving, closing)
         try:
-            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if working.done():
                 return working.result()
-            raise ClientDisconnect
+            raise GatewayClosingError if closing.done() else ClientDisconnect
         finally:
-            for task in (working, leaving):
+            for task in tasks:
                 task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(working, leaving, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True)

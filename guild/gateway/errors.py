@@ -14,6 +14,7 @@ RefusedError
 ├── InvalidBodyError           the body is JSON of another shape
 ├── InvalidParameterError      a part of the path, a query parameter or a header does not fit
 ├── KeyReusedError             an Idempotency-Key that came with another body before
+├── GatewayClosingError        the gateway ends before the answer is there
 ├── TooManyRequestsError       more requests than the caller may send
 └── TooManyStreamsError        more streams than may be open
 TokenFileError                 a file of tokens that cannot be used
@@ -108,6 +109,11 @@ class KeyReusedError(RefusedError):
             "one was not sent"
         )
         self.message_id = message_id
+
+
+class GatewayClosingError(RefusedError):
+    def __init__(self) -> None:
+        super().__init__("the gateway ends, before the answer was there")
 
 
 class TooManyRequestsError(RefusedError):

@@ -31,7 +31,7 @@ class Event(NamedTuple):
 
 
 def event(name: str, data: BaseModel | Any, position: str = "") -> Event:
-    """An event of a model, without what it does not say, or of anything that JSON can say."""
+    """An event of a model, or of anything that JSON can say."""
     if isinstance(data, BaseModel):
-        return Event(name, data.model_dump_json(exclude_none=True), position)
+        return Event(name, data.model_dump_json(), position)
     return Event(name, json.dumps(data, ensure_ascii=False, separators=(",", ":")), position)

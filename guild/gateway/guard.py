@@ -1,12 +1,12 @@
 """Who is let in: by the names of the gateway, the browser's origin, and a token."""
 
-import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from guild.gateway.addresses import is_address
 from guild.gateway.callers import LOCAL, Caller, Callers
 from guild.gateway.errors import (
     HostNotAllowedError,
@@ -104,17 +104,3 @@ def _place_of(origin: str) -> str:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
-
-
-def is_address(host: str) -> bool:
-    """Whether `host` is an address and no name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)

@@ -81,6 +81,12 @@ KINDS: Mapping[type[Exception], Kind] = {
     refusals.KeyReusedError: Kind(
         422, "The Idempotency-Key was used", "Send another message under another key."
     ),
+    refusals.GatewayClosingError: Kind(
+        503,
+        "The gateway ends",
+        "Ask again as Retry-After says; a request goes on, and is followed at Location.",
+        RETRY_AFTER_S,
+    ),
     refusals.TooManyRequestsError: Kind(
         429, "Too many requests", "Wait as long as Retry-After says, then go on slower.", 1
     ),

@@ -25,6 +25,9 @@ log = get_logger()
 
 MOST_AT_ONCE = 64 * 1024
 PEEK_S = 0.25
+"""How long an error of the source may take to become the answer itself."""
+PATIENCE_S = 0.05
+"""How long a reader may be behind before the source is left."""
 ABORT = "guildbus.abort"
 """Of a server that can: a function in `scope["extensions"]` that cuts the connection at once."""
 
@@ -34,11 +37,20 @@ Open = Callable[[str], Source]
 
 
 class Streams:
-    """Counts those that are open."""
+    """Those that are open: counted, and ended when the gateway ends."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._open: Counter[str] = Counter()
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """End all that are open, and those to come."""
+        self._closing.set()
+
+    async def closing(self) -> None:
+        """Return once they are to end."""
+        await self._closing.wait()
 
     @property
     def open(self) -> int:
@@ -110,18 +122,29 @@ class EventStream:
         with self._streams.one_of(self._caller):
             pulling = asyncio.create_task(self._pull())
             leaving = asyncio.create_task(_gone(receive))
+            closing = asyncio.create_task(self._streams.closing())
             sending = asyncio.create_task(self._send(scope, receive, send))
+            tasks = (pulling, leaving, closing, sending)
             try:
-                await asyncio.wait({leaving, sending}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({leaving, closing, sending}, return_when=asyncio.FIRST_COMPLETED)
                 if sending.done():
                     sending.result()
+                elif closing.done():
+                    await self._end(pulling, sending)
             except TimeoutError:
                 log.warning("stream.reader_cut_off", caller=self._caller)
                 _cut(scope)
             finally:
-                for task in (pulling, leaving, sending):
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(pulling, leaving, sending, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end(self, pulling: "asyncio.Task[None]", sending: "asyncio.Task[None]") -> None:
+        """Send what waits, and nothing more."""
+        pulling.cancel()
+        self._has_ended = True
+        self._changed.set()
+        await sending
 
     async def _pull(self) -> None:
         """Take events from the source, as long as there is room for them."""
@@ -141,15 +164,24 @@ class EventStream:
                 self._position = each.id or self._position
                 if self._waiting_bytes > self._limits.waiting_bytes:
                     self._room.clear()
-                    if each.id:
+                    if not await self._gets_room(PATIENCE_S if each.id else None):
                         return False
-                    await self._room.wait()
+        return True
+
+    async def _gets_room(self, wait_s: float | None) -> bool:
+        """Whether the reader takes so much in this time that there is room again."""
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._room.wait()
+        except TimeoutError:
+            return False
         return True
 
     def _fail(self, error: Exception) -> None:
         if self._has_begun:
             log_unforeseen(error)
-            self._put(event("problem", problem_of(error)))
+            problem = problem_of(error).model_dump(mode="json", exclude_none=True)
+            self._put(event("problem", problem))
         else:
             self._failed_at_once = error
 

@@ -5,18 +5,16 @@ that cannot be read lets nobody in; neither does a file that has gone.
 """
 
 import fcntl
-import hashlib
 import hmac
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from guild.gateway.callers import Caller, Scope
+from guild.gateway.callers import Caller, Scope, digest_of, new_secret
 from guild.gateway.errors import TokenFileError
 from guild.suggest import closest
 from messaging.process.logs import get_logger
@@ -25,8 +23,6 @@ log = get_logger()
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
-_TOKEN_BYTES = 32
-_PREFIX = "gb_"
 
 State = tuple[int, int, int] | None
 
@@ -92,10 +88,6 @@ class TokenFile:
         return tokens
 
 
-def digest_of(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode(errors="surrogateescape")).digest()
-
-
 def read_tokens(path: Path) -> Sequence[Token]:
     """All tokens of a file.
 
@@ -127,7 +119,7 @@ def add_token(path: Path, name: str, scopes: Iterable[str]) -> str:
         caller = Caller(name, _scopes_in(",".join(scopes)))
     except ValueError as error:
         raise TokenFileError(str(error)) from None
-    secret = f"{_PREFIX}{secrets.token_urlsafe(_TOKEN_BYTES)}"
+    secret = new_secret()
     with _locked(path):
         lines = _text_of(path).splitlines() if path.exists() else []
         if name in _names_in(lines):
@@ -202,7 +194,7 @@ def _scopes_in(text: str) -> frozenset[Scope]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in list(Scope):
-            hint = closest(name, Scope)
+            hint = closest(name, map(str, Scope))
             meant = f"did you mean {hint!r}?" if hint else f"there are: {', '.join(Scope)}"
             raise ValueError(f"no scope {name[:100]!r}; {meant}")
     if not names:

@@ -1,14 +1,20 @@
 """A crew at work on a real Redis, and its gateway."""
 
 import asyncio
+import json
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
 from guild.gateway import gateway_app
+from guild.gateway.exposure import Listening
+from guild.gateway.limits import DEFAULT_LIMITS, Limits
+from guild.gateway.serving import Server, listening
+from guild.gateway.streams import Streams
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
 from tests.gateway.crew import crew_spec
@@ -52,3 +58,101 @@ async def until(is_so: Callable[[], bool]) -> None:
     """Return once it is so; the test's timeout ends what never comes."""
     while not is_so():  # noqa: ASYNC110  in a worker of the bus
         await asyncio.sleep(0)
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+async def serve(crew: Guild) -> AsyncIterator[Serve]:
+    """Serves gateways of the crew on loopback."""
+    async with AsyncExitStack() as stack:
+
+        async def start(limits: Limits = DEFAULT_LIMITS, **options: Any) -> Served:
+            app = gateway_app(crew.client, limits=limits, **options.pop("gateway", {}))
+            serving = listening(
+                app, Listening(), limits=limits, streams=app.state.streams, **options
+            )
+            server, url = await stack.enter_async_context(serving)
+            return Served(url, server, app.state.streams)
+
+        yield start
+
+
+class Served(NamedTuple):
+    """A gateway on a port of its own."""
+
+    url: str
+    server: Server
+    streams: Streams
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def http(self, **headers: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=f"{self.url}/api/v1/", headers=headers, timeout=60.0)
+
+
+class Reader:
+    """A client of one stream that takes bytes when it is told to.
+
+    Its window is small, so that what it does not take waits in the gateway.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def until(self, wanted: str) -> str:
+        """What comes up to `wanted`."""
+        seen = bytearray()
+        while wanted.encode() not in seen[-2048:]:
+            more = await self._reader.read(1024)
+            assert more, f"{wanted} did not come: {seen[-500:]!r}"
+            seen += more
+        return seen.decode()
+
+    async def rest(self) -> bytes:
+        """All that comes until the connection ends, in whatever way."""
+        seen = b""
+        with suppress(ConnectionError):
+            while more := await self._reader.read(65536):
+                seen += more
+        return seen
+
+    def cut(self) -> None:
+        """Go away without a word."""
+        self._writer.transport.abort()
+
+
+@asynccontextmanager
+async def reading(
+    port: int, method: str, path: str, body: object = None, length: int | None = None
+) -> AsyncIterator[Reader]:
+    """A client of its own connection, which asks for events.
+
+    Args:
+        port: of the gateway.
+        method: of the request.
+        path: below `/api/v1`.
+        body: as JSON, or as text; None without one.
+        length: that the request says its body has, where it has another one.
+    """
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=4096)
+    text = "" if body is None else body if isinstance(body, str) else json.dumps(body)
+    headers = ["Host: localhost", "Accept: text/event-stream"]
+    if body is not None:
+        headers += [f"Content-Length: {length or len(text)}", "Content-Type: application/json"]
+    head = "\r\n".join([f"{method} /api/v1/{path} HTTP/1.1", *headers])
+    writer.write(f"{head}\r\n\r\n{text}".encode())
+    try:
+        yield Reader(reader, writer)
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()

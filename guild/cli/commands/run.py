@@ -12,6 +12,7 @@ from guild.checking.answers import require_answer
 from guild.cli.calling.call import Call
 from guild.cli.calling.compose import message_of
 from guild.cli.calling.exit_codes import FAILED, INTERRUPTED, OK, UsageError
+from guild.cli.commands.http import NO_HTTP, Http, gateway_beside
 from guild.cli.commands.talk import answer_of, naming_the_letter, print_answer
 from guild.operations.composing import conversation_of, handlers_of, topic_for
 from guild.running.engines.engine import AgentState
@@ -27,10 +28,12 @@ async def run_guild(
     conversation: str,
     timeout_s: float,
     only: Sequence[str] | None,
+    http: Http = NO_HTTP,
 ) -> int:
     """Launch the guild; serve until SIGINT or SIGTERM, or answer one request and stop."""
     if data and not request:
         raise UsageError(f"what is {' '.join(data)!r} for? a request is named by --request TYPE")
+    place = http.place(is_request=request is not None)
     plan = call.plan
     for warning in plan.warnings:
         call.output.note(f"warning: {warning}")
@@ -51,7 +54,7 @@ async def run_guild(
     )
     if message is None:
         call.show_logs()
-        async with launch() as guild:
+        async with launch() as guild, gateway_beside(guild, call, place, http.tokens):
             return await _serve(guild, call)
     with call.show_logs_of_a_request():
         async with launch() as guild:

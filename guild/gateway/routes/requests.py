@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from guild.gateway.endpoint import Call
-from guild.gateway.errors import InvalidParameterError
+from guild.gateway.errors import GatewayClosingError, InvalidParameterError
 from guild.gateway.events import Event, event
 from guild.gateway.problems import problem_response
 from guild.gateway.routes.shapes import (
@@ -196,7 +196,7 @@ async def _answer(
 ) -> Answered | Response:
     try:
         return await call.unless_gone(_answered(call, message_id, following))
-    except RequestTimeoutError as error:
+    except (RequestTimeoutError, GatewayClosingError) as error:
         return problem_response(error, {"Location": location})
 
 

@@ -1,0 +1,152 @@
+"""A gateway as a server of its own. The signals stay those of whoever runs it."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from guild.gateway.exposure import ExposureError, Listening
+from guild.gateway.limits import Limits
+from guild.gateway.streams import ABORT, Streams
+
+MORE_CONNECTIONS = 512
+GRACE_S = 10
+SILENT_S = 30.0
+"""After so long a connection that sends no whole request is closed."""
+LOST_S = 60
+"""After so long the system gives up a peer that confirms nothing."""
+
+_LOOK_S = 5.0
+
+
+class Server(uvicorn.Server):
+    """Says when it is ready, closes connections that are silent, and cuts off single ones."""
+
+    running: "asyncio.Task[None]"
+
+    def __init__(self, config: uvicorn.Config, silent_s: float) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+        self._silent_s = silent_s
+        self._silent_since: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._looks_at = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        now = time.monotonic()
+        if now >= self._looks_at:
+            self._looks_at = now + min(_LOOK_S, self._silent_s / 2)
+            self._close_silent(now)
+        return await super().on_tick(counter)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def abort(self, client: object) -> None:
+        """Cut the connection of this client at once, with what was not sent yet."""
+        for connection in list(self.server_state.connections):
+            if getattr(connection, "client", None) == client:
+                connection.transport.abort()
+
+    def _close_silent(self, now: float) -> None:
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_complete:
+                self._silent_since.pop(connection, None)
+            elif now - self._silent_since.setdefault(connection, now) >= self._silent_s:
+                connection.transport.abort()
+
+
+@asynccontextmanager
+async def listening(
+    app: ASGIApp,
+    place: Listening,
+    *,
+    limits: Limits | None = None,
+    streams: Streams | None = None,
+    silent_s: float = SILENT_S,
+) -> AsyncIterator[tuple[Server, str]]:
+    """Serve `app` while the block runs; gives the server and its URL.
+
+    At the end of the block answers have ten seconds to end. Streams end at once: their readers come
+    back, and go on where they were.
+
+    Args:
+        app: what is served.
+        place: where; checked by the caller.
+        limits: of the app, by which the server knows how many connections there may be.
+        streams: those of the app.
+        silent_s: after so long a connection that sends no whole request is closed.
+
+    Raises:
+        ExposureError: it is impossible to listen there; says why.
+    """
+    tls: dict[str, Any] = {}
+    if place.certificate is not None:
+        tls = {"ssl_certfile": place.certificate, "ssl_keyfile": place.private_key}
+    server: Server
+
+    async def abortable(scope: Scope, receive: Receive, send: Send) -> None:
+        def abort() -> None:
+            server.abort(scope.get("client"))
+
+        extensions = {**scope.get("extensions", {}), ABORT: abort}
+        await app({**scope, "extensions": extensions}, receive, send)
+
+    config = uvicorn.Config(
+        abortable,
+        lifespan="off",
+        http="h11",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MORE_CONNECTIONS + (limits.streams if limits else 0),
+        timeout_graceful_shutdown=GRACE_S,
+        **tls,
+    )
+    with _listener(place) as listener:
+        server = Server(config, silent_s)
+        server.running = asyncio.create_task(server.serve(sockets=[listener]))
+        ready = asyncio.create_task(server.ready.wait())
+        await asyncio.wait({server.running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        try:
+            if server.running.done():
+                server.running.result()
+            name = f"[{place.host}]" if ":" in place.host else place.host
+            scheme = "https" if tls else "http"
+            yield server, f"{scheme}://{name}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            if streams is not None:
+                streams.close()
+            await server.running
+
+
+def _listener(place: Listening) -> socket.socket:
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    try:
+        listener = socket.create_server((place.host, place.port), family=family)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise ExposureError(
+            f"nobody can listen on {place.host}:{place.port}: {reason}; choose another --port (0 "
+            "is any that is free) or --host"
+        ) from error
+    # What is accepted inherits these: a peer that has vanished is found out.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with suppress(AttributeError, OSError):  # not every system has it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_S * 1000)
+    return listener

@@ -1,0 +1,194 @@
+"""Streams on a real server: connections that are lost, readers that are slow, gateways that end."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from guild.gateway.limits import Limits
+from guild.runtime import Guild
+from messaging.wire.envelope import new_id
+from tests.gateway.conftest import Serve, reading, until
+from tests.gateway.crew import began, gates, runs
+from tests.gateway.test_gateway import events_in
+
+EVENTS = {"Accept": "text/event-stream"}
+
+
+def saying(**data: Any) -> dict[str, Any]:
+    return {"type": "gw.say", "data": data}
+
+
+def texts_in(events: list[tuple[str, str, Any]]) -> list[str]:
+    return [data["data"]["text"].strip(".") for name, _, data in events if name == "emitted"]
+
+
+def id_in(text: str) -> str:
+    return text.partition('"message_id":"')[2][:32]
+
+
+async def lines_of(response: httpx.Response, count: int) -> list[tuple[str, str, Any]]:
+    """The first `count` events of a stream."""
+    text = ""
+    async for chunk in response.aiter_text():
+        text += chunk
+        if len(events := events_in(text.rpartition("\n\n")[0])) >= count:
+            return events[:count]
+    raise AssertionError(f"the stream ended after {text}")
+
+
+async def test_connections_that_are_lost_again_and_again_lose_and_repeat_nothing(
+    serve: Serve,
+) -> None:
+    served = await serve()
+    gate = new_id()
+    async with served.http() as http:
+        asked = saying(text="all", words=200, gate=gate)
+        async with http.stream("POST", "topics/says/requests", json=asked, headers=EVENTS) as first:
+            seen = await lines_of(first, 8)
+            place = str(first.url.join(first.headers["Location"]))
+        while seen[-1][0] != "answer":
+            headers = {**EVENTS, "Last-Event-ID": seen[-1][1]}
+            async with http.stream("GET", place, headers=headers) as again:
+                seen += await lines_of(again, 1)
+            if len(seen) == 50:
+                gates.setdefault(gate, asyncio.Event()).set()
+
+    assert texts_in(seen) == [str(number) for number in range(200)]
+    assert seen[-1][2]["data"] == {"text": "all"}
+
+
+async def test_a_request_outlives_its_page(serve: Serve) -> None:
+    served = await serve()
+    gate = new_id()
+    asked = saying(text=gate, words=2, gate=gate)
+    async with reading(served.port, "POST", "topics/says/requests", asked) as page:
+        accepted = await page.until("emitted")
+        page.cut()
+        await until(lambda: served.streams.open == 0)
+    gates.setdefault(gate, asyncio.Event()).set()
+    async with served.http() as http:
+        answer = await http.get(f"requests/{id_in(accepted)}")
+
+    assert answer.json()["data"] == {"text": gate}
+    assert runs[gate] == 1
+
+
+async def test_an_answered_request_outlives_its_gateway(serve: Serve, crew: Guild) -> None:
+    one, other = await serve(), await serve()
+    gate = new_id()
+    async with one.http() as http:
+        asking = asyncio.create_task(
+            http.post("topics/says/requests", json=saying(text="late", gate=gate))
+        )
+        await began.setdefault(gate, asyncio.Event()).wait()
+        one.streams.close()
+        one.server.should_exit = True
+        told = await asking
+    await one.server.running
+    gates.setdefault(gate, asyncio.Event()).set()
+    async with other.http() as http:
+        answer = await http.get(told.headers["Location"].replace("../../", ""))
+
+    assert told.status_code == 503
+    assert told.json()["error"] == "GatewayClosingError"
+    assert answer.json()["data"] == {"text": "late"}
+
+
+async def test_a_gateway_that_ends_does_not_wait_for_its_streams(serve: Serve) -> None:
+    served = await serve()
+    async with served.http() as http, http.stream("GET", "messages", headers=EVENTS) as stream:
+        await until(lambda: served.streams.open == 1)
+        served.streams.close()
+        served.server.should_exit = True
+        await stream.aread()
+    await served.server.running
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off_and_the_others_get_all(
+    serve: Serve,
+) -> None:
+    served = await serve(Limits(waiting_bytes=65_536, stalled_s=0.5))
+    asked = saying(text="much", words=6000, size=1000)
+    async with reading(served.port, "POST", "topics/says/requests", asked) as slow:
+        accepted = await slow.until("accepted")
+        await until(lambda: served.streams.open == 1)
+        await until(lambda: served.streams.open == 0)
+        cut_off = await slow.rest()
+    async with served.http(**EVENTS) as http:
+        whole = await http.get(f"requests/{id_in(accepted + cut_off.decode())}")
+
+    assert not cut_off.endswith(b"0\r\n\r\n")
+    assert texts_in(events_in(whole.text)) == [str(number) for number in range(6000)]
+
+
+async def test_a_reader_that_is_only_slow_gets_all_in_order(serve: Serve) -> None:
+    served = await serve(Limits(waiting_bytes=65_536))
+    asked = saying(text="much", words=2000, size=1000)
+    async with reading(served.port, "POST", "topics/says/requests", asked) as slow:
+        text = await slow.until("event: answer")
+
+    numbers = [part.partition('"')[0].strip(".") for part in text.split('"text":"')[1:]]
+    assert [number for number in numbers if number != "much"] == [str(n) for n in range(2000)]
+
+
+async def test_more_streams_than_may_be_are_refused(serve: Serve) -> None:
+    served = await serve(Limits(streams_of_one=1))
+    async with served.http(**EVENTS) as http:
+        async with http.stream("GET", "messages"):
+            await until(lambda: served.streams.open == 1)
+            refused = await http.get("messages")
+        await until(lambda: served.streams.open == 0)
+
+    assert refused.status_code == 429
+    assert refused.json()["error"] == "TooManyStreamsError"
+    assert refused.headers["Retry-After"] == "1"
+
+
+async def test_a_quiet_stream_shows_that_it_lives(serve: Serve) -> None:
+    served = await serve(Limits(quiet_s=0.05))
+    async with reading(served.port, "GET", "messages") as watching:
+        await watching.until(": quiet\n\n")
+    await until(lambda: served.streams.open == 0)
+
+
+@pytest.mark.parametrize(
+    ("position", "error"),
+    [
+        ("nonsense", "InvalidParameterError"),
+        ("1" * 101, "InvalidParameterError"),
+        ("1-1-1", "InvalidParameterError"),
+        ("../../x", "InvalidParameterError"),
+        ("9999999999999-0", "PositionLostError"),
+        ("1-1", "PositionLostError"),
+    ],
+)
+async def test_a_position_that_is_none_is_refused_with_a_status(
+    http: httpx.AsyncClient, position: str, error: str
+) -> None:
+    asked = await http.post("topics/says/requests", json=saying(text="x", words=3))
+    place = f"requests/{asked.json()['message_id']}"
+
+    answer = await http.get(place, headers={**EVENTS, "Last-Event-ID": position})
+
+    assert answer.json()["error"] == error
+    assert answer.status_code == (410 if error == "PositionLostError" else 422)
+
+
+async def test_a_message_that_passes_is_shown_and_what_does_not_fit_is_not(
+    http: httpx.AsyncClient, serve: Serve
+) -> None:
+    served = await serve()
+    async with served.http() as client:
+        wanted = {"topic": "notes,says", "text": "needle"}
+        async with client.stream("GET", "messages", params=wanted, headers=EVENTS) as stream:
+            await until(lambda: served.streams.open == 1)
+            for text in ("hay", "a needle in hay"):
+                note = {"type": "gw.note", "data": {"text": text}}
+                await client.post("topics/notes/messages", json=note)
+            ((name, _, data),) = await lines_of(stream, 1)
+
+    assert name == "rows"
+    assert [row["data"]["text"] for row in data["rows"]] == ["a needle in hay"]
+    assert data["left_off"] == 0
