@@ -21,6 +21,7 @@ from guild.gateway.endpoint import Services
 from guild.gateway.errors import MethodNotAllowedError, NoSuchPathError
 from guild.gateway.guard import Guard
 from guild.gateway.limits import DEFAULT_LIMITS, Limits
+from guild.gateway.live import LiveHub
 from guild.gateway.page import page_routes
 from guild.gateway.probes import Metrics, Ready, is_ready, probe_routes
 from guild.gateway.problems import problem_response
@@ -63,7 +64,7 @@ def gateway_app(
     find_client = client if not isinstance(client, GuildClient) else lambda: client
     callers = TokenFile(tokens) if isinstance(tokens, str | os.PathLike) else tokens
     admission = Admission(limits)
-    services = Services(find_client, limits, Streams(limits), UsedKeys())
+    services = Services(find_client, limits, Streams(limits), UsedKeys(), LiveHub(find_client))
     routes: list[BaseRoute] = [
         *api_routes(TABLE, services, admission, has_tokens=callers is not None),
         *probe_routes(ready or is_ready(find_client), metrics, admission),

@@ -13,6 +13,7 @@ from guild.client import GuildClient
 from guild.gateway.callers import Caller, Scope
 from guild.gateway.errors import GatewayClosingError, InvalidParameterError
 from guild.gateway.limits import Limits
+from guild.gateway.live import LiveHub
 from guild.gateway.reused import UsedKeys, id_of
 from guild.gateway.streams import EventStream, Open, Streams
 from messaging.bus import Bus
@@ -33,6 +34,7 @@ class Services:
     limits: Limits
     streams: Streams
     used_keys: UsedKeys
+    live: LiveHub
 
 
 @dataclass(frozen=True)

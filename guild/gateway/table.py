@@ -11,6 +11,7 @@ from guild.errors import (
 )
 from guild.gateway.callers import Scope
 from guild.gateway.endpoint import Endpoint
+from guild.gateway.live import LiveDelta
 from guild.gateway.problems import Problem
 from guild.gateway.routes import (
     about,
@@ -263,6 +264,14 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         answer=watching.Rows,
         events={"rows": watching.Rows, "problem": Problem},
         problems=(TopicError,),
+    ),
+    Endpoint(
+        "GET",
+        "/live",
+        READ,
+        watching.watch_live,
+        "What the agents do: a snapshot, then what changes, a few times a second",
+        events={"snapshot": LiveDelta, "delta": LiveDelta, "problem": Problem},
     ),
     Endpoint(
         "GET",

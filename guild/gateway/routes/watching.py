@@ -111,6 +111,17 @@ async def watch_events(call: Call[None, WantedEvents]) -> Events | ASGIApp:
     return call.stream(happening)
 
 
+async def watch_live(call: Call[None, None]) -> ASGIApp:
+    """A snapshot, then what changes, a few times a second."""
+
+    async def changing(_: str) -> AsyncGenerator[Event, None]:
+        async with aclosing(call.services.live.changes()) as changes:
+            async for name, delta in changes:
+                yield event(name, delta)
+
+    return call.stream(changing)
+
+
 async def _held(call: Call[None, Wanted]) -> Batch[Tapped]:
     found: list[Tapped] = []
     async with aclosing(_passing(call, call.query.since, follow=False)) as passing:
