@@ -77,7 +77,7 @@ class Call(Generic[BodyT, QueryT]):
             raise InvalidParameterError((f"Idempotency-Key: at most {MOST_OF_A_KEY} characters",))
         message_id = id_of(self.caller.name, key)
         if key:
-            self.services.used_keys.check(message_id, self.path["topic"], self.raw_body)
+            self.services.used_keys.check(message_id, self.request.url.path, self.raw_body)
         return message_id
 
     @property

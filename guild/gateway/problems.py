@@ -118,6 +118,15 @@ KINDS: Mapping[type[Exception], Kind] = {
     guild_errors.GuildNotRunningError: Kind(
         503, "The guild is not running", "Try again once it is started.", RETRY_AFTER_S
     ),
+    guild_errors.NoDeskError: Kind(
+        404, "No desk for approvals", "Have an agent of type approvals.desk added to the spec."
+    ),
+    guild_errors.UnknownApprovalError: Kind(
+        404, "No such approval", "Take one of those that /approvals lists."
+    ),
+    guild_errors.DecisionRefusedError: Kind(
+        409, "The decision was refused", "See in /approvals/{id} what was decided."
+    ),
     guild_errors.MissingExtraError: Kind(
         501, "A package is missing", "Have the operator install what is named."
     ),

@@ -20,13 +20,13 @@ class UsedKeys:
     def __init__(self) -> None:
         self._prints: OrderedDict[str, bytes] = OrderedDict()
 
-    def check(self, message_id: str, topic: str, body: bytes) -> None:
+    def check(self, message_id: str, path: str, body: bytes) -> None:
         """Pass if nothing else came under this id.
 
         Raises:
-            KeyReusedError: another topic or body did.
+            KeyReusedError: another path or body did.
         """
-        fingerprint = hashlib.sha256(f"{topic}\n".encode() + body).digest()
+        fingerprint = hashlib.sha256(f"{path}\n".encode() + body).digest()
         before = self._prints.setdefault(message_id, fingerprint)
         self._prints.move_to_end(message_id)
         if len(self._prints) > MOST_KEYS:

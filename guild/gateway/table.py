@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+from guild.approvals import Approval, ApprovalDecision
 from guild.errors import (
+    DecisionRefusedError,
     LetterNotFoundError,
     NobodyAnswersError,
+    NoDeskError,
     NoSuchMessageError,
     UnknownAgentError,
+    UnknownApprovalError,
 )
 from guild.gateway.callers import Scope
 from guild.gateway.endpoint import Endpoint
@@ -16,6 +20,7 @@ from guild.gateway.problems import Problem
 from guild.gateway.routes import (
     about,
     agents,
+    approvals,
     conversations,
     letters,
     messages,
@@ -55,6 +60,7 @@ _SENDING = (
     TopicError,
 )
 _ANSWERED = (RequestFailedError, RequestCancelledError, RequestTimeoutError)
+_DECIDING = (NoDeskError, UnknownApprovalError, DecisionRefusedError, RequestTimeoutError)
 _REQUEST_EVENTS = {
     "accepted": requests.Accepted,
     "emitted": requests.Emitted,
@@ -282,5 +288,46 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         query=watching.WantedEvents,
         answer=watching.Events,
         events={"event": EventSeen, "problem": Problem},
+    ),
+    Endpoint(
+        "GET",
+        "/approvals",
+        READ,
+        approvals.list_all,
+        "What a person has to decide, the oldest first",
+        query=approvals.Which,
+        answer=Sequence[Approval],
+        problems=(NoDeskError,),
+    ),
+    Endpoint(
+        "GET",
+        "/approvals/{id}",
+        READ,
+        approvals.show_one,
+        "One approval, open or decided",
+        answer=Approval,
+        problems=(NoDeskError, UnknownApprovalError),
+    ),
+    Endpoint(
+        "POST",
+        "/approvals/{id}/approve",
+        APPROVE,
+        approvals.approve_one,
+        "Let it be done; the agent that asked goes on",
+        body=approvals.Approving,
+        answer=ApprovalDecision,
+        headers=messages.IDEMPOTENCY,
+        problems=_DECIDING,
+    ),
+    Endpoint(
+        "POST",
+        "/approvals/{id}/reject",
+        APPROVE,
+        approvals.reject_one,
+        "Refuse it; the agent that asked hears of it",
+        body=approvals.Rejecting,
+        answer=ApprovalDecision,
+        headers=messages.IDEMPOTENCY,
+        problems=_DECIDING,
     ),
 )

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from guild.client import GuildClient
+from guild.deciding import desks_of
 from guild.errors import NoSuchMessageError
 from guild.gateway.callers import Scope
 from guild.gateway.endpoint import Call
@@ -13,8 +15,9 @@ from guild.operations.overview import GuildOverview
 from guild.operations.schemas import MessageInfo
 from guild.operations.topics import TopicReport
 
-CHAT = "chat"
+CHAT, APPROVALS, EXPERIMENTS = "chat", "approvals", "experiments"
 _TEXT = "guild.text"
+_RESEARCH = "research."
 
 
 class CallerInfo(BaseModel):
@@ -42,7 +45,7 @@ async def show_guild(call: Call[None, None]) -> GatewayOverview:
     return GatewayOverview(
         **dict(call.client.overview()),
         caller=CallerInfo(name=call.caller.name, scopes=scopes),
-        features=_features(call.client.schemas()),
+        features=_features(call.client),
     )
 
 
@@ -65,6 +68,11 @@ async def list_topics(call: Call[None, None]) -> Sequence[TopicReport]:
     return await call.client.topics()
 
 
-def _features(schemas: Sequence[MessageInfo]) -> tuple[str, ...]:
-    has_chat = any(_TEXT in each.emits for each in schemas if each.handled_by)
-    return (CHAT,) if has_chat else ()
+def _features(client: GuildClient) -> tuple[str, ...]:
+    schemas, types = client.schemas(), [agent.type for agent in client.plan.spec.agents]
+    has = {
+        CHAT: any(_TEXT in each.emits for each in schemas if each.handled_by),
+        APPROVALS: bool(desks_of(client.plan)),
+        EXPERIMENTS: any(each.startswith(_RESEARCH) for each in types),
+    }
+    return tuple(name for name, is_there in has.items() if is_there)

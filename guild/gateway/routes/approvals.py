@@ -1,0 +1,71 @@
+"""What a person has to decide: listed, shown, approved, rejected."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from guild.approvals import Approval, ApprovalDecision
+from guild.deciding import Wanted, approve, list_approvals, reject, show_approval
+from guild.gateway.endpoint import Call
+from guild.gateway.routes.shapes import Count, Given, Reason, TimeoutS
+
+DECIDE_S = 30.0
+
+
+class Which(Given):
+    """Which approvals: those to be decided, those that were, or all; the oldest first."""
+
+    state: Wanted = "open"
+    after: Annotated[str, Field(max_length=100, description="Only those behind this one.")] = ""
+    count: Count = 100
+
+
+class Rejecting(Given):
+    """Why it may not be done."""
+
+    reason: Reason = ""
+    timeout_s: TimeoutS = Field(default=DECIDE_S, le=3600.0)
+
+
+class Approving(Rejecting):
+    """Why it may be done, and which of the options is chosen, where there are some."""
+
+    option: Annotated[str, Field(max_length=200)] = ""
+
+
+async def list_all(call: Call[None, Which]) -> Sequence[Approval]:
+    which = call.query
+    found = list_approvals(call.client, wanted=which.state, after=which.after, count=which.count)
+    return await call.unless_gone(found)
+
+
+async def show_one(call: Call[None, None]) -> Approval:
+    return await show_approval(call.client, call.path["id"])
+
+
+async def approve_one(call: Call[Approving, None]) -> ApprovalDecision:
+    body = call.body
+    deciding = approve(
+        call.client,
+        call.path["id"],
+        by=call.caller.name,
+        reason=body.reason,
+        option=body.option,
+        message_id=call.message_id(),
+        timeout_s=body.timeout_s,
+    )
+    return await call.unless_gone(deciding)
+
+
+async def reject_one(call: Call[Rejecting, None]) -> ApprovalDecision:
+    body = call.body
+    deciding = reject(
+        call.client,
+        call.path["id"],
+        by=call.caller.name,
+        reason=body.reason,
+        message_id=call.message_id(),
+        timeout_s=body.timeout_s,
+    )
+    return await call.unless_gone(deciding)
