@@ -18,12 +18,20 @@ class Buyer(Agent[BuyerProps]):
 No handler waits meanwhile, and none is run again for a decision.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
+from textwrap import shorten
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from guild.approvals import DAY_S, ApprovalDecision, ApprovalRequest, Default
+from guild.approvals import (
+    DAY_S,
+    MOST_DETAILS_BYTES,
+    ApprovalDecision,
+    ApprovalRequest,
+    Default,
+)
 from messaging.handling.context import Context, Requester
 from messaging.process.error_text import is_retryable, text_of
 from messaging.wire.replies import RequestFailed
@@ -33,6 +41,8 @@ NOT_APPROVED = "NotApprovedError"
 M = TypeVar("M", bound=BaseModel)
 
 _TEXT_CHARS = 2000
+_MOST_WHAT = 500
+_MOST_SHOWN = 2000  # as JSON each may take six bytes
 
 
 class AskFirst(BaseModel):
@@ -53,11 +63,11 @@ class AskFirst(BaseModel):
     def request(
         self, what: str, why: str = "", details: Mapping[str, Any] | None = None
     ) -> ApprovalRequest:
-        """The message that asks."""
+        """The message that asks; of what is too long to be shown it has the beginning."""
         return ApprovalRequest(
-            what=what,
+            what=shorten(what, width=_MOST_WHAT, placeholder=" …"),
             why=why,
-            details=dict(details or {}),
+            details=_shown(details or {}),
             deadline_s=self.deadline_s,
             default=self.default,
         )
@@ -84,17 +94,22 @@ class Held(BaseModel, Generic[M]):
         do: Callable[[M], Awaitable[BaseModel]],
         ctx: Context,
     ) -> None:
-        """Do it if it was approved, and answer; that it failed for good is an answer, too."""
-        if not decision.approved:
+        """Do it if it was approved, and answer; that it was not is an answer, too."""
+        if decision.approved:
+            await self.tell(do(self.kept), ctx)
+        else:
             self.answer(_failed(self, NOT_APPROVED, why_not(decision), ctx), ctx)
-            return
+
+    async def tell(self, work: Awaitable[BaseModel | None], ctx: Context) -> None:
+        """Answer with what comes of `work`, if anything does yet; also that it failed for good."""
         try:
-            answer = await do(self.kept)
+            answer = await work
         except Exception as error:
             if is_retryable(error):
                 raise
             answer = _failed(self, type(error).__name__, text_of(error), ctx)
-        self.answer(answer, ctx)
+        if answer is not None:
+            self.answer(answer, ctx)
 
 
 def hold(
@@ -123,7 +138,8 @@ def hold(
     """
     request = asks.request(what, why, details)
     approval_id = ctx.send(request, asks.topic, keep_deadline=True)
-    held = Held[type(kept)](kept=kept, requester=requester or ctx.requester)  # type: ignore[misc] # a class at run time
+    model: Any = Held[type(kept)]  # type: ignore[misc] # a class at run time
+    held = model(kept=kept, requester=requester or ctx.requester)
     ctx.state.save(_key(approval_id), held)
     return approval_id
 
@@ -157,6 +173,13 @@ def _failed(held: Held[Any], error_type: str, text: str, ctx: Context) -> Reques
         agent=ctx.group,
         attempts=ctx.attempt,
     )
+
+
+def _shown(details: Mapping[str, Any]) -> dict[str, Any]:
+    text = json.dumps(details, ensure_ascii=False, default=str)
+    if len(json.dumps(details, default=str)) <= MOST_DETAILS_BYTES:
+        return dict(details)
+    return {"beginning": text[:_MOST_SHOWN], "characters": len(text)}
 
 
 def _key(approval_id: str) -> str:

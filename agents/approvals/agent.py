@@ -5,7 +5,6 @@ whoever asked and the event about it leave together, or not at all. So it is dec
 a process dies, and however many replicas of the desk there are.
 """
 
-import time
 from datetime import UTC, datetime
 
 from pydantic import Field
@@ -60,7 +59,7 @@ class ApprovalsAgent(Agent[DeskProps]):
         if ledger.lying >= self.properties.most_open:
             full = f"{ctx.group} is full: {ledger.lying:,} approvals lie there already"
             ctx.log.warning("approval.refused", approval=approval.id, reason=full)
-            _tell(lying, _by_nobody(approval, approved=False, reason=full), ctx)
+            _tell(lying, _by_nobody(approval, ctx, approved=False, reason=full), ctx)
             return
         ledger.lying += 1
         ledger.save(ctx)
@@ -89,8 +88,8 @@ class ApprovalsAgent(Agent[DeskProps]):
             return _refused(decision.id, *_why_not_open(decision.id, decided))
         if why := _why_refused(decision, lying.approval, ctx):
             return _refused(decision.id, *why)
-        if time.time() >= lying.approval.deadline:  # the timer is on its way
-            settled = _default(lying.approval)
+        if ctx.now >= lying.approval.deadline:  # the timer is on its way
+            settled = _default(lying.approval, ctx)
             await self._settle(lying, settled, ledger, ctx)
             return _refused(decision.id, "late", f"it is too late: {_told(settled)}")
         settled = ApprovalDecision(
@@ -98,7 +97,7 @@ class ApprovalsAgent(Agent[DeskProps]):
             approved=decision.approved,
             by=decision.by,
             reason=decision.reason,
-            at=time.time(),
+            at=ctx.now,
             option=decision.option,
             what=lying.approval.request.what,
             details=lying.approval.request.details,
@@ -113,7 +112,7 @@ class ApprovalsAgent(Agent[DeskProps]):
         ledger = await Ledger.load(ctx)
         lying = await ctx.state.load(open_key(due.id), Lying)
         if lying is not None:
-            await self._settle(lying, _default(lying.approval), ledger, ctx)
+            await self._settle(lying, _default(lying.approval, ctx), ledger, ctx)
 
     @handles
     async def forget(self, _: ForgetDecided, ctx: Context) -> None:
@@ -161,7 +160,7 @@ def _tell(lying: Lying, decision: ApprovalDecision, ctx: Context) -> None:
 
 
 def _approval_of(request: ApprovalRequest, ctx: Context) -> Approval:
-    now = time.time()
+    now = ctx.now
     deadline = now + request.deadline_s
     return Approval(
         id=ctx.message_id,
@@ -217,22 +216,25 @@ def _told(decision: ApprovalDecision) -> str:
     return f"{decision.id} was {verdict} by {decision.by} at {at}{reason}"
 
 
-def _default(approval: Approval) -> ApprovalDecision:
+def _default(approval: Approval, ctx: Context) -> ApprovalDecision:
     return _by_nobody(
         approval,
+        ctx,
         approved=approval.request.default == "approve",
         reason="nobody decided before the deadline",
     )
 
 
-def _by_nobody(approval: Approval, *, approved: bool, reason: str) -> ApprovalDecision:
+def _by_nobody(
+    approval: Approval, ctx: Context, *, approved: bool, reason: str
+) -> ApprovalDecision:
     options = approval.request.options
     return ApprovalDecision(
         id=approval.id,
         approved=approved,
         reason=reason,
         is_default=True,
-        at=time.time(),
+        at=ctx.now,
         option=options[0] if approved and options else "",
         what=approval.request.what,
         details=approval.request.details,

@@ -2,7 +2,7 @@
 
 # ruff: noqa: PLC0415, PLR0917  --help is quick; typer calls by name
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,8 +42,9 @@ def list_(
     from agents.approvals.command import list_all
     from guild.cli.calling.running import run_command
 
-    wanted = "all" if everything else "decided" if decided else "open"
+    wanted: Literal["open", "decided", "all"] = "decided" if decided else "open"
     typed = Common(spec, bus, allow, as_json)
+    wanted = "all" if everything else wanted
     run_command(list_all, typed, wanted=wanted, after=after or "", count=count)
 
 

@@ -4,7 +4,6 @@ Those that were decided stand in a queue in the desk's state, one key for each, 
 writes the same few values however many there are.
 """
 
-import time
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -65,7 +64,7 @@ class Ledger(BaseModel):
 
     async def _forget(self, bounds: Bounds, most: int, ctx: Context) -> "_Kept | None":
         """Forget up to `most`; the oldest that is left, as far as it was looked at."""
-        too_old = time.time() - bounds.age_s
+        too_old = ctx.now - bounds.age_s
         kept = None
         for _ in range(most):
             kept = await ctx.state.load(_place(self.first), _Kept)

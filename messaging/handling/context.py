@@ -181,10 +181,15 @@ class Context:
         return self.envelope.deadline or None
 
     @property
+    def now(self) -> float:
+        """Unix seconds by the clock of the bus, by which deadlines, delays and timers go, too."""
+        return self._services.clock.time()
+
+    @property
     def remaining_s(self) -> float | None:
         """Seconds until the deadline; None without one."""
         deadline = self.envelope.deadline
-        return deadline - self._services.clock.time() if deadline else None
+        return deadline - self.now if deadline else None
 
     @property
     def idempotency_key(self) -> str:
