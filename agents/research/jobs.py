@@ -36,6 +36,7 @@ from agents.sandbox import (
 from agents.sandbox.fence.layout import has_gpu
 from agents.sandbox.kernel.beneath import LeavesError, relative
 from guild.agent.registry import requires
+from guild.agent.traits import Traits, with_traits
 from guild.progress import Progress
 from messaging.process.logs import get_logger
 
@@ -204,6 +205,13 @@ class Jobs:
         return min(timeout_s, self._timeout_s, work_s)
 
 
+def _traits(properties: JobsProps) -> Traits:
+    """A fence of "none" is no trait: by that name the operator lets foreign code do anything."""
+    network = "its jobs use the machine's network" if properties.network else ""
+    return Traits(private="its jobs read the files of the workspace", way_out=network)
+
+
+@with_traits(_traits)
 @requires("torch", "tokenizers", extra="research")
 @asynccontextmanager
 async def open_jobs(properties: JobsProps) -> AsyncIterator[Jobs]:

@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from guild.agent.contracts import HandlerContract, MessageClass, contracts_of, handles
 from guild.agent.resources import ResourceScope
+from guild.agent.traits import NO_TRAITS, Traits
 from guild.properties import BaseAgentProps
 
 __all__ = ["Agent", "BaseAgentProps", "Props", "handles"]
@@ -64,6 +65,14 @@ class Agent(Generic[Props]):
 
     async def stop(self) -> None:
         """Called once after the last message, also after a crash."""
+
+    @classmethod
+    def traits(cls, properties: Any) -> Traits:  # noqa: ARG003 - for those that override it
+        """What it can do that is dangerous together, by its properties; see `guild.agent.traits`.
+
+        What it can do by its resources is added to that.
+        """
+        return NO_TRAITS
 
     @classmethod
     def accepted(cls) -> dict[MessageClass, HandlerContract]:

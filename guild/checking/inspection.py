@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from guild.agent.resources import properties_class_of
 from guild.agent.route_again import RouteAgain
 from guild.approvals import APPROVAL_EVENTS
 from guild.checking.parts import UNREADABLE, Parts
+from guild.checking.trait_checks import desk_errors, trait_errors
 from guild.checking.validation import findings_of
 from guild.checking.wiring import Wires, wiring_errors
 from guild.errors import Path, UnknownAgentTypeError
@@ -42,13 +43,18 @@ ALWAYS_KNOWN = (
 
 @dataclass
 class Inspection:
-    """What looking closely at the parts of a spec has shown."""
+    """What looking closely at the parts of a spec has shown.
+
+    Attributes:
+        properties: those that can be read, by the path of their agent or resource.
+    """
 
     parts: Parts
     registry: Registry
     environ: Mapping[str, str]
     classes: dict[int, AgentClass] = field(default_factory=dict)
     factories: dict[str, ResourceFactory] = field(default_factory=dict)
+    properties: dict[Path, BaseModel] = field(default_factory=dict)
     messages: MessageRegistry = field(default_factory=lambda: MessageRegistry(*ALWAYS_KNOWN))
     errors: list[Finding] = field(default_factory=list)
     wiring: list[Finding] = field(default_factory=list)
@@ -72,6 +78,9 @@ def inspect_parts(
         seen.errors += _resource(seen, name, resource)
     for index, agent in parts.agents.items():
         seen.errors += _agent(seen, index, agent)
+    used = {index: _used(seen, index) for index in seen.classes}
+    seen.errors += trait_errors(seen.wires, seen.properties, seen.factories, used)
+    seen.wiring += desk_errors(seen.wires, seen.properties)
     seen.wiring += wiring_errors(seen.wires)
     return seen
 
@@ -140,11 +149,11 @@ def _order(agent: AgentSpec, agent_class: AgentClass, path: Path) -> Iterator[Fi
 def _properties(
     seen: Inspection, model: type[BaseModel], properties: Mapping[str, Any], path: Path
 ) -> Iterator[Finding]:
-    path = (*path, "properties")
+    part, path = path, (*path, "properties")
     resolved = resolve_gently(dict(properties), environ=seen.environ, path=path)
     yield from resolved.findings
     try:
-        model.model_validate(resolved.value)
+        seen.properties[part] = model.model_validate(resolved.value)
     except ValidationError as error:
         yield from resolved.explained(findings_of(error, model, path))
 
@@ -166,6 +175,13 @@ def _dependencies(
                 "name another under the agent's 'dependencies'"
             )
             yield Finding(path, text)
+
+
+def _used(seen: Inspection, index: int) -> Sequence[str]:
+    """The resources that an agent takes; what it asks for later is not known."""
+    agent = seen.parts.agents[index]
+    parameters = (*injected_parameters(seen.classes[index]), *agent.dependencies)
+    return [agent.dependencies.get(parameter, parameter) for parameter in parameters]
 
 
 def injected_parameters(agent_class: type[Agent[Any]]) -> dict[str, bool]:

@@ -5,6 +5,7 @@ from agents.research.jobs import Jobs
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
 from guild import Agent
+from guild.agent.traits import Traits
 
 
 class WritingAgent(Agent[WritingProps]):
@@ -20,3 +21,9 @@ class WritingAgent(Agent[WritingProps]):
         self._llm = LanguageModel(
             properties, models, jobs.files, remedy="set the agent's property 'llm'"
         )
+
+    @classmethod
+    def traits(cls, properties: WritingProps) -> Traits:
+        """Its jobs run what the language model wrote, to see whether it works."""
+        steered = "it runs code that its language model wrote" if properties.llm else ""
+        return Traits(untrusted=steered)
