@@ -15,6 +15,7 @@ from messaging.wire.envelope import new_id
 from tests.approvals.shop import DESK, asking, buying, decided, keys, lying, running, shop, told
 from tests.guild.samples import Echo
 from tests.messaging.conftest import Site, site, url_of
+from tests.servers import SERVER_KINDS
 
 __all__ = ["site", "url_of"]  # fixtures
 
@@ -197,6 +198,7 @@ async def test_a_rejection_chooses_nothing(site: Site) -> None:
         assert not (await asked).approved
 
 
+@pytest.mark.parametrize("site", SERVER_KINDS, indirect=True)
 async def test_open_approvals_and_their_deadlines_outlive_every_process(site: Site) -> None:
     async with running(site) as client:
         bought = buying(client)
@@ -206,8 +208,6 @@ async def test_open_approvals_and_their_deadlines_outlive_every_process(site: Si
         _, short = await lying(client, 2)
         late.cancel()
 
-    if site.kind.startswith("memory"):  # which ends with its process
-        return
     async with running(site) as client:
         assert len(await list_approvals(client, wanted="all")) == 2
         passed = await decided(client, short.id)

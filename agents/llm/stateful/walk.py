@@ -1,6 +1,6 @@
 """One way through the states of a machine: each step is said by the model, and kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from agents.llm.parsing import ToolCall
 from agents.llm.stateful.briefing import next_states
 from agents.llm.tools import Toolbox, execute
 from guild import Context
+from guild.approvals import ApprovalDecision
+from guild.asking import why_not
 
 if TYPE_CHECKING:
     from agents.llm.structured.states import Run, Said
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 _SEEDS = 2**63
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
     """What is kept of a step."""
 
     text: str
@@ -32,11 +34,27 @@ class _Answer(BaseModel):
     usage: Usage
 
 
-class _Result(BaseModel):
+class Result(BaseModel):
     """What is kept of a call."""
 
     text: str
     is_error: bool
+
+
+class Taken(BaseModel):
+    """A step as it is kept until a person has decided about a later one.
+
+    Attributes:
+        result: of the call in it; None where none was called, or not yet.
+    """
+
+    answer: Answer
+    result: Result | None = None
+
+
+def asks_nothing(_: str) -> bool:
+    """No person decides about calls."""
+    return False
 
 
 @dataclass
@@ -47,6 +65,9 @@ class Walk:
         run: where it is in the machine.
         dialogue: how the model is asked.
         messages: the conversation, which grows by each step.
+        asks: whether a person decides about the calls of the tool of this name.
+        taken: every step so far; those of earlier handlings are not taken again.
+        decision: about the call in the last of these.
         dropped: how many of the oldest messages the model was not told, at most.
     """
 
@@ -56,39 +77,61 @@ class Walk:
     max_result_chars: int
     ctx: Context
     messages: list[ChatMessage]
+    asks: Callable[[str], bool] = asks_nothing
+    taken: list[Taken] = field(default_factory=list)
+    decision: ApprovalDecision | None = None
     steps: list[Step] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     dropped: int = 0
     _told: str = ""
 
-    async def to_the_end(self) -> None:
-        """Take steps until a last state has been said.
+    async def to_the_end(self) -> ToolCall | None:
+        """Take steps until a last state has been said, or a person has to decide about a call.
 
         Raises:
             LLMError: the model failed, or the deadline came first.
             InvalidRequestError: the states have changed since an earlier attempt.
         """
+        decided = len(self.taken) if self.decision is not None else 0
         while not self.run.is_finished:
-            await self._step(len(self.steps) + 1)
+            number = len(self.steps) + 1
+            undecided = await self._step(number, is_decided=number == decided)
+            if undecided is not None:
+                return undecided
+        return None
 
-    async def _step(self, number: int) -> None:
-        """One answer of the model, and the call in it; what an earlier attempt did is kept."""
+    async def _step(self, number: int, *, is_decided: bool) -> ToolCall | None:
+        """One answer of the model, and the call in it; what an earlier attempt did is kept.
+
+        The call comes back where a person has to decide about it first.
+        """
         self.messages = _asked(self.messages, self._told + next_states(self.run.allowed))
-        answer = await self.ctx.step(f"say.{number}", self._say, number, returns=_Answer)
-        said = self._taken(number, answer.text)
+        if number > len(self.taken):
+            answer = await self.ctx.step(f"say.{number}", self._say, number, returns=Answer)
+            self.taken.append(Taken(answer=answer))
+        taken = self.taken[number - 1]
+        said = self._said(number, taken.answer.text)
         self.messages.append(ChatMessage(role="assistant", content=said.written))
-        self.usage += answer.usage
-        self.dropped = max(self.dropped, answer.dropped)
+        self.usage += taken.answer.usage
+        self.dropped = max(self.dropped, taken.answer.dropped)
         step, call, self._told = _step_of(said), _call_in(said), ""
         if call is not None:
-            result = await self.ctx.step(
-                f"call.{number}", self._call, number, call, returns=_Result
-            )
+            if taken.result is None and self.asks(call.name) and not is_decided:
+                return call
+            result = taken.result or await self._result(number, call, is_decided=is_decided)
+            self.taken[number - 1] = taken.model_copy(update={"result": result})
             self._told = f"{call.name}: {result.text}\n\n"
             step = step.model_copy(update={"result": result.text, "is_error": result.is_error})
         self.steps.append(step)
+        return None
 
-    def _taken(self, number: int, text: str) -> "Said":
+    async def _result(self, number: int, call: ToolCall, *, is_decided: bool) -> Result:
+        if not is_decided or self.decision is None or self.decision.approved:
+            return await self.ctx.step(f"call.{number}", self._call, number, call, returns=Result)
+        text = f"Error: the call was not allowed: {why_not(self.decision)}"
+        return self._answered(number, call, Result(text=text, is_error=True))
+
+    def _said(self, number: int, text: str) -> "Said":
         """Go to the state of an answer, which may have been kept when the states were others."""
         try:
             return self.run.say(text)
@@ -98,7 +141,7 @@ class Walk:
                 f"now: {error}; ask again"
             ) from error
 
-    async def _say(self, number: int) -> _Answer:
+    async def _say(self, number: int) -> Answer:
         dialogue = self.dialogue.but(
             grammar=self.run.grammar, sampling=self.dialogue.sampling.but(seed=self._seed(number))
         )
@@ -110,25 +153,29 @@ class Walk:
             )
         most = self.run.machine.config.max_steps
         self.ctx.emit(StepSaid(number=number, max_steps=most, step=_step_of(answer.value)))
-        return _Answer(text=answer.parsed.text, dropped=len(answer.dropped), usage=answer.usage)
+        return Answer(text=answer.parsed.text, dropped=len(answer.dropped), usage=answer.usage)
 
     def _seed(self, number: int) -> int | None:
         """One of its own for each step, or all of them would begin alike."""
         seed = self.dialogue.sampling.seed
         return None if seed is None else (seed + number - 1) % _SEEDS
 
-    async def _call(self, number: int, call: ToolCall) -> _Result:
+    async def _call(self, number: int, call: ToolCall) -> Result:
         result = await execute(
             call,
             self.toolbox.tools,
             approve=self.toolbox.approve,
             max_result_chars=self.max_result_chars,
         )
-        told = _Result(text=result.text, is_error=result.is_error)
+        return self._answered(number, call, Result(text=result.text, is_error=result.is_error))
+
+    def _answered(self, number: int, call: ToolCall, result: Result) -> Result:
         self.ctx.emit(
-            ToolAnswered(number=number, name=call.name, result=told.text, is_error=told.is_error)
+            ToolAnswered(
+                number=number, name=call.name, result=result.text, is_error=result.is_error
+            )
         )
-        return told
+        return result
 
 
 def opened(system: str, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
