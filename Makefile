@@ -40,7 +40,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-pythons test-3.12 test-3.13 check bench clean
+.PHONY: help run test test-long test-pythons test-3.12 test-3.13 check bench vendor clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ check: $(DEV_STAMP) ## lint, types, layers
 
 bench: $(BENCH_STAMP) ## measure a guild beside its peers in one run
 	@$(BIN)/python -m benchmarks
+
+vendor: ## fetch the libraries of the console from npm, as pinned in its vendor.json
+	@$(PYTHON) .ci/vendor
 
 clean: ## remove the environment, caches and everything that runs have left
 	rm -rf $(VENV) .guildbus runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,37 @@
+// The gateway's API, each call by its name. The one place that knows its paths.
+
+import { get, post, urlOf } from "./http.js";
+
+export const guild = (options) => get(["guild"], {}, options);
+export const agents = (options) => get(["agents"], {}, options);
+export const agent = (id, options) => get(["agents", id], {}, options);
+export const topics = (options) => get(["topics"], {}, options);
+export const graph = (options) => get(["graph"], {}, options);
+export const schemas = (options) => get(["schemas"], {}, options);
+export const schemaOf = (type, options) => get(["schemas", type], {}, options);
+
+export const pause = (id) => post(["agents", id, "pause"]);
+export const resume = (id) => post(["agents", id, "resume"]);
+export const drain = (id, timeoutS) => post(["agents", id, "drain"], { timeout_s: timeoutS });
+
+export const publish = (topic, body, headers) => post(["topics", topic, "messages"], body, { headers });
+export const publishUrl = (topic) => urlOf(["topics", topic, "messages"]);
+export const requestUrl = (topic) => urlOf(["topics", topic, "requests"]);
+export const followUrl = (messageId, query) => urlOf(["requests", messageId], query);
+export const cancel = (id, reason) => post(["requests", id, "cancel"], { reason });
+
+export const letters = (wanted, options) => get(["dead-letters"], wanted, options);
+export const letterGroups = (by, options) => get(["dead-letters", "groups"], { by }, options);
+export const letter = (id, options) => get(["dead-letters", id], {}, options);
+export const requeue = (id, change) => post(["dead-letters", id, "requeue"], change);
+export const requeueAll = (wanted, really) => post(["dead-letters", "requeue"], { ...wanted, really });
+export const drop = (id, reason) => post(["dead-letters", id, "drop"], { reason });
+
+export const conversation = (id, options) => get(["conversations", id], {}, options);
+export const messagesUrl = (wanted) => urlOf(["messages"], wanted);
+export const liveUrl = () => urlOf(["live"]);
+
+export const approvals = (options) => get(["approvals"], {}, options);
+export const approval = (id, options) => get(["approvals", id], {}, options);
+export const approve = (id, reason, option) => post(["approvals", id, "approve"], { reason, option: option || undefined });
+export const reject = (id, reason) => post(["approvals", id, "reject"], { reason });

@@ -1,0 +1,59 @@
+// Figures and times, for people.
+
+export function countOf(value) {
+  return Math.round(Number(value) || 0).toLocaleString("en").replaceAll(",", "\u202f");
+}
+
+/** `1 message`, `2 messages`. */
+export function many(count, one, more = `${one}s`) {
+  return `${countOf(count)} ${count === 1 ? one : more}`;
+}
+
+/** A rate with two figures that count. */
+export function rateOf(perSecond) {
+  const value = Number(perSecond) || 0;
+  if (value >= 100 || value === 0) return countOf(value);
+  return value >= 10 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toFixed(2);
+}
+
+export function secondsOf(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
+  if (seconds < 1) return `${twoFigures(seconds * 1000)} ms`;
+  if (seconds < 60) return `${twoFigures(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
+}
+
+function twoFigures(value) {
+  return value >= 10 ? String(Math.round(value)) : value.toFixed(1).replace(/\.0$/, "");
+}
+
+/** A moment as a Date: of seconds since 1970, or of a text in ISO 8601. */
+export function dateOf(at) {
+  return new Date(typeof at === "number" ? at * 1000 : at);
+}
+
+const two = (number) => String(number).padStart(2, "0");
+
+/** The time of day here, with the date if that is not today's. */
+export function timeOf(at, now = new Date()) {
+  const date = dateOf(at);
+  if (Number.isNaN(date.getTime())) return "–";
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return date.toDateString() === now.toDateString() ? time : `${day} ${time}`;
+}
+
+/** `in 4 min 2 s`, or `4 min 2 s ago`. */
+export function distanceOf(at, now = new Date()) {
+  const seconds = (dateOf(at) - now) / 1000;
+  if (Number.isNaN(seconds)) return "–";
+  return seconds > 0 ? `in ${secondsOf(Math.ceil(seconds))}` : `${secondsOf(Math.floor(-seconds))} ago`;
+}
+
+/** As much of an id as tells it from its neighbours: what begins an id is its time. */
+export function shortId(id) {
+  return id.length > 14 ? `${id.slice(0, 4)}…${id.slice(-6)}` : id;
+}

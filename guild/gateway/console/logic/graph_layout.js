@@ -1,0 +1,80 @@
+// Where the agents of a guild and the arrows between them are drawn.
+
+const LETTER = 7.4; // px: an average letter of the labels
+const NODE = { least: 168, most: 240, height: 62 };
+const SMALL = { least: 72, most: 200, height: 32 };
+const LABEL_HEIGHT = 18;
+const MOST_LETTERS = 26;
+
+/**
+ * Bundles the edges between two nodes and lays all of it out.
+ *
+ * @param graph `{nodes: [{id, ...}], edges: [{source, target, message, kind}]}`.
+ * @param dagre the library.
+ * @param direction `LR` or `TB`.
+ * @returns {{nodes, edges, width, height}} with centres, sizes and the points of each arrow.
+ */
+export function layOut(graph, dagre, direction = "LR") {
+  const agents = new Map(graph.nodes.map((node) => [node.id, node]));
+  const bundles = bundled(graph.edges);
+  const ids = new Set([...agents.keys(), ...bundles.flatMap(({ source, target }) => [source, target])]);
+  const drawn = new dagre.graphlib.Graph({ multigraph: true });
+  drawn.setGraph({ rankdir: direction, nodesep: 28, ranksep: 56, edgesep: 18, marginx: 16, marginy: 16 });
+  for (const id of ids) drawn.setNode(id, sizeOf(id, agents.has(id)));
+  bundles.forEach((bundle, index) => {
+    const size = { width: lettersOf(bundle.label) * LETTER * 0.9 + 8, height: LABEL_HEIGHT, labelpos: "c" };
+    drawn.setEdge(bundle.source, bundle.target, size, String(index));
+  });
+  dagre.layout(drawn);
+  const nodes = [...ids].map((id) => ({ id, agent: agents.get(id), ...drawn.node(id) }));
+  const edges = bundles.map((bundle, index) => ({
+    ...bundle,
+    ...drawn.edge(bundle.source, bundle.target, String(index)),
+  }));
+  const { width, height } = drawn.graph();
+  return { nodes, edges, width: Math.max(width, 1), height: Math.max(height, 1) };
+}
+
+/** The messages between the same two in one arrow; answers apart, since they point back. */
+export function bundled(edges) {
+  const bundles = new Map();
+  for (const { source, target, message, kind } of edges) {
+    const isReply = kind === "reply";
+    const key = JSON.stringify([source, target, isReply]);
+    const bundle = bundles.get(key) ?? { source, target, isReply, messages: [] };
+    if (!bundle.messages.includes(message)) bundle.messages.push(message);
+    bundles.set(key, bundle);
+  }
+  return [...bundles.values()].map((bundle) => ({ ...bundle, label: labelOf(bundle.messages) }));
+}
+
+function labelOf([first, ...more]) {
+  const name = first.length > MOST_LETTERS ? `${first.slice(0, MOST_LETTERS - 1)}…` : first;
+  return more.length ? `${name} +${more.length}` : name;
+}
+
+function lettersOf(text) {
+  return Math.max(text.length, 3);
+}
+
+function sizeOf(id, isAgent) {
+  const size = isAgent ? NODE : SMALL;
+  const width = Math.min(Math.max(lettersOf(id) * LETTER + 40, size.least), size.most);
+  return { width, height: size.height };
+}
+
+/** The points of an arrow as the path of an SVG, its corners rounded. */
+export function pathOf(points) {
+  const [first, ...rest] = points.map(({ x, y }) => [round(x), round(y)]);
+  const last = rest.pop() ?? first;
+  const bends = rest.map(([x, y], index) => {
+    const [nextX, nextY] = rest[index + 1] ?? last;
+    const isEnd = index === rest.length - 1;
+    return isEnd ? `Q${x} ${y} ${last.join(" ")}` : `Q${x} ${y} ${round((x + nextX) / 2)} ${round((y + nextY) / 2)}`;
+  });
+  return `M${first.join(" ")}${bends.join("") || `L${last.join(" ")}`}`;
+}
+
+function round(value) {
+  return Math.round(value * 10) / 10;
+}

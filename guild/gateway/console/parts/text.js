@@ -1,0 +1,56 @@
+// Texts that came from elsewhere: nothing in them is markup, and what hides in them is seen.
+
+import { render } from "../logic/json.js";
+import { cut, piecesOf, visible } from "../logic/visible.js";
+import { dateOf, distanceOf, shortId, timeOf } from "../logic/format.js";
+import { html } from "../vendor/htm-preact.js";
+import { href } from "../logic/route.js";
+
+const MOST_LETTERS = 20_000;
+
+/** A text of somebody else's. */
+export function Text({ value, most = MOST_LETTERS }) {
+  const pieces = piecesOf(cut(value ?? "", most));
+  if (pieces.length === 1 && pieces[0].text !== undefined) return html`<bdi>${pieces[0].text}</bdi>`;
+  return html`<bdi
+    >${pieces.map(({ text, odd }) =>
+      odd ? html`<span class="odd" title="a character that is not seen">${odd}</span>` : text,
+    )}</bdi
+  >`;
+}
+
+export function Code({ value, most }) {
+  return html`<code><${Text} value=${value} most=${most} /></code>`;
+}
+
+/** JSON as a block that can be scrolled by keyboard. */
+export function Json({ value, label = "JSON" }) {
+  const text = render(value, 2);
+  const isCut = text.length > MOST_LETTERS;
+  return html`<div>
+    <pre class="json" tabindex="0" role="region" aria-label=${label}>${isCut ? text.slice(0, MOST_LETTERS) : text}</pre>
+    ${isCut && html`<p class="hint">Cut after ${MOST_LETTERS} of ${text.length} characters.</p>`}
+  </div>`;
+}
+
+export function Time({ at }) {
+  const date = dateOf(at);
+  if (Number.isNaN(date.getTime())) return html`<span>–</span>`;
+  return html`<time datetime=${date.toISOString()} title=${date.toISOString()}>${timeOf(at)}</time>`;
+}
+
+export function Distance({ at }) {
+  const date = dateOf(at);
+  if (Number.isNaN(date.getTime())) return html`<span>–</span>`;
+  return html`<time datetime=${date.toISOString()} title=${timeOf(at)}>${distanceOf(at)}</time>`;
+}
+
+/** A link to the conversation that a message belongs to. */
+export function ConversationLink({ id, text }) {
+  if (!id) return html`<span>–</span>`;
+  return html`<a class="id" href=${href(["conversations", id])} title=${visible(id)}>${text ?? visible(shortId(id))}</a>`;
+}
+
+export function TypeName({ value }) {
+  return html`<span class="type"><${Text} value=${value} most=${120} /></span>`;
+}

@@ -1,0 +1,83 @@
+// What agents ask before they do it, and what was decided.
+
+import { approvals as readApprovals, approve, reject } from "../api/guild_api.js";
+import { Confirm } from "../parts/dialog.js";
+import { Empty, Loaded, State } from "../parts/notice.js";
+import { Page } from "../parts/page.js";
+import { Table } from "../parts/table.js";
+import { ConversationLink, Distance, Json, Text, Time } from "../parts/text.js";
+import { useGuild } from "../state/guild.js";
+import { useEvery, useLoad } from "../state/load.js";
+import { html, useState } from "../vendor/htm-preact.js";
+
+const MOST = 200;
+
+export default function Approvals() {
+  const found = useLoad(readApprovals, []);
+  useEvery(5, found.reload, []);
+  return html`<${Page} title="Approvals" className="narrow" lead="What agents ask before they do it. What nobody decides in time is decided by its default.">
+    <${Loaded} load=${found}>
+      ${(all) => {
+        const open = all.filter((each) => !each.decision);
+        const decided = all.filter((each) => each.decision).sort((one, other) => other.decision.at - one.decision.at);
+        return html`
+          <section class="stack" aria-label="To be decided">
+            ${open.length
+              ? open.slice(0, MOST).map((approval) => html`<${Open} key=${approval.id} approval=${approval} onDone=${found.reload} />`)
+              : html`<${Empty} title="Nothing waits for a decision."><p>Requests for approval are listed here as they come.</p><//>`}
+          </section>
+          ${decided.length > 0 &&
+          html`<section class="stack"><h2>Decided</h2><${Table} label="Decided" columns=${DECIDED} rows=${decided.slice(0, MOST)} keyOf=${(approval) => approval.id} /></section>`}
+        `;
+      }}
+    <//>
+  <//>`;
+}
+
+const DECIDED = [
+  { title: "What", isMain: true, cell: ({ request }) => html`<${Text} value=${request.what} most=${200} />` },
+  { title: "Decision", cell: ({ decision }) => html`<${State} value=${decision.approved ? "approved" : "rejected"} />` },
+  { title: "By", cell: ({ decision }) => (decision.is_default ? "nobody, in time" : html`<${Text} value=${decision.by} most=${60} />`) },
+  { title: "At", cell: ({ decision }) => html`<${Time} at=${decision.at} />` },
+  { title: "Reason", cell: ({ decision }) => html`<${Text} value=${[decision.option, decision.reason].filter(Boolean).join("; ")} most=${200} />` },
+];
+
+function Open({ approval, onDone }) {
+  const { may } = useGuild();
+  const [asked, setAsked] = useState("");
+  const { request } = approval;
+  const title = `approval-${approval.id}`;
+  return html`<article class="panel stack" aria-labelledby=${title}>
+    <h2 id=${title}><${Text} value=${request.what} most=${1000} /></h2>
+    ${request.why && html`<p class="said"><${Text} value=${request.why} most=${8000} /></p>`}
+    ${Object.keys(request.details ?? {}).length > 0 && html`<${Json} value=${request.details} label="Details" />`}
+    <dl class="facts">
+      <dt>Asked by</dt><dd><${Text} value=${[approval.asker || "outside", request.asked_by && `for ${request.asked_by}`].filter(Boolean).join(", ")} most=${200} />, <${Time} at=${approval.asked_at} /></dd>
+      <dt>Decide</dt><dd><${Distance} at=${approval.deadline} />, else it is <b>${request.default === "approve" ? "approved" : "rejected"}</b></dd>
+      <dt>Conversation</dt><dd><${ConversationLink} id=${approval.conversation} /></dd>
+    </dl>
+    ${may("approve")
+      ? html`<div class="row">
+          ${(request.options?.length ? request.options : [""]).map(
+            (option) => html`<button class="primary" type="button" onClick=${() => setAsked({ act: "approve", option })}>${option ? html`Approve: <${Text} value=${option} most=${80} />` : "Approve"}</button>`,
+          )}
+          <button type="button" onClick=${() => setAsked({ act: "reject" })}>Reject</button>
+        </div>`
+      : html`<p class="hint">Your token may not decide; it needs the scope <code>approve</code>.</p>`}
+    ${asked && html`<${AskDecision} approval=${approval} asked=${asked} onDone=${onDone} onClose=${() => setAsked("")} />`}
+  </article>`;
+}
+
+function AskDecision({ approval, asked, onDone, onClose }) {
+  const isApproval = asked.act === "approve";
+  const act = async ({ reason }) => {
+    await (isApproval ? approve(approval.id, reason, asked.option) : reject(approval.id, reason));
+    onDone();
+    return isApproval ? "It is approved." : "It is rejected.";
+  };
+  return html`<${Confirm} title=${isApproval ? "Approve this?" : "Reject this?"} button=${isApproval ? "Approve" : "Reject"} isDangerous=${!isApproval} act=${act} asks=${{ reason: "Reason (kept, and told to the agent)" }} onClose=${onClose}>
+    <p><${Text} value=${approval.request.what} most=${1000} /></p>
+    ${asked.option && html`<p>Chosen: <b><${Text} value=${asked.option} /></b></p>`}
+    <p>${isApproval ? "The agent goes on at once." : "The agent is told, and does not do it."} A decision cannot be taken back; your name is kept with it.</p>
+  <//>`;
+}

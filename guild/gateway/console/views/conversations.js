@@ -1,0 +1,109 @@
+// One conversation: all that followed from one message, the failing step first.
+
+import { conversation as readConversation } from "../api/guild_api.js";
+import { many, secondsOf } from "../logic/format.js";
+import { href } from "../logic/route.js";
+import { stepsOf } from "../logic/steps.js";
+import { Empty, Loaded, State } from "../parts/notice.js";
+import { Page } from "../parts/page.js";
+import { Sequence } from "../parts/sequence.js";
+import { StepDetail } from "../parts/step_detail.js";
+import { Table } from "../parts/table.js";
+import { ConversationLink, Text, Time, TypeName } from "../parts/text.js";
+import { Timeline } from "../parts/timeline.js";
+import { Tree } from "../parts/tree.js";
+import { useLive } from "../state/live.js";
+import { useLoad } from "../state/load.js";
+import { go } from "../state/route.js";
+import { html, useEffect, useState } from "../vendor/htm-preact.js";
+
+const FORMS = { sequence: Sequence, timeline: Timeline, tree: Tree };
+
+export default function Conversations({ rest: [id], query }) {
+  const live = useLive();
+  return id ? html`<${One} id=${id} query=${query} key=${id} />` : html`<${Recent} live=${live} />`;
+}
+
+function Recent({ live }) {
+  const [typed, setTyped] = useState("");
+  const open = (event) => {
+    event.preventDefault();
+    if (typed.trim()) go(href(["conversations", typed.trim()]));
+  };
+  const recent = [...new Map(live.rows.map((row) => [row.conversation || row.id, row])).values()].slice(0, 50);
+  return html`<${Page} title="Conversations" lead="All that followed from one message: who told whom, when, and where it failed.">
+    <form class="row find" onSubmit=${open}>
+      <label class="field grow"><span class="label">Id of a message or conversation</span>
+        <input value=${typed} spellcheck=${false} autocapitalize="off" placeholder="019a8c4e…" onInput=${(event) => setTyped(event.target.value)} />
+      </label>
+      <button class="primary">Open</button>
+    </form>
+    <h2>Just now</h2>
+    ${recent.length
+      ? html`<${Table} label="Conversations of late" rows=${recent} keyOf=${(row) => row.conversation || row.id} columns=${RECENT} />`
+      : html`<${Empty} title="Nothing was handled since this page was opened."><p>Handlings are listed here as they end; <a href="#/publish">publish a message</a> to begin a conversation.</p><//>`}
+  <//>`;
+}
+
+const RECENT = [
+  { title: "Conversation", isMain: true, cell: (row) => html`<${ConversationLink} id=${row.conversation || row.id} />` },
+  { title: "Last handled", cell: (row) => html`<${Time} at=${row.at} />` },
+  { title: "Type", cell: (row) => html`<${TypeName} value=${row.type} />` },
+  { title: "Agent", cell: (row) => html`<${Text} value=${row.agent} most=${60} />` },
+  { title: "Outcome", cell: (row) => html`<${State} value=${row.outcome} />` },
+  { title: "Took", isNumber: true, cell: (row) => secondsOf(row.handled_s) },
+];
+
+function One({ id, query }) {
+  const found = useLoad((options) => readConversation(id, options), [id]);
+  const form = FORMS[query.as] ? query.as : "sequence";
+  const back = { href: "#/conversations", text: "Conversations" };
+  const actions = html`<button type="button" onClick=${found.reload}>Read again</button>`;
+  return html`<${Page} title="Conversation" lead=${html`<span class="id"><${Text} value=${id} most=${100} /></span>`} back=${back} actions=${actions}>
+    <${Loaded} load=${found}>${(value) => html`<${Steps} id=${id} conversation=${value} form=${form} chosen=${query.step} />`}<//>
+  <//>`;
+}
+
+function Steps({ id, conversation, form, chosen }) {
+  const steps = stepsOf(conversation);
+  const failed = steps.find((step) => step.id === conversation.failed_first);
+  const shown = steps.find((step) => step.id === chosen) ?? failed ?? steps[0];
+  const [isFollowed, setIsFollowed] = useState(false);
+  useEffect(() => {
+    if (isFollowed) document.getElementById("step-detail")?.scrollIntoView({ block: "nearest" });
+  }, [shown?.id]);
+  if (!steps.length) {
+    return html`<${Empty} title="Nothing is kept of this conversation."><p>Topics drop what was handled; what failed is kept in the <a href="#/dead-letters">dead letters</a>. See that the id is whole.</p><//>`;
+  }
+  const choose = (step) => {
+    setIsFollowed(true);
+    go(href(["conversations", id], { as: form, step: step.id }), { isQuiet: true });
+  };
+  const Form = FORMS[form];
+  return html`${failed && html`<${Failure} step=${failed} onChoose=${choose} />`}
+    ${conversation.is_whole === false && html`<p class="notice">It is long: its first ${many(steps.length, "message")} are shown.</p>`}
+    <div class="split">
+      <section class="stack" aria-label="Steps">
+        <nav class="tabs" aria-label="Form">
+          ${Object.keys(FORMS).map(
+            (name) => html`<a href=${href(["conversations", id], { as: name, step: chosen })} aria-current=${name === form ? "page" : undefined}>${name[0].toUpperCase() + name.slice(1)}</a>`,
+          )}
+        </nav>
+        <${Form} steps=${steps} chosen=${shown.id} onChoose=${choose} />
+      </section>
+      <${StepDetail} step=${shown} />
+    </div>`;
+}
+
+/** The step that failed first, before all else. */
+function Failure({ step, onChoose }) {
+  const handling = step.agents.find((each) => each.error) ?? step.agents[0];
+  return html`<div class="notice bad">
+    <p><b>Step ${step.number} failed first:</b> <${Text} value=${handling?.agent ?? step.topic} /> on <${TypeName} value=${step.type} />${handling?.attempts ? `, after ${many(handling.attempts, "attempt")}` : ""}.</p>
+    ${handling?.error && html`<p><code><${Text} value=${handling.error} most=${500} /></code></p>`}
+    <p class="row">
+      <button type="button" onClick=${() => onChoose(step)}>Show step ${step.number}</button>
+      ${handling?.letter_id && html`<a href=${href(["dead-letters", handling.letter_id])}>Its dead letter</a>`}
+    </p>
+  </div>`;
+}

@@ -1,0 +1,118 @@
+// Messages as they pass: filtered by the gateway, 200 of them kept.
+
+import { messagesUrl } from "../api/guild_api.js";
+import { openStream } from "../api/stream.js";
+import { many } from "../logic/format.js";
+import { render } from "../logic/json.js";
+import { MOST_ROWS, withRows } from "../logic/live_state.js";
+import { href } from "../logic/route.js";
+import { Empty, ProblemNotice } from "../parts/notice.js";
+import { Page } from "../parts/page.js";
+import { ConversationLink, Json, Text, Time, TypeName } from "../parts/text.js";
+import { useLive } from "../state/live.js";
+import { go } from "../state/route.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+
+const FILTERS = [
+  { name: "topic", title: "Topic", hint: "or a pattern, orders.*" },
+  { name: "type", title: "Type", hint: "wire name" },
+  { name: "agent", title: "Agent", hint: "sender or receiver" },
+  { name: "text", title: "Text", hint: "in the message" },
+];
+const FRESH = { rows: [], leftOff: 0, missed: 0 };
+
+export default function Messages({ query }) {
+  useLive();
+  const wanted = Object.fromEntries(FILTERS.map(({ name }) => [name, query[name] ?? ""]));
+  const [isPaused, setIsPaused] = useState(false);
+  const tail = useTail(wanted, isPaused);
+  const actions = html`<button type="button" aria-pressed=${isPaused} onClick=${() => setIsPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
+    <button type="button" onClick=${tail.clear}>Clear</button>`;
+  return html`<${Page} title="Messages" lead="What passes on the topics, as it comes. Watching takes nothing from the agents." actions=${actions}>
+    <${Filters} wanted=${wanted} />
+    <${ProblemNotice} problem=${tail.problem} />
+    <p class="hint" role="status">${statusOf(tail, isPaused)}</p>
+    ${tail.rows.length
+      ? html`<ol class="messages">${tail.rows.map((row) => html`<${Row} key=${row.key} row=${row} />`)}</ol>`
+      : html`<${Empty} title="Nothing has passed yet.">
+          <p>Messages are shown from now on.${Object.values(wanted).some(Boolean) ? " Those that do not fit the filter are left out." : ""} <a href="#/publish">Publish one</a> to see it here.</p>
+        <//>`}
+  <//>`;
+}
+
+function statusOf({ rows, leftOff, missed }, isPaused) {
+  const told = [`${many(rows.length, "message")} shown${rows.length === MOST_ROWS ? ", the newest ones" : ""}`];
+  if (leftOff) told.push(`${many(leftOff, "message")} passed too quickly to be shown`);
+  if (isPaused) told.push(missed ? `paused; ${many(missed, "message")} passed meanwhile` : "paused");
+  return `${told.join("; ")}.`;
+}
+
+/** What a stream of `/messages` brings; while paused it is counted, and no more. */
+function useTail(wanted, isPaused) {
+  const [tail, setTail] = useState(FRESH);
+  const [problem, setProblem] = useState(null);
+  const paused = useRef(isPaused);
+  const count = useRef(0);
+  paused.current = isPaused;
+  useEffect(() => {
+    setTail(FRESH);
+    const stream = openStream(messagesUrl(wanted), {
+      onState: (state) => setProblem(state.problem ?? null),
+      onEvent: ({ event, data }) => {
+        if (event !== "rows") return;
+        const rows = data.rows.map((row) => ({ ...row, key: (count.current += 1) }));
+        const leftOff = data.left_off ?? 0;
+        setTail((before) =>
+          paused.current
+            ? { ...before, missed: before.missed + rows.length + leftOff }
+            : { ...before, rows: withRows(before.rows, rows), leftOff: before.leftOff + leftOff },
+        );
+      },
+    });
+    return () => stream.close();
+  }, Object.values(wanted));
+  useEffect(() => setTail((before) => ({ ...before, missed: 0 })), [isPaused]);
+  return { ...tail, problem, clear: () => setTail(FRESH) };
+}
+
+function Filters({ wanted }) {
+  const [typed, setTyped] = useState(wanted);
+  useEffect(() => setTyped(wanted), Object.values(wanted));
+  const apply = (event) => {
+    event?.preventDefault();
+    go(href(["messages"], typed), { isQuiet: true });
+  };
+  return html`<form class="filters" role="search" aria-label="Filter" onSubmit=${apply}>
+    ${FILTERS.map(
+      ({ name, title, hint }) => html`<label class="field"
+        ><span class="label">${title}</span>
+        <input name=${name} value=${typed[name]} placeholder=${hint} spellcheck=${false} autocapitalize="off" onInput=${(event) => setTyped({ ...typed, [name]: event.target.value })} onChange=${() => apply()} />
+      </label>`,
+    )}
+    <div class="row">
+      <button>Filter</button>
+      ${Object.values(wanted).some(Boolean) && html`<a href="#/messages">Show all</a>`}
+    </div>
+  </form>`;
+}
+
+function Row({ row }) {
+  const [isOpen, setIsOpen] = useState(false);
+  return html`<li class="message ${isOpen ? "is-open" : ""}">
+    <button type="button" class="message-head" aria-expanded=${isOpen} onClick=${() => setIsOpen(!isOpen)}>
+      <span class="message-time"><${Time} at=${row.at} /></span>
+      <${TypeName} value=${row.type} />
+      <span class="message-way"><${Text} value=${row.sender || "outside"} most=${60} /> → <${Text} value=${row.topic} most=${80} /></span>
+      <span class="message-data"><${Text} value=${render(row.data ?? null)} most=${300} /></span>
+    </button>
+    ${isOpen &&
+    html`<div class="message-body stack">
+      <dl class="facts">
+        <dt>Message</dt><dd class="id"><${Text} value=${row.id} /></dd>
+        <dt>Conversation</dt><dd><${ConversationLink} id=${row.conversation || row.id} text=${row.conversation || row.id} /></dd>
+        ${row.cause && html`<dt>Follows from</dt><dd class="id"><${Text} value=${row.cause} /></dd>`}
+      </dl>
+      ${row.data === null ? html`<p class="hint">The gateway cannot read this message: its type is not known here.</p>` : html`<${Json} value=${row.data} label="Message" />`}
+    </div>`}
+  </li>`;
+}

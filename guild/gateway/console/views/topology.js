@@ -1,0 +1,196 @@
+// Who sends what to whom, with what happens there now.
+
+import { graph as readGraph } from "../api/guild_api.js";
+import { countOf, many, rateOf, secondsOf } from "../logic/format.js";
+import { layOut, pathOf } from "../logic/graph_layout.js";
+import { totalsOf } from "../logic/live_state.js";
+import { href } from "../logic/route.js";
+import { cut, visible } from "../logic/visible.js";
+import { AgentPanel } from "../parts/agent_panel.js";
+import { Empty, Loaded, toneOf } from "../parts/notice.js";
+import { Page } from "../parts/page.js";
+import { useGuild } from "../state/guild.js";
+import { useLive } from "../state/live.js";
+import { useLoad } from "../state/load.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+
+const NARROW = 620; // px: below it the graph goes from top to bottom
+const ZOOMS = [0.35, 0.5, 0.7, 0.85, 1, 1.25, 1.6, 2];
+
+export default function Topology({ rest: [chosen] }) {
+  const { guild } = useGuild();
+  const live = useLive();
+  const graph = useLoad(readGraph, []);
+  return html`<${Page} title="Topology" lead="Agents and the messages between them. Choose an agent to see more.">
+    <${Figures} live=${live} />
+    ${guild.warnings?.length > 0 &&
+    html`<details class="notice"><summary>${many(guild.warnings.length, "warning")} about the wiring</summary>
+      <ul>${guild.warnings.map((text) => html`<li>${visible(text)}</li>`)}</ul>
+    </details>`}
+    <${Loaded} load=${graph}>${(found) => html`<${Graph} graph=${found} live=${live} chosen=${chosen} />`}<//>
+  <//>`;
+}
+
+function Figures({ live }) {
+  const totals = totalsOf(live.agents);
+  const isKnown = live.at !== null;
+  const told = [
+    ["Handled a second", isKnown ? rateOf(totals.perS) : "–"],
+    ["Waiting", isKnown ? countOf(totals.waiting) : "–"],
+    ["In hand", isKnown ? countOf(totals.inHand) : "–"],
+    ["Oldest waits", isKnown ? secondsOf(totals.oldestS) : "–"],
+    ["Failed", isKnown ? countOf(totals.failed) : "–", totals.failed > 0],
+    ["Dead letters", isKnown ? countOf(totals.dead) : "–", totals.dead > 0],
+  ];
+  return html`<dl class="figures">
+    ${told.map(([name, value, isBad]) => html`<div><dt>${name}</dt><dd class=${isBad ? "bad-text" : ""}>${value}</dd></div>`)}
+  </dl>`;
+}
+
+function Graph({ graph, live, chosen }) {
+  if (!graph.nodes.length) {
+    return html`<${Empty} title="This guild has no agents."><p>Add some to its spec, and start it again.</p><//>`;
+  }
+  return html`<div class=${chosen ? "split" : ""}>
+    <${Drawing} graph=${graph} live=${live} chosen=${chosen} />
+    ${chosen && html`<${AgentPanel} id=${chosen} graph=${graph} live=${live} closeHref="#/topology" />`}
+  </div>`;
+}
+
+function Drawing({ graph, live, chosen }) {
+  const box = useRef(null);
+  const [width, setWidth] = useState(0);
+  const [zoom, setZoom] = useState(null); // null: as large as fits
+  const dagre = useDagre();
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
+  const isNarrow = width > 0 && width < NARROW;
+  const laid = useMemo(
+    () => dagre && width > 0 && layOut(graph, dagre, isNarrow ? "TB" : "LR"),
+    [graph, dagre, isNarrow, width > 0],
+  );
+  const fitting = laid ? Math.min(1.15, width / laid.width) : 1;
+  const scale = zoom ?? Math.max(fitting, 0.6);
+  return html`<div class="stack">
+    <div class="drawing" ref=${box} tabindex="0" role="region" aria-label="Graph of the guild">
+      ${laid && html`<${Svg} laid=${laid} scale=${scale} live=${live} chosen=${chosen} />`}
+    </div>
+    <div class="row">
+      <button type="button" onClick=${() => setZoom(stepped(scale, -1))} aria-label="Smaller">−</button>
+      <button type="button" onClick=${() => setZoom(stepped(scale, 1))} aria-label="Larger">+</button>
+      <button type="button" onClick=${() => setZoom(fitting)} aria-pressed=${zoom === fitting}>All of it</button>
+      <span class="hint legend"><span class="legend-line"></span> sent <span class="legend-line dashed"></span> answered</span>
+    </div>
+  </div>`;
+}
+
+function stepped(scale, by) {
+  const larger = ZOOMS.filter((each) => each > scale + 0.01);
+  const smaller = ZOOMS.filter((each) => each < scale - 0.01);
+  return by > 0 ? (larger[0] ?? scale) : (smaller.at(-1) ?? scale);
+}
+
+function useDagre() {
+  const [dagre, setDagre] = useState(null);
+  useEffect(() => {
+    import("../vendor/dagre.js").then((module) => setDagre(module));
+  }, []);
+  return dagre;
+}
+
+function Svg({ laid, scale, live, chosen }) {
+  const { width, height } = laid;
+  return html`<svg
+    class="graph"
+    viewBox=${`0 0 ${width} ${height}`}
+    width=${Math.round(width * scale)}
+    height=${Math.round(height * scale)}
+    role="group"
+    aria-label=${many(laid.nodes.filter((node) => node.agent).length, "agent")}
+  >
+    <defs>
+      <marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+        <path d="M0 0.5L8 4L0 7.5z" />
+      </marker>
+    </defs>
+    ${laid.edges.map((edge) => html`<${Arrow} edge=${edge} live=${live} chosen=${chosen} />`)}
+    ${laid.nodes.map((node) =>
+      node.agent
+        ? html`<${AgentNode} node=${node} told=${live.agents[node.id]} isChosen=${node.id === chosen} />`
+        : html`<${OuterNode} node=${node} />`,
+    )}
+  </svg>`;
+}
+
+function Arrow({ edge, live, chosen }) {
+  const isNear = edge.source === chosen || edge.target === chosen;
+  const rate = rateOfEdge(edge, live.edges);
+  const classes = ["arrow", edge.isReply && "reply", isNear && "near", chosen && !isNear && "far", rate > 0 && "flows"];
+  const names = edge.messages.join(", ");
+  return html`<g class=${classes.filter(Boolean).join(" ")}>
+    <path d=${pathOf(edge.points)} marker-end="url(#tip)" />
+    <text x=${edge.x} y=${edge.y + 4}>
+      <title>${visible(`${edge.source} to ${edge.target}: ${names}`)}</title>${visible(edge.label)}${rate > 0 && ` ${rateOf(rate)}/s`}
+    </text>
+  </g>`;
+}
+
+/** What went that way a second, where the gateway tells it. */
+function rateOfEdge(edge, edges) {
+  const told = edges[`${edge.source} ${edge.target}`];
+  return (typeof told === "object" ? told?.per_s : told) ?? 0;
+}
+
+function OuterNode({ node }) {
+  const { x, y, width, height } = node;
+  return html`<g class="outer" aria-hidden="true">
+    <rect x=${x - width / 2} y=${y - height / 2} width=${width} height=${height} rx=${height / 2} />
+    <text x=${x} y=${y + 4}>${visible(cut(node.id, 26))}</text>
+  </g>`;
+}
+
+function AgentNode({ node, told = {}, isChosen }) {
+  const { x, y, width, height, id } = node;
+  const state = told.state ?? "";
+  const letters = Math.floor((width - 36) / 7.6);
+  return html`<a
+    class="agent ${toneOf(state)} ${isChosen ? "chosen" : ""}"
+    href=${href(["topology", id])}
+    aria-label=${spoken(id, told)}
+    aria-current=${isChosen ? "true" : undefined}
+  >
+    <rect x=${x - width / 2} y=${y - height / 2} width=${width} height=${height} rx="5" />
+    <circle class="lamp" cx=${x - width / 2 + 14} cy=${y - 13} r="4.5" />
+    <text class="name" x=${x - width / 2 + 26} y=${y - 8}>${visible(cut(id, letters))}</text>
+    <text class="figure" x=${x - width / 2 + 12} y=${y + 10}>${told.per_s === undefined ? state || "…" : `${rateOf(told.per_s)}/s`}</text>
+    <text class="figure end" x=${x + width / 2 - 12} y=${y + 10}>${waits(told)}</text>
+    <text class="figure ${troubles(told) ? "trouble" : ""}" x=${x - width / 2 + 12} y=${y + 25}>
+      ${troubles(told) || (["active", ""].includes(state) ? "" : state)}
+    </text>
+  </a>`;
+}
+
+function waits({ waiting, in_hand: inHand, oldest_s: oldestS }) {
+  const told = [];
+  const since = oldestS > 0.5 ? ` ${secondsOf(oldestS)}` : "";
+  if (waiting) told.push(`${countOf(waiting)} wait${since}`);
+  if (inHand) told.push(`${countOf(inHand)} in hand`);
+  return told.join(", ");
+}
+
+function troubles({ failed, dead }) {
+  const told = [];
+  if (failed) told.push(`${countOf(failed)} failed`);
+  if (dead) told.push(`${countOf(dead)} dead`);
+  return told.join(", ");
+}
+
+function spoken(id, told) {
+  const parts = [visible(id), told.state || "state unknown"];
+  if (told.per_s !== undefined) parts.push(`${rateOf(told.per_s)} handled a second`);
+  const more = [waits(told), troubles(told) || "no failures"].filter(Boolean);
+  return [...parts, ...more].join(", ");
+}
