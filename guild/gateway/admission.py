@@ -10,6 +10,8 @@ from guild.gateway.limits import Limits
 from guild.gateway.problems import problem_response
 from guild.gateway.rates import Rates
 
+_LOOKS = ("GET", "HEAD")
+
 
 class Admission:
     """Counts the requests of each caller."""
@@ -39,16 +41,17 @@ class Admission:
 
 
 class Admitted:
-    """An app that only those reach who are admitted."""
+    """An app for those who are admitted: to look they need less than to ask for work."""
 
-    def __init__(self, app: ASGIApp, admission: Admission, scope: Scope) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
         self._app = app
         self._admission = admission
-        self._scope = scope
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
         try:
-            self._admission.admit(Request(scope), self._scope)
+            is_look = request.method in _LOOKS
+            self._admission.admit(request, Scope.READ if is_look else Scope.PUBLISH)
         except RefusedError as error:
             await problem_response(error)(scope, receive, send)
             return

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from guild.client import GuildClient
 from guild.gateway.admission import Admission, Admitted
 from guild.gateway.api import PREFIX, api_routes
-from guild.gateway.callers import Callers, Scope
+from guild.gateway.callers import Callers
 from guild.gateway.endpoint import Services
 from guild.gateway.errors import MethodNotAllowedError, NoSuchPathError
 from guild.gateway.guard import Guard
@@ -53,7 +53,8 @@ def gateway_app(
             lets everybody in who reaches the app: then serve it on loopback only.
         hosts: names by which clients reach the app, beside `localhost` and addresses.
         console: serve the pages of the console.
-        mounts: further apps by their path, for callers whose token may publish.
+        mounts: further apps by their path: to GET there a token must be good for read, for all else
+            for publish.
         limits: of requests and streams.
         ready: why no work can be taken now, "" if it can; None asks the bus.
         metrics: the text of `/metrics` and its media type, for callers whose token may read.
@@ -68,7 +69,7 @@ def gateway_app(
     routes: list[BaseRoute] = [
         *api_routes(TABLE, services, admission, has_tokens=callers is not None),
         *probe_routes(ready or is_ready(find_client), metrics, admission),
-        *(Mount(path, app=Admitted(app, admission, Scope.PUBLISH)) for path, app in mounts.items()),
+        *(Mount(path, app=Admitted(app, admission)) for path, app in mounts.items()),
         *(page_routes() if console else ()),
     ]
     app = Starlette(
