@@ -16,6 +16,7 @@ from messaging.wire.envelope import Envelope
 log = get_logger()
 
 LONGEST_TRACE = 1_024
+_HOOKS = ("sealed", "begun", "ended")
 
 Outcome = Literal[
     "handled",
@@ -227,11 +228,13 @@ def _checked(trace: str) -> str:
 
 def _apart(observers: Iterable[Observer]) -> Iterator[Observer]:
     for each in observers:
-        if type(each) is Observers:
+        if isinstance(each, Observers) and not any(
+            _overrides(each, hook, Observers) for hook in _HOOKS
+        ):
             yield from each._observers  # noqa: SLF001 - of this class
         else:
             yield each
 
 
-def _overrides(observer: Observer, method: str) -> bool:
-    return getattr(type(observer), method) is not getattr(Observer, method)
+def _overrides(observer: Observer, hook: str, base: type[Observer] = Observer) -> bool:
+    return getattr(type(observer), hook) is not getattr(base, hook)
