@@ -92,6 +92,12 @@ def run(
     certificate: Certificate = None,
     private_key: PrivateKey = None,
     plain_http: PlainHttp = False,
+    traces: Annotated[
+        bool,
+        typer.Option(
+            "--traces", help="Send traces, as the OTEL_… variables say; needs opentelemetry-sdk."
+        ),
+    ] = False,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
@@ -113,6 +119,7 @@ def run(
         timeout_s=timeout_s,
         only=only,
         http=Http(http, tokens_file, tuple(names or ()), certificate, private_key, plain_http),
+        traces=traces,
     )
 
 

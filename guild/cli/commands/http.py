@@ -11,6 +11,7 @@ from pathlib import Path
 
 from guild.cli.calling.call import Call
 from guild.cli.calling.exit_codes import INTERRUPTED, UsageError
+from guild.cli.commands.observing import MetricsOf
 from guild.errors import MissingExtraError
 from guild.gateway.callers import Caller, Callers, OneSecret, Scope, new_secret
 from guild.gateway.exposure import DEFAULT_HOST, ExposureError, Listening
@@ -123,7 +124,12 @@ NO_HTTP = Http()
 
 @asynccontextmanager
 async def gateway_beside(
-    guild: Guild, call: Call, place: Listening | None, file: Path | None
+    guild: Guild,
+    call: Call,
+    place: Listening | None,
+    file: Path | None,
+    *,
+    metrics_of: MetricsOf | None = None,
 ) -> AsyncIterator[None]:
     """A block in which the gateway of `guild` is served beside it, until the guild is drained.
 
@@ -132,6 +138,7 @@ async def gateway_beside(
         call: of the command.
         place: where; None serves nothing.
         file: of those who may call.
+        metrics_of: what `/metrics` shows; None for nothing.
 
     Raises:
         UsageError, ExposureError, TokenFileError: it cannot be served so.
@@ -158,7 +165,12 @@ async def gateway_beside(
 
     async with extra_apps(guild.plan) as mounts:
         app = gateway_app(
-            lambda: guild.client, tokens=callers, hosts=place.all_names, mounts=mounts, ready=ready
+            lambda: guild.client,
+            tokens=callers,
+            hosts=place.all_names,
+            mounts=mounts,
+            ready=ready,
+            metrics=None if metrics_of is None else metrics_of(guild.client.bus),
         )
         served = listening(app, place, limits=DEFAULT_LIMITS, streams=app.state.streams)
         async with served as (_, url):

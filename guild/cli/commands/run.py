@@ -13,6 +13,7 @@ from guild.cli.calling.call import Call
 from guild.cli.calling.compose import message_of
 from guild.cli.calling.exit_codes import FAILED, INTERRUPTED, OK, UsageError
 from guild.cli.commands.http import NO_HTTP, Http, gateway_beside
+from guild.cli.commands.observing import sight_of
 from guild.cli.commands.talk import answer_of, naming_the_letter, print_answer
 from guild.operations.composing import conversation_of, handlers_of, topic_for
 from guild.running.engines.engine import AgentState
@@ -29,6 +30,7 @@ async def run_guild(
     timeout_s: float,
     only: Sequence[str] | None,
     http: Http = NO_HTTP,
+    traces: bool = False,
 ) -> int:
     """Launch the guild; serve until SIGINT or SIGTERM, or answer one request and stop."""
     if data and not request:
@@ -54,10 +56,17 @@ async def run_guild(
     )
     if message is None:
         call.show_logs()
-        async with launch() as guild, gateway_beside(guild, call, place, http.tokens):
+        async with (
+            sight_of(call, metrics=place is not None, traces=traces) as sight,
+            launch(observer=sight.observer) as guild,
+            gateway_beside(guild, call, place, http.tokens, metrics_of=sight.metrics_of),
+        ):
             return await _serve(guild, call)
     with call.show_logs_of_a_request():
-        async with launch() as guild:
+        async with (
+            sight_of(call, metrics=False, traces=traces) as sight,
+            launch(observer=sight.observer) as guild,
+        ):
             ask = partial(
                 guild.client.bus.stream,
                 topic_for(plan, message, topic),

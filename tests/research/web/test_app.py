@@ -200,7 +200,7 @@ async def test_a_number_that_makes_no_sense_is_refused(after: str, client: Async
 
 async def test_a_gateway_gets_the_app_where_a_spec_names_a_workspace(tmp_path: Path) -> None:
     def plan(resources: dict[str, Any]) -> Plan:
-        spec = {"id": "lab", "bus": "memory:", "agents": [], "resources": resources}
+        spec = {"id": "lab", "bus": "memory://", "agents": [], "resources": resources}
         return Plan.of(GuildSpec.model_validate(spec))
 
     with_jobs = plan(
