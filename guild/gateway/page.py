@@ -1,8 +1,14 @@
-"""The pages of the console: files of the package, the same for everybody."""
+"""The pages of the console: files of the package, the same for everybody.
+
+The index names all other files below a folder `~VERSION`, another one for each content: so a
+browser keeps them for good, and asks only whether the index is still the same. All addresses are
+relative, so that it works under any path.
+"""
 
 import hashlib
 import mimetypes
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +18,8 @@ from starlette.routing import Route
 
 FOLDER = Path(__file__).with_name("console")
 INDEX = "index.html"
+FOR_GOOD = "public, max-age=31536000, immutable"
+ASKED_AGAIN = "no-cache"
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -22,6 +30,7 @@ TYPES = {
     ".woff2": "font/woff2",
 }
 _NOT_MODIFIED = 304
+_LINK = re.compile(r'\b(href|src)="([^"]+)"')
 
 
 class _File(NamedTuple):
@@ -31,32 +40,49 @@ class _File(NamedTuple):
 
 
 def page_routes(folder: Path = FOLDER) -> Sequence[Route]:
-    """A route for each file, and one for the folder itself, which is its index.
-
-    A browser asks each time whether a file is still the same, which takes no more than a header.
-    """
-    files = {
-        path.relative_to(folder).as_posix(): _read(path)
+    """A route for each file, and one for the folder itself, which is its index."""
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    routes = [_route(f"/{name}", file) for name, file in files.items()]
-    return [*routes, *([_route("/", files[INDEX])] if INDEX in files else ())]
+    if INDEX not in found:
+        return ()
+    version = hashlib.sha256(b"\0".join(map(_digest, found.values()))).hexdigest()[:12]
+    index = _file(INDEX, _with_version(found.pop(INDEX), version, found))
+    files = [(name, _file(name, content)) for name, content in found.items()]
+    return [
+        *(_route(f"/{path}", index, ASKED_AGAIN) for path in ("", INDEX)),
+        *(_route(f"/~{version}/{name}", file, FOR_GOOD) for name, file in files),
+        *(_route(f"/{name}", file, ASKED_AGAIN) for name, file in files),
+    ]
 
 
-def _read(path: Path) -> _File:
-    content = path.read_bytes()
-    kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    return _File(content, kind or "application/octet-stream", etag)
+def _with_version(index: bytes, version: str, files: Mapping[str, bytes]) -> bytes:
+    def link(found: re.Match[str]) -> str:
+        attribute, name = found.groups()
+        place = f"~{version}/{name}" if name in files else name
+        return f'{attribute}="{place}"'
+
+    return _LINK.sub(link, index.decode()).encode()
 
 
-def _route(path: str, file: _File) -> Route:
-    headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
+def _file(name: str, content: bytes) -> _File:
+    media_type = TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0]
+    etag = f'"{_digest(content).hex()[:32]}"'
+    return _File(content, media_type or "application/octet-stream", etag)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _route(path: str, file: _File, caching: str) -> Route:
+    headers = {"ETag": file.etag, "Cache-Control": caching}
 
     async def show(request: Request) -> Response:
-        known = request.headers.get("if-none-match", "")
-        if file.etag in [each.strip().removeprefix("W/") for each in known.split(",")]:
+        known = request.headers.get("if-none-match", "").split(",")
+        if file.etag in [each.strip().removeprefix("W/") for each in known]:
             return Response(status_code=_NOT_MODIFIED, headers=headers)
         return Response(file.content, 200, headers, file.media_type)
 

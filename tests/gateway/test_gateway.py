@@ -11,7 +11,7 @@ from guild.gateway import gateway_app
 from guild.gateway.tokens import add_token
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
-from tests.gateway.conftest import asking, until
+from tests.gateway.conftest import LOCAL, asking, until
 from tests.gateway.crew import runs
 
 
@@ -139,11 +139,11 @@ async def test_a_key_that_comes_again_is_the_same_request(http: httpx.AsyncClien
         ("Sec-Fetch-Site", "same-site"),
     ],
 )
-@pytest.mark.parametrize("path", ["guild", "openapi.json", "/healthz", "/"])
+@pytest.mark.parametrize("path", ["/api/v1/guild", "/api/v1/openapi.json", "/healthz", "/"])
 async def test_other_names_and_origins_are_refused(
     http: httpx.AsyncClient, path: str, header: str, value: str
 ) -> None:
-    answer = await http.get(path, headers={header: value})
+    answer = await http.get(f"{LOCAL}{path}", headers={header: value})
 
     assert answer.status_code == 403
     assert answer.headers["Content-Type"] == "application/problem+json"

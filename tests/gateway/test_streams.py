@@ -1,6 +1,7 @@
 """Streams on a real server: connections that are lost, readers that are slow, gateways that end."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
@@ -26,6 +27,15 @@ def texts_in(events: list[tuple[str, str, Any]]) -> list[str]:
 
 def id_in(text: str) -> str:
     return text.partition('"message_id":"')[2][:32]
+
+
+async def events_from(response: httpx.Response) -> AsyncGenerator[tuple[str, str, Any], None]:
+    """Each event of a stream, as it comes."""
+    text = ""
+    async for chunk in response.aiter_text():
+        *blocks, text = (text + chunk).split("\n\n")
+        for each in events_in("\n\n".join(blocks)):
+            yield each
 
 
 async def lines_of(response: httpx.Response, count: int) -> list[tuple[str, str, Any]]:

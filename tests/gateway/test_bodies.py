@@ -1,0 +1,250 @@
+"""Bodies, parameters and rates: what is refused, how, and that nothing of it is done."""
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from guild.gateway import gateway_app
+from guild.gateway.limits import Limits
+from guild.runtime import Guild
+from tests.gateway.conftest import Serve, asking, reading, until
+
+NOTE: dict[str, Any] = {"type": "gw.note", "data": {}}
+NOTES = "topics/notes/messages"
+AS_JSON = {"Content-Type": "application/json"}
+
+
+def nested(levels: int) -> bytes:
+    deep = b'{"name":' * levels + b'""' + b"}" * levels
+    return b'{"type": "gw.tree", "data": {"anything": ' + deep + b"}}"
+
+
+BAD_BODIES: dict[str, tuple[bytes, int, str]] = {
+    "nothing": (b"", 422, "InvalidBodyError"),
+    "no JSON": (b"{", 400, "BodyNotJsonError"),
+    "no object": (b"[]", 422, "InvalidBodyError"),
+    "a text": (b'"type"', 422, "InvalidBodyError"),
+    "NaN": (b'{"type": "gw.note", "data": NaN}', 400, "BodyNotJsonError"),
+    "infinity": (b'{"type": "gw.note", "delay_s": 1e999}', 422, "DelayError"),
+    "no UTF-8": (b'{"type": "\xff"}', 400, "BodyNotJsonError"),
+    "lone surrogate": (b'{"type": "\\ud800"}', 400, "BodyNotJsonError"),
+    "huge number": (b'{"type": "gw.note", "priority": 1' + b"0" * 5000 + b"}", 400, ""),
+    "deep": (b"[" * 100_000, 400, "BodyNotJsonError"),
+    "a level too deep": (nested(64), 400, "BodyNotJsonError"),
+    "unknown field": (b'{"type": "gw.note", "topc": "x"}', 422, "InvalidBodyError"),
+    "no type": (b'{"data": {}}', 422, "InvalidBodyError"),
+    "unknown type": (b'{"type": "gw.nte"}', 422, "NoSuchMessageError"),
+    "priority": (b'{"type": "gw.note", "priority": 128}', 422, "InvalidBodyError"),
+    "delay": (b'{"type": "gw.note", "delay_s": -1}', 422, "InvalidBodyError"),
+    "endless delay": (b'{"type": "gw.note", "delay_s": 1e300}', 422, "DelayError"),
+    "conversation": (b'{"type": "gw.note", "conversation": "mine"}', 422, "InvalidBodyError"),
+    "data": (b'{"type": "gw.note", "data": {"text": 7, "more": 1}}', 422, "InvalidMessageError"),
+    "data is a list": (b'{"type": "gw.note", "data": []}', 422, "InvalidMessageError"),
+    "integer of 65 bits": (
+        b'{"type": "gw.tree", "data": {"anything": {"a": 99999999999999999999}}}',
+        422,
+        "InvalidMessageError",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_BODIES)
+async def test_a_body_that_does_not_fit_is_refused_with_what_is_wrong(
+    http: httpx.AsyncClient, name: str
+) -> None:
+    body, status, error = BAD_BODIES[name]
+
+    answer = await http.post(NOTES, content=body, headers=AS_JSON)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["status"]) == (status, status)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert error in {"", problem["error"]}
+    assert problem["title"]
+    assert problem["remedy"]
+    assert "notes" not in {topic["topic"] for topic in (await http.get("topics")).json()}
+
+
+async def test_a_message_as_deep_as_may_be_is_accepted(http: httpx.AsyncClient) -> None:
+    answer = await http.post(NOTES, content=nested(61), headers=AS_JSON)
+
+    assert answer.status_code == 202
+
+
+async def test_fields_are_named_and_their_values_are_not(http: httpx.AsyncClient) -> None:
+    data = {"text": ["hunter2"], "hunter": "hunter2"}
+
+    problem = (await http.post(NOTES, json={"type": "gw.note", "data": data})).json()
+
+    assert problem["fields"] == [
+        {"field": "text", "problem": "Input should be a valid string"},
+        {"field": "hunter", "problem": "there is no such field"},
+    ]
+    assert "hunter2" not in json.dumps(problem)
+
+
+async def test_a_body_that_says_it_is_something_else_is_refused(http: httpx.AsyncClient) -> None:
+    for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        answer = await http.post(
+            NOTES, content=json.dumps(NOTE), headers={"Content-Type": media_type}
+        )
+        assert answer.status_code == 415
+    plain = await http.post(NOTES, content=json.dumps(NOTE))
+    suffixed = {"Content-Type": "application/vnd.x+json; charset=utf-8"}
+    assert plain.status_code == 202
+    assert (await http.post(NOTES, content=json.dumps(NOTE), headers=suffixed)).status_code == 202
+
+
+@pytest.mark.parametrize("in_chunks", [False, True], ids=["by its length", "in chunks"])
+async def test_a_body_past_the_limit_is_refused(serve: Serve, in_chunks: bool) -> None:
+    served = await serve(Limits(body_bytes=1000))
+    big = json.dumps({**NOTE, "data": {"text": "x" * 1000}}).encode()
+
+    async def chunks() -> Any:
+        for start in range(0, len(big), 100):
+            yield big[start : start + 100]
+
+    async with served.http(**AS_JSON) as http:
+        answer = await http.post(NOTES, content=chunks() if in_chunks else big)
+        small = await http.post(NOTES, json=NOTE)
+
+    assert answer.status_code == 413
+    assert answer.json()["error"] == "BodyTooLargeError"
+    assert small.status_code == 202
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(serve: Serve) -> None:
+    served = await serve(Limits(body_s=0.2))
+    async with reading(served.port, "POST", NOTES, '{"type": ', length=100) as slow:
+        answer = await slow.until("remedy")
+
+    assert " 408 " in answer
+    assert "BodyTooSlowError" in answer
+
+
+async def test_a_connection_that_sends_nothing_whole_is_closed(serve: Serve) -> None:
+    served = await serve(silent_s=0.3)
+    silent, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    half, half_writer = await asyncio.open_connection("127.0.0.1", served.port)
+    half_writer.write(b"GET /api/v1/guild HTTP/1.1\r\nHost: local")
+
+    ends = await asyncio.gather(silent.read(), half.read(), return_exceptions=True)
+
+    for end in ends:
+        assert end == b"" or isinstance(end, ConnectionError)
+    for each in (writer, half_writer):
+        each.close()
+    async with served.http() as http, http.stream("GET", "messages"):
+        await until(lambda: served.streams.open == 1)
+
+
+async def test_more_requests_than_a_caller_may_send_are_refused(crew: Guild) -> None:
+    async with asking(gateway_app(crew.client, limits=Limits(rate_per_s=0.1, burst=2))) as http:
+        answers = [await http.get("guild") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[2].json()["error"] == "TooManyRequestsError"
+    assert 1 <= int(answers[2].headers["Retry-After"]) <= 10
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("dead-letters?agnet=x", "agnet: there is no such field"),
+        ("dead-letters?count=0", "count: Input should be greater than or equal to 1"),
+        ("dead-letters?count=x", "count: Input should be a valid integer"),
+        ("dead-letters?count=1&count=2", "count: it is given twice"),
+        ("dead-letters?after=x", "after: String should match pattern"),
+        ("dead-letters/groups?by=topic", "by: any of type, error, agent"),
+        ("messages?since=2030-01-01T00:00:00", "since: Input should have timezone info"),
+        ("messages?follow=maybe", "follow: Input should be a valid boolean"),
+        ("requests/mine", "message_id: a message id is 32 lower-case hex digits"),
+        ("requests/" + "0" * 32 + "?timeout_s=0", "timeout_s: Input should be greater than 0"),
+        ("requests/" + "0" * 32 + "?timeout_s=1e9", "timeout_s: at most 3600 s are waited for"),
+    ],
+)
+async def test_a_parameter_that_does_not_fit_is_named(
+    http: httpx.AsyncClient, path: str, problem: str
+) -> None:
+    answer = await http.get(path)
+
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "InvalidParameterError"
+    assert problem in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("topic", ["a..b", "_reply.x", "a.*", "a b", "%3Cb%3E", "x" * 300])
+async def test_what_is_no_topic_is_refused(http: httpx.AsyncClient, topic: str) -> None:
+    for kind in ("messages", "requests"):
+        body = NOTE if kind == "messages" else {"type": "gw.say"}
+        answer = await http.post(f"topics/{topic}/{kind}", json=body)
+
+        assert answer.status_code in {400, 409}
+        assert answer.json()["error"] in {"TopicError", "NobodyListensError"}
+
+
+async def test_paths_and_methods_that_are_none_are_told_apart(http: httpx.AsyncClient) -> None:
+    nowhere = await http.get("gild")
+    wrong = await http.delete("agents/speaker/pause")
+
+    assert (nowhere.status_code, nowhere.json()["error"]) == (404, "NoSuchPathError")
+    assert (wrong.status_code, wrong.json()["error"]) == (405, "MethodNotAllowedError")
+    assert wrong.headers["Allow"] == "POST"
+
+
+HOSTILE = "<script>alert(1)</script>\u202e\u2066evil\u0000\u2028"
+
+
+async def test_markup_and_writing_direction_come_back_as_they_are_and_as_data(
+    http: httpx.AsyncClient,
+) -> None:
+    said = await http.post(
+        "topics/says/requests", json={"type": "gw.say", "data": {"text": HOSTILE}}
+    )
+    asked = {"type": HOSTILE, "data": {}}
+    refused = await http.post(NOTES, json=asked)
+    nowhere = await http.get(f"agents/{quote(HOSTILE)}")
+    streamed = await http.post(
+        "topics/says/requests",
+        json={"type": "gw.say", "data": {"text": HOSTILE}},
+        headers={"Accept": "text/event-stream"},
+    )
+
+    assert said.json()["data"]["text"] == HOSTILE
+    assert json.loads(streamed.text.rpartition("data: ")[2])["data"]["text"] == HOSTILE
+    for answer in (said, refused, nowhere, streamed):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Type"].split(";")[0] in {
+            "application/json",
+            "application/problem+json",
+            "text/event-stream",
+        }
+    for answer in (refused, nowhere):
+        assert "\u202e" not in answer.json()["detail"]
+
+
+async def test_no_header_of_a_request_reaches_the_answer_of_another(
+    http: httpx.AsyncClient,
+) -> None:
+    answer = await http.get("guild", headers={"Origin": "http://localhost"})
+
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert "set-cookie" not in answer.headers
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_a_key_with_another_message_is_refused(http: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": "one"}
+    first = await http.post(NOTES, json=NOTE, headers=key)
+    again = await http.post(NOTES, json=NOTE, headers=key)
+    other = await http.post(NOTES, json={"type": "gw.note", "data": {"text": "other"}}, headers=key)
+    too_long = await http.post(NOTES, json=NOTE, headers={"Idempotency-Key": "x" * 501})
+
+    assert first.json()["message_id"] == again.json()["message_id"]
+    assert (other.status_code, other.json()["error"]) == (422, "KeyReusedError")
+    assert too_long.status_code == 422

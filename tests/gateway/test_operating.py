@@ -1,0 +1,290 @@
+"""Agents, dead letters, approvals and what happens, through the gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from guild.checking.loader import load_yaml
+from guild.gateway import gateway_app
+from guild.gateway.tokens import add_token
+from guild.runtime import Guild
+from messaging.wire.envelope import new_id
+from tests.gateway.conftest import Serve, asking, until
+from tests.gateway.crew import SPEC
+from tests.gateway.test_gateway import events_in
+from tests.gateway.test_streams import EVENTS, lines_of
+
+DESK = """
+  - {id: desk, type: approvals.desk, topics: [desk]}
+"""
+
+
+@pytest.fixture
+async def desk(redis_url: str) -> AsyncIterator[Guild]:
+    """The crew, with a desk for approvals."""
+    spec = load_yaml(SPEC.format(id=f"desk-{new_id()}") + DESK.strip("\n"), allow=["tests.gateway"])
+    async with Guild.launch(spec, bus=redis_url) as guild:
+        yield guild
+
+
+async def events_of(http: httpx.AsyncClient) -> list[Any]:
+    found = (await http.get("events", params={"follow": False})).json()["events"]
+    return [event["event"] for event in found if event["type"] == "guild.operated"]
+
+
+async def test_an_agent_is_paused_and_resumed_by_the_name_of_the_token(
+    crew: Guild, tmp_path: Path
+) -> None:
+    secret = add_token(tmp_path / "tokens", "ada", ["read", "operate"])
+    async with asking(gateway_app(crew.client, tokens=tmp_path / "tokens"), secret) as http:
+        paused = await http.post("agents/speaker/pause")
+        state = (await http.get("agents/speaker")).json()["state"]
+        resumed = await http.post("agents/speaker/resume", json={})
+        unknown = await http.post("agents/spaeker/pause")
+        told = await events_of(http)
+
+    assert paused.json() == {"act": "pause", "agent": "speaker"}
+    assert (state, resumed.status_code) == ("paused", 200)
+    assert unknown.status_code == 404
+    assert "did you mean 'speaker'" in unknown.json()["detail"]
+    assert [(event["act"], event["target"], event["by"]) for event in told] == [
+        ("pause", "speaker", "ada"),
+        ("resume", "speaker", "ada"),
+    ]
+
+
+async def test_an_agent_is_drained(http: httpx.AsyncClient) -> None:
+    drained = await http.post("agents/speaker/drain", json={"timeout_s": 5})
+
+    assert drained.json() == {"act": "drain", "agent": "speaker", "in_hand": 0}
+    await http.post("agents/speaker/resume")
+
+
+async def given_up(http: httpx.AsyncClient, why: str) -> str:
+    """The id of a message that its agent gave up."""
+    failed = await http.post(
+        "topics/breaks/requests", json={"type": "gw.break", "data": {"why": why}}
+    )
+    assert failed.status_code == 502
+    problem = failed.json()
+    assert (problem["error"], problem["agent"]) == ("RequestFailedError", "breaker")
+    assert problem["cause"] == "ValueError"
+    return str(problem["dead_letter_id"])
+
+
+async def test_dead_letters_are_shown_requeued_and_dropped(http: httpx.AsyncClient) -> None:
+    first, second = await given_up(http, "first"), await given_up(http, "second")
+
+    listed = (await http.get("dead-letters", params={"agent": "breaker"})).json()
+    behind = (await http.get("dead-letters", params={"after": listed[0]["id"]})).json()
+    (group,) = (await http.get("dead-letters/groups", params={"by": "error"})).json()
+    detail = (await http.get(f"dead-letters/{first}")).json()
+    edited = await http.post(f"dead-letters/{second}/requeue", json={"edit": {"why": "third"}})
+    await until_given_up(http, second)
+    dropped = await http.post(f"dead-letters/{listed[0]['id']}/drop", json={"reason": "not wanted"})
+    again = await http.post(f"dead-letters/{first}/drop", json={"reason": "not wanted"})
+
+    assert [letter["message_id"] for letter in listed] == [first, second]
+    assert [letter["id"] for letter in behind] == [listed[1]["id"]]
+    assert (group["error"], group["letters"]) == ("ValueError", 2)
+    assert detail["payload"] == {"why": "first"}
+    assert detail["reason"]["attempts"]
+    assert edited.json()["message_id"] == second
+    assert (await http.get(f"dead-letters/{second}")).json()["payload"] == {"why": "third"}
+    assert dropped.status_code == 200
+    assert (again.status_code, again.json()["error"]) == (404, "LetterNotFoundError")
+
+
+async def until_given_up(http: httpx.AsyncClient, message_id: str) -> None:
+    while (await http.get(f"dead-letters/{message_id}")).status_code == 404:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
+async def test_all_that_fit_are_requeued_only_if_that_is_said(http: httpx.AsyncClient) -> None:
+    ids = [await given_up(http, f"number {number}") for number in range(3)]
+
+    counted = (await http.post("dead-letters/requeue", json={"agent": "breaker"})).json()
+    done = (await http.post("dead-letters/requeue", json={"really": True})).json()
+
+    assert (counted["count"], counted["really"]) == (3, False)
+    assert [letter["message_id"] for letter in counted["letters"]] == ids
+    assert (done["count"], done["really"]) == (3, True)
+    for each in ids:
+        await until_given_up(http, each)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("nothing/requeue", {}, 404),
+        ("nothing/drop", {"reason": "x"}, 404),
+        ("nothing/drop", {"reason": ""}, 422),
+        ("nothing/drop", {}, 422),
+        ("1-1/requeue", {"edti": {}}, 422),
+        ("requeue", {"agnet": "x"}, 422),
+    ],
+)
+async def test_acts_on_letters_that_cannot_be_done_are_refused(
+    http: httpx.AsyncClient, path: str, body: dict[str, Any], status: int
+) -> None:
+    assert (await http.post(f"dead-letters/{path}", json=body)).status_code == status
+
+
+async def test_an_edit_that_does_not_fit_changes_nothing(http: httpx.AsyncClient) -> None:
+    letter = await given_up(http, "first")
+
+    refused = await http.post(f"dead-letters/{letter}/requeue", json={"edit": {"why": 7}})
+
+    assert (refused.status_code, refused.json()["fields"][0]["field"]) == (422, "why")
+    assert (await http.get(f"dead-letters/{letter}")).json()["payload"] == {"why": "first"}
+
+
+async def test_a_conversation_names_what_failed_first(http: httpx.AsyncClient) -> None:
+    letter = await given_up(http, "first")
+
+    conversation = (await http.get(f"conversations/{letter}")).json()
+
+    assert conversation["failed_first"] == letter
+    assert conversation["steps"][0]["type"] == "gw.break"
+
+
+async def test_events_of_the_guild_come_as_they_happen(serve: Serve) -> None:
+    served = await serve()
+    async with served.http() as http, http.stream("GET", "events", headers=EVENTS) as stream:
+        await until(lambda: served.streams.open == 1)
+        await http.post("agents/listener/pause")
+        ((name, _, data),) = await lines_of(stream, 1)
+        await http.post("agents/listener/resume")
+
+    assert name == "event"
+    assert (data["type"], data["event"]["act"]) == ("guild.operated", "pause")
+
+
+async def test_the_live_view_begins_with_all_and_goes_on_with_what_changes(serve: Serve) -> None:
+    served = await serve()
+    async with served.http() as http, http.stream("GET", "live", headers=EVENTS) as stream:
+        asked = asyncio.create_task(keep_asking(http))
+        text, agents, edges, rows = "", {}, {}, []
+        async for chunk in stream.aiter_text():
+            text += chunk
+            for _, _, data in events_in(text.rpartition("\n\n")[0]):
+                agents |= data["agents"]
+                edges |= data["edges"]
+                rows += data["rows"]
+                assert len(data["rows"]) <= 50
+            told = agents.get("speaker", {})
+            if told.get("handled") and told["state"] == "active" and edges and rows:
+                break
+        asked.cancel()
+
+    assert events_in(text)[0][0] == "snapshot"
+    assert {name for name, _, _ in events_in(text.rpartition("\n\n")[0])[1:]} == {"delta"}
+    assert told["per_s"] > 0
+    assert told["handled_s"]["p95"] >= 0
+    assert edges["outside speaker"]["per_s"] > 0
+    assert {row["agent"] for row in rows} == {"speaker"}
+    await until(lambda: served.streams.open == 0)
+
+
+async def keep_asking(http: httpx.AsyncClient) -> None:
+    while True:
+        await http.post("topics/says/requests", json={"type": "gw.say", "data": {"text": "x"}})
+
+
+async def test_the_watch_ends_with_its_last_reader(serve: Serve, crew: Guild) -> None:
+    served = await serve()
+    async with served.http() as http:
+        async with http.stream("GET", "live"), http.stream("GET", "live"):
+            await until(lambda: served.streams.open == 2)
+            assert hubs_of() == 1
+        await until(lambda: served.streams.open == 0)
+        await until(lambda: hubs_of() == 0)
+
+
+def hubs_of() -> int:
+    return sum(task.get_name() == "live-hub" for task in asyncio.all_tasks())
+
+
+APPROVAL = {"what": "Delete everything?", "options": ["yes", "now"], "deadline_s": 60}
+
+
+async def test_what_a_person_decides_answers_the_one_who_asked(desk: Guild, tmp_path: Path) -> None:
+    secret = add_token(tmp_path / "tokens", "ada", ["read", "publish", "approve"])
+    async with asking(gateway_app(desk.client, tokens=tmp_path / "tokens"), secret) as http:
+        asked = await http.post(
+            "topics/desk/requests",
+            json={"type": "guild.approval_request", "data": APPROVAL},
+            headers={"Prefer": "respond-async"},
+        )
+        place = asked.json()["location"].replace("../../", "")
+        while not (open_ones := (await http.get("approvals")).json()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        path = f"approvals/{open_ones[0]['id']}"
+        shown = (await http.get(path)).json()
+        no_option = await http.post(f"{path}/approve", json={"option": "later"})
+        approved = await http.post(f"{path}/approve", json={"option": "now", "reason": "fine"})
+        twice = await http.post(f"{path}/reject", json={})
+        answer = await http.get(place)
+        unknown = await http.post("approvals/none/approve", json={})
+        features = (await http.get("guild")).json()["features"]
+
+    assert shown["request"]["what"] == "Delete everything?"
+    assert (no_option.status_code, no_option.json()["error"]) == (409, "DecisionRefusedError")
+    assert (approved.json()["by"], approved.json()["approved"]) == ("ada", True)
+    assert (twice.status_code, twice.json()["error"]) == (409, "DecisionRefusedError")
+    assert answer.json()["data"]["option"] == "now"
+    assert unknown.status_code == 404
+    assert features == ["chat", "approvals"]
+
+
+async def test_a_guild_without_a_desk_says_so(http: httpx.AsyncClient) -> None:
+    answer = await http.get("approvals")
+
+    assert (answer.status_code, answer.json()["error"]) == (404, "NoDeskError")
+    assert "approvals.desk" in answer.json()["detail"]
+
+
+async def test_a_request_that_is_cancelled_is_told_so(http: httpx.AsyncClient) -> None:
+    gate = new_id()
+    asked = await http.post(
+        "topics/says/requests",
+        json={"type": "gw.say", "data": {"text": "x", "gate": gate}},
+        headers={"Prefer": "respond-async"},
+    )
+    place = f"requests/{asked.json()['message_id']}"
+    following = asyncio.create_task(http.get(place))
+
+    while not following.done():  # who handles it may not have begun yet
+        cancelled = await http.post(f"{place}/cancel", json={"reason": "enough"})
+
+    answer = await following
+    assert cancelled.status_code == 202
+    assert (answer.status_code, answer.json()["error"]) == (409, "RequestCancelledError")
+    assert "enough" in answer.json()["detail"]
+
+
+async def test_no_answer_in_time_tells_where_it_will_be(http: httpx.AsyncClient) -> None:
+    gate = new_id()
+    asked = {"type": "gw.say", "data": {"text": "x", "gate": gate}, "timeout_s": 0.1}
+
+    late = await http.post("topics/says/requests", json=asked)
+    looked = await http.get(
+        late.headers["Location"].replace("../../", ""), headers={"Prefer": "respond-async"}
+    )
+
+    assert (late.status_code, late.json()["error"]) == (504, "RequestTimeoutError")
+    assert late.json()["message_id"] in late.headers["Location"]
+    assert looked.status_code == 202
+    assert looked.headers["Location"] == late.json()["message_id"]
+
+
+async def test_what_no_agent_answers_is_refused_at_once(http: httpx.AsyncClient) -> None:
+    nobody = await http.post("topics/nowhere/requests", json={"type": "gw.say"})
+    silent = await http.post("topics/notes/requests", json={"type": "gw.note"})
+
+    assert (nobody.status_code, nobody.json()["error"]) == (409, "NobodyListensError")
+    assert (silent.status_code, silent.json()["error"]) == (409, "NobodyAnswersError")

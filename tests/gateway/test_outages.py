@@ -1,0 +1,79 @@
+"""The gateway while its store is away, and afterwards."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+
+from guild.gateway import gateway_app
+from guild.gateway.exposure import Listening
+from guild.gateway.limits import DEFAULT_LIMITS
+from guild.gateway.serving import listening
+from guild.runtime import Guild
+from messaging.wire.envelope import new_id
+from tests.gateway.conftest import LOCAL, asking
+from tests.gateway.crew import crew_spec, gates, runs
+from tests.gateway.test_streams import EVENTS, events_from, saying, texts_in
+from tests.servers import running_redis
+
+
+async def test_redis_goes_and_comes_back_under_a_stream(tmp_path: Path) -> None:
+    with running_redis(tmp_path, "--appendfsync", "always") as redis:
+        bus = f"{redis.url}?give_up_after_s=0.5"
+        gate, text = new_id(), new_id()
+        async with Guild.launch(crew_spec("outages"), bus=bus) as guild:
+            app = gateway_app(guild.client)
+            serving = listening(app, Listening(), limits=DEFAULT_LIMITS, streams=app.state.streams)
+            async with serving as (_, url), httpx.AsyncClient(base_url=url, timeout=60) as http:
+                asked = saying(text=text, words=6, gate=gate)
+                path = "/api/v1/topics/says/requests"
+                async with http.stream("POST", path, json=asked, headers=EVENTS) as stream:
+                    events = events_from(stream)
+                    seen = [await anext(events) for _ in range(4)]
+                    redis.kill()
+                    refused = await http.post(path, json=saying(text="while it is away"))
+                    not_ready = await http.get("/readyz")
+                    alive = await http.get("/healthz")
+                    redis.start()
+                    while (await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+                    gates.setdefault(gate, asyncio.Event()).set()
+                    seen += [each async for each in events]
+
+    assert (refused.status_code, refused.json()["error"]) == (503, "BackendUnavailableError")
+    assert refused.headers["Retry-After"] == "1"
+    assert (not_ready.status_code, not_ready.text) == (503, "the bus is away\n")
+    assert alive.status_code == 200
+    assert seen[-1][2]["data"] == {"text": text}
+    assert texts_in(seen) == [str(number) for number in range(6)]
+    assert runs[text] == 1
+
+
+async def test_a_gateway_of_a_guild_that_is_not_started_is_not_ready() -> None:
+    guild = Guild.launch(crew_spec("not-started"))
+    async with asking(gateway_app(lambda: guild.client)) as http:
+        told = await http.get("guild")
+        ready = await http.get(f"{LOCAL}/readyz")
+
+    assert (told.status_code, told.json()["error"]) == (503, "GuildNotRunningError")
+    assert (ready.status_code, ready.text) == (503, "the guild is not running\n")
+
+
+async def test_figures_are_for_tokens_that_may_read(crew: Guild, tmp_path: Path) -> None:
+    app = gateway_app(crew.client, metrics=lambda: (b"up 1\n", "text/plain; version=0.0.4"))
+    async with asking(app) as http:
+        figures = await http.get(f"{LOCAL}/metrics")
+    async with asking(gateway_app(crew.client)) as http:
+        none = await http.get(f"{LOCAL}/metrics")
+    (tmp_path / "tokens").touch()
+    closed = gateway_app(
+        crew.client, tokens=tmp_path / "tokens", metrics=lambda: (b"up 1\n", "text/plain")
+    )
+    async with asking(closed) as http:
+        refused = await http.get(f"{LOCAL}/metrics")
+
+    assert (figures.text, figures.headers["Content-Type"]) == (
+        "up 1\n",
+        "text/plain; version=0.0.4",
+    )
+    assert (none.status_code, refused.status_code) == (404, 401)
