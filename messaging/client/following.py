@@ -114,21 +114,27 @@ class Attachments:
         if after:
             after = await self._catch_up(topics[0], message_id, after, waiting)
         await self._open(topics, KEPT_UNANSWERED_S)
-        self._attached.setdefault(message_id, []).append(waiting)
         followed = message_id if is_following else ""
-        if followed:
-            await self._followers.announce(followed)
-        reading = asyncio.create_task(self._read(topics, message_id, followed, waiting, after))
+        self._attached.setdefault(message_id, []).append(waiting)
         try:
-            yield
+            if followed:
+                await self._followers.announce(followed)
+            reading = asyncio.create_task(self._read(topics, message_id, followed, waiting, after))
+            try:
+                yield
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
             self._detach(message_id, waiting)
             if waiting.is_settled:
-                with suppress(MessagingError, TimeoutError):  # then it is kept for longer
-                    async with asyncio.timeout(FAREWELL_S):
-                        await self._open(topics, KEPT_ANSWERED_S)
+                await self._say_farewell(topics)
+
+    async def _say_farewell(self, topics: Iterable[str]) -> None:
+        """Keep what was answered for a while only; for longer, if the store is away."""
+        with suppress(MessagingError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._open(topics, KEPT_ANSWERED_S)
 
     async def _open(self, topics: Iterable[str], ttl_s: float) -> None:
         opening = (

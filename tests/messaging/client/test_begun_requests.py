@@ -1,5 +1,7 @@
 """Requests that are begun and left: their answers wait for whoever follows them."""
 
+import asyncio
+
 import pytest
 
 from messaging.errors import NobodyListensError
@@ -44,3 +46,15 @@ async def test_what_nobody_would_answer_is_refused_at_once(site: Site) -> None:
             await bus.begin_request("asks", ASK, message_id=new_id())
         with pytest.raises(ValueError, match="32 lower-case hex digits"):
             await bus.begin_request("asks", ASK, message_id="mine")
+
+
+async def test_who_leaves_while_the_store_is_asked_leaves_nothing_behind(site: Site) -> None:
+    async with open_bus(site) as bus:
+        for patience in range(200):
+            following = asyncio.create_task(all_of(bus.follow(new_id())))
+            for _ in range(patience):  # from before its first step until behind its last
+                await asyncio.sleep(0)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+        assert not list(bus._requests._attachments.everybody())
