@@ -65,7 +65,8 @@ def gateway_app(
     find_client = client if not isinstance(client, GuildClient) else lambda: client
     callers = TokenFile(tokens) if isinstance(tokens, str | os.PathLike) else tokens
     admission = Admission(limits)
-    services = Services(find_client, limits, Streams(limits), UsedKeys(), LiveHub(find_client))
+    live = LiveHub(find_client)
+    services = Services(find_client, limits, Streams(limits), UsedKeys(), live, frozenset(mounts))
     routes: list[BaseRoute] = [
         *api_routes(TABLE, services, admission, has_tokens=callers is not None),
         *probe_routes(ready or is_ready(find_client), metrics, admission),

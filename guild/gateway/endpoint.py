@@ -28,13 +28,18 @@ MOST_OF_A_KEY = 500
 
 @dataclass(frozen=True)
 class Services:
-    """What all calls of a gateway share."""
+    """What all calls of a gateway share.
+
+    Attributes:
+        mounted: the paths of the apps beside it.
+    """
 
     client: Callable[[], GuildClient]
     limits: Limits
     streams: Streams
     used_keys: UsedKeys
     live: LiveHub
+    mounted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ async def serve_console(call: Call, place: Listening, file: Path | None) -> int:
         )
     callers, made_up = callers_at(call, place, file)
     from guild.gateway.app import gateway_app  # noqa: PLC0415  an extra
+    from guild.gateway.extra import extra_apps  # noqa: PLC0415  likewise
     from guild.gateway.limits import DEFAULT_LIMITS  # noqa: PLC0415  likewise
     from guild.gateway.serving import listening  # noqa: PLC0415
 
     with first_signal(call, "stopping; again to stop at once") as stop:
-        async with call.client() as client:
-            app = gateway_app(client, tokens=callers, hosts=place.all_names)
+        async with extra_apps(call.plan) as mounts, call.client() as client:
+            app = gateway_app(client, tokens=callers, hosts=place.all_names, mounts=mounts)
             try:
                 served = listening(app, place, limits=DEFAULT_LIMITS, streams=app.state.streams)
                 async with served as (_, url):

@@ -1,6 +1,6 @@
 """What the guild is: its overview, graph, messages, topics."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,7 +17,6 @@ from guild.operations.topics import TopicReport
 
 CHAT, APPROVALS, EXPERIMENTS = "chat", "approvals", "experiments"
 _TEXT = "guild.text"
-_RESEARCH = "research."
 
 
 class CallerInfo(BaseModel):
@@ -45,7 +44,7 @@ async def show_guild(call: Call[None, None]) -> GatewayOverview:
     return GatewayOverview(
         **dict(call.client.overview()),
         caller=CallerInfo(name=call.caller.name, scopes=scopes),
-        features=_features(call.client),
+        features=_features(call.client, call.services.mounted),
     )
 
 
@@ -68,11 +67,11 @@ async def list_topics(call: Call[None, None]) -> Sequence[TopicReport]:
     return await call.client.topics()
 
 
-def _features(client: GuildClient) -> tuple[str, ...]:
-    schemas, types = client.schemas(), [agent.type for agent in client.plan.spec.agents]
+def _features(client: GuildClient, mounted: Collection[str]) -> tuple[str, ...]:
+    schemas = client.schemas()
     has = {
         CHAT: any(_TEXT in each.emits for each in schemas if each.handled_by),
         APPROVALS: bool(desks_of(client.plan)),
-        EXPERIMENTS: any(each.startswith(_RESEARCH) for each in types),
+        EXPERIMENTS: f"/{EXPERIMENTS}" in mounted,
     }
     return tuple(name for name, is_there in has.items() if is_there)

@@ -14,7 +14,10 @@ from agents.research.experiments import ExperimentStore, Study
 from agents.research.experiments.store import store_path
 from agents.research.web import files
 from agents.research.web.app import PATH, experiments, experiments_app
+from guild import Guild
 from guild.checking.plan import Plan
+from guild.gateway import gateway_app
+from guild.gateway.callers import Caller, OneSecret, Scope, new_secret
 from guild.spec.spec import GuildSpec
 from tests.research.experiments.samples import done, trial
 
@@ -196,6 +199,29 @@ async def test_a_number_that_makes_no_sense_is_refused(after: str, client: Async
 
     assert answer.status_code == 422
     assert "after" in answer.text
+
+
+async def test_a_token_that_may_only_read_sees_experiments_through_the_gateway(
+    store: ExperimentStore, tmp_path: Path
+) -> None:
+    done(store, trial(8), 0.8)
+    spec = GuildSpec.model_validate({"id": "lab", "bus": "memory://"})
+    token = new_secret()
+    caller = OneSecret(Caller("reader", frozenset({Scope.READ})), token)
+    async with Guild.launch(spec) as guild:
+        app = gateway_app(guild.client, tokens=caller, mounts={PATH: experiments_app(tmp_path)})
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://localhost") as http:
+            http.headers["Authorization"] = f"Bearer {token}"
+            overview = await get(http, "/api/v1/guild")
+            studies = await get(http, "/experiments/studies")
+            asked = await http.post("/experiments/studies")
+            del http.headers["Authorization"]
+            stranger = await http.get("/experiments/studies")
+
+    assert "experiments" in overview["features"]
+    assert [study["name"] for study in studies] == ["digits"]
+    assert asked.status_code == 403
+    assert stranger.status_code == 401
 
 
 async def test_a_gateway_gets_the_app_where_a_spec_names_a_workspace(tmp_path: Path) -> None:
