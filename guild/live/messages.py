@@ -61,7 +61,7 @@ class LiveSummary(Message, wire_name="live.summary"):
 
 
 class LiveHandling(BaseModel):
-    """One handling that has ended.
+    """One handling that has ended; not told of a message that the agent ignored.
 
     Attributes:
         id: of the message; `cause`, `conversation` and `trace` as in its envelope.

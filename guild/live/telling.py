@@ -1,9 +1,9 @@
 """Tells what this process handles while somebody watches, and is not there otherwise.
 
 Without a watcher no observer is attached to the bus and no task runs. With one, a process emits a
-summary a second, and the handlings that have ended meanwhile, up to a number a second. All of it
-goes to an ephemeral topic that only a watcher opens, at most once: nothing waits for it, and what
-cannot be sent is dropped.
+summary a second, and the handlings that have ended meanwhile, up to a number a second; what an
+agent ignored is only counted. All of it goes to an ephemeral topic that only a watcher opens, at
+most once: nothing waits for it, and what cannot be sent is dropped.
 """
 
 import asyncio
@@ -96,6 +96,8 @@ class _Seen(Observer):
 
     def ended(self, handling: Handling, ending: Ending, token: Any) -> None:  # noqa: ARG002
         self._tally.add(handling, ending)
+        if ending.outcome == "ignored":  # by whoever listens to a topic for other types
+            return
         if self._room:
             self._room -= 1
             self._rows.append(_row(handling, ending))

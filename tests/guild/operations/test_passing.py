@@ -42,6 +42,7 @@ async def test_messages_pass_with_where_they_come_from(site: Site) -> None:
 async def test_what_was_published_between_the_call_and_the_first_look_is_seen(site: Site) -> None:
     async with running(site, spec_of(Echo)) as guild:
         await announced(guild, GuildStarted)
+        await until_later(guild.client)
         passing, events = guild.client.messages(["notes"]), guild.client.events()
         sent = await guild.client.publish("notes", Ping(text="x"))
         await guild.client.pause("echo", by="ada")

@@ -1,0 +1,189 @@
+"""An observer that comes to an open bus and leaves it again: free before, and afterwards."""
+
+from typing import Any
+
+import pytest
+
+from messaging.bus import Bus
+from messaging.handling.failure_record import reason_of
+from messaging.handling.observed import ObservedRunner, ObservedSettlements
+from messaging.handling.retry import RetryPolicy
+from messaging.handling.runner import HandlerRunner
+from messaging.testing import Recorder, eventually, memory_bus
+from tests.messaging.buses import Ask, Gate, dead_letters, listening, open_bus, settled_all
+from tests.messaging.conftest import Site
+from tests.messaging.test_observing import (
+    Broken,
+    Witness,
+    fail,
+    site,
+    test_a_handler_that_a_drain_breaks_off_is_interrupted,
+    test_a_handler_that_spoils_its_task_is_ended_once_by_another,
+    test_a_handler_that_swallows_that_it_is_broken_off_is_interrupted,
+    test_a_handler_that_takes_too_long_has_ended_by_that,
+    test_a_handling_is_begun_and_ended_with_what_begun_returned,
+    test_a_handling_that_a_user_cancels_ends_cancelled,
+    test_a_handling_whose_commit_is_refused_ends_once_more,
+    test_a_handling_whose_state_was_changed_conflicts_and_begins_again,
+    test_a_message_that_is_given_up_says_why,
+    test_a_replica_that_was_taken_over_is_interrupted_and_begins_again,
+    test_a_type_that_is_unknown_here_is_left_to_others_and_then_given_up,
+    test_each_attempt_is_a_handling_of_its_own,
+    test_the_next_handling_sees_nothing_of_a_span,
+    test_what_comes_to_no_handler_ends_and_never_begins,
+    with_mutant,
+)
+
+# What an observer of a bus is promised of handlings, one that was attached is promised, too.
+__all__ = [
+    "site",
+    "test_a_handler_that_a_drain_breaks_off_is_interrupted",
+    "test_a_handler_that_spoils_its_task_is_ended_once_by_another",
+    "test_a_handler_that_swallows_that_it_is_broken_off_is_interrupted",
+    "test_a_handler_that_takes_too_long_has_ended_by_that",
+    "test_a_handling_is_begun_and_ended_with_what_begun_returned",
+    "test_a_handling_that_a_user_cancels_ends_cancelled",
+    "test_a_handling_whose_commit_is_refused_ends_once_more",
+    "test_a_handling_whose_state_was_changed_conflicts_and_begins_again",
+    "test_a_message_that_is_given_up_says_why",
+    "test_a_replica_that_was_taken_over_is_interrupted_and_begins_again",
+    "test_a_type_that_is_unknown_here_is_left_to_others_and_then_given_up",
+    "test_each_attempt_is_a_handling_of_its_own",
+    "test_the_next_handling_sees_nothing_of_a_span",
+    "test_what_comes_to_no_handler_ends_and_never_begins",
+]
+
+
+@pytest.fixture(autouse=True)
+def attached_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a bus would be given is attached to it."""
+    make = Bus.__init__
+
+    def without(self: Bus, *parts: Any, observer: Any = None, **options: Any) -> None:
+        make(self, *parts, **options)
+        if observer is not None:
+            self.attach(observer)
+
+    monkeypatch.setattr(Bus, "__init__", without)
+
+
+def runners(bus: Bus) -> list[HandlerRunner]:
+    return [running._replica._runner for running in bus._running]
+
+
+async def test_it_sees_what_begins_while_it_is_there(site: Site) -> None:
+    witness, recorder = Witness(), Recorder()
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("reader", recorder))
+        for number in range(3):
+            if number == 1:
+                bus.attach(witness)
+            if number == 2:
+                bus.detach(witness)
+            await bus.publish("asks", Ask(text=str(number)))
+            await settled_all(bus, "reader")
+
+        texts = [message.text for message in await recorder.messages(3)]  # type: ignore[attr-defined]
+
+    assert texts == ["0", "1", "2"]
+    assert witness.outcomes == ["handled"]
+    assert witness.out == []
+
+
+async def test_without_one_no_handling_is_observed(site: Site) -> None:
+    witness, other = Witness(), Witness()
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("reader", Recorder()))
+        assert [runner.observed for runner in runners(bus)] == [None]
+        bus.attach(witness)
+        bus.attach(other)
+        await bus.subscribe(listening("later", Recorder()))
+        assert [type(each.observed) for each in runners(bus)] == [ObservedRunner] * 2
+
+        bus.detach(witness)
+        assert all(runner.observed for runner in runners(bus))
+        bus.detach(other)
+        bus.detach(other)
+        assert [runner.observed for runner in runners(bus)] == [None, None]
+
+
+@pytest.mark.parametrize("is_given_one", [False, True])
+async def test_a_handling_that_is_under_way_is_told_by_who_saw_it_begin(
+    is_given_one: bool, site: Site
+) -> None:
+    early, late, gate = Witness(), Witness(), Gate()
+    async with Bus(await site.open(), owns_backend=False) as bus:
+        if is_given_one:
+            bus.attach(Witness())
+        await bus.subscribe(listening("reader", gate))
+        bus.attach(early)
+        await bus.publish("asks", Ask(text="x"))
+        await eventually(lambda: bool(gate.started))
+        bus.attach(late)
+        bus.detach(early)
+        gate.opened.set()
+        await early.last()
+        await bus.publish("asks", Ask(text="y"))
+        await late.last()
+        bus.detach(late)
+
+    assert (early.outcomes, late.outcomes) == (["handled"], ["handled"])
+    assert [each.envelope.id for each in early.begins] != [e.envelope.id for e in late.begins]
+
+
+@with_mutant
+async def test_what_a_runner_remembers_of_a_message_outlives_the_look_at_it(
+    site: Site, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempts of a message that is tried in its place are kept in the process."""
+    if is_mutant:
+        beside = ObservedSettlements.beside
+
+        def forgetful(*parts: Any) -> ObservedSettlements:
+            made = beside(*parts)
+            made._histories = {}
+            return made
+
+        monkeypatch.setattr(ObservedSettlements, "beside", forgetful)
+    witness = Witness()
+    patience = RetryPolicy(attempts=3, backoff_s=0.05, jitter=0.0)
+    async with open_bus(site) as bus:
+        await bus.subscribe(listening("reader", fail, ordered_by="text", retry=patience))
+        await bus.publish("asks", Ask(text="x"))
+        await eventually(lambda: any(runner._settlements._histories for runner in runners(bus)))
+        bus.attach(witness)
+        await witness.last()
+        bus.detach(witness)
+        (letter,) = await dead_letters(bus)
+
+    kept = [attempt.number for attempt in reason_of(letter).attempts]
+    assert (kept == [1, 2, 3]) is not is_mutant
+
+
+async def test_beside_an_observer_of_the_bus_both_see_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # that one is given to the bus
+    own, attached = Witness("t-1"), Witness()
+    async with memory_bus(Ask, observer=own) as bus:
+        await bus.subscribe(listening("reader", Recorder()))
+        bus.attach(attached)
+        await bus.publish("asks", Ask(text="x"))
+        await attached.last()
+        bus.detach(attached)
+        await bus.publish("asks", Ask(text="y"))
+        await own.last(2)
+
+    assert (own.outcomes, attached.outcomes) == (["handled"] * 2, ["handled"])
+    assert [token for _, _, token in own.ends] == [1, 2]
+    assert {begun.envelope.trace for begun in attached.begins} == {"t-1"}
+
+
+async def test_one_that_raises_harms_nothing(site: Site) -> None:
+    witness = Witness()
+    async with open_bus(site) as bus:
+        bus.attach(Broken())
+        bus.attach(witness)
+        running = await bus.subscribe(listening("reader", Recorder()))
+        await bus.publish("asks", Ask(text="x"))
+        await witness.last()
+        await settled_all(bus, "reader")
+        assert not running.done
