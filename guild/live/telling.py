@@ -62,26 +62,25 @@ class LiveTeller:
         began_at = loop.time()
         while True:
             await asyncio.sleep(ROWS_EVERY_S)
-            messages: list[Message] = seen.take_rows()
-            period_s = loop.time() - began_at
-            if period_s >= PERIOD_S:
-                began_at += period_s
-                messages += seen.take_summary(period_s)
-            if messages:
-                await self._emit(messages)
+            try:
+                messages: list[Message] = seen.take_rows()
+                period_s = loop.time() - began_at
+                if period_s >= PERIOD_S:
+                    began_at += period_s
+                    messages += seen.take_summary(period_s)
+                if messages:
+                    await self._emit(messages)
+            except MessagingError as error:
+                log.debug("live.dropped", error=str(error))
+            except Exception:  # a bug of ours must not leave the watchers without the rest
+                log.exception("live.failed")
 
     async def _emit(self, messages: Sequence[Message]) -> None:
         by_reference, sender = self._bus.backend.by_reference, self._bus.name
-        try:
-            envelopes = [
-                seal(each, LIVE_TOPIC, by_reference=by_reference, sender=sender)
-                for each in messages
-            ]
-            await self._bus.backend.emit(envelopes)
-        except MessagingError as error:
-            log.debug("live.dropped", error=str(error))
-        except Exception:  # a bug of ours must not leave the watchers without the rest
-            log.exception("live.failed")
+        envelopes = [
+            seal(each, LIVE_TOPIC, by_reference=by_reference, sender=sender) for each in messages
+        ]
+        await self._bus.backend.emit(envelopes)
 
 
 class _Seen(Observer):

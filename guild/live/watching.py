@@ -9,7 +9,7 @@ from guild.live.messages import LiveHandlings, LiveSummary
 from messaging.backend import FROM_START, Entry
 from messaging.bus import Bus
 from messaging.control.watchers import RENEW_EVERY_S
-from messaging.errors import BackendError, MessagingError
+from messaging.errors import BackendError, BusClosedError, MessagingError
 from messaging.process.logs import get_logger
 from messaging.wire.decoding import Decoder
 from messaging.wire.message import MessageRegistry
@@ -29,10 +29,16 @@ DECODER = Decoder(MessageRegistry(LiveSummary, LiveHandlings))
 async def watch(bus: Bus) -> AsyncGenerator[LiveSummary | LiveHandlings, None]:
     """What the processes of the guild on `bus` tell from now on; see `Operations.live`.
 
-    The lease is renewed between what is yielded, so that it runs out where nobody takes it.
+    The lease is renewed between what is yielded, so that it runs out where nobody takes it. It ends
+    when the bus is closed.
+
+    Raises:
+        BusClosedError: the bus is not open.
     """
+    if not bus.is_open:
+        raise BusClosedError("a guild is watched on an open bus; this one is not open")
     watcher = _Watcher(bus)
-    while True:
+    while bus.is_open:
         try:
             entries = await watcher.read()
         except BackendError as error:

@@ -7,9 +7,10 @@ from typing import Literal
 from guild.checking.plan import Plan
 from guild.operations.view import View
 from guild.running.engines.engine import AgentState, ReplicaStatus
-from guild.running.strays import find_strays, problem_of, replicas_of
+from guild.running.strays import DEFAULT_LEASE_S, find_strays, problem_of
 from messaging.backend import TopicInfo
 from messaging.bus import Bus
+from messaging.consuming.liveness import Watch
 
 State = Literal["active", "paused", "not running", "not in the spec", "not in the spec, paused"]
 Statuses = Callable[[], Sequence[ReplicaStatus]]
@@ -22,7 +23,7 @@ class AgentInfo(View):
     Attributes:
         agent: its id.
         type: as its spec says, "" for an agent that is not in the spec.
-        running: replicas that were seen, in any process.
+        running: replicas that live, in any process, see `Pulse`.
         replicas: how many each process that runs it is to have.
         waiting: messages that no replica was lent yet.
         in_hand: messages that were lent and not settled.
@@ -50,12 +51,34 @@ class AgentInfo(View):
         return self.state.startswith("not in the spec")
 
 
-async def read_agents(bus: Bus, plan: Plan, statuses: Statuses) -> Sequence[AgentInfo]:
+class Pulse:
+    """Which replicas live, as far as one that looks now and then can tell.
+
+    A replica whose process was killed stays registered until another one takes it over, and where
+    none is left that is never. It is counted until it was seen not to beat for a lease, or at once
+    where its process ran on this machine and is known to be gone.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._watches: dict[str, Watch] = {}
+
+    async def living(self, agent: str, lease_s: float = DEFAULT_LEASE_S) -> int:
+        """How many replicas of `agent` live, in any process."""
+        beats = await self._bus.backend.consumers(agent)
+        watch = self._watches.setdefault(agent, Watch("", lease_s))
+        return len(beats) - len(watch.look(beats, asyncio.get_running_loop().time()))
+
+
+async def read_agents(
+    bus: Bus, plan: Plan, statuses: Statuses, pulse: Pulse
+) -> Sequence[AgentInfo]:
     """The agents of the spec in its order, then those that are subscribed without being in it."""
     topics, paused = await bus.topics(), await bus.paused()
     specs = plan.spec.agents
     strays = await find_strays(bus, [spec.id for spec in specs], topics)
-    running = await asyncio.gather(*[replicas_of(bus, spec.id) for spec in specs])
+    running = await asyncio.gather(*[pulse.living(spec.id, spec.lease_s) for spec in specs])
+    running_strays = await asyncio.gather(*[pulse.living(stray.agent) for stray in strays])
     agents = [
         AgentInfo(
             agent=spec.id,
@@ -80,14 +103,14 @@ async def read_agents(bus: Bus, plan: Plan, statuses: Statuses) -> Sequence[Agen
             name="",
             topics=tuple(stray.topics),
             state="not in the spec, paused" if stray.agent in paused else "not in the spec",
-            running=stray.running,
+            running=count,
             replicas=0,
             waiting=stray.waiting,
             in_hand=stray.in_hand,
             oldest_s=_oldest_s(topics, stray.agent),
             problem=problem_of(stray),
         )
-        for stray in strays
+        for stray, count in zip(strays, running_strays, strict=True)
     ]
     return agents
 

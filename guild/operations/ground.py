@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from guild.checking.plan import Plan
 from guild.errors import UnknownAgentError
 from guild.events import OperatorActed
-from guild.operations.agents import Statuses
+from guild.operations.agents import Pulse, Statuses
 from guild.running.strays import Stray, find_strays
 from messaging.bus import Bus
 from messaging.errors import MessagingError
@@ -30,6 +30,7 @@ class Ground:
         self.bus = bus
         self._plan = plan
         self._statuses = statuses
+        self._pulse = Pulse(bus)
 
     async def strays(self) -> Sequence[Stray]:
         """Agents that are subscribed and not in the spec, with what waits for each.

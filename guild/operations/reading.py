@@ -42,7 +42,7 @@ class Reading(Ground):
 
         What waits is told as it was at most 5 s ago, see `Bus.topics`; who runs, as it is.
         """
-        return await read_agents(self.bus, self._plan, self._statuses)
+        return await read_agents(self.bus, self._plan, self._statuses, self._pulse)
 
     async def agent(self, agent: str) -> AgentInfo:
         """As `agents`, one of them.

@@ -14,7 +14,7 @@ class Reception(View):
         handlers: agents of the spec that handle it there.
         subscribed: those of them for which it is kept, as they have run at some time or other.
         paused: those of the subscribed ones that are paused.
-        is_running: whether a replica of a subscribed one is registered.
+        is_running: whether a replica of a subscribed one lives, as `AgentInfo.running` counts.
     """
 
     guild: str

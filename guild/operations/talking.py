@@ -86,8 +86,13 @@ class Talking(Ground):
             handlers=tuple(handlers),
             subscribed=tuple(subscribed),
             paused=tuple(agent for agent in subscribed if agent in paused),
-            is_running=bool(await self.beats(subscribed)),
+            is_running=await self._is_any_alive(subscribed),
         )
+
+    async def _is_any_alive(self, agents: Sequence[str]) -> bool:
+        leases = {spec.id: spec.lease_s for spec in self._plan.spec.agents}
+        living = [await self._pulse.living(agent, leases[agent]) for agent in agents]
+        return any(living)
 
     async def send(
         self, topic: str | None, type_name: str, data: Any, **options: Unpack[PublishOptions]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from guild.client import GuildClient
 from guild.live import LiveHandlings, LiveSummary, telling
 from guild.live import watching as watching_module
 from guild.live.messages import LiveHandling
@@ -15,7 +16,7 @@ from messaging.backend import FROM_START
 from messaging.bus import Bus
 from messaging.control import watchers
 from messaging.control.watchers import Watchers
-from messaging.errors import BackendUnavailableError
+from messaging.errors import BackendUnavailableError, BusClosedError
 from messaging.observing import Ending, Handling, Observer
 from messaging.testing import eventually
 from messaging.wire.envelope import Envelope
@@ -337,6 +338,19 @@ async def test_the_topic_holds_no_more_than_its_cap(
         kept = await client.bus.backend.tail({LIVE_TOPIC: FROM_START}, max_count=2_000, wait_s=0.0)
 
     assert len(kept) <= 200  # a server trims a node of its stream at a time
+
+
+async def test_watching_ends_with_the_bus_and_does_not_begin_without_one(site: Site) -> None:
+    async with running(site, SPEC) as guild, client_of(site, SPEC) as client:
+        watching_on = asyncio.create_task(_watch(client))
+        await eventually(lambda: is_observed(guild))
+    assert await watching_on == []
+    with pytest.raises(BusClosedError, match="not open"):
+        await _watch(client)
+
+
+async def _watch(client: GuildClient) -> list[LiveSummary | LiveHandlings]:
+    return [told async for told in client.live()]
 
 
 async def test_a_teller_that_leaves_while_it_is_watched_leaves_nothing_behind(site: Site) -> None:

@@ -20,7 +20,7 @@ from guild.testing import guild_of
 from messaging.backend import TopicInfo
 from messaging.handling.context import Context
 from messaging.wire.message import Message
-from tests.guild.operations.desk import Hold, Holding, client_of, running, spec_of
+from tests.guild.operations.desk import QUIET_S, Hold, Holding, client_of, running, spec_of
 from tests.guild.samples import Asker, Echo, Note, Ping, Pong, Reader
 from tests.messaging.buses import settled_all
 from tests.messaging.conftest import Site
@@ -70,6 +70,23 @@ async def test_the_agents_of_a_guild_are_told_with_who_runs_and_what_waits(
     assert (old.state, old.running, old.is_stray) == ("not in the spec", 1, True)
     assert old.problem.startswith("old is subscribed and not in the spec; 0 messages are kept")
     assert {agent.problem for agent in (holding, echo, absent)} == {""}
+
+
+async def test_a_replica_that_was_not_heard_of_for_its_lease_does_not_run(site: Site) -> None:
+    """As on a machine that was switched off: nobody is left to take it over."""
+    async with client_of(site, spec_of(Echo)) as client:
+        await client.bus.backend.subscribe("echo", ["default_topic"])
+        await client.bus.backend.join("echo")
+        (echo,) = await client.agents()
+        sent = await client.reception(Ping(), "default_topic")
+        assert (echo.state, echo.running, sent.state) == ("active", 1, "handled")
+
+        async with asyncio.timeout(10 * QUIET_S):
+            while (await client.agents())[0].running:
+                await client.bus.backend.tail({"none": ""}, max_count=1, wait_s=QUIET_S / 4)
+        sent = await client.reception(Ping(), "default_topic")
+        assert (await client.agent("echo")).state == "not running"
+        assert (sent.state, sent.warning) == ("waits", "it waits: echo is not running")
 
 
 async def test_what_this_process_knows_of_its_replicas_is_told(site: Site) -> None:
