@@ -1,6 +1,5 @@
 """Sums up what was handled in a second; how much that may hold is bounded whatever is handled."""
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 
@@ -25,12 +24,13 @@ class Tally:
     def add(self, handling: Handling, ending: Ending) -> None:
         key = (handling.group, handling.envelope.type)
         kind = self._kinds.get(key) or self._new_kind(key)
-        kind.outcomes[ending.outcome] += 1
-        _count(kind.senders, handling.envelope.sender)
-        if ending.error is not None:
-            _count(kind.errors, type(ending.error).__name__)
-        if ending.handled_s is not None:
-            kind.handled_s.add(ending.handled_s)
+        outcome, error, handled_s = ending
+        kind.outcomes[outcome] += 1
+        kind.senders[_named(kind.senders, handling.envelope.sender)] += 1
+        if error is not None:
+            kind.errors[_named(kind.errors, type(error).__name__)] += 1
+        if handled_s is not None:
+            kind.handled_s.add(handled_s)
             if handling.waited_s is not None:
                 kind.waited_s.add(handling.waited_s)
 
@@ -57,6 +57,8 @@ class Tally:
 class _Kind:
     """Messages of one type at one agent."""
 
+    __slots__ = ("errors", "handled_s", "outcomes", "senders", "waited_s")
+
     def __init__(self) -> None:
         self.outcomes = Counter[Outcome]()
         self.senders = Counter[str]()
@@ -66,21 +68,24 @@ class _Kind:
 
 
 class _Seconds:
-    """Adds up seconds, and keeps a fair sample of them."""
+    """Adds up seconds, and keeps each of them or, of many, one out of so many."""
+
+    __slots__ = ("_count", "_max", "_sample", "_stride", "_sum")
 
     def __init__(self) -> None:
-        self._count = 0
+        self._count, self._stride = 0, 1
         self._sum = self._max = 0.0
         self._sample: list[float] = []
 
     def add(self, seconds: float) -> None:
+        if self._count % self._stride == 0:
+            self._sample.append(seconds)
+            if len(self._sample) > MOST_SAMPLES:
+                self._sample = self._sample[::2]
+                self._stride *= 2
         self._count += 1
         self._sum += seconds
         self._max = max(self._max, seconds)
-        if len(self._sample) < MOST_SAMPLES:
-            self._sample.append(seconds)
-        elif (index := int(random.random() * self._count)) < MOST_SAMPLES:  # noqa: S311 - a sample
-            self._sample[index] = seconds
 
     def spread(self) -> Spread | None:
         if not self._count:
@@ -100,7 +105,8 @@ def _percentile(ordered: Sequence[float], percent: int) -> float:
     return ordered[-(-len(ordered) * percent // 100) - 1]
 
 
-def _count(names: Counter[str], name: str) -> None:
-    if name not in names and len(names) >= MOST_NAMES:
-        name = OTHERS
-    names[name[:LONGEST_NAME]] += 1
+def _named(names: Counter[str], name: str) -> str:
+    """What to count `name` as."""
+    if name in names:
+        return name
+    return name[:LONGEST_NAME] if len(names) < MOST_NAMES else OTHERS

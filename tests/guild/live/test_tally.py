@@ -60,13 +60,14 @@ def test_percentiles_of_all_are_exact(count: int) -> None:
 
 
 def test_of_very_many_a_sample_is_kept_that_is_like_them() -> None:
-    random.seed(7)
     seconds = _Seconds()
-    for number in range(100_000):
-        seconds.add(number / 100_000)
+    numbers = [number / 100_000 for number in range(100_000)]
+    random.Random(7).shuffle(numbers)
+    for number in numbers:
+        seconds.add(number)
 
     spread = seconds.spread()
     assert spread is not None
-    assert len(seconds._sample) == MOST_SAMPLES
+    assert MOST_SAMPLES / 2 <= len(seconds._sample) <= MOST_SAMPLES
     assert 0.35 < spread.p50_s < 0.65
     assert 0.85 < spread.p95_s < 1.0
