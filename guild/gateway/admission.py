@@ -7,7 +7,7 @@ from starlette.types import Scope as AsgiScope
 from guild.gateway.callers import Caller, Scope
 from guild.gateway.errors import RefusedError, ScopeMissingError, TokenMissingError
 from guild.gateway.limits import Limits
-from guild.gateway.problems import problem_response
+from guild.gateway.mounted import Mounted
 from guild.gateway.rates import Rates
 
 _LOOKS = ("GET", "HEAD")
@@ -43,8 +43,8 @@ class Admission:
 class Admitted:
     """An app for those who are admitted: to look they need less than to ask for work."""
 
-    def __init__(self, app: ASGIApp, admission: Admission) -> None:
-        self._app = app
+    def __init__(self, mounted: ASGIApp | Mounted, admission: Admission) -> None:
+        self._mounted = mounted if isinstance(mounted, Mounted) else Mounted(mounted)
         self._admission = admission
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -53,6 +53,6 @@ class Admitted:
             is_look = request.method in _LOOKS
             self._admission.admit(request, Scope.READ if is_look else Scope.PUBLISH)
         except RefusedError as error:
-            await problem_response(error)(scope, receive, send)
+            await self._mounted.refused(error)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await self._mounted.app(scope, receive, send)

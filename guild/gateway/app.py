@@ -1,7 +1,7 @@
 """The gateway as a Starlette app, which also mounts into a host's."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -11,7 +11,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
-from starlette.types import ASGIApp
 
 from guild.client import GuildClient
 from guild.gateway.admission import Admission, Admitted
@@ -22,6 +21,7 @@ from guild.gateway.errors import MethodNotAllowedError, NoSuchPathError
 from guild.gateway.guard import Guard
 from guild.gateway.limits import DEFAULT_LIMITS, Limits
 from guild.gateway.live import LiveHub
+from guild.gateway.mounted import Mounts
 from guild.gateway.page import page_routes
 from guild.gateway.probes import Metrics, Ready, is_ready, probe_routes
 from guild.gateway.problems import problem_response
@@ -32,12 +32,12 @@ from guild.gateway.tokens import TokenFile
 
 
 def gateway_app(
-    client: GuildClient | Callable[[], GuildClient],
+    client: GuildClient | Callable[[], GuildClient] | None,
     *,
     tokens: Callers | str | os.PathLike[str] | None = None,
     hosts: Iterable[str] = (),
     console: bool = True,
-    mounts: Mapping[str, ASGIApp] = MappingProxyType({}),
+    mounts: Mounts = MappingProxyType({}),
     limits: Limits = DEFAULT_LIMITS,
     ready: Ready | None = None,
     metrics: Metrics | None = None,
@@ -48,13 +48,14 @@ def gateway_app(
     `/metrics` where there are some.
 
     Args:
-        client: of the guild; or what returns it, for a host that starts its guild later.
+        client: of the guild; or what returns it, for a host that starts its guild later. None for
+            what is mounted alone.
         tokens: the file of those who may call, see `guildbus tokens`, or any other `Callers`. None
             lets everybody in who reaches the app: then serve it on loopback only.
         hosts: names by which clients reach the app, beside `localhost` and addresses.
         console: serve the pages of the console.
         mounts: further apps by their path: to GET there a token must be good for read, for all else
-            for publish.
+            for publish. An app may come with its own way to refuse the others, as `Mounted`.
         limits: of requests and streams.
         ready: why no work can be taken now, "" if it can; None asks the bus.
         metrics: the text of `/metrics` and its media type, for callers whose token may read.
@@ -62,24 +63,30 @@ def gateway_app(
     Raises:
         TokenFileError: the file of tokens cannot be used.
     """
-    find_client = client if not isinstance(client, GuildClient) else lambda: client
     callers = TokenFile(tokens) if isinstance(tokens, str | os.PathLike) else tokens
     admission = Admission(limits)
-    live = LiveHub(find_client)
-    services = Services(find_client, limits, Streams(limits), UsedKeys(), live, frozenset(mounts))
-    routes: list[BaseRoute] = [
-        *api_routes(TABLE, services, admission, has_tokens=callers is not None),
-        *probe_routes(ready or is_ready(find_client), metrics, admission),
-        *(Mount(path, app=Admitted(app, admission)) for path, app in mounts.items()),
-        *(page_routes() if console else ()),
-    ]
+    streams = Streams(limits)
+    routes: list[BaseRoute] = []
+    if client is not None:
+        find_client = client if not isinstance(client, GuildClient) else lambda: client
+        live, mounted = LiveHub(find_client), frozenset(mounts)
+        services = Services(find_client, limits, streams, UsedKeys(), live, mounted)
+        routes += api_routes(TABLE, services, admission, has_tokens=callers is not None)
+        ready = ready or is_ready(find_client)
+    routes += probe_routes(ready or _is_always_ready, metrics, admission)
+    routes += page_routes() if console else ()
+    routes += [Mount(path, app=Admitted(app, admission)) for path, app in mounts.items()]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, callers=callers, hosts=list(hosts))],
         exception_handlers={HTTPException: _told_of_path},
     )
-    app.state.streams = services.streams
+    app.state.streams = streams
     return app
+
+
+async def _is_always_ready() -> str:
+    return ""
 
 
 async def _told_of_path(request: Request, error: Exception) -> Response:

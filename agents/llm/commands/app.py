@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from guild.cli.syntax.gateway import TokensFile
 from guild.cli.syntax.options import Allow, LogLevel, Spec
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -120,6 +121,7 @@ def serve_(
     lazy: Annotated[
         bool, typer.Option("--lazy", help="Load each model with its first request, not now.")
     ] = False,
+    tokens: TokensFile = None,
     allow: Allow = None,
     log_level: LogLevel = None,
 ) -> None:
@@ -130,18 +132,18 @@ def serve_(
     where a request says nothing else; a conversation that does not fit is refused, whatever its
     `overflow` says. Other agents, routes and the bus are not read.
 
-    On loopback everybody on this machine may ask, unless there are keys: in GUILDBUS_API_KEY, or in
-    --api-key-file. Beyond loopback a key is needed (without one, one is made up and shown once),
-    and --certificate or --plain-http.
+    On loopback everybody on this machine may ask, unless there are keys: in GUILDBUS_API_KEY, in
+    --api-key-file, or as --tokens that may publish. Beyond loopback a key is needed (without one,
+    one is made up and shown once), and --certificate or --plain-http.
     """
-    from agents.llm.commands.serve_command import Listening, serve_spec
+    from agents.llm.commands.serve_command import serve_spec
     from guild.cli.calling.running import run_command
     from guild.cli.syntax.options import Common
+    from guild.gateway.exposure import Listening
 
-    listening = Listening(
-        host, port, tuple(names or ()), key_file, certificate, private_key, plain_http, lazy
-    )
-    run_command(serve_spec, Common(spec, allow=allow, log_level=log_level), listening)
+    place = Listening(host, port, tuple(names or ()), certificate, private_key, plain_http)
+    typed = Common(spec, allow=allow, log_level=log_level)
+    run_command(serve_spec, typed, place, key_file=key_file, tokens=tokens, is_lazy=lazy)
 
 
 @init.command()

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,6 +22,7 @@ from guild.runtime import Guild, GuildStatus
 TOKEN_VARIABLE = "GUILDBUS_TOKEN"  # noqa: S105  its name
 LAST_PORT = 65_535
 _MADE_UP = "made-up"
+_PLACE = re.compile(r"((?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):)?(?P<port>[0-9]{1,5})")
 
 
 def check_installed(command: str) -> None:
@@ -41,13 +43,9 @@ def callers_at(call: Call, place: Listening, file: Path | None) -> tuple[Callers
         UsageError: it would be open to others without TLS, or the certificate cannot be used.
         TokenFileError: the file of tokens cannot be used.
     """
-    callers: Callers | None = None
+    callers: Callers | None = token_file(call, file)
     made_up = ""
-    if file is not None:
-        callers = tokens = TokenFile(file)
-        if tokens.warning:
-            call.output.note(f"warning: {tokens.warning}")
-    elif place.is_exposed:
+    if callers is None and place.is_exposed:
         made_up = new_secret()
         callers = OneSecret(Caller(_MADE_UP, frozenset(Scope)), made_up)
     try:
@@ -55,6 +53,20 @@ def callers_at(call: Call, place: Listening, file: Path | None) -> tuple[Callers
     except ExposureError as error:
         raise UsageError(str(error)) from error
     return callers, made_up
+
+
+def token_file(call: Call, path: Path | None) -> TokenFile | None:
+    """The tokens in a file; that others can read it is told.
+
+    Raises:
+        TokenFileError: it cannot be used.
+    """
+    if path is None:
+        return None
+    tokens = TokenFile(path)
+    if tokens.warning:
+        call.output.note(f"warning: {tokens.warning}")
+    return tokens
 
 
 @contextmanager
@@ -106,12 +118,12 @@ class Http:
             return None
         if is_request:
             raise UsageError("--http serves a guild that runs on; --request answers and stops")
-        host, _, port = self.at.rpartition(":")
-        if not port.isdecimal() or int(port) > LAST_PORT:
+        found = _PLACE.fullmatch(self.at)
+        if found is None or int(found["port"]) > LAST_PORT:
             raise UsageError(f"--http wants [HOST:]PORT, as 8700 or [::1]:8700, not {self.at!r}")
         return Listening(
-            host.removeprefix("[").removesuffix("]") or DEFAULT_HOST,
-            int(port),
+            (found["host"] or DEFAULT_HOST).strip("[]"),
+            int(found["port"]),
             self.names,
             self.certificate,
             self.private_key,

@@ -14,13 +14,14 @@ from typing import Any
 import openai
 import pytest
 
+from agents.llm.commands.model_server import serve
 from agents.llm.dialogue import Sampling
-from agents.llm.endpoint import serve
 from agents.llm.engines import EngineConfig, create_engine
 from agents.llm.repl.conversation import Conversation
 from agents.llm.repl.interrupts import Interrupts
 from guild.checking.loader import load_file
 from guild.checking.plan import Plan
+from guild.gateway.exposure import Listening
 from tests.cli.conftest import ROOT, Run, until
 from tests.llm.commands.served import SCRIPTED, serving
 from tests.llm.commands.terminal import CTRL_D, Terminal
@@ -105,7 +106,9 @@ async def test_a_server_can_be_started_again_at_once_on_its_port() -> None:
     port = 0
     for _ in range(2):
         url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(serve({"m": config}, port=port, ready=url.set_result))
+        task = asyncio.create_task(
+            serve({"m": config}, Listening(port=port), asyncio.Event(), ready=url.set_result)
+        )
         await asyncio.wait({task, url}, return_when=asyncio.FIRST_COMPLETED)
         assert not task.done(), task.result()
         async with openai.AsyncOpenAI(base_url=await url, api_key="unused") as client:

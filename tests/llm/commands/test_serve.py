@@ -13,13 +13,14 @@ from typing import Any
 import openai
 import pytest
 
-from agents.llm.commands.serve_command import Listening, serve_spec
+from agents.llm.commands.serve_command import serve_spec
 from agents.llm.commands.served_spec import idle_unload_s, served_models
-from agents.llm.endpoint import access
 from guild.checking.loader import load_yaml
 from guild.checking.plan import Plan
 from guild.cli.calling.call import Call
 from guild.cli.syntax.options import Common
+from guild.gateway import exposure
+from guild.gateway.exposure import Listening
 from tests.cli.conftest import Run, until
 from tests.llm.commands.served import SCRIPTED, serving
 from tests.reliability.workers.patience import stretched
@@ -183,7 +184,7 @@ def test_a_missing_package_is_told_with_its_agent_before_any_model_is_loaded(
 async def test_beyond_loopback_a_key_is_made_up_and_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(access, "is_loopback", lambda _: False)  # nobody shall reach the test
+    monkeypatch.setattr(exposure, "is_loopback", lambda _: False)  # nobody shall reach the test
     monkeypatch.delenv("GUILDBUS_API_KEY", raising=False)
     spec = tmp_path / "spec.yaml"
     spec.write_text(SCRIPTED)

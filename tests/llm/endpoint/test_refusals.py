@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from agents.llm.endpoint import new_key, serve
+from agents.llm.endpoint import new_key
 from agents.llm.endpoint.parameters import IGNORED, MAX_CHOICES
 from agents.llm.engines.errors import LLMInferenceError
 from agents.llm.engines.scripted import Failure
@@ -445,14 +445,6 @@ class TestNames:
         assert (
             await post(served.url + CHAT, asking(), headers={"Origin": origin})
         ).status_code == 200
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-async def test_beyond_loopback_keys_and_tls_are_needed(host: str) -> None:
-    with pytest.raises(ValueError, match="API key"):
-        await serve({}, host=host)
-    with pytest.raises(ValueError, match="certificate"):
-        await serve({}, host=host, keys=[new_key()])
 
 
 async def test_tools_in_a_stream_keep_their_text(start: Start) -> None:
