@@ -8,16 +8,20 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from agents.llm.endpoint import create_app
+from agents.llm.commands.served_spec import ServedModel, idle_unload_s, served_models
+from agents.llm.endpoint.app import unguarded_app
 from agents.llm.endpoint.errors import ApiError
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.registry import DEFAULT_IDLE_UNLOAD_S, ModelRegistry
+from guild.checking.plan import Plan
 from guild.gateway.app import gateway_app
 from guild.gateway.callers import AnyOf, Caller, Callers, OneSecret, Scope
 from guild.gateway.exposure import Listening
 from guild.gateway.mounted import Mounted
 from guild.gateway.problems import headers_of, kind_of
 from guild.gateway.serving import Server, listening
+
+PATH = "/openai"
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -40,7 +44,7 @@ async def serve(
     callers: Callers | None = None,
     defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     loading: Callable[[str], None] | None = None,
-    idle_unload_s: float | None = DEFAULT_IDLE_UNLOAD_S,
+    unload_after_s: float | None = DEFAULT_IDLE_UNLOAD_S,
     ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve `models` until `stop` is set, or until cancelled.
@@ -55,15 +59,15 @@ async def serve(
         defaults: see `create_app`.
         loading: is told the name of each model before it is loaded, all of them before `ready`;
             None loads each with its first request.
-        idle_unload_s: seconds without a request after which a model is freed.
+        unload_after_s: seconds without a request after which a model is freed.
         ready: is told the URL for clients, as soon as they are answered.
 
     Raises:
         ExposureError: it is impossible to listen there.
         LLMInitializationError: a model cannot be loaded, where they are loaded first.
     """
-    async with ModelRegistry(idle_unload_s=idle_unload_s) as registry:
-        routes = openai_routes(models, registry, defaults, place.all_names)
+    async with ModelRegistry(idle_unload_s=unload_after_s) as registry:
+        routes = openai_routes(models, registry, defaults)
         app = gateway_app(
             None, tokens=callers, hosts=place.all_names, console=False, mounts={"": routes}
         )
@@ -77,11 +81,35 @@ def openai_routes(
     models: Mapping[str, EngineConfig],
     registry: ModelRegistry,
     defaults: Mapping[str, Mapping[str, Any]],
-    hosts: Iterable[str],
 ) -> Mounted:
     """The routes of these models, which refuse strangers as OpenAI's API does."""
-    app = create_app(models, registry, defaults=defaults, hosts=hosts)
-    return Mounted(app, _refused)
+    return Mounted(unguarded_app(models, registry, defaults=defaults), _refused)
+
+
+@asynccontextmanager
+async def openai_beside(plan: Plan) -> AsyncIterator[Mapping[str, Mounted]]:
+    """The models of a guild beside its gateway, at `/openai/v1`, each loaded when it is asked.
+
+    The guild's own agents have theirs loaded by themselves: a model that both use is there twice.
+    """
+    served = served_models(plan)
+    if not served:
+        yield {}
+        return
+    models, defaults = named(served)
+    async with ModelRegistry(idle_unload_s=idle_unload_s(plan)) as registry:
+        yield {PATH: openai_routes(models, registry, defaults)}
+
+
+def named(
+    served: Iterable[ServedModel],
+) -> tuple[Mapping[str, EngineConfig], Mapping[str, Mapping[str, Any]]]:
+    """Configurations and defaults by every name that clients may use."""
+    pairs = [(name, model) for model in served for name in (model.agent, model.name) if name]
+    return (
+        {name: model.config for name, model in pairs},
+        {name: model.defaults for name, model in pairs},
+    )
 
 
 def _refused(error: Exception) -> Response:

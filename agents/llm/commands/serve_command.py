@@ -8,7 +8,6 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.errors import LLMInitializationError, MissingDependencyError
 from agents.llm.wizard.machine import check_installed
 from agents.llm.wizard.spec_text import QUESTION_TEXT
@@ -46,7 +45,7 @@ async def _serve(
     call: Call, place: Listening, key_file: Path | None, tokens: Path | None, *, is_lazy: bool
 ) -> None:
     check_http_installed("guildbus serve")
-    from agents.llm.commands.model_server import serve, with_keys  # noqa: PLC0415  an extra
+    from agents.llm.commands.model_server import named, serve, with_keys  # noqa: PLC0415  an extra
     from agents.llm.commands.served_spec import idle_unload_s, served_models  # noqa: PLC0415
 
     output, served = call.output, served_models(call.plan)
@@ -64,7 +63,7 @@ async def _serve(
     except ExposureError as error:
         raise UsageError(str(error)) from error
     call.show_logs()
-    models, defaults = _named(served)
+    models, defaults = named(served)
 
     def ready(url: str) -> None:
         output.note(f"serving {', '.join(map(_described, served))}; stop with Ctrl-C")
@@ -84,20 +83,9 @@ async def _serve(
             callers=with_keys(keys, owners),
             defaults=defaults,
             loading=None if is_lazy else lambda name: output.note(f"loading {name}"),
-            idle_unload_s=idle_unload_s(call.plan),
+            unload_after_s=idle_unload_s(call.plan),
             ready=ready,
         )
-
-
-def _named(
-    served: "list[ServedModel]",
-) -> tuple[dict[str, EngineConfig], dict[str, dict[str, object]]]:
-    """Configurations and defaults by every name that clients may use."""
-    pairs = [(name, model) for model in served for name in (model.agent, model.name) if name]
-    return (
-        {name: model.config for name, model in pairs},
-        {name: model.defaults for name, model in pairs},
-    )
 
 
 def _keys(

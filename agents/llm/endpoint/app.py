@@ -1,7 +1,7 @@
 """Models for clients of OpenAI's API, as a Starlette app that also mounts into a host's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -83,7 +83,24 @@ def create_app(
     Raises:
         ValueError: a key is too short.
     """
+    guard = Middleware(Guard, keys=[checked_key(key) for key in keys], hosts=list(hosts))
     endpoint = _Endpoint(dict(models), defaults, registry, max_body_bytes, deadline_s)
+    return _app(endpoint, [guard])
+
+
+def unguarded_app(
+    models: Mapping[str, EngineConfig],
+    registry: ModelRegistry,
+    *,
+    defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    max_body_bytes: int = MAX_BODY_BYTES,
+    deadline_s: float | None = DEADLINE_S,
+) -> Starlette:
+    """As `create_app`, for a host that checks by itself who asks, by which name and origin."""
+    return _app(_Endpoint(dict(models), defaults, registry, max_body_bytes, deadline_s), [])
+
+
+def _app(endpoint: "_Endpoint", middleware: Sequence[Middleware]) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/models", endpoint.list_models, methods=["GET"]),
@@ -91,7 +108,7 @@ def create_app(
             Route("/v1/chat/completions", endpoint.chat, methods=["POST"]),
             Route("/v1/completions", endpoint.complete, methods=["POST"]),
         ],
-        middleware=[Middleware(Guard, keys=[checked_key(key) for key in keys], hosts=list(hosts))],
+        middleware=middleware,
         exception_handlers={
             ApiError: _told,
             HTTPException: _told_of_http,

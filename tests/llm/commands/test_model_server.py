@@ -20,8 +20,11 @@ from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.scripted import ScriptedModel
 from guild.gateway.exposure import ExposureError, Listening
 from guild.gateway.tokens import TokenFile, add_token
-from tests.llm.endpoint.test_chat import ask
+from tests.cli.conftest import ROOT, started, until
+from tests.llm.commands.served import SCRIPTED
+from tests.llm.endpoint.test_chat import HELLO, ask
 from tests.llm.endpoint.test_serving import SCRIPT, client_of
+from tests.servers import embedded_binary
 
 
 async def _served(task: "asyncio.Task[None]", url: "asyncio.Future[str]") -> str:
@@ -179,3 +182,22 @@ async def test_keys_and_tokens_that_may_publish_are_let_in_and_others_are_not(
 
     assert stranger.value.code == "invalid_api_key"
     assert stranger.value.type == "authentication_error"
+
+
+def test_the_models_of_a_guild_are_served_beside_its_gateway(tmp_path: Path) -> None:
+    embedded_binary()
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(f"bus: embedded:{tmp_path / 'bus'}\n{SCRIPTED}")
+    guild = started("run", spec, "--http", "0", cwd=ROOT)
+    with guild:
+        url = until(guild.stderr, "console: ")[-1].rpartition("console: ")[2].strip()
+        base = f"{url}openai/v1"
+        with openai.OpenAI(base_url=base, api_key="unused", max_retries=0) as client:
+            told = client.chat.completions.create(model="say", messages=HELLO)
+        asked = httpx.get(f"{url}api/v1/guild")
+        guild.terminate()
+        _, err = guild.communicate()
+
+    assert told.choices[0].message.content == "hello"
+    assert asked.json()["id"] == "served"
+    assert "Traceback" not in err
