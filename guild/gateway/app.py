@@ -58,7 +58,8 @@ def gateway_app(
             for publish. An app may come with its own way to refuse the others, as `Mounted`.
         limits: of requests and streams.
         ready: why no work can be taken now, "" if it can; None asks the bus.
-        metrics: the text of `/metrics` and its media type, for callers whose token may read.
+        metrics: given the header Accept, the text of `/metrics` and its media type, for callers
+            whose token may read.
 
     Raises:
         TokenFileError: the file of tokens cannot be used.

@@ -103,7 +103,12 @@ class Call(Generic[BodyT, QueryT]):
         """
         services = self.services
         return EventStream(
-            open_source, services.limits, services.streams, self.caller.name, headers
+            open_source,
+            services.limits,
+            services.streams,
+            caller=self.caller.name,
+            is_still_known=self.request.state.is_still_known,
+            headers=headers,
         )
 
     async def unless_gone(self, work: Awaitable[T]) -> T:

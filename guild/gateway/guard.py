@@ -38,7 +38,8 @@ class Guard:
     and Sec-Fetch-Site show. An address in the place of a name cannot be rebound.
 
     Args:
-        app: gets the caller as `request.state.caller`; None for a stranger.
+        app: gets the caller as `request.state.caller`, None for a stranger; and whether the caller
+            is known any more as `request.state.is_still_known()`.
         callers: the owners of tokens; None lets everybody in as `LOCAL`.
         hosts: names of this gateway beside `localhost`.
     """
@@ -67,8 +68,13 @@ class Guard:
         except RefusedError as error:
             await problem_response(error)(scope, receive, send_safely)
             return
-        caller = self._caller(headers.get("authorization", ""))
-        state = {**scope.get("state", {}), "caller": caller}
+        authorization = headers.get("authorization", "")
+        caller = self._caller(authorization)
+        state = {
+            **scope.get("state", {}),
+            "caller": caller,
+            "is_still_known": lambda: self._caller(authorization) == caller,
+        }
         await self._app({**scope, "state": state}, receive, send_safely)
 
     def _check(self, headers: Headers) -> None:

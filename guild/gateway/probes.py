@@ -19,8 +19,8 @@ from messaging.errors import MessagingError
 
 Ready = Callable[[], Awaitable[str]]
 """Why no work can be taken now, "" if it can."""
-Metrics = Callable[[], "tuple[bytes, str] | Awaitable[tuple[bytes, str]]"]
-"""The figures as text, and its media type."""
+Metrics = Callable[[str], "tuple[bytes, str] | Awaitable[tuple[bytes, str]]"]
+"""Given what the client accepts: the figures as text, and its media type."""
 
 LOOK_S = 2.0
 FRESH_S = 1.0
@@ -43,7 +43,7 @@ def probe_routes(ready: Ready, metrics: Metrics | None, admission: Admission) ->
             admission.admit(request, Scope.READ)
         except RefusedError as error:
             return problem_response(error)
-        told = metrics()
+        told = metrics(request.headers.get("accept", ""))
         text, media_type = await told if inspect.isawaitable(told) else told
         return Response(text, 200, {**_NO_STORE, "Content-Type": media_type})
 

@@ -34,7 +34,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.ready = asyncio.Event()
         self._silent_s = silent_s
-        self._silent_since: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._silent: WeakKeyDictionary[Any, tuple[object, float]] = WeakKeyDictionary()
         self._looks_at = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -59,11 +59,15 @@ class Server(uvicorn.Server):
                 connection.transport.abort()
 
     def _close_silent(self, now: float) -> None:
+        """Close what has sent no whole head of a request for too long, however it trickles."""
         for connection in list(self.server_state.connections):
-            cycle = getattr(connection, "cycle", None)
+            cycle = getattr(connection, "cycle", None)  # the last request of the connection
             if cycle is not None and not cycle.response_complete:
-                self._silent_since.pop(connection, None)
-            elif now - self._silent_since.setdefault(connection, now) >= self._silent_s:
+                continue
+            last, since = self._silent.get(connection, (self, now))
+            if last is not cycle:
+                self._silent[connection] = cycle, now
+            elif now - since >= self._silent_s:
                 connection.transport.abort()
 
 

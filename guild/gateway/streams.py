@@ -9,13 +9,12 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from types import MappingProxyType
 from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from guild.gateway.errors import TooManyStreamsError
+from guild.gateway.errors import TokenMissingError, TooManyStreamsError
 from guild.gateway.events import HEADERS, QUIET, Event, event
 from guild.gateway.limits import Limits
 from guild.gateway.problems import log_unforeseen, problem_of, problem_response
@@ -89,6 +88,7 @@ class EventStream:
         open_source: called with "", and with the position of the last event whenever the source was
             left because its reader was behind. A source whose events have no positions is not left:
             it is asked for nothing until there is room.
+        is_still_known: whether the caller's token is good any more; asked now and then.
         headers: of the answer, beside its own.
 
     Raises:
@@ -100,8 +100,10 @@ class EventStream:
         open_source: Open,
         limits: Limits,
         streams: Streams,
+        *,
         caller: str,
-        headers: Mapping[str, str] = MappingProxyType({}),
+        is_still_known: Callable[[], bool],
+        headers: Mapping[str, str],
     ) -> None:
         streams.check_room(caller)
         told = {**HEADERS, **headers}
@@ -110,6 +112,7 @@ class EventStream:
         self._limits = limits
         self._streams = streams
         self._caller = caller
+        self._is_still_known = is_still_known
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._position = ""
@@ -123,14 +126,19 @@ class EventStream:
             pulling = asyncio.create_task(self._pull())
             leaving = asyncio.create_task(_gone(receive))
             closing = asyncio.create_task(self._streams.closing())
+            revoked = asyncio.create_task(self._revoked())
             sending = asyncio.create_task(self._send(scope, receive, send))
-            tasks = (pulling, leaving, closing, sending)
+            tasks = (leaving, closing, revoked, sending, pulling)
             try:
-                await asyncio.wait({leaving, closing, sending}, return_when=asyncio.FIRST_COMPLETED)
-                if sending.done():
+                await asyncio.wait(tasks[:-1], return_when=asyncio.FIRST_COMPLETED)
+                if revoked.done():
+                    self._waiting.clear()
+                    self._put(_problem(TokenMissingError()))
+                if not leaving.done() and not sending.done():
+                    await self._end(pulling)
+                    await sending
+                elif sending.done():
                     sending.result()
-                elif closing.done():
-                    await self._end(pulling, sending)
             except TimeoutError:
                 log.warning("stream.reader_cut_off", caller=self._caller)
                 _cut(scope)
@@ -139,12 +147,17 @@ class EventStream:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _end(self, pulling: "asyncio.Task[None]", sending: "asyncio.Task[None]") -> None:
-        """Send what waits, and nothing more."""
+    async def _end(self, pulling: "asyncio.Task[None]") -> None:
+        """Have what waits sent, and nothing more."""
         pulling.cancel()
+        await asyncio.wait({pulling})
         self._has_ended = True
         self._changed.set()
-        await sending
+
+    async def _revoked(self) -> None:
+        """Return once the caller's token is not good any more."""
+        while self._is_still_known():  # noqa: ASYNC110  a file on a disk tells nobody
+            await asyncio.sleep(self._limits.quiet_s)
 
     async def _pull(self) -> None:
         """Take events from the source, as long as there is room for them."""
@@ -180,8 +193,7 @@ class EventStream:
     def _fail(self, error: Exception) -> None:
         if self._has_begun:
             log_unforeseen(error)
-            problem = problem_of(error).model_dump(mode="json", exclude_none=True)
-            self._put(event("problem", problem))
+            self._put(_problem(error))
         else:
             self._failed_at_once = error
 
@@ -227,6 +239,10 @@ class EventStream:
         if self._waiting_bytes <= self._limits.waiting_bytes // 2:
             self._room.set()
         return bytes(taken)
+
+
+def _problem(error: Exception) -> Event:
+    return event("problem", problem_of(error).model_dump(mode="json", exclude_none=True))
 
 
 def _cut(scope: Scope) -> None:

@@ -60,14 +60,14 @@ async def test_a_gateway_of_a_guild_that_is_not_started_is_not_ready() -> None:
 
 
 async def test_figures_are_for_tokens_that_may_read(crew: Guild, tmp_path: Path) -> None:
-    app = gateway_app(crew.client, metrics=lambda: (b"up 1\n", "text/plain; version=0.0.4"))
+    app = gateway_app(crew.client, metrics=lambda _: (b"up 1\n", "text/plain; version=0.0.4"))
     async with asking(app) as http:
         figures = await http.get(f"{LOCAL}/metrics")
     async with asking(gateway_app(crew.client)) as http:
         none = await http.get(f"{LOCAL}/metrics")
     (tmp_path / "tokens").touch()
     closed = gateway_app(
-        crew.client, tokens=tmp_path / "tokens", metrics=lambda: (b"up 1\n", "text/plain")
+        crew.client, tokens=tmp_path / "tokens", metrics=lambda _: (b"up 1\n", "text/plain")
     )
     async with asking(closed) as http:
         refused = await http.get(f"{LOCAL}/metrics")

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from guild.gateway.limits import Limits
+from guild.gateway.tokens import add_token, remove_token
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
 from tests.gateway.conftest import Serve, reading, until
@@ -202,3 +204,19 @@ async def test_a_message_that_passes_is_shown_and_what_does_not_fit_is_not(
     assert name == "rows"
     assert [row["data"]["text"] for row in data["rows"]] == ["a needle in hay"]
     assert data["left_off"] == 0
+
+
+async def test_a_stream_ends_with_the_token_that_opened_it(serve: Serve, tmp_path: Path) -> None:
+    """arita-yuto/video-review 214, wazuh/wazuh 38616: revoked, a token was good until a restart."""
+    file = tmp_path / "tokens"
+    secret = add_token(file, "ada", ["read"])
+    served = await serve(Limits(quiet_s=0.05), gateway={"tokens": file})
+    headers = {**EVENTS, "Authorization": f"Bearer {secret}"}
+    async with served.http(**headers) as http, http.stream("GET", "messages") as stream:
+        await until(lambda: served.streams.open == 1)
+        remove_token(file, "ada")
+        seen = [each async for each in events_from(stream)]
+        again = await http.get("guild")
+
+    assert [(name, data["status"]) for name, _, data in seen] == [("problem", 401)]
+    assert again.status_code == 401
