@@ -22,6 +22,7 @@ from messaging.wire.topic import EVENTS_TOPIC
 from tests.messaging.conftest import Site
 
 DESK, BUYER = "desk", "buyer"
+LEASE_S = 1.0
 
 
 class Buy(Message, wire_name="shop.buy"):
@@ -59,12 +60,43 @@ class Buyer(Agent[BuyerProps]):
             await held.settle(decision, self._buy, ctx)
 
     async def _buy(self, order: Buy) -> Bought:
+        """Whatever a test of this process is to see of it."""
         if order.item == "nothing":
             raise SoldOutError("nothing is left")
         if order.item == "glass":
             raise RuntimeError("broken")
         self.bought[order.item] += 1
         return Bought(item=order.item)
+
+
+class Booked(Message, wire_name="shop.booked"):
+    """Sent in the commit of what was done."""
+
+    item: str
+
+
+class Bookkeeper(Buyer):
+    """Books what it buys, so that it can be counted whatever process did it."""
+
+    @handles(answers=[Bought, RequestFailed], sends=[Booked])
+    async def decided(self, decision: ApprovalDecision, ctx: Context) -> None:
+        held = await take_up(decision, Buy, ctx)
+        if held is not None:
+            await held.settle(decision, self._buy, ctx)
+            if decision.approved:
+                ctx.send(Booked(item=held.kept.item), "books", reply_to="")
+
+
+def crashing_shop() -> GuildSpec:
+    """The guild for processes that are killed: others take over after a second."""
+    desk = AgentBuilder(ApprovalsAgent).set_id(DESK).add_additional_topic("approvals")
+    buyer = AgentBuilder(Bookkeeper).set_id(BUYER).add_additional_topic("orders")
+    spec = guild_of(
+        desk.listen_to_default_topic(False).set_lease(LEASE_S).build_spec(),
+        buyer.listen_to_default_topic(False).set_lease(LEASE_S).build_spec(),
+        guild_id="shop",
+    )
+    return spec.replaced({**spec.as_data(), "ends": ["shop.booked"], "topics": ["books"]})
 
 
 def shop(desk: dict[str, Any] | None = None, buyer: dict[str, Any] | None = None) -> GuildSpec:
@@ -98,9 +130,11 @@ async def running(site: Site, spec: GuildSpec | None = None) -> AsyncIterator[Gu
         yield guild.client
 
 
-async def lying(client: GuildClient, count: int = 1) -> Sequence[Approval]:
+async def lying(
+    client: GuildClient, count: int = 1, *, patience_s: float = PATIENCE_S
+) -> Sequence[Approval]:
     """The open approvals, once there are `count`."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(patience_s):
         while True:
             found = await list_approvals(client)
             if len(found) >= count:
@@ -108,10 +142,13 @@ async def lying(client: GuildClient, count: int = 1) -> Sequence[Approval]:
             await asyncio.sleep(0.005)
 
 
-def asking(client: GuildClient, **request: Any) -> asyncio.Task[ApprovalDecision]:
+def asking(
+    client: GuildClient, *, timeout_s: float = 30.0, **request: Any
+) -> asyncio.Task[ApprovalDecision]:
     """A client that asks and waits."""
     asked = ApprovalRequest(**{"what": "Spend 3 EUR", **request})
-    return asyncio.create_task(client.request("approvals", asked, ApprovalDecision))
+    waiting = client.request("approvals", asked, ApprovalDecision, timeout_s=timeout_s)
+    return asyncio.create_task(waiting)
 
 
 def buying(client: GuildClient, item: str = "tea") -> asyncio.Task[Any]:

@@ -83,4 +83,16 @@ PROCESS = (
         ),
     ),
     # Out of disk: the server writes, so it is among the rows of Redis, "writes that are refused".
+    Row(
+        fault="kill -9 while an approval is asked for, decided or lapses, and while it is followed",
+        criterion="decided once, told once, done once; nothing stays behind",
+        tests=(
+            "tests/approvals/test_killed.py::test_what_a_person_approved_is_done_once",
+            "tests/approvals/test_killed.py::test_what_nobody_decided_is_rejected_once",
+        ),
+        seen_failing=(
+            "tests/approvals/test_mutants.py::test_if_an_approval_stayed_open_it_would_be_decided_twice",
+            "tests/approvals/test_mutants.py::test_if_what_waits_were_not_taken_out_a_decision_handled_twice_would_be_done_twice",
+        ),
+    ),
 )
