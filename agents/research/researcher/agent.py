@@ -20,6 +20,7 @@ from agents.research.messages import (
     TokenizerTrained,
 )
 from agents.research.researcher import records
+from agents.research.researcher.approval import StudyApprovals, why_refused
 from agents.research.researcher.conclusion import chosen, report_of
 from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import (
@@ -44,6 +45,8 @@ from agents.research.researcher.steps import DATA
 from agents.research.researcher.work_clock import WorkClock
 from agents.research.stepwise.asking import Ask, answer_all, ask, end_step, fail_all
 from guild import Agent, BaseAgentProps, Context, handles
+from guild.approvals import ApprovalDecision
+from guild.asking import NOT_APPROVED
 from guild.progress import Progress
 from messaging.wire.replies import Cancelled, RequestFailed
 
@@ -63,11 +66,16 @@ _MANY_CLASSES = 100
 
 
 class ResearcherProps(BaseAgentProps):
-    """Where the agents that do the work listen."""
+    """Where the agents that do the work listen, and what a person decides about.
+
+    Attributes:
+        approvals: what a person is asked before it costs anything; None asks nobody.
+    """
 
     assembler_topic: str = "research.assembler"
     trainer_topic: str = "research.trainer"
     tokenizer_topic: str = "research.tokenizer"
+    approvals: StudyApprovals | None = None
 
 
 class ResearcherAgent(Agent[ResearcherProps]):
@@ -109,7 +117,8 @@ class ResearcherAgent(Agent[ResearcherProps]):
     async def take(
         self,
         answer: (
-            BaselineFitted
+            ApprovalDecision
+            | BaselineFitted
             | DataDealt
             | ModelAssembled
             | ModelsBlended
@@ -152,7 +161,7 @@ class ResearcherAgent(Agent[ResearcherProps]):
         if study.trials:
             study.elapsed_s = await to_thread(self._clock.elapsed_s, study)
         study.clock_at = time.time()
-        for each in next_asks(study):
+        for each in next_asks(study, self.properties.approvals):
             await self._ask(each, study, ctx)
         if not study.under_way:
             await self._conclude(study, ctx)
@@ -171,10 +180,20 @@ class ResearcherAgent(Agent[ResearcherProps]):
                 )
         # A study takes as many steps as its budget lasts, each following from the one before:
         # more than the bus lets pass, so each begins anew, in the conversation that is watched.
-        topic = getattr(self.properties, f"{what.to}_topic")
-        await ask(what, study, topic, ctx, detached=True)
+        await ask(what, study, self._topic(what.to), ctx, detached=True)
+
+    def _topic(self, recipient: str) -> str:
+        approvals = self.properties.approvals
+        if recipient == "approvals" and approvals is not None:
+            return approvals.topic
+        topic: str = getattr(self.properties, f"{recipient}_topic")
+        return topic
 
     async def _conclude(self, study: Study, ctx: Context) -> None:
+        if refusal := why_refused(study):
+            study.is_failed = True
+            fail_all(study, NOT_APPROVED, f"the study was not begun: {refusal}", ctx)
+            return
         facts = study.facts
         best = chosen(study, facts) if facts is not None else None
         if facts is None or best is None:

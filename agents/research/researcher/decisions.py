@@ -10,6 +10,7 @@ from random import Random
 from typing import NamedTuple
 
 from agents.ml.selection.facts import Facts
+from agents.research.researcher.approval import may_ask_a_model
 from agents.research.researcher.credit import Record, whose_turn
 from agents.research.researcher.ladder import ETA, ladder
 from agents.research.researcher.messages import RecipeProposed, Tried
@@ -241,7 +242,7 @@ def _proposers(now: Situation) -> tuple[str, ...]:
     asked = [steps[name] for name in names if name in steps]
     tokens = sum((step.answer or {}).get("tokens", 0) for step in asked)
     is_missing = any(_NO_MODEL in step.error for step in asked)
-    if tokens < request.budget.tokens and not is_missing:
+    if tokens < request.budget.tokens and not is_missing and may_ask_a_model(now.study):
         return request.proposers
     return tuple(each for each in request.proposers if each != "llm") or ("search",)
 

@@ -1,6 +1,6 @@
 """What a study asks for next: a function of its state, and of nothing else.
 
-data -> trials: (tokenizer ->) assemble -> train without one fold -> score
+(approvals ->) data -> trials: (tokenizer ->) assemble -> train without one fold -> score
      -> ensemble -> held-out test
 """
 
@@ -14,6 +14,7 @@ from agents.research.messages import (
     ModelAssembled,
     TokenizerTrained,
 )
+from agents.research.researcher.approval import StudyApprovals, approvals_of, why_refused
 from agents.research.researcher.conclusion import complete, contestants
 from agents.research.researcher.decisions import decide, known_recipes, tried_before, visible
 from agents.research.researcher.messages import (
@@ -50,12 +51,16 @@ _BASELINE_SHARE = 0.2  # of the time: a classical model that takes longer is lef
 _FOR_THE_END = 0.95
 
 
-def next_asks(study: Study) -> list[Ask]:
+def next_asks(study: Study, approvals: StudyApprovals | None = None) -> list[Ask]:
     """What can be asked for now and was not yet; trials that follow are planned on the way."""
-    return [ask for ask in _asks(study) if ask.step not in study.steps]
+    return [ask for ask in _asks(study, approvals) if ask.step not in study.steps]
 
 
-def _asks(study: Study) -> Iterator[Ask]:
+def _asks(study: Study, approvals: StudyApprovals | None) -> Iterator[Ask]:
+    wanted = approvals_of(study, approvals)
+    yield from wanted
+    if why_refused(study) or not all(study.has_ended(ask.step) for ask in wanted):
+        return
     places = Places(study.request.folder)
     yield Ask(DATA, "trainer", _deal(study, places))
     facts = study.facts
