@@ -86,6 +86,12 @@ class DecideApproval(Message, wire_name="guild.decide_approval"):
     option: str = Field(default="", max_length=200)
 
 
+class DecisionTaken(Message, wire_name="guild.decision_taken"):
+    """To whoever decided: so it is. A type of its own, as routes follow the decision itself."""
+
+    decision: ApprovalDecision
+
+
 class DecisionRefused(Message, wire_name="guild.decision_refused"):
     """A decision that changed nothing.
 

@@ -17,6 +17,7 @@ from guild.approvals import (
     ApprovalDecision,
     DecideApproval,
     DecisionRefused,
+    DecisionTaken,
     Lying,
     decided_key,
     open_key,
@@ -163,9 +164,9 @@ async def _decide(
     )
     if isinstance(answer, DecisionRefused):
         raise DecisionRefusedError(answer.id, answer.refusal, answer.text)
-    if not isinstance(answer, ApprovalDecision):
-        raise UnexpectedReplyError(_name(ApprovalDecision), _name(type(answer)))
-    return answer
+    if not isinstance(answer, DecisionTaken):
+        raise UnexpectedReplyError(_name(DecisionTaken), _name(type(answer)))
+    return answer.decision
 
 
 def _desks(client: GuildClient) -> Sequence[str]:

@@ -21,6 +21,7 @@ from guild.approvals import (
     ApprovalRequest,
     DecideApproval,
     DecisionRefused,
+    DecisionTaken,
     Lying,
     Refusal,
     decided_key,
@@ -50,7 +51,7 @@ class ApprovalsAgent(Agent[DeskProps]):
         super().__init__(properties)
         self._bounds = Bounds(count=self.properties.keep_decided, age_s=self.properties.keep_s)
 
-    @handles(answers=[ApprovalDecision])
+    @handles(answers=[ApprovalDecision], sends=[DeadlinePassed])
     async def ask(self, request: ApprovalRequest, ctx: Context) -> None:
         ledger, approval = await Ledger.load(ctx), _approval_of(request, ctx)
         if await _is_known(approval.id, ctx):  # requeued: it lies here, or was answered
@@ -77,10 +78,10 @@ class ApprovalsAgent(Agent[DeskProps]):
         )
         ctx.send(asked, EVENTS_TOPIC, reply_to="", detached=True)
 
-    @handles(answers=[ApprovalDecision])
+    @handles(answers=[ApprovalDecision], sends=[ForgetDecided])
     async def decide(
         self, decision: DecideApproval, ctx: Context
-    ) -> ApprovalDecision | DecisionRefused:
+    ) -> DecisionTaken | DecisionRefused:
         ledger = await Ledger.load(ctx)
         lying = await ctx.state.load(open_key(decision.id), Lying)
         if lying is None:
@@ -103,9 +104,9 @@ class ApprovalsAgent(Agent[DeskProps]):
             details=lying.approval.request.details,
         )
         await self._settle(lying, settled, ledger, ctx)
-        return settled
+        return DecisionTaken(decision=settled)
 
-    @handles(answers=[ApprovalDecision])
+    @handles(answers=[ApprovalDecision], sends=[ForgetDecided])
     async def end(self, due: DeadlinePassed, ctx: Context) -> None:
         if ctx.envelope.sender != ctx.group:
             return
@@ -114,7 +115,7 @@ class ApprovalsAgent(Agent[DeskProps]):
         if lying is not None:
             await self._settle(lying, _default(lying.approval, ctx), ledger, ctx)
 
-    @handles
+    @handles(sends=[ForgetDecided])
     async def forget(self, _: ForgetDecided, ctx: Context) -> None:
         ledger = await Ledger.load(ctx)
         await ledger.forget_old(self._bounds, ctx)

@@ -11,6 +11,11 @@ from guild.cli.calling.call import Call
 from guild.cli.calling.exit_codes import OK, UsageError
 from guild.deciding import Wanted, approve, list_approvals, reject, show_approval
 
+# What turns text around or hides it would show a person something else than is done.
+_UNSEEN = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
+}
 _COLUMNS = ("id", "state", "asked", "deadline", "default", "asker", "what")
 _NONE = {
     "open": "nothing is to be decided",
@@ -44,7 +49,7 @@ async def show_one(call: Call, approval_id: str) -> int:
         return OK
     for key, value in _facts(approval):
         if value:
-            call.output.text(f"{key:<12} {value}")
+            call.output.text(f"{key:<12} {_seen(value)}")
     if approval.decision is None:
         chosen = " --option …" if approval.request.options else ""
         call.output.note(f"approve it: {call.command('approvals approve')} {approval.id}{chosen}")
@@ -80,7 +85,7 @@ def _tell(call: Call, decision: ApprovalDecision) -> int:
         return OK
     verdict = "approved" if decision.approved else "rejected"
     option = f" with {decision.option}" if decision.option else ""
-    call.output.note(f"{verdict} {decision.id}{option}, as {decision.by}: {decision.what}")
+    call.output.note(f"{verdict} {decision.id}{option}, as {decision.by}: {_seen(decision.what)}")
     return OK
 
 
@@ -107,7 +112,7 @@ def _row(approval: Approval) -> dict[str, Any]:
         "deadline": _local(approval.deadline),
         "default": approval.request.default,
         "asker": approval.asker or approval.request.asked_by or "a client",
-        "what": approval.request.what,
+        "what": _seen(approval.request.what),
     }
 
 
@@ -132,6 +137,10 @@ def _facts(approval: Approval) -> list[tuple[str, str]]:
             ("reason", decision.reason),
         ]
     return facts
+
+
+def _seen(text: str) -> str:
+    return text.translate(_UNSEEN)
 
 
 def _local(at: float) -> str:

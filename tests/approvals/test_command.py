@@ -39,8 +39,11 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def asked(run: Run, spec: Path) -> dict[str, Any]:
     """An approval that is open."""
+    return ask(run, spec, "what=Spend 3 EUR", "why=tea is out", 'options:=["small","large"]')
+
+
+def ask(run: Run, spec: Path, *words: str) -> dict[str, Any]:
     before = {row["id"] for row in run("approvals", "list", spec, "--json").documents()}
-    words = ("what=Spend 3 EUR", "why=tea is out", 'options:=["small","large"]')
     assert run("publish", spec, "guild.approval_request", *words).code == 0
     while True:
         rows = run("approvals", "list", spec, "--json").documents()
@@ -121,6 +124,19 @@ def test_what_cannot_be_decided_is_refused(
 
     assert refused.code == code
     assert text in refused.err
+
+
+def test_text_that_would_be_shown_turned_around_or_not_at_all_is_told(run: Run, spec: Path) -> None:
+    hostile = "Pay <b>1</b> EUR \u202e000,1\u2066 to\u200b me \x1b[2J"
+    approval = ask(run, spec, f"what={hostile}", f"why={hostile}", 'details:={"x": "\u202e"}')
+
+    shown = run("approvals", "show", spec, approval["id"]).out
+    listed = run("approvals", "list", spec).out
+
+    for text in (shown, listed):
+        assert r"Pay <b>1</b> EUR \u202e000,1\u2066 to\u200b me" in text
+        assert not set(text) & set("\u202e\u2066\u200b")
+    assert r'{"x": "\u202e"}' in shown
 
 
 def test_a_guild_without_a_desk_is_told_what_to_add(run: Run, spec: Path, tmp_path: Path) -> None:
