@@ -290,8 +290,11 @@ def _fields_in(
             yield from _fields_in(each, config)
     if not isinstance(node, Mapping):
         return
-    if isinstance(node.get("type"), str):
-        config = node.get("config", config)
+    if not isinstance(node.get("type"), str):  # no schema, but fields by name, whatever these are
+        for each in node.values():
+            yield from _fields_in(each, config)
+        return
+    config = node.get("config", config)
     fields = node.get("fields")
     if isinstance(fields, list):
         named = {each["name"]: each for each in fields if "name" in each}

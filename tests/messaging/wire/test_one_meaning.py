@@ -810,3 +810,18 @@ def test_a_message_with_lists_is_not_tried_but_written() -> None:
 
     assert fidelity_of(type(message)).is_sure_of(message)
     assert seal(message, "t", by_reference=True).message is None
+
+
+SCHEMAS_OWN_WORDS = (
+    *("fields", "type", "config", "metadata", "default", "definitions", "choices"),
+    *("items_schema", "values_schema", "serialization", "expected"),
+)
+
+
+@pytest.mark.parametrize("name", SCHEMAS_OWN_WORDS)
+async def test_a_field_may_be_called_like_a_word_of_schemas(bus: Bus, name: str) -> None:
+    inner = create_model("Inner", **{name: (dict[str, Any], ...)})
+    outer = create_model("Outer", __base__=Message, **{name: (inner, ...)})
+    message = outer(**{name: inner(**{name: {"a": 1}})})
+
+    assert await travelled(bus, message) == [message, message]
