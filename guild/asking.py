@@ -41,6 +41,7 @@ NOT_APPROVED = "NotApprovedError"
 M = TypeVar("M", bound=BaseModel)
 
 _TEXT_CHARS = 2000
+_MANY_HOPS = 32
 _MOST_WHAT = 500
 _MOST_SHOWN = 2000  # as JSON each may take six bytes
 
@@ -136,8 +137,13 @@ def hold(
     Returns:
         The id of the approval.
     """
-    request = asks.request(what, why, details)
-    approval_id = ctx.send(request, asks.topic, keep_deadline=True)
+    approval_id = ctx.send(
+        asks.request(what, why, details),
+        asks.topic,
+        keep_deadline=True,
+        conversation=ctx.conversation,
+        detached=ctx.envelope.hops > _MANY_HOPS,  # or long work that asks often is taken for a loop
+    )
     model: Any = Held[type(kept)]  # type: ignore[misc] # a class at run time
     held = model(kept=kept, requester=requester or ctx.requester)
     ctx.state.save(_key(approval_id), held)

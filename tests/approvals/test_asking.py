@@ -8,9 +8,10 @@ import pytest
 from guild.approvals import MOST_DETAILS_BYTES, ApprovalDecision, ApprovalRequest
 from guild.asking import AskFirst, why_not
 from guild.deciding import approve, reject
-from guild.testing import launched
+from guild.testing import launched, settled
 from messaging.errors import RequestFailedError
-from tests.approvals.shop import BUYER, Bought, Buyer, buying, keys, lying, running, shop
+from messaging.wire.sealing import seal
+from tests.approvals.shop import BUYER, Bought, Buy, Buyer, buying, keys, lying, running, shop
 from tests.messaging.conftest import Site, site, url_of
 
 __all__ = ["site", "url_of"]  # fixtures
@@ -110,6 +111,20 @@ async def test_a_decision_that_was_never_asked_for_does_nothing(cause: str) -> N
         with pytest.raises(RequestFailedError, match="rejected by ada"):
             await bought
         assert "tea" not in Buyer.bought
+
+
+async def test_work_that_asks_again_and_again_is_not_taken_for_a_loop() -> None:
+    async with launched(shop()) as guild:
+        bus = guild.client.bus
+        late = seal(Buy(item="tea"), "orders", by_reference=False, hops=62)
+
+        await bus.backend.append([late])
+        (approval,) = await lying(guild.client)
+        await approve(guild.client, approval.id, by="ada")
+
+        await settled(guild)
+        assert approval.conversation == late.id
+        assert not await bus.dead_letters.list()
 
 
 def test_what_is_too_long_to_be_shown_is_shown_in_part() -> None:
