@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from guild.agent.contracts import HandlerContract, MessageClass, reader_of
+from guild.approvals import ApprovalDecision, ApprovalRequest
 from guild.checking.wiring import Wires
 from messaging.wire.message import wire_type_of
 from messaging.wire.replies import Cancelled, RequestFailed
@@ -49,7 +50,7 @@ def graph_of(wires: Wires) -> Graph:
         Node(agent.id, agent.type, agent.name, agent.topics, agent.replicas)
         for agent in wires.parts.agents.values()
     )
-    edges = [*_sends(wires), *_requests(wires), *_outputs(wires)]
+    edges = [*_sends(wires), *_approvals(wires), *_requests(wires), *_outputs(wires)]
     edges += [*_routes(wires), *_schedules(wires)]
     return Graph(nodes, tuple(dict.fromkeys(edges)))
 
@@ -82,9 +83,22 @@ def _answers(wires: Wires, sender: int, receiver: int, message: MessageClass) ->
     return [answer for answer in dict.fromkeys(given) if reader_of(wanted, answer)]
 
 
+def _approvals(wires: Wires) -> list[Edge]:
+    """What agents ask a person first, by their properties and not by their contracts."""
+    agents, edges = wires.parts.agents, []
+    for index, properties in wires.asks.items():
+        for asks in properties.values():
+            for desk in _readers(wires, asks.topic, ApprovalRequest):
+                asker = agents[index].id
+                edges.append(Edge(asker, desk, str(wire_type_of(ApprovalRequest)), "send"))
+                edges.append(Edge(desk, asker, str(wire_type_of(ApprovalDecision)), "reply"))
+    return edges
+
+
 def _requests(wires: Wires) -> list[Edge]:
     """What nobody inside sends must come from outside, and is answered there."""
-    given = {*FROM_THE_BUS, *(message for index in wires.classes for message in wires.gives(index))}
+    given = {message for index in wires.classes for message in wires.gives(index)}
+    given |= {*FROM_THE_BUS, ApprovalDecision}  # which comes where the agent asks, if it does
     named = [*(wires.result_of(route) for route in wires.parts.routes.values())]
     named += [wires.messages.find(each.message) for each in wires.parts.schedules.values()]
     given |= {message for message in named if message is not None}

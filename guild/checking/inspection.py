@@ -14,7 +14,7 @@ from guild.agent.resources import properties_class_of
 from guild.agent.route_again import RouteAgain
 from guild.approvals import APPROVAL_EVENTS
 from guild.checking.parts import UNREADABLE, Parts
-from guild.checking.trait_checks import desk_errors, trait_errors
+from guild.checking.trait_checks import asking, desk_errors, trait_errors
 from guild.checking.validation import findings_of
 from guild.checking.wiring import Wires, wiring_errors
 from guild.errors import Path, UnknownAgentTypeError
@@ -61,7 +61,9 @@ class Inspection:
 
     @property
     def wires(self) -> Wires:
-        return Wires(self.parts, self.classes, self.messages)
+        own = ((index, self.properties.get(("agents", index))) for index in self.classes)
+        asks = {index: asking(properties) for index, properties in own if properties is not None}
+        return Wires(self.parts, self.classes, self.messages, asks)
 
 
 def inspect_parts(
@@ -80,7 +82,7 @@ def inspect_parts(
         seen.errors += _agent(seen, index, agent)
     used = {index: _used(seen, index) for index in seen.classes}
     seen.errors += trait_errors(seen.wires, seen.properties, seen.factories, used)
-    seen.wiring += desk_errors(seen.wires, seen.properties)
+    seen.wiring += desk_errors(seen.wires)
     seen.wiring += wiring_errors(seen.wires)
     return seen
 

@@ -58,17 +58,23 @@ def trait_errors(
             yield Finding(path, _told(wires.parts.agents[index].id, traits, own))
 
 
-def desk_errors(wires: Wires, properties: Properties) -> Iterator[Finding]:
+def desk_errors(wires: Wires) -> Iterator[Finding]:
     """Every agent that is to ask first, and would ask where no desk listens."""
-    for path, own in properties.items():
-        for name, asks in _asking(own):
+    for index, properties in wires.asks.items():
+        for name, asks in properties.items():
             if not _is_heard(wires, asks.topic):
                 yield Finding(
-                    (*path, "properties", name),
+                    ("agents", index, "properties", name),
                     f"no desk takes what is asked on the topic {asks.topic!r}: add an agent of "
                     f"the type approvals.desk with 'topics: [{asks.topic}]'",
                     closest(asks.topic, _topics_of_desks(wires)),
                 )
+
+
+def asking(properties: BaseModel) -> Mapping[str, AskFirst]:
+    """The properties by which an agent asks a person first."""
+    values = ((name, getattr(properties, name)) for name in type(properties).model_fields)
+    return {name: value for name, value in values if isinstance(value, AskFirst)}
 
 
 def _told(agent: str, traits: Traits, properties: BaseModel) -> str:
@@ -83,13 +89,6 @@ def _told(agent: str, traits: Traits, properties: BaseModel) -> str:
         f"({traits.private}), follows what others write ({traits.untrusted}) and has a way out "
         f"({traits.way_out}); take one of these away, or {asking}"
     )
-
-
-def _asking(properties: BaseModel) -> Iterator[tuple[str, AskFirst]]:
-    for name in type(properties).model_fields:
-        value = getattr(properties, name)
-        if isinstance(value, AskFirst):
-            yield name, value
 
 
 def _is_heard(wires: Wires, topic: str) -> bool:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from guild.agent.agent import Agent
 from guild.agent.contracts import HandlerContract, reader_of
+from guild.asking import AskFirst
 from guild.checking.parts import UNREADABLE, Parts, listens
 from guild.checking.route_checks import flaws_of_route
 from guild.checking.validation import findings_of
@@ -31,11 +32,13 @@ class Wires(NamedTuple):
     Attributes:
         classes: by place in the list of agents; those that were found.
         messages: every message class that they mention.
+        asks: by place in the list of agents, the property by which an agent asks a person first.
     """
 
     parts: Parts
     classes: AgentClasses
     messages: MessageRegistry
+    asks: Mapping[int, Mapping[str, AskFirst]] = {}
 
     @property
     def is_complete(self) -> bool:

@@ -228,3 +228,12 @@ def test_research_with_a_network_and_no_foreign_code_or_a_person_asked_is_valid(
 
 def test_the_registry_needs_no_import_of_heavy_packages_for_it() -> None:
     assert Registry().agent_class("approvals.desk").traits(None) == Traits()
+
+
+def test_the_graph_shows_who_asks_where_and_nothing_of_who_does_not() -> None:
+    plan = Plan.of(load_yaml(spec(approvals="{}"), allow=["tests.guild"]))
+    edges = {edge[:3] for edge in plan.graph.edges}
+    assert ("clerk", "desk", "guild.approval_request") in edges
+    assert ("desk", "clerk", "guild.approval_decision") in edges
+    research = Plan.of(load_file(SPECS / "research.yaml"))
+    assert not [edge for edge in research.graph.edges if "approval" in edge.message]
