@@ -99,6 +99,28 @@ async def test_of_many_who_decide_at_once_one_does(site: Site) -> None:
         assert [event.by for event in await told(client)] == [made[0].by]
 
 
+@pytest.mark.parametrize("site", SERVER_KINDS, indirect=True)
+async def test_of_many_who_decide_at_two_replicas_of_a_desk_one_does(site: Site) -> None:
+    async with running(site) as client, running(site) as other:
+        for _ in range(5):
+            asked = asking(client)
+            (approval,) = await lying(client)
+            acts = (
+                (approve if number % 2 else reject)(
+                    client if number % 3 else other, approval.id, by=f"person {number}"
+                )
+                for number in range(12)
+            )
+
+            results = await asyncio.gather(*acts, return_exceptions=True)
+
+            made = [result for result in results if isinstance(result, ApprovalDecision)]
+            refused = [result for result in results if isinstance(result, DecisionRefusedError)]
+            assert (len(made), len(refused)) == (1, 11)
+            assert await asked == made[0]
+        assert len(await told(client)) == 5
+
+
 async def test_a_decision_repeated_under_its_id_is_the_same_decision(site: Site) -> None:
     async with running(site) as client:
         asked, kept = asking(client), new_id()

@@ -11,8 +11,8 @@ from agents.approvals.agent import ApprovalsAgent
 from guild.approvals import Lying, open_key
 from guild.deciding import approve, reject, show_approval
 from guild.errors import DecisionRefusedError
-from guild.testing import launched
-from messaging.handling.context import Context
+from guild.testing import launched, settled
+from messaging.handling.context import Context, Requester
 from messaging.testing import TestClock
 from tests.approvals.shop import Buyer, asking, buying, lying, shop, told
 
@@ -133,3 +133,29 @@ def _leaving(take_up: Any) -> Any:
         return held
 
     return left
+
+
+@with_mutant
+async def test_if_the_caller_beyond_were_forgotten_it_would_not_hear_of_a_failure(
+    is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_mutant:
+        requester = Context.requester.fget
+        assert requester is not None
+
+        def forgetful(self: Context) -> Requester | None:
+            found = requester(self)
+            return found and found.model_copy(update={"waiter": ""})
+
+        monkeypatch.setattr(Context, "requester", property(forgetful))
+    async with launched(shop()) as guild:
+        bought = buying(guild.client, "glass")
+        (approval,) = await lying(guild.client)
+        await approve(guild.client, approval.id, by="ada")
+        await settled(guild)
+
+        done, _ = await asyncio.wait([bought], timeout=0.5 if is_mutant else 30)
+
+        assert bool(done) is not is_mutant
+        bought.cancel()
+        await asyncio.gather(bought, return_exceptions=True)

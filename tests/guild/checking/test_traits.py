@@ -237,3 +237,15 @@ def test_the_graph_shows_who_asks_where_and_nothing_of_who_does_not() -> None:
     assert ("desk", "clerk", "guild.approval_decision") in edges
     research = Plan.of(load_file(SPECS / "research.yaml"))
     assert not [edge for edge in research.graph.edges if "approval" in edge.message]
+
+
+@pytest.mark.parametrize("name", ["research", "stateful"])
+def test_what_the_shipped_specs_say_of_asking_first_is_so(name: str) -> None:
+    text = (SPECS / f"{name}.yaml").read_text("utf-8")
+    assert "      # approvals: {" in text
+    asking = text.replace("      # approvals: {", "      approvals: {")
+
+    (told,) = problems(asking)
+    assert "no desk takes what is asked" in told
+    desk = "\n  - {id: desk, type: approvals.desk, topics: [approvals]}\n"
+    assert problems(asking.rstrip() + desk) == []
