@@ -20,7 +20,7 @@ from agents.research.messages import (
     TokenizerTrained,
 )
 from agents.research.researcher import records
-from agents.research.researcher.approval import StudyApprovals, why_refused
+from agents.research.researcher.approval import StudyApprovals, under_way, why_refused
 from agents.research.researcher.conclusion import chosen, report_of
 from agents.research.researcher.loop import next_asks
 from agents.research.researcher.messages import (
@@ -247,7 +247,7 @@ def _ended_before(report: StudyReport) -> Progress:
 
 def _progress(study: Study) -> Progress:
     used = study.request.budget.used(study.elapsed_s, len(study.trials))
-    told = ", ".join(study.under_way) or ("nothing worked" if study.is_failed else "finished")
+    told = ", ".join(under_way(study)) or ("nothing worked" if study.is_failed else "finished")
     return Progress(
         task=f"study {study.request.name}",
         done=1.0 if study.is_over else min(0.99, used),

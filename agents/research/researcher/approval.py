@@ -59,6 +59,13 @@ def may_ask_a_model(study: Study) -> bool:
     return not _why_not(study, LANGUAGE_MODEL)
 
 
+def under_way(study: Study) -> Sequence[str]:
+    """What is waited for, for whoever watches: a person has to be told to decide."""
+    steps = study.under_way
+    is_asked = STUDY in steps or LANGUAGE_MODEL in steps
+    return ["a person decides first: guildbus approvals list"] if is_asked else steps
+
+
 def _why_not(study: Study, step: str) -> str:
     decision = study.done(step, ApprovalDecision)
     if decision is not None:

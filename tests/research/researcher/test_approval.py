@@ -16,6 +16,7 @@ from guild.approvals import Approval
 from guild.client import GuildClient
 from guild.deciding import approve, list_approvals, reject
 from guild.errors import SpecError
+from guild.progress import Progress
 from guild.testing import PATIENCE_S
 from messaging.errors import RequestFailedError
 from tests.research.researcher.test_agent import Diary, bus_for, diary, spec_of, wanted
@@ -120,6 +121,17 @@ async def test_both_are_asked_at_once_and_waited_for(diary: Diary) -> None:
         await approve(guild.client, study.id, by="ada")
 
         assert (await report).trials == 6
+
+
+async def test_whoever_watches_is_told_that_a_person_has_to_decide(diary: Diary) -> None:
+    async with launched(diary, {}) as guild:
+        items = guild.client.stream("research", wanted(6), timeout_s=60)
+        async for item in items:
+            if isinstance(item, Progress) and "approvals list" in item.text:
+                (approval,) = await lying(guild.client)
+                await approve(guild.client, approval.id, by="ada")
+
+    assert isinstance(item, StudyReport)
 
 
 async def test_a_study_that_waits_outlives_its_process(diary: Diary, tmp_path: Path) -> None:
