@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 GROUP = "guildbus.spending"
 """Entry points that tell what answers of language models have cost: see `Spending`."""
 
-MetricsOf = Callable[[Bus], Callable[[], Awaitable[tuple[bytes, str]]]]
+Metrics = Callable[[str], Awaitable[tuple[bytes, str]]]
+MetricsOf = Callable[[Bus], Metrics]
 
 
 class Sight(NamedTuple):
@@ -73,12 +74,12 @@ def _counting() -> tuple[Observer, MetricsOf]:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
 
-    def metrics_of(bus: Bus) -> Callable[[], Awaitable[tuple[bytes, str]]]:
+    def metrics_of(bus: Bus) -> Metrics:
         queues = QueueMetrics(bus, registry)
 
-        async def show() -> tuple[bytes, str]:
+        async def show(accept: str) -> tuple[bytes, str]:
             await queues.refresh()
-            return render(registry)
+            return render(registry, accept)
 
         return show
 
