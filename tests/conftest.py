@@ -27,3 +27,19 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """structlog.testing.capture_logs leaves structlog configured, to print all that comes later."""
+    was_configured = _is_structlog_configured()
+    try:
+        return (yield)
+    finally:
+        if _is_structlog_configured() and not was_configured:
+            sys.modules["structlog"].reset_defaults()
+
+
+def _is_structlog_configured() -> bool:
+    structlog = sys.modules.get("structlog")
+    return structlog is not None and structlog.is_configured()

@@ -48,7 +48,10 @@ async def test_what_was_published_between_the_call_and_the_first_look_is_seen(si
         await guild.client.pause("echo", by="ada")
 
         assert (await anext(passing)).id == sent
-        assert (await anext(events)).event == OperatorActed(act="pause", target="echo", by="ada")
+        seen = (await anext(events)).event
+        if isinstance(seen, GuildStarted):  # on a busy machine it is not known that it came before
+            seen = (await anext(events)).event
+        assert seen == OperatorActed(act="pause", target="echo", by="ada")
 
 
 async def test_no_topic_may_have_such_a_name(site: Site) -> None:
