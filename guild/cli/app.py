@@ -31,7 +31,15 @@ from guild.cli.syntax.options import (
     WaitS,
 )
 from guild.cli.syntax.plugins import Commands
-from guild.cli.syntax.talking import cancel, follow, publish, request, tap
+from guild.cli.syntax.talking import (
+    cancel,
+    conversation,
+    follow,
+    live,
+    publish,
+    request,
+    tap,
+)
 
 app = typer.Typer(
     cls=Commands,
@@ -223,6 +231,7 @@ def acl(
 for _command in (  # in the order of --help
     *(run, validate),
     *(publish, request, follow, cancel, tap),
+    *(live, conversation),
     *(graph, schema, agents, topics),
     *(state, pause, resume, drain, replay, forget),
     *(console, doctor, acl),

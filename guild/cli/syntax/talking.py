@@ -151,3 +151,44 @@ def tap(
         count=count,
         timeout_s=timeout_s,
     )
+
+
+def live(
+    spec: Spec,
+    count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
+    timeout_s: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            help="Stop after so long; exit status 6 if --count is not reached by then.",
+            min=0.001,
+        ),
+    ] = None,
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+    log_level: LogLevel = None,
+) -> None:
+    """Watch what agents handle and what becomes of it, up to 200 a second of each process."""
+    from guild.cli.calling.running import run_command
+    from guild.cli.commands.live import watch_guild
+
+    typed = Common(spec, bus, allow, as_json, log_level)
+    run_command(watch_guild, typed, count=count, timeout_s=timeout_s)
+
+
+def conversation(
+    spec: Spec,
+    message_id: Annotated[
+        str, typer.Argument(help="Id of the conversation, or of any message of it.")
+    ],
+    bus: BusUrl = None,
+    allow: Allow = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is known of a conversation: its messages, and what agents made of them."""
+    from guild.cli.calling.running import run_command
+    from guild.cli.commands.conversation import show_conversation
+
+    run_command(show_conversation, Common(spec, bus, allow, as_json), message_id)
