@@ -1,5 +1,6 @@
 """The way of a message through the gateway, and who is let in."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,24 @@ async def test_a_key_that_comes_again_is_the_same_request(http: httpx.AsyncClien
     assert runs[text] == 1
 
 
+async def test_one_key_at_the_same_time_is_one_request(http: httpx.AsyncClient) -> None:
+    text = new_id()
+    asked = {"type": "gw.say", "data": {"text": text, "words": 3}}
+    headers = {"Idempotency-Key": text}
+    faces = [{"Accept": "application/json"}, {"Accept": "text/event-stream"}]
+
+    answers = await asyncio.gather(
+        *(http.post("topics/says/requests", json=asked, headers=headers | f) for f in faces * 8)
+    )
+
+    plain = [answer.json() for answer in answers[::2]]
+    streamed = [events_in(answer.text) for answer in answers[1::2]]
+    assert plain == [plain[0]] * 8
+    assert streamed == [streamed[0]] * 8
+    assert len(streamed[0]) == 5
+    assert runs[text] == 1
+
+
 @pytest.mark.parametrize(
     ("header", "value"),
     [
@@ -187,3 +206,9 @@ async def test_a_token_is_good_for_its_scopes_and_for_nothing_else(
     for refused in (reader_publishes, reader_pauses, writer_reads):
         assert refused.status_code == 403
         assert refused.json()["error"] == "ScopeMissingError"
+
+
+async def test_a_message_that_holds_itself_has_a_schema(http: httpx.AsyncClient) -> None:
+    schema = (await http.get("schemas/Tree")).json()["json_schema"]
+
+    assert schema["$defs"]["Tree"]["properties"]["branches"]["items"] == {"$ref": "#/$defs/Tree"}
