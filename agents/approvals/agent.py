@@ -5,6 +5,7 @@ whoever asked and the event about it leave together, or not at all. So it is dec
 a process dies, and however many replicas of the desk there are.
 """
 
+import unicodedata
 from datetime import UTC, datetime
 
 from pydantic import Field
@@ -182,7 +183,8 @@ async def _is_known(approval_id: str, ctx: Context) -> bool:
 def _why_refused(
     decision: DecideApproval, approval: Approval, ctx: Context
 ) -> tuple[Refusal, str] | None:
-    if decision.by in (approval.asker, approval.request.asked_by):
+    askers = (approval.asker, approval.request.asked_by)
+    if _plain(decision.by) in map(_plain, filter(None, askers)):
         return "own", f"{decision.by} asked for this, and cannot decide it; somebody else has to"
     if approval.asker and approval.asker == ctx.envelope.sender:
         return "own", f"{approval.asker} asked for this, and cannot decide it in anybody's name"
@@ -195,6 +197,11 @@ def _why_refused(
     if decision.option and decision.option not in options:
         return "no_option", f"it has no option {decision.option!r}: {', '.join(options) or 'none'}"
     return None
+
+
+def _plain(name: str) -> str:
+    """A name as people mean it: nobody becomes another one by a capital or a space."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _why_not_open(approval_id: str, decided: Approval | None) -> tuple[Refusal, str]:

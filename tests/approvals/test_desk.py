@@ -158,7 +158,7 @@ async def test_who_asked_cannot_decide(site: Site) -> None:
         if by_person.asker:
             by_person, by_agent = by_agent, by_person
 
-        for approval, by in ((by_person, "ada"), (by_agent, "buyer")):
+        for approval, by in ((by_person, "ada"), (by_person, " A\uff24a"), (by_agent, "Buyer")):
             with pytest.raises(DecisionRefusedError, match=f"{by} asked for this") as own:
                 await approve(client, approval.id, by=by)
             assert own.value.refusal == "own"
