@@ -7,11 +7,12 @@ import pytest
 
 from guild.approvals import MOST_DETAILS_BYTES, ApprovalDecision, ApprovalRequest
 from guild.asking import AskFirst, why_not
-from guild.deciding import approve, reject
+from guild.deciding import approve, list_approvals, reject
 from guild.testing import launched, settled
 from messaging.errors import RequestFailedError
 from messaging.wire.sealing import seal
 from tests.approvals.shop import BUYER, Bought, Buy, Buyer, buying, keys, lying, running, shop
+from tests.messaging.buses import settled_all
 from tests.messaging.conftest import Site, site, url_of
 
 __all__ = ["site", "url_of"]  # fixtures
@@ -67,10 +68,10 @@ async def test_what_fails_for_good_after_the_decision_is_an_answer(site: Site) -
         assert not await client.bus.dead_letters.list()
 
 
-async def test_what_breaks_after_the_decision_is_a_dead_letter_and_told_to_the_caller(
-    site: Site,
+async def test_what_breaks_after_the_decision_is_told_and_done_once_it_is_requeued(
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The decision is kept with it: requeued, what was approved is done."""
+    """The decision is kept with it: nobody is asked a second time."""
     async with running(site) as client:
         bought = buying(client, "glass")
         (approval,) = await lying(client)
@@ -82,6 +83,19 @@ async def test_what_breaks_after_the_decision_is_a_dead_letter_and_told_to_the_c
         (letter,) = await client.bus.dead_letters.list()
         assert letter.envelope.type == "guild.approval_decision"
         assert await keys(client, BUYER) == [f"held.{approval.id}"]
+
+        monkeypatch.setattr(Buyer, "_buy", _mended)
+        await client.bus.dead_letters.requeue(letter.id)
+        await settled_all(client.bus, BUYER)
+
+        assert Buyer.bought == {"glass": 1}
+        assert await keys(client, BUYER) == []
+        assert len(await list_approvals(client, wanted="all")) == 1
+
+
+async def _mended(self: Buyer, order: Buy) -> Bought:
+    self.bought[order.item] += 1
+    return Bought(item=order.item)
 
 
 async def test_hundreds_wait_without_holding_a_place() -> None:
