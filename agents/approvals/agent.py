@@ -67,7 +67,13 @@ class ApprovalsAgent(Agent[DeskProps]):
         ledger.save(ctx)
         ctx.state.save(open_key(approval.id), lying)
         due = datetime.fromtimestamp(approval.deadline, UTC)
-        ctx.send(DeadlinePassed(id=approval.id), timer=_timer(approval.id), at=due, reply_to="")
+        ctx.send(
+            DeadlinePassed(id=approval.id),
+            timer=_timer(approval.id),
+            at=due,
+            reply_to="",
+            detached=True,  # whoever cancels the conversation does not call the deadline off
+        )
         ctx.log.info("approval.asked", approval=approval.id, asker=approval.asker)
         asked = ApprovalAsked(
             id=approval.id,

@@ -9,9 +9,21 @@ from guild.approvals import MOST_DETAILS_BYTES, ApprovalDecision, ApprovalReques
 from guild.asking import AskFirst, why_not
 from guild.deciding import approve, list_approvals, reject
 from guild.testing import launched, settled
-from messaging.errors import RequestFailedError
+from messaging.errors import RequestCancelledError, RequestFailedError
+from messaging.wire.envelope import new_id
 from messaging.wire.sealing import seal
-from tests.approvals.shop import BUYER, Bought, Buy, Buyer, buying, keys, lying, running, shop
+from tests.approvals.shop import (
+    BUYER,
+    Bought,
+    Buy,
+    Buyer,
+    buying,
+    decided,
+    keys,
+    lying,
+    running,
+    shop,
+)
 from tests.messaging.buses import settled_all
 from tests.messaging.conftest import Site, site, url_of
 
@@ -96,6 +108,35 @@ async def test_what_breaks_after_the_decision_is_told_and_done_once_it_is_requeu
 async def _mended(self: Buyer, order: Buy) -> Bought:
     self.bought[order.item] += 1
     return Bought(item=order.item)
+
+
+async def test_what_was_cancelled_is_not_done_though_it_is_approved_later(site: Site) -> None:
+    async with running(site) as client:
+        kept = new_id()
+        bought = asyncio.create_task(
+            client.request("orders", Buy(item="tea"), message_id=kept, timeout_s=30)
+        )
+        (approval,) = await lying(client)
+
+        await client.cancel(kept, "enough")
+
+        with pytest.raises(RequestCancelledError, match="enough"):
+            await bought
+        await approve(client, approval.id, by="ada")
+        await settled_all(client.bus, BUYER)
+        assert Buyer.bought == {}
+
+
+async def test_a_deadline_passes_for_what_was_cancelled_too(site: Site) -> None:
+    async with running(site, shop(buyer={"approvals": {"deadline_s": 0.5}})) as client:
+        bought = buying(client)
+        (approval,) = await lying(client)
+        await client.cancel(approval.conversation, "enough")
+
+        await asyncio.wait([bought])
+
+        assert (await decided(client, approval.id)).state == "rejected"
+        assert Buyer.bought == {}
 
 
 async def test_hundreds_wait_without_holding_a_place() -> None:
