@@ -24,14 +24,19 @@ export const letters = (wanted, options) => get(["dead-letters"], wanted, option
 export const letterGroups = (by, options) => get(["dead-letters", "groups"], { by }, options);
 export const letter = (id, options) => get(["dead-letters", id], {}, options);
 export const requeue = (id, change) => post(["dead-letters", id, "requeue"], change);
-export const requeueAll = (wanted, really) => post(["dead-letters", "requeue"], { ...wanted, really });
+export const requeueAll = (wanted, really) =>
+  post(["dead-letters", "requeue"], { ...said(wanted), really });
 export const drop = (id, reason) => post(["dead-letters", id, "drop"], { reason });
 
 export const conversation = (id, options) => get(["conversations", id], {}, options);
 export const messagesUrl = (wanted) => urlOf(["messages"], wanted);
 export const liveUrl = () => urlOf(["live"]);
 
-export const approvals = (options) => get(["approvals"], {}, options);
-export const approval = (id, options) => get(["approvals", id], {}, options);
+export const approvals = (state, options) => get(["approvals"], { state }, options);
 export const approve = (id, reason, option) => post(["approvals", id, "approve"], { reason, option: option || undefined });
 export const reject = (id, reason) => post(["approvals", id, "reject"], { reason });
+
+/** Without what is "". */
+function said(fields) {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== ""));
+}

@@ -1,7 +1,9 @@
 // Calls of the gateway. What it refuses is thrown as a `Problem`, with what to do about it.
 
-import { parse, render } from "../logic/json.js";
+import { parseAnswer, render } from "../logic/json.js";
 import { refused, tokenOf } from "./token.js";
+
+const PATIENCE_MS = 60_000; // with one read
 
 export const API = new URL("api/v1/", document.baseURI);
 
@@ -28,8 +30,9 @@ export function urlOf(path, query = {}) {
   return url;
 }
 
-export function get(path, query, options) {
-  return call("GET", urlOf(path, query), options);
+export function get(path, query, { signal } = {}) {
+  const late = AbortSignal.timeout(PATIENCE_MS);
+  return call("GET", urlOf(path, query), { signal: signal ? AbortSignal.any([signal, late]) : late });
 }
 
 export function post(path, body = {}, options) {
@@ -38,7 +41,7 @@ export function post(path, body = {}, options) {
 
 async function call(method, url, options = {}) {
   const response = await answered(method, url, options);
-  return parse((await response.text()) || "null");
+  return parseAnswer((await response.text()) || "null");
 }
 
 /** The response to a call, once it is known to be no refusal. */
@@ -58,10 +61,10 @@ export async function answered(method, url, { body, headers = {}, signal } = {})
       redirect: "error",
     });
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (error.name === "AbortError") throw error;
     throw new Problem({
       title: "The gateway does not answer",
-      detail: "The gateway cannot be reached.",
+      detail: error.name === "TimeoutError" ? "The gateway did not answer in time." : "The gateway cannot be reached.",
       remedy: "See whether its process still runs; this page goes on by itself when it is back.",
     });
   }
@@ -74,7 +77,7 @@ async function problemOf(response) {
   const text = await response.text().catch(() => "");
   let told = {};
   try {
-    told = parse(text);
+    told = parseAnswer(text);
   } catch {
     // no JSON: of something that stands between this page and the gateway
   }

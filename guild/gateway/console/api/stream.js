@@ -2,7 +2,7 @@
 // sends the token in a header, which EventSource cannot.
 
 import { waitOf } from "../logic/backoff.js";
-import { parse } from "../logic/json.js";
+import { parseAnswer } from "../logic/json.js";
 import { EventParser } from "../logic/sse.js";
 import { answered, Problem } from "./http.js";
 
@@ -108,7 +108,7 @@ class Stream {
   #take({ event, id, data }) {
     this.#failures = 0;
     if (id) this.#lastEventId = id;
-    const told = { event, id, data: parse(data) };
+    const told = { event, id, data: parseAnswer(data) };
     if (this.#isClosed) return;
     this.#handlers.onEvent(told);
     if (this.#handlers.isLast?.(told)) this.#end({ state: "ended" });

@@ -27,7 +27,8 @@ export function sequenceOf(steps) {
   return { lanes, arrows };
 }
 
-function receiversOf(step) {
+/** The agents that a message went to; its topic where none is known, `outside` for an answer. */
+export function receiversOf(step) {
   const agents = step.agents.map((each) => each.agent);
   if (agents.length) return agents;
   return [step.topic.startsWith("_") ? OUTSIDE : step.topic];
@@ -36,21 +37,22 @@ function receiversOf(step) {
 /**
  * One bar for each handling, in seconds from the first one on.
  *
- * @returns {{lengthS: number, bars: [{step, agent, outcome, fromS, waitedS, handledS}]}}
+ * @returns {{lengthS: number, bars: [{step, agent, state, fromS, waitedS, handledS}]}}
  */
 export function timelineOf(steps) {
   const timed = steps.filter((step) => step.at !== null);
   if (!timed.length) return { lengthS: 0, bars: [] };
   const startAt = Math.min(...timed.map((step) => step.at));
   const bars = timed.flatMap((step) => {
-    const handlings = step.agents.length ? step.agents : [{ agent: "", outcome: step.state }];
+    const handlings = step.agents.length ? step.agents : [{ agent: receiversOf(step)[0] }];
     return handlings.map((handling) => ({
       step,
       agent: handling.agent,
-      outcome: handling.outcome ?? step.state,
+      state: handling.state ?? step.state,
       fromS: step.at - startAt,
       waitedS: handling.waited_s ?? 0,
       handledS: handling.handled_s ?? 0,
+      isTimed: typeof handling.waited_s === "number",
     }));
   });
   const ends = bars.map((bar) => bar.fromS + bar.waitedS + bar.handledS);

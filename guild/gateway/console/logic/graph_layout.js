@@ -5,6 +5,17 @@ const NODE = { least: 168, most: 240, height: 62 };
 const SMALL = { least: 72, most: 200, height: 32 };
 const LABEL_HEIGHT = 18;
 const MOST_LETTERS = 26;
+const RATE_LETTERS = 8; // of the rate behind the label
+
+const MOST_TO_TRY = 80; // nodes: beyond it one layout takes long enough
+
+/** The one of both directions that is the largest where there is `width` and `height`. */
+export function bestLayout(graph, dagre, width, height) {
+  const fit = (laid) => Math.min(width / laid.width, height / laid.height);
+  const directions = graph.nodes.length > MOST_TO_TRY ? ["LR"] : ["LR", "TB"];
+  const laid = directions.map((direction) => layOut(graph, dagre, direction));
+  return laid.reduce((best, each) => (fit(each) > fit(best) ? each : best));
+}
 
 /**
  * Bundles the edges between two nodes and lays all of it out.
@@ -22,17 +33,22 @@ export function layOut(graph, dagre, direction = "LR") {
   drawn.setGraph({ rankdir: direction, nodesep: 28, ranksep: 56, edgesep: 18, marginx: 16, marginy: 16 });
   for (const id of ids) drawn.setNode(id, sizeOf(id, agents.has(id)));
   bundles.forEach((bundle, index) => {
-    const size = { width: lettersOf(bundle.label) * LETTER * 0.9 + 8, height: LABEL_HEIGHT, labelpos: "c" };
-    drawn.setEdge(bundle.source, bundle.target, size, String(index));
+    const size = { width: (lettersOf(bundle.label) + RATE_LETTERS) * LETTER * 0.9, height: LABEL_HEIGHT, labelpos: "c" };
+    drawn.setEdge(...endsOf(bundle), size, String(index));
   });
   dagre.layout(drawn);
   const nodes = [...ids].map((id) => ({ id, agent: agents.get(id), ...drawn.node(id) }));
-  const edges = bundles.map((bundle, index) => ({
-    ...bundle,
-    ...drawn.edge(bundle.source, bundle.target, String(index)),
-  }));
+  const edges = bundles.map((bundle, index) => {
+    const { points, ...place } = drawn.edge(...endsOf(bundle), String(index));
+    return { ...bundle, ...place, points: bundle.isReply ? points.toReversed() : points };
+  });
   const { width, height } = drawn.graph();
   return { nodes, edges, width: Math.max(width, 1), height: Math.max(height, 1) };
+}
+
+/** An answer is laid out as if it were asked: so those who ask stand before those who are asked. */
+function endsOf({ source, target, isReply }) {
+  return isReply ? [target, source] : [source, target];
 }
 
 /** The messages between the same two in one arrow; answers apart, since they point back. */

@@ -32,6 +32,21 @@ export function parse(text) {
   });
 }
 
+/** What the gateway answers: its own figures are plain numbers, those of messages are kept exactly. */
+export function parseAnswer(text) {
+  return plain(parse(text));
+}
+
+const DOCUMENTS = new Set(["data", "payload", "details", "json_schema"]);
+
+function plain(value) {
+  if (value instanceof Numeral) return Number(value.source);
+  if (Array.isArray(value)) return value.map(plain);
+  if (value === null || typeof value !== "object") return value;
+  const entries = Object.entries(value);
+  return Object.fromEntries(entries.map(([key, each]) => [key, DOCUMENTS.has(key) ? each : plain(each)]));
+}
+
 /** As JSON; what would hide or turn the text round is escaped. */
 export function render(value, indent = 0) {
   return rendered(value, indent ? " ".repeat(indent) : "", "");

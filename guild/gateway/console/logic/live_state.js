@@ -4,7 +4,7 @@ export const MOST_ROWS = 200;
 export const MOST_ROWS_AT_ONCE = 50;
 export const MOST_SAMPLES = 120;
 
-export const NOTHING = { at: null, agents: {}, edges: {}, rows: [], leftOff: 0, samples: [] };
+export const NOTHING = { at: null, agents: {}, edges: {}, rows: [], leftOff: 0, samples: [], problem: "" };
 
 /** The state after one `snapshot` or `delta`. */
 export function applied(state, { event, data }) {
@@ -18,6 +18,7 @@ export function applied(state, { event, data }) {
     at: data.at ?? state.at,
     agents,
     edges,
+    problem: data.problem ?? "",
     rows: withRows(state.rows, data.rows ?? []),
     leftOff: isSnapshot ? 0 : state.leftOff + (data.left_off ?? 0),
     samples: withSample(state.samples, data.at, agents),

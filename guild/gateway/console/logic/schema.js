@@ -68,8 +68,9 @@ function unionOf(schema, options, root, depth) {
   const isNullable = left.length < options.length;
   if (left.length === 1) {
     const only = shapeOf(left[0], root, depth);
-    const { title = only.title, description = only.description, default: fallback } = schema;
-    return { ...only, title, description, fallback: fallback ?? only.fallback, isNullable };
+    const { title = only.title, description = only.description } = schema;
+    const fallback = "default" in schema ? schema.default : only.fallback;
+    return { ...only, title, description, fallback, isNullable };
   }
   if (!left.length) return { kind: "null" };
   if (plain.every((option) => "const" in option)) {

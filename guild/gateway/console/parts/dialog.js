@@ -6,7 +6,7 @@ import { ProblemNotice } from "./notice.js";
 
 /**
  * @param act called with `{reason, seconds}`; its text is announced, and the dialog closes.
- * @param asks `{reason: "label", seconds: "label"}`: what is asked for besides.
+ * @param asks `{reason: "label", needsReason: true, seconds: "label"}`: what is asked for besides.
  */
 export function Confirm({ title, button, isDangerous, asks = {}, act, onClose, children }) {
   const dialog = useRef(null);
@@ -29,7 +29,7 @@ export function Confirm({ title, button, isDangerous, asks = {}, act, onClose, c
       ${asks.reason &&
       html`<label class="field"
         ><span class="label">${asks.reason}</span>
-        <input value=${reason} maxlength="2000" onInput=${(event) => setReason(event.target.value)} />
+        <input value=${reason} maxlength="2000" required=${Boolean(asks.needsReason)} onInput=${(event) => setReason(event.target.value)} />
       </label>`}
       ${asks.seconds &&
       html`<label class="field"

@@ -42,9 +42,9 @@ function Detail({ letter }) {
       <button type="button" onClick=${() => setAsked("drop")}>Drop</button>
     </div>`}
     <div class="split">
-      <section class="panel stack" aria-label="Message">
-        <h2>${edited === null ? "The message" : "Edit the message"}</h2>
-        ${edited === null ? html`<${Json} value=${letter.payload} label="Message" />` : html`<${Editor} letter=${letter} value=${edited} onChange=${setEdited} />`}
+      <section class="panel stack" aria-labelledby="the-message">
+        <h2 id="the-message">${edited === null ? "The message" : "Edit the message"}</h2>
+        ${edited === null ? html`<${Json} value=${letter.payload} label="The message as JSON" />` : html`<${Editor} letter=${letter} value=${edited} onChange=${setEdited} />`}
       </section>
       <${Facts} letter=${letter} />
     </div>
@@ -138,7 +138,7 @@ function AskDrop({ letter, onClose }) {
     go("#/dead-letters");
     return "The dead letter was dropped.";
   };
-  return html`<${Confirm} title="Drop this message for good?" button="Drop for good" isDangerous=${true} act=${act} asks=${{ reason: "Why (kept in the guild's events)" }} onClose=${onClose}>
+  return html`<${Confirm} title="Drop this message for good?" button="Drop for good" isDangerous=${true} act=${act} asks=${{ reason: "Why (kept in the guild's events)", needsReason: true }} onClose=${onClose}>
     <p>The message and its history are deleted. This cannot be undone: <b><${Text} value=${letter.agent} /></b> will never handle it. The guild's events keep that you dropped it, and why, without its contents.</p>
   <//>`;
 }

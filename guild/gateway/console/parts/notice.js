@@ -30,14 +30,19 @@ export function fieldsOf(problem) {
   );
 }
 
+const LATE = {
+  message: "The gateway has not answered for a while.",
+  remedy: "It may be waiting for its Redis. What is shown is what was seen last; this page goes on by itself.",
+};
+
 /** Something being read for the first time; else its problem; else the children of its value. */
 export function Loaded({ load, children }) {
-  if (load.value === undefined && load.problem) {
-    return html`<${ProblemNotice} problem=${load.problem} onRetry=${load.reload} />`;
-  }
-  if (load.value === undefined) return html`<p class="loading" aria-busy="true">Reading …</p>`;
-  return html`${load.problem && html`<${ProblemNotice} problem=${load.problem} onRetry=${load.reload} />`}
-  ${children(load.value)}`;
+  const { value, problem, isLate } = load;
+  const notice = isLate
+    ? html`<${ProblemNotice} problem=${LATE} />`
+    : problem && html`<${ProblemNotice} problem=${problem} onRetry=${load.reload} />`;
+  if (value === undefined) return notice || html`<p class="loading" aria-busy="true">Reading …</p>`;
+  return html`${notice}${children(value)}`;
 }
 
 export function State({ value }) {

@@ -45,6 +45,11 @@ function useUPlot() {
   return found;
 }
 
+/** The last two minutes; what uPlot offers of a single point ends in years. */
+function rangeOf(last = 0) {
+  return [last - SHOWN_S, last];
+}
+
 function optionsOf(element) {
   const colour = (name) => {
     const probe = document.createElement("span");
@@ -60,7 +65,7 @@ function optionsOf(element) {
     height: HEIGHT,
     legend: { show: false },
     cursor: { show: false },
-    scales: { x: { range: (_chart, _first, last) => [(last ?? 0) - SHOWN_S, last ?? 0] }, y: { range: (_chart, _least, most) => [0, Math.max(1, most * 1.1)] } },
+    scales: { x: { range: (chart) => rangeOf(chart.data[0].at(-1)) }, y: { range: (_chart, _least, most) => [0, Math.max(1, most * 1.1)] } },
     axes: [{ ...axis, space: 80, values: (_chart, splits) => splits.map((at) => timeOf(at)) }, { ...axis, size: 40, space: 28 }],
     series: [{}, { stroke: colour("--accent"), width: 1.5, points: { show: false } }],
   };

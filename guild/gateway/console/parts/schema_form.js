@@ -139,7 +139,7 @@ function LeftOut({ shape, label, root, depth, onChange, path, problems }) {
   return html`<div class="field">
     <span class="label">${visible(label)}</span>
     <div class="row">
-      <button type="button" onClick=${start}>Give it<span class="unseen">: ${visible(label)}</span></button>
+      <button type="button" onClick=${start}>Set<span class="unseen"> ${visible(label)}</span></button>
       <span class="hint">${fallbackOf(shape) ? `left out: ${visible(fallbackOf(shape))}` : "left out"}</span>
     </div>
     <${Hints} shape=${{ ...shape, fallback: undefined }} path=${path} problems=${problems} id=${`hint-${path}`} />

@@ -5,7 +5,7 @@ import { keepToken, onRefused, tokenOf } from "../api/token.js";
 import { secondsOf } from "../logic/format.js";
 import { announcements } from "../state/announcements.js";
 import { GuildContext, has, mayOf } from "../state/guild.js";
-import { connection, restartLive } from "../state/live.js";
+import { connection, live, restartLive } from "../state/live.js";
 import { useEvery, useLoad } from "../state/load.js";
 import { useRoute } from "../state/route.js";
 import { useStore } from "../state/store.js";
@@ -68,7 +68,7 @@ function Frame({ guild, problem }) {
       </div>
     </header>
     <main class="main" id="main" tabindex="-1" ref=${main}>
-      ${problem && html`<${ProblemNotice} problem=${problem} />`}
+      ${problem ? html`<${ProblemNotice} problem=${problem} />` : html`<${Trouble} />`}
       <${View} key=${name} name=${name} route=${route} />
     </main>
     <${Announcement} />
@@ -93,14 +93,10 @@ function Group({ group, current, guild }) {
 
 /** How many approvals wait for a decision. */
 function Waiting() {
-  const found = useLoad(readApprovals, []);
+  const found = useLoad((options) => readApprovals("open", options), []);
   useEvery(15, found.reload, []);
-  const count = waitingIn(found.value);
+  const count = found.value?.length ?? 0;
   return count ? html`<span class="badge">${count}<span class="unseen"> wait</span></span>` : null;
-}
-
-function waitingIn(answer) {
-  return (answer?.approvals ?? answer ?? []).filter?.((each) => !each.decision).length ?? 0;
 }
 
 /** A view is read when it is first asked for. */
@@ -119,6 +115,15 @@ function View({ name, route }) {
 function Announcement() {
   const { text, number } = useStore(announcements);
   return html`<div class="announcement" role="status" key="announcement">${text && html`<span key=${number}><${Text} value=${text} /></span>`}</div>`;
+}
+
+/** Why the guild can tell nothing at the moment. */
+function Trouble() {
+  const { problem } = useStore(live);
+  const { state } = useStore(connection);
+  if (!problem || state !== "open") return null;
+  const told = { message: problem, remedy: "What is shown is what was seen last; it goes on by itself." };
+  return html`<${ProblemNotice} problem=${told} />`;
 }
 
 const STATES = {

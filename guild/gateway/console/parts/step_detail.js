@@ -30,7 +30,7 @@ function Handling({ handling }) {
     typeof handling.handled_s === "number" && `took ${secondsOf(handling.handled_s)}`,
   ].filter(Boolean);
   return html`<div class="handling">
-    <p><b><${Text} value=${handling.agent} most=${100} /></b> <${State} value=${handling.outcome} /> <span class="soft">${times.join(", ")}</span></p>
+    <p><b><${Text} value=${handling.agent} most=${100} /></b> <${State} value=${handling.state} /> <span class="soft">${times.join(", ")}</span></p>
     ${handling.error && html`<p class="bad-text"><code><${Text} value=${handling.error} most=${2000} /></code></p>`}
     ${handling.letter_id && html`<p><a href=${href(["dead-letters", handling.letter_id])}>Its dead letter</a></p>`}
   </div>`;

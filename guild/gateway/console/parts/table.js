@@ -1,13 +1,15 @@
 // A table that becomes a list of cards where the page is narrow; its roles are said, since CSS that
 // changes how a table is laid out makes browsers forget what it is.
 
+import { Once } from "./once.js";
 import { html } from "../vendor/htm-preact.js";
 
 /**
  * @param columns `{title, cell(row), isNumber?, isMain?, isWide?}` each.
  * @param keyOf a text that tells rows apart.
+ * @param isStable no row ever changes, nor its columns.
  */
-export function Table({ label, columns, rows, keyOf, className = "" }) {
+export function Table({ label, columns, rows, keyOf, isStable, className = "" }) {
   return html`<table role="table" class="table ${className}" aria-label=${label}>
     <thead role="rowgroup">
       <tr role="row">
@@ -15,15 +17,21 @@ export function Table({ label, columns, rows, keyOf, className = "" }) {
       </tr>
     </thead>
     <tbody role="rowgroup">
-      ${rows.map(
-        (row) => html`<tr role="row" key=${keyOf(row)}>
-          ${columns.map(
-            (column) => html`<td role="cell" class=${classOf(column)} data-title=${column.title}>${column.cell(row)}</td>`,
-          )}
-        </tr>`,
+      ${rows.map((row) =>
+        isStable
+          ? html`<${Once} key=${keyOf(row)} of=${row} draw=${(each) => rowOf(each, columns)} />`
+          : html`<${Row} key=${keyOf(row)} row=${row} columns=${columns} />`,
       )}
     </tbody>
   </table>`;
+}
+
+const Row = ({ row, columns }) => rowOf(row, columns);
+
+function rowOf(row, columns) {
+  return html`<tr role="row">
+    ${columns.map((column) => html`<td role="cell" class=${classOf(column)} data-title=${column.title}>${column.cell(row)}</td>`)}
+  </tr>`;
 }
 
 function classOf({ isNumber, isMain, isWide }) {

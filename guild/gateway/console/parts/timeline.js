@@ -19,13 +19,13 @@ export function Timeline({ steps, chosen, onChoose }) {
     <ol class="bars">
       ${bars.slice(0, MOST_BARS).map(
         (bar) => html`<li>
-          <button type="button" class="bar-row ${bar.step.id === chosen ? "chosen" : ""} ${isBad(bar.outcome) || isBad(bar.step.state) ? "bad" : ""}" aria-pressed=${bar.step.id === chosen} onClick=${() => onChoose(bar.step)}>
-            <span class="bar-name">${bar.step.number} <${Text} value=${bar.agent || bar.step.topic} most=${40} /> <${TypeName} value=${bar.step.type} /></span>
+          <button type="button" class="bar-row ${bar.step.id === chosen ? "chosen" : ""} ${isBad(bar.state) ? "bad" : ""}" aria-pressed=${bar.step.id === chosen} onClick=${() => onChoose(bar.step)}>
+            <span class="bar-name">${bar.step.number} <${Text} value=${bar.agent} most=${40} /> <${TypeName} value=${bar.step.type} /></span>
             <span class="bar-track" aria-hidden="true">
               <span class="bar-wait" style=${{ left: share(bar.fromS), width: share(bar.waitedS) }}></span>
               <span class="bar-work" style=${{ left: share(bar.fromS + bar.waitedS), width: share(bar.handledS) }}></span>
             </span>
-            <span class="bar-figures">waited ${secondsOf(bar.waitedS)}, took ${secondsOf(bar.handledS)}</span>
+            <span class="bar-figures">${bar.isTimed ? `waited ${secondsOf(bar.waitedS)}, took ${secondsOf(bar.handledS)}` : "no times are known"}</span>
           </button>
         </li>`,
       )}

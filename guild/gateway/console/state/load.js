@@ -1,28 +1,41 @@
 // Something read from the gateway, with what went wrong; what was there stays while it is read anew.
 
-import { useCallback, useEffect, useState } from "../vendor/htm-preact.js";
+import { useCallback, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
-const NOTHING = { value: undefined, problem: null, isLoading: true };
+const LATE_MS = 4000;
+const NOTHING = { value: undefined, problem: null, isLoading: true, isLate: false };
 
 /**
  * @param load called with `{signal}`; a new `deps` throws away what was there.
- * @returns {{value, problem, isLoading, reload: function(): void}}
+ * @returns {{value, problem, isLoading, isLate, reload: function(): void}}
  */
 export function useLoad(load, deps) {
   const [found, setFound] = useState(NOTHING);
   const [turn, setTurn] = useState(0);
+  const isBusy = useRef(false);
   useEffect(() => setFound(NOTHING), deps);
   useEffect(() => {
     const abort = new AbortController();
+    isBusy.current = true;
     setFound((before) => ({ ...before, isLoading: true }));
+    const late = setTimeout(() => setFound((before) => ({ ...before, isLate: true })), LATE_MS);
+    const ended = (told) => {
+      clearTimeout(late);
+      if (abort.signal.aborted) return;
+      isBusy.current = false;
+      setFound((before) => ({ ...before, isLoading: false, isLate: false, ...told }));
+    };
     load({ signal: abort.signal }).then(
-      (value) => abort.signal.aborted || setFound({ value, problem: null, isLoading: false }),
-      (problem) =>
-        abort.signal.aborted || setFound((before) => ({ ...before, problem, isLoading: false })),
+      (value) => ended({ value, problem: null }),
+      (problem) => ended({ problem }),
     );
-    return () => abort.abort();
+    return () => {
+      clearTimeout(late);
+      abort.abort();
+    };
   }, [...deps, turn]);
-  const reload = useCallback(() => setTurn((before) => before + 1), []);
+  // One that is on its way is not begun anew: a slow answer would never come.
+  const reload = useCallback(() => isBusy.current || setTurn((before) => before + 1), []);
   return { ...found, reload };
 }
 

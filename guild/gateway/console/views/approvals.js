@@ -10,28 +10,30 @@ import { useGuild } from "../state/guild.js";
 import { useEvery, useLoad } from "../state/load.js";
 import { html, useState } from "../vendor/htm-preact.js";
 
-const MOST = 200;
 
 export default function Approvals() {
-  const found = useLoad(readApprovals, []);
-  useEvery(5, found.reload, []);
+  const found = useLoad((options) => readApprovals("open", options), []);
+  const decided = useLoad((options) => readApprovals("decided", options), []);
+  const reload = () => {
+    found.reload();
+    decided.reload();
+  };
+  useEvery(5, reload, []);
   return html`<${Page} title="Approvals" className="narrow" lead="What agents ask before they do it. What nobody decides in time is decided by its default.">
     <${Loaded} load=${found}>
-      ${(all) => {
-        const open = all.filter((each) => !each.decision);
-        const decided = all.filter((each) => each.decision).sort((one, other) => other.decision.at - one.decision.at);
-        return html`
-          <section class="stack" aria-label="To be decided">
-            ${open.length
-              ? open.slice(0, MOST).map((approval) => html`<${Open} key=${approval.id} approval=${approval} onDone=${found.reload} />`)
-              : html`<${Empty} title="Nothing waits for a decision."><p>Requests for approval are listed here as they come.</p><//>`}
-          </section>
-          ${decided.length > 0 &&
-          html`<section class="stack"><h2>Decided</h2><${Table} label="Decided" columns=${DECIDED} rows=${decided.slice(0, MOST)} keyOf=${(approval) => approval.id} /></section>`}
-        `;
-      }}
+      ${(open) => html`<section class="stack" aria-label="To be decided">
+        ${open.length
+          ? open.map((approval) => html`<${Open} key=${approval.id} approval=${approval} onDone=${reload} />`)
+          : html`<${Empty} title="Nothing waits for a decision."><p>Requests for approval are listed here as they come.</p><//>`}
+      </section>`}
     <//>
+    ${decided.value?.length > 0 && html`<section class="stack"><h2>Decided</h2><${Table} label="Decided" columns=${DECIDED} rows=${lately(decided.value)} keyOf=${(approval) => approval.id} /></section>`}
   <//>`;
+}
+
+/** The latest decision first. */
+function lately(decided) {
+  return [...decided].sort((one, other) => other.decision.at - one.decision.at);
 }
 
 const DECIDED = [

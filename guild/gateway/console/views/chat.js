@@ -92,7 +92,7 @@ function Dialogue({ type, mayAsk }) {
 
 function Turn({ turn }) {
   return html`<article class="turn ${turn.role}" aria-busy=${Boolean(turn.isWriting)}>
-    <h3>${turn.role === "user" ? "You" : "Agent"}</h3>
+    <p class="speaker">${turn.role === "user" ? "You" : "Agent"}</p>
     <div class="said"><${Text} value=${turn.text} />${turn.isWriting && html`<span class="caret" aria-hidden="true"></span>`}</div>
     ${turn.answer?.data?.thinking && html`<details><summary>Its thinking</summary><p class="said"><${Text} value=${turn.answer.data.thinking} /></p></details>`}
     ${turn.answer && html`<details class="soft"><summary>The whole answer</summary><${Json} value=${turn.answer.data} /></details>`}

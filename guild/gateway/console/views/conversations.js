@@ -40,7 +40,7 @@ function Recent({ live }) {
     </form>
     <h2>Just now</h2>
     ${recent.length
-      ? html`<${Table} label="Conversations of late" rows=${recent} keyOf=${(row) => row.conversation || row.id} columns=${RECENT} />`
+      ? html`<${Table} label="Conversations of late" rows=${recent} isStable=${true} keyOf=${(row) => row.conversation || row.id} columns=${RECENT} />`
       : html`<${Empty} title="Nothing was handled since this page was opened."><p>Handlings are listed here as they end; <a href="#/publish">publish a message</a> to begin a conversation.</p><//>`}
   <//>`;
 }

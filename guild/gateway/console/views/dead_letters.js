@@ -81,18 +81,14 @@ function LetterPage({ letters, wanted }) {
 /** Says first how many they are. */
 function AskRequeue({ wanted, onDone, onClose }) {
   const counted = useLoad(() => requeueAll(wanted, false), []);
-  const count = countIn(counted.value);
-  const act = async () => {
+    const act = async () => {
     const done = await requeueAll(wanted, true);
     onDone();
-    return `${many(countIn(done), "message")} went to their agents again.`;
+    return `${many(done.count, "message")} went to their agents again.`;
   };
   return html`<${Confirm} title="Requeue all of these?" button="Requeue" act=${act} onClose=${onClose}>
     <${ProblemNotice} problem=${counted.problem} />
-    <p>${counted.value ? html`<b>${many(count, "message")}</b> go` : "They go"} to their agents again, as if for the first time, and leave the dead letters. What failed for a reason that is still there will fail again.</p>
+    <p>${counted.value ? html`<b>${many(counted.value.count, "message")}</b> ${counted.value.count === 1 ? "goes" : "go"}` : "They go"} to their agents again, as if for the first time, and leave the dead letters. What failed for a reason that is still there will fail again.</p>
   <//>`;
 }
 
-function countIn(answer) {
-  return Array.isArray(answer) ? answer.length : (answer?.letters?.length ?? answer?.count ?? answer?.letters ?? 0);
-}

@@ -7,6 +7,7 @@ import { render } from "../logic/json.js";
 import { MOST_ROWS, withRows } from "../logic/live_state.js";
 import { href } from "../logic/route.js";
 import { Empty, ProblemNotice } from "../parts/notice.js";
+import { Once } from "../parts/once.js";
 import { Page } from "../parts/page.js";
 import { ConversationLink, Json, Text, Time, TypeName } from "../parts/text.js";
 import { useLive } from "../state/live.js";
@@ -33,12 +34,14 @@ export default function Messages({ query }) {
     <${ProblemNotice} problem=${tail.problem} />
     <p class="hint" role="status">${statusOf(tail, isPaused)}</p>
     ${tail.rows.length
-      ? html`<ol class="messages">${tail.rows.map((row) => html`<${Row} key=${row.key} row=${row} />`)}</ol>`
+      ? html`<ol class="messages">${tail.rows.map((row) => html`<${Once} key=${row.key} of=${row} draw=${drawn} />`)}</ol>`
       : html`<${Empty} title="Nothing has passed yet.">
           <p>Messages are shown from now on.${Object.values(wanted).some(Boolean) ? " Those that do not fit the filter are left out." : ""} <a href="#/publish">Publish one</a> to see it here.</p>
         <//>`}
   <//>`;
 }
+
+const drawn = (row) => html`<${Row} row=${row} />`;
 
 function statusOf({ rows, leftOff, missed }, isPaused) {
   const told = [`${many(rows.length, "message")} shown${rows.length === MOST_ROWS ? ", the newest ones" : ""}`];

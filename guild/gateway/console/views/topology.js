@@ -2,7 +2,7 @@
 
 import { graph as readGraph } from "../api/guild_api.js";
 import { countOf, many, rateOf, secondsOf } from "../logic/format.js";
-import { layOut, pathOf } from "../logic/graph_layout.js";
+import { bestLayout, pathOf } from "../logic/graph_layout.js";
 import { totalsOf } from "../logic/live_state.js";
 import { href } from "../logic/route.js";
 import { cut, visible } from "../logic/visible.js";
@@ -12,9 +12,11 @@ import { Page } from "../parts/page.js";
 import { useGuild } from "../state/guild.js";
 import { useLive } from "../state/live.js";
 import { useLoad } from "../state/load.js";
+import { useWidth } from "../state/width.js";
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 
-const NARROW = 620; // px: below it the graph goes from top to bottom
+const STEP = 120; // px: by so much the width changes before the graph is laid out anew
+const LEAST_SCALE = 0.8; // below it texts are hard to read, and the graph is scrolled
 const ZOOMS = [0.35, 0.5, 0.7, 0.85, 1, 1.25, 1.6, 2];
 
 export default function Topology({ rest: [chosen] }) {
@@ -59,21 +61,13 @@ function Graph({ graph, live, chosen }) {
 
 function Drawing({ graph, live, chosen }) {
   const box = useRef(null);
-  const [width, setWidth] = useState(0);
+  const width = useWidth(box);
   const [zoom, setZoom] = useState(null); // null: as large as fits
   const dagre = useDagre();
-  useEffect(() => {
-    const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
-  const isNarrow = width > 0 && width < NARROW;
-  const laid = useMemo(
-    () => dagre && width > 0 && layOut(graph, dagre, isNarrow ? "TB" : "LR"),
-    [graph, dagre, isNarrow, width > 0],
-  );
+  const step = Math.round(width / STEP);
+  const laid = useMemo(() => dagre && width > 0 && bestLayout(graph, dagre, width, innerHeight * 0.75), [graph, dagre, step]);
   const fitting = laid ? Math.min(1.15, width / laid.width) : 1;
-  const scale = zoom ?? Math.max(fitting, 0.6);
+  const scale = zoom ?? Math.max(fitting, LEAST_SCALE);
   return html`<div class="stack">
     <div class="drawing" ref=${box} tabindex="0" role="region" aria-label="Graph of the guild">
       ${laid && html`<${Svg} laid=${laid} scale=${scale} live=${live} chosen=${chosen} />`}
@@ -165,10 +159,10 @@ function AgentNode({ node, told = {}, isChosen }) {
     <rect x=${x - width / 2} y=${y - height / 2} width=${width} height=${height} rx="5" />
     <circle class="lamp" cx=${x - width / 2 + 14} cy=${y - 13} r="4.5" />
     <text class="name" x=${x - width / 2 + 26} y=${y - 8}>${visible(cut(id, letters))}</text>
-    <text class="figure" x=${x - width / 2 + 12} y=${y + 10}>${told.per_s === undefined ? state || "…" : `${rateOf(told.per_s)}/s`}</text>
-    <text class="figure end" x=${x + width / 2 - 12} y=${y + 10}>${waits(told)}</text>
-    <text class="figure ${troubles(told) ? "trouble" : ""}" x=${x - width / 2 + 12} y=${y + 25}>
-      ${troubles(told) || (["active", ""].includes(state) ? "" : state)}
+    ${" "}<text class="figure" x=${x - width / 2 + 12} y=${y + 10}>${speedOf(told)}</text>
+    ${" "}<text class="figure end" x=${x + width / 2 - 12} y=${y + 10}>${waits(told)}</text>
+    ${" "}<text class="figure ${troubles(told) ? "trouble" : ""}" x=${x - width / 2 + 12} y=${y + 25}>
+      ${troubles(told) || mark(state)}
     </text>
   </a>`;
 }
@@ -188,9 +182,19 @@ function troubles({ failed, dead }) {
   return told.join(", ");
 }
 
+/** What is seen, in the same order, and the state. */
 function spoken(id, told) {
-  const parts = [visible(id), told.state || "state unknown"];
-  if (told.per_s !== undefined) parts.push(`${rateOf(told.per_s)} handled a second`);
-  const more = [waits(told), troubles(told) || "no failures"].filter(Boolean);
-  return [...parts, ...more].join(", ");
+  const { state = "" } = told;
+  const trouble = troubles(told);
+  const seen = [visible(id), speedOf(told), waits(told), trouble || mark(state)];
+  return [...seen, trouble || mark(state) === "" ? state : ""].filter(Boolean).join(", ");
+}
+
+function speedOf({ per_s: perS, state }) {
+  return perS === undefined ? state || "…" : `${rateOf(perS)}/s`;
+}
+
+/** A state that is worth a word. */
+function mark(state) {
+  return ["active", ""].includes(state) ? "" : state;
 }
