@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field
 
 from guild.agent.agent import Agent, handles
+from guild.approvals import ApprovalDecision, ApprovalRequest
 from guild.checking.loader import load_yaml
 from guild.progress import Progress, TextDelta
 from guild.spec.spec import GuildSpec
@@ -88,6 +89,13 @@ class Say(Message, wire_name="shop.say"):
     text: str = Field(min_length=1)
 
 
+class Ship(Message, wire_name="shop.ship"):
+    """Send an order away, if a person lets it go."""
+
+    order: str
+    carriers: tuple[str, ...] = ()
+
+
 class Said(Message, wire_name="shop.said"):
     """What the desk said."""
 
@@ -140,6 +148,28 @@ class Desk(Agent):
         return Said(text=request.text)
 
 
+def order(number: str = "4111 1111", customer: str = "Ada") -> PlaceOrder:
+    """An order of one book, paid by card."""
+    return PlaceOrder(customer=customer, boxes=[Box(item="book")], payment=Card(number=number))
+
+
+class Dock(Agent):
+    """Asks before anything leaves the house."""
+
+    @handles(sends=[ApprovalRequest])
+    async def ship(self, request: Ship, ctx: Context) -> None:
+        asked = ApprovalRequest(
+            what=f"Ship <i>{request.order}</i>{RIGHT_TO_LEFT}",
+            why="It cannot be taken back.",
+            details={"order": request.order, "grams": 1152921504606846977},
+            options=request.carriers,
+        )
+        ctx.send(asked, topic="approvals")
+
+    @handles
+    async def decided(self, decision: ApprovalDecision) -> None: ...
+
+
 SPEC = """
 id: {id}
 name: Shop
@@ -151,9 +181,13 @@ agents:
   - {{id: shelf, type: "{here}:Shelf", topics: [shelf], replicas: 2}}
   - {{id: till, type: "{here}:Till", topics: [till], retry: {{attempts: 2, backoff_s: 0.01}}}}
   - {{id: desk, type: "{here}:Desk", topics: [desk]}}
+  - {{id: dock, type: "{here}:Dock", topics: [dock]}}
+  - {{id: approvals, type: "agents.approvals.agent:ApprovalsAgent", topics: [approvals]}}
 """
 
 
 def shop(guild_id: str, bus: str = "memory://") -> GuildSpec:
     """The shop on this bus."""
-    return load_yaml(SPEC.format(id=guild_id, bus=bus, here=__name__), allow=[__package__])
+    return load_yaml(
+        SPEC.format(id=guild_id, bus=bus, here=__name__), allow=[__package__, "agents"]
+    )

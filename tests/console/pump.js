@@ -1,0 +1,25 @@
+// Streams that hold what a test pumps into them: fifty rows at a time, each batch painted.
+const real = globalThis.fetch;
+const open = [];
+globalThis.fetch = async (url, options) => {
+    if (!/(live|messages)(\?|$)/.test(url) || options.method === "POST") return real(url, options);
+    return new Response(new ReadableStream({ start: (stream) => open.push([String(url), stream]) }));
+};
+let number = 0;
+globalThis.pump = async (batches) => {
+    for (; batches > 0; batches--) {
+        number += 1;
+        const rows = Array.from({ length: 50 }, (_, row) => ({
+            id: `${number}-${row}`, cause: "", conversation: `${number}-${row}`, topic: "desk",
+            type: "shop.say", sender: "", agent: "desk", attempt: 1, outcome: "handled", error: "",
+            waited_s: 0, handled_s: 0, at: number, trace: "", data: { n: row, text: "x".repeat(50) },
+        }));
+        const desk = { per_s: number, handled: number, state: "active", waiting: 1, in_hand: 1 };
+        const live = { at: number, agents: { desk }, edges: {}, rows, left_off: 9, problem: "" };
+        for (const [url, stream] of open) {
+            const [event, data] = url.includes("messages") ? ["rows", { rows, left_off: 9 }] : ["delta", live];
+            stream.enqueue(new TextEncoder().encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
+        }
+        await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+    }
+};
