@@ -43,7 +43,10 @@ def measured_of(task: str, event: Mapping[str, Any]) -> Measured | None:
         return None
     metrics = event.get("metrics")
     told = {name: event.get(name) for name in _CURVES}
-    told |= metrics if isinstance(metrics, Mapping) else {}
+    if isinstance(metrics, Mapping):
+        told |= metrics
+    if "train_loss" in told:  # of a whole epoch, and so is the loss that is told with it
+        del told["loss"]
     values = {
         _text(name)[:_NAME_CHARS]: float(value)
         for name, value in told.items()

@@ -83,11 +83,10 @@ async def train_language_model(jobs: Jobs, request: TrainLanguageModel, audience
         jobs.run,
         "agents.ml.training.jobs:train_language_model",
         named.model_dump(exclude={"serve_as"}),
-        audience,
         task="train the language model",
         is_training=True,
     )
-    done = await recorded(jobs.workspace, named, work)
+    done = await recorded(jobs.workspace, named, audience, work)
     if link and done.result["model_path"] is not None:
         await to_thread(jobs.files.link, link, done.result["model_path"])
     return done
@@ -118,8 +117,8 @@ async def _try(  # noqa: PLR0917  one line for each of the two
     """Run a job of `training_jobs`, and keep what comes of it among the experiments."""
     registries = {"registry": jobs.tokenizers, "optimizers": jobs.optimizers}
     payload = {**request.model_dump(), **registries, **places}
-    work = partial(run_scored, jobs, f"{_TRAINING}:{job}", payload, audience, task=task)
-    return await recorded(jobs.workspace, request, work)
+    work = partial(run_scored, jobs, f"{_TRAINING}:{job}", payload, task=task)
+    return await recorded(jobs.workspace, request, audience, work)
 
 
 async def measure(jobs: Jobs, request: EvaluateCheckpoint, audience: Audience) -> Done:
@@ -128,8 +127,8 @@ async def measure(jobs: Jobs, request: EvaluateCheckpoint, audience: Audience) -
     payload = request.model_dump() | {"scores": jobs.scores}
     task = f"measure on the {request.split} set"
     job = f"{_TRAINING}:evaluate_checkpoint"
-    work = partial(run_scored, jobs, job, payload, audience, task=task)
-    return await recorded(jobs.workspace, request, work)
+    work = partial(run_scored, jobs, job, payload, task=task)
+    return await recorded(jobs.workspace, request, audience, work)
 
 
 async def manage_tokenizer(jobs: Jobs, request: ManageTokenizer, audience: Audience) -> Done:

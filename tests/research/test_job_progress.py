@@ -30,6 +30,9 @@ def test_figures_of_a_training_are_points_of_curves() -> None:
 
     values = {"loss": 0.25, "lr": 0.1, "val_accuracy": 0.9}
     assert measured == Measured(task="train", step=5, values=values)
+    mean = measured_of("train", event | {"metrics": {"train_loss": 0.25}})
+    assert mean is not None
+    assert mean.values == {"lr": 0.1, "train_loss": 0.25}  # of an epoch, not of its last step
     assert measured_of("read", {"done_bytes": 3, "size_bytes": 9}) is None
     assert measured_of("train", {"step": 5, "steps_total": 20, "loss": None}) is None
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from agents.research.errors import OutsideWorkspaceError, ResearchError
 from agents.research.experiments import ExperimentStore, Trial, store_path
@@ -19,7 +20,7 @@ from agents.research.experiments.command.resuming import request_of
 from agents.research.experiments.pruning import look, prune
 from agents.research.experiments.recording import recorded
 from agents.research.job_properties import JobsProps
-from agents.research.jobs import Done, Jobs, Runners
+from agents.research.jobs import Audience, Done, Jobs, Runners
 from agents.research.messages import (
     EvaluateQuickly,
     LanguageModelTrained,
@@ -129,15 +130,20 @@ def test_a_link_that_leads_to_itself_is_no_way_out_and_no_crash(
         jobs.inside("loop/../../outside", key="model_script_path")
 
 
+class Unheard:
+    def emit(self, message: BaseModel, /) -> None:
+        """Nothing is to be heard."""
+
+
 @plants
 async def test_the_script_of_a_trial_is_not_read_through_it(workspace: Path, plant: Plant) -> None:
     planted(workspace, plant, "net.py")
 
-    async def work() -> Done:
+    async def work(_: Audience) -> Done:
         return Done({}, 0.0)
 
     request = EvaluateQuickly(model_script_path="net.py", model_class_name="Net", eval_config={})
-    await recorded(workspace, request, work)
+    await recorded(workspace, request, Unheard(), work)
 
     assert [kept.code for kept in trials(workspace)] == [""]
 

@@ -1,7 +1,9 @@
 """What can be asked of the experiment store; nothing is changed."""
 
+import json
+from collections import defaultdict
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents.research.experiments import rows
 from agents.research.experiments.database import Database
@@ -13,6 +15,20 @@ from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Kind, Status, Trial
 
 _MOST_MATCHES = 9
+
+
+class Tally(NamedTuple):
+    """How a study stands, without a look at what its trials are.
+
+    Attributes:
+        trials: how many there are.
+        started: how many count as running.
+        version: another one once anything of it has changed.
+    """
+
+    trials: int
+    started: int
+    version: tuple[float, ...]
 
 
 class Queries:
@@ -75,6 +91,37 @@ class Queries:
             and (statuses is None or trial.status in statuses)
         ]
 
+    def tallies(self, study: str | None = None) -> defaultdict[str, Tally]:
+        """By study, or of one alone; told without a look at what each trial is."""
+        query = (
+            "SELECT study, count(*), total(status = 'running'), max(number), total(started_at), "
+            "total(ended_at), total(cost_s) FROM trials WHERE study = ?1 OR ?1 IS NULL "
+            "GROUP BY study"
+        )
+        with self._database.reading() as connection:
+            found = [tuple(row) for row in connection.execute(query, (study,))]
+        tallies = {name: Tally(rest[0], int(rest[1]), tuple(rest)) for name, *rest in found}
+        return defaultdict(lambda: Tally(0, 0, ()), tallies)
+
+    def some_trials(self, study: Study, *, latest: int, best: int, also: str = "") -> list[Trial]:
+        """The trials of `study` that were planned last, and those with the best single scores.
+
+        In the order in which they were planned; `also` is the id of one that has to be among them.
+        """
+        sign = 1 if study.higher_is_better else -1
+        query = (
+            "id = ?5 AND study = ?1 OR number IN ("
+            "SELECT number FROM trials WHERE study = ?1 ORDER BY number DESC LIMIT ?2) "
+            "OR number IN (SELECT number FROM trials WHERE study = ?1 AND status = 'done' "
+            "AND kind != 'test' AND json_valid(metrics) "  # NaN is not
+            "AND typeof(json_extract(metrics, ?3)) IN ('real', 'integer') "
+            "ORDER BY ?6 * json_extract(metrics, ?3) DESC LIMIT ?4)"
+        )
+        path = f"$.{json.dumps(study.metric)}"
+        with self._database.reading() as connection:
+            values = (study.name, latest, path, best, also, sign)
+            return rows.select_trials(connection, query, values)
+
     def latest(
         self, study: str, *, note: str | None = None, artifacts: str | None = None
     ) -> Trial | None:
@@ -92,6 +139,16 @@ class Queries:
         with self._database.reading() as connection:
             rows.required_trial(connection, trial_id)
             return rows.select_trials(connection, "parent = ?", (trial_id,))
+
+    def some_children(self, trial_id: str, most: int) -> tuple[int, list[Trial]]:
+        """How many were changed from this trial, and the first planned of them."""
+        query = "number IN (SELECT number FROM trials WHERE parent = ? ORDER BY number LIMIT ?)"
+        with self._database.reading() as connection:
+            counting = connection.execute(
+                "SELECT count(*) FROM trials WHERE parent = ?", (trial_id,)
+            )
+            (count,) = counting.fetchone()
+            return int(count), rows.select_trials(connection, query, (trial_id, most))
 
     def lineage(self, trial_id: str) -> list[Trial]:
         """From the trial where the tree begins to this one."""

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from agents.research.errors import ResearchError, WorkInterruptedError, WorkRefusedError
 from agents.research.experiments.errors import StoreError
+from agents.research.experiments.measured import forget_measured, noting, read_measured
 from agents.research.experiments.store import ExperimentStore, store_path
 from agents.research.experiments.trial import Kind, Status, Trial
-from agents.research.jobs import Done
+from agents.research.jobs import Audience, Done
 from agents.research.messages import (
     EvaluateCheckpoint,
     EvaluateQuickly,
@@ -45,13 +46,21 @@ class _Outcome(NamedTuple):
     history: tuple[dict[str, Any], ...] = ()
 
 
-async def recorded(workspace: Path, request: Request, work: Callable[[], Awaitable[Done]]) -> Done:
-    """Do the `work` that `request` asks for, and keep what comes of it, a failure too."""
+async def recorded(
+    workspace: Path,
+    request: Request,
+    audience: Audience,
+    work: Callable[[Audience], Awaitable[Done]],
+) -> Done:
+    """Do the `work` that `request` asks for, and keep what comes of it, a failure too.
+
+    What it measures is written down as it goes on, and handed on to the audience.
+    """
     warnings: list[str] = []
     trial = await to_thread(_begin, workspace, request, warnings)
     started_s = time.monotonic()
     try:
-        done = await work()
+        done = await work(noting(workspace, trial.id if trial is not None else "", audience))
     except BaseException as error:
         outcome = _failure(error, time.monotonic() - started_s)
         await to_thread(_end, workspace, trial, outcome, warnings)
@@ -83,7 +92,9 @@ def _begin(workspace: Path, request: Request, warnings: list[str]) -> Trial | No
 def _end(workspace: Path, trial: Trial | None, outcome: _Outcome, warnings: list[str]) -> None:
     if trial is not None:
         with _told(warnings), ExperimentStore(store_path(workspace)) as store:
-            store.finish(trial.id, **outcome._asdict())
+            history = outcome.history or read_measured(workspace, trial.id)
+            store.finish(trial.id, **outcome._asdict() | {"history": history})
+            forget_measured(workspace, trial.id)
 
 
 @contextmanager

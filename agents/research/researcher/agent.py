@@ -178,6 +178,9 @@ class ResearcherAgent(Agent[ResearcherProps]):
                 trial.record = await to_thread(
                     records.record_asked, self._jobs.workspace, study, trial
                 )
+                if isinstance(what.message, RunTrial):
+                    named = what.message.model_copy(update={"record": trial.record})
+                    what = what._replace(message=named)
         # A study takes as many steps as its budget lasts, each following from the one before:
         # more than the bus lets pass, so each begins anew, in the conversation that is watched.
         await ask(what, study, self._topic(what.to), ctx, detached=True)

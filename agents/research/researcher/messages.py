@@ -137,6 +137,7 @@ class RunTrial(Message, wire_name="research.run_trial"):
         data: the study's folder of data.
         trial: by what its predictions are known later; a trial that was run is not run again.
         timeout_s: after so long it ends without a result.
+        record: its id in the experiment store, under which what it measures is shown as it runs.
     """
 
     data: str
@@ -149,6 +150,7 @@ class RunTrial(Message, wire_name="research.run_trial"):
     tokenizer: str | None = None
     length: int | None = None
     timeout_s: float | None = None
+    record: str = Field(default="", pattern="^[0-9a-f]{0,64}$")
 
 
 class TrialRun(Message, wire_name="research.trial_run"):

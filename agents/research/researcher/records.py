@@ -5,11 +5,13 @@ a study that is killed anywhere repeats its last step and finds it recorded.
 """
 
 from pathlib import Path
+from typing import Any
 
 from agents.ml.selection.facts import Facts
 from agents.research.experiments import Budget, ExperimentStore, store_path
 from agents.research.experiments import Study as KeptStudy
 from agents.research.experiments import Trial as KeptTrial
+from agents.research.experiments.measured import forget_measured, read_measured
 from agents.research.researcher.conclusion import blended, chosen
 from agents.research.researcher.messages import (
     BaselineFitted,
@@ -74,7 +76,8 @@ def record_ended(workspace: Path, study: Study, step: str) -> None:
         if trial is not None and trial.kind == "baseline":
             _keep_baseline(store, study, trial)
         elif trial is not None:
-            _keep_trial(store, study, trial)
+            _keep_trial(store, study, trial, read_measured(workspace, trial.record))
+            forget_measured(workspace, trial.record)
         elif step == BLEND and facts is not None:
             _keep_ensemble(store, study, facts)
         elif step == TEST and facts is not None:
@@ -114,7 +117,9 @@ def _parent(study: Study, trial: Trial) -> str | None:
     return None
 
 
-def _keep_trial(store: ExperimentStore, study: Study, trial: Trial) -> None:
+def _keep_trial(
+    store: ExperimentStore, study: Study, trial: Trial, measured: list[dict[str, Any]]
+) -> None:
     step, run = study.steps[trial.step], study.done(trial.step, TrialRun)
     proposed = _proposal(study, trial)
     if run is None:
@@ -124,6 +129,7 @@ def _keep_trial(store: ExperimentStore, study: Study, trial: Trial) -> None:
             cost_s=proposed.seconds,
             tokens=proposed.tokens,
             error=step.error,
+            history=measured,
         )
         return
     is_diverged = run.status == "diverged"

@@ -21,6 +21,7 @@ from agents.ml.selection.answers import Answers
 from agents.ml.selection.dealt import Dealt
 from agents.research.errors import OutsideWorkspaceError, WorkOverLimitError
 from agents.research.exchange import exchange_folder
+from agents.research.experiments.measured import noting
 from agents.research.job_properties import VAULTS
 from agents.research.jobs import Audience, Jobs
 from agents.research.researcher.finding import TestScore
@@ -78,13 +79,13 @@ async def run_trial(jobs: Jobs, request: RunTrial, audience: Audience) -> TrialR
         return TrialRun.model_validate(before)
     answers = Answers.read(jobs.workspace / vault)
     async with exchange_folder(jobs.workspace) as output:
-        payload = request.model_dump(exclude={"fold", "timeout_s", "trial"})
+        payload = request.model_dump(exclude={"fold", "timeout_s", "trial", "record"})
         payload |= {"labels": answers.without(request.fold), "output": output}
         with _told_of_budget(request.timeout_s):
             done = await jobs.run(
                 f"{_JOBS}.trial:run_trial",
                 payload,
-                audience,
+                noting(jobs.workspace, request.record, audience),
                 task=f"trial {request.trial}",
                 timeout_s=_allowed(request.timeout_s),
                 is_training=True,
@@ -216,7 +217,7 @@ def _absolute(jobs: Jobs, path: str, key: str) -> str:
 
 def _identity(jobs: Jobs, request: RunTrial | FitBaseline) -> str:
     """A hash of what decides a trial's outcome, its data and its code among it."""
-    told = request.model_dump(mode="json", exclude={"timeout_s"})
+    told = request.model_dump(mode="json", exclude={"timeout_s", "record"})
     facts = jobs.files.read(f"{request.data}/facts.json")
     dealt = Dealt.read(jobs.workspace / _vault(jobs, request.data))
     code = ""

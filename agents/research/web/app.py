@@ -1,12 +1,11 @@
 """The experiments of a workspace as an app that a gateway mounts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,8 +17,7 @@ from agents.research.experiments.errors import (
     UnknownStudyError,
     UnknownTrialError,
 )
-from agents.research.web.files import read_curves, read_studies, read_study, read_trial
-from agents.research.web.sheets import StudyRow
+from agents.research.web.files import Rows, read_curves, read_studies, read_study, read_trial
 from guild.checking.plan import Plan
 from guild.cli.calling.exit_codes import UsageError
 from guild.gateway.errors import InvalidParameterError, NoSuchPathError
@@ -27,7 +25,6 @@ from guild.gateway.problems import problem_response
 
 PATH = "/experiments"
 JOBS = "research.jobs"
-_STUDIES = TypeAdapter(Sequence[StudyRow])
 _MOST_DIGITS = 9
 
 
@@ -45,12 +42,16 @@ async def experiments(plan: Plan) -> AsyncIterator[Mapping[str, ASGIApp]]:
 def experiments_app(workspace: Path) -> Starlette:
     """Studies, trials and curves of a workspace, read anew for each request.
 
-    `GET /studies`, `/studies/{name}`, `/trials/{id}` and `/trials/{id}/curves?after=NUMBER`.
+    `GET /studies`, `/studies/{name}`, `/trials/{id}` and `/trials/{id}/curves?after=NUMBER&of=TEXT`
+    with the `next` and `of` of the answer before.
     """
+    known: Rows = {}
+    listing = asyncio.Lock()
 
     async def list_studies(_: Request) -> Response:
-        found = await asyncio.to_thread(read_studies, workspace)
-        return _json(_STUDIES.dump_json(found))
+        async with listing:
+            found = await asyncio.to_thread(read_studies, workspace, known)
+        return _json(found.model_dump_json().encode())
 
     async def show_study(request: Request) -> Response:
         return await _shown(request, read_study, workspace, request.path_params["name"])
@@ -64,7 +65,8 @@ def experiments_app(workspace: Path) -> Starlette:
             problem = "after: the number of the first record that is wanted, from 0"
             return problem_response(InvalidParameterError((problem,)))
         trial_id = request.path_params["id"]
-        return await _shown(request, read_curves, workspace, trial_id, int(after))
+        of = request.query_params.get("of", "")
+        return await _shown(request, read_curves, workspace, trial_id, int(after), of)
 
     return Starlette(
         routes=[

@@ -1,12 +1,12 @@
 """What is told of studies and trials, as JSON; however much there is, a sheet is bounded."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from agents.research.experiments.spending import Used
+from agents.research.experiments.queries import Tally
 from agents.research.experiments.standing import Standing
 from agents.research.experiments.study import Study
 from agents.research.experiments.tree import Branch, flat
@@ -16,6 +16,8 @@ from agents.research.report.study.reading import Reading
 
 MOST_BRANCHES = 1_000
 MOST_POINTS = 1_000
+MOST_RANKED = 500
+MOST_RELATED = 50
 MOST_CODE_CHARS = 200_000
 
 
@@ -47,7 +49,11 @@ class Best(Sheet):
 
 
 class StudyRow(Sheet):
-    """A study in a list."""
+    """A study in a list.
+
+    Attributes:
+        worked_s, best: of those of its trials that were read, where they are very many.
+    """
 
     name: str
     dataset: str
@@ -59,6 +65,17 @@ class StudyRow(Sheet):
     running: int
     worked_s: float
     best: Best | None
+
+
+class StudyList(Sheet):
+    """Studies at which work goes on, then those that were begun last.
+
+    Attributes:
+        left_off: how many more there are.
+    """
+
+    studies: tuple[StudyRow, ...]
+    left_off: int
 
 
 class BranchRow(Sheet):
@@ -84,6 +101,21 @@ class BranchRow(Sheet):
     rank: int | None
 
 
+class RankedRow(Sheet):
+    """A configuration in the ranking, baselines among them; those without a score come last."""
+
+    rank: int | None
+    trial: str
+    label: str
+    kind: Kind
+    proposer: str
+    note: str
+    state: Status
+    seeds: int
+    mean: Figure
+    error: Figure
+
+
 class PointRow(Sheet):
     """A score, in the order in which scores came in, and the best until then."""
 
@@ -94,25 +126,47 @@ class PointRow(Sheet):
     best: Figure
 
 
-class StudySheet(StudyRow):
-    """A study with its tree and its progress.
+class LeftOff(Sheet):
+    """How many there are beyond the most that are told: points are the earliest, others the last.
 
     Attributes:
-        left_off: branches, or points, beyond the most that are told.
+        trials: those that were not even read, of a study of very many: neither planned of late nor
+            among the best.
     """
 
-    used: Used
+    branches: int = 0
+    points: int = 0
+    ranking: int = 0
+    trials: int = 0
+
+
+class StudySheet(StudyRow):
+    """A study with its tree, its progress and its ranking."""
+
     branches: tuple[BranchRow, ...]
     points: tuple[PointRow, ...]
-    left_off: int
+    ranking: tuple[RankedRow, ...]
+    left_off: LeftOff
+
+
+class Named(Sheet):
+    """A trial with what it is called."""
+
+    id: str
+    label: str
+
+
+class RelativesLeftOff(Sheet):
+    lineage: int = 0
+    children: int = 0
 
 
 class TrialSheet(Sheet):
     """All that is known of a trial but its curves.
 
     Attributes:
-        lineage: ids from where the tree begins to this trial.
-        children: ids of what was changed from it.
+        lineage: from where the tree begins, or from as far back as is told, to this trial.
+        children: what was changed from it.
     """
 
     id: str
@@ -132,35 +186,40 @@ class TrialSheet(Sheet):
     created_at: float
     started_at: float | None
     ended_at: float | None
-    lineage: tuple[str, ...]
-    children: tuple[str, ...]
+    lineage: tuple[Named, ...]
+    children: tuple[Named, ...]
+    left_off: RelativesLeftOff
 
 
 class Curves(Sheet):
     """Records of a training, in the order of its steps.
 
     Attributes:
-        records: figures by name; those of one record belong to one step.
+        records: figures by name, None for what was no number; those of one record belong to one
+            step.
+        of: what they are records of; numbers count in it alone. It is another one once a trial has
+            ended, or was begun again.
         next: the number of the first record that is not among them.
-        is_over: whether no more will come.
+        is_more: whether there are more already.
+        is_over: whether these are the last.
     """
 
-    records: tuple[dict[str, float], ...]
+    records: tuple[dict[str, float | None], ...]
+    of: str
     next: int
+    is_more: bool
     is_over: bool
 
 
-def study_row(study: Study, trials: Sequence[Trial]) -> StudyRow:
-    return StudyRow(**_row(_reading(study, trials)))
+def study_row(study: Study, trials: Sequence[Trial], tally: Tally) -> StudyRow:
+    return StudyRow(**_row(_reading(study, trials), tally))
 
 
-def study_sheet(study: Study, trials: Sequence[Trial]) -> StudySheet:
+def study_sheet(study: Study, trials: Sequence[Trial], tally: Tally) -> StudySheet:
     reading = _reading(study, trials)
-    branches, points = list(flat(reading.tree)), reading.points
-    over = max(0, len(branches) - MOST_BRANCHES) + max(0, len(points) - MOST_POINTS)
+    branches, points, ranking = list(flat(reading.tree)), reading.points, reading.leaderboard
     return StudySheet(
-        **_row(reading),
-        used=reading.used,
+        **_row(reading, tally),
         branches=tuple(_branch(reading, *each) for each in branches[:MOST_BRANCHES]),
         points=tuple(
             PointRow(
@@ -172,48 +231,71 @@ def study_sheet(study: Study, trials: Sequence[Trial]) -> StudySheet:
             )
             for point in points[-MOST_POINTS:]
         ),
-        left_off=over,
+        ranking=tuple(_ranked(reading, each) for each in ranking[:MOST_RANKED]),
+        left_off=LeftOff(
+            branches=max(0, len(branches) - MOST_BRANCHES),
+            points=max(0, len(points) - MOST_POINTS),
+            ranking=max(0, len(ranking) - MOST_RANKED),
+            trials=max(0, tally.trials - len(trials)),
+        ),
     )
 
 
 def trial_sheet(
-    study: Study, trials: Sequence[Trial], trial: Trial, lineage: Iterable[Trial]
+    study: Study,
+    trials: Sequence[Trial],
+    trial: Trial,
+    lineage: Sequence[Trial],
+    children: Sequence[Trial],
+    *,
+    more_children: int = 0,
 ) -> TrialSheet:
+    """`trials` are what the names of the others are told apart by."""
     reading = _reading(study, trials)
     known = {name: getattr(trial, name) for name in TrialSheet.model_fields if hasattr(trial, name)}
     return TrialSheet.model_validate(
         known
         | {
             "code": trial.code[:MOST_CODE_CHARS],
-            "label": reading.label(trial),
-            "lineage": tuple(each.id for each in lineage),
-            "children": tuple(each.id for each in trials if each.parent == trial.id),
+            "label": _label(reading, trial),
+            "lineage": tuple(_named(reading, each) for each in lineage[-MOST_RELATED:]),
+            "children": tuple(_named(reading, each) for each in children),
+            "left_off": RelativesLeftOff(
+                lineage=max(0, len(lineage) - MOST_RELATED), children=more_children
+            ),
         }
     )
 
 
-def curves(records: Sequence[Mapping[str, Any]], after: int, *, is_over: bool) -> Curves:
-    """The figures among what `records` say; what is no number is no point of a curve."""
-    return Curves(
-        records=tuple(_figures(record) for record in records),
-        next=after + len(records),
-        is_over=is_over,
-    )
-
-
-def _figures(record: Mapping[str, Any]) -> dict[str, float]:
+def figures(record: Mapping[str, Any]) -> dict[str, float | None]:
+    """Those among what a record says; a text or a truth is none, null is one that is unknown."""
     return {
-        name: float(value)
+        name: None if value is None else _finite(_float(value))
         for name, value in record.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
     }
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # JSON has longer integers
+        return math.inf
+
+
+def _label(reading: Reading, trial: Trial) -> str:
+    return reading.label(trial) if reading.trial(trial.id) else reading.name(trial) or trial.id
+
+
+def _named(reading: Reading, trial: Trial) -> Named:
+    return Named(id=trial.id, label=_label(reading, trial))
 
 
 def _reading(study: Study, trials: Sequence[Trial]) -> Reading:
     return Reading(StudyFindings(study=study, trials=list(trials)))
 
 
-def _row(reading: Reading) -> dict[str, Any]:
+def _row(reading: Reading, tally: Tally) -> dict[str, Any]:
     study, best = reading.study, reading.best
     return {
         "name": study.name,
@@ -222,7 +304,7 @@ def _row(reading: Reading) -> dict[str, Any]:
         "higher_is_better": study.higher_is_better,
         "created_at": study.created_at,
         "ended_at": study.ended_at,
-        "trials": len(reading.trials),
+        "trials": tally.trials,
         "running": sum(trial.state == "running" for trial in reading.trials),
         "worked_s": reading.used.worked_s,
         "best": None if best is None else _best(reading, best),
@@ -241,19 +323,26 @@ def _best(reading: Reading, best: Standing) -> Best:
 
 
 def _branch(reading: Reading, depth: int, branch: Branch) -> BranchRow:
-    standing, trial = branch.standing, branch.trial
+    told = _standing(reading, branch.standing)
+    return BranchRow(depth=depth, gain=branch.gain, **told)
+
+
+def _ranked(reading: Reading, standing: Standing) -> RankedRow:
+    return RankedRow(**_standing(reading, standing))
+
+
+def _standing(reading: Reading, standing: Standing) -> dict[str, Any]:
+    trial = reading.first_of(standing)
     latest = reading.trial(standing.trials[-1]) or trial
-    return BranchRow(
-        depth=depth,
-        trial=trial.id,
-        label=reading.label(trial),
-        kind=trial.kind,
-        proposer=trial.proposer,
-        note=trial.note,
-        state=latest.state,
-        seeds=len(standing.trials),
-        mean=standing.mean,
-        error=standing.standard_error,
-        gain=branch.gain,
-        rank=standing.rank,
-    )
+    return {
+        "rank": standing.rank,
+        "trial": trial.id,
+        "label": reading.label(trial),
+        "kind": trial.kind,
+        "proposer": trial.proposer,
+        "note": trial.note,
+        "state": latest.state,
+        "seeds": len(standing.trials),
+        "mean": standing.mean,
+        "error": standing.standard_error,
+    }

@@ -1,25 +1,35 @@
 """What the tools do is kept as trials, whatever comes of it."""
 
 import asyncio
+import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from agents.research import ResearchToolkit
 from agents.research.errors import WorkInterruptedError, WorkOverLimitError, WorkRefusedError
 from agents.research.experiments import ExperimentStore, Trial, store_path
 from agents.research.experiments.command.resuming import request_of
+from agents.research.experiments.measured import (
+    forget_measured,
+    measured_path,
+    noting,
+    read_measured,
+)
 from agents.research.experiments.recording import Request, recorded
 from agents.research.experiments.worker import this_worker
-from agents.research.jobs import Done
+from agents.research.jobs import Audience, Done
 from agents.research.messages import (
     EvaluateCheckpoint,
     EvaluateQuickly,
     TrainFully,
     TrainLanguageModel,
 )
+from guild.progress import Measured, Progress
 
 RESULT = {
     "status": "completed",
@@ -65,17 +75,27 @@ def quick(script: str = "net.py", **config: Any) -> EvaluateQuickly:
     )
 
 
+class Heard(list[BaseModel]):
+    """An audience that remembers."""
+
+    def emit(self, message: BaseModel, /) -> None:
+        self.append(message)
+
+
 async def tried(
     workspace: Path,
     request: Request,
     outcome: dict[str, Any] | BaseException,
+    measured: Sequence[Measured] = (),
 ) -> Done:
-    async def work() -> Done:
+    async def work(audience: Audience) -> Done:
+        for each in measured:
+            audience.emit(each)
         if isinstance(outcome, BaseException):
             raise outcome
         return Done(outcome, 2.0)
 
-    return await recorded(workspace, request, work)
+    return await recorded(workspace, request, Heard(), work)
 
 
 def trials(workspace: Path) -> list[Trial]:
@@ -215,12 +235,12 @@ async def test_a_message_that_comes_again_after_its_worker_was_killed_ends_its_t
 ) -> None:
     begun = asyncio.Event()
 
-    async def work() -> Done:
+    async def work(_: Audience) -> Done:
         begun.set()
         await asyncio.sleep(60)
         raise AssertionError
 
-    killed = asyncio.create_task(recorded(workspace, quick(), work))
+    killed = asyncio.create_task(recorded(workspace, quick(), Heard(), work))
     await begun.wait()
     assert [trial.status for trial in trials(workspace)] == ["running"]
 
@@ -230,6 +250,79 @@ async def test_a_message_that_comes_again_after_its_worker_was_killed_ends_its_t
     killed.cancel()
     await asyncio.gather(killed, return_exceptions=True)
     assert [trial.status for trial in trials(workspace)] == ["done"]
+
+
+async def test_what_a_trial_measures_can_be_read_while_it_runs_and_is_handed_on(
+    workspace: Path,
+) -> None:
+    heard, goes_on = Heard(), asyncio.Event()
+    first = Measured(task="train", step=3, values={"loss": 0.5})
+    told = asyncio.Event()
+
+    async def work(audience: Audience) -> Done:
+        audience.emit(Progress(task="train"))
+        audience.emit(first)
+        told.set()
+        await goes_on.wait()
+        return Done(RESULT, 2.0)
+
+    running = asyncio.create_task(recorded(workspace, quick(), heard, work))
+    await told.wait()
+    (trial,) = trials(workspace)
+    assert read_measured(workspace, trial.id) == [{"loss": 0.5, "step": 3.0}]
+    assert heard == [Progress(task="train"), first]
+
+    goes_on.set()
+    await running
+    assert read_measured(workspace, trial.id) == []
+    with ExperimentStore(store_path(workspace)) as store:
+        assert store.history(trial.id) == RESULT["history"]
+
+
+async def test_what_a_trial_had_measured_before_it_failed_is_its_history(workspace: Path) -> None:
+    measured = [Measured(task="train", step=step, values={"loss": 1.0 / step}) for step in (1, 2)]
+
+    with pytest.raises(WorkRefusedError):
+        await tried(workspace, quick(), WorkRefusedError("ValueError", "no"), measured)
+
+    (trial,) = trials(workspace)
+    with ExperimentStore(store_path(workspace)) as store:
+        assert store.history(trial.id) == [{"loss": 1.0, "step": 1.0}, {"loss": 0.5, "step": 2.0}]
+
+
+def test_what_is_measured_for_weeks_fills_no_disk(workspace: Path) -> None:
+    audience = noting(workspace, "abc", Heard())
+    for step in range(20_000):
+        audience.emit(Measured(task="train", step=step, values={"loss": 0.5}))
+
+    kept = read_measured(workspace, "abc")
+
+    assert len(kept) < 8_000
+    assert kept[-1]["step"] > 19_900
+
+
+def test_what_cannot_be_written_down_is_handed_on_all_the_same(workspace: Path) -> None:
+    heard = Heard()
+    measured_path(workspace, "abc").parent.parent.mkdir(parents=True)
+    measured_path(workspace, "abc").parent.write_text("a file where the folder should be")
+
+    noting(workspace, "abc", heard).emit(Measured(task="train", step=1, values={"loss": 0.5}))
+
+    assert len(heard) == 1
+
+
+def test_what_was_left_behind_long_ago_is_cleared_away(workspace: Path) -> None:
+    for name in ("old", "new", "mine"):
+        noting(workspace, name, Heard()).emit(Measured(task="t", step=1, values={"loss": 0.5}))
+    os.utime(measured_path(workspace, "old"), (1.0, 1.0))
+
+    forget_measured(workspace, "mine")
+
+    assert [bool(read_measured(workspace, name)) for name in ("old", "new", "mine")] == [
+        False,
+        True,
+        False,
+    ]
 
 
 async def test_what_a_killed_process_left_running_is_interrupted_by_the_next_evaluation(

@@ -71,6 +71,7 @@ class Diary:
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
         self.asked: Counter[str] = Counter()
+        self.records: set[str] = set()
         self.failing: set[str] = set()
         self.held: set[str] = set()
         self.release = asyncio.Event()
@@ -105,6 +106,8 @@ def trainer_of(diary: Diary) -> type[Agent]:
             ctx: Context,
         ) -> _Answer:
             name = label(request)
+            if isinstance(request, RunTrial):
+                diary.records.add(request.record)
             diary.asked[name] += 1
             time = f"{name} for the {diary.asked[name]}. time"
             if name in diary.held:
@@ -205,6 +208,7 @@ async def test_every_trial_is_in_the_store_with_its_reason_and_what_it_came_from
         networks = [trial for trial in trials if trial.kind in ("quick", "full")]
         baselines = {trial.config["name"] for trial in trials if trial.kind == "baseline"}
         assert len(networks) + len(baselines) == 40
+        assert diary.records == {trial.id for trial in networks}
         assert all(trial.note and trial.code for trial in networks)
         changed = [t for t in networks if t.proposer == "search" and t.kind == "quick" and t.parent]
         assert changed

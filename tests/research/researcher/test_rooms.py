@@ -14,6 +14,7 @@ import pytest_asyncio
 from pydantic import BaseModel
 
 from agents.research.errors import WorkOverLimitError, WorkRefusedError
+from agents.research.experiments.measured import read_measured
 from agents.research.job_properties import JobsProps
 from agents.research.jobs import Jobs, open_jobs
 from agents.research.researcher.messages import DealData, RunTrial
@@ -192,6 +193,16 @@ async def test_a_trial_that_is_said_to_have_diverged_has_no_score(study: Study) 
     ended = await run_trial(study.jobs, trial(study, 0, forging), Nobody())
 
     assert (ended.status, ended.metrics) == ("diverged", {})
+
+
+async def test_what_a_trial_measures_is_written_down_as_it_runs(study: Study) -> None:
+    request = trial(study, 0, BASE).model_copy(update={"record": "abc0"})
+
+    await run_trial(study.jobs, request, Nobody())
+
+    measured = read_measured(study.jobs.workspace, "abc0")
+    assert measured[-1]["step"] > 0
+    assert any("loss" in record for record in measured)
 
 
 async def test_a_trial_that_ends_without_a_score_leaves_nothing(study: Study) -> None:

@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 from httpx import ASGITransport, AsyncClient
+from pydantic import BaseModel
 
 from agents.research.experiments import ExperimentStore, Study
+from agents.research.experiments.measured import noting
 from agents.research.experiments.store import store_path
-from agents.research.web import files
+from agents.research.web import files, sheets
 from agents.research.web.app import PATH, experiments, experiments_app
+from agents.research.web.sheets import study_row
 from guild import Guild
 from guild.checking.plan import Plan
 from guild.gateway import gateway_app
 from guild.gateway.callers import Caller, OneSecret, Scope, new_secret
+from guild.progress import Measured
 from guild.spec.spec import GuildSpec
 from tests.research.experiments.samples import done, trial
 
@@ -27,6 +31,11 @@ pytestmark = pytest.mark.usefixtures("no_power_cuts")
 @pytest.fixture
 def no_power_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agents.research.experiments.database._SYNCHRONOUS", "OFF")
+
+
+class Unheard:
+    def emit(self, message: BaseModel, /) -> None:
+        """What is written down is looked at, not what is heard."""
 
 
 @pytest.fixture
@@ -42,14 +51,14 @@ def store(tmp_path: Path) -> Any:
         yield store
 
 
-async def get(client: AsyncClient, path: str) -> Any:
-    answer = await client.get(path)
+async def get(client: AsyncClient, path: str, **query: Any) -> Any:
+    answer = await client.get(path, params=query or None)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 async def test_a_workspace_in_which_nothing_was_tried_has_no_studies(client: AsyncClient) -> None:
-    assert await get(client, "/studies") == []
+    assert await get(client, "/studies") == {"studies": [], "left_off": 0}
 
     answer = await client.get("/studies/digits")
 
@@ -66,7 +75,10 @@ async def test_studies_are_listed_with_their_best_the_last_begun_first(
     done(store, trial(16), 0.9)
     store.start(store.plan(trial(32)).id)
 
-    digits, old = await get(client, "/studies")
+    told = await get(client, "/studies")
+
+    digits, old = told["studies"]
+    assert told["left_off"] == 0
 
     assert old["name"] == "old"
     assert old["best"] is None
@@ -106,7 +118,91 @@ async def test_a_study_of_any_size_is_told_within_bounds(
     study = await get(client, "/studies/digits")
 
     assert len(study["branches"]) == 3
-    assert study["left_off"] == 2
+    assert study["left_off"] == {"branches": 2, "points": 0, "ranking": 0, "trials": 0}
+
+
+async def test_the_ranking_has_baselines_and_what_has_no_score_last(
+    client: AsyncClient, store: ExperimentStore
+) -> None:
+    done(store, trial(8), 0.8)
+    done(store, trial(8, kind="baseline", code=""), 0.9)
+    store.start(store.plan(trial(16)).id)
+
+    study = await get(client, "/studies/digits")
+
+    told = [(row["rank"], row["kind"], row["state"]) for row in study["ranking"]]
+    assert told == [(1, "baseline", "done"), (2, "quick", "done"), (None, "quick", "running")]
+
+
+async def test_of_very_many_trials_the_latest_and_the_best_are_told(
+    client: AsyncClient, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MOST_TRIALS", 3)
+    monkeypatch.setattr(files, "MOST_BEST", 1)
+    tried = [
+        done(store, trial(width), score) for width, score in enumerate([0.1, 0.9, 0.2, 0.3], 1)
+    ]
+    tried.append(done(store, trial(9, parent=tried[0].id), float("nan")))
+
+    study = await get(client, "/studies/digits")
+    row = (await get(client, "/studies"))["studies"][0]
+    first = await get(client, f"/trials/{tried[0].id}")
+
+    assert {point["trial"] for point in study["points"]} == {tried[1].id, tried[3].id}
+    assert study["best"]["trial"] == row["best"]["trial"] == tried[1].id
+    assert (study["trials"], study["left_off"]["trials"]) == (5, 2)
+    assert first["children"] == [{"id": tried[4].id, "label": "#4"}]
+
+
+async def test_of_many_children_and_ancestors_the_nearest_are_told(
+    client: AsyncClient, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (files, sheets):
+        monkeypatch.setattr(module, "MOST_RELATED", 2)
+    line = [done(store, trial(1), 0.1)]
+    for width in range(2, 5):
+        line.append(done(store, trial(width, parent=line[-1].id), 0.1))
+    for width in range(5, 9):
+        done(store, trial(width, parent=line[-1].id), 0.1)
+
+    told = await get(client, f"/trials/{line[-1].id}")
+
+    assert [each["id"] for each in told["lineage"]] == [line[-2].id, line[-1].id]
+    assert len(told["children"]) == 2
+    assert told["left_off"] == {"lineage": 2, "children": 2}
+
+
+async def test_of_very_many_studies_those_that_run_and_the_latest_are_told(
+    client: AsyncClient, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MOST_STUDIES", 2)
+    for at, name in enumerate(["first", "second", "third"]):
+        store.begin(Study(name=name, created_at=float(at)))
+    store.start(store.plan(trial(8, study="first")).id)
+
+    told = await get(client, "/studies")
+
+    assert [study["name"] for study in told["studies"]] == ["first", "third"]
+    assert told["left_off"] == 1
+
+
+async def test_a_study_that_changes_is_told_anew_and_one_that_does_not_is_not_read_again(
+    client: AsyncClient, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(
+        files, "study_row", lambda study, *args: read.append(study.name) or study_row(study, *args)
+    )
+    done(store, trial(8), 0.8)
+    done(store, trial(8, study="other"), 0.8)
+    await get(client, "/studies")
+    done(store, trial(16), 0.9)
+
+    (other, digits) = (await get(client, "/studies"))["studies"]
+
+    assert digits["best"]["mean"] == 0.9
+    assert other["best"]["mean"] == 0.8
+    assert sorted(read) == ["digits", "digits", "other"]
 
 
 async def test_a_trial_is_told_with_where_it_comes_from_and_what_came_of_it(
@@ -117,10 +213,12 @@ async def test_a_trial_is_told_with_where_it_comes_from_and_what_came_of_it(
 
     told = await get(client, f"/trials/{child.id}")
 
-    assert told["lineage"] == [root.id, child.id]
+    assert told["lineage"] == [{"id": root.id, "label": "#1"}, {"id": child.id, "label": "#2"}]
     assert told["metrics"] == {"accuracy": None}
     assert told["config"]["width"] == 16
-    assert (await get(client, f"/trials/{root.id}"))["children"] == [child.id]
+    assert (await get(client, f"/trials/{root.id}"))["children"] == [
+        {"id": child.id, "label": "#2"}
+    ]
     assert (await client.get("/trials/none")).status_code == 404
 
 
@@ -136,8 +234,48 @@ async def test_curves_of_a_running_trial_grow_and_go_on_behind_what_was_seen(
     file.write_text(file.read_text() + 'ss": NaN, "lr": 0.1}\n')
     second = await get(client, f"/trials/{running.id}/curves?after={first['next']}")
 
-    assert first == {"records": [{"step": 1, "val_loss": 0.5}, {}], "next": 2, "is_over": False}
-    assert second == {"records": [{"step": 2, "lr": 0.1}], "next": 3, "is_over": False}
+    assert first["records"] == [{"step": 1, "val_loss": 0.5}, {}]
+    assert second["records"] == [{"step": 2, "val_loss": None, "lr": 0.1}]
+    assert (first["next"], second["next"]) == (2, 3)
+    assert [first["is_over"], second["is_over"], first["is_more"]] == [False] * 3
+
+
+async def test_a_running_trial_without_a_folder_tells_what_it_has_measured(
+    client: AsyncClient, store: ExperimentStore, tmp_path: Path
+) -> None:
+    running = store.start(store.plan(trial(8)).id)
+    path = f"/trials/{running.id}/curves"
+    audience = noting(tmp_path, running.id, Unheard())
+
+    nothing = await get(client, path)
+    audience.emit(Measured(task="train", step=1, values={"loss": 0.5}))
+    first = await get(client, path, after=nothing["next"], of=nothing["of"])
+    audience.emit(Measured(task="train", step=2, values={"loss": 0.25}))
+    second = await get(client, path, after=first["next"], of=first["of"])
+
+    assert nothing["records"] == []
+    assert first["records"] == [{"loss": 0.5, "step": 1.0}]
+    assert second["records"] == [{"loss": 0.25, "step": 2.0}]
+    assert second["of"] == first["of"]
+
+
+async def test_numbers_of_what_a_trial_was_do_not_count_in_what_it_is(
+    client: AsyncClient, store: ExperimentStore, tmp_path: Path
+) -> None:
+    running = store.start(store.plan(trial(8)).id)
+    path = f"/trials/{running.id}/curves"
+    for step in range(5):
+        noting(tmp_path, running.id, Unheard()).emit(
+            Measured(task="train", step=step, values={"loss": 0.5})
+        )
+    live = await get(client, path)
+    history = [{"step": 1, "train_loss": 0.5}, {"step": 2, "train_loss": 0.25}]
+    store.finish(running.id, status="done", metrics={"accuracy": 0.9}, history=history)
+
+    ended = await get(client, path, after=live["next"], of=live["of"])
+
+    assert ended["of"] != live["of"]
+    assert (ended["records"], ended["next"], ended["is_over"]) == (history, 2, True)
 
 
 async def test_whoever_comes_late_gets_the_curves_that_the_store_keeps(
@@ -148,7 +286,7 @@ async def test_whoever_comes_late_gets_the_curves_that_the_store_keeps(
 
     told = await get(client, f"/trials/{ended.id}/curves?after=1")
 
-    assert told == {"records": history[1:], "next": 3, "is_over": True}
+    assert (told["records"], told["next"], told["is_over"]) == (history[1:], 3, True)
 
 
 async def test_many_records_come_in_parts(
@@ -190,7 +328,7 @@ async def test_what_code_that_is_judged_puts_there_shows_nothing_and_hangs_nobod
 
     told = await get(client, f"/trials/{running.id}/curves")
 
-    assert told == {"records": [], "next": 0, "is_over": False}
+    assert (told["records"], told["next"], told["is_over"]) == ([], 0, False)
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1e3", "9" * 40, "\u0663"])
@@ -219,7 +357,7 @@ async def test_a_token_that_may_only_read_sees_experiments_through_the_gateway(
             stranger = await http.get("/experiments/studies")
 
     assert "experiments" in overview["features"]
-    assert [study["name"] for study in studies] == ["digits"]
+    assert [study["name"] for study in studies["studies"]] == ["digits"]
     assert asked.status_code == 403
     assert stranger.status_code == 401
 
