@@ -9,12 +9,13 @@ export const VIEWS = {
   agents: { title: "Agents", load: view("agents") },
   publish: { title: "Publish", load: view("publish") },
   chat: { title: "Chat", load: view("chat") },
+  experiments: { title: "Experiments", load: view("experiments"), feature: "experiments" },
   approvals: { title: "Approvals", load: view("approvals"), feature: "approvals" },
   "dead-letters": { title: "Dead letters", load: view("dead_letters") },
 };
 
 export const GROUPS = [
-  { title: "Watch", views: ["topology", "messages", "conversations"] },
+  { title: "Watch", views: ["topology", "messages", "conversations", "experiments"] },
   { title: "Talk", views: ["publish", "chat"] },
   { title: "Operate", views: ["agents", "dead-letters", "approvals"] },
 ];

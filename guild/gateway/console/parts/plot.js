@@ -1,0 +1,101 @@
+// A chart of uPlot in the colours of the theme; what it shows is said in words beside it.
+
+import { figureOf } from "../logic/figures.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { classic } from "./classic.js";
+
+/**
+ * @param data columns as uPlot takes them, or `tables` of such columns to be joined by their first.
+ * @param series called with `colour(name)`: the options of each column but the first.
+ * @param kind a text that changes where the options do.
+ * @param onPoint told the index that the pointer is at, null when it has left.
+ */
+export function Plot({ data, tables, series, kind = "", isLog = false, height = 180, onPoint }) {
+  const box = useRef(null);
+  const chart = useRef(null);
+  const UPlot = useUPlot();
+  const made = useRef({});
+  made.current = { series, isLog, height, onPoint };
+  const columns = () => (tables ? joined(UPlot, tables) : data);
+  useEffect(() => {
+    if (!UPlot) return undefined;
+    const make = () => {
+      chart.current?.destroy();
+      chart.current = new UPlot(optionsOf(box.current, made.current), columns(), box.current);
+    };
+    make();
+    const observer = new ResizeObserver(() => chart.current.setSize({ width: box.current.clientWidth, height }));
+    observer.observe(box.current);
+    const theme = new MutationObserver(make); // its colours are drawn into a canvas
+    theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", make);
+    return () => {
+      observer.disconnect();
+      theme.disconnect();
+      dark.removeEventListener("change", make);
+      chart.current.destroy();
+      chart.current = null;
+    };
+  }, [UPlot, kind, isLog, height]);
+  useEffect(() => chart.current?.setData(columns()), [data, tables]);
+  return html`<div class="plot" ref=${box} aria-hidden="true"></div>`;
+}
+
+/** Steps and scores are counted. */
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
+
+function useUPlot() {
+  const [found, setFound] = useState(null);
+  useEffect(() => {
+    classic("vendor/uplot.js", "uPlot").then((UPlot) => setFound(() => UPlot), () => {});
+  }, []);
+  return found;
+}
+
+/** Several tables over one first column; null stays a gap, what another table has not is none. */
+function joined(UPlot, tables) {
+  if (tables.length === 1) return tables[0];
+  return UPlot.join(tables, tables.map((table) => table.map(() => 1)));
+}
+
+function optionsOf(element, { series, isLog, height, onPoint }) {
+  const colour = colourIn(element);
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+  const scale = isLog ? { distr: 3, log: 10 } : { range: rangeOf };
+  const values = (_chart, splits) => splits.map((at) => (at === null ? "" : figureOf(Number(at.toPrecision(10)))));
+  return {
+    width: Math.max(1, element.clientWidth),
+    height,
+    legend: { show: false },
+    cursor: { show: Boolean(onPoint), y: false, drag: { x: false, y: false }, points: { size: 6 } },
+    hooks: { setCursor: [({ cursor }) => onPoint?.(cursor.idx ?? null)] },
+    scales: { x: { time: false, range: widened }, y: scale },
+    axes: [{ ...axis, space: 70, size: 26, incrs: WHOLE, values }, { ...axis, size: 56, space: 28, values }],
+    series: [{}, ...series(colour)],
+  };
+}
+
+/** A little room above and below, and some where all is one. */
+function rangeOf(_chart, least, most) {
+  if (least === null || most === null) return [0, 1];
+  const room = (most - least) * 0.06 || Math.abs(most) * 0.1 || 1;
+  return [least - room, most + room];
+}
+
+/** What uPlot offers of a single point has no width. */
+function widened(_chart, least, most) {
+  if (least === null || most === null) return [0, 1];
+  return most > least ? [least, most] : [least - 1, most + 1];
+}
+
+function colourIn(element) {
+  return (name) => {
+    const probe = document.createElement("span");
+    probe.style.color = `var(${name})`;
+    element.append(probe);
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  };
+}
