@@ -48,6 +48,14 @@ export function test_messages_between_the_same_two_share_an_arrow_and_answers_ha
   equal(pathOf([{ x: 0, y: 0 }, { x: 10, y: 0 }]), "M0 0L10 0");
 }
 
+export function test_what_an_agent_sends_to_itself_is_a_loop_above_it() {
+  const graph = { nodes: [{ id: "a" }, { id: "b" }], edges: [{ source: "a", target: "a", message: "x", kind: "send" }] };
+  const { nodes, edges } = layOut(graph, dagre, "LR");
+  const [{ y, height }] = nodes;
+  const [, , startY, , peak] = edges[0].loop.split(/[ MC]/).map(Number);
+  equal([edges.length, startY, peak < startY], [1, y - height / 2, true]);
+}
+
 export function test_who_asks_stands_before_who_is_asked_and_answers_point_back() {
   const graph = {
     nodes: [{ id: "a" }, { id: "b" }],

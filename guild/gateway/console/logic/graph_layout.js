@@ -23,7 +23,8 @@ export function bestLayout(graph, dagre, width, height) {
  * @param graph `{nodes: [{id, ...}], edges: [{source, target, message, kind}]}`.
  * @param dagre the library.
  * @param direction `LR` or `TB`.
- * @returns {{nodes, edges, width, height}} with centres, sizes and the points of each arrow.
+ * @returns {{nodes, edges, width, height}} with centres, sizes and the points of each arrow, or its
+ *     path as `loop`, where it ends where it begins.
  */
 export function layOut(graph, dagre, direction = "LR") {
   const agents = new Map(graph.nodes.map((node) => [node.id, node]));
@@ -33,17 +34,29 @@ export function layOut(graph, dagre, direction = "LR") {
   drawn.setGraph({ rankdir: direction, nodesep: 28, ranksep: 56, edgesep: 18, marginx: 16, marginy: 16 });
   for (const id of ids) drawn.setNode(id, sizeOf(id, agents.has(id)));
   bundles.forEach((bundle, index) => {
+    if (isLoop(bundle)) return;
     const size = { width: (lettersOf(bundle.label) + RATE_LETTERS) * LETTER * 0.9, height: LABEL_HEIGHT, labelpos: "c" };
     drawn.setEdge(...endsOf(bundle), size, String(index));
   });
   dagre.layout(drawn);
   const nodes = [...ids].map((id) => ({ id, agent: agents.get(id), ...drawn.node(id) }));
   const edges = bundles.map((bundle, index) => {
+    if (isLoop(bundle)) return { ...bundle, loop: loopOf(drawn.node(bundle.source)) };
     const { points, ...place } = drawn.edge(...endsOf(bundle), String(index));
     return { ...bundle, ...place, points: bundle.isReply ? points.toReversed() : points };
   });
   const { width, height } = drawn.graph();
   return { nodes, edges, width: Math.max(width, 1), height: Math.max(height, 1) };
+}
+
+/** What an agent sends to itself; it has no room for a label, which the agent's own page has. */
+function isLoop({ source, target }) {
+  return source === target;
+}
+
+function loopOf({ x, y, width, height }) {
+  const [right, top] = [round(x + width / 2 - 14), round(y - height / 2)];
+  return `M${right - 24} ${top}C${right - 24} ${top - 20} ${right} ${top - 20} ${right} ${top}`;
 }
 
 /** An answer is laid out as if it were asked: so those who ask stand before those who are asked. */

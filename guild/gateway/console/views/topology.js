@@ -123,12 +123,10 @@ function Arrow({ edge, live, chosen }) {
   const isNear = edge.source === chosen || edge.target === chosen;
   const rate = rateOfEdge(edge, live.edges);
   const classes = ["arrow", edge.isReply && "reply", isNear && "near", chosen && !isNear && "far", rate > 0 && "flows"];
-  const names = edge.messages.join(", ");
+  const title = html`<title>${visible(`${edge.source} to ${edge.target}: ${edge.messages.join(", ")}`)}</title>`;
   return html`<g class=${classes.filter(Boolean).join(" ")}>
-    <path d=${pathOf(edge.points)} marker-end="url(#tip)" />
-    <text x=${edge.x} y=${edge.y + 4}>
-      <title>${visible(`${edge.source} to ${edge.target}: ${names}`)}</title>${visible(edge.label)}${rate > 0 && ` ${rateOf(rate)}/s`}
-    </text>
+    <path d=${edge.loop ?? pathOf(edge.points)} marker-end="url(#tip)">${edge.loop && title}</path>
+    ${!edge.loop && html`<text x=${edge.x} y=${edge.y + 4}>${title}${visible(edge.label)}${rate > 0 && ` ${rateOf(rate)}/s`}</text>`}
   </g>`;
 }
 
