@@ -198,14 +198,30 @@ def test_a_guild_that_falls_silent_while_it_is_asked_is_told(
     guild = start("run", spec)
     until(guild.stderr, "is running")
     assert run("request", spec, "crew.work").code == 0
-    # Killed outright, so that its registration stays behind.
-    guild.send_signal(signal.SIGKILL)
-    guild.communicate()
+    guild.send_signal(signal.SIGSTOP)
 
     outcome = run("request", spec, "crew.work", "--timeout", "1.5")
 
     assert outcome.code == 6
     assert "warning: nothing was heard of worker for 0.3 s" in outcome.err
+
+
+def test_a_guild_that_was_killed_here_is_not_asked(run: Run, spec: Path, start: Start) -> None:
+    """Its registration stays behind, and on this machine it can be seen that it is gone."""
+    guild = start("run", spec)
+    until(guild.stderr, "is running")
+    guild.send_signal(signal.SIGKILL)
+    guild.communicate()
+
+    asked = run("request", spec, "crew.work")
+    published = run("publish", spec, "crew.work")
+    (worker,) = run("agents", spec, "--json").documents()
+
+    assert asked.code == 1
+    assert "nothing was sent: worker is not running; start the guild first" in asked.err
+    assert published.code == 0
+    assert "it waits for worker; start the guild" in published.err
+    assert (worker["state"], worker["running"]) == ("not running", 0)
 
 
 def test_publishing_to_a_guild_that_was_stopped_says_what_it_waits_for(
