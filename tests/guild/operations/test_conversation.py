@@ -245,7 +245,7 @@ async def test_what_was_made_long_before_the_conversation_is_not_read(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time that an id tells, less what clocks may differ, is where reading begins."""
-    monkeypatch.setattr(gathering, "SLACK_S", 0.0)
+    monkeypatch.setattr(gathering, "SLACKS_S", (0.0, 60.0))
     monkeypatch.setattr(gathering, "MOST_READ", 100)
     async with running(site, spec_of(Reader), **KEPT) as guild:
         client = guild.client
