@@ -41,6 +41,7 @@ class Tail:
         self._tasks: list[asyncio.Task[None]] = []
         self._is_open = False
         self._is_due = asyncio.Event()
+        self._has_lost = False
         backend.listen(self._hear)
 
     async def open(self) -> None:
@@ -140,13 +141,29 @@ class Tail:
     def _hear(self, incident: Incident) -> None:
         """A server that has lost its data has lost our topics, and would drop the next answers."""
         if incident.event in LOSSES:
+            self._has_lost = True
             self._is_due.set()
 
     async def _reopen(self) -> None:
         try:
             for topic in tuple(self._positions):
                 await self._open_topic(topic)
+            if self._has_lost:
+                await self._begin_anew_where_lost()
+                self._has_lost = False
         except BackendError:
             pass  # it is tried again soon
         except Exception:  # as above
             log.exception("tail.failed")
+
+    async def _begin_anew_where_lost(self) -> None:
+        """A server whose clock is behind that of the lost one counts from below what was read."""
+        for topic, position in tuple(self._positions.items()):
+            is_lost = position != FROM_START and not await self._holds(topic, position)
+            if is_lost and self._positions.get(topic) == position:  # nothing was read meanwhile
+                self._positions[topic] = FROM_START
+
+    async def _holds(self, topic: str, position: str) -> bool:
+        before = self._backend.just_before(position)
+        found = await self._backend.tail({topic: before}, max_count=1, wait_s=0.0)
+        return bool(found) and found[0].position == position
