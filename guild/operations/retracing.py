@@ -149,13 +149,13 @@ class _Retraced:
     def _handling(self, message_id: str, agent: str) -> StepHandling:
         key = (message_id, agent)
         letter, row = self._letters.get(key), self._rows.get(key)
-        history = self._found.histories.get(key, ())
+        history = _attempts(self._found.histories.get(key, ()))
         state, attempt = self._held.get(key, ("", 1))
         error = row.error if row else ""
         if letter is not None:
             reason = reason_of(letter)
             state, error = "failed", f"{reason.error_type}: {reason.text}"
-            history = reason.attempts
+            history = _attempts(reason.attempts)
         elif row is not None and row.outcome in OVER:
             state = row.outcome
         elif history and state in ("", "settled", "unknown"):
@@ -167,7 +167,7 @@ class _Retraced:
         return StepHandling(
             agent=agent,
             state=state or "unknown",
-            attempts=max(len(history), row.attempt if row else 0, attempt - 1),
+            attempts=max(_last_number(history), row.attempt if row else 0, attempt - 1),
             waited_s=row.waited_s if row else None,
             handled_s=row.handled_s if row else None,
             error=error or _last_error(history),
@@ -179,6 +179,15 @@ class _Retraced:
             return self._decoder.read(envelope).model_dump(mode="json")
         except MessagingError:
             return None
+
+
+def _attempts(history: Sequence[Attempt]) -> Sequence[Attempt]:
+    """Those that failed; a requeue is none."""
+    return [each for each in history if each.number]
+
+
+def _last_number(history: Sequence[Attempt]) -> int:
+    return history[-1].number if history else 0
 
 
 def _last_error(history: Sequence[Attempt]) -> str:
