@@ -13,7 +13,8 @@ from guild.live import watching as watching_module
 from guild.live.watching import _Watcher
 from guild.runtime import Guild
 from guild.testing import guild_of
-from messaging.control.watchers import LEASE_S
+from messaging.control import watchers as watchers_module
+from messaging.control.watchers import RENEW_EVERY_S
 from messaging.testing import PATIENCE_S, eventually
 from messaging.wire.topic import LIVE_TOPIC
 from tests.clocks import Clock
@@ -123,11 +124,12 @@ async def test_a_process_with_another_time_is_watched_all_the_same(
 
 
 async def test_a_watcher_whose_process_was_killed_is_not_told_for_long(
-    server: RedisServer,
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(watchers_module, "LEASE_S", 1.2 * RENEW_EVERY_S)
     async with Guild.launch(SPEC, bus=server.url) as guild:
         watchers = guild.client.bus.watchers
         async with running_module("tests.guild.live.watcher", server.url) as watcher:
             await eventually(lambda: watchers.is_watched(LIVE_TOPIC))
             watcher.kill()
-        await eventually(lambda: not watchers.is_watched(LIVE_TOPIC), timeout_s=2 * LEASE_S)
+        await eventually(lambda: not watchers.is_watched(LIVE_TOPIC), timeout_s=10 * RENEW_EVERY_S)
