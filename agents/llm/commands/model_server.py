@@ -28,7 +28,7 @@ _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 
 def with_keys(keys: Iterable[str], tokens: Callers | None) -> Callers | None:
     """Those who have one of these API keys, or a token; None for everybody, without either."""
-    may = frozenset({Scope.PUBLISH})
+    may = frozenset({Scope.READ, Scope.PUBLISH})
     owners: list[Callers] = [
         OneSecret(Caller(f"api-key-{number}", may), key) for number, key in enumerate(keys, start=1)
     ]

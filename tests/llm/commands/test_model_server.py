@@ -168,6 +168,9 @@ async def test_keys_and_tokens_that_may_publish_are_let_in_and_others_are_not(
     for secret in (key, writer):
         async with client_of(address, api_key=secret) as client:
             assert (await ask(client)).choices[0].message.content
+    for secret in (key, reader):
+        async with client_of(address, api_key=secret) as client:
+            assert [model.id async for model in client.models.list()] == ["script"]
     async with client_of(address, api_key="another") as client:
         with pytest.raises(openai.AuthenticationError, match="the token is missing") as stranger:
             await ask(client)
