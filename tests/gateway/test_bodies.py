@@ -127,16 +127,28 @@ async def test_a_body_that_does_not_come_is_not_waited_for(serve: Serve) -> None
 
 
 async def test_a_connection_that_sends_nothing_whole_is_closed(serve: Serve) -> None:
+    """xorbitsai/inference 5213: a byte now and then held a connection, and all of them at last."""
     served = await serve(silent_s=0.3)
     silent, writer = await asyncio.open_connection("127.0.0.1", served.port)
     half, half_writer = await asyncio.open_connection("127.0.0.1", served.port)
     half_writer.write(b"GET /api/v1/guild HTTP/1.1\r\nHost: local")
 
-    ends = await asyncio.gather(silent.read(), half.read(), return_exceptions=True)
+    trickled, trickling_writer = await asyncio.open_connection("127.0.0.1", served.port)
+
+    async def trickle() -> None:
+        trickling_writer.write(b"GET /api/v1/guild HTTP/1.1\r\nHost: localhost\r\nX: ")
+        while not trickling_writer.transport.is_closing():
+            trickling_writer.write(b"x")
+            await asyncio.sleep(0.02)
+
+    trickling = asyncio.create_task(trickle())
+    reads = (silent.read(), half.read(), trickled.read())
+    ends = await asyncio.gather(*reads, return_exceptions=True)
+    trickling.cancel()
 
     for end in ends:
         assert end == b"" or isinstance(end, ConnectionError)
-    for each in (writer, half_writer):
+    for each in (writer, half_writer, trickling_writer):
         each.close()
     async with served.http() as http, http.stream("GET", "messages"):
         await until(lambda: served.streams.open == 1)
@@ -202,6 +214,7 @@ HOSTILE = "<script>alert(1)</script>\u202e\u2066evil\u0000\u2028"
 async def test_markup_and_writing_direction_come_back_as_they_are_and_as_data(
     http: httpx.AsyncClient,
 ) -> None:
+    """Parallels/rq-dashboard 526, mher/flower 607: what a job was called ran in the browser."""
     said = await http.post(
         "topics/says/requests", json={"type": "gw.say", "data": {"text": HOSTILE}}
     )
@@ -239,6 +252,7 @@ async def test_no_header_of_a_request_reaches_the_answer_of_another(
 
 
 async def test_a_key_with_another_message_is_refused(http: httpx.AsyncClient) -> None:
+    """ietf-wg-httpapi/idempotency 2: a client took the first answer for that of its second."""
     key = {"Idempotency-Key": "one"}
     first = await http.post(NOTES, json=NOTE, headers=key)
     again = await http.post(NOTES, json=NOTE, headers=key)

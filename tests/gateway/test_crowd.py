@@ -27,6 +27,7 @@ def descriptors() -> int:
 async def test_a_thousand_readers_half_of_whom_leave_at_random_leave_nothing_over(
     serve: Serve, crew: Guild
 ) -> None:
+    """sysid/sse-starlette 28 and 40: generators went on for readers that had left."""
     served = await serve(Limits(streams=READERS, streams_of_one=READERS, burst=2 * READERS))
     rng = random.Random(SEED)
     gate = new_id()

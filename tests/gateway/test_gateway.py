@@ -125,6 +125,7 @@ async def test_a_key_that_comes_again_is_the_same_request(http: httpx.AsyncClien
 
 
 async def test_one_key_at_the_same_time_is_one_request(http: httpx.AsyncClient) -> None:
+    """mhayk/Overpass 16: to look first whether a key was used, and then to store it, is a race."""
     text = new_id()
     asked = {"type": "gw.say", "data": {"text": text, "words": 3}}
     headers = {"Idempotency-Key": text}
@@ -162,6 +163,7 @@ async def test_one_key_at_the_same_time_is_one_request(http: httpx.AsyncClient) 
 async def test_other_names_and_origins_are_refused(
     http: httpx.AsyncClient, path: str, header: str, value: str
 ) -> None:
+    """nesquena/hermes-webui 3495, moorcheh-ai/memanto 2021: a page of any site read all of it."""
     answer = await http.get(f"{LOCAL}{path}", headers={header: value})
 
     assert answer.status_code == 403

@@ -18,6 +18,7 @@ from tests.servers import running_redis
 
 
 async def test_redis_goes_and_comes_back_under_a_stream(tmp_path: Path) -> None:
+    """firecrawl/firecrawl 4045: a probe that says yes whatever has become of the store."""
     with running_redis(tmp_path, "--appendfsync", "always") as redis:
         bus = f"{redis.url}?give_up_after_s=0.5"
         gate, text = new_id(), new_id()

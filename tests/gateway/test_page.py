@@ -41,6 +41,7 @@ def links_in(page: str) -> list[str]:
 
 @pytest.mark.parametrize("prefix", ["", "/guild", "/a/b"])
 async def test_the_page_finds_its_files_below_any_path(folder: Path, prefix: str) -> None:
+    """getnora-io/nora 685, girder/girder 2982: white pages behind a proxy with a path."""
     async with browsing(folder, prefix) as browser:
         page = await browser.get(f"{prefix}/")
         style, elsewhere, script = links_in(page.text)

@@ -53,6 +53,8 @@ async def lines_of(response: httpx.Response, count: int) -> list[tuple[str, str,
 async def test_connections_that_are_lost_again_and_again_lose_and_repeat_nothing(
     serve: Serve,
 ) -> None:
+    """feder-cr/invisible_playwright_mcp 1263, modelcontextprotocol/typescript-sdk 2809: a reader
+    that came back got all of it once more, or waited for what it had missed."""
     served = await serve()
     gate = new_id()
     async with served.http() as http:
@@ -109,6 +111,7 @@ async def test_an_answered_request_outlives_its_gateway(serve: Serve, crew: Guil
 
 
 async def test_a_gateway_that_ends_does_not_wait_for_its_streams(serve: Serve) -> None:
+    """Kludex/uvicorn 2943, modelcontextprotocol/python-sdk 514: one page kept a server alive."""
     served = await serve()
     async with served.http() as http, http.stream("GET", "messages", headers=EVENTS) as stream:
         await until(lambda: served.streams.open == 1)
@@ -121,6 +124,7 @@ async def test_a_gateway_that_ends_does_not_wait_for_its_streams(serve: Serve) -
 async def test_a_reader_that_takes_nothing_is_cut_off_and_the_others_get_all(
     serve: Serve,
 ) -> None:
+    """sysid/sse-starlette 89: a client that was stopped (Ctrl-Z) held its stream for good."""
     served = await serve(Limits(waiting_bytes=65_536, stalled_s=0.5))
     asked = saying(text="much", words=6000, size=1000)
     async with reading(served.port, "POST", "topics/says/requests", asked) as slow:

@@ -14,9 +14,9 @@ from guild.operations.graph import GraphReport
 from guild.operations.overview import GuildOverview
 from guild.operations.schemas import MessageInfo
 from guild.operations.topics import TopicReport
+from guild.progress import TextDelta
 
 CHAT, APPROVALS, EXPERIMENTS = "chat", "approvals", "experiments"
-_TEXT = "guild.text"
 
 
 class CallerInfo(BaseModel):
@@ -68,9 +68,9 @@ async def list_topics(call: Call[None, None]) -> Sequence[TopicReport]:
 
 
 def _features(client: GuildClient, mounted: Collection[str]) -> tuple[str, ...]:
-    schemas = client.schemas()
+    contracts = [c for agent in client.plan.agents.values() for c in agent.contracts.values()]
     has = {
-        CHAT: any(_TEXT in each.emits for each in schemas if each.handled_by),
+        CHAT: any(TextDelta in contract.emits for contract in contracts),
         APPROVALS: bool(desks_of(client.plan)),
         EXPERIMENTS: f"/{EXPERIMENTS}" in mounted,
     }
