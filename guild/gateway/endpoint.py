@@ -111,6 +111,14 @@ class Call(Generic[BodyT, QueryT]):
             headers=headers,
         )
 
+    def check_room_for_stream(self) -> None:
+        """Pass if there is room for a stream, before anything is done for one.
+
+        Raises:
+            TooManyStreamsError: there is none.
+        """
+        self.services.streams.check_room(self.caller.name)
+
     async def unless_gone(self, work: Awaitable[T]) -> T:
         """What `work` comes to; it is cancelled when the caller, or the gateway, goes before.
 

@@ -159,6 +159,8 @@ def _responses(endpoint: Endpoint[Any, Any], schemas: _Schemas) -> Json:
     if endpoint.events:
         content[EVENT_STREAM] = _stream(endpoint.events, schemas)
     responses: Json = {str(endpoint.status): {"description": "Done", "content": content}}
+    if endpoint.events:
+        responses["204"] = {"description": "A stream behind whose Last-Event-ID nothing comes"}
     if endpoint.later is not None:
         responses["202"] = {
             "description": "Accepted; the answer comes later",

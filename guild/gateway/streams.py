@@ -12,9 +12,10 @@ from contextlib import aclosing, contextmanager
 from typing import Any
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from guild.gateway.errors import TokenMissingError, TooManyStreamsError
+from guild.gateway.errors import GatewayClosingError, TokenMissingError, TooManyStreamsError
 from guild.gateway.events import HEADERS, QUIET, Event, event
 from guild.gateway.limits import Limits
 from guild.gateway.problems import log_unforeseen, problem_of, problem_response
@@ -23,6 +24,7 @@ from messaging.process.logs import get_logger
 log = get_logger()
 
 MOST_AT_ONCE = 64 * 1024
+NOTHING = 204
 PEEK_S = 0.25
 """How long an error of the source may take to become the answer itself."""
 PATIENCE_S = 0.05
@@ -82,7 +84,7 @@ class EventStream:
     """An ASGI response of events.
 
     An error of the source is the last event, a `problem`. One that comes at once, before any event,
-    is the whole answer, with a status of its own.
+    is the whole answer, with a status of its own; so is the end of a source that has none.
 
     Args:
         open_source: called with "", and with the position of the last event whenever the source was
@@ -134,6 +136,8 @@ class EventStream:
                 if revoked.done():
                     self._waiting.clear()
                     self._put(_problem(TokenMissingError()))
+                elif closing.done() and not self._has_begun:
+                    self._failed_at_once = GatewayClosingError()
                 if not leaving.done() and not sending.done():
                     await self._end(pulling)
                     await sending
@@ -209,6 +213,9 @@ class EventStream:
             await self._happens(PEEK_S)
         if self._failed_at_once is not None:
             await problem_response(self._failed_at_once)(scope, receive, send)
+            return
+        if self._has_ended and not self._waiting:  # by this an EventSource stops coming back
+            await Response(status_code=NOTHING)(scope, receive, send)
             return
         self._has_begun = True
         start = {"type": "http.response.start", "status": 200, "headers": self._headers}

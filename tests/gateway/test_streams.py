@@ -121,6 +121,16 @@ async def test_a_gateway_that_ends_does_not_wait_for_its_streams(serve: Serve) -
     await served.server.running
 
 
+async def test_a_stream_that_comes_too_late_is_told_to_come_again(serve: Serve) -> None:
+    served = await serve()
+    async with served.http(**EVENTS) as http:
+        served.streams.close()
+        late = await http.get("messages")
+
+    assert (late.status_code, late.json()["error"]) == (503, "GatewayClosingError")
+    assert late.headers["Retry-After"] == "1"
+
+
 async def test_a_reader_that_takes_nothing_is_cut_off_and_the_others_get_all(
     serve: Serve,
 ) -> None:
@@ -161,9 +171,13 @@ async def test_more_streams_than_may_be_are_refused(serve: Serve) -> None:
         async with http.stream("GET", "messages"):
             await until(lambda: served.streams.open == 1)
             refused = await http.get("messages")
+            text = new_id()
+            not_asked = await http.post("topics/says/requests", json=saying(text=text))
         await until(lambda: served.streams.open == 0)
+        await http.post("topics/says/requests", json=saying(text="the next"))
 
-    assert refused.status_code == 429
+    assert (refused.status_code, not_asked.status_code) == (429, 429)
+    assert runs[text] == 0
     assert refused.json()["error"] == "TooManyStreamsError"
     assert refused.headers["Retry-After"] == "1"
 

@@ -104,6 +104,8 @@ async def ask(call: Call[Asking, None]) -> Answered | ASGIApp:
     """Accept the request, then answer in the face that the caller wants."""
     body, client = call.body, call.client
     wait_s = _checked(call, body.timeout_s)
+    if call.wants_events:
+        call.check_room_for_stream()
     message = client.compose(body.type, body.data)
     message_id = call.message_id()
     await client.begin_request(
