@@ -46,7 +46,10 @@ KINDS: Mapping[type[Exception], Kind] = {
         "Use localhost or the address, or start the gateway with --name HOST.",
     ),
     refusals.OriginNotAllowedError: Kind(
-        403, "Not an origin of this gateway", "Ask from a program, or from the gateway's own pages."
+        403,
+        "Not an origin of this gateway",
+        "Ask from a program, or from the gateway's own pages; a proxy in front of it has to pass "
+        "the header Host on.",
     ),
     refusals.TokenMissingError: Kind(
         401,

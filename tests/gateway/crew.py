@@ -1,6 +1,7 @@
 """Agents for the gateway to talk to."""
 
 import asyncio
+import hashlib
 from collections import Counter
 from typing import Any
 
@@ -29,6 +30,16 @@ class Say(Message, wire_name="gw.say"):
     words: int = 0
     size: int = 4
     gate: str = ""
+
+
+class Study(Message, wire_name="gw.study"):
+    """Asked in the conversation of its name."""
+
+    name: str
+
+    @property
+    def conversation(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()[:32]
 
 
 class Said(Message, wire_name="gw.said"):
@@ -66,6 +77,11 @@ class Speaker(Agent):
         if request.gate and not request.words:
             await gates.setdefault(request.gate, asyncio.Event()).wait()
         return Said(text=request.text)
+
+    @handles(emits=[TextDelta])
+    async def study(self, request: Study, ctx: Context) -> Said:
+        ctx.emit(TextDelta(text="studied"))
+        return Said(text=request.name)
 
 
 class Breaker(Agent):

@@ -13,7 +13,7 @@ from guild.gateway.tokens import add_token
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
 from tests.gateway.conftest import LOCAL, asking, until
-from tests.gateway.crew import runs
+from tests.gateway.crew import Study, runs
 
 
 def events_in(text: str) -> list[tuple[str, str, Any]]:
@@ -109,6 +109,25 @@ async def test_a_stream_goes_on_behind_the_last_event_that_came(http: httpx.Asyn
     ended = await http.get(place, headers={**wants, "Last-Event-ID": answer[1]})
     assert (ended.status_code, ended.text) == (204, "")
     assert accepted[1] == ""
+
+
+@pytest.mark.parametrize("given", ["", "0" * 32], ids=["of the message", "given"])
+async def test_a_request_is_followed_in_its_conversation(
+    http: httpx.AsyncClient, given: str
+) -> None:
+    study = Study(name=new_id())
+    asked = {"type": "gw.study", "data": {"name": study.name}, "conversation": given}
+    wants = {"Accept": "text/event-stream"}
+
+    first = await http.post("topics/says/requests", json={**asked, "timeout_s": 50}, headers=wants)
+    place = first.headers["Location"].replace("../../", "")
+    again = await http.get(place, headers=wants)
+
+    accepted, *events = events_in(first.text)
+    assert accepted[2]["conversation"] == (given or study.conversation)
+    assert [name for name, _, _ in events] == ["emitted", "answer"]
+    assert events_in(again.text) == events
+    assert "timeout_s=50" in place
 
 
 async def test_a_key_that_comes_again_is_the_same_request(http: httpx.AsyncClient) -> None:

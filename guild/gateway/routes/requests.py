@@ -28,7 +28,7 @@ from guild.gateway.routes.shapes import (
     message_id_in,
 )
 from guild.gateway.streams import Open
-from guild.operations.composing import described
+from guild.operations.composing import conversation_of, described
 from guild.operations.talking import Answered
 from guild.operations.view import View
 from messaging.bus import DEFAULT_TIMEOUT_S
@@ -107,22 +107,24 @@ async def ask(call: Call[Asking, None]) -> Answered | ASGIApp:
     if call.wants_events:
         call.check_room_for_stream()
     message = client.compose(body.type, body.data)
+    conversation = body.conversation or conversation_of(message)
     message_id = call.message_id()
     await client.begin_request(
         call.path["topic"],
         message,
         message_id=message_id,
-        conversation=body.conversation,
+        conversation=conversation,
         tags=body.tags,
     )
     following = Following(
         timeout_s=wait_s,
-        conversation=body.conversation,
+        conversation=conversation,
         whole_conversation=body.whole_conversation,
     )
-    location = f"../../requests/{message_id}{_query(following)}"
+    query = _query(following, with_timeout=call.wants_events)
+    location = f"../../requests/{message_id}{query}"
     accepted = Accepted(
-        message_id=message_id, conversation=body.conversation or message_id, location=location
+        message_id=message_id, conversation=conversation or message_id, location=location
     )
     if call.wants_events:
         return call.stream(_source(call, message_id, following, accepted), Location=location)
@@ -219,9 +221,10 @@ def _emitted(message: BaseModel) -> Emitted:
     return Emitted(**described(message))
 
 
-def _query(following: Following) -> str:
-    """What a caller that comes back has to say, "" if nothing."""
-    said = following.model_dump(mode="json", exclude_defaults=True, exclude={"timeout_s"})
+def _query(following: Following, *, with_timeout: bool = False) -> str:
+    """What a caller that comes back has to say, "" if nothing; a stream is as patient again."""
+    left_out = set() if with_timeout else {"timeout_s"}
+    said = following.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
     return f"?{urlencode({k: str(v).lower() for k, v in said.items()})}" if said else ""
 
 
