@@ -1,7 +1,8 @@
 """One row of the table of routes, and what the function behind it is called with."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -70,20 +71,24 @@ class Call(Generic[BodyT, QueryT]):
     def headers(self) -> Headers:
         return self.request.headers
 
-    def message_id(self) -> str:
-        """The id for what is sent: that of its Idempotency-Key, or a new one.
+    @contextmanager
+    def sending(self) -> Iterator[str]:
+        """A block in which one message is sent, under the id that it gives: that of its
+        Idempotency-Key, or a new one.
 
         Raises:
-            KeyReusedError: another message came with the key.
-            InvalidParameterError: the key is no text, or too long a one.
+            KeyReusedError: another message was sent with the key.
+            InvalidParameterError: the key is too long.
         """
         key = self.headers.get("idempotency-key", "")
         if len(key) > MOST_OF_A_KEY:
             raise InvalidParameterError((f"Idempotency-Key: at most {MOST_OF_A_KEY} characters",))
         message_id = id_of(self.caller.name, key)
-        if key:
-            self.services.used_keys.check(message_id, self.request.url.path, self.raw_body)
-        return message_id
+        if not key:
+            yield message_id
+            return
+        with self.services.used_keys.use(message_id, self.request.url.path, self.raw_body):
+            yield message_id
 
     @property
     def wants_events(self) -> bool:

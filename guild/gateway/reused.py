@@ -2,6 +2,8 @@
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from guild.gateway.errors import KeyReusedError
 from messaging.wire.envelope import new_id
@@ -20,19 +22,21 @@ class UsedKeys:
     def __init__(self) -> None:
         self._prints: OrderedDict[str, bytes] = OrderedDict()
 
-    def check(self, message_id: str, path: str, body: bytes) -> None:
-        """Pass if nothing else came under this id.
+    @contextmanager
+    def use(self, message_id: str, path: str, body: bytes) -> Iterator[None]:
+        """A block in which this is sent under this id; it is remembered if nothing fails.
 
         Raises:
-            KeyReusedError: another path or body did.
+            KeyReusedError: another path or body was.
         """
         fingerprint = hashlib.sha256(f"{path}\n".encode() + body).digest()
-        before = self._prints.setdefault(message_id, fingerprint)
+        if self._prints.get(message_id, fingerprint) != fingerprint:
+            raise KeyReusedError(message_id)
+        yield
+        self._prints[message_id] = fingerprint
         self._prints.move_to_end(message_id)
         if len(self._prints) > MOST_KEYS:
             self._prints.popitem(last=False)
-        if before != fingerprint:
-            raise KeyReusedError(message_id)
 
 
 def id_of(caller: str, key: str) -> str:

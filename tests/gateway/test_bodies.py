@@ -254,11 +254,13 @@ async def test_no_header_of_a_request_reaches_the_answer_of_another(
 async def test_a_key_with_another_message_is_refused(http: httpx.AsyncClient) -> None:
     """ietf-wg-httpapi/idempotency 2: a client took the first answer for that of its second."""
     key = {"Idempotency-Key": "one"}
+    wrong = await http.post(NOTES, json={"type": "gw.note", "data": {"text": 7}}, headers=key)
     first = await http.post(NOTES, json=NOTE, headers=key)
     again = await http.post(NOTES, json=NOTE, headers=key)
     other = await http.post(NOTES, json={"type": "gw.note", "data": {"text": "other"}}, headers=key)
     too_long = await http.post(NOTES, json=NOTE, headers={"Idempotency-Key": "x" * 501})
 
+    assert wrong.json()["error"] == "InvalidMessageError"
     assert first.json()["message_id"] == again.json()["message_id"]
     assert (other.status_code, other.json()["error"]) == (422, "KeyReusedError")
     assert too_long.status_code == 422

@@ -46,26 +46,28 @@ async def show_one(call: Call[None, None]) -> Approval:
 
 async def approve_one(call: Call[Approving, None]) -> ApprovalDecision:
     body = call.body
-    deciding = approve(
-        call.client,
-        call.path["id"],
-        by=call.caller.name,
-        reason=body.reason,
-        option=body.option,
-        message_id=call.message_id(),
-        timeout_s=body.timeout_s,
-    )
-    return await call.unless_gone(deciding)
+    with call.sending() as message_id:
+        deciding = approve(
+            call.client,
+            call.path["id"],
+            by=call.caller.name,
+            reason=body.reason,
+            option=body.option,
+            message_id=message_id,
+            timeout_s=body.timeout_s,
+        )
+        return await call.unless_gone(deciding)
 
 
 async def reject_one(call: Call[Rejecting, None]) -> ApprovalDecision:
     body = call.body
-    deciding = reject(
-        call.client,
-        call.path["id"],
-        by=call.caller.name,
-        reason=body.reason,
-        message_id=call.message_id(),
-        timeout_s=body.timeout_s,
-    )
-    return await call.unless_gone(deciding)
+    with call.sending() as message_id:
+        deciding = reject(
+            call.client,
+            call.path["id"],
+            by=call.caller.name,
+            reason=body.reason,
+            message_id=message_id,
+            timeout_s=body.timeout_s,
+        )
+        return await call.unless_gone(deciding)

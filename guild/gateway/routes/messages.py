@@ -29,13 +29,14 @@ class Publishing(Given):
 
 async def publish_message(call: Call[Publishing, None]) -> Sent:
     body, topic = call.body, call.path["topic"]
-    return await call.client.send(
-        topic,
-        body.type,
-        body.data,
-        priority=body.priority,
-        delay_s=body.delay_s,
-        tags=body.tags,
-        conversation=body.conversation,
-        message_id=call.message_id(),
-    )
+    with call.sending() as message_id:
+        return await call.client.send(
+            topic,
+            body.type,
+            body.data,
+            priority=body.priority,
+            delay_s=body.delay_s,
+            tags=body.tags,
+            conversation=body.conversation,
+            message_id=message_id,
+        )

@@ -108,14 +108,14 @@ async def ask(call: Call[Asking, None]) -> Answered | ASGIApp:
         call.check_room_for_stream()
     message = client.compose(body.type, body.data)
     conversation = body.conversation or conversation_of(message)
-    message_id = call.message_id()
-    await client.begin_request(
-        call.path["topic"],
-        message,
-        message_id=message_id,
-        conversation=conversation,
-        tags=body.tags,
-    )
+    with call.sending() as message_id:
+        await client.begin_request(
+            call.path["topic"],
+            message,
+            message_id=message_id,
+            conversation=conversation,
+            tags=body.tags,
+        )
     following = Following(
         timeout_s=wait_s,
         conversation=conversation,
