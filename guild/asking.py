@@ -99,7 +99,7 @@ class Held(BaseModel, Generic[M]):
         if decision.approved:
             await self.tell(do(self.kept), ctx)
         else:
-            self.answer(_failed(self, NOT_APPROVED, why_not(decision), ctx), ctx)
+            self.answer(_failed(NOT_APPROVED, why_not(decision), ctx), ctx)
 
     async def tell(self, work: Awaitable[BaseModel | None], ctx: Context) -> None:
         """Answer with what comes of `work`, if anything does yet; also that it failed for good."""
@@ -108,7 +108,7 @@ class Held(BaseModel, Generic[M]):
         except Exception as error:
             if is_retryable(error):
                 raise
-            answer = _failed(self, type(error).__name__, text_of(error), ctx)
+            answer = _failed(type(error).__name__, text_of(error), ctx)
         if answer is not None:
             self.answer(answer, ctx)
 
@@ -171,9 +171,9 @@ def why_not(decision: ApprovalDecision) -> str:
     return f"it was rejected {by}{reason}"
 
 
-def _failed(held: Held[Any], error_type: str, text: str, ctx: Context) -> RequestFailed:
+def _failed(error_type: str, text: str, ctx: Context) -> RequestFailed:
     return RequestFailed(
-        message_id=held.requester.message_id if held.requester else "",
+        message_id="",  # it is no dead letter
         error_type=error_type,
         text=text[:_TEXT_CHARS],
         agent=ctx.group,

@@ -8,13 +8,14 @@ from messaging.wire.message import Message
 
 
 class RequestFailed(Message, wire_name="bus.request_failed"):
-    """A message was given up; it lies in the dead letters.
+    """A message was given up; it lies in the dead letters, unless its agent says otherwise.
 
     The agent that sent it is told, and so is a caller that waits for an answer which depends on it:
     unless that agent handles `RequestFailed`, and so has taken over what is to be done.
 
     Attributes:
-        message_id: the message; `dead_letters.show` finds it by this id too.
+        message_id: the message; `dead_letters.show` finds it by this id too. "" where it is no dead
+            letter, as where a person has refused what was asked for.
         error_type: class name of the last error.
         text: what it said.
         agent: the group that gave up.

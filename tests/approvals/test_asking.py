@@ -55,6 +55,7 @@ async def test_what_was_rejected_is_not_done_and_the_caller_is_told_why(site: Si
         with pytest.raises(RequestFailedError, match="rejected by ada: too dear") as refused:
             await bought
         assert refused.value.error_type == "NotApprovedError"
+        assert refused.value.dead_letter_id == ""
         assert Buyer.bought == {}
         assert await keys(client, BUYER, own=True) == []
 
@@ -76,7 +77,7 @@ async def test_what_fails_for_good_after_the_decision_is_an_answer(site: Site) -
 
         with pytest.raises(RequestFailedError, match="nothing is left") as failed:
             await bought
-        assert failed.value.error_type == "SoldOutError"
+        assert (failed.value.error_type, failed.value.dead_letter_id) == ("SoldOutError", "")
         assert not await client.bus.dead_letters.list()
 
 
