@@ -54,6 +54,24 @@ def test_a_console_that_tells_a_lie_is_noticed(tmp_path: Path) -> None:
             reader.type(Step("python hello_guild.py", ["...text='Hello, Eve!'"]))
 
 
+def test_an_id_that_is_shown_stands_for_the_one_that_is_printed(tmp_path: Path) -> None:
+    shown, printed = "0" * 32, "ab" * 16
+    with Reader(tmp_path) as reader:
+        reader.type(Step(f"python -c \"print('{printed}', '{printed}')\"", [f"{shown} {shown}"]))
+        told = reader.type(Step(f"python -c \"print('follow {shown}')\"", [f"follow {shown}"]))
+
+        assert told.strip() == f"follow {printed}"
+        with pytest.raises(AssertionError, match=shown):
+            reader.type(Step("python -c \"print('cd' * 16)\"", [shown]))
+
+
+def test_what_a_command_prints_can_be_kept_in_a_variable(tmp_path: Path) -> None:
+    with Reader(tmp_path) as reader:
+        reader.type(Step("export TOKEN=$(python -c 'print(6 * 7)')", []))
+
+        reader.type(Step('python -c "print($TOKEN + 1)"', ["43"]))
+
+
 def test_a_command_that_fails_is_noticed_unless_the_page_says_so(tmp_path: Path) -> None:
     fails, asks = Step("python -c 1/0", ["...ZeroDivisionError..."]), Step("echo $?", ["1"])
     with Reader(tmp_path) as reader:
