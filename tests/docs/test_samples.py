@@ -10,8 +10,12 @@ from types import ModuleType
 import httpx
 import pytest
 
+from agents.hello import Greeter
 from agents.llm.engines.testing import save_tiny_phi
 from agents.llm.models import fetch_model
+from guild import AgentBuilder, Guild, GuildBuilder
+from guild.gateway import gateway_app
+from guild.gateway.tokens import add_token
 from messaging import MessageRegistry
 from messaging.process.error_text import is_retryable
 from tests.docs.blocks import Block, Reader, Step
@@ -92,6 +96,58 @@ async def test_the_web_service_answers(
 
     assert (answer.status_code, answer.json()) == (200, {"text": "Hello, Ada!"})
     monkeypatch.delitem(sys.modules, "hello_guild")
+
+
+async def test_the_service_shows_its_guild_and_its_console_to_who_has_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: Reader
+) -> None:
+    for name in ("hello_guild.py", "hello_guild.yaml", "mounted.py"):
+        reader.save(files()[name])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    token = add_token(tmp_path / "tokens.txt", "ada", ["publish"])
+    service = _imported(tmp_path / "mounted.py")
+    transport = httpx.ASGITransport(service.app)
+    asked = {"type": "Greet", "data": {"name": "Ada"}}
+
+    async with (
+        service.app.router.lifespan_context(service.app),
+        httpx.AsyncClient(transport=transport, base_url="http://shop.example") as http,
+    ):
+        home = await http.get("/")
+        page = await http.get("/guild/")
+        stranger = await http.post("/guild/api/v1/topics/greetings/requests", json=asked)
+        http.headers["Authorization"] = f"Bearer {token}"
+        answer = await http.post("/guild/api/v1/topics/greetings/requests", json=asked)
+
+    assert home.text == "a service of yours"
+    assert "Guildbus" in page.text
+    assert stranger.json()["error"] == "TokenMissingError"
+    assert answer.json()["data"] == {"text": "Hello, Ada!"}
+    monkeypatch.delitem(sys.modules, "hello_guild")
+
+
+async def test_the_app_of_another_distribution_lies_beside_the_api(reader: Reader) -> None:
+    news = _imported(reader.save(files()["town_news.py"]))
+    greeter = AgentBuilder(Greeter).set_id("greeter").build_spec()
+    spec = GuildBuilder("town").add_agent_spec(greeter).build_spec()
+
+    async with Guild.launch(spec, bus="memory://") as guild, news.news(guild.plan) as mounts:
+        transport = httpx.ASGITransport(gateway_app(guild.client, mounts=mounts))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            answer = await http.get("/news/today")
+
+    assert answer.json() == {"read_by": "local", "agents": ["greeter"]}
+
+
+def test_an_agent_says_what_could_be_dangerous_together(reader: Reader) -> None:
+    mailer = _imported(reader.save(files()["mailer.py"])).Mailer
+
+    told = mailer.traits(None)
+
+    assert told.private
+    assert told.way_out
+    assert not told.are_dangerous
 
 
 def test_a_message_of_the_earlier_version_is_brought_up(reader: Reader) -> None:
