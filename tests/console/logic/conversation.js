@@ -87,3 +87,13 @@ export function test_figures_are_short_and_right_at_their_borders() {
   equal(timeOf("nonsense"), "–");
   equal(shortId("01a22d2ef1ed75a2b71ee0e05d96a9b0"), "01a2…96a9b0");
 }
+
+export function test_in_a_dense_graph_a_question_and_its_answer_are_one_arrow() {
+  const ids = ["a", "b", "c", "d", "e", "f", "g"];
+  const edges = ids.slice(1).flatMap((id) => [
+    { source: "a", target: id, message: "x", kind: "send" },
+    { source: id, target: "a", message: "y", kind: "reply" },
+  ]);
+  const laid = layOut({ nodes: ids.map((id) => ({ id })), edges: [...edges, { source: "b", target: "c", message: "z", kind: "reply" }] }, dagre);
+  equal([laid.isDense, laid.edges.length, laid.edges[0].answers, laid.edges.at(-1).isReply], [true, 7, ["y"], true]);
+}

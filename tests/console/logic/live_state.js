@@ -1,4 +1,4 @@
-import { applied, MOST_ROWS, MOST_SAMPLES, NOTHING, totalsOf, withRows } from "/logic/live_state.js";
+import { applied, MOST_ROWS, MOST_SAMPLES, NOTHING, totalsOf, withLive, withRows } from "/logic/live_state.js";
 import { equal } from "./checks.js";
 
 const delta = (data) => ({ event: "delta", data });
@@ -33,4 +33,10 @@ export function test_the_oldest_of_all_agents_is_told() {
   const { perS, oldestS, waiting } = totalsOf({ a: { per_s: 1, oldest_s: 2 }, b: { per_s: 2, oldest_s: null, waiting: 4 } });
   equal([perS, oldestS, waiting], [3, 2, 4]);
   equal(totalsOf({}).oldestS, null);
+}
+
+export function test_what_is_not_known_yet_hides_nothing_that_was_read() {
+  const read = { agent: "a", state: "paused", waiting: 3, oldest_s: 2 };
+  equal(withLive(read, { state: "", waiting: null, oldest_s: 0, per_s: 1 }), { ...read, oldest_s: 0, figures: { state: "", waiting: null, oldest_s: 0, per_s: 1 } });
+  equal(withLive(read, undefined), { ...read, figures: {} });
 }

@@ -6,6 +6,7 @@ const SMALL = { least: 72, most: 200, height: 32 };
 const LABEL_HEIGHT = 18;
 const MOST_LETTERS = 26;
 const RATE_LETTERS = 8; // of the rate behind the label
+const MOST_LABELS = 10; // arrows: with more of them there is place for rates alone
 
 const MOST_TO_TRY = 80; // nodes: beyond it one layout takes long enough
 
@@ -23,19 +24,20 @@ export function bestLayout(graph, dagre, width, height) {
  * @param graph `{nodes: [{id, ...}], edges: [{source, target, message, kind}]}`.
  * @param dagre the library.
  * @param direction `LR` or `TB`.
- * @returns {{nodes, edges, width, height}} with centres, sizes and the points of each arrow, or its
- *     path as `loop`, where it ends where it begins.
+ * @returns {{nodes, edges, isDense, width, height}} with centres, sizes and the points of each arrow,
+ *     or its path as `loop`, where it ends where it begins.
  */
 export function layOut(graph, dagre, direction = "LR") {
   const agents = new Map(graph.nodes.map((node) => [node.id, node]));
-  const bundles = bundled(graph.edges);
+  const { bundles, isDense } = arrowsOf(graph.edges);
   const ids = new Set([...agents.keys(), ...bundles.flatMap(({ source, target }) => [source, target])]);
   const drawn = new dagre.graphlib.Graph({ multigraph: true });
   drawn.setGraph({ rankdir: direction, nodesep: 28, ranksep: 56, edgesep: 18, marginx: 16, marginy: 16 });
   for (const id of ids) drawn.setNode(id, sizeOf(id, agents.has(id)));
   bundles.forEach((bundle, index) => {
     if (isLoop(bundle)) return;
-    const size = { width: (lettersOf(bundle.label) + RATE_LETTERS) * LETTER * 0.9, height: LABEL_HEIGHT, labelpos: "c" };
+    const letters = (isDense ? 0 : lettersOf(bundle.label)) + RATE_LETTERS;
+    const size = { width: letters * LETTER * 0.9, height: LABEL_HEIGHT, labelpos: "c" };
     drawn.setEdge(...endsOf(bundle), size, String(index));
   });
   dagre.layout(drawn);
@@ -46,7 +48,25 @@ export function layOut(graph, dagre, direction = "LR") {
     return { ...bundle, ...place, points: bundle.isReply ? points.toReversed() : points };
   });
   const { width, height } = drawn.graph();
-  return { nodes, edges, width: Math.max(width, 1), height: Math.max(height, 1) };
+  return { nodes, edges, isDense, width: Math.max(width, 1), height: Math.max(height, 1) };
+}
+
+/** In a dense graph a question and its answer are one arrow with two ends. */
+function arrowsOf(edges) {
+  const bundles = bundled(edges);
+  if (bundles.length <= MOST_LABELS) return { bundles, isDense: false };
+  const asks = (answer) => bundles.find((each) => !each.isReply && isOpposite(each, answer));
+  const told = bundles.map((bundle) => ({ ...bundle }));
+  const kept = told.filter((bundle, index) => !bundle.isReply || !asks(bundles[index]));
+  for (const answer of bundles.filter((bundle) => bundle.isReply && asks(bundle))) {
+    const question = told[bundles.indexOf(asks(answer))];
+    question.answers = answer.messages;
+  }
+  return { bundles: kept, isDense: true };
+}
+
+function isOpposite(one, other) {
+  return one.source === other.target && one.target === other.source;
 }
 
 /** What an agent sends to itself; it has no room for a label, which the agent's own page has. */

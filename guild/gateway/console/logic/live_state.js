@@ -39,6 +39,15 @@ function withSample(samples, at, agents) {
   return [...samples, { at, perS }].slice(-MOST_SAMPLES);
 }
 
+const LASTING = ["state", "running", "waiting", "in_hand", "oldest_s"];
+
+/** An agent as it was read, with what is known of it by now, and what it does in `figures`. */
+export function withLive(agent, told = {}) {
+  const isTold = (name) => ![undefined, null, ""].includes(told[name]);
+  const lately = Object.fromEntries(LASTING.filter(isTold).map((name) => [name, told[name]]));
+  return { ...agent, ...lately, figures: told };
+}
+
 /** Sums over all agents. */
 export function totalsOf(agents) {
   const all = Object.values(agents);

@@ -2,6 +2,7 @@
 
 import { agent as readAgent } from "../api/guild_api.js";
 import { countOf, many, rateOf, secondsOf } from "../logic/format.js";
+import { withLive } from "../logic/live_state.js";
 import { href } from "../logic/route.js";
 import { useEvery, useLoad } from "../state/load.js";
 import { html } from "../vendor/htm-preact.js";
@@ -20,8 +21,8 @@ export function AgentPanel({ id, graph, live, closeHref }) {
     </div>
     <${Loaded} load=${found}>
       ${(agent) => html`
-        <${Facts} agent=${{ ...agent, ...liveOf(live, id) }} />
-        <${AgentActs} agent=${{ ...agent, ...liveOf(live, id) }} onDone=${found.reload} />
+        <${Facts} agent=${withLive(agent, live.agents[id])} />
+        <${AgentActs} agent=${withLive(agent, live.agents[id])} onDone=${found.reload} />
         <h3>Handled a second, the last two minutes</h3>
         <${Rates} samples=${live.samples} agent=${id} />
       `}
@@ -32,12 +33,6 @@ export function AgentPanel({ id, graph, live, closeHref }) {
       <a href=${href(["dead-letters"], { agent: id })}>Its dead letters</a>
     </p>
   </section>`;
-}
-
-function liveOf(live, id) {
-  const { state, running, waiting, in_hand, oldest_s, ...figures } = live.agents[id] ?? {};
-  const seen = { state, running, waiting, in_hand, oldest_s };
-  return { ...Object.fromEntries(Object.entries(seen).filter(([, value]) => value !== undefined)), figures };
 }
 
 function Facts({ agent }) {

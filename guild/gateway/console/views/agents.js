@@ -2,6 +2,7 @@
 
 import { agents as readAgents } from "../api/guild_api.js";
 import { countOf, rateOf, secondsOf } from "../logic/format.js";
+import { withLive } from "../logic/live_state.js";
 import { href } from "../logic/route.js";
 import { AgentActs } from "../parts/agent_acts.js";
 import { AgentPanel } from "../parts/agent_panel.js";
@@ -34,23 +35,19 @@ function AllAgents({ live, text }) {
       ${(agents) => {
         if (!agents.length) return html`<${Empty} title="This guild has no agents."><p>Add some to its spec, and start it again.</p><//>`;
         const shown = agents.filter((agent) => agent.agent.includes(text)).slice(0, MOST_ROWS);
-        return html`<${Table} label="Agents" rows=${shown.map((agent) => ({ ...agent, ...seen(live.agents[agent.agent]) }))} keyOf=${(agent) => agent.agent} columns=${columnsOf(found.reload)} />
+        return html`<${Table} label="Agents" rows=${shown.map((agent) => withLive(agent, live.agents[agent.agent]))} keyOf=${(agent) => agent.agent} columns=${columnsOf(found.reload)} />
           ${shown.length < agents.length && html`<p class="hint">${countOf(agents.length - shown.length)} more are not shown.</p>`}`;
       }}
     <//>
   <//>`;
 }
 
-function seen(told = {}) {
-  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined && value !== null));
-}
-
 function columnsOf(reload) {
   return [
     { title: "Agent", isMain: true, cell: (agent) => html`<a href=${href(["agents", agent.agent])}><${Text} value=${agent.agent} most=${80} /></a>` },
-    { title: "State", cell: (agent) => html`<${State} value=${agent.state} />${agent.problem && html`<p class="bad-text"><${Text} value=${agent.problem} most=${200} /></p>`}` },
+    { title: "State", cell: (agent) => html`<${State} value=${agent.state} />${agent.problem && html`<p class="bad-text"><${Text} value=${agent.problem} most=${90} /></p>`}` },
     { title: "Replicas", isNumber: true, cell: (agent) => `${agent.running} of ${agent.replicas}` },
-    { title: "A second", isNumber: true, cell: (agent) => (agent.per_s === undefined ? "–" : rateOf(agent.per_s)) },
+    { title: "A second", isNumber: true, cell: (agent) => (agent.figures.per_s === undefined ? "–" : rateOf(agent.figures.per_s)) },
     { title: "Waiting", isNumber: true, cell: (agent) => countOf(agent.waiting) },
     { title: "In hand", isNumber: true, cell: (agent) => countOf(agent.in_hand) },
     { title: "Oldest", isNumber: true, cell: (agent) => secondsOf(agent.oldest_s) },

@@ -13,7 +13,7 @@ import { useGuild } from "../state/guild.js";
 import { useLive } from "../state/live.js";
 import { useLoad } from "../state/load.js";
 import { useWidth } from "../state/width.js";
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 
 const STEP = 120; // px: by so much the width changes before the graph is laid out anew
 const LEAST_SCALE = 0.8; // below it texts are hard to read, and the graph is scrolled
@@ -23,7 +23,7 @@ export default function Topology({ rest: [chosen] }) {
   const { guild } = useGuild();
   const live = useLive();
   const graph = useLoad(readGraph, []);
-  return html`<${Page} title="Topology" lead="Agents and the messages between them. Choose an agent to see more.">
+  return html`<${Page} title="Topology" lead="Agents and the messages between them, as they are now; failures since somebody looks. Choose an agent to see more.">
     <${Figures} live=${live} />
     ${guild.warnings?.length > 0 &&
     html`<details class="notice"><summary>${many(guild.warnings.length, "warning")} about the wiring</summary>
@@ -41,8 +41,8 @@ function Figures({ live }) {
     ["Waiting", isKnown ? countOf(totals.waiting) : "–"],
     ["In hand", isKnown ? countOf(totals.inHand) : "–"],
     ["Oldest waits", isKnown ? secondsOf(totals.oldestS) : "–"],
-    ["Failed", isKnown ? countOf(totals.failed) : "–", totals.failed > 0],
-    ["Dead letters", isKnown ? countOf(totals.dead) : "–", totals.dead > 0],
+    ["Failed attempts", isKnown ? countOf(totals.failed) : "–", totals.failed > 0],
+    ["Given up", isKnown ? countOf(totals.dead) : "–", totals.dead > 0],
   ];
   return html`<dl class="figures">
     ${told.map(([name, value, isBad]) => html`<div><dt>${name}</dt><dd class=${isBad ? "bad-text" : ""}>${value}</dd></div>`)}
@@ -66,8 +66,14 @@ function Drawing({ graph, live, chosen }) {
   const dagre = useDagre();
   const step = Math.round(width / STEP);
   const laid = useMemo(() => dagre && width > 0 && bestLayout(graph, dagre, width, innerHeight * 0.75), [graph, dagre, step]);
-  const fitting = laid ? Math.min(1.15, width / laid.width) : 1;
+  const fitting = laid ? Math.min(1.15 * fontScale(), width / laid.width) : 1;
   const scale = zoom ?? Math.max(fitting, LEAST_SCALE);
+  useLayoutEffect(() => {
+    const node = laid && laid.nodes.find(({ id }) => id === chosen);
+    if (!node) return;
+    box.current.scrollLeft = node.x * scale - box.current.clientWidth / 2;
+    box.current.scrollTop = node.y * scale - box.current.clientHeight / 2;
+  }, [laid, chosen, scale]);
   return html`<div class="stack">
     <div class="drawing" ref=${box} tabindex="0" role="region" aria-label="Graph of the guild">
       ${laid && html`<${Svg} laid=${laid} scale=${scale} live=${live} chosen=${chosen} />`}
@@ -76,9 +82,16 @@ function Drawing({ graph, live, chosen }) {
       <button type="button" onClick=${() => setZoom(stepped(scale, -1))} aria-label="Smaller">−</button>
       <button type="button" onClick=${() => setZoom(stepped(scale, 1))} aria-label="Larger">+</button>
       <button type="button" onClick=${() => setZoom(fitting)} aria-pressed=${zoom === fitting}>All of it</button>
-      <span class="hint legend"><span class="legend-line"></span> sent <span class="legend-line dashed"></span> answered</span>
+      <span class="hint legend">${laid?.isDense
+        ? "Choose an agent to see which messages its arrows are."
+        : html`<span class="legend-line"></span> sent <span class="legend-line dashed"></span> answered`}</span>
     </div>
   </div>`;
+}
+
+/** How much larger letters are than usual, as on very wide screens. */
+function fontScale() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
 }
 
 function stepped(scale, by) {
@@ -106,11 +119,11 @@ function Svg({ laid, scale, live, chosen }) {
     aria-label=${many(laid.nodes.filter((node) => node.agent).length, "agent")}
   >
     <defs>
-      <marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+      <marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
         <path d="M0 0.5L8 4L0 7.5z" />
       </marker>
     </defs>
-    ${laid.edges.map((edge) => html`<${Arrow} edge=${edge} live=${live} chosen=${chosen} />`)}
+    ${laid.edges.map((edge) => html`<${Arrow} edge=${edge} isDense=${laid.isDense} live=${live} chosen=${chosen} />`)}
     ${laid.nodes.map((node) =>
       node.agent
         ? html`<${AgentNode} node=${node} told=${live.agents[node.id]} isChosen=${node.id === chosen} />`
@@ -119,14 +132,16 @@ function Svg({ laid, scale, live, chosen }) {
   </svg>`;
 }
 
-function Arrow({ edge, live, chosen }) {
+function Arrow({ edge, isDense, live, chosen }) {
   const isNear = edge.source === chosen || edge.target === chosen;
   const rate = rateOfEdge(edge, live.edges);
   const classes = ["arrow", edge.isReply && "reply", isNear && "near", chosen && !isNear && "far", rate > 0 && "flows"];
-  const title = html`<title>${visible(`${edge.source} to ${edge.target}: ${edge.messages.join(", ")}`)}</title>`;
+  const names = [...edge.messages, ...(edge.answers ?? [])].join(", ");
+  const title = html`<title>${visible(`${edge.source} to ${edge.target}: ${names}`)}</title>`;
+  const label = isDense ? "" : visible(edge.label);
   return html`<g class=${classes.filter(Boolean).join(" ")}>
-    <path d=${edge.loop ?? pathOf(edge.points)} marker-end="url(#tip)">${edge.loop && title}</path>
-    ${!edge.loop && html`<text x=${edge.x} y=${edge.y + 4}>${title}${visible(edge.label)}${rate > 0 && ` ${rateOf(rate)}/s`}</text>`}
+    <path d=${edge.loop ?? pathOf(edge.points)} marker-end="url(#tip)" marker-start=${edge.answers && "url(#tip)"}>${edge.loop && title}</path>
+    ${!edge.loop && html`<text x=${edge.x} y=${edge.y + 4}>${title}${label}${rate > 0 && ` ${rateOf(rate)}/s`}</text>`}
   </g>`;
 }
 
