@@ -68,7 +68,7 @@ def serving_shop(bus: str, *, prefix: str = "", port: int = 0, **options: Any) -
     end = threading.Event()
 
     async def serve() -> None:
-        async with Guild.launch(shop(f"shop-{new_id()}"), bus=bus) as guild:
+        async with Guild.launch(shop(f"shop-{new_id()[-6:]}"), bus=bus) as guild:
             app = gateway_app(guild.client, **options)
             host = Starlette(routes=[Mount(prefix, app)]) if prefix else app
             async with listening(host, port) as url:

@@ -276,6 +276,53 @@ def test_messages_are_filtered_and_held_and_go_on(shop: Served, watched: Watched
     assert page.locator(".message").count() == 1
 
 
+def test_a_message_that_is_read_is_not_pushed_away(shop: Served, watched: Watched) -> None:
+    page = watched.open(f"{shop.url}#/messages?type=shop.reserve")
+    until_streaming(page)
+    shop.do(shop.guild.client.publish("orders", order()))
+    page.locator(".message-head").click()
+    shop.do(shop.guild.client.publish("orders", order()))
+    page.get_by_text("1 message passed meanwhile", exact=False).wait_for()
+
+    assert page.locator(".message").count() == 1
+    page.get_by_role("button", name="Go on").click()
+    shop.do(shop.guild.client.publish("orders", order()))
+    page.locator(".message").nth(1).wait_for()
+    assert page.locator(".message-head[aria-expanded=true]").count() == 1
+
+
+def test_what_is_typed_and_where_survive_what_comes_meanwhile(
+    shop: Served, watched: Watched
+) -> None:
+    page = watched.open(f"{shop.url}#/messages")
+    until_streaming(page)
+    field = page.get_by_label("Text", exact=True)
+    field.press_sequentially("half")
+    shop.do(shop.guild.client.publish("orders", order()))
+    page.locator(".message").first.wait_for()
+
+    assert field.input_value() == "half"
+    assert field.evaluate("(field) => document.activeElement === field")
+
+
+@pytest.mark.parametrize("key", [{"isComposing": True}, {"keyCode": 229}])
+def test_enter_that_ends_a_composition_sends_nothing(
+    shop: Served, watched: Watched, key: dict[str, Any]
+) -> None:
+    page = watched.open(f"{shop.url}#/chat")
+    said = page.get_by_label("What to say")
+    said.fill("むずかしい")
+    said.evaluate(
+        "(field, key) => field.dispatchEvent(new KeyboardEvent('keydown',"
+        " { key: 'Enter', bubbles: true, cancelable: true, ...key }))",
+        key,
+    )
+
+    assert page.locator(".turn").count() == 0
+    page.keyboard.press("Enter")
+    page.locator(".turn.assistant[aria-busy=false]", has_text="むずかしい").wait_for()
+
+
 def until_streaming(page: "Page") -> None:
     page.get_by_text("Live", exact=True).wait_for()
 

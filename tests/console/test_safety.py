@@ -11,7 +11,7 @@ import pytest
 
 from tests.console.conftest import CONSOLE
 from tests.console.served import Served, serving_shop
-from tests.console.shop import RIGHT_TO_LEFT, Charge, Ship, order
+from tests.console.shop import RIGHT_TO_LEFT, Charge, Say, Ship, order
 from tests.console.watched import Watched
 
 if TYPE_CHECKING:
@@ -63,6 +63,18 @@ def test_markup_and_turned_text_are_shown_as_what_they_are_in_every_view(
     assert page.locator("main img").count() == 0
 
 
+def test_a_message_of_half_a_megabyte_is_cut_and_stops_nothing(
+    shop: Served, watched: Watched
+) -> None:
+    page = watched.open(f"{shop.url}#/messages?type=shop.say")
+    page.get_by_text("Live", exact=True).wait_for()
+    shop.do(shop.guild.client.publish("desk", Say(text="x" * 500_000)))
+    page.locator(".message-head").click()
+
+    page.get_by_text("Cut after 20000", exact=False).wait_for()
+    assert len(page.locator("main").inner_text()) < 25_000
+
+
 def test_an_address_that_somebody_made_up_shows_a_view_and_runs_nothing(
     shop: Served, watched: Watched
 ) -> None:
@@ -112,12 +124,12 @@ def test_a_token_is_asked_for_kept_for_the_tab_and_stands_in_no_address(
 @pytest.mark.parametrize("prefix", ["/guild", "/a/b"])
 def test_the_console_lives_under_any_prefix(redis_url: str, watched: Watched, prefix: str) -> None:
     with serving_shop(redis_url, prefix=prefix) as shop:
-        page = watched.open(f"{shop.url}#/topology/till")
+        page = watched.open(f"{shop.url.removesuffix('/')}#/topology/till")
         page.locator(".graph .agent").first.wait_for()
         page.locator("section.panel dl").wait_for()
         page.get_by_text("Live", exact=True).wait_for()
 
-        assert all(url.startswith(shop.url) for url in watched.urls)
+        assert all(url.startswith(shop.url.removesuffix("/")) for url in watched.urls)
 
 
 def test_a_page_needs_nothing_but_its_gateway(shop: Served, watched: Watched) -> None:

@@ -69,3 +69,11 @@ export function test_a_docstring_gives_its_text_and_a_sentence_for_each_field() 
   equal(told, { text: "Ask.\n\nMore.", fields: { name: "of the run, which goes on.", x: "`a: b`." } });
   equal(partsOf(undefined), { text: "", fields: {} });
 }
+
+export function test_a_union_with_tags_may_be_null_and_its_options_are_found() {
+  const schema = { $defs: PAYMENT.$defs, anyOf: [{ oneOf: PAYMENT.oneOf, discriminator: PAYMENT.discriminator }, { type: "null" }], default: null };
+  const shape = shapeOf(schema, schema);
+  equal([shape.kind, shape.isNullable, shape.options.length, shape.fallback], ["union", true, 2, null]);
+  equal(optionOf({ kind: "invoice" }, shape, schema), 1);
+  equal(emptyOf({ ...schema, default: undefined }, schema), null);
+}

@@ -6,7 +6,7 @@ import { parseAnswer } from "../logic/json.js";
 import { EventParser } from "../logic/sse.js";
 import { answered, Problem } from "./http.js";
 
-export const HIDDEN_FOR_MS = 20_000;
+export const HIDDEN_FOR_MS = 5_000; // browsers keep six connections to a gateway, for all tabs together
 const REST = { state: "resting" };
 
 /**

@@ -1,6 +1,6 @@
 // JSON without loss: a number that JavaScript would change (2^60, 1.0, 1e400) is kept as it was written.
 
-import { isOdd } from "./visible.js";
+import { hasOdd, isOdd } from "./visible.js";
 
 /** A number as it stood in the text. */
 export class Numeral {
@@ -69,8 +69,10 @@ function rendered(value, step, margin) {
 }
 
 function quoted(text) {
+  const plain = JSON.stringify(text);
+  if (!hasOdd(plain)) return plain; // one look for a megabyte of text
   let out = "";
-  for (const character of JSON.stringify(text)) {
+  for (const character of plain) {
     const code = character.codePointAt(0);
     out += isOdd(code) && code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : character;
   }

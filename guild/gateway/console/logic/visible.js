@@ -11,12 +11,19 @@ export function isOdd(code) {
   return code < 0x20 ? code !== 9 && code !== 10 : RANGES.some(([a, z]) => code >= a && code <= z);
 }
 
+const ODD = new RegExp(`[${RANGES.map(([a, z]) => `\\u{${a.toString(16)}}-\\u{${z.toString(16)}}`).join("")}]`, "u");
+
+export function hasOdd(text) {
+  return ODD.test(text);
+}
+
 function labelOf(code) {
   return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 /** `text` in pieces: `{text}` to be shown as it is, `{odd}` the name of a character that is not. */
 export function piecesOf(text) {
+  if (!hasOdd(String(text))) return [{ text: String(text) }];
   const pieces = [];
   let plain = "";
   for (const character of String(text)) {

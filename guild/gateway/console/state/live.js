@@ -37,6 +37,7 @@ export function useLive() {
         stream.close();
         stream = null;
         connection.set({ state: "idle" });
+        live.set({ ...live.get(), problem: "" });
       });
     };
   }, []);

@@ -72,7 +72,7 @@ function Dialogue({ type, mayAsk }) {
   };
   const stop = () => cancel(last.receipt.message_id, "stopped in the console").catch((problem) => patch({ problem }));
   const keys = (event) => {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) send(event);
   };
   return html`<div class="chat">
     <div class="turns" role="log" aria-label="Dialogue" tabindex="0">

@@ -10,7 +10,7 @@ import { Empty, ProblemNotice } from "../parts/notice.js";
 import { Once } from "../parts/once.js";
 import { Page } from "../parts/page.js";
 import { ConversationLink, Json, Text, Time, TypeName } from "../parts/text.js";
-import { useLive } from "../state/live.js";
+import { connection } from "../state/live.js";
 import { go } from "../state/route.js";
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
@@ -23,10 +23,9 @@ const FILTERS = [
 const FRESH = { rows: [], leftOff: 0, missed: 0 };
 
 export default function Messages({ query }) {
-  useLive();
   const wanted = Object.fromEntries(FILTERS.map(({ name }) => [name, query[name] ?? ""]));
   const [isPaused, setIsPaused] = useState(false);
-  const tail = useTail(wanted, isPaused);
+  const tail = useTail(wanted, isPaused, () => setIsPaused(true));
   const actions = html`<button type="button" aria-pressed=${isPaused} onClick=${() => setIsPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
     <button type="button" onClick=${tail.clear}>Clear</button>`;
   return html`<${Page} title="Messages" lead="What passes on the topics, as it comes. Watching takes nothing from the agents." actions=${actions}>
@@ -50,8 +49,11 @@ function statusOf({ rows, leftOff, missed }, isPaused) {
   return `${told.join("; ")}.`;
 }
 
-/** What a stream of `/messages` brings; while paused it is counted, and no more. */
-function useTail(wanted, isPaused) {
+/**
+ * What a stream of `/messages` brings; while paused it is counted, and no more. The view has no other
+ * stream: browsers keep few connections to one gateway.
+ */
+function useTail(wanted, isPaused, onOpen) {
   const [tail, setTail] = useState(FRESH);
   const [problem, setProblem] = useState(null);
   const paused = useRef(isPaused);
@@ -60,10 +62,13 @@ function useTail(wanted, isPaused) {
   useEffect(() => {
     setTail(FRESH);
     const stream = openStream(messagesUrl(wanted), {
-      onState: (state) => setProblem(state.problem ?? null),
+      onState: (state) => {
+        connection.set(state);
+        setProblem(state.problem ?? null);
+      },
       onEvent: ({ event, data }) => {
         if (event !== "rows") return;
-        const rows = data.rows.map((row) => ({ ...row, key: (count.current += 1) }));
+        const rows = data.rows.map((row) => ({ ...row, key: (count.current += 1), onOpen }));
         const leftOff = data.left_off ?? 0;
         setTail((before) =>
           paused.current
@@ -72,7 +77,10 @@ function useTail(wanted, isPaused) {
         );
       },
     });
-    return () => stream.close();
+    return () => {
+      stream.close();
+      connection.set({ state: "idle" });
+    };
   }, Object.values(wanted));
   useEffect(() => setTail((before) => ({ ...before, missed: 0 })), [isPaused]);
   return { ...tail, problem, clear: () => setTail(FRESH) };
@@ -101,8 +109,12 @@ function Filters({ wanted }) {
 
 function Row({ row }) {
   const [isOpen, setIsOpen] = useState(false);
+  const turn = () => {
+    if (!isOpen) row.onOpen(); // what is read should not be pushed away
+    setIsOpen(!isOpen);
+  };
   return html`<li class="message ${isOpen ? "is-open" : ""}">
-    <button type="button" class="message-head" aria-expanded=${isOpen} onClick=${() => setIsOpen(!isOpen)}>
+    <button type="button" class="message-head" aria-expanded=${isOpen} onClick=${turn}>
       <span class="message-time"><${Time} at=${row.at} /></span>
       <${TypeName} value=${row.type} />
       <span class="message-way"><${Text} value=${row.sender || "outside"} most=${60} /> → <${Text} value=${row.topic} most=${80} /></span>
