@@ -158,7 +158,7 @@ def test_a_chat_shows_the_text_as_it_is_written_and_can_be_stopped(
 
     assert watched.axe() == []
     page.get_by_role("button", name="Stop").click()
-    page.get_by_text("stopped in the console", exact=False).first.wait_for()
+    page.get_by_text("It was stopped.").wait_for()
 
 
 def test_a_dead_letter_is_edited_and_requeued(shop: Served, watched: Watched) -> None:

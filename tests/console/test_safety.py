@@ -181,6 +181,21 @@ def test_what_ships_has_no_code_in_its_markup_and_names_no_other_site() -> None:
         assert not re.search(r'(?:from|import\()\s*"/', text), f"{path} imports by an absolute path"
 
 
+def test_what_the_first_view_needs_is_asked_for_at_once_and_not_step_by_step() -> None:
+    page = (CONSOLE / "index.html").read_text(encoding="utf-8")
+    needed = set[Path]()
+    to_read = [CONSOLE / "main.js"]
+    while to_read:
+        module = to_read.pop().resolve()
+        if module not in needed:
+            needed.add(module)
+            imported = re.findall(r'from "(\.[^"]+)"', module.read_text(encoding="utf-8"))
+            to_read += [module.parent / path for path in imported]
+
+    asked = set(re.findall(r'rel="modulepreload" href="([^"]+)"', page)) | {"main.js"}
+    assert asked == {str(module.relative_to(CONSOLE.resolve())) for module in needed}
+
+
 def test_what_is_vendored_is_what_was_pinned() -> None:
     vendor = runpy.run_path(str(CONSOLE.parents[2] / ".ci" / "vendor"))
 

@@ -14,6 +14,7 @@ import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
 const TIMEOUT_S = 600;
 const MOST_TURNS = 200;
+const CANCELLED = "RequestCancelledError";
 
 export default function Chat({ rest: [chosen] }) {
   const { may } = useGuild();
@@ -96,7 +97,7 @@ function Turn({ turn }) {
     <div class="said"><${Text} value=${turn.text} />${turn.isWriting && html`<span class="caret" aria-hidden="true"></span>`}</div>
     ${turn.answer?.data?.thinking && html`<details><summary>Its thinking</summary><p class="said"><${Text} value=${turn.answer.data.thinking} /></p></details>`}
     ${turn.answer && html`<details class="soft"><summary>The whole answer</summary><${Json} value=${turn.answer.data} /></details>`}
-    <${ProblemNotice} problem=${turn.problem} />
+    ${turn.problem?.error === CANCELLED ? html`<p class="hint">It was stopped.</p>` : html`<${ProblemNotice} problem=${turn.problem} />`}
     ${turn.receipt && !turn.isWriting && html`<p class="hint"><${ConversationLink} id=${turn.receipt.conversation || turn.receipt.message_id} text="How it came about" /></p>`}
   </article>`;
 }

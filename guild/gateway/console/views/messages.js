@@ -17,7 +17,7 @@ import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 const FILTERS = [
   { name: "topic", title: "Topic", hint: "or a pattern, orders.*" },
   { name: "type", title: "Type", hint: "wire name" },
-  { name: "agent", title: "Agent", hint: "sender or receiver" },
+  { name: "agent", title: "Agent", hint: "that sent it" },
   { name: "text", title: "Text", hint: "in the message" },
 ];
 const FRESH = { rows: [], leftOff: 0, missed: 0 };
