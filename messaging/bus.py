@@ -592,7 +592,7 @@ class Bus:
             self._observers.remove(onlooker)
         elif self._onlookers is not None:
             self._onlookers.remove(onlooker)
-            if self._onlookers.is_empty:
+            if not self._onlookers.has_onlookers:
                 self._onlookers = None
                 self._show_onlookers()
 

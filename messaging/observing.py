@@ -5,9 +5,8 @@ the message in hand, and an observer may give it another one. A retry, a timer t
 takeover, a requeue, a replay and a relay keep the trace that a message has.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from messaging.process.logs import get_logger
@@ -16,7 +15,7 @@ from messaging.wire.envelope import Envelope
 log = get_logger()
 
 LONGEST_TRACE = 1_024
-_HOOKS = ("sealed", "begun", "ended")
+_HOOKS = ("prepared", "wants", "sealed", "begun", "ended")
 
 Outcome = Literal[
     "handled",
@@ -78,14 +77,22 @@ class Observer:
 
     Each method is called where it happens and is waited for: it must be quick, and must not block.
     One that raises an `Exception` is logged, once for each kind of it, and harms nothing.
-
-    Attributes:
-        log_names: bound in the log lines of handlers, once for many messages. So a value that
-            belongs to one handling has to look it up when it is shown: `__structlog__` says what
-            JSON shows, and `__repr__` any other line.
     """
 
-    log_names: Mapping[str, Any] = MappingProxyType({})
+    def prepared(self) -> None:
+        """A task begins in which one handling follows another.
+
+        Context variables that are set here are seen by all of them, and by each log line: a value
+        that belongs to one handling has to look itself up when it is shown.
+        """
+
+    def wants(self, envelope: Envelope) -> bool:
+        """Whether to be told of the handling of this message; what nobody wants costs nothing.
+
+        Where another observer wants it, this one is told all the same.
+        """
+        del envelope
+        return True
 
     def sealed(self, envelope: Envelope) -> str:
         """The trace under which `envelope` goes out: at most 1,024 printable characters.
@@ -131,9 +138,6 @@ class Observers(Observer):
 
     One that raises harms neither the others nor the bus. A method that an observer does not
     override is not called, and costs nothing.
-
-    Attributes:
-        log_names: of all of them.
     """
 
     def __init__(self, *observers: Observer) -> None:
@@ -146,10 +150,8 @@ class Observers(Observer):
         self._ending: tuple[tuple[Observer, int | None], ...] = tuple(
             one for one in reversed(ending) if _overrides(one[0], "ended")
         )
+        self._onlookers: tuple[Observer, ...] = ()
         self._told: set[tuple[type[Observer], str, type[Exception]]] = set()
-        self.log_names = {
-            name: value for each in observers for name, value in each.log_names.items()
-        }
 
     @classmethod
     def of(cls, observer: Observer | None) -> "Observers | None":
@@ -157,15 +159,17 @@ class Observers(Observer):
         return None if observer is None else cls(observer)
 
     @property
-    def is_empty(self) -> bool:
-        return not self._ending
+    def has_onlookers(self) -> bool:
+        return bool(self._onlookers)
 
     def add(self, onlooker: Observer) -> None:
         """Have `onlooker` told of each ending from now on; nothing else of it is called."""
+        self._onlookers = (*self._onlookers, onlooker)
         self._ending = (*self._ending, (onlooker, None))
 
     def remove(self, onlooker: Observer) -> None:
         """Tell `onlooker` nothing more."""
+        self._onlookers = tuple(each for each in self._onlookers if each is not onlooker)
         self._ending = tuple(one for one in self._ending if one[0] is not onlooker)
 
     @property
@@ -173,25 +177,52 @@ class Observers(Observer):
         """Gives an envelope its trace; None where no observer looks at what goes out."""
         return self.traced if self._sealing else None
 
-    def traced(self, envelope: Envelope) -> Envelope:
-        """`envelope` as it goes out."""
-        trace = self.sealed(envelope)
-        return envelope if trace == envelope.trace else envelope._replace(trace=trace)
-
-    def sealed(self, envelope: Envelope) -> str:
-        for observer in self._sealing:
-            try:
-                trace = observer.sealed(envelope)
-                if trace != envelope.trace:
-                    envelope = envelope._replace(trace=_checked(trace))
-            except Exception as error:  # noqa: BLE001 - it is another's code, and no part of the work
-                self._tell(observer, "sealed", error)
-        return envelope.trace
-
     @property
     def beginner(self) -> Callable[[Handling], Sequence[Any]] | None:
         """To be told of a handling that begins; None where no observer wants to know."""
         return self.begun if self._beginning else None
+
+    @property
+    def chooser(self) -> Callable[[Envelope], bool] | None:
+        """Says which handlings are wanted; None where all are."""
+        observers = self._observers
+        is_choosy = observers and all(_overrides(each, "wants") for each in observers)
+        return self.wants if is_choosy else None
+
+    def traced(self, envelope: Envelope) -> Envelope:
+        """`envelope` as it goes out."""
+        trace = self.sealed(envelope)
+        return envelope if trace == envelope.trace else envelope.with_trace(trace)
+
+    def prepared(self) -> None:
+        for observer in self._observers:
+            try:
+                observer.prepared()
+            except Exception as error:  # noqa: BLE001 - it is another's code, and no part of the work
+                self._tell(observer, "prepared", error)
+
+    def wants(self, envelope: Envelope) -> bool:
+        if self._onlookers:
+            return True
+        for observer in self._observers:
+            try:
+                if observer.wants(envelope):
+                    return True
+            except Exception as error:  # noqa: BLE001 - as above
+                self._tell(observer, "wants", error)
+        return False
+
+    def sealed(self, envelope: Envelope) -> str:
+        trace = given = envelope.trace
+        for observer in self._sealing:
+            try:
+                if trace != given:
+                    envelope, given = envelope.with_trace(trace), trace
+                told = observer.sealed(envelope)
+                trace = told if told is given else _checked(told)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._tell(observer, "sealed", error)
+        return trace
 
     def begun(self, handling: Handling) -> Sequence[Any]:
         return [self._begun_by(observer, handling) for observer in self._beginning]
@@ -220,6 +251,7 @@ class Observers(Observer):
 
 
 def _checked(trace: str) -> str:
+    """`trace`, if it can travel."""
     if not isinstance(trace, str) or len(trace) > LONGEST_TRACE or not trace.isprintable():
         shown = repr(trace)[:80]
         raise ValueError(f"a trace is at most {LONGEST_TRACE:,} printable characters, not {shown}")

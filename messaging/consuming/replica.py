@@ -21,7 +21,7 @@ from messaging.control.pausing import Pauses
 from messaging.errors import BusForkedError
 from messaging.handling.context import Ask, HandlerServices
 from messaging.handling.emitter import Emitter
-from messaging.handling.observed import ObservedRunner, ObservedSettlements
+from messaging.handling.observed import ChoosyRunner, ObservedRunner, ObservedSettlements
 from messaging.handling.runner import HandlerRunner
 from messaging.handling.settlement import SettlementBuilder
 from messaging.handling.subscription import Subscription, SubscriptionOptions
@@ -81,11 +81,11 @@ class Replica:
             neighbours=subscription.options.neighbours,
             traced=None if observers is None else observers.tracer,
         )
-        self._runner = (
-            HandlerRunner(subscription, services, settlements, cancellations, known)
-            if observed is None
-            else ObservedRunner(subscription, services, observed, cancellations, known)
-        )
+        if observed is None:
+            self._runner = HandlerRunner(subscription, services, settlements, cancellations, known)
+        else:
+            choose = ObservedRunner if observed.wants_all else ChoosyRunner
+            self._runner = choose(subscription, services, observed, cancellations, known)
         self.show(onlookers)
         self._turns = asyncio.Semaphore(self._options.concurrency)  # whichever the partition
         self._pauses = pauses

@@ -5,9 +5,8 @@ names that look the value up when a line is written; a task or thread that the h
 keeps the message it was started for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
 
 import structlog
 
@@ -54,8 +53,3 @@ def name_in_logs(guild_id: str, group: str) -> None:
         conversation=_CONVERSATION,
         attempt=_ATTEMPT,
     )
-
-
-def name_more_in_logs(names: Mapping[str, Any]) -> None:
-    """Have each line of this task say these, too; they look their values up as ours do."""
-    structlog.contextvars.bind_contextvars(**names)

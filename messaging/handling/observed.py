@@ -1,11 +1,12 @@
 """Handling that an observer sees. Without one, none of this is in the way of a message."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import lru_cache, partial
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -15,7 +16,6 @@ from messaging.control.followers import Followers
 from messaging.errors import MessagingError, UnknownTypeError
 from messaging.handling.context import HandlerServices
 from messaging.handling.handler_table import Target
-from messaging.handling.log_context import name_more_in_logs
 from messaging.handling.runner import HandlerRunner, WorkerSlot, have_changed
 from messaging.handling.settlement import Outcome, RetryInPlace, SettlementBuilder
 from messaging.handling.starts import attempt_of
@@ -49,6 +49,7 @@ class ObservedSettlements(SettlementBuilder):
         super().__init__(subscription, load_state, followers, by_reference=by_reference)
         self.observers = observers
         self._traced = observers.tracer
+        self._chooser = observers.chooser
         self.endings: dict[Place, Ending] = {}
 
     @classmethod
@@ -58,26 +59,40 @@ class ObservedSettlements(SettlementBuilder):
         vars(beside).update(vars(settlements))
         beside.observers = observers
         beside._traced = observers.tracer  # noqa: SLF001 - it is being made
+        beside._chooser = None  # noqa: SLF001 - likewise
         beside.endings = {}
         return beside
 
     def ignored(self, delivery: Delivery) -> Settlement:
-        self.endings[delivery.place] = Ending("ignored")
+        self.note(delivery, Ending("ignored"))
         return super().ignored(delivery)
 
     async def cancelled(self, delivery: Delivery, reason: str) -> Settlement:
-        self.endings[delivery.place] = Ending("cancelled")
+        self.note(delivery, Ending("cancelled"))
         return await super().cancelled(delivery, reason)
 
     async def unreadable(self, delivery: Delivery, error: UnknownTypeError) -> Outcome:
-        self.endings[delivery.place] = Ending("left_to_others", error)
+        self.note(delivery, Ending("left_to_others", error))
         return await super().unreadable(delivery, error)  # which may give it up
 
     async def failed(self, delivery: Delivery, error: BaseException) -> Outcome:
         outcome = await super().failed(delivery, error)
         is_over = not isinstance(outcome, RetryInPlace) and outcome.dead is not None
-        self.endings[delivery.place] = Ending("dead_lettered" if is_over else "retried", error)
+        self.note(delivery, Ending("dead_lettered" if is_over else "retried", error))
         return outcome
+
+    @property
+    def wants_all(self) -> bool:
+        return self._chooser is None
+
+    def wants(self, envelope: Envelope) -> bool:
+        """Whether an observer is to be told of the handling of this message."""
+        return self._chooser is None or self._chooser(envelope)
+
+    def note(self, delivery: Delivery, ending: Ending) -> None:
+        """What was decided about a delivery, where it is not that it is done."""
+        if self.wants(delivery.envelope):
+            self.endings[delivery.place] = ending
 
     def _answer(self, envelope: Envelope, message: BaseModel, topic: str) -> Envelope:
         answer = super()._answer(envelope, message, topic)
@@ -86,6 +101,18 @@ class ObservedSettlements(SettlementBuilder):
 
 _Begun = tuple[Handling, Any, float]  # with its token, and when it was
 _HANDLED = Ending("handled")
+
+# Each message takes these ways, so they are the shortest there are: `super()` and the constructor
+# of a named tuple take twice as long, and many ids are made within one millisecond.
+_run = HandlerRunner._run  # noqa: SLF001 - as above
+_handling = cast(
+    "Callable[[tuple[Envelope, str, int, float | None]], Handling]",
+    partial(tuple.__new__, Handling),
+)
+_ending = cast(
+    "Callable[[tuple[str, BaseException | None, float]], Ending]", partial(tuple.__new__, Ending)
+)
+_milliseconds = lru_cache(maxsize=8)(partial(int, base=16))
 
 
 class ObservedRunner(HandlerRunner):
@@ -124,14 +151,15 @@ class ObservedRunner(HandlerRunner):
     def _show(self, settlements: ObservedSettlements) -> None:
         self._begin = settlements.observers.beginner
         self._end = settlements.observers.ended
-        self._log_names = settlements.observers.log_names
+        self._prepare = settlements.observers.prepared
         self._endings = settlements.endings
+        self._note = settlements.note
         self._under_way: dict[Place, _Begun] = {}
 
     @contextmanager
     def slot(self, consumer: Consumer, is_leaving: Callable[[], bool]) -> Iterator[WorkerSlot]:
         with super().slot(consumer, is_leaving) as slot:
-            name_more_in_logs(self._log_names)
+            self._prepare()
             yield slot
 
     async def _handle_with_care(self, delivery: Delivery, slot: WorkerSlot) -> Outcome:
@@ -161,13 +189,14 @@ class ObservedRunner(HandlerRunner):
         envelope, place = delivery.envelope, delivery.place
         waited_s = _waited_s(envelope.id, self._time())
         attempt = 1 if is_first else attempt_of(delivery)
-        handling = Handling(envelope, self._group, attempt, waited_s)
+        handling = _handling((envelope, self._group, attempt, waited_s))
         variables = copy_context()
         token = None if self._begin is None else self._begin(handling)
-        self._under_way[place] = (handling, token, perf_counter())
+        at_s = perf_counter()
+        self._under_way[place] = (handling, token, at_s)
         try:
-            outcome = await super()._run(
-                delivery, target, message, slot, contender, is_first=is_first
+            outcome = await _run(
+                self, delivery, target, message, slot, contender, is_first=is_first
             )
         except asyncio.CancelledError as error:
             if slot.is_leaving():  # otherwise another worker settles it
@@ -176,10 +205,12 @@ class ObservedRunner(HandlerRunner):
         except MessagingError as error:
             self._interrupted(delivery, error)
             raise
-        if slot.is_leaving():  # its handler has swallowed that
+        if slot.task.cancelling() and slot.is_leaving():  # its handler has swallowed that
             self._interrupted(delivery, None)
-        else:
+        elif self._endings:
             self._ended(delivery)
+        elif self._under_way.pop(place, None) is not None:
+            self._end(handling, _ending(("handled", None, perf_counter() - at_s)), token)
         if token is not None and have_changed(variables):
             slot.is_worn = True
         return outcome
@@ -196,7 +227,7 @@ class ObservedRunner(HandlerRunner):
 
     def conflicted(self, settlement: Settlement) -> None:
         super().conflicted(settlement)
-        self._endings[settlement.delivery.place] = Ending("conflicted")
+        self._note(settlement.delivery, Ending("conflicted"))
         self._ended(settlement.delivery)
 
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
@@ -228,9 +259,40 @@ class ObservedRunner(HandlerRunner):
         return Handling(envelope, self._group, attempt, _waited_s(envelope.id, self._time()))
 
 
+_run_seen = ObservedRunner._run  # noqa: SLF001 - as above
+
+
+class ChoosyRunner(ObservedRunner):
+    """The same, where not every handling is wanted: the others cost next to nothing."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        services: HandlerServices,
+        settlements: ObservedSettlements,
+        cancellations: Cancellations,
+        known: MessageRegistry,
+    ) -> None:
+        super().__init__(subscription, services, settlements, cancellations, known)
+        self._wants = settlements.wants
+
+    def _run(
+        self,
+        delivery: Delivery,
+        target: Target,
+        message: BaseModel,
+        slot: WorkerSlot,
+        contender: Contender | None = None,
+        *,
+        is_first: bool = True,
+    ) -> Coroutine[Any, Any, Outcome]:
+        run = _run_seen if self._wants(delivery.envelope) else _run
+        return run(self, delivery, target, message, slot, contender, is_first=is_first)
+
+
 def _waited_s(message_id: str, now: float) -> float | None:
     """Seconds from when the message was made until `now`; None where its id does not tell."""
     if message_id[_ID_VERSION : _ID_VERSION + 1] != _WITH_TIME:
         return None
-    waited_s = now - int(message_id[:_ID_VERSION], 16) / 1_000
+    waited_s: float = now - _milliseconds(message_id[:_ID_VERSION]) / 1_000
     return waited_s if waited_s > 0 else 0.0

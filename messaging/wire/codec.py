@@ -63,7 +63,12 @@ def encode_header(envelope: Envelope) -> bytes:
             parts += numbers
         if waiter or (trace and _WAITER in trace):
             trace = _with_waiter(trace, waiter)
-        if cause or conversation or key or trace:
+        if trace and not (cause or conversation or key):  # the first message of a trace
+            flags |= _TRACE
+            if "\0" in trace:
+                raise ValueError("a string field holds a NUL character")  # noqa: TRY301 - as above
+            parts += trace.encode() + b"\0"
+        elif cause or conversation or key or trace:
             bits, own = _encode_own(cause, conversation, key, trace)
             flags |= bits
             parts += own
@@ -97,12 +102,15 @@ def decode_header(header: bytes, topic: str, payload: bytes) -> Envelope:
         if flags & _RARE:
             attempt, version, priority, deadline, offset = _decode_rare(header, flags, offset)
         cause = conversation = key = trace = waiter = ""
-        if flags & _OWN:
+        if flags & _OWN == _TRACE:
+            own, shared = header[offset:].split(b"\0", 1)
+            trace = own.decode()
+        elif flags & _OWN:
             cause, conversation, key, trace, shared = _decode_own(header, flags, offset)
-            if _WAITER in trace:
-                trace, _, waiter = trace.rpartition(_WAITER)
         else:
             shared = header[offset:]
+        if _WAITER in trace:
+            trace, _, waiter = trace.rpartition(_WAITER)
         if len(shared) > _LONGEST_REMEMBERED:
             decode_shared = _remembered_strings.__wrapped__
         else:

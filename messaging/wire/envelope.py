@@ -78,6 +78,10 @@ class Envelope(NamedTuple):
         origin = self.published_to
         return self._replace(topic=topic, origin=f"{origin}{_AGAIN}" if was_handled else origin)
 
+    def with_trace(self, trace: str) -> Self:
+        """The same under another trace; `_replace` takes six times as long."""
+        return tuple.__new__(type(self), (*self[:_TRACE], trace, *self[_TRACE + 1 :]))
+
     @property
     def waiter_beyond(self) -> str:
         """The `waiter` of whatever follows from this message: the nearest one up the chain."""
@@ -88,6 +92,7 @@ class Envelope(NamedTuple):
         return self.conversation or self.id
 
 
+_TRACE = Envelope._fields.index("trace")
 _VERSION = bytes(0x70 | byte & 0x0F for byte in range(256))
 _VARIANT = bytes(0x80 | byte & 0x3F for byte in range(256))
 

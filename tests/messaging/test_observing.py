@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token, copy_context
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import structlog
@@ -53,6 +53,7 @@ from tests.messaging.buses import (
 from tests.messaging.conftest import Site
 
 ONCE = RetryPolicy(attempts=1)
+SOON = RetryPolicy(attempts=2, backoff_s=0.01, jitter=0.0)
 SLOW = RetryPolicy(attempts=2, backoff_s=0.05, jitter=0.0)
 
 with_mutant = pytest.mark.parametrize("is_mutant", [False, True], ids=["bus", "mutant"])
@@ -785,7 +786,8 @@ async def test_log_lines_of_a_handler_say_what_observers_have_to_tell() -> None:
             return span.get()
 
     class Named(Spans):
-        log_names: ClassVar = {"span": Span()}
+        def prepared(self) -> None:
+            structlog.contextvars.bind_contextvars(span=Span())
 
     lines = list[dict[str, Any]]()
 
@@ -890,6 +892,46 @@ async def test_several_observers_see_each_others_trace_and_their_own_tokens() ->
 
     assert order == ["a begun", "b begun", "b ended", "a ended"]
     assert entry.envelope.trace == "ab"
+
+
+@with_mutant
+async def test_what_no_observer_wants_leaves_nothing_behind(
+    is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_mutant:
+
+        def note(self: ObservedSettlements, delivery: Any, ending: Ending) -> None:
+            self.endings[delivery.place] = ending
+
+        monkeypatch.setattr(ObservedSettlements, "note", note)
+    runners = list[ObservedRunner]()
+    begin = ObservedRunner.__init__
+
+    def remember(self: ObservedRunner, *each: Any) -> None:
+        begin(self, *each)
+        runners.append(self)
+
+    monkeypatch.setattr(ObservedRunner, "__init__", remember)
+
+    class Choosy(Witness):
+        def wants(self, envelope: Envelope) -> bool:
+            return envelope.key == "wanted"
+
+    witness = Choosy("t-1")
+    async with memory_bus(Ask, Told, observer=witness) as bus:
+        await bus.subscribe(listening("echo", echo))
+        await bus.subscribe(listening("failing", fail, retry=SOON, topics=("failures",)))
+        for key in ("", "wanted"):
+            await bus.publish("asks", Ask(text="x"), key=key)
+            await bus.publish("failures", Ask(text="x"), key=key)
+            await bus.publish("asks", Told(text="ignored"), key=key)
+        await eventually(lambda: len(witness.ends) >= 4)
+        assert len(await dead_letters(bus, 2)) == 2
+        left = [runner._endings for runner in runners if runner._endings]
+
+    assert bool(left) is is_mutant
+    if not is_mutant:
+        assert sorted(witness.outcomes) == ["dead_lettered", "handled", "ignored", "retried"]
 
 
 @pytest.mark.parametrize("method", ["sealed", "begun", "ended"])
