@@ -5,6 +5,7 @@ no metrics of `prometheus_client`'s own, whose locks cost more than all else her
 for several processes (`PROMETHEUS_MULTIPROC_DIR`) does not know them.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
@@ -52,17 +53,27 @@ class MetricsObserver(Observers):
 
 class _CountsHandlings(Observer):
     def __init__(self, handlings: Handlings) -> None:
-        self._of = handlings.of
+        self._handlings = handlings
 
     def ended(self, handling: Handling, ending: Ending, _: None) -> None:
         envelope, agent, attempt, waited_s = handling
         outcome, error, handled_s = ending
-        series = self._of(agent, envelope.type, is_known=handled_s is not None)
-        series.count(outcome, error)
-        if handled_s is not None:
-            series.handled.add(handled_s)
-            if attempt == 1 and waited_s is not None:  # a later one has waited for its retry
-                series.waited.add(waited_s)
+        if handled_s is None:
+            self._handlings.unknown(agent, envelope.type).count(outcome, error)
+            return
+        series = self._handlings.get((agent, envelope.type))
+        if series is None:
+            series = self._handlings.known(agent, envelope.type)
+        took, waited = series.took, series.waited
+        took.counts[bisect_left(BOUNDS_S, handled_s)] += 1
+        took.total_s += handled_s
+        if attempt == 1 and waited_s is not None:  # a later one has waited for its retry
+            waited.counts[bisect_left(BOUNDS_S, waited_s)] += 1
+            waited.total_s += waited_s
+        if error is None and outcome == "handled":
+            series.handled += 1
+        else:
+            series.count(outcome, error)
 
 
 class _CountsTokens(Observer):
@@ -106,10 +117,10 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         outcomes, handled, waited, tokens = _families()
-        for key, series in self._handlings:
+        for key, series in tuple(self._handlings.items()):
             for (outcome, error), count in series.outcomes.items():
                 outcomes.add_metric((*key, outcome, error), count)
-            handled.add_metric(key, *_histogram(series.handled))
+            handled.add_metric(key, *_histogram(series.took))
             waited.add_metric(key, *_histogram(series.waited))
         for labels, count in self._tokens:
             tokens.add_metric(labels, count)

@@ -4,14 +4,13 @@ Agents and types are known by name only once a handler of theirs has begun: what
 nobody handles, is counted as of type `other`. Beyond a number of each that no guild should need,
 all is `other`.
 
-Each thread counts for itself, and what all have counted is added up when it is asked for: so
-nothing waits, and nothing is lost.
+Several threads may count. Where most is counted none waits for another: Python parts no line that
+adds to what it reads, as long as it calls nothing in between.
 """
 
 import threading
-from bisect import bisect_left
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 BOUNDS_S = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
@@ -20,6 +19,7 @@ BOUNDS_S = (
 MOST_SERIES = 1_000
 MOST_ERRORS = 20
 OTHER = "other"
+_HANDLED = ("handled", "")
 
 
 class Seconds:
@@ -31,85 +31,60 @@ class Seconds:
         self.counts = [0] * (len(BOUNDS_S) + 1)
         self.total_s = 0.0
 
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
-        self.total_s += seconds
-
-    def include(self, others: "Seconds") -> None:
-        self.counts = [one + other for one, other in zip(self.counts, others.counts, strict=True)]
-        self.total_s += others.total_s
-
 
 class Series:
     """The handlings of one type by one agent.
 
     Attributes:
-        outcomes: by what became of the message, and the class of the error.
+        handled: how often a message was handled, which is by far the most frequent outcome.
+        took: seconds of the handlers.
+        waited: seconds before the first attempt.
     """
 
-    __slots__ = ("handled", "outcomes", "waited")
+    __slots__ = ("_lock", "_others", "handled", "took", "waited")
 
     def __init__(self) -> None:
-        self.outcomes: dict[tuple[str, str], int] = {}
-        self.handled = Seconds()
+        self.took = Seconds()
         self.waited = Seconds()
+        self.handled = 0
+        self._others: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
 
     def count(self, outcome: str, error: BaseException | None) -> None:
+        """One of any other outcome."""
         key = (outcome, "" if error is None else type(error).__name__)
-        if key not in self.outcomes and len(self.outcomes) >= MOST_ERRORS:
-            key = (outcome, OTHER)
-        self.outcomes[key] = self.outcomes.get(key, 0) + 1
+        with self._lock:
+            if key not in self._others and len(self._others) >= MOST_ERRORS:
+                key = (outcome, OTHER)
+            self._others[key] += 1
 
-    def include(self, other: "Series") -> None:
-        for key, count in tuple(other.outcomes.items()):
-            self.outcomes[key] = self.outcomes.get(key, 0) + count
-        self.handled.include(other.handled)
-        self.waited.include(other.waited)
+    @property
+    def outcomes(self) -> Mapping[tuple[str, str], int]:
+        """By what became of the message, and the class of the error."""
+        with self._lock:
+            others = dict(self._others)
+        return {_HANDLED: self.handled, **others} if self.handled else others
 
 
 Key = tuple[str, str]
 """Agent and type."""
 
 
-class _Own(threading.local):
-    """What one thread has counted."""
-
-    def __init__(self, everybody: "list[dict[Key, Series]]") -> None:
-        self.series: dict[Key, Series] = {}
-        everybody.append(self.series)  # outlives the thread: a counter never goes back
-
-
-class Handlings:
+class Handlings(dict[Key, Series]):
     """The handlings of this process, by agent and type."""
 
-    def __init__(self) -> None:
-        self._all: list[dict[Key, Series]] = []
-        self._own = _Own(self._all)
+    def known(self, agent: str, type_: str) -> Series:
+        """Where to count those of a type that a handler has begun on."""
+        key = (agent, type_ if len(self) < MOST_SERIES else OTHER)
+        return self.setdefault(key if key in self or self._has_room else (OTHER, OTHER), Series())
 
-    def of(self, agent: str, type_: str, *, is_known: bool) -> Series:
-        """Where this thread counts them.
+    def unknown(self, agent: str, type_: str) -> Series:
+        """Where to count what comes to no handler."""
+        return self.get((agent, type_)) or self.known(agent, OTHER)
 
-        Args:
-            agent: who handles.
-            type_: wire name.
-            is_known: whether a handler has begun on it.
-        """
-        own = self._own.series
-        series = own.get((agent, type_))
-        if series is not None:
-            return series
-        key = (agent, type_ if is_known and len(own) < MOST_SERIES else OTHER)
-        if key not in own and len(own) >= 2 * MOST_SERIES:
-            key = (OTHER, OTHER)
-        return own.setdefault(key, Series())
-
-    def __iter__(self) -> Iterator[tuple[Key, Series]]:
-        """What all threads have counted until now."""
-        total: defaultdict[Key, Series] = defaultdict(Series)
-        for own in tuple(self._all):
-            for key, series in tuple(own.items()):
-                total[key].include(series)
-        yield from total.items()
+    @property
+    def _has_room(self) -> bool:
+        return len(self) < 2 * MOST_SERIES
 
 
 class Tokens:

@@ -11,23 +11,26 @@ import re
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from messaging.observing import LONGEST_TRACE
+from messaging.wire.envelope import Envelope
 
 _PARENT = re.compile(
     r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<span>(?!0{16})[0-9a-f]{16})"
     r"-(?P<flags>[0-9a-f]{2})(?P<more>-[^ ]*)?(?: (?P<state>.*))?"
 )
-# As above in the version that exists, and its last bit says that it is not recorded.
-_UNSAMPLED = re.compile(
-    r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][02468ace](?: |\Z)"
-)
-
-is_unsampled = _UNSAMPLED.match
-"""Whether a text is a trace that its beginner has left out; says so without reading the rest."""
+_LEFT_OUT, _LENGTH = "-00", 55
 
 
-def unsampled_trace_of(message_id: str) -> str:
-    """A trace that is left out and begins with this message; its id is that of the message."""
-    return f"00-{message_id}-{message_id[16:]}-00"
+def is_unsampled(trace: str) -> bool:
+    """Whether a text says that its trace is left out.
+
+    Asked for each message, so what comes before is not read: nothing is made of it anyway.
+    """
+    return trace[-3:] == _LEFT_OUT and len(trace) == _LENGTH
+
+
+def unsampled_trace_of(envelope: Envelope) -> str:
+    """A trace that is left out: its id is that of the conversation."""
+    return f"00-{envelope.conversation_id}-{envelope.id[16:]}-00"
 
 
 def read(trace: str) -> SpanContext | None:

@@ -15,9 +15,9 @@ span is made for it.
 import asyncio
 from contextvars import Token
 from importlib.metadata import version
-from random import random
 from typing import Any
 
+import structlog
 from opentelemetry.context import Context, attach, create_key, detach, get_current
 from opentelemetry.trace import (
     Link,
@@ -38,7 +38,7 @@ from messaging.telemetry import conventions as names
 from messaging.telemetry.attributes import of_handling, of_publishing, of_spending
 from messaging.telemetry.log_names import TraceIdName
 from messaging.telemetry.spending import Spending
-from messaging.telemetry.trace_text import is_unsampled, read, unsampled_trace_of, write
+from messaging.telemetry.trace_text import is_unsampled, read, write
 from messaging.telemetry.unsampled import UnsampledSpan
 from messaging.wire.envelope import Envelope
 from messaging.wire.sealing import payload_of
@@ -47,6 +47,10 @@ from messaging.wire.topic import EVENTS_TOPIC, is_reply_topic
 MOST_BODY = 8_192
 _HERE = create_key("guildbus-handling")
 _NOWHERE = Context()
+_LEFT_OUT = set_span_in_context(UnsampledSpan(), _NOWHERE)
+_TRACE_ID = TraceIdName()
+_LAST, _DIGITS = slice(-8, None), 16**8  # of an id, which are as good as random
+_ALL = "g"  # comes behind every digit
 _FAILED = frozenset({"retried", "dead_lettered"})
 _WITHOUT_HANDLER = frozenset({"retried", "dead_lettered", "cancelled"})
 
@@ -55,8 +59,8 @@ class _Open:
     """A handling under way.
 
     Attributes:
-        span: None where the trace is left out.
-        trace: of what follows, where it is left out.
+        span: None where the provider has left the trace out.
+        trace: of what follows then.
         outgoing: the spans of what leaves with the commit.
     """
 
@@ -82,8 +86,9 @@ class OpenTelemetryObserver(Observer):
     Args:
         tracer_provider: of the SDK. Its sampler is asked at the beginning of a trace, and should
             follow the parent otherwise, which is the default of the SDK.
-        share: of the traces that begin here, how many the sampler is asked about at all: to leave
-            one out here costs a tenth of what the sampler costs.
+        share: of all conversations, how many are traced, if the sampler of the provider agrees. The
+            id of a conversation decides, so processes with the same share leave out the same ones,
+            and need to tell each other nothing: that costs a tenth of what a sampler costs.
         content: whether spans may tell what is in messages: the body, at most 8 KiB of it, and the
             texts of errors, which often repeat some of it.
         spending: tells what answers of language models have cost, such as
@@ -103,25 +108,40 @@ class OpenTelemetryObserver(Observer):
         self._tracer = tracer_provider.get_tracer(
             names.GUILDBUS, version("guildbus"), schema_url=names.SCHEMA_URL
         )
-        self._share = share
+        self._below = format(int(share * _DIGITS), "08x") if share < 1 else _ALL
         self._content = content
         self._spending = spending
-        self.log_names = {"trace_id": TraceIdName()}
+
+    def prepared(self) -> None:
+        structlog.contextvars.bind_contextvars(trace_id=_TRACE_ID)
+        attach(_LEFT_OUT)
+
+    def wants(self, envelope: Envelope) -> bool:
+        trace = envelope.trace
+        if trace:
+            return not is_unsampled(trace)
+        return (envelope.conversation or envelope.id)[_LAST] < self._below
 
     def sealed(self, envelope: Envelope) -> str:
         context = get_current()
+        if context is _LEFT_OUT or not context:  # nothing that is current is recorded
+            if envelope.trace and not envelope.cause:
+                return self._begin_anew(envelope)
+            return self._begin(envelope) if self.wants(envelope) else envelope.trace
         here: Any = context.get(_HERE)
         if here is None or not here.sends(envelope):
             return self._sent_by_itself(envelope, context)
         if not envelope.cause:  # detached: another trace, which tells where it came from
             links = () if here.span is None else (Link(here.span.get_span_context()),)
-            return self._begin(envelope, here, links)
+            return self._begin_anew(envelope, here, links)
         if here.span is None:
             return str(here.trace)
         self._tell_what_was_spent(envelope, here.span)
         return self._send(envelope, context, here)
 
-    def begun(self, handling: Handling) -> _Open:
+    def begun(self, handling: Handling) -> _Open | None:
+        if not self.wants(handling.envelope):
+            return None
         here, span = self._opened(handling)
         # Nothing of the worker's own context, which may be that of the span that launched it.
         here.token = attach(set_span_in_context(span, Context({_HERE: here})))
@@ -130,7 +150,7 @@ class OpenTelemetryObserver(Observer):
 
     def ended(self, handling: Handling, ending: Ending, token: _Open | None) -> None:
         if token is None:
-            if ending.outcome in _WITHOUT_HANDLER and not is_unsampled(handling.envelope.trace):
+            if ending.outcome in _WITHOUT_HANDLER and self.wants(handling.envelope):
                 self._end(self._handle(handling, read(handling.envelope.trace)), ending)
             return
         if token.token is not None and token.task is asyncio.current_task():
@@ -145,42 +165,34 @@ class OpenTelemetryObserver(Observer):
 
     def _opened(self, handling: Handling) -> tuple[_Open, Span]:
         """The handling, and what is the current span in it."""
-        trace = handling.envelope.trace
-        if not is_unsampled(trace):
-            parent = read(trace)
-            if parent is not None or not self._is_left_out():
-                span = self._handle(handling, parent)
-                context = span.get_span_context()
-                if span.is_recording() or not context.is_valid:
-                    return _Open(handling, span), span
-                return _Open(handling, None, write(context)), span
-            trace = unsampled_trace_of(handling.envelope.id)
-        return _Open(handling, None, trace), UnsampledSpan(trace)
+        span = self._handle(handling, read(handling.envelope.trace))
+        context = span.get_span_context()
+        if span.is_recording() or not context.is_valid:
+            return _Open(handling, span), span
+        return _Open(handling, None, write(context)), span
 
     def _sent_by_itself(self, envelope: Envelope, context: Context) -> str:
-        """What is published; or a notice, where no handler had begun."""
-        if envelope.cause:
-            if is_unsampled(envelope.trace):
-                return envelope.trace
-            return self._send(envelope, _context_of(read(envelope.trace)))
+        """What is published while a span of the host's is current."""
+        if envelope.cause:  # by a handler whose trace is left out, or in a context of its own
+            return self._begin(envelope) if self.wants(envelope) else envelope.trace
         current = get_current_span(context).get_span_context()
         if not current.is_valid:
-            return self._begin(envelope)
+            return self._begin(envelope) if self.wants(envelope) else envelope.trace
         return self._send(envelope, context) if current.trace_flags.sampled else write(current)
 
-    def _begin(
+    def _begin(self, envelope: Envelope) -> str:
+        """A message that hangs from no span which is current."""
+        if envelope.topic == EVENTS_TOPIC:  # each thing that a guild tells of itself
+            return envelope.trace
+        given = read(envelope.trace) if envelope.cause else None  # what is detached begins anew
+        return self._send(envelope, _context_of(given))
+
+    def _begin_anew(
         self, envelope: Envelope, here: _Open | None = None, links: tuple[Link, ...] = ()
     ) -> str:
-        if (
-            envelope.topic == EVENTS_TOPIC
-        ):  # what a guild tells of itself would be a trace each time
-            return envelope.trace
-        if self._is_left_out():
-            return unsampled_trace_of(envelope.id)
-        return self._send(envelope, _NOWHERE, here, links)
-
-    def _is_left_out(self) -> bool:
-        return self._share < 1 and random() >= self._share  # noqa: S311 - it guards nothing
+        """A message that is detached from the one in hand."""
+        is_chosen = envelope.conversation_id[_LAST] < self._below
+        return self._send(envelope, _NOWHERE, here, links) if is_chosen else ""
 
     def _send(
         self,
@@ -212,7 +224,8 @@ class OpenTelemetryObserver(Observer):
         )
 
     def _end(self, span: Span, ending: Ending) -> None:
-        span.set_attribute(names.OUTCOME, ending.outcome)
+        if ending.outcome != "handled":
+            span.set_attribute(names.OUTCOME, ending.outcome)
         if ending.error is not None:
             span.set_attribute(names.ERROR_TYPE, type(ending.error).__name__)
         if ending.outcome in _FAILED:

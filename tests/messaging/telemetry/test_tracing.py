@@ -19,7 +19,7 @@ from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
 from messaging.telemetry import OpenTelemetryObserver, Spent
 from messaging.telemetry import conventions as names
-from messaging.telemetry.trace_text import write
+from messaging.telemetry.trace_text import is_unsampled, write
 from messaging.testing import Recorder, eventually, memory_bus
 from messaging.wire.envelope import Envelope
 from tests.messaging.buses import (
@@ -60,26 +60,19 @@ async def test_a_message_and_its_handling_are_spans_by_the_conventions() -> None
         "messaging.destination.name": "asks",
         "messaging.message.id": asked,
         "messaging.message.conversation_id": asked,
-        "messaging.message.body.size": len(b'{"text":"x"}'),
         "messaging.guildbus.message.type": "Ask",
         "messaging.operation.name": "publish",
         "messaging.operation.type": "send",
     }
-    told = dict(handled.attributes or {})
-    waited_s = told.pop("messaging.guildbus.waited_s")
-    assert isinstance(waited_s, float)
-    assert told == {
+    assert dict(handled.attributes or {}) == {
         "messaging.system": "guildbus",
         "messaging.destination.name": "asks",
         "messaging.message.id": asked,
         "messaging.message.conversation_id": asked,
-        "messaging.message.body.size": len(b'{"text":"x"}'),
         "messaging.guildbus.message.type": "Ask",
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
         "messaging.consumer.group.name": "reader",
-        "messaging.guildbus.attempt": 1,
-        "messaging.guildbus.outcome": "handled",
     }
     scope = handled.instrumentation_scope
     assert scope is not None
@@ -308,10 +301,7 @@ async def test_a_handling_that_another_task_ends_is_ended_without_complaint(
             await bus.publish("asks", Ask(text=text))
             await settled_all(bus, "reader")
 
-    assert [(span.attributes or {})[names.OUTCOME] for span in spans.named("process asks")] == [
-        "handled",
-        "handled",
-    ]
+    assert len(spans.named("process asks")) == 2
     assert len(traces_of(spans.all)) == 2
     assert caplog.records == []  # opentelemetry logs what cannot be detached
 
@@ -321,7 +311,7 @@ MALFORMED = (
     "00-0-0-01",
     "t-1 00-",
     f"00-{'0' * 32}-{'1' * 16}-01",
-    f"00-{'1' * 32}-{'0' * 16}-00",
+    f"00-{'1' * 32}-{'0' * 16}-01",
     f"00-{'A' * 32}-{'1' * 16}-01",
     f"ff-{'1' * 32}-{'1' * 16}-01",
     f"00-{'1' * 32}-{'1' * 16}-01-more",
@@ -408,8 +398,8 @@ async def test_a_trace_is_left_out_as_a_whole(is_by_share: bool) -> None:
     published, seen, told = await not_recorded(OpenTelemetryObserver(spans.provider, share=share))
 
     assert spans.names == []
-    assert published.endswith("-00")
-    assert published == seen == told
+    assert published == told == ("" if is_by_share else seen)
+    assert is_unsampled(seen)
 
 
 async def test_of_many_traces_a_share_is_recorded_whole() -> None:
@@ -423,6 +413,55 @@ async def test_of_many_traces_a_share_is_recorded_whole() -> None:
     assert 50 < len(traces_of(spans.all)) < 150  # by chance beyond that once in 10^8 runs
     assert len(spans.all) == 3 * len(traces_of(spans.all))
     assert orphans_in(spans.all) == []
+
+
+async def test_processes_with_the_same_share_leave_out_the_same_traces(site: Site) -> None:
+    here, there = Spans(), Spans()
+    async with (
+        seen_by(OpenTelemetryObserver(here.provider, share=0.5), await site.open()) as one,
+        seen_by(OpenTelemetryObserver(there.provider, share=0.5), await site.open()) as two,
+    ):
+        await two.subscribe(listening("teller", tell))
+        await one.publish_many("asks", [Ask(text="x")] * 64)
+        await settled_all(two, "teller")
+
+    spans = [*here.all, *there.all]
+    assert 0 < len(traces_of(spans)) < 64  # by chance not once in 10^18 runs
+    assert len(spans) == 3 * len(traces_of(spans))
+    assert orphans_in(spans) == []
+
+
+async def test_what_is_detached_from_a_trace_that_is_left_out_may_be_recorded() -> None:
+    spans = Spans()
+
+    async def begin_anew(ask: Ask, context: Context) -> None:
+        context.send(Told(text="x"), "told", detached=True)
+
+    async with memory_bus(Ask, observer=OpenTelemetryObserver(spans.provider)) as bus:
+        await bus.subscribe(listening("teller", begin_anew))
+        sealed = bus._publisher.seal("asks", Ask(text="x"))
+        await bus.backend.append([sealed._replace(trace=f"00-{'1' * 32}-{'2' * 16}-00")])
+        await settled_all(bus, "teller")
+
+    assert spans.names == ["publish asks", "publish told"]
+    assert spans.one("publish told").parent is None
+
+
+async def test_spans_of_the_host_in_a_trace_that_is_left_out_are_left_out() -> None:
+    spans = Spans()
+    tracer = spans.provider.get_tracer("host")
+
+    async def work(ask: Ask, context: Context) -> None:
+        with tracer.start_as_current_span("own work"):
+            context.send(Told(text="x"), "told")
+
+    observer = OpenTelemetryObserver(spans.provider, share=0.0)
+    async with memory_bus(Ask, observer=observer) as bus:
+        await bus.subscribe(listening("worker", work))
+        await bus.publish("asks", Ask(text="x"))
+        await settled_all(bus, "worker")
+
+    assert spans.names == []
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
@@ -461,7 +500,8 @@ async def test_log_lines_of_a_handler_name_its_trace(share: float) -> None:
         (asked,) = await lying_in(bus, "asks")
         await settled_all(bus, "writer")
 
-    assert [line["trace_id"] for line in lines] == [asked.envelope.trace[3:35]] * 2
+    trace_id = asked.envelope.trace[3:35] or asked.envelope.conversation_id
+    assert [line["trace_id"] for line in lines] == [trace_id] * 2
 
 
 async def test_what_a_guild_tells_of_itself_begins_no_trace() -> None:
