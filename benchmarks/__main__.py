@@ -24,7 +24,7 @@ from pathlib import Path
 import structlog
 from redis import Redis
 
-from benchmarks import agents, capacity, fence, neighbours, recovery, scale
+from benchmarks import agents, capacity, fence, neighbours, recovery, scale, telemetry
 from benchmarks.child import MissingError, child
 from benchmarks.contestant import ALL
 from benchmarks.goals import judged
@@ -41,6 +41,7 @@ MEASURES = {
     "fence": fence.measure,
     "neighbours": neighbours.measure,
     "recovery": recovery.measure,
+    "telemetry": telemetry.measure,
 }
 
 

@@ -63,14 +63,19 @@ class Child:
 
 
 @contextmanager
-def child(name: str, url: str) -> Iterator[Child]:
+def child(name: str, url: str, path: str = "") -> Iterator[Child]:
     """The contestant `name`, open in a process that ends with the block.
+
+    Args:
+        name: one of the peers, unless a `path` leads elsewhere.
+        url: of the server.
+        path: MODULE:CLASS.
 
     Raises:
         MissingError: its library is not installed.
         ChildError: it failed to open, to work or to close.
     """
-    command = (_python(name), "-m", "benchmarks.child", PEERS[name], url)
+    command = (_python(name), "-m", "benchmarks.child", path or PEERS[name], url)
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         yield Child(name, process)

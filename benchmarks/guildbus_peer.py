@@ -12,7 +12,15 @@ from typing import Any
 from benchmarks.contestant import ALL, Contestant, Note, Tally, publish_each
 from guild import Agent, AgentBuilder, BaseAgentProps, GuildBuilder, handles
 from guild.client import GuildClient
-from messaging import Bus, Context, MessageRegistry, Subscription, SubscriptionOptions, connect
+from messaging import (
+    Bus,
+    Context,
+    MessageRegistry,
+    Observer,
+    Subscription,
+    SubscriptionOptions,
+    connect,
+)
 
 SLICE = 500
 CONCURRENCY = 64
@@ -57,8 +65,12 @@ class GuildPeer(Contestant):
 
     scenarios = ALL
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, guild_id: str = "bench-guild", observer: Observer | None = None
+    ) -> None:
         self._url = url
+        self._guild_id = guild_id
+        self._observer = observer
         self._stack = AsyncExitStack()
         self._tally = Tally()
         self._speaker: GuildClient | Bus | None = None
@@ -101,13 +113,13 @@ class GuildPeer(Contestant):
 
     @asynccontextmanager
     async def _guild(self) -> AsyncIterator[GuildClient]:
-        builder = add_tally(GuildBuilder("bench-guild"), self._tally)
+        builder = add_tally(GuildBuilder(self._guild_id), self._tally)
         for agent, topic in ((Counter, NOTES), (Forwarder, INPUTS), (Answerer, QUESTIONS)):
             spec = agent_on(topic, agent).set_concurrency(CONCURRENCY)
             if agent is Forwarder:
                 spec.set_output_topic(NOTES)
             builder.add_agent_spec(spec.build_spec())
-        async with builder.launch(bus=self._url) as guild:
+        async with builder.launch(bus=self._url, observer=self._observer) as guild:
             yield guild.client
 
     @property

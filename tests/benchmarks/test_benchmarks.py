@@ -2,18 +2,23 @@
 
 import asyncio
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from benchmarks import agents, fence, neighbours, recovery, scale
+from benchmarks import agents, fence, neighbours, recovery, scale, telemetry
 from benchmarks.__main__ import measure
 from benchmarks.contestant import ALL, AWAITED, BULK, HANDLED, REQUEST, Contestant, Note
 from benchmarks.floor import Floor
 from benchmarks.goals import judged
 from benchmarks.measure import Meter, Round
+from benchmarks.observers import ALL as ALL_TRACES
+from benchmarks.observers import HUNDREDTH, METRICS, SAMPLED
 from benchmarks.server import private_server
 from benchmarks.storage import stored_bytes
 from benchmarks.table import Results, table, times
@@ -230,3 +235,25 @@ def test_a_goal_is_met_or_missed_by_so_much() -> None:
         ("p99 beside a hot agent ÷ calm", "1.10", "≤ 1.20", "met"),
         (f"CPU that the guild adds: {AWAITED}", "20%", "≤ 10%", "missed by 10.0 points"),
     ]
+
+
+async def test_what_telemetry_costs_is_told_of_every_observer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "ROUNDS", 1)
+    monkeypatch.setattr(telemetry, "A_ROUND", 64)
+    monkeypatch.setattr(telemetry, "SCENARIOS", (AWAITED,))
+    monkeypatch.setattr(shutil, "which", lambda name: None)  # counting takes minutes
+    with private_server(tmp_path) as url, Redis.from_url(url) as server:
+        told = await telemetry.measure(url, Meter(server), 0)
+
+    for name in (METRICS, HUNDREDTH, SAMPLED, ALL_TRACES):
+        assert f"| {name}" in told
+    assert "there is no valgrind here" in told
+
+
+@pytest.mark.parametrize("observer", ["bare", "off", "metrics"])
+def test_what_valgrind_counts_can_be_run_without_it(observer: str) -> None:
+    """Where the hooks have changed it says so, and counts nothing wrong."""
+    command = [sys.executable, "-m", "benchmarks.instructions", observer, "64"]
+    subprocess.run(command, cwd=Path(__file__).parents[2], check=True)
