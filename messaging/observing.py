@@ -89,7 +89,8 @@ class Observer:
     def wants(self, envelope: Envelope) -> bool:
         """Whether to be told of the handling of this message; what nobody wants costs nothing.
 
-        Where another observer wants it, this one is told all the same.
+        Where another observer wants it, this one is told all the same. The answer may be another
+        one each time; that at the beginning of a handling counts for it.
         """
         del envelope
         return True

@@ -192,6 +192,8 @@ class ObservedRunner(HandlerRunner):
         handling = _handling((envelope, self._group, attempt, waited_s))
         variables = copy_context()
         token = None if self._begin is None else self._begin(handling)
+        if self._endings:  # of an attempt that nobody wanted when it began
+            self._endings.pop(place, None)
         at_s = perf_counter()
         self._under_way[place] = (handling, token, at_s)
         try:
@@ -233,7 +235,7 @@ class ObservedRunner(HandlerRunner):
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
         deliveries = tuple(deliveries)
         super().let_go(deliveries)
-        for delivery in deliveries if self._under_way else ():
+        for delivery in deliveries if self._under_way or self._endings else ():
             self._interrupted(delivery, None)
 
     def _interrupted(self, delivery: Delivery, error: BaseException | None) -> None:

@@ -904,6 +904,7 @@ async def test_what_no_observer_wants_leaves_nothing_behind(
             self.endings[delivery.place] = ending
 
         monkeypatch.setattr(ObservedSettlements, "note", note)
+        monkeypatch.setattr(ObservedRunner, "let_go", HandlerRunner.let_go)
     runners = list[ObservedRunner]()
     begin = ObservedRunner.__init__
 
@@ -932,6 +933,44 @@ async def test_what_no_observer_wants_leaves_nothing_behind(
     assert bool(left) is is_mutant
     if not is_mutant:
         assert sorted(witness.outcomes) == ["dead_lettered", "handled", "ignored", "retried"]
+
+
+@pytest.mark.parametrize(("ordered_by", "is_mutant"), [("", False), ("text", False), ("", True)])
+async def test_what_is_wanted_only_after_it_began_is_not_told_and_leaves_nothing_behind(
+    ordered_by: str, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_mutant:
+        monkeypatch.setattr(ObservedRunner, "let_go", HandlerRunner.let_go)
+    kept = list[dict[Any, Ending]]()
+    begin = ObservedSettlements.__init__
+
+    def remember(self: ObservedSettlements, *each: Any, **more: Any) -> None:
+        begin(self, *each, **more)
+        kept.append(self.endings)
+
+    monkeypatch.setattr(ObservedSettlements, "__init__", remember)
+
+    class Late(Witness):
+        is_awake = False
+
+        def wants(self, envelope: Envelope) -> bool:
+            return self.is_awake
+
+    witness = Late()
+
+    async def wake_and_fail(ask: Ask, context: Context) -> None:
+        witness.is_awake = True
+        if context.attempt == 1:
+            raise RuntimeError(ask.text)
+
+    async with memory_bus(Ask, observer=witness) as bus:
+        await bus.subscribe(listening("reader", wake_and_fail, retry=SOON, ordered_by=ordered_by))
+        await bus.publish("asks", Ask(text="x"))
+        await eventually(lambda: len(witness.begins) == 1)
+        await settled_all(bus, "reader")
+
+    assert witness.outcomes == ["handled"]
+    assert any(kept) is is_mutant
 
 
 @pytest.mark.parametrize("method", ["sealed", "begun", "ended"])
