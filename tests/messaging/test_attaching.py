@@ -11,6 +11,7 @@ from messaging.handling.retry import RetryPolicy
 from messaging.handling.runner import HandlerRunner
 from messaging.observing import Ending, Handling, Observer
 from messaging.testing import Recorder, eventually, memory_bus
+from messaging.wire.envelope import Envelope
 from tests.messaging.buses import Ask, Gate, dead_letters, listening, open_bus, settled_all
 from tests.messaging.conftest import Site
 from tests.messaging.test_observing import (
@@ -178,6 +179,29 @@ async def test_beside_an_observer_of_the_bus_both_see_all(monkeypatch: pytest.Mo
     assert (own.outcomes, attached.outcomes) == (["handled"] * 2, ["handled"])
     assert [token for _, _, token in own.ends] == [1, 2]
     assert {handling.envelope.trace for handling, _, _ in attached.ends} == {"t-1"}
+
+
+async def test_beside_an_observer_that_wants_little_it_sees_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()  # that one is given to the bus
+
+    class Choosy(Witness):
+        def wants(self, envelope: Envelope) -> bool:
+            return False
+
+    own, attached = Choosy(), Witness()
+    async with memory_bus(Ask, observer=own) as bus:
+        await bus.subscribe(listening("reader", Recorder()))
+        bus.attach(attached)
+        await bus.publish("asks", Ask(text="x"))
+        await attached.last()
+        bus.detach(attached)
+        await bus.publish("asks", Ask(text="y"))
+        await settled_all(bus, "reader")
+
+    assert attached.outcomes == ["handled"]
+    assert own.outcomes == ["handled"]  # what another wants is told to all
 
 
 async def test_one_that_raises_harms_nothing(site: Site) -> None:
