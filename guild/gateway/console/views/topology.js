@@ -2,7 +2,7 @@
 
 import { graph as readGraph } from "../api/guild_api.js";
 import { countOf, many, rateOf, secondsOf } from "../logic/format.js";
-import { bestLayout, pathOf } from "../logic/graph_layout.js";
+import { pathOf } from "../logic/graph_layout.js";
 import { totalsOf } from "../logic/live_state.js";
 import { href } from "../logic/route.js";
 import { cut, visible } from "../logic/visible.js";
@@ -10,12 +10,12 @@ import { AgentPanel } from "../parts/agent_panel.js";
 import { Empty, Loaded, toneOf } from "../parts/notice.js";
 import { Page } from "../parts/page.js";
 import { useGuild } from "../state/guild.js";
+import { useLayout } from "../state/layout.js";
 import { useLive } from "../state/live.js";
 import { useLoad } from "../state/load.js";
 import { useWidth } from "../state/width.js";
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 
-const STEP = 120; // px: by so much the width changes before the graph is laid out anew
 const LEAST_SCALE = 0.8; // below it texts are hard to read, and the graph is scrolled
 const ZOOMS = [0.35, 0.5, 0.7, 0.85, 1, 1.25, 1.6, 2];
 
@@ -63,9 +63,7 @@ function Drawing({ graph, live, chosen }) {
   const box = useRef(null);
   const width = useWidth(box);
   const [zoom, setZoom] = useState(null); // null: as large as fits
-  const dagre = useDagre();
-  const step = Math.round(width / STEP);
-  const laid = useMemo(() => dagre && width > 0 && bestLayout(graph, dagre, width, innerHeight * 0.75), [graph, dagre, step]);
+  const laid = useLayout(graph, width);
   const fitting = laid ? Math.min(1.15 * fontScale(), width / laid.width) : 1;
   const scale = zoom ?? Math.max(fitting, LEAST_SCALE);
   useLayoutEffect(() => {
@@ -76,7 +74,7 @@ function Drawing({ graph, live, chosen }) {
   }, [laid, chosen, scale]);
   return html`<div class="stack">
     <div class="drawing" ref=${box} tabindex="0" role="region" aria-label="Graph of the guild">
-      ${laid && html`<${Svg} laid=${laid} scale=${scale} live=${live} chosen=${chosen} />`}
+      ${laid ? html`<${Svg} laid=${laid} scale=${scale} live=${live} chosen=${chosen} />` : html`<p class="loading" aria-busy="true">Drawing …</p>`}
     </div>
     <div class="row">
       <button type="button" onClick=${() => setZoom(stepped(scale, -1))} aria-label="Smaller">−</button>
@@ -98,14 +96,6 @@ function stepped(scale, by) {
   const larger = ZOOMS.filter((each) => each > scale + 0.01);
   const smaller = ZOOMS.filter((each) => each < scale - 0.01);
   return by > 0 ? (larger[0] ?? scale) : (smaller.at(-1) ?? scale);
-}
-
-function useDagre() {
-  const [dagre, setDagre] = useState(null);
-  useEffect(() => {
-    import("../vendor/dagre.js").then((module) => setDagre(module));
-  }, []);
-  return dagre;
 }
 
 function Svg({ laid, scale, live, chosen }) {

@@ -1,0 +1,23 @@
+// A graph, laid out for a place of some size; the last layout stays until the next is there.
+
+import { useEffect, useRef, useState } from "../vendor/htm-preact.js";
+
+const STEP = 120; // px: by so much the width changes before the graph is laid out anew
+
+/** @returns what `bestLayout` does, null until it is there. */
+export function useLayout(graph, width) {
+  const [laid, setLaid] = useState(null);
+  const worker = useRef(null);
+  const number = useRef(0);
+  useEffect(() => {
+    worker.current = new Worker(new URL("layout_worker.js", import.meta.url), { type: "module" });
+    worker.current.onmessage = ({ data }) => data.number === number.current && setLaid(data.laid);
+    return () => worker.current.terminate();
+  }, []);
+  useEffect(() => {
+    if (!width) return;
+    number.current += 1;
+    worker.current.postMessage({ number: number.current, graph, width, height: innerHeight * 0.75 });
+  }, [graph, Math.round(width / STEP), width > 0]);
+  return laid;
+}
