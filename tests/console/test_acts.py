@@ -76,7 +76,7 @@ def test_a_form_of_unions_lists_and_recursion_is_sent_as_it_was_filled_in(
     curl = page.get_by_label("curl command").inner_text()
     command = page.get_by_label("guildbus command").inner_text()
     form.get_by_role("button", name="Ask").click()
-    page.get_by_role("heading", name="The answer").wait_for()
+    page.get_by_role("heading", name="The answer", exact=True).wait_for()
 
     sent = first_message(shop, "shop.place_order")
     assert sent == {
@@ -246,6 +246,19 @@ def test_the_failing_step_of_a_conversation_is_shown_first_and_any_other_by_keyb
     page.keyboard.press("Enter")
     page.locator("#step-detail", has_text="Ada").wait_for()
     assert watched.axe() == []
+
+
+def test_a_conversation_that_is_looked_at_grows_as_it_goes_on(
+    shop: Served, watched: Watched
+) -> None:
+    shop.do(shop.guild.client.pause("till"))
+    asked = shop.do(shop.guild.client.publish("orders", order("0000 1111")))
+    page = watched.open(f"{shop.url}#/conversations/{asked}?as=tree")
+    page.locator(".tree-step", has_text="shop.charge").wait_for()
+    until_streaming(page)
+    shop.do(shop.guild.client.resume("till"))
+
+    page.get_by_text("failed first", exact=False).wait_for()
 
 
 def test_all_views_are_reached_by_keyboard_alone(shop: Served, watched: Watched) -> None:

@@ -2,6 +2,9 @@
 
 import { get, post, urlOf } from "./http.js";
 
+const PAGE = 200;
+const MOST_DECIDED = 2000;
+
 export const guild = (options) => get(["guild"], {}, options);
 export const agents = (options) => get(["agents"], {}, options);
 export const agent = (id, options) => get(["agents", id], {}, options);
@@ -33,6 +36,16 @@ export const messagesUrl = (wanted) => urlOf(["messages"], wanted);
 export const liveUrl = () => urlOf(["live"]);
 
 export const approvals = (state, options) => get(["approvals"], { state }, options);
+/** All that were decided and are kept, the oldest first, page by page. */
+export async function decidedApprovals(options) {
+  const all = [];
+  for (let after = ""; ; after = all.at(-1).id) {
+    const page = await get(["approvals"], { state: "decided", after, count: PAGE }, options);
+    all.push(...page);
+    if (page.length < PAGE || all.length >= MOST_DECIDED) return all;
+  }
+}
+
 export const approve = (id, reason, option) => post(["approvals", id, "approve"], { reason, option: option || undefined });
 export const reject = (id, reason) => post(["approvals", id, "reject"], { reason });
 

@@ -29,7 +29,7 @@ export function AgentPanel({ id, graph, live, closeHref }) {
     <//>
     ${graph && html`<${Wires} id=${id} graph=${graph} />`}
     <p class="row">
-      <a href=${href(["messages"], { agent: id })}>Its messages</a>
+      <a href=${href(["messages"], { agent: id })}>Messages it sends</a>
       <a href=${href(["dead-letters"], { agent: id })}>Its dead letters</a>
     </p>
   </section>`;

@@ -61,7 +61,7 @@ function TextControl(props) {
   const change = (event) => onChange(emptied(event.target.value, shape, isRequired));
   const told = { value: value ?? "", onInput: change, ...described(props) };
   return html`<${Plain} ...${props}>
-    ${shape.isLong ? html`<textarea rows="3" ...${told}></textarea>` : html`<input spellcheck=${false} ...${told} />`}
+    ${shape.isLong ? html`<textarea rows="3" ...${told}></textarea>` : html`<input type=${shape.schema.format === "password" ? "password" : "text"} autocomplete="off" spellcheck=${false} ...${told} />`}
   <//>`;
 }
 

@@ -1,6 +1,6 @@
 // What agents ask before they do it, and what was decided.
 
-import { approvals as readApprovals, approve, reject } from "../api/guild_api.js";
+import { approvals as readApprovals, approve, decidedApprovals, reject } from "../api/guild_api.js";
 import { Confirm } from "../parts/dialog.js";
 import { Empty, Loaded, State } from "../parts/notice.js";
 import { Page } from "../parts/page.js";
@@ -8,17 +8,19 @@ import { Table } from "../parts/table.js";
 import { ConversationLink, Distance, Json, Text, Time } from "../parts/text.js";
 import { useGuild } from "../state/guild.js";
 import { useEvery, useLoad } from "../state/load.js";
-import { html, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useState } from "../vendor/htm-preact.js";
 
 
 export default function Approvals() {
   const found = useLoad((options) => readApprovals("open", options), []);
-  const decided = useLoad((options) => readApprovals("decided", options), []);
+  const decided = useLoad(decidedApprovals, []);
   const reload = () => {
     found.reload();
     decided.reload();
   };
-  useEvery(5, reload, []);
+  useEvery(5, found.reload, []);
+  const lying = found.value?.map(({ id }) => id).join();
+  useEffect(() => decided.reload(), [lying]); // one that lies there no more was decided
   return html`<${Page} title="Approvals" className="narrow" lead="What agents ask before they do it. What nobody decides in time is decided by its default.">
     <${Loaded} load=${found}>
       ${(open) => html`<section class="stack" aria-label="To be decided">
@@ -31,9 +33,11 @@ export default function Approvals() {
   <//>`;
 }
 
+const MOST_DECIDED = 100;
+
 /** The latest decision first. */
 function lately(decided) {
-  return [...decided].sort((one, other) => other.decision.at - one.decision.at);
+  return [...decided].sort((one, other) => other.decision.at - one.decision.at).slice(0, MOST_DECIDED);
 }
 
 const DECIDED = [

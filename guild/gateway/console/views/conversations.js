@@ -17,11 +17,12 @@ import { useLoad } from "../state/load.js";
 import { go } from "../state/route.js";
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 
+const SETTLES_MS = 500;
 const FORMS = { sequence: Sequence, timeline: Timeline, tree: Tree };
 
 export default function Conversations({ rest: [id], query }) {
   const live = useLive();
-  return id ? html`<${One} id=${id} query=${query} key=${id} />` : html`<${Recent} live=${live} />`;
+  return id ? html`<${One} id=${id} query=${query} key=${id} live=${live} />` : html`<${Recent} live=${live} />`;
 }
 
 function Recent({ live }) {
@@ -54,8 +55,14 @@ const RECENT = [
   { title: "Took", isNumber: true, cell: (row) => secondsOf(row.handled_s) },
 ];
 
-function One({ id, query }) {
+function One({ id, query, live }) {
   const found = useLoad((options) => readConversation(id, options), [id]);
+  const latest = live.rows.find((row) => (row.conversation || row.id) === id);
+  useEffect(() => {
+    if (!latest) return undefined;
+    const timer = setTimeout(found.reload, SETTLES_MS); // more of it comes at once
+    return () => clearTimeout(timer);
+  }, [latest]);
   const form = FORMS[query.as] ? query.as : "sequence";
   const back = { href: "#/conversations", text: "Conversations" };
   const actions = html`<button type="button" onClick=${found.reload}>Read again</button>`;
