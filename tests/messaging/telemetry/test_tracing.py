@@ -24,6 +24,7 @@ from messaging.testing import Recorder, eventually, memory_bus
 from messaging.wire.envelope import Envelope
 from tests.messaging.buses import (
     Ask,
+    Gate,
     Told,
     dead_letters,
     echo,
@@ -304,6 +305,22 @@ async def test_a_handling_that_another_task_ends_is_ended_without_complaint(
     assert len(spans.named("process asks")) == 2
     assert len(traces_of(spans.all)) == 2
     assert caplog.records == []  # opentelemetry logs what cannot be detached
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "cancelled"])
+async def test_a_handling_that_is_broken_off_has_its_span_ended(outcome: str) -> None:
+    spans, gate = Spans(), Gate()
+    async with memory_bus(Ask, observer=OpenTelemetryObserver(spans.provider)) as bus:
+        running = await bus.subscribe(listening("reader", gate, drain_s=0.0))
+        asked = await bus.publish("asks", Ask(text="x"))
+        await eventually(lambda: bool(gate.started))
+        if outcome == "cancelled":
+            await bus.cancel(asked)
+            await spans.until("process asks")
+        await running.drain()
+
+    assert (spans.one("process asks").attributes or {})[names.OUTCOME] == outcome
+    assert (spans.one("publish told").attributes or {})[names.IS_SENT] is False
 
 
 MALFORMED = (
