@@ -14,7 +14,7 @@ from guild.gateway.tokens import add_token
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
 from tests.gateway.conftest import Serve, asking, until
-from tests.gateway.crew import SPEC
+from tests.gateway.crew import SPEC, crew_spec
 from tests.gateway.test_gateway import events_in
 from tests.gateway.test_streams import EVENTS, events_from
 
@@ -74,6 +74,18 @@ async def given_up(http: httpx.AsyncClient, why: str) -> str:
     assert (problem["error"], problem["agent"]) == ("RequestFailedError", "breaker")
     assert problem["cause"] == "ValueError"
     return str(problem["dead_letter_id"])
+
+
+async def test_dead_letters_in_memory_are_paged_by_their_ids_as_well() -> None:
+    async with (
+        Guild.launch(crew_spec("crew"), bus="memory://") as guild,
+        asking(gateway_app(guild.client)) as http,
+    ):
+        first, second = await given_up(http, "first"), await given_up(http, "second")
+        (before,) = (await http.get("dead-letters", params={"count": 1})).json()
+        (behind,) = (await http.get("dead-letters", params={"after": before["id"]})).json()
+
+    assert [before["message_id"], behind["message_id"]] == [first, second]
 
 
 async def test_dead_letters_are_shown_requeued_and_dropped(http: httpx.AsyncClient) -> None:

@@ -17,7 +17,7 @@ from messaging.client.dead_letters import Wanted
 from messaging.errors import InvalidMessageError
 
 _COLUMNS = ("id", "at", "agent", "topic", "type", "error")
-_LETTER_ID = re.compile(r"\d{1,19}-\d{1,19}")
+_LETTER_ID = re.compile(r"\d{1,20}(-\d{1,19})?")
 
 
 async def list_dead_letters(
