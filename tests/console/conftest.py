@@ -18,9 +18,13 @@ except ImportError:  # of the extra `test`, without which the rest of the tests 
 ARGUMENTS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-dev-shm-usage"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The machine's own browser: Playwright brings none."""
+    """The machine's own browser: Playwright brings none.
+
+    While it is open a loop runs in this thread, so that no test of a worker which waits by itself
+    may come before it is closed.
+    """
     binary = shutil.which("chromium") or shutil.which("chromium-browser")
     if sync_playwright is None or binary is None:
         missing("playwright and chromium are needed: pip install playwright, apt install chromium")
