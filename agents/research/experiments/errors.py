@@ -19,6 +19,8 @@ from pathlib import Path
 
 from agents.research.errors import ResearchError
 
+_MOST_NAMES = 20
+
 
 class StoreError(ResearchError):
     """Root of the store's errors."""
@@ -97,7 +99,10 @@ class UnknownTrialError(StoreError):
 
 class UnknownStudyError(StoreError):
     def __init__(self, study: str, studies: Sequence[str]) -> None:
-        there = f"there are {', '.join(studies)}" if studies else "there is none yet"
+        some = ", ".join(studies[:_MOST_NAMES])
+        more = len(studies) - _MOST_NAMES
+        there = f"there are {some}" if studies else "there is none yet"
+        there += f" and {more:,} more" if more > 0 else ""
         super().__init__(f"there is no study {study!r}; {there}")
 
 

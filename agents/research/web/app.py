@@ -20,12 +20,18 @@ from agents.research.experiments.errors import (
 from agents.research.web.files import Rows, read_curves, read_studies, read_study, read_trial
 from guild.checking.plan import Plan
 from guild.cli.calling.exit_codes import UsageError
-from guild.gateway.errors import InvalidParameterError, NoSuchPathError
-from guild.gateway.problems import problem_response
+from guild.gateway.errors import InvalidParameterError
+from guild.gateway.problems import PROBLEM_TYPE, Kind, Problem, problem_response
 
 PATH = "/experiments"
 JOBS = "research.jobs"
 _MOST_DIGITS = 9
+_NOTHING_YET = Kind(404, "No experiments yet", "Ask for a study, or evaluate a model.")
+_UNREADABLE = Kind(503, "The experiments cannot be read", "Do what the text says; then try again.")
+_KINDS: Mapping[type[Exception], Kind] = {
+    UnknownStudyError: Kind(404, "No such study", "Take one of those that /studies lists."),
+    UnknownTrialError: Kind(404, "No such trial", "Take one of those that its study lists."),
+}
 
 
 @asynccontextmanager
@@ -54,10 +60,10 @@ def experiments_app(workspace: Path) -> Starlette:
         return _json(found.model_dump_json().encode())
 
     async def show_study(request: Request) -> Response:
-        return await _shown(request, read_study, workspace, request.path_params["name"])
+        return await _shown(read_study, workspace, request.path_params["name"])
 
     async def show_trial(request: Request) -> Response:
-        return await _shown(request, read_trial, workspace, request.path_params["id"])
+        return await _shown(read_trial, workspace, request.path_params["id"])
 
     async def show_curves(request: Request) -> Response:
         after = request.query_params.get("after", "0")
@@ -66,7 +72,7 @@ def experiments_app(workspace: Path) -> Starlette:
             return problem_response(InvalidParameterError((problem,)))
         trial_id = request.path_params["id"]
         of = request.query_params.get("of", "")
-        return await _shown(request, read_curves, workspace, trial_id, int(after), of)
+        return await _shown(read_curves, workspace, trial_id, int(after), of)
 
     return Starlette(
         routes=[
@@ -79,16 +85,30 @@ def experiments_app(workspace: Path) -> Starlette:
     )
 
 
-async def _shown(request: Request, read: Callable[..., Any], *args: Any) -> Response:
+async def _shown(read: Callable[..., Any], *args: Any) -> Response:
     try:
         found = await asyncio.to_thread(read, *args)
-    except (UnknownStudyError, UnknownTrialError, UsageError) as error:
-        return problem_response(NoSuchPathError(request.url.path, str(error)))
+    except UsageError as error:  # nothing was tried yet
+        return _problem(error, _NOTHING_YET)
     return _json(found.model_dump_json().encode())
 
 
 async def _told(_: Request, error: Exception) -> Response:
-    return problem_response(error)
+    return _problem(error, _KINDS.get(type(error), _UNREADABLE))
+
+
+def _problem(error: Exception, kind: Kind) -> Response:
+    name = type(error).__name__
+    problem = Problem(
+        type=f"urn:guildbus:problem:{name}",
+        title=kind.title,
+        status=kind.status,
+        detail=str(error),
+        error=name,
+        remedy=kind.remedy,
+    )
+    content = problem.model_dump_json(exclude_none=True)
+    return Response(content, kind.status, {"Cache-Control": "no-store"}, PROBLEM_TYPE)
 
 
 def _json(content: bytes) -> Response:

@@ -89,7 +89,8 @@ def read_trial(workspace: Path, trial_id: str) -> TrialSheet:
     with consulted(workspace) as store:
         trial = store.get(trial_id)
         study = store.study(trial.study)
-        trials = _trials(store, study, store.tallies(study.name)[study.name], also=trial.id)
+        tally = store.tallies(study.name)[study.name]
+        trials = _trials(store, study, tally, best=0, also=trial.id)
         count, children = store.some_children(trial.id, MOST_RELATED)
         return trial_sheet(
             study,
@@ -102,11 +103,12 @@ def read_trial(workspace: Path, trial_id: str) -> TrialSheet:
 
 
 def _trials(
-    store: ExperimentStore, study: Study, tally: Tally, *, also: str = ""
+    store: ExperimentStore, study: Study, tally: Tally, *, best: int | None = None, also: str = ""
 ) -> Sequence[Trial]:
     if tally.trials <= MOST_TRIALS:
         return store.trials(study.name)
-    return store.some_trials(study, latest=MOST_TRIALS - MOST_BEST, best=MOST_BEST, also=also)
+    best = MOST_BEST if best is None else best
+    return store.some_trials(study, latest=MOST_TRIALS - best, best=best, also=also)
 
 
 def read_curves(workspace: Path, trial_id: str, after: int, of: str = "") -> Curves:

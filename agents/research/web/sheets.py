@@ -83,12 +83,14 @@ class BranchRow(Sheet):
 
     Attributes:
         depth: 0 begins a tree.
+        trial: the first of its seeds; `latest` is that which was planned last.
         gain: how much better its mean is than its parent's.
         state: of the seed that was planned last.
     """
 
     depth: int
     trial: str
+    latest: str
     label: str
     kind: Kind
     proposer: str
@@ -106,6 +108,7 @@ class RankedRow(Sheet):
 
     rank: int | None
     trial: str
+    latest: str
     label: str
     kind: Kind
     proposer: str
@@ -140,25 +143,33 @@ class LeftOff(Sheet):
     trials: int = 0
 
 
-class StudySheet(StudyRow):
-    """A study with its tree, its progress and its ranking."""
-
-    branches: tuple[BranchRow, ...]
-    points: tuple[PointRow, ...]
-    ranking: tuple[RankedRow, ...]
-    left_off: LeftOff
-
-
 class Named(Sheet):
-    """A trial with what it is called."""
+    """A trial with what its configuration is called."""
 
     id: str
     label: str
+    seed: int
+    state: Status
 
 
 class RelativesLeftOff(Sheet):
     lineage: int = 0
     children: int = 0
+    seeds: int = 0
+
+
+class StudySheet(StudyRow):
+    """A study with its tree, its progress and its ranking.
+
+    Attributes:
+        at_work: trials that run now, those that were begun last.
+    """
+
+    at_work: tuple[Named, ...]
+    branches: tuple[BranchRow, ...]
+    points: tuple[PointRow, ...]
+    ranking: tuple[RankedRow, ...]
+    left_off: LeftOff
 
 
 class TrialSheet(Sheet):
@@ -167,6 +178,7 @@ class TrialSheet(Sheet):
     Attributes:
         lineage: from where the tree begins, or from as far back as is told, to this trial.
         children: what was changed from it.
+        seeds: trials of the same configuration, itself among them.
     """
 
     id: str
@@ -188,6 +200,7 @@ class TrialSheet(Sheet):
     ended_at: float | None
     lineage: tuple[Named, ...]
     children: tuple[Named, ...]
+    seeds: tuple[Named, ...]
     left_off: RelativesLeftOff
 
 
@@ -220,6 +233,9 @@ def study_sheet(study: Study, trials: Sequence[Trial], tally: Tally) -> StudyShe
     branches, points, ranking = list(flat(reading.tree)), reading.points, reading.leaderboard
     return StudySheet(
         **_row(reading, tally),
+        at_work=tuple(
+            _named(reading, trial) for trial in reversed(trials) if trial.state == "running"
+        )[:MOST_RELATED],
         branches=tuple(_branch(reading, *each) for each in branches[:MOST_BRANCHES]),
         points=tuple(
             PointRow(
@@ -252,6 +268,8 @@ def trial_sheet(
 ) -> TrialSheet:
     """`trials` are what the names of the others are told apart by."""
     reading = _reading(study, trials)
+    same = (trial.kind, trial.fingerprint)
+    seeds = [each for each in trials if (each.kind, each.fingerprint) == same]
     known = {name: getattr(trial, name) for name in TrialSheet.model_fields if hasattr(trial, name)}
     return TrialSheet.model_validate(
         known
@@ -260,8 +278,11 @@ def trial_sheet(
             "label": _label(reading, trial),
             "lineage": tuple(_named(reading, each) for each in lineage[-MOST_RELATED:]),
             "children": tuple(_named(reading, each) for each in children),
+            "seeds": tuple(_named(reading, each) for each in seeds[:MOST_RELATED]),
             "left_off": RelativesLeftOff(
-                lineage=max(0, len(lineage) - MOST_RELATED), children=more_children
+                lineage=max(0, len(lineage) - MOST_RELATED),
+                children=more_children,
+                seeds=max(0, len(seeds) - MOST_RELATED),
             ),
         }
     )
@@ -288,7 +309,8 @@ def _label(reading: Reading, trial: Trial) -> str:
 
 
 def _named(reading: Reading, trial: Trial) -> Named:
-    return Named(id=trial.id, label=_label(reading, trial))
+    label = _label(reading, trial)
+    return Named(id=trial.id, label=label, seed=trial.seed, state=trial.state)
 
 
 def _reading(study: Study, trials: Sequence[Trial]) -> Reading:
@@ -341,6 +363,7 @@ def _standing(reading: Reading, standing: Standing) -> dict[str, Any]:
         "kind": trial.kind,
         "proposer": trial.proposer,
         "note": trial.note,
+        "latest": latest.id,
         "state": latest.state,
         "seeds": len(standing.trials),
         "mean": standing.mean,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from agents.research.experiments import ExperimentStore, Study
 from agents.research.experiments.measured import noting
 from agents.research.experiments.store import store_path
+from agents.research.experiments.worker import this_worker
 from agents.research.web import files, sheets
 from agents.research.web.app import PATH, experiments, experiments_app
 from agents.research.web.sheets import study_row
@@ -64,6 +66,31 @@ async def test_a_workspace_in_which_nothing_was_tried_has_no_studies(client: Asy
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_what_is_not_there_is_told_with_what_is(
+    client: AsyncClient, store: ExperimentStore
+) -> None:
+    for number in range(30):
+        store.begin(Study(name=f"study {number}", created_at=float(number)))
+
+    study, trial = [(await client.get(path)).json() for path in ("/studies/x", "/trials/x")]
+
+    assert (study["status"], study["title"]) == (404, "No such study")
+    assert study["detail"].endswith("study 19 and 10 more")
+    assert (trial["status"], trial["error"]) == (404, "UnknownTrialError")
+
+
+async def test_a_store_that_is_damaged_is_told_with_what_to_do(
+    client: AsyncClient, tmp_path: Path
+) -> None:
+    store_path(tmp_path).parent.mkdir(parents=True)
+    store_path(tmp_path).write_bytes(b"no store" * 1_000)
+
+    answer = await client.get("/studies")
+
+    assert answer.status_code == 503
+    assert "Save what can be saved" in answer.json()["detail"]
 
 
 async def test_studies_are_listed_with_their_best_the_last_begun_first(
@@ -134,6 +161,24 @@ async def test_the_ranking_has_baselines_and_what_has_no_score_last(
     assert told == [(1, "baseline", "done"), (2, "quick", "done"), (None, "quick", "running")]
 
 
+async def test_each_seed_of_a_configuration_can_be_found_and_what_runs_now(
+    client: AsyncClient, store: ExperimentStore
+) -> None:
+    first = done(store, trial(8), 0.8)
+    second = store.start(store.plan(trial(8, seed=1)).id)
+
+    study = await get(client, "/studies/digits")
+    told = await get(client, f"/trials/{first.id}")
+
+    (branch,) = study["branches"]
+    assert (branch["trial"], branch["latest"]) == (first.id, second.id)
+    assert [each["id"] for each in study["at_work"]] == [second.id]
+    assert [(each["id"], each["seed"], each["state"]) for each in told["seeds"]] == [
+        (first.id, 0, "done"),
+        (second.id, 1, "running"),
+    ]
+
+
 async def test_of_very_many_trials_the_latest_and_the_best_are_told(
     client: AsyncClient, store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +196,7 @@ async def test_of_very_many_trials_the_latest_and_the_best_are_told(
     assert {point["trial"] for point in study["points"]} == {tried[1].id, tried[3].id}
     assert study["best"]["trial"] == row["best"]["trial"] == tried[1].id
     assert (study["trials"], study["left_off"]["trials"]) == (5, 2)
-    assert first["children"] == [{"id": tried[4].id, "label": "#4"}]
+    assert [each["id"] for each in first["children"]] == [tried[4].id]
 
 
 async def test_of_many_children_and_ancestors_the_nearest_are_told(
@@ -169,7 +214,7 @@ async def test_of_many_children_and_ancestors_the_nearest_are_told(
 
     assert [each["id"] for each in told["lineage"]] == [line[-2].id, line[-1].id]
     assert len(told["children"]) == 2
-    assert told["left_off"] == {"lineage": 2, "children": 2}
+    assert told["left_off"] == {"lineage": 2, "children": 2, "seeds": 0}
 
 
 async def test_of_very_many_studies_those_that_run_and_the_latest_are_told(
@@ -184,6 +229,36 @@ async def test_of_very_many_studies_those_that_run_and_the_latest_are_told(
 
     assert [study["name"] for study in told["studies"]] == ["first", "third"]
     assert told["left_off"] == 1
+
+
+async def test_a_study_whose_process_has_ended_runs_no_more(
+    client: AsyncClient, store: ExperimentStore, tmp_path: Path
+) -> None:
+    store.start(store.plan(trial(8)).id)
+    running = (await get(client, "/studies"))["studies"][0]["running"]
+    with sqlite3.connect(store_path(tmp_path)) as connection:
+        connection.execute("UPDATE trials SET worker = ?", (f"{this_worker()}0",))
+    connection.close()
+
+    assert running == 1
+    assert (await get(client, "/studies"))["studies"][0]["running"] == 0
+
+
+@pytest.mark.parametrize(("is_higher", "best"), [(True, 0.9), (False, 0.1)])
+async def test_which_of_very_many_are_the_best_depends_on_the_metric(
+    is_higher: bool,
+    best: float,
+    client: AsyncClient,
+    store: ExperimentStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "MOST_TRIALS", 2)
+    monkeypatch.setattr(files, "MOST_BEST", 1)
+    store.begin(Study(name="digits", higher_is_better=is_higher, created_at=1.0))
+    for width, score in enumerate([0.1, 0.9, 0.5, 0.5], 1):
+        done(store, trial(width), score)
+
+    assert (await get(client, "/studies/digits"))["best"]["mean"] == best
 
 
 async def test_a_study_that_changes_is_told_anew_and_one_that_does_not_is_not_read_again(
@@ -213,11 +288,15 @@ async def test_a_trial_is_told_with_where_it_comes_from_and_what_came_of_it(
 
     told = await get(client, f"/trials/{child.id}")
 
-    assert told["lineage"] == [{"id": root.id, "label": "#1"}, {"id": child.id, "label": "#2"}]
+    named = {"seed": 0, "state": "done"}
+    assert told["lineage"] == [
+        {"id": root.id, "label": "#1", **named},
+        {"id": child.id, "label": "#2", **named},
+    ]
     assert told["metrics"] == {"accuracy": None}
     assert told["config"]["width"] == 16
     assert (await get(client, f"/trials/{root.id}"))["children"] == [
-        {"id": child.id, "label": "#2"}
+        {"id": child.id, "label": "#2", **named}
     ]
     assert (await client.get("/trials/none")).status_code == 404
 
@@ -228,13 +307,15 @@ async def test_curves_of_a_running_trial_grow_and_go_on_behind_what_was_seen(
     running = store.start(store.plan(trial(8)).id, artifacts="runs/first")
     (tmp_path / "runs/first").mkdir(parents=True)
     file = tmp_path / "runs/first/metrics.jsonl"
-    file.write_text('{"step": 1, "val_loss": 0.5, "note": "x"}\nnonsense\n{"step": 2, "val_lo')
+    file.write_text(
+        '{"step": 1, "val_loss": 0.5, "lr": null, "note": "x"}\nnonsense\n{"step": 2, "val_lo'
+    )
 
     first = await get(client, f"/trials/{running.id}/curves")
     file.write_text(file.read_text() + 'ss": NaN, "lr": 0.1}\n')
     second = await get(client, f"/trials/{running.id}/curves?after={first['next']}")
 
-    assert first["records"] == [{"step": 1, "val_loss": 0.5}, {}]
+    assert first["records"] == [{"step": 1, "val_loss": 0.5, "lr": None}, {}]
     assert second["records"] == [{"step": 2, "val_loss": None, "lr": 0.1}]
     assert (first["next"], second["next"]) == (2, 3)
     assert [first["is_over"], second["is_over"], first["is_more"]] == [False] * 3
