@@ -94,7 +94,8 @@ def _end(workspace: Path, trial: Trial | None, outcome: _Outcome, warnings: list
         with _told(warnings), ExperimentStore(store_path(workspace)) as store:
             history = outcome.history or read_measured(workspace, trial.id)
             store.finish(trial.id, **outcome._asdict() | {"history": history})
-            forget_measured(workspace, trial.id)
+            if outcome.status != "interrupted":  # it may go on, and so does its curve
+                forget_measured(workspace, trial.id)
 
 
 @contextmanager

@@ -290,6 +290,30 @@ async def test_what_a_trial_had_measured_before_it_failed_is_its_history(workspa
         assert store.history(trial.id) == [{"loss": 1.0, "step": 1.0}, {"loss": 0.5, "step": 2.0}]
 
 
+async def test_what_a_trial_had_measured_before_it_was_cut_short_is_where_it_goes_on(
+    workspace: Path,
+) -> None:
+    first, second = (Measured(task="t", step=step, values={"loss": 0.5}) for step in (1, 2))
+    with pytest.raises(WorkInterruptedError):
+        await tried(workspace, quick(), WorkInterruptedError("it was killed"), [first])
+    goes_on, told = asyncio.Event(), asyncio.Event()
+
+    async def work(audience: Audience) -> Done:
+        audience.emit(second)
+        told.set()
+        await goes_on.wait()
+        return Done(RESULT, 2.0)
+
+    running = asyncio.create_task(recorded(workspace, quick(), Heard(), work))
+    await told.wait()
+
+    (trial,) = trials(workspace)
+    assert [record["step"] for record in read_measured(workspace, trial.id)] == [1, 2]
+    goes_on.set()
+    await running
+    assert read_measured(workspace, trial.id) == []
+
+
 def test_what_is_measured_for_weeks_fills_no_disk(workspace: Path) -> None:
     audience = noting(workspace, "abc", Heard())
     for step in range(20_000):
