@@ -5,6 +5,7 @@ export const MOST_POINTS = 2000;
 export const MOST_CURVES = 64;
 
 const PLACES = ["step", "epoch"];
+const FURTHEST = 2 ** 53; // what is told as a step beyond it is none
 const PARTS = /^(train|training|val|valid|validation|test)_(?=.)/;
 const ABOUT_THE_WORK = /(_per_s|_s|seconds|_bytes|_mb)$/;
 
@@ -22,7 +23,7 @@ export function withRecords(told, records) {
   let { count } = told;
   for (const record of records) {
     count += 1;
-    const x = PLACES.map((name) => record[name]).find((value) => typeof value === "number") ?? count;
+    const x = PLACES.map((name) => record[name]).find((value) => Math.abs(value) <= FURTHEST && value !== null) ?? count;
     for (const [name, value] of Object.entries(record)) {
       if (!PLACES.includes(name)) add(told, name, x, value);
     }
@@ -39,11 +40,12 @@ function add({ curves, leftOff }, name, x, y) {
       if (leftOff.size > 1000) leftOff.delete(leftOff.values().next().value);
       return;
     }
-    curve = { xs: [], ys: [], stride: 1, skipped: 0, tail: null, gaps: 0 };
+    curve = { xs: [], ys: [], stride: 1, skipped: 0, tail: null, gaps: 0, least: null, most: null };
     curves.set(name, curve);
   }
   goBack(curve, x);
   if (y === null) curve.gaps += 1;
+  else note(curve, { x, y });
   curve.skipped += 1;
   if (curve.skipped < curve.stride) {
     curve.tail = [x, y];
@@ -56,16 +58,30 @@ function add({ curves, leftOff }, name, x, y) {
   if (curve.xs.length >= MOST_POINTS) thin(curve);
 }
 
+/** The extremes are those of all points, of those too that are not kept. */
+function note(curve, point) {
+  if (!curve.least || point.y < curve.least.y) curve.least = point;
+  if (!curve.most || point.y > curve.most.y) curve.most = point;
+}
+
 function goBack(curve, x) {
-  if (curve.tail && curve.tail[0] >= x) curve.tail = null;
+  const [last] = curve.tail ?? [curve.xs.at(-1)];
+  if (!(last >= x)) return;
+  curve.tail = null;
   let end = curve.xs.length;
   while (end > 0 && curve.xs[end - 1] >= x) end -= 1;
   curve.xs.length = curve.ys.length = end;
+  curve.least = curve.most = null;
+  curve.ys.forEach((y, index) => y === null || note(curve, { x: curve.xs[index], y }));
 }
 
 /** Every other point goes, and of what comes only so many are kept. */
 function thin(curve) {
   const isKept = (_value, index) => index % 2 === 0;
+  if (curve.xs.length % 2 === 0) {
+    curve.tail = [curve.xs.at(-1), curve.ys.at(-1)];
+    curve.skipped = curve.stride;
+  }
   curve.xs = curve.xs.filter(isKept);
   curve.ys = curve.ys.filter(isKept);
   curve.stride *= 2;
@@ -79,14 +95,32 @@ export function pointsOf({ xs, ys, tail }) {
 /** What can be said of a curve in a sentence; undefined while it has no point. */
 export function summaryOf(curve) {
   const [xs, ys] = pointsOf(curve);
-  let least, most, last;
-  ys.forEach((y, index) => {
-    if (y === null) return;
-    last = { x: xs[index], y };
-    if (!least || y < least.y) least = last;
-    if (!most || y > most.y) most = last;
-  });
-  return last && { last, least, most, gaps: curve.gaps, isBroken: ys.at(-1) === null };
+  const { least, most, gaps } = curve;
+  const at = ys.findLastIndex((y) => y !== null);
+  return at < 0 ? undefined : { last: { x: xs[at], y: ys[at] }, least, most, gaps, isBroken: at < ys.length - 1 };
+}
+
+const LARGEST = 1e30; // uPlot's axes know no larger steps,
+const LARGEST_LOG = 1e12; // and divide a logarithmic one of more without end
+
+/** `ys` as they can be drawn: what cannot be is a gap. */
+export function drawable(ys, isLog) {
+  const isDrawn = (y) => (isLog ? y >= 1 / LARGEST_LOG && y <= LARGEST_LOG : Math.abs(y) <= LARGEST);
+  return ys.map((y) => (y === undefined || isDrawn(y) ? y : null));
+}
+
+/** The range of an axis for values between these: with some room, and never without width. */
+export function rangeOf(least, most) {
+  if (least === null || most === null) return [0, 1];
+  const size = Math.max(Math.abs(least), Math.abs(most));
+  const room = most - least > size * 1e-6 ? (most - least) * 0.06 : size * 0.1 || 1;
+  return [least - room, most + room];
+}
+
+/** The indices of points without a neighbour, which no line would show. */
+export function aloneIn(ys) {
+  const told = [...ys.keys()].filter((index) => ys[index] !== undefined); // others are of another table
+  return told.filter((index, place) => ys[index] !== null && (ys[told[place - 1]] ?? null) === null && (ys[told[place + 1]] ?? null) === null);
 }
 
 /**
@@ -107,6 +141,16 @@ export function chartsOf(names) {
 /** `val` of `val_loss`; "" where the name says no part. */
 export function partOf(name) {
   return PARTS.exec(name)?.[1] ?? "";
+}
+
+/**
+ * How the curve `name` is drawn beside the others of its chart: what is held out is `plain`, what
+ * is learned from `dashed`, and each step's own figure `faint`.
+ */
+export function strokeOf(name, names) {
+  const part = partOf(name);
+  if (part.startsWith("train")) return names.length > 1 ? "dashed" : "plain";
+  return part || names.length === 1 ? "plain" : "faint";
 }
 
 /** At most `most` of `items`, evenly, with the first and the last. */

@@ -1,6 +1,6 @@
 // Curves as small multiples: a chart for each figure, a sentence below it, and all as a table.
 
-import { chartsOf, nothing, partOf, pointsOf, some, summaryOf, withRecords } from "../logic/curves.js";
+import { chartsOf, nothing, partOf, pointsOf, some, strokeOf, summaryOf, withRecords } from "../logic/curves.js";
 import { countOf, many } from "../logic/format.js";
 import { figureOf } from "../logic/figures.js";
 import { visible } from "../logic/visible.js";
@@ -10,9 +10,11 @@ import { Table } from "./table.js";
 import { Text } from "./text.js";
 
 const MOST_CHARTS = 6;
+const MOST_SMALL = 2; // beside what else a request tells
 const MOST_ROWS = 40;
 const COLOURS = ["--accent", "--warn"];
-const DASHES = [undefined, [6, 4], [2, 3]];
+const DASHES = { dashed: [6, 4] };
+const WIDTHS = { plain: 2, dashed: 1.5, faint: 1 };
 
 /**
  * @param runs `{name, told}` each, with `told` of `logic/curves.js`; two at most are told apart.
@@ -23,18 +25,18 @@ export function Curves({ runs, label, isSmall = false }) {
   const [isAll, setIsAll] = useState(false);
   const names = [...new Set(runs.flatMap(({ told }) => [...told.curves.keys()]))];
   const charts = chartsOf(names);
-  const shown = isAll ? charts : charts.slice(0, MOST_CHARTS);
+  const shown = isAll ? charts : charts.slice(0, isSmall ? MOST_SMALL : MOST_CHARTS);
   const leftOff = Math.max(...runs.map(({ told }) => told.leftOff.size));
   const mayLog = charts.some((chart) => chart.isLoss && isPositive(runs, chart));
   return html`<div class="stack" role="group" aria-label=${label}>
     ${mayLog && !isSmall && html`<p class="row"><label class="choice"><input type="checkbox" checked=${isLog} onChange=${() => setIsLog(!isLog)} /> Losses on a logarithmic scale</label>
       ${runs.length > 1 && html`<${Runs} runs=${runs} />`}</p>`}
     ${!mayLog && runs.length > 1 && html`<p class="row"><${Runs} runs=${runs} /></p>`}
-    <div class="multiples">
+    <div class="multiples ${isSmall ? "small" : ""}">
       ${shown.map((chart) => html`<${Chart} key=${chart.title} chart=${chart} runs=${runs} isLog=${isLog && chart.isLoss && isPositive(runs, chart)} height=${isSmall ? 120 : 180} />`)}
     </div>
-    ${shown.length < charts.length && html`<p><button type="button" onClick=${() => setIsAll(true)}>Show ${many(charts.length - shown.length, "more figure")}</button></p>`}
-    ${leftOff > 0 && html`<p class="hint">${countOf(leftOff)} more figures are not shown.</p>`}
+    ${shown.length < charts.length && !isSmall && html`<p><button type="button" onClick=${() => setIsAll(true)}>Show ${many(charts.length - shown.length, "more figure")}</button></p>`}
+    ${leftOff > 0 && !isSmall && html`<p class="hint">${countOf(leftOff)} more figures are not shown.</p>`}
     ${!isSmall && html`<details><summary>As a table</summary><${Points} runs=${runs} charts=${shown} label=${label} /></details>`}
   </div>`;
 }
@@ -46,7 +48,7 @@ export function MeasuredCurves({ measured }) {
   );
 }
 
-const MOST_TASKS = 6;
+const MOST_TASKS = 3;
 
 /** Whether an emitted item is of figures. */
 export function isMeasured(item) {
@@ -75,31 +77,31 @@ function isPositive(runs, { names }) {
 /** The curves of a chart, those of the first run first. */
 function curvesOf(runs, names) {
   return runs.flatMap(({ name: run, told }, number) =>
-    names.filter((name) => told.curves.has(name)).map((name) => ({ name, run, number, place: names.indexOf(name), curve: told.curves.get(name) })),
+    names.filter((name) => told.curves.has(name)).map((name) => ({ name, run, number, stroke: strokeOf(name, names), curve: told.curves.get(name) })),
   );
 }
 
 function Chart({ chart, runs, isLog, height }) {
   const lines = curvesOf(runs, chart.names);
   const tables = useMemo(() => lines.map(({ curve }) => pointsOf(curve)), [...runs.map(({ told }) => told), chart.names.join()]);
+  const [at, setAt] = useState(null);
   const kind = lines.map(({ name, number }) => `${name} ${number}`).join();
   const series = (colour) =>
-    lines.map(({ number, place }) => ({
-      stroke: colour(COLOURS[number % COLOURS.length]),
-      width: 1.5,
-      dash: DASHES[place % DASHES.length],
-      points: { show: (plot, index) => plot.data[index].length < 3 },
+    lines.map(({ number, stroke }) => ({
+      stroke: colour(stroke === "faint" && runs.length === 1 ? "--soft" : COLOURS[number % COLOURS.length]),
+      width: WIDTHS[stroke],
+      dash: DASHES[stroke],
     }));
   return html`<figure class="multiple">
-    <h3><${Text} value=${chart.title} most=${60} />${isLog && html` <span class="soft">(logarithmic)</span>`}</h3>
-    <${Plot} tables=${tables} series=${series} kind=${kind} isLog=${isLog} height=${height} />
-    <figcaption>${lines.map((line) => html`<p class="hint run-${line.number}"><span class="swatch dash-${line.place % DASHES.length}" aria-hidden="true"></span><${Sentence} line=${line} isMany=${lines.length > 1} hasRuns=${runs.length > 1} isLoss=${chart.isLoss} /></p>`)}</figcaption>
+    <h3><${Text} value=${chart.title} most=${60} />${isLog && html` <span class="soft">(logarithmic)</span>`}${at && html`<span class="at" aria-hidden="true">step ${figureOf(at.x)}: ${at.ys.map(figureOf).join(", ")}</span>`}</h3>
+    <${Plot} tables=${tables} series=${series} kind=${kind} isLog=${isLog} height=${height} onPoint=${setAt} />
+    <figcaption>${lines.map((line) => html`<p class="hint run-${line.number}"><span class="swatch ${line.stroke} ${runs.length > 1 ? "" : "alone"}" aria-hidden="true"></span><${Sentence} line=${line} isMany=${lines.length > 1} hasRuns=${runs.length > 1} isLoss=${chart.isLoss} /></p>`)}</figcaption>
   </figure>`;
 }
 
 function Sentence({ line: { name, run, curve }, isMany, hasRuns, isLoss }) {
   const found = summaryOf(curve);
-  const who = isMany ? html`<b>${visible(partOf(name) || name)}${hasRuns && html` of <${Text} value=${run} most=${40} />`}</b>: ` : "";
+  const who = isMany ? html`<b>${visible(partOf(name) || (isLoss ? "each step" : name))}${hasRuns && html` of <${Text} value=${run} most=${40} />`}</b>: ` : "";
   if (!found) return html`<span>${who}no figure yet.</span>`;
   const { last, least, most, gaps, isBroken } = found;
   const extreme = isLoss ? `least ${figureOf(least.y)} at ${figureOf(least.x)}` : `from ${figureOf(least.y)} to ${figureOf(most.y)}`;

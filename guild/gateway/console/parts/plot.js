@@ -1,5 +1,6 @@
 // A chart of uPlot in the colours of the theme; what it shows is said in words beside it.
 
+import { aloneIn, drawable, rangeOf } from "../logic/curves.js";
 import { figureOf } from "../logic/figures.js";
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { classic } from "./classic.js";
@@ -8,7 +9,7 @@ import { classic } from "./classic.js";
  * @param data columns as uPlot takes them, or `tables` of such columns to be joined by their first.
  * @param series called with `colour(name)`: the options of each column but the first.
  * @param kind a text that changes where the options do.
- * @param onPoint told the index that the pointer is at, null when it has left.
+ * @param onPoint told the `{x, ys}` that the pointer is at, null when it has left.
  */
 export function Plot({ data, tables, series, kind = "", isLog = false, height = 180, onPoint }) {
   const box = useRef(null);
@@ -16,7 +17,10 @@ export function Plot({ data, tables, series, kind = "", isLog = false, height = 
   const UPlot = useUPlot();
   const made = useRef({});
   made.current = { series, isLog, height, onPoint };
-  const columns = () => (tables ? joined(UPlot, tables) : data);
+  const columns = () => {
+    const [xs, ...all] = tables ? joined(UPlot, tables) : data;
+    return [xs, ...all.map((ys) => drawable(ys, isLog))];
+  };
   useEffect(() => {
     if (!UPlot) return undefined;
     const make = () => {
@@ -24,7 +28,7 @@ export function Plot({ data, tables, series, kind = "", isLog = false, height = 
       chart.current = new UPlot(optionsOf(box.current, made.current), columns(), box.current);
     };
     make();
-    const observer = new ResizeObserver(() => chart.current.setSize({ width: box.current.clientWidth, height }));
+    const observer = new ResizeObserver(() => chart.current.setSize({ width: box.current.clientWidth, height: height * unit() }));
     observer.observe(box.current);
     const theme = new MutationObserver(make); // its colours are drawn into a canvas
     theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
@@ -42,8 +46,13 @@ export function Plot({ data, tables, series, kind = "", isLog = false, height = 
   return html`<div class="plot" ref=${box} aria-hidden="true"></div>`;
 }
 
+/** How large letters are, beside those of an ordinary screen. */
+function unit() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+}
+
 /** Steps and scores are counted. */
-const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
+const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 
 function useUPlot() {
   const [found, setFound] = useState(null);
@@ -61,26 +70,24 @@ function joined(UPlot, tables) {
 
 function optionsOf(element, { series, isLog, height, onPoint }) {
   const colour = colourIn(element);
-  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
-  const scale = isLog ? { distr: 3, log: 10 } : { range: rangeOf };
+  const px = unit();
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `${11 * px}px system-ui` };
+  const y = isLog ? { distr: 3, log: 10 } : { range: (_chart, least, most) => rangeOf(least, most) };
   const values = (_chart, splits) => splits.map((at) => (at === null ? "" : figureOf(Number(at.toPrecision(10)))));
   return {
     width: Math.max(1, element.clientWidth),
-    height,
+    height: height * px,
     legend: { show: false },
     cursor: { show: Boolean(onPoint), y: false, drag: { x: false, y: false }, points: { size: 6 } },
-    hooks: { setCursor: [({ cursor }) => onPoint?.(cursor.idx ?? null)] },
-    scales: { x: { time: false, range: widened }, y: scale },
-    axes: [{ ...axis, space: 70, size: 26, incrs: WHOLE, values }, { ...axis, size: 56, space: 28, values }],
-    series: [{}, ...series(colour)],
+    hooks: { setCursor: [(chart) => onPoint?.(pointAt(chart, chart.cursor.idx))] },
+    scales: { x: { time: false, range: widened }, y },
+    axes: [{ ...axis, space: 70 * px, size: 26 * px, incrs: WHOLE, values }, { ...axis, size: 56 * px, space: 28 * px, values }],
+    series: [{}, ...series(colour).map((each) => ({ points: { show: true, size: 4, filter: (chart, index) => aloneIn(chart.data[index]) }, ...each }))],
   };
 }
 
-/** A little room above and below, and some where all is one. */
-function rangeOf(_chart, least, most) {
-  if (least === null || most === null) return [0, 1];
-  const room = (most - least) * 0.06 || Math.abs(most) * 0.1 || 1;
-  return [least - room, most + room];
+function pointAt({ data: [xs, ...ys] }, index) {
+  return typeof index === "number" ? { x: xs[index], ys: ys.map((each) => each[index]) } : null;
 }
 
 /** What uPlot offers of a single point has no width. */

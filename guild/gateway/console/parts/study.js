@@ -11,15 +11,17 @@ import { StudyProgress } from "./study_progress.js";
 import { Table } from "./table.js";
 import { Text, Time } from "./text.js";
 import { TrialTree } from "./trial_tree.js";
-import { studyHref, studyStateOf, TrialLink, TrialState } from "./trial_words.js";
+import { shownOf, studyHref, studyStateOf, TrialLink, TrialState } from "./trial_words.js";
 
 const FORMS = { tree: "Tree", ranking: "Ranking" };
 const MOST_ROWS = 100;
+const MOST_AT_WORK = 8;
 
 export function OneStudy({ name, form }) {
   const found = useLoad((options) => readStudy(name, options), [name]);
   const isOver = found.value && studyStateOf(found.value) === "ended";
-  useEvery(isOver ? 30 : 2, found.reload, [isOver]);
+  const isLong = found.value?.left_off.trials > 0; // it takes the gateway seconds
+  useEvery(isOver ? 30 : isLong ? 15 : 2, found.reload, [isOver, isLong]);
   const lead = found.value && html`<${Text} value=${[found.value.metric, found.value.dataset && `on ${found.value.dataset}`].filter(Boolean).join(" ")} most=${120} />; ${found.value.higher_is_better ? "more" : "less"} is better.`;
   return html`<${Page} title=${`Study ${name}`} lead=${lead} back=${{ href: "#/experiments", text: "Experiments" }}>
     <${Loaded} load=${found}>${(study) => html`<${Study} study=${study} form=${FORMS[form] ? form : "tree"} />`}<//>
@@ -36,6 +38,7 @@ function Study({ study, form }) {
       <div><dt>Worked</dt><dd>${secondsOf(study.worked_s || null)}</dd></div>
     </dl>
     <p class="hint">${best ? html`Best is <${TrialLink} id=${best.trial} label=${best.label} />, proposed by <${Text} value=${best.proposer} most=${40} />. ` : "No trial has a score yet. "}Begun <${Time} at=${study.created_at} />${study.ended_at !== null && html`, ended <${Time} at=${study.ended_at} />`}.</p>
+    ${study.at_work.length > 0 && html`<p>Running now: ${study.at_work.slice(0, MOST_AT_WORK).map(({ id, label, seed }, index) => html`${index > 0 && ", "}<${TrialLink} id=${id} label=${label} /> <span class="soft">seed ${seed}</span>`)}${study.running > MOST_AT_WORK && ` and ${countOf(study.running - MOST_AT_WORK)} more`}.</p>`}
     ${leftOff.trials > 0 && html`<p class="notice">It is long: the latest and the best of its trials are shown, ${countOf(leftOff.trials)} more are not.</p>`}
     <section class="panel stack" aria-labelledby="progress-title"><h2 id="progress-title">Progress</h2><${StudyProgress} study=${study} /></section>
     <section class="stack" aria-label="What was tried">
@@ -58,7 +61,7 @@ function Ranking({ study: { ranking, metric, left_off: leftOff } }) {
   const rows = ranking.slice(0, most);
   const columns = [
     { title: "Rank", isNumber: true, cell: ({ rank }) => rank ?? "–" },
-    { title: "Configuration", isMain: true, cell: ({ trial, label }) => html`<${TrialLink} id=${trial} label=${label} />` },
+    { title: "Configuration", isMain: true, cell: (row) => html`<${TrialLink} id=${shownOf(row)} label=${row.label} />` },
     { title: metric, isNumber: true, cell: meanOf },
     { title: "Seeds", isNumber: true, cell: ({ seeds }) => countOf(seeds) },
     { title: "Kind", cell: ({ kind }) => kind },

@@ -6,7 +6,7 @@ import { countOf, secondsOf } from "../logic/format.js";
 import { useCurves } from "../state/curves.js";
 import { useEvery, useLoad } from "../state/load.js";
 import { go } from "../state/route.js";
-import { html, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { Curves } from "./curves.js";
 import { Empty, Loaded, ProblemNotice } from "./notice.js";
 import { Page } from "./page.js";
@@ -25,19 +25,20 @@ export function OneTrial({ id, other }) {
   const back = value ? { href: studyHref(value.study), text: html`Study <${Text} value=${value.study} most=${60} />` } : { href: "#/experiments", text: "Experiments" };
   const lead = value && html`${value.kind} trial, proposed by <${Text} value=${value.proposer} most=${40} />${value.note && html`: <${Text} value=${value.note} most=${300} />`}`;
   return html`<${Page} title=${value ? `Trial ${value.label}` : "Trial"} lead=${lead} back=${back}>
-    <${Loaded} load=${found}>${(trial) => html`<${Trial} trial=${trial} other=${other} />`}<//>
+    <${Loaded} load=${found}>${(trial) => html`<${Trial} trial=${trial} other=${other} onOver=${found.reload} />`}<//>
   <//>`;
 }
 
-function Trial({ trial, other }) {
+function Trial({ trial, other, onOver }) {
   const metrics = Object.entries(trial.metrics);
+  const others = trial.seeds.filter(({ id }) => id !== trial.id);
   return html`<dl class="figures">
       <div><dt>State</dt><dd><${TrialState} value=${trial.state} /></dd></div>
       ${metrics.slice(0, 4).map(([name, value]) => html`<div><dt><${Text} value=${name} most=${40} /></dt><dd>${figureOf(value)}</dd></div>`)}
       <div><dt>Took</dt><dd>${secondsOf(trial.ended_at === null ? null : trial.cost_s)}</dd></div>
     </dl>
     ${trial.error && html`<div class="notice bad"><p><b>It ${trial.state === "interrupted" ? "was cut short" : "failed"}:</b> <code><${Text} value=${trial.error} most=${2000} /></code></p></div>`}
-    <${TrialCurves} trial=${trial} other=${other} />
+    <${TrialCurves} trial=${trial} other=${other} onOver=${onOver} />
     <div class="split">
       <section class="panel stack" aria-labelledby="what-title"><h2 id="what-title">What it was</h2>
         <${Json} value=${trial.config} label="Configuration" />
@@ -47,7 +48,7 @@ function Trial({ trial, other }) {
         <${Lineage} trial=${trial} />
         <dl class="facts">
           <dt>Id</dt><dd class="id">${trial.id}</dd>
-          <dt>Seed</dt><dd>${countOf(trial.seed)}</dd>
+          <dt>Seed</dt><dd>${trial.seed}${others.length > 0 && html`<span class="soft">; others: ${others.map(({ id, seed, state }, index) => html`${index > 0 && ", "}<${TrialLink} id=${id} label=${`${seed}`} aria-label=${`seed ${seed}`} />${state !== "done" && ` ${state}`}`)}${trial.left_off.seeds > 0 && ` and ${countOf(trial.left_off.seeds)} more`}</span>`}</dd>
           <dt>Begun</dt><dd>${trial.started_at === null ? "not yet" : html`<${Time} at=${trial.started_at} />`}</dd>
           <dt>Ended</dt><dd>${trial.ended_at === null ? "not yet" : html`<${Time} at=${trial.ended_at} />`}</dd>
           ${trial.tokens > 0 && html`<dt>Tokens</dt><dd>${countOf(trial.tokens)}</dd>`}
@@ -73,11 +74,15 @@ function Lineage({ trial }) {
   </div>`;
 }
 
-function TrialCurves({ trial, other }) {
-  const mine = useCurves(trial.id);
+function TrialCurves({ trial, other, onOver }) {
+  const mine = useCurves(trial.id, trial.started_at);
   const others = useCurves(other);
+  useEffect(() => {
+    if (mine.isOver && trial.state === "running") onOver();
+  }, [mine.isOver]);
+  const beside = useLoad((options) => (other ? readTrial(other, options) : Promise.resolve(null)), [other]);
   const runs = [{ name: trial.label, told: mine.told }];
-  if (other) runs.push({ name: other, told: others.told });
+  if (other) runs.push({ name: beside.value?.label ?? other, told: others.told });
   const hasAny = runs.some(({ told }) => told.curves.size > 0);
   return html`<section class="panel stack" aria-labelledby="curves-title" aria-busy=${mine.isLoading}>
     <div class="row spread"><h2 id="curves-title">Curves</h2><${Compare} trial=${trial} other=${other} /></div>
@@ -87,7 +92,7 @@ function TrialCurves({ trial, other }) {
       : mine.isLoading
         ? html`<p class="loading" aria-busy="true">Reading …</p>`
         : html`<${Empty} title="There are no curves of this trial."><p>${whyNone(trial)}</p><//>`}
-    ${hasAny && trial.state === "running" && html`<p class="hint">It is drawn as it runs, once a second.</p>`}
+    ${hasAny && !mine.isOver && trial.state === "running" && html`<p class="hint">It is drawn as it runs, once a second.</p>`}
   </section>`;
 }
 

@@ -21,6 +21,11 @@ export function studyStateOf({ running, ended_at: endedAt }) {
 export const trialHref = (id, query) => href(["experiments", "trial", id], query);
 export const studyHref = (name, query) => href(["experiments", "study", name], query);
 
+/** The trial that a configuration is shown by: the seed that runs, else the first. */
+export function shownOf({ trial, latest, state }) {
+  return state === "running" ? latest : trial;
+}
+
 export function TrialLink({ id, label, ...attributes }) {
   return html`<a href=${trialHref(id)} ...${attributes}><${Text} value=${label || id} most=${80} /></a>`;
 }

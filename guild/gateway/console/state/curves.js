@@ -9,8 +9,11 @@ import { useEffect, useState } from "../vendor/htm-preact.js";
 const EVERY_MS = 1000;
 const NONE = { told: nothing(), isLoading: true, isOver: false, problem: null };
 
-/** @returns {{told, isLoading, isOver, problem}} of the trial `id`; nothing of the trial "". */
-export function useCurves(id) {
+/**
+ * @param startedAt when the trial was begun: it is read anew when it is begun again.
+ * @returns {{told, isLoading, isOver, problem}} of the trial `id`; nothing of the trial "".
+ */
+export function useCurves(id, startedAt) {
   const [found, setFound] = useState(NONE);
   useEffect(() => {
     setFound(NONE);
@@ -18,7 +21,7 @@ export function useCurves(id) {
     const reader = new Reader(id, setFound);
     reader.start();
     return () => reader.close();
-  }, [id]);
+  }, [id, startedAt]);
   return found;
 }
 

@@ -30,7 +30,8 @@ function Unmounted() {
 
 function Studies() {
   const found = useLoad(readStudies, []);
-  useEvery(3, found.reload, []);
+  const isLong = found.value?.studies.some(({ trials }) => trials > 5000); // it takes seconds
+  useEvery(isLong ? 15 : 3, found.reload, [isLong]);
   return html`<${Page} title="Experiments" lead="What was tried in the workspace, and how well it did.">
     <${Loaded} load=${found}>
       ${({ studies, left_off: leftOff }) =>
@@ -50,7 +51,7 @@ const COLUMNS = [
   { title: "Data", cell: (study) => (study.dataset ? html`<${Text} value=${study.dataset} most=${60} />` : "–") },
   { title: "Best so far", isNumber: true, cell: ({ best }) => meanOf(best ?? {}) },
   { title: "By", cell: ({ best, metric }) => (best ? html`<span><${TrialLink} id=${best.trial} label=${best.label} /> <span class="soft">in <${Text} value=${metric} most=${40} /></span></span>` : "–") },
-  { title: "Trials", isNumber: true, cell: (study) => `${countOf(study.trials)}${study.running ? `, ${countOf(study.running)} running` : ""}` },
+  { title: "Trials", isNumber: true, cell: (study) => `${countOf(study.trials)}${study.running ? ` (${countOf(study.running)} running)` : ""}` },
   { title: "Worked", isNumber: true, cell: (study) => secondsOf(study.worked_s || null) },
   { title: "Begun", cell: (study) => html`<${Time} at=${study.created_at} />` },
 ];

@@ -8,6 +8,7 @@ import { isSame } from "../logic/json.js";
 import { href } from "../logic/route.js";
 import { emptyOf } from "../logic/schema.js";
 import { Copy } from "../parts/copy.js";
+import { isMeasured, MeasuredCurves, withMeasured } from "../parts/curves.js";
 import { Empty, Loaded, ProblemNotice } from "../parts/notice.js";
 import { Page } from "../parts/page.js";
 import { Field, JsonControl } from "../parts/schema_form.js";
@@ -70,7 +71,7 @@ function Composer({ type }) {
     event.preventDefault();
     sending.forget();
     asking.forget();
-    if (event.submitter?.value === "ask") asking.begin(topic, bodyOf("request", type, data, options));
+    if (event.submitter?.value === "ask") asking.begin(topic, { ...bodyOf("request", type, data, options), whole_conversation: true });
     else sending.run();
   };
   const set = (name) => (event) => setOptions({ ...options, [name]: event.target.value });
@@ -138,7 +139,7 @@ function problemsByField(problem) {
 
 /** A request from this form, at most one at a time. */
 function useAsking() {
-  const NOTHING = { isBusy: false, receipt: null, emitted: [], text: "", answer: null, problem: null };
+  const NOTHING = { isBusy: false, receipt: null, emitted: [], measured: new Map(), text: "", answer: null, problem: null };
   const [state, setState] = useState(NOTHING);
   const stream = useRef(null);
   useEffect(() => () => stream.current?.close(), []);
@@ -159,11 +160,12 @@ function useAsking() {
 function withEmitted(before, item) {
   const isText = item.type.split("@")[0] === "guild.text";
   if (isText) return { ...before, text: before.text + item.data.text };
+  if (isMeasured(item)) return { ...before, measured: withMeasured(before.measured, item) };
   return { ...before, emitted: [...before.emitted, item].slice(-MOST_EMITTED) };
 }
 
 function Outcome({ asking }) {
-  const { receipt, emitted, text, answer, problem, isBusy } = asking;
+  const { receipt, emitted, measured, text, answer, problem, isBusy } = asking;
   return html`<section class="panel stack" aria-label="What came of it" aria-live="polite" aria-busy=${isBusy}>
     <h2>${isBusy ? "Waiting for the answer …" : answer ? "The answer" : "What comes of it"}</h2>
     ${!receipt && !problem && !isBusy && html`<p class="hint">The receipt, what is emitted and the answer are shown here.</p>`}
@@ -171,6 +173,7 @@ function Outcome({ asking }) {
     ${receipt?.warning && html`<p class="notice"><${Text} value=${receipt.warning} /></p>`}
     ${text && html`<p class="said"><${Text} value=${text} /></p>`}
     ${latestOf(emitted).map((item) => html`<${Emitted} item=${item} />`)}
+    <${MeasuredCurves} measured=${measured} />
     ${answer && html`<p><${TypeName} value=${answer.type} /></p><${Json} value=${answer.data} label="Answer" />`}
     <${ProblemNotice} problem=${problem} />
     ${problem?.told?.dead_letter_id && html`<p><a href=${href(["dead-letters", problem.told.dead_letter_id])}>Its dead letter</a></p>`}
