@@ -1,5 +1,6 @@
 """Who is let in: by the names of the gateway, the browser's origin, and a token."""
 
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -27,6 +28,10 @@ SAFETY = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+# Of a name or address and perhaps a port: nothing that different readers take for different hosts.
+_HOST = re.compile(
+    r"(?:\[(?P<address>[0-9a-f:.]+(?:%[a-z0-9%._~-]+)?)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{0,5})?"
+)
 _OTHERS = frozenset({"cross-site", "same-site"})
 
 
@@ -91,11 +96,11 @@ class Guard:
             raise OriginNotAllowedError
 
     def _is_ours(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        found = _HOST.fullmatch(host.lower())
+        if found is None:
             return False
-        return name.rstrip(".") in self._hosts or is_address(name)
+        name, address = found["name"], found["address"]
+        return is_address(address or name) or name.removesuffix(".") in self._hosts
 
     def _caller(self, authorization: str) -> Caller | None:
         if self._callers is None:
