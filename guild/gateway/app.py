@@ -82,6 +82,9 @@ def gateway_app(
         middleware=[Middleware(Guard, callers=callers, hosts=list(hosts))],
         exception_handlers={HTTPException: _told_of_path},
     )
+    # A redirect to a path without its last slash would name the host and scheme that this server
+    # sees, which are not those of a proxy in front of it.
+    app.router.redirect_slashes = False
     app.state.streams = streams
     return app
 

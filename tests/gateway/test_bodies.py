@@ -208,6 +208,18 @@ async def test_paths_and_methods_that_are_none_are_told_apart(http: httpx.AsyncC
     assert wrong.headers["Allow"] == "POST"
 
 
+@pytest.mark.parametrize("path", ["agents/", "agents/speaker/pause/", "topics/notes/messages/"])
+async def test_a_slash_too_many_is_told_and_leads_to_no_other_server(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    """mher/flower 1312: an address that was made here is not one that a proxy's client can use."""
+    for method in ("GET", "POST"):
+        answer = await http.request(method, path)
+
+        assert (answer.status_code, answer.json()["error"]) == (404, "NoSuchPathError")
+        assert "Location" not in answer.headers
+
+
 HOSTILE = "<script>alert(1)</script>\u202e\u2066evil\u0000\u2028"
 
 
