@@ -33,6 +33,9 @@ async def read_body(headers: Headers, chunks: AsyncIterator[bytes], limits: Limi
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type and media_type != "application/json" and not media_type.endswith("+json"):
         raise BodyTypeError(media_type)
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise BodyTypeError(f"{media_type or 'JSON'}, compressed by {encoding}")
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > limits.body_bytes:
         raise BodyTooLargeError(limits.body_bytes)

@@ -66,7 +66,9 @@ KINDS: Mapping[type[Exception], Kind] = {
         405, "Not a method of this path", "Use one of those that Allow names."
     ),
     refusals.BodyTypeError: Kind(
-        415, "Not a type that is read", "Send `Content-Type: application/json` (curl --json)."
+        415,
+        "Not a type that is read",
+        "Send JSON as it is, with `Content-Type: application/json` (curl --json).",
     ),
     refusals.BodyTooLargeError: Kind(
         413, "The body is too large", "Put large data into a file or store, and send its name."

@@ -1,6 +1,7 @@
 """Bodies, parameters and rates: what is refused, how, and that nothing of it is done."""
 
 import asyncio
+import gzip
 import json
 from typing import Any
 from urllib.parse import quote
@@ -94,6 +95,13 @@ async def test_a_body_that_says_it_is_something_else_is_refused(http: httpx.Asyn
         )
         assert answer.status_code == 415
     plain = await http.post(NOTES, content=json.dumps(NOTE))
+    packed = await http.post(
+        NOTES,
+        content=gzip.compress(json.dumps(NOTE).encode()),
+        headers={"Content-Encoding": "gzip"},
+    )
+    assert (packed.status_code, packed.json()["error"]) == (415, "BodyTypeError")
+    assert "gzip" in packed.json()["detail"]
     suffixed = {"Content-Type": "application/vnd.x+json; charset=utf-8"}
     assert plain.status_code == 202
     assert (await http.post(NOTES, content=json.dumps(NOTE), headers=suffixed)).status_code == 202
