@@ -12,7 +12,9 @@ import pytest
 from guild.gateway import gateway_app
 from guild.gateway.limits import Limits
 from guild.runtime import Guild
+from messaging.wire.envelope import new_id
 from tests.gateway.conftest import Serve, asking, reading, until
+from tests.gateway.crew import runs
 
 NOTE: dict[str, Any] = {"type": "gw.note", "data": {}}
 NOTES = "topics/notes/messages"
@@ -284,3 +286,18 @@ async def test_a_key_with_another_message_is_refused(http: httpx.AsyncClient) ->
     assert first.json()["message_id"] == again.json()["message_id"]
     assert (other.status_code, other.json()["error"]) == (422, "KeyReusedError")
     assert too_long.status_code == 422
+
+
+async def test_of_several_messages_at_once_under_one_key_one_is_sent(
+    http: httpx.AsyncClient,
+) -> None:
+    """Each of the others would take the receipt of the first for its own, and be lost."""
+    key, texts = {"Idempotency-Key": new_id()}, [new_id() for _ in range(5)]
+    bodies = [{"type": "gw.note", "data": {"text": text}} for text in texts]
+    answers = await asyncio.gather(
+        *[http.post(NOTES, json=body, headers=key) for body in (*bodies, bodies[0])]
+    )
+    await until(lambda: runs[texts[0]] == 1)
+
+    assert [answer.status_code for answer in answers] == [202, 422, 422, 422, 422, 202]
+    assert {answer.json()["message_id"] for answer in answers} == {answers[0].json()["message_id"]}
