@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from guild.gateway import gateway_app
 from guild.gateway.limits import Limits
 from guild.gateway.tokens import add_token, remove_token
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
-from tests.gateway.conftest import Serve, reading, until
+from tests.gateway.conftest import Serve, asking, reading, until
 from tests.gateway.crew import began, gates, runs
 from tests.gateway.test_gateway import events_in
 
@@ -180,6 +181,25 @@ async def test_more_streams_than_may_be_are_refused(serve: Serve) -> None:
     assert runs[text] == 0
     assert refused.json()["error"] == "TooManyStreamsError"
     assert refused.headers["Retry-After"] == "1"
+
+
+async def test_a_request_that_was_accepted_is_not_refused_for_want_of_a_stream(
+    crew: Guild,
+) -> None:
+    texts = [new_id() for _ in range(4)]
+    app = gateway_app(crew.client, limits=Limits(streams_of_one=1))
+    async with asking(app) as http:
+        asked = [
+            http.post("topics/says/requests", json=saying(text=text), headers=EVENTS)
+            for text in texts
+        ]
+        answers = await asyncio.gather(*asked)
+        later = [answer for answer in answers if answer.status_code == 202]
+        found = [await http.get(answer.json()["location"][6:]) for answer in later]
+
+    assert sorted(answer.status_code for answer in answers) == [200, 202, 202, 202]
+    assert {answer.json()["data"]["text"] for answer in found} < set(texts)
+    assert [runs[text] for text in texts] == [1, 1, 1, 1]
 
 
 async def test_a_quiet_stream_shows_that_it_lives(serve: Serve) -> None:

@@ -5,7 +5,7 @@ that asked, and, once it is answered, the gateway: it is followed by its id, fro
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +14,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from guild.gateway.endpoint import Call
-from guild.gateway.errors import GatewayClosingError, InvalidParameterError
+from guild.gateway.errors import (
+    GatewayClosingError,
+    InvalidParameterError,
+    TooManyStreamsError,
+)
 from guild.gateway.events import Event, event
 from guild.gateway.problems import problem_response
 from guild.gateway.routes.shapes import (
@@ -127,8 +131,11 @@ async def ask(call: Call[Asking, None]) -> Answered | ASGIApp:
         message_id=message_id, conversation=conversation or message_id, location=location
     )
     if call.wants_events:
-        return call.stream(_source(call, message_id, following, accepted), Location=location)
-    if call.prefers_async:
+        # What was accepted is not refused: where another stream took the last place, it is followed
+        # later.
+        with suppress(TooManyStreamsError):
+            return call.stream(_source(call, message_id, following, accepted), Location=location)
+    if call.wants_events or call.prefers_async:
         return _later(accepted)
     return await _answer(call, message_id, following, location)
 
