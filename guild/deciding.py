@@ -6,9 +6,9 @@ A decision is a message to the desk: the desk alone decides which of two came fi
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from guild.approvals import (
     DECIDED,
@@ -31,7 +31,8 @@ from guild.errors import (
     UnknownApprovalError,
 )
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus
-from messaging.wire.message import decode, wire_type_of
+from messaging.errors import InvalidMessageError
+from messaging.wire.message import decode, problems_of, wire_type_of
 from messaging.wire.topic import inbox_of
 
 AT_ONCE = 500
@@ -126,10 +127,11 @@ async def approve(
         UnknownApprovalError: none of them has it.
         DecisionRefusedError: it was decided before, it is too late, `by` asked for it, or `option`
             is none of its options.
+        InvalidMessageError: `by` is empty, or it or a text is too long.
         MessagingError: as `GuildClient.request`.
     """
-    decision = DecideApproval(id=approval_id, approved=True, by=by, reason=reason, option=option)
-    return await _decide(client, decision, message_id, timeout_s)
+    wanted = {"approved": True, "by": by, "reason": reason, "option": option}
+    return await _decide(client, approval_id, wanted, message_id, timeout_s)
 
 
 async def reject(
@@ -151,14 +153,22 @@ async def reject(
         message_id: as for `approve`.
         timeout_s: as for `approve`.
     """
-    decision = DecideApproval(id=approval_id, approved=False, by=by, reason=reason)
-    return await _decide(client, decision, message_id, timeout_s)
+    wanted = {"approved": False, "by": by, "reason": reason}
+    return await _decide(client, approval_id, wanted, message_id, timeout_s)
 
 
 async def _decide(
-    client: GuildClient, decision: DecideApproval, message_id: str, timeout_s: float
+    client: GuildClient,
+    approval_id: str,
+    wanted: Mapping[str, Any],
+    message_id: str,
+    timeout_s: float,
 ) -> ApprovalDecision:
-    approval = await show_approval(client, decision.id)
+    approval = await show_approval(client, approval_id)
+    try:
+        decision = DecideApproval(id=approval.id, **wanted)
+    except ValidationError as error:
+        raise InvalidMessageError(_name(DecideApproval), problems_of(error)) from None
     answer = await client.request(
         inbox_of(approval.desk), decision, timeout_s=timeout_s, message_id=message_id
     )
