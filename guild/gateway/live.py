@@ -100,7 +100,7 @@ class LiveHub:
     async def changes(self) -> AsyncGenerator[tuple[str, LiveDelta], None]:
         """`("snapshot", all there is)`, then `("delta", what has changed)` again and again."""
         reader = _Reader()
-        if self._task is None:
+        if self._task is None or self._task.done():  # it failed, and not all have heard of it yet
             self._picture = _Picture()
             self._task = asyncio.create_task(self._watch(), name="live-hub")
         self._readers.add(reader)

@@ -6,6 +6,8 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import from_json
+
 from guild.errors import LetterNotFoundError
 from guild.operations.ground import Ground
 from guild.operations.view import View
@@ -238,9 +240,11 @@ def _moment(at: float) -> datetime:
 def _payload(letter: DeadLetter) -> Any:
     payload = payload_of(letter.envelope)
     try:
-        return json.loads(payload)
+        document = from_json(payload, allow_inf_nan=False)
+        json.dumps(document, allow_nan=False)  # as which 1e999 was read
     except ValueError:
         return payload.decode("utf-8", "replace")
+    return document
 
 
 def _named(letter: DeadLetter) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import httpx
 import pytest
 
 from guild.checking.loader import load_yaml
+from guild.client import GuildClient
 from guild.gateway import gateway_app
+from guild.gateway.live import LiveHub
 from guild.gateway.tokens import add_token
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
+from messaging.wire.sealing import seal
 from tests.gateway.conftest import Serve, asking, until
-from tests.gateway.crew import SPEC, crew_spec
+from tests.gateway.crew import SPEC, Break, crew_spec
 from tests.gateway.test_gateway import events_in
 from tests.gateway.test_streams import EVENTS, events_from
 
@@ -137,6 +141,9 @@ async def test_all_that_fit_are_requeued_only_if_that_is_said(http: httpx.AsyncC
         ("nothing/drop", {"reason": ""}, 422),
         ("nothing/drop", {}, 422),
         ("1-1/requeue", {"edti": {}}, 422),
+        ("18446744073709551616-0/requeue", {}, 404),
+        ("1-99999999999999999999/drop", {"reason": "x"}, 404),
+        ("\u0661-\u0661/requeue", {}, 404),
         ("requeue", {"agnet": "x"}, 422),
     ],
 )
@@ -144,6 +151,39 @@ async def test_acts_on_letters_that_cannot_be_done_are_refused(
     http: httpx.AsyncClient, path: str, body: dict[str, Any], status: int
 ) -> None:
     assert (await http.post(f"dead-letters/{path}", json=body)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        (b'{"why": "\\ud800"}', '{"why": "\\ud800"}'),
+        (b'{"why": NaN}', '{"why": NaN}'),
+        (b'{"why": 1e999}', '{"why": 1e999}'),
+        (b'{"why": ' + b"[" * 5000, '{"why": ' + "[" * 5000),
+        (b'{"why": ' + b"9" * 5000 + b"}", '{"why": ' + "9" * 5000 + "}"),
+        (b"\xff\x00", "\ufffd\x00"),
+        (b"", ""),
+        (b'{"why": ["\xe2\x80\xae<script>"]}', {"why": ["\u202e<script>"]}),
+        (b'{"__proto__": {"a": 18446744073709551617}}', {"__proto__": {"a": 2**64 + 1}}),
+    ],
+    ids=["surrogate", "NaN", "infinity", "deep", "digits", "bytes", "nothing", "markup", "proto"],
+)
+async def test_whatever_was_given_up_is_shown_as_it_came(
+    http: httpx.AsyncClient, crew: Guild, payload: bytes, shown: Any
+) -> None:
+    """What cannot be opened is not looked at before it is dropped."""
+    envelope = seal(Break(), "breaks", by_reference=False)._replace(payload=payload)
+    await crew.client.bus.backend.append([envelope])
+    await until_given_up(http, envelope.id)
+
+    (listed,) = (await http.get("dead-letters")).json()
+    detail = await http.get(f"dead-letters/{listed['id']}")
+    passed = await http.get("messages", params={"follow": False})
+    found = await http.get(f"conversations/{envelope.id}")
+    dropped = await http.post(f"dead-letters/{listed['id']}/drop", json={"reason": "poison"})
+
+    assert (detail.status_code, detail.json()["payload"]) == (200, shown)
+    assert [each.status_code for each in (passed, found, dropped)] == [200, 200, 200]
 
 
 async def test_an_edit_that_does_not_fit_changes_nothing(http: httpx.AsyncClient) -> None:
@@ -219,6 +259,28 @@ async def test_the_watch_ends_with_its_last_reader(serve: Serve, crew: Guild) ->
             assert hubs_of() == 1
         await until(lambda: served.streams.open == 0)
         await until(lambda: hubs_of() == 0)
+
+
+async def test_a_watch_that_failed_is_begun_anew_for_those_who_come_later(crew: Guild) -> None:
+    """Also while a reader that was there has not heard yet that it failed."""
+    broken = True
+
+    def client() -> GuildClient:
+        if broken:
+            raise LookupError("this host has not begun yet")
+        return crew.client
+
+    hub = LiveHub(client)
+    async with aclosing(hub.changes()) as first, aclosing(hub.changes()) as second:
+        assert (await anext(first))[0] == "snapshot"
+        await until(lambda: hubs_of() == 0)
+        broken = False
+        told = [await anext(second), await anext(second)]
+        with pytest.raises(LookupError):
+            await anext(first)
+
+    assert [name for name, _ in told] == ["snapshot", "delta"]
+    assert told[1][1].agents["speaker"].state == "active"
 
 
 def hubs_of() -> int:

@@ -14,7 +14,7 @@ from guild.operations.view import View
 from messaging.backend import FROM_START
 from messaging.client.dead_letters import Wanted
 
-LetterId = Annotated[str, Field(pattern=r"^(\d{1,20}(-\d{1,19})?)?$")]
+LetterId = Annotated[str, Field(pattern=r"^([0-9]{1,20}(-[0-9]{1,19})?)?$")]
 MOST_SHOWN = 100
 
 

@@ -1,5 +1,6 @@
 """Dead letters: a stream of their own, listed, requeued and dropped by id."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from messaging.wire.topic import retry_topic_of
 
 FIRST_PAGE, LARGEST_PAGE = 25, 200
 SMALL_BYTES = 1 << 20
+
+_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+_PAST_IDS = 1 << 64
 
 
 async def list_letters(
@@ -125,5 +129,5 @@ def _unreadable(position: bytes, payload: bytes, error: Exception) -> DeadLetter
 
 
 def _is_id(text: str) -> bool:
-    milliseconds, _, count = text.partition("-")
-    return milliseconds.isdecimal() and count.isdecimal()
+    found = _ID.fullmatch(text)
+    return found is not None and all(int(number) < _PAST_IDS for number in found.groups())
