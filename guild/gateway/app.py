@@ -2,14 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from types import MappingProxyType
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
 from guild.client import GuildClient
@@ -17,14 +13,13 @@ from guild.gateway.admission import Admission, Admitted
 from guild.gateway.api import PREFIX, api_routes
 from guild.gateway.callers import Callers
 from guild.gateway.endpoint import Services
-from guild.gateway.errors import MethodNotAllowedError, NoSuchPathError
 from guild.gateway.guard import Guard
 from guild.gateway.limits import DEFAULT_LIMITS, Limits
 from guild.gateway.live import LiveHub
 from guild.gateway.mounted import Mounts
 from guild.gateway.page import page_routes
+from guild.gateway.paths import told_of_paths
 from guild.gateway.probes import Metrics, Ready, is_ready, probe_routes
-from guild.gateway.problems import problem_response
 from guild.gateway.reused import UsedKeys
 from guild.gateway.streams import Streams
 from guild.gateway.table import TABLE
@@ -80,7 +75,7 @@ def gateway_app(
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, callers=callers, hosts=list(hosts))],
-        exception_handlers={HTTPException: _told_of_path},
+        exception_handlers=told_of_paths(f"{PREFIX}/openapi.json lists what there is"),
     )
     # A redirect to a path without its last slash would name the host and scheme that this server
     # sees, which are not those of a proxy in front of it.
@@ -91,12 +86,3 @@ def gateway_app(
 
 async def _is_always_ready() -> str:
     return ""
-
-
-async def _told_of_path(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    path = request.url.path
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "").split(", ")
-        return problem_response(MethodNotAllowedError(request.method, path, sorted(allowed)))
-    return problem_response(NoSuchPathError(path, f"{PREFIX}/openapi.json lists what there is"))

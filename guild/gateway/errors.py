@@ -127,5 +127,9 @@ class TooManyStreamsError(RefusedError):
         super().__init__(f"{most:,} streams are open {whose}, and no more may be")
 
 
+class SourceUnreadableError(RefusedError):
+    """What a mounted app tells of cannot be read; its text says why, and what to do."""
+
+
 class TokenFileError(GuildError):
     """A file of tokens that cannot be read, or says what it may not."""

@@ -92,6 +92,9 @@ KINDS: Mapping[type[Exception], Kind] = {
         "Ask again as Retry-After says; a request goes on, and is followed at Location.",
         RETRY_AFTER_S,
     ),
+    refusals.SourceUnreadableError: Kind(
+        503, "It cannot be read", "Have the operator do what the text says.", RETRY_AFTER_S
+    ),
     refusals.TooManyRequestsError: Kind(
         429, "Too many requests", "Wait as long as Retry-After says, then go on slower.", 1
     ),

@@ -20,14 +20,15 @@ from agents.research.experiments.errors import (
 from agents.research.web.files import Rows, read_curves, read_studies, read_study, read_trial
 from guild.checking.plan import Plan
 from guild.cli.calling.exit_codes import UsageError
-from guild.gateway.errors import InvalidParameterError
+from guild.gateway.errors import InvalidParameterError, SourceUnreadableError
+from guild.gateway.paths import told_of_paths
 from guild.gateway.problems import PROBLEM_TYPE, Kind, Problem, problem_response
 
 PATH = "/experiments"
 JOBS = "research.jobs"
 _MOST_DIGITS = 9
+_PATHS = "there are /studies, /studies/NAME, /trials/ID and /trials/ID/curves"
 _NOTHING_YET = Kind(404, "No experiments yet", "Ask for a study, or evaluate a model.")
-_UNREADABLE = Kind(503, "The experiments cannot be read", "Do what the text says; then try again.")
 _KINDS: Mapping[type[Exception], Kind] = {
     UnknownStudyError: Kind(404, "No such study", "Take one of those that /studies lists."),
     UnknownTrialError: Kind(404, "No such trial", "Take one of those that its study lists."),
@@ -74,15 +75,17 @@ def experiments_app(workspace: Path) -> Starlette:
         of = request.query_params.get("of", "")
         return await _shown(read_curves, workspace, trial_id, int(after), of)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/studies", list_studies),
             Route("/studies/{name:path}", show_study),
             Route("/trials/{id}", show_trial),
             Route("/trials/{id}/curves", show_curves),
         ],
-        exception_handlers={StoreError: _told},
+        exception_handlers={**told_of_paths(_PATHS), StoreError: _told},
     )
+    app.router.redirect_slashes = False  # as those of the gateway itself
+    return app
 
 
 async def _shown(read: Callable[..., Any], *args: Any) -> Response:
@@ -94,7 +97,10 @@ async def _shown(read: Callable[..., Any], *args: Any) -> Response:
 
 
 async def _told(_: Request, error: Exception) -> Response:
-    return _problem(error, _KINDS.get(type(error), _UNREADABLE))
+    kind = _KINDS.get(type(error))
+    if kind is None:
+        return problem_response(SourceUnreadableError(str(error)))
+    return _problem(error, kind)
 
 
 def _problem(error: Exception, kind: Kind) -> Response:

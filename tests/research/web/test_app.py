@@ -81,15 +81,29 @@ async def test_what_is_not_there_is_told_with_what_is(
     assert (trial["status"], trial["error"]) == (404, "UnknownTrialError")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("GET", "/trials/x/curves/", 404), ("POST", "/studies", 405)],
+)
+async def test_paths_and_methods_that_are_none_are_problems(
+    client: AsyncClient, method: str, path: str, status: int
+) -> None:
+    answer = await client.request(method, path)
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/studies", "/studies/x", "/trials/x", "/trials/x/curves"])
 async def test_a_store_that_is_damaged_is_told_with_what_to_do(
-    client: AsyncClient, tmp_path: Path
+    client: AsyncClient, tmp_path: Path, path: str
 ) -> None:
     store_path(tmp_path).parent.mkdir(parents=True)
-    store_path(tmp_path).write_bytes(b"no store" * 1_000)
+    store_path(tmp_path).write_bytes(b"no database" * 1000)
 
-    answer = await client.get("/studies")
+    answer = await client.get(path)
 
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.json()["error"]) == (503, "SourceUnreadableError")
     assert "Save what can be saved" in answer.json()["detail"]
 
 
