@@ -80,7 +80,7 @@ class Call(Generic[BodyT, QueryT]):
             KeyReusedError: another message was sent with the key.
             InvalidParameterError: the key is too long.
         """
-        key = self.headers.get("idempotency-key", "")
+        key = ", ".join(self.headers.getlist("idempotency-key"))
         if len(key) > MOST_OF_A_KEY:
             raise InvalidParameterError((f"Idempotency-Key: at most {MOST_OF_A_KEY} characters",))
         message_id = id_of(self.caller.name, key)

@@ -73,7 +73,7 @@ class Guard:
         except RefusedError as error:
             await problem_response(error)(scope, receive, send_safely)
             return
-        authorization = headers.get("authorization", "")
+        authorization = ", ".join(headers.getlist("authorization"))  # of two none counts
         caller = self._caller(authorization)
         state = {
             **scope.get("state", {}),
@@ -86,11 +86,10 @@ class Guard:
         host = headers.get("host", "")
         if not self._is_ours(host):
             raise HostNotAllowedError(host)
-        origin = headers.get("origin")
-        if origin is not None and _place_of(origin) != host.lower():
+        if any(_place_of(origin) != host.lower() for origin in headers.getlist("origin")):
             raise OriginNotAllowedError
         if (
-            headers.get("sec-fetch-site", "") in _OTHERS
+            not _OTHERS.isdisjoint(headers.getlist("sec-fetch-site"))
             and headers.get("sec-fetch-mode") != "navigate"
         ):
             raise OriginNotAllowedError

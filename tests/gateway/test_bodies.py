@@ -282,7 +282,12 @@ async def test_a_key_with_another_message_is_refused(http: httpx.AsyncClient) ->
     other = await http.post(NOTES, json={"type": "gw.note", "data": {"text": "other"}}, headers=key)
     too_long = await http.post(NOTES, json=NOTE, headers={"Idempotency-Key": "x" * 501})
 
+    twice = await http.post(
+        NOTES, json=NOTE, headers=[("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    )
+
     assert wrong.json()["error"] == "InvalidMessageError"
+    assert twice.json()["message_id"] != first.json()["message_id"]
     assert first.json()["message_id"] == again.json()["message_id"]
     assert (other.status_code, other.json()["error"]) == (422, "KeyReusedError")
     assert too_long.status_code == 422

@@ -197,6 +197,21 @@ async def test_other_names_and_origins_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        ("Origin", ["http://localhost", "http://evil.example"]),
+        ("Sec-Fetch-Site", ["same-origin", "cross-site"]),
+    ],
+)
+async def test_of_a_header_that_comes_twice_each_counts(
+    http: httpx.AsyncClient, header: str, values: list[str]
+) -> None:
+    answer = await http.get("guild", headers=[(header, value) for value in values])
+
+    assert (answer.status_code, answer.json()["error"]) == (403, "OriginNotAllowedError")
+
+
+@pytest.mark.parametrize(
     "host",
     ["localhost", "127.0.0.1:8000", "[::1]:8", "[fe80::1%eth0]:8", "LOCALHOST.", "own", "own:"],
 )
@@ -219,6 +234,8 @@ async def test_a_token_is_good_for_its_scopes_and_for_nothing_else(
         stranger = await http.get("guild")
         wrong = await http.get("guild", headers={"Authorization": f"Bearer {reader}x"})
         other_scheme = await http.get("guild", headers={"Authorization": f"Basic {reader}"})
+        both = [("Authorization", f"Bearer {each}") for each in (reader, writer)]
+        two = await http.get("guild", headers=both)
         document = await http.get("openapi.json")
     async with asking(app, reader) as http:
         reads = await http.get("guild")
@@ -228,7 +245,7 @@ async def test_a_token_is_good_for_its_scopes_and_for_nothing_else(
         publishes = await http.post("topics/notes/messages", json=note)
         writer_reads = await http.get("guild")
 
-    for refused in (stranger, wrong, other_scheme, document):
+    for refused in (stranger, wrong, other_scheme, two, document):
         assert refused.status_code == 401
         assert refused.headers["WWW-Authenticate"] == "Bearer"
     assert reads.json()["caller"] == {"name": "reader", "scopes": ["read"]}
