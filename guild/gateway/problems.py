@@ -268,9 +268,16 @@ def problem_of(error: Exception) -> Problem:
         fields=_fields_of(error),
         message_id=getattr(error, "asked_id", "") or getattr(error, "message_id", "") or None,
         dead_letter_id=getattr(error, "dead_letter_id", "") or None,
-        agent=getattr(error, "agent", "") or None,
-        cause=getattr(error, "error_type", "") or None,
+        **_failure_in(error),
     )
+
+
+def _failure_in(error: Exception) -> dict[str, str]:
+    """The agent that gave up, and with what."""
+    if not isinstance(error, bus_errors.RequestFailedError):
+        return {}
+    found = {"agent": error.agent, "cause": error.error_type}
+    return {name: value for name, value in found.items() if value}
 
 
 def headers_of(error: Exception) -> dict[str, str]:

@@ -55,6 +55,7 @@ async def test_an_agent_is_paused_and_resumed_by_the_name_of_the_token(
     assert (state, resumed.status_code) == ("paused", 200)
     assert unknown.status_code == 404
     assert "did you mean 'speaker'" in unknown.json()["detail"]
+    assert "agent" not in unknown.json()  # which names the one that gave up
     assert [(event["act"], event["target"], event["by"]) for event in told] == [
         ("pause", "speaker", "ada"),
         ("resume", "speaker", "ada"),
