@@ -4,6 +4,7 @@ It is read again when it has changed, so that a token that was taken out is refu
 that cannot be read lets nobody in; neither does a file that has gone.
 """
 
+import errno
 import fcntl
 import hmac
 import os
@@ -154,7 +155,8 @@ def _state_of(path: Path) -> State:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8", opener=_regular) as file:
+            return file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
         raise TokenFileError(
@@ -228,6 +230,15 @@ def _write(path: Path, lines: Sequence[str]) -> None:
         new.replace(path)
     except OSError as error:
         raise TokenFileError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _regular(name: str, flags: int) -> int:
+    """Opens a file that can be read again: a pipe is not waited for."""
+    handle = os.open(name, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def _private(name: str, flags: int) -> int:

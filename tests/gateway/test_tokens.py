@@ -159,3 +159,19 @@ def test_tokens_that_are_added_at_once_are_all_there(file: Path) -> None:
         process.join()
 
     assert {token.caller.name for token in read_tokens(file)} == {f"n{n}" for n in range(30)}
+
+
+def test_a_file_that_becomes_something_else_lets_nobody_in_and_is_not_waited_for(
+    file: Path,
+) -> None:
+    ada = add_token(file, "ada", ["read"])
+    tokens = TokenFile(file)
+
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(TokenFileError, match="it is no regular file"):
+        TokenFile(file)
+    assert tokens.find(ada) is None
+    file.unlink()
+    file.mkdir()
+    assert tokens.find(ada) is None
