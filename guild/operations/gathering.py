@@ -1,8 +1,9 @@
 """Where traces of a conversation lie: topics, dead letters, retries, and what is told live."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ PAGE = 512
 MOST_READ = 50_000
 MOST_LETTERS = 10_000
 MOST_STEPS = 500
+MOST_ASKED = 20_000
 SLACKS_S = (2.0, 60.0)
 """By how much the clock of the process that made a message may be ahead of the store's: as a rule,
 and at most."""
@@ -33,13 +35,18 @@ class Held(NamedTuple):
 
 @dataclass
 class Findings:
-    """All that was found of a conversation."""
+    """All that was found of a conversation.
+
+    Attributes:
+        listeners: by topic, the agents that are subscribed to it.
+    """
 
     held: list[Held] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     rows: list[LiveHandling] = field(default_factory=list)
     answers: list[Envelope] = field(default_factory=list)
     histories: dict[tuple[str, str], Sequence[Attempt]] = field(default_factory=dict)
+    listeners: Mapping[str, Sequence[str]] = field(default_factory=dict)
     is_whole: bool = True
 
     @property
@@ -51,8 +58,12 @@ class Findings:
         return told | {envelope.id: envelope.conversation_id for envelope in envelopes}
 
     @property
-    def message_ids(self) -> Iterable[str]:
-        return self.conversation_of
+    def topics_of(self) -> Mapping[str, str]:
+        """By id of a message, where it was published."""
+        envelopes = [each.envelope for each in self.held]
+        envelopes += [letter.envelope for letter in self.letters]
+        told = {row.id: row.topic for row in self.rows}
+        return told | {envelope.id: envelope.published_to for envelope in envelopes}
 
 
 async def gather(bus: Bus, agents: Sequence[str], wanted: str) -> Findings:
@@ -65,10 +76,12 @@ async def gather(bus: Bus, agents: Sequence[str], wanted: str) -> Findings:
     """
     found = Findings()
     for slack_s in SLACKS_S:
-        held, found.is_whole = await _held_in_topics(bus.backend, wanted, slack_s)
+        infos = {info.topic: info for info in await bus.backend.topics()}
+        held, found.is_whole = await _held_in_topics(bus.backend, infos, wanted, slack_s)
         found.held = max(found.held, held, key=len)
         if not found.is_whole or any(each.envelope.id == wanted for each in held):
             break
+    found.listeners = {topic: _listeners(info) for topic, info in infos.items()}
     await _look_into_letters(bus, wanted, found)
     await _look_into_live(bus.backend, wanted, found)
     found.answers = [
@@ -79,9 +92,10 @@ async def gather(bus: Bus, agents: Sequence[str], wanted: str) -> Findings:
     return found
 
 
-async def _held_in_topics(backend: Backend, wanted: str, slack_s: float) -> tuple[list[Held], bool]:
+async def _held_in_topics(
+    backend: Backend, infos: Mapping[str, TopicInfo], wanted: str, slack_s: float
+) -> tuple[list[Held], bool]:
     """What the topics hold of a conversation, and whether that is all of it."""
-    infos = {info.topic: info for info in await backend.topics()}
     positions = await backend.positions_at(infos, max(0.0, _made_at(wanted) - slack_s))
     read = dict.fromkeys(infos, 0)
     matches: list[tuple[int, Envelope]] = []
@@ -102,8 +116,12 @@ def _states(info: TopicInfo, behind: int) -> Mapping[str, str]:
     """By agent, what an entry is to it that has so many others behind it in its topic."""
     return {
         agent: _state(info.entries, info.waiting.get(agent, 0), info.pending.get(agent, 0), behind)
-        for agent in sorted({*info.waiting, *info.pending})
+        for agent in _listeners(info)
     }
+
+
+def _listeners(info: TopicInfo) -> Sequence[str]:
+    return sorted({*info.waiting, *info.pending})
 
 
 def _state(entries: int, waiting: int, in_hand: int, behind: int) -> str:
@@ -136,9 +154,18 @@ async def _look_into_live(backend: Backend, wanted: str, found: Findings) -> Non
 async def _look_into_retries(
     backend: Backend, agents: Sequence[str], wanted: str, found: Findings
 ) -> None:
-    """A message that waits for its next attempt lies in no topic; how it failed is remembered."""
-    ids = list(dict.fromkeys((wanted, *found.message_ids)))[:MOST_STEPS]
-    asked = [(message_id, agent) for message_id in ids for agent in agents]
+    """A message that waits for its next attempt lies in no topic; how it failed is remembered.
+
+    It is asked of those who listen where it was published; of all where that is not known.
+    """
+    topics = {wanted: "", **found.topics_of}
+    asked = [
+        (message_id, agent)
+        for message_id, topic in islice(topics.items(), MOST_STEPS)
+        for agent in found.listeners.get(topic) or agents
+    ]
+    found.is_whole &= len(asked) <= MOST_ASKED
+    asked = asked[:MOST_ASKED]
     for start in range(0, len(asked), PAGE):
         page = asked[start : start + PAGE]
         stored = await asyncio.gather(

@@ -275,3 +275,18 @@ def test_where_an_entry_lies_tells_what_it_is_to_an_agent(
     entries: int, waiting: int, in_hand: int, behind: int, state: str
 ) -> None:
     assert _state(entries, waiting, in_hand, behind) == state
+
+
+@pytest.mark.parametrize(("most", "is_whole"), [(1, True), (0, False)])
+async def test_how_it_failed_is_asked_of_those_alone_that_listen_where_it_was_published(
+    site: Site, monkeypatch: pytest.MonkeyPatch, most: int, is_whole: bool
+) -> None:
+    """Or a conversation of hundreds of steps in a guild of hundreds of agents stops its reader."""
+    monkeypatch.setattr(gathering, "MOST_ASKED", most)
+    async with running(site, spec_of(Echo, Failing, Asker)) as guild:
+        await guild.client.pause("echo")
+        sent = await guild.client.publish("inbox.echo", Ping(text="x"))
+        conversation = await guild.client.conversation(sent)
+
+    assert [step.state for step in conversation.steps] == ["waiting"]
+    assert conversation.is_whole == is_whole
