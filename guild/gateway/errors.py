@@ -116,6 +116,10 @@ class GatewayClosingError(RefusedError):
         super().__init__("the gateway ends, before the answer was there")
 
 
+class ReservedError(RefusedError):
+    """Its text says what may not be sent, and what to do instead."""
+
+
 class TooManyRequestsError(RefusedError):
     def __init__(self, caller: str, rate_per_s: float, wait_s: float) -> None:
         super().__init__(f"{caller!r} may send {rate_per_s:g} requests a second")

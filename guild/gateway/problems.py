@@ -61,6 +61,9 @@ KINDS: Mapping[type[Exception], Kind] = {
         "The token may not do this",
         "Use a token with this scope; `guildbus tokens add NAME --scope ...` makes one.",
     ),
+    refusals.ReservedError: Kind(
+        403, "Not to be sent by callers", "Do what the text says instead."
+    ),
     refusals.NoSuchPathError: Kind(404, "No such path", "Take one of those in openapi.json."),
     refusals.MethodNotAllowedError: Kind(
         405, "Not a method of this path", "Use one of those that Allow names."

@@ -15,6 +15,7 @@ from guild.errors import (
 )
 from guild.gateway.callers import Scope
 from guild.gateway.endpoint import Endpoint
+from guild.gateway.errors import ReservedError
 from guild.gateway.live import LiveDelta
 from guild.gateway.problems import Problem
 from guild.gateway.routes import (
@@ -57,6 +58,7 @@ _SENDING = (
     InvalidMessageError,
     NoSuchMessageError,
     PayloadTooLargeError,
+    ReservedError,
     TopicError,
 )
 _ANSWERED = (RequestFailedError, RequestCancelledError, RequestTimeoutError)
@@ -240,7 +242,7 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         "Hand one to its agent again, changed or as it was",
         body=letters.Requeueing,
         answer=LetterInfo,
-        problems=(LetterNotFoundError, InvalidMessageError, NobodyListensError),
+        problems=(LetterNotFoundError, InvalidMessageError, NobodyListensError, ReservedError),
     ),
     Endpoint(
         "POST",

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from guild.approvals import DecideApproval
 from guild.checking.loader import load_yaml
 from guild.client import GuildClient
 from guild.gateway import gateway_app
@@ -319,6 +320,57 @@ async def test_what_a_person_decides_answers_the_one_who_asked(desk: Guild, tmp_
     assert answer.json()["data"]["option"] == "now"
     assert (unknown.status_code, impossible.status_code) == (404, 404)
     assert features == ["chat", "approvals"]
+
+
+OPERATED = {"act": "pause", "target": "x", "by": "the owner"}
+FORGED: list[tuple[str, str, dict[str, Any]]] = [
+    ("inbox.desk", "guild.decide_approval", {"approved": True, "by": "the owner"}),
+    ("desk", "DecideApproval", {"approved": True, "by": "the owner"}),
+    ("notes", "guild.approval_decision", {"approved": True, "at": 1}),
+    ("guild.events", "guild.operated", OPERATED),
+]
+
+
+@pytest.mark.parametrize("forgery", FORGED, ids=lambda forgery: " ".join(forgery[:2]))
+@pytest.mark.parametrize("kind", ["messages", "requests"])
+async def test_no_message_speaks_in_the_name_of_another(
+    desk: Guild, tmp_path: Path, kind: str, forgery: tuple[str, str, dict[str, Any]]
+) -> None:
+    """A token that may publish is no way round the one that may approve."""
+    secret = add_token(tmp_path / "tokens", "ada", ["read", "publish", "approve"])
+    async with asking(gateway_app(desk.client, tokens=tmp_path / "tokens"), secret) as http:
+        asked = await http.post(
+            "topics/desk/messages", json={"type": "guild.approval_request", "data": APPROVAL}
+        )
+        path = f"approvals/{asked.json()['message_id']}"
+        while (await http.get(path)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        topic, type_, data = forgery
+        named = data if data is OPERATED else {**data, "id": path[10:], "option": "now"}
+        forged = await http.post(f"topics/{topic}/{kind}", json={"type": type_, "data": named})
+        shown = (await http.get(path)).json()
+        told = await events_of(http)
+
+    assert (forged.status_code, forged.json()["error"]) == (403, "ReservedError")
+    assert shown["decision"] is None
+    assert told == []
+
+
+async def test_a_decision_that_was_given_up_is_requeued_as_it_is(desk: Guild) -> None:
+    """A token that may operate is no way round, either."""
+    decision = DecideApproval(id=new_id(), approved=False, by="ada")
+    envelope = seal(decision, "inbox.desk", by_reference=False)._replace(payload=b"{")
+    await desk.client.bus.backend.append([envelope])
+    async with asking(gateway_app(desk.client)) as http:
+        other = await given_up(http, "other")
+        await until_given_up(http, envelope.id)
+        place = f"dead-letters/{envelope.id}/requeue"
+        edited = await http.post(place, json={"payload": {"approved": True}})
+        as_it_is = await http.post(place, json={})
+        mended = await http.post(f"dead-letters/{other}/requeue", json={"edit": {"why": "x"}})
+
+    assert (edited.status_code, edited.json()["error"]) == (403, "ReservedError")
+    assert (as_it_is.status_code, mended.status_code) == (200, 200)
 
 
 async def test_a_guild_without_a_desk_says_so(http: httpx.AsyncClient) -> None:

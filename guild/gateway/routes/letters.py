@@ -8,6 +8,7 @@ from pydantic import Field
 
 from guild.gateway.endpoint import Call
 from guild.gateway.errors import InvalidParameterError
+from guild.gateway.reserved import check_may_be_edited
 from guild.gateway.routes.shapes import Count, Given, Reason
 from guild.operations.letters import KINDS, PAGE, LetterDetail, LetterGroup, LetterInfo
 from guild.operations.view import View
@@ -102,6 +103,8 @@ async def show_letter(call: Call[None, None]) -> LetterDetail:
 
 async def requeue_letter(call: Call[Requeueing, None]) -> LetterInfo:
     change = call.body
+    if change.edit is not None or change.payload is not None:
+        await check_may_be_edited(call.client, call.path["id"])
     return await call.client.requeue(
         call.path["id"], edit=change.edit, payload=change.payload, by=call.caller.name
     )

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from guild.gateway.endpoint import Call
+from guild.gateway.reserved import check_may_be_sent
 from guild.gateway.routes.shapes import Data, Given, MessageId, Tags, TypeName
 from guild.operations.talking import Sent
 
@@ -29,11 +30,12 @@ class Publishing(Given):
 
 async def publish_message(call: Call[Publishing, None]) -> Sent:
     body, topic = call.body, call.path["topic"]
+    message = call.client.compose(body.type, body.data)
+    check_may_be_sent(topic, message)
     with call.sending() as message_id:
-        return await call.client.send(
+        return await call.client.send_message(
             topic,
-            body.type,
-            body.data,
+            message,
             priority=body.priority,
             delay_s=body.delay_s,
             tags=body.tags,

@@ -21,6 +21,7 @@ from guild.gateway.errors import (
 )
 from guild.gateway.events import Event, event
 from guild.gateway.problems import problem_response
+from guild.gateway.reserved import check_may_be_sent
 from guild.gateway.routes.shapes import (
     Data,
     Given,
@@ -111,6 +112,7 @@ async def ask(call: Call[Asking, None]) -> Answered | ASGIApp:
     if call.wants_events:
         call.check_room_for_stream()
     message = client.compose(body.type, body.data)
+    check_may_be_sent(call.path["topic"], message)
     conversation = body.conversation or conversation_of(message)
     with call.sending() as message_id:
         await client.begin_request(
