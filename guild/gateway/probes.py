@@ -13,7 +13,6 @@ from guild.client import GuildClient
 from guild.errors import GuildError
 from guild.gateway.admission import Admission
 from guild.gateway.callers import Scope
-from guild.gateway.errors import RefusedError
 from guild.gateway.problems import problem_response
 from messaging.errors import MessagingError
 
@@ -41,10 +40,10 @@ def probe_routes(ready: Ready, metrics: Metrics | None, admission: Admission) ->
         assert metrics is not None
         try:
             admission.admit(request, Scope.READ)
-        except RefusedError as error:
+            told = metrics(request.headers.get("accept", ""))
+            text, media_type = await told if inspect.isawaitable(told) else told
+        except Exception as error:  # noqa: BLE001  what it runs is not the gateway's; it is logged
             return problem_response(error)
-        told = metrics(request.headers.get("accept", ""))
-        text, media_type = await told if inspect.isawaitable(told) else told
         return Response(text, 200, {**_NO_STORE, "Content-Type": media_type})
 
     routes = [

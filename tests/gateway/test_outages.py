@@ -4,12 +4,14 @@ import asyncio
 from pathlib import Path
 
 import httpx
+import pytest
 
 from guild.gateway import gateway_app
 from guild.gateway.exposure import Listening
 from guild.gateway.limits import DEFAULT_LIMITS
 from guild.gateway.serving import listening
 from guild.runtime import Guild
+from messaging.errors import BackendUnavailableError
 from messaging.wire.envelope import new_id
 from tests.gateway.conftest import LOCAL, asking
 from tests.gateway.crew import crew_spec, gates, runs
@@ -78,3 +80,21 @@ async def test_figures_are_for_tokens_that_may_read(crew: Guild, tmp_path: Path)
         "text/plain; version=0.0.4",
     )
     assert (none.status_code, refused.status_code) == (404, 401)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(TypeError("hunter2"), 500), (BackendUnavailableError("the server is away"), 503)],
+)
+async def test_figures_that_cannot_be_made_are_a_problem(
+    crew: Guild, error: Exception, status: int
+) -> None:
+    def broken(_: str) -> tuple[bytes, str]:
+        raise error
+
+    async with asking(gateway_app(crew.client, metrics=broken)) as http:
+        figures = await http.get(f"{LOCAL}/metrics")
+
+    assert figures.status_code == status
+    assert figures.headers["Content-Type"] == "application/problem+json"
+    assert "hunter2" not in figures.text
