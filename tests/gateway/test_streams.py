@@ -10,6 +10,7 @@ import pytest
 
 from guild.gateway import gateway_app
 from guild.gateway.limits import Limits
+from guild.gateway.routes.watching import _last
 from guild.gateway.tokens import add_token, remove_token
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
@@ -248,6 +249,46 @@ async def test_a_message_that_passes_is_shown_and_what_does_not_fit_is_not(
     assert name == "rows"
     assert [row["data"]["text"] for row in data["rows"]] == ["a needle in hay"]
     assert data["left_off"] == 0
+
+
+async def test_of_a_million_rows_the_last_are_told_and_no_more_are_kept() -> None:
+    class Row:
+        alive = 0
+
+        def __init__(self, number: int) -> None:
+            self.number = number
+            Row.alive += 1
+
+        def __del__(self) -> None:
+            Row.alive -= 1
+
+    most_alive = 0
+
+    async def passing() -> AsyncGenerator[Row, None]:
+        nonlocal most_alive
+        for number in range(200_000):
+            yield Row(number)
+            most_alive = max(most_alive, Row.alive)
+
+    told = await _last(passing(), 3)
+
+    assert [row.number for row in told.items] == [199_997, 199_998, 199_999]
+    assert told.left_off == 199_997
+    assert most_alive < 10
+
+
+async def test_what_the_topics_hold_is_told_once(http: httpx.AsyncClient) -> None:
+    await http.post("agents/listener/pause")
+    for number in range(5):
+        note = {"type": "gw.note", "data": {"text": str(number)}}
+        await http.post("topics/notes/messages", json=note)
+    wanted = {"topic": "notes", "follow": False, "count": 2}
+    told = (await http.get("messages", params=wanted)).json()
+    events = (await http.get("events", params={"follow": False, "count": 1})).json()
+
+    assert [row["data"]["text"] for row in told["rows"]] == ["3", "4"]
+    assert told["left_off"] == 3
+    assert events["events"][0]["event"]["act"] == "pause"
 
 
 async def test_a_stream_ends_with_the_token_that_opened_it(serve: Serve, tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """What passes: messages, and the events of the guild."""
 
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AwareDatetime, Field
 from starlette.types import ASGIApp
@@ -17,8 +18,9 @@ from guild.operations.view import View
 from messaging.client.tap import Tapped
 from messaging.wire.sealing import payload_of
 
+T = TypeVar("T")
+
 EVERYTHING = ">"
-MOST_READ = 100_000
 
 Since = Annotated[
     AwareDatetime | None, Field(description="Begin with what was accepted then, with a time zone.")
@@ -85,7 +87,8 @@ async def watch_messages(call: Call[None, Wanted]) -> Rows | ASGIApp:
     """A few batches a second while the caller looks, or once what the topics hold now."""
     wanted = call.query
     if not wanted.follow:
-        return _rows(await call.unless_gone(_held(call)))
+        held = _last(_passing(call, wanted.since, follow=False), wanted.count)
+        return _rows(await call.unless_gone(held))
 
     async def batches(_: str) -> AsyncGenerator[Event, None]:
         async with aclosing(in_batches(_passing(call, wanted.since))) as told:
@@ -99,9 +102,9 @@ async def watch_events(call: Call[None, WantedEvents]) -> Events | ASGIApp:
     """Each event as it happens, or once those that are still kept."""
     wanted = call.query
     if not wanted.follow:
-        found = [each async for each in call.client.events(since=wanted.since, follow=False)]
-        kept = found[-wanted.count :]
-        return Events(events=tuple(kept), left_off=len(found) - len(kept))
+        held = _last(call.client.events(since=wanted.since, follow=False), wanted.count)
+        told = await call.unless_gone(held)
+        return Events(events=tuple(told.items), left_off=told.left_off)
 
     async def happening(_: str) -> AsyncGenerator[Event, None]:
         async with aclosing(call.client.events(since=wanted.since)) as events:
@@ -122,15 +125,14 @@ async def watch_live(call: Call[None, None]) -> ASGIApp:
     return call.stream(changing)
 
 
-async def _held(call: Call[None, Wanted]) -> Batch[Tapped]:
-    found: list[Tapped] = []
-    async with aclosing(_passing(call, call.query.since, follow=False)) as passing:
-        async for tapped in passing:
-            found.append(tapped)
-            if len(found) >= MOST_READ:
-                break
-    kept = found[-call.query.count :]
-    return Batch(kept, len(found) - len(kept))
+async def _last(passing: AsyncGenerator[T, None], most: int) -> Batch[T]:
+    """The last of what passes, however much that is: no more of it is kept in memory."""
+    kept, came = deque[T](maxlen=most), 0
+    async with aclosing(passing) as items:
+        async for item in items:
+            kept.append(item)
+            came += 1
+    return Batch(list(kept), came - len(kept))
 
 
 async def _passing(
