@@ -291,6 +291,18 @@ async def test_what_the_topics_hold_is_told_once(http: httpx.AsyncClient) -> Non
     assert events["events"][0]["event"]["act"] == "pause"
 
 
+async def test_rows_that_are_too_much_together_are_left_off(http: httpx.AsyncClient) -> None:
+    """Fifty messages of a megabyte, four times a second, are more than any page can take."""
+    await http.post("agents/listener/pause")
+    for number in range(4):
+        note = {"type": "gw.note", "data": {"text": f"{number}".ljust(400_000)}}
+        await http.post("topics/notes/messages", json=note)
+    told = (await http.get("messages", params={"topic": "notes", "follow": False})).json()
+
+    assert [row["data"]["text"].strip() for row in told["rows"]] == ["2", "3"]
+    assert told["left_off"] == 2
+
+
 async def test_a_stream_ends_with_the_token_that_opened_it(serve: Serve, tmp_path: Path) -> None:
     """arita-yuto/video-review 214, wazuh/wazuh 38616: revoked, a token was good until a restart."""
     file = tmp_path / "tokens"

@@ -21,6 +21,7 @@ from messaging.wire.sealing import payload_of
 T = TypeVar("T")
 
 EVERYTHING = ">"
+MOST_BYTES = 1024 * 1024
 
 Since = Annotated[
     AwareDatetime | None, Field(description="Begin with what was accepted then, with a time zone.")
@@ -146,4 +147,12 @@ async def _passing(
 
 
 def _rows(batch: Batch[Tapped]) -> Rows:
-    return Rows(rows=tuple(map(seen, batch.items)), left_off=batch.left_off)
+    """The last of a batch that are not too much together; one at least, however large."""
+    kept, size_bytes = deque[Tapped](), 0
+    for tapped in reversed(batch.items):
+        size_bytes += len(payload_of(tapped.envelope))
+        if kept and size_bytes > MOST_BYTES:
+            break
+        kept.appendleft(tapped)
+    left_off = batch.left_off + len(batch.items) - len(kept)
+    return Rows(rows=tuple(map(seen, kept)), left_off=left_off)
