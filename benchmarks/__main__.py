@@ -26,6 +26,7 @@ from redis import Redis
 
 from benchmarks import agents, capacity, fence, neighbours, recovery, scale, telemetry
 from benchmarks.child import MissingError, child
+from benchmarks.console import measure as console
 from benchmarks.contestant import ALL
 from benchmarks.goals import judged
 from benchmarks.measure import Meter
@@ -42,6 +43,7 @@ MEASURES = {
     "neighbours": neighbours.measure,
     "recovery": recovery.measure,
     "telemetry": telemetry.measure,
+    "console": console.measure,
 }
 
 

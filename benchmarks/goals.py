@@ -4,7 +4,7 @@ Nearly all are ratios within one run, for those travel from machine to machine. 
 goal: they compare a handler of one message with FastStream's handlers of whole batches.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -18,16 +18,19 @@ FLOOR, AUTOGEN, RUSTIC = "floor by hand", "autogen-core in memory", "rusticai"
 MOST_CLIENT_US, MOST_SERVER_US = 13, 6
 MOST_SLOWED = 1.2
 MOST_ADDED = 0.10
+LITTLE = 0.10
+"""A smaller share is told more exactly."""
 
 
 class Unit(StrEnum):
     TIMES = "times"
     SHARE = "%"
     MICROSECONDS = "µs"
+    SECONDS = "s"
 
     def tell(self, number: float) -> str:
         if self is Unit.SHARE:
-            return f"{number:.0%}"
+            return f"{number:.0%}" if number >= LITTLE else f"{number:.1%}"
         return f"{number:.2f}" if number < 2 else f"{number:.1f}"
 
 
@@ -72,7 +75,11 @@ def judged(results: Results, slowed_by: float) -> str:
         slowed_by: p99 of agents beside a hot one, as a multiple of that of calm times.
     """
     slowed = Goal("p99 beside a hot agent ÷ calm", slowed_by, Unit.TIMES, MOST_SLOWED, is_most=True)
-    goals = [*_beside_others(results), *_processor_time(results), slowed, *_added(results)]
+    return told([*_beside_others(results), *_processor_time(results), slowed, *_added(results)])
+
+
+def told(goals: Iterable[Goal]) -> str:
+    """A table with a line for each of `goals`."""
     lines = ["| goal | unit | seen | wanted | |", "|---|---|--:|--:|---|"]
     for goal in goals:
         seen = goal.unit.tell(goal.seen)
