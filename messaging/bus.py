@@ -576,15 +576,15 @@ class Bus:
         """Tell `onlooker` of each handling that ends here, until it is detached.
 
         Only its `ended` is called. On a bus without observers it costs nothing before and
-        afterwards.
+        afterwards, and meanwhile the less where it is an `Onlooker`.
         """
         if self._observers is not None:
             self._observers.add(onlooker)
             return
         if self._onlookers is None:
             self._onlookers = Observers()
-            self._show_onlookers()
         self._onlookers.add(onlooker)
+        self._show_onlookers()
 
     def detach(self, onlooker: Observer) -> None:
         """Tell `onlooker` nothing more."""
@@ -594,7 +594,7 @@ class Bus:
             self._onlookers.remove(onlooker)
             if not self._onlookers.has_onlookers:
                 self._onlookers = None
-                self._show_onlookers()
+            self._show_onlookers()
 
     def _show_onlookers(self) -> None:
         for running in self._running:

@@ -163,6 +163,11 @@ class Observers(Observer):
     def has_onlookers(self) -> bool:
         return bool(self._onlookers)
 
+    @property
+    def only(self) -> Observer | None:
+        """The one that is told of endings, if it is one alone."""
+        return self._ending[0][0] if len(self._ending) == 1 else None
+
     def add(self, onlooker: Observer) -> None:
         """Have `onlooker` told of each ending from now on; nothing else of it is called."""
         self._onlookers = (*self._onlookers, onlooker)

@@ -2,22 +2,27 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from messaging.observing import Outcome
 from messaging.wire.message import Message
 
 
 class Spread(BaseModel):
-    """How seconds were distributed; the percentiles are those of a sample."""
+    """How seconds were distributed, of those handlings that were looked at; the percentiles are
+    those of a sample of them.
+
+    Attributes:
+        count: how many that were. Where there are many, most of them are counted and no more.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     count: int
-    sum_s: float
-    max_s: float
-    p50_s: float
-    p95_s: float
+    sum_s: FiniteFloat
+    max_s: FiniteFloat
+    p50_s: FiniteFloat
+    p95_s: FiniteFloat
 
 
 class Activity(BaseModel):
@@ -54,8 +59,8 @@ class LiveSummary(Message, wire_name="live.summary"):
     """
 
     process: str
-    at: float
-    period_s: float
+    at: FiniteFloat
+    period_s: FiniteFloat
     activities: tuple[Activity, ...]
     left_off: int = 0
 
@@ -85,9 +90,9 @@ class LiveHandling(BaseModel):
     attempt: int
     outcome: Outcome
     error: str
-    waited_s: float | None
-    handled_s: float | None
-    at: float
+    waited_s: FiniteFloat | None
+    handled_s: FiniteFloat | None
+    at: FiniteFloat
     trace: str
 
 

@@ -34,6 +34,13 @@ class Tally:
             if handling.waited_s is not None:
                 kind.waited_s.add(handling.waited_s)
 
+    def count(self, group: str, type_: str, sender: str, number: int) -> None:
+        """Add so many that were handled, of which no more is known."""
+        key = (group, type_)
+        kind = self._kinds.get(key) or self._new_kind(key)
+        kind.outcomes["handled"] += number
+        kind.senders[_named(kind.senders, sender)] += number
+
     def activities(self) -> Sequence[Activity]:
         return [
             Activity(

@@ -15,7 +15,8 @@ from guild.live.messages import LiveHandling, LiveHandlings, LiveSummary
 from guild.live.tally import LONGEST_NAME, Tally
 from messaging.bus import Bus
 from messaging.errors import MessagingError
-from messaging.observing import Ending, Handling, Observer
+from messaging.glancing import MOST, Glance, Onlooker
+from messaging.observing import Ending, Handling
 from messaging.process.error_text import text_of
 from messaging.process.logs import get_logger
 from messaging.wire.message import Message
@@ -83,7 +84,7 @@ class LiveTeller:
         await self._bus.backend.emit(envelopes)
 
 
-class _Seen(Observer):
+class _Seen(Onlooker):
     """What was handled and not told yet."""
 
     def __init__(self, process: str) -> None:
@@ -92,8 +93,20 @@ class _Seen(Observer):
         self._rows: list[LiveHandling] = []
         self._room = MOST_ROWS
         self._left_off = self._left_off_of_rows = 0
+        self._glances: dict[str, Glance] = {}
+        self._own_glances: dict[str, Glance] = {}
+
+    def glance(self, group: str) -> Glance:
+        return self._glances.setdefault(group, Glance())
 
     def ended(self, handling: Handling, ending: Ending, token: Any) -> None:  # noqa: ARG002
+        group = handling.group
+        if group not in self._glances and ending.outcome == "handled":
+            glance = self._own_glances.get(group) or self._own_glances.setdefault(group, Glance())
+            if not glance.takes():
+                envelope = handling.envelope
+                glance.counts[envelope.type, envelope.sender] += 1
+                return
         self._tally.add(handling, ending)
         if ending.outcome == "ignored":  # by whoever listens to a topic for other types
             return
@@ -106,6 +119,7 @@ class _Seen(Observer):
 
     def take_rows(self) -> list[Message]:
         """The handlings that have ended meanwhile, in messages of no great length."""
+        self._take_counts()
         rows, self._rows = self._rows, []
         left_off, self._left_off_of_rows = self._left_off_of_rows, 0
         if left_off and not rows:
@@ -118,6 +132,16 @@ class _Seen(Observer):
             )
             for start in range(0, len(rows), ROWS_AT_ONCE)
         ]
+
+    def _take_counts(self) -> None:
+        """What was glanced over, in the last moment; from now on there is room again."""
+        glances = (*self._glances.items(), *self._own_glances.items())
+        for group, glance in glances:
+            glance.most = max(1, MOST // len(glances))
+            for (type_, sender), number in glance.begin_anew().items():
+                self._tally.count(group, type_, sender, number)
+                self._left_off += number
+                self._left_off_of_rows += number
 
     def take_summary(self, period_s: float) -> list[Message]:
         """What was handled in the last period, which ends now; from now on there is room again."""
@@ -152,8 +176,13 @@ def _row(handling: Handling, ending: Ending) -> LiveHandling:
         attempt=handling.attempt,
         outcome=ending.outcome,
         error=text[:LONGEST_ERROR],
-        waited_s=handling.waited_s,
-        handled_s=ending.handled_s,
-        at=time.time(),
+        waited_s=_rounded(handling.waited_s),
+        handled_s=_rounded(ending.handled_s),
+        at=round(time.time(), 3),
         trace=envelope.trace,
     )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    """To microseconds: a float may have more digits than numbers that are sent as they are."""
+    return None if seconds is None else round(seconds, 6)

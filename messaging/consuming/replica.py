@@ -19,12 +19,14 @@ from messaging.control.followers import Followers
 from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
 from messaging.errors import BusForkedError
+from messaging.glancing import Onlooker
 from messaging.handling.context import Ask, HandlerServices
 from messaging.handling.emitter import Emitter
 from messaging.handling.observed import ChoosyRunner, ObservedRunner, ObservedSettlements
 from messaging.handling.runner import HandlerRunner
 from messaging.handling.settlement import SettlementBuilder
 from messaging.handling.subscription import Subscription, SubscriptionOptions
+from messaging.handling.watched import WatchedRunner
 from messaging.observing import Observers
 from messaging.process.forks import keep_from_children
 from messaging.state.contention import Contention
@@ -110,8 +112,13 @@ class Replica:
         """
         if not isinstance(self._runner, ObservedRunner):
             runner = self._runner
-            observed = None if onlookers is None else ObservedRunner.beside(runner, onlookers)
-            runner.observed = observed
+            runner.observed = None if onlookers is None else self._beside(runner, onlookers)
+
+    def _beside(self, runner: HandlerRunner, onlookers: Observers) -> ObservedRunner:
+        onlooker = onlookers.only
+        if not isinstance(onlooker, Onlooker):
+            return ObservedRunner.beside(runner, onlookers)
+        return WatchedRunner.beside(runner, onlookers).at(onlooker.glance(self._group))
 
     def stop(self, *, hurry: bool = False) -> None:
         """Have `run` drain and return; with `hurry` running handlers are cancelled at once."""

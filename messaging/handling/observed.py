@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import lru_cache, partial
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from pydantic import BaseModel
 
@@ -131,7 +131,7 @@ class ObservedRunner(HandlerRunner):
         self._show(settlements)
 
     @classmethod
-    def beside(cls, runner: HandlerRunner, observers: Observers) -> "ObservedRunner":
+    def beside(cls, runner: HandlerRunner, observers: Observers) -> Self:
         """One that shares all that `runner` remembers, to do its work for a while.
 
         What is under way when that begins or ends is finished by the one that has begun it.

@@ -142,7 +142,8 @@ async def test_a_process_tells_so_many_handlings_a_second_and_counts_the_others(
         client_of(site, SPEC) as client,
         watching(client, guild.client.bus) as told,
     ):
-        await client.publish_many("inbox.echo", [Ping(text=str(n)) for n in range(count)])
+        # Of what fails each is a row, while there is room; each fails twice.
+        await client.publish_many("inbox.failing", [Ping(text=str(n)) for n in range(count // 2)])
         await told.of(count)
         left_off = sum(each.left_off for each in told.summaries)
         await eventually(lambda: len(told.rows) + left_off == count)
@@ -160,6 +161,32 @@ async def test_a_process_tells_so_many_handlings_a_second_and_counts_the_others(
     assert sum(each.left_off for each in handlings) == left_off
     assert (left_off == 0) is is_mutant
     assert max(len(each.rows) for each in handlings) <= telling.ROWS_AT_ONCE
+
+
+@pytest.mark.parametrize("observer", [None, Observer()], ids=["alone", "beside an observer"])
+async def test_of_very_many_a_few_are_told_and_all_are_counted(
+    site: Site, observer: Observer | None
+) -> None:
+    count, known = 10 * MOST_ROWS, MessageRegistry(Ping, Pong)
+    backend = await site.open()
+    async with (
+        Bus(backend, owns_backend=False, registry=known, observer=observer) as bus,
+        Guild.launch(SPEC, bus=bus) as guild,
+        client_of(site, SPEC, "a-client") as client,
+        watching(client, guild.client.bus) as told,
+    ):
+        await client.publish_many("inbox.echo", [Ping(text=str(n)) for n in range(count)])
+        await told.of(count)
+
+    activities = [each for summary in told.summaries for each in summary.activities]
+    pings = [each for each in activities if each.agent == "echo" and each.type == "tests.ping"]
+    assert sum(each.senders["a-client"] for each in pings) == count
+    assert sum(each.outcomes["handled"] for each in pings) == count
+    looked_at = sum(each.handled_s.count for each in pings if each.handled_s)
+    assert 0 < looked_at < count / 2
+    assert 0 < len(told.rows) <= looked_at
+    left_off = sum(summary.left_off for summary in told.summaries)
+    assert len(told.rows) + left_off == count
 
 
 async def test_several_watchers_are_told_the_same_and_one_that_leaves_takes_nothing_along(
