@@ -31,6 +31,8 @@ PERIOD_S = 1.0
 ROWS_EVERY_S = 0.25
 LONGEST_ERROR = 300
 
+_Ended = tuple[Handling, Ending, float]  # and when
+
 
 class LiveTeller:
     """Waits for watchers of a guild, and tells them what happens on its bus in this process."""
@@ -90,7 +92,7 @@ class _Seen(Onlooker):
     def __init__(self, process: str) -> None:
         self._process = process
         self._tally = Tally()
-        self._rows: list[LiveHandling] = []
+        self._kept: list[_Ended] = []
         self._room = MOST_ROWS
         self._left_off = self._left_off_of_rows = 0
         self._glances: dict[str, Glance] = {}
@@ -107,20 +109,20 @@ class _Seen(Onlooker):
                 envelope = handling.envelope
                 glance.counts[envelope.type, envelope.sender] += 1
                 return
-        self._tally.add(handling, ending)
-        if ending.outcome == "ignored":  # by whoever listens to a topic for other types
-            return
-        if self._room:
+        is_ignored = ending.outcome == "ignored"  # by whoever listens to a topic for other types
+        if self._room and not is_ignored:
             self._room -= 1
-            self._rows.append(_row(handling, ending))
-        else:
+            self._kept.append((handling, ending, time.time()))
+            return
+        self._tally.add(handling, ending)
+        if not is_ignored:
             self._left_off += 1
             self._left_off_of_rows += 1
 
     def take_rows(self) -> list[Message]:
         """The handlings that have ended meanwhile, in messages of no great length."""
         self._take_counts()
-        rows, self._rows = self._rows, []
+        rows = self._take_kept()
         left_off, self._left_off_of_rows = self._left_off_of_rows, 0
         if left_off and not rows:
             return [LiveHandlings(process=self._process, rows=(), left_off=left_off)]
@@ -132,6 +134,13 @@ class _Seen(Onlooker):
             )
             for start in range(0, len(rows), ROWS_AT_ONCE)
         ]
+
+    def _take_kept(self) -> Sequence[LiveHandling]:
+        """Rows, made all at once: between two handlings each would take several times as long."""
+        kept, self._kept = self._kept, []
+        for handling, ending, _ in kept:
+            self._tally.add(handling, ending)
+        return [_row(*each) for each in kept]
 
     def _take_counts(self) -> None:
         """What was glanced over, in the last moment; from now on there is room again."""
@@ -162,7 +171,7 @@ class _Seen(Onlooker):
         ]
 
 
-def _row(handling: Handling, ending: Ending) -> LiveHandling:
+def _row(handling: Handling, ending: Ending, at: float) -> LiveHandling:
     envelope, error = handling.envelope, ending.error
     text = "" if error is None else f"{type(error).__name__}: {text_of(error)}"
     return LiveHandling(
@@ -178,7 +187,7 @@ def _row(handling: Handling, ending: Ending) -> LiveHandling:
         error=text[:LONGEST_ERROR],
         waited_s=_rounded(handling.waited_s),
         handled_s=_rounded(ending.handled_s),
-        at=round(time.time(), 3),
+        at=round(at, 3),
         trace=envelope.trace,
     )
 
