@@ -1,10 +1,11 @@
 """A real browser, and what it tells of a page: when it was painted, how long tasks took, memory."""
 
+import json
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser as Chromium
@@ -28,6 +29,9 @@ waiting.observe(document, {childList: true, subtree: true});
 """
 _PAINTED = """() => Object.fromEntries(
   performance.getEntriesByType("paint").map((each) => [each.name, each.startTime]))"""
+
+
+_PAGES_THREAD, _TASK = "CrRendererMain", "ThreadControllerImpl::RunTask"
 
 
 class NoBrowserError(Exception):
@@ -100,10 +104,34 @@ class Browser:
         finally:
             await context.close()
 
+    @asynccontextmanager
+    async def tracing(self, tab: Tab) -> AsyncIterator[list[float]]:
+        """Fills, at the end of the block, a list of what each task of the page's thread took.
+
+        In seconds of processor time: on a machine that has other work, a task of a few milliseconds
+        may last a hundred.
+        """
+        taken_s: list[float] = []
+        await self._chromium.start_tracing(page=tab.page, categories=["toplevel"])
+        yield taken_s
+        taken_s += _tasks_in(json.loads(await self._chromium.stop_tracing())["traceEvents"])
+
     async def cpu_s(self) -> float:
         """Processor time of all processes of the browser so far."""
         told = await self._session.send("SystemInfo.getProcessInfo")
         return sum(each["cpuTime"] for each in told["processInfo"])
+
+
+def _tasks_in(events: Sequence[Mapping[str, Any]]) -> Iterator[float]:
+    """Seconds of processor time of each task in a thread that draws a page."""
+    threads = {
+        (each["pid"], each["tid"])
+        for each in events
+        if each["name"] == "thread_name" and each["args"]["name"] == _PAGES_THREAD
+    }
+    for each in events:
+        if each["name"] == _TASK and (each["pid"], each["tid"]) in threads and "tdur" in each:
+            yield each["tdur"] / 1e6
 
 
 @asynccontextmanager

@@ -57,6 +57,7 @@ class Watched(NamedTuple):
     Attributes:
         rate: messages a second, as it came out.
         longest_task_s: of the page's thread; 0.0 where none took 50 ms.
+        busiest_task_s: the processor time of the one that took most of it.
         page: for which share of the time the page's thread worked.
         heap_bytes: of the page, before and at the end.
     """
@@ -64,6 +65,7 @@ class Watched(NamedTuple):
     rate: float
     load: Load
     longest_task_s: float
+    busiest_task_s: float
     page: float
     heap_bytes: tuple[int, int]
 
@@ -128,11 +130,13 @@ async def _at_full_rate(guild: Worker, console: Process, browser: Browser, tab: 
     began = await _heap_bytes(tab)
     await tab.longest_task_s()  # to collect rubbish was one
     busy_s, at = await tab.busy_s(), time.monotonic()
-    load = await _load(console, browser, WATCHED_S / 2)
+    async with browser.tracing(tab) as tasks_s:
+        load = await _load(console, browser, WATCHED_S / 2)
     page = (await tab.busy_s() - busy_s) / (time.monotonic() - at)
     longest_s = await tab.longest_task_s()
     ended = await _heap_bytes(tab)
-    return Watched((await pacing).rate, load, longest_s, page, (began, ended))
+    busiest_s = max(tasks_s, default=0.0)
+    return Watched((await pacing).rate, load, longest_s, busiest_s, page, (began, ended))
 
 
 async def _heap_bytes(tab: Tab) -> int:
@@ -168,7 +172,9 @@ def _painted(paints: Sequence[Paints]) -> Iterator[Goal]:
 def _watched(view: str, seen: Watched) -> Iterator[Goal]:
     name = f"{view} at {seen.rate:,.0f} messages/s"
     longest, grown = seen.longest_task_s, seen.heap_bytes[1] / seen.heap_bytes[0]
+    busiest = seen.busiest_task_s
     yield Goal(f"{name}: longest task", longest, Unit.SECONDS, MOST_TASK_S, is_most=True)
+    yield Goal("its processor time, at most", busiest, Unit.SECONDS, MOST_TASK_S, is_most=True)
     yield Goal(f"{name}: page's memory, last ÷ first", grown, Unit.TIMES, MOST_GROWN, is_most=True)
     yield _told(f"{name}: page's thread", seen.page)
     yield _told(f"{name}: gateway", seen.load.gateway)
