@@ -144,6 +144,35 @@ def test_a_form_becomes_json_and_json_a_form(shop: Served, watched: Watched) -> 
     assert form.get_by_label("cents").input_value() == "7"
 
 
+def test_what_is_no_value_does_not_go_as_the_value_before_it(
+    shop: Served, watched: Watched
+) -> None:
+    shop.do(shop.guild.client.publish("till", Charge(order="1", number="0000", cents=5)))
+    (letter,) = shop.letters(1)
+    page = watched.open(f"{shop.url}#/publish/shop.charge")
+    form = page.locator("form.panel")
+    form.get_by_label("cents").fill("7 or 8")
+    form.get_by_role("button", name="Publish").click()
+    assert form.get_by_label("cents").evaluate("it => it.validationMessage") != ""
+    form.get_by_role("button", name="JSON").click()
+    form.get_by_label("Message", exact=False).fill('{"order": "a", "number": "4", "cents": 1')
+    form.get_by_role("button", name="Publish").click()
+    assert "not JSON" in form.locator(".field-problem").first.inner_text()
+
+    watched.open(f"{shop.url}#/dead-letters/{letter}")
+    page.get_by_role("button", name="Edit the message").click()
+    page.get_by_role("button", name="JSON").click()
+    text = page.get_by_label("Message as JSON")
+    text.fill('{"order": "1", "number": "4111", "cents": 5}')
+    text.fill('{"order": "1", "number": "4222", "cents": 5')
+    page.get_by_role("button", name="Requeue as edited").click()
+    assert page.get_by_role("dialog").count() == 0
+    text.fill('{"order": "1", "number": "4222", "cents": 5}')
+    page.get_by_role("button", name="Requeue as edited").click()
+    page.get_by_role("dialog").wait_for()
+    assert shop.letters(1) == [letter]
+
+
 def test_a_chat_shows_the_text_as_it_is_written_and_can_be_stopped(
     shop: Served, watched: Watched
 ) -> None:

@@ -7,7 +7,8 @@ import { isObject } from "../logic/schema.js";
 import { go } from "../state/route.js";
 import { useGuild } from "../state/guild.js";
 import { useLoad } from "../state/load.js";
-import { html, useState } from "../vendor/htm-preact.js";
+import { isValid, useValidity } from "../state/validity.js";
+import { html, useRef, useState } from "../vendor/htm-preact.js";
 import { Confirm } from "./dialog.js";
 import { Loaded } from "./notice.js";
 import { Page } from "./page.js";
@@ -28,6 +29,7 @@ function Detail({ letter }) {
   const { may } = useGuild();
   const [edited, setEdited] = useState(null); // null: as it was
   const [asked, setAsked] = useState("");
+  const editor = useRef(null);
   const isEdited = edited !== null && !isSame(edited, letter.payload);
   return html`<div class="notice bad">
       <p><b><${Text} value=${letter.agent} /></b> gave up on <${TypeName} value=${letter.type} />: <${Text} value=${letter.error_type} /></p>
@@ -35,14 +37,14 @@ function Detail({ letter }) {
     </div>
     ${may("operate") &&
     html`<div class="row">
-      <button class="primary" type="button" onClick=${() => setAsked("requeue")}>${isEdited ? "Requeue as edited" : "Requeue"}</button>
+      <button class="primary" type="button" onClick=${() => isValid(editor.current) && setAsked("requeue")}>${isEdited ? "Requeue as edited" : "Requeue"}</button>
       ${edited === null
         ? html`<button type="button" disabled=${!isObject(letter.payload)} onClick=${() => setEdited(letter.payload)}>Edit the message</button>`
         : html`<button type="button" onClick=${() => setEdited(null)}>Throw the edit away</button>`}
       <button type="button" onClick=${() => setAsked("drop")}>Drop</button>
     </div>`}
     <div class="split">
-      <section class="panel stack" aria-labelledby="the-message">
+      <section ref=${editor} class="panel stack" aria-labelledby="the-message">
         <h2 id="the-message">${edited === null ? "The message" : "Edit the message"}</h2>
         ${edited === null ? html`<${Json} value=${letter.payload} label="The message as JSON" />` : html`<${Editor} letter=${letter} value=${edited} onChange=${setEdited} />`}
       </section>
@@ -94,7 +96,7 @@ function JsonText({ value, onChange }) {
     }
   };
   return html`<label class="field"><span class="label">Message as JSON</span>
-    <textarea class="code" rows="12" spellcheck=${false} value=${text} aria-invalid=${problem ? "true" : undefined} onInput=${change}></textarea>
+    <textarea ref=${useValidity(problem)} class="code" rows="12" spellcheck=${false} value=${text} aria-invalid=${problem ? "true" : undefined} onInput=${change}></textarea>
     ${problem && html`<span class="field-problem" role="alert">${problem}</span>`}
   </label>`;
 }

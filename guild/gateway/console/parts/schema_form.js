@@ -5,6 +5,7 @@ import { render, parse, numberOf, isSame } from "../logic/json.js";
 import { fallbackOf, limitsOf } from "../logic/limits.js";
 import { emptyOf, isObject, optionOf, shapeOf, titleOf } from "../logic/schema.js";
 import { cut, visible } from "../logic/visible.js";
+import { useValidity } from "../state/validity.js";
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
 const MOST_ITEMS = 100;
@@ -89,7 +90,7 @@ function NumberControl(props) {
     ? { ...props.problems, [props.path]: `${text} is not ${shape.kind === "integer" ? "a whole number" : "a number"}` }
     : props.problems;
   const told = { ...props, problems };
-  return html`<${Plain} ...${told}><input inputmode="decimal" value=${text} onInput=${change} ...${described(told)} /><//>`;
+  return html`<${Plain} ...${told}><input ref=${useValidity(isWrong ? problems[props.path] : "")} inputmode="decimal" value=${text} onInput=${change} ...${described(told)} /><//>`;
 }
 
 /** A choice of values; nothing chosen leaves the field out. */
@@ -269,7 +270,7 @@ export function JsonControl(props) {
   };
   const problems = problem ? { ...props.problems, [props.path]: problem } : props.problems;
   const told = { ...props, problems };
-  return html`<${Plain} ...${told}><textarea class="code" rows="4" spellcheck=${false} value=${text} onInput=${change} ...${described(told)}></textarea><//>`;
+  return html`<${Plain} ...${told}><textarea ref=${useValidity(problem)} class="code" rows="4" spellcheck=${false} value=${text} onInput=${change} ...${described(told)}></textarea><//>`;
 }
 
 const joined = (path, name) => (path ? `${path}.${name}` : String(name));
