@@ -99,6 +99,7 @@ async def test_dead_letters_are_shown_requeued_and_dropped(http: httpx.AsyncClie
 
     listed = (await http.get("dead-letters", params={"agent": "breaker"})).json()
     behind = (await http.get("dead-letters", params={"after": listed[0]["id"]})).json()
+    beyond = await http.get("dead-letters", params={"after": "9" * 20})
     (group,) = (await http.get("dead-letters/groups", params={"by": "error"})).json()
     detail = (await http.get(f"dead-letters/{first}")).json()
     edited = await http.post(f"dead-letters/{second}/requeue", json={"edit": {"why": "third"}})
@@ -108,6 +109,7 @@ async def test_dead_letters_are_shown_requeued_and_dropped(http: httpx.AsyncClie
 
     assert [letter["message_id"] for letter in listed] == [first, second]
     assert [letter["id"] for letter in behind] == [listed[1]["id"]]
+    assert (beyond.status_code, beyond.json()) == (200, [])
     assert (group["error"], group["letters"]) == ("ValueError", 2)
     assert detail["payload"] == {"why": "first"}
     assert detail["reason"]["attempts"]

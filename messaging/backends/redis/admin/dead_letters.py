@@ -24,6 +24,8 @@ async def list_letters(
 ) -> list[DeadLetter]:
     """Those behind the id `after`, of one group or of all."""
     letters: list[DeadLetter] = []
+    if _is_past_all(after):
+        return letters
     start = "-" if after == FROM_START else f"({after}"
     count = min(FIRST_PAGE, max_count)
     while len(letters) < max_count:
@@ -126,6 +128,12 @@ def _unreadable(position: bytes, payload: bytes, error: Exception) -> DeadLetter
     milliseconds = int(position.partition(b"-")[0])
     left = unreadable_envelope("", position, payload)
     return DeadLetter(left, "", to_json(reason).encode(), milliseconds / 1000, position.decode())
+
+
+def _is_past_all(after: str) -> bool:
+    """Whether it lies behind all ids that a server can give, which it does not take for one."""
+    milliseconds = after.partition("-")[0]
+    return milliseconds.isdecimal() and int(milliseconds) >= _PAST_IDS
 
 
 def _is_id(text: str) -> bool:
