@@ -9,7 +9,11 @@ def render(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
 
     Args:
         registry: whose metrics; those of the process itself are in it where the host wants them.
-        accept: the header of the request, by which the format is chosen.
+        accept: the header of the request, by which the format is chosen; the usual one where the
+            header makes no sense.
     """
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is no number
+        encode, content_type = choose_encoder("")
     return encode(registry), content_type

@@ -17,6 +17,10 @@ _PARENT = re.compile(
     r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<span>(?!0{16})[0-9a-f]{16})"
     r"-(?P<flags>[0-9a-f]{2})(?P<more>-[^ ]*)?(?: (?P<state>.*))?"
 )
+_KEY = r"[a-z0-9][a-z0-9_\-*/@]{0,255}"
+_VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+_MEMBER = rf"[ \t]*({_KEY}={_VALUE}[ \t]*)?"
+_STATE = re.compile(rf"{_MEMBER}(,{_MEMBER})*")
 _LEFT_OUT, _LENGTH = "-00", 55
 
 
@@ -43,8 +47,13 @@ def read(trace: str) -> SpanContext | None:
         span_id=int(match["span"], 16),
         is_remote=True,
         trace_flags=TraceFlags(int(match["flags"], 16) & TraceFlags.SAMPLED),
-        trace_state=TraceState.from_header([match["state"]]) if match["state"] else None,
+        trace_state=_state_in(match["state"] or ""),
     )
+
+
+def _state_in(text: str) -> TraceState | None:
+    """What it says, looked at first: OpenTelemetry logs as a whole what it cannot read."""
+    return TraceState.from_header([text]) if text and _STATE.fullmatch(text) else None
 
 
 def write(context: SpanContext) -> str:

@@ -283,6 +283,13 @@ def test_prometheus_may_ask_for_its_newer_format() -> None:
     assert text.endswith(b"# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["x.y", "", "1.0.0.0.0", "\u0663"])
+def test_a_format_that_makes_no_sense_gets_the_usual_one(version: str) -> None:
+    accept = f"application/openmetrics-text;version={version}"
+
+    assert render(CollectorRegistry(), accept)[1]
+
+
 async def test_traces_and_metrics_go_together() -> None:
     registry, spans = CollectorRegistry(), Spans()
     both = Observers(OpenTelemetryObserver(spans.provider), MetricsObserver(registry))

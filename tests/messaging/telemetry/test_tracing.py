@@ -366,7 +366,7 @@ async def test_a_malformed_trace_of_others_is_taken_for_none(malformed: str) -> 
     ],
 )
 async def test_a_trace_that_others_have_begun_is_gone_on_with(
-    trace_text: str, state: dict[str, str]
+    trace_text: str, state: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     spans = Spans()
     async with memory_bus(Ask, observer=OpenTelemetryObserver(spans.provider)) as bus:
@@ -386,6 +386,7 @@ async def test_a_trace_that_others_have_begun_is_gone_on_with(
     assert dict(handled.context.trace_state) == state
     assert told.envelope.trace.startswith(f"00-{'1' * 32}-")
     assert told.envelope.trace.endswith(" a=1,b=2") == (len(state) == 2)
+    assert "not a state" not in caplog.text
 
 
 async def not_recorded(observer: OpenTelemetryObserver) -> list[str]:
