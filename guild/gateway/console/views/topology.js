@@ -122,16 +122,20 @@ function Svg({ laid, scale, live, chosen }) {
   </svg>`;
 }
 
+const LETTER = 6.7; // px: of the labels, which are set in a fixed width
+
 function Arrow({ edge, isDense, live, chosen }) {
   const isNear = edge.source === chosen || edge.target === chosen;
   const rate = rateOfEdge(edge, live.edges);
   const classes = ["arrow", edge.isReply && "reply", isNear && "near", chosen && !isNear && "far", rate > 0 && "flows"];
   const names = [...edge.messages, ...(edge.answers ?? [])].join(", ");
   const title = html`<title>${visible(`${edge.source} to ${edge.target}: ${names}`)}</title>`;
-  const label = isDense ? "" : visible(edge.label);
+  const told = [isDense ? "" : edge.label, rate > 0 ? `${rateOf(rate)}/s` : ""].filter(Boolean);
+  const text = edge.loop ? "" : told.join(" ");
+  const half = (text.length * LETTER) / 2 + 3;
   return html`<g class=${classes.filter(Boolean).join(" ")}>
-    <path d=${edge.loop ?? pathOf(edge.points)} marker-end="url(#tip)" marker-start=${edge.answers && "url(#tip)"}>${edge.loop && title}</path>
-    ${!edge.loop && html`<text x=${edge.x} y=${edge.y + 4}>${title}${label}${rate > 0 && ` ${rateOf(rate)}/s`}</text>`}
+    <path d=${edge.loop ?? pathOf(edge.points)} marker-end="url(#tip)" marker-start=${edge.answers && "url(#tip)"}>${!text && title}</path>
+    ${text && html`<rect x=${edge.x - half} y=${edge.y - 8} width=${2 * half} height="16" rx="2" /><text x=${edge.x} y=${edge.y + 4}>${title}${visible(text)}</text>`}
   </g>`;
 }
 
