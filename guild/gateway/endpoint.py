@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
 from guild.client import GuildClient
+from guild.gateway.caller_trace import in_trace_of
 from guild.gateway.callers import Caller, Scope
 from guild.gateway.errors import GatewayClosingError, InvalidParameterError
 from guild.gateway.limits import Limits
@@ -74,7 +75,7 @@ class Call(Generic[BodyT, QueryT]):
     @contextmanager
     def sending(self) -> Iterator[str]:
         """A block in which one message is sent, under the id that it gives: that of its
-        Idempotency-Key, or a new one.
+        Idempotency-Key, or a new one. It goes on in the trace of the caller.
 
         Raises:
             KeyReusedError: another message was sent with the key.
@@ -84,10 +85,11 @@ class Call(Generic[BodyT, QueryT]):
         if len(key) > MOST_OF_A_KEY:
             raise InvalidParameterError((f"Idempotency-Key: at most {MOST_OF_A_KEY} characters",))
         message_id = id_of(self.caller.name, key)
-        if not key:
-            yield message_id
-            return
-        with self.services.used_keys.use(message_id, self.request.url.path, self.raw_body):
+        with ExitStack() as stack:
+            stack.enter_context(in_trace_of(self.headers))
+            if key:
+                path = self.request.url.path
+                stack.enter_context(self.services.used_keys.use(message_id, path, self.raw_body))
             yield message_id
 
     @property

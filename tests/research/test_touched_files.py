@@ -71,7 +71,7 @@ TOUCH = {
     "text_jobs.py:_sources": JOB,
     "text_jobs.py:collect_corpus": JOB,
     "training_jobs.py:register_optimizer": JOB,
-    "web/files.py:_read_from": "opens what lies below the workspace and is a plain file, and no other",
+    "web/files.py:_read_from": "opens plain files below the workspace, and nothing else",
     "web/files.py:_records": STATE,
     "writing/kept.py:_files_of": "asks for sizes and times of the language model that is used",
     "writing/prompts.py:_template": PACKAGE,
