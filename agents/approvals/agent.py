@@ -201,7 +201,8 @@ def _why_refused(
         given = f"not {decision.option!r}" if decision.option else "and choose one"
         return "no_option", f"approve with one of its options, {given}: {', '.join(options)}"
     if decision.option and decision.option not in options:
-        return "no_option", f"it has no option {decision.option!r}: {', '.join(options) or 'none'}"
+        there = ", ".join(options) or "it offers none, so leave that out"
+        return "no_option", f"it has no option {decision.option!r}: {there}"
     return None
 
 

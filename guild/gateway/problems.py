@@ -267,12 +267,19 @@ def problem_of(error: Exception) -> Problem:
         status=kind.status,
         detail=str(error) if is_known else "the gateway failed; its log says why",
         error=type(error).__name__ if is_known else "InternalError",
-        remedy=kind.remedy,
+        remedy=_remedy_of(error, kind),
         fields=_fields_of(error),
         message_id=getattr(error, "asked_id", "") or getattr(error, "message_id", "") or None,
         dead_letter_id=getattr(error, "dead_letter_id", "") or None,
         **_failure_in(error),
     )
+
+
+def _remedy_of(error: Exception, kind: Kind) -> str:
+    has_letter = getattr(error, "dead_letter_id", "")
+    if isinstance(error, bus_errors.RequestFailedError) and not has_letter:
+        return "Nothing is kept of it: mend what the text names, then ask anew."
+    return kind.remedy
 
 
 def _failure_in(error: Exception) -> dict[str, str]:

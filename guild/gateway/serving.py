@@ -146,8 +146,8 @@ def _listener(place: Listening) -> socket.socket:
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (while")[0]
         raise ExposureError(
-            f"nobody can listen on {place.host}:{place.port}: {reason}; choose another --port (0 "
-            "is any that is free) or --host"
+            f"nobody can listen on {place.host}:{place.port}: {reason}; choose another port (0 "
+            "is any that is free), or another address"
         ) from error
     # What is accepted inherits these: a peer that has vanished is found out.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

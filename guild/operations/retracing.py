@@ -1,6 +1,7 @@
 """Puts together what was found of a conversation: its steps in order, and how each went."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from guild.checking.plan import Plan
@@ -136,11 +137,20 @@ class _Retraced:
         state: StepState = "answered" if is_answer else "unheard"
         return ConversationStep(
             **origin._asdict(),
-            at=made_at(origin.id),
+            at=made_at(origin.id) or self._begun_at(origin.id),
             state=next((each for each in URGENT if each in states), state),
             agents=agents,
             data=None if envelope is None else self._data(envelope),
         )
+
+    def _begun_at(self, message_id: str) -> datetime | None:
+        """When its first handling began that was watched, for an id that tells no time."""
+        began = [
+            row.at - (row.handled_s or 0.0)
+            for (each, _), row in self._rows.items()
+            if each == message_id
+        ]
+        return datetime.fromtimestamp(min(began), UTC) if began else None
 
     def _agents_of(self, message_id: str) -> Iterable[str]:
         known = (*self._held, *self._rows, *self._letters, *self._found.histories)

@@ -117,10 +117,10 @@ def test_a_guild_that_does_not_run_is_told(spec: Path, start: Start) -> None:
         (["console", "SPEC", "--certificate", "none.pem"], 2, "none.pem cannot be used"),
         (["console", "SPEC", "--private-key", "k.pem"], 2, "of no use without --certificate"),
         (["console", "SPEC", "--tokens", "none"], 1, "cannot read the tokens in none"),
-        (["console", "SPEC", "--port", "TAKEN"], 1, "in use; choose another --port"),
+        (["console", "SPEC", "--port", "TAKEN"], 1, "in use; choose another port"),
         (["run", "SPEC", "--http", "x"], 2, "--http wants [HOST:]PORT"),
         (["run", "SPEC", "--http", "70000"], 2, "--http wants [HOST:]PORT"),
-        (["run", "SPEC", "--http", "TAKEN"], 1, "in use; choose another --port"),
+        (["run", "SPEC", "--http", "TAKEN"], 1, "in use; choose another port"),
         (["run", "SPEC", "--http", "192.0.2.1:1"], 2, "give --certificate FILE, or --plain-http"),
         (["run", "SPEC", "--tokens", "x"], 2, "of no use without --http PORT"),
         (

@@ -1,6 +1,7 @@
 import { sequenceOf, timelineOf, treeOf } from "/logic/conversation.js";
 import { bestLayout, bundled, layOut, pathOf } from "/logic/graph_layout.js";
 import * as dagre from "/vendor/dagre.js";
+import { recentOf } from "/logic/recent.js";
 import { secondsOf, rateOf, timeOf, shortId } from "/logic/format.js";
 import { stepsOf } from "/logic/steps.js";
 import { equal } from "./checks.js";
@@ -24,6 +25,17 @@ export function test_a_timeline_runs_from_the_first_message_to_the_last_end() {
   const { lengthS, bars } = timelineOf(STEPS);
   equal([lengthS, bars.map((bar) => [bar.agent, bar.fromS, bar.waitedS, bar.handledS])], [4, [["x", 0, 1, 2], ["y", 3, 0, 1], ["z", 3, 0, 0], ["empty", 4, 0, 0]]]);
   equal(timelineOf(stepsOf({ steps: [{ id: "a", at: null }] })), { lengthS: 0, bars: [] });
+}
+
+export function test_a_conversation_of_late_is_told_by_its_last_handling_or_by_what_was_given_up() {
+  const row = (conversation, at, outcome) => ({ id: `${conversation}${at}`, conversation, at, outcome });
+  const rows = [row("a", 4, "ignored"), row("b", 5, "handled"), row("a", 3, "dead_lettered"), row("b", 1, "retried"), row("c", 2, "retried")];
+  equal(recentOf(rows).map(({ conversation, at, outcome }) => [conversation, at, outcome]), [
+    ["b", 5, "handled"],
+    ["a", 4, "dead_lettered"],
+    ["c", 2, "retried"],
+  ]);
+  equal(timeOf(null), "–");
 }
 
 const shape = (nodes) => nodes.map(({ step, children }) => [step.id, shape(children)]);

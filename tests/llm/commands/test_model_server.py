@@ -105,7 +105,7 @@ async def test_to_be_stopped_while_a_model_is_loaded_ends_the_server(
 async def test_a_port_that_is_taken_is_an_error() -> None:
     async with ModelRegistry() as registry, serving(create_app({}, registry)) as url:
         port = int(url.removesuffix("/v1").rpartition(":")[2])
-        with pytest.raises(ExposureError, match="in use; choose another --port"):
+        with pytest.raises(ExposureError, match="in use; choose another port"):
             await serve({}, Listening(port=port), asyncio.Event())
 
 

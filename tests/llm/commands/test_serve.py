@@ -234,7 +234,7 @@ def _secret(folder: Path, text: str) -> Path:
         (["SPEC", "--api-key-file", "EMPTY"], 2, "there is no key in"),
         (["SPEC", "--api-key-file", "SHORT"], 2, "an API key needs at least 16"),
         (["SPEC", "--port", "70000"], 2, "65535"),
-        (["SPEC", "--port", "TAKEN"], 1, "in use; choose another --port"),
+        (["SPEC", "--port", "TAKEN"], 1, "in use; choose another port"),
     ],
     ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else None,
 )

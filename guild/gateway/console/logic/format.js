@@ -30,9 +30,9 @@ function twoFigures(value) {
   return value >= 10 ? String(Math.round(value)) : value.toFixed(1).replace(/\.0$/, "");
 }
 
-/** A moment as a Date: of seconds since 1970, or of a text in ISO 8601. */
+/** A moment as a Date, of seconds since 1970 or a text in ISO 8601; an invalid one for no moment. */
 export function dateOf(at) {
-  return new Date(typeof at === "number" ? at * 1000 : at);
+  return new Date(typeof at === "number" ? at * 1000 : (at ?? NaN));
 }
 
 const two = (number) => String(number).padStart(2, "0");

@@ -2,6 +2,7 @@
 
 import { conversation as readConversation } from "../api/guild_api.js";
 import { many, secondsOf } from "../logic/format.js";
+import { recentOf } from "../logic/recent.js";
 import { href } from "../logic/route.js";
 import { stepsOf } from "../logic/steps.js";
 import { Empty, Loaded, State } from "../parts/notice.js";
@@ -31,7 +32,7 @@ function Recent({ live }) {
     event.preventDefault();
     if (typed.trim()) go(href(["conversations", typed.trim()]));
   };
-  const recent = [...new Map(live.rows.map((row) => [row.conversation || row.id, row])).values()].slice(0, 50);
+  const recent = recentOf(live.rows);
   return html`<${Page} title="Conversations" lead="All that followed from one message: who told whom, when, and where it failed.">
     <form class="row find" onSubmit=${open}>
       <label class="field grow"><span class="label">Id of a message or conversation</span>
