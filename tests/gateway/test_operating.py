@@ -14,8 +14,10 @@ from guild.checking.loader import load_yaml
 from guild.client import GuildClient
 from guild.gateway import gateway_app
 from guild.gateway.live import LiveHub
+from guild.gateway.problems import problem_of
 from guild.gateway.tokens import add_token
 from guild.runtime import Guild
+from messaging.errors import RequestFailedError
 from messaging.wire.envelope import new_id
 from messaging.wire.sealing import seal
 from tests.gateway.conftest import Serve, asking, until
@@ -80,6 +82,16 @@ async def given_up(http: httpx.AsyncClient, why: str) -> str:
     assert (problem["error"], problem["agent"]) == ("RequestFailedError", "breaker")
     assert problem["cause"] == "ValueError"
     return str(problem["dead_letter_id"])
+
+
+@pytest.mark.parametrize(("letter", "named"), [("0" * 32, True), ("", False)])
+def test_a_failure_names_a_dead_letter_only_where_there_is_one(letter: str, named: bool) -> None:
+    refused = RequestFailedError("NotApprovedError", "no", agent="buyer", dead_letter_id=letter)
+
+    problem = problem_of(refused)
+
+    assert ("dead letter" in problem.remedy) is named
+    assert (problem.dead_letter_id is not None) is named
 
 
 async def test_dead_letters_in_memory_are_paged_by_their_ids_as_well() -> None:

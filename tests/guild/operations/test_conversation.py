@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -178,6 +179,23 @@ async def test_what_was_watched_is_told_although_no_topic_holds_it(site: Site) -
     assert asker.handled_s is not None
     assert asker.waited_s is not None
     assert [step.type for step in conversation.steps][:2] == ["tests.note", "tests.ping"]
+
+
+async def test_a_message_whose_id_tells_no_time_has_that_of_its_first_handling_if_it_was_watched(
+    site: Site,
+) -> None:
+    name, before = "0123456789ab4def8123456789abcdef", datetime.now(UTC)
+    async with (
+        running(site, spec_of(Reader)) as guild,
+        client_of(site, spec_of(Reader)) as client,
+    ):
+        summed_up = await watching(guild, client)
+        await client.publish("default_topic", Note(text="x"), message_id=name)
+        await summed_up
+        (step,) = (await client.conversation(name)).steps
+
+    assert step.at is not None
+    assert before - timedelta(seconds=1) < step.at < datetime.now(UTC)
 
 
 async def test_a_requeued_letter_waits_again(site: Site) -> None:
