@@ -41,6 +41,8 @@ from messaging.telemetry.spending import Spending
 from messaging.telemetry.trace_text import is_unsampled, read, write
 from messaging.telemetry.unsampled import UnsampledSpan
 from messaging.wire.envelope import Envelope
+from messaging.wire.message import wire_type_of
+from messaging.wire.replies import Cancelled, RequestFailed
 from messaging.wire.sealing import payload_of
 from messaging.wire.topic import EVENTS_TOPIC, is_reply_topic
 
@@ -55,6 +57,9 @@ _FAILED = frozenset({"retried", "dead_lettered"})
 _WITHOUT_HANDLER = frozenset({"retried", "dead_lettered", "cancelled"})
 
 
+_NOTICES = tuple(wire_type_of(each).name for each in (RequestFailed, Cancelled))
+
+
 class _Open:
     """A handling under way.
 
@@ -62,9 +67,10 @@ class _Open:
         span: None where the provider has left the trace out.
         trace: of what follows then.
         outgoing: the spans of what leaves with the commit.
+        notices: those of what the bus tells of a handling that has failed, which leaves then, too.
     """
 
-    __slots__ = ("group", "inherited", "outgoing", "span", "task", "token", "trace")
+    __slots__ = ("group", "inherited", "notices", "outgoing", "span", "task", "token", "trace")
 
     def __init__(self, handling: Handling, span: Span | None, trace: str = "") -> None:
         self.group = handling.group
@@ -72,6 +78,7 @@ class _Open:
         self.span = span
         self.trace = trace
         self.outgoing: list[Span] = []
+        self.notices: list[Span] = []
         self.task: asyncio.Task[Any] | None = None
         self.token: Token[Context] | None = None
 
@@ -162,6 +169,8 @@ class OpenTelemetryObserver(Observer):
             if ending.outcome != "handled":
                 span.set_attribute(names.IS_SENT, False)
             span.end()
+        for span in token.notices:
+            span.end()
 
     def _opened(self, handling: Handling) -> tuple[_Open, Span]:
         """The handling, and what is the current span in it."""
@@ -211,7 +220,7 @@ class OpenTelemetryObserver(Observer):
         if here is None or here.span is None or is_reply_topic(envelope.reply_to):
             span.end()
         else:
-            here.outgoing.append(span)
+            (here.notices if envelope.type in _NOTICES else here.outgoing).append(span)
         sent = span.get_span_context()
         return write(sent) if sent.is_valid else envelope.trace
 

@@ -161,6 +161,27 @@ async def test_what_comes_to_no_handler_and_is_given_up_is_a_span_with_its_cause
     assert parent_of(handled, spans.all) == "publish asks"
 
 
+async def test_what_the_bus_tells_of_a_failure_was_sent() -> None:
+    spans = Spans()
+
+    async def give_up(ask: Ask, context: Context) -> None:
+        raise RuntimeError(ask.text)
+
+    async with memory_bus(Ask, observer=OpenTelemetryObserver(spans.provider)) as bus:
+        await bus.subscribe(listening("giver", give_up, retry=RetryPolicy(attempts=1)))
+        with pytest.raises(RequestFailedError):
+            await bus.request("asks", Ask(text="x"))
+        await eventually(lambda: not orphans_in(spans.all))
+
+    notices = [
+        dict(span.attributes or {})
+        for span in spans.all
+        if (span.attributes or {}).get(names.MESSAGE_TYPE) == "bus.request_failed"
+    ]
+    assert notices
+    assert not [each for each in notices if names.IS_SENT in each]
+
+
 async def test_what_a_failed_handling_would_have_sent_says_that_it_was_not() -> None:
     spans = Spans()
 
