@@ -91,10 +91,12 @@ function Group({ group, current, guild }) {
   </div>`;
 }
 
-/** How many approvals wait for a decision. */
+/** How many approvals wait for a decision; looked at anew after each act of one's own. */
 function Waiting() {
+  const { number } = useStore(announcements);
   const found = useLoad((options) => readApprovals("open", options), []);
-  useEvery(15, found.reload, []);
+  useEvery(5, found.reload, []);
+  useEffect(() => found.reload(), [number]);
   const count = found.value?.length ?? 0;
   return count ? html`<span class="badge">${count}<span class="unseen"> wait</span></span>` : null;
 }

@@ -23,7 +23,7 @@ export default function Topology({ rest: [chosen] }) {
   const { guild } = useGuild();
   const live = useLive();
   const graph = useLoad(readGraph, []);
-  return html`<${Page} title="Topology" lead="Agents and the messages between them, as they are now; failures since somebody looks. Choose an agent to see more.">
+  return html`<${Page} title="Topology" lead="Agents and the messages between them. What waits is looked at every 5 s; failures count from when somebody began to watch.">
     <${Figures} live=${live} />
     ${guild.warnings?.length > 0 &&
     html`<details class="notice"><summary>${many(guild.warnings.length, "warning")} about the wiring</summary>
