@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from guild.cli.syntax.options import Allow, AsJson, BusUrl, Common, Spec, TimeoutS
+from guild.cli.syntax.options import Allow, AsJson, BusUrl, Common, Count, Spec, TimeoutS
 
 approvals = typer.Typer(
     help="What a guild asks before it does it: list, show, approve and reject.",
@@ -33,7 +33,7 @@ def list_(
     after: Annotated[
         str | None, typer.Option(metavar="ID", help="Only those that were asked after this one.")
     ] = None,
-    count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
+    count: Count = None,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,

@@ -9,6 +9,7 @@ from guild.cli.syntax.options import (
     AsJson,
     BusUrl,
     Common,
+    Count,
     LetterId,
     OfAgent,
     OfError,
@@ -28,7 +29,7 @@ def list_letters(
     after: Annotated[
         str | None, typer.Option(metavar="ID", help="Only those that died after this one.")
     ] = None,
-    count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
+    count: Count = None,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,

@@ -63,6 +63,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document a line o
 LogLevel = Annotated[
     Level | None, typer.Option(help="How much of the log is shown on stderr. [default: warning]")
 ]
+Count = Annotated[int | None, typer.Option(help="Stop after so many.", min=1)]
 TimeoutS = Annotated[float, typer.Option("--timeout", help="Seconds to wait.", min=0.001)]
 WaitS = Annotated[
     float,

@@ -10,6 +10,7 @@ from guild.cli.syntax.options import (
     BusUrl,
     Common,
     Conversation,
+    Count,
     Data,
     LogLevel,
     MessageId,
@@ -19,6 +20,16 @@ from guild.cli.syntax.options import (
     TypeName,
     WaitS,
 )
+
+WatchedS = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        help="Stop after so long; exit status 6 if --count is not reached by then.",
+        min=0.001,
+    ),
+]
 
 
 def publish(
@@ -121,16 +132,8 @@ def tap(
         str | None,
         typer.Option(help="Begin with what was accepted since, as 2030-01-31T12:00Z."),
     ] = None,
-    count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
-    timeout_s: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            help="Stop after so long; exit status 6 if --count is not reached by then.",
-            min=0.001,
-        ),
-    ] = None,
+    count: Count = None,
+    timeout_s: WatchedS = None,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
@@ -155,16 +158,8 @@ def tap(
 
 def live(
     spec: Spec,
-    count: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
-    timeout_s: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            help="Stop after so long; exit status 6 if --count is not reached by then.",
-            min=0.001,
-        ),
-    ] = None,
+    count: Count = None,
+    timeout_s: WatchedS = None,
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
