@@ -114,7 +114,7 @@ class Channel:
             self._sent.append(event)
             is_announced = len(self._sent) > 1
         if is_announced:
-            return True
+            return not self._loop.is_closed()  # it may have closed before it got round to look
         try:
             self._loop.call_soon_threadsafe(self._arrive)
         except RuntimeError:  # the loop is closed
