@@ -40,6 +40,13 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
             sys.modules["structlog"].reset_defaults()
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Tells `.ci/again`, since a run that broke off has not tried every test."""
+    cache = getattr(session.config, "cache", None)
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        cache.set("exitstatus", int(exitstatus))
+
+
 def _is_structlog_configured() -> bool:
     structlog = sys.modules.get("structlog")
     return structlog is not None and structlog.is_configured()
