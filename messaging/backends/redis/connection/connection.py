@@ -94,17 +94,25 @@ class Connection:
         keep_from_children(self)
         self._last_error = ""
         self._url = ""
+        self._is_ours = False
         self.generation = 0
         self.on_live: list[Callable[[], None]] = []
 
     async def open(self) -> None:
-        """Connect once.
+        """Connect once; to a server of ours again, which may have gone with its owner meanwhile.
 
         Raises:
             BackendUnavailableError: nobody answers there.
             BackendSetupError: the server refused the credentials.
         """
-        self._pipeline = await self._dial()
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + CONNECT_TIMEOUT_S
+        while self._pipeline is None:
+            try:
+                self._pipeline = await self._dial()
+            except BackendUnavailableError:
+                if not self._is_ours or loop.time() > give_up_at:
+                    raise
         self._live.set()
         if self.outage is not None:
             self.outage.watch()
@@ -234,7 +242,7 @@ class Connection:
 
     async def _dial(self) -> Pipeline:
         endpoint = await self._address.resolve()
-        self._url = endpoint.url
+        self._url, self._is_ours = endpoint.url, endpoint.is_ours
         pipeline = Pipeline(self._lost, self._reply_timeout_s)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):

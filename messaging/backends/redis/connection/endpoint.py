@@ -19,7 +19,12 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
 class Endpoint(NamedTuple):
-    """A server's address; `greeting` holds the commands a fresh connection sends first."""
+    """A server's address.
+
+    Attributes:
+        greeting: the commands that a fresh connection sends first.
+        is_ours: whether it is an embedded server, which answered just now.
+    """
 
     url: str
     path: str = ""
@@ -27,6 +32,7 @@ class Endpoint(NamedTuple):
     port: int = DEFAULT_PORT
     tls: ssl.SSLContext | None = None
     greeting: tuple[tuple[str, ...], ...] = ()
+    is_ours: bool = False
 
 
 class FixedAddress:
@@ -47,7 +53,7 @@ class EmbeddedAddress:
 
     async def resolve(self) -> Endpoint:
         path = await asyncio.to_thread(self.server.start)
-        return Endpoint(url=f"embedded:{self.server.folder}", path=path)
+        return Endpoint(url=f"embedded:{self.server.folder}", path=path, is_ours=True)
 
 
 def endpoint_of(url: str) -> Endpoint:

@@ -155,6 +155,28 @@ async def test_a_second_process_attaches_and_takes_over_when_the_first_ends(
     await guild.close()
 
 
+async def test_a_server_that_goes_between_its_answer_and_the_connection_is_started_again(
+    owner: tuple["subprocess.Popen[str]", int], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, server_pid = owner
+    start = EmbeddedServer.start
+
+    def start_and_lose_once(server: EmbeddedServer) -> str:
+        path = start(server)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+            wait_for_end(server_pid)
+        return path
+
+    monkeypatch.setattr(EmbeddedServer, "start", start_and_lose_once)
+    guild = Guild(f"embedded:{folder}")
+    backend = await guild.open()
+
+    await backend.append(notes(1))
+    await guild.close()
+
+
 async def test_a_server_that_crashes_is_started_again_on_its_data(folder: Path) -> None:
     guild = Guild(f"embedded:{folder}")
     backend = await guild.open()
