@@ -148,7 +148,7 @@ def test_a_median_is_told_with_where_it_may_lie_and_no_outlier_moves_it() -> Non
 async def test_recovery_is_measured_from_the_death_of_a_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    setting = recovery.Setting("quick", lease_s=2.0, is_elsewhere=True, goal_s=5.0)
+    setting = recovery.Setting("quick", lease_s=4.0, is_elsewhere=True, goal_s=9.0)
     monkeypatch.setattr(recovery, "SETTINGS", (setting,))
     with private_server(tmp_path) as url, Redis.from_url(url) as server:
         measured = await recovery.measure(url, Meter(server), 0, HANGING_FROM + 100)
