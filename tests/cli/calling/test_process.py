@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -154,10 +155,13 @@ def _on_a_terminal(*words: str, **environ: str) -> bytes:
     command = [sys.executable, "-m", "guild.cli", *words]
     environ = os.environ | {"TERM": "xterm", "COLUMNS": "500"} | environ
     subprocess.run(command, stdout=follower, stderr=follower, env=environ, check=False)
-    written = os.read(leader, 100_000)
     os.close(follower)
+    written = bytearray()
+    with suppress(OSError):  # the end of a terminal
+        while read := os.read(leader, 100_000):  # in pieces, however late the kernel passes them on
+            written += read
     os.close(leader)
-    return written
+    return bytes(written)
 
 
 NO_DEVICE = """
