@@ -9,7 +9,7 @@ after hours or days, also when every process of the guild was restarted meanwhil
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from messaging.handling.context import Requester
 from messaging.wire.message import Message
@@ -20,8 +20,8 @@ OPEN, DECIDED = "open.", "decided."
 
 Option = Annotated[str, Field(min_length=1, max_length=200)]
 Default = Literal["approve", "reject"]
-State = Literal["open", "approved", "rejected"]
-Refusal = Literal["unknown", "decided", "late", "own", "no_option"]
+State = Literal["open", "approved", "rejected", "withdrawn"]
+Refusal = Literal["unknown", "decided", "late", "withdrawn", "own", "no_option"]
 
 
 class ApprovalRequest(Message, wire_name="guild.approval_request"):
@@ -35,7 +35,11 @@ class ApprovalRequest(Message, wire_name="guild.approval_request"):
         default: what holds when it was not decided by then.
         options: of which whoever approves chooses one; the first, where `default` approves. None
             of them: it is a yes or a no.
-        asked_by: the person for whom it is asked, who may not decide it then; "" for nobody.
+        asked_by: the person or agent for whom it is asked, who may not decide it then; "" for
+            nobody.
+        work: id of the message whose handling waits for the decision, where the question does not
+            follow from it by itself, as it does by `ctx.send`. Cancelled or given up, the question
+            is withdrawn.
     """
 
     what: str = Field(min_length=1, max_length=1000)
@@ -45,6 +49,7 @@ class ApprovalRequest(Message, wire_name="guild.approval_request"):
     default: Default = "reject"
     options: tuple[Option, ...] = Field(default=(), max_length=20)
     asked_by: str = Field(default="", max_length=200)
+    work: str = Field(default="", max_length=100)
 
     @field_validator("details")
     @classmethod
@@ -59,8 +64,9 @@ class ApprovalDecision(Message, wire_name="guild.approval_decision"):
 
     Attributes:
         id: of the approval, which is that of the request.
-        by: who decided; "" where nobody did.
-        at: when, in unix seconds.
+        by: who decided, or cancelled the work; "" where nobody did.
+        is_withdrawn: nobody wants it decided any more, as its work was cancelled or given up. It is
+            not approved then.
         option: which was chosen; "" where there was no choice.
         what: as it was asked, like `details`.
     """
@@ -70,7 +76,8 @@ class ApprovalDecision(Message, wire_name="guild.approval_decision"):
     by: str = ""
     reason: str = ""
     is_default: bool = False
-    at: float
+    is_withdrawn: bool = False
+    at: AwareDatetime
     option: str = ""
     what: str = ""
     details: dict[str, Any] = Field(default={})
@@ -84,6 +91,22 @@ class DecideApproval(Message, wire_name="guild.decide_approval"):
     by: str = Field(min_length=1, max_length=200)
     reason: str = Field(default="", max_length=4000)
     option: str = Field(default="", max_length=200)
+
+
+class WithdrawApprovals(Message, wire_name="guild.withdraw_approvals"):
+    """Nobody wants to know any more what is decided for this work.
+
+    Attributes:
+        work: id of an approval, of a message for which something was asked, or of a conversation.
+        agent: only what this agent asked; "" for all of it.
+        by: who wants that; "" for nobody in particular.
+        reason: a sentence.
+    """
+
+    work: str = Field(min_length=1)
+    agent: str = ""
+    by: str = ""
+    reason: str = ""
 
 
 class DecisionTaken(Message, wire_name="guild.decision_taken"):
@@ -105,13 +128,13 @@ class DecisionRefused(Message, wire_name="guild.decision_refused"):
 
 
 class ApprovalAsked(Message, wire_name="guild.approval_asked"):
-    """Told on `guild.events`: somebody has to decide by `deadline`, in unix seconds."""
+    """Told on `guild.events`: somebody has to decide by `deadline`."""
 
     id: str
     desk: str
     asker: str
     what: str
-    deadline: float
+    deadline: AwareDatetime
     default: Default
 
 
@@ -126,6 +149,7 @@ class ApprovalDecided(Message, wire_name="guild.approval_decided"):
     by: str
     reason: str
     is_default: bool
+    is_withdrawn: bool = False
     option: str
 
 
@@ -137,7 +161,7 @@ class Approval(BaseModel):
         desk: the agent where it lies.
         asker: the agent that asked; "" where it was none.
         conversation: in which it was asked.
-        asked_at: in unix seconds, as `deadline`.
+        cause: id of the message for whose handling it was asked; "" where none was.
         decision: None while it is open.
     """
 
@@ -147,15 +171,29 @@ class Approval(BaseModel):
     desk: str
     asker: str
     conversation: str
-    asked_at: float
-    deadline: float
+    cause: str = ""
+    asked_at: AwareDatetime
+    deadline: AwareDatetime
     request: ApprovalRequest
     decision: ApprovalDecision | None = None
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """The agent that asked and whoever it asked for, as far as they are known."""
+        return tuple(filter(None, (self.asker, self.request.asked_by)))
+
+    @property
+    def works(self) -> tuple[str, ...]:
+        """What it is withdrawn with, beside itself: messages and a conversation."""
+        works = dict.fromkeys((self.conversation, self.cause, self.request.work))
+        return tuple(work for work in works if work and work != self.id)
 
     @property
     def state(self) -> State:
         if self.decision is None:
             return "open"
+        if self.decision.is_withdrawn:
+            return "withdrawn"
         return "approved" if self.decision.approved else "rejected"
 
 
@@ -176,6 +214,11 @@ def open_key(approval_id: str) -> str:
 def decided_key(approval_id: str) -> str:
     """Where a desk's state has one that was decided, an `Approval`."""
     return f"{DECIDED}{approval_id}"
+
+
+def withdrawn_with_key(work: str) -> str:
+    """Where a desk's state has the ids of what is withdrawn with a message or conversation."""
+    return f"of.{work}"
 
 
 APPROVAL_EVENTS = (ApprovalAsked, ApprovalDecided)

@@ -165,7 +165,9 @@ async def take_up(decision: ApprovalDecision, model: type[M], ctx: Context) -> H
 
 
 def why_not(decision: ApprovalDecision) -> str:
-    """That it was rejected, by whom and why, in a sentence."""
+    """That it was rejected or withdrawn, by whom and why, in a sentence."""
+    if decision.is_withdrawn:
+        return f"the question was withdrawn{': ' * bool(decision.reason)}{decision.reason}"
     by = "by default" if decision.is_default else f"by {decision.by}"
     reason = f": {decision.reason}" if decision.reason else ""
     return f"it was rejected {by}{reason}"

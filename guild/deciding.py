@@ -125,8 +125,8 @@ async def approve(
     Raises:
         NoDeskError: the guild has no desk.
         UnknownApprovalError: none of them has it.
-        DecisionRefusedError: it was decided before, it is too late, `by` asked for it, or `option`
-            is none of its options.
+        DecisionRefusedError: it was decided before or withdrawn, it is too late, `by` asked for it,
+            or `option` is none of its options.
         InvalidMessageError: `by` is empty, or it or a text is too long.
         MessagingError: as `GuildClient.request`.
     """

@@ -17,7 +17,7 @@ GuildError
 ├── NobodyAnswersError         a request that no agent would ever answer
 ├── NoDeskError                a guild without an agent where approvals lie
 ├── UnknownApprovalError       no desk of the guild has an approval of this id
-├── DecisionRefusedError       a decision that came twice, late or from the asker
+├── DecisionRefusedError       a decision that came twice, late, from the asker, or for nothing
 ├── UnexpectedReplyError       the answer to a request is of another type than was asked for
 └── GuildNotRunningError       a guild, or its client, used outside its `async with`
 """
@@ -193,7 +193,7 @@ class DecisionRefusedError(GuildError):
     """A decision that changed nothing; the sentence says what is so instead.
 
     Attributes:
-        refusal: `decided`, `late`, `own`, `no_option` or `unknown`.
+        refusal: `decided`, `late`, `withdrawn`, `own`, `no_option` or `unknown`.
     """
 
     def __init__(self, approval_id: str, refusal: str, text: str) -> None:

@@ -60,6 +60,8 @@ class DeadLettered(Message, wire_name="guild.dead_lettered"):
     """A message was given up; it can be shown and requeued."""
 
     text: str
+    agent: str = ""
+    message_id: str = ""
 
 
 class TakenOver(Message, wire_name="guild.taken_over"):

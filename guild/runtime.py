@@ -210,7 +210,7 @@ class Guild:
                     observer=self._observer,
                 )
             )
-        announcer = await self._stack.enter_async_context(Announcer(bus, self.spec.id))
+        announcer = await self._stack.enter_async_context(Announcer(bus, self.plan))
         await self._stack.enter_async_context(LiveTeller(bus))
         engine = self._engine = InProcessEngine(self.plan, bus, announcer.observe, self.agents)
         self._stack.push_async_callback(engine.drain)

@@ -165,10 +165,16 @@ LOSSES = frozenset({"bus.data_lost", "bus.data_outdated", "bus.commits_lost"})
 
 
 class Incident(NamedTuple):
-    """Something an operator must hear of: a lost group, a reconnect, an eviction."""
+    """Something an operator must hear of: a lost group, a reconnect, an eviction.
+
+    Attributes:
+        group: of a `dead_letter`, the group that gave up on the message `message_id`.
+    """
 
     event: str
     text: str
+    group: str = ""
+    message_id: str = ""
 
 
 class Consumer(Protocol):

@@ -6,9 +6,9 @@ a process dies, and however many replicas of the desk there are.
 """
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from agents.approvals.ledger import Bounds, Ledger
 from agents.approvals.messages import DeadlinePassed, ForgetDecided
@@ -25,10 +25,15 @@ from guild.approvals import (
     DecisionTaken,
     Lying,
     Refusal,
+    WithdrawApprovals,
     decided_key,
     open_key,
+    withdrawn_with_key,
 )
-from messaging.wire.topic import EVENTS_TOPIC, is_inbox
+from messaging.wire.topic import EVENTS_TOPIC, inbox_of, is_inbox
+
+MOST_WITHDRAWN_TOGETHER = 1000
+_AT_ONCE = 50
 
 
 class DeskProps(BaseAgentProps):
@@ -43,6 +48,12 @@ class DeskProps(BaseAgentProps):
     most_open: int = Field(default=10_000, ge=1, le=1_000_000)
     keep_decided: int = Field(default=1000, ge=1, le=100_000)
     keep_s: float = Field(default=30 * DAY_S, gt=0, le=3660 * DAY_S)
+
+
+class _Together(BaseModel):
+    """The ids of what is withdrawn with one piece of work, as far as they are kept."""
+
+    ids: tuple[str, ...] = ()
 
 
 class ApprovalsAgent(Agent[DeskProps]):
@@ -66,11 +77,13 @@ class ApprovalsAgent(Agent[DeskProps]):
         ledger.lying += 1
         ledger.save(ctx)
         ctx.state.save(open_key(approval.id), lying)
-        due = datetime.fromtimestamp(approval.deadline, UTC)
+        for work in approval.works:
+            ids = await _together(work, ctx)
+            _keep_together(work, (*ids, approval.id)[:MOST_WITHDRAWN_TOGETHER], ctx)
         ctx.send(
             DeadlinePassed(id=approval.id),
             timer=_timer(approval.id),
-            at=due,
+            at=approval.deadline,
             reply_to="",
             detached=True,  # whoever cancels the conversation does not call the deadline off
         )
@@ -96,7 +109,7 @@ class ApprovalsAgent(Agent[DeskProps]):
             return _refused(decision.id, *_why_not_open(decision.id, decided))
         if why := _why_refused(decision, lying.approval, ctx):
             return _refused(decision.id, *why)
-        if ctx.now >= lying.approval.deadline:  # the timer is on its way
+        if _now(ctx) >= lying.approval.deadline:  # the timer is on its way
             settled = _default(lying.approval, ctx)
             await self._settle(lying, settled, ledger, ctx)
             return _refused(decision.id, "late", f"it is too late: {_told(settled)}")
@@ -105,7 +118,7 @@ class ApprovalsAgent(Agent[DeskProps]):
             approved=decision.approved,
             by=decision.by,
             reason=decision.reason,
-            at=ctx.now,
+            at=_now(ctx),
             option=decision.option,
             what=lying.approval.request.what,
             details=lying.approval.request.details,
@@ -122,6 +135,30 @@ class ApprovalsAgent(Agent[DeskProps]):
         if lying is not None:
             await self._settle(lying, _default(lying.approval, ctx), ledger, ctx)
 
+    @handles(answers=[ApprovalDecision], sends=[ForgetDecided, WithdrawApprovals])
+    async def withdraw(self, wanted: WithdrawApprovals, ctx: Context) -> None:
+        ledger = await Ledger.load(ctx)
+        found = [
+            lying
+            for approval_id in (wanted.work, *await _together(wanted.work, ctx))
+            if (lying := await ctx.state.load(open_key(approval_id), Lying))
+            if not wanted.agent or wanted.agent in lying.approval.askers
+        ]
+        for lying in found[:_AT_ONCE]:
+            settled = ApprovalDecision(
+                id=lying.approval.id,
+                approved=False,
+                by=wanted.by,
+                reason=wanted.reason,
+                is_withdrawn=True,
+                at=_now(ctx),
+                what=lying.approval.request.what,
+                details=lying.approval.request.details,
+            )
+            await self._settle(lying, settled, ledger, ctx)
+        if len(found) > _AT_ONCE:  # no commit should be too large for the bus
+            ctx.send(wanted, inbox_of(ctx.group), reply_to="", detached=True)
+
     @handles(sends=[ForgetDecided])
     async def forget(self, _: ForgetDecided, ctx: Context) -> None:
         ledger = await Ledger.load(ctx)
@@ -134,24 +171,36 @@ class ApprovalsAgent(Agent[DeskProps]):
         """Write down what was decided, answer whoever asked, and tell of it."""
         approval = lying.approval
         ctx.state.delete(open_key(approval.id))
+        for work in approval.works:
+            ids = await _together(work, ctx)
+            _keep_together(work, tuple(each for each in ids if each != approval.id), ctx)
         decided = approval.model_copy(update={"decision": decision})
         ctx.state.save(decided_key(approval.id), decided)
         ctx.cancel_timer(_timer(approval.id))
         ledger.lying -= 1
-        await ledger.keep(approval.id, decision.at, self._bounds, ctx)
+        await ledger.keep(approval.id, decision.at.timestamp(), self._bounds, ctx)
         ledger.save(ctx)
         _tell(lying, decision, ctx)
 
 
 def _tell(lying: Lying, decision: ApprovalDecision, ctx: Context) -> None:
     """The one answer, and the event."""
-    approval = lying.approval
-    if lying.requester is not None:
-        ctx.answer(lying.requester, decision)
-    else:  # it came by a route, or was published: its decision goes on by a route
+    approval, requester = lying.approval, lying.requester
+    if requester is not None and decision.is_withdrawn:
+        # In a conversation of its own: what belongs to one that was cancelled is not handled any
+        # more, and its caller has been told.
+        apart = {"conversation": ctx.conversation, "waiter": ""}
+        ctx.answer(requester.model_copy(update=apart), decision)
+    elif requester is not None:
+        ctx.answer(requester, decision)
+    elif not decision.is_withdrawn:
+        # It came by a route, or was published: its decision goes on by a route.
         ctx.send(decision)
     ctx.log.info(
-        "approval.decided", approval=approval.id, approved=decision.approved, by=decision.by or None
+        "approval.decided",
+        approval=approval.id,
+        state=approval.model_copy(update={"decision": decision}).state,
+        by=decision.by or None,
     )
     told = ApprovalDecided(
         id=approval.id,
@@ -162,21 +211,25 @@ def _tell(lying: Lying, decision: ApprovalDecision, ctx: Context) -> None:
         by=decision.by,
         reason=decision.reason,
         is_default=decision.is_default,
+        is_withdrawn=decision.is_withdrawn,
         option=decision.option,
     )
     ctx.send(told, EVENTS_TOPIC, reply_to="", detached=True)
 
 
 def _approval_of(request: ApprovalRequest, ctx: Context) -> Approval:
-    now = ctx.now
-    deadline = now + request.deadline_s
+    now = _now(ctx)
+    deadlines = [now + timedelta(seconds=request.deadline_s)]
+    if ctx.deadline:
+        deadlines.append(datetime.fromtimestamp(ctx.deadline, UTC))
     return Approval(
         id=ctx.message_id,
         desk=ctx.group,
         asker=_asker(ctx),
         conversation=ctx.conversation,
+        cause=ctx.envelope.cause,
         asked_at=now,
-        deadline=min(deadline, ctx.deadline or deadline),
+        deadline=min(deadlines),
         request=request,
     )
 
@@ -189,10 +242,9 @@ async def _is_known(approval_id: str, ctx: Context) -> bool:
 def _why_refused(
     decision: DecideApproval, approval: Approval, ctx: Context
 ) -> tuple[Refusal, str] | None:
-    askers = (approval.asker, approval.request.asked_by)
-    if _plain(decision.by) in map(_plain, filter(None, askers)):
+    if _plain(decision.by) in map(_plain, approval.askers):
         return "own", f"{decision.by} asked for this, and cannot decide it; somebody else has to"
-    if approval.asker and approval.asker == ctx.envelope.sender:
+    if ctx.envelope.sender and ctx.envelope.sender == approval.asker:
         return "own", f"{approval.asker} asked for this, and cannot decide it in anybody's name"
     if ctx.conversation == approval.conversation:
         return "own", "this decision follows from the work that asked for it, and cannot be its own"
@@ -215,6 +267,8 @@ def _why_not_open(approval_id: str, decided: Approval | None) -> tuple[Refusal, 
     if decided is None or decided.decision is None:
         return "unknown", f"there is no approval {approval_id} here, or it was decided long ago"
     decision = decided.decision
+    if decision.is_withdrawn:
+        return "withdrawn", _told(decision)
     return ("late" if decision.is_default else "decided"), _told(decision)
 
 
@@ -223,11 +277,13 @@ def _refused(approval_id: str, refusal: Refusal, text: str) -> DecisionRefused:
 
 
 def _told(decision: ApprovalDecision) -> str:
-    at = datetime.fromtimestamp(decision.at, UTC).astimezone().isoformat(timespec="seconds")
+    at = decision.at.astimezone().isoformat(timespec="seconds")
     verdict = "approved" if decision.approved else "rejected"
     if decision.is_default:
         return f"{decision.id} was {verdict} by default at {at}, as nobody had decided"
     reason = f": {decision.reason}" if decision.reason else ""
+    if decision.is_withdrawn:
+        return f"{decision.id} was withdrawn at {at}{reason}"
     return f"{decision.id} was {verdict} by {decision.by} at {at}{reason}"
 
 
@@ -249,11 +305,27 @@ def _by_nobody(
         approved=approved,
         reason=reason,
         is_default=True,
-        at=ctx.now,
+        at=_now(ctx),
         option=options[0] if approved and options else "",
         what=approval.request.what,
         details=approval.request.details,
     )
+
+
+async def _together(work: str, ctx: Context) -> tuple[str, ...]:
+    kept = await ctx.state.load(withdrawn_with_key(work), _Together)
+    return kept.ids if kept else ()
+
+
+def _keep_together(work: str, ids: tuple[str, ...], ctx: Context) -> None:
+    if ids:
+        ctx.state.save(withdrawn_with_key(work), _Together(ids=ids))
+    else:
+        ctx.state.delete(withdrawn_with_key(work))
+
+
+def _now(ctx: Context) -> datetime:
+    return datetime.fromtimestamp(ctx.now, UTC)
 
 
 def _timer(approval_id: str) -> str:

@@ -3,7 +3,7 @@
 import getpass
 import json
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from guild.approvals import Approval, ApprovalDecision
@@ -132,7 +132,7 @@ def _facts(approval: Approval) -> list[tuple[str, str]]:
     if decision is not None:
         facts += [
             ("decided", _local(decision.at)),
-            ("by", decision.by or "nobody: by default"),
+            ("by", decision.by or ("nobody: by default" if decision.is_default else "")),
             ("option", decision.option),
             ("reason", decision.reason),
         ]
@@ -143,5 +143,5 @@ def _seen(text: str) -> str:
     return text.translate(_UNSEEN)
 
 
-def _local(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(timespec="seconds")
+def _local(at: datetime) -> str:
+    return at.astimezone().isoformat(timespec="seconds")

@@ -6,13 +6,15 @@ guild is told by the guild.
 
 from pydantic import BaseModel
 
-from guild.approvals import ApprovalDecision, DecideApproval
+from guild.approvals import ApprovalDecision, DecideApproval, WithdrawApprovals
 from guild.client import GuildClient
 from guild.gateway.errors import ReservedError
 from messaging.wire.message import wire_type_of
 from messaging.wire.topic import EVENTS_TOPIC
 
-_DECIDING = frozenset(wire_type_of(each).name for each in (DecideApproval, ApprovalDecision))
+_DECIDING = frozenset(
+    wire_type_of(each).name for each in (DecideApproval, ApprovalDecision, WithdrawApprovals)
+)
 
 
 def check_may_be_sent(topic: str, message: BaseModel) -> None:

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from guild.operations.ground import Ground
+from guild.operations.ground import Ground, storable
 from guild.running.strays import DEFAULT_LEASE_S, Forgotten, forget
+from guild.running.withdrawing import withdraw
 from messaging.bus import DEFAULT_TIMEOUT_S
 from messaging.client.replay import Range, Replayed, replay
 from messaging.wire.message import wire_type_of
@@ -64,8 +65,14 @@ class Acting(Ground):
             await asyncio.sleep(LOOK_S)
 
     async def cancel(self, message_id: str, reason: str = "", *, by: str = "") -> None:
-        """Stop whoever handles the message or what followed from it; its requester is told."""
+        """Stop whoever handles the message or what followed from it; its requester is told.
+
+        What a person was asked for it is withdrawn.
+        """
         await self.bus.cancel(message_id, reason)
+        actor = self._actor(by)
+        why = f"its work was cancelled by {actor}{': ' * bool(reason)}{reason}"
+        await withdraw(self.bus, self._plan, message_id, reason=storable(why), by=actor)
         await self._tell("cancel", message_id, by, reason)
 
     async def replay(

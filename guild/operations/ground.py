@@ -65,7 +65,7 @@ class Ground:
 
     def _actor(self, by: str) -> str:
         """The name of whoever acts, as it is stored."""
-        return _storable(by or self.bus.name, MOST_OF_A_NAME)
+        return storable(by or self.bus.name, MOST_OF_A_NAME)
 
     async def _tell(self, act: str, target: str, by: str, detail: str = "") -> None:
         """Say on `guild.events` that this was done.
@@ -74,9 +74,9 @@ class Ground:
         """
         event = OperatorActed(
             act=act,
-            target=_storable(target, MOST_OF_A_NAME),
+            target=storable(target, MOST_OF_A_NAME),
             by=self._actor(by),
-            detail=_storable(detail, MOST_OF_A_DETAIL),
+            detail=storable(detail, MOST_OF_A_DETAIL),
         )
         log.info("guild.operated", **event.model_dump())
         try:
@@ -85,6 +85,6 @@ class Ground:
             log.warning("guild.event_lost", guild=self._plan.spec.id, error=str(error))
 
 
-def _storable(text: str, most: int) -> str:
+def storable(text: str, most: int = MOST_OF_A_DETAIL) -> str:
     """`text` without lone surrogates, which JSON cannot hold, and not too long."""
     return text[:most].encode(errors="backslashreplace").decode()

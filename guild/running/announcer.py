@@ -3,7 +3,9 @@
 import asyncio
 from typing import Self
 
+from guild.checking.plan import Plan
 from guild.events import AgentFailed, BusIncident, DeadLettered, GuildDegraded, TakenOver
+from guild.running.withdrawing import withdraw
 from messaging.backend import Incident
 from messaging.bus import Bus
 from messaging.errors import MessagingError
@@ -18,11 +20,15 @@ LAST_WORDS_S = 1.0
 
 
 class Announcer:
-    """Publishes events in the background; the log has them too when the bus is away."""
+    """Publishes events in the background; the log has them too when the bus is away.
 
-    def __init__(self, bus: Bus, guild_id: str) -> None:
+    What a person was asked for a message that was given up is withdrawn, too.
+    """
+
+    def __init__(self, bus: Bus, plan: Plan) -> None:
         self._bus = bus
-        self._guild_id = guild_id
+        self._plan = plan
+        self._guild_id = plan.spec.id
         self._waiting: asyncio.Queue[Message | None] = asyncio.Queue(MOST_WAITING)
         self._task: asyncio.Task[None] | None = None
 
@@ -50,7 +56,8 @@ class Announcer:
         if self._task is None:
             return
         if incident.event == "dead_letter":
-            self._put(DeadLettered(text=incident.text))
+            agent, message_id = incident.group, incident.message_id
+            self._put(DeadLettered(text=incident.text, agent=agent, message_id=message_id))
         elif incident.event == "takeover":
             self._put(TakenOver(text=incident.text))
         else:
@@ -68,3 +75,11 @@ class Announcer:
                 await self._bus.publish(EVENTS_TOPIC, event)
             except MessagingError as error:
                 log.warning("guild.event_lost", guild=self._guild_id, error=str(error))
+            if isinstance(event, DeadLettered):
+                await withdraw(
+                    self._bus,
+                    self._plan,
+                    event.message_id,
+                    agent=event.agent,
+                    reason=f"{event.agent} gave up on the work that it was asked for",
+                )

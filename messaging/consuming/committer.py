@@ -148,7 +148,8 @@ class Committer:
             if dead is not None:
                 type_ = dead.envelope.type or "an unreadable entry"
                 text = f"{dead.group} gave up on {type_} {dead.envelope.id}"
-                self._incidents.report(Incident("dead_letter", text))
+                incident = Incident("dead_letter", text, dead.group, dead.envelope.id)
+                self._incidents.report(incident)
 
     async def _commit_otherwise(self, batch: list[Settlement], error: MessagingError) -> None:
         """One settlement that cannot be stored must not hold up those that can."""

@@ -3,10 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar
 
 from agents.approvals.agent import ApprovalsAgent
+from agents.llm.parsing import ToolCall
 from guild import Agent, AgentBuilder, BaseAgentProps, Context, Guild, handles
 from guild.approvals import Approval, ApprovalDecided, ApprovalDecision, ApprovalRequest
 from guild.asking import AskFirst, hold, take_up
@@ -21,7 +22,7 @@ from messaging.wire.replies import RequestFailed
 from messaging.wire.topic import EVENTS_TOPIC
 from tests.messaging.conftest import Site
 
-DESK, BUYER = "desk", "buyer"
+DESK, BUYER, SPENDER = "desk", "buyer", "spender"
 LEASE_S = 1.0
 
 
@@ -87,15 +88,52 @@ class Bookkeeper(Buyer):
                 ctx.send(Booked(item=held.kept.item), "books", reply_to="")
 
 
+class Spend(Message, wire_name="shop.spend"):
+    amounts: tuple[int, ...]
+
+
+class Spent(Message, wire_name="shop.spent"):
+    amounts: tuple[int, ...]
+
+
+class Spender(Agent):
+    """Asks while it handles, as a loop of tools does."""
+
+    asks: ClassVar[Any] = None
+    fails: ClassVar[asyncio.Event] = asyncio.Event()
+
+    @handles
+    async def spend(self, order: Spend, ctx: Context) -> Spent:
+        calls = [
+            asyncio.create_task(self.asks(ToolCall("spend", {"amount": amount})))
+            for amount in order.amounts
+        ]
+        failing = asyncio.create_task(Spender.fails.wait())
+        try:
+            all_decided = asyncio.gather(*calls)
+            await asyncio.wait([failing, all_decided], return_when=asyncio.FIRST_COMPLETED)
+            if failing.done():
+                raise RuntimeError("the model is away")
+            answers = await all_decided
+        finally:
+            for task in (failing, *calls):
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*calls)
+        chosen = zip(order.amounts, answers, strict=True)
+        return Spent(amounts=tuple(amount for amount, answer in chosen if answer is True))
+
+
 def crashing_shop() -> GuildSpec:
     """The guild for processes that are killed: others take over after a second."""
     desk = AgentBuilder(ApprovalsAgent).set_id(DESK).add_additional_topic("approvals")
     buyer = AgentBuilder(Bookkeeper).set_id(BUYER).add_additional_topic("orders")
-    spec = guild_of(
-        desk.listen_to_default_topic(False).set_lease(LEASE_S).build_spec(),
-        buyer.listen_to_default_topic(False).set_lease(LEASE_S).build_spec(),
-        guild_id="shop",
-    )
+    spender = AgentBuilder(Spender).set_id(SPENDER).add_additional_topic("spendings")
+    agents = [
+        agent.listen_to_default_topic(False).set_lease(LEASE_S).build_spec()
+        for agent in (desk, buyer, spender)
+    ]
+    spec = guild_of(*agents, guild_id="shop")
     return spec.replaced({**spec.as_data(), "ends": ["shop.booked"], "topics": ["books"]})
 
 

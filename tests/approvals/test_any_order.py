@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from agents.approvals.ledger import Ledger
-from guild.approvals import Approval, ApprovalDecision
+from guild.approvals import Approval, ApprovalDecision, WithdrawApprovals
 from guild.deciding import approve, list_approvals, reject
 from guild.errors import DecisionRefusedError, UnknownApprovalError
 from guild.testing import launched, state_of
@@ -46,11 +46,16 @@ async def test_each_request_gets_one_answer_and_the_numbers_are_right(seed: int)
                 assert chosen not in decided
                 decided[chosen] = decision.by
 
+        async def cancel() -> None:
+            if waiting and not waiting[chosen := random.choice([*waiting])].done():
+                await client.publish("approvals", WithdrawApprovals(work=chosen, reason="enough"))
+                assert (await waiting[chosen]).is_withdrawn
+
         async def pass_time() -> None:
             await clock.advance(random.uniform(1, 300))
 
         for _ in range(60):
-            await random.choice((ask, ask, decide, decide, pass_time))()
+            await random.choice((ask, ask, decide, decide, cancel, pass_time))()
             await asyncio.sleep(0)
         await clock.advance(600.0)
         decisions = {approval: await task for approval, task in waiting.items()}
@@ -71,4 +76,4 @@ async def test_each_request_gets_one_answer_and_the_numbers_are_right(seed: int)
 
 def _is_kept(approval: Approval, clock: TestClock) -> bool:
     assert approval.decision is not None
-    return approval.decision.at > clock.time() - KEEP_S
+    return approval.decision.at.timestamp() > clock.time() - KEEP_S

@@ -1,6 +1,7 @@
 """An agent that asks first: what was to be done is done once, or not at all."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,8 +10,7 @@ from guild.approvals import MOST_DETAILS_BYTES, ApprovalDecision, ApprovalReques
 from guild.asking import AskFirst, why_not
 from guild.deciding import approve, list_approvals, reject
 from guild.testing import launched, settled
-from messaging.errors import RequestCancelledError, RequestFailedError
-from messaging.wire.envelope import new_id
+from messaging.errors import RequestFailedError
 from messaging.wire.sealing import seal
 from tests.approvals.shop import (
     BUYER,
@@ -18,7 +18,6 @@ from tests.approvals.shop import (
     Buy,
     Buyer,
     buying,
-    decided,
     keys,
     lying,
     running,
@@ -28,6 +27,8 @@ from tests.messaging.buses import settled_all
 from tests.messaging.conftest import Site, site, url_of
 
 __all__ = ["site", "url_of"]  # fixtures
+
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 
 async def test_what_was_approved_is_done_once_and_who_asked_is_not_run_again(site: Site) -> None:
@@ -111,35 +112,6 @@ async def _mended(self: Buyer, order: Buy) -> Bought:
     return Bought(item=order.item)
 
 
-async def test_what_was_cancelled_is_not_done_though_it_is_approved_later(site: Site) -> None:
-    async with running(site) as client:
-        kept = new_id()
-        bought = asyncio.create_task(
-            client.request("orders", Buy(item="tea"), message_id=kept, timeout_s=30)
-        )
-        (approval,) = await lying(client)
-
-        await client.cancel(kept, "enough")
-
-        with pytest.raises(RequestCancelledError, match="enough"):
-            await bought
-        await approve(client, approval.id, by="ada")
-        await settled_all(client.bus, BUYER)
-        assert Buyer.bought == {}
-
-
-async def test_a_deadline_passes_for_what_was_cancelled_too(site: Site) -> None:
-    async with running(site, shop(buyer={"approvals": {"deadline_s": 0.5}})) as client:
-        bought = buying(client)
-        (approval,) = await lying(client)
-        await client.cancel(approval.conversation, "enough")
-
-        await asyncio.wait([bought])
-
-        assert (await decided(client, approval.id)).state == "rejected"
-        assert Buyer.bought == {}
-
-
 async def test_hundreds_wait_without_holding_a_place() -> None:
     async with launched(shop()) as guild:
         waiting = [buying(guild.client, f"item {number}") for number in range(200)]
@@ -158,7 +130,7 @@ async def test_a_decision_that_was_never_asked_for_does_nothing(cause: str) -> N
         client = guild.client
         bought = buying(client)
         (approval,) = await lying(client)
-        forged = ApprovalDecision(id=approval.id, approved=True, at=0.0)
+        forged = ApprovalDecision(id=approval.id, approved=True, at=NOW)
         inbox = f"inbox.{BUYER}"
 
         await client.bus.backend.append([client.bus._publisher.seal(inbox, forged, cause=cause)])
@@ -195,8 +167,8 @@ def test_what_is_too_long_to_be_shown_is_shown_in_part() -> None:
 
 
 def test_why_something_was_rejected_is_a_sentence() -> None:
-    by_ada = ApprovalDecision(id="1", approved=False, by="ada", at=0.0, reason="too dear")
-    by_default = ApprovalDecision(id="1", approved=False, is_default=True, at=0.0)
+    by_ada = ApprovalDecision(id="1", approved=False, by="ada", at=NOW, reason="too dear")
+    by_default = ApprovalDecision(id="1", approved=False, is_default=True, at=NOW)
 
     assert why_not(by_ada) == "it was rejected by ada: too dear"
     assert why_not(by_default) == "it was rejected by default"

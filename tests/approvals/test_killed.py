@@ -17,6 +17,7 @@ from tests.approvals.shop import (
     Booked,
     Bought,
     Buy,
+    Spend,
     asking,
     crashing_shop,
     decided,
@@ -98,6 +99,54 @@ async def test_what_nobody_decided_is_rejected_once(url: str, where: str, which:
     assert decision.is_default
     assert not decision.approved
     assert [(event.id, event.is_default) for event in events] == [(decision.id, True)]
+
+
+@at_each_moment
+async def test_what_was_cancelled_is_withdrawn_once(url: str, where: str, which: int) -> None:
+    """The moments are those of the order, the question, its withdrawal, and what was held."""
+    async with (
+        running_module(WORKER, url, where, str(which)) as doomed,
+        GuildClient.connect(crashing_shop(), bus=url) as client,
+    ):
+        flow = asyncio.create_task(_withdrawn(client))
+        held = asyncio.create_task(line(doomed, HELD))
+
+        await asyncio.wait([flow, held], return_when=asyncio.FIRST_COMPLETED)
+        assert held.done(), "it never came by there"
+        doomed.kill()
+        async with running_module(WORKER, url):
+            await flow
+            async with asyncio.timeout(TIMEOUT_S):
+                while await keys(client, BUYER):  # noqa: ASYNC110  a store tells of no change
+                    await asyncio.sleep(0.02)
+            (event,) = await told(client)
+
+    assert event.is_withdrawn
+    assert not event.approved
+
+
+async def test_a_loop_of_tools_that_is_killed_finds_what_it_asked(url: str) -> None:
+    async with GuildClient.connect(crashing_shop(), bus=url) as client:
+        async with running_module(WORKER, url) as doomed:
+            spending = client.request("spendings", Spend(amounts=(3,)), timeout_s=TIMEOUT_S)
+            spent = asyncio.create_task(spending)
+            (before,) = await lying(client, patience_s=TIMEOUT_S)
+            doomed.kill()
+        async with running_module(WORKER, url):
+            await approve(client, before.id, by="ada", timeout_s=TIMEOUT_S)
+
+            assert (await spent).amounts == (3,)
+            assert [each.id for each in await list_approvals(client, wanted="all")] == [before.id]
+
+
+async def _withdrawn(client: GuildClient) -> None:
+    """Order tea, cancel it once a person is asked, and see that nothing can be decided."""
+    kept = new_id()
+    await client.publish("orders", Buy(item="tea"), message_id=kept)
+    (approval,) = await lying(client, patience_s=TIMEOUT_S)
+    await client.cancel(kept, "enough", by="ada")
+    assert (await decided(client, approval.id)).state == "withdrawn"
+    assert await list_approvals(client) == []
 
 
 async def _bought(client: GuildClient) -> ApprovalDecision:

@@ -1,6 +1,7 @@
 // What agents ask before they do it, and what was decided.
 
 import { approvals as readApprovals, approve, decidedApprovals, reject } from "../api/guild_api.js";
+import { dateOf, shortId } from "../logic/format.js";
 import { Confirm } from "../parts/dialog.js";
 import { Empty, Loaded, State } from "../parts/notice.js";
 import { Page } from "../parts/page.js";
@@ -37,13 +38,13 @@ const MOST_DECIDED = 100;
 
 /** The latest decision first. */
 function lately(decided) {
-  return [...decided].sort((one, other) => other.decision.at - one.decision.at).slice(0, MOST_DECIDED);
+  return [...decided].sort((one, other) => dateOf(other.decision.at) - dateOf(one.decision.at)).slice(0, MOST_DECIDED);
 }
 
 const DECIDED = [
   { title: "What", isMain: true, cell: ({ request }) => html`<${Text} value=${request.what} most=${200} />` },
-  { title: "Decision", cell: ({ decision }) => html`<${State} value=${decision.approved ? "approved" : "rejected"} />` },
-  { title: "By", cell: ({ decision }) => (decision.is_default ? "nobody, in time" : html`<${Text} value=${decision.by} most=${60} />`) },
+  { title: "Decision", cell: ({ decision }) => html`<${State} value=${decision.is_withdrawn ? "withdrawn" : decision.approved ? "approved" : "rejected"} />` },
+  { title: "By", cell: ({ decision }) => (decision.is_default ? "nobody, in time" : decision.is_withdrawn && !decision.by ? "–" : html`<${Text} value=${decision.by} most=${60} />`) },
   { title: "At", cell: ({ decision }) => html`<${Time} at=${decision.at} />` },
   { title: "Reason", cell: ({ decision }) => html`<${Text} value=${[decision.option, decision.reason].filter(Boolean).join("; ")} most=${200} />` },
 ];
@@ -60,6 +61,7 @@ function Open({ approval, onDone }) {
     <dl class="facts">
       <dt>Asked by</dt><dd><${Text} value=${[approval.asker || "outside", request.asked_by && `for ${request.asked_by}`].filter(Boolean).join(", ")} most=${200} />, <${Time} at=${approval.asked_at} /></dd>
       <dt>Decide</dt><dd><${Distance} at=${approval.deadline} />, else it is <b>${request.default === "approve" ? "approved" : "rejected"}</b></dd>
+      <dt>Id</dt><dd title=${approval.id}>${shortId(approval.id)}</dd>
       <dt>Conversation</dt><dd><${ConversationLink} id=${approval.conversation} /></dd>
     </dl>
     ${may("approve")

@@ -342,7 +342,8 @@ class TopicRegistry:
         if not self._is_loss_told and (is_lost or is_behind or groups):
             self._is_loss_told = True
             self.losses += 1
-            self._server.announce(*loss(self._known, groups, is_whole=is_lost))
+            incident = loss(self._known, groups, is_whole=is_lost)
+            self._server.announce(incident.event, incident.text)
             if is_lost:
                 for call in self.on_lost:
                     call()
