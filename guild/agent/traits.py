@@ -11,7 +11,8 @@ way_out     What it has can leave for a place that its input may name: a command
 
 Each is a few words that say why an agent has it, "" where it does not. An agent that has all three
 is refused before anything starts, unless it asks a person first (`asks`) each time before the input
-is followed or the way is used, and does nothing where nobody answers.
+is followed or the way is used, and does nothing where nobody answers. Of agents that have all three
+between them `guild.checking.trait_checks` warns.
 """
 
 from collections.abc import Callable, Iterable

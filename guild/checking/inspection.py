@@ -12,9 +12,10 @@ from guild.agent.agent import Agent
 from guild.agent.registry import AgentClass, Registry, ResourceFactory
 from guild.agent.resources import properties_class_of
 from guild.agent.route_again import RouteAgain
+from guild.agent.traits import Traits
 from guild.approvals import APPROVAL_EVENTS
 from guild.checking.parts import UNREADABLE, Parts
-from guild.checking.trait_checks import asking, desk_errors, trait_errors
+from guild.checking.trait_checks import asking, desk_errors, traits_of_agents
 from guild.checking.validation import findings_of
 from guild.checking.wiring import Wires, wiring_errors
 from guild.errors import Path, UnknownAgentTypeError
@@ -47,6 +48,7 @@ class Inspection:
 
     Attributes:
         properties: those that can be read, by the path of their agent or resource.
+        traits: of the agents, by place in their list, as far as they can be told.
     """
 
     parts: Parts
@@ -55,6 +57,7 @@ class Inspection:
     classes: dict[int, AgentClass] = field(default_factory=dict)
     factories: dict[str, ResourceFactory] = field(default_factory=dict)
     properties: dict[Path, BaseModel] = field(default_factory=dict)
+    traits: Mapping[int, Traits] = field(default_factory=dict)
     messages: MessageRegistry = field(default_factory=lambda: MessageRegistry(*ALWAYS_KNOWN))
     errors: list[Finding] = field(default_factory=list)
     wiring: list[Finding] = field(default_factory=list)
@@ -81,7 +84,8 @@ def inspect_parts(
     for index, agent in parts.agents.items():
         seen.errors += _agent(seen, index, agent)
     used = {index: _used(seen, index) for index in seen.classes}
-    seen.errors += trait_errors(seen.wires, seen.properties, seen.factories, used)
+    seen.traits, dangers = traits_of_agents(seen.wires, seen.properties, seen.factories, used)
+    seen.errors += dangers
     seen.wiring += desk_errors(seen.wires)
     seen.wiring += wiring_errors(seen.wires)
     return seen

@@ -13,6 +13,7 @@ from guild.agent.resources import properties_class_of
 from guild.checking.draft import draft_of_spec
 from guild.checking.graph import Graph, graph_of
 from guild.checking.inspection import injected_parameters, inspect_parts
+from guild.checking.trait_checks import chain_warnings
 from guild.checking.validation import findings_of
 from guild.checking.wiring import wiring_warnings
 from guild.errors import Path, Problem, SpecError, UnknownAgentError, WiringError
@@ -74,14 +75,16 @@ class Plan:
             raise WiringError(problems) if is_only_wired_wrong else SpecError(problems)
         if draft.resolved.written:
             spec = spec.replaced(draft.resolved.value)
-        warnings = [str(spec.source.problem(finding)) for finding in wiring_warnings(seen.wires)]
+        graph = graph_of(seen.wires)
+        odd = [*wiring_warnings(seen.wires), *chain_warnings(seen.wires, seen.traits, graph)]
+        warnings = [str(spec.source.problem(finding)) for finding in odd]
         return cls(
             spec=spec,
             agents={agent.id: seen.classes[index] for index, agent in enumerate(spec.agents)},
             factories=seen.factories,
             messages=seen.messages,
             warnings=tuple(dict.fromkeys(warnings)),
-            graph=graph_of(seen.wires),
+            graph=graph,
             environ=seen.environ,
         )
 

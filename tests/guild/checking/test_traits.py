@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from guild import Agent, BaseAgentProps, handles
+from guild import Agent, BaseAgentProps, Context, handles
 from guild.agent.registry import Registry
 from guild.agent.traits import Traits, asks_first, joined, with_traits
 from guild.asking import AskFirst
 from guild.checking.loader import load_file, load_yaml
 from guild.checking.plan import Plan
 from guild.errors import SpecError
+from messaging import Message
 from tests.guild.samples import Ping, Pong
 
 SPECS = Path(__file__).parents[3] / "specs"
@@ -160,6 +161,148 @@ def test_properties_that_are_wrong_are_told_alone() -> None:
     (told,) = problems(spec(untrusted="maybe"))
 
     assert "untrusted" in told
+
+
+class Look(Message, wire_name="post.look"):
+    pass
+
+
+class Found(Message, wire_name="post.found"):
+    text: str
+
+
+class Mail(Message, wire_name="post.mail"):
+    text: str
+
+
+class Start(Message, wire_name="post.start"):
+    pass
+
+
+class Filer(Agent):
+    @classmethod
+    def traits(cls, properties: Any) -> Traits:
+        return Traits(private="it reads the files")
+
+    @handles
+    async def look(self, request: Look) -> Found:
+        return Found(text="secret")
+
+
+class ClerkProps(BaseAgentProps):
+    approvals: AskFirst | None = None
+
+
+class Clerk(Agent[ClerkProps]):
+    """Looks where it is told to look, and writes mails."""
+
+    @classmethod
+    def traits(cls, properties: ClerkProps) -> Traits:
+        return Traits(untrusted="a model acts", asks=asks_first(properties.approvals))
+
+    @handles(sends=[Look])
+    async def start(self, request: Start, ctx: Context) -> None: ...
+
+    @handles(sends=[Mail])
+    async def found(self, found: Found, ctx: Context) -> None: ...
+
+
+class Mailer(Agent):
+    @classmethod
+    def traits(cls, properties: Any) -> Traits:
+        return Traits(way_out="it sends mail")
+
+    @handles
+    async def mail(self, mail: Mail) -> None: ...
+
+
+class Letter(Message, wire_name="post.letter"):
+    text: str
+
+
+class Postman(Mailer):
+    @handles
+    async def mail(self, mail: Letter) -> None: ...
+
+
+class Passer(Agent):
+    """Hands on what it gets."""
+
+    @handles(sends=[Mail])
+    async def found(self, found: Found, ctx: Context) -> None: ...
+
+
+def chain(*agents: str, more: str = "") -> str:
+    lines = "\n".join(
+        f"  - {{id: {kind.lower()}, type: '{__name__}:{kind}', topics: [{kind.lower()}]{rest}}}"
+        for kind, _, rest in (agent.partition(" ") for agent in agents)
+    )
+    return f"id: post\nbus: memory://\nagents:\n{lines}\n{more}"
+
+
+def warnings(text: str) -> list[str]:
+    plan = Plan.of(load_yaml(text, "post.yaml", allow=["tests.guild"]))
+    return [each for each in plan.warnings if "talked into" in each]
+
+
+def test_agents_that_have_all_three_between_them_are_warned_of_along_their_messages() -> None:
+    (told,) = warnings(chain("Filer", "Clerk", "Mailer"))
+
+    assert told == (
+        "post.yaml:5:5: 'clerk' follows what others write (a model acts) and could be talked into "
+        "having data given away: 'filer' has private data (it reads the files), 'mailer' has a way "
+        "out (it sends mail), and messages lead along filer -> clerk -> mailer; take one of these "
+        "away, or let one of them ask a person first"
+    )
+
+
+def test_the_data_may_pass_beside_the_agent_that_is_steered() -> None:
+    route = "routes:\n  - {from: filer, message: post.found, to: passer}"
+    asks_only = chain("Filer", "Clerk", "Passer", "Mailer", more=route)
+
+    (told,) = warnings(asks_only)
+
+    assert "filer" in told
+    assert "mailer" in told
+
+
+def test_agents_are_not_warned_of_where_a_person_or_nothing_is_between_them() -> None:
+    desk = "  - {id: desk, type: approvals.desk, topics: [approvals]}"
+    asking = "Clerk , properties: {approvals: {}}"
+    assert warnings(chain("Filer", asking, "Mailer", more=desk)) == []
+    ends = "ends: [post.mail, post.look]"
+    assert warnings(chain("Clerk", "Mailer", more=ends)) == [], "nobody has private data"
+    assert warnings(chain("Filer", "Clerk", more=ends)) == [], "nobody has a way out"
+    assert warnings(chain("Filer", "Passer", "Mailer")) == [], "nobody is steered"
+    apart = chain("Filer", "Mailer", "Passer", "Reader , properties: {private: false}")
+    assert warnings(apart.replace("private: false", "private: false, way_out: false")) == []
+
+
+def test_a_desk_on_the_way_is_a_person_in_between() -> None:
+    asked = """
+  - {id: desk, type: approvals.desk, topics: [approvals]}
+routes:
+  - from: clerk
+    message: post.mail
+    to: approvals
+    transform: "{what: 'Mail', details: {text: text}}"
+    into: guild.approval_request
+  - from: desk
+    message: guild.approval_decision
+    when: approved
+    transform: details
+    into: post.letter
+    to: postman
+"""
+    at_once = "routes:\n  - {from: clerk, message: post.mail, to: postman, into: post.letter}"
+
+    assert len(warnings(chain("Filer", "Clerk", "Postman", more=at_once))) == 1
+    assert warnings(chain("Filer", "Clerk", "Postman", more=asked)) == []
+
+
+def test_the_shipped_specs_have_no_such_chain() -> None:
+    for path in SPECS.glob("*.yaml"):
+        assert not [each for each in Plan.of(load_file(path)).warnings if "talked" in each]
 
 
 def test_traits_together_are_those_of_each() -> None:
