@@ -11,11 +11,6 @@ from guild.cli.calling.call import Call
 from guild.cli.calling.exit_codes import OK, UsageError
 from guild.deciding import Wanted, approve, list_approvals, reject, show_approval
 
-# What turns text around or hides it would show a person something else than is done.
-_UNSEEN = {
-    code: f"\\u{code:04x}"
-    for code in (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
-}
 _COLUMNS = ("id", "state", "asked", "deadline", "default", "asker", "what")
 _NONE = {
     "open": "nothing is to be decided",
@@ -49,7 +44,10 @@ async def show_one(call: Call, approval_id: str) -> int:
         return OK
     for key, value in _facts(approval):
         if value:
-            call.output.text(f"{key:<12} {_seen(value)}")
+            first, *others = value.splitlines()
+            call.output.line(f"{key:<12} {first}")
+            for line in others:  # which cannot be taken for other facts
+                call.output.line(f"{'':<12} {line}")
     if approval.decision is None:
         chosen = " --option …" if approval.request.options else ""
         call.output.note(f"approve it: {call.command('approvals approve')} {approval.id}{chosen}")
@@ -85,7 +83,7 @@ def _tell(call: Call, decision: ApprovalDecision) -> int:
         return OK
     verdict = "approved" if decision.approved else "rejected"
     option = f" with {decision.option}" if decision.option else ""
-    call.output.note(f"{verdict} {decision.id}{option}, as {decision.by}: {_seen(decision.what)}")
+    call.output.note(f"{verdict} {decision.id}{option}, as {decision.by}: {decision.what}")
     return OK
 
 
@@ -112,7 +110,7 @@ def _row(approval: Approval) -> dict[str, Any]:
         "deadline": _local(approval.deadline),
         "default": approval.request.default,
         "asker": approval.asker or approval.request.asked_by or "a client",
-        "what": _seen(approval.request.what),
+        "what": approval.request.what,
     }
 
 
@@ -137,10 +135,6 @@ def _facts(approval: Approval) -> list[tuple[str, str]]:
             ("reason", decision.reason),
         ]
     return facts
-
-
-def _seen(text: str) -> str:
-    return text.translate(_UNSEEN)
 
 
 def _local(at: datetime) -> str:

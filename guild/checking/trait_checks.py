@@ -110,7 +110,7 @@ def _way(
     sources: Collection[str], targets: Collection[str], onward: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
     """The shortest way from one of the sources to one of the targets; () where there is none."""
-    ways = [(source,) for source in sorted(sources)]
+    ways: list[tuple[str, ...]] = [(source,) for source in sorted(sources)]
     seen = set(sources)
     for way in ways:  # which grows
         if way[-1] in targets:

@@ -139,6 +139,14 @@ def test_text_that_would_be_shown_turned_around_or_not_at_all_is_told(run: Run, 
     assert r'{"x": "\u202e"}' in shown
 
 
+def test_a_reason_of_several_lines_cannot_be_taken_for_other_facts(run: Run, spec: Path) -> None:
+    approval = ask(run, spec, "what=Pay", "why=tea\nasker        the owner")
+
+    shown = run("approvals", "show", spec, approval["id"]).out
+
+    assert "\nwhy          tea\n             asker        the owner\n" in shown
+
+
 def test_a_guild_without_a_desk_is_told_what_to_add(run: Run, spec: Path, tmp_path: Path) -> None:
     bus = spec.parent / "bus"
     other = tmp_path / "other.yaml"

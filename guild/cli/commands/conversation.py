@@ -23,7 +23,7 @@ async def show_conversation(call: Call, conversation_id: str) -> int:
             call.output.json(step.model_dump(mode="json"))
         else:
             for line in _lines(step):
-                call.output.text("  " * depths[step.id] + line)
+                call.output.line("  " * depths[step.id] + line)
     _tell_of_failure(call, conversation)
     if not conversation.is_whole:
         call.output.note("there is more than is read at once: this is a part of it")

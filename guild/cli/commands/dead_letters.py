@@ -75,12 +75,13 @@ async def show_dead_letter(call: Call, letter_id: str) -> int:
         output.json(_row(letter) | {"reason": reason.model_dump(), "payload": letter.payload})
         return OK
     for key, value in _row(letter).items():
-        output.text(f"{key:<8} {value}")
-    output.text("payload  " + json.dumps(letter.payload, ensure_ascii=False))
+        output.line(f"{key:<8} {value}")
+    output.line("payload  " + json.dumps(letter.payload, ensure_ascii=False))
     for attempt in reason.attempts:
         number = attempt.number or "-"
-        output.text(f"attempt  {number} {attempt.error_type}: {attempt.text}")
-    output.text(reason.traceback.rstrip())
+        output.line(f"attempt  {number} {attempt.error_type}: {attempt.text}")
+    for line in reason.traceback.rstrip().splitlines():
+        output.line(line)
     return OK
 
 

@@ -40,7 +40,7 @@ async def _print(
             if output.as_json:
                 output.json(row.model_dump(mode="json"))
             else:
-                output.text(_line(row))
+                output.line(_line(row))
             seen += 1
             if seen == count:
                 return

@@ -60,7 +60,7 @@ async def _print(
         if output.as_json:
             output.json(_document(message))
         else:
-            output.text(_line(message))
+            output.line(_line(message))
         seen += 1
         if seen == count:
             return

@@ -1,6 +1,7 @@
 """What the CLI prints: data on stdout, everything else on stderr."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,12 @@ MOST_OF_A_TEXT, LEAST_OF_A_TEXT = 200, 20
 
 _PIPE_WIDTH = 10_000
 _COMMANDS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
+# What hides, or turns the text round that stands beside it, and half characters. Those that join
+# letters of scripts and emoji (U+200C, U+200D) hide nothing.
+_UNSEEN = re.compile(
+    "[\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
 
 class Output:
@@ -39,13 +46,25 @@ class Output:
         """One JSON document on a line of its own."""
         self.text(json.dumps(document, ensure_ascii=False, default=str))
 
+    def line(self, line: str) -> None:
+        """One line for people, wherever they read it, with what others wrote in it."""
+        sys.stdout.write(_on_one_line(line) + "\n")
+        sys.stdout.flush()
+
     def text(self, line: str) -> None:
-        """A line of data, exactly as it is; a terminal gets none of its commands."""
+        """A line of data, exactly as it is; a terminal gets it as `printable`."""
         sys.stdout.write((printable(line) if sys.stdout.isatty() else line) + "\n")
         sys.stdout.flush()
 
     def show(self, renderable: "RenderableType") -> None:
-        self.out.print(renderable)
+        """Anything that rich draws; what others wrote in it is `printable`."""
+        from rich.segment import Segment, Segments  # noqa: PLC0415 - see above
+
+        drawn = (
+            part if part.control else Segment(printable(part.text), part.style)
+            for part in self.out.render(renderable)
+        )
+        self.out.print(Segments(drawn), end="")
 
     def note(self, line: str) -> None:
         """A line for the person watching, not part of the data; lost where nothing reads it."""
@@ -100,8 +119,13 @@ def some_of(names: Sequence[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` without what would command a terminal; models and messages write what they like."""
-    return text.translate(_COMMANDS)
+    """`text` as a person may see it; models and messages write what they like.
+
+    What would command a terminal is left out. What is not seen, or shows the text beside it turned
+    round, is told by its number, as JSON does.
+    """
+    text = text.translate(_COMMANDS)
+    return text if text.isascii() else _UNSEEN.sub(lambda odd: json.dumps(odd[0])[1:-1], text)
 
 
 def _on_one_line(text: str) -> str:

@@ -1,9 +1,11 @@
 """What tables and lines of data look like on a terminal, and what in a pipe."""
 
 import io
+import json
 import sys
 
 import pytest
+from rich.text import Text
 
 from guild.cli.printing.output import LEAST_OF_A_TEXT, MOST_OF_A_TEXT, Output
 
@@ -85,3 +87,55 @@ def test_a_line_of_data_commands_no_terminal(
     Output().json("\x9b")
 
     assert stream.getvalue() == ('a[31mb\n""\n' if is_terminal else 'a\x1b[31m\x9bb\n"\x9b"\n')
+
+
+HIDDEN = "a\u202eb\u200bc\U000e0041d\x1b[2J e\u200df"
+SEEN = "a\\u202eb\\u200bc\\udb40\\udc41d[2J e\u200df"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+@pytest.mark.parametrize("how", ["line", "rows", "show", "note", "error"])
+def test_what_others_wrote_is_shown_as_it_is_however_it_is_printed(
+    how: str, is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream(is_terminal=is_terminal)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, stream)
+    monkeypatch.setenv("NO_COLOR", "1")
+    output = Output()
+
+    match how:
+        case "line":
+            output.line(HIDDEN)
+        case "rows":
+            output.rows(["text"], [{"text": HIDDEN}], "none")
+        case "show":
+            output.show(Text(HIDDEN))
+        case "note":
+            output.note(HIDDEN)
+        case "error":
+            output.error(HIDDEN)
+
+    assert SEEN in stream.getvalue()
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_data_are_what_they_are_in_a_pipe_and_the_same_json_on_a_terminal(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, document = Stream(is_terminal=is_terminal), {"text": HIDDEN.replace("\x1b", "")}
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    Output(as_json=True).json(document)
+
+    assert json.loads(stream.getvalue()) == document
+    assert ("\u202e" in stream.getvalue()) is not is_terminal
+
+
+def test_a_line_is_one_line_whatever_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Stream(is_terminal=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    Output().line("failed\n12:00 worker: done")
+
+    assert stream.getvalue() == "failed 12:00 worker: done\n"
