@@ -240,5 +240,6 @@ class Guild:
                 waiting=sum(stray.waiting for stray in strays),
                 warning="these agents are subscribed and not in the spec: another process may run "
                 "them, with another version of the spec; if none does, what is published waits for "
-                "them until publishers are refused, and `guildbus forget SPEC AGENT` ends that",
+                "them until publishers are refused, and "
+                f"`guildbus forget {self.spec.source.file or 'SPEC'} AGENT` ends that",
             )

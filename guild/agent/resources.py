@@ -185,7 +185,7 @@ def properties_class_of(factory: Callable[..., Any]) -> type[BaseModel]:
     """The model that `factory` is called with, from the annotation of its first parameter.
 
     Raises:
-        TypeError: it has a first parameter that is not annotated with a pydantic model.
+        TypeError: it has a first parameter that is not annotated with a pydantic model of its own.
     """
     target = inspect.getattr_static(factory, "__init__") if isinstance(factory, type) else factory
     hints = typing.get_type_hints(target)
@@ -193,8 +193,13 @@ def properties_class_of(factory: Callable[..., Any]) -> type[BaseModel]:
     if not names:
         return BaseAgentProps
     annotation = hints.get(names[0])
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+        hint = ""
+    elif annotation is not BaseModel:
         return annotation
+    else:
+        hint = ", not with BaseModel itself, which has no fields"
     raise TypeError(
         f"the first parameter of {factory.__qualname__} must be annotated with a pydantic model"
+        f"{hint}"
     )

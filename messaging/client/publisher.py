@@ -57,8 +57,10 @@ class Publisher:
 
         What the options mean is said in `PublishOptions`. An id is for a single message.
         """
+        delay_s = delay_of(delay_s, at, self._clock) if delay_s or at is not None else 0.0
         if not messages:
             check_output_topic(topic)
+            check_priority(priority)
             return (), self._backend.append(())
         first = seal(
             messages[0],
@@ -72,7 +74,7 @@ class Publisher:
             tags=join_tags(tags) if tags else "",
             deadline=0.0 if deadline_s is None else self._clock.time() + deadline_s,
             priority=check_priority(priority) if priority else 0,
-            delay_s=delay_of(delay_s, at, self._clock) if delay_s or at is not None else 0.0,
+            delay_s=delay_s,
         )
         envelopes: Sequence[Envelope] = (first,)
         if len(messages) > 1:
@@ -85,6 +87,9 @@ class Publisher:
         if require_listener:
             return envelopes, self.append(envelopes, require_listener=True)
         return envelopes, self._backend.append(envelopes)
+
+    # What Python calls it where an option is none: people call it on a bus, or on a client.
+    publish.__qualname__ = "publish"
 
     def seal(
         self,

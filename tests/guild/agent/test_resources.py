@@ -253,3 +253,8 @@ def test_the_properties_of_a_factory_are_read_from_its_annotation() -> None:
     assert properties_class_of(Store) is Props
     with pytest.raises(TypeError, match="must be annotated with a pydantic model"):
         properties_class_of(bad)
+
+    def vague(properties: BaseModel) -> None: ...
+
+    with pytest.raises(TypeError, match="not with BaseModel itself, which has no fields"):
+        properties_class_of(vague)

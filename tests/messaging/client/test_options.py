@@ -51,10 +51,19 @@ def test_the_publisher_takes_the_options_that_are_described_and_no_others() -> N
 async def test_an_option_that_there_is_not_is_named_and_nothing_is_published() -> None:
     async with connect() as bus:
         unknown: Any = {"prioriti": 1}
-        with pytest.raises(TypeError, match=r"publish\(\) got an unexpected keyword .*'prioriti'"):
+        with pytest.raises(TypeError, match=r"^publish\(\) got an unexpected keyword .*'prioriti'"):
             await bus.publish("notes", Note(text="a"), **unknown)
         one_only: Any = {"message_id": new_id()}
         with pytest.raises(TypeError, match="message_id, which is for one message"):
             await bus.publish_many("notes", [Note(text="a"), Note(text="b")], **one_only)
 
         assert await bus.backend.topics() == []
+
+
+@pytest.mark.parametrize("wrong", [{"delay_s": -1.0}, {"priority": 500}])
+async def test_options_that_cannot_be_are_refused_though_there_is_nothing_to_publish(
+    wrong: Any,
+) -> None:
+    async with connect() as bus:
+        with pytest.raises(ValueError, match=r"delay|priority"):
+            await bus.publish_many("notes", [], **wrong)
