@@ -18,6 +18,7 @@ RefusedError
 ├── TooManyRequestsError       more requests than the caller may send
 └── TooManyStreamsError        more streams than may be open
 TokenFileError                 a file of tokens that cannot be used
+└── TokenRefusedError          a token that cannot be made, or is not there to be removed
 """
 
 from collections.abc import Sequence
@@ -137,3 +138,7 @@ class SourceUnreadableError(RefusedError):
 
 class TokenFileError(GuildError):
     """A file of tokens that cannot be read, or says what it may not."""
+
+
+class TokenRefusedError(TokenFileError):
+    """A name that is taken, or cannot be one, or is not there; or a scope that is none."""

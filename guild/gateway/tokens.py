@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from guild.gateway.callers import Caller, Scope, digest_of, new_secret
-from guild.gateway.errors import TokenFileError
+from guild.gateway.errors import TokenFileError, TokenRefusedError
 from guild.suggest import closest
 from messaging.process.logs import get_logger
 
@@ -110,21 +110,24 @@ def add_token(path: Path, name: str, scopes: Iterable[str]) -> str:
     """A new token in the file, which is made if it is not there; readable by its owner only.
 
     Raises:
-        TokenFileError: the name is taken or none, a scope is none, or the file cannot be written.
+        TokenRefusedError: the name is taken or none, or a scope is none.
+        TokenFileError: the file cannot be written.
     """
     if not _NAME.fullmatch(name):
-        raise TokenFileError(
+        raise TokenRefusedError(
             f"a token's name has 1 to 64 letters, digits, dots, - and _, not {name[:100]!r}"
         )
     try:
         caller = Caller(name, _scopes_in(",".join(scopes)))
     except ValueError as error:
-        raise TokenFileError(str(error)) from None
+        raise TokenRefusedError(str(error)) from None
     secret = new_secret()
     with _locked(path):
         lines = _text_of(path).splitlines() if path.exists() else []
         if name in _names_in(lines):
-            raise TokenFileError(f"{path} has a token {name!r}: remove it first, or name this one")
+            raise TokenRefusedError(
+                f"{path} has a token {name!r}: remove it first, or give this one another name"
+            )
         _write(path, [*lines, str(Token(caller, digest_of(secret)))])
     return secret
 
@@ -133,7 +136,8 @@ def remove_token(path: Path, name: str) -> None:
     """Take a token out of the file; gateways that read it refuse it from then on.
 
     Raises:
-        TokenFileError: there is none of that name, or the file cannot be written.
+        TokenRefusedError: there is none of that name.
+        TokenFileError: the file cannot be written.
     """
     with _locked(path):
         lines = _text_of(path).splitlines()
@@ -141,7 +145,7 @@ def remove_token(path: Path, name: str) -> None:
         if name not in names:
             hint = closest(name, names)
             there = f"did you mean {hint!r}?" if hint else f"there are: {', '.join(names)}"
-            raise TokenFileError(f"{path} has no token {name[:100]!r}; {there}")
+            raise TokenRefusedError(f"{path} has no token {name[:100]!r}; {there}")
         _write(path, [line for line in lines if line.split()[:1] != [name]])
 
 

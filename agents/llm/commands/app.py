@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from guild.cli.syntax.gateway import TokensFile
+from guild.cli.syntax.gateway import (
+    Certificate,
+    Host,
+    Names,
+    PlainHttp,
+    Port,
+    PrivateKey,
+    TokensFile,
+)
 from guild.cli.syntax.options import Allow, LogLevel, Spec
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -90,34 +98,25 @@ def talk(
 @serve.command()
 def serve_(
     spec: Spec,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0 is any that is free; the URL says which.")
-    ] = 8000,
-    names: Annotated[
-        list[str] | None,
+    http: Annotated[
+        str | None,
         typer.Option(
-            "--name",
-            metavar="HOST",
-            help="A name of this machine that clients may use, beside localhost and addresses.",
+            "--http",
+            metavar="[HOST:]PORT",
+            help="Where to listen; port 0 is any that is free, and the URL says which. "
+            "[default: 127.0.0.1:8000]",
         ),
     ] = None,
+    host: Host = None,
+    port: Port = None,
+    names: Names = None,
     key_file: Annotated[
         Path | None,
         typer.Option("--api-key-file", help="A file with API keys, one a line."),
     ] = None,
-    certificate: Annotated[
-        Path | None, typer.Option(help="A PEM file with a certificate and its key, for TLS.")
-    ] = None,
-    private_key: Annotated[
-        Path | None, typer.Option(help="The key, where it is not in the certificate's file.")
-    ] = None,
-    plain_http: Annotated[
-        bool,
-        typer.Option(
-            "--plain-http", help="No TLS beyond this machine: a proxy in front of it has it."
-        ),
-    ] = False,
+    certificate: Certificate = None,
+    private_key: PrivateKey = None,
+    plain_http: PlainHttp = False,
     lazy: Annotated[
         bool, typer.Option("--lazy", help="Load each model with its first request, not now.")
     ] = False,
@@ -138,12 +137,13 @@ def serve_(
     """
     from agents.llm.commands.serve_command import serve_spec
     from guild.cli.calling.running import run_command
+    from guild.cli.commands.http import Http
     from guild.cli.syntax.options import Common
-    from guild.gateway.exposure import Listening
 
-    place = Listening(host, port, tuple(names or ()), certificate, private_key, plain_http)
+    hosts = tuple(names or ())
+    place = Http(http, tokens, hosts, certificate, private_key, plain_http, host, port)
     typed = Common(spec, allow=allow, log_level=log_level)
-    run_command(serve_spec, typed, place, key_file=key_file, tokens=tokens, is_lazy=lazy)
+    run_command(serve_spec, typed, place, key_file=key_file, is_lazy=lazy)
 
 
 @init.command()

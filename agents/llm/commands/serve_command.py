@@ -13,37 +13,36 @@ from agents.llm.wizard.machine import check_installed
 from agents.llm.wizard.spec_text import QUESTION_TEXT
 from guild.cli.calling.call import Call
 from guild.cli.calling.exit_codes import FAILED, MISSING_EXTRA, OK, UsageError
+from guild.cli.commands.http import Http, first_signal, token_file
 from guild.cli.commands.http import check_installed as check_http_installed
-from guild.cli.commands.http import first_signal, token_file
 from guild.gateway.exposure import ExposureError, Listening, reachable
 from guild.gateway.tokens import TokenFile
 
 if TYPE_CHECKING:
     from agents.llm.commands.served_spec import ServedModel
 
+DEFAULT_PORT = 8000
 KEY_VARIABLE = "GUILDBUS_API_KEY"
 
 
 async def serve_spec(
     call: Call,
-    place: Listening,
+    http: Http,
     *,
     key_file: Path | None = None,
-    tokens: Path | None = None,
     is_lazy: bool = False,
 ) -> int:
     """Serve until SIGINT or SIGTERM; the URL goes to stdout, all else to stderr."""
     try:
-        await _serve(call, place, key_file, tokens, is_lazy=is_lazy)
+        await _serve(call, http, key_file, is_lazy=is_lazy)
     except LLMInitializationError as error:
         call.output.error(str(error))
         return MISSING_EXTRA if isinstance(error, MissingDependencyError) else FAILED
     return OK
 
 
-async def _serve(
-    call: Call, place: Listening, key_file: Path | None, tokens: Path | None, *, is_lazy: bool
-) -> None:
+async def _serve(call: Call, http: Http, key_file: Path | None, *, is_lazy: bool) -> None:
+    place = http.listening(DEFAULT_PORT)
     check_http_installed("guildbus serve")
     from agents.llm.commands.model_server import named, serve, with_keys  # noqa: PLC0415  an extra
     from agents.llm.commands.served_spec import idle_unload_s, served_models  # noqa: PLC0415
@@ -56,7 +55,7 @@ async def _serve(
     for model in served:  # before any of them is loaded
         backend = model.config.backend
         check_installed(backend, f"{model.agent}, on the {backend} backend,")
-    owners = token_file(call, tokens)
+    owners = token_file(call, http.tokens)
     keys, new_key = _keys(call, place, key_file, owners)
     try:
         place.check(has_tokens=bool(keys) or owners is not None, remedy="give --api-key-file FILE")

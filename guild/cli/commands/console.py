@@ -1,16 +1,17 @@
 """`guildbus console`."""
 
-from pathlib import Path
-
 from guild.cli.calling.call import Call
 from guild.cli.calling.exit_codes import FAILED, OK, UsageError
-from guild.cli.commands.http import TOKEN_VARIABLE, callers_at, check_installed, first_signal
+from guild.cli.commands.http import TOKEN_VARIABLE, Http, callers_at, check_installed, first_signal
 from guild.client import GuildClient
-from guild.gateway.exposure import ExposureError, Listening, reachable
+from guild.gateway.exposure import ExposureError, reachable
+
+DEFAULT_PORT = 8700
 
 
-async def serve_console(call: Call, place: Listening, file: Path | None) -> int:
+async def serve_console(call: Call, http: Http) -> int:
     """Serve until SIGINT or SIGTERM; the URL goes to stdout, all else to stderr."""
+    place = http.listening(DEFAULT_PORT)
     check_installed("guildbus console")
     if call.is_private:
         raise UsageError(
@@ -18,7 +19,7 @@ async def serve_console(call: Call, place: Listening, file: Path | None) -> int:
             "no console can reach it. Add --bus embedded here and to `guildbus run`; or serve the "
             f"console beside the guild: guildbus run {call.spec} --http {place.port}"
         )
-    callers, made_up = callers_at(call, place, file)
+    callers, made_up = callers_at(call, place, http.tokens)
     from guild.gateway.app import gateway_app  # noqa: PLC0415  an extra
     from guild.gateway.extra import extra_apps  # noqa: PLC0415  likewise
     from guild.gateway.limits import DEFAULT_LIMITS  # noqa: PLC0415  likewise

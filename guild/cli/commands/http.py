@@ -92,11 +92,12 @@ def first_signal(call: Call, note: str) -> Iterator[asyncio.Event]:
 
 @dataclass(frozen=True)
 class Http:
-    """What was typed about a gateway beside a guild.
+    """What was typed about where and for whom something is served.
 
     Attributes:
-        at: `[HOST:]PORT`, None for no gateway; an IPv6 address stands in brackets.
+        at: `[HOST:]PORT`, None where it was left out; an IPv6 address stands in brackets.
         tokens: the file of those who may call.
+        host: instead of `at`, as is `port`.
     """
 
     at: str | None = None
@@ -105,6 +106,21 @@ class Http:
     certificate: Path | None = None
     private_key: Path | None = None
     allow_plain_http: bool = False
+    host: str | None = None
+    port: int | None = None
+
+    def listening(self, default_port: int) -> Listening:
+        """Where a command serves that does so in any case.
+
+        Raises:
+            UsageError: that is no place, or it is said twice.
+        """
+        if self.at is not None and (self.host, self.port) != (None, None):
+            raise UsageError("--http HOST:PORT says what --host and --port do: give one of them")
+        if self.at is not None:
+            return self._listening(*_place_in(self.at))
+        port = default_port if self.port is None else self.port
+        return self._listening(self.host or DEFAULT_HOST, port)
 
     def place(self, *, is_request: bool) -> Listening | None:
         """Where the gateway is; None for none.
@@ -118,17 +134,18 @@ class Http:
             return None
         if is_request:
             raise UsageError("--http serves a guild that runs on; --request answers and stops")
-        found = _PLACE.fullmatch(self.at)
-        if found is None or int(found["port"]) > LAST_PORT:
-            raise UsageError(f"--http wants [HOST:]PORT, as 8700 or [::1]:8700, not {self.at!r}")
-        return Listening(
-            (found["host"] or DEFAULT_HOST).strip("[]"),
-            int(found["port"]),
-            self.names,
-            self.certificate,
-            self.private_key,
-            self.allow_plain_http,
-        )
+        return self._listening(*_place_in(self.at))
+
+    def _listening(self, host: str, port: int) -> Listening:
+        key, plain = self.private_key, self.allow_plain_http
+        return Listening(host, port, self.names, self.certificate, key, plain)
+
+
+def _place_in(word: str) -> tuple[str, int]:
+    found = _PLACE.fullmatch(word)
+    if found is None or int(found["port"]) > LAST_PORT:
+        raise UsageError(f"--http wants [HOST:]PORT, as 8700 or [::1]:8700, not {word!r}")
+    return (found["host"] or DEFAULT_HOST).strip("[]"), int(found["port"])
 
 
 NO_HTTP = Http()

@@ -18,6 +18,8 @@ from guild.cli.printing.watch import Watch
 from guild.client import GuildClient
 from guild.operations.composing import conversation_of, described, topic_for
 from guild.operations.reception import Reception
+from messaging.backend import FROM_START
+from messaging.client.following import Followed
 from messaging.errors import (
     DelayError,
     NobodyListensError,
@@ -102,27 +104,45 @@ async def request_answer(
 
 
 async def follow_request(
-    call: Call, message_id: str, *, timeout_s: float, conversation: str
+    call: Call, message_id: str, *, timeout_s: float, conversation: str, after: str
 ) -> int:
     """Show on stderr what is emitted for a request that was made elsewhere; print its answer."""
     _check_id(message_id)
+    last: Followed | None = None
     async with call.client() as client, naming_the_letter(call):
-        answer = await answer_of(
-            partial(
-                client.bus.follow,
-                message_id,
-                timeout_s=timeout_s,
-                conversation=conversation,
-                whole_conversation=True,
-            ),
-            call.output,
-            farewell=(
-                f"if there is such a request, work on it goes on; to stop that: "
-                f"{call.command('cancel')} {message_id}"
-            ),
+        following = client.bus.follow_with_positions(
+            message_id,
+            timeout_s=timeout_s,
+            conversation=conversation,
+            whole_conversation=True,
+            after=after or FROM_START,
         )
-    print_answer(answer, call.output)
+        try:
+            with Watch(call.output.err) as watch:
+                async with aclosing(following) as items:
+                    async for last in items:
+                        if not last.is_answer:
+                            watch.show(last.message)
+        except (asyncio.CancelledError, RequestTimeoutError):
+            _tell_how_to_go_on(call, message_id, conversation, last.position if last else after)
+            raise
+        except ValueError as error:  # the id was looked at before
+            raise UsageError(f"--after wants a position that a follow has told: {error}") from None
+    if last is None:
+        raise UsageError(f"nothing comes behind {after}: it is the position of the answer")
+    print_answer(last.message, call.output)
     return OK
+
+
+def _tell_how_to_go_on(call: Call, message_id: str, conversation: str, position: str) -> None:
+    if position:
+        belongs_to = f" --conversation {conversation}" if conversation else ""
+        again = f"{call.command('follow')} {message_id}{belongs_to} --after {position}"
+        call.output.note(f"to go on behind what was shown: {again}")
+    call.output.note(
+        f"if there is such a request, work on it goes on; to stop that: "
+        f"{call.command('cancel')} {message_id}"
+    )
 
 
 async def cancel_message(call: Call, message_id: str, *, reason: str) -> int:
@@ -147,7 +167,7 @@ async def answer_of(
     """The answer; what is emitted meanwhile is shown on stderr.
 
     Args:
-        ask: `Bus.stream` or `Bus.follow`, with all arguments but `show`.
+        ask: `Bus.stream` with all arguments but `show`.
         output: where to show them.
         farewell: what to tell whoever leaves before the answer is there.
     """

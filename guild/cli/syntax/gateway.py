@@ -7,6 +7,18 @@ import typer
 
 from guild.cli.syntax.options import Allow, AsJson, BusUrl, Common, LogLevel, Spec, WaitS
 
+Place = Annotated[
+    str | None,
+    typer.Option(
+        "--http",
+        metavar="[HOST:]PORT",
+        help="Where to listen; port 0 is any that is free, and the URL says which. "
+        "[default: 127.0.0.1:8700]",
+    ),
+]
+# What --http says in one word; kept for those who wrote it before.
+Host = Annotated[str | None, typer.Option("--host", hidden=True)]
+Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, hidden=True)]
 TokensFile = Annotated[
     Path | None,
     typer.Option("--tokens", metavar="FILE", help="Who may call; see `guildbus tokens add`."),
@@ -42,10 +54,9 @@ tokens = typer.Typer(
 
 def console(
     spec: Spec,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0 is any that is free; the URL says which.")
-    ] = 8700,
+    http: Place = None,
+    host: Host = None,
+    port: Port = None,
     names: Names = None,
     tokens_file: TokensFile = None,
     certificate: Certificate = None,
@@ -65,11 +76,12 @@ def console(
     """
     from guild.cli.calling.running import run_command
     from guild.cli.commands.console import serve_console
-    from guild.gateway.exposure import Listening
+    from guild.cli.commands.http import Http
 
-    place = Listening(host, port, tuple(names or ()), certificate, private_key, plain_http)
+    hosts = tuple(names or ())
+    place = Http(http, tokens_file, hosts, certificate, private_key, plain_http, host, port)
     typed = Common(spec, bus, allow, log_level=log_level, wait_s=wait_s)
-    run_command(serve_console, typed, place, tokens_file)
+    run_command(serve_console, typed, place)
 
 
 @tokens.command("add")

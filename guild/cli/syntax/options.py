@@ -53,7 +53,11 @@ BusUrl = Annotated[
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option(help="A package below which the spec may name classes by dotted path."),
+    typer.Option(
+        metavar="PACKAGE",
+        help="A package below which the spec may name classes by dotted path. "
+        "[env: GUILDBUS_ALLOW]",
+    ),
 ]
 Topic = Annotated[
     str | None, typer.Option(help="Where to; left out: where an agent handles the type.")

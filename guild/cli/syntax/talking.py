@@ -89,6 +89,12 @@ def follow(
     conversation: Annotated[
         str, typer.Option(help="The conversation that the request belongs to; left out: its own.")
     ] = "",
+    after: Annotated[
+        str,
+        typer.Option(
+            metavar="POSITION", help="Only what was emitted behind it; a follow that ends tells it."
+        ),
+    ] = "",
     bus: BusUrl = None,
     allow: Allow = None,
     as_json: AsJson = False,
@@ -99,7 +105,14 @@ def follow(
     from guild.cli.commands.talk import follow_request
 
     typed = Common(spec, bus, allow, as_json, log_level)
-    run_command(follow_request, typed, message_id, timeout_s=timeout_s, conversation=conversation)
+    run_command(
+        follow_request,
+        typed,
+        message_id,
+        timeout_s=timeout_s,
+        conversation=conversation,
+        after=after,
+    )
 
 
 def cancel(

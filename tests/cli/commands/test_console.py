@@ -84,7 +84,7 @@ def test_tokens_that_are_given_are_asked_for(running: Path, start: Start, tmp_pa
     file = tmp_path / "tokens"
     secret = add_token(file, "ada", ["read"])
     file.chmod(0o644)
-    console = start("console", running, "--port", "0", "--tokens", file, *ALLOWED, cwd=ROOT)
+    console = start("console", running, "--http", "0", "--tokens", file, *ALLOWED, cwd=ROOT)
     assert console.stdout is not None
     url = console.stdout.readline().strip()
     with httpx.Client(base_url=url) as http:
@@ -118,6 +118,9 @@ def test_a_guild_that_does_not_run_is_told(spec: Path, start: Start) -> None:
         (["console", "SPEC", "--private-key", "k.pem"], 2, "of no use without --certificate"),
         (["console", "SPEC", "--tokens", "none"], 1, "cannot read the tokens in none"),
         (["console", "SPEC", "--port", "TAKEN"], 1, "in use; choose another port"),
+        (["console", "SPEC", "--http", "TAKEN"], 1, "in use; choose another port"),
+        (["console", "SPEC", "--http", "x"], 2, "--http wants [HOST:]PORT"),
+        (["console", "SPEC", "--http", "1", "--port", "1"], 2, "--http HOST:PORT says what"),
         (["run", "SPEC", "--http", "x"], 2, "--http wants [HOST:]PORT"),
         (["run", "SPEC", "--http", "70000"], 2, "--http wants [HOST:]PORT"),
         (["run", "SPEC", "--http", "TAKEN"], 1, "in use; choose another port"),

@@ -72,6 +72,25 @@ def test_a_request_can_be_followed_by_its_id_from_its_start(run: Run, running: P
     assert f"request {command[-1]} was cancelled: enough" in cancelled.err
 
 
+def test_a_follow_that_ended_goes_on_behind_what_it_showed(run: Run, running: Path) -> None:
+    asked = run("request", running, "crew.work", "is_endless=true", "--timeout", "0.2")
+    command = asked.err.partition("to see it: guildbus ")[2].partition(";")[0].split()
+    first = run(*command, "--timeout", "0.5")
+    go_on = first.err.partition("behind what was shown: guildbus ")[2].splitlines()[0].split()
+
+    again = run(*go_on, "--timeout", "0.5")
+
+    assert go_on[: len(command)] == command
+    assert again.code == 6
+    assert "a word" in first.err
+    assert "a word" not in again.err
+    assert f"--after {go_on[-1]}" in again.err, "it can be gone on from there, too"
+    odd = run(*command, "--after", "half way")
+    assert (odd.code, odd.out) == (2, "")
+    assert "--after wants a position that a follow has told" in odd.err
+    run("cancel", running, command[-1])
+
+
 def test_a_broken_request_is_followed_to_its_dead_letter(run: Run, running: Path) -> None:
     asked = run("request", running, "crew.break", "why=glass")
     letter = asked.err.partition("the traceback: guildbus ")[2].splitlines()[0].split()[-1]

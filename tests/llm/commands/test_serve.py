@@ -18,9 +18,9 @@ from agents.llm.commands.served_spec import idle_unload_s, served_models
 from guild.checking.loader import load_yaml
 from guild.checking.plan import Plan
 from guild.cli.calling.call import Call
+from guild.cli.commands.http import Http
 from guild.cli.syntax.options import Common
 from guild.gateway import exposure
-from guild.gateway.exposure import Listening
 from tests.cli.conftest import Run, until
 from tests.llm.commands.served import SCRIPTED, serving
 from tests.reliability.workers.patience import stretched
@@ -188,9 +188,7 @@ async def test_beyond_loopback_a_key_is_made_up_and_needed(
     monkeypatch.delenv("GUILDBUS_API_KEY", raising=False)
     spec = tmp_path / "spec.yaml"
     spec.write_text(SCRIPTED)
-    task = asyncio.create_task(
-        serve_spec(Call(Common(spec)), Listening(port=0, allow_plain_http=True))
-    )
+    task = asyncio.create_task(serve_spec(Call(Common(spec)), Http(port=0, allow_plain_http=True)))
     out = err = ""
     while "try: curl" not in err:
         assert not task.done(), task.result()
@@ -235,6 +233,9 @@ def _secret(folder: Path, text: str) -> Path:
         (["SPEC", "--api-key-file", "SHORT"], 2, "an API key needs at least 16"),
         (["SPEC", "--port", "70000"], 2, "65535"),
         (["SPEC", "--port", "TAKEN"], 1, "in use; choose another port"),
+        (["SPEC", "--http", "TAKEN"], 1, "in use; choose another port"),
+        (["SPEC", "--http", "192.0.2.1:1"], 2, "give --certificate FILE, or --plain-http"),
+        (["SPEC", "--http", "1", "--host", "localhost"], 2, "--http HOST:PORT says what"),
     ],
     ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else None,
 )
