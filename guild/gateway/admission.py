@@ -1,15 +1,24 @@
 """Whom the gateway serves: a caller with a token that is good for it, and not too often."""
 
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from guild.gateway.callers import Caller, Scope
-from guild.gateway.errors import RefusedError, ScopeMissingError, TokenMissingError
+from guild.gateway.errors import (
+    RefusedError,
+    ScopeMissingError,
+    TokenMissingError,
+    TooManyRequestsError,
+)
 from guild.gateway.limits import Limits
 from guild.gateway.mounted import Mounted
-from guild.gateway.rates import Rates
 
+MOST_CALLERS = 10_000
 _LOOKS = ("GET", "HEAD")
 
 
@@ -56,3 +65,32 @@ class Admitted:
             await self._mounted.refused(error)(scope, receive, send)
             return
         await self._mounted.app(scope, receive, send)
+
+
+class Rates:
+    """A token bucket for each caller: full at first, filled by the rate, emptied by requests."""
+
+    def __init__(
+        self, rate_per_s: float, burst: int, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate_per_s = rate_per_s
+        self._burst = burst
+        self._now = now
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, caller: str) -> None:
+        """Count a request.
+
+        Raises:
+            TooManyRequestsError: the bucket of the caller is empty; says when it is not any more.
+        """
+        now = self._now()
+        left, at = self._buckets.pop(caller, (float(self._burst), now))
+        left = min(self._burst, left + (now - at) * self._rate_per_s)
+        enough = left >= 1.0
+        self._buckets[caller] = (left - enough, now)
+        if len(self._buckets) > MOST_CALLERS:
+            self._buckets.popitem(last=False)
+        if not enough:
+            wait_s = (1.0 - left) / self._rate_per_s
+            raise TooManyRequestsError(caller, self._rate_per_s, wait_s)

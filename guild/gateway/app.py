@@ -18,8 +18,8 @@ from guild.gateway.limits import DEFAULT_LIMITS, Limits
 from guild.gateway.live import LiveHub
 from guild.gateway.mounted import Mounts
 from guild.gateway.page import page_routes
-from guild.gateway.paths import told_of_paths
 from guild.gateway.probes import Metrics, Ready, is_ready, probe_routes
+from guild.gateway.problems import told_of_paths
 from guild.gateway.reused import UsedKeys
 from guild.gateway.streams import Streams
 from guild.gateway.table import TABLE

@@ -1,6 +1,7 @@
 """One row of the table of routes, and what the function behind it is called with."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
 from guild.client import GuildClient
-from guild.gateway.caller_trace import in_trace_of
 from guild.gateway.callers import Caller, Scope
 from guild.gateway.errors import GatewayClosingError, InvalidParameterError
 from guild.gateway.limits import Limits
@@ -190,3 +190,36 @@ class Endpoint(Generic[BodyT, QueryT]):
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+@contextmanager
+def in_trace_of(headers: Headers) -> Iterator[None]:
+    """A block in which the span that `traceparent` names is the current one.
+
+    Unless the host has made one of its own for the request. Without OpenTelemetry, which an
+    observer of this process would have loaded, no span is made, and nothing is done. A header that
+    names no span, or comes twice, is taken for none (https://www.w3.org/TR/trace-context/).
+    """
+    parents = headers.getlist("traceparent")
+    if len(parents) != 1 or "opentelemetry.trace" not in sys.modules:
+        yield
+        return
+    from opentelemetry.context import attach, detach  # noqa: PLC0415  only where it is in use
+    from opentelemetry.trace import (  # noqa: PLC0415  likewise
+        NonRecordingSpan,
+        get_current_span,
+        set_span_in_context,
+    )
+
+    from messaging.telemetry.trace_text import read  # noqa: PLC0415  likewise
+
+    states = ",".join(headers.getlist("tracestate"))
+    parent = read(f"{parents[0]} {states}" if states else parents[0])
+    if parent is None or get_current_span().get_span_context().is_valid:
+        yield
+        return
+    token = attach(set_span_in_context(NonRecordingSpan(parent)))
+    try:
+        yield
+    finally:
+        detach(token)

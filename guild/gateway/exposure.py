@@ -1,12 +1,12 @@
 """Where a gateway may listen: on this machine by itself, elsewhere with tokens and TLS."""
 
+import ipaddress
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from guild.errors import GuildError
-from guild.gateway.addresses import is_address, is_loopback
 
 DEFAULT_HOST = "127.0.0.1"
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  how this machine reaches itself
@@ -89,3 +89,17 @@ def reachable(url: str) -> str:
         return url
     shown = f"[{host}]" if ":" in host else host
     return url.replace(shown, f"[{here}]" if ":" in here else here, 1)
+
+
+def is_address(host: str) -> bool:
+    """Whether `host` is an address and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)

@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from guild.gateway.addresses import is_address
 from guild.gateway.callers import LOCAL, Caller, Callers
 from guild.gateway.errors import (
     HostNotAllowedError,
     OriginNotAllowedError,
     RefusedError,
 )
+from guild.gateway.exposure import is_address
 from guild.gateway.problems import problem_response
 
 CSP = (

@@ -1,10 +1,13 @@
 """What goes wrong, as RFC 9457 tells it: one row for each class of error, with what to do."""
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from guild import errors as guild_errors
@@ -33,6 +36,8 @@ class Kind(NamedTuple):
     remedy: str
     retry_after_s: int = 0
 
+
+Handlers = Mapping[Any, Callable[[Request, Exception], Coroutine[Any, Any, Response]]]
 
 INTERNAL = Kind(
     500, "The gateway failed", "Look into the gateway's log; it may be a bug worth a report."
@@ -330,3 +335,23 @@ def _fields_of(error: Exception) -> tuple[FieldProblem, ...] | None:
         FieldProblem(field=field if problem else "", problem=problem or field)
         for field, _, problem in parts
     )
+
+
+def told_of_paths(there_is: str) -> Handlers:
+    """Paths and methods that are none, for an app's `exception_handlers`.
+
+    Args:
+        there_is: says which paths it has.
+    """
+
+    async def tell(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        path = request.url.path
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = (error.headers or {}).get("Allow", "").split(", ")
+            return problem_response(
+                refusals.MethodNotAllowedError(request.method, path, sorted(allowed))
+            )
+        return problem_response(refusals.NoSuchPathError(path, there_is))
+
+    return {HTTPException: tell}

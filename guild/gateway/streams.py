@@ -6,23 +6,30 @@ comes back with the position of what it got last.
 """
 
 import asyncio
+import json
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from guild.gateway.errors import GatewayClosingError, TokenMissingError, TooManyStreamsError
-from guild.gateway.events import HEADERS, QUIET, Event, event
 from guild.gateway.limits import Limits
 from guild.gateway.problems import log_unforeseen, problem_of, problem_response
 from messaging.process.logs import get_logger
 
 log = get_logger()
 
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # a proxy hands each event on at once
+}
+QUIET = b": quiet\n\n"
 MOST_AT_ONCE = 64 * 1024
 NOTHING = 204
 PEEK_S = 0.25
@@ -31,6 +38,31 @@ PATIENCE_S = 0.05
 """How long a reader may be behind before the source is left."""
 ABORT = "guildbus.abort"
 """Of a server that can: a function in `scope["extensions"]` that cuts the connection at once."""
+
+
+class Event(NamedTuple):
+    """One event, as the HTML standard writes it down.
+
+    Attributes:
+        data: JSON on one line.
+        id: what a reader that comes back sends as Last-Event-ID; "" leaves the last one in force.
+    """
+
+    name: str
+    data: str
+    id: str = ""
+
+    def encoded(self) -> bytes:
+        line = f"id: {self.id}\n" if self.id else ""
+        return f"{line}event: {self.name}\ndata: {self.data}\n\n".encode(errors="replace")
+
+
+def event(name: str, data: BaseModel | Any, position: str = "") -> Event:
+    """An event of a model, or of anything that JSON can say."""
+    if isinstance(data, BaseModel):
+        return Event(name, data.model_dump_json(), position)
+    return Event(name, json.dumps(data, ensure_ascii=False, separators=(",", ":")), position)
+
 
 Source = AsyncGenerator[Event, None]
 Open = Callable[[str], Source]

@@ -22,7 +22,6 @@ from guild.gateway.routes import (
     about,
     agents,
     approvals,
-    conversations,
     letters,
     messages,
     requests,
@@ -30,12 +29,11 @@ from guild.gateway.routes import (
 )
 from guild.operations.agents import AgentInfo
 from guild.operations.conversation import Conversation
-from guild.operations.graph import GraphReport
 from guild.operations.letters import LetterDetail, LetterGroup, LetterInfo
 from guild.operations.passing import EventSeen
 from guild.operations.schemas import MessageInfo
 from guild.operations.talking import Answered, Sent
-from guild.operations.topics import TopicReport
+from guild.operations.view import GraphReport, TopicReport
 from messaging.errors import (
     BackendUnavailableError,
     BusFullError,
@@ -258,7 +256,7 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         "GET",
         "/conversations/{id}",
         READ,
-        conversations.show_conversation,
+        about.show_conversation,
         "What is still known of a conversation, by its id or that of any of its messages",
         answer=Conversation,
     ),

@@ -7,15 +7,18 @@ from messaging._lazy import lazily
 if TYPE_CHECKING:
     from guild.operations.agents import AgentInfo
     from guild.operations.conversation import Conversation, ConversationStep, StepHandling
-    from guild.operations.graph import AgentNode, GraphReport, MessageEdge
     from guild.operations.letters import LetterDetail, LetterGroup, LetterInfo
     from guild.operations.operations import Operations
-    from guild.operations.overview import GuildOverview
     from guild.operations.passing import EventSeen, MessageSeen
-    from guild.operations.reception import Reception
     from guild.operations.schemas import MessageInfo
-    from guild.operations.talking import Answered, Sent
-    from guild.operations.topics import TopicReport
+    from guild.operations.talking import Answered, Reception, Sent
+    from guild.operations.view import (
+        AgentNode,
+        GraphReport,
+        GuildOverview,
+        MessageEdge,
+        TopicReport,
+    )
 
 __all__ = [
     "AgentInfo",
@@ -44,14 +47,17 @@ __getattr__ = lazily(
     {
         "guild.operations.agents": ("AgentInfo",),
         "guild.operations.conversation": ("Conversation", "ConversationStep", "StepHandling"),
-        "guild.operations.graph": ("AgentNode", "GraphReport", "MessageEdge"),
         "guild.operations.letters": ("LetterDetail", "LetterGroup", "LetterInfo"),
         "guild.operations.operations": ("Operations",),
-        "guild.operations.overview": ("GuildOverview",),
         "guild.operations.passing": ("EventSeen", "MessageSeen"),
-        "guild.operations.reception": ("Reception",),
         "guild.operations.schemas": ("MessageInfo",),
-        "guild.operations.talking": ("Answered", "Sent"),
-        "guild.operations.topics": ("TopicReport",),
+        "guild.operations.talking": ("Answered", "Reception", "Sent"),
+        "guild.operations.view": (
+            "AgentNode",
+            "GraphReport",
+            "GuildOverview",
+            "MessageEdge",
+            "TopicReport",
+        ),
     },
 )

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from guild.errors import UnknownAgentError
 from guild.operations.agents import AgentInfo, read_agents
 from guild.operations.conversation import Conversation
-from guild.operations.graph import GraphReport, report_of
 from guild.operations.ground import Ground
-from guild.operations.overview import GuildOverview, overview_of
 from guild.operations.retracing import retrace
 from guild.operations.schemas import MessageInfo, schema_of, schemas_of
-from guild.operations.topics import TopicReport, reports_of
+from guild.operations.view import (
+    GraphReport,
+    GuildOverview,
+    TopicReport,
+    overview_of,
+    report_of,
+    reports_of,
+)
 from messaging.state.stored_state import StoredState
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from pydantic import BaseModel
 
@@ -12,13 +12,72 @@ from guild.checking.plan import Plan
 from guild.operations.agents import Statuses
 from guild.operations.composing import compose, conversation_of, described, handlers_of, topic_for
 from guild.operations.ground import Ground
-from guild.operations.reception import Reception
 from guild.operations.view import View
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus
 from messaging.client.options import PublishOptions
 from messaging.errors import NobodyListensError
 from messaging.wire.envelope import new_id
 from messaging.wire.message import wire_type_of
+
+
+class Reception(View):
+    """What becomes of a message on a topic, as things are now.
+
+    Attributes:
+        type: wire name of the message.
+        handlers: agents of the spec that handle it there.
+        subscribed: those of them for which it is kept, as they have run at some time or other.
+        paused: those of the subscribed ones that are paused.
+        is_running: whether a replica of a subscribed one lives, as `AgentInfo.running` counts.
+    """
+
+    guild: str
+    type: str
+    topic: str
+    handlers: tuple[str, ...]
+    subscribed: tuple[str, ...]
+    paused: tuple[str, ...]
+    is_running: bool
+
+    @property
+    def state(self) -> Literal["handled", "waits", "paused", "lost", "unhandled"]:
+        """It is `handled` soon; it `waits` for agents that do not run, or all are `paused`; it is
+        `lost`, as no agent that handles it has run yet; or it goes `unhandled`, as none does.
+        """
+        if not self.handlers:
+            return "unhandled"
+        if not self.subscribed:
+            return "lost"
+        if self.paused == self.subscribed:
+            return "paused"
+        return "handled" if self.is_running else "waits"
+
+    @property
+    def reason(self) -> str:
+        """Why it is not handled soon, "" if it is; without what to do about it."""
+        match self.state:
+            case "unhandled":
+                return f"no agent of {self.guild} handles {self.type} on {self.topic}"
+            case "lost":
+                return f"{_are(self.handlers)} not running"
+            case "paused":
+                return f"{_are(self.paused)} paused"
+            case "waits":
+                return f"{_are(self.subscribed)} not running"
+            case "handled":
+                return ""
+
+    @property
+    def warning(self) -> str:
+        """What becomes of it instead, and why; "" if it is handled soon."""
+        if self.state == "handled":
+            return ""
+        is_kept = self.state in ("waits", "paused")
+        return f"{'it waits' if is_kept else 'nobody will get it'}: {self.reason}"
+
+
+def _are(agents: Sequence[str]) -> str:
+    return f"{', '.join(agents)} {'is' if len(agents) == 1 else 'are'}"
 
 
 class Sent(View):

@@ -21,8 +21,7 @@ from agents.research.web.files import Rows, read_curves, read_studies, read_stud
 from guild.checking.plan import Plan
 from guild.cli.calling.exit_codes import UsageError
 from guild.gateway.errors import InvalidParameterError, SourceUnreadableError
-from guild.gateway.paths import told_of_paths
-from guild.gateway.problems import PROBLEM_TYPE, Kind, Problem, problem_response
+from guild.gateway.problems import PROBLEM_TYPE, Kind, Problem, problem_response, told_of_paths
 
 PATH = "/experiments"
 JOBS = "research.jobs"

@@ -21,8 +21,8 @@ async def serve_console(call: Call, http: Http) -> int:
         )
     callers, made_up = callers_at(call, place, http.tokens)
     from guild.gateway.app import gateway_app  # noqa: PLC0415  an extra
-    from guild.gateway.extra import extra_apps  # noqa: PLC0415  likewise
     from guild.gateway.limits import DEFAULT_LIMITS  # noqa: PLC0415  likewise
+    from guild.gateway.mounted import extra_apps  # noqa: PLC0415  likewise
     from guild.gateway.serving import listening  # noqa: PLC0415
 
     with first_signal(call, "stopping; again to stop at once") as stop:

@@ -9,7 +9,7 @@ from guild.cli.calling.exit_codes import OK
 from guild.cli.printing.drawing import as_mermaid, as_text
 from guild.cli.printing.svg import as_svg
 from guild.cli.syntax.options import Format
-from guild.operations.graph import report_of
+from guild.operations.view import report_of
 
 
 async def print_graph(call: Call, drawn_as: Format) -> int:

@@ -179,8 +179,8 @@ async def gateway_beside(
     check_installed("guildbus run --http")
     from guild.gateway.app import gateway_app  # noqa: PLC0415  an extra
     from guild.gateway.exposure import reachable  # noqa: PLC0415  likewise
-    from guild.gateway.extra import extra_apps  # noqa: PLC0415
     from guild.gateway.limits import DEFAULT_LIMITS  # noqa: PLC0415
+    from guild.gateway.mounted import extra_apps  # noqa: PLC0415
     from guild.gateway.probes import is_ready  # noqa: PLC0415
     from guild.gateway.serving import listening  # noqa: PLC0415
 

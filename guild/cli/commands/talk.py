@@ -17,7 +17,7 @@ from guild.cli.printing.output import Output
 from guild.cli.printing.watch import Watch
 from guild.client import GuildClient
 from guild.operations.composing import conversation_of, described, topic_for
-from guild.operations.reception import Reception
+from guild.operations.talking import Reception
 from messaging.backend import FROM_START
 from messaging.client.following import Followed
 from messaging.errors import (

@@ -1,4 +1,4 @@
-"""What the guild is: its overview, graph, messages, topics."""
+"""What the guild is: its overview, graph, messages, topics; and its conversations."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,10 +10,9 @@ from guild.errors import NoSuchMessageError
 from guild.gateway.callers import Scope
 from guild.gateway.endpoint import Call
 from guild.gateway.errors import NoSuchPathError
-from guild.operations.graph import GraphReport
-from guild.operations.overview import GuildOverview
+from guild.operations.conversation import Conversation
 from guild.operations.schemas import MessageInfo
-from guild.operations.topics import TopicReport
+from guild.operations.view import GraphReport, GuildOverview, TopicReport
 from guild.progress import TextDelta
 
 CHAT, APPROVALS, EXPERIMENTS = "chat", "approvals", "experiments"
@@ -65,6 +64,10 @@ async def show_schema(call: Call[None, None]) -> MessageInfo:
 
 async def list_topics(call: Call[None, None]) -> Sequence[TopicReport]:
     return await call.client.topics()
+
+
+async def show_conversation(call: Call[None, None]) -> Conversation:
+    return await call.unless_gone(call.client.conversation(call.path["id"]))
 
 
 def _features(client: GuildClient, mounted: Collection[str]) -> tuple[str, ...]:

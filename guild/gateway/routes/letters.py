@@ -8,7 +8,7 @@ from pydantic import Field
 
 from guild.gateway.endpoint import Call
 from guild.gateway.errors import InvalidParameterError
-from guild.gateway.reserved import check_may_be_edited
+from guild.gateway.routes.messages import check_may_be_edited
 from guild.gateway.routes.shapes import Count, Given, Reason
 from guild.operations.letters import KINDS, PAGE, LetterDetail, LetterGroup, LetterInfo
 from guild.operations.view import View

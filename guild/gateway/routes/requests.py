@@ -19,9 +19,8 @@ from guild.gateway.errors import (
     InvalidParameterError,
     TooManyStreamsError,
 )
-from guild.gateway.events import Event, event
 from guild.gateway.problems import problem_response
-from guild.gateway.reserved import check_may_be_sent
+from guild.gateway.routes.messages import check_may_be_sent
 from guild.gateway.routes.shapes import (
     Data,
     Given,
@@ -32,7 +31,7 @@ from guild.gateway.routes.shapes import (
     TypeName,
     message_id_in,
 )
-from guild.gateway.streams import Open
+from guild.gateway.streams import Event, Open, event
 from guild.operations.composing import conversation_of, described
 from guild.operations.talking import Answered
 from guild.operations.view import View

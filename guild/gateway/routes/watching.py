@@ -11,8 +11,8 @@ from starlette.types import ASGIApp
 
 from guild.gateway.batches import Batch, in_batches
 from guild.gateway.endpoint import Call
-from guild.gateway.events import Event, event
 from guild.gateway.routes.shapes import Count, Given
+from guild.gateway.streams import Event, event
 from guild.operations.passing import EventSeen, MessageSeen, seen
 from guild.operations.view import View
 from messaging.client.tap import Tapped
