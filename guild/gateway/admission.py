@@ -13,6 +13,7 @@ from guild.gateway.errors import (
     RefusedError,
     ScopeMissingError,
     TokenMissingError,
+    TokenUnknownError,
     TooManyRequestsError,
 )
 from guild.gateway.limits import Limits
@@ -36,13 +37,13 @@ class Admission:
             scope: what the caller's token must be good for; None for any token.
 
         Raises:
-            TokenMissingError: a stranger.
+            TokenMissingError, TokenUnknownError: a stranger.
             ScopeMissingError: the token may not do this.
             TooManyRequestsError: more of them than the caller may send.
         """
         caller: Caller | None = request.state.caller
         if caller is None:
-            raise TokenMissingError
+            raise TokenUnknownError if request.state.has_token else TokenMissingError
         if scope is not None and scope not in caller.scopes:
             raise ScopeMissingError(caller.name, scope)
         self._rates.take(caller.name)

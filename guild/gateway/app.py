@@ -18,7 +18,7 @@ from guild.gateway.limits import DEFAULT_LIMITS, Limits
 from guild.gateway.live import LiveHub
 from guild.gateway.mounted import Mounts
 from guild.gateway.page import page_routes
-from guild.gateway.probes import Metrics, Ready, is_ready, probe_routes
+from guild.gateway.probes import Metrics, Ready, is_ready, no_metrics, probe_routes
 from guild.gateway.problems import told_of_paths
 from guild.gateway.reused import UsedKeys
 from guild.gateway.streams import Streams
@@ -69,13 +69,13 @@ def gateway_app(
         services = Services(find_client, limits, streams, UsedKeys(), live, mounted)
         routes += api_routes(TABLE, services, admission, has_tokens=callers is not None)
         ready = ready or is_ready(find_client)
-    routes += probe_routes(ready or _is_always_ready, metrics, admission)
+    routes += probe_routes(ready or _is_always_ready, metrics or no_metrics, admission)
     routes += page_routes() if console else ()
     routes += [Mount(path, app=Admitted(app, admission)) for path, app in mounts.items()]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, callers=callers, hosts=list(hosts))],
-        exception_handlers=told_of_paths(f"{PREFIX}/openapi.json lists what there is"),
+        exception_handlers=told_of_paths(f"{{prefix}}{PREFIX}/openapi.json lists what there is"),
     )
     # A redirect to a path without its last slash would name the host and scheme that this server
     # sees, which are not those of a proxy in front of it.

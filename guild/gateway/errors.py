@@ -3,7 +3,9 @@
 RefusedError
 ├── HostNotAllowedError        the Host header is no name of this gateway
 ├── OriginNotAllowedError      a web page of another origin asks
-├── TokenMissingError          no token, or one that nobody has
+├── AmbiguousLengthError       the head says twice, and differently, where the body ends
+├── TokenMissingError          no token
+├── TokenUnknownError          a token that no caller has, or has any more
 ├── ScopeMissingError          a token that may not do this
 ├── NoSuchPathError            nothing lies under this path
 ├── MethodNotAllowedError      the path takes other methods
@@ -40,9 +42,21 @@ class OriginNotAllowedError(RefusedError):
         super().__init__("web pages of other origins may not ask this gateway")
 
 
+class AmbiguousLengthError(RefusedError):
+    def __init__(self) -> None:
+        super().__init__(
+            "the request has both Content-Length and Transfer-Encoding: where it ends is not clear"
+        )
+
+
 class TokenMissingError(RefusedError):
     def __init__(self) -> None:
-        super().__init__("the token is missing or wrong")
+        super().__init__("the request has no token")
+
+
+class TokenUnknownError(RefusedError):
+    def __init__(self) -> None:
+        super().__init__("this token is not known here: it is another gateway's, or was removed")
 
 
 class ScopeMissingError(RefusedError):

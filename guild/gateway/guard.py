@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guild.gateway.callers import LOCAL, Caller, Callers
 from guild.gateway.errors import (
+    AmbiguousLengthError,
     HostNotAllowedError,
     OriginNotAllowedError,
     RefusedError,
@@ -43,8 +44,9 @@ class Guard:
     and Sec-Fetch-Site show. An address in the place of a name cannot be rebound.
 
     Args:
-        app: gets the caller as `request.state.caller`, None for a stranger; and whether the caller
-            is known any more as `request.state.is_still_known()`.
+        app: gets the caller as `request.state.caller`, None for a stranger; whether that one has
+            sent a token as `request.state.has_token`; and whether the caller is known any more as
+            `request.state.is_still_known()`.
         callers: the owners of tokens; None lets everybody in as `LOCAL`.
         hosts: names of this gateway beside `localhost`.
     """
@@ -69,6 +71,7 @@ class Guard:
 
         headers = Headers(scope=scope)
         try:
+            _check_has_one_end(headers)
             self._check(headers)
         except RefusedError as error:
             await problem_response(error)(scope, receive, send_safely)
@@ -78,6 +81,7 @@ class Guard:
         state = {
             **scope.get("state", {}),
             "caller": caller,
+            "has_token": bool(_token_in(authorization)),
             "is_still_known": lambda: self._caller(authorization) == caller,
         }
         await self._app({**scope, "state": state}, receive, send_safely)
@@ -104,9 +108,22 @@ class Guard:
     def _caller(self, authorization: str) -> Caller | None:
         if self._callers is None:
             return LOCAL
-        scheme, _, secret = authorization.partition(" ")
-        caller = self._callers.find(secret.strip())
-        return caller if scheme.lower() == "bearer" else None
+        return self._callers.find(_token_in(authorization))
+
+
+def _token_in(authorization: str) -> str:
+    scheme, _, secret = authorization.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _check_has_one_end(headers: Headers) -> None:
+    """Pass unless a proxy in front may have taken another place for the end of the request.
+
+    Raises:
+        AmbiguousLengthError: it may (RFC 9112, section 6.1).
+    """
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise AmbiguousLengthError
 
 
 def _place_of(origin: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from guild.gateway.endpoint import EVENT_STREAM, Endpoint
 from guild.gateway.errors import (
+    AmbiguousLengthError,
     BodyNotJsonError,
     BodyTooLargeError,
     BodyTooSlowError,
@@ -20,6 +21,7 @@ from guild.gateway.errors import (
     OriginNotAllowedError,
     ScopeMissingError,
     TokenMissingError,
+    TokenUnknownError,
     TooManyRequestsError,
     TooManyStreamsError,
 )
@@ -31,8 +33,10 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 _EVERYWHERE = (
     HostNotAllowedError,
+    AmbiguousLengthError,
     OriginNotAllowedError,
     TokenMissingError,
+    TokenUnknownError,
     ScopeMissingError,
     TooManyRequestsError,
     BackendUnavailableError,

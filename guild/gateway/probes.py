@@ -13,6 +13,7 @@ from guild.client import GuildClient
 from guild.errors import GuildError
 from guild.gateway.admission import Admission
 from guild.gateway.callers import Scope
+from guild.gateway.errors import NoSuchPathError
 from guild.gateway.problems import problem_response
 from messaging.errors import MessagingError
 
@@ -26,7 +27,7 @@ FRESH_S = 1.0
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def probe_routes(ready: Ready, metrics: Metrics | None, admission: Admission) -> Sequence[Route]:
+def probe_routes(ready: Ready, metrics: Metrics, admission: Admission) -> Sequence[Route]:
     """`/healthz` and `/readyz`, which anybody may ask, and `/metrics` for tokens that may read."""
 
     async def show_health(_: Request) -> Response:
@@ -37,7 +38,6 @@ def probe_routes(ready: Ready, metrics: Metrics | None, admission: Admission) ->
         return PlainTextResponse(f"{why_not or 'ok'}\n", 503 if why_not else 200, _NO_STORE)
 
     async def show_metrics(request: Request) -> Response:
-        assert metrics is not None
         try:
             admission.admit(request, Scope.READ)
             told = metrics(request.headers.get("accept", ""))
@@ -46,11 +46,19 @@ def probe_routes(ready: Ready, metrics: Metrics | None, admission: Admission) ->
             return problem_response(error)
         return Response(text, 200, {**_NO_STORE, "Content-Type": media_type})
 
-    routes = [
+    return [
         Route("/healthz", show_health, methods=["GET"]),
         Route("/readyz", show_readiness, methods=["GET"]),
+        Route("/metrics", show_metrics, methods=["GET"]),
     ]
-    return [*routes, *([Route("/metrics", show_metrics, methods=["GET"])] if metrics else ())]
+
+
+def no_metrics(_: str) -> tuple[bytes, str]:
+    """Where there are none."""
+    raise NoSuchPathError(
+        "/metrics",
+        "figures are served beside a guild that runs, `guildbus run SPEC --http`, with `metrics`",
+    )
 
 
 def is_ready(client: Callable[[], GuildClient]) -> Ready:

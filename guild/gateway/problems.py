@@ -56,10 +56,20 @@ KINDS: Mapping[type[Exception], Kind] = {
         "Ask from a program, or from the gateway's own pages; a proxy in front of it has to pass "
         "the header Host on.",
     ),
+    refusals.AmbiguousLengthError: Kind(
+        400,
+        "The end of the request is not clear",
+        "Send one of the two; a proxy in front of the gateway has to drop Content-Length.",
+    ),
     refusals.TokenMissingError: Kind(
         401,
         "A token is needed",
         "Send `Authorization: Bearer TOKEN`; `guildbus tokens add` makes a token.",
+    ),
+    refusals.TokenUnknownError: Kind(
+        401,
+        "The token is not known",
+        "Send one that `guildbus tokens list` shows; `guildbus tokens add` makes a token.",
     ),
     refusals.ScopeMissingError: Kind(
         403,
@@ -303,6 +313,10 @@ def headers_of(error: Exception) -> dict[str, str]:
         headers["Retry-After"] = str(math.ceil(wait_s))
     if isinstance(error, refusals.TokenMissingError):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, refusals.TokenUnknownError):
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    if isinstance(error, refusals.AmbiguousLengthError):
+        headers["Connection"] = "close"  # what comes behind the head may be anything
     if isinstance(error, refusals.MethodNotAllowedError):
         headers["Allow"] = ", ".join(error.allowed)
     return headers
@@ -341,7 +355,7 @@ def told_of_paths(there_is: str) -> Handlers:
     """Paths and methods that are none, for an app's `exception_handlers`.
 
     Args:
-        there_is: says which paths it has.
+        there_is: says which paths it has, with `{prefix}` for where the app is mounted.
     """
 
     async def tell(request: Request, error: Exception) -> Response:
@@ -352,6 +366,7 @@ def told_of_paths(there_is: str) -> Handlers:
             return problem_response(
                 refusals.MethodNotAllowedError(request.method, path, sorted(allowed))
             )
-        return problem_response(refusals.NoSuchPathError(path, there_is))
+        known = there_is.format(prefix=request.scope.get("root_path", ""))
+        return problem_response(refusals.NoSuchPathError(path, known))
 
     return {HTTPException: tell}

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from guild.gateway.errors import GatewayClosingError, TokenMissingError, TooManyStreamsError
+from guild.gateway.errors import GatewayClosingError, TokenUnknownError, TooManyStreamsError
 from guild.gateway.limits import Limits
 from guild.gateway.problems import log_unforeseen, problem_of, problem_response
 from messaging.process.logs import get_logger
@@ -167,7 +167,7 @@ class EventStream:
                 await asyncio.wait(tasks[:-1], return_when=asyncio.FIRST_COMPLETED)
                 if revoked.done():
                     self._waiting.clear()
-                    self._put(_problem(TokenMissingError()))
+                    self._put(_problem(TokenUnknownError()))
                 elif closing.done() and not self._has_begun:
                     self._failed_at_once = GatewayClosingError()
                 if not leaving.done() and not sending.done():

@@ -5,6 +5,7 @@ from typing import Any
 
 from guild.approvals import Approval, ApprovalDecision
 from guild.errors import (
+    AgentInUseError,
     DecisionRefusedError,
     LetterNotFoundError,
     NobodyAnswersError,
@@ -121,6 +122,26 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         body=agents.Draining,
         answer=agents.Drained,
         problems=(UnknownAgentError,),
+    ),
+    Endpoint(
+        "POST",
+        "/agents/{id}/replay",
+        OPERATE,
+        agents.replay_messages,
+        "Hand what a topic still holds to one agent again, or say what that would be",
+        body=agents.Replaying,
+        answer=agents.Replayed,
+        problems=(UnknownAgentError, NobodyListensError, TopicError, BusFullError),
+    ),
+    Endpoint(
+        "POST",
+        "/agents/{id}/forget",
+        OPERATE,
+        agents.forget_agent,
+        "Unsubscribe an agent that was taken out of the spec, or say what that would cost",
+        body=agents.Forgetting,
+        answer=agents.Forgotten,
+        problems=(UnknownAgentError, AgentInUseError),
     ),
     Endpoint(
         "GET",

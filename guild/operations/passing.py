@@ -1,18 +1,23 @@
 """Messages on their way, as documents, and the events of a guild among them."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, SerializeAsAny
 
+from guild.checking.parts import listens
 from guild.live.messages import LiveHandlings, LiveSummary
 from guild.live.watching import watch
 from guild.operations.ground import Ground
 from guild.operations.view import View
+from guild.spec.spec import AgentSpec
 from messaging.client.tap import Tapped
-from messaging.wire.topic import EVENTS_TOPIC
+from messaging.wire.envelope import Envelope
+from messaging.wire.message import wire_type_of
+from messaging.wire.topic import EVENTS_TOPIC, owner_of
 
 T = TypeVar("T")
 
@@ -86,6 +91,28 @@ class Passing(Ground):
             follow: go on with what comes; otherwise end behind what the topic holds now.
         """
         return _each(_event, self.bus.tap([EVENTS_TOPIC], since=since, follow=follow))
+
+    def takes(self, agent: str, envelope: Envelope) -> bool:
+        """Whether `agent` handles this message, as its topics, contracts and the tags say."""
+        spec = self._listening.get(agent)
+        if spec is None:
+            return False
+        topic = envelope.published_to
+        is_addressed = not envelope.tags or agent in envelope.tags.split(",")
+        is_heard = listens(spec, topic) or owner_of(topic) == agent
+        return is_addressed and is_heard and envelope.type in self._accepted[agent]
+
+    @cached_property
+    def _listening(self) -> Mapping[str, AgentSpec]:
+        return {spec.id: spec for spec in self._plan.spec.agents}
+
+    @cached_property
+    def _accepted(self) -> Mapping[str, Collection[str]]:
+        """By agent, the wire names of what it handles, whatever their version."""
+        return {
+            name: {wire_type_of(message).name for message in agent.accepted()}
+            for name, agent in self._plan.agents.items()
+        }
 
     def live(self) -> AsyncGenerator[LiveSummary | LiveHandlings, None]:
         """What the processes of the guild handle, told by each of them while the caller watches.

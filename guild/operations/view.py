@@ -51,13 +51,16 @@ class GuildOverview(View):
     """A guild as its spec declares it.
 
     Attributes:
+        spec: the file that it was read from, as it was named then; "" for none.
         agents: how many there are in the spec.
         warnings: what is odd about its wiring, a line each.
         version: of guildbus, in this process.
     """
 
     id: str
+    name: str
     description: str
+    spec: str
     agents: int
     warnings: tuple[str, ...]
     version: str
@@ -67,6 +70,8 @@ def overview_of(plan: Plan) -> GuildOverview:
     spec = plan.spec
     return GuildOverview(
         id=spec.id,
+        name=spec.name,
+        spec="" if spec.source.file.startswith("<") else spec.source.file,
         description=spec.description,
         agents=len(spec.agents),
         warnings=plan.warnings,

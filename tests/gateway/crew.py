@@ -105,6 +105,7 @@ class Listener(Agent):
 
 SPEC = """
 id: {id}
+name: The crew
 description: A crew for the gateway.
 bus: memory://
 drain_s: 0.2

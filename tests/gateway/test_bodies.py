@@ -19,6 +19,7 @@ from tests.gateway.crew import runs
 NOTE: dict[str, Any] = {"type": "gw.note", "data": {}}
 NOTES = "topics/notes/messages"
 AS_JSON = {"Content-Type": "application/json"}
+_JSON_LINES = ["Content-Type: application/json"]
 
 
 def nested(levels: int) -> bytes:
@@ -134,6 +135,25 @@ async def test_a_body_that_does_not_come_is_not_waited_for(serve: Serve) -> None
 
     assert " 408 " in answer
     assert "BodyTooSlowError" in answer
+
+
+async def test_a_request_with_two_ends_is_refused(serve: Serve) -> None:
+    """pgjones/hypercorn 279, unbit/uwsgi 2560: what a proxy took for the rest of a body came
+    here as a request of its own."""
+    served, text = await serve(), new_id()
+    note = json.dumps({"type": "gw.note", "data": {"text": text}})
+    lines = ["POST /api/v1/topics/notes/messages HTTP/1.1", "Host: localhost", *_JSON_LINES]
+    smuggled = "\r\n".join([*lines, f"Content-Length: {len(note)}", "", note])
+    head = "\r\n".join([*lines, "Content-Length: 5", "Transfer-Encoding: chunked", "", "0\r\n\r\n"])
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write((head + smuggled).encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+
+    assert answer.startswith("HTTP/1.1 400 ")
+    assert "AmbiguousLengthError" in answer
+    assert answer.count("HTTP/1.1") == 1
+    assert runs[text] == 0
 
 
 async def test_a_connection_that_sends_nothing_whole_is_closed(serve: Serve) -> None:

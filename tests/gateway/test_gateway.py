@@ -33,7 +33,7 @@ async def test_the_guild_says_what_it_is_and_what_the_caller_may_do(
     told = (await http.get("guild")).json()
 
     assert told["id"] == crew.spec.id
-    assert told["agents"] == 3
+    assert (told["name"], told["spec"], told["agents"]) == ("The crew", "", 3)
     assert told["caller"] == {"name": "local", "scopes": ["read", "publish", "operate", "approve"]}
     assert told["features"] == ["chat"]
 
@@ -247,7 +247,13 @@ async def test_a_token_is_good_for_its_scopes_and_for_nothing_else(
 
     for refused in (stranger, wrong, other_scheme, two, document):
         assert refused.status_code == 401
-        assert refused.headers["WWW-Authenticate"] == "Bearer"
+        assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+    for none in (stranger, other_scheme, document):
+        assert none.json()["error"] == "TokenMissingError"
+    for unknown in (wrong, two):
+        assert unknown.json()["error"] == "TokenUnknownError"
+        assert "not known here" in unknown.json()["detail"]
+        assert "invalid_token" in unknown.headers["WWW-Authenticate"]
     assert reads.json()["caller"] == {"name": "reader", "scopes": ["read"]}
     assert publishes.status_code == 202
     for refused in (reader_publishes, reader_pauses, writer_reads):

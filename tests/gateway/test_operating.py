@@ -21,7 +21,7 @@ from messaging.errors import RequestFailedError
 from messaging.wire.envelope import new_id
 from messaging.wire.sealing import seal
 from tests.gateway.conftest import Serve, asking, until
-from tests.gateway.crew import SPEC, Break, crew_spec
+from tests.gateway.crew import SPEC, Break, crew_spec, runs
 from tests.gateway.test_gateway import events_in
 from tests.gateway.test_streams import EVENTS, events_from
 
@@ -70,6 +70,54 @@ async def test_an_agent_is_drained(http: httpx.AsyncClient) -> None:
 
     assert drained.json() == {"act": "drain", "agent": "speaker", "in_hand": 0}
     await http.post("agents/speaker/resume")
+
+
+async def test_what_a_topic_holds_is_handed_to_an_agent_again(redis_url: str) -> None:
+    keeping = f"{redis_url}?keep_settled_s=60"
+    async with (
+        Guild.launch(crew_spec(f"crew-{new_id()}"), bus=keeping) as guild,
+        asking(gateway_app(guild.client)) as http,
+    ):
+        text, path = new_id(), "agents/listener/replay"
+        for data in ({"type": "gw.note", "data": {"text": text}}, {"type": "gw.break"}):
+            await http.post("topics/notes/messages", json=data)
+        await until(lambda: runs[text] == 1)
+        counted = (await http.post(path, json={"topic": "notes"})).json()
+        none = (
+            await http.post(path, json={"topic": "notes", "until": "2020-01-01T00:00:00Z"})
+        ).json()
+        done = (await http.post(path, json={"topic": "notes", "really": True})).json()
+        await until(lambda: runs[text] == 2)
+        unknown = await http.post("agents/nobody/replay", json={"topic": "notes"})
+        no_zone = await http.post(path, json={"topic": "notes", "since": "2030-01-01T00:00:00"})
+        told = await events_of(http)
+
+    expected = {"agent": "listener", "handed_on": {"gw.note": 1}, "passed_over": {"gw.break": 1}}
+    assert counted == {**expected, "really": False}
+    assert (none["handed_on"], none["passed_over"]) == ({}, {})
+    assert done == {**expected, "really": True}
+    assert (unknown.status_code, no_zone.status_code) == (404, 422)
+    assert [(event["act"], event["by"]) for event in told] == [("replay", "local")]
+
+
+async def test_an_agent_that_was_taken_out_of_the_spec_is_forgotten(redis_url: str) -> None:
+    spec = crew_spec(f"crew-{new_id()}")
+    without = spec.model_copy(update={"agents": spec.agents[:2]})
+    async with Guild.launch(spec, bus=redis_url):
+        pass
+    async with (
+        Guild.launch(without, bus=redis_url) as guild,
+        asking(gateway_app(guild.client)) as http,
+    ):
+        await http.post("topics/notes/messages", json={"type": "gw.break"})
+        counted = await http.post("agents/listener/forget", json={"quiet_s": 0.1})
+        done = await http.post("agents/listener/forget", json={"really": True, "quiet_s": 0.1})
+        again = await http.post("agents/listener/forget", json={"really": True})
+        in_use = await http.post("agents/speaker/forget", json={"really": True})
+
+    assert (counted.json()["waiting"], counted.json()["really"]) == (1, False)
+    assert (done.json()["topics"], done.json()["really"]) == (["notes"], True)
+    assert (again.status_code, in_use.status_code) == (404, 409)
 
 
 async def given_up(http: httpx.AsyncClient, why: str) -> str:
@@ -308,11 +356,12 @@ APPROVAL = {"what": "Delete everything?", "options": ["yes", "now"], "deadline_s
 
 async def test_what_a_person_decides_answers_the_one_who_asked(desk: Guild, tmp_path: Path) -> None:
     secret = add_token(tmp_path / "tokens", "ada", ["read", "publish", "approve"])
+    service = add_token(tmp_path / "tokens", "service", ["publish"])
     async with asking(gateway_app(desk.client, tokens=tmp_path / "tokens"), secret) as http:
         asked = await http.post(
             "topics/desk/requests",
             json={"type": "guild.approval_request", "data": APPROVAL},
-            headers={"Prefer": "respond-async"},
+            headers={"Prefer": "respond-async", "Authorization": f"Bearer {service}"},
         )
         place = asked.json()["location"].replace("../../", "")
         while not (open_ones := (await http.get("approvals")).json()):  # noqa: ASYNC110
@@ -328,12 +377,59 @@ async def test_what_a_person_decides_answers_the_one_who_asked(desk: Guild, tmp_
         features = (await http.get("guild")).json()["features"]
 
     assert shown["request"]["what"] == "Delete everything?"
+    assert shown["request"]["asked_by"] == "service"
     assert (no_option.status_code, no_option.json()["error"]) == (409, "DecisionRefusedError")
     assert (approved.json()["by"], approved.json()["approved"]) == ("ada", True)
     assert (twice.status_code, twice.json()["error"]) == (409, "DecisionRefusedError")
     assert answer.json()["data"]["option"] == "now"
     assert (unknown.status_code, impossible.status_code) == (404, 404)
     assert features == ["chat", "approvals"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("read publish approve", "", "ada", 409),
+        ("read publish approve", "somebody else", "ada", 409),
+        ("read publish", "", "ada", 200),
+        ("read publish", "grace", "grace", 200),
+    ],
+)
+async def test_a_token_does_not_approve_what_it_asked_for(
+    desk: Guild, tmp_path: Path, case: tuple[str, str, str, int]
+) -> None:
+    scopes, said, asked_by, status = case
+    file, data = tmp_path / "tokens", {**APPROVAL, "asked_by": said}
+    ada, bob = add_token(file, "ada", scopes.split()), add_token(file, "bob", ["approve"])
+    decider = ada if "approve" in scopes else bob
+    async with asking(gateway_app(desk.client, tokens=file), ada) as http:
+        asked = await http.post(
+            "topics/desk/messages", json={"type": "guild.approval_request", "data": data}
+        )
+        path = f"approvals/{asked.json()['message_id']}"
+        while (shown := await http.get(path)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        decided = await http.post(
+            f"{path}/approve",
+            json={"option": "now"},
+            headers={"Authorization": f"Bearer {decider}"},
+        )
+
+    assert shown.json()["request"]["asked_by"] == asked_by
+    assert decided.status_code == status
+
+
+async def test_whoever_asks_and_decides_without_tokens_may_be_two(desk: Guild) -> None:
+    async with asking(gateway_app(desk.client)) as http:
+        asked = await http.post(
+            "topics/desk/messages", json={"type": "guild.approval_request", "data": APPROVAL}
+        )
+        path = f"approvals/{asked.json()['message_id']}"
+        while (await http.get(path)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        decided = await http.post(f"{path}/approve", json={"option": "now"})
+
+    assert (decided.status_code, decided.json()["by"]) == (200, "local")
 
 
 OPERATED = {"act": "pause", "target": "x", "by": "the owner"}

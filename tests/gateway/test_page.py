@@ -103,8 +103,12 @@ async def test_a_host_mounts_the_gateway_under_a_path_of_its_own(crew: Guild) ->
         )
         answer = await http.get(str(asked.url.join(asked.headers["Location"])))
         nowhere = await http.get("/guild/nothing")
+        no_figures = await http.get("/guild/metrics")
 
     assert told.json()["id"] == crew.spec.id
     assert (asked.status_code, answer.status_code) == (202, 200)
     assert answer.json()["data"] == {"text": "x"}
     assert nowhere.json()["error"] == "NoSuchPathError"
+    assert "/guild/api/v1/openapi.json lists what there is" in nowhere.json()["detail"]
+    assert no_figures.status_code == 404
+    assert "guildbus run SPEC --http" in no_figures.json()["detail"]

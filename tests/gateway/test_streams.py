@@ -251,6 +251,30 @@ async def test_a_message_that_passes_is_shown_and_what_does_not_fit_is_not(
     assert data["left_off"] == 0
 
 
+async def test_the_messages_of_an_agent_are_those_that_it_sends_or_takes(
+    http: httpx.AsyncClient,
+) -> None:
+    await http.post("agents/speaker/pause")
+    await http.post("agents/listener/pause")
+    for topic, type_, tags in (
+        ("notes", "gw.note", []),
+        ("notes", "gw.note", ["speaker"]),
+        ("notes", "gw.break", []),
+        ("says", "gw.say", []),
+        ("elsewhere", "gw.note", []),
+    ):
+        await http.post(f"topics/{topic}/messages", json={"type": type_, "tags": tags})
+    told = {
+        agent: (await http.get("messages", params={"agent": agent, "follow": False})).json()["rows"]
+        for agent in ("listener", "speaker", "nobody", "client")
+    }
+
+    assert [(row["topic"], row["type"]) for row in told["listener"]] == [("notes", "gw.note")]
+    assert [row["topic"] for row in told["speaker"]] == ["says"]
+    assert told["nobody"] == []
+    assert len(told["client"]) >= 5
+
+
 async def test_of_a_million_rows_the_last_are_told_and_no_more_are_kept() -> None:
     class Row:
         alive = 0

@@ -8,8 +8,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from guild.approvals import ApprovalDecision, DecideApproval, WithdrawApprovals
+from guild.approvals import (
+    ApprovalDecision,
+    ApprovalRequest,
+    DecideApproval,
+    WithdrawApprovals,
+)
 from guild.client import GuildClient
+from guild.gateway.callers import LOCAL, Caller, Scope
 from guild.gateway.endpoint import Call
 from guild.gateway.errors import ReservedError
 from guild.gateway.routes.shapes import Data, Given, MessageId, Tags, TypeName
@@ -25,6 +31,7 @@ IDEMPOTENCY = {
 _DECIDING = frozenset(
     wire_type_of(each).name for each in (DecideApproval, ApprovalDecision, WithdrawApprovals)
 )
+_ASKING = wire_type_of(ApprovalRequest).name
 
 
 class Publishing(Given):
@@ -42,7 +49,7 @@ class Publishing(Given):
 
 async def publish_message(call: Call[Publishing, None]) -> Sent:
     body, topic = call.body, call.path["topic"]
-    message = call.client.compose(body.type, body.data)
+    message = named(call.client.compose(body.type, body.data), call.caller)
     check_may_be_sent(topic, message)
     with call.sending() as message_id:
         return await call.client.send_message(
@@ -69,6 +76,20 @@ def check_may_be_sent(topic: str, message: BaseModel) -> None:
     _check_decides_nothing(wire_type_of(type(message)).name)
 
 
+def named(message: BaseModel, caller: Caller) -> BaseModel:
+    """`message`, which says who asked, where it asks for an approval.
+
+    So a token that may publish and approve cannot decide what it has asked for. A caller that may
+    not approve may ask in the name of a person. Without tokens all callers have one name: then
+    nothing is told by it.
+    """
+    if not isinstance(message, ApprovalRequest) or caller == LOCAL:
+        return message
+    if message.asked_by and Scope.APPROVE not in caller.scopes:
+        return message
+    return message.model_copy(update={"asked_by": caller.name})
+
+
 async def check_may_be_edited(client: GuildClient, letter_id: str) -> None:
     """Pass if a caller may say what is in the message of this dead letter.
 
@@ -76,7 +97,10 @@ async def check_may_be_edited(client: GuildClient, letter_id: str) -> None:
         ReservedError: it may not.
         LetterNotFoundError: there is no such letter.
     """
-    _check_decides_nothing((await client.letter(letter_id)).type)
+    name = (await client.letter(letter_id)).type
+    if name == _ASKING:
+        raise ReservedError(f"{name} says who asked: requeue it as it is, or ask anew")
+    _check_decides_nothing(name)
 
 
 def _check_decides_nothing(name: str) -> None:

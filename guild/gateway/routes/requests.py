@@ -20,7 +20,7 @@ from guild.gateway.errors import (
     TooManyStreamsError,
 )
 from guild.gateway.problems import problem_response
-from guild.gateway.routes.messages import check_may_be_sent
+from guild.gateway.routes.messages import check_may_be_sent, named
 from guild.gateway.routes.shapes import (
     Data,
     Given,
@@ -110,7 +110,7 @@ async def ask(call: Call[Asking, None]) -> Answered | ASGIApp:
     wait_s = _checked(call, body.timeout_s)
     if call.wants_events:
         call.check_room_for_stream()
-    message = client.compose(body.type, body.data)
+    message = named(client.compose(body.type, body.data), call.caller)
     check_may_be_sent(call.path["topic"], message)
     conversation = body.conversation or conversation_of(message)
     with call.sending() as message_id:

@@ -1,7 +1,7 @@
 """What passes: messages, and the events of the guild."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, TypeVar
@@ -16,9 +16,12 @@ from guild.gateway.streams import Event, event
 from guild.operations.passing import EventSeen, MessageSeen, seen
 from guild.operations.view import View
 from messaging.client.tap import Tapped
+from messaging.wire.envelope import Envelope
 from messaging.wire.sealing import payload_of
 
 T = TypeVar("T")
+
+Takes = Callable[[str, Envelope], bool]
 
 EVERYTHING = ">"
 MOST_BYTES = 1024 * 1024
@@ -35,7 +38,7 @@ class Wanted(Given):
         str, Field(max_length=1000, description="A topic or pattern; several joined by commas.")
     ] = EVERYTHING
     type: Annotated[str, Field(description="Wire name.")] = ""
-    agent: Annotated[str, Field(description="Id of the agent that sent it.")] = ""
+    agent: Annotated[str, Field(description="Id of the agent that sent it, or takes it.")] = ""
     text: Annotated[str, Field(max_length=1000, description="Stands in its data.")] = ""
     since: Since = None
     follow: Annotated[bool, Field(description="False: only what the topics hold now.")] = True
@@ -45,11 +48,11 @@ class Wanted(Given):
     def patterns(self) -> Sequence[str]:
         return [each.strip() for each in self.topic.split(",") if each.strip()] or [EVERYTHING]
 
-    def fits(self, tapped: Tapped) -> bool:
+    def fits(self, tapped: Tapped, takes: Takes) -> bool:
         envelope = tapped.envelope
         return (
             self.type in ("", envelope.type)
-            and self.agent in ("", envelope.sender)
+            and (self.agent in ("", envelope.sender) or takes(self.agent, envelope))
             and (not self.text or self.text.encode(errors="replace") in payload_of(envelope))
         )
 
@@ -142,7 +145,7 @@ async def _passing(
     wanted = call.query
     async with aclosing(call.bus.tap(wanted.patterns, since=since, follow=follow)) as tapped:
         async for each in tapped:
-            if wanted.fits(each):
+            if wanted.fits(each, call.client.takes):
                 yield each
 
 
