@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from guild.gateway.admission import Admission
-from guild.gateway.endpoint import Call, Endpoint, Services
+from guild.gateway.endpoint import Call, Endpoint, Services, unless_store_hangs
 from guild.gateway.errors import (
     BodyNotJsonError,
     BodyTooLargeError,
@@ -93,7 +93,12 @@ def _handler(endpoint: Endpoint[Any, Any], services: Services, admission: Admiss
             raw_body = await read_body(request.headers, request.stream(), services.limits)
             body = parsed(raw_body, endpoint.body)
         path = dict(request.path_params)
-        given = await endpoint.handle(Call(request, services, caller, path, raw_body, body, query))
+        call = Call(request, services, caller, path, raw_body, body, query)
+        handling = endpoint.handle(call)
+        if endpoint.is_read:
+            bus = lambda: call.bus  # noqa: E731  asked for only if the store is slow
+            handling = unless_store_hangs(handling, bus, services.limits.store_s)
+        given = await handling
         if callable(given):
             return given  # type: ignore[no-any-return]  # an app
         content = answer.dump_json(given)

@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,7 @@ from guild.gateway.live import LiveHub
 from guild.gateway.reused import UsedKeys, id_of
 from guild.gateway.streams import EventStream, Open, Streams
 from messaging.bus import Bus
+from messaging.errors import BackendUnavailableError
 
 T = TypeVar("T")
 BodyT = TypeVar("BodyT", bound=BaseModel | None)
@@ -26,6 +27,7 @@ QueryT = TypeVar("QueryT", bound=BaseModel | None)
 
 EVENT_STREAM = "text/event-stream"
 MOST_OF_A_KEY = 500
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class Call(Generic[BodyT, QueryT]):
     def headers(self) -> Headers:
         return self.request.headers
 
-    @contextmanager
-    def sending(self) -> Iterator[str]:
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[str]:
         """A block in which one message is sent, under the id that it gives: that of its
         Idempotency-Key, or a new one. It goes on in the trace of the caller.
 
@@ -85,11 +87,15 @@ class Call(Generic[BodyT, QueryT]):
         if len(key) > MOST_OF_A_KEY:
             raise InvalidParameterError((f"Idempotency-Key: at most {MOST_OF_A_KEY} characters",))
         message_id = id_of(self.caller.name, key)
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             stack.enter_context(in_trace_of(self.headers))
             if key:
-                path = self.request.url.path
-                stack.enter_context(self.services.used_keys.use(message_id, path, self.raw_body))
+                # Below where this gateway is mounted: another one may be mounted elsewhere.
+                path = self.request.url.path.removeprefix(self.request.scope.get("root_path", ""))
+                using = self.services.used_keys.use(
+                    self.bus.backend, message_id, path, self.raw_body
+                )
+                await stack.enter_async_context(using)
             yield message_id
 
     @property
@@ -148,6 +154,32 @@ class Call(Generic[BodyT, QueryT]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def unless_store_hangs(work: Awaitable[T], bus: Callable[[], Bus], patience_s: float) -> T:
+    """What `work` comes to, however long it takes while the store behind it answers others.
+
+    A store that is gone is told of by the bus, after a while in which publishers are better off
+    waiting. Who reads is told at once, and comes back.
+
+    Raises:
+        BackendUnavailableError: the store has answered nothing for so long.
+    """
+    working = asyncio.ensure_future(work)
+    asking: asyncio.Task[float] | None = None
+    try:
+        while not (await asyncio.wait({working}, timeout=_LOOK_S))[0]:
+            asking = asyncio.create_task(bus().backend.time())
+            waited = {working, asking}
+            await asyncio.wait(waited, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done() and (not asking.done() or asking.exception()):
+                raise BackendUnavailableError(f"the store has not answered for {patience_s:g} s")
+        return working.result()
+    finally:
+        tasks = [task for task in (working, asking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @dataclass(frozen=True)
 class Endpoint(Generic[BodyT, QueryT]):
     """One row of the table.
@@ -180,6 +212,11 @@ class Endpoint(Generic[BodyT, QueryT]):
     events: Mapping[str, Any] | None = None
     problems: tuple[type[Exception], ...] = ()
     headers: Mapping[str, str] | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it only looks, and waits for nothing but the store."""
+        return self.method == "GET" and self.later is None
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ class Limits:
     Attributes:
         body_bytes: of a request.
         body_s: how long a body may take to come.
+        store_s: how long a read waits for a store that answers nothing at all.
         wait_s: the longest that a caller may ask to wait for.
         rate_per_s: requests a second of one caller, on average.
         burst: requests that one caller may send at once.
@@ -23,6 +24,7 @@ class Limits:
 
     body_bytes: int = 1024 * 1024
     body_s: float = 30.0
+    store_s: float = 4.0
     wait_s: float = 3600.0
     rate_per_s: float = 500.0
     burst: int = 1000

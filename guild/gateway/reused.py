@@ -1,51 +1,100 @@
-"""Idempotency-Keys: each stands for one message id, and should come with one message."""
+"""Idempotency-Keys: each stands for one message id, and should come with one message.
+
+The bus stores one message under an id and knows nothing of others, so a client that sends another
+message under a key would take the first answer for its own. All gateways of a guild therefore tell
+each other what came with which key, on one bounded ephemeral topic: what stands there first counts.
+"""
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from guild.errors import GuildError
 from guild.gateway.errors import KeyReusedError
-from messaging.wire.envelope import new_id
+from messaging.backend import FROM_START, Backend, Entry
+from messaging.errors import BackendError, BusClosedError, MessagingError, RequestTimeoutError
+from messaging.wire.envelope import Envelope, new_id
+from messaging.wire.topic import reply_topic_of
 
 MOST_KEYS = 10_000
+KEPT_S = 86_400.0
+"""As long as the id of a message is remembered."""
+TOPIC = reply_topic_of("http-keys")
+"""Of the bus, as it should be bounded and expire; no client has this id."""
+
+_TYPE = "guild.http_key"
+_MOST_AT_ONCE = 512
+_ATTEMPTS = 2
+_UNSURE = (BackendError, BusClosedError, RequestTimeoutError)
 
 
 class UsedKeys:
-    """Remembers, of the last keys that came here, what came with them.
-
-    The bus stores one message under an id and knows nothing of others, so a client that sends
-    another message under a key would take the first answer for its own. Where this gateway has seen
-    the key, it says so, and also where both come at once.
-    """
+    """Knows, of the last keys that came to any gateway of the guild, what came with them."""
 
     def __init__(self) -> None:
-        self._prints: OrderedDict[str, bytes] = OrderedDict()
-        self._underway: dict[str, list[bytes]] = {}
+        self._prints: OrderedDict[str, str] = OrderedDict()
+        self._position = FROM_START
 
-    @contextmanager
-    def use(self, message_id: str, path: str, body: bytes) -> Iterator[None]:
-        """A block in which this is sent under this id; it is remembered if nothing fails.
+    @asynccontextmanager
+    async def use(
+        self, backend: Backend, message_id: str, path: str, body: bytes
+    ) -> AsyncIterator[None]:
+        """A block in which this is sent under this id; it is forgotten if that is refused.
+
+        Args:
+            backend: of the guild.
+            message_id: that the key stands for.
+            path: where it was sent to.
+            body: what was sent.
 
         Raises:
-            KeyReusedError: another path or body was, or is just being sent.
+            KeyReusedError: another path or body was sent with the key.
+            BackendUnavailableError: the store is away.
         """
-        fingerprint = hashlib.sha256(f"{path}\n".encode() + body).digest()
-        underway = self._underway.get(message_id, [])
-        if {*underway, self._prints.get(message_id, fingerprint)} != {fingerprint}:
+        mine = hashlib.sha256(f"{path}\n".encode() + body).hexdigest()
+        told = await self._tell_first(backend, message_id, mine)
+        if self._prints.get(message_id, mine) != mine:
             raise KeyReusedError(message_id)
-        self._underway[message_id] = [*underway, fingerprint]
         try:
             yield
-            self._keep(message_id, fingerprint)
-        finally:
-            self._underway[message_id].pop()
-            if not self._underway[message_id]:
-                del self._underway[message_id]
+        except (MessagingError, GuildError) as error:
+            if told and not isinstance(error, _UNSURE):
+                await backend.emit([_entry(message_id, "")])
+                self._take(message_id, "")
+            raise
 
-    def _keep(self, message_id: str, fingerprint: bytes) -> None:
-        self._prints[message_id] = fingerprint
-        self._prints.move_to_end(message_id)
+    async def _tell_first(self, backend: Backend, message_id: str, mine: str) -> bool:
+        """Tell the others of a key that none of them has told of; whether that was done."""
+        if message_id not in self._prints:
+            await self._catch_up(backend)
+        if message_id in self._prints:
+            return False
+        for _ in range(_ATTEMPTS):
+            await backend.emit([_entry(message_id, mine)])
+            await self._catch_up(backend)
+            if message_id in self._prints:
+                return True
+            # Nobody had opened the topic, or it has expired.
+            await backend.open_ephemeral(TOPIC, ttl_s=KEPT_S, max_entries=MOST_KEYS)
+        self._take(message_id, mine)
+        return True
+
+    async def _catch_up(self, backend: Backend) -> None:
+        while True:
+            page = await backend.tail({TOPIC: self._position}, max_count=_MOST_AT_ONCE, wait_s=0.0)
+            for entry in page:
+                self._take(entry.envelope.cause, _print_in(entry))
+                self._position = entry.position
+            if len(page) < _MOST_AT_ONCE:
+                return
+
+    def _take(self, message_id: str, fingerprint: str) -> None:
+        """What is told first counts, until it is told that it was refused."""
+        if not fingerprint:
+            self._prints.pop(message_id, None)
+            return
+        self._prints.setdefault(message_id, fingerprint)
         if len(self._prints) > MOST_KEYS:
             self._prints.popitem(last=False)
 
@@ -59,3 +108,12 @@ def id_of(caller: str, key: str) -> str:
         return new_id()
     digits = hashlib.sha256(f"{len(caller)}:{caller}:{key}".encode()).hexdigest()
     return f"{digits[:12]}8{digits[13:16]}a{digits[17:32]}"
+
+
+def _entry(message_id: str, fingerprint: str) -> Envelope:
+    payload = f'"{fingerprint}"'.encode()
+    return Envelope(new_id(), _TYPE, 1, TOPIC, payload, cause=message_id)
+
+
+def _print_in(entry: Entry) -> str:
+    return entry.envelope.payload.decode().strip('"')

@@ -3,18 +3,21 @@
 import asyncio
 import gzip
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from guild.gateway import gateway_app
 from guild.gateway.limits import Limits
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
-from tests.gateway.conftest import Serve, asking, reading, until
-from tests.gateway.crew import runs
+from tests.gateway.conftest import LOCAL, Serve, asking, reading, until
+from tests.gateway.crew import crew_spec, runs
 
 NOTE: dict[str, Any] = {"type": "gw.note", "data": {}}
 NOTES = "topics/notes/messages"
@@ -313,6 +316,77 @@ async def test_a_key_with_another_message_is_refused(http: httpx.AsyncClient) ->
     assert too_long.status_code == 422
 
 
+@pytest.mark.parametrize("bus", ["redis", "memory"])
+async def test_a_key_with_another_message_is_refused_by_every_gateway(
+    crew: Guild, bus: str
+) -> None:
+    """NOFireAI/ravel 1653: another message under the key was dropped, and its client told that it
+    was stored. Here a load balancer sends it to another gateway than the first."""
+    async with AsyncExitStack() as stack:
+        guild = crew
+        if bus == "memory":
+            guild = await stack.enter_async_context(
+                Guild.launch(crew_spec("keys"), bus="memory://")
+            )
+        elsewhere = Starlette(routes=[Mount("/x", gateway_app(guild.client))])
+        one = await stack.enter_async_context(asking(gateway_app(guild.client)))
+        other = await stack.enter_async_context(asking(elsewhere))
+        other.base_url = f"{LOCAL}/x/api/v1/"
+        key, text = {"Idempotency-Key": new_id()}, new_id()
+        note = {"type": "gw.note", "data": {"text": text}}
+        first = await one.post(NOTES, json=note, headers=key)
+        again = await other.post(NOTES, json=note, headers=key)
+        another = await other.post(NOTES, json=NOTE, headers=key)
+        as_request = await other.post("topics/notes/requests", json=note, headers=key)
+        await until(lambda: runs[text] == 1)
+
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["message_id"] == again.json()["message_id"]
+    for refused in (another, as_request):
+        assert (refused.status_code, refused.json()["error"]) == (422, "KeyReusedError")
+        assert refused.json()["message_id"] == first.json()["message_id"]
+
+
+async def test_of_two_messages_at_once_under_one_key_one_is_sent_whichever_gateway_gets_it(
+    crew: Guild,
+) -> None:
+    """jcagarcia/grape-idempotency 4: the second of two that came at once overwrote the first."""
+    async with (
+        asking(gateway_app(crew.client)) as one,
+        asking(gateway_app(crew.client)) as other,
+    ):
+        sent, refused = list[str](), list[str]()
+        for _ in range(20):
+            key, texts = {"Idempotency-Key": new_id()}, [new_id(), new_id()]
+            answers = await asyncio.gather(
+                *[
+                    http.post(NOTES, json={"type": "gw.note", "data": {"text": text}}, headers=key)
+                    for http, text in zip((one, other), texts, strict=True)
+                ]
+            )
+            assert sorted(answer.status_code for answer in answers) == [202, 422]
+            for answer, text in zip(answers, texts, strict=True):
+                (sent if answer.status_code == 202 else refused).append(text)
+        await until(lambda: all(runs[text] == 1 for text in sent))
+
+    assert not any(runs[text] for text in refused)
+
+
+async def test_a_key_whose_message_was_refused_is_free_again_at_every_gateway(
+    crew: Guild,
+) -> None:
+    key = {"Idempotency-Key": new_id()}
+    async with (
+        asking(gateway_app(crew.client)) as one,
+        asking(gateway_app(crew.client)) as other,
+    ):
+        refused = await one.post("topics/a..b/messages", json=NOTE, headers=key)
+        mended = await other.post(NOTES, json=NOTE, headers=key)
+        again = await one.post(NOTES, json=NOTE, headers=key)
+
+    assert [refused.status_code, mended.status_code, again.status_code] == [400, 202, 202]
+
+
 async def test_of_several_messages_at_once_under_one_key_one_is_sent(
     http: httpx.AsyncClient,
 ) -> None:
@@ -320,9 +394,13 @@ async def test_of_several_messages_at_once_under_one_key_one_is_sent(
     key, texts = {"Idempotency-Key": new_id()}, [new_id() for _ in range(5)]
     bodies = [{"type": "gw.note", "data": {"text": text}} for text in texts]
     answers = await asyncio.gather(
-        *[http.post(NOTES, json=body, headers=key) for body in (*bodies, bodies[0])]
+        *[http.post(NOTES, json=body, headers=key) for body in (*bodies, *bodies)]
     )
-    await until(lambda: runs[texts[0]] == 1)
+    (sent,) = {
+        text for text, answer in zip(texts * 2, answers, strict=True) if answer.status_code == 202
+    }
+    await until(lambda: runs[sent] == 1)
 
-    assert [answer.status_code for answer in answers] == [202, 422, 422, 422, 422, 202]
+    assert sorted(answer.status_code for answer in answers) == [*[202] * 2, *[422] * 8]
+    assert sum(runs[text] for text in texts) == 1
     assert {answer.json()["message_id"] for answer in answers} == {answers[0].json()["message_id"]}

@@ -1,6 +1,7 @@
 """The gateway while its store is away, and afterwards."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 from guild.gateway import gateway_app
 from guild.gateway.exposure import Listening
-from guild.gateway.limits import DEFAULT_LIMITS
+from guild.gateway.limits import DEFAULT_LIMITS, Limits
 from guild.gateway.serving import listening
 from guild.runtime import Guild
 from messaging.errors import BackendUnavailableError
@@ -50,6 +51,36 @@ async def test_redis_goes_and_comes_back_under_a_stream(tmp_path: Path) -> None:
     assert seen[-1][2]["data"] == {"text": text}
     assert texts_in(seen) == [str(number) for number in range(6)]
     assert runs[text] == 1
+
+
+READS = ("agents", "agents/speaker", "messages?follow=false", "events?follow=false")
+READS += ("dead-letters", "dead-letters/groups", f"dead-letters/{'0' * 32}")
+READS += (f"conversations/{'0' * 32}",)
+
+
+async def test_a_store_that_hangs_is_told_to_those_who_read(tmp_path: Path) -> None:
+    """A server that was stopped, or whose disk hangs, takes what it is sent and answers nothing."""
+    with running_redis(tmp_path) as redis:
+        process = redis._process
+        assert process is not None
+        async with (
+            Guild.launch(crew_spec("hanging"), bus=redis.url) as guild,
+            asking(gateway_app(guild.client, limits=Limits(store_s=0.2))) as http,
+        ):
+            before = [await http.get(path) for path in READS]
+            process.send_signal(signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(20):  # the bus itself waits for 30 s
+                    hung = await asyncio.gather(*map(http.get, READS))
+            finally:
+                process.send_signal(signal.SIGCONT)
+            after = [await http.get(path) for path in READS]
+
+    for answer in hung:
+        problem = answer.json()
+        assert (answer.status_code, problem["error"]) == (503, "BackendUnavailableError")
+        assert answer.headers["Retry-After"] == "1"
+    assert [answer.status_code for answer in before] == [answer.status_code for answer in after]
 
 
 async def test_a_gateway_of_a_guild_that_is_not_started_is_not_ready() -> None:

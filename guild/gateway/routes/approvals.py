@@ -46,7 +46,7 @@ async def show_one(call: Call[None, None]) -> Approval:
 
 async def approve_one(call: Call[Approving, None]) -> ApprovalDecision:
     body = call.body
-    with call.sending() as message_id:
+    async with call.sending() as message_id:
         deciding = approve(
             call.client,
             call.path["id"],
@@ -61,7 +61,7 @@ async def approve_one(call: Call[Approving, None]) -> ApprovalDecision:
 
 async def reject_one(call: Call[Rejecting, None]) -> ApprovalDecision:
     body = call.body
-    with call.sending() as message_id:
+    async with call.sending() as message_id:
         deciding = reject(
             call.client,
             call.path["id"],

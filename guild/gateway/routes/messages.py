@@ -51,7 +51,7 @@ async def publish_message(call: Call[Publishing, None]) -> Sent:
     body, topic = call.body, call.path["topic"]
     message = named(call.client.compose(body.type, body.data), call.caller)
     check_may_be_sent(topic, message)
-    with call.sending() as message_id:
+    async with call.sending() as message_id:
         return await call.client.send_message(
             topic,
             message,

@@ -113,7 +113,7 @@ async def ask(call: Call[Asking, None]) -> Answered | ASGIApp:
     message = named(client.compose(body.type, body.data), call.caller)
     check_may_be_sent(call.path["topic"], message)
     conversation = body.conversation or conversation_of(message)
-    with call.sending() as message_id:
+    async with call.sending() as message_id:
         await client.begin_request(
             call.path["topic"],
             message,
