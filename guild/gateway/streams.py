@@ -7,6 +7,7 @@ comes back with the position of what it got last.
 
 import asyncio
 import json
+import signal
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
@@ -36,6 +37,8 @@ PEEK_S = 0.25
 """How long an error of the source may take to become the answer itself."""
 PATIENCE_S = 0.05
 """How long a reader may be behind before the source is left."""
+LOOK_S = 0.5
+"""How often it is looked whether the server of a host stops."""
 ABORT = "guildbus.abort"
 """Of a server that can: a function in `scope["extensions"]` that cuts the connection at once."""
 
@@ -75,15 +78,38 @@ class Streams:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._open: Counter[str] = Counter()
-        self._closing = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._is_closed = False
+        self._waiting = 0
+        self._watching: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """End all that are open, and those to come."""
-        self._closing.set()
+        self._is_closed = True
+        self._ending.set()
 
     async def closing(self) -> None:
-        """Return once they are to end."""
-        await self._closing.wait()
+        """Return once they are to end: told so, or as the server of a host stops."""
+        if self._is_closed:
+            return
+        self._waiting += 1
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch_host())
+        try:
+            await self._ending.wait()
+        finally:
+            self._waiting -= 1
+            if not self._waiting and self._watching is not None:
+                self._watching.cancel()
+                self._watching = None
+
+    async def _watch_host(self) -> None:
+        """End those that are open when the host's server stops; it may start another one."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if _host_stops():
+                self._ending.set()
+                self._ending = asyncio.Event()
 
     @property
     def open(self) -> int:
@@ -278,6 +304,17 @@ class EventStream:
         if self._waiting_bytes <= self._limits.waiting_bytes // 2:
             self._room.set()
         return bytes(taken)
+
+
+def _host_stops() -> bool:
+    """Whether this process is served by a uvicorn that was told to stop.
+
+    It waits for all answers to end, and tells an app only afterwards that it stops (its lifespan
+    ends). Its handlers of signals are methods of the server, so that there it can be asked.
+    """
+    handlers = (signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT))
+    servers = (getattr(handler, "__self__", None) for handler in handlers)
+    return any(getattr(server, "should_exit", False) is True for server in servers)
 
 
 def _problem(error: Exception) -> Event:

@@ -7,6 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from guild.gateway import gateway_app
 from guild.gateway.limits import Limits
@@ -149,6 +152,35 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_the_others_get_all(
 
     assert not cut_off.endswith(b"0\r\n\r\n")
     assert texts_in(events_in(whole.text)) == [str(number) for number in range(6000)]
+
+
+@pytest.mark.timeout(60)
+async def test_pages_do_not_keep_the_server_of_a_host_alive(crew: Guild) -> None:
+    """simonw/datasette 2890, sysid/sse-starlette 132: the server waits for the pages, and the
+    pages for the app to be told that it stops, which comes behind that. modelcontextprotocol/
+    python-sdk 3494: of a second server in the same process every stream ended at once."""
+    host = Starlette(routes=[Mount("/guild", app=gateway_app(crew.client))])
+    for _ in range(2):
+        config = uvicorn.Config(host, port=0, ws="none", log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        await until(lambda server=server: server.started)  # type: ignore[misc]
+        port = server.servers[0].sockets[0].getsockname()[1]
+        gate, url = new_id(), f"http://127.0.0.1:{port}/guild/api/v1/"
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+            async with http.stream("GET", "live", headers=EVENTS) as page:
+                seen = await lines_of(page, 2)
+                asked = asyncio.create_task(
+                    http.post("topics/says/requests", json=saying(text="late", gate=gate))
+                )
+                await began.setdefault(gate, asyncio.Event()).wait()
+                server.should_exit = True
+                await running
+            told = await asked
+        gates.setdefault(gate, asyncio.Event()).set()
+
+        assert [name for name, _, _ in seen] == ["snapshot", "delta"]
+        assert (told.status_code, told.json()["error"]) == (503, "GatewayClosingError")
 
 
 async def test_a_reader_that_is_behind_gets_all_in_order_when_it_reads(serve: Serve) -> None:
