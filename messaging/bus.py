@@ -27,7 +27,7 @@ from messaging.client.publisher import Publisher
 from messaging.client.relay import DEFAULT_LEASE_S, Relay, relay_subscription
 from messaging.client.request import Requests, Show
 from messaging.client.subscribers import SubscriberCache
-from messaging.client.tap import Tapped, tap
+from messaging.client.tap import NOWHERE, Tapped, tap
 from messaging.client.topics import TopicsReader
 from messaging.consuming.heartbeat import Heart
 from messaging.control.cancellation import Cancellations
@@ -443,6 +443,7 @@ class Bus:
         from_start: bool = False,
         follow: bool = True,
         since: datetime | None = None,
+        after: Mapping[str, str] = NOWHERE,
     ) -> AsyncGenerator[Tapped, None]:
         """Watch topics without taking anything from their groups, until the caller leaves.
 
@@ -455,10 +456,12 @@ class Bus:
             follow: go on with what comes; otherwise end behind what the topics hold now, which is
                 shown from its start or `since`.
             since: begin with what was accepted at this time or later, by the store's clock.
+            after: by topic, a `Tapped.position` behind which to begin there; only with `follow`.
 
         Raises:
             TopicError: one of the patterns can never fit a topic.
-            ValueError: `since` has no time zone, or comes with `from_start`.
+            ValueError: `since` has no time zone, or comes with `from_start`; or `after` names what
+                is no position.
         """
         self._check_open()
         return tap(
@@ -468,6 +471,7 @@ class Bus:
             from_start=from_start,
             follow=follow,
             since=since,
+            after=after,
         )
 
     async def topics(self) -> Sequence[TopicInfo]:

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
+from typing import Literal, NamedTuple
 
 from guild.checking.graph import OUTSIDE
 from guild.client import GuildClient
@@ -15,12 +16,15 @@ from guild.operations.view import View
 from messaging.errors import MessagingError
 from messaging.observing import Outcome
 from messaging.process.logs import get_logger
+from messaging.wire.envelope import new_id
 
 log = get_logger()
 
 EVERY_S = 0.25
 LOOK_EVERY_S = 2.0
 MOST_ROWS = 50
+MOST_KEPT = 40
+LINGERS_S = 5.0
 _NOT_HANDLED: Collection[Outcome] = frozenset({"ignored", "left_to_others"})
 _COUNTED: Sequence[Outcome] = ("handled", "retried", "dead_lettered")
 FADES_AFTER_S = 2.5
@@ -88,7 +92,9 @@ class LiveDelta(View):
 class LiveHub:
     """Watches the guild while there is a reader, and tells each of them what has changed.
 
-    What is told is made once for all. A reader that was too slow for a delta gets a snapshot next.
+    What is told is made once for all. A reader that was too slow for a delta gets a snapshot next;
+    so does one that comes back later than the last deltas are kept. For a while after the last
+    reader has gone it goes on, as that one may come back.
     """
 
     def __init__(self, client: Callable[[], GuildClient]) -> None:
@@ -96,26 +102,52 @@ class LiveHub:
         self._readers: set[_Reader] = set()
         self._picture = _Picture()
         self._task: asyncio.Task[None] | None = None
+        self._told: deque[_Told] = deque(maxlen=MOST_KEPT)
+        self._ends: asyncio.TimerHandle | None = None
 
-    async def changes(self) -> AsyncGenerator[tuple[str, LiveDelta], None]:
-        """`("snapshot", all there is)`, then `("delta", what has changed)` again and again."""
-        reader = _Reader()
+    async def changes(
+        self, after: str = ""
+    ) -> AsyncGenerator[tuple[Literal["snapshot", "delta"], LiveDelta, str], None]:
+        """A snapshot of all there is, then what has changed, again and again; each with its place.
+
+        Args:
+            after: a place behind which to go on, without a snapshot where that is still known.
+        """
+        if self._ends is not None:
+            self._ends.cancel()
+            self._ends = None
         if self._task is None or self._task.done():  # it failed, and not all have heard of it yet
             self._picture = _Picture()
+            self._told.clear()
+            self._told.append(_Told(new_id(), self._picture.whole()))
             self._task = asyncio.create_task(self._watch(), name="live-hub")
+        missed = self._behind(after)
+        reader = _Reader(wants_all=missed is None)
         self._readers.add(reader)
         try:
+            for told in missed or ():
+                yield "delta", told.delta, told.place
             while True:
-                delta = await reader.next()
-                if delta is None:
-                    yield "snapshot", self._picture.whole()
+                told_next = await reader.next()
+                if told_next is None:
+                    yield "snapshot", self._picture.whole(), self._told[-1].place
                 else:
-                    yield "delta", delta
+                    yield "delta", told_next.delta, told_next.place
         finally:
             self._readers.discard(reader)
             if not self._readers and self._task is not None:
-                self._task.cancel()
-                self._task = None
+                self._ends = asyncio.get_running_loop().call_later(LINGERS_S, self._end)
+
+    def _end(self) -> None:
+        self._ends = None
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _behind(self, place: str) -> "Sequence[_Told] | None":
+        """What was told behind a place; None where that is not known any more."""
+        places = [told.place for told in self._told]
+        return list(self._told)[places.index(place) + 1 :] if place in places else None
 
     async def _watch(self) -> None:
         try:
@@ -151,39 +183,48 @@ class LiveHub:
             await asyncio.sleep(EVERY_S)
             delta = self._picture.delta()
             if delta is not None:
+                self._told.append(_Told(new_id(), delta))
                 for reader in self._readers:
-                    reader.put(delta)
+                    reader.put(self._told[-1])
+
+
+class _Told(NamedTuple):
+    """A delta, and the place behind which one that got it goes on."""
+
+    place: str
+    delta: LiveDelta
 
 
 class _Reader:
     """One reader: at most one delta waits for it."""
 
-    def __init__(self) -> None:
-        self._delta: LiveDelta | None = None
-        self._wants_all = True
+    def __init__(self, *, wants_all: bool) -> None:
+        self._told: _Told | None = None
+        self._wants_all = wants_all
         self._error: Exception | None = None
         self._changed = asyncio.Event()
-        self._changed.set()
+        if wants_all:
+            self._changed.set()
 
     def fail(self, error: Exception) -> None:
         """Nothing comes any more."""
         self._error = error
         self._changed.set()
 
-    def put(self, delta: LiveDelta) -> None:
-        self._wants_all |= self._delta is not None
-        self._delta = delta
+    def put(self, told: _Told) -> None:
+        self._wants_all |= self._told is not None
+        self._told = told
         self._changed.set()
 
-    async def next(self) -> LiveDelta | None:
+    async def next(self) -> _Told | None:
         """What to tell; None for a snapshot."""
         await self._changed.wait()
         self._changed.clear()
         if self._error is not None:
             raise self._error
-        delta, wants_all = self._delta, self._wants_all
-        self._delta, self._wants_all = None, False
-        return None if wants_all else delta
+        told, wants_all = self._told, self._wants_all
+        self._told, self._wants_all = None, False
+        return None if wants_all else told
 
 
 class _Picture:

@@ -288,6 +288,7 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         watching.watch_messages,
         "Messages as they pass, or those that the topics hold",
         query=watching.Wanted,
+        headers=requests.LAST_EVENT,
         answer=watching.Rows,
         events={"rows": watching.Rows, "problem": Problem},
         problems=(TopicError,),
@@ -298,6 +299,7 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         READ,
         watching.watch_live,
         "What the agents do: a snapshot, then what changes, a few times a second",
+        headers=requests.LAST_EVENT,
         events={"snapshot": LiveDelta, "delta": LiveDelta, "problem": Problem},
     ),
     Endpoint(
@@ -307,6 +309,7 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         watching.watch_events,
         "What happens to the guild, as it happens, or what is still kept of it",
         query=watching.WantedEvents,
+        headers=requests.LAST_EVENT,
         answer=watching.Events,
         events={"event": EventSeen, "problem": Problem},
     ),

@@ -90,7 +90,7 @@ class Passing(Ground):
                 happens from this call on, or, without `follow`, for all that it holds.
             follow: go on with what comes; otherwise end behind what the topic holds now.
         """
-        return _each(_event, self.bus.tap([EVENTS_TOPIC], since=since, follow=follow))
+        return _each(event_seen, self.bus.tap([EVENTS_TOPIC], since=since, follow=follow))
 
     def takes(self, agent: str, envelope: Envelope) -> bool:
         """Whether `agent` handles this message, as its topics, contracts and the tags say."""
@@ -133,7 +133,8 @@ async def _each(
             yield view_of(message)
 
 
-def _event(tapped: Tapped) -> EventSeen:
+def event_seen(tapped: Tapped) -> EventSeen:
+    """The document of an event of the guild."""
     envelope = tapped.envelope
     return EventSeen(
         id=envelope.id,

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope
 from messaging.wire.topic import check_pattern, is_pattern, matches
 
+NOWHERE: Mapping[str, str] = MappingProxyType({})
 WAIT_S = 0.5
 MOST_AT_ONCE = 512
 PROBES = 3
@@ -22,11 +24,16 @@ DRIFT = 1.001
 
 
 class Tapped(NamedTuple):
-    """A message seen on its way; `message` is None when it cannot be decoded."""
+    """A message seen on its way; `message` is None when it cannot be decoded.
+
+    Attributes:
+        position: in its topic, behind which to go on.
+    """
 
     topic: str
     envelope: Envelope
     message: BaseModel | None
+    position: str = ""
 
 
 def tap(
@@ -37,6 +44,7 @@ def tap(
     from_start: bool,
     follow: bool,
     since: datetime | None = None,
+    after: Mapping[str, str] = NOWHERE,
 ) -> AsyncGenerator[Tapped, None]:
     """What is published to topics that fit `patterns`; see `Bus.tap`."""
     for pattern in patterns:
@@ -47,11 +55,13 @@ def tap(
             raise ValueError("a tap begins at the start of its topics or since a time, not at both")
         if since.tzinfo is None:
             raise ValueError(f"{since.isoformat()} needs a time zone: it could be any")
+    for position in after.values():
+        backend.just_before(position)
     if not follow:
         return _read_out(backend, decoder, patterns, since)
     if from_start:
-        return _watch(backend, decoder, patterns, None)
-    return _watch(backend, decoder, patterns, time.monotonic() if since is None else since)
+        return _watch(backend, decoder, patterns, None, after)
+    return _watch(backend, decoder, patterns, time.monotonic() if since is None else since, after)
 
 
 async def _watch(
@@ -59,6 +69,7 @@ async def _watch(
     decoder: Decoder,
     patterns: Sequence[str],
     since: datetime | float | None,
+    after: Mapping[str, str],
 ) -> AsyncGenerator[Tapped, None]:
     """What comes to the topics from `since` on.
 
@@ -67,6 +78,7 @@ async def _watch(
         decoder: reads the messages.
         patterns: which topics.
         since: a time, or when the tap was asked for by `time.monotonic`; None for their start.
+        after: positions in some of them, which count instead.
     """
     positions: dict[str, str] = {p: FROM_START for p in patterns if not is_pattern(p)}
     if since is not None:
@@ -77,6 +89,7 @@ async def _watch(
         # What comes into being later is read from its start, also if a clock is set back meanwhile.
         topics = {*positions, *await _topics(backend, patterns)}
         positions.update(await backend.positions_at(topics, at))
+    positions.update(after)
     looks_at = -math.inf
     while True:
         if time.monotonic() >= looks_at:
@@ -85,7 +98,7 @@ async def _watch(
             looks_at = time.monotonic() + WAIT_S
         for position, envelope in await _tail(backend, positions):
             positions[envelope.topic] = position
-            yield Tapped(envelope.topic, envelope, _message_of(decoder, envelope))
+            yield Tapped(envelope.topic, envelope, _message_of(decoder, envelope), position)
 
 
 async def _moment_of(backend: Backend, asked_at: float) -> float:
@@ -122,7 +135,7 @@ async def _read_out(
             positions[topic] = position
             held[topic] -= 1
             if held[topic] >= 0:
-                yield Tapped(topic, envelope, _message_of(decoder, envelope))
+                yield Tapped(topic, envelope, _message_of(decoder, envelope), position)
         positions = {topic: each for topic, each in positions.items() if held[topic] > 0}
 
 

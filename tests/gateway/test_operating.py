@@ -12,7 +12,7 @@ import pytest
 from guild.approvals import DecideApproval
 from guild.checking.loader import load_yaml
 from guild.client import GuildClient
-from guild.gateway import gateway_app
+from guild.gateway import gateway_app, live
 from guild.gateway.live import LiveHub
 from guild.gateway.problems import problem_of
 from guild.gateway.tokens import add_token
@@ -315,7 +315,10 @@ async def keep_asking(http: httpx.AsyncClient) -> None:
         await http.post("topics/says/requests", json={"type": "gw.say", "data": {"text": "x"}})
 
 
-async def test_the_watch_ends_with_its_last_reader(serve: Serve, crew: Guild) -> None:
+async def test_the_watch_ends_soon_after_its_last_reader(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "LINGERS_S", 0.1)
     served = await serve()
     async with served.http() as http:
         async with http.stream("GET", "live"), http.stream("GET", "live"):
@@ -343,7 +346,7 @@ async def test_a_watch_that_failed_is_begun_anew_for_those_who_come_later(crew: 
         with pytest.raises(LookupError):
             await anext(first)
 
-    assert [name for name, _ in told] == ["snapshot", "delta"]
+    assert [name for name, *_ in told] == ["snapshot", "delta"]
     assert told[1][1].agents["speaker"].state == "active"
 
 

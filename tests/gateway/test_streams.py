@@ -21,6 +21,7 @@ from tests.gateway.conftest import Serve, asking, reading, until
 from tests.gateway.crew import began, gates, runs
 from tests.gateway.test_gateway import events_in
 
+NOTE = {"type": "gw.note"}
 EVENTS = {"Accept": "text/event-stream"}
 
 
@@ -281,6 +282,108 @@ async def test_a_message_that_passes_is_shown_and_what_does_not_fit_is_not(
     assert name == "rows"
     assert [row["data"]["text"] for row in data["rows"]] == ["a needle in hay"]
     assert data["left_off"] == 0
+
+
+async def test_what_passed_while_a_reader_was_away_is_told_when_it_comes_back(
+    serve: Serve,
+) -> None:
+    """Also at another gateway, of topics that came into being meanwhile, and nothing twice."""
+    one, other = await serve(), await serve()
+    seen, topics = list[str](), ["notes", "says", "later.a", "later.b"]
+    headers, count = dict(EVENTS), 0
+    async with one.http() as http, other.http() as http_of_other:
+        for round_ in range(6):
+            for topic in topics[: 2 + round_ // 2] if round_ else ():
+                await http.post(f"topics/{topic}/messages", json=NOTE)
+                count += 1
+            reader = (http, http_of_other)[round_ % 2]
+            wanted = {"topic": "notes,says,later.*"}
+            async with reader.stream("GET", "messages", params=wanted, headers=headers) as stream:
+                if not round_:
+                    await until(lambda: one.streams.open == 1)
+                    await http.post("topics/notes/messages", json=NOTE)
+                    count += 1
+                async for _, place, data in events_from(stream):
+                    seen += [row["id"] for row in data["rows"]]
+                    headers["Last-Event-ID"] = place
+                    assert data["left_off"] == 0
+                    if len(seen) == count:
+                        break
+
+    assert len(set(seen)) == len(seen) == count
+
+
+async def test_events_of_the_guild_go_on_behind_the_last_that_came(serve: Serve) -> None:
+    one, other = await serve(), await serve()
+    acts, headers = list[str](), dict(EVENTS)
+    async with one.http() as http:
+        for served in (one, other, one):
+            async with (
+                served.http() as reader,
+                reader.stream("GET", "events", headers=headers) as stream,
+            ):
+                await until(lambda served=served: served.streams.open == 1)  # type: ignore[misc]
+                await http.post("agents/listener/pause")
+                async for _, place, data in events_from(stream):
+                    acts.append(data["event"].get("act", ""))
+                    headers["Last-Event-ID"] = place
+                    if acts[-1] == "pause":
+                        break
+            await until(lambda served=served: served.streams.open == 0)  # type: ignore[misc]
+            await http.post("agents/listener/resume")
+
+    assert [act for act in acts if act] == ["pause", "resume", "pause", "resume", "pause"]
+
+
+async def test_the_live_view_goes_on_behind_the_last_delta_that_came(serve: Serve) -> None:
+    """A page that was away for a moment does not begin to count anew."""
+    served = await serve()
+    headers, handled, names = dict(EVENTS), list[int](), list[str]()
+    async with served.http() as http:
+        for _ in range(3):
+            async with http.stream("GET", "live", headers=headers) as stream:
+                async for name, place, data in events_from(stream):
+                    names.append(name)
+                    headers["Last-Event-ID"] = place
+                    await http.post("topics/says/requests", json=saying(text="x"))
+                    count = data["agents"].get("speaker", {}).get("handled", 0)
+                    if count > sum(handled[-1:]):
+                        handled.append(count)
+                        break
+            await until(lambda: served.streams.open == 0)
+        headers["Last-Event-ID"] = "unknown"
+        async with http.stream("GET", "live", headers=headers) as stream:
+            anew = await lines_of(stream, 1)
+
+    assert names[0] == "snapshot"
+    assert set(names[1:]) == {"delta"}
+    assert handled == sorted(handled)
+    assert anew[0][0] == "snapshot"
+
+
+@pytest.mark.parametrize("path", ["messages?topic=notes", "events"])
+@pytest.mark.parametrize(
+    "place", ["x", "1", "nan;", "1e999;", "1;notes=x,guild.events=x", "1;" * 5000]
+)
+async def test_a_place_that_is_none_is_refused(
+    http: httpx.AsyncClient, path: str, place: str
+) -> None:
+    answer = await http.get(path, headers={**EVENTS, "Last-Event-ID": place})
+
+    assert (answer.status_code, answer.json()["error"]) == (422, "InvalidParameterError")
+
+
+async def test_a_place_opens_no_topic_that_was_not_asked_for(serve: Serve) -> None:
+    served = await serve()
+    headers = {**EVENTS, "Last-Event-ID": "1;says=0-1,_live=0-1"}
+    async with served.http() as http:
+        await http.post("agents/speaker/pause")
+        await http.post("topics/says/messages", json=saying(text="not asked for"))
+        await http.post("topics/notes/messages", json=NOTE)
+        async with http.stream("GET", "messages?topic=notes", headers=headers) as stream:
+            ((_, _, data),) = await lines_of(stream, 1)
+
+    assert {row["topic"] for row in data["rows"]} == {"notes"}
 
 
 async def test_the_messages_of_an_agent_are_those_that_it_sends_or_takes(

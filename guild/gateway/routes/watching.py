@@ -1,23 +1,27 @@
 """What passes: messages, and the events of the guild."""
 
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from datetime import datetime
-from typing import Annotated, TypeVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AwareDatetime, Field
 from starlette.types import ASGIApp
 
 from guild.gateway.batches import Batch, in_batches
 from guild.gateway.endpoint import Call
+from guild.gateway.errors import InvalidParameterError
 from guild.gateway.routes.shapes import Count, Given
 from guild.gateway.streams import Event, event
-from guild.operations.passing import EventSeen, MessageSeen, seen
+from guild.operations.passing import EventSeen, MessageSeen, event_seen, seen
 from guild.operations.view import View
-from messaging.client.tap import Tapped
+from messaging.client.tap import DRIFT, Tapped
 from messaging.wire.envelope import Envelope
 from messaging.wire.sealing import payload_of
+from messaging.wire.topic import EVENTS_TOPIC, matches
 
 T = TypeVar("T")
 
@@ -25,6 +29,9 @@ Takes = Callable[[str, Envelope], bool]
 
 EVERYTHING = ">"
 MOST_BYTES = 1024 * 1024
+
+MOST_OF_A_PLACE = 8192
+_NO_PLACE = "Last-Event-ID: it is the id of no event"
 
 Since = Annotated[
     AwareDatetime | None, Field(description="Begin with what was accepted then, with a time zone.")
@@ -91,13 +98,15 @@ async def watch_messages(call: Call[None, Wanted]) -> Rows | ASGIApp:
     """A few batches a second while the caller looks, or once what the topics hold now."""
     wanted = call.query
     if not wanted.follow:
-        held = _last(_passing(call, wanted.since, follow=False), wanted.count)
+        held = _last(_held(call), wanted.count)
         return _rows(await call.unless_gone(held))
 
-    async def batches(_: str) -> AsyncGenerator[Event, None]:
-        async with aclosing(in_batches(_passing(call, wanted.since))) as told:
+    async def batches(position: str) -> AsyncGenerator[Event, None]:
+        place = await _place(call, position, wanted.since)
+        passing = _passing(call, wanted.patterns, place)
+        async with aclosing(in_batches(passing)) as told:
             async for batch in told:
-                yield event("rows", _rows(batch))
+                yield event("rows", _rows(batch), str(place))
 
     return call.stream(batches)
 
@@ -110,10 +119,11 @@ async def watch_events(call: Call[None, WantedEvents]) -> Events | ASGIApp:
         told = await call.unless_gone(held)
         return Events(events=tuple(told.items), left_off=told.left_off)
 
-    async def happening(_: str) -> AsyncGenerator[Event, None]:
-        async with aclosing(call.client.events(since=wanted.since)) as events:
+    async def happening(position: str) -> AsyncGenerator[Event, None]:
+        place = await _place(call, position, wanted.since)
+        async with aclosing(_behind(call, [EVENTS_TOPIC], place)) as events:
             async for each in events:
-                yield event("event", each)
+                yield event("event", event_seen(each), str(place))
 
     return call.stream(happening)
 
@@ -121,10 +131,11 @@ async def watch_events(call: Call[None, WantedEvents]) -> Events | ASGIApp:
 async def watch_live(call: Call[None, None]) -> ASGIApp:
     """A snapshot, then what changes, a few times a second."""
 
-    async def changing(_: str) -> AsyncGenerator[Event, None]:
-        async with aclosing(call.services.live.changes()) as changes:
-            async for name, delta in changes:
-                yield event(name, delta)
+    async def changing(position: str) -> AsyncGenerator[Event, None]:
+        after = position or call.headers.get("last-event-id", "")
+        async with aclosing(call.services.live.changes(after)) as changes:
+            async for name, delta, place in changes:
+                yield event(name, delta, place)
 
     return call.stream(changing)
 
@@ -139,14 +150,93 @@ async def _last(passing: AsyncGenerator[T, None], most: int) -> Batch[T]:
     return Batch(list(kept), came - len(kept))
 
 
-async def _passing(
-    call: Call[None, Wanted], since: datetime | None, *, follow: bool = True
-) -> AsyncGenerator[Tapped, None]:
+async def _held(call: Call[None, Wanted]) -> AsyncGenerator[Tapped, None]:
+    """What the topics hold, of what is wanted."""
     wanted = call.query
-    async with aclosing(call.bus.tap(wanted.patterns, since=since, follow=follow)) as tapped:
+    tap = call.bus.tap(wanted.patterns, since=wanted.since, follow=False)
+    async with aclosing(tap) as tapped:
         async for each in tapped:
             if wanted.fits(each, call.client.takes):
                 yield each
+
+
+async def _passing(
+    call: Call[None, Wanted], patterns: Sequence[str], place: "Place"
+) -> AsyncGenerator[Tapped, None]:
+    """What passes, of what is wanted."""
+    async with aclosing(_behind(call, patterns, place)) as tapped:
+        async for each in tapped:
+            if call.query.fits(each, call.client.takes):
+                yield each
+
+
+async def _behind(
+    call: Call[None, Any], patterns: Sequence[str], place: "Place"
+) -> AsyncGenerator[Tapped, None]:
+    """What passes behind a place, which goes along."""
+    try:
+        after = {
+            topic: position
+            for topic, position in place.after.items()
+            if any(matches(pattern, topic) for pattern in patterns)
+        }
+        tap = call.bus.tap(patterns, since=place.since, after=after)
+    except ValueError as error:
+        raise InvalidParameterError((_NO_PLACE,)) from error
+    async with aclosing(tap) as tapped:
+        async for each in tapped:
+            place.after[each.topic] = each.position
+            yield each
+
+
+@dataclass
+class Place:
+    """How far topics were read: of those that have moved, to a position; of the others, to a time.
+
+    Attributes:
+        since: by the store's clock, when the reading began.
+        after: by topic, the position of what was read last.
+    """
+
+    since: datetime
+    after: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """As an event's id; "" where too many topics have moved: then the last id stays in force,
+        and what came behind it is told again.
+        """
+        moved = ",".join(f"{topic}={position}" for topic, position in self.after.items())
+        told = f"{self.since.timestamp():.6f};{moved}"
+        return told if len(told) <= MOST_OF_A_PLACE else ""
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The place that an id tells.
+
+        Raises:
+            InvalidParameterError: no event of ours had that id.
+        """
+        since, mark, moved = text[: MOST_OF_A_PLACE + 1].partition(";")
+        pairs = [each.partition("=") for each in moved.split(",") if each]
+        try:
+            place = cls(datetime.fromtimestamp(float(since), UTC))
+        except (ValueError, OverflowError, OSError) as error:
+            raise InvalidParameterError((_NO_PLACE,)) from error
+        if not mark or len(text) > MOST_OF_A_PLACE:
+            raise InvalidParameterError((_NO_PLACE,))
+        place.after.update((topic, position) for topic, _, position in pairs)
+        return place
+
+
+async def _place(call: Call[None, Any], position: str, since: datetime | None) -> Place:
+    """Where to begin: behind an event, at a time, or now."""
+    if told := position or call.headers.get("last-event-id", ""):
+        return Place.of(told)
+    if since is not None:
+        return Place(since)
+    asked_at = time.monotonic()
+    now = await call.bus.backend.time()
+    return Place(datetime.fromtimestamp(now - (time.monotonic() - asked_at) * DRIFT, UTC))
 
 
 def _rows(batch: Batch[Tapped]) -> Rows:
