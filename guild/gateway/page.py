@@ -3,10 +3,14 @@
 The index names all other files below a folder `~VERSION`, another one for each content: so a
 browser keeps them for good, and asks only whether the index is still the same. All addresses are
 relative, so that it works under any path.
+
+A browser would find out step by step what a module imports. So the index as it is served asks at
+once for all that its modules need, and those that it preloads itself, such as the first view.
 """
 
 import hashlib
 import mimetypes
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +34,10 @@ TYPES = {
     ".woff2": "font/woff2",
 }
 _NOT_MODIFIED = 304
+_MODULE = re.compile(r'<(?:script type="module" src|link rel="modulepreload" href)="([^"]+)"')
+_NEEDS = re.compile(
+    r"""\b(?:from|import)\s*"(\.[^"]+)"|\bnew URL\("([^"]+\.js)", import\.meta\.url\)"""
+)
 _LINK = re.compile(r'\b(href|src)="([^"]+)"')
 
 
@@ -49,13 +57,28 @@ def page_routes(folder: Path = FOLDER) -> Sequence[Route]:
     if INDEX not in found:
         return ()
     version = hashlib.sha256(b"\0".join(map(_digest, found.values()))).hexdigest()[:12]
-    index = _file(INDEX, _with_version(found.pop(INDEX), version, found))
+    index = _file(INDEX, _with_version(_with_preloads(found.pop(INDEX), found), version, found))
     files = [(name, _file(name, content)) for name, content in found.items()]
     return [
         *(_route(f"/{path}", index, ASKED_AGAIN) for path in ("", INDEX)),
         *(_route(f"/~{version}/{name}", file, FOR_GOOD) for name, file in files),
         *(_route(f"/{name}", file, ASKED_AGAIN) for name, file in files),
     ]
+
+
+def _with_preloads(index: bytes, files: Mapping[str, bytes]) -> bytes:
+    """The index, with a link for each module that its own import, and so on, and for workers."""
+    text = index.decode()
+    named = dict.fromkeys(name for name in _MODULE.findall(text) if name in files)
+    needed, to_read = dict(named), list(named)
+    for module in to_read:  # which grows
+        for found in _NEEDS.findall(files[module].decode()):
+            name = posixpath.normpath(posixpath.join(posixpath.dirname(module), "".join(found)))
+            if name in files and name not in needed:
+                needed[name] = None
+                to_read.append(name)
+    links = [f'<link rel="modulepreload" href="{name}">' for name in needed if name not in named]
+    return text.replace("</head>", "\n".join([*links, "</head>"]), 1).encode()
 
 
 def _with_version(index: bytes, version: str, files: Mapping[str, bytes]) -> bytes:

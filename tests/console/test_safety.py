@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
+from guild.gateway.page import page_routes
 from tests.console.conftest import CONSOLE
 from tests.console.served import Served, serving_shop
 from tests.console.shop import RIGHT_TO_LEFT, Charge, Say, Ship, order
@@ -182,17 +185,22 @@ def test_what_ships_has_no_code_in_its_markup_and_names_no_other_site() -> None:
 
 
 def test_what_the_first_view_needs_is_asked_for_at_once_and_not_step_by_step() -> None:
-    page = (CONSOLE / "index.html").read_text(encoding="utf-8")
+    page = TestClient(Starlette(routes=list(page_routes()))).get("/").text
     needed = set[Path]()
-    to_read = [CONSOLE / "main.js"]
+    sources = [path.read_text(encoding="utf-8") for path in CONSOLE.rglob("*.js")]
+    first_view = re.search(r'DEFAULT_VIEW = "(\w+)"', "".join(sources))
+    assert first_view is not None
+    to_read = [CONSOLE / "main.js", CONSOLE / "views" / f"{first_view[1]}.js"]
     while to_read:
         module = to_read.pop().resolve()
         if module not in needed:
             needed.add(module)
-            imported = re.findall(r'from "(\.[^"]+)"', module.read_text(encoding="utf-8"))
-            to_read += [module.parent / path for path in imported]
+            text = module.read_text(encoding="utf-8")
+            imported = re.findall(r'from "(\.[^"]+)"', text)
+            workers = re.findall(r'new Worker\(new URL\("([^"]+)"', text)
+            to_read += [module.parent / path for path in (*imported, *workers)]
 
-    asked = set(re.findall(r'rel="modulepreload" href="([^"]+)"', page)) | {"main.js"}
+    asked = set(re.findall(r'rel="modulepreload" href="~\w+/([^"]+)"', page)) | {"main.js"}
     assert asked == {str(module.relative_to(CONSOLE.resolve())) for module in needed}
 
 

@@ -58,6 +58,28 @@ async def test_the_page_finds_its_files_below_any_path(folder: Path, prefix: str
     assert page.headers["Cache-Control"] == "no-cache"
 
 
+async def test_all_that_the_first_page_needs_is_asked_for_at_once(folder: Path) -> None:
+    """Step by step, each import costs a round; at a distance of 100 ms six of them are a white
+    page for as long as anybody looks at one."""
+    modules = {
+        "main.js": 'import { one } from "./parts/one.js"; () => import("./later.js");',
+        "parts/one.js": 'import "../two.js";\nnew Worker(new URL("work.js", import.meta.url));',
+        "parts/work.js": 'import { two } from "../two.js"',
+        "two.js": 'export * from "./main.js";',
+        "later.js": "",
+        "first.js": 'import "./nowhere.js"; import "https://elsewhere.example/x.js";',
+    }
+    for name, text in modules.items():
+        (folder / name).write_text(text)
+    links = '<link rel="modulepreload" href="first.js"></head>'
+    (folder / "index.html").write_text(PAGE.replace("<script", f"{links}<script"))
+    async with browsing(folder) as browser:
+        page = (await browser.get("/")).text
+        asked = re.findall(r'rel="modulepreload" href="~\w+/([^"]+)"', page)
+
+    assert asked == ["first.js", "parts/one.js", "two.js", "parts/work.js"]
+
+
 async def test_what_has_not_changed_is_not_sent_again(folder: Path) -> None:
     async with browsing(folder) as browser:
         for path in ("/", "/main.js"):
