@@ -89,6 +89,7 @@ class Breaker(Agent):
 
     @handles
     async def fail(self, request: Break) -> Said:
+        runs[request.why] += 1
         raise ValueError(request.why)
 
 
