@@ -1,4 +1,5 @@
 // The theme that was chosen, before anything is painted; a classic script, since modules run later.
+
 {
   const KEY = "guildbus theme";
   const root = document.documentElement;

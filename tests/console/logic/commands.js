@@ -1,7 +1,7 @@
 import { chatsOf, requestOf, textOf } from "/logic/chat.js";
 import { cliOf, curlOf, quoted } from "/logic/commands.js";
 import { parse } from "/logic/json.js";
-import { href, routeOf } from "/logic/route.js";
+import { href, routeOf } from "/state/route.js";
 import { equal } from "./checks.js";
 
 export function test_a_shell_reads_back_what_was_quoted() {

@@ -1,9 +1,9 @@
 import { sequenceOf, timelineOf, treeOf } from "/logic/conversation.js";
 import { bestLayout, bundled, layOut, pathOf } from "/logic/graph_layout.js";
 import * as dagre from "/vendor/dagre.js";
-import { recentOf } from "/logic/recent.js";
+import { recentOf } from "/logic/conversation.js";
 import { secondsOf, rateOf, timeOf, shortId } from "/logic/format.js";
-import { stepsOf } from "/logic/steps.js";
+import { stepsOf } from "/logic/conversation.js";
 import { equal } from "./checks.js";
 
 const STEPS = stepsOf({

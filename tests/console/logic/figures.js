@@ -1,4 +1,4 @@
-import { figureOf, gainOf, meanOf } from "/logic/figures.js";
+import { figureOf, gainOf, meanOf } from "/logic/format.js";
 import { equal } from "./checks.js";
 
 export function test_four_digits_count() {

@@ -1,4 +1,4 @@
-import { waitOf } from "/logic/backoff.js";
+import { waitOf } from "/logic/sse.js";
 import { EventParser } from "/logic/sse.js";
 import { equal } from "./checks.js";
 

@@ -1,4 +1,4 @@
-import { cut, piecesOf, visible } from "/logic/visible.js";
+import { cut, piecesOf, visible } from "/logic/json.js";
 import { equal } from "./checks.js";
 
 export function test_each_override_isolate_and_mark_is_named() {

@@ -1,6 +1,8 @@
-// The gateway's API, each call by its name. The one place that knows its paths.
+// The gateway's API and the experiments that it mounts beside it, each call by its name. The one
+// place that knows its paths.
 
-import { get, post, urlOf } from "./http.js";
+import { answered, get, post, urlOf } from "./http.js";
+import { parseAnswer } from "../logic/json.js";
 
 const PAGE = 200;
 const MOST_DECIDED = 2000;
@@ -33,6 +35,7 @@ export const drop = (id, reason) => post(["dead-letters", id, "drop"], { reason 
 
 export const conversation = (id, options) => get(["conversations", id], {}, options);
 export const messagesUrl = (wanted) => urlOf(["messages"], wanted);
+export const messagesHeld = (wanted, count, options) => get(["messages"], { ...wanted, follow: false, count }, options);
 export const liveUrl = () => urlOf(["live"]);
 
 export const approvals = (state, options) => get(["approvals"], { state }, options);
@@ -52,4 +55,23 @@ export const reject = (id, reason) => post(["approvals", id, "reject"], { reason
 /** Without what is "". */
 function said(fields) {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== ""));
+}
+
+// The experiments that a gateway mounts beside its API, each call by its name.
+
+const PLACE = new URL("experiments/", document.baseURI);
+const PATIENCE_MS = 60_000; // with one read
+
+export const studies = (options) => read(["studies"], {}, options);
+export const study = (name, options) => read(["studies", name], {}, options);
+export const trial = (id, options) => read(["trials", id], {}, options);
+/** Records behind number `after` of the series `of`; from its first where that is another by now. */
+export const curves = (id, after, of, options) => read(["trials", id, "curves"], { after, of }, options);
+
+async function read(path, query, { signal } = {}) {
+  const url = new URL(path.map(encodeURIComponent).join("/"), PLACE);
+  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+  const late = AbortSignal.timeout(PATIENCE_MS);
+  const response = await answered("GET", url, { signal: signal ? AbortSignal.any([signal, late]) : late });
+  return parseAnswer(await response.text());
 }

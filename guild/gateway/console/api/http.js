@@ -1,7 +1,33 @@
-// Calls of the gateway. What it refuses is thrown as a `Problem`, with what to do about it.
+// Calls of the gateway, with the token of this page. What it refuses is thrown as a `Problem`, with
+// what to do about it.
 
 import { parseAnswer, render } from "../logic/json.js";
-import { refused, tokenOf } from "./token.js";
+
+const KEY = `guildbus token ${new URL(".", document.baseURI).pathname}`;
+let token = sessionStorage.getItem(KEY) ?? "";
+const listeners = new Set();
+
+export function tokenOf() {
+  return token;
+}
+
+export function keepToken(text) {
+  token = text;
+  if (text) sessionStorage.setItem(KEY, text);
+  else sessionStorage.removeItem(KEY);
+}
+
+/** Have `listener` called when the gateway asks for a token; returns how to stop that. */
+export function onRefused(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function refused() {
+  for (const listener of listeners) listener(Boolean(token));
+}
+
+// Calls of the gateway. What it refuses is thrown as a `Problem`, with what to do about it.
 
 const PATIENCE_MS = 60_000; // with one read
 

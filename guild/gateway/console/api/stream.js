@@ -1,10 +1,9 @@
 // A stream of server-sent events that comes back by itself, rests while the page is hidden, and
 // sends the token in a header, which EventSource cannot.
 
-import { waitOf } from "../logic/backoff.js";
-import { parseAnswer } from "../logic/json.js";
-import { EventParser } from "../logic/sse.js";
 import { answered, Problem } from "./http.js";
+import { parseAnswer } from "../logic/json.js";
+import { EventParser, waitOf } from "../logic/sse.js";
 
 export const HIDDEN_FOR_MS = 5_000; // browsers keep six connections to a gateway, for all tabs together
 const REST = { state: "resting" };

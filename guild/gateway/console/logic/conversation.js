@@ -1,4 +1,4 @@
-// One conversation in three views: who told whom, when, and because of what.
+// One conversation in three views: who told whom, when, and because of what; and those of late.
 
 const BAD = new Set(["failed", "dead_lettered", "dead-lettered", "dead letter", "crashed"]);
 const OUTSIDE = "outside";
@@ -78,4 +78,51 @@ function reaches(nodes, from, target) {
     seen.add(node);
   }
   return false;
+}
+
+// The steps of a conversation as the gateway tells them, with their times as numbers.
+
+export function stepsOf(conversation) {
+  return (conversation.steps ?? []).map((step, index) => ({
+    ...step,
+    number: index + 1,
+    at: step.at === null || step.at === undefined ? null : momentOf(step.at),
+    agents: step.agents ?? [],
+  }));
+}
+
+function momentOf(at) {
+  const seconds = typeof at === "number" ? at : Date.parse(at) / 1000;
+  return Number.isNaN(seconds) ? null : seconds;
+}
+
+// The conversations of late, from the handlings that the live view knows.
+
+const WORST = ["dead_lettered"];
+
+/**
+ * One row a conversation, the last handled first: its last handling, or the one that was given up.
+ *
+ * @param rows handlings, the newest first.
+ */
+export function recentOf(rows, most = 50) {
+  const found = new Map();
+  for (const row of rows) {
+    const id = row.conversation || row.id;
+    const known = found.get(id);
+    if (!known) found.set(id, row);
+    else if (WORST.includes(row.outcome) && !WORST.includes(known.outcome)) found.set(id, { ...row, at: known.at });
+  }
+  return [...found.values()].sort((one, other) => other.at - one.at).slice(0, most);
+}
+
+/** The latest dead letter of each conversation, the last first; of `letters`, the oldest first. */
+export function failedOf(letters, most = 20) {
+  const latest = new Map(letters.map((letter) => [letter.conversation || letter.message_id, letter]));
+  return [...latest.values()].reverse().slice(0, most);
+}
+
+/** `opened`, the last first, with one more in front of it. */
+export function withOpened(opened, one, most = 20) {
+  return [one, ...opened.filter(({ id }) => id !== one.id)].slice(0, most);
 }

@@ -4,6 +4,13 @@ export function countOf(value) {
   return Math.round(Number(value) || 0).toLocaleString("en").replaceAll(",", "\u202f");
 }
 
+/** The same where there is little room: `12k` from ten thousand on. */
+export function shortOf(value) {
+  if (value < 10_000) return countOf(value);
+  if (value < 1e6) return `${Math.floor(value / 1000)}k`;
+  return `${(Math.floor(value / 1e5) / 10).toFixed(1)}M`;
+}
+
 /** `1 message`, `2 messages`. */
 export function many(count, one, more = `${one}s`) {
   return `${countOf(count)} ${count === 1 ? one : more}`;
@@ -56,4 +63,27 @@ export function distanceOf(at, now = new Date()) {
 /** As much of an id as tells it from its neighbours: what begins an id is its time. */
 export function shortId(id) {
   return id.length > 14 ? `${id.slice(0, 4)}…${id.slice(-6)}` : id;
+}
+
+// Measured figures, for people: four digits that count.
+
+const UNKNOWN = "–";
+
+export function figureOf(value) {
+  if (typeof value !== "number" || !Number.isFinite(value)) return UNKNOWN;
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
+  if (Number.isInteger(value)) return value.toLocaleString("en").replaceAll(",", "\u202f");
+  return size >= 1000 ? Math.round(value).toLocaleString("en").replaceAll(",", "\u202f") : String(Number(value.toPrecision(4)));
+}
+
+/** A mean with its standard error. */
+export function meanOf({ mean, error }) {
+  return typeof error === "number" && typeof mean === "number" ? `${figureOf(mean)} ± ${error.toPrecision(2).replace(/^0\.0+$/, "0")}` : figureOf(mean);
+}
+
+/** A change, with its sign. */
+export function gainOf(gain) {
+  if (typeof gain !== "number") return UNKNOWN;
+  return `${gain > 0 ? "+" : gain < 0 ? "−" : "±"}${figureOf(Math.abs(gain))}`;
 }

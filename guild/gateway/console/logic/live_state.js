@@ -48,6 +48,11 @@ export function withLive(agent, told = {}) {
   return { ...agent, ...lately, figures: told };
 }
 
+/** As many as were looked at may be more. */
+export function atLeast(count, most) {
+  return count < most ? String(count) : `${most - 1}+`;
+}
+
 /** Sums over all agents. */
 export function totalsOf(agents) {
   const all = Object.values(agents);

@@ -1,7 +1,6 @@
 // What a JSON schema, as pydantic writes it, asks a form to show.
 
-import { partsOf } from "./docstring.js";
-import { isSame, Numeral } from "./json.js";
+import { isSame, Numeral, render } from "./json.js";
 
 const DEEPEST = 12; // beyond it a value is typed as JSON
 const MOST_REFERENCES = 20;
@@ -124,8 +123,6 @@ export function emptyOf(schema, root, depth = 0) {
       return shape.value;
     case "null":
       return null;
-    case "text":
-      return "";
     case "object":
       return Object.fromEntries(
         shape.fields
@@ -195,6 +192,13 @@ function objectLikeness(value, shape, root, depth) {
   return score;
 }
 
+/** Whether a form shows the field at `path`, names and indices joined by dots; unions are not walked. */
+export function isShown(path, schema) {
+  const [name] = path.split(".");
+  const { properties = {} } = resolved(schema, schema);
+  return Object.hasOwn(properties, name) && !("const" in resolved(properties[name], schema));
+}
+
 export function titleOf(schema, root, number) {
   const plain = resolved(schema, root);
   return plain.title ?? ("const" in plain ? String(plain.const) : plain.type ?? `choice ${number + 1}`);
@@ -208,3 +212,52 @@ export function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isNumber(value);
 }
 
+// What a schema allows, in a few words below its field.
+
+export function limitsOf(shape) {
+  const { schema } = shape;
+  const told = [];
+  const add = (value, words) => value !== undefined && told.push(words(value));
+  add(schema.minimum, (value) => `at least ${value}`);
+  add(schema.exclusiveMinimum, (value) => `more than ${value}`);
+  add(schema.maximum, (value) => `at most ${value}`);
+  add(schema.exclusiveMaximum, (value) => `less than ${value}`);
+  if (schema.minLength > 1) told.push(`at least ${schema.minLength} characters`);
+  add(schema.maxLength, (value) => `at most ${value} characters`);
+  add(schema.minItems || undefined, (value) => `at least ${value}`);
+  add(schema.maxItems, (value) => `at most ${value}`);
+  add(schema.pattern, (value) => `of the form ${value}`);
+  add(schema.format, (value) => value);
+  return told.join(", ");
+}
+
+/** What stands for a field that is left out. */
+export function fallbackOf(shape) {
+  const text = shape.fallback === undefined ? "" : render(shape.fallback);
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+// What a docstring in Google's style says: the text, and a sentence for each attribute.
+
+const SECTION = /^(Attributes|Args|Arguments|Fields):\s*$/;
+const ITEM = /^(\s*)`?([A-Za-z_]\w*)`?(?:\s*\([^)]*\))?:\s+(.*)$/;
+
+/** @returns {{text: string, fields: Object<string, string>}} */
+export function partsOf(docstring) {
+  const lines = String(docstring ?? "").split("\n");
+  const start = lines.findIndex((line) => SECTION.test(line.trim()));
+  if (start < 0) return { text: lines.join("\n").trim(), fields: {} };
+  const fields = {};
+  let margin = null;
+  let name = "";
+  for (const line of lines.slice(start + 1)) {
+    const item = ITEM.exec(line);
+    if (item && (margin === null || item[1].length <= margin)) {
+      margin = item[1].length;
+      name = item[2];
+      fields[name] = item[3].trim();
+    } else if (name && line.trim()) fields[name] += ` ${line.trim()}`;
+    else if (!line.trim()) name = "";
+  }
+  return { text: lines.slice(0, start).join("\n").trim(), fields };
+}

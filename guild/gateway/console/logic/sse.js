@@ -1,4 +1,5 @@
-// Server-sent events, as the HTML standard cuts a stream into them.
+// Server-sent events, as the HTML standard cuts a stream into them, and when one that broke off is
+// tried again.
 
 /** A parser that is fed with text as it comes, and calls `onEvent({event, id, data})`. */
 export class EventParser {
@@ -36,4 +37,19 @@ export class EventParser {
     [this.#event, this.#data] = ["", []];
     if (data.length) this.#onEvent({ event, id: this.lastEventId, data: data.join("\n") });
   }
+}
+
+// How long to wait before the next try: twice as long each time, and never all at the same moment.
+
+const FIRST_S = 0.5;
+const MOST_S = 30;
+
+/**
+ * @param failures how many tries in a row failed, from 1.
+ * @param random between 0 and 1.
+ * @param askedFor seconds that the server asked for.
+ */
+export function waitOf(failures, random = Math.random(), askedFor = 0) {
+  const full = Math.min(MOST_S, FIRST_S * 2 ** Math.min(failures - 1, 10));
+  return Math.max(askedFor, full * (0.5 + random / 2));
 }

@@ -1,13 +1,12 @@
 // Curves as small multiples: a chart for each figure, a sentence below it, and all as a table.
 
 import { chartsOf, nothing, partOf, pointsOf, some, strokeOf, summaryOf, withRecords } from "../logic/curves.js";
-import { countOf, many } from "../logic/format.js";
-import { figureOf } from "../logic/figures.js";
-import { visible } from "../logic/visible.js";
-import { html, useMemo, useState } from "../vendor/htm-preact.js";
+import { countOf, figureOf, many } from "../logic/format.js";
+import { visible } from "../logic/json.js";
 import { Plot } from "./plot.js";
 import { Table } from "./table.js";
 import { Text } from "./text.js";
+import { html, useMemo, useState } from "../vendor/htm-preact.js";
 
 const MOST_CHARTS = 6;
 const MOST_SMALL = 2; // beside what else a request tells

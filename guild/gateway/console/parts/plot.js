@@ -1,22 +1,22 @@
 // A chart of uPlot in the colours of the theme; what it shows is said in words beside it.
 
 import { aloneIn, drawable, rangeOf } from "../logic/curves.js";
-import { figureOf } from "../logic/figures.js";
+import { figureOf, timeOf } from "../logic/format.js";
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
-import { classic } from "./classic.js";
 
 /**
  * @param data columns as uPlot takes them, or `tables` of such columns to be joined by their first.
  * @param series called with `colour(name)`: the options of each column but the first.
  * @param kind a text that changes where the options do.
+ * @param lastS the first column is a time of day, of which so many seconds up to now are shown.
  * @param onPoint told the `{x, ys}` that the pointer is at, null when it has left.
  */
-export function Plot({ data, tables, series, kind = "", isLog = false, height = 180, onPoint }) {
+export function Plot({ data, tables, series, kind = "", isLog = false, height = 180, lastS = 0, onPoint }) {
   const box = useRef(null);
   const chart = useRef(null);
   const UPlot = useUPlot();
   const made = useRef({});
-  made.current = { series, isLog, height, onPoint };
+  made.current = { series, isLog, height, lastS, onPoint };
   const columns = () => {
     const [xs, ...all] = tables ? joined(UPlot, tables) : data;
     return [xs, ...all.map((ys) => drawable(ys, isLog))];
@@ -68,23 +68,31 @@ function joined(UPlot, tables) {
   return UPlot.join(tables, tables.map((table) => table.map(() => 1)));
 }
 
-function optionsOf(element, { series, isLog, height, onPoint }) {
+function optionsOf(element, { series, isLog, height, lastS, onPoint }) {
   const colour = colourIn(element);
   const px = unit();
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `${11 * px}px system-ui` };
-  const y = isLog ? { distr: 3, log: 10 } : { range: (_chart, least, most) => rangeOf(least, most) };
   const values = (_chart, splits) => splits.map((at) => (at === null ? "" : figureOf(Number(at.toPrecision(10)))));
+  const steps = { incrs: WHOLE, values };
+  const times = { values: (_chart, splits) => splits.map((at) => timeOf(at)) };
   return {
     width: Math.max(1, element.clientWidth),
     height: height * px,
     legend: { show: false },
     cursor: { show: Boolean(onPoint), y: false, drag: { x: false, y: false }, points: { size: 6 } },
     hooks: { setCursor: [(chart) => onPoint?.(pointAt(chart, chart.cursor.idx))] },
-    scales: { x: { time: false, range: widened }, y },
-    axes: [{ ...axis, space: 70 * px, size: 26 * px, incrs: WHOLE, values }, { ...axis, size: 56 * px, space: 28 * px, values }],
+    scales: { x: { time: false, range: lastS ? upTo(lastS) : widened }, y: scaleOf(isLog, lastS) },
+    axes: [{ ...axis, space: 70 * px, size: 26 * px, ...(lastS ? times : steps) }, { ...axis, size: 56 * px, space: 28 * px, values }],
     series: [{}, ...series(colour).map((each) => ({ points: { show: true, size: 4, filter: (chart, index) => aloneIn(chart.data[index]) }, ...each }))],
   };
 }
+
+function scaleOf(isLog, lastS) {
+  if (isLog) return { distr: 3, log: 10 };
+  return { range: (_chart, least, most) => (lastS ? [0, Math.max(1, most * 1.1)] : rangeOf(least, most)) };
+}
+
+const upTo = (lastS) => ({ data: [xs] }) => [(xs.at(-1) ?? 0) - lastS, xs.at(-1) ?? 0];
 
 function pointAt({ data: [xs, ...ys] }, index) {
   return typeof index === "number" ? { x: xs[index], ys: ys.map((each) => each[index]) } : null;
@@ -105,4 +113,24 @@ function colourIn(element) {
     probe.remove();
     return found;
   };
+}
+
+// A vendored library that is no module: it leaves its name in the global scope.
+
+const loading = new Map();
+
+export function classic(path, name) {
+  if (!loading.has(path)) {
+    loading.set(
+      path,
+      new Promise((resolve, reject) => {
+        const script = document.createElement("script");
+        script.src = new URL(path, document.baseURI).href;
+        script.onload = () => resolve(globalThis[name]);
+        script.onerror = () => reject(new Error(`${path} could not be read`));
+        document.head.append(script);
+      }),
+    );
+  }
+  return loading.get(path);
 }

@@ -1,12 +1,8 @@
 // A form for any JSON schema. The value is plain JSON; a field that is undefined is left out.
 
-import { partsOf } from "../logic/docstring.js";
-import { render, parse, numberOf, isSame } from "../logic/json.js";
-import { fallbackOf, limitsOf } from "../logic/limits.js";
-import { emptyOf, isObject, optionOf, shapeOf, titleOf } from "../logic/schema.js";
-import { cut, visible } from "../logic/visible.js";
-import { useValidity } from "../state/validity.js";
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { cut, isSame, numberOf, parse, render, visible } from "../logic/json.js";
+import { emptyOf, fallbackOf, isObject, limitsOf, optionOf, partsOf, resolved, shapeOf, titleOf } from "../logic/schema.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 
 const MOST_ITEMS = 100;
 
@@ -61,16 +57,17 @@ function TextControl(props) {
   const { shape, value, onChange, isRequired } = props;
   const change = (event) => onChange(emptied(event.target.value, shape, isRequired));
   const told = { value: value ?? "", onInput: change, ...described(props) };
-  return html`<${Plain} ...${props}>
+  const mayBeEmpty = isRequired && !shape.schema.minLength && (value === undefined || value === null) && props.problems[props.path];
+  return html`<div class="stack tight"><${Plain} ...${props}>
     ${shape.isLong ? html`<textarea rows="3" ...${told}></textarea>` : html`<input type=${shape.schema.format === "password" ? "password" : "text"} autocomplete="off" spellcheck=${false} ...${told} />`}
-  <//>`;
+  <//>${mayBeEmpty && html`<div><button type="button" class="quiet" onClick=${() => onChange("")}>Send an empty text<span class="unseen"> as ${visible(props.label)}</span></button></div>`}
+  ${value === "" && isRequired && html`<p class="hint">It is sent as an empty text.</p>`}</div>`;
 }
 
-/** An empty text is left out where that is possible, else null, else itself. */
+/** An empty text is null where that is taken, else it is left out: it is sent when that is asked for. */
 function emptied(text, shape, isRequired) {
   if (text !== "") return text;
-  if (!isRequired) return undefined;
-  return shape.isNullable ? null : "";
+  return isRequired && shape.isNullable ? null : undefined;
 }
 
 function NumberControl(props) {
@@ -244,6 +241,7 @@ function UnionControl(props) {
     onChange(index < 0 ? null : emptyOf(shape.options[index], root, depth + 1));
   };
   const option = shape.options[chosen];
+  const told = option ? withoutTag(problems, path, namesOf(option, root, shape.tag)) : problems;
   return html`<${Group} ...${props}>
     <label class="field"><span class="label">Kind of ${visible(label)}</span>
       <select value=${chosen} onChange=${change}>
@@ -251,26 +249,41 @@ function UnionControl(props) {
         ${shape.options.map((each, index) => html`<option value=${index} selected=${index === chosen}>${visible(titleOf(each, root, index))}</option>`)}
       </select>
     </label>
-    ${option && html`<${Field} key=${chosen} field=${{ name: titleOf(option, root, chosen), schema: option, isRequired: true }} value=${value} root=${root} depth=${depth + 1} path=${path} problems=${problems} onChange=${onChange} isBare=${true} />`}
+    ${option && html`<${Field} key=${chosen} field=${{ name: titleOf(option, root, chosen), schema: option, isRequired: true }} value=${value} root=${root} depth=${depth + 1} path=${path} problems=${told} onChange=${onChange} isBare=${true} />`}
   <//>`;
 }
 
+/** What the gateway may call an option of a union in the path of a problem. */
+function namesOf(option, root, tag) {
+  const { title, type, properties = {} } = resolved(option, root);
+  const name = option.$ref?.split("/").at(-1);
+  return [tag && resolved(properties[tag], root).const, name, title, { string: "str", integer: "int", boolean: "bool", number: "float" }[type]].filter(Boolean);
+}
+
+function withoutTag(problems, path, names) {
+  const rest = (key) => names.map((name) => joined(path, name)).find((start) => key === start || key.startsWith(`${start}.`));
+  return Object.fromEntries(Object.entries(problems).map(([key, text]) => [rest(key) ? path + key.slice(rest(key).length) : key, text]));
+}
+
+/** @param isMessage no other JSON than an object is taken. */
 export function JsonControl(props) {
-  const { value, onChange } = props;
+  const { value, onChange, isMessage, rows = "4" } = props;
   const [text, setText] = useState(value === undefined ? "" : render(value, 2));
   const [problem, setProblem] = useState("");
   const change = (event) => {
     setText(event.target.value);
     try {
-      onChange(event.target.value.trim() ? parse(event.target.value) : undefined);
-      setProblem("");
+      const next = event.target.value.trim() ? parse(event.target.value) : undefined;
+      const isTaken = !isMessage || isObject(next);
+      setProblem(isTaken ? "" : "A message is an object: { … }");
+      if (isTaken) onChange(next);
     } catch (error) {
       setProblem(`This is not JSON: ${error.message}`);
     }
   };
   const problems = problem ? { ...props.problems, [props.path]: problem } : props.problems;
   const told = { ...props, problems };
-  return html`<${Plain} ...${told}><textarea ref=${useValidity(problem)} class="code" rows="4" spellcheck=${false} value=${text} onInput=${change} ...${described(told)}></textarea><//>`;
+  return html`<${Plain} ...${told}><textarea ref=${useValidity(problem)} class="code" rows=${rows} spellcheck=${false} value=${text} onInput=${change} ...${described(told)}></textarea><//>`;
 }
 
 const joined = (path, name) => (path ? `${path}.${name}` : String(name));
@@ -290,3 +303,15 @@ const CONTROLS = {
   union: UnionControl,
   json: JsonControl,
 };
+
+/** For the `ref` of a control: while there is a `problem`, the browser lets no form with it go. */
+export function useValidity(problem) {
+  const control = useRef(null);
+  useLayoutEffect(() => control.current?.setCustomValidity(problem), [problem]);
+  return control;
+}
+
+/** Whether all controls in `element` hold values; the first that does not is shown. */
+export function isValid(element) {
+  return element?.querySelector("input:invalid, textarea:invalid")?.reportValidity() ?? true;
+}

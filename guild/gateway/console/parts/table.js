@@ -1,8 +1,7 @@
 // A table that becomes a list of cards where the page is narrow; its roles are said, since CSS that
 // changes how a table is laid out makes browsers forget what it is.
 
-import { Once } from "./once.js";
-import { html } from "../vendor/htm-preact.js";
+import { Component, html } from "../vendor/htm-preact.js";
 
 /**
  * @param columns `{title, cell(row), isNumber?, isMain?, isWide?}` each.
@@ -36,4 +35,20 @@ function rowOf(row, columns) {
 
 function classOf({ isNumber, isMain, isWide }) {
   return [isNumber && "number", isMain && "main", isWide && "wide"].filter(Boolean).join(" ");
+}
+
+// Something that is drawn anew only when what it shows is another thing.
+//
+// To hand Preact the same element again would do as well, but that keeps each list it was ever in:
+// a page of messages grew by two megabytes a second.
+
+/** @param props `of`: what is shown; `draw(of)`: how. */
+export class Once extends Component {
+  shouldComponentUpdate({ of }) {
+    return of !== this.props.of;
+  }
+
+  render({ of, draw }) {
+    return draw(of);
+  }
 }

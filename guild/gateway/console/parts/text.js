@@ -1,10 +1,9 @@
 // Texts that came from elsewhere: nothing in them is markup, and what hides in them is seen.
 
-import { render } from "../logic/json.js";
-import { cut, piecesOf, visible } from "../logic/visible.js";
 import { dateOf, distanceOf, shortId, timeOf } from "../logic/format.js";
+import { cut, piecesOf, render, visible } from "../logic/json.js";
+import { href } from "../state/route.js";
 import { html } from "../vendor/htm-preact.js";
-import { href } from "../logic/route.js";
 
 const MOST_LETTERS = 20_000;
 

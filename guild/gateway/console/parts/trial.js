@@ -1,18 +1,17 @@
-// One trial: its curves as they grow, what it was, where it comes from, and beside another one.
+// One trial: its curves as they grow, what it was, where it comes from, and beside another one; and
+// what is said of trials in the same words everywhere.
 
-import { study as readStudy, trial as readTrial } from "../api/experiments_api.js";
-import { figureOf } from "../logic/figures.js";
-import { countOf, secondsOf } from "../logic/format.js";
+import { study as readStudy, trial as readTrial } from "../api/guild_api.js";
+import { Curves } from "./curves.js";
+import { countOf, figureOf, secondsOf } from "../logic/format.js";
+import { visible } from "../logic/json.js";
+import { Empty, Loaded, Page, ProblemNotice, toneOf } from "./page.js";
 import { useCurves } from "../state/curves.js";
 import { useEvery, useLoad } from "../state/load.js";
-import { go } from "../state/route.js";
-import { html, useEffect, useState } from "../vendor/htm-preact.js";
-import { Curves } from "./curves.js";
-import { Empty, Loaded, ProblemNotice } from "./notice.js";
-import { Page } from "./page.js";
+import { go, href } from "../state/route.js";
 import { Table } from "./table.js";
 import { Json, Text, Time } from "./text.js";
-import { studyHref, TrialLink, TrialState, trialHref } from "./trial_words.js";
+import { html, useEffect, useState } from "../vendor/htm-preact.js";
 
 const ENDED = ["done", "diverged", "failed", "interrupted"];
 const MOST_OTHERS = 200;
@@ -116,4 +115,30 @@ function Compare({ trial, other }) {
       ${other && !rows.some((row) => row.trial === other) && html`<option value=${other}>${other}</option>`}
       ${rows.map((row) => html`<option value=${row.trial}>${row.label}</option>`)}
     </select></label>`;
+}
+
+// What is said of a trial and a study in the same words everywhere.
+
+const TONES = { running: "runs", diverged: "bad", interrupted: "warn" };
+
+export function TrialState({ value }) {
+  return html`<span class="state ${TONES[value] ?? toneOf(value)}"><span class="dot" aria-hidden="true"></span>${visible(value)}</span>`;
+}
+
+/** Whether a study runs, has ended, or rests: none of its trials runs, and more may come. */
+export function studyStateOf({ running, ended_at: endedAt }) {
+  if (running > 0) return "running";
+  return endedAt === null ? "at rest" : "ended";
+}
+
+export const trialHref = (id, query) => href(["experiments", "trial", id], query);
+export const studyHref = (name, query) => href(["experiments", "study", name], query);
+
+/** The trial that a configuration is shown by: the seed that runs, else the first. */
+export function shownOf({ trial, latest, state }) {
+  return state === "running" ? latest : trial;
+}
+
+export function TrialLink({ id, label, ...attributes }) {
+  return html`<a href=${trialHref(id)} ...${attributes}><${Text} value=${label || id} most=${80} /></a>`;
 }

@@ -1,7 +1,8 @@
-// Something done at the click of a button: once at a time, with its problem beside it.
+// Something done at the click of a button: once at a time, with its problem beside it, and what was
+// done in a sentence, seen for a while and read aloud by screen readers.
 
+import { storeOf } from "./store.js";
 import { useCallback, useRef, useState } from "../vendor/htm-preact.js";
-import { announce } from "./announcements.js";
 
 /** @returns {{run: function(...): Promise<boolean>, isBusy, problem, forget}} `run` says whether it went well. */
 export function useAct(act) {
@@ -24,4 +25,18 @@ export function useAct(act) {
     }
   }, [act]);
   return { ...state, run, forget: () => setState({ isBusy: false, problem: null }) };
+}
+
+// What was done, in a sentence: seen for a while, and read aloud by screen readers.
+
+const SHOWN_MS = 8000;
+
+export const announcements = storeOf({ text: "", number: 0 });
+
+let timer = 0;
+
+export function announce(text) {
+  clearTimeout(timer);
+  announcements.set({ text, number: announcements.get().number + 1 });
+  timer = setTimeout(() => announcements.set({ ...announcements.get(), text: "" }), SHOWN_MS);
 }

@@ -1,9 +1,9 @@
 // The curves of a trial: read from its beginning, then once a second what is new, while it runs and
 // the page is seen.
 
-import { curves as readCurves } from "../api/experiments_api.js";
-import { waitOf } from "../logic/backoff.js";
+import { curves as readCurves } from "../api/guild_api.js";
 import { nothing, withRecords } from "../logic/curves.js";
+import { waitOf } from "../logic/sse.js";
 import { useEffect, useState } from "../vendor/htm-preact.js";
 
 const EVERY_MS = 1000;

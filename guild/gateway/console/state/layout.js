@@ -1,6 +1,18 @@
-// A graph, laid out for a place of some size; the last layout stays until the next is there.
+// How wide a place is, and a graph laid out for it; the last layout stays until the next is there.
 
 import { useEffect, useRef, useState } from "../vendor/htm-preact.js";
+
+export function useWidth(ref) {
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
+    observer.observe(ref.current);
+    return () => observer.disconnect();
+  }, []);
+  return width;
+}
+
+// A graph, laid out for a place of some size; the last layout stays until the next is there.
 
 const STEP = 120; // px: by so much the width changes before the graph is laid out anew
 

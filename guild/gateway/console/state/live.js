@@ -3,8 +3,8 @@
 import { liveUrl } from "../api/guild_api.js";
 import { openStream } from "../api/stream.js";
 import { applied, NOTHING } from "../logic/live_state.js";
-import { useEffect } from "../vendor/htm-preact.js";
 import { storeOf, useStore } from "./store.js";
+import { useEffect } from "../vendor/htm-preact.js";
 
 export const live = storeOf(NOTHING);
 export const connection = storeOf({ state: "idle" });

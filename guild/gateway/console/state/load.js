@@ -1,15 +1,17 @@
 // Something read from the gateway, with what went wrong; what was there stays while it is read anew.
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { edition, useStore } from "./store.js";
 
 const LATE_MS = 4000;
 const NOTHING = { value: undefined, problem: null, isLoading: true, isLate: false };
 
 /**
  * @param load called with `{signal}`; a new `deps` throws away what was there.
+ * @param isOfSpec read anew when the guild may have another spec.
  * @returns {{value, problem, isLoading, isLate, reload: function(): void}}
  */
-export function useLoad(load, deps) {
+export function useLoad(load, deps, { isOfSpec = false } = {}) {
   const [found, setFound] = useState(NOTHING);
   const [turn, setTurn] = useState(0);
   const isBusy = useRef(false);
@@ -36,6 +38,12 @@ export function useLoad(load, deps) {
   }, [...deps, turn]);
   // One that is on its way is not begun anew: a slow answer would never come.
   const reload = useCallback(() => isBusy.current || setTurn((before) => before + 1), []);
+  const number = useStore(edition);
+  const isFirst = useRef(true);
+  useEffect(() => {
+    if (!isFirst.current && isOfSpec) reload();
+    isFirst.current = false;
+  }, [number]);
   return { ...found, reload };
 }
 

@@ -1,6 +1,6 @@
-// A value that views look at, and are drawn anew by when it changes.
+// What several views look at: a value that they are drawn anew by, and the guild that is shown.
 
-import { useEffect, useState } from "../vendor/htm-preact.js";
+import { createContext, useContext, useEffect, useState } from "../vendor/htm-preact.js";
 
 export function storeOf(value) {
   const listeners = new Set();
@@ -25,4 +25,27 @@ export function useStore(store) {
     return store.subscribe(setValue);
   }, [store]);
   return value;
+}
+
+export const GuildContext = createContext(null);
+
+/** @returns {{guild, graph, may: function(string): boolean}} */
+export function useGuild() {
+  const spec = useContext(GuildContext);
+  return { ...spec, may: (scope) => mayOf(spec.guild, scope) };
+}
+
+/** A number that changes when the guild may have been started with another spec. */
+export const edition = storeOf(0);
+
+/** Dead letters that are kept, the oldest first; at most `MOST_LETTERS` are looked at. */
+export const keptLetters = storeOf([]);
+export const MOST_LETTERS = 100;
+
+export function mayOf(guild, scope) {
+  return Boolean(guild?.caller?.scopes?.includes(scope));
+}
+
+export function has(guild, feature) {
+  return Boolean(guild?.features?.includes(feature));
 }

@@ -1,18 +1,18 @@
-// The agents of the guild, and what can be done to them.
+// The agents of the guild: how each is doing, what comes to it and leaves it, what can be done to it.
 
-import { agents as readAgents } from "../api/guild_api.js";
-import { countOf, rateOf, secondsOf } from "../logic/format.js";
+import { agent as readAgent, agents as readAgents, drain, pause, resume } from "../api/guild_api.js";
+import { countOf, many, rateOf, secondsOf } from "../logic/format.js";
 import { withLive } from "../logic/live_state.js";
-import { href } from "../logic/route.js";
-import { AgentActs } from "../parts/agent_acts.js";
-import { AgentPanel } from "../parts/agent_panel.js";
-import { Empty, Loaded, State } from "../parts/notice.js";
-import { Page } from "../parts/page.js";
+import { Confirm, Empty, Loaded, Page, ProblemNotice, State } from "../parts/page.js";
+import { Plot } from "../parts/plot.js";
 import { Table } from "../parts/table.js";
-import { Code, Text } from "../parts/text.js";
+import { Code, Text, TypeName } from "../parts/text.js";
+import { useAct } from "../state/act.js";
 import { useLive } from "../state/live.js";
 import { useEvery, useLoad } from "../state/load.js";
-import { html } from "../vendor/htm-preact.js";
+import { href } from "../state/route.js";
+import { useGuild } from "../state/store.js";
+import { html, useMemo, useState } from "../vendor/htm-preact.js";
 
 const MOST_ROWS = 200;
 
@@ -54,4 +54,129 @@ function columnsOf(reload) {
     { title: "Topics", cell: (agent) => html`<span class="words">${agent.topics.map((topic) => html`<${Code} value=${topic} most=${60} />`)}</span>` },
     { title: "Acts", cell: (agent) => html`<${AgentActs} agent=${agent} onDone=${reload} />` },
   ];
+}
+
+// One agent: how it is doing, what comes to it and leaves it, and what can be done to it.
+
+export function AgentPanel({ id, graph, live, closeHref }) {
+  const found = useLoad((options) => readAgent(id, options), [id]);
+  const isGone = found.problem?.status === 404;
+  useEvery(5, found.reload, [id]);
+  return html`<section class="panel stack" aria-labelledby="agent-panel">
+    <div class="row spread">
+      <h2 id="agent-panel"><${Text} value=${id} /></h2>
+      ${closeHref && html`<a href=${closeHref}>Close</a>`}
+    </div>
+    <${Loaded} load=${found} missing=${noAgent(id)}>
+      ${(agent) => html`
+        <${Facts} agent=${withLive(agent, live.agents[id])} />
+        <${AgentActs} agent=${withLive(agent, live.agents[id])} onDone=${found.reload} />
+        <h3>Handled a second, the last two minutes</h3>
+        <${Rates} samples=${live.samples} agent=${id} />
+      `}
+    <//>
+    ${graph && html`<${Wires} id=${id} graph=${graph} />`}
+    ${!isGone && html`<p class="row">
+      <a href=${href(["messages"], { agent: id })}>Messages it sends</a>
+      <a href=${href(["dead-letters"], { agent: id })}>Its dead letters</a>
+    </p>`}
+  </section>`;
+}
+
+const noAgent = (id) => ({
+  title: html`The guild has no agent <${Text} value=${id} most=${100} />.`,
+  text: html`It may have had one by another spec. <a href="#/agents">See all agents</a>.`,
+});
+
+const SHOWN_S = 120;
+const series = (colour) => [{ stroke: colour("--accent"), width: 1.5 }];
+
+function Rates({ samples, agent }) {
+  const data = useMemo(() => [samples.map(({ at }) => at), samples.map(({ perS }) => perS[agent] ?? 0)], [samples, agent]);
+  const rates = data[1];
+  const told = rates.length ? `Now ${rateOf(rates.at(-1))}, at most ${rateOf(Math.max(...rates))} a second.` : "Nothing was measured yet.";
+  return html`<div><${Plot} data=${data} series=${series} kind=${agent} height=${120} lastS=${SHOWN_S} /><p class="hint">${told}</p></div>`;
+}
+
+function Facts({ agent }) {
+  const { figures } = agent;
+  return html`${agent.problem && html`<p class="notice bad"><${Text} value=${agent.problem} /></p>`}
+    <dl class="facts">
+      <dt>State</dt><dd><${State} value=${agent.state} /></dd>
+      <dt>Replicas</dt><dd>${agent.running} seen, ${many(agent.replicas, "wanted", "wanted")}${agent.restarts ? `, ${many(agent.restarts, "restart")}` : ""}</dd>
+      <dt>Type</dt><dd><${Code} value=${agent.type || "unknown"} /></dd>
+      <dt>Topics</dt><dd class="words">${agent.topics.map((topic) => html`<${Code} value=${topic} />`)}</dd>
+      <dt>Waiting</dt><dd>${countOf(agent.waiting)}, ${countOf(agent.in_hand)} in hand${agent.oldest_s ? `; the oldest for ${secondsOf(agent.oldest_s)}` : ""}</dd>
+      ${figures?.per_s !== undefined &&
+      html`<dt>Handling</dt><dd>${rateOf(figures.per_s)} a second${latency(figures)}</dd>`}
+    </dl>`;
+}
+
+function latency({ handled_s: handled, waited_s: waited }) {
+  const told = [];
+  if (typeof handled?.p50 === "number") told.push(`half within ${secondsOf(handled.p50)}, 95 % within ${secondsOf(handled.p95)}`);
+  if (typeof waited?.p95 === "number") told.push(`95 % wait less than ${secondsOf(waited.p95)}`);
+  return told.map((text) => `; ${text}`).join("");
+}
+
+function Wires({ id, graph }) {
+  const comes = graph.edges.filter((edge) => edge.target === id);
+  const goes = graph.edges.filter((edge) => edge.source === id);
+  return html`${comes.length > 0 && html`<h3>Comes to it</h3><${WireList} edges=${comes} end="source" word="from" />`}
+  ${goes.length > 0 && html`<h3>Leaves it</h3><${WireList} edges=${goes} end="target" word="to" />`}`;
+}
+
+function WireList({ edges, end, word }) {
+  return html`<ul class="plain">
+    ${edges.map((edge) => html`<li><${TypeName} value=${edge.message} /> <span class="soft">${word} <${Text} value=${edge[end]} />, ${edge.kind}</span></li>`)}
+  </ul>`;
+}
+
+// Pause, resume and drain, each after it is said what will happen.
+
+export function AgentActs({ agent, onDone }) {
+  const { may } = useGuild();
+  const [asked, setAsked] = useState("");
+  const resuming = useAct(async () => {
+    await resume(agent.agent);
+    onDone();
+    return `${agent.agent} goes on.`;
+  });
+  if (!may("operate")) return null;
+  const isPaused = agent.state.includes("paused");
+  return html`<div class="row">
+    ${isPaused
+      ? html`<button type="button" disabled=${resuming.isBusy} onClick=${resuming.run}>Resume<span class="unseen"> ${agent.agent}</span></button>`
+      : html`<button type="button" onClick=${() => setAsked("pause")}>Pause<span class="unseen"> ${agent.agent}</span></button>
+          <button type="button" onClick=${() => setAsked("drain")}>Drain<span class="unseen"> ${agent.agent}</span></button>`}
+    <${ProblemNotice} problem=${resuming.problem} />
+    ${asked === "pause" && html`<${AskPause} agent=${agent} onDone=${onDone} onClose=${() => setAsked("")} />`}
+    ${asked === "drain" && html`<${AskDrain} agent=${agent} onDone=${onDone} onClose=${() => setAsked("")} />`}
+  </div>`;
+}
+
+function AskPause({ agent, onDone, onClose }) {
+  const act = async () => {
+    await pause(agent.agent);
+    onDone();
+    return `${agent.agent} is paused until it is resumed.`;
+  };
+  return html`<${Confirm} title=${`Pause ${agent.agent}?`} button="Pause" act=${act} onClose=${onClose}>
+    <p>No replica of it, in any process, begins another message until it is resumed. What runs comes to its end.</p>
+    <p>Nothing is lost: what is sent to it meanwhile waits. When its topics are full, senders are refused.</p>
+  <//>`;
+}
+
+function AskDrain({ agent, onDone, onClose }) {
+  const act = async ({ seconds }) => {
+    const { in_hand: left } = await drain(agent.agent, seconds);
+    onDone();
+    return left
+      ? `${agent.agent} is paused; ${many(left, "message")} of it still ran after ${seconds} s.`
+      : `${agent.agent} is drained, and paused until it is resumed.`;
+  };
+  const asks = { seconds: "Wait at most, in seconds" };
+  return html`<${Confirm} title=${`Drain ${agent.agent}?`} button="Drain" act=${act} asks=${asks} onClose=${onClose}>
+    <p>It is paused, and this waits until no replica has a message of it in hand. It stays paused afterwards, until it is resumed.</p>
+  <//>`;
 }

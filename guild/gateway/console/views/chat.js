@@ -2,14 +2,12 @@
 
 import { cancel, schemas as readSchemas } from "../api/guild_api.js";
 import { chatsOf, pieceOf, requestOf, textOf } from "../logic/chat.js";
-import { href } from "../logic/route.js";
-import { Empty, Loaded, ProblemNotice } from "../parts/notice.js";
-import { Page } from "../parts/page.js";
+import { Empty, Loaded, Page, ProblemNotice } from "../parts/page.js";
 import { ConversationLink, Json, Text } from "../parts/text.js";
 import { ask } from "../state/asking.js";
-import { useGuild } from "../state/guild.js";
 import { useLoad } from "../state/load.js";
-import { go } from "../state/route.js";
+import { go, href } from "../state/route.js";
+import { useGuild } from "../state/store.js";
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
 const TIMEOUT_S = 600;
@@ -18,7 +16,7 @@ const CANCELLED = "RequestCancelledError";
 
 export default function Chat({ rest: [chosen] }) {
   const { may } = useGuild();
-  const found = useLoad(readSchemas, []);
+  const found = useLoad(readSchemas, [], { isOfSpec: true });
   return html`<${Page} title="Chat" className="narrow" lead="Talk with an agent that writes its answer as you watch.">
     ${!may("publish") && html`<p class="notice">Your token may not ask; it needs the scope <code>publish</code>.</p>`}
     <${Loaded} load=${found}>
@@ -78,7 +76,7 @@ function Dialogue({ type, mayAsk }) {
   return html`<div class="chat">
     <div class="turns" role="log" aria-label="Dialogue" tabindex="0">
       ${!turns.length && html`<p class="hint">Say something to <${Text} value=${type.handled_by.join(", ")} />. ${type.field.isDialogue ? "It is told all of the dialogue each time." : "Each message stands for itself: this type keeps no dialogue."}</p>`}
-      ${turns.map((turn) => html`<${Turn} turn=${turn} />`)}
+      ${turns.map((turn) => html`<${Turn} turn=${turn} agent=${type.handled_by.join(", ")} />`)}
       <div ref=${end}></div>
     </div>
     <form class="say" onSubmit=${send}>
@@ -91,9 +89,9 @@ function Dialogue({ type, mayAsk }) {
   </div>`;
 }
 
-function Turn({ turn }) {
+function Turn({ turn, agent }) {
   return html`<article class="turn ${turn.role}" aria-busy=${Boolean(turn.isWriting)}>
-    <p class="speaker">${turn.role === "user" ? "You" : "Agent"}</p>
+    <p class="speaker">${turn.role === "user" ? "You" : html`<${Text} value=${agent} most=${60} />`}</p>
     <div class="said"><${Text} value=${turn.text} />${turn.isWriting && html`<span class="caret" aria-hidden="true"></span>`}</div>
     ${turn.answer?.data?.thinking && html`<details><summary>Its thinking</summary><p class="said"><${Text} value=${turn.answer.data.thinking} /></p></details>`}
     ${turn.answer && html`<details class="soft"><summary>The whole answer</summary><${Json} value=${turn.answer.data} /></details>`}

@@ -1,21 +1,16 @@
 // One conversation: all that followed from one message, the failing step first.
 
 import { conversation as readConversation } from "../api/guild_api.js";
+import { failedOf, recentOf, stepsOf, withOpened } from "../logic/conversation.js";
 import { many, secondsOf } from "../logic/format.js";
-import { recentOf } from "../logic/recent.js";
-import { href } from "../logic/route.js";
-import { stepsOf } from "../logic/steps.js";
-import { Empty, Loaded, State } from "../parts/notice.js";
-import { Page } from "../parts/page.js";
-import { Sequence } from "../parts/sequence.js";
-import { StepDetail } from "../parts/step_detail.js";
+import { Empty, Loaded, Page, State } from "../parts/page.js";
+import { Sequence, StepDetail, Timeline, Tree } from "../parts/steps.js";
 import { Table } from "../parts/table.js";
 import { ConversationLink, Text, Time, TypeName } from "../parts/text.js";
-import { Timeline } from "../parts/timeline.js";
-import { Tree } from "../parts/tree.js";
 import { useLive } from "../state/live.js";
 import { useLoad } from "../state/load.js";
-import { go } from "../state/route.js";
+import { go, href } from "../state/route.js";
+import { keptLetters, useStore } from "../state/store.js";
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 
 const SETTLES_MS = 500;
@@ -33,6 +28,8 @@ function Recent({ live }) {
     if (typed.trim()) go(href(["conversations", typed.trim()]));
   };
   const recent = recentOf(live.rows);
+  const failed = failedOf(useStore(keptLetters));
+  const [opened] = useState(openedLately);
   return html`<${Page} title="Conversations" lead="All that followed from one message: who told whom, when, and where it failed.">
     <form class="row find" onSubmit=${open}>
       <label class="field grow"><span class="label">Id of a message or conversation</span>
@@ -40,11 +37,46 @@ function Recent({ live }) {
       </label>
       <button class="primary">Open</button>
     </form>
-    <h2>Just now</h2>
-    ${recent.length
-      ? html`<${Table} label="Conversations of late" rows=${recent} isStable=${true} keyOf=${(row) => row.conversation || row.id} columns=${RECENT} />`
-      : html`<${Empty} title="Nothing was handled since this page was opened."><p>Handlings are listed here as they end; <a href="#/publish">publish a message</a> to begin a conversation.</p><//>`}
+    <section class="stack"><h2>Just now</h2>
+      ${recent.length
+        ? html`<${Table} label="Conversations of late" rows=${recent} isStable=${true} keyOf=${(row) => row.conversation || row.id} columns=${RECENT} />`
+        : html`<${Empty} title="Nothing was handled since this page was opened."><p>Handlings are listed here as they end; <a href="#/publish">publish a message</a> to begin a conversation, or see <a href="#/messages?show=held">what the topics hold</a>.</p><//>`}
+    </section>
+    ${failed.length > 0 && html`<section class="stack"><h2>In the dead letters</h2><${Table} label="Conversations with dead letters" rows=${failed} keyOf=${(letter) => letter.id} columns=${FAILED} /></section>`}
+    ${opened.length > 0 && html`<section class="stack"><h2>Opened lately in this tab</h2><${Table} label="Conversations opened lately" rows=${opened} keyOf=${({ id }) => id} columns=${OPENED} /></section>`}
   <//>`;
+}
+
+const FAILED = [
+  { title: "Conversation", isMain: true, cell: (letter) => html`<${ConversationLink} id=${letter.conversation || letter.message_id} />` },
+  { title: "Given up", cell: (letter) => html`<${Time} at=${letter.at} />` },
+  { title: "Type", cell: (letter) => html`<${TypeName} value=${letter.type} />` },
+  { title: "Agent", cell: (letter) => html`<${Text} value=${letter.agent} most=${60} />` },
+  { title: "Error", cell: (letter) => html`<a class="bad-text" href=${href(["dead-letters", letter.id])}><${Text} value=${letter.error_type} most=${80} /></a>` },
+];
+
+const OPENED = [
+  { title: "Conversation", isMain: true, cell: ({ id }) => html`<${ConversationLink} id=${id} />` },
+  { title: "Opened", cell: ({ at }) => html`<${Time} at=${at} />` },
+  { title: "Begins with", cell: ({ type }) => html`<${TypeName} value=${type} />` },
+];
+
+const KEY = `guildbus conversations ${new URL(".", document.baseURI).pathname}`;
+
+function openedLately() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY)) ?? [];
+  } catch {
+    return []; // storage is switched off, or holds what another page wrote
+  }
+}
+
+function noteOpened(id, type) {
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify(withOpened(openedLately(), { id, type, at: Date.now() / 1000 })));
+  } catch {
+    // it is not listed, then
+  }
 }
 
 const RECENT = [
@@ -59,6 +91,10 @@ const RECENT = [
 function One({ id, query, live }) {
   const found = useLoad((options) => readConversation(id, options), [id]);
   const latest = live.rows.find((row) => (row.conversation || row.id) === id);
+  const begins = found.value?.steps?.[0]?.type;
+  useEffect(() => {
+    if (begins !== undefined) noteOpened(id, begins);
+  }, [begins]);
   useEffect(() => {
     if (!latest) return undefined;
     const timer = setTimeout(found.reload, SETTLES_MS); // more of it comes at once

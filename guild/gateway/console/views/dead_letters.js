@@ -1,17 +1,18 @@
-// Messages that their agents gave up, grouped by what they have in common.
+// Messages that their agents gave up, grouped by what they have in common; one is read, edited,
+// requeued, dropped.
 
-import { letterGroups, letters as readLetters, requeueAll } from "../api/guild_api.js";
+import { drop, letter as readLetter, letterGroups, letters as readLetters, requeue, requeueAll, schemaOf } from "../api/guild_api.js";
 import { countOf, many } from "../logic/format.js";
-import { href } from "../logic/route.js";
-import { Confirm } from "../parts/dialog.js";
-import { Letter } from "../parts/letter.js";
-import { Empty, Loaded, ProblemNotice } from "../parts/notice.js";
-import { Page } from "../parts/page.js";
+import { isSame } from "../logic/json.js";
+import { isObject } from "../logic/schema.js";
+import { Confirm, Empty, Loaded, Page, ProblemNotice } from "../parts/page.js";
+import { Field, isValid, JsonControl } from "../parts/schema_form.js";
 import { Table } from "../parts/table.js";
-import { Code, Text, Time, TypeName } from "../parts/text.js";
-import { useGuild } from "../state/guild.js";
+import { Code, ConversationLink, Json, Text, Time, TypeName } from "../parts/text.js";
 import { useEvery, useLoad } from "../state/load.js";
-import { html, useState } from "../vendor/htm-preact.js";
+import { go, href } from "../state/route.js";
+import { useGuild } from "../state/store.js";
+import { html, useRef, useState } from "../vendor/htm-preact.js";
 
 const PAGE = 50;
 const MOST_GROUPS = 200;
@@ -59,7 +60,7 @@ function Bundle({ wanted, after }) {
   const actions = may("operate") && found.value?.length > 0 && html`<button type="button" onClick=${() => setIsAsking(true)}>Requeue all of these</button>`;
   return html`<${Page} title="Dead letters" lead=${lead} back=${back} actions=${actions}>
     <${Loaded} load=${found}>${(letters) => html`<${LetterPage} letters=${letters} wanted=${wanted} />`}<//>
-    ${isAsking && html`<${AskRequeue} wanted=${wanted} onDone=${found.reload} onClose=${() => setIsAsking(false)} />`}
+    ${isAsking && html`<${AskRequeueAll} wanted=${wanted} onDone=${found.reload} onClose=${() => setIsAsking(false)} />`}
   <//>`;
 }
 
@@ -79,7 +80,7 @@ function LetterPage({ letters, wanted }) {
 }
 
 /** Says first how many they are. */
-function AskRequeue({ wanted, onDone, onClose }) {
+function AskRequeueAll({ wanted, onDone, onClose }) {
   const counted = useLoad(() => requeueAll(wanted, false), []);
     const act = async () => {
     const done = await requeueAll(wanted, true);
@@ -92,3 +93,115 @@ function AskRequeue({ wanted, onDone, onClose }) {
   <//>`;
 }
 
+// One dead letter: why it died, what it holds; edited, requeued, dropped.
+
+const GONE = { title: "This dead letter is not there any more.", text: html`It was requeued or dropped, or there was none of this id. <a href="#/dead-letters">See all dead letters</a>.` };
+const ALL_LETTERS = { href: "#/dead-letters", text: "All dead letters" };
+
+export function Letter({ id }) {
+  const found = useLoad((options) => readLetter(id, options), [id]);
+  return html`<${Page} title="Dead letter" lead=${html`<span class="id"><${Text} value=${id} /></span>`} back=${ALL_LETTERS}>
+    <${Loaded} load=${found} missing=${GONE}>${(letter) => html`<${Detail} letter=${letter} key=${letter.id} />`}<//>
+  <//>`;
+}
+
+function Detail({ letter }) {
+  const { may } = useGuild();
+  const [edited, setEdited] = useState(null); // null: as it was
+  const [asked, setAsked] = useState("");
+  const editor = useRef(null);
+  const isEdited = edited !== null && !isSame(edited, letter.payload);
+  return html`<div class="notice bad">
+      <p><b><${Text} value=${letter.agent} /></b> gave up on <${TypeName} value=${letter.type} />: <${Text} value=${letter.error_type} /></p>
+      <p><code><${Text} value=${letter.error} most=${2000} /></code></p>
+    </div>
+    ${may("operate") &&
+    html`<div class="row">
+      <button class="primary" type="button" onClick=${() => isValid(editor.current) && setAsked("requeue")}>${isEdited ? "Requeue as edited" : "Requeue"}</button>
+      ${edited === null
+        ? html`<button type="button" disabled=${!isObject(letter.payload)} onClick=${() => setEdited(letter.payload)}>Edit the message</button>`
+        : html`<button type="button" onClick=${() => setEdited(null)}>Throw the edit away</button>`}
+      <button type="button" onClick=${() => setAsked("drop")}>Drop</button>
+    </div>`}
+    <div class="split">
+      <section ref=${editor} class="panel stack" aria-labelledby="the-message">
+        <h2 id="the-message">${edited === null ? "The message" : "Edit the message"}</h2>
+        ${edited === null ? html`<${Json} value=${letter.payload} label="The message as JSON" />` : html`<${Editor} letter=${letter} value=${edited} onChange=${setEdited} />`}
+      </section>
+      <${Facts} letter=${letter} />
+    </div>
+    <${Attempts} reason=${letter.reason} />
+    ${asked === "requeue" && html`<${AskRequeue} letter=${letter} edited=${isEdited ? edited : null} onClose=${() => setAsked("")} />`}
+    ${asked === "drop" && html`<${AskDrop} letter=${letter} onClose=${() => setAsked("")} />`}`;
+}
+
+function Facts({ letter }) {
+  return html`<section class="panel stack" aria-label="Where it came from">
+    <h2>Where it came from</h2>
+    <dl class="facts">
+      <dt>Given up</dt><dd><${Time} at=${letter.at} /></dd>
+      <dt>Agent</dt><dd><a href=${href(["agents", letter.agent])}><${Text} value=${letter.agent} /></a></dd>
+      <dt>Topic</dt><dd><${Code} value=${letter.topic} /></dd>
+      <dt>Sender</dt><dd><${Text} value=${letter.sender || "outside"} /></dd>
+      <dt>Message</dt><dd class="id"><${Text} value=${letter.message_id} /></dd>
+      <dt>Conversation</dt><dd><${ConversationLink} id=${letter.conversation} /></dd>
+    </dl>
+  </section>`;
+}
+
+/** By its form, or as JSON where the type is not known here. */
+function Editor({ letter, value, onChange }) {
+  const type = useLoad((options) => schemaOf(letter.type, options), [letter.type]);
+  const [isJson, setIsJson] = useState(false);
+  const schema = type.value?.json_schema;
+  return html`<div class="stack">
+    ${schema && html`<div class="tabs"><button type="button" aria-pressed=${!isJson} onClick=${() => setIsJson(false)}>Form</button><button type="button" aria-pressed=${isJson} onClick=${() => setIsJson(true)}>JSON</button></div>`}
+    ${schema && !isJson
+      ? html`<${Field} field=${{ schema, isRequired: true }} root=${schema} value=${value} path="" problems=${{}} onChange=${onChange} />`
+      : html`<${JsonControl} label="Message as JSON" shape=${{ schema: {} }} value=${value} path="" problems=${{}} isMessage rows="12" onChange=${onChange} />`}
+  </div>`;
+}
+
+function Attempts({ reason }) {
+  const attempts = reason.attempts ?? [];
+  const columns = [
+    { title: "Attempt", cell: (attempt) => attempt.number || "requeued" },
+    { title: "At", cell: (attempt) => (attempt.at ? html`<${Time} at=${attempt.at} />` : "–") },
+    { title: "Error", isMain: true, cell: (attempt) => (attempt.number ? html`<${Text} value=${attempt.error_type} most=${100} />` : "") },
+    { title: "What was said", isWide: true, cell: (attempt) => html`<${Text} value=${attempt.text} most=${500} />` },
+  ];
+  return html`${attempts.length > 0 &&
+  html`<section class="stack"><h2>Attempts</h2><${Table} label="Attempts" columns=${columns} rows=${attempts.slice(-100)} keyOf=${(attempt) => `${attempt.number} ${attempt.at}`} /></section>`}
+  ${reason.traceback && html`<section class="stack"><h2>Traceback</h2><pre class="json" tabindex="0" role="region" aria-label="Traceback"><${Text} value=${reason.traceback} /></pre></section>`}`;
+}
+
+function AskRequeue({ letter, edited, onClose }) {
+  const changed = edited && Object.keys({ ...letter.payload, ...edited }).filter((name) => !isSame(edited[name], letter.payload[name]));
+  const isRemoved = changed?.some((name) => edited[name] === undefined);
+  const act = async () => {
+    await requeue(letter.id, changeOf(edited, changed, isRemoved));
+    go("#/dead-letters", { isQuiet: true }); // the letter's own page shows nothing any more
+    return `The message went to ${letter.agent} again.`;
+  };
+  return html`<${Confirm} title="Requeue this message?" button="Requeue" act=${act} onClose=${onClose}>
+    <p>It goes to <b><${Text} value=${letter.agent} /></b> again, as if for the first time, and leaves the dead letters. No other agent gets it. Should it fail again, it comes back with its history.</p>
+    ${changed?.length > 0 && html`<p>Edited: <span class="words">${changed.map((name) => html`<${Code} value=${name} />`)}</span></p>`}
+  <//>`;
+}
+
+/** The fields that changed; all of the message where one was taken out. */
+function changeOf(edited, changed, isRemoved) {
+  if (!changed?.length) return {};
+  return isRemoved ? { payload: edited } : { edit: Object.fromEntries(changed.map((name) => [name, edited[name]])) };
+}
+
+function AskDrop({ letter, onClose }) {
+  const act = async ({ reason }) => {
+    await drop(letter.id, reason);
+    go("#/dead-letters", { isQuiet: true });
+    return "The dead letter was dropped.";
+  };
+  return html`<${Confirm} title="Drop this message for good?" button="Drop for good" isDangerous=${true} act=${act} asks=${{ reason: "Why (kept in the guild's events)", needsReason: true }} onClose=${onClose}>
+    <p>The message and its history are deleted. This cannot be undone: <b><${Text} value=${letter.agent} /></b> will never handle it. The guild's events keep that you dropped it, and why, without its contents.</p>
+  <//>`;
+}

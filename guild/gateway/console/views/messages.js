@@ -1,17 +1,16 @@
-// Messages as they pass: filtered by the gateway, 200 of them kept.
+// Messages as they pass, 200 of them kept, or those that the topics hold; filtered by the gateway.
 
-import { messagesUrl } from "../api/guild_api.js";
+import { messagesHeld, messagesUrl } from "../api/guild_api.js";
 import { openStream } from "../api/stream.js";
 import { many } from "../logic/format.js";
 import { render } from "../logic/json.js";
 import { MOST_ROWS, withRows } from "../logic/live_state.js";
-import { href } from "../logic/route.js";
-import { Empty, ProblemNotice } from "../parts/notice.js";
-import { Once } from "../parts/once.js";
-import { Page } from "../parts/page.js";
+import { Empty, Loaded, Page, ProblemNotice } from "../parts/page.js";
+import { Once } from "../parts/table.js";
 import { ConversationLink, Json, Text, Time, TypeName } from "../parts/text.js";
 import { connection } from "../state/live.js";
-import { go } from "../state/route.js";
+import { useLoad } from "../state/load.js";
+import { go, href } from "../state/route.js";
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
 const FILTERS = [
@@ -20,22 +19,48 @@ const FILTERS = [
   { name: "agent", title: "Agent", hint: "that sent it" },
   { name: "text", title: "Text", hint: "in the message" },
 ];
+const HELD = "held";
 const FRESH = { rows: [], leftOff: 0, missed: 0 };
 
 export default function Messages({ query }) {
   const wanted = Object.fromEntries(FILTERS.map(({ name }) => [name, query[name] ?? ""]));
+  const isHeld = query.show === HELD;
+  const way = (show) => href(["messages"], { ...wanted, show });
+  const tabs = html`<nav class="tabs" aria-label="Which messages">
+    <a href=${way("")} aria-current=${isHeld ? undefined : "page"}>As they pass</a><a href=${way(HELD)} aria-current=${isHeld ? "page" : undefined}>What is there</a>
+  </nav>
+  <${Filters} wanted=${wanted} show=${query.show} />`;
+  return isHeld ? html`<${Lying} key=${JSON.stringify(wanted)} wanted=${wanted} tabs=${tabs} />` : html`<${Passing} wanted=${wanted} tabs=${tabs} />`;
+}
+
+/** What the topics hold: what waits, and what is kept although it is settled. */
+function Lying({ wanted, tabs }) {
+  const found = useLoad((options) => messagesHeld(wanted, MOST_ROWS, options), []);
+  const actions = html`<button type="button" onClick=${found.reload}>Read again</button>`;
+  return html`<${Page} title="Messages" lead="What the topics hold now: messages that wait or are in hand, and those that are kept although they are settled." actions=${actions}>
+    ${tabs}
+    <${Loaded} load=${found}>
+      ${({ rows, left_off: leftOff }) => html`<p class="hint" role="status">${many(rows.length, "message")}${leftOff > 0 ? `, the newest; ${many(leftOff, "older one")} ${leftOff === 1 ? "is" : "are"} not shown` : ""}.</p>
+        ${rows.length
+          ? html`<ol class="messages">${rows.toReversed().map((row) => html`<${Row} key=${`${row.topic} ${row.id}`} row=${row} />`)}</ol>`
+          : html`<${Empty} title="The topics hold nothing that fits."><p>A message leaves its topic when it is settled; <code>keep_settled_s</code> in the spec keeps it longer. What failed is kept in the <a href="#/dead-letters">dead letters</a>.</p><//>`}`}
+    <//>
+  <//>`;
+}
+
+function Passing({ wanted, tabs }) {
   const [isPaused, setIsPaused] = useState(false);
   const tail = useTail(wanted, isPaused, () => setIsPaused(true));
   const actions = html`<button type="button" aria-pressed=${isPaused} onClick=${() => setIsPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
     <button type="button" onClick=${tail.clear}>Clear</button>`;
   return html`<${Page} title="Messages" lead="What passes on the topics, as it comes. Watching takes nothing from the agents." actions=${actions}>
-    <${Filters} wanted=${wanted} />
+    ${tabs}
     <${ProblemNotice} problem=${tail.problem} />
     <p class="hint" role="status">${statusOf(tail, isPaused)}</p>
     ${tail.rows.length
       ? html`<ol class="messages">${tail.rows.map((row) => html`<${Once} key=${row.key} of=${row} draw=${drawn} />`)}</ol>`
       : html`<${Empty} title="Nothing has passed yet.">
-          <p>Messages are shown from now on.${Object.values(wanted).some(Boolean) ? " Those that do not fit the filter are left out." : ""} <a href="#/publish">Publish one</a> to see it here.</p>
+          <p>Messages are shown from now on; <a href=${href(["messages"], { ...wanted, show: HELD })}>see what is there already</a>.${Object.values(wanted).some(Boolean) ? " Those that do not fit the filter are left out." : ""} <a href="#/publish">Publish one</a> to see it here.</p>
         <//>`}
   <//>`;
 }
@@ -86,12 +111,12 @@ function useTail(wanted, isPaused, onOpen) {
   return { ...tail, problem, clear: () => setTail(FRESH) };
 }
 
-function Filters({ wanted }) {
+function Filters({ wanted, show }) {
   const [typed, setTyped] = useState(wanted);
   useEffect(() => setTyped(wanted), Object.values(wanted));
   const apply = (event) => {
     event?.preventDefault();
-    go(href(["messages"], typed), { isQuiet: true });
+    go(href(["messages"], { ...typed, show }), { isQuiet: true });
   };
   return html`<form class="filters" role="search" aria-label="Filter" onSubmit=${apply}>
     ${FILTERS.map(
@@ -102,7 +127,7 @@ function Filters({ wanted }) {
     )}
     <div class="row">
       <button>Filter</button>
-      ${Object.values(wanted).some(Boolean) && html`<a href="#/messages">Show all</a>`}
+      ${Object.values(wanted).some(Boolean) && html`<a href=${href(["messages"], { show })}>Show all</a>`}
     </div>
   </form>`;
 }
@@ -110,7 +135,7 @@ function Filters({ wanted }) {
 function Row({ row }) {
   const [isOpen, setIsOpen] = useState(false);
   const turn = () => {
-    if (!isOpen) row.onOpen(); // what is read should not be pushed away
+    if (!isOpen) row.onOpen?.(); // what is read should not be pushed away
     setIsOpen(!isOpen);
   };
   return html`<li class="message ${isOpen ? "is-open" : ""}">

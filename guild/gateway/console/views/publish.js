@@ -1,30 +1,27 @@
 // Publish a message, or ask with it, by a form of its schema; shown as CLI and curl, too.
 
-import { publish, publishUrl, requestUrl, schemas as readSchemas } from "../api/guild_api.js";
-import { tokenOf } from "../api/token.js";
-import { cliOf, curlOf } from "../logic/commands.js";
-import { partsOf } from "../logic/docstring.js";
+import { cancel, publish, schemas as readSchemas } from "../api/guild_api.js";
 import { isSame } from "../logic/json.js";
-import { href } from "../logic/route.js";
-import { emptyOf } from "../logic/schema.js";
-import { Copy } from "../parts/copy.js";
+import { emptyOf, isShown, partsOf } from "../logic/schema.js";
+import { Commands } from "../parts/commands.js";
 import { isMeasured, MeasuredCurves, withMeasured } from "../parts/curves.js";
-import { Empty, Loaded, ProblemNotice } from "../parts/notice.js";
-import { Page } from "../parts/page.js";
+import { Empty, Loaded, Page, ProblemNotice } from "../parts/page.js";
 import { Field, JsonControl } from "../parts/schema_form.js";
 import { ConversationLink, Json, Text, TypeName } from "../parts/text.js";
 import { useAct } from "../state/act.js";
 import { ask } from "../state/asking.js";
-import { useGuild } from "../state/guild.js";
 import { useLoad } from "../state/load.js";
-import { go } from "../state/route.js";
+import { go, href } from "../state/route.js";
+import { useGuild } from "../state/store.js";
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 
 const MOST_EMITTED = 200;
+const CANCELLED = "RequestCancelledError";
+const INTERNAL = /^(guild|bus)\./; // what guilds tell each other, rarely what a person means to send
 
 export default function Publish({ rest: [chosen] }) {
   const { may } = useGuild();
-  const found = useLoad(readSchemas, []);
+  const found = useLoad(readSchemas, [], { isOfSpec: true });
   return html`<${Page} title="Publish" lead="Send a message to the guild, or ask and wait for the answer.">
     ${!may("publish") && html`<p class="notice">Your token may not publish; it needs the scope <code>publish</code>. You can still compose the message and copy the command.</p>`}
     <${Loaded} load=${found}>${(types) => html`<${Chosen} types=${types} chosen=${chosen} />`}<//>
@@ -32,25 +29,29 @@ export default function Publish({ rest: [chosen] }) {
 }
 
 function Chosen({ types, chosen }) {
-  const handled = types.filter((type) => type.handled_by.length);
-  const others = types.filter((type) => !type.handled_by.length);
+  const [isAll, setIsAll] = useState(false);
+  const hasInternal = types.some((type) => INTERNAL.test(type.type));
+  const offered = types.filter((type) => isAll || type.type === chosen || !INTERNAL.test(type.type));
+  const handled = offered.filter((type) => type.handled_by.length);
+  const others = offered.filter((type) => !type.handled_by.length);
   const type = types.find((each) => each.type === chosen) ?? (chosen ? undefined : handled[0]);
   if (!types.length) return html`<${Empty} title="This guild handles no messages."><p>Its agents have no handlers.</p><//>`;
   const option = (each) => html`<option value=${each.type} selected=${each === type}>${each.type}</option>`;
-  return html`<label class="field half"><span class="label">Type of message</span>
+  return html`<div class="stack half"><label class="field"><span class="label">Type of message</span>
       <select value=${type?.type} onChange=${(event) => go(href(["publish", event.target.value]))}>
         ${!type && html`<option selected>choose …</option>`}
-        <optgroup label="Handled by an agent">${handled.map(option)}</optgroup>
+        ${handled.length > 0 && html`<optgroup label="Handled by an agent">${handled.map(option)}</optgroup>`}
         ${others.length > 0 && html`<optgroup label="Known, handled by no agent">${others.map(option)}</optgroup>`}
       </select>
     </label>
+    ${hasInternal && html`<label class="choice hint"><input type="checkbox" checked=${isAll} onChange=${() => setIsAll(!isAll)} /> Internal types, too</label>`}</div>
     ${type
       ? html`<${Composer} key=${type.type} type=${type} />`
-      : html`<${Empty} title="No such type."><p>This guild knows no message ${chosen}; choose one above.</p><//>`}`;
+      : html`<${Empty} title=${chosen ? "No such type." : "No type is chosen."}><p>${chosen && html`This guild knows no message <${Text} value=${chosen} most=${100} />. `}Choose one above.</p><//>`}`;
 }
 
 function Composer({ type }) {
-  const { guild, may } = useGuild();
+  const { may } = useGuild();
   const schema = type.json_schema;
   const start = useMemo(() => emptyOf({ ...schema, default: undefined }, schema) ?? {}, [type]);
   const plainTopics = type.topics.filter((topic) => !/[*>]/.test(topic));
@@ -65,13 +66,18 @@ function Composer({ type }) {
     asking.accepted(receipt);
     return receipt.warning ? `Accepted; ${receipt.warning}` : "The message was accepted.";
   });
-  const problems = problemsByField(sending.problem ?? asking.problem);
   const mayAsk = type.answers.length > 0;
+  const [act, setAct] = useState(mayAsk ? "request" : "publish");
+  const refusal = sending.problem ?? (asking.receipt ? null : asking.problem); // else it is what came of it
+  const problems = problemsByField(refusal);
+  const areShown = Object.keys(problems).length > 0 && Object.keys(problems).every((path) => isShown(path, schema)); // beside their fields
   const submit = (event) => {
     event.preventDefault();
     sending.forget();
     asking.forget();
-    if (event.submitter?.value === "ask") asking.begin(topic, { ...bodyOf("request", type, data, options), whole_conversation: true });
+    const wanted = event.submitter?.value === "request" ? "request" : "publish";
+    setAct(wanted);
+    if (wanted === "request") asking.begin(topic, { ...bodyOf("request", type, data, options), whole_conversation: true });
     else sending.run();
   };
   const set = (name) => (event) => setOptions({ ...options, [name]: event.target.value });
@@ -90,7 +96,7 @@ function Composer({ type }) {
       </div>
       ${type.description && html`<p class="soft description"><${Text} value=${partsOf(type.description).text} most=${600} /></p>`}
       ${isJson
-        ? html`<${JsonControl} key=${`json${form}`} label="Message" shape=${{ schema: {} }} value=${data} path="" problems=${problems} onChange=${(next) => setData(next ?? {})} />`
+        ? html`<${JsonControl} key=${`json${form}`} label="Message as JSON" isMessage shape=${{ schema: {} }} value=${data} path="" problems=${problems} onChange=${setData} />`
         : html`<${Field} key=${`form${form}`} field=${{ schema, isRequired: true }} root=${schema} value=${data} path="" problems=${problems} onChange=${setData} />`}
       <hr />
       <div class="filters">
@@ -103,15 +109,16 @@ function Composer({ type }) {
         <${Option} title="In conversation" hint="id" value=${options.conversation} onInput=${set("conversation")} />
       </div>
       <div class="row">
-        ${mayAsk && html`<button class="primary" value="ask" disabled=${!may("publish") || asking.isBusy}>Ask</button>`}
+        ${mayAsk && html`<button class="primary" value="request" disabled=${!may("publish") || asking.isBusy}>Ask</button>`}
         <button class=${mayAsk ? "" : "primary"} value="publish" disabled=${!may("publish") || sending.isBusy}>Publish</button>
         ${!isSame(data, start) && html`<button type="button" class="quiet" onClick=${reset}>Begin anew</button>`}
       </div>
-      <${ProblemNotice} problem=${sending.problem} />
+      <${ProblemNotice} problem=${refusal} hasFields=${!areShown} />
     </form>
     <div class="stack">
       <${Outcome} asking=${asking} />
-      <${Commands} guild=${guild} type=${type} data=${data} topic=${topic} options=${options} mayAsk=${mayAsk} />
+      <${Commands} act=${act} acts=${mayAsk ? ["request", "publish"] : ["publish"]} onAct=${setAct} type=${type.type.split("@")[0]} topic=${topic}
+        body=${bodyOf(act, type, data, options)} options=${{ topic, timeout_s: options.timeoutS, delay_s: options.delayS, conversation: options.conversation }} />
     </div>
   </div>`;
 }
@@ -166,8 +173,13 @@ function withEmitted(before, item) {
 
 function Outcome({ asking }) {
   const { receipt, emitted, measured, text, answer, problem, isBusy } = asking;
+  const cancelling = useAct(async () => {
+    await cancel(receipt.message_id, "cancelled in the console");
+  });
   return html`<section class="panel stack" aria-label="What came of it" aria-live="polite" aria-busy=${isBusy}>
-    <h2>${isBusy ? "Waiting for the answer …" : answer ? "The answer" : "What comes of it"}</h2>
+    <div class="row spread"><h2>${isBusy ? "Waiting for the answer …" : answer ? "The answer" : "What comes of it"}</h2>
+      ${isBusy && html`<button type="button" disabled=${!receipt || cancelling.isBusy} onClick=${cancelling.run}>Cancel<span class="unseen"> the request</span></button>`}</div>
+    ${isBusy && html`<${ProblemNotice} problem=${cancelling.problem} />`}
     ${!receipt && !problem && !isBusy && html`<p class="hint">The receipt, what is emitted and the answer are shown here.</p>`}
     ${receipt && html`<p>Accepted as <${ConversationLink} id=${receipt.conversation || receipt.message_id} text=${receipt.message_id} />.</p>`}
     ${receipt?.warning && html`<p class="notice"><${Text} value=${receipt.warning} /></p>`}
@@ -175,7 +187,7 @@ function Outcome({ asking }) {
     ${latestOf(emitted).map((item) => html`<${Emitted} item=${item} />`)}
     <${MeasuredCurves} measured=${measured} />
     ${answer && html`<p><${TypeName} value=${answer.type} /></p><${Json} value=${answer.data} label="Answer" />`}
-    <${ProblemNotice} problem=${problem} />
+    ${receipt && (problem?.error === CANCELLED ? html`<p>The request was cancelled.</p>` : html`<${ProblemNotice} problem=${problem} />`)}
     ${problem?.told?.dead_letter_id && html`<p><a href=${href(["dead-letters", problem.told.dead_letter_id])}>Its dead letter</a></p>`}
   </section>`;
 }
@@ -194,17 +206,4 @@ function Emitted({ item }) {
   return html`<div class="progress"><span><${Text} value=${task} most=${80} /></span>
     ${total ? html`<progress max=${total} value=${done} aria-label=${task}></progress>` : null}
     <span class="soft"><${Text} value=${text} most=${120} /></span></div>`;
-}
-
-function Commands({ guild, type, data, topic, options, mayAsk }) {
-  const act = mayAsk ? "request" : "publish";
-  const name = type.type.split("@")[0];
-  const told = { topic, timeout_s: options.timeoutS, delay_s: options.delayS, conversation: options.conversation };
-  const url = (mayAsk ? requestUrl : publishUrl)(topic || "TOPIC").href;
-  const headers = mayAsk ? { Accept: "text/event-stream" } : {};
-  return html`<section class="panel stack" aria-label="The same as a command">
-    <${Copy} title="guildbus" text=${cliOf(act, guild.spec ?? "SPEC", name, data, told)} />
-    <${Copy} title="curl" text=${curlOf(url, bodyOf(act, type, data, options), { hasToken: Boolean(tokenOf()), headers })} />
-    ${!guild.spec && html`<p class="hint">SPEC stands for the path of the guild's spec.</p>`}
-  </section>`;
 }

@@ -1,40 +1,36 @@
 // Who sends what to whom, with what happens there now.
 
-import { graph as readGraph } from "../api/guild_api.js";
-import { countOf, many, rateOf, secondsOf } from "../logic/format.js";
+import { AgentPanel } from "./agents.js";
+import { countOf, many, rateOf, secondsOf, shortOf } from "../logic/format.js";
 import { pathOf } from "../logic/graph_layout.js";
-import { totalsOf } from "../logic/live_state.js";
-import { href } from "../logic/route.js";
-import { cut, visible } from "../logic/visible.js";
-import { AgentPanel } from "../parts/agent_panel.js";
-import { Empty, Loaded, toneOf } from "../parts/notice.js";
-import { Page } from "../parts/page.js";
-import { useGuild } from "../state/guild.js";
-import { useLayout } from "../state/layout.js";
+import { cut, visible } from "../logic/json.js";
+import { atLeast, totalsOf } from "../logic/live_state.js";
+import { Empty, Page, toneOf } from "../parts/page.js";
+import { useLayout, useWidth } from "../state/layout.js";
 import { useLive } from "../state/live.js";
-import { useLoad } from "../state/load.js";
-import { useWidth } from "../state/width.js";
+import { href } from "../state/route.js";
+import { keptLetters, MOST_LETTERS, useGuild, useStore } from "../state/store.js";
 import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 
 const LEAST_SCALE = 0.8; // below it texts are hard to read, and the graph is scrolled
 const ZOOMS = [0.35, 0.5, 0.7, 0.85, 1, 1.25, 1.6, 2];
 
 export default function Topology({ rest: [chosen] }) {
-  const { guild } = useGuild();
+  const { guild, graph } = useGuild();
   const live = useLive();
-  const graph = useLoad(readGraph, []);
   return html`<${Page} title="Topology" lead="Agents and the messages between them. What waits is looked at every 5 s; failures count from when somebody began to watch.">
     <${Figures} live=${live} />
     ${guild.warnings?.length > 0 &&
     html`<details class="notice"><summary>${many(guild.warnings.length, "warning")} about the wiring</summary>
       <ul>${guild.warnings.map((text) => html`<li>${visible(text)}</li>`)}</ul>
     </details>`}
-    <${Loaded} load=${graph}>${(found) => html`<${Graph} graph=${found} live=${live} chosen=${chosen} />`}<//>
+    <${Graph} graph=${graph} live=${live} chosen=${chosen} />
   <//>`;
 }
 
 function Figures({ live }) {
   const totals = totalsOf(live.agents);
+  const kept = useStore(keptLetters).length;
   const isKnown = live.at !== null;
   const told = [
     ["Handled a second", isKnown ? rateOf(totals.perS) : "–"],
@@ -42,7 +38,7 @@ function Figures({ live }) {
     ["In hand", isKnown ? countOf(totals.inHand) : "–"],
     ["Oldest waits", isKnown ? secondsOf(totals.oldestS) : "–"],
     ["Failed attempts", isKnown ? countOf(totals.failed) : "–", totals.failed > 0],
-    ["Given up", isKnown ? countOf(totals.dead) : "–", totals.dead > 0],
+    ["Dead letters", kept ? html`<a href="#/dead-letters">${atLeast(kept, MOST_LETTERS)}</a>` : "0", kept > 0],
   ];
   return html`<dl class="figures">
     ${told.map(([name, value, isBad]) => html`<div><dt>${name}</dt><dd class=${isBad ? "bad-text" : ""}>${value}</dd></div>`)}
@@ -99,6 +95,7 @@ function stepped(scale, by) {
 }
 
 function Svg({ laid, scale, live, chosen }) {
+  const kept = lettersByAgent(useStore(keptLetters));
   const { width, height } = laid;
   return html`<svg
     class="graph"
@@ -116,10 +113,17 @@ function Svg({ laid, scale, live, chosen }) {
     ${laid.edges.map((edge) => html`<${Arrow} edge=${edge} isDense=${laid.isDense} live=${live} chosen=${chosen} />`)}
     ${laid.nodes.map((node) =>
       node.agent
-        ? html`<${AgentNode} node=${node} told=${live.agents[node.id]} isChosen=${node.id === chosen} />`
+        ? html`<${AgentNode} node=${node} told=${live.agents[node.id]} kept=${kept.get(node.id)} isChosen=${node.id === chosen} />`
         : html`<${OuterNode} node=${node} />`,
     )}
   </svg>`;
+}
+
+function lettersByAgent(letters) {
+  const counts = new Map();
+  for (const { agent } of letters) counts.set(agent, (counts.get(agent) ?? 0) + 1);
+  const more = letters.length < MOST_LETTERS ? "" : "+";
+  return new Map([...counts].map(([agent, count]) => [agent, `${count}${more}`]));
 }
 
 const LETTER = 6.7; // px: of the labels, which are set in a fixed width
@@ -153,55 +157,47 @@ function OuterNode({ node }) {
   </g>`;
 }
 
-function AgentNode({ node, told = {}, isChosen }) {
+function AgentNode({ node, told = {}, kept, isChosen }) {
   const { x, y, width, height, id } = node;
-  const state = told.state ?? "";
   const letters = Math.floor((width - 36) / 7.6);
+  const [left, right] = [x - width / 2 + 12, x + width / 2 - 12];
+  const trouble = troubleOf(told, kept);
   return html`<a
-    class="agent ${toneOf(state)} ${isChosen ? "chosen" : ""}"
+    class="agent ${toneOf(told.state ?? "")} ${isChosen ? "chosen" : ""}"
     href=${href(["topology", id])}
-    aria-label=${spoken(id, told)}
+    aria-label=${spoken(id, told, kept)}
     aria-current=${isChosen ? "true" : undefined}
   >
-    <rect x=${x - width / 2} y=${y - height / 2} width=${width} height=${height} rx="5" />
-    <circle class="lamp" cx=${x - width / 2 + 14} cy=${y - 13} r="4.5" />
-    <text class="name" x=${x - width / 2 + 26} y=${y - 8}>${visible(cut(id, letters))}</text>
-    ${" "}<text class="figure" x=${x - width / 2 + 12} y=${y + 10}>${speedOf(told)}</text>
-    ${" "}<text class="figure end" x=${x + width / 2 - 12} y=${y + 10}>${waits(told)}</text>
-    ${" "}<text class="figure ${troubles(told) ? "trouble" : ""}" x=${x - width / 2 + 12} y=${y + 25}>
-      ${troubles(told) || mark(state)}
-    </text>
+    <rect x=${left - 12} y=${y - height / 2} width=${width} height=${height} rx="5" />
+    <circle class="lamp" cx=${left + 2} cy=${y - 13} r="4.5" />
+    <text class="name" x=${left + 14} y=${y - 8}>${visible(cut(id, letters))}</text>
+    ${" "}<text class="figure" x=${left} y=${y + 9}>${doing(told)}</text>
+    ${" "}<text class="figure" x=${left} y=${y + 24}>${waits(told, !trouble)}</text>
+    ${" "}<text class="figure end trouble" x=${right} y=${y + 24}>${trouble}</text>
   </a>`;
 }
 
-function waits({ waiting, in_hand: inHand, oldest_s: oldestS }) {
-  const told = [];
-  const since = oldestS > 0.5 ? ` ${secondsOf(oldestS)}` : "";
-  if (waiting) told.push(`${countOf(waiting)} wait${since}`);
-  if (inHand) told.push(`${countOf(inHand)} in hand`);
-  return told.join(", ");
+/** What the agent does; a state that is worth a word in its place. */
+function doing({ per_s: perS, state = "", in_hand: inHand }) {
+  if (!["active", ""].includes(state)) return state;
+  if (perS === undefined) return state || "…";
+  const speed = `${perS < 10_000 ? rateOf(perS) : shortOf(perS)}/s`;
+  return inHand ? `${speed}, ${shortOf(inHand)} in hand` : speed;
 }
 
-function troubles({ failed, dead }) {
-  const told = [];
-  if (failed) told.push(`${countOf(failed)} failed`);
-  if (dead) told.push(`${countOf(dead)} dead`);
-  return told.join(", ");
+function waits({ waiting, oldest_s: oldestS }, hasRoom) {
+  if (!waiting) return "";
+  return `${shortOf(waiting)} wait${hasRoom && oldestS > 0.5 ? ` ${secondsOf(oldestS)}` : ""}`;
+}
+
+/** The letters that are kept, else the attempts that failed while somebody watched. */
+function troubleOf({ failed }, kept) {
+  if (kept) return `${kept} dead`;
+  return failed ? `${shortOf(failed)} failed` : "";
 }
 
 /** What is seen, in the same order, and the state. */
-function spoken(id, told) {
-  const { state = "" } = told;
-  const trouble = troubles(told);
-  const seen = [visible(id), speedOf(told), waits(told), trouble || mark(state)];
-  return [...seen, trouble || mark(state) === "" ? state : ""].filter(Boolean).join(", ");
-}
-
-function speedOf({ per_s: perS, state }) {
-  return perS === undefined ? state || "…" : `${rateOf(perS)}/s`;
-}
-
-/** A state that is worth a word. */
-function mark(state) {
-  return ["active", ""].includes(state) ? "" : state;
+function spoken(id, told, kept) {
+  const seen = [visible(id), doing(told), waits(told, true), troubleOf(told, kept)];
+  return [...seen, doing(told) === told.state ? "" : told.state].filter(Boolean).join(", ");
 }

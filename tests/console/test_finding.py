@@ -1,0 +1,164 @@
+"""Finding one's way: addresses that lead nowhere, what there was before the page, what is kept."""
+
+from typing import TYPE_CHECKING
+
+from tests.console.served import Served
+from tests.console.shop import Charge, Say, Ship, order
+from tests.console.watched import Watched, texts
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+def link(page: "Page", name: str) -> str:
+    return page.get_by_role("navigation", name="Views").get_by_role("link", name=name).inner_text()
+
+
+def refused(shop: Served, count: int) -> list[str]:
+    for number in range(count):
+        charge = Charge(order=str(number), number="0000", cents=5)
+        shop.do(shop.guild.client.publish("till", charge))
+    return shop.letters(count)
+
+
+def test_an_address_without_a_page_says_so_and_names_those_there_are(
+    shop: Served, watched: Watched
+) -> None:
+    for address in ("#/nix", "#/constructor", "#/Topology"):
+        page = watched.open(shop.url + address)
+        page.get_by_role("heading", name="There is no such page").wait_for()
+        assert watched.axe() == []
+        assert page.locator("nav [aria-current]").count() == 0
+    page.locator("main").get_by_role("link", name="Dead letters").click()
+    page.get_by_role("heading", name="Dead letters").wait_for()
+
+
+def test_what_is_not_there_any_more_is_said_without_advice_for_programs(
+    shop: Served, watched: Watched
+) -> None:
+    for address, sentence in {
+        "#/topology/nobody": "The guild has no agent nobody.",
+        "#/agents/nobody": "The guild has no agent nobody.",
+        "#/dead-letters/nix": "This dead letter is not there any more.",
+    }.items():
+        page = watched.open(shop.url + address)
+        page.get_by_text(sentence).wait_for()
+        assert "/agents lists" not in page.locator("main").inner_text()
+        assert "/dead-letters lists" not in page.locator("main").inner_text()
+
+
+def test_dead_letters_are_counted_in_the_menu_and_at_their_agent(
+    shop: Served, watched: Watched
+) -> None:
+    page = watched.open(f"{shop.url}#/topology")
+    page.locator(".graph .agent").first.wait_for()
+    page.get_by_text("Live", exact=True).wait_for()
+    assert link(page, "Dead letters") == "Dead letters"
+    refused(shop, 2)
+    page.locator(".graph .agent", has_text="2 dead").wait_for()
+
+    assert link(page, "Dead letters").split() == ["Dead", "letters", "2", "kept"]
+
+
+def test_what_topics_hold_is_shown_beside_what_passes(shop: Served, watched: Watched) -> None:
+    shop.do(shop.guild.client.pause("desk"))
+    for text in ("first", "second"):
+        shop.do(shop.guild.client.publish("desk", Say(text=text)))
+    page = watched.open(f"{shop.url}#/messages?topic=desk")
+    page.get_by_role("link", name="What is there", exact=True).click()
+    page.get_by_text("2 messages.").wait_for()
+
+    assert "second" in texts(page.locator(".message"))[0]
+    page.locator(".message-head").first.click()
+    page.get_by_text("Conversation", exact=True).wait_for()
+    assert watched.axe() == []
+    page.get_by_label("Text", exact=True).fill("first")
+    page.keyboard.press("Enter")
+    page.get_by_text("1 message.").wait_for()
+
+
+def test_conversations_are_found_after_the_page_was_loaded_again(
+    shop: Served, watched: Watched
+) -> None:
+    shop.do(shop.guild.client.pause("desk"))
+    asked = shop.do(shop.guild.client.publish("desk", Say(text="hear me")))
+    failed = shop.do(shop.guild.client.publish("orders", order("0000 1111")))
+    shop.letters(1)
+    page = watched.open(f"{shop.url}#/conversations/{asked}")
+    page.locator(".seq-step").first.wait_for()
+    watched.open(f"{shop.url}#/conversations")
+    page.reload()
+    opened = page.get_by_role("table", name="Conversations opened lately")
+    opened.get_by_role("link").wait_for()
+
+    assert "shop.say" in opened.inner_text()
+    assert watched.axe() == []
+    page.get_by_role("table", name="Conversations with dead letters").get_by_role(
+        "link"
+    ).first.click()
+    page.locator(".id", has_text=str(failed)).first.wait_for()
+
+
+def test_what_ended_last_is_seen_in_the_timeline(shop: Served, watched: Watched) -> None:
+    asked = shop.do(shop.guild.client.publish("orders", order("0000 1111")))
+    shop.letters(1)
+    page = watched.open(f"{shop.url}#/conversations/{asked}?as=timeline")
+    page.locator(".bar-row").first.wait_for()
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll(".bar-work")].filter((bar) => {
+            const inner = bar.getBoundingClientRect();
+            const outer = bar.parentElement.getBoundingClientRect();
+            return inner.right > outer.right + 0.5 || inner.width < 2;
+        }).length"""
+    )
+
+    assert hidden == 0
+
+
+def test_a_requeue_is_no_error_among_the_attempts_and_its_letter_is_left_behind(
+    shop: Served, watched: Watched
+) -> None:
+    refused(shop, 1)
+    page = watched.open(f"{shop.url}#/dead-letters")
+    page.get_by_role("link", name="CardRefusedError").click()
+    page.locator("td.main a").first.click()
+    page.get_by_role("button", name="Requeue").click()
+    page.get_by_role("dialog").get_by_role("button", name="Requeue").click()
+    page.get_by_role("heading", name="Dead letters").wait_for()
+    assert page.url.endswith("#/dead-letters")
+    (again,) = shop.letters(1)
+    watched.open(f"{shop.url}#/dead-letters/{again}")
+    row = page.get_by_role("table", name="Attempts").get_by_role("row", name="requeued")
+
+    assert texts(row.get_by_role("cell"))[2:] == ["", "by local"]
+
+
+def test_approvals_in_the_same_words_are_told_apart_and_lead_to_their_conversations(
+    shop: Served, watched: Watched
+) -> None:
+    for _ in range(2):
+        shop.do(shop.guild.client.publish("dock", Ship(order="1")))
+    ids = shop.approvals(2)
+    page = watched.open(f"{shop.url}#/approvals")
+    marks = page.locator("article span[title] > .id")
+    page.locator("article").nth(1).wait_for()
+    assert len(set(texts(marks))) == 2
+    page.get_by_role("button", name="Reject").first.click()
+    dialog = page.get_by_role("dialog")
+    assert ids[0][-6:] in dialog.inner_text()
+    dialog.get_by_role("button", name="Reject").click()
+    decided = page.get_by_role("table", name="Decided")
+    decided.get_by_role("link").click()
+
+    page.locator(".seq-step").first.wait_for()
+
+
+def test_who_answers_in_a_chat_goes_by_the_name_of_the_agent(
+    shop: Served, watched: Watched
+) -> None:
+    page = watched.open(f"{shop.url}#/chat")
+    page.get_by_label("What to say").fill("hello")
+    page.keyboard.press("Enter")
+    page.locator(".turn.assistant[aria-busy=false]").wait_for()
+
+    assert texts(page.locator(".speaker")) == ["You", "desk"]
