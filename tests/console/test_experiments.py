@@ -76,7 +76,7 @@ def test_each_page_can_be_read_by_everybody(
         "experiments": ("", "table"),
         "study": ("/study/digits", "[role=treeitem]"),
         "ranking": ("/study/digits?as=ranking", "table"),
-        "trial": ("/trial/{running}", "figure canvas"),
+        "trial": ("/trial/{running}", "figure svg"),
         "compared": ("/trial/{root}?with={running}", "select.other option:nth-child(2)"),
         "failed": ("/trial/{failed}", ".notice.bad"),
         "no-study": ("/study/none", "[role=alert]"),
@@ -192,7 +192,7 @@ def test_a_page_that_is_not_seen_reads_nothing_and_goes_on_when_it_is(
     page = watched.page
     page.clock.install()
     watched.open(f"{lab.url}#/experiments/trial/{tried['running'].id}")
-    page.locator("figure canvas").first.wait_for()
+    page.locator("figure svg").first.wait_for()
     with page.expect_response("**/curves?*") as read:
         page.clock.pause_at(page.evaluate("Date.now() + 1_500"))
     read.value.finished()
@@ -212,7 +212,7 @@ def test_a_page_of_a_training_of_weeks_holds_no_more_than_at_its_begin(
     lab: Lab, tried: dict[str, Trial], watched: Watched, address: str
 ) -> None:
     page = watched.open(f"{lab.url}#/experiments{address.format(running=tried['running'].id)}")
-    page.locator("canvas").first.wait_for()
+    page.locator(".plot svg").first.wait_for()
 
     def read_often(first: int, last: int) -> None:
         for step in range(first, last, 20):
@@ -255,7 +255,7 @@ def test_two_trials_are_compared_and_losses_can_be_logarithmic(
 
     page.get_by_label("Losses on a logarithmic scale").check()
     page.get_by_text("(logarithmic)").first.wait_for()
-    page.locator(".u-over").first.hover()
+    page.locator(".plot svg").first.hover()
     page.locator("figure .at").get_by_text("step").wait_for()
 
     assert tried["gone"].id in page.url
@@ -313,12 +313,12 @@ def test_no_figures_hang_the_page(lab: Lab, watched: Watched) -> None:
     )
     page = watched.open(f"{lab.url}#/experiments/trial/{odd.id}")
     page.get_by_role("button", name="Show 3 more figures").click()
-    page.locator("figure canvas").nth(8).wait_for()
+    page.locator("figure svg").nth(8).wait_for()
 
     page.get_by_label("Losses on a logarithmic scale").check()
-    page.locator("figure", has_text="(logarithmic)").nth(6).locator("canvas").wait_for()
+    page.locator("figure", has_text="(logarithmic)").nth(6).locator(".plot svg").wait_for()
 
-    assert page.locator("figure canvas").count() == 9
+    assert page.locator("figure svg").count() == 9
 
 
 def test_a_study_of_very_many_is_shown_in_parts(lab: Lab, watched: Watched) -> None:
@@ -368,7 +368,7 @@ def test_what_a_request_measures_is_drawn_instead_of_listed(lab: Lab, watched: W
 
     outcome = page.get_by_role("region", name="What came of it")
     outcome.get_by_text("lab.trained").wait_for()
-    outcome.locator("figure canvas").first.wait_for()
+    outcome.locator("figure svg").first.wait_for()
 
     assert "0.3333 at step 3" in outcome.inner_text()
     assert "guild.measured" not in outcome.inner_text()

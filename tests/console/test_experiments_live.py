@@ -25,7 +25,7 @@ def test_a_study_is_watched_live_until_it_has_ended(tmp_path: Path, watched: Wat
         page.get_by_role("button", name="JSON", exact=True).click()
         page.get_by_role("textbox", name="Message").fill(REQUEST)
         page.get_by_role("button", name="Ask").click()
-        page.get_by_role("region", name="What came of it").locator("figure canvas").first.wait_for()
+        page.get_by_role("region", name="What came of it").locator("figure svg").first.wait_for()
         assert watched.axe() == []
 
         page.get_by_role("link", name="Experiments").click()
@@ -33,7 +33,7 @@ def test_a_study_is_watched_live_until_it_has_ended(tmp_path: Path, watched: Wat
         page.get_by_role("treeitem").first.wait_for()
         page.evaluate(FOLLOW_WHAT_RUNS)
         # On a quick machine it may have ended before its page is there; test_experiments holds one.
-        page.locator("figure canvas").first.wait_for()
+        page.locator("figure svg").first.wait_for()
         assert watched.axe() == []
 
         page.get_by_role("link", name=re.compile("^Study watched")).click()

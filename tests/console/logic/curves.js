@@ -1,4 +1,4 @@
-import { aloneIn, chartsOf, drawable, MOST_CURVES, MOST_POINTS, nothing, pointsOf, rangeOf, some, strokeOf, summaryOf, withRecords } from "/logic/curves.js";
+import { chartsOf, MOST_CURVES, MOST_POINTS, nothing, pointsOf, some, strokeOf, summaryOf, withRecords } from "/logic/curves.js";
 import { equal } from "./checks.js";
 
 const told = (records) => withRecords(nothing(), records);
@@ -48,25 +48,6 @@ export function test_extremes_are_those_of_points_too_that_are_not_kept() {
 export function test_what_was_said_of_steps_that_are_done_again_counts_no_more() {
   const all = told([{ step: 1, loss: 3 }, { step: 2, loss: 0.1 }, { step: 2, loss: 2 }]);
   equal(summaryOf(all.curves.get("loss")).least, { x: 2, y: 2 });
-}
-
-export function test_a_range_has_a_width_whatever_the_figures() {
-  for (const [least, most] of [[1, 1], [0, 0], [-1e30, 1e30], [99999999.99999996, 100000000.00000004], [1e-300, 2e-300], [null, null]]) {
-    const [low, high] = rangeOf(least, most);
-    equal([high > low, high - low > Math.abs(high) * 1e-7, Number.isFinite(high - low)], [true, true, true]);
-  }
-}
-
-export function test_what_cannot_be_drawn_is_a_gap() {
-  equal(drawable([1, 1e308, -1e308, null, 0], false), [1, null, null, null, 0]);
-  equal(drawable([1, 0, -1, 1e-320], true), [1, null, null, null]);
-  equal(drawable([1, undefined], false), [1, undefined]);
-}
-
-export function test_a_point_between_gaps_is_seen() {
-  equal(aloneIn([1, null, 2, null, 3, 4]), [0, 2]);
-  equal(aloneIn([null, 2, undefined, 3, null]), []);
-  equal(aloneIn([undefined, 2, undefined]), [1]);
 }
 
 export function test_a_step_that_makes_no_sense_is_none() {

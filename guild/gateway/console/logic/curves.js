@@ -100,29 +100,6 @@ export function summaryOf(curve) {
   return at < 0 ? undefined : { last: { x: xs[at], y: ys[at] }, least, most, gaps, isBroken: at < ys.length - 1 };
 }
 
-const LARGEST = 1e30; // uPlot's axes know no larger steps,
-const LARGEST_LOG = 1e12; // and divide a logarithmic one of more without end
-
-/** `ys` as they can be drawn: what cannot be is a gap. */
-export function drawable(ys, isLog) {
-  const isDrawn = (y) => (isLog ? y >= 1 / LARGEST_LOG && y <= LARGEST_LOG : Math.abs(y) <= LARGEST);
-  return ys.map((y) => (y === undefined || isDrawn(y) ? y : null));
-}
-
-/** The range of an axis for values between these: with some room, and never without width. */
-export function rangeOf(least, most) {
-  if (least === null || most === null) return [0, 1];
-  const size = Math.max(Math.abs(least), Math.abs(most));
-  const room = most - least > size * 1e-6 ? (most - least) * 0.06 : size * 0.1 || 1;
-  return [least - room, most + room];
-}
-
-/** The indices of points without a neighbour, which no line would show. */
-export function aloneIn(ys) {
-  const told = [...ys.keys()].filter((index) => ys[index] !== undefined); // others are of another table
-  return told.filter((index, place) => ys[index] !== null && (ys[told[place - 1]] ?? null) === null && (ys[told[place + 1]] ?? null) === null);
-}
-
 /**
  * Figures that belong into one chart: `val_loss` and `train_loss`; those that a training is watched
  * by come first. `[{title, names, isLoss}]`.

@@ -11,9 +11,6 @@ import { html, useMemo, useState } from "../vendor/htm-preact.js";
 const MOST_CHARTS = 6;
 const MOST_SMALL = 2; // beside what else a request tells
 const MOST_ROWS = 40;
-const COLOURS = ["--accent", "--warn"];
-const DASHES = { dashed: [6, 4] };
-const WIDTHS = { plain: 2, dashed: 1.5, faint: 1 };
 
 /**
  * @param runs `{name, told}` each, with `told` of `logic/curves.js`; two at most are told apart.
@@ -82,19 +79,18 @@ function curvesOf(runs, names) {
 
 function Chart({ chart, runs, isLog, height }) {
   const lines = curvesOf(runs, chart.names);
-  const tables = useMemo(() => lines.map(({ curve }) => pointsOf(curve)), [...runs.map(({ told }) => told), chart.names.join()]);
+  const drawn = useMemo(
+    () => lines.map(({ curve, number, stroke }) => {
+      const [xs, ys] = pointsOf(curve);
+      return { xs, ys, look: `run-${number} ${stroke} ${runs.length > 1 ? "" : "only"}` };
+    }),
+    [...runs.map(({ told }) => told), chart.names.join()],
+  );
   const [at, setAt] = useState(null);
-  const kind = lines.map(({ name, number }) => `${name} ${number}`).join();
-  const series = (colour) =>
-    lines.map(({ number, stroke }) => ({
-      stroke: colour(stroke === "faint" && runs.length === 1 ? "--soft" : COLOURS[number % COLOURS.length]),
-      width: WIDTHS[stroke],
-      dash: DASHES[stroke],
-    }));
   return html`<figure class="multiple">
     <h3><${Text} value=${chart.title} most=${60} />${isLog && html` <span class="soft">(logarithmic)</span>`}${at && html`<span class="at" aria-hidden="true">step ${figureOf(at.x)}: ${at.ys.map(figureOf).join(", ")}</span>`}</h3>
-    <${Plot} tables=${tables} series=${series} kind=${kind} isLog=${isLog} height=${height} onPoint=${setAt} />
-    <figcaption>${lines.map((line) => html`<p class="hint run-${line.number}"><span class="swatch ${line.stroke} ${runs.length > 1 ? "" : "alone"}" aria-hidden="true"></span><${Sentence} line=${line} isMany=${lines.length > 1} hasRuns=${runs.length > 1} isLoss=${chart.isLoss} /></p>`)}</figcaption>
+    <${Plot} lines=${drawn} isLog=${isLog} height=${height} onPoint=${setAt} />
+    <figcaption>${lines.map((line) => html`<p class="hint run-${line.number}"><span class="swatch ${line.stroke} ${runs.length > 1 ? "" : "only"}" aria-hidden="true"></span><${Sentence} line=${line} isMany=${lines.length > 1} hasRuns=${runs.length > 1} isLoss=${chart.isLoss} /></p>`)}</figcaption>
   </figure>`;
 }
 

@@ -1,136 +1,74 @@
-// A chart of uPlot in the colours of the theme; what it shows is said in words beside it.
+// A chart in the colours of the theme; what it shows is said in words beside it.
 
-import { aloneIn, drawable, rangeOf } from "../logic/curves.js";
 import { figureOf, timeOf } from "../logic/format.js";
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { dotsOf, drawable, extentOf, logRangeOf, logTicksOf, nearestOf, pathsOf, placing, rangeOf, ticksOf } from "../logic/plot.js";
+import { fontScale, useWidth } from "../state/layout.js";
+import { html, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+
+const SPACE = { left: 52, right: 14, top: 6, bottom: 20 };
+const BETWEEN = { x: 80, y: 34 }; // px from tick to tick
+const TIMES = 4;
 
 /**
- * @param data columns as uPlot takes them, or `tables` of such columns to be joined by their first.
- * @param series called with `colour(name)`: the options of each column but the first.
- * @param kind a text that changes where the options do.
- * @param lastS the first column is a time of day, of which so many seconds up to now are shown.
+ * @param lines `{xs, ys, look, kind}` each: `xs` grow, null in `ys` is a gap, `look` names classes,
+ *     `kind` is `stepped` or `dots` where it is no line.
+ * @param lastS `xs` are times of day, of which so many seconds up to now are shown.
  * @param onPoint told the `{x, ys}` that the pointer is at, null when it has left.
  */
-export function Plot({ data, tables, series, kind = "", isLog = false, height = 180, lastS = 0, onPoint }) {
+export function Plot({ lines, isLog = false, height = 180, lastS = 0, onPoint }) {
   const box = useRef(null);
-  const chart = useRef(null);
-  const UPlot = useUPlot();
-  const made = useRef({});
-  made.current = { series, isLog, height, lastS, onPoint };
-  const columns = () => {
-    const [xs, ...all] = tables ? joined(UPlot, tables) : data;
-    return [xs, ...all.map((ys) => drawable(ys, isLog))];
+  const width = useWidth(box);
+  const [at, setAt] = useState(null);
+  const drawn = useMemo(() => width > 0 && drawingOf(lines, { width, height, isLog, lastS }), [lines, width, height, isLog, lastS]);
+  const show = (point) => {
+    setAt(point);
+    onPoint?.(point);
   };
-  useEffect(() => {
-    if (!UPlot) return undefined;
-    const make = () => {
-      chart.current?.destroy();
-      chart.current = new UPlot(optionsOf(box.current, made.current), columns(), box.current);
-    };
-    make();
-    const observer = new ResizeObserver(() => chart.current.setSize({ width: box.current.clientWidth, height: height * unit() }));
-    observer.observe(box.current);
-    const theme = new MutationObserver(make); // its colours are drawn into a canvas
-    theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    dark.addEventListener("change", make);
-    return () => {
-      observer.disconnect();
-      theme.disconnect();
-      dark.removeEventListener("change", make);
-      chart.current.destroy();
-      chart.current = null;
-    };
-  }, [UPlot, kind, isLog, height]);
-  useEffect(() => chart.current?.setData(columns()), [data, tables]);
-  return html`<div class="plot" ref=${box} aria-hidden="true"></div>`;
+  const move = (event) => show(pointAt(lines, drawn, event.clientX - event.currentTarget.getBoundingClientRect().left));
+  const hears = onPoint && drawn ? { onPointerMove: move, onPointerLeave: () => show(null) } : {};
+  return html`<div class="plot" ref=${box} style=${{ height: `${height / 16}rem` }} aria-hidden="true">
+    ${drawn && html`<svg width=${width} height=${drawn.height} ...${hears}>
+      ${drawn.rows.map(({ top, text }) => html`<line class="grid" x1=${drawn.left} x2=${drawn.right} y1=${top} y2=${top} /><text class="end" x=${drawn.left - 8} y=${top + 4}>${text}</text>`)}
+      ${drawn.columns.map(({ left, text }) => html`<text class="under" x=${left} y=${drawn.height - 4}>${text}</text>`)}
+      ${at && html`<line class="cursor" x1=${drawn.atX(at.x)} x2=${drawn.atX(at.x)} y1=${drawn.top} y2=${drawn.bottom} />`}
+      ${drawn.lines.map(({ look, line, alone, dots }) => html`<g class="curve ${look}"><path d=${line} /><path class="alone" d=${alone} /><path class="dot-mark" d=${dots} /></g>`)}
+    </svg>`}
+  </div>`;
 }
 
-/** How large letters are, beside those of an ordinary screen. */
-function unit() {
-  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
-}
-
-/** Steps and scores are counted. */
-const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
-
-function useUPlot() {
-  const [found, setFound] = useState(null);
-  useEffect(() => {
-    classic("vendor/uplot.js", "uPlot").then((UPlot) => setFound(() => UPlot), () => {});
-  }, []);
-  return found;
-}
-
-/** Several tables over one first column; null stays a gap, what another table has not is none. */
-function joined(UPlot, tables) {
-  if (tables.length === 1) return tables[0];
-  return UPlot.join(tables, tables.map((table) => table.map(() => 1)));
-}
-
-function optionsOf(element, { series, isLog, height, lastS, onPoint }) {
-  const colour = colourIn(element);
-  const px = unit();
-  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `${11 * px}px system-ui` };
-  const values = (_chart, splits) => splits.map((at) => (at === null ? "" : figureOf(Number(at.toPrecision(10)))));
-  const steps = { incrs: WHOLE, values };
-  const times = { values: (_chart, splits) => splits.map((at) => timeOf(at)) };
+function drawingOf(lines, { width, height: plainHeight, isLog, lastS }) {
+  const px = fontScale();
+  const height = plainHeight * px;
+  const [left, right, top, bottom] = [SPACE.left * px, width - SPACE.right * px, SPACE.top * px, height - SPACE.bottom * px];
+  const told = lines.map(({ xs, ys, ...line }) => ({ ...line, xs, ys: drawable(ys, isLog) }));
+  const [x, y] = rangesOf(told, { isLog, lastS });
+  const [atX, atY] = [placing(x, left, right), placing(y, bottom, top, isLog)];
+  const [wide, high] = [(right - left) / (BETWEEN.x * px), (bottom - top) / (BETWEEN.y * px)];
+  const ofX = lastS ? Array.from({ length: TIMES }, (_, index) => x[1] - (index * lastS) / TIMES) : ticksOf(x, wide, { isWhole: true });
+  const ofY = (isLog ? logTicksOf : ticksOf)(y, high);
   return {
-    width: Math.max(1, element.clientWidth),
-    height: height * px,
-    legend: { show: false },
-    cursor: { show: Boolean(onPoint), y: false, drag: { x: false, y: false }, points: { size: 6 } },
-    hooks: { setCursor: [(chart) => onPoint?.(pointAt(chart, chart.cursor.idx))] },
-    scales: { x: { time: false, range: lastS ? upTo(lastS) : widened }, y: scaleOf(isLog, lastS) },
-    axes: [{ ...axis, space: 70 * px, size: 26 * px, ...(lastS ? times : steps) }, { ...axis, size: 56 * px, space: 28 * px, values }],
-    series: [{}, ...series(colour).map((each) => ({ points: { show: true, size: 4, filter: (chart, index) => aloneIn(chart.data[index]) }, ...each }))],
+    height, left, right, top, bottom, atX, x,
+    rows: ofY.map((value) => ({ top: atY(value), text: figureOf(value) })),
+    columns: ofX.map((value) => ({ left: atX(value), text: lastS ? timeOf(value) : figureOf(value) })),
+    lines: told.map(({ xs, ys, look, kind }) => (kind === "dots" ? { look, dots: dotsOf(xs, ys, atX, atY) } : { look, ...pathsOf(xs, ys, atX, atY, { isStepped: kind === "stepped" }) })),
   };
 }
 
-function scaleOf(isLog, lastS) {
-  if (isLog) return { distr: 3, log: 10 };
-  return { range: (_chart, least, most) => (lastS ? [0, Math.max(1, most * 1.1)] : rangeOf(least, most)) };
+/** What both axes show; a range is never without width. */
+function rangesOf(lines, { isLog, lastS }) {
+  const [least, most] = extentOf(lines.map(({ ys }) => ys));
+  const [first, last] = extentOf(lines.map(({ xs }) => xs));
+  if (lastS) return [[(last ?? 0) - lastS, last ?? 0], [0, Math.max(1, (most ?? 0) * 1.1)]];
+  const x = first === null ? [0, 1] : last > first ? [first, last] : [first - 1, last + 1];
+  return [x, isLog ? logRangeOf(least, most) : rangeOf(least, most)];
 }
 
-const upTo = (lastS) => ({ data: [xs] }) => [(xs.at(-1) ?? 0) - lastS, xs.at(-1) ?? 0];
-
-function pointAt({ data: [xs, ...ys] }, index) {
-  return typeof index === "number" ? { x: xs[index], ys: ys.map((each) => each[index]) } : null;
-}
-
-/** What uPlot offers of a single point has no width. */
-function widened(_chart, least, most) {
-  if (least === null || most === null) return [0, 1];
-  return most > least ? [least, most] : [least - 1, most + 1];
-}
-
-function colourIn(element) {
-  return (name) => {
-    const probe = document.createElement("span");
-    probe.style.color = `var(${name})`;
-    element.append(probe);
-    const found = getComputedStyle(probe).color;
-    probe.remove();
-    return found;
-  };
-}
-
-// A vendored library that is no module: it leaves its name in the global scope.
-
-const loading = new Map();
-
-export function classic(path, name) {
-  if (!loading.has(path)) {
-    loading.set(
-      path,
-      new Promise((resolve, reject) => {
-        const script = document.createElement("script");
-        script.src = new URL(path, document.baseURI).href;
-        script.onload = () => resolve(globalThis[name]);
-        script.onerror = () => reject(new Error(`${path} could not be read`));
-        document.head.append(script);
-      }),
-    );
-  }
-  return loading.get(path);
+/** The step next to the pointer, with what each line says of it. */
+function pointAt(lines, { x: [least, most], left, right }, place) {
+  const wanted = least + ((place - left) / (right - left)) * (most - least);
+  const steps = lines.filter(({ xs }) => xs.length).map(({ xs }) => xs[nearestOf(xs, wanted)]);
+  if (!steps.length) return null;
+  const x = steps.reduce((best, each) => (Math.abs(each - wanted) < Math.abs(best - wanted) ? each : best));
+  const valueAt = ({ xs, ys }) => (xs[nearestOf(xs, x)] === x ? ys[nearestOf(xs, x)] : null);
+  return { x, ys: lines.map(valueAt) };
 }

@@ -2,6 +2,11 @@
 
 import { useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
+/** How much larger letters are than usual, as on very wide screens. */
+export function fontScale() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+}
+
 export function useWidth(ref) {
   const [width, setWidth] = useState(0);
   useEffect(() => {

@@ -89,13 +89,12 @@ const noAgent = (id) => ({
 });
 
 const SHOWN_S = 120;
-const series = (colour) => [{ stroke: colour("--accent"), width: 1.5 }];
 
 function Rates({ samples, agent }) {
-  const data = useMemo(() => [samples.map(({ at }) => at), samples.map(({ perS }) => perS[agent] ?? 0)], [samples, agent]);
-  const rates = data[1];
+  const lines = useMemo(() => [{ xs: samples.map(({ at }) => at), ys: samples.map(({ perS }) => perS[agent] ?? 0), look: "" }], [samples, agent]);
+  const rates = lines[0].ys;
   const told = rates.length ? `Now ${rateOf(rates.at(-1))}, at most ${rateOf(Math.max(...rates))} a second.` : "Nothing was measured yet.";
-  return html`<div><${Plot} data=${data} series=${series} kind=${agent} height=${120} lastS=${SHOWN_S} /><p class="hint">${told}</p></div>`;
+  return html`<div><${Plot} lines=${lines} height=${120} lastS=${SHOWN_S} /><p class="hint">${told}</p></div>`;
 }
 
 function Facts({ agent }) {

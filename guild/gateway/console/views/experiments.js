@@ -125,7 +125,13 @@ const MOST_SCORES = 50;
 export function StudyProgress({ study }) {
   const { points, metric } = study;
   const first = study.left_off.points + 1;
-  const data = useMemo(() => [points.map((_, at) => first + at), points.map(({ best }) => best), points.map(({ score }) => score)], [points]);
+  const lines = useMemo(() => {
+    const xs = points.map((_, index) => first + index);
+    return [
+      { xs, ys: points.map(({ best }) => best), look: "", kind: "stepped" },
+      { xs, ys: points.map(({ score }) => score), look: "run-1", kind: "dots" },
+    ];
+  }, [points]);
   if (!points.length) return html`<p class="hint">No trial has ended with a score yet; the chart begins with the first.</p>`;
   const best = points.at(-1).best;
   const at = points.findIndex((point) => point.best === best);
@@ -138,7 +144,7 @@ export function StudyProgress({ study }) {
     { title: "Best until then", isNumber: true, cell: ([, point]) => figureOf(point.best) },
   ];
   return html`<figure class="stack">
-    <${Plot} data=${data} series=${series} kind=${metric} height=${220} />
+    <${Plot} lines=${lines} height=${220} />
     <figcaption class="hint">
       <span class="swatch" aria-hidden="true"></span> the best until then, and <span class="swatch dots" aria-hidden="true"></span> each score as it came in.
       The best of ${many(points.length, "score")} is ${figureOf(best)}${at >= 0 && html`, of trial <${TrialLink} id=${points[at].trial} label=${`#${points[at].number}`} /> after ${secondsOf(points[at].elapsed_s)}`}; the latest is ${figureOf(points.at(-1).score)}.
@@ -150,11 +156,6 @@ export function StudyProgress({ study }) {
     </details>
   </figure>`;
 }
-
-const series = (colour) => [
-  { stroke: colour("--accent"), width: 2, points: { show: false }, paths: globalThis.uPlot.paths.stepped({ align: 1 }) },
-  { stroke: colour("--warn"), width: 0, paths: () => null, points: { show: true, size: 6, width: 1.5, stroke: colour("--warn"), fill: colour("--surface") } },
-];
 
 // The tree of what was tried: each configuration below the one that it changes. One tab stop; the
 // arrows walk, open and close.

@@ -6,7 +6,7 @@ import { pathOf } from "../logic/graph_layout.js";
 import { cut, visible } from "../logic/json.js";
 import { atLeast, totalsOf } from "../logic/live_state.js";
 import { Empty, Page, toneOf } from "../parts/page.js";
-import { useLayout, useWidth } from "../state/layout.js";
+import { fontScale, useLayout, useWidth } from "../state/layout.js";
 import { useLive } from "../state/live.js";
 import { href } from "../state/route.js";
 import { keptLetters, MOST_LETTERS, useGuild, useStore } from "../state/store.js";
@@ -81,11 +81,6 @@ function Drawing({ graph, live, chosen }) {
         : html`<span class="legend-line"></span> sent <span class="legend-line dashed"></span> answered`}</span>
     </div>
   </div>`;
-}
-
-/** How much larger letters are than usual, as on very wide screens. */
-function fontScale() {
-  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
 }
 
 function stepped(scale, by) {
