@@ -278,6 +278,8 @@ class EventStream:
         self._has_begun = True
         start = {"type": "http.response.start", "status": 200, "headers": self._headers}
         await send(start)
+        if scope["method"] != "HEAD" and not self._waiting:  # Firefox waits for a first byte
+            await send({"type": "http.response.body", "body": QUIET, "more_body": True})
         while scope["method"] != "HEAD" and not (self._has_ended and not self._waiting):
             body = self._next() if await self._happens(self._limits.quiet_s) else QUIET
             async with asyncio.timeout(self._limits.stalled_s):

@@ -6,20 +6,28 @@ globalThis.fetch = async (url, options) => {
     return new Response(new ReadableStream({ start: (stream) => open.push([String(url), stream]) }));
 };
 let number = 0;
+const send = () => {
+    number += 1;
+    const rows = Array.from({ length: 50 }, (_, row) => ({
+        id: `${number}-${row}`, cause: "", conversation: `${number}-${row}`, topic: "desk",
+        type: "shop.say", sender: "", agent: "desk", attempt: 1, outcome: "handled", error: "",
+        waited_s: 0, handled_s: 0, at: number, trace: "", data: { n: row, text: "x".repeat(50) },
+    }));
+    const desk = { per_s: number, handled: number, state: "active", waiting: 1, in_hand: 1 };
+    const live = { at: number, agents: { desk }, edges: {}, rows, left_off: 9, problem: "" };
+    for (const [url, stream] of open) {
+        const [event, data] = url.includes("messages") ? ["rows", { rows, left_off: 9 }] : ["delta", live];
+        stream.enqueue(new TextEncoder().encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
+    }
+};
+// The same at once: how it is painted is left to the browser.
+globalThis.flood = async (batches) => {
+    for (; batches > 0; batches--) send();
+    await new Promise((later) => queueMicrotask(later));
+};
 globalThis.pump = async (batches) => {
     for (; batches > 0; batches--) {
-        number += 1;
-        const rows = Array.from({ length: 50 }, (_, row) => ({
-            id: `${number}-${row}`, cause: "", conversation: `${number}-${row}`, topic: "desk",
-            type: "shop.say", sender: "", agent: "desk", attempt: 1, outcome: "handled", error: "",
-            waited_s: 0, handled_s: 0, at: number, trace: "", data: { n: row, text: "x".repeat(50) },
-        }));
-        const desk = { per_s: number, handled: number, state: "active", waiting: 1, in_hand: 1 };
-        const live = { at: number, agents: { desk }, edges: {}, rows, left_off: 9, problem: "" };
-        for (const [url, stream] of open) {
-            const [event, data] = url.includes("messages") ? ["rows", { rows, left_off: 9 }] : ["delta", live];
-            stream.enqueue(new TextEncoder().encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
-        }
+        send();
         await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
     }
 };

@@ -15,6 +15,7 @@ from starlette.routing import Mount
 from guild.deciding import list_approvals
 from guild.gateway import gateway_app
 from guild.runtime import Guild
+from guild.spec.spec import GuildSpec
 from messaging.wire.envelope import new_id
 from tests.console.shop import shop
 
@@ -62,13 +63,15 @@ class Served:
 
 
 @contextmanager
-def serving_shop(bus: str, *, prefix: str = "", port: int = 0, **options: Any) -> Iterator[Served]:
-    """A shop on this bus and its console; `options` are the gateway's."""
+def serving_shop(
+    bus: str, *, prefix: str = "", port: int = 0, spec: GuildSpec | None = None, **options: Any
+) -> Iterator[Served]:
+    """A shop on this bus, or what `spec` says, and its console; `options` are the gateway's."""
     ready: Future[Served] = Future()
     end = threading.Event()
 
     async def serve() -> None:
-        async with Guild.launch(shop(f"shop-{new_id()[-6:]}"), bus=bus) as guild:
+        async with Guild.launch(spec or shop(f"shop-{new_id()[-6:]}"), bus=bus) as guild:
             app = gateway_app(guild.client, **options)
             host = Starlette(routes=[Mount(prefix, app)]) if prefix else app
             async with listening(host, port) as url:

@@ -162,3 +162,61 @@ def test_who_answers_in_a_chat_goes_by_the_name_of_the_agent(
     page.locator(".turn.assistant[aria-busy=false]").wait_for()
 
     assert texts(page.locator(".speaker")) == ["You", "desk"]
+
+
+def test_the_pages_of_a_long_list_miss_no_letter_and_show_none_twice(
+    shop: Served, watched: Watched
+) -> None:
+    refused(shop, 60)
+    page = watched.open(f"{shop.url}#/dead-letters?agent=till")
+    seen = letters_on(page)
+    page.get_by_role("link", name="Those after them").click()
+    page.locator(f"a[href='{seen[0]}']").wait_for(state="detached")
+    seen += letters_on(page)
+
+    assert [len(seen), len(set(seen))] == [60, 60]
+    assert page.get_by_role("link", name="Those after them").count() == 0
+
+
+def letters_on(page: "Page") -> list[str]:
+    links = page.locator("td.main a")
+    links.first.wait_for()
+    return [str(link.get_attribute("href")) for link in links.all()]
+
+
+def test_a_moment_is_told_in_the_same_time_zone_wherever_it_is_told(
+    shop: Served, watched: Watched
+) -> None:
+    zone = {"timezoneId": "Asia/Kolkata"}
+    page = watched.page
+    page.context.new_cdp_session(page).send("Emulation.setTimezoneOverride", zone)
+    refused(shop, 1)
+    watched.open(f"{shop.url}#/dead-letters?agent=till")
+    time = page.locator("td.main time")
+    time.wait_for()
+    shown, title = time.inner_text(), str(time.get_attribute("title"))
+
+    assert shown in title
+    assert title.endswith("+05:30")
+
+
+def test_a_long_word_stays_in_its_column_and_a_large_number_is_not_rounded(
+    shop: Served, watched: Watched
+) -> None:
+    page = watched.open(f"{shop.url}#/messages?type=shop.charge")
+    page.get_by_text("Live", exact=True).wait_for()
+    charge = Charge(order="x" * 3000, number="0000", cents=1152921504606846977)
+    shop.do(shop.guild.client.publish("till", charge))
+    (letter,) = shop.letters(1)
+    page.locator(".message-head").first.click()
+    assert "1152921504606846977" in page.locator(".message pre").first.inner_text()
+    watched.open(f"{shop.url}#/dead-letters/{letter}")
+    page.locator("pre", has_text="1152921504606846977").wait_for()
+    for address in (
+        "#/messages?show=held",
+        f"#/dead-letters/{letter}",
+        "#/dead-letters?agent=till",
+    ):
+        watched.open(shop.url + address)
+        page.locator("main .panel, main table, .empty, .messages").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -76,6 +77,13 @@ def open_streams(shop: Served, wanted: int = 0) -> int:
     while (found := shop.app.state.streams.open) != wanted and time.monotonic() < ends_at:
         time.sleep(0.01)
     return int(found)
+
+
+def test_a_stream_of_nothing_says_at_once_that_it_is_open(shop: Served) -> None:
+    """Firefox tells a page of an answer with its first bytes."""
+    asked = Request(f"{shop.url}api/v1/messages", headers={"Accept": "text/event-stream"})
+    with urlopen(asked, timeout=10) as stream:
+        assert stream.readline().startswith(b":")
 
 
 def test_leaving_a_view_closes_its_streams(shop: Served, watched: Watched) -> None:

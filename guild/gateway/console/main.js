@@ -164,10 +164,10 @@ function View({ name, route }) {
   useEffect(() => {
     VIEWS[name].load().then(
       (view) => setFound({ view }),
-      () => setFound({ problem: { message: "This view could not be read from the gateway.", remedy: "Load the page again." } }),
+      () => setFound({ problem: { message: "This view could not be read from the gateway.", remedy: "Browsers ask for it once: load the page again when the gateway is back." } }),
     );
   }, [name]);
-  if (found.problem) return html`<${ProblemNotice} problem=${found.problem} />`;
+  if (found.problem) return html`<${ProblemNotice} problem=${found.problem} onRetry=${() => location.reload()} />`;
   return found.view ? html`<${found.view} ...${route} />` : html`<p class="loading" aria-busy="true">Reading …</p>`;
 }
 

@@ -37,3 +37,10 @@ export function test_the_figures_of_an_answer_are_numbers_and_those_of_messages_
   const answer = parseAnswer('{"at":5.0,"rows":[{"per_s":0.0,"data":{"n":1.0,"big":1152921504606846977}}]}');
   equal([answer.at + 1, answer.rows[0].per_s + 1, render(answer.rows[0].data)], [6, 1, '{"n":1.0,"big":1152921504606846977}']);
 }
+
+export function test_a_browser_that_does_not_tell_how_a_number_was_written_changes_none() {
+  const text = '{"a":1152921504606846977,"b":[1.0,-1e400,0.5],"c":"1.0 and \\"2.0\\"","1.0":2}';
+  equal(render(parse(text, false)), text);
+  equal(render(parse(text, true)), text);
+  throws(() => parse("[1.0, 01]", false));
+}

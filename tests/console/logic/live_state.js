@@ -1,4 +1,4 @@
-import { applied, MOST_ROWS, MOST_SAMPLES, NOTHING, totalsOf, withLive, withRows } from "/logic/live_state.js";
+import { applied, atLeast, MOST_ROWS, MOST_SAMPLES, NOTHING, totalsOf, withLive, withRows } from "/logic/live_state.js";
 import { equal } from "./checks.js";
 
 const delta = (data) => ({ event: "delta", data });
@@ -39,4 +39,8 @@ export function test_what_is_not_known_yet_hides_nothing_that_was_read() {
   const read = { agent: "a", state: "paused", waiting: 3, oldest_s: 2 };
   equal(withLive(read, { state: "", waiting: null, oldest_s: 0, per_s: 1 }), { ...read, oldest_s: 0, figures: { state: "", waiting: null, oldest_s: 0, per_s: 1 } });
   equal(withLive(read, undefined), { ...read, figures: {} });
+}
+
+export function test_what_was_not_counted_to_its_end_is_at_least_so_many() {
+  equal([atLeast(0, 100), atLeast(99, 100), atLeast(100, 100)], ["0", "99", "99+"]);
 }

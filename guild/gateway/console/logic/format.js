@@ -53,6 +53,14 @@ export function timeOf(at, now = new Date()) {
   return date.toDateString() === now.toDateString() ? time : `${day} ${time}`;
 }
 
+/** The same moment in full, with its distance from UTC: `2026-11-30 19:05:25.123 +01:00`. */
+export function fullTimeOf(at) {
+  const date = dateOf(at);
+  const minutes = -date.getTimezoneOffset();
+  const local = new Date(date.getTime() + minutes * 60_000).toISOString().replace("T", " ").replace("Z", "");
+  return `${local} ${minutes < 0 ? "−" : "+"}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
+}
+
 /** `in 4 min 2 s`, or `4 min 2 s ago`. */
 export function distanceOf(at, now = new Date()) {
   const seconds = (dateOf(at) - now) / 1000;

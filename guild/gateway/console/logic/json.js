@@ -23,12 +23,29 @@ export function numberOf(text, { whole = false } = {}) {
   return String(value) === trimmed ? value : new Numeral(trimmed);
 }
 
-/** @throws {SyntaxError} `text` is no JSON. */
-export function parse(text) {
+/**
+ * @param tellsSource whether this browser tells how a number was written; those of before 2025 do not.
+ * @throws {SyntaxError} `text` is no JSON.
+ */
+export function parse(text, tellsSource = TELLS_SOURCE) {
+  if (!tellsSource) return parseMarked(text);
   return JSON.parse(text, (_key, value, context) => {
     const source = typeof value === "number" ? context?.source : undefined;
     return source === undefined || String(value) === source ? value : new Numeral(source);
   });
+}
+
+const TELLS_SOURCE = JSON.parse("1", (_key, _value, context) => context?.source === "1");
+const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g; // texts, so that no number is seen in them
+const MARK = "\ue000written ";
+
+/** The numbers that would change go through as texts. */
+function parseMarked(text) {
+  JSON.parse(text); // what is no JSON is refused as it was written
+  const isKept = (token) => token[0] === '"' || String(Number(token)) === token;
+  const marked = text.replace(TOKENS, (token) => (isKept(token) ? token : `"${MARK}${token}"`));
+  const written = (value) => typeof value === "string" && value.startsWith(MARK) && value.slice(MARK.length);
+  return JSON.parse(marked, (_key, value) => (NUMBER.test(written(value) || "") ? new Numeral(written(value)) : value));
 }
 
 /** What the gateway answers: its own figures are plain numbers, those of messages are kept exactly. */

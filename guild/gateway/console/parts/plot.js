@@ -44,7 +44,7 @@ function drawingOf(lines, { width, height: plainHeight, isLog, lastS }) {
   const [x, y] = rangesOf(told, { isLog, lastS });
   const [atX, atY] = [placing(x, left, right), placing(y, bottom, top, isLog)];
   const [wide, high] = [(right - left) / (BETWEEN.x * px), (bottom - top) / (BETWEEN.y * px)];
-  const ofX = lastS ? Array.from({ length: TIMES }, (_, index) => x[1] - (index * lastS) / TIMES) : ticksOf(x, wide, { isWhole: true });
+  const ofX = lastS ? Array.from({ length: TIMES }, (_, index) => x[1] - ((index + 0.5) * lastS) / TIMES) : ticksOf(x, wide, { isWhole: true });
   const ofY = (isLog ? logTicksOf : ticksOf)(y, high);
   return {
     height, left, right, top, bottom, atX, x,

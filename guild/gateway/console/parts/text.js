@@ -1,6 +1,6 @@
 // Texts that came from elsewhere: nothing in them is markup, and what hides in them is seen.
 
-import { dateOf, distanceOf, shortId, timeOf } from "../logic/format.js";
+import { dateOf, distanceOf, fullTimeOf, shortId, timeOf } from "../logic/format.js";
 import { cut, piecesOf, render, visible } from "../logic/json.js";
 import { href } from "../state/route.js";
 import { html } from "../vendor/htm-preact.js";
@@ -35,13 +35,13 @@ export function Json({ value, label = "JSON" }) {
 export function Time({ at }) {
   const date = dateOf(at);
   if (Number.isNaN(date.getTime())) return html`<span>–</span>`;
-  return html`<time datetime=${date.toISOString()} title=${date.toISOString()}>${timeOf(at)}</time>`;
+  return html`<time datetime=${date.toISOString()} title=${fullTimeOf(at)}>${timeOf(at)}</time>`;
 }
 
 export function Distance({ at }) {
   const date = dateOf(at);
   if (Number.isNaN(date.getTime())) return html`<span>–</span>`;
-  return html`<time datetime=${date.toISOString()} title=${timeOf(at)}>${distanceOf(at)}</time>`;
+  return html`<time datetime=${date.toISOString()} title=${fullTimeOf(at)}>${distanceOf(at)}</time>`;
 }
 
 /** A link to the conversation that a message belongs to. */

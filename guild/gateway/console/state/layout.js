@@ -7,17 +7,23 @@ export function fontScale() {
   return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
 }
 
+/** How wide an element is, in px; 0 until it is known. */
 export function useWidth(ref) {
   const [width, setWidth] = useState(0);
   useEffect(() => {
-    const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
+    let frame = 0;
+    const observer = new ResizeObserver(([entry]) => {
+      cancelAnimationFrame(frame);
+      frame = requestAnimationFrame(() => setWidth(entry.contentRect.width)); // within it, WebKit complains
+    });
     observer.observe(ref.current);
-    return () => observer.disconnect();
+    return () => {
+      cancelAnimationFrame(frame);
+      observer.disconnect();
+    };
   }, []);
   return width;
 }
-
-// A graph, laid out for a place of some size; the last layout stays until the next is there.
 
 const STEP = 120; // px: by so much the width changes before the graph is laid out anew
 

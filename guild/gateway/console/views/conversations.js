@@ -10,7 +10,7 @@ import { ConversationLink, Text, Time, TypeName } from "../parts/text.js";
 import { useLive } from "../state/live.js";
 import { useLoad } from "../state/load.js";
 import { go, href } from "../state/route.js";
-import { keptLetters, useStore } from "../state/store.js";
+import { keptLetters, useGuild, useStore } from "../state/store.js";
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 
 const SETTLES_MS = 500;
@@ -29,7 +29,8 @@ function Recent({ live }) {
   };
   const recent = recentOf(live.rows);
   const failed = failedOf(useStore(keptLetters));
-  const [opened] = useState(openedLately);
+  const { guild } = useGuild();
+  const [opened] = useState(() => openedLately(guild.id));
   return html`<${Page} title="Conversations" lead="All that followed from one message: who told whom, when, and where it failed.">
     <form class="row find" onSubmit=${open}>
       <label class="field grow"><span class="label">Id of a message or conversation</span>
@@ -61,19 +62,20 @@ const OPENED = [
   { title: "Begins with", cell: ({ type }) => html`<${TypeName} value=${type} />` },
 ];
 
-const KEY = `guildbus conversations ${new URL(".", document.baseURI).pathname}`;
+/** Of this guild alone: another one may be at the same address by now. */
+const keyOf = (guildId) => `guildbus conversations of ${guildId}`;
 
-function openedLately() {
+function openedLately(guildId) {
   try {
-    return JSON.parse(sessionStorage.getItem(KEY)) ?? [];
+    return JSON.parse(sessionStorage.getItem(keyOf(guildId))) ?? [];
   } catch {
     return []; // storage is switched off, or holds what another page wrote
   }
 }
 
-function noteOpened(id, type) {
+function noteOpened(guildId, id, type) {
   try {
-    sessionStorage.setItem(KEY, JSON.stringify(withOpened(openedLately(), { id, type, at: Date.now() / 1000 })));
+    sessionStorage.setItem(keyOf(guildId), JSON.stringify(withOpened(openedLately(guildId), { id, type, at: Date.now() / 1000 })));
   } catch {
     // it is not listed, then
   }
@@ -89,11 +91,12 @@ const RECENT = [
 ];
 
 function One({ id, query, live }) {
+  const { guild } = useGuild();
   const found = useLoad((options) => readConversation(id, options), [id]);
   const latest = live.rows.find((row) => (row.conversation || row.id) === id);
   const begins = found.value?.steps?.[0]?.type;
   useEffect(() => {
-    if (begins !== undefined) noteOpened(id, begins);
+    if (begins !== undefined) noteOpened(guild.id, id, begins);
   }, [begins]);
   useEffect(() => {
     if (!latest) return undefined;

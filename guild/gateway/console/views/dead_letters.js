@@ -76,7 +76,7 @@ function LetterPage({ letters, wanted }) {
   const shown = letters.slice(0, PAGE);
   if (!shown.length) return html`<${Empty} title="None of these is left."><p><a href="#/dead-letters">See all dead letters</a>.</p><//>`;
   return html`<${Table} label="Dead letters" columns=${LETTER_COLUMNS} rows=${shown} keyOf=${(letter) => letter.id} />
-    ${letters.length > PAGE && html`<p><a href=${href(["dead-letters"], { ...wanted, after: shown.at(-1).id })}>The next ${PAGE}</a></p>`}`;
+    ${letters.length > PAGE && html`<p><a href=${href(["dead-letters"], { ...wanted, after: shown.at(-1).id })}>Those after them</a></p>`}`;
 }
 
 /** Says first how many they are. */
