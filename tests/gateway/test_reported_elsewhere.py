@@ -1,0 +1,145 @@
+"""What other gateways and servers were reported for, tried here."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from guild.gateway import gateway_app
+from guild.gateway.limits import Limits
+from guild.runtime import Guild
+from messaging.wire.envelope import new_id
+from tests.gateway.conftest import Serve, asking, until
+from tests.gateway.crew import runs
+from tests.gateway.test_gateway import events_in
+from tests.gateway.test_streams import EVENTS, NOTE, saying
+
+STREAMS = ["messages", "events", "live", f"requests/{'0' * 32}"]
+
+
+async def spoken(port: int, *lines: str) -> str:
+    """All that the server says to these lines, until it closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    said = await reader.read()
+    writer.close()
+    return said.decode()
+
+
+@pytest.mark.parametrize("path", STREAMS)
+async def test_the_head_of_a_stream_has_no_body_and_leaves_nothing_open(
+    serve: Serve, path: str
+) -> None:
+    """Kludex/uvicorn 83, 272: the body of a stream came behind a HEAD, or was waited for."""
+    served = await serve()
+    lines = [f"HEAD /api/v1/{path} HTTP/1.1", "Host: localhost", "Accept: text/event-stream"]
+    said = await spoken(served.port, *lines, "Connection: close")
+    await until(lambda: served.streams.open == 0)
+
+    assert said.startswith("HTTP/1.1 200 ")
+    assert "text/event-stream" in said
+    assert said.endswith("\r\n\r\n")
+    assert said.count("\r\n\r\n") == 1
+
+
+async def test_nothing_is_done_that_comes_behind_the_wish_to_close(serve: Serve) -> None:
+    """Kludex/uvicorn 2238: a request was answered that came behind `Connection: close`."""
+    served, text = await serve(), new_id()
+    note = f'{{"type": "gw.note", "data": {{"text": "{text}"}}}}'
+    said = await spoken(
+        served.port,
+        "GET /api/v1/guild HTTP/1.1",
+        "Host: localhost",
+        "Connection: close",
+        "",
+        "POST /api/v1/topics/notes/messages HTTP/1.1",
+        "Host: localhost",
+        f"Content-Length: {len(note)}",
+        "",
+        note,
+    )
+
+    assert said.count("HTTP/1.1 ") == 1
+    assert runs[text] == 0
+
+
+@pytest.mark.parametrize("path", STREAMS)
+async def test_a_reader_that_has_gone_before_its_stream_begins_leaves_nothing_over(
+    crew: Guild, path: str
+) -> None:
+    """sysid/sse-starlette 156: what was to be cleaned up behind a generator that never began."""
+    app = gateway_app(crew.client)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"/api/v1/{path}",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost"), (b"accept", b"text/event-stream")],
+    }
+    sent = list[dict[str, Any]]()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    for _ in range(10):
+        await app(scope, receive, send)  # type: ignore[arg-type]
+
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    assert not [name for name in names if name.startswith("EventStream")]
+    assert app.state.streams.open == 0
+    assert not list(crew.client.bus._requests._attachments.everybody())
+
+
+async def test_only_places_to_go_on_from_have_an_id(http: httpx.AsyncClient) -> None:
+    """NVIDIA-AI-Blueprints/aiq 272: events of the connection itself had ids, too, and a reader that
+    came back with one of them skipped what it had not seen."""
+    answered = await http.post("topics/says/requests", json=saying(words=2), headers=EVENTS)
+    failed = await http.post("topics/breaks/requests", json={"type": "gw.break"}, headers=EVENTS)
+    events = [*events_in(answered.text), *events_in(failed.text)]
+
+    assert {name for name, place, _ in events if place} == {"emitted", "answer"}
+    assert {name for name, place, _ in events if not place} == {"accepted", "problem"}
+
+
+async def test_when_to_come_back_is_told_in_seconds_and_not_by_a_clock(crew: Guild) -> None:
+    """wso2/carbon-apimgt 7059, allegro/hermes 844: a date of another clock, or nothing, let clients
+    come back at once, or never."""
+    limits = Limits(rate_per_s=0.01, burst=3, streams_of_one=0)
+    async with asking(gateway_app(crew.client, limits=limits)) as http:
+        streams = await http.get("messages")
+        answers = [await http.get("guild") for _ in range(3)]
+
+    assert (streams.status_code, streams.headers["Retry-After"]) == (429, "1")
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert 90 <= int(answers[-1].headers["Retry-After"]) <= 100
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda key: f"{key}, {key}",
+        lambda key: f'"{key}"',
+        lambda key: key.upper(),
+    ],
+    ids=["twice", "quoted", "capitals"],
+)
+async def test_keys_that_look_alike_are_two(serve: Serve, odd: Callable[[str], str]) -> None:
+    """ietf-wg-httpapi/idempotency 2: whether a key was the same was left to each proxy on the way.
+    Here what reaches the gateway counts, letter by letter."""
+    key, other = "an order", odd("an order")
+    path, served = "topics/notes/messages", await serve()
+    async with served.http() as http:
+        answers = [
+            await http.post(path, json=NOTE, headers={"Idempotency-Key": each})
+            for each in (key, other, other)
+        ]
+    ids = [answer.json()["message_id"] for answer in answers]
+
+    assert ids[1] == ids[2]
+    assert ids[0] != ids[1]
