@@ -19,6 +19,9 @@ MORE_CONNECTIONS = 512
 GRACE_S = 10
 SILENT_S = 30.0
 """After so long a connection that sends no whole request is closed."""
+SENT_BYTES = 256 * 1024
+"""So much of one answer may lie in the system until its reader takes it, which would keep megabytes
+for each."""
 LOST_S = 60
 """After so long the system gives up a peer that confirms nothing."""
 
@@ -79,6 +82,7 @@ async def listening(
     limits: Limits | None = None,
     streams: Streams | None = None,
     silent_s: float = SILENT_S,
+    sent_bytes: int = SENT_BYTES,
 ) -> AsyncIterator[tuple[Server, str]]:
     """Serve `app` while the block runs; gives the server and its URL.
 
@@ -91,6 +95,7 @@ async def listening(
         limits: of the app, by which the server knows how many connections there may be.
         streams: those of the app.
         silent_s: after so long a connection that sends no whole request is closed.
+        sent_bytes: of one answer, as `SENT_BYTES`.
 
     Raises:
         ExposureError: it is impossible to listen there; says why.
@@ -120,7 +125,7 @@ async def listening(
         timeout_graceful_shutdown=GRACE_S,
         **tls,
     )
-    with _listener(place) as listener:
+    with _listener(place, sent_bytes) as listener:
         server = Server(config, silent_s)
         server.running = asyncio.create_task(server.serve(sockets=[listener]))
         ready = asyncio.create_task(server.ready.wait())
@@ -139,7 +144,7 @@ async def listening(
             await server.running
 
 
-def _listener(place: Listening) -> socket.socket:
+def _listener(place: Listening, sent_bytes: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     try:
         listener = socket.create_server((place.host, place.port), family=family)
@@ -151,6 +156,7 @@ def _listener(place: Listening) -> socket.socket:
         ) from error
     # What is accepted inherits these: a peer that has vanished is found out.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sent_bytes)
     with suppress(AttributeError, OSError):  # not every system has it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_S * 1000)
     return listener

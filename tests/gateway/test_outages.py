@@ -16,7 +16,7 @@ from messaging.errors import BackendUnavailableError
 from messaging.wire.envelope import new_id
 from tests.gateway.conftest import LOCAL, asking
 from tests.gateway.crew import crew_spec, gates, runs
-from tests.gateway.test_streams import EVENTS, events_from, saying, texts_in
+from tests.gateway.test_streams import EVENTS, NOTE, events_from, saying, texts_in
 from tests.servers import running_redis
 
 
@@ -81,6 +81,50 @@ async def test_a_store_that_hangs_is_told_to_those_who_read(tmp_path: Path) -> N
         assert (answer.status_code, problem["error"]) == (503, "BackendUnavailableError")
         assert answer.headers["Retry-After"] == "1"
     assert [answer.status_code for answer in before] == [answer.status_code for answer in after]
+
+
+async def test_redis_goes_and_comes_back_under_those_who_watch(tmp_path: Path) -> None:
+    """neochaotic/leoflow 1100: of an outage clients were told that it was their mistake, or nothing
+    of when to come back."""
+    with running_redis(tmp_path, "--appendfsync", "always") as redis:
+        bus = f"{redis.url}?give_up_after_s=0.5"
+        async with Guild.launch(crew_spec("watched"), bus=bus) as guild:
+            app = gateway_app(guild.client)
+            serving = listening(app, Listening(), limits=DEFAULT_LIMITS, streams=app.state.streams)
+            async with serving as (_, url), httpx.AsyncClient(base_url=url, timeout=60) as http:
+                http.base_url = f"{url}/api/v1/"
+                async with (
+                    http.stream("GET", "messages?topic=notes", headers=EVENTS) as messages,
+                    http.stream("GET", "live", headers=EVENTS) as live,
+                ):
+                    rows, deltas = events_from(messages), events_from(live)
+                    sent = [await http.post("topics/notes/messages", json=NOTE)]
+                    _, place, seen = await anext(rows)
+                    redis.kill()
+                    lost = [each async for each in rows]
+                    while not (told := (await anext(deltas))[2])["problem"]:
+                        pass
+                    reads = await asyncio.gather(*map(http.get, READS))
+                    redis.start()
+                    while (await anext(deltas))[2]["problem"]:
+                        pass
+                while (await http.get(f"{url}/readyz")).status_code != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                sent.append(await http.post("topics/notes/messages", json=NOTE))
+                headers = {**EVENTS, "Last-Event-ID": place}
+                again = http.stream("GET", "messages?topic=notes", headers=headers)
+                async with again as stream:
+                    _, _, behind = await anext(events_from(stream))
+
+    assert [(name, data["error"]) for name, _, data in lost] == [
+        ("problem", "BackendUnavailableError")
+    ]
+    assert "the server at" in told["problem"]
+    for answer in reads:
+        assert (answer.status_code, answer.json()["error"]) == (503, "BackendUnavailableError")
+        assert answer.headers["Retry-After"] == "1"
+    ids = [answer.json()["message_id"] for answer in sent]
+    assert [row["id"] for row in (*seen["rows"], *behind["rows"])] == ids
 
 
 async def test_a_gateway_of_a_guild_that_is_not_started_is_not_ready() -> None:
