@@ -3,6 +3,8 @@
 import getpass
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +12,7 @@ from guild.approvals import Approval, ApprovalDecision
 from guild.cli.calling.call import Call
 from guild.cli.calling.exit_codes import OK, UsageError
 from guild.deciding import Wanted, approve, list_approvals, reject, show_approval
+from guild.errors import UnknownApprovalError
 
 _COLUMNS = ("id", "state", "asked", "deadline", "default", "asker", "what")
 _NONE = {
@@ -37,7 +40,7 @@ async def list_all(call: Call, *, wanted: Wanted, after: str, count: int | None)
 
 async def show_one(call: Call, approval_id: str) -> int:
     """Show it whole, and how to decide."""
-    async with call.client() as client:
+    async with call.client() as client, _saying_where_they_are(call):
         approval = await show_approval(client, approval_id)
     if call.output.as_json:
         call.output.json(_document(approval))
@@ -60,7 +63,7 @@ async def approve_one(
 ) -> int:
     """Approve it in the name of `by`."""
     name = _name(by)
-    async with call.client() as client:
+    async with call.client() as client, _saying_where_they_are(call):
         decision = await approve(
             client, approval_id, by=name, reason=reason, option=option, timeout_s=timeout_s
         )
@@ -72,9 +75,18 @@ async def reject_one(
 ) -> int:
     """Reject it in the name of `by`."""
     name = _name(by)
-    async with call.client() as client:
+    async with call.client() as client, _saying_where_they_are(call):
         decision = await reject(client, approval_id, by=name, reason=reason, timeout_s=timeout_s)
     return _tell(call, decision)
+
+
+@asynccontextmanager
+async def _saying_where_they_are(call: Call) -> AsyncIterator[None]:
+    try:
+        yield
+    except UnknownApprovalError:
+        call.output.note(f"those that there are: {call.command('approvals list')} --all")
+        raise
 
 
 def _tell(call: Call, decision: ApprovalDecision) -> int:

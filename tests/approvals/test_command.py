@@ -124,6 +124,7 @@ def test_what_cannot_be_decided_is_refused(
 
     assert refused.code == code
     assert text in refused.err
+    assert (f"guildbus approvals list {spec} --all" in refused.err) is (code == 1)
 
 
 def test_text_that_would_be_shown_turned_around_or_not_at_all_is_told(run: Run, spec: Path) -> None:

@@ -49,6 +49,19 @@ def test_a_file_goes_before_a_shipped_spec_of_its_name(tmp_path: Path) -> None:
     assert find_spec(Path("specs/hello")) == Path("specs/hello")
 
 
+def test_a_name_of_no_spec_is_told_with_those_that_there_are(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "cafe.yaml").write_text("")
+
+    for name, meant in (("helo", "hello"), ("cafe", "cafe.yaml")):
+        outcome = run("validate", name)
+        assert outcome.code == 3
+        assert outcome.err.startswith(f"{name}: no such file, and no shipped spec of that name")
+        assert (
+            f"those are approvals, chat, hello, phi, research, stateful; did you mean {meant!r}?"
+            in (outcome.err)
+        )
+
+
 def test_every_shipped_spec_is_valid(run: Run) -> None:
     outcome = run("validate", *SHIPPED)
 

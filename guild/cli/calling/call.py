@@ -15,8 +15,10 @@ from guild.checking.plan import Plan
 from guild.cli.calling.exit_codes import UsageError
 from guild.cli.printing.output import Output
 from guild.cli.syntax.options import Common
+from guild.errors import Problem, SpecError
 from guild.settings import Settings, load_settings
 from guild.spec.references import resolve
+from guild.suggest import closest
 
 if TYPE_CHECKING:
     from guild.client import GuildClient
@@ -163,10 +165,19 @@ def redacted(url: str) -> str:
 
 
 def find_spec(path: Path) -> Path:
-    """`path`, or the shipped spec of that name when there is no such file."""
-    shipped = shipped_specs() / f"{path}.yaml"
-    is_name = len(path.parts) == 1 and not path.suffix
-    return shipped if is_name and not path.exists() and shipped.is_file() else path
+    """`path`, or the shipped spec of that name when there is no such file.
+
+    Raises:
+        SpecError: it is a name, and there is neither a file nor a shipped spec of it.
+    """
+    if len(path.parts) != 1 or path.suffix or path.exists():
+        return path
+    shipped = {found.stem: found for found in sorted(shipped_specs().glob("*.yaml"))}
+    if path.name in shipped:
+        return shipped[path.name]
+    text = f"no such file, and no shipped spec of that name; those are {', '.join(shipped)}"
+    hint = closest(path.name, [*shipped, *(found.name for found in Path().glob("*.yaml"))])
+    raise SpecError([Problem("", 0, 0, (path.name,), text, hint)])
 
 
 def shipped_specs() -> Path:

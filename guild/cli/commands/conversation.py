@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from guild.cli.calling.call import Call
-from guild.cli.calling.exit_codes import FAILED, OK
+from guild.cli.calling.exit_codes import FAILED, OK, UsageError
 from guild.operations.conversation import Conversation, ConversationStep, StepHandling
 
 
 async def show_conversation(call: Call, conversation_id: str) -> int:
     """Show the steps of a conversation, each below the one that it follows from."""
+    if not conversation_id:
+        raise UsageError("the id of the conversation is empty: name it, or a message of it")
     async with call.client() as client:
         conversation = await client.conversation(conversation_id)
     if not conversation.steps:

@@ -23,6 +23,7 @@ CASES = [
     (["acl", "--user", "a b"], 2, "'a b' cannot be the user of a guild"),
     (["dead-letters list", "--after", "9" * 23 + "-0"], 2, "--after wants the id of a dead letter"),
     (["dead-letters summary", "--by", ""], 2, "not by ''"),
+    (["conversation", ""], 2, "the id of the conversation is empty"),
     (["dead-letters drop", "1-0", "--reason", " "], 2, "--reason is empty"),
 ]
 
