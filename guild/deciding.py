@@ -30,7 +30,9 @@ from guild.errors import (
     UnexpectedReplyError,
     UnknownApprovalError,
 )
+from guild.running.withdrawing import given_up_by, withdraw
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus
+from messaging.client.dead_letters import Wanted as Letters
 from messaging.errors import InvalidMessageError
 from messaging.wire.message import decode, problems_of, wire_type_of
 from messaging.wire.topic import inbox_of
@@ -165,6 +167,8 @@ async def _decide(
     timeout_s: float,
 ) -> ApprovalDecision:
     approval = await show_approval(client, approval_id)
+    if approval.decision is None:
+        await _refuse_what_was_given_up(client, approval)
     try:
         decision = DecideApproval(id=approval.id, **wanted)
     except ValidationError as error:
@@ -177,6 +181,19 @@ async def _decide(
     if not isinstance(answer, DecisionTaken):
         raise UnexpectedReplyError(_name(DecisionTaken), _name(type(answer)))
     return answer.decision
+
+
+async def _refuse_what_was_given_up(client: GuildClient, approval: Approval) -> None:
+    """A process that died as it gave the work up has told no desk of it."""
+    work, agent = approval.request.work, approval.request.asked_by
+    if not work:
+        return
+    async for letter in client.bus.dead_letters.find(Letters(agent=agent)):
+        if letter.envelope.id == work:
+            reason = given_up_by(agent)
+            await withdraw(client.bus, client.plan, work, agent=agent, reason=reason)
+            text = f"{approval.id} is withdrawn: {reason}"
+            raise DecisionRefusedError(approval.id, "withdrawn", text)
 
 
 def _desks(client: GuildClient) -> Sequence[str]:

@@ -5,7 +5,7 @@ from typing import Self
 
 from guild.checking.plan import Plan
 from guild.events import AgentFailed, BusIncident, DeadLettered, GuildDegraded, TakenOver
-from guild.running.withdrawing import withdraw
+from guild.running.withdrawing import given_up_by, withdraw
 from messaging.backend import Incident
 from messaging.bus import Bus
 from messaging.errors import MessagingError
@@ -81,5 +81,5 @@ class Announcer:
                     self._plan,
                     event.message_id,
                     agent=event.agent,
-                    reason=f"{event.agent} gave up on the work that it was asked for",
+                    reason=given_up_by(event.agent),
                 )

@@ -27,6 +27,11 @@ async def withdraw(
         log.warning("approvals.not_withdrawn", guild=plan.spec.id, work=work, error=str(error))
 
 
+def given_up_by(agent: str) -> str:
+    """Why it is withdrawn then."""
+    return f"{agent} gave up on the work that it was asked for"
+
+
 def _topics_of_desks(plan: Plan) -> Iterator[str]:
     """Where they are asked: what is published there now comes behind what was asked before."""
     for agent in plan.spec.agents:

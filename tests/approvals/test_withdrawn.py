@@ -233,6 +233,27 @@ async def test_what_was_asked_for_a_message_that_was_given_up_is_withdrawn_and_a
         assert not await client.bus.dead_letters.list()
 
 
+async def test_a_decision_is_refused_though_nobody_could_tell_that_the_work_was_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def died(*_: Any, **__: Any) -> None: ...
+
+    monkeypatch.setattr("guild.running.announcer.withdraw", died)
+    async with launched(spenders()) as guild:
+        client = guild.client
+        Spender.asks = ApproveByMessages(client)
+        spent = asyncio.create_task(client.request("spendings", Spend(amounts=(3,))))
+        (approval,) = await lying(client)
+        Spender.fails.set()
+        await asyncio.gather(spent, return_exceptions=True)
+
+        with pytest.raises(DecisionRefusedError, match="spender gave up on the work") as late:
+            await approve(client, approval.id, by="ada")
+
+        assert late.value.refusal == "withdrawn"
+        assert (await decided(client, approval.id)).state == "withdrawn"
+
+
 async def test_a_handler_that_is_run_again_finds_what_it_asked_before_and_its_decision() -> None:
     async with launched(spenders(attempts=3)) as guild:
         client = guild.client
