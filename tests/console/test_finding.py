@@ -1,5 +1,6 @@
 """Finding one's way: addresses that lead nowhere, what there was before the page, what is kept."""
 
+import json
 from typing import TYPE_CHECKING
 
 from tests.console.served import Served
@@ -58,6 +59,34 @@ def test_dead_letters_are_counted_in_the_menu_and_at_their_agent(
     page.locator(".graph .agent", has_text="2 dead").wait_for()
 
     assert link(page, "Dead letters").split() == ["Dead", "letters", "2", "kept"]
+
+
+def test_what_a_busy_agent_does_has_room_in_its_node(shop: Served, watched: Watched) -> None:
+    busy = {"per_s": 123456.7, "waiting": 4174, "in_hand": 1009, "oldest_s": 0.815, "failed": 0}
+    idle = {**busy, "waiting": 99_999_999, "oldest_s": 86_000, "state": "not in the spec, paused"}
+    agents = {"clerk": busy, "till": {**busy, "failed": 987_654_321}, "shelf": idle}
+    data = json.dumps({"at": 1.0, "agents": agents, "edges": {}, "rows": [], "left_off": 0})
+    watched.page.route(
+        "**/api/v1/live",
+        lambda route: route.fulfill(
+            body=f"event: snapshot\ndata: {data}\n\n", content_type="text/event-stream"
+        ),
+    )
+    page = watched.open(f"{shop.url}#/topology")
+    page.locator(".agent", has_text="123k/s, 1\u202f009 in hand").first.wait_for()
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll(".graph .agent")].flatMap((agent) => {
+            const box = agent.querySelector("rect").getBBox();
+            const texts = [...agent.querySelectorAll("text")].filter((text) => text.textContent);
+            const boxes = texts.map((text) => text.getBBox());
+            const isOut = (each) => each.x < box.x || each.x + each.width > box.x + box.width;
+            const meets = (a, b) => Math.abs(a.y - b.y) < 5 && a.x < b.x && a.x + a.width > b.x;
+            return boxes.filter((each) => isOut(each) || boxes.some((other) => meets(each, other)))
+                .map(() => agent.textContent);
+        })"""
+    )
+
+    assert outside == []
 
 
 def test_what_topics_hold_is_shown_beside_what_passes(shop: Served, watched: Watched) -> None:

@@ -4,13 +4,13 @@ import { approvals as readApprovals, graph as readGraph, guild as readGuild, let
 import { keepToken, onRefused, tokenOf } from "./api/http.js";
 import { secondsOf } from "./logic/format.js";
 import { atLeast, totalsOf } from "./logic/live_state.js";
-import { Empty, Page, ProblemNotice } from "./parts/page.js";
+import { Empty, isOutage, LATE, Page, ProblemNotice } from "./parts/page.js";
 import { Text } from "./parts/text.js";
 import { announce, announcements } from "./state/act.js";
 import { connection, live, restartLive } from "./state/live.js";
 import { useEvery, useLoad } from "./state/load.js";
 import { href, useRoute } from "./state/route.js";
-import { edition, GuildContext, has, keptLetters, mayOf, MOST_LETTERS, useStore } from "./state/store.js";
+import { edition, GuildContext, has, keptLetters, mayOf, MOST_LETTERS, storeOf, trouble, useStore } from "./state/store.js";
 import { html, render, useEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 
 function Shell() {
@@ -146,6 +146,9 @@ function Waiting() {
   return count ? html`<span class="badge">${count}<span class="unseen"> wait</span></span>` : null;
 }
 
+/** What the one read that all views have in common came to, where it came to nothing. */
+const outage = storeOf(null);
+
 /** How many dead letters are kept; looked at anew when there are more, too. */
 function Kept() {
   const { number } = useStore(announcements);
@@ -154,6 +157,7 @@ function Kept() {
   useEvery(15, found.reload, []);
   useEffect(() => found.reload(), [number, dead]);
   useEffect(() => keptLetters.set(found.value ?? []), [found.value]);
+  useEffect(() => outage.set(found.isLate ? LATE : isOutage(found.problem) ? found.problem : null), [found.isLate, found.problem]);
   const count = found.value?.length ?? 0;
   return count ? html`<span class="badge">${atLeast(count, MOST_LETTERS)}<span class="unseen"> kept</span></span>` : null;
 }
@@ -180,8 +184,9 @@ function Announcement() {
 function Trouble() {
   const { problem } = useStore(live);
   const { state } = useStore(connection);
-  if (!problem || state !== "open") return null;
-  const told = { message: problem, remedy: "What is shown is what was seen last; it goes on by itself." };
+  const away = useStore(outage);
+  const told = problem && state === "open" ? { message: problem, remedy: "What is shown is what was seen last; it goes on by itself." } : away;
+  useEffect(() => trouble.set(Boolean(told)), [Boolean(told)]);
   return html`<${ProblemNotice} problem=${told} />`;
 }
 

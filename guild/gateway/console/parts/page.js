@@ -3,6 +3,7 @@
 
 import { visible } from "../logic/json.js";
 import { useAct } from "../state/act.js";
+import { trouble, useStore } from "../state/store.js";
 import { Text } from "./text.js";
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
@@ -56,7 +57,7 @@ export function fieldsOf(problem) {
   );
 }
 
-const LATE = {
+export const LATE = {
   message: "The gateway has not answered for a while.",
   remedy: "It may be waiting for its Redis. What is shown is what was seen last; this page goes on by itself.",
 };
@@ -69,11 +70,17 @@ const LATE = {
 export function Loaded({ load, missing, children }) {
   const { value, problem, isLate } = load;
   if (problem?.status === 404 && missing) return html`<${Empty} title=${missing.title}><p>${missing.text}</p><//>`;
-  const notice = isLate
+  const isTold = useStore(trouble) && (isLate || isOutage(problem));
+  const notice = isTold ? null : isLate
     ? html`<${ProblemNotice} problem=${LATE} />`
     : problem && html`<${ProblemNotice} problem=${problem} onRetry=${load.reload} />`;
   if (value === undefined) return notice || html`<p class="loading" aria-busy="true">Reading …</p>`;
   return html`${notice}${children(value)}`;
+}
+
+/** Whether the gateway, or what stands behind it, is away. */
+export function isOutage(problem) {
+  return Boolean(problem) && !(problem.status >= 400 && problem.status < 500);
 }
 
 export function State({ value }) {

@@ -4,7 +4,7 @@ import { isBad, receiversOf, sequenceOf, timelineOf, treeOf } from "../logic/con
 import { many, secondsOf } from "../logic/format.js";
 import { cut, visible } from "../logic/json.js";
 import { Empty, State } from "./page.js";
-import { useWidth } from "../state/layout.js";
+import { fontScale, useWidth } from "../state/layout.js";
 import { href } from "../state/route.js";
 import { Code, Json, Text, Time, TypeName } from "./text.js";
 import { html, useRef } from "../vendor/htm-preact.js";
@@ -18,13 +18,14 @@ const MOST_STEPS = 200;
 export function Sequence({ steps, chosen, onChoose }) {
   const { lanes, arrows } = sequenceOf(steps.slice(0, MOST_STEPS));
   const box = useRef(null);
-  const fitting = (useWidth(box) - LEFT - 16) / lanes.length;
+  const scale = fontScale(); // a drawing grows with the letters beside it
+  const fitting = (useWidth(box) / scale - LEFT - 16) / lanes.length;
   const lane = Math.min(Math.max(fitting, LANE.least), LANE.most);
   const width = lanes.length * lane + LEFT;
   const height = HEAD + arrows.length * ROW + 16;
   const x = (index) => LEFT + (index + 0.5) * lane;
   return html`<div class="drawing" ref=${box} tabindex="0" role="region" aria-label="Sequence of messages">
-    <svg class="sequence" width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${`${arrows.length} messages between ${lanes.length}`}>
+    <svg class="sequence" width=${width * scale} height=${height * scale} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${`${arrows.length} messages between ${lanes.length}`}>
       <defs><marker id="seq-tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path d="M0 0.5L8 4L0 7.5z" /></marker></defs>
       ${lanes.map(
         (name, index) => html`<g aria-hidden="true"><line class="lane" x1=${x(index)} x2=${x(index)} y1=${HEAD - 8} y2=${height - 8} />

@@ -38,6 +38,9 @@ export function useGuild() {
 /** A number that changes when the guild may have been started with another spec. */
 export const edition = storeOf(0);
 
+/** Whether it is told above the view that the guild does not answer: a view need not say it again. */
+export const trouble = storeOf(false);
+
 /** Dead letters that are kept, the oldest first; at most `MOST_LETTERS` are looked at. */
 export const keptLetters = storeOf([]);
 export const MOST_LETTERS = 100;
