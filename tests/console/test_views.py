@@ -21,6 +21,8 @@ VIEWS = {
     "topology": ("#/topology", ".graph .agent"),
     "topology-agent": ("#/topology/till", "section.panel dl"),
     "messages": ("#/messages", "h1"),
+    "held": ("#/messages?show=held", ".message"),
+    "nowhere": ("#/nowhere", ".empty"),
     "conversations": ("#/conversations", "h1"),
     "sequence": ("#/conversations/{conversation}", ".seq-step"),
     "timeline": ("#/conversations/{conversation}?as=timeline", ".bar-row"),
