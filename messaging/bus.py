@@ -92,7 +92,6 @@ class Bus:
         self._owns_backend = owns_backend
         self._wait_s = wait_s
         self._observers = Observers.of(observer)
-        self._onlookers: Observers | None = None
         self._incidents = Incidents()
         outages = self._incidents.outages
         self._decoder = Decoder(self.registry)
@@ -513,7 +512,6 @@ class Bus:
             heart=self._heart,
             contention=self._contentions.of(subscription.group),
             observers=self._observers,
-            onlookers=self._onlookers,
         )
         running = Running(subscription.group, replica)
         self._running = [other for other in self._running if not other.done] + [running]
@@ -577,32 +575,21 @@ class Bus:
         return await self.backend.groups()
 
     def attach(self, onlooker: Observer) -> None:
-        """Tell `onlooker` of each handling that ends here, until it is detached.
+        """Tell `onlooker` of each handling that begins from now on and ends before it is detached.
 
-        Only its `ended` is called. On a bus without observers it costs nothing before and
-        afterwards, and meanwhile the less where it is an `Onlooker`.
+        Only its `ended` is called, and `handled`. Before and afterwards it costs nothing.
         """
-        if self._observers is not None:
-            self._observers.add(onlooker)
-            return
-        if self._onlookers is None:
-            self._onlookers = Observers()
-        self._onlookers.add(onlooker)
-        self._show_onlookers()
+        self._observers.add(onlooker)
+        self._look()
 
     def detach(self, onlooker: Observer) -> None:
         """Tell `onlooker` nothing more."""
-        if self._observers is not None:
-            self._observers.remove(onlooker)
-        elif self._onlookers is not None:
-            self._onlookers.remove(onlooker)
-            if not self._onlookers.has_onlookers:
-                self._onlookers = None
-            self._show_onlookers()
+        self._observers.remove(onlooker)
+        self._look()
 
-    def _show_onlookers(self) -> None:
+    def _look(self) -> None:
         for running in self._running:
-            running.show(self._onlookers)
+            running.look()
 
     def listen(self, listener: Callable[[Incident], None]) -> None:
         """Call `listener` with what operators should hear of: takeovers, dead letters, outages."""

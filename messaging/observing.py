@@ -6,6 +6,7 @@ takeover, a requeue, a replay and a relay keep the trace that a message has.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +16,9 @@ from messaging.wire.envelope import Envelope
 log = get_logger()
 
 LONGEST_TRACE = 1_024
-_HOOKS = ("prepared", "wants", "sealed", "begun", "ended")
+_HOOKS = ("prepared", "wants", "sealed", "begun", "ended", "handled")
+TIME = slice(13)  # of an id: milliseconds, and the version of UUID that says so
+_WITH_TIME = "7"
 
 Outcome = Literal[
     "handled",
@@ -72,6 +75,21 @@ class Ending(NamedTuple):
     handled_s: float | None = None
 
 
+Handled = tuple[Envelope, int, Sequence[Envelope], float, float]
+"""A handling that went well: its message, the attempt, what leaves with its commit, and when it
+began and ended, by `time.perf_counter`."""
+
+
+@lru_cache(maxsize=128)  # many ids are made within one millisecond
+def made_at(start: str) -> float | None:
+    """When a message was made, in unix seconds, by the start of its id; None if that has no time.
+
+    Args:
+        start: `TIME` of the id.
+    """
+    return int(start[:-1], 16) / 1_000 if start[-1:] == _WITH_TIME else None
+
+
 class Observer:
     """Sees what happens on a bus; override what you want to know.
 
@@ -118,6 +136,18 @@ class Observer:
             What `ended` gets as its token.
         """
 
+    def handled(self, group: str, handlings: Sequence[Handled], epoch_s: float) -> None:
+        """These went well, a moment ago.
+
+        An observer that overrides this, and not `begun`, is told by it of what was `handled`, and
+        by `ended` of all else: to be told of many at once costs a tenth of it.
+
+        Args:
+            group: the agent that has handled them.
+            handlings: in the order of their ends.
+            epoch_s: added to a time of theirs it gives unix seconds, by the clock of the bus.
+        """
+
     def ended(self, handling: Handling, ending: Ending, token: Any) -> None:
         """A handling has ended, and will be committed.
 
@@ -142,57 +172,70 @@ class Observers(Observer):
     """
 
     def __init__(self, *observers: Observer) -> None:
-        self._observers = observers = tuple(_apart(observers))
-        self._sealing = tuple(each for each in observers if _overrides(each, "sealed"))
-        self._beginning = tuple(each for each in observers if _overrides(each, "begun"))
-        number = count()
-        ending = [(each, next(number) if _overrides(each, "begun") else None) for each in observers]
-        # The last that has set a context variable is the first to reset it.
-        self._ending: tuple[tuple[Observer, int | None], ...] = tuple(
-            one for one in reversed(ending) if _overrides(one[0], "ended")
-        )
-        self._onlookers: tuple[Observer, ...] = ()
+        self._observers = tuple(_apart(observers))
+        self._attached: tuple[Observer, ...] = ()
+        self._sealing = tuple(each for each in self._observers if _overrides(each, "sealed"))
+        self._beginning = tuple(each for each in self._observers if _overrides(each, "begun"))
+        self._arrange()
         self._told: set[tuple[type[Observer], str, type[Exception]]] = set()
 
     @classmethod
-    def of(cls, observer: Observer | None) -> "Observers | None":
+    def of(cls, observer: Observer | None) -> "Observers":
         """`observer`, which can do no harm any more."""
-        return None if observer is None else cls(observer)
+        return cls() if observer is None else cls(observer)
+
+    def add(self, observer: Observer) -> None:
+        """Have `observer` told of each handling that ends from now on, and of nothing else."""
+        self._attached = (*self._attached, observer)
+        self._arrange()
+
+    def remove(self, observer: Observer) -> None:
+        """Tell `observer`, which was added, nothing more."""
+        self._attached = tuple(each for each in self._attached if each is not observer)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Note by which methods each is told."""
+        number = count()
+        own = [
+            (each, next(number) if _overrides(each, "begun") else None) for each in self._observers
+        ]
+        # The last that has set a context variable is the first to reset it.
+        ending = [*reversed(own), *((each, None) for each in self._attached)]
+        self._ending = tuple(one for one in ending if _overrides(one[0], "ended"))
+        everyone = (*self._observers, *self._attached)
+        self._counting = tuple(each for each in everyone if _counts(each))
+        self._ending_well = tuple(one for one in self._ending if not _counts(one[0]))
+        self._choosing = (*self._beginning, *(observer for observer, _ in self._ending_well))
 
     @property
-    def has_onlookers(self) -> bool:
-        return bool(self._onlookers)
+    def are_told(self) -> bool:
+        """Whether there is one that is told of handlings at all."""
+        return bool(self._beginning or self._ending or self._counting)
 
     @property
-    def only(self) -> Observer | None:
-        """The one that is told of endings, if it is one alone."""
-        return self._ending[0][0] if len(self._ending) == 1 else None
+    def are_told_each(self) -> bool:
+        """Whether there is one that is told of handlings one by one, also if they go well."""
+        return bool(self._choosing)
 
-    def add(self, onlooker: Observer) -> None:
-        """Have `onlooker` told of each ending from now on; nothing else of it is called."""
-        self._onlookers = (*self._onlookers, onlooker)
-        self._ending = (*self._ending, (onlooker, None))
-
-    def remove(self, onlooker: Observer) -> None:
-        """Tell `onlooker` nothing more."""
-        self._onlookers = tuple(each for each in self._onlookers if each is not onlooker)
-        self._ending = tuple(one for one in self._ending if one[0] is not onlooker)
+    @property
+    def count(self) -> bool:
+        """Whether there is one that is told of many at once."""
+        return bool(self._counting)
 
     @property
     def tracer(self) -> Callable[[Envelope], Envelope] | None:
         """Gives an envelope its trace; None where no observer looks at what goes out."""
+        if len(self._sealing) == 1:  # each message takes this way
+            return partial(self._traced_by, self._sealing[0], self._sealing[0].sealed)
         return self.traced if self._sealing else None
 
     @property
-    def beginner(self) -> Callable[[Handling], Sequence[Any]] | None:
-        """To be told of a handling that begins; None where no observer wants to know."""
-        return self.begun if self._beginning else None
-
-    @property
     def chooser(self) -> Callable[[Envelope], bool] | None:
-        """Says which handlings are wanted; None where all are."""
-        observers = self._observers
-        is_choosy = observers and all(_overrides(each, "wants") for each in observers)
+        """Says of which handlings to tell one by one; None where it is all of them."""
+        is_choosy = all(_overrides(each, "wants") for each in self._choosing)
+        if is_choosy and len(self._choosing) == 1:  # as above
+            return partial(self._wanted_by, self._choosing[0], self._choosing[0].wants)
         return self.wants if is_choosy else None
 
     def traced(self, envelope: Envelope) -> Envelope:
@@ -200,17 +243,36 @@ class Observers(Observer):
         trace = self.sealed(envelope)
         return envelope if trace == envelope.trace else envelope.with_trace(trace)
 
+    def _traced_by(
+        self, observer: Observer, sealed: Callable[[Envelope], str], envelope: Envelope
+    ) -> Envelope:
+        try:
+            trace = sealed(envelope)
+            if trace is envelope.trace or trace == envelope.trace:
+                return envelope
+            return envelope.with_trace(_checked(trace))
+        except Exception as error:  # noqa: BLE001 - it is another's code, and no part of the work
+            self._tell(observer, "sealed", error)
+            return envelope
+
+    def _wanted_by(
+        self, observer: Observer, wants: Callable[[Envelope], bool], envelope: Envelope
+    ) -> bool:
+        try:
+            return wants(envelope)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._tell(observer, "wants", error)
+            return False
+
     def prepared(self) -> None:
         for observer in self._observers:
             try:
                 observer.prepared()
-            except Exception as error:  # noqa: BLE001 - it is another's code, and no part of the work
+            except Exception as error:  # noqa: BLE001 - as above
                 self._tell(observer, "prepared", error)
 
     def wants(self, envelope: Envelope) -> bool:
-        if self._onlookers:
-            return True
-        for observer in self._observers:
+        for observer in self._choosing:
             try:
                 if observer.wants(envelope):
                     return True
@@ -234,12 +296,33 @@ class Observers(Observer):
         return [self._begun_by(observer, handling) for observer in self._beginning]
 
     def ended(self, handling: Handling, ending: Ending, token: Sequence[Any] | None) -> None:
-        for observer, number in self._ending:
+        self._end(self._ending, handling, ending, token)
+
+    def end(self, handling: Handling, ending: Ending, token: Sequence[Any] | None) -> None:
+        """The same, where those that are told of many at once hear of this one so, too."""
+        went_well = ending.outcome == "handled"
+        self._end(self._ending_well if went_well else self._ending, handling, ending, token)
+
+    def _end(
+        self,
+        those: Iterable[tuple[Observer, int | None]],
+        handling: Handling,
+        ending: Ending,
+        token: Sequence[Any] | None,
+    ) -> None:
+        for observer, number in those:
             own = None if token is None or number is None else token[number]
             try:
                 observer.ended(handling, ending, own)
             except Exception as error:  # noqa: BLE001 - as above
                 self._tell(observer, "ended", error)
+
+    def handled(self, group: str, handlings: Sequence[Handled], epoch_s: float) -> None:
+        for observer in self._counting:
+            try:
+                observer.handled(group, handlings, epoch_s)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._tell(observer, "handled", error)
 
     def _begun_by(self, observer: Observer, handling: Handling) -> Any:
         try:
@@ -276,3 +359,7 @@ def _apart(observers: Iterable[Observer]) -> Iterator[Observer]:
 
 def _overrides(observer: Observer, hook: str, base: type[Observer] = Observer) -> bool:
     return getattr(type(observer), hook) is not getattr(base, hook)
+
+
+def _counts(observer: Observer) -> bool:
+    return _overrides(observer, "handled") and not _overrides(observer, "begun")

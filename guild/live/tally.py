@@ -22,24 +22,28 @@ class Tally:
         self._kinds: dict[tuple[str, str], _Kind] = {}
 
     def add(self, handling: Handling, ending: Ending) -> None:
-        key = (handling.group, handling.envelope.type)
-        kind = self._kinds.get(key) or self._new_kind(key)
-        outcome, error, handled_s = ending
-        kind.outcomes[outcome] += 1
-        kind.senders[_named(kind.senders, handling.envelope.sender)] += 1
+        """Count one, and how long it took."""
+        envelope, error = handling.envelope, ending.error
+        kind = self._kind(handling.group, envelope.type)
+        kind.outcomes[ending.outcome] += 1
+        kind.senders[_named(kind.senders, envelope.sender)] += 1
         if error is not None:
             kind.errors[_named(kind.errors, type(error).__name__)] += 1
-        if handled_s is not None:
-            kind.handled_s.add(handled_s)
-            if handling.waited_s is not None:
-                kind.waited_s.add(handling.waited_s)
+        self.time(handling, ending)
 
     def count(self, group: str, type_: str, sender: str, number: int) -> None:
-        """Add so many that were handled, of which no more is known."""
-        key = (group, type_)
-        kind = self._kinds.get(key) or self._new_kind(key)
+        """Count so many that were handled."""
+        kind = self._kind(group, type_)
         kind.outcomes["handled"] += number
         kind.senders[_named(kind.senders, sender)] += number
+
+    def time(self, handling: Handling, ending: Ending) -> None:
+        """Take how long one took that is counted."""
+        if ending.handled_s is not None:
+            kind = self._kind(handling.group, handling.envelope.type)
+            kind.handled_s.add(ending.handled_s)
+            if handling.waited_s is not None:
+                kind.waited_s.add(handling.waited_s)
 
     def activities(self) -> Sequence[Activity]:
         return [
@@ -55,10 +59,13 @@ class Tally:
             for (agent, type_), kind in self._kinds.items()
         ]
 
-    def _new_kind(self, key: tuple[str, str]) -> "_Kind":
-        if len(self._kinds) >= MOST_ACTIVITIES:
-            key = (key[0], OTHERS)  # there are no more agents than a spec has
-        return self._kinds.setdefault(key, _Kind())
+    def _kind(self, group: str, type_: str) -> "_Kind":
+        kind = self._kinds.get((group, type_))
+        if kind is None:
+            if len(self._kinds) >= MOST_ACTIVITIES:
+                type_ = OTHERS  # there are no more agents than a spec has
+            kind = self._kinds.setdefault((group, type_), _Kind())
+        return kind
 
 
 class _Kind:

@@ -8,15 +8,15 @@ most once: nothing waits for it, and what cannot be sent is dropped.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from guild.live.messages import LiveHandling, LiveHandlings, LiveSummary
 from guild.live.tally import LONGEST_NAME, Tally
 from messaging.bus import Bus
 from messaging.errors import MessagingError
-from messaging.glancing import MOST, Glance, Onlooker
-from messaging.observing import Ending, Handling
+from messaging.observing import TIME, Ending, Handled, Handling, Observer, made_at
 from messaging.process.error_text import text_of
 from messaging.process.logs import get_logger
 from messaging.wire.message import Message
@@ -86,8 +86,12 @@ class LiveTeller:
         await self._bus.backend.emit(envelopes)
 
 
-class _Seen(Onlooker):
-    """What was handled and not told yet."""
+class _Seen(Observer):
+    """What was handled and not told yet.
+
+    All of it is counted. Rows are made, and seconds taken, of all handlings while they are few, and
+    of one out of so many of each agent while they are not.
+    """
 
     def __init__(self, process: str) -> None:
         self._process = process
@@ -95,34 +99,48 @@ class _Seen(Onlooker):
         self._kept: list[_Ended] = []
         self._room = MOST_ROWS
         self._left_off = self._left_off_of_rows = 0
-        self._glances: dict[str, Glance] = {}
-        self._own_glances: dict[str, Glance] = {}
+        self._came = Counter[str]()
+        self._strides: dict[str, int] = {}
 
-    def glance(self, group: str) -> Glance:
-        return self._glances.setdefault(group, Glance())
+    def handled(self, group: str, handlings: Sequence[Handled], epoch_s: float) -> None:
+        stride = self._strides.get(group, 1)
+        sample = handlings[-self._came[group] % stride :: stride][: self._room]
+        self._came[group] += len(handlings)
+        self._leave_off(len(handlings) - len(sample))
+        for (type_, sender), number in _kinds_of(handlings):
+            self._tally.count(group, type_, sender, number)
+        for envelope, attempt, _, begun_s, ended_s in sample:
+            made_s = made_at(envelope.id[TIME])
+            waited_s = None if made_s is None else max(0.0, begun_s + epoch_s - made_s)
+            handling = Handling(envelope, group, attempt, waited_s)
+            ending = Ending("handled", None, ended_s - begun_s)
+            self._tally.time(handling, ending)
+            self._keep(handling, ending, ended_s + epoch_s)
 
     def ended(self, handling: Handling, ending: Ending, token: Any) -> None:  # noqa: ARG002
-        group = handling.group
-        if group not in self._glances and ending.outcome == "handled":
-            glance = self._own_glances.get(group) or self._own_glances.setdefault(group, Glance())
-            if not glance.takes():
-                envelope = handling.envelope
-                glance.counts[envelope.type, envelope.sender] += 1
-                return
-        is_ignored = ending.outcome == "ignored"  # by whoever listens to a topic for other types
-        if self._room and not is_ignored:
-            self._room -= 1
-            self._kept.append((handling, ending, time.time()))
-            return
         self._tally.add(handling, ending)
-        if not is_ignored:
-            self._left_off += 1
-            self._left_off_of_rows += 1
+        if ending.outcome == "ignored":  # by whoever listens to a topic for other types
+            return
+        if self._room:
+            self._keep(handling, ending, time.time())
+        else:
+            self._leave_off(1)
+
+    def _keep(self, handling: Handling, ending: Ending, at_s: float) -> None:
+        self._room -= 1
+        self._kept.append((handling, ending, at_s))
+
+    def _leave_off(self, number: int) -> None:
+        self._left_off += number
+        self._left_off_of_rows += number
 
     def take_rows(self) -> list[Message]:
         """The handlings that have ended meanwhile, in messages of no great length."""
-        self._take_counts()
-        rows = self._take_kept()
+        for group, number in self._came.items():
+            self._strides[group] = 1 + number * len(self._came) // ROWS_AT_ONCE
+        self._came.clear()
+        kept, self._kept = self._kept, []
+        rows = [_row(*each) for each in kept]  # between two handlings each would take longer
         left_off, self._left_off_of_rows = self._left_off_of_rows, 0
         if left_off and not rows:
             return [LiveHandlings(process=self._process, rows=(), left_off=left_off)]
@@ -134,23 +152,6 @@ class _Seen(Onlooker):
             )
             for start in range(0, len(rows), ROWS_AT_ONCE)
         ]
-
-    def _take_kept(self) -> Sequence[LiveHandling]:
-        """Rows, made all at once: between two handlings each would take several times as long."""
-        kept, self._kept = self._kept, []
-        for handling, ending, _ in kept:
-            self._tally.add(handling, ending)
-        return [_row(*each) for each in kept]
-
-    def _take_counts(self) -> None:
-        """What was glanced over, in the last moment; from now on there is room again."""
-        glances = (*self._glances.items(), *self._own_glances.items())
-        for group, glance in glances:
-            glance.most = max(1, MOST // len(glances))
-            for (type_, sender), number in glance.begin_anew().items():
-                self._tally.count(group, type_, sender, number)
-                self._left_off += number
-                self._left_off_of_rows += number
 
     def take_summary(self, period_s: float) -> list[Message]:
         """What was handled in the last period, which ends now; from now on there is room again."""
@@ -169,6 +170,14 @@ class _Seen(Onlooker):
                 left_off=left_off,
             )
         ]
+
+
+def _kinds_of(handlings: Sequence[Handled]) -> Iterable[tuple[tuple[str, str], int]]:
+    """How many there are of each type and sender."""
+    kinds = {(each[0].type, each[0].sender) for each in handlings}
+    if len(kinds) == 1:  # as nearly always
+        return [(kinds.pop(), len(handlings))]
+    return Counter((each[0].type, each[0].sender) for each in handlings).items()
 
 
 def _row(handling: Handling, ending: Ending, at: float) -> LiveHandling:

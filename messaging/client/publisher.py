@@ -28,10 +28,10 @@ class Publisher:
         backend: Backend,
         subscribers: SubscriberCache,
         sender: str,
-        observers: Observers | None = None,
+        observers: Observers,
     ) -> None:
         self._backend = backend
-        self._traced = None if observers is None else observers.tracer
+        self._traced = observers.tracer
         self._by_reference = backend.by_reference
         self._clock = backend.clock
         self._subscribers = subscribers

@@ -19,14 +19,12 @@ from messaging.control.followers import Followers
 from messaging.control.incidents import Incidents
 from messaging.control.pausing import Pauses
 from messaging.errors import BusForkedError
-from messaging.glancing import Onlooker
 from messaging.handling.context import Ask, HandlerServices
 from messaging.handling.emitter import Emitter
-from messaging.handling.observed import ChoosyRunner, ObservedRunner, ObservedSettlements
 from messaging.handling.runner import HandlerRunner
 from messaging.handling.settlement import SettlementBuilder
 from messaging.handling.subscription import Subscription, SubscriptionOptions
-from messaging.handling.watched import WatchedRunner
+from messaging.handling.watch import Watch
 from messaging.observing import Observers
 from messaging.process.forks import keep_from_children
 from messaging.state.contention import Contention
@@ -51,8 +49,7 @@ class Replica:
         followers: Followers,
         heart: Heart,
         contention: Contention,
-        observers: Observers | None = None,
-        onlookers: Observers | None = None,
+        observers: Observers,
     ) -> None:
         self._subscription = subscription
         self._options = subscription.options
@@ -61,16 +58,19 @@ class Replica:
         self._emitter = emitter
         self._incidents = incidents
         self._heart = heart
-        parts = (subscription, backend.load_state, followers)
-        by_reference = backend.by_reference
-        observed: ObservedSettlements | None = None
-        if observers is not None:
-            observed = ObservedSettlements(*parts, by_reference=by_reference, observers=observers)
-        settlements = observed or SettlementBuilder(*parts, by_reference=by_reference)
+        watch = Watch(subscription.group, observers, backend.clock)
+        settlements = SettlementBuilder(
+            subscription,
+            backend.load_state,
+            followers,
+            by_reference=backend.by_reference,
+            watch=watch,
+            traced=observers.tracer,
+        )
         services = HandlerServices(
             group=subscription.group,
             guild_id=guild_id,
-            by_reference=by_reference,
+            by_reference=backend.by_reference,
             destinations=settlements.destinations,
             routed=settlements.routed,
             load_state=backend.load_state,
@@ -81,14 +81,11 @@ class Replica:
             contention=contention,
             max_value_bytes=backend.max_value_bytes,
             neighbours=subscription.options.neighbours,
-            traced=None if observers is None else observers.tracer,
+            traced=observers.tracer,
         )
-        if observed is None:
-            self._runner = HandlerRunner(subscription, services, settlements, cancellations, known)
-        else:
-            choose = ObservedRunner if observed.wants_all else ChoosyRunner
-            self._runner = choose(subscription, services, observed, cancellations, known)
-        self.show(onlookers)
+        self._runner = HandlerRunner(
+            subscription, services, settlements, cancellations, known, watch=watch
+        )
         self._turns = asyncio.Semaphore(self._options.concurrency)  # whichever the partition
         self._pauses = pauses
         self._life = life = Lifecycle()
@@ -105,20 +102,9 @@ class Replica:
             self._pauses.unwatch(self._group, self._pause_changed)
             await self._assignment.abandon()
 
-    def show(self, onlookers: Observers | None) -> None:
-        """Show `onlookers` what is handled from now on; None for nobody.
-
-        Where the bus was given observers they are shown everything, and onlookers are among them.
-        """
-        if not isinstance(self._runner, ObservedRunner):
-            runner = self._runner
-            runner.observed = None if onlookers is None else self._beside(runner, onlookers)
-
-    def _beside(self, runner: HandlerRunner, onlookers: Observers) -> ObservedRunner:
-        onlooker = onlookers.only
-        if not isinstance(onlooker, Onlooker):
-            return ObservedRunner.beside(runner, onlookers)
-        return WatchedRunner.beside(runner, onlookers).at(onlooker.glance(self._group))
+    def look(self) -> None:
+        """Heed which observers are there at this moment."""
+        self._runner.look()
 
     def stop(self, *, hurry: bool = False) -> None:
         """Have `run` drain and return; with `hurry` running handlers are cancelled at once."""
@@ -207,9 +193,9 @@ class Running:
         self._is_draining = self._is_forked = False
         keep_from_children(self)
 
-    def show(self, onlookers: Observers | None) -> None:
-        """See `Replica.show`."""
-        self._replica.show(onlookers)
+    def look(self) -> None:
+        """See `Replica.look`."""
+        self._replica.look()
 
     @property
     def done(self) -> bool:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from contextvars import Context as Variables
 from contextvars import copy_context
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -43,6 +44,9 @@ from messaging.state.timers import is_timer
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import MessageRegistry
 from messaging.wire.sealing import split_tags
+
+if TYPE_CHECKING:
+    from messaging.handling.watch import Watch
 
 log = get_logger()
 
@@ -108,8 +112,6 @@ class HandlerRunner:
 
     Attributes:
         noted: the lent deliveries of which more is remembered than that they are lent.
-        observed: does this runner's work while there is somebody to be shown it; see
-            `ObservedRunner.beside`.
     """
 
     def __init__(
@@ -119,6 +121,8 @@ class HandlerRunner:
         settlements: SettlementBuilder,
         cancellations: Cancellations,
         known: MessageRegistry,
+        *,
+        watch: "Watch",
     ) -> None:
         self._group = subscription.group
         self._inbox = subscription.inbox
@@ -132,7 +136,12 @@ class HandlerRunner:
         self._cancellations = cancellations
         self._threads = Threads(subscription.options.concurrency)
         self.noted: set[Place] = set()
-        self.observed: HandlerRunner | None = None
+        self._watch = watch
+        self.look()
+
+    def look(self) -> None:
+        """Heed which observers are there at this moment."""
+        self._start = self._watch.over(self._run)
 
     @property
     def is_slow(self) -> bool:
@@ -145,6 +154,7 @@ class HandlerRunner:
         name_in_logs(self._services.guild_id, self._group)
         decimal.getcontext()  # or the first handler that computes with it leaves the context worn
         slot = WorkerSlot(consumer, is_leaving)
+        self._watch.prepare()
         self._cancellations.add(slot)
         try:
             yield slot
@@ -159,8 +169,6 @@ class HandlerRunner:
             FencedError: its start could not be recorded, because it was taken over.
             BackendUnavailableError: neither could that, nor its history be read.
         """
-        if self.observed is not None:
-            return self.observed.handle(delivery, slot)
         envelope = delivery.envelope
         target = self._table.targets.get((envelope.type, envelope.version))
         if (
@@ -181,7 +189,7 @@ class HandlerRunner:
             message = target.message_in(envelope)
         except MessagingError as error:
             return self._not_begun(delivery, error)
-        return self._run(delivery, target, message, slot)
+        return self._start(delivery, target, message, slot)
 
     async def handle_in_turn(
         self, turns: asyncio.Semaphore, delivery: Delivery, slot: WorkerSlot
@@ -196,6 +204,7 @@ class HandlerRunner:
             outcome = await self._handle_again(delivery, slot)
         else:
             outcome = await self._look_closely(delivery, slot)
+        self._watch.ended(delivery)  # where no handler has begun
         return await self._without_record(outcome)
 
     async def _handle_again(self, delivery: Delivery, slot: WorkerSlot) -> Outcome:
@@ -238,7 +247,7 @@ class HandlerRunner:
         except MessagingError as error:
             return await self._not_begun(delivery, error)
         is_first = is_first_start(delivery)
-        return await self._run(delivery, target, message, slot, contender, is_first=is_first)
+        return await self._start(delivery, target, message, slot, contender, is_first=is_first)
 
     async def _without_record(self, outcome: Outcome) -> Outcome:
         """`outcome` with what removes the record of starts, if it settles and there may be one."""
@@ -248,9 +257,9 @@ class HandlerRunner:
 
     async def give_up_on(self, delivery: Delivery, error: BaseException) -> Outcome:
         """Settle what was handled and cannot be committed."""
-        if self.observed is not None:
-            return await self.observed.give_up_on(delivery, error)
-        return await self._without_record(await self._fail(delivery, error))
+        outcome = await self._fail(delivery, error)
+        self._watch.ended(delivery)
+        return await self._without_record(outcome)
 
     async def _fail(self, delivery: Delivery, error: BaseException) -> Outcome:
         self.noted.add(delivery.place)
@@ -261,32 +270,32 @@ class HandlerRunner:
         self, delivery: Delivery, slot: WorkerSlot, stray: asyncio.CancelledError
     ) -> UnsettledError:
         """What is left when `stray`, of a handler's making, reached an `await` of the bus's own."""
-        if self.observed is not None:
-            return self.observed.interrupted(delivery, slot, stray)
         failing = partial(self._fail, delivery, cancelled_from_within(delivery, stray))
         return UnsettledError(delivery, slot.settle or failing)
 
     async def settle(self, left: UnsettledError, slot: WorkerSlot) -> Outcome:
         """Settle what another task has left."""
-        if self.observed is not None:
-            return await self.observed.settle(left, slot)
         slot.settle = left.settle
-        return await self._without_record(await left.settle())
+        outcome = await left.settle()
+        self._watch.ended(left.delivery, outcome)
+        return await self._without_record(outcome)
 
     def conflicted(self, settlement: Settlement) -> None:
         """This was not committed, as the state that it writes has changed."""
-        if self.observed is not None:
-            self.observed.conflicted(settlement)
-        else:
-            self._contention.conflicted(settlement)
+        self._contention.conflicted(settlement)
+        self._watch.decided(settlement.delivery, "conflicted")
+        self._watch.ended(settlement.delivery)
 
-    def _not_begun(self, delivery: Delivery, error: MessagingError) -> Awaitable[Outcome]:
+    async def _not_begun(self, delivery: Delivery, error: MessagingError) -> Outcome:
         self.noted.add(delivery.place)
         if isinstance(error, UnknownTypeError):
-            return self._settlements.unreadable(delivery, error)
-        if isinstance(error, LostWorkerError):
-            delivery = numbered(delivery, error.starts)
-        return self._settlements.failed(delivery, error)
+            outcome = await self._settlements.unreadable(delivery, error)
+        elif isinstance(error, LostWorkerError):
+            outcome = await self._settlements.failed(numbered(delivery, error.starts), error)
+        else:
+            outcome = await self._settlements.failed(delivery, error)
+        self._watch.ended(delivery)
+        return outcome
 
     def take_back(self, deliveries: Iterable[Delivery], journal: Journal) -> Awaitable[None]:
         """Let these, which are about to be given back, count as never begun here."""
@@ -294,9 +303,8 @@ class HandlerRunner:
 
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
         """Forget these: they were settled, given back, or taken over."""
-        if self.observed is not None:
-            self.observed.let_go(deliveries)
-            return
+        deliveries = tuple(deliveries)
+        self._watch.let_go(deliveries)
         for delivery in deliveries:
             if delivery.place in self.noted:
                 self.noted.remove(delivery.place)

@@ -3,7 +3,7 @@
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
 
@@ -35,6 +35,9 @@ from messaging.wire.replies import Cancelled, RequestFailed
 from messaging.wire.sealing import seal
 from messaging.wire.topic import is_reply_topic, retry_topic_of
 
+if TYPE_CHECKING:
+    from messaging.handling.watch import Watch
+
 log = get_logger()
 
 MOST_ATTEMPTS_KEPT = 20
@@ -65,6 +68,8 @@ class SettlementBuilder:
         followers: Followers,
         *,
         by_reference: bool,
+        watch: "Watch",
+        traced: Callable[[Envelope], Envelope] | None = None,
     ) -> None:
         self._group = subscription.group
         self._options = subscription.options
@@ -72,6 +77,8 @@ class SettlementBuilder:
         self._load_state = load_state
         self._with_copies = followers.with_copies
         self._by_reference = by_reference
+        self._decided = watch.decided
+        self._traced = traced
         self._histories: dict[str, tuple[Attempt, ...]] = {}
         self._unreadable = Unreadable(self._group, self._options.lease_s, load_state)
 
@@ -99,6 +106,7 @@ class SettlementBuilder:
 
     def ignored(self, delivery: Delivery) -> Settlement:
         """There is no handler for it here; a notice that somebody waits for is passed on."""
+        self._decided(delivery, "ignored")
         envelope = delivery.envelope
         if not envelope.waiter or envelope.published_to != self._subscription.inbox:
             return Settlement(delivery)
@@ -136,6 +144,12 @@ class SettlementBuilder:
 
     async def failed(self, delivery: Delivery, error: BaseException) -> Outcome:
         """The handling ended in `error`: another attempt, or none."""
+        outcome = await self._failed(delivery, error)
+        is_over = not isinstance(outcome, RetryInPlace) and outcome.dead is not None
+        self._decided(delivery, "dead_lettered" if is_over else "retried", error)
+        return outcome
+
+    async def _failed(self, delivery: Delivery, error: BaseException) -> Outcome:
         envelope, attempt = delivery.envelope, delivery.envelope.attempt
         if self._options.ordered_by and key_of(delivery, self._options.ordered_by):
             return await self._failed_in_order(delivery, error)
@@ -185,12 +199,16 @@ class SettlementBuilder:
             outcome = None if pause_s is None else RetryInPlace(delivery, pause_s)
         else:
             outcome = await self._unreadable.left(delivery, error)
-        return await self.failed(delivery, error) if outcome is None else outcome
+        if outcome is None:
+            return await self.failed(delivery, error)
+        self._decided(delivery, "left_to_others", error)
+        return outcome
 
     async def cancelled(self, delivery: Delivery, reason: str) -> Settlement:
         """Somebody cancelled it: no further attempt, and whoever waits for it is told."""
         envelope = delivery.envelope
         log.info("delivery.cancelled", reason=reason)
+        self._decided(delivery, "cancelled")
         notice = Cancelled(message_id=envelope.id, reason=reason)
         writes = await self._forget_history(envelope) if envelope.was_handled else ()
         writes += await self._forget_steps(envelope)
@@ -252,7 +270,7 @@ class SettlementBuilder:
         waiter = envelope.waiter
         if envelope.reply_to:  # rare where agents pass on what nobody asked for
             waiter = "" if is_reply_topic(topic) else envelope.waiter_beyond
-        return seal(
+        answer = seal(
             message,
             topic,
             by_reference=self._by_reference,
@@ -264,6 +282,7 @@ class SettlementBuilder:
             waiter=waiter,
             priority=envelope.priority,
         )
+        return answer if self._traced is None else self._traced(answer)
 
     async def _load_history(self, envelope: Envelope) -> tuple[tuple[Attempt, ...], int]:
         stored = await self._load_state(self._group, history_key(envelope.id))

@@ -11,8 +11,7 @@ from messaging._lazy import lazily
 
 if TYPE_CHECKING:
     from messaging.telemetry.metrics import MetricsObserver
-    from messaging.telemetry.queues import QueueMetrics
-    from messaging.telemetry.rendering import render
+    from messaging.telemetry.queues import QueueMetrics, render
     from messaging.telemetry.spending import Spending, Spent
     from messaging.telemetry.tracing import OpenTelemetryObserver
 
@@ -29,8 +28,7 @@ __getattr__ = lazily(
     __name__,
     {
         "messaging.telemetry.metrics": ("MetricsObserver",),
-        "messaging.telemetry.queues": ("QueueMetrics",),
-        "messaging.telemetry.rendering": ("render",),
+        "messaging.telemetry.queues": ("QueueMetrics", "render"),
         "messaging.telemetry.spending": ("Spending", "Spent"),
         "messaging.telemetry.tracing": ("OpenTelemetryObserver",),
     },

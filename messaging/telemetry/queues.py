@@ -1,7 +1,7 @@
-"""Metrics for Prometheus of what waits on the bus, and of its dead letters.
+"""Metrics for Prometheus of what waits on the bus, and of its dead letters; and how to show any.
 
-They are the same wherever one looks, so one process of a guild is enough, the one with the gateway
-if there is one: with several, Prometheus would add up what is there once.
+What waits is the same wherever one looks, so one process of a guild is enough, the one with the
+gateway if there is one: with several, Prometheus would add up what is there once.
 """
 
 import asyncio
@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
 
 from messaging.backend import TopicInfo
 from messaging.bus import Bus
 from messaging.client.topics import EVERY_S
 from messaging.errors import MessagingError
-from messaging.telemetry.series import OTHER
+from messaging.telemetry.metrics import OTHER
 from messaging.wire.topic import owner_of
 
 MOST_QUEUES = 1_000
@@ -71,6 +72,21 @@ class QueueMetrics:
                 oldest_s.add_metric(labels, age_s)
             dead_letters.add_metric((), self._dead_letters)
         yield from families
+
+
+def render(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
+    """The body of an answer to `GET /metrics`, and its content type.
+
+    Args:
+        registry: whose metrics; those of the process itself are in it where the host wants them.
+        accept: the header of the request, by which the format is chosen; the usual one where the
+            header makes no sense.
+    """
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is no number
+        encode, content_type = choose_encoder("")
+    return encode(registry), content_type
 
 
 def _add(info: TopicInfo, counts: dict[tuple[str, str], list[float]]) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from messaging.bus import Bus
 from messaging.handling.failure_record import reason_of
-from messaging.handling.observed import ObservedRunner, ObservedSettlements
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.runner import HandlerRunner
 from messaging.observing import Ending, Handling, Observer
@@ -31,7 +30,6 @@ from tests.messaging.test_observing import (
     test_a_type_that_is_unknown_here_is_left_to_others_and_then_given_up,
     test_each_attempt_is_a_handling_of_its_own,
     test_what_comes_to_no_handler_ends_and_never_begins,
-    with_mutant,
 )
 
 # What an observer of a bus is promised of handlings, one that was attached is promised, too.
@@ -81,6 +79,10 @@ def runners(bus: Bus) -> list[HandlerRunner]:
     return [running._replica._runner for running in bus._running]
 
 
+def is_watched(runner: HandlerRunner) -> bool:
+    return runner._start != runner._run
+
+
 async def test_it_sees_what_begins_while_it_is_there(site: Site) -> None:
     witness, recorder = Witness(), Recorder()
     async with open_bus(site) as bus:
@@ -104,17 +106,17 @@ async def test_without_one_no_handling_is_observed(site: Site) -> None:
     witness, other = Witness(), Witness()
     async with open_bus(site) as bus:
         await bus.subscribe(listening("reader", Recorder()))
-        assert [runner.observed for runner in runners(bus)] == [None]
+        assert not any(map(is_watched, runners(bus)))
         bus.attach(witness)
         bus.attach(other)
         await bus.subscribe(listening("later", Recorder()))
-        assert [type(each.observed) for each in runners(bus)] == [ObservedRunner] * 2
+        assert [is_watched(each) for each in runners(bus)] == [True] * 2
 
         bus.detach(witness)
-        assert all(runner.observed for runner in runners(bus))
+        assert all(map(is_watched, runners(bus)))
         bus.detach(other)
         bus.detach(other)
-        assert [runner.observed for runner in runners(bus)] == [None, None]
+        assert not any(map(is_watched, runners(bus)))
 
 
 async def test_what_is_under_way_when_it_comes_or_goes_is_not_told(site: Site) -> None:
@@ -135,20 +137,8 @@ async def test_what_is_under_way_when_it_comes_or_goes_is_not_told(site: Site) -
         assert (await witness.last()).outcome == "handled"
 
 
-@with_mutant
-async def test_what_a_runner_remembers_of_a_message_outlives_the_look_at_it(
-    site: Site, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_a_runner_remembers_of_a_message_outlives_the_look_at_it(site: Site) -> None:
     """The attempts of a message that is tried in its place are kept in the process."""
-    if is_mutant:
-        beside = ObservedSettlements.beside
-
-        def forgetful(*parts: Any) -> ObservedSettlements:
-            made = beside(*parts)
-            made._histories = {}
-            return made
-
-        monkeypatch.setattr(ObservedSettlements, "beside", forgetful)
     witness = Witness()
     patience = RetryPolicy(attempts=3, backoff_s=0.05, jitter=0.0)
     async with open_bus(site) as bus:
@@ -161,7 +151,7 @@ async def test_what_a_runner_remembers_of_a_message_outlives_the_look_at_it(
         (letter,) = await dead_letters(bus)
 
     kept = [attempt.number for attempt in reason_of(letter).attempts]
-    assert (kept == [1, 2, 3]) is not is_mutant
+    assert kept == [1, 2, 3]
 
 
 async def test_beside_an_observer_of_the_bus_both_see_all(monkeypatch: pytest.MonkeyPatch) -> None:

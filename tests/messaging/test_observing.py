@@ -29,9 +29,9 @@ from messaging.errors import (
 )
 from messaging.handling import settlement
 from messaging.handling.context import Context
-from messaging.handling.observed import ObservedRunner, ObservedSettlements
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.runner import HandlerRunner
+from messaging.handling.watch import Watch
 from messaging.state.timers import disarm
 from messaging.testing import Recorder, eventually, memory_bus
 from messaging.wire.envelope import Envelope, new_id
@@ -192,7 +192,7 @@ async def test_a_message_that_is_given_up_says_why(
     is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_mutant:
-        monkeypatch.setattr(ObservedSettlements, "failed", settlement.SettlementBuilder.failed)
+        monkeypatch.setattr(Watch, "decided", lambda *_: None)
     witness = Witness()
     async with memory_bus(Ask, observer=witness) as bus:
         await bus.subscribe(listening("reader", fail, retry=ONCE))
@@ -279,8 +279,7 @@ async def test_what_comes_to_no_handler_ends_and_never_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if is_mutant:
-        for method in ("_handle_with_care", "_not_begun"):
-            monkeypatch.setattr(ObservedRunner, method, getattr(HandlerRunner, method))
+        monkeypatch.setattr(Watch, "ended", lambda *_: None)
     witness = Witness()
     async with memory_bus(Ask, observer=witness) as bus:
         await bus.register(listening("reader", echo))
@@ -351,7 +350,7 @@ async def test_a_handler_that_a_drain_breaks_off_is_interrupted(
     is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_mutant:
-        monkeypatch.setattr(ObservedRunner, "_interrupted", lambda *_: None)
+        monkeypatch.setattr(Watch, "_interrupted", lambda *_: None)
     witness, gate = Witness(), Gate()
     async with memory_bus(Ask, observer=witness) as bus:
         running = await bus.subscribe(listening("reader", gate, drain_s=0.0))
@@ -389,6 +388,14 @@ async def cancel_itself(ask: Ask, context: Context) -> None:
         await asyncio.sleep(0)
 
 
+async def settle_in_silence(self: Any, left: Any, slot: Any) -> Any:
+    return await self._without_record(await left.settle())
+
+
+async def give_up_in_silence(self: Any, delivery: Any, error: BaseException) -> Any:
+    return await self._without_record(await self._fail(delivery, error))
+
+
 @with_mutant
 @pytest.mark.parametrize(
     ("text", "outcome", "error"),
@@ -402,8 +409,8 @@ async def test_a_handler_that_spoils_its_task_is_ended_once_by_another(
     text: str, outcome: str, error: type, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_mutant:
-        monkeypatch.setattr(ObservedRunner, "settle", HandlerRunner.settle)
-        monkeypatch.setattr(ObservedRunner, "_interrupted", lambda *_: None)
+        monkeypatch.setattr(HandlerRunner, "settle", settle_in_silence)
+        monkeypatch.setattr(Watch, "_interrupted", lambda *_: None)
     witness = Witness()
     async with memory_bus(Ask, observer=witness) as bus:
         await bus.subscribe(listening("reader", cancel_itself, retry=ONCE))
@@ -420,7 +427,7 @@ async def test_a_handling_whose_commit_is_refused_ends_once_more(
     is_mutant: bool, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_mutant:
-        monkeypatch.setattr(ObservedRunner, "give_up_on", HandlerRunner.give_up_on)
+        monkeypatch.setattr(HandlerRunner, "give_up_on", give_up_in_silence)
     witness = Witness()
 
     async def tell_too_much(ask: Ask, context: Context) -> None:
@@ -760,7 +767,7 @@ async def test_the_next_handling_sees_nothing_of_a_span(
 ) -> None:
     """Where it is reset its task goes on, and where it is not another one does."""
     if is_mutant:
-        monkeypatch.setattr("messaging.handling.observed.have_changed", lambda _: False)
+        monkeypatch.setattr("messaging.handling.watch.have_changed", lambda _: False)
     tasks, before = list[Any](), list[str]()
 
     class First(Observer):
@@ -844,8 +851,9 @@ class Bare(Observers):
         super().__init__(observer)
         self._bare = observer
 
-    def sealed(self, envelope: Envelope) -> str:
-        return self._bare.sealed(envelope)
+    @property
+    def tracer(self) -> Callable[[Envelope], Envelope]:
+        return lambda envelope: envelope.with_trace(self._bare.sealed(envelope))
 
 
 @pytest.mark.parametrize(
@@ -894,25 +902,30 @@ async def test_several_observers_see_each_others_trace_and_their_own_tokens() ->
     assert entry.envelope.trace == "ab"
 
 
+def kept_watches(monkeypatch: pytest.MonkeyPatch) -> Sequence[Watch]:
+    """All that are made from now on."""
+    watches, begin = list[Watch](), Watch.__init__
+
+    def remember(self: Watch, *each: Any) -> None:
+        begin(self, *each)
+        watches.append(self)
+
+    monkeypatch.setattr(Watch, "__init__", remember)
+    return watches
+
+
 @with_mutant
 async def test_what_no_observer_wants_leaves_nothing_behind(
     is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_mutant:
 
-        def note(self: ObservedSettlements, delivery: Any, ending: Ending) -> None:
-            self.endings[delivery.place] = ending
+        def decided(self: Watch, delivery: Any, outcome: Any, error: Any = None) -> None:
+            self._decided[delivery.place] = Ending(outcome, error)
 
-        monkeypatch.setattr(ObservedSettlements, "note", note)
-        monkeypatch.setattr(ObservedRunner, "let_go", HandlerRunner.let_go)
-    runners = list[ObservedRunner]()
-    begin = ObservedRunner.__init__
-
-    def remember(self: ObservedRunner, *each: Any) -> None:
-        begin(self, *each)
-        runners.append(self)
-
-    monkeypatch.setattr(ObservedRunner, "__init__", remember)
+        monkeypatch.setattr(Watch, "decided", decided)
+        monkeypatch.setattr(Watch, "let_go", lambda *_: None)
+    watches = kept_watches(monkeypatch)
 
     class Choosy(Witness):
         def wants(self, envelope: Envelope) -> bool:
@@ -928,7 +941,7 @@ async def test_what_no_observer_wants_leaves_nothing_behind(
             await bus.publish("asks", Told(text="ignored"), key=key)
         await eventually(lambda: len(witness.ends) >= 4)
         assert len(await dead_letters(bus, 2)) == 2
-        left = [runner._endings for runner in runners if runner._endings]
+        left = [watch for watch in watches if watch._decided or watch._under_way]
 
     assert bool(left) is is_mutant
     if not is_mutant:
@@ -940,15 +953,8 @@ async def test_what_is_wanted_only_after_it_began_is_not_told_and_leaves_nothing
     ordered_by: str, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_mutant:
-        monkeypatch.setattr(ObservedRunner, "let_go", HandlerRunner.let_go)
-    kept = list[dict[Any, Ending]]()
-    begin = ObservedSettlements.__init__
-
-    def remember(self: ObservedSettlements, *each: Any, **more: Any) -> None:
-        begin(self, *each, **more)
-        kept.append(self.endings)
-
-    monkeypatch.setattr(ObservedSettlements, "__init__", remember)
+        monkeypatch.setattr(Watch, "let_go", lambda *_: None)
+    watches = kept_watches(monkeypatch)
 
     class Late(Witness):
         is_awake = False
@@ -970,7 +976,7 @@ async def test_what_is_wanted_only_after_it_began_is_not_told_and_leaves_nothing
         await settled_all(bus, "reader")
 
     assert witness.outcomes == ["handled"]
-    assert any(kept) is is_mutant
+    assert any(watch._decided for watch in watches) is is_mutant
 
 
 @pytest.mark.parametrize("method", ["sealed", "begun", "ended"])

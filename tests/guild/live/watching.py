@@ -63,5 +63,5 @@ def tellers() -> int:
 
 
 def is_observed(guild: Guild) -> bool:
-    running = guild.client.bus._running
-    return any(each._replica._runner.observed is not None for each in running)
+    runners = [each._replica._runner for each in guild.client.bus._running]
+    return any(runner._start != runner._run for runner in runners)

@@ -20,7 +20,7 @@ from messaging.telemetry import (
     Spent,
     render,
 )
-from messaging.telemetry.series import MOST_ERRORS, MOST_SERIES
+from messaging.telemetry.metrics import MOST_ERRORS, MOST_SERIES
 from messaging.testing import eventually, memory_bus
 from messaging.wire.envelope import Envelope, new_id
 from tests.messaging.buses import Ask, Gate, Told, dead_letters, echo, listening, settled_all, tell
