@@ -1,5 +1,7 @@
 """The trace of an envelope as text: a W3C `traceparent` and, behind a space, the `tracestate`.
 
+Beside it, what is current in a handler whose trace is left out, and what log lines say of a trace.
+
 What others have written is read with care: a text that is no trace is taken for none, and a
 `tracestate` that cannot be read is dropped.
 
@@ -8,8 +10,17 @@ Source: https://www.w3.org/TR/trace-context/ (level 1).
 
 import re
 
-from opentelemetry.trace import SpanContext, TraceFlags, TraceState
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    TraceState,
+    format_trace_id,
+    get_current_span,
+)
 
+from messaging.handling.log_context import in_hand
 from messaging.observing import LONGEST_TRACE
 from messaging.wire.envelope import Envelope
 
@@ -63,3 +74,35 @@ def write(context: SpanContext) -> str:
         return trace
     whole = f"{trace} {context.trace_state.to_header()}"
     return whole if len(whole) <= LONGEST_TRACE else trace
+
+
+class UnsampledSpan(NonRecordingSpan):
+    """Current while a message is handled whose trace is left out: what the handler calls with
+    OpenTelemetry records nothing either.
+
+    One is enough for all handlings: it looks up which one is meant, as the names in log lines do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(INVALID_SPAN_CONTEXT)
+
+    def get_span_context(self) -> SpanContext:
+        delivery = in_hand.get()
+        if delivery is None:
+            return INVALID_SPAN_CONTEXT
+        envelope = delivery.envelope
+        return read(envelope.trace or unsampled_trace_of(envelope)) or INVALID_SPAN_CONTEXT
+
+
+class TraceIdName:
+    """Reads as the id of the trace that is current when a line is written."""
+
+    __slots__ = ()
+
+    def __structlog__(self) -> str | None:
+        """What JSON lines show."""
+        context = get_current_span().get_span_context()
+        return format_trace_id(context.trace_id) if context.is_valid else None
+
+    def __repr__(self) -> str:
+        return str(self.__structlog__())

@@ -14,6 +14,7 @@ span is made for it.
 
 import asyncio
 from contextvars import Token
+from hashlib import blake2b
 from importlib.metadata import version
 from typing import Any
 
@@ -27,6 +28,7 @@ from opentelemetry.trace import (
     SpanKind,
     Status,
     StatusCode,
+    TraceFlags,
     TracerProvider,
     get_current_span,
     set_span_in_context,
@@ -35,11 +37,8 @@ from opentelemetry.trace import (
 from messaging.observing import Ending, Handling, Observer
 from messaging.process.error_text import text_of
 from messaging.telemetry import conventions as names
-from messaging.telemetry.attributes import of_handling, of_publishing, of_spending
-from messaging.telemetry.log_names import TraceIdName
 from messaging.telemetry.spending import Spending
-from messaging.telemetry.trace_text import is_unsampled, read, write
-from messaging.telemetry.unsampled import UnsampledSpan
+from messaging.telemetry.trace_text import TraceIdName, UnsampledSpan, is_unsampled, read, write
 from messaging.wire.envelope import Envelope
 from messaging.wire.message import wire_type_of
 from messaging.wire.replies import Cancelled, RequestFailed
@@ -132,9 +131,9 @@ class OpenTelemetryObserver(Observer):
     def sealed(self, envelope: Envelope) -> str:
         context = get_current()
         if context is _LEFT_OUT or not context:  # nothing that is current is recorded
-            if envelope.trace and not envelope.cause:
-                return self._begin_anew(envelope)
-            return self._begin(envelope) if self.wants(envelope) else envelope.trace
+            if not envelope.trace and (envelope.conversation or envelope.id)[_LAST] >= self._below:
+                return ""  # as nearly always, where few are traced
+            return self._sent_alone(envelope)
         here: Any = context.get(_HERE)
         if here is None or not here.sends(envelope):
             return self._sent_by_itself(envelope, context)
@@ -158,7 +157,7 @@ class OpenTelemetryObserver(Observer):
     def ended(self, handling: Handling, ending: Ending, token: _Open | None) -> None:
         if token is None:
             if ending.outcome in _WITHOUT_HANDLER and self.wants(handling.envelope):
-                self._end(self._handle(handling, read(handling.envelope.trace)), ending)
+                self._end(self._handle(handling), ending)
             return
         if token.token is not None and token.task is asyncio.current_task():
             detach(token.token)  # in any other task there is nothing to take back
@@ -174,11 +173,17 @@ class OpenTelemetryObserver(Observer):
 
     def _opened(self, handling: Handling) -> tuple[_Open, Span]:
         """The handling, and what is the current span in it."""
-        span = self._handle(handling, read(handling.envelope.trace))
+        span = self._handle(handling)
         context = span.get_span_context()
         if span.is_recording() or not context.is_valid:
             return _Open(handling, span), span
         return _Open(handling, None, write(context)), span
+
+    def _sent_alone(self, envelope: Envelope) -> str:
+        """What is published while no span is current that is recorded."""
+        if envelope.trace and not envelope.cause:
+            return self._begin_anew(envelope)
+        return self._begin(envelope) if self.wants(envelope) else envelope.trace
 
     def _sent_by_itself(self, envelope: Envelope, context: Context) -> str:
         """What is published while a span of the host's is current."""
@@ -210,7 +215,7 @@ class OpenTelemetryObserver(Observer):
         here: _Open | None = None,
         links: tuple[Link, ...] = (),
     ) -> str:
-        name, attributes = of_publishing(envelope)
+        name, attributes = names.of_publishing(envelope)
         if self._content:
             attributes[names.BODY] = _body_of(envelope)
         span = self._tracer.start_span(
@@ -224,13 +229,30 @@ class OpenTelemetryObserver(Observer):
         sent = span.get_span_context()
         return write(sent) if sent.is_valid else envelope.trace
 
-    def _handle(self, handling: Handling, parent: SpanContext | None) -> Span:
-        name, attributes = of_handling(handling)
+    def _handle(self, handling: Handling) -> Span:
+        envelope = handling.envelope
+        name, attributes = names.of_handling(handling)
         if self._content:
-            attributes[names.BODY] = _body_of(handling.envelope)
+            attributes[names.BODY] = _body_of(envelope)
+        parent = read(envelope.trace) or self._unseen(envelope)
         return self._tracer.start_span(
             name, _context_of(parent), kind=SpanKind.CONSUMER, attributes=attributes
         )
+
+    def _unseen(self, envelope: Envelope) -> SpanContext | None:
+        """What a message hangs from that no observer has seen going out: the same for each attempt.
+
+        The ids of a trace are random, and samplers go by that; those of messages tell the time.
+        """
+        sampler: Any = getattr(self._tracer, "sampler", None)
+        if sampler is None:  # it makes no spans
+            return None
+        trace = blake2b(envelope.conversation_id.encode(), digest_size=16).digest()
+        span = blake2b(envelope.id.encode(), digest_size=8).digest()
+        trace_id = int.from_bytes(trace)
+        decided = sampler.should_sample(_NOWHERE, trace_id, names.PROCESS, SpanKind.CONSUMER)
+        flags = TraceFlags(TraceFlags.SAMPLED if decided.decision.is_sampled() else 0)
+        return SpanContext(trace_id, int.from_bytes(span), is_remote=True, trace_flags=flags)
 
     def _end(self, span: Span, ending: Ending) -> None:
         if ending.outcome != "handled":
@@ -246,7 +268,7 @@ class OpenTelemetryObserver(Observer):
     def _tell_what_was_spent(self, envelope: Envelope, span: Span) -> None:
         spent = None if self._spending is None else self._spending(envelope)
         if spent is not None:
-            span.set_attributes(of_spending(spent))
+            span.set_attributes(names.of_spending(spent))
 
 
 def _context_of(parent: SpanContext | None) -> Context:

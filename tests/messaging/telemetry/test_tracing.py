@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import structlog
 from opentelemetry import trace
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBasedTraceIdRatio
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes, messaging_attributes
 from opentelemetry.semconv.attributes import error_attributes
 from opentelemetry.semconv.schemas import Schemas
@@ -133,6 +133,31 @@ async def test_attempts_lie_side_by_side_and_each_that_failed_says_so() -> None:
         for span in attempts
     ] == [("retried", "RuntimeError"), ("dead_lettered", "RuntimeError")] * 2
     assert {span.status.status_code for span in attempts} == {StatusCode.ERROR}
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+async def test_attempts_at_what_no_observer_saw_go_out_are_one_trace(
+    site: Site, share: float
+) -> None:
+    """The sampler decides for all attempts at once."""
+    spans = Spans(sampler=ParentBasedTraceIdRatio(share))
+    count = 40
+    observer = OpenTelemetryObserver(spans.provider)
+    async with (
+        seen_by(None, await site.open()) as one,
+        seen_by(observer, await site.open()) as two,
+    ):
+        await two.subscribe(listening("failing", fail, retry=SOON))
+        await one.publish_many("asks", [Ask(text=str(number)) for number in range(count)])
+        await dead_letters(two, count)
+        await settled_all(two, "failing")
+
+    attempts = spans.named("process asks")
+    traces = traces_of(attempts)
+    assert len(attempts) == 2 * len(traces)
+    assert (len(traces) == count) is (share == 1)
+    assert traces
+    assert len({span.parent.span_id for span in attempts if span.parent}) == len(traces)
 
 
 async def test_the_notice_of_a_failure_belongs_to_the_trace() -> None:
@@ -285,7 +310,8 @@ async def test_a_guild_that_is_started_in_a_span_has_none_of_it_in_its_handlings
         await spans.until("publish told")
         await silent.close()
 
-    assert parent_of(spans.one("process asks"), spans.all) == ""
+    assert orphans_in(spans.all) == ["process asks"]
+    assert len(traces_of(spans.all)) == 2  # that of the start is one
     assert parent_of(spans.one("publish told"), spans.all) == "process asks"
 
 
@@ -372,7 +398,9 @@ async def test_a_malformed_trace_of_others_is_taken_for_none(malformed: str) -> 
             await spans.until("publish told")
 
     handled = spans.one("process asks")
-    assert handled.parent is None
+    assert orphans_in(spans.all) == ["process asks"]
+    assert handled.parent is not None
+    assert f"{handled.parent.trace_id:032x}" not in malformed
     assert parent_of(spans.one("publish told"), spans.all) == "process asks"
     assert [line for line in logs if line["log_level"] in {"warning", "error"}] == []
 
