@@ -15,8 +15,9 @@ from guild.runtime import Guild
 from messaging.errors import BackendUnavailableError
 from messaging.wire.envelope import new_id
 from tests.gateway.conftest import LOCAL, asking
-from tests.gateway.crew import crew_spec, gates, runs
+from tests.gateway.crew import began, crew_spec, gates, runs
 from tests.gateway.test_streams import EVENTS, NOTE, events_from, saying, texts_in
+from tests.sentinels import running_sentinels
 from tests.servers import running_redis
 
 
@@ -125,6 +126,47 @@ async def test_redis_goes_and_comes_back_under_those_who_watch(tmp_path: Path) -
         assert answer.headers["Retry-After"] == "1"
     ids = [answer.json()["message_id"] for answer in sent]
     assert [row["id"] for row in (*seen["rows"], *behind["rows"])] == ids
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+async def test_a_failover_is_ridden_out_by_those_who_act_and_told_to_those_who_read(
+    tmp_path: Path,
+) -> None:
+    with running_sentinels(tmp_path) as site:
+        gate, text, key = new_id(), new_id(), {"Idempotency-Key": new_id()}
+        note = {"type": "gw.note", "data": {"text": text}}
+        async with (
+            Guild.launch(crew_spec("failover"), bus=site.url) as guild,
+            asking(gateway_app(guild.client, limits=Limits(store_s=0.1))) as http,
+        ):
+            asked = asyncio.create_task(
+                http.post("topics/says/requests", json=saying(text=gate, gate=gate))
+            )
+            await began.setdefault(gate, asyncio.Event()).wait()
+            await asyncio.to_thread(site.replicate)
+            site.primary.kill()
+            publishing = asyncio.create_task(
+                http.post("topics/notes/messages", json=note, headers=key)
+            )
+            read = [await http.get(path) for path in READS]
+            sent = await publishing
+            while (await http.get(f"{LOCAL}/readyz")).status_code != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            again = await http.post("topics/notes/messages", json=note, headers=key)
+            gates.setdefault(gate, asyncio.Event()).set()
+            answer = await asked
+            now = [await http.get(path) for path in READS]
+
+    for told in read:
+        assert told.status_code in {200, 404, 503}
+        assert told.status_code != 503 or told.json()["error"] == "BackendUnavailableError"
+    assert 503 in {told.status_code for told in read}
+    assert (sent.status_code, again.status_code) == (202, 202)
+    assert sent.json()["message_id"] == again.json()["message_id"]
+    assert answer.json()["data"] == {"text": gate}
+    assert (runs[text], runs[gate]) == (1, 1)
+    assert {told.status_code for told in now} == {200, 404}
 
 
 async def test_a_gateway_of_a_guild_that_is_not_started_is_not_ready() -> None:
