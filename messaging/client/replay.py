@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from messaging.backend import FROM_START, Backend
 from messaging.errors import NobodyListensError
@@ -11,10 +11,15 @@ from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.topic import check_topic, retry_topic_of
 
 MOST_AT_ONCE = 500
+_TELLS_TIME = "7"  # the version of a UUID that begins with when it was made
 
 
 class Range(NamedTuple):
-    """From when to when messages were made, the first included and the last not; None is open."""
+    """From when to when messages were made, the first included and the last not; None is open.
+
+    An id that was made by another rule than `new_id` tells no time: there it counts when the
+    message was accepted.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -23,6 +28,29 @@ class Range(NamedTuple):
         made_at_ms = int(envelope.id[:12], 16)  # a UUID of version 7
         return (self.since is None or made_at_ms >= self.since.timestamp() * 1000) and (
             self.until is None or made_at_ms < self.until.timestamp() * 1000
+        )
+
+
+class _Accepted(NamedTuple):
+    """A `Range` as positions in one topic: behind the first, up to the last; None is open."""
+
+    behind: str | None
+    up_to: str | None
+
+    @classmethod
+    async def of(cls, backend: Backend, topic: str, wanted: Range) -> Self:
+        found = [
+            None
+            if moment is None
+            else (await backend.positions_at([topic], moment.timestamp()))[topic]
+            for moment in wanted
+        ]
+        return cls(*found)
+
+    def holds(self, position: str) -> bool:
+        at = _order(position)
+        return (self.behind is None or at > _order(self.behind)) and (
+            self.up_to is None or at <= _order(self.up_to)
         )
 
 
@@ -78,6 +106,7 @@ async def _entries_in(backend: Backend, topic: str, wanted: Range) -> AsyncItera
     for moment in wanted:
         if moment is not None and moment.tzinfo is None:
             raise ValueError(f"{moment.isoformat()} needs a time zone: it could be any")
+    accepted = await _Accepted.of(backend, topic, wanted)
     # What comes meanwhile, such as answers of those who handle it again, is not replayed.
     left = sum(info.entries for info in await backend.topics() if info.topic == topic)
     position = FROM_START
@@ -86,7 +115,19 @@ async def _entries_in(backend: Backend, topic: str, wanted: Range) -> AsyncItera
         if not page:
             return
         left, position = left - len(page), page[-1].position
-        yield [entry.envelope for entry in page if wanted.holds(entry.envelope)]
+        yield [
+            entry.envelope
+            for entry in page
+            if (
+                wanted.holds(entry.envelope)
+                if entry.envelope.id[12] == _TELLS_TIME
+                else accepted.holds(entry.position)
+            )
+        ]
+
+
+def _order(position: str) -> tuple[int, ...]:
+    return tuple(map(int, position.split("-"))) if position else ()
 
 
 def _again(envelope: Envelope, group: str) -> Envelope:

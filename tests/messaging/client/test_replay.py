@@ -140,3 +140,27 @@ async def test_what_is_kept_makes_room_when_a_topic_is_full(site: Site) -> None:
     await backend.append(notes(3))
 
     assert len(await take(consumer, 3)) == 3
+
+
+async def test_of_messages_whose_ids_tell_no_time_it_counts_when_they_were_accepted(
+    site: Site,
+) -> None:
+    """Such as those that come under an Idempotency-Key: the beginning of their ids is any."""
+    backend = await site.open(keep_settled_s=3600.0)
+    async with open_bus(site, backend=backend) as bus:
+        await bus.subscribe(listening("chosen", Recorder()))
+        for first in "0f":
+            odd_id = f"{first * 12}8{'0' * 19}"
+            await bus.publish("asks", Ask(text=first), message_id=odd_id)
+        await settled_all(bus, "chosen")
+        counts = [
+            (await replay(backend, "asks", "chosen", wanted, types={"Ask"}, really=False)).handed_on
+            for wanted in (
+                Range(),
+                Range(since=now() - HOUR, until=now() + HOUR),
+                Range(since=now() + HOUR),
+                Range(until=now() - HOUR),
+            )
+        ]
+
+    assert counts == [{"Ask": 2}, {"Ask": 2}, {}, {}]
