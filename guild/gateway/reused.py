@@ -5,6 +5,7 @@ message under a key would take the first answer for its own. All gateways of a g
 each other what came with which key, on one bounded ephemeral topic: what stands there first counts.
 """
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -35,6 +36,7 @@ class UsedKeys:
     def __init__(self) -> None:
         self._prints: OrderedDict[str, str] = OrderedDict()
         self._position = FROM_START
+        self._reading = asyncio.Lock()
 
     @asynccontextmanager
     async def use(
@@ -81,6 +83,11 @@ class UsedKeys:
         return True
 
     async def _catch_up(self, backend: Backend) -> None:
+        """Read what was told so far; one reads for all that came at once."""
+        async with self._reading:
+            await self._read(backend)
+
+    async def _read(self, backend: Backend) -> None:
         while True:
             page = await backend.tail({TOPIC: self._position}, max_count=_MOST_AT_ONCE, wait_s=0.0)
             for entry in page:
