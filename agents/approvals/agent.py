@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, Field
 
-from agents.approvals.ledger import Bounds, Ledger
-from agents.approvals.messages import DeadlinePassed, ForgetDecided
+from agents.approvals.ledger import Bounds, ForgetDecided, Ledger
 from guild import Agent, BaseAgentProps, Context, handles
 from guild.approvals import (
     DAY_S,
@@ -30,10 +29,17 @@ from guild.approvals import (
     open_key,
     withdrawn_with_key,
 )
+from messaging.wire.message import Message
 from messaging.wire.topic import EVENTS_TOPIC, inbox_of, is_inbox
 
 MOST_WITHDRAWN_TOGETHER = 1000
 _AT_ONCE = 50
+
+
+class DeadlinePassed(Message, wire_name="approvals.deadline_passed"):
+    """The time to decide about this approval is over."""
+
+    id: str
 
 
 class DeskProps(BaseAgentProps):

@@ -8,14 +8,18 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from agents.approvals.messages import ForgetDecided
 from guild import Context
 from guild.approvals import decided_key
+from messaging.wire.message import Message
 
 AT_A_DECISION, AT_A_TIMER = 4, 200
 
 _KEY = "ledger"
 _TIMER = "forget"
+
+
+class ForgetDecided(Message, wire_name="approvals.forget_decided"):
+    """Something that was decided has been kept for long enough."""
 
 
 class Bounds(BaseModel):

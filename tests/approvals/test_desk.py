@@ -331,7 +331,7 @@ async def test_a_full_desk_says_so_and_allows_nothing() -> None:
 
 
 async def test_a_deadline_that_somebody_else_declares_passed_has_not() -> None:
-    from agents.approvals.messages import DeadlinePassed  # noqa: PLC0415
+    from agents.approvals.agent import DeadlinePassed  # noqa: PLC0415
 
     async with launched(shop()) as guild:
         client = guild.client

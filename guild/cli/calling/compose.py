@@ -1,7 +1,8 @@
-"""From the words of the command line to a message."""
+"""From the words of the command line to a message, and to a time."""
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from guild.checking.plan import Plan
+from guild.cli.calling.exit_codes import UsageError
 from guild.operations.composing import compose
 from guild.operations.schemas import message_class_of
 from messaging.errors import InvalidMessageError
@@ -47,6 +49,21 @@ def fields_of(type_name: str, data: Sequence[str]) -> Any:
             raise InvalidMessageError(type_name, (f"{name} is given twice",))
         fields[name] = value if name == key else _parsed(type_name, name, value)
     return fields
+
+
+def time_of(text: str | None, option: str) -> datetime | None:
+    """The time that an option says; one without a zone is meant in UTC.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text}: write a time such as 2030-01-31T12:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _text(type_name: str, word: str) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from guild.checking.graph import Graph
 from guild.cli.calling.call import Call
 from guild.cli.calling.exit_codes import OK
-from guild.cli.printing.drawing import as_mermaid, as_text
-from guild.cli.printing.svg import as_svg
+from guild.cli.printing.drawing import as_mermaid, as_svg, as_text
 from guild.cli.syntax.options import Format
 from guild.operations.view import report_of
 

@@ -45,7 +45,7 @@ def state(
 def pause(spec: Spec, agent: AgentId, bus: BusUrl = None, allow: Allow = None) -> None:
     """Pause an agent, in all processes, until it is resumed. What is published for it waits."""
     from guild.cli.calling.running import run_command
-    from guild.cli.commands.pausing import pause_agent
+    from guild.cli.commands.operating import pause_agent
 
     run_command(pause_agent, Common(spec, bus, allow), agent)
 
@@ -53,7 +53,7 @@ def pause(spec: Spec, agent: AgentId, bus: BusUrl = None, allow: Allow = None) -
 def resume(spec: Spec, agent: AgentId, bus: BusUrl = None, allow: Allow = None) -> None:
     """Let a paused agent go on."""
     from guild.cli.calling.running import run_command
-    from guild.cli.commands.pausing import resume_agent
+    from guild.cli.commands.operating import resume_agent
 
     run_command(resume_agent, Common(spec, bus, allow), agent)
 
@@ -67,7 +67,7 @@ def drain(
 ) -> None:
     """Pause an agent and wait until nothing of it runs any more, as before an upgrade."""
     from guild.cli.calling.running import run_command
-    from guild.cli.commands.pausing import drain_agent
+    from guild.cli.commands.operating import drain_agent
 
     run_command(drain_agent, Common(spec, bus, allow), agent, timeout_s=timeout_s)
 
@@ -89,7 +89,7 @@ def replay(
 ) -> None:
     """Hand what a topic still holds to one agent again, as new messages."""
     from guild.cli.calling.running import run_command
-    from guild.cli.commands.replay import replay_topic
+    from guild.cli.commands.operating import replay_topic
 
     typed = Common(spec, bus, allow, as_json)
     run_command(replay_topic, typed, topic, agent=agent, since=since, until=until, really=really)
@@ -113,7 +113,7 @@ def forget(
 ) -> None:
     """Unsubscribe an agent that was taken out of the spec, with all that was kept for it."""
     from guild.cli.calling.running import run_command
-    from guild.cli.commands.forget import forget_agent
+    from guild.cli.commands.operating import forget_agent
 
     typed = Common(spec, bus, allow, as_json)
     run_command(forget_agent, typed, agent, really=really, quiet_s=quiet_s)

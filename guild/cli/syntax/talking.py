@@ -154,7 +154,7 @@ def tap(
 ) -> None:
     """Watch messages as they pass, without taking any."""
     from guild.cli.calling.running import run_command
-    from guild.cli.commands.tap import tap_topics
+    from guild.cli.commands.watching import tap_topics
 
     typed = Common(spec, bus, allow, as_json, log_level)
     run_command(
@@ -180,7 +180,7 @@ def live(
 ) -> None:
     """Watch what agents handle and what becomes of it, up to 200 a second of each process."""
     from guild.cli.calling.running import run_command
-    from guild.cli.commands.live import watch_guild
+    from guild.cli.commands.watching import watch_guild
 
     typed = Common(spec, bus, allow, as_json, log_level)
     run_command(watch_guild, typed, count=count, timeout_s=timeout_s)

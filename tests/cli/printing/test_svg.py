@@ -10,7 +10,7 @@ from guild.checking.graph import OUTSIDE, Edge, Graph, Node
 from guild.checking.loader import load_file
 from guild.checking.plan import Plan
 from guild.cli.calling.call import shipped_specs
-from guild.cli.printing.svg import as_svg
+from guild.cli.printing.drawing import as_svg
 
 LETTER_PX, LINE_PX = 6.5, 12
 NAMES = ("outside.asks", "x", "a.long.name_that_takes_much_room", "loop", "another.loop")

@@ -4,8 +4,7 @@ from guild.agent.agent import Agent, handles
 from guild.builder import AgentBuilder, GuildBuilder
 from guild.checking.graph import Edge, Graph
 from guild.checking.plan import Plan
-from guild.cli.printing.drawing import as_mermaid, as_text
-from guild.cli.printing.svg import as_svg
+from guild.cli.printing.drawing import as_mermaid, as_svg, as_text
 from guild.testing import guild_of
 from messaging.handling.context import Context
 from messaging.wire.message import Message

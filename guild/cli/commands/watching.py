@@ -1,18 +1,20 @@
-"""`guildbus tap`."""
+"""`guildbus tap` and `live`: what passes, and what becomes of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import to_json
 
 from guild.checking.parts import Parts
 from guild.cli.calling.call import Call
+from guild.cli.calling.compose import time_of
 from guild.cli.calling.exit_codes import OK, TIMEOUT, UsageError
-from guild.cli.commands.replay import read_time
 from guild.cli.printing.output import Output, some_of
 from guild.client import GuildClient
+from guild.live import LiveHandling, LiveHandlings, LiveSummary
 from guild.operations.passing import MessageSeen
 from guild.suggest import closest
 from messaging.wire.topic import EVENTS_TOPIC, is_pattern, matches
@@ -29,7 +31,7 @@ async def tap_topics(
     timeout_s: float | None,
 ) -> int:
     """Print messages as they pass, until interrupted or until one of the limits is reached."""
-    output, earliest = call.output, read_time(since, "--since")
+    output, earliest = call.output, time_of(since, "--since")
     if earliest and from_start:
         raise UsageError("give --from-start or --since, not both")
     async with call.client() as client:
@@ -39,20 +41,11 @@ async def tap_topics(
         if follow:
             output.note(f"tapping {', '.join(patterns)} of {call.plan.spec.id}; stop with Ctrl-C")
         async with aclosing(tap) as passing:
-            try:
-                async with asyncio.timeout(timeout_s) as limit:
-                    await _print(passing, output, count)
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-                if count is None:
-                    return OK
-                output.error(f"fewer than {count} messages passed in {timeout_s:g} s")
-                return TIMEOUT
-    return OK
+            printing = _print_messages(passing, output, count)
+            return await _within(timeout_s, printing, output, f"{count} messages passed", count)
 
 
-async def _print(
+async def _print_messages(
     passing: AsyncGenerator[MessageSeen, None], output: Output, count: int | None
 ) -> None:
     seen = 0
@@ -60,7 +53,7 @@ async def _print(
         if output.as_json:
             output.json(_document(message))
         else:
-            output.line(_line(message))
+            output.line(_line_of(message))
         seen += 1
         if seen == count:
             return
@@ -97,7 +90,64 @@ def _document(message: MessageSeen) -> dict[str, Any]:
     return {**dict(message), "at": at}
 
 
-def _line(message: MessageSeen) -> str:
+def _line_of(message: MessageSeen) -> str:
     at = f"{message.at.astimezone():%H:%M:%S.%f}"[:-3] if message.at else "?"
     body = "(cannot be decoded)" if message.data is None else to_json(message.data).decode()
     return f"{at} {message.topic} {message.sender or '?'}: {message.type} {body}"
+
+
+async def watch_guild(call: Call, *, count: int | None, timeout_s: float | None) -> int:
+    """Print what agents handle, until interrupted or until one of the limits is reached."""
+    async with call.client() as client:
+        call.output.note(f"watching {call.plan.spec.id}; stop with Ctrl-C")
+        async with aclosing(client.live()) as live:
+            printing = _print_handlings(live, call.output, count)
+            wanted = f"{count} handlings ended"
+            return await _within(timeout_s, printing, call.output, wanted, count)
+
+
+async def _print_handlings(
+    live: AsyncGenerator[LiveSummary | LiveHandlings, None], output: Output, count: int | None
+) -> None:
+    seen = 0
+    async for message in live:
+        if not isinstance(message, LiveHandlings):
+            continue
+        for row in message.rows:
+            if output.as_json:
+                output.json(row.model_dump(mode="json"))
+            else:
+                output.line(_line(row))
+            seen += 1
+            if seen == count:
+                return
+        if message.left_off:
+            output.note(f"and {message.left_off:,} more, which are only counted")
+
+
+def _line(row: LiveHandling) -> str:
+    at = f"{datetime.fromtimestamp(row.at, UTC).astimezone():%H:%M:%S.%f}"[:-3]
+    took = "" if row.handled_s is None else f" in {1000 * row.handled_s:.3g} ms"
+    attempt = f" (attempt {row.attempt})" if row.attempt > 1 else ""
+    error = f": {row.error}" if row.error else ""
+    return f"{at} {row.agent}: {row.type} {row.id} {row.outcome}{took}{attempt}{error}"
+
+
+async def _within(
+    timeout_s: float | None,
+    printing: Coroutine[Any, Any, None],
+    output: Output,
+    wanted: str,
+    count: int | None,
+) -> int:
+    """Print until enough was seen or the time is over; the status of the command."""
+    try:
+        async with asyncio.timeout(timeout_s) as limit:
+            await printing
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        if count is not None:
+            output.error(f"fewer than {wanted} in {timeout_s:g} s")
+            return TIMEOUT
+    return OK
