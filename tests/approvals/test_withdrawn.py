@@ -9,6 +9,7 @@ import pytest
 
 import agents.approvals.agent as desk
 from agents.approvals.agent import ApprovalsAgent
+from agents.llm.bus import approving
 from agents.llm.bus.approving import ApproveByMessages
 from guild import AgentBuilder, Context, Guild
 from guild.approvals import Approval, ApprovalDecision, ApprovalRequest, WithdrawApprovals
@@ -274,8 +275,13 @@ async def test_a_handler_that_is_run_again_finds_what_it_asked_before_and_its_de
         assert decision in [each.decision for each in everything]
 
 
-async def test_another_process_finds_what_was_asked_before() -> None:
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["derived", "mutant"])
+async def test_another_process_finds_what_was_asked_before_by_the_id_of_the_question(
+    is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two helpers, as two processes have one each."""
+    if is_mutant:
+        monkeypatch.setattr(approving, "_id_of", lambda *_: new_id())
     async with launched(spenders(attempts=3)) as guild:
         client = guild.client
         Spender.asks = ApproveByMessages(client)
@@ -285,10 +291,12 @@ async def test_another_process_finds_what_was_asked_before() -> None:
         Spender.asks = ApproveByMessages(client)
         first, Spender.fails = Spender.fails, asyncio.Event()
         first.set()
-        await approve(client, approval.id, by="ada")
+        for each in await lying(client, 2 if is_mutant else 1):
+            await approve(client, each.id, by="ada")
 
         assert (await spent).amounts == (3,)
-        assert [each.id for each in await list_approvals(client, wanted="all")] == [approval.id]
+        everything = [each.id for each in await list_approvals(client, wanted="all")]
+        assert (everything == [approval.id]) is not is_mutant
 
 
 async def test_only_what_the_agent_asked_that_gave_up_is_withdrawn() -> None:

@@ -64,7 +64,7 @@ class Output:
             part if part.control else Segment(printable(part.text), part.style)
             for part in self.out.render(renderable)
         )
-        self.out.print(Segments(drawn), end="")
+        self.out.print(Segments(drawn), end="", crop=False)
 
     def note(self, line: str) -> None:
         """A line for the person watching, not part of the data; lost where nothing reads it."""
