@@ -11,8 +11,17 @@ from typing import Any
 from guild.approvals import Approval, ApprovalDecision
 from guild.cli.calling.call import Call
 from guild.cli.calling.exit_codes import OK, UsageError
-from guild.deciding import Wanted, approve, list_approvals, reject, show_approval
+from guild.client import GuildClient
+from guild.deciding import (
+    Wanted,
+    approve,
+    desks_of,
+    list_approvals,
+    reject,
+    show_approval,
+)
 from guild.errors import UnknownApprovalError
+from messaging.errors import RequestTimeoutError
 
 _COLUMNS = ("id", "state", "asked", "deadline", "default", "asker", "what")
 _NONE = {
@@ -40,7 +49,7 @@ async def list_all(call: Call, *, wanted: Wanted, after: str, count: int | None)
 
 async def show_one(call: Call, approval_id: str) -> int:
     """Show it whole, and how to decide."""
-    async with call.client() as client, _saying_where_they_are(call):
+    async with call.client() as client, _explaining(call):
         approval = await show_approval(client, approval_id)
     if call.output.as_json:
         call.output.json(_document(approval))
@@ -63,7 +72,8 @@ async def approve_one(
 ) -> int:
     """Approve it in the name of `by`."""
     name = _name(by)
-    async with call.client() as client, _saying_where_they_are(call):
+    async with call.client() as client, _explaining(call):
+        await _warn_of_absence(call, client)
         decision = await approve(
             client, approval_id, by=name, reason=reason, option=option, timeout_s=timeout_s
         )
@@ -75,18 +85,32 @@ async def reject_one(
 ) -> int:
     """Reject it in the name of `by`."""
     name = _name(by)
-    async with call.client() as client, _saying_where_they_are(call):
+    async with call.client() as client, _explaining(call):
+        await _warn_of_absence(call, client)
         decision = await reject(client, approval_id, by=name, reason=reason, timeout_s=timeout_s)
     return _tell(call, decision)
 
 
 @asynccontextmanager
-async def _saying_where_they_are(call: Call) -> AsyncIterator[None]:
+async def _explaining(call: Call) -> AsyncIterator[None]:
     try:
         yield
     except UnknownApprovalError:
         call.output.note(f"those that there are: {call.command('approvals list')} --all")
         raise
+    except RequestTimeoutError:
+        call.output.note("the decision stays, and counts if the desk takes it before the deadline")
+        raise
+
+
+async def _warn_of_absence(call: Call, client: GuildClient) -> None:
+    """A desk that does not run makes whoever decides wait for nothing."""
+    desks = desks_of(client.plan)
+    if desks and not await client.beats(desks):
+        call.output.note(
+            f"warning: {', '.join(desks)} is not running, and takes the decision when it is: "
+            f"{call.command('run')}"
+        )
 
 
 def _tell(call: Call, decision: ApprovalDecision) -> int:

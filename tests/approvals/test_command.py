@@ -148,6 +148,34 @@ def test_a_reason_of_several_lines_cannot_be_taken_for_other_facts(run: Run, spe
     assert "\nwhy          tea\n             asker        the owner\n" in shown
 
 
+def test_a_decision_while_no_desk_runs_is_warned_of_and_stays(run: Run, tmp_path: Path) -> None:
+    embedded_binary()
+    spec = tmp_path / "shop.yaml"
+    spec.write_text(SPEC.format(bus=tmp_path / "bus"))
+    guild = started("run", spec, cwd=ROOT)
+    until(guild.stderr, "is running")
+    asked = ask(run, spec, "what=Spend 3 EUR")
+    guild.terminate()
+    guild.communicate()
+
+    early = run("approvals", "approve", spec, asked["id"], "--by", "ada", "--timeout", "0.1")
+
+    assert (early.code, early.out) == (6, "")
+    assert (
+        f"desk is not running, and takes the decision when it is: guildbus run {spec}" in early.err
+    )
+    assert "the decision stays" in early.err
+    guild = started("run", spec, cwd=ROOT)
+    until(guild.stderr, "is running")
+    while (shown := run("approvals", "show", spec, asked["id"], "--json").documents()[0])[
+        "decision"
+    ] is None:
+        pass
+    assert (shown["state"], shown["decision"]["by"]) == ("approved", "ada")
+    guild.terminate()
+    guild.communicate()
+
+
 def test_a_guild_without_a_desk_is_told_what_to_add(run: Run, spec: Path, tmp_path: Path) -> None:
     bus = spec.parent / "bus"
     other = tmp_path / "other.yaml"
