@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
@@ -15,15 +16,19 @@ from agents.llm import (
     PhiAgentProps,
     PyTorchAgentProps,
     UsageReported,
+    spent_on,
 )
 from agents.llm.bus.resources import models
 from agents.llm.engines.loading import choose_device
 from guild import Agent, AgentBuilder, Guild, GuildBuilder, handles
 from guild.progress import TextDelta
+from messaging import Observers
 from messaging.errors import RequestCancelledError, RequestFailedError
+from messaging.telemetry import MetricsObserver, OpenTelemetryObserver
 from messaging.wire.envelope import new_id
 from messaging.wire.message import wire_type_of
 from messaging.wire.topic import DEFAULT_TOPIC
+from tests.messaging.telemetry.spans import Spans
 
 PROMPT = "The benefits of multi-agent systems include"
 
@@ -86,6 +91,34 @@ async def test_the_samples_of_the_document_run_as_they_stand(tiny_phi: Path) -> 
 
     assert response.generation_prompt == "The benefits of multi-agent systems include"
     assert response.generated_response.startswith(response.generation_prompt)
+
+
+async def test_its_tokens_are_counted_though_its_answer_has_no_place_for_them(
+    tiny_phi: Path,
+) -> None:
+    registry, spans = CollectorRegistry(), Spans()
+    observer = Observers(
+        OpenTelemetryObserver(spans.provider, spending=spent_on),
+        MetricsObserver(registry, spending=spent_on),
+    )
+    props = PhiAgentProps(model_id=str(tiny_phi), max_new_tokens=3)
+    agent = AgentBuilder(LLMPhiAgent).set_id("phi").set_properties(props).build_spec()
+    spec = GuildBuilder("writers").add_agent_spec(agent).build_spec()
+    async with Guild.launch(spec, bus="memory://", observer=observer) as guild:
+        for _ in range(2):
+            await guild.client.request(
+                DEFAULT_TOPIC, GenerationPromptRequest(generation_prompt=PROMPT)
+            )
+
+    def counted(kind: str) -> float | None:
+        labels = {"agent": "phi", "model": str(tiny_phi), "kind": kind}
+        return registry.get_sample_value("guildbus_tokens_total", labels)
+
+    told = [span.attributes or {} for span in spans.named(f"process {DEFAULT_TOPIC}")]
+    for kind in ("input", "output"):
+        tokens = [each[f"gen_ai.usage.{kind}_tokens"] for each in told]
+        assert len(tokens) == 2
+        assert counted(kind) == sum(tokens) > 0
 
 
 def test_the_device_is_cuda_where_there_is_one_else_the_cpu() -> None:

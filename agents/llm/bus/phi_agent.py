@@ -11,6 +11,7 @@ from agents.llm.bus.messages import (
     UsageReported,
 )
 from agents.llm.bus.model_agent import ModelAgent, ModelProps
+from agents.llm.bus.spending import note_spending
 from agents.llm.dialogue.usage import Usage
 from agents.llm.engines.config import EngineConfig
 from agents.llm.engines.generation import Generation
@@ -63,7 +64,8 @@ class LLMPhiAgent(ModelAgent[PhiAgentProps]):
         with told_to_the_bus():
             async with self._lease() as engine:
                 generation = await engine.submit(self._generation_request(request, ctx))
-                text = await _written(generation, engine.capabilities.context_window, ctx)
+                text, usage = await _written(generation, engine.capabilities.context_window, ctx)
+        note_spending(ctx.group, ctx.message_id, self.properties.model_id, usage)
         return GenerationPromptResponse(
             generation_prompt=request.generation_prompt,
             generated_response=request.generation_prompt + text,
@@ -86,11 +88,15 @@ class LLMPhiAgent(ModelAgent[PhiAgentProps]):
         )
 
 
-async def _written(generation: Generation, window: int, ctx: Context) -> str:
-    """The whole text, shown while it comes; cancelling the handling cancels the generation."""
+async def _written(generation: Generation, window: int, ctx: Context) -> tuple[str, Usage]:
+    """The whole text, shown while it comes, and what it cost.
+
+    Cancelling the handling cancels the generation.
+    """
     async with generation:
         async for piece in generation.text():
             ctx.emit(TextDelta(text=piece))
         finished = await generation.result()
-    ctx.emit(UsageReported(usage=Usage.of(finished, window)))
-    return finished.text
+    usage = Usage.of(finished, window)
+    ctx.emit(UsageReported(usage=usage))
+    return finished.text, usage
