@@ -7,8 +7,7 @@ from benchmarks.contestant import Note
 from benchmarks.measure import Meter, notes_of
 from messaging.backend import Backend, Consumer, Delivery, Settlement
 from messaging.backends.urls import open_backend
-from messaging.wire.envelope import Envelope
-from messaging.wire.sealing import seal
+from messaging.wire.envelope import Envelope, seal
 
 TOPIC = "bench.costs"
 SIZES = (1, 4, 16, 64, 256, 512)

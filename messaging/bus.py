@@ -68,6 +68,7 @@ class Bus:
         observer: sees what is published and handled here.
 
     Attributes:
+        publisher: what `publish` and `publish_many` delegate to.
         watchers: which topics are watched, so that something is to be told there.
     """
 
@@ -99,11 +100,13 @@ class Bus:
         self._topics = TopicsReader(backend)
         self._emitter = Emitter(backend.emit)
         self._tail = Tail(backend, self.client_id, outages)
-        self._publisher = Publisher(backend, self._subscribers, name, self._observers)
+        self.publisher = Publisher(
+            backend, self._subscribers, name, self._observers, check_open=self._check_open
+        )
         self._followers = Followers(backend, self._tail)
         self.watchers = Watchers(backend, self._tail)
         attachments = Attachments(backend, self._decoder, self._followers, outages)
-        self._requests = Requests(self._publisher, self._tail, self._decoder, attachments, outages)
+        self._requests = Requests(self.publisher, self._tail, self._decoder, attachments, outages)
         self._cancellations = Cancellations(backend, self._tail, self._requests.cancelled)
         self._pauses = Pauses(backend, self._tail, outages)
         self._heart = Heart()
@@ -112,11 +115,11 @@ class Bus:
         self._running: list[Running] = []
         self._relays: list[Relay] = []
         backend.listen(self._incidents.report)
-        self._is_open = self._is_forked = False
+        self._is_forked = False
 
     @property
     def is_open(self) -> bool:
-        return self._is_open
+        return self.publisher.is_open
 
     @property
     def groups_here(self) -> Collection[str]:
@@ -136,7 +139,7 @@ class Bus:
             BackendSetupError: the server cannot keep the promises.
             BusForkedError: it was open in the process from which this one was forked.
         """
-        if self._is_open:
+        if self.is_open:
             return self
         if self._is_forked:
             raise BusForkedError
@@ -144,7 +147,7 @@ class Bus:
             await open_within(self.backend, self._wait_s)
         self._emitter.open()
         await self._tail.open()
-        self._is_open = True
+        self.publisher.is_open = True
         keep_from_children(self)
         profile = self.backend.profile
         log.info("bus.opened", guild=self.guild_id, profile=profile, promise=PROFILES[profile])
@@ -156,9 +159,9 @@ class Bus:
         Each subscription gets its `drain_s`. Closing a closed bus does nothing, nor does closing
         one of the process from which this one was forked.
         """
-        if not self._is_open:
+        if not self.is_open:
             return
-        self._is_open = False
+        self.publisher.is_open = False
         await asyncio.gather(*[running.drain() for running in self._running])
         await asyncio.gather(*[relay.close() for relay in self._relays])
         await self._maintenance.close()
@@ -198,9 +201,7 @@ class Bus:
             BackendUnavailableError: the server stayed away past the deadline.
             BusClosedError: the bus is not open.
         """
-        if not self._is_open:
-            self._check_open()
-        envelopes, accepted = self._publisher.publish(topic, (message,), **options)
+        envelopes, accepted = self.publisher.publish(topic, (message,), **options)
         await accepted
         return envelopes[0].id
 
@@ -215,10 +216,9 @@ class Bus:
             messages: any pydantic models.
             options: as `PublishManyOptions` says.
         """
-        self._check_open()
         if "message_id" in options:
             raise TypeError("Bus.publish_many() got message_id, which is for one message")
-        envelopes, accepted = self._publisher.publish(topic, tuple(messages), **options)
+        envelopes, accepted = self.publisher.publish(topic, tuple(messages), **options)
         await accepted
         return [envelope.id for envelope in envelopes]
 
@@ -597,10 +597,10 @@ class Bus:
 
     def forked(self) -> None:
         """Called in a child: the bus is the parent's."""
-        self._is_open, self._is_forked = False, True
+        self.publisher.is_open, self._is_forked = False, True
 
     def _check_open(self) -> None:
-        if not self._is_open:
+        if not self.is_open:
             if self._is_forked:
                 raise BusForkedError
             raise BusClosedError("the bus is not open; use `async with bus:` or `await bus.open()`")

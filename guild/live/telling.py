@@ -19,8 +19,8 @@ from messaging.errors import MessagingError
 from messaging.observing import TIME, Ending, Handled, Handling, Observer, made_at
 from messaging.process.error_text import text_of
 from messaging.process.logs import get_logger
+from messaging.wire.envelope import seal
 from messaging.wire.message import Message
-from messaging.wire.sealing import seal
 from messaging.wire.topic import LIVE_TOPIC
 
 log = get_logger()

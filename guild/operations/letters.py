@@ -14,7 +14,7 @@ from guild.operations.view import View
 from messaging.backend import FROM_START, DeadLetter
 from messaging.client.dead_letters import EVERY, Wanted
 from messaging.handling.failure_record import Reason, reason_of
-from messaging.wire.sealing import payload_of
+from messaging.wire.envelope import payload_of
 
 PAGE = 100
 KINDS = ("type", "error", "agent")

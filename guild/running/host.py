@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from guild.agent.agent import Agent
-from guild.agent.contracts import HandlerContract
 from guild.agent.resources import ResourcePool, ResourceScope
 from guild.agent.route_again import RouteAgain
 from guild.checking.inspection import injected_parameters
@@ -157,7 +156,12 @@ def subscription_of(
 
 def _declared_by(agent: Agent[Any]) -> Mapping[type[BaseModel], Declared]:
     return {
-        message_class: Declared(contract.method, contract.returns, contract.may_be_none)
+        message_class: Declared(
+            contract.method,
+            contract.returns,
+            contract.may_be_none,
+            takes_context=contract.takes_context,
+        )
         for message_class, contract in type(agent).accepted().items()
     }
 
@@ -172,22 +176,8 @@ def _routes_again(router: Router) -> Handler:
 
 
 def handlers_of(agent: Agent[Any]) -> Mapping[type[BaseModel], Handler]:
-    """The agent's methods as the bus calls them, by the class that they handle."""
+    """The agent's methods, by the class that they handle."""
     return {
-        message_class: _handler(agent, contract)
+        message_class: getattr(agent, contract.method)
         for message_class, contract in type(agent).accepted().items()
     }
-
-
-def _handler(agent: Agent[Any], contract: HandlerContract) -> Handler:
-    method: Any = getattr(agent, contract.method)
-    if contract.takes_context:
-        return method  # type: ignore[no-any-return] # the contract checked its annotations
-
-    async def handle(message: Any, _: Context) -> Any:
-        return await method(message)
-
-    def handle_in_thread(message: Any, _: Context) -> Any:
-        return method(message)
-
-    return handle if inspect.iscoroutinefunction(method) else handle_in_thread

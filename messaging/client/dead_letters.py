@@ -12,9 +12,8 @@ from messaging.backend import FROM_START, Backend, DeadLetter
 from messaging.errors import InvalidMessageError, NobodyListensError
 from messaging.handling.failure_record import HISTORY, Attempt, reason_of
 from messaging.process.logs import get_logger
-from messaging.wire.envelope import Envelope
+from messaging.wire.envelope import Envelope, payload_of
 from messaging.wire.message import Message, MessageRegistry, decode, wire_type_of
-from messaging.wire.sealing import payload_of
 from messaging.wire.topic import EVENTS_TOPIC, retry_topic_of
 
 PAGE = 100

@@ -1,6 +1,6 @@
 """Publishing: a message becomes an envelope, and an envelope is accepted."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -9,8 +9,8 @@ from messaging.backend import Backend
 from messaging.client.subscribers import SubscriberCache
 from messaging.observing import Observers
 from messaging.state.timers import delay_of
-from messaging.wire.envelope import Envelope
-from messaging.wire.sealing import (
+from messaging.wire.envelope import (
+    Envelope,
     check_id,
     check_output_topic,
     check_priority,
@@ -21,7 +21,14 @@ from messaging.wire.sealing import (
 
 
 class Publisher:
-    """Publishes under one name."""
+    """Publishes under one name.
+
+    Args:
+        check_open: says why it is not open.
+
+    Attributes:
+        is_open: whether its bus is.
+    """
 
     def __init__(
         self,
@@ -29,7 +36,11 @@ class Publisher:
         subscribers: SubscriberCache,
         sender: str,
         observers: Observers,
+        *,
+        check_open: Callable[[], None],
     ) -> None:
+        self.is_open = False
+        self._check_open = check_open
         self._backend = backend
         self._traced = observers.tracer
         self._by_reference = backend.by_reference
@@ -57,6 +68,8 @@ class Publisher:
 
         What the options mean is said in `PublishOptions`. An id is for a single message.
         """
+        if not self.is_open:
+            self._check_open()
         delay_s = delay_of(delay_s, at, self._clock) if delay_s or at is not None else 0.0
         if not messages:
             check_output_topic(topic)

@@ -17,8 +17,7 @@ from messaging.control.tail import Tail
 from messaging.errors import BusClosedError, RequestCancelledError, RequestTimeoutError
 from messaging.process.time_limits import TimeLimits
 from messaging.wire.decoding import Decoder
-from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.sealing import check_id
+from messaging.wire.envelope import Envelope, check_id, new_id
 from messaging.wire.topic import emit_topic_of, reply_topic_of
 
 Late = Callable[[], RequestTimeoutError]

@@ -11,8 +11,7 @@ from messaging.consuming.incarnation import Incarnation
 from messaging.consuming.key_order import Lanes
 from messaging.consuming.lifecycle import Lifecycle, Phase
 from messaging.consuming.liveness import LOOKS_PER_LEASE
-from messaging.consuming.prefetch import Prefetch
-from messaging.consuming.ready_queue import ReadyQueue
+from messaging.consuming.ready_queue import Prefetch, ReadyQueue
 from messaging.consuming.takeover import Takeover
 from messaging.consuming.workers import Workers
 from messaging.control.incidents import Incidents

@@ -9,9 +9,8 @@ from messaging.control.tail import Tail
 from messaging.errors import MessagingError
 from messaging.process.logs import get_logger
 from messaging.wire.decoding import Decoder
-from messaging.wire.envelope import Envelope
+from messaging.wire.envelope import Envelope, seal
 from messaging.wire.message import Message, MessageRegistry
-from messaging.wire.sealing import seal
 from messaging.wire.topic import CONTROL_TOPIC
 
 log = get_logger()

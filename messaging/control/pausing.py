@@ -9,8 +9,8 @@ from messaging.control.outages import Outages
 from messaging.control.tail import Tail
 from messaging.errors import BackendError
 from messaging.process.logs import get_logger
+from messaging.wire.envelope import seal
 from messaging.wire.message import Message, wire_type_of
-from messaging.wire.sealing import seal
 from messaging.wire.topic import CONTROL_TOPIC
 
 log = get_logger()

@@ -17,16 +17,16 @@ from messaging.state.contention import Contention
 from messaging.state.state import Done, State
 from messaging.state.steps import Steps
 from messaging.state.timers import arm, check_timer, delay_of
-from messaging.wire.envelope import Envelope
-from messaging.wire.forwarded import pack_forwarded
-from messaging.wire.message import Message
-from messaging.wire.sealing import (
+from messaging.wire.envelope import (
+    Envelope,
     check_message,
     check_output_topic,
     check_priority,
     join_tags,
     seal,
 )
+from messaging.wire.forwarded import pack_forwarded
+from messaging.wire.message import Message
 from messaging.wire.topic import emit_topic_of, inbox_of, is_reply_topic
 
 T = TypeVar("T")

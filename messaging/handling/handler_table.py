@@ -22,6 +22,7 @@ class Target(NamedTuple):
     Attributes:
         declared: what it says that it returns; None where it says nothing.
         usual: the classes of results that need no closer look.
+        takes_context: whether it is called with the context, too.
     """
 
     message_class: type[BaseModel]
@@ -29,6 +30,7 @@ class Target(NamedTuple):
     is_async: bool
     declared: Declared | None = None
     usual: frozenset[type] | None = None
+    takes_context: bool = True
     version: int | None = None
 
     def check(self, group: str, result: Result) -> None:
@@ -123,7 +125,8 @@ def _target(message_class: type[BaseModel], handler: Handler, declared: Declared
     usual = None
     if declared is not None:
         usual = frozenset(declared.classes) | ({type(None)} if declared.may_be_none else set())
-    return Target(message_class, handler, _is_async(handler), declared, usual)
+    takes_context = declared is None or declared.takes_context
+    return Target(message_class, handler, _is_async(handler), declared, usual, takes_context)
 
 
 def _is_async(handler: Handler) -> bool:

@@ -3,7 +3,7 @@
 from pydantic_core import from_json
 
 from messaging.backend import Delivery
-from messaging.wire.sealing import payload_of
+from messaging.wire.envelope import payload_of
 
 BY_KEY = "key"
 

@@ -3,12 +3,12 @@
 import asyncio
 import decimal
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context as Variables
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -41,9 +41,8 @@ from messaging.state.contender import Contender
 from messaging.state.state import State
 from messaging.state.steps import Journal
 from messaging.state.timers import is_timer
-from messaging.wire.envelope import Envelope
-from messaging.wire.message import MessageRegistry
-from messaging.wire.sealing import split_tags
+from messaging.wire.envelope import Envelope, split_tags
+from messaging.wire.message import MessageRegistry, decode
 
 if TYPE_CHECKING:
     from messaging.handling.watch import Watch
@@ -186,7 +185,11 @@ class HandlerRunner:
         try:
             if envelope.deadline or envelope.hops > self._options.max_hops:
                 self._check(delivery)
-            message = target.message_in(envelope)
+            message = envelope.message
+            if message is None:
+                message = decode(target.message_class, envelope.payload, version=target.version)
+            elif type(message) is not target.message_class:
+                message = target.message_in(envelope)
         except MessagingError as error:
             return self._not_begun(delivery, error)
         return self._start(delivery, target, message, slot)
@@ -359,12 +362,13 @@ class HandlerRunner:
         outbox: tuple[Envelope, ...] = ()
         error: BaseException | None = None
         slot.context = context
+        given = (message, context) if target.takes_context else (message,)
         variables = copy_context()
         try:
             if target.is_async and self._options.timeout_s is None:
-                result = await target.handler(message, context)
+                result = await target.handler(*given)
             else:
-                result = await self._call(target, message, context)
+                result = await self._call(target, given, context)
             if target.usual is not None and type(result) not in target.usual:
                 target.check(self._group, result)
             if result is not None or context.sent:
@@ -415,14 +419,14 @@ class HandlerRunner:
         if unused is not None:
             await unused
 
-    async def _call(self, target: Target, message: BaseModel, context: Context) -> Result:
+    async def _call(self, target: Target, given: Sequence[Any], context: Context) -> Result:
         timeout_s = self._options.timeout_s
         if timeout_s is None:
-            return await self._invoke(target, message, context)
+            return await self._invoke(target, given)
         try:
             async with asyncio.timeout(timeout_s) as scope:
                 context.patience = scope
-                result = await self._invoke(target, message, context)
+                result = await self._invoke(target, given)
         # Where the handler has left a cancellation of its own, that of the scope stays one.
         except (TimeoutError, asyncio.CancelledError) as error:
             if not scope.expired():
@@ -432,11 +436,11 @@ class HandlerRunner:
             raise HandlerTimeoutError(self._group, context.envelope.type, timeout_s)
         return result
 
-    async def _invoke(self, target: Target, message: BaseModel, context: Context) -> Result:
+    async def _invoke(self, target: Target, given: Sequence[Any]) -> Result:
         if target.is_async:
-            result: Result = await target.handler(message, context)
+            result: Result = await target.handler(*given)
             return result
-        result = await self._threads.run(target.handler, message, context)
+        result = await self._threads.run(target.handler, *given)
         return await result if inspect.isawaitable(result) else result
 
 

@@ -29,10 +29,9 @@ from messaging.handling.unreadable import Unreadable
 from messaging.process.error_text import described, text_of, traceback_of
 from messaging.process.logs import get_logger
 from messaging.state.timers import disarm, timer_key, timer_writes
-from messaging.wire.envelope import Envelope
+from messaging.wire.envelope import Envelope, seal
 from messaging.wire.message import encode
 from messaging.wire.replies import Cancelled, RequestFailed
-from messaging.wire.sealing import seal
 from messaging.wire.topic import is_reply_topic, retry_topic_of
 
 if TYPE_CHECKING:

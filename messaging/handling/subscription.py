@@ -28,21 +28,26 @@ Result = BaseModel | Sequence[BaseModel] | None
 """What a handler answers; of several messages a requester gets the first as the answer."""
 
 Handler = Callable[[Any, Context], Awaitable[Result]] | Callable[[Any, Context], Result]
-"""`(message, context)`: a coroutine function, or a plain one, which runs in a worker thread."""
+"""`(message, context)`: a coroutine function, or a plain one, which runs in a worker thread.
+
+`(message)` alone where `Declared` says so.
+"""
 
 
 class Declared(NamedTuple):
-    """What a handler says that it returns.
+    """What a handler says that it returns, and takes.
 
     Attributes:
         handler: its name, for errors.
         classes: classes of messages; an instance of a subclass will do.
         may_be_none: whether it may answer nothing.
+        takes_context: whether it is called with the context behind the message.
     """
 
     handler: str
     classes: tuple[type[BaseModel], ...]
     may_be_none: bool
+    takes_context: bool = True
 
     def __str__(self) -> str:
         names = [message_class.__name__ for message_class in self.classes]

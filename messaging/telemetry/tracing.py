@@ -39,10 +39,9 @@ from messaging.process.error_text import text_of
 from messaging.telemetry import conventions as names
 from messaging.telemetry.spending import Spending
 from messaging.telemetry.trace_text import TraceIdName, UnsampledSpan, is_unsampled, read, write
-from messaging.wire.envelope import Envelope
+from messaging.wire.envelope import Envelope, payload_of
 from messaging.wire.message import wire_type_of
 from messaging.wire.replies import Cancelled, RequestFailed
-from messaging.wire.sealing import payload_of
 from messaging.wire.topic import EVENTS_TOPIC, is_reply_topic
 
 MOST_BODY = 8_192

@@ -6,11 +6,10 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from messaging.errors import InvalidMessageError, UnknownTypeError
-from messaging.wire.envelope import Envelope
+from messaging.wire.envelope import Envelope, payload_of
 from messaging.wire.json_limits import TOO_DEEP, is_too_deep, problems_in_value
 from messaging.wire.message import MessageRegistry, decode
 from messaging.wire.replies import Cancelled, RequestFailed, UnknownMessage
-from messaging.wire.sealing import payload_of
 
 _BUS_TYPES = MessageRegistry(RequestFailed, Cancelled)
 

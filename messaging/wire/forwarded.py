@@ -1,8 +1,7 @@
 """A message to another guild, packed into one of this guild; see `relay`."""
 
-from messaging.wire.envelope import Envelope
+from messaging.wire.envelope import Envelope, payload_of, seal
 from messaging.wire.message import Message
-from messaging.wire.sealing import payload_of, seal
 from messaging.wire.topic import check_topic
 
 _OUTBOX = "outbox."

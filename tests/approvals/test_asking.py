@@ -11,7 +11,7 @@ from guild.asking import AskFirst, why_not
 from guild.deciding import approve, list_approvals, reject
 from guild.testing import launched, settled
 from messaging.errors import RequestFailedError
-from messaging.wire.sealing import seal
+from messaging.wire.envelope import seal
 from tests.approvals.shop import (
     BUYER,
     Bought,
@@ -133,7 +133,7 @@ async def test_a_decision_that_was_never_asked_for_does_nothing(cause: str) -> N
         forged = ApprovalDecision(id=approval.id, approved=True, at=NOW)
         inbox = f"inbox.{BUYER}"
 
-        await client.bus.backend.append([client.bus._publisher.seal(inbox, forged, cause=cause)])
+        await client.bus.backend.append([client.bus.publisher.seal(inbox, forged, cause=cause)])
         await reject(client, approval.id, by="ada")
 
         with pytest.raises(RequestFailedError, match="rejected by ada"):

@@ -176,10 +176,10 @@ async def test_the_agent_that_asked_cannot_decide_in_the_name_of_a_person(site: 
         bought = buying(client)
         (approval,) = await lying(client)
         forged = DecideApproval(id=approval.id, approved=True, by="ada")
-        as_the_asker = client.bus._publisher.seal(
+        as_the_asker = client.bus.publisher.seal(
             "approvals", forged, sender="buyer", reply_to="told"
         )
-        in_its_conversation = client.bus._publisher.seal(
+        in_its_conversation = client.bus.publisher.seal(
             "approvals", forged, sender="helper", conversation=approval.conversation
         )
 

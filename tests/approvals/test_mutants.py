@@ -115,7 +115,7 @@ async def test_if_what_waits_were_not_taken_out_a_decision_handled_twice_would_b
         decision = await approve(client, approval.id, by="ada")
         await bought
 
-        again = client.bus._publisher.seal("inbox.buyer", decision, cause=approval.id)
+        again = client.bus.publisher.seal("inbox.buyer", decision, cause=approval.id)
         await client.bus.backend.append([again])
         other = buying(client, "other")  # behind it
         (second,) = await lying(client)

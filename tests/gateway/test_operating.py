@@ -18,8 +18,7 @@ from guild.gateway.problems import problem_of
 from guild.gateway.tokens import add_token
 from guild.runtime import Guild
 from messaging.errors import RequestFailedError
-from messaging.wire.envelope import new_id
-from messaging.wire.sealing import seal
+from messaging.wire.envelope import new_id, seal
 from tests.gateway.conftest import Serve, asking, until
 from tests.gateway.crew import SPEC, Break, crew_spec, runs
 from tests.gateway.test_gateway import events_in

@@ -22,7 +22,7 @@ from agents.llm.dialogue.usage import Usage
 from guild import AgentBuilder, Guild, GuildBuilder
 from messaging import Observers
 from messaging.telemetry import MetricsObserver, OpenTelemetryObserver, Spent
-from messaging.wire.sealing import seal
+from messaging.wire.envelope import seal
 from messaging.wire.topic import DEFAULT_TOPIC
 from tests.messaging.telemetry.spans import Spans
 

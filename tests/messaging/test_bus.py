@@ -226,7 +226,7 @@ async def test_a_tap_of_what_can_fit_no_topic_is_refused(site: Site) -> None:
 
 async def test_a_tap_shows_what_it_cannot_decode_too(site: Site) -> None:
     async with open_bus(site) as bus:
-        envelope = bus._publisher.seal("asks", Ask(text="x"))
+        envelope = bus.publisher.seal("asks", Ask(text="x"))
         await bus.backend.append([envelope._replace(payload=b"{", message=None)])
 
         async with aclosing(bus.tap(["asks"], from_start=True)) as tapped:

@@ -250,13 +250,13 @@ async def cancelled_before(bus: Bus) -> None:
 
 async def too_late(bus: Bus) -> None:
     await bus.subscribe(listening("reader", echo))
-    stale = bus._publisher.seal("asks", Ask(text="x"), deadline_s=-1.0)
+    stale = bus.publisher.seal("asks", Ask(text="x"), deadline_s=-1.0)
     await bus.backend.append([stale])
 
 
 async def no_json(bus: Bus) -> None:
     await bus.subscribe(listening("reader", echo, retry=ONCE))
-    sound = bus._publisher.seal("asks", Ask(text="x"))
+    sound = bus.publisher.seal("asks", Ask(text="x"))
     await bus.backend.append([sound._replace(payload=b"{", message=None)])
 
 

@@ -29,8 +29,7 @@ from messaging.errors import (
 from messaging.handling.subscription import SubscriptionOptions
 from messaging.process.clock import SYSTEM
 from messaging.state.timers import delay_of
-from messaging.wire.envelope import new_id
-from messaging.wire.sealing import check_id
+from messaging.wire.envelope import check_id, new_id
 
 GRACE_S = 1.0
 SILENCE_S = SubscriptionOptions().lease_s / 2

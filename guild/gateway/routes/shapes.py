@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from guild.gateway.errors import InvalidParameterError
-from messaging.wire.sealing import check_id
+from messaging.wire.envelope import check_id
 
 
 class Given(BaseModel):

@@ -19,8 +19,7 @@ from guild.gateway.streams import Event, event
 from guild.operations.passing import EventSeen, MessageSeen, event_seen, seen
 from guild.operations.view import View
 from messaging.client.tap import DRIFT, Tapped
-from messaging.wire.envelope import Envelope
-from messaging.wire.sealing import payload_of
+from messaging.wire.envelope import Envelope, payload_of
 from messaging.wire.topic import EVENTS_TOPIC, matches
 
 T = TypeVar("T")

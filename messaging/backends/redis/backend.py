@@ -27,7 +27,7 @@ from messaging.backends.redis.consumer.patrol import Patrol
 from messaging.backends.redis.observer import ephemeral, positions
 from messaging.backends.redis.observer.tails import Tails
 from messaging.backends.redis.observer.topic_info import topic_infos
-from messaging.backends.redis.producer.producer import Producer
+from messaging.backends.redis.producer.producer import Append, Producer
 from messaging.backends.redis.registry.membership import Membership
 from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Options, Server
@@ -36,13 +36,16 @@ from messaging.process.clock import SYSTEM, Clock
 from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.wire.envelope import Envelope
-from messaging.wire.topic import is_ephemeral
 
 log = get_logger()
 
 
 class RedisBackend:
-    """See `messaging.backend.Backend`. Two connections, however many topics and consumers."""
+    """See `messaging.backend.Backend`. Two connections, however many topics and consumers.
+
+    Attributes:
+        append: the producer's own while this is open: every message comes this way.
+    """
 
     def __init__(self, address: Address, guild_id: str, options: Options) -> None:
         self._address = address
@@ -52,6 +55,7 @@ class RedisBackend:
         self._parts: _Parts | None = None
         self._parents: _Parts | None = None
         self._is_forked = False
+        self.append: Append = self._append_unopened
 
     @property
     def profile(self) -> str:
@@ -78,15 +82,17 @@ class RedisBackend:
         except BaseException:
             await parts.close()
             raise
-        self._parts = parts
+        self._parts, self.append = parts, parts.producer.append
         keep_from_children(self)
 
     def forked(self) -> None:
         """Called in a child: the connections are the parent's, and nothing here may close them."""
         self._parents, self._parts, self._is_forked = self._parts, None, True
+        self.append = self._append_unopened
 
     async def close(self) -> None:
         parts, self._parts = self._parts, None
+        self.append = self._append_unopened
         if parts is not None:
             await parts.close()
 
@@ -104,24 +110,6 @@ class RedisBackend:
         registry = self._open().registry
         await registry.refresh()
         return dict(registry.groups)
-
-    def append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
-        parts = self._parts if self._parts is not None else self._open()
-        if parts.server.replication is not None:
-            return self._append_with_care(parts, envelopes)
-        for envelope in envelopes:
-            if envelope.topic.startswith("_"):
-                return self._append_with_care(parts, envelopes)
-        return parts.producer.append(envelopes)  # the way of nearly everything
-
-    async def _append_with_care(self, parts: "_Parts", envelopes: Sequence[Envelope]) -> None:
-        if any(is_ephemeral(envelope.topic) for envelope in envelopes):
-            await ephemeral.emit(parts.server, [e for e in envelopes if is_ephemeral(e.topic)])
-            envelopes = [envelope for envelope in envelopes if not is_ephemeral(envelope.topic)]
-        if envelopes:
-            await parts.producer.append(envelopes)
-            if parts.server.replication is not None:
-                await parts.server.replication.require()
 
     async def append_once(self, envelope: Envelope) -> None:
         parts = self._open()
@@ -234,6 +222,9 @@ class RedisBackend:
     async def drop(self, dead_letter_id: str) -> bool:
         return await dead_letters.drop(self._open().server, dead_letter_id)
 
+    def _append_unopened(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
+        return self._open().producer.append(envelopes)
+
     def _open(self) -> "_Parts":
         if self._parts is None:
             if self._is_forked:
@@ -263,7 +254,7 @@ class _Parts:
         self.registry = TopicRegistry(self.server)
         self.patrol = Patrol(self.server, self.registry)
         self.beats = Beats(self.server)
-        self.producer = Producer(self.server, self.registry)
+        self.producer = Producer(self.server, self.registry, partial(ephemeral.emit, self.server))
         self.tails = Tails(self.server, self.notifications)
         self._refreshing: asyncio.Task[Any] | None = None
         self._has_changed = False

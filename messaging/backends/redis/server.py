@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import hiredis
@@ -14,8 +14,8 @@ from messaging.backends.redis.connection.pipeline import (
     Argument,
     ConnectionLostError,
     Pipeline,
-    RepliesReceiver,
     pack,
+    pack_script,
 )
 from messaging.backends.redis.connection.replication import Replication
 from messaging.backends.redis.keys import Keys
@@ -69,11 +69,7 @@ class Options(NamedTuple):
 
 
 class Server:
-    """What one process and one guild share: a connection, the scripts, the incidents.
-
-    Attributes:
-        readers: by topic, what wakes the consumers in this process that read it.
-    """
+    """What one process and one guild share: a connection, the scripts, the incidents."""
 
     def __init__(
         self,
@@ -100,7 +96,6 @@ class Server:
         )
         self.replication: Replication | None = None
         self.on_back: list[Callable[[Pipeline], Awaitable[None]]] = []
-        self.readers: dict[str, list[Callable[[], None]]] = {}
         self._listeners = listeners
         self._commits_lost_at_s = -ONE_LOSS_S
 
@@ -181,23 +176,6 @@ class Server:
                     connection.taken()
                 return reply
 
-    def send(
-        self,
-        pipeline: Pipeline,
-        commands: Sequence[bytes],
-        topics: Iterable[str],
-        then: RepliesReceiver,
-    ) -> None:
-        """Send what adds to `topics`; consumers of this process that wait there read in one write.
-
-        They need not hear of it first: that saves a round trip.
-        """
-        pipeline.send_with_next(commands, then)
-        for topic in topics:
-            for wake in tuple(self.readers.get(topic, ())):
-                wake()
-        pipeline.flush()
-
     async def close(self) -> None:
         await self._side.close()
         await self.connection.close()
@@ -232,10 +210,6 @@ class Server:
         for look in self.on_back:
             await look(pipeline)
         self.announce("bus.reconnected", "the connection to the server was lost and is back")
-
-
-def pack_script(script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]) -> bytes:
-    return pack(("EVALSHA", script.sha, len(keys), *keys, *arguments))
 
 
 def to_json(value: Any) -> str:

@@ -9,7 +9,7 @@ from guild.agent.registry import Registry
 from guild.checking.loader import load_file
 from guild.client import GuildClient
 from messaging.backend import Settlement, StateWrite
-from messaging.wire.sealing import seal
+from messaging.wire.envelope import seal
 from tests.cli.conftest import Run
 from tests.cli.crew import Missing
 

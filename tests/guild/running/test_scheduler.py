@@ -70,7 +70,7 @@ async def ring(guild: Guild, tick: str) -> None:
     bus = guild.client.bus
     message = scheduler.Tick(schedule="hourly")
     inbox = f"inbox.{GROUP}"
-    envelope = bus._publisher.seal(inbox, message, id=tick)
+    envelope = bus.publisher.seal(inbox, message, id=tick)
     await bus.backend.append([envelope])
     await settled_all(bus, GROUP)
 

@@ -25,8 +25,8 @@ from messaging.errors import PayloadTooLargeError
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
 from messaging.testing import eventually
+from messaging.wire.envelope import payload_of
 from messaging.wire.message import wire_type_of
-from messaging.wire.sealing import payload_of
 from tests.messaging.buses import (
     Ask,
     Told,

@@ -20,8 +20,8 @@ from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
 from messaging.handling.retry import RetryPolicy
 from messaging.testing import Recorder
+from messaging.wire.envelope import payload_of
 from messaging.wire.message import Message
-from messaging.wire.sealing import payload_of
 from messaging.wire.topic import EVENTS_TOPIC
 from tests.messaging.buses import (
     REGISTRY,

@@ -3,8 +3,8 @@
 from messaging.handling.context import Context
 from messaging.handling.subscription import Subscription
 from messaging.testing import Recorder
+from messaging.wire.envelope import payload_of
 from messaging.wire.replies import RequestFailed
-from messaging.wire.sealing import payload_of
 from tests.messaging.buses import (
     Ask,
     Told,

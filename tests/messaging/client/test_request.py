@@ -54,7 +54,7 @@ async def test_a_request_that_cannot_leave_leaves_nobody_waiting_for_its_answer(
         raise PayloadTooLargeError("Ask", 2, 1)
 
     async with open_bus(site) as bus:
-        monkeypatch.setattr(bus._publisher, "append", refuse)
+        monkeypatch.setattr(bus.publisher, "append", refuse)
         with pytest.raises(PayloadTooLargeError):
             await bus.request("asks", Ask(text="long"))
 

@@ -1,7 +1,7 @@
 """Who is taken for dead, and when."""
 
 from messaging.consuming.liveness import Watch
-from messaging.consuming.prefetch import Prefetch
+from messaging.consuming.ready_queue import Prefetch
 
 
 def test_whoever_stops_beating_is_silent_after_one_lease() -> None:

@@ -14,8 +14,8 @@ from messaging.handling.context import Context
 from messaging.handling.retry import RetryPolicy
 from messaging.handling.subscription import Subscription
 from messaging.testing import eventually
+from messaging.wire.envelope import payload_of, seal
 from messaging.wire.message import Message, decode
-from messaging.wire.sealing import payload_of, seal
 from messaging.wire.topic import is_partition, partition_topic_of
 from tests.messaging.buses import (
     Ask,

@@ -328,7 +328,7 @@ async def test_a_message_past_its_deadline_is_not_handled_but_its_requester_hear
     recorder = Recorder()
     async with open_bus(site) as bus:
         await bus.register(listening("late", recorder))
-        envelope = bus._publisher.seal(
+        envelope = bus.publisher.seal(
             "asks", Ask(text="now"), reply_to="inbox.asker", deadline_s=-1.0
         )
         await bus.backend.append([envelope])
@@ -363,7 +363,7 @@ async def test_a_payload_that_does_not_fit_is_dead_lettered_at_once_and_names_th
     recorder = Recorder()
     async with open_bus(site) as bus:
         await bus.subscribe(listening("strict", recorder))
-        good = bus._publisher.seal("asks", Ask(text="x"), reply_to="inbox.asker")
+        good = bus.publisher.seal("asks", Ask(text="x"), reply_to="inbox.asker")
         await bus.backend.append([good._replace(payload=b'{"text": 7}', message=None)])
 
         (letter,) = await dead_letters(bus)

@@ -9,8 +9,8 @@ from messaging.bus import Bus
 from messaging.control import watchers
 from messaging.control.watchers import Watchers
 from messaging.testing import eventually
+from messaging.wire.envelope import seal
 from messaging.wire.message import Message
-from messaging.wire.sealing import seal
 from messaging.wire.topic import CONTROL_TOPIC, LIVE_TOPIC
 from tests.messaging.buses import Ask, open_bus
 from tests.messaging.conftest import Site

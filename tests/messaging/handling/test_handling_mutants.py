@@ -12,9 +12,8 @@ from messaging.handling.failure_record import reason_of
 from messaging.handling.handler_table import HandlerTable
 from messaging.handling.runner import HandlerRunner
 from messaging.testing import Recorder, memory_bus
-from messaging.wire.envelope import Envelope
+from messaging.wire.envelope import Envelope, seal
 from messaging.wire.message import Message
-from messaging.wire.sealing import seal
 from tests.messaging.buses import Ask, dead_letters, listening, lying_in, settled_all
 
 MOST_HOPS = 7
@@ -67,7 +66,7 @@ async def test_if_nobody_looked_at_the_deadline_it_would_be_handled_late(
     recorder = Recorder()
     async with memory_bus(Ask) as bus:
         await bus.subscribe(listening("late", recorder))
-        stale = partial(bus._publisher.seal, "asks", deadline_s=-1.0, reply_to="inbox.asker")
+        stale = partial(bus.publisher.seal, "asks", deadline_s=-1.0, reply_to="inbox.asker")
         await bus.backend.append([stale(Ask(text="now"))])
         await settled_all(bus, "late")
 

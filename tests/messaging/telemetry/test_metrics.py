@@ -120,7 +120,7 @@ async def test_what_strangers_send_makes_no_series() -> None:
     async with memory_bus(Ask, observer=MetricsObserver(registry)) as bus:
         await bus.subscribe(listening("echo", echo))
         await bus.request("asks", Ask(text="x"))
-        sound = bus._publisher.seal("asks", Ask(text="x"))
+        sound = bus.publisher.seal("asks", Ask(text="x"))
         for number in range(50):
             odd = sound._replace(id=new_id(), type=f"strange{number}", message=None)
             await bus.backend.append([odd])

@@ -175,7 +175,7 @@ async def test_what_comes_to_no_handler_and_is_given_up_is_a_span_with_its_cause
     spans = Spans()
     async with memory_bus(Ask, observer=OpenTelemetryObserver(spans.provider)) as bus:
         await bus.subscribe(listening("reader", echo, retry=ONCE))
-        sound = bus._publisher.seal("asks", Ask(text="x"))
+        sound = bus.publisher.seal("asks", Ask(text="x"))
         await bus.backend.append([sound._replace(payload=b"{", message=None)])
         await dead_letters(bus)
         await bus.publish("asks", Told(text="nobody handles this"))
@@ -393,7 +393,7 @@ async def test_a_malformed_trace_of_others_is_taken_for_none(malformed: str) -> 
     with capture_logs() as logs:
         async with memory_bus(Ask, observer=OpenTelemetryObserver(spans.provider)) as bus:
             await bus.subscribe(listening("teller", tell))
-            sealed = bus._publisher.seal("asks", Ask(text="x"))
+            sealed = bus.publisher.seal("asks", Ask(text="x"))
             await bus.backend.append([sealed._replace(trace=malformed)])
             await spans.until("publish told")
 
@@ -420,7 +420,7 @@ async def test_a_trace_that_others_have_begun_is_gone_on_with(
     spans = Spans()
     async with memory_bus(Ask, observer=OpenTelemetryObserver(spans.provider)) as bus:
         await bus.subscribe(listening("teller", tell))
-        sealed = bus._publisher.seal("asks", Ask(text="x"))
+        sealed = bus.publisher.seal("asks", Ask(text="x"))
         await bus.backend.append([sealed._replace(trace=trace_text)])
         await spans.until("publish told")
         (told,) = await lying_in(bus, "told")
@@ -506,7 +506,7 @@ async def test_what_is_detached_from_a_trace_that_is_left_out_may_be_recorded() 
 
     async with memory_bus(Ask, observer=OpenTelemetryObserver(spans.provider)) as bus:
         await bus.subscribe(listening("teller", begin_anew))
-        sealed = bus._publisher.seal("asks", Ask(text="x"))
+        sealed = bus.publisher.seal("asks", Ask(text="x"))
         await bus.backend.append([sealed._replace(trace=f"00-{'1' * 32}-{'2' * 16}-00")])
         await settled_all(bus, "teller")
 
@@ -541,7 +541,7 @@ async def test_without_the_sdk_a_trace_of_others_is_handed_on() -> None:
     given = f"00-{'1' * 32}-{'2' * 16}-01"
     async with memory_bus(Ask, observer=OpenTelemetryObserver(trace.NoOpTracerProvider())) as bus:
         await bus.subscribe(listening("teller", tell))
-        sealed = bus._publisher.seal("asks", Ask(text="x"))
+        sealed = bus.publisher.seal("asks", Ask(text="x"))
         await bus.backend.append([sealed._replace(trace=given)])
         (told,) = await lying_in(bus, "told")
         await bus.publish("asks", Ask(text="x"))

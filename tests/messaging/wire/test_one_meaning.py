@@ -52,9 +52,9 @@ from messaging.handling.context import Context
 from messaging.handling.subscription import Subscription
 from messaging.testing import Recorder, eventually
 from messaging.wire import unfit
+from messaging.wire.envelope import seal
 from messaging.wire.fidelity import fidelity_of
 from messaging.wire.message import Message, MessageRegistry, WireType, decode, encode, wire_type_of
-from messaging.wire.sealing import seal
 from tests.messaging.buses import QUICK, dead_letters
 from tests.messaging.conftest import Site
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from messaging.backend import FROM_START
 from messaging.bus import Bus
 from messaging.errors import InvalidMessageError, UnfitClassError
+from messaging.wire import envelope as envelopes
 from messaging.wire import message as codec
-from messaging.wire import sealing
 from messaging.wire.decoding import Decoder
 from messaging.wire.message import MessageRegistry
 from tests.messaging.conftest import Site
@@ -119,7 +119,7 @@ def test_it_fails_where_messages_are_not_tried(
 def test_it_fails_where_messages_are_handed_over_unseen(
     url_of: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sealing, "may_share", lambda message, models: True)
+    monkeypatch.setattr(envelopes, "may_share", lambda message, models: True)
 
     with pytest.raises(AssertionError):
         hold(url_of, MORE_EXAMPLES)

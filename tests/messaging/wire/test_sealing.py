@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from messaging import MessageRegistry, connect
 from messaging.errors import NotAMessageError, TopicError
+from messaging.wire.envelope import seal, seal_like
 from messaging.wire.message import Message, wire_type_of
-from messaging.wire.sealing import seal, seal_like
 
 
 class Counted(Message, wire_name="test.counted", version=3):

@@ -12,7 +12,7 @@ import redis.asyncio
 
 from messaging.backend import Backend
 from messaging.backends.redis.admin import server_checks
-from messaging.backends.redis.producer import resend_buffer
+from messaging.backends.redis.producer import batch as batches
 from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.urls import open_backend
 from messaging.errors import (
@@ -197,11 +197,11 @@ async def test_an_older_copy_of_the_data(
     server: RedisServer, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mutant believes a server that does not know it, and looks at nothing when it is back."""
-    monkeypatch.setattr(resend_buffer, "KEPT_BYTES", -1)  # as if what is lost was older than that
+    monkeypatch.setattr(batches, "KEPT_BYTES", -1)  # as if what is lost was older than that
     async with scenario_on(server.url, workers=1, fails_every=0) as scenario:
         if is_mutant:
             await mutate(scenario.server, "append", _believe_the_unknown)
-            monkeypatch.setattr(resend_buffer.ResendBuffer, "take_missing", lambda *_: {})
+            monkeypatch.setattr(batches.ResendBuffer, "take_missing", lambda *_: {})
         await scenario.command(
             "CONFIG", "SET", "appendfsync", "always"
         )  # the file has what is told

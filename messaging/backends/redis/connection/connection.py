@@ -5,7 +5,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -25,6 +25,9 @@ from messaging.backends.redis.connection.pipeline import (
     Argument,
     ConnectionLostError,
     Pipeline,
+    Receiver,
+    RepliesReceiver,
+    Watchers,
     pack,
 )
 from messaging.backends.redis.connection.tls import tls_problem
@@ -56,10 +59,11 @@ class Connection:
     Args:
         give_up_after_s: how long a command may wait for a server that is away.
         on_back: awaited after each reconnection, before anybody else may send.
-        on_push: see `Pipeline.subscribe_to_pushes`.
+        on_push, watchers: see `Pipeline.subscribe_to_pushes`.
         announce: told when the server is away for a second, and when it is back.
 
     Attributes:
+        readers: by topic, what wakes the consumers in this process that read it.
         generation: counts the connections.
         on_live: called after each reconnection, as soon as everybody may send.
     """
@@ -71,14 +75,15 @@ class Connection:
         give_up_after_s: float,
         reply_timeout_s: float,
         on_back: Callable[[Pipeline], Awaitable[None]] | None = None,
-        on_push: Callable[[Any], None] | None = None,
+        on_push: Receiver | None = None,
+        watchers: Watchers | None = None,
         announce: Callable[[str, str], None] | None = None,
     ) -> None:
         self._address = address
         self._give_up_after_s = give_up_after_s
         self._reply_timeout_s = reply_timeout_s
         self._on_back = on_back
-        self._on_push = on_push
+        self._on_push, self._watchers = on_push, watchers
         self.outage: Outage | None = None
         if announce is not None:
             self.outage = Outage(
@@ -95,6 +100,7 @@ class Connection:
         self._last_error = ""
         self._url = ""
         self._is_ours = False
+        self.readers: dict[str, list[Callable[[], None]]] = {}
         self.generation = 0
         self.on_live: list[Callable[[], None]] = []
 
@@ -142,6 +148,22 @@ class Connection:
         """The connection if there is one at this moment."""
         pipeline = self._pipeline
         return None if pipeline is None or pipeline.is_lost else pipeline
+
+    def send(self, commands: Sequence[bytes], topics: Iterable[str], then: RepliesReceiver) -> bool:
+        """Send what adds to `topics`, now, if there is a connection; whether there was one.
+
+        Consumers of this process that wait there read in the same write, without being told by the
+        server first: that saves a round trip.
+        """
+        pipeline = self._pipeline
+        if pipeline is None or pipeline.is_lost:
+            return False
+        pipeline.send_with_next(commands, then)
+        for topic in topics:
+            for wake in tuple(self.readers.get(topic, ())):
+                wake()
+        pipeline.flush()
+        return True
 
     def deadline(self) -> float:
         """When a command that is sent now gives up, on the loop's clock."""
@@ -278,7 +300,8 @@ class Connection:
                 ) from answer
             if isinstance(answer, BaseException) and not isinstance(answer, hiredis.ReplyError):
                 raise answer
-        pipeline.subscribe_to_pushes(self._on_push)
+        if self._on_push is not None:
+            pipeline.subscribe_to_pushes(self._on_push, self._watchers)
 
     def _lost(self, pipeline: Pipeline) -> None:
         if pipeline is not self._pipeline or self._is_closed or self._dialling is not None:

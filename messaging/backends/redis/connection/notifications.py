@@ -48,6 +48,7 @@ class Notifications:
             reply_timeout_s=reply_timeout_s,
             on_back=self._back,
             on_push=self._pushed,
+            watchers=self._watchers,
         )
 
     async def open(self) -> None:
@@ -100,18 +101,15 @@ class Notifications:
             pipeline.write(pack(("SUBSCRIBE", *self._watchers)))
 
     def _pushed(self, message: Any) -> None:
+        """Take whatever comes besides what is published."""
         if isinstance(message, hiredis.ReplyError):
             self._refused(message)
-        if not isinstance(message, list):  # a PING of whoever listens to nothing gets a word
-            return
-        kind, channel, notification = message[0], message[1], message[-1]
-        if kind == b"subscribe":  # whatever came before it was not heard, so look
+        # A PING of whoever listens to nothing gets a word.
+        if isinstance(message, list) and message[0] == b"subscribe":
+            channel = message[1]
             self._confirmed(channel)
-            notification = b""
-        elif kind != b"message":
-            return
-        for call in tuple(self._watchers.get(channel, ())):
-            call(notification)
+            for call in tuple(self._watchers.get(channel, ())):
+                call(b"")  # whatever came before it was not heard, so look
 
     def _refused(self, error: hiredis.ReplyError) -> None:
         """To a PING, which asks for no more, or to SUBSCRIBE; then ask again."""

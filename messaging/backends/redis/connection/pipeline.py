@@ -11,13 +11,14 @@ import socket
 import termios
 from array import array
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
 import hiredis
 
+from messaging.backends.redis.scripts import Script
 from messaging.process.forks import keep_from_children
 
 Argument = bytes | str | float
@@ -30,12 +31,20 @@ def pack(command: Sequence[Argument]) -> bytes:
     return packed
 
 
+def pack_script(script: Script, keys: Sequence[bytes], arguments: Sequence[Argument]) -> bytes:
+    """The bytes of a call of `script`."""
+    return pack(("EVALSHA", script.sha, len(keys), *keys, *arguments))
+
+
 class ConnectionLostError(Exception):
     """The connection went away before the reply; whether the command ran is not known."""
 
 
 Receiver = Callable[[Any], None]
 """Takes a reply, or the error in its place, the moment it is read; it must not raise."""
+
+Watchers = Mapping[bytes, Collection[Callable[[bytes], None]]]
+"""By channel, what to call with what is published there."""
 
 RepliesReceiver = Callable[[list[Any]], None]
 """Takes several replies at once, errors among them, when the last is there; it must not raise."""
@@ -57,7 +66,8 @@ class Pipeline(asyncio.Protocol):
         self._unwritten: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._on_lost = on_lost
-        self._on_push: Callable[[Any], None] | None = None
+        self._on_push: Receiver | None = None
+        self._watchers: Watchers = {}
         self._reply_timeout_s = reply_timeout_s
         self._watchdog: asyncio.TimerHandle | None = None
         self._reads = self._reads_seen = 0
@@ -124,9 +134,15 @@ class Pipeline(asyncio.Protocol):
             self._loop.call_soon(self.flush)
         self._unwritten.append(packed)
 
-    def subscribe_to_pushes(self, on_push: Callable[[Any], None] | None) -> None:
-        """From now on hand whatever comes to `on_push`, also errors: this listens to channels."""
-        self._on_push = on_push
+    def subscribe_to_pushes(self, on_push: Receiver, watchers: Watchers | None = None) -> None:
+        """From now on this listens to channels.
+
+        Args:
+            on_push: gets whatever comes, also errors, unless it was published on a channel that
+                has watchers.
+            watchers: called with what is published on their channel.
+        """
+        self._on_push, self._watchers = on_push, {} if watchers is None else watchers
 
     def abort(self) -> None:
         """Drop the connection at once; replies that are still out are lost."""
@@ -165,13 +181,13 @@ class Pipeline(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reads += 1
-        next_reply, waiting = self._reader.gets, self._waiting
+        next_reply, waiting, on_push = self._reader.gets, self._waiting, self._on_push
         try:
             self._reader.feed(data)
             # It is False once nothing whole is left; Redis has no false in RESP2.
             while (value := next_reply()) is not False:
-                if self._on_push is not None:
-                    self._on_push(value)
+                if on_push is not None:
+                    self._pushed(value, on_push)
                 elif waiting:
                     waiting.popleft()(value)
                 else:  # a server that will not have us says so unasked, and hangs up
@@ -191,6 +207,13 @@ class Pipeline(asyncio.Protocol):
             if len(data) > LONG_BYTES:
                 self._long_at = self._sent
             self._transport.write(data)
+
+    def _pushed(self, value: Any, on_push: Receiver) -> None:
+        if isinstance(value, list) and value[0] == b"message" and value[1] in self._watchers:
+            for call in tuple(self._watchers[value[1]]):
+                call(value[2])
+        else:
+            on_push(value)
 
     def _check_alive(self) -> None:
         oldest = self._waiting[0] if self._waiting else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from messaging.backends.redis.consumer.beats import Beats
-from messaging.backends.redis.consumer.commit_queue import CommitQueue
+from messaging.backends.redis.consumer.commits import CommitQueue
 from messaging.backends.redis.consumer.fetcher import Fetcher
 from messaging.backends.redis.consumer.in_flight import InFlight
 from messaging.backends.redis.consumer.interest import Interest

@@ -10,7 +10,7 @@ from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.redis.connection.pipeline import Argument
 from messaging.backends.redis.consumer.beating import Beating
 from messaging.backends.redis.consumer.beats import Beats
-from messaging.backends.redis.consumer.commit_queue import CommitQueue
+from messaging.backends.redis.consumer.commits import CommitQueue
 from messaging.backends.redis.consumer.fetcher import Fetcher
 from messaging.backends.redis.consumer.in_flight import InFlight
 from messaging.backends.redis.consumer.interest import Interest

@@ -17,14 +17,18 @@ from messaging.backend import Delivery
 from messaging.backends.redis.claim_check import redeem_all, redeem_first
 from messaging.backends.redis.connection.connection import FIRST_PAUSE_S
 from messaging.backends.redis.connection.error_replies import code_of
-from messaging.backends.redis.connection.pipeline import Pipeline, RepliesReceiver, pack
+from messaging.backends.redis.connection.pipeline import (
+    Pipeline,
+    RepliesReceiver,
+    pack,
+    pack_script,
+)
 from messaging.backends.redis.consumer.in_flight import InFlight
 from messaging.backends.redis.consumer.interest import Interest
 from messaging.backends.redis.consumer.pending_entries import TOPICS_AT_ONCE, PendingEntries
 from messaging.backends.redis.consumer.session import ConsumerSession
 from messaging.backends.redis.entries import unpack_deliveries
 from messaging.backends.redis.keys import RETURNED
-from messaging.backends.redis.server import pack_script
 
 
 class Fetcher:

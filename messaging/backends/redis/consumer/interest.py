@@ -241,7 +241,7 @@ class Interest:
 
     def _read_here(self, topics: Iterable[str]) -> None:
         """Have what this process sends to these topics, and no others, wake this consumer, too."""
-        readers, wanted = self._server.readers, dict.fromkeys(topics)
+        readers, wanted = self._server.connection.readers, dict.fromkeys(topics)
         for topic in self._here.keys() - wanted:
             readers[topic].remove(self._here.pop(topic))
             if not readers[topic]:

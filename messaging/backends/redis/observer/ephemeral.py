@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import hiredis
 
 from messaging.backends.redis.connection.error_replies import code_of
-from messaging.backends.redis.connection.pipeline import ConnectionLostError
+from messaging.backends.redis.connection.pipeline import ConnectionLostError, pack_script
 from messaging.backends.redis.entries import pack_entry
-from messaging.backends.redis.server import Server, pack_script
+from messaging.backends.redis.server import Server
 from messaging.process.logs import get_logger
 from messaging.wire.envelope import Envelope
 

@@ -9,34 +9,61 @@ last is sent that again first.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
+from typing import Protocol
 
 from messaging.backends.redis.connection.pipeline import ConnectionLostError, Pipeline
 from messaging.backends.redis.entries import pack_entry
-from messaging.backends.redis.producer.append_call import AppendCall
 from messaging.backends.redis.producer.backpressure import Backpressure
-from messaging.backends.redis.producer.batch import BATCH_BYTES, BATCH_ENTRIES, Batch
-from messaging.backends.redis.producer.resend_buffer import REMEMBERED_S, ResendBuffer, missing_text
+from messaging.backends.redis.producer.batch import (
+    BATCH_BYTES,
+    BATCH_ENTRIES,
+    REMEMBERED_S,
+    AppendCall,
+    Batch,
+    ResendBuffer,
+    missing_text,
+)
 from messaging.backends.redis.registry.registry import TopicRegistry
 from messaging.backends.redis.server import Server
 from messaging.backends.redis.upkeep import Trimmed, trim_topic
 from messaging.errors import BusClosedError, BusFullError, NotAskedError
 from messaging.wire.envelope import Envelope, new_id
-from messaging.wire.topic import is_reply_topic
+from messaging.wire.topic import is_ephemeral, is_reply_topic
 
 MOST_IN_FLIGHT = 2
 LONE_FLUSHES = 8  # fewer would tear apart what many publish together
 
+_topic_of = attrgetter("topic")  # applied by `map`: no call for each batch
+
 _ABSENT, _FULL, _GAP, _DELAYS_FULL = -1, -2, -3, -4
 
 
-class Producer:
-    """Appends for one process, as one producer."""
+class Append(Protocol):
+    """See `Backend.append`."""
 
-    def __init__(self, server: Server, registry: TopicRegistry) -> None:
+    def __call__(self, envelopes: Sequence[Envelope]) -> Awaitable[None]: ...
+
+
+class Producer:
+    """Appends for one process, as one producer.
+
+    Args:
+        emit: takes what goes to ephemeral topics, which keep no promise.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        registry: TopicRegistry,
+        emit: Callable[[Sequence[Envelope]], Awaitable[None]],
+    ) -> None:
         self._server = server
         self._registry = registry
+        self._emit = emit
+        self._connection = server.connection
         self._loop = asyncio.get_running_loop()
         self._limit_bytes = server.options.max_envelope_bytes
         self._queued: list[Batch] = []
@@ -60,6 +87,24 @@ class Producer:
         """See `Backend.append`; everything is queued when this returns."""
         if self._is_closed:
             raise BusClosedError("the bus is closed")
+        if self._server.replication is not None:
+            return self._append_with_care(envelopes)
+        for envelope in envelopes:
+            if envelope.topic.startswith("_"):
+                return self._append_with_care(envelopes)
+        return self._append(envelopes)
+
+    async def _append_with_care(self, envelopes: Sequence[Envelope]) -> None:
+        """What is not to be kept, or is to be confirmed by others besides."""
+        if any(is_ephemeral(envelope.topic) for envelope in envelopes):
+            await self._emit([e for e in envelopes if is_ephemeral(e.topic)])
+            envelopes = [envelope for envelope in envelopes if not is_ephemeral(envelope.topic)]
+        if envelopes:
+            await self._append(envelopes)
+            if self._server.replication is not None:
+                await self._server.replication.require()
+
+    def _append(self, envelopes: Sequence[Envelope]) -> Awaitable[None]:
         limit = self._limit_bytes
         if len(envelopes) == 1:  # one message, one call: the way of nearly everything
             (envelope,) = envelopes
@@ -156,14 +201,12 @@ class Producer:
         for batch in in_flight:
             self._number(batch)
         self._unsettled += in_flight
-        pipeline = self._server.connection.current()
-        if pipeline is None:
-            self._settle_one_by_one()
-            return
+        commands = tuple(map(self._command, in_flight))
+        topics = map(_topic_of, in_flight)
         self._batches_in_flight += 1
-        commands = list(map(self._command, in_flight))
-        topics = [batch.topic for batch in in_flight]
-        self._server.send(pipeline, commands, topics, partial(self._landed, in_flight))
+        if not self._connection.send(commands, topics, partial(self._landed, in_flight)):
+            self._batches_in_flight -= 1
+            self._settle_one_by_one()
 
     def _landed(self, in_flight: list[Batch], answers: list[int | Exception]) -> None:
         """Every answer to the batches that went out together is there, in order."""

@@ -5,8 +5,7 @@ import time
 import pytest
 
 from messaging.backends.redis.connection.pipeline import pack
-from messaging.backends.redis.producer.append_call import AppendCall
-from messaging.backends.redis.producer.batch import Batch
+from messaging.backends.redis.producer.batch import AppendCall, Batch
 from messaging.wire.envelope import new_id
 from tests.messaging.backends.redis.conftest import Guild, server_of
 

@@ -8,8 +8,7 @@ import pytest
 
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.connection.pipeline import Pipeline
-from messaging.backends.redis.consumer.commit_call import CommitCall
-from messaging.backends.redis.consumer.commit_queue import CommitQueue
+from messaging.backends.redis.consumer.commits import CommitCall, CommitQueue
 from messaging.backends.redis.consumer.consumer import RedisConsumer
 from messaging.errors import NotHeldError
 from messaging.testing import eventually

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from messaging.backends.redis import RedisBackend
-from messaging.backends.redis.producer import resend_buffer
-from messaging.backends.redis.producer.resend_buffer import REMEMBERED_S, ResendBuffer
+from messaging.backends.redis.producer import batch as batches
+from messaging.backends.redis.producer.batch import REMEMBERED_S, ResendBuffer
 from messaging.errors import BusFullError
 from messaging.testing import eventually
 from tests.messaging.backends.redis.conftest import Guild, command, server_of
@@ -120,7 +120,7 @@ async def test_what_nobody_has_any_more_is_announced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     backend, kept_bytes = written
-    monkeypatch.setattr(resend_buffer, "KEPT_BYTES", 0)
+    monkeypatch.setattr(batches, "KEPT_BYTES", 0)
     await backend.append(notes(20)[10:])
     await forget(redis_server, kept_bytes)
 
@@ -133,7 +133,7 @@ async def test_what_nobody_has_any_more_is_announced(
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was accepted is kept no longer, as after some seconds."""
-    monkeypatch.setattr(resend_buffer, "KEPT_BYTES", -1)
+    monkeypatch.setattr(batches, "KEPT_BYTES", -1)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -177,7 +177,7 @@ async def test_the_latest_is_sent_again_and_the_rest_is_announced(
     await (await guild.open()).append(notes(1))
     kept_bytes = log_bytes(redis_server)
     with monkeypatch.context() as hasty:
-        hasty.setattr(resend_buffer, "KEPT_BYTES", -1)
+        hasty.setattr(batches, "KEPT_BYTES", -1)
         await backend.append([note(f"lost {number}") for number in range(300)])
     await backend.append([note("notes 1")])
 

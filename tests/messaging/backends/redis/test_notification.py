@@ -57,12 +57,13 @@ async def test_an_entry_behind_a_wake_up_that_was_lost_is_found_with_the_next_on
     (first,) = await next_after(backend, FROM_START)
     pipeline = backend._parts.notifications._connection.current()  # type: ignore[union-attr] # it is open
     assert pipeline is not None
-    heard = pipeline._on_push
+    heard, watchers = pipeline._on_push, pipeline._watchers
+    assert heard is not None
     lost = asyncio.Event()
     pipeline.subscribe_to_pushes(lambda _: lost.set())
     await backend.emit([note("unheard", REPLIES)])
     await lost.wait()
-    pipeline.subscribe_to_pushes(heard)
+    pipeline.subscribe_to_pushes(heard, watchers)
 
     waiting = asyncio.create_task(next_after(backend, first.position))
     await asyncio.sleep(0)

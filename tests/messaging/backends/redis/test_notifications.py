@@ -84,7 +84,7 @@ async def test_a_server_that_answers_pings_with_busy_is_not_left(guild: Guild) -
             refused.set()
         pushed(message)
 
-    pipeline.subscribe_to_pushes(watched)
+    pipeline.subscribe_to_pushes(watched, notifications._watchers)
     async with busy(backend, hog):
         await refused.wait()
 

@@ -124,11 +124,12 @@ async def test_a_consumer_that_ended_by_an_error_is_woken_no_more(
         await bus.publish("notes", Note(text="at last"))
         await eventually(lambda: seen == ["at last"])
 
-        assert {topic: len(wakes) for topic, wakes in server_of(backend).readers.items()} == {
+        readers = server_of(backend).connection.readers
+        assert {topic: len(wakes) for topic, wakes in readers.items()} == {
             "notes": 1,
             "_retry.readers": 1,
         }
-    assert server_of(backend).readers == {}
+    assert server_of(backend).connection.readers == {}
 
 
 @pytest.fixture
