@@ -177,6 +177,10 @@ class Incident(NamedTuple):
     message_id: str = ""
 
 
+Take = Callable[[list[Delivery]], None]
+"""Takes what a consumer was lent; it must not raise."""
+
+
 class Consumer(Protocol):
     """One incarnation of one replica of a group."""
 
@@ -188,13 +192,16 @@ class Consumer(Protocol):
         """A name that no consumer ever has again."""
         ...
 
-    async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
+    async def read(self, max_count: int, wait_s: float, take: Take | None = None) -> list[Delivery]:
         """Lend up to `max_count` envelopes that no consumer of the group was lent yet.
 
         Waits up to `wait_s` for the first one; an empty list means there was none. Includes topics
         that came into being after the group subscribed to a pattern that fits them, and the
         group's own retries. Within a topic, first deliveries come in order of acceptance.
         Must not be cancelled while it waits: use a short `wait_s`, or `rouse`.
+
+        What comes while it waits may be handed to `take` the moment it is there, a turn of the loop
+        before the caller could see it. Then the list is empty.
 
         Raises:
             FencedError: this consumer was taken over.

@@ -76,6 +76,7 @@ class ConsumerLoop(Incarnation):
             again=self._attempt_later,
         )
         self._prefetch = Prefetch(2 * options.concurrency, options.prefetch)
+        self._asked_for = 0
         self._lent: dict[Place, Delivery] = {}
         self._ready = ReadyQueue()
         self._lanes = Lanes(options.ordered_by) if options.ordered_by else None
@@ -139,17 +140,16 @@ class ConsumerLoop(Incarnation):
             if not room:
                 await self._room_comes()
                 continue
-            deliveries = await self._lend(room)
-            if len(deliveries) == room:
-                self._prefetch.filled(self._loop.time())
-            self._take(deliveries)
+            self._asked_for = room
+            if deliveries := await self._lend(room):
+                self._take_read(deliveries)
 
     def _lend(self, room: int) -> Awaitable[list[Delivery]]:
         if self._lanes is not None:
             return self._lend_in_turn(room)
         if self._has_company and self._runner.is_slow:
             return self._lend_after_others(room)
-        return self._consumer.read(room, READ_WAIT_S)
+        return self._consumer.read(room, READ_WAIT_S, self._take_read)
 
     async def _lend_in_turn(self, room: int) -> list[Delivery]:
         async with self._takeover.turn:  # what is inherited is older than what is read
@@ -191,6 +191,11 @@ class ConsumerLoop(Incarnation):
         self._lacks_room = True
         self._has_room.clear()
         await self._has_room.wait()
+
+    def _take_read(self, deliveries: Sequence[Delivery]) -> None:
+        if len(deliveries) == self._asked_for:
+            self._prefetch.filled(self._loop.time())
+        self._take(deliveries)
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:

@@ -61,10 +61,10 @@ class Length(NamedTuple):
 
 GOAL = Length(calls=130, files=20, shared=90, turns=6, trips=2)  # by Redis, either way
 LIMITS = {
-    ("bus", "redis"): Length(calls=100, files=29, shared=25, turns=7, trips=2),
-    ("guild", "redis"): Length(calls=103, files=31, shared=28, turns=7, trips=2),
-    ("bus", "memory"): Length(calls=51, files=18, shared=26, turns=5, trips=0),
-    ("guild", "memory"): Length(calls=53, files=20, shared=28, turns=5, trips=0),
+    ("bus", "redis"): Length(calls=97, files=20, shared=23, turns=6, trips=2),
+    ("guild", "redis"): Length(calls=97, files=20, shared=23, turns=6, trips=2),
+    ("bus", "memory"): Length(calls=51, files=15, shared=25, turns=5, trips=0),
+    ("guild", "memory"): Length(calls=51, files=15, shared=25, turns=5, trips=0),
 }
 
 

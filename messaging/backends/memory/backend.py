@@ -14,6 +14,7 @@ from messaging.backend import (
     StateKey,
     StateValue,
     StateWrite,
+    Take,
     TopicInfo,
 )
 from messaging.backends.memory import shared
@@ -281,7 +282,12 @@ class MemoryConsumer:
     def group(self) -> str:
         return self._group.name
 
-    async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
+    async def read(
+        self,
+        max_count: int,
+        wait_s: float,
+        take: Take | None = None,  # noqa: ARG002 - what is lent is returned
+    ) -> list[Delivery]:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + wait_s
         while True:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from messaging.backend import NEVER_ALONE, Delivery, Entry, Settlement, TopicInfo
+from messaging.backend import NEVER_ALONE, Delivery, Entry, Settlement, Take, TopicInfo
 from messaging.backends.memory import MemoryBackend, MemoryConsumer
 from messaging.backends.memory.group import Group, Partition
 from messaging.errors import FencedError
@@ -168,12 +168,12 @@ class SimulatedConsumer:
         self._wire = wire
         self._inner = inner
         self._sequence = 0
-        self._leads = self._is_roused = False
+        self._leads = self._is_roused = self._hands_over = False
 
     def __getattr__(self, name: str) -> Any:
         return _plain_request(self._wire, getattr(self._inner, name))
 
-    async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
+    async def read(self, max_count: int, wait_s: float, take: Take | None = None) -> list[Delivery]:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + wait_s
 
@@ -189,7 +189,11 @@ class SimulatedConsumer:
                 raise FencedError(self.group, self.incarnation)
             if lent or loop.time() >= give_up_at or self._is_roused:
                 self._is_roused = False
-                return lent
+                self._hands_over = not self._hands_over
+                if take is None or not self._hands_over:
+                    return lent
+                take(lent)
+                return []
             await asyncio.sleep(min(POLL_S, wait_s))
 
     def rouse(self) -> None:
@@ -224,7 +228,7 @@ class SimulatedConsumer:
 class HastyConsumer(SimulatedConsumer):
     """A mutant: acknowledges what it reads before anybody has handled it."""
 
-    async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
+    async def read(self, max_count: int, wait_s: float, take: Take | None = None) -> list[Delivery]:
         lent = await super().read(max_count, wait_s)
         if lent:
             await super().commit([Settlement(delivery) for delivery in lent])

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.backend import Delivery, Settlement
+from messaging.backend import Delivery, Settlement, Take
 from messaging.backends.redis.connection.pipeline import Pipeline
 from messaging.backends.redis.consumer.consumer import RedisConsumer
 from messaging.backends.redis.server import Server
@@ -54,8 +54,15 @@ def watch(hold_points: HoldPoints, server: Server) -> None:
     take_over = RedisConsumer.take_over
     commits = [getattr(server.scripts, name).sha.encode() for name in ("commit", "recommit")]
 
-    async def watched_read(self: RedisConsumer, max_count: int, wait_s: float) -> list[Delivery]:
-        lent = await read(self, max_count, wait_s)
+    async def watched_read(
+        self: RedisConsumer, max_count: int, wait_s: float, take: Take | None = None
+    ) -> list[Delivery]:
+        def watched_take(lent: list[Delivery]) -> None:
+            assert take is not None
+            hold_points.reach(AFTER_READ)
+            take(lent)
+
+        lent = await read(self, max_count, wait_s, None if take is None else watched_take)
         if lent:
             hold_points.reach(AFTER_READ)
         return lent

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from messaging.backend import Delivery, Settlement
+from messaging.backend import Delivery, Settlement, Take
 from messaging.backends.redis import server as server_module
 from messaging.backends.redis.connection import error_replies
 from messaging.backends.redis.consumer.consumer import RedisConsumer
@@ -74,7 +74,7 @@ async def acknowledging_early(server: Server, replace: Replace) -> None:
     read = RedisConsumer.read
 
     async def read_and_acknowledge(
-        self: RedisConsumer, max_count: int, wait_s: float
+        self: RedisConsumer, max_count: int, wait_s: float, take: Take | None = None
     ) -> list[Delivery]:
         lent = await read(self, max_count, wait_s)
         for delivery in lent:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite
+from messaging.backend import NEVER_ALONE, Delivery, Settlement, StateWrite, Take
 from messaging.backends.redis.connection.notifications import Notifications
 from messaging.backends.redis.connection.pipeline import Argument
 from messaging.backends.redis.consumer.beating import Beating
@@ -90,7 +90,7 @@ class RedisConsumer:
         await self._interest.follow()
         self._patrol.add(self._interest)
 
-    async def read(self, max_count: int, wait_s: float) -> list[Delivery]:
+    async def read(self, max_count: int, wait_s: float, take: Take | None = None) -> list[Delivery]:
         in_flight, fetcher = self._in_flight, self._fetcher
         give_up_at = self._loop.time() + wait_s
         last_looks: int | None = None
@@ -101,9 +101,10 @@ class RedisConsumer:
                 await _to_its_end(self._bring(max_count))
                 if in_flight.ready or self._fence.is_fenced or fetcher.is_elsewhere:
                     continue  # there is something, or to be looked at again since that was begun
-            nap = None if self._is_roused else self._interest.nap(give_up_at, max_count)
-            if nap is not None:
-                await nap
+            nap = None if self._is_roused else self._interest.nap(give_up_at, max_count, take)
+            if nap is not None and await nap:
+                self._is_roused = False
+                return []  # it was handed to `take`
             if self._is_roused:
                 return await self._at_once(max_count)
             if self._loop.time() < give_up_at:

@@ -185,7 +185,7 @@ class Fetcher:
                     self._interest.wake((topic,))
                 else:
                     self._interest.has_seen(topic, entries[-1][0])
-        self._interest.rouse()
+        self._interest.rouse_to(self._in_flight)
 
     async def _take_in_late(self) -> None:
         late, self._late = self._late, []

@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from messaging.backend import Delivery
+from messaging.backend import Delivery, Take
 from messaging.backends.redis.connection.notifications import Notifications
+from messaging.backends.redis.consumer.in_flight import InFlight
 from messaging.backends.redis.consumer.session import ConsumerSession
 from messaging.backends.redis.entries import position_key
 from messaging.backends.redis.registry.fits import Fit
@@ -46,8 +47,9 @@ class Interest:
         self._here: dict[str, Callable[[], None]] = {}
         self._ready: dict[str, bytes] = {}  # up to where, as far as that was told
         self._seen: dict[str, bytes] = {}
-        self._nap: asyncio.Future[None] | None = None
+        self._nap: asyncio.Future[bool] | None = None
         self._wanted = 0
+        self._take: Take | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._fit = self._registry.fit_of(session.membership)
         self._seen_version = self._seen_patterns = -1
@@ -114,7 +116,16 @@ class Interest:
     def rouse(self) -> None:
         """Have a nap end."""
         if self._nap is not None and not self._nap.done():
-            self._nap.set_result(None)
+            self._nap.set_result(False)
+
+    def rouse_to(self, arrived: InFlight) -> None:
+        """Have a nap end, as something has come for the reader: to `take`, if there is one."""
+        nap, take = self._nap, self._take
+        if nap is not None and not nap.done():
+            is_for_take = take is not None and arrived.ready > 0
+            nap.set_result(is_for_take)  # first: the reader asks for more before that is handled
+            if take is not None and is_for_take:
+                take(arrived.hand_on(self._wanted))
 
     def rouse_to_care(self) -> None:
         """Have the reader look after end offsets, returned work and every topic."""
@@ -132,7 +143,9 @@ class Interest:
             del self._ready[topic]
         return taken
 
-    def nap(self, until: float, wanted: int) -> asyncio.Future[None] | None:
+    def nap(
+        self, until: float, wanted: int, take: Take | None = None
+    ) -> asyncio.Future[bool] | None:
         """Ends when a topic is ready or the registry has changed, at the latest at `until`; whoever
         waits for it looks what it was.
 
@@ -142,16 +155,18 @@ class Interest:
         Args:
             until: on the clock of the loop.
             wanted: how much to begin with.
+            take: what comes of that is handed to this at once, where nothing else is to be done.
 
         Returns:
-            None when there is something to be done at once.
+            Whether `take` was handed something, to be awaited; None when there is something to be
+            done at once.
         """
         if self.needs_care or not self.is_up_to_date:
             return None
         if self._ready and not self.begin(wanted):
             return None
         loop = asyncio.get_running_loop()
-        self._nap, self._wanted = loop.create_future(), wanted
+        self._nap, self._wanted, self._take = loop.create_future(), wanted, take
         # One alarm serves many naps, which are short: a timer costs more than all else here. A
         # nap that it ends too early is begun again.
         if self._alarm is None or self._alarm.when() > until:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from messaging import Bus, Context, Message, Subscription
-from messaging.backend import Delivery, Settlement
+from messaging.backend import Delivery, Settlement, Take
 from messaging.backends.redis import RedisBackend
 from messaging.backends.redis.consumer.consumer import RedisConsumer
 from messaging.backends.redis.consumer.interest import Interest
@@ -30,6 +30,20 @@ async def _reader(backend: RedisBackend, group: str, topic: str) -> RedisConsume
 async def _is_waiting(reader: RedisConsumer) -> None:
     interest = reader._interest
     await eventually(lambda: interest._nap is not None and not interest._nap.done())
+
+
+async def _practised_reader(backend: RedisBackend) -> RedisConsumer:
+    """One that has nothing to do but to read."""
+    reader = await _reader(backend, "readers", "notes")
+    await backend.append([note("practice")])
+    assert texts(await reader.read(10, 60)) == ["practice"]
+    return reader
+
+
+async def _has_sent_for_more(reader: RedisConsumer) -> None:
+    """Return in that turn of the loop: the answer can't be there yet."""
+    while not reader._fetcher._is_reading:  # noqa: ASYNC110 - each turn is looked at
+        await asyncio.sleep(0)
 
 
 async def _reads(backend: RedisBackend) -> int:
@@ -85,6 +99,83 @@ async def test_what_a_commit_sends_is_read_in_the_same_write(guild: Guild) -> No
     assert texts(await reading) == ["answer"]
 
 
+async def test_what_comes_while_a_read_waits_is_taken_at_once_and_returned_by_none(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    reader = await _practised_reader(backend)
+    taken: list[Delivery] = []
+    reading = asyncio.create_task(reader.read(10, 60, taken.extend))
+    await _is_waiting(reader)
+
+    await backend.append([note(text) for text in numbered(3)])
+    assert await reading == []
+    assert texts(taken) == numbered(3)
+
+    assert await reader.commit([Settlement(each) for each in taken]) == []
+    assert await reader.read(10, 0, taken.extend) == []
+    assert texts(taken) == numbered(3)
+
+
+async def test_who_has_left_a_read_is_handed_nothing_by_it_and_the_next_one_gets_it(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    reader = await _practised_reader(backend)
+    taken: list[Delivery] = []
+    reading = asyncio.create_task(reader.read(10, 60, taken.extend))
+    await _is_waiting(reader)
+
+    storing = asyncio.ensure_future(backend.append([note("late")]))
+    await _has_sent_for_more(reader)
+    reading.cancel()
+    await storing
+
+    assert texts(await reader.read(10, 60)) == ["late"]
+    assert taken == []
+
+
+async def test_a_reader_that_is_wanted_back_while_its_read_is_on_its_way_returns_what_comes(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    reader = await _practised_reader(backend)
+    taken: list[Delivery] = []
+    reading = asyncio.create_task(reader.read(10, 60, taken.extend))
+    await _is_waiting(reader)
+
+    storing = asyncio.ensure_future(backend.append([note("late")]))
+    await _has_sent_for_more(reader)
+    reader.rouse()
+    await storing
+
+    assert texts(await reading) == ["late"]
+    assert taken == []
+
+
+async def test_a_reader_that_is_wanted_back_when_all_is_taken_waits_the_next_time(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    reader = await _practised_reader(backend)
+    taken: list[Delivery] = []
+
+    def take_and_rouse(deliveries: list[Delivery]) -> None:
+        taken.extend(deliveries)
+        reader.rouse()
+
+    reading = asyncio.create_task(reader.read(10, 60, take_and_rouse))
+    await _is_waiting(reader)
+    await backend.append([note("first")])
+    assert await reading == []
+
+    reading = asyncio.create_task(reader.read(10, 60))
+    await _is_waiting(reader)
+    await backend.append([note("second")])
+    assert texts(await reading) == ["second"]
+    assert texts(taken) == ["first"]
+
+
 async def test_a_batch_that_is_refused_is_read_by_nobody_and_harms_nothing(guild: Guild) -> None:
     backend = await guild.open(max_backlog=3)
     reader = await _reader(backend, "readers", "notes")
@@ -105,12 +196,14 @@ async def test_a_consumer_that_ended_by_an_error_is_woken_no_more(
     """Consumers that come and go while the server refuses them would pile up."""
     backend, read, failures = await guild.open(), RedisConsumer.read, 3
 
-    async def failing(self: RedisConsumer, max_count: int, wait_s: float) -> list[Delivery]:
+    async def failing(
+        self: RedisConsumer, max_count: int, wait_s: float, take: Take | None = None
+    ) -> list[Delivery]:
         nonlocal failures
         failures -= 1
         if failures >= 0:
             raise BackendError("refused")
-        return await read(self, max_count, wait_s)
+        return await read(self, max_count, wait_s, take)
 
     monkeypatch.setattr(RedisConsumer, "read", failing)
     seen: list[str] = []
