@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
 
@@ -38,28 +38,51 @@ class Receipt(str):
         warning: what is odd about it, "" if nothing: that no agent of the guild will handle it.
     """
 
-    __slots__ = ()  # nothing that could refer to others: thousands of them wake no collector
+    __slots__ = ("_warning",)  # set on those few that have one
+
+    _warning: str
 
     @property
     def warning(self) -> str:
-        return ""
+        return getattr(self, "_warning", "")
 
     @classmethod
-    def warned(cls, message_id: str, warning: str) -> "Receipt":
+    def warned(cls, message_id: str, warning: str) -> Self:
         """The receipt of a message about which something is odd."""
-        receipt = _Warned(message_id)
-        receipt.says = warning
+        receipt = cls(message_id)
+        receipt._warning = warning
         return receipt
 
 
-class _Warned(Receipt):
-    __slots__ = ("says",)
+class Receipts(Sequence[Receipt]):
+    """Those of messages that were published together, in their order.
 
-    says: str
+    Each is made when it is looked at, which nearly none is: to make them would take longer than
+    all else that a guild adds to its bus.
+    """
 
-    @property
-    def warning(self) -> str:
-        return self.says
+    def __init__(self, message_ids: Sequence[str], warnings: Sequence[str] = ()) -> None:
+        self._ids = message_ids
+        self._warnings = warnings
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Receipt: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Receipts": ...
+
+    def __getitem__(self, index: int | slice) -> "Receipt | Receipts":
+        if isinstance(index, slice):
+            return Receipts(self._ids[index], self._warnings[index])
+        warning = self._warnings[index] if self._warnings else ""
+        message_id = self._ids[index]
+        return Receipt.warned(message_id, warning) if warning else Receipt(message_id)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self._ids)!r})"
 
 
 class GuildClient(Operations):
@@ -133,7 +156,7 @@ class GuildClient(Operations):
     @spelled_out(PublishManyOptions, like=Publisher.publish)
     async def publish_many(
         self, topic: str, messages: Iterable[BaseModel], **options: Unpack[PublishManyOptions]
-    ) -> list[Receipt]:
+    ) -> Receipts:
         """Publish `messages` in order, all or none, as `publish` does with one.
 
         Args:
@@ -150,10 +173,10 @@ class GuildClient(Operations):
             raise NobodyListensError(odd)
         accepted = await self.bus.publish_many(topic, messages, **options)
         if not odd:
-            return list(map(Receipt, accepted))
-        told = [warnings[type(message)] for message in messages]
+            return Receipts(accepted)
+        told = tuple(map(warnings.__getitem__, map(type, messages)))
         log.warning("publish.nobody_handles", message_id=accepted[told.index(odd)], warning=odd)
-        return list(map(Receipt.warned, accepted, told))
+        return Receipts(accepted, told)
 
     @overload
     async def request(

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from pydantic import BaseModel
 
-from guild.client import GuildClient, Receipt
+from guild.client import GuildClient, Receipt, Receipts
 from guild.errors import GuildNotRunningError
 from guild.runtime import Guild, GuildStatus
 from guild.spec.spec import GuildSpec
@@ -122,7 +122,7 @@ class SyncGuild:
 
     def publish_many(
         self, topic: str, messages: Iterable[BaseModel], **options: Unpack[PublishManyOptions]
-    ) -> list[Receipt]:
+    ) -> Receipts:
         """As `GuildClient.publish_many`."""
         return self._run(self._client.publish_many(topic, messages, **options))
 
