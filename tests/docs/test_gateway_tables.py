@@ -46,7 +46,7 @@ def test_every_limit_of_a_gateway_is_listed_with_its_default() -> None:
 
 
 def test_every_view_of_the_console_is_listed_in_the_order_of_its_menu() -> None:
-    source = (FOLDER / "parts" / "views.js").read_text(encoding="utf-8")
+    source = (FOLDER / "main.js").read_text(encoding="utf-8")
     titles = dict(re.findall(r'"?([\w-]+)"?: { title: "([^"]+)"', source))
     menu = source[source.index("GROUPS") :]
     names = [
