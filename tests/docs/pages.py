@@ -10,7 +10,7 @@ from tests.docs.blocks import Block, Step, blocks_of, steps_of
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
-MODELS = ROOT / "agents" / "llm" / "README.md"
+MODELS = ROOT / "docs" / "model-sizes.md"
 ORDERS = ROOT / "examples" / "orders" / "README.md"
 RECORDS = sorted((DOCS / "decisions").glob("*.md"))
 PAGES = (
