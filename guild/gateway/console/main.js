@@ -59,10 +59,7 @@ function useSpec({ value, reload }) {
   useEffect(() => {
     let wasLost = false;
     return connection.subscribe(({ state }) => {
-      if (state === "open" && wasLost) { // what answers now may have been started anew
-        reload();
-        edition.set(edition.get() + 1);
-      }
+      if (state === "open" && wasLost) reload(); // what answers now may have been started anew
       wasLost = state === "waiting" || (wasLost && state !== "open");
     });
   }, []);
