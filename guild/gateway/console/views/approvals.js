@@ -57,7 +57,7 @@ const DECIDED = [
   { title: "At", cell: ({ decision }) => html`<${Time} at=${decision.at} />` },
   { title: "Asked", cell: (approval) => html`<${Time} at=${approval.asked_at} />` },
   { title: "Conversation", cell: (approval) => html`<${ConversationLink} id=${approval.conversation} />` },
-  { title: "Reason", cell: ({ decision }) => html`<${Text} value=${[decision.option, decision.reason].filter(Boolean).join("; ")} most=${200} />` },
+  { title: "Reason", cell: ({ decision: { option, reason } }) => (option || reason) && html`<${Text} value=${[option, reason].filter(Boolean).join("; ")} most=${200} />` },
 ];
 
 function Open({ approval, onDone }) {
