@@ -27,7 +27,7 @@ from messaging.client.publisher import Publisher
 from messaging.client.relay import DEFAULT_LEASE_S, Relay, relay_subscription
 from messaging.client.request import Requests, Show
 from messaging.client.subscribers import SubscriberCache
-from messaging.client.tap import NOWHERE, Tapped, tap
+from messaging.client.tap import NOWHERE, Tapped, message_in, tap
 from messaging.client.topics import TopicsReader
 from messaging.consuming.heartbeat import Heart
 from messaging.control.cancellation import Cancellations
@@ -44,7 +44,7 @@ from messaging.process.forks import keep_from_children
 from messaging.process.logs import get_logger
 from messaging.state.contention import Contentions
 from messaging.wire.decoding import Decoder
-from messaging.wire.envelope import new_id
+from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import MessageRegistry
 
 if TYPE_CHECKING:  # a bus on which nobody subscribes needs none of what handles
@@ -443,6 +443,7 @@ class Bus:
         follow: bool = True,
         since: datetime | None = None,
         after: Mapping[str, str] = NOWHERE,
+        decode: bool = True,
     ) -> AsyncGenerator[Tapped, None]:
         """Watch topics without taking anything from their groups, until the caller leaves.
 
@@ -456,6 +457,7 @@ class Bus:
                 shown from its start or `since`.
             since: begin with what was accepted at this time or later, by the store's clock.
             after: by topic, a `Tapped.position` behind which to begin there; only with `follow`.
+            decode: read the messages; otherwise do that with `message_in`, of those you look at.
 
         Raises:
             TopicError: one of the patterns can never fit a topic.
@@ -465,13 +467,17 @@ class Bus:
         self._check_open()
         return tap(
             self.backend,
-            self._decoder,
+            self._decoder if decode else None,
             patterns,
             from_start=from_start,
             follow=follow,
             since=since,
             after=after,
         )
+
+    def message_in(self, envelope: Envelope) -> BaseModel | None:
+        """What was tapped in an envelope; None when it cannot be decoded."""
+        return message_in(self._decoder, envelope)
 
     async def topics(self) -> Sequence[TopicInfo]:
         """Every topic, with what waits for whom and since when, as it was at most 5 s ago.

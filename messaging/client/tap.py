@@ -38,7 +38,7 @@ class Tapped(NamedTuple):
 
 def tap(
     backend: Backend,
-    decoder: Decoder,
+    decoder: Decoder | None,
     patterns: Sequence[str],
     *,
     from_start: bool,
@@ -66,7 +66,7 @@ def tap(
 
 async def _watch(
     backend: Backend,
-    decoder: Decoder,
+    decoder: Decoder | None,
     patterns: Sequence[str],
     since: datetime | float | None,
     after: Mapping[str, str],
@@ -75,7 +75,7 @@ async def _watch(
 
     Args:
         backend: an open one.
-        decoder: reads the messages.
+        decoder: reads the messages; None where they are not to be read.
         patterns: which topics.
         since: a time, or when the tap was asked for by `time.monotonic`; None for their start.
         after: positions in some of them, which count instead.
@@ -98,7 +98,7 @@ async def _watch(
             looks_at = time.monotonic() + WAIT_S
         for position, envelope in await _tail(backend, positions):
             positions[envelope.topic] = position
-            yield Tapped(envelope.topic, envelope, _message_of(decoder, envelope), position)
+            yield Tapped(envelope.topic, envelope, message_in(decoder, envelope), position)
 
 
 async def _moment_of(backend: Backend, asked_at: float) -> float:
@@ -116,7 +116,7 @@ async def _moment_of(backend: Backend, asked_at: float) -> float:
 
 
 async def _read_out(
-    backend: Backend, decoder: Decoder, patterns: Sequence[str], since: datetime | None
+    backend: Backend, decoder: Decoder | None, patterns: Sequence[str], since: datetime | None
 ) -> AsyncGenerator[Tapped, None]:
     """What the topics hold now; what is published meanwhile does not keep it from ending."""
     held: dict[str, float] = {p: math.inf for p in patterns if not is_pattern(p)}
@@ -135,7 +135,7 @@ async def _read_out(
             positions[topic] = position
             held[topic] -= 1
             if held[topic] >= 0:
-                yield Tapped(topic, envelope, _message_of(decoder, envelope), position)
+                yield Tapped(topic, envelope, message_in(decoder, envelope), position)
         positions = {topic: each for topic, each in positions.items() if held[topic] > 0}
 
 
@@ -155,8 +155,9 @@ async def _tail(backend: Backend, positions: dict[str, str]) -> Sequence[tuple[s
             return entries
 
 
-def _message_of(decoder: Decoder, envelope: Envelope) -> BaseModel | None:
+def message_in(decoder: Decoder | None, envelope: Envelope) -> BaseModel | None:
+    """None when it cannot be decoded, or is not to be."""
     try:
-        return decoder.read(envelope)
+        return None if decoder is None else decoder.read(envelope)
     except MessagingError:
         return None

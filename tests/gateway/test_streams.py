@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -16,7 +17,9 @@ from guild.gateway.limits import Limits
 from guild.gateway.routes.watching import _last
 from guild.gateway.tokens import add_token, remove_token
 from guild.runtime import Guild
-from messaging.wire.envelope import new_id
+from messaging.bus import Bus
+from messaging.wire.decoding import Decoder
+from messaging.wire.envelope import Envelope, new_id
 from tests.gateway.conftest import Serve, asking, reading, until
 from tests.gateway.crew import began, gates, runs
 from tests.gateway.test_gateway import events_in
@@ -448,6 +451,35 @@ async def test_what_the_topics_hold_is_told_once(http: httpx.AsyncClient) -> Non
     assert [row["data"]["text"] for row in told["rows"]] == ["3", "4"]
     assert told["left_off"] == 3
     assert events["events"][0]["event"]["act"] == "pause"
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["", "mutant"])
+async def test_of_all_that_passes_only_what_is_told_is_decoded(
+    http: httpx.AsyncClient, is_mutant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, decoded = Decoder.read, list[str]()
+    tap = Bus.tap
+
+    def noted(self: Decoder, envelope: Envelope) -> BaseModel:
+        if envelope.type == "gw.note":
+            decoded.append(envelope.id)
+        return read(self, envelope)
+
+    def decoding(self: Bus, *each: Any, decode: bool = True, **more: Any) -> Any:
+        return tap(self, *each, **more)
+
+    await http.post("agents/listener/pause")
+    for number in range(20):
+        note = {"type": "gw.note", "data": {"text": str(number)}}
+        await http.post("topics/notes/messages", json=note)
+    monkeypatch.setattr(Decoder, "read", noted)
+    if is_mutant:
+        monkeypatch.setattr(Bus, "tap", decoding)
+    wanted = {"topic": "notes", "follow": False, "count": 2}
+    told = (await http.get("messages", params=wanted)).json()
+
+    assert [row["data"]["text"] for row in told["rows"]] == ["18", "19"]
+    assert (len(decoded) == 2) is not is_mutant
 
 
 async def test_rows_that_are_too_much_together_are_left_off(http: httpx.AsyncClient) -> None:

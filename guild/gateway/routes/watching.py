@@ -98,14 +98,14 @@ async def watch_messages(call: Call[None, Wanted]) -> Rows | ASGIApp:
     wanted = call.query
     if not wanted.follow:
         held = _last(_held(call), wanted.count)
-        return _rows(await call.unless_gone(held))
+        return _rows(call, await call.unless_gone(held))
 
     async def batches(position: str) -> AsyncGenerator[Event, None]:
         place = await _place(call, position, wanted.since)
         passing = _passing(call, wanted.patterns, place)
         async with aclosing(in_batches(passing)) as told:
             async for batch in told:
-                yield event("rows", _rows(batch), str(place))
+                yield event("rows", _rows(call, batch), str(place))
 
     return call.stream(batches)
 
@@ -152,7 +152,7 @@ async def _last(passing: AsyncGenerator[T, None], most: int) -> Batch[T]:
 async def _held(call: Call[None, Wanted]) -> AsyncGenerator[Tapped, None]:
     """What the topics hold, of what is wanted."""
     wanted = call.query
-    tap = call.bus.tap(wanted.patterns, since=wanted.since, follow=False)
+    tap = call.bus.tap(wanted.patterns, since=wanted.since, follow=False, decode=False)
     async with aclosing(tap) as tapped:
         async for each in tapped:
             if wanted.fits(each, call.client.takes):
@@ -179,7 +179,7 @@ async def _behind(
             for topic, position in place.after.items()
             if any(matches(pattern, topic) for pattern in patterns)
         }
-        tap = call.bus.tap(patterns, since=place.since, after=after)
+        tap = call.bus.tap(patterns, since=place.since, after=after, decode=False)
     except ValueError as error:
         raise InvalidParameterError((_NO_PLACE,)) from error
     async with aclosing(tap) as tapped:
@@ -238,8 +238,11 @@ async def _place(call: Call[None, Any], position: str, since: datetime | None) -
     return Place(datetime.fromtimestamp(now - (time.monotonic() - asked_at) * DRIFT, UTC))
 
 
-def _rows(batch: Batch[Tapped]) -> Rows:
-    """The last of a batch that are not too much together; one at least, however large."""
+def _rows(call: Call[None, Wanted], batch: Batch[Tapped]) -> Rows:
+    """The last of a batch that are not too much together; one at least, however large.
+
+    Only these are decoded, of all that passes.
+    """
     kept, size_bytes = deque[Tapped](), 0
     for tapped in reversed(batch.items):
         size_bytes += len(payload_of(tapped.envelope))
@@ -247,4 +250,5 @@ def _rows(batch: Batch[Tapped]) -> Rows:
             break
         kept.appendleft(tapped)
     left_off = batch.left_off + len(batch.items) - len(kept)
-    return Rows(rows=tuple(map(seen, kept)), left_off=left_off)
+    decoded = (each._replace(message=call.bus.message_in(each.envelope)) for each in kept)
+    return Rows(rows=tuple(map(seen, decoded)), left_off=left_off)
