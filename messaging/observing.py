@@ -6,7 +6,7 @@ takeover, a requeue, a replay and a relay keep the trace that a message has.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import count
 from typing import Any, Literal, NamedTuple
 
@@ -206,7 +206,11 @@ class Observers(Observer):
         everyone = (*self._observers, *self._attached)
         self._counting = tuple(each for each in everyone if _counts(each))
         self._ending_well = tuple(one for one in self._ending if not _counts(one[0]))
-        self._choosing = (*self._beginning, *(observer for observer, _ in self._ending_well))
+        well = [observer for observer, _ in self._ending_well]
+        self._choosing = (
+            *self._beginning,
+            *(each for each in well if not _overrides(each, "begun")),
+        )
 
     @property
     def are_told(self) -> bool:
@@ -227,7 +231,7 @@ class Observers(Observer):
     def tracer(self) -> Callable[[Envelope], Envelope] | None:
         """Gives an envelope its trace; None where no observer looks at what goes out."""
         if len(self._sealing) == 1:  # each message takes this way
-            return partial(self._traced_by, self._sealing[0], self._sealing[0].sealed)
+            return self._traced_by(self._sealing[0])
         return self.traced if self._sealing else None
 
     @property
@@ -235,7 +239,7 @@ class Observers(Observer):
         """Says of which handlings to tell one by one; None where it is all of them."""
         is_choosy = all(_overrides(each, "wants") for each in self._choosing)
         if is_choosy and len(self._choosing) == 1:  # as above
-            return partial(self._wanted_by, self._choosing[0], self._choosing[0].wants)
+            return self._wanted_by(self._choosing[0])
         return self.wants if is_choosy else None
 
     def traced(self, envelope: Envelope) -> Envelope:
@@ -243,26 +247,32 @@ class Observers(Observer):
         trace = self.sealed(envelope)
         return envelope if trace == envelope.trace else envelope.with_trace(trace)
 
-    def _traced_by(
-        self, observer: Observer, sealed: Callable[[Envelope], str], envelope: Envelope
-    ) -> Envelope:
-        try:
-            trace = sealed(envelope)
-            if trace is envelope.trace or trace == envelope.trace:
-                return envelope
-            return envelope.with_trace(_checked(trace))
-        except Exception as error:  # noqa: BLE001 - it is another's code, and no part of the work
-            self._tell(observer, "sealed", error)
-            return envelope
+    def _traced_by(self, observer: Observer) -> Callable[[Envelope], Envelope]:
+        sealed = observer.sealed
 
-    def _wanted_by(
-        self, observer: Observer, wants: Callable[[Envelope], bool], envelope: Envelope
-    ) -> bool:
-        try:
-            return wants(envelope)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._tell(observer, "wants", error)
-            return False
+        def traced(envelope: Envelope) -> Envelope:
+            try:
+                trace = sealed(envelope)
+                if trace == envelope.trace:
+                    return envelope
+                return envelope.with_trace(_checked(trace))
+            except Exception as error:  # noqa: BLE001 - it is another's code, and no part of the work
+                self._tell(observer, "sealed", error)
+                return envelope
+
+        return traced
+
+    def _wanted_by(self, observer: Observer) -> Callable[[Envelope], bool]:
+        asked = observer.wants
+
+        def wants(envelope: Envelope) -> bool:
+            try:
+                return asked(envelope)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._tell(observer, "wants", error)
+                return False
+
+        return wants
 
     def prepared(self) -> None:
         for observer in self._observers:

@@ -131,7 +131,7 @@ class OpenTelemetryObserver(Observer):
         context = get_current()
         if context is _LEFT_OUT or not context:  # nothing that is current is recorded
             if not envelope.trace and (envelope.conversation or envelope.id)[_LAST] >= self._below:
-                return ""  # as nearly always, where few are traced
+                return ""  # as nearly always where few are traced, so it is decided here
             return self._sent_alone(envelope)
         here: Any = context.get(_HERE)
         if here is None or not here.sends(envelope):
