@@ -444,6 +444,7 @@ class Bus:
         since: datetime | None = None,
         after: Mapping[str, str] = NOWHERE,
         decode: bool = True,
+        rest_s: float = 0.0,
     ) -> AsyncGenerator[Tapped, None]:
         """Watch topics without taking anything from their groups, until the caller leaves.
 
@@ -458,6 +459,8 @@ class Bus:
             since: begin with what was accepted at this time or later, by the store's clock.
             after: by topic, a `Tapped.position` behind which to begin there; only with `follow`.
             decode: read the messages; otherwise do that with `message_in`, of those you look at.
+            rest_s: seconds between two looks at the topics. Where much passes, it costs little to
+                read it in a few large pieces, here and at the store.
 
         Raises:
             TopicError: one of the patterns can never fit a topic.
@@ -473,6 +476,7 @@ class Bus:
             follow=follow,
             since=since,
             after=after,
+            rest_s=rest_s,
         )
 
     def message_in(self, envelope: Envelope) -> BaseModel | None:

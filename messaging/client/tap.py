@@ -1,5 +1,6 @@
 """Watching topics without owing anything for what is seen."""
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -45,6 +46,7 @@ def tap(
     follow: bool,
     since: datetime | None = None,
     after: Mapping[str, str] = NOWHERE,
+    rest_s: float = 0.0,
 ) -> AsyncGenerator[Tapped, None]:
     """What is published to topics that fit `patterns`; see `Bus.tap`."""
     for pattern in patterns:
@@ -60,8 +62,9 @@ def tap(
     if not follow:
         return _read_out(backend, decoder, patterns, since)
     if from_start:
-        return _watch(backend, decoder, patterns, None, after)
-    return _watch(backend, decoder, patterns, time.monotonic() if since is None else since, after)
+        return _watch(backend, decoder, patterns, None, after, rest_s)
+    begin = time.monotonic() if since is None else since
+    return _watch(backend, decoder, patterns, begin, after, rest_s)
 
 
 async def _watch(
@@ -70,6 +73,7 @@ async def _watch(
     patterns: Sequence[str],
     since: datetime | float | None,
     after: Mapping[str, str],
+    rest_s: float,
 ) -> AsyncGenerator[Tapped, None]:
     """What comes to the topics from `since` on.
 
@@ -79,6 +83,7 @@ async def _watch(
         patterns: which topics.
         since: a time, or when the tap was asked for by `time.monotonic`; None for their start.
         after: positions in some of them, which count instead.
+        rest_s: between two looks, unless there is more to read than one takes.
     """
     positions: dict[str, str] = {p: FROM_START for p in patterns if not is_pattern(p)}
     if since is not None:
@@ -96,9 +101,12 @@ async def _watch(
             for topic in await _topics(backend, patterns):
                 positions.setdefault(topic, FROM_START)
             looks_at = time.monotonic() + WAIT_S
-        for position, envelope in await _tail(backend, positions):
+        entries = await _tail(backend, positions)
+        for position, envelope in entries:
             positions[envelope.topic] = position
             yield Tapped(envelope.topic, envelope, message_in(decoder, envelope), position)
+        if rest_s and len(entries) < MOST_AT_ONCE:
+            await asyncio.sleep(rest_s)
 
 
 async def _moment_of(backend: Backend, asked_at: float) -> float:

@@ -28,6 +28,8 @@ Takes = Callable[[str, Envelope], bool]
 
 EVERYTHING = ">"
 MOST_BYTES = 1024 * 1024
+REST_S = 0.1
+"""Between two looks at what passes: a batch of it is told every 250 ms."""
 
 MOST_OF_A_PLACE = 8192
 _NO_PLACE = "Last-Event-ID: it is the id of no event"
@@ -179,7 +181,7 @@ async def _behind(
             for topic, position in place.after.items()
             if any(matches(pattern, topic) for pattern in patterns)
         }
-        tap = call.bus.tap(patterns, since=place.since, after=after, decode=False)
+        tap = call.bus.tap(patterns, since=place.since, after=after, decode=False, rest_s=REST_S)
     except ValueError as error:
         raise InvalidParameterError((_NO_PLACE,)) from error
     async with aclosing(tap) as tapped:

@@ -137,3 +137,41 @@ async def test_a_tap_begins_at_one_time_that_has_a_zone(site: Site) -> None:
             bus.tap(["asks"], since=datetime(2030, 1, 31))  # noqa: DTZ001 - that is what is refused
         with pytest.raises(ValueError, match="not at both"):
             bus.tap(["asks"], since=datetime.now(UTC) - timedelta(hours=1), from_start=True)
+
+
+@pytest.mark.parametrize("rest_s", [0.0, 1.0])
+async def test_a_tap_that_rests_reads_what_came_meanwhile_in_one_piece(
+    site: Site, rest_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_bus(site) as bus, open_bus(site) as watcher:
+        await bus.register(listening("reader", Recorder()))
+        pieces, tail = list[int](), watcher.backend.tail
+
+        async def noted(*args: object, **options: object) -> list[Entry]:
+            entries = await tail(*args, **options)  # type: ignore[arg-type]
+            pieces.append(sum(entry.envelope.topic == "asks" for entry in entries))
+            return entries
+
+        monkeypatch.setattr(watcher.backend, "tail", noted)
+        async with aclosing(watcher.tap(["asks"], rest_s=rest_s)) as tapped:
+            coming = asyncio.create_task(texts_of(tapped, 11))
+            for number in range(11):
+                await bus.publish("asks", Ask(text=str(number)))
+                if not number:
+                    while not any(pieces):  # noqa: ASYNC110 - it begins with the first
+                        await asyncio.sleep(0)
+            texts = await coming
+
+    assert texts == [str(number) for number in range(11)]
+    if rest_s:
+        assert max(pieces) > 1
+
+
+async def test_a_tap_that_does_not_decode_leaves_that_to_who_looks(site: Site) -> None:
+    async with open_bus(site) as bus:
+        await bus.publish("asks", Ask(text="x"))
+        async with aclosing(bus.tap(["asks"], from_start=True, decode=False)) as tapped:
+            one = await next_of(tapped)
+
+        assert one.message is None
+        assert bus.message_in(one.envelope) == Ask(text="x")
