@@ -62,9 +62,9 @@ def tap(
     if not follow:
         return _read_out(backend, decoder, patterns, since)
     if from_start:
-        return _watch(backend, decoder, patterns, None, after, rest_s)
+        return _watch(backend, decoder, patterns, None, after=after, rest_s=rest_s)
     begin = time.monotonic() if since is None else since
-    return _watch(backend, decoder, patterns, begin, after, rest_s)
+    return _watch(backend, decoder, patterns, begin, after=after, rest_s=rest_s)
 
 
 async def _watch(
@@ -72,6 +72,7 @@ async def _watch(
     decoder: Decoder | None,
     patterns: Sequence[str],
     since: datetime | float | None,
+    *,
     after: Mapping[str, str],
     rest_s: float,
 ) -> AsyncGenerator[Tapped, None]:

@@ -165,23 +165,29 @@ async def _passing(
     call: Call[None, Wanted], patterns: Sequence[str], place: "Place"
 ) -> AsyncGenerator[Tapped, None]:
     """What passes, of what is wanted."""
-    async with aclosing(_behind(call, patterns, place)) as tapped:
+    behind = _behind(call, patterns, place, decode=False, rest_s=REST_S)
+    async with aclosing(behind) as tapped:
         async for each in tapped:
             if call.query.fits(each, call.client.takes):
                 yield each
 
 
 async def _behind(
-    call: Call[None, Any], patterns: Sequence[str], place: "Place"
+    call: Call[None, Any],
+    patterns: Sequence[str],
+    place: "Place",
+    *,
+    decode: bool = True,
+    rest_s: float = 0.0,
 ) -> AsyncGenerator[Tapped, None]:
-    """What passes behind a place, which goes along."""
+    """What passes behind a place, which goes along; see `Bus.tap`."""
     try:
         after = {
             topic: position
             for topic, position in place.after.items()
             if any(matches(pattern, topic) for pattern in patterns)
         }
-        tap = call.bus.tap(patterns, since=place.since, after=after, decode=False, rest_s=REST_S)
+        tap = call.bus.tap(patterns, since=place.since, after=after, decode=decode, rest_s=rest_s)
     except ValueError as error:
         raise InvalidParameterError((_NO_PLACE,)) from error
     async with aclosing(tap) as tapped:
