@@ -27,7 +27,7 @@ Reason = Annotated[str, typer.Option(help="Why; whoever asked is told, and it is
 def list_(
     spec: Spec,
     decided: Annotated[
-        bool, typer.Option("--decided", help="What was decided, as far as it is kept.")
+        bool, typer.Option("--decided", help="What was decided or withdrawn, as far as it is kept.")
     ] = False,
     everything: Annotated[bool, typer.Option("--all", help="Both.")] = False,
     after: Annotated[
