@@ -72,7 +72,6 @@ function Open({ approval, onDone }) {
     <dl class="facts">
       <dt>Asked by</dt><dd><${Text} value=${[approval.asker || "outside", request.asked_by && `for ${request.asked_by}`].filter(Boolean).join(", ")} most=${200} /></dd>
       <dt>Decide</dt><dd><${Distance} at=${approval.deadline} />, else it is <b>${request.default === "approve" ? "approved" : "rejected"}</b></dd>
-      <dt>Id</dt><dd title=${approval.id}>${shortId(approval.id)}</dd>
       <dt>Conversation</dt><dd><${ConversationLink} id=${approval.conversation} /></dd>
     </dl>
     ${may("approve")
