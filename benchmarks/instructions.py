@@ -20,6 +20,7 @@ from benchmarks.measure import PUBLISHERS, notes_of
 from benchmarks.observers import OBSERVED, OFF
 from messaging.client.publisher import Publisher
 from messaging.handling.context import Context
+from messaging.handling.settlement import SettlementBuilder
 
 FEW, MANY = 500, 2_500
 BARE = "bare"
@@ -37,6 +38,12 @@ _HOOKS: tuple[tuple[type, Callable[..., Any], str, str], ...] = (
         Context._seal,  # noqa: SLF001 - the hook is there
         "return envelope if traced is None else traced(envelope)",
         "return envelope",
+    ),
+    (
+        SettlementBuilder,
+        SettlementBuilder._answer,  # noqa: SLF001 - likewise
+        "return answer if self._traced is None else self._traced(answer)",
+        "return answer",
     ),
 )
 
