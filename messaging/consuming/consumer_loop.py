@@ -16,10 +16,10 @@ from messaging.consuming.takeover import Takeover
 from messaging.consuming.workers import Workers
 from messaging.control.incidents import Incidents
 from messaging.handling.emitter import Emitter
-from messaging.handling.runner import HandlerRunner, WorkerSlot
+from messaging.handling.runner import HandlerRunner
 from messaging.handling.settlement import Outcome, RetryInPlace
 from messaging.handling.subscription import SubscriptionOptions
-from messaging.handling.unsettled import UnsettledError
+from messaging.handling.worker_slot import UnsettledError, WorkerSlot
 from messaging.process.clock import SYSTEM, Clock
 from messaging.process.logs import get_logger
 

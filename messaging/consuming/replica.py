@@ -64,7 +64,7 @@ class Replica:
             backend.load_state,
             followers,
             by_reference=backend.by_reference,
-            watch=watch,
+            decided=watch.decided,
             traced=observers.tracer,
         )
         services = HandlerServices(

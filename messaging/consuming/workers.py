@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 
 from messaging.consuming.task_scope import TaskScope
-from messaging.handling.unsettled import UnsettledError
+from messaging.handling.worker_slot import UnsettledError
 from messaging.process.logs import get_logger
 
 log = get_logger()

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextvars import Context as Variables
+from contextvars import copy_context
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
@@ -512,3 +514,15 @@ class Context:
         envelope = seal(message, topic, by_reference=self._services.by_reference, **header)
         traced = self._services.traced
         return envelope if traced is None else traced(envelope)
+
+
+def have_changed(variables: Variables) -> bool:
+    """Whether the context variables are others than these; costs little if they are not."""
+    now = copy_context()
+    try:
+        if now == variables:
+            return False
+    except Exception:  # noqa: BLE001, S110 - values that differ may refuse to be compared
+        pass
+    # What structlog has bound and unbound again is left at Ellipsis.
+    return any(variables.get(variable, ...) is not value for variable, value in now.items())

@@ -4,11 +4,10 @@ import asyncio
 import decimal
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from contextvars import Context as Variables
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -27,14 +26,15 @@ from messaging.errors import (
     UnknownTypeError,
     WireError,
 )
-from messaging.handling.context import Context, HandlerServices
+from messaging.handling.context import Context, HandlerServices, have_changed
 from messaging.handling.handler_table import HandlerTable, Target
 from messaging.handling.log_context import in_hand, name_in_logs
 from messaging.handling.settlement import Outcome, RetryInPlace, SettlementBuilder
 from messaging.handling.starts import Starts, attempt_of, is_first_start, numbered
 from messaging.handling.subscription import Result, Subscription
 from messaging.handling.unhandled import tell_of_answer
-from messaging.handling.unsettled import Settle, UnsettledError
+from messaging.handling.watch import Watch
+from messaging.handling.worker_slot import UnsettledError, WorkerSlot
 from messaging.process.logs import get_logger
 from messaging.process.threads import Threads
 from messaging.state.contender import Contender
@@ -44,66 +44,7 @@ from messaging.state.timers import is_timer
 from messaging.wire.envelope import Envelope, split_tags
 from messaging.wire.message import MessageRegistry, decode
 
-if TYPE_CHECKING:
-    from messaging.handling.watch import Watch
-
 log = get_logger()
-
-
-class WorkerSlot:
-    """Where a worker handles one message after the other, and where others may cancel it.
-
-    Args:
-        consumer: what lends these messages, records steps of handlers and gives turns at state.
-        is_leaving: whether the worker was cancelled because it has to stop.
-
-    Attributes:
-        task: the worker's.
-        is_worn: a handler has left traces in the task; another one should go on.
-        settle: what settles the message in hand, once its handler has ended and more is to settle
-            than what it sent.
-    """
-
-    __slots__ = ("consumer", "context", "is_leaving", "is_worn", "reason", "settle", "task")
-
-    def __init__(self, consumer: Consumer, is_leaving: Callable[[], bool]) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.task = task
-        self.is_leaving = is_leaving
-        self.is_worn = False
-        self.settle: Settle | None = None
-        self.consumer = consumer
-        self.context: Context | None = None  # while a handler runs
-        self.reason: str | None = None
-
-    @property
-    def envelope(self) -> Envelope | None:
-        return None if self.context is None else self.context.envelope
-
-    def cancel(self, reason: str) -> None:
-        if self.context is not None and self.reason is None:
-            self.reason = reason
-            self.context.over = reason or "cancelled"
-            self.task.cancel()
-
-    @property
-    def is_at_work(self) -> bool:
-        """False where the loop is gone and Python only tidies up behind it."""
-        try:
-            return asyncio.current_task() is self.task
-        except RuntimeError:
-            return False
-
-    async def settle_down(self) -> str:
-        """Let nothing of the cancellation reach what the worker does next; its reason."""
-        reason, self.reason = self.reason, None
-        assert reason is not None
-        self.is_worn = True  # what else the cancellation has set off may come later
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(0)  # a cancellation that the handler never got to see
-        self.task.uncancel()
-        return reason
 
 
 class HandlerRunner:
@@ -121,7 +62,7 @@ class HandlerRunner:
         cancellations: Cancellations,
         known: MessageRegistry,
         *,
-        watch: "Watch",
+        watch: Watch,
     ) -> None:
         self._group = subscription.group
         self._inbox = subscription.inbox
@@ -453,18 +394,6 @@ def _failure_in(delivery: Delivery, raised: BaseException, slot: WorkerSlot) -> 
     if isinstance(raised, GeneratorExit) and not slot.is_at_work:
         raise raised
     return raised
-
-
-def have_changed(variables: Variables) -> bool:
-    """Whether the context variables are others than these; costs little if they are not."""
-    now = copy_context()
-    try:
-        if now == variables:
-            return False
-    except Exception:  # noqa: BLE001, S110 - values that differ may refuse to be compared
-        pass
-    # What structlog has bound and unbound again is left at Ellipsis.
-    return any(variables.get(variable, ...) is not value for variable, value in now.items())
 
 
 def cancelled_from_within(delivery: Delivery, cause: BaseException) -> HandlingCancelledError:

@@ -3,7 +3,7 @@
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -34,9 +34,6 @@ from messaging.wire.message import encode
 from messaging.wire.replies import Cancelled, RequestFailed
 from messaging.wire.topic import is_reply_topic, retry_topic_of
 
-if TYPE_CHECKING:
-    from messaging.handling.watch import Watch
-
 log = get_logger()
 
 MOST_ATTEMPTS_KEPT = 20
@@ -50,6 +47,9 @@ class RetryInPlace(NamedTuple):
 
 
 Outcome = Settlement | RetryInPlace
+
+Decided = Callable[..., None]
+"""Told what becomes of a message that is not simply handled; see `Watch.decided`."""
 
 
 class SettlementBuilder:
@@ -67,7 +67,7 @@ class SettlementBuilder:
         followers: Followers,
         *,
         by_reference: bool,
-        watch: "Watch",
+        decided: Decided,
         traced: Callable[[Envelope], Envelope] | None = None,
     ) -> None:
         self._group = subscription.group
@@ -76,7 +76,7 @@ class SettlementBuilder:
         self._load_state = load_state
         self._with_copies = followers.with_copies
         self._by_reference = by_reference
-        self._decided = watch.decided
+        self._decided = decided
         self._traced = traced
         self._histories: dict[str, tuple[Attempt, ...]] = {}
         self._unreadable = Unreadable(self._group, self._options.lease_s, load_state)

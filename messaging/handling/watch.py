@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from messaging.backend import Delivery, Place, Settlement
+from messaging.handling.context import have_changed
 from messaging.handling.handler_table import Target
-from messaging.handling.runner import WorkerSlot, have_changed
 from messaging.handling.settlement import Outcome as Settled
 from messaging.handling.starts import attempt_of
-from messaging.handling.unsettled import UnsettledError
+from messaging.handling.worker_slot import UnsettledError, WorkerSlot
 from messaging.observing import TIME, Ending, Handled, Handling, Observers, Outcome, made_at
 from messaging.process.clock import Clock
 from messaging.state.contender import Contender

@@ -13,8 +13,9 @@ from messaging.errors import (
 )
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
-from messaging.handling.runner import HandlerRunner, WorkerSlot
+from messaging.handling.runner import HandlerRunner
 from messaging.handling.settlement import RetryInPlace
+from messaging.handling.worker_slot import WorkerSlot
 from messaging.testing import Recorder, eventually
 from tests.messaging.buses import (
     Ask,

@@ -16,7 +16,7 @@ from messaging.errors import RequestFailedError, RequestTimeoutError
 from messaging.handling.context import Context
 from messaging.handling.failure_record import reason_of
 from messaging.handling.subscription import Subscription
-from messaging.handling.unsettled import UnsettledError
+from messaging.handling.worker_slot import UnsettledError
 from tests.messaging.buses import (
     Ask,
     Count,
