@@ -207,10 +207,8 @@ class Observers(Observer):
         self._counting = tuple(each for each in everyone if _counts(each))
         self._ending_well = tuple(one for one in self._ending if not _counts(one[0]))
         well = [observer for observer, _ in self._ending_well]
-        self._choosing = (
-            *self._beginning,
-            *(each for each in well if not _overrides(each, "begun")),
-        )
+        more = (each for each in well if not any(each is other for other in self._beginning))
+        self._choosing = (*self._beginning, *more)
 
     @property
     def are_told(self) -> bool:
