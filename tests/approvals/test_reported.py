@@ -81,6 +81,7 @@ class Builder(Agent):
 
 
 async def test_of_two_questions_one_is_decided_and_nothing_else_happens() -> None:
+    Buyer.asked.clear()
     async with launched(shop()) as guild:
         first, second = buying(guild.client, "tea"), buying(guild.client, "milk")
         approvals = {each.request.what: each for each in await lying(guild.client, 2)}

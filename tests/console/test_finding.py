@@ -158,6 +158,7 @@ def test_a_requeue_is_no_error_among_the_attempts_and_its_letter_is_left_behind(
     (again,) = shop.letters(1)
     watched.open(f"{shop.url}#/dead-letters/{again}")
     row = page.get_by_role("table", name="Attempts").get_by_role("row", name="requeued")
+    row.wait_for()
 
     assert texts(row.get_by_role("cell"))[2:] == ["", "by local"]
 

@@ -163,7 +163,7 @@ def test_a_request_that_the_command_line_has_no_words_for_has_no_command() -> No
         (["--budget", "-5m"], 2, "--budget '-5m' is no duration; write 90s, 5m or 1h30m"),
         (["--params", "[1]", "--data", "x.csv"], 2, "--params wants an object"),
         (["--params", '{"a": NaN}'], 3, "dataset_params.a: a number must be finite"),
-        (["--spec", "nothing"], 3, "cannot read nothing"),
+        (["--spec", "nothing"], 3, "nothing: no such file, and no shipped spec of"),
     ],
 )
 def test_the_command_says_so_and_starts_nothing(
