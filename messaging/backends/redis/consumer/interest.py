@@ -119,10 +119,14 @@ class Interest:
             self._nap.set_result(False)
 
     def rouse_to(self, arrived: InFlight) -> None:
-        """Have a nap end, as something has come for the reader: to `take`, if there is one."""
+        """Have a nap end, as something has come for the reader: to `take`, if it came alone.
+
+        Of several the senders go first: the server keeps what they send next while these are
+        handled. Handled before, they would leave it nothing to do, a fifth slower with 4 senders.
+        """
         nap, take = self._nap, self._take
         if nap is not None and not nap.done():
-            is_for_take = take is not None and arrived.ready > 0
+            is_for_take = take is not None and arrived.ready == 1
             nap.set_result(is_for_take)  # first: the reader asks for more before that is handled
             if take is not None and is_for_take:
                 take(arrived.hand_on(self._wanted))

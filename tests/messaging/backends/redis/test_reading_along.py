@@ -99,7 +99,25 @@ async def test_what_a_commit_sends_is_read_in_the_same_write(guild: Guild) -> No
     assert texts(await reading) == ["answer"]
 
 
-async def test_what_comes_while_a_read_waits_is_taken_at_once_and_returned_by_none(
+async def test_what_comes_alone_while_a_read_waits_is_taken_at_once_and_returned_by_none(
+    guild: Guild,
+) -> None:
+    backend = await guild.open()
+    reader = await _practised_reader(backend)
+    taken: list[Delivery] = []
+    reading = asyncio.create_task(reader.read(10, 60, taken.extend))
+    await _is_waiting(reader)
+
+    await backend.append([note("alone")])
+    assert await reading == []
+    assert texts(taken) == ["alone"]
+
+    assert await reader.commit([Settlement(each) for each in taken]) == []
+    assert await reader.read(10, 0, taken.extend) == []
+    assert texts(taken) == ["alone"]
+
+
+async def test_what_comes_with_others_is_returned_so_that_their_senders_go_first(
     guild: Guild,
 ) -> None:
     backend = await guild.open()
@@ -109,12 +127,9 @@ async def test_what_comes_while_a_read_waits_is_taken_at_once_and_returned_by_no
     await _is_waiting(reader)
 
     await backend.append([note(text) for text in numbered(3)])
-    assert await reading == []
-    assert texts(taken) == numbered(3)
 
-    assert await reader.commit([Settlement(each) for each in taken]) == []
-    assert await reader.read(10, 0, taken.extend) == []
-    assert texts(taken) == numbered(3)
+    assert texts(await reading) == numbered(3)
+    assert taken == []
 
 
 async def test_who_has_left_a_read_is_handed_nothing_by_it_and_the_next_one_gets_it(
