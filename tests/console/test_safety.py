@@ -47,7 +47,8 @@ def test_markup_and_turned_text_are_shown_as_what_they_are_in_every_view(
     shop.letters(2)
     shop.approvals(1)
     page.locator(".message", has_text="onerror").first.wait_for()
-    seen = {"messages": page.locator("main").inner_text()}
+    # What the page has not drawn yet has no `inner_text`.
+    seen = {"messages": page.locator("main").text_content() or ""}
     letters = shop.letters(2)
     for name, address in {
         "conversation": f"#/conversations/{conversation}",
