@@ -40,6 +40,16 @@ async def _practised_reader(backend: RedisBackend) -> RedisConsumer:
     return reader
 
 
+async def _waiting_reader(
+    backend: RedisBackend,
+) -> tuple[RedisConsumer, list[Delivery], asyncio.Task[list[Delivery]]]:
+    """One whose read waits, what was handed to that read, and the read."""
+    reader, taken = await _practised_reader(backend), list[Delivery]()
+    reading = asyncio.create_task(reader.read(10, 60, taken.extend))
+    await _is_waiting(reader)
+    return reader, taken, reading
+
+
 async def _has_sent_for_more(reader: RedisConsumer) -> None:
     """Return in that turn of the loop: the answer can't be there yet."""
     while not reader._fetcher._is_reading:  # noqa: ASYNC110 - each turn is looked at
@@ -103,10 +113,7 @@ async def test_what_comes_alone_while_a_read_waits_is_taken_at_once_and_returned
     guild: Guild,
 ) -> None:
     backend = await guild.open()
-    reader = await _practised_reader(backend)
-    taken: list[Delivery] = []
-    reading = asyncio.create_task(reader.read(10, 60, taken.extend))
-    await _is_waiting(reader)
+    reader, taken, reading = await _waiting_reader(backend)
 
     await backend.append([note("alone")])
     assert await reading == []
@@ -121,10 +128,7 @@ async def test_what_comes_with_others_is_returned_so_that_their_senders_go_first
     guild: Guild,
 ) -> None:
     backend = await guild.open()
-    reader = await _practised_reader(backend)
-    taken: list[Delivery] = []
-    reading = asyncio.create_task(reader.read(10, 60, taken.extend))
-    await _is_waiting(reader)
+    _, taken, reading = await _waiting_reader(backend)
 
     await backend.append([note(text) for text in numbered(3)])
 
@@ -136,10 +140,7 @@ async def test_who_has_left_a_read_is_handed_nothing_by_it_and_the_next_one_gets
     guild: Guild,
 ) -> None:
     backend = await guild.open()
-    reader = await _practised_reader(backend)
-    taken: list[Delivery] = []
-    reading = asyncio.create_task(reader.read(10, 60, taken.extend))
-    await _is_waiting(reader)
+    reader, taken, reading = await _waiting_reader(backend)
 
     storing = asyncio.ensure_future(backend.append([note("late")]))
     await _has_sent_for_more(reader)
@@ -154,10 +155,7 @@ async def test_a_reader_that_is_wanted_back_while_its_read_is_on_its_way_returns
     guild: Guild,
 ) -> None:
     backend = await guild.open()
-    reader = await _practised_reader(backend)
-    taken: list[Delivery] = []
-    reading = asyncio.create_task(reader.read(10, 60, taken.extend))
-    await _is_waiting(reader)
+    reader, taken, reading = await _waiting_reader(backend)
 
     storing = asyncio.ensure_future(backend.append([note("late")]))
     await _has_sent_for_more(reader)
