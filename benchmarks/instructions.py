@@ -30,8 +30,8 @@ _HOOKS: tuple[tuple[type, Callable[..., Any], str, str], ...] = (
     (
         Publisher,
         Publisher.publish,
-        "if self._traced is not None:\n        envelopes = tuple(map(self._traced, envelopes))",
-        "pass",
+        "(first if traced is None else traced(first),)",
+        "(first,)",
     ),
     (
         Context,

@@ -234,10 +234,13 @@ class Observers(Observer):
 
     @property
     def chooser(self) -> Callable[[Envelope], bool] | None:
-        """Says of which handlings to tell one by one; None where it is all of them."""
+        """Says of which handlings to tell one by one, unless it raises, where `wants` says it.
+
+        None where it is all of them.
+        """
         is_choosy = all(_overrides(each, "wants") for each in self._choosing)
         if is_choosy and len(self._choosing) == 1:  # as above
-            return self._wanted_by(self._choosing[0])
+            return self._choosing[0].wants
         return self.wants if is_choosy else None
 
     def traced(self, envelope: Envelope) -> Envelope:
@@ -259,18 +262,6 @@ class Observers(Observer):
                 return envelope
 
         return traced
-
-    def _wanted_by(self, observer: Observer) -> Callable[[Envelope], bool]:
-        asked = observer.wants
-
-        def wants(envelope: Envelope) -> bool:
-            try:
-                return asked(envelope)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._tell(observer, "wants", error)
-                return False
-
-        return wants
 
     def prepared(self) -> None:
         for observer in self._observers:

@@ -89,12 +89,15 @@ class Publisher:
             priority=check_priority(priority) if priority else 0,
             delay_s=delay_s,
         )
-        envelopes: Sequence[Envelope] = (first,)
-        if len(messages) > 1:
+        envelopes: Sequence[Envelope]
+        traced = self._traced
+        if len(messages) == 1:
+            envelopes = (first if traced is None else traced(first),)
+        else:
             others = seal_like(first, messages[1:], by_reference=self._by_reference)
             envelopes = (first, *others)
-        if self._traced is not None:
-            envelopes = tuple(map(self._traced, envelopes))
+            if traced is not None:
+                envelopes = tuple(map(traced, envelopes))
         if message_id:
             return envelopes, self.append_once(envelopes, require_listener=require_listener)
         if require_listener:

@@ -77,11 +77,12 @@ class HandlerRunner:
         self._threads = Threads(subscription.options.concurrency)
         self.noted: set[Place] = set()
         self._watch = watch
-        self.look()
+        self._begin = watch.begin
 
     def look(self) -> None:
         """Heed which observers are there at this moment."""
-        self._start = self._watch.over(self._run)
+        self._watch.look()
+        self._begin = self._watch.begin
 
     @property
     def is_slow(self) -> bool:
@@ -133,7 +134,7 @@ class HandlerRunner:
                 message = target.message_in(envelope)
         except MessagingError as error:
             return self._not_begun(delivery, error)
-        return self._start(delivery, target, message, slot)
+        return self._run(delivery, target, message, slot)
 
     async def handle_in_turn(
         self, turns: asyncio.Semaphore, delivery: Delivery, slot: WorkerSlot
@@ -191,7 +192,7 @@ class HandlerRunner:
         except MessagingError as error:
             return await self._not_begun(delivery, error)
         is_first = is_first_start(delivery)
-        return await self._start(delivery, target, message, slot, contender, is_first=is_first)
+        return await self._run(delivery, target, message, slot, contender, is_first=is_first)
 
     async def _without_record(self, outcome: Outcome) -> Outcome:
         """`outcome` with what removes the record of starts, if it settles and there may be one."""
@@ -298,6 +299,8 @@ class HandlerRunner:
         *,
         is_first: bool = True,
     ) -> Outcome:
+        begin = self._begin
+        begun = None if begin is None else begin(delivery)
         attempt = 1 if is_first else attempt_of(delivery)
         context = Context(delivery, attempt, self._services, slot.consumer, contender)
         outbox: tuple[Envelope, ...] = ()
@@ -314,27 +317,47 @@ class HandlerRunner:
                 target.check(self._group, result)
             if result is not None or context.sent:
                 outbox = self._settlements.outbox(context, result)
-        except BaseException as raised:  # noqa: BLE001 - here it is decided what follows
-            error = _failure_in(delivery, raised, slot)
+        except BaseException as raised:  # noqa: BLE001 - `_conclude` decides what follows
+            error = raised
         finally:
             slot.context = None
             context.over = context.over or "it has ended"
             if context.contender is not None:
                 self.noted.add(delivery.place)
                 self._contention.over(delivery, context.contender)
+        if have_changed(variables):
+            slot.is_worn = True
+        is_plain = error is None and is_first and context.is_plain and slot.reason is None
+        if is_plain and not slot.task.cancelling():
+            settlement = Settlement(delivery, outbox)
+            if begun is not None:
+                self._watch.went_well(settlement, begun, slot)
+            return settlement
+        concluding = self._conclude(delivery, outbox, error, context, slot)
+        if begun is not None:
+            concluding = self._watch.settling(delivery, begun, slot, concluding)
+        return await concluding
+
+    async def _conclude(
+        self,
+        delivery: Delivery,
+        outbox: tuple[Envelope, ...],
+        error: BaseException | None,
+        context: Context,
+        slot: WorkerSlot,
+    ) -> Outcome:
+        """A handling that has failed, was cancelled, or has more to settle than what it sent."""
+        if error is not None:
+            error = _failure_in(delivery, error, slot)
         if slot.reason is not None:
             reason = await slot.settle_down()
             await self._contention.give_up(delivery)
             return await self._settlements.cancelled(delivery, reason)
-        if have_changed(variables):
-            slot.is_worn = True
-        was_cancelled = slot.task.cancelling() > 0  # and whoever did it did not take that back
-        if error is None and is_first and context.is_plain and not was_cancelled:
-            return Settlement(delivery, outbox)
         error = context.forgotten() if error is None else error
         slot.settle = partial(self._settle, delivery, outbox, error, context)
-        # Whoever is given a GeneratorExit by what it awaits must not await again.
-        if was_cancelled or isinstance(error, GeneratorExit):
+        # A task whose cancellation was not taken back must not await any more, and neither must one
+        # that was given a GeneratorExit by what it awaits.
+        if slot.task.cancelling() or isinstance(error, GeneratorExit):
             raise UnsettledError(delivery, slot.settle)
         return await slot.settle()
 
@@ -345,7 +368,7 @@ class HandlerRunner:
         error: BaseException | None,
         context: Context,
     ) -> Outcome:
-        """What becomes of a handling that has more to settle than what it sent."""
+        """What becomes of a handling that has failed, or has more to settle than what it sent."""
         if error is not None:
             return await self._fail(delivery, error)
         if context.contender is not None:

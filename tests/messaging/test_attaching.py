@@ -80,7 +80,7 @@ def runners(bus: Bus) -> list[HandlerRunner]:
 
 
 def is_watched(runner: HandlerRunner) -> bool:
-    return runner._start != runner._run
+    return runner._begin is not None
 
 
 async def test_it_sees_what_begins_while_it_is_there(site: Site) -> None:

@@ -64,4 +64,4 @@ def tellers() -> int:
 
 def is_observed(guild: Guild) -> bool:
     runners = [each._replica._runner for each in guild.client.bus._running]
-    return any(runner._start != runner._run for runner in runners)
+    return any(runner._begin is not None for runner in runners)
