@@ -1,6 +1,5 @@
 """The bus as its users see it. Everything here delegates; the work is done next door."""
 
-import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -10,7 +9,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -143,10 +142,13 @@ class Bus:
             return self
         if self._is_forked:
             raise BusForkedError
-        if self._owns_backend:
-            await open_within(self.backend, self._wait_s)
-        self._emitter.open()
-        await self._tail.open()
+        async with AsyncExitStack() as opened:
+            if self._owns_backend:
+                await open_within(self.backend, self._wait_s)
+                opened.push_async_callback(self.backend.close)
+            self._emitter.open()
+            await self._tail.open()
+            opened.pop_all()  # all went well: `close` sees to it from now on
         self.publisher.is_open = True
         keep_from_children(self)
         profile = self.backend.profile
@@ -156,22 +158,32 @@ class Bus:
     async def close(self) -> None:
         """Drain what runs here, give back what was not handled, and disconnect.
 
-        Each subscription gets its `drain_s`. Closing a closed bus does nothing, nor does closing
+        Each subscription gets its `drain_s`; cancelled meanwhile, what runs is cancelled as well,
+        and everything is closed all the same. Closing a closed bus does nothing, nor does closing
         one of the process from which this one was forked.
         """
         if not self.is_open:
             return
         self.publisher.is_open = False
-        await asyncio.gather(*[running.drain() for running in self._running])
-        await asyncio.gather(*[relay.close() for relay in self._relays])
-        await self._maintenance.close()
-        await self._pauses.close()
-        await self._emitter.close()
-        self.watchers.close()
-        self._requests.close()
-        await self._tail.close()
-        if self._owns_backend:
-            await self.backend.close()
+        async with AsyncExitStack() as closing:  # from the last line to the first, whatever fails
+            if self._owns_backend:
+                closing.push_async_callback(self.backend.close)
+            closing.push_async_callback(self._tail.close)
+            closing.callback(self._requests.close)
+            closing.callback(self.watchers.close)
+            closing.push_async_callback(self._emitter.close)
+            closing.push_async_callback(self._pauses.close)
+            closing.push_async_callback(self._maintenance.close)
+            for relay in self._relays:
+                closing.push_async_callback(relay.close)
+            closing.push_async_callback(self._drain)  # again: it hurries what is left by then
+            await self._drain()
+
+    async def _drain(self) -> None:
+        for running in self._running:
+            running.stop()
+        for running in self._running:
+            await running.wait()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -507,7 +519,10 @@ class Bus:
         from messaging.consuming.replica import Replica, Running  # noqa: PLC0415 - see above
 
         await self.register(subscription)
-        await self._pauses.start()
+        if not self._pauses.is_looking:
+            await self._pauses.look()
+        self._check_open()  # it may have been closed meanwhile, and would not stop what begins now
+        self._pauses.start()
         replica = Replica(
             subscription,
             backend=self.backend,

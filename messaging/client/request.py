@@ -67,20 +67,24 @@ class Requests:
                 topic, message, timeout_s, require_listener, {**header, "id": message_id}
             )
         envelope = self._seal(topic, message, self._tail.reply_topic, {**header, "id": new_id()})
-        stored = asyncio.ensure_future(
-            self._publisher.append((envelope,), require_listener=require_listener)
-        )
-        waiting = self._waiting[envelope.id] = Waiting(envelope.type)
-        if stored.done():  # in memory it is, and a callback would cost a turn of the loop
-            waiting.fail_with(stored)
-        else:
-            stored.add_done_callback(waiting.fail_with)
+        waiting = Waiting(envelope.type)
+        # First: what is no time must be refused before anything is stored.
         self._limits.add(waiting, timeout_s, partial(self._give_up_on, envelope, timeout_s))
+        self._waiting[envelope.id] = waiting
         try:
-            return await waiting.answer
+            stored = asyncio.ensure_future(
+                self._publisher.append((envelope,), require_listener=require_listener)
+            )
+            if stored.done():  # in memory it is, and a callback would cost a turn of the loop
+                waiting.fail_with(stored)
+            else:
+                stored.add_done_callback(waiting.fail_with)
+            try:
+                return await waiting.answer
+            finally:
+                stored.cancel()
         finally:
             self._limits.remove(waiting)
-            stored.cancel()
             del self._waiting[envelope.id]
 
     async def stream(

@@ -216,11 +216,14 @@ class Running:
 
         A second call, also one at the same time, does not wait for the handlers any longer.
         """
-        if self._is_forked:
-            return
+        if not self._is_forked:
+            self.stop()
+            await asyncio.wait([self._task])
+
+    def stop(self) -> None:
+        """What `drain` does, without waiting for its end."""
         self._replica.stop(hurry=self._is_draining)
         self._is_draining = True
-        await asyncio.wait([self._task])
 
     async def kill(self) -> None:
         """Stop as a crash would: nothing is committed, nothing given back. For tests."""

@@ -37,14 +37,13 @@ class Pauses:
         self._task: asyncio.Task[None] | None = None
         tail.listen(CONTROL_TOPIC, self._receive)
 
-    async def start(self) -> None:
-        """Look, and go on looking; starting again does nothing.
+    @property
+    def is_looking(self) -> bool:
+        return self._task is not None
 
-        Raises:
-            BackendError: the store is away.
-        """
+    def start(self) -> None:
+        """Go on looking in the background; starting again does nothing."""
         if self._task is None:
-            await self.look()
             self._task = asyncio.create_task(self._keep_looking(), name="pauses")
 
     async def close(self) -> None:
@@ -63,7 +62,8 @@ class Pauses:
 
     async def look(self) -> frozenset[str]:
         """The paused groups; watchers of those that changed are called."""
-        before, self._paused = self._paused, frozenset(await self._backend.paused())
+        paused = frozenset(await self._backend.paused())
+        before, self._paused = self._paused, paused  # others may have looked meanwhile
         for group in before ^ self._paused:
             for watcher in tuple(self._watchers.get(group, ())):
                 watcher(group in self._paused)

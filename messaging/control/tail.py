@@ -45,10 +45,10 @@ class Tail:
         backend.listen(self._hear)
 
     async def open(self) -> None:
-        self._is_open = True
         for topic in (self.reply_topic, CONTROL_TOPIC):
             await self._open_topic(topic)
             self._positions.setdefault(topic, FROM_START)
+        self._is_open = True
         self._tasks = [
             asyncio.create_task(self._read(), name="tail"),
             asyncio.create_task(self._keep_alive(), name="tail-ttl"),
@@ -79,7 +79,11 @@ class Tail:
         self.listen(topic, listener)
         if topic not in self._positions:
             self._positions[topic] = FROM_START
-            await self._nudge()
+            try:
+                await self._nudge()
+            except BaseException:
+                await self.unfollow(topic, listener, close=False)  # it expires by itself
+                raise
 
     async def unfollow(self, topic: str, listener: EntryListener, *, close: bool) -> None:
         """Stop calling `listener`; forget the topic when it was the last and `close` is set."""

@@ -1,11 +1,12 @@
 """A paused group begins nothing, anywhere, and loses nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from messaging.backend import Backend
+from messaging.backends.memory import MemoryBackend
 from messaging.bus import Bus
 from messaging.control import pausing
 from messaging.testing import Recorder
@@ -172,3 +173,28 @@ async def test_an_ordered_group_keeps_its_order_over_a_pause(site: Site, here: B
 
     texts = [ask.text for ask in handled if isinstance(ask, Ask)]
     assert texts == sorted(texts)
+
+
+async def test_looks_that_overtake_each_other_leave_no_group_paused() -> None:
+    """A group was paused and resumed while two looks were on their way."""
+
+    class Slow(MemoryBackend):
+        answered = asyncio.Event()
+
+        async def paused(self) -> Sequence[str]:
+            found = await super().paused()
+            await self.answered.wait()
+            return found
+
+    told = list[bool]()
+    async with Bus(Slow("slow")) as bus:
+        bus._pauses.watch("workers", told.append)
+        looks = list[asyncio.Task[object]]()
+        for is_paused in (True, False):
+            await bus.backend.set_paused("workers", is_paused)
+            looks.append(asyncio.create_task(bus._pauses.look()))
+            await asyncio.sleep(0)  # it has asked
+        Slow.answered.set()
+        await asyncio.gather(*looks)
+
+    assert told == [True, False]
