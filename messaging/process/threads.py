@@ -37,7 +37,11 @@ class Threads:
                 loop.call_soon_threadsafe(self._finish, result, value, error)
 
         name = f"handler-{getattr(function, '__name__', 'plain')}"
-        threading.Thread(target=work, name=name, daemon=True).start()
+        try:
+            threading.Thread(target=work, name=name, daemon=True).start()
+        except RuntimeError:  # the system has no thread left: no `work` gives the slot back
+            self._slots.release()
+            raise
         return await result
 
     def _finish(self, result: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
