@@ -3,6 +3,7 @@
 What goes on by itself when the server is back says nothing of an outage that was told.
 """
 
+import math
 import time
 
 from messaging.backend import SERVER_AWAY, SERVER_BACK, Incident
@@ -21,7 +22,7 @@ class Outages:
 
     def __init__(self) -> None:
         self.is_on = False
-        self._began_s = self._ended_s = 0.0
+        self._began_s, self._ended_s = 0.0, -math.inf
 
     def hear(self, incident: Incident) -> None:
         """Take note of an incident, if it is one of these."""
