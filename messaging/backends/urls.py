@@ -95,8 +95,13 @@ def _embedded(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
 def _redis(url: str, guild_id: str, options: dict[str, Any]) -> Backend:
     from messaging.backends.redis import Options, RedisBackend  # noqa: PLC0415 - only when used
     from messaging.backends.redis.connection.address import address_of, parameters_of  # noqa: PLC0415 - as above
-    from messaging.backends.redis.connection.endpoint import redacted  # noqa: PLC0415 - as above
+    from messaging.backends.redis.connection.endpoint import is_torn, redacted  # noqa: PLC0415 - as above
 
+    if is_torn(url):
+        raise BackendSetupError(
+            f"{redacted(url)} has a password with a character that ends it: write / ? # and % in "
+            "it as %2F %3F %23 and %25"
+        )
     types = get_type_hints(Options)
     url, in_url = take_options(url, types)
     refuse_parameters(url, types, parameters_of(url), shown=redacted(url))

@@ -1,6 +1,7 @@
 """Where a server is and how to greet it, from a URL or from our own embedded server."""
 
 import asyncio
+import re
 import ssl
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from messaging.errors import BackendSetupError
 DEFAULT_PORT = 6379
 PARAMETERS = TLS_PARAMETERS | {"allow_no_password", "db", "protocol"}
 _NUMBERS = frozenset({"db", "protocol"})
+_HOST = r"(\[[^]]+\]|[^:,@\[\]]+)(:\d*)?"
+_HOSTS = re.compile(rf"{_HOST}(,{_HOST})*")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
@@ -121,9 +124,21 @@ def parse_url(url: str) -> dict[str, Any]:
     return found
 
 
+def is_torn(url: str) -> bool:
+    """Whether a password in `url` has a /, ? or #, so that its rest would be taken for a path."""
+    parts = urlsplit(url)
+    if "@" not in url or parts.scheme.partition("+")[0] not in ("redis", "rediss", "sentinel"):
+        return False
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    has_host = _HOSTS.fullmatch(parts.netloc.rpartition("@")[2])
+    return "@" in "".join([parts.path, parts.fragment, *names, "" if has_host else parts.query])
+
+
 def redacted(url: str) -> str:
     """`url` without its passwords."""
     parts = urlsplit(url)
+    if is_torn(url):
+        return f"{parts.scheme}://***@{url.rpartition('@')[2]}"
     if "password" in parts.query:
         pairs = parse_qsl(parts.query)
         hidden = [(name, "***" if name.endswith("password") else value) for name, value in pairs]

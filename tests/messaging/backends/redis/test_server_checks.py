@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from messaging.backends.redis.connection import connection
-from messaging.backends.redis.connection.endpoint import endpoint_of, redacted
+from messaging.backends.redis.connection.endpoint import endpoint_of, is_torn, redacted
 from messaging.backends.urls import open_backend
 from messaging.errors import BackendSetupError, BackendUnavailableError, BusClosedError
 from tests.messaging.backends.redis.conftest import Guild, command
@@ -169,6 +170,37 @@ def test_passwords_are_not_shown() -> None:
     assert redacted("redis://user:secret@host:1/0") == "redis://user:***@host:1/0"
     assert redacted("sentinel://h/m?sentinel_password=s") == "sentinel://h/m?sentinel_password=***"
     assert endpoint_of("rediss://:secret@host:1/3").url == "rediss://:***@host:1/3"
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster"])
+@pytest.mark.parametrize("user", ["", "user"])
+@pytest.mark.parametrize("password", ["s3/cret", "s3#cret", "s3?cret", "s3?cret=s3", "s3@x/cret"])
+def test_a_password_that_tears_its_url_apart_is_not_shown(
+    scheme: str, user: str, password: str
+) -> None:
+    url = f"{scheme}://{user}:{password}@host:6379/0"
+    with pytest.raises(BackendSetupError, match="%2F") as told:
+        open_backend(url, "guild")
+
+    for shown in (str(told.value), redacted(url)):
+        assert "s3" not in shown
+        assert "cret" not in shown
+    open_backend(f"{scheme}://{user}:{quote(password, safe='')}@host:6379/0", "guild")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host/0?db=1&protocol=2",
+        "rediss://h:1?ssl_ca_certs=/home/a@b/ca.pem&allow_no_password=true",
+        "redis://:p@[::1]:6379/0?ssl_password=a@b",
+        "unix:///run/a@b.sock",
+        "sentinel://h:1,h2:2/name?sentinel_password=a@b",
+        "redis://user@host",
+    ],
+)
+def test_what_may_hold_an_at_sign_is_taken_for_what_it_is(url: str) -> None:
+    assert not is_torn(url)
 
 
 @pytest.mark.parametrize(
