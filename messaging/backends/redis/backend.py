@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -273,19 +274,23 @@ class _Parts:
         self.notifications.check()
 
     async def close(self) -> None:
-        await self.patrol.close()
-        await self.beats.close()
-        await self.producer.close()
-        await self.registry.close()
+        async with AsyncExitStack() as closing:  # from the last line to the first, whatever fails
+            if isinstance(self.server.address, EmbeddedAddress):
+                closing.push_async_callback(asyncio.to_thread, self.server.address.server.stop)
+            closing.push_async_callback(self.server.close)
+            if self.server.replication is not None:
+                closing.push_async_callback(self.server.replication.close)
+            closing.push_async_callback(self.notifications.close)
+            closing.push_async_callback(self._end_refreshing)
+            closing.push_async_callback(self.registry.close)
+            closing.push_async_callback(self.producer.close)
+            closing.push_async_callback(self.beats.close)
+            closing.push_async_callback(self.patrol.close)
+
+    async def _end_refreshing(self) -> None:
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
-        await self.notifications.close()
-        if self.server.replication is not None:
-            await self.server.replication.close()
-        await self.server.close()
-        if isinstance(self.server.address, EmbeddedAddress):
-            await asyncio.to_thread(self.server.address.server.stop)
 
     async def _open_durable(self, connected: int) -> None:
         server, options = self.server, self.server.options

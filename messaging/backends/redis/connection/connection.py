@@ -42,6 +42,7 @@ from messaging.process.forks import keep_from_children
 
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.25
+LASTING_S = 1.0
 CONNECT_TIMEOUT_S = 5.0
 _SILENT = "it is silent: a server there may be loading its data or stand still, its log says more"
 _SILENT_TLS = "it is silent; is it a TLS port?"
@@ -100,6 +101,8 @@ class Connection:
         self._last_error = ""
         self._url = ""
         self._is_ours = False
+        self._live_at_s = 0.0
+        self._pause_s = FIRST_PAUSE_S
         self.readers: dict[str, list[Callable[[], None]]] = {}
         self.generation = 0
         self.on_live: list[Callable[[], None]] = []
@@ -122,6 +125,8 @@ class Connection:
         self._live.set()
         if self.outage is not None:
             self.outage.watch()
+        if self._pipeline.is_lost:  # it was lost as soon as it had been greeted
+            self._lost(self._pipeline)
 
     def open_soon(self) -> None:
         """Connect in the background, again and again, unless that was begun."""
@@ -241,6 +246,7 @@ class Connection:
         if self.outage is not None:
             self.outage.refused(str(error))
         if needs_new_connection(error):
+            self._live_at_s = 0.0  # we leave, and pause here: the next one is dialled at once
             pipeline.abort()
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
         return min(pause_s * 2, LONGEST_PAUSE_S)
@@ -286,6 +292,7 @@ class Connection:
             pipeline.abort()
             raise
         self.generation += 1
+        self._live_at_s = asyncio.get_running_loop().time()
         return pipeline
 
     async def _introduce(self, pipeline: Pipeline, endpoint: Endpoint) -> None:
@@ -316,7 +323,12 @@ class Connection:
         return pipeline is not None and pipeline.is_silent_since_last_asked()
 
     async def _dial_until_back(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        # A server that hangs up as soon as it was greeted would be dialled thousands of times a
+        # second: the pauses grow until a connection lasts.
+        if asyncio.get_running_loop().time() - self._live_at_s > LASTING_S:
+            self._pause_s = FIRST_PAUSE_S
+        else:
+            await self._pause()
         while True:
             try:
                 pipeline = await self._dial()
@@ -325,8 +337,7 @@ class Connection:
                 self._last_error = str(error.__cause__ or error) or _SILENT
                 if self.outage is not None:
                     self.outage.lost(self._last_error)
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            await self._pause()
         self._pipeline, self._dialling = pipeline, None
         self._live.set()
         for call in self.on_live:
@@ -335,6 +346,10 @@ class Connection:
             self.outage.over()
         if pipeline.is_lost:
             self._lost(pipeline)
+
+    async def _pause(self) -> None:
+        pause_s, self._pause_s = self._pause_s, min(self._pause_s * 2, LONGEST_PAUSE_S)
+        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials
 
 
 async def _check_types(

@@ -72,6 +72,13 @@ class RedisConsumer:
         self._fence.on_fenced += [self._presence.fenced, self._interest.stop]
 
     async def join(self) -> None:
+        try:
+            await self._join()
+        except BaseException:
+            self._interest.stop()  # or what it watches would be kept for good
+            raise
+
+    async def _join(self) -> None:
         keys = self._server.keys
         await self._registry.refresh()  # whoever was fenced by a loss of data joins into its repair
         if self._session.membership.partition is not None:
@@ -84,7 +91,6 @@ class RedisConsumer:
             self.incarnation,
         )
         if not joined:
-            self._interest.stop()
             raise BackendError(f"{self.group} is not subscribed; subscribe it before it joins")
         self._presence.joined()
         await self._interest.follow()

@@ -76,15 +76,17 @@ class Tails:
     async def _watch(self, topics: Iterable[str]) -> dict[str, "_Watched"]:
         now = asyncio.get_running_loop().time()
         fresh: dict[bytes, Callable[[bytes], None]] = {}
+        found: dict[str, _Watched] = {}
         for topic in topics:
             if topic not in self._watched:
                 watched = self._watched[topic] = _Watched(topic)
                 fresh[self._server.keys.channel(topic)] = watched.wake
-            self._watched[topic].used_at = now
+            found[topic] = self._watched[topic]
+            found[topic].used_at = now
         if fresh:
             self._forget_unused(now)
             await self._notifications.watch(fresh)
-        return {topic: self._watched[topic] for topic in topics}
+        return found  # a topic may have been forgotten meanwhile
 
     def _forget_unused(self, now: float) -> None:
         for topic, watched in list(self._watched.items()):

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from messaging.backends.redis import RedisBackend
+from messaging.backends.redis.connection.connection import Connection
+from messaging.backends.redis.connection.endpoint import FixedAddress
 from messaging.backends.redis.connection.pipeline import Pipeline
 from messaging.backends.redis.consumer.commits import CommitCall, CommitQueue
 from messaging.backends.redis.consumer.consumer import RedisConsumer
-from messaging.errors import NotHeldError
+from messaging.backends.redis.registry.membership import Membership
+from messaging.errors import BackendUnavailableError, NotHeldError
 from messaging.testing import eventually
-from tests.messaging.backends.redis.conftest import Guild, command, server_of
+from tests.messaging.backends.redis.conftest import PATIENCE_S, Guild, command, server_of
 from tests.messaging.notes import (
     everything_in,
     is_owed_nothing,
@@ -24,6 +27,7 @@ from tests.messaging.notes import (
     texts,
 )
 from tests.reliability.proxy import FaultyProxy
+from tests.servers import RedisServer
 
 
 async def _connections(guild: Guild, url: str = "") -> int:
@@ -323,3 +327,66 @@ async def test_a_reader_that_is_woken_while_its_connection_is_away_lets_the_loop
     await publisher.append([note("later")])
 
     assert texts(await reading) == ["later"]
+
+
+async def test_a_close_that_is_cancelled_releases_every_connection(guild: Guild) -> None:
+    backend = await guild.open()
+    await joined(backend, "workers")
+
+    closing = asyncio.create_task(backend.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await closing
+
+    assert await _connections(guild) == 0
+
+
+async def test_a_server_that_hangs_up_on_everybody_is_not_dialled_without_a_pause() -> None:
+    dials = 0
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal dials
+        dials += 1
+        await reader.read(100)
+        writer.write(b"+PONG\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        address = FixedAddress(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        connection = Connection(address, give_up_after_s=1.0, reply_timeout_s=5.0)
+        await connection.open()
+        with pytest.raises(BackendUnavailableError):
+            await connection.call("PING")
+        await connection.close()
+
+    assert 3 < dials < 50
+
+
+async def test_a_consumer_that_cannot_join_is_watched_by_nothing(
+    guild: Guild, redis_server: RedisServer
+) -> None:
+    backend = await guild.open(give_up_after_s=0.1)
+    await backend.subscribe("workers", ["notes"])
+    redis_server.kill()
+
+    for _ in range(3):
+        with pytest.raises(BackendUnavailableError):
+            await backend.join("workers")
+
+    assert backend._parts is not None
+    assert not backend._parts.registry.fit_of(Membership("workers")).watchers
+
+
+async def test_a_topic_may_be_closed_while_its_first_reader_begins(guild: Guild) -> None:
+    backend = await guild.open()
+    for name in ("_emit.a", "_emit.b"):
+        await backend.open_ephemeral(name, ttl_s=60, max_entries=10)
+    tail = backend.tail({"_emit.a": "", "_emit.b": ""}, max_count=10, wait_s=PATIENCE_S)
+    reading = asyncio.create_task(tail)
+    await asyncio.sleep(0)  # it waits until the server listens for it
+
+    await backend.close_ephemeral("_emit.a")
+    await backend.emit([note("still there", "_emit.b")])
+
+    assert texts(await reading) == ["still there"]
