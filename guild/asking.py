@@ -20,7 +20,6 @@ No handler waits meanwhile, and none is run again for a decision.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from textwrap import shorten
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,7 +41,7 @@ M = TypeVar("M", bound=BaseModel)
 
 _TEXT_CHARS = 2000
 _MANY_HOPS = 32
-_MOST_WHAT = 500
+_MOST_WHAT, _MOST_WHY = 500, 8000
 _MOST_SHOWN = 2000  # as JSON each may take six bytes
 
 
@@ -66,8 +65,8 @@ class AskFirst(BaseModel):
     ) -> ApprovalRequest:
         """The message that asks; of what is too long to be shown it has the beginning."""
         return ApprovalRequest(
-            what=shorten(what, width=_MOST_WHAT, placeholder=" …"),
-            why=why,
+            what=_beginning(" ".join(what.split()), _MOST_WHAT),
+            why=_beginning(why, _MOST_WHY),
             details=_shown(details or {}),
             deadline_s=self.deadline_s,
             default=self.default,
@@ -181,6 +180,10 @@ def _failed(error_type: str, text: str, ctx: Context) -> RequestFailed:
         agent=ctx.group,
         attempts=ctx.attempt,
     )
+
+
+def _beginning(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 2]} …"
 
 
 def _shown(details: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How everybody else talks to a guild: publish, ask, follow, cancel, watch."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Any, Self, TypeVar, Unpack, overload
 
@@ -289,8 +289,9 @@ class GuildClient(Operations):
             whole_conversation=whole_conversation,
             show=show,
         )
-        async for item in items:
-            yield item
+        async with aclosing(items):
+            async for item in items:
+                yield item
 
     async def begin_request(
         self,

@@ -184,10 +184,12 @@ class Guild:
         if self._status in (GuildStatus.NEW, GuildStatus.CLOSED):
             self._status = GuildStatus.CLOSED
             return
-        await self.drain()
-        self._client = None
-        await self._stack.aclose()
-        self._status = GuildStatus.CLOSED
+        try:
+            await self.drain()
+        finally:  # also when this is cancelled
+            self._client = None
+            await self._stack.aclose()
+            self._status = GuildStatus.CLOSED
 
     async def __aenter__(self) -> Self:
         return await self.start()

@@ -127,4 +127,6 @@ def _restarts(agent: str, statuses: Sequence[ReplicaStatus]) -> int | None:
 def _problem(agent: str, statuses: Sequence[ReplicaStatus]) -> str:
     troubled = (AgentState.FAILED, AgentState.RESTARTING)
     own = [each for each in statuses if each.agent == agent and each.state in troubled]
-    return f"replica {own[0].replica} is {own[0].state}: {own[0].error}" if own else ""
+    if not own:
+        return ""
+    return f"replica {own[0].replica} is {own[0].state}: {own[0].error or 'it ended by itself'}"

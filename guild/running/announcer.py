@@ -40,8 +40,10 @@ class Announcer:
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
         self._put(None)
-        await asyncio.wait([self._task], timeout=LAST_WORDS_S)
-        self._task.cancel()
+        try:
+            await asyncio.wait([self._task], timeout=LAST_WORDS_S)
+        finally:
+            self._task.cancel()
         await asyncio.wait([self._task])
         self._task = None
 

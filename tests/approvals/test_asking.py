@@ -158,9 +158,12 @@ async def test_work_that_asks_again_and_again_is_not_taken_for_a_loop() -> None:
 def test_what_is_too_long_to_be_shown_is_shown_in_part() -> None:
     details: dict[str, Any] = {"text": "é" * MOST_DETAILS_BYTES}
 
-    request = AskFirst().request("Write " + "x" * 5000, details=details)
+    request = AskFirst().request("Write " + "x" * 5000, "because " + "y" * 9000, details)
 
+    assert request.what.startswith("Write xxx")
+    assert request.why.startswith("because yyy")
     assert len(request.what) <= 500
+    assert AskFirst().request("x" * 501).what.startswith("xxx")
     assert request.details["characters"] > MOST_DETAILS_BYTES
     assert request.details["beginning"].startswith('{"text": "ééé')
     assert ApprovalRequest.model_validate_json(request.model_dump_json()) == request

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import aclosing
 
 import pytest
 
@@ -83,6 +84,14 @@ async def test_many_are_published_with_a_receipt_each() -> None:
             await guild.client.publish_many(
                 "default_topic", [Ping(), Note(text="")], require_listener=True
             )
+
+
+async def test_a_stream_that_is_closed_early_is_followed_no_longer() -> None:
+    async with launched(Typist) as guild:
+        async with aclosing(guild.client.stream("default_topic", Ping(text="abc"))) as items:
+            assert await anext(items) == TextDelta(text="a")
+
+        assert not [topic for topic in guild.client.bus._tail._positions if "_emit." in topic]
 
 
 async def test_a_stream_brings_what_is_emitted_and_then_the_answer() -> None:

@@ -22,6 +22,7 @@ from guild.spec.spec import AgentSpec
 from guild.testing import guild_of, launched, seen
 from messaging.errors import BackendSetupError, RequestFailedError
 from messaging.handling.context import Context
+from messaging.testing import eventually
 from tests.guild.samples import Asker, Echo, EchoProps, Failing, NeedsStore, Note, Ping, Pong
 
 QUICK = {"backoff_s": 0.0, "attempts": 2}
@@ -274,6 +275,65 @@ async def test_a_transient_agent_ends_with_its_own_work() -> None:
     async with launched(spec_of(Once, policy="transient")) as guild:
         assert (await seen(guild, GuildStarted)).agents == ("a",)
         assert guild.status is GuildStatus.RUNNING
+
+
+async def test_closing_does_not_wait_for_an_agent_that_rests_before_it_is_started_again() -> None:
+    class Brief(Agent):
+        async def run(self) -> None: ...
+
+        @handles
+        async def echo(self, ping: Ping) -> Pong: ...
+
+    rests = {"backoff_s": 3600.0, "max_backoff_s": 3600.0}
+    async with launched(spec_of(Brief, **rests)) as guild, asyncio.timeout(10):
+        (replica,) = guild.replicas
+        await eventually(lambda: replica.state is AgentState.RESTARTING)
+        assert (await guild.client.agent("a")).problem.endswith("it ended by itself")
+        await guild.close()
+        assert replica.state is AgentState.STOPPED
+
+
+async def test_an_error_of_an_agent_that_is_stopped_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Clumsy(Agent):
+        async def run(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise OSError("the last page is lost")
+
+        @handles
+        async def echo(self, ping: Ping) -> Pong: ...
+
+    async with launched(Clumsy):
+        pass
+
+    assert "the last page is lost" in caplog.text
+
+
+async def test_a_close_that_is_cancelled_closes_all_the_same() -> None:
+    begun = asyncio.Event()
+
+    class Slow(Agent):
+        @handles
+        async def work(self, ping: Ping) -> Pong:
+            begun.set()
+            return await asyncio.Future()  # never
+
+    spec = GuildBuilder.from_spec(guild_of(Slow)).set_drain(0.5).build_spec()
+    guild = await Guild.launch(spec).start()
+    await guild.client.publish("default_topic", Ping())
+    await begun.wait()
+
+    closing = asyncio.create_task(guild.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+
+    assert guild.status is GuildStatus.CLOSED
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_draining_finishes_what_is_in_hand() -> None:

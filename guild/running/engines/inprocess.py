@@ -102,7 +102,7 @@ class _Keeper:
     async def _keep(self) -> None:
         try:
             verdict = await self._supervisor.keep(
-                self._host.live, is_stopping=lambda: self._host.is_stopping
+                self._live, is_stopping=lambda: self._host.is_stopping
             )
         except asyncio.CancelledError:
             self.status.state = AgentState.STOPPED
@@ -111,10 +111,18 @@ class _Keeper:
             self.settled.set()
         if self._host.is_stopping:
             self.status.state = AgentState.STOPPED
+            if verdict.error is not None:
+                log.error("agent.stop_failed", **self._who(), exc_info=verdict.error)
         elif verdict.error is None and not verdict.is_crash_loop:
             self.status.state = AgentState.ENDED
         else:
             self._failed(verdict.error)
+
+    async def _live(self) -> None:
+        try:
+            await self._host.live()
+        finally:
+            self.status.state = AgentState.RESTARTING  # unless it is over for good, see `_keep`
 
     def _ready(self) -> None:
         self.status.state = AgentState.RUNNING
@@ -125,7 +133,6 @@ class _Keeper:
             self._observe(AgentRestarted(**self._who(), restarts=self.status.restarts))
 
     def _crashed(self, error: Exception, wait_s: float) -> None:
-        self.status.state = AgentState.RESTARTING
         self.status.error = _text(error)
         self.settled.set()
         log.error("agent.crashed", **self._who(), wait_s=wait_s, exc_info=error)
