@@ -620,6 +620,10 @@ class Bus:
         """Call `listener` with what operators should hear of: takeovers, dead letters, outages."""
         self._incidents.listen(listener)
 
+    def unlisten(self, listener: Callable[[Incident], None]) -> None:
+        """Call `listener` no more."""
+        self._incidents.unlisten(listener)
+
     def forked(self) -> None:
         """Called in a child: the bus is the parent's."""
         self.publisher.is_open, self._is_forked = False, True

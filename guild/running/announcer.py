@@ -39,6 +39,7 @@ class Announcer:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
+        self._bus.unlisten(self._incident)
         self._put(None)
         try:
             await asyncio.wait([self._task], timeout=LAST_WORDS_S)
@@ -55,8 +56,6 @@ class Announcer:
             self._put(GuildDegraded(guild=self._guild_id, agent=event.agent, reason=event.error))
 
     def _incident(self, incident: Incident) -> None:
-        if self._task is None:
-            return
         if incident.event == "dead_letter":
             agent, message_id = incident.group, incident.message_id
             self._put(DeadLettered(text=incident.text, agent=agent, message_id=message_id))

@@ -31,6 +31,9 @@ class Incidents:
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
+    def unlisten(self, listener: Listener) -> None:
+        self._listeners.remove(listener)
+
     def stopped(self, group: str, error: Exception) -> None:
         """Report that a consumer of `group` stopped, because the server is away.
 
@@ -62,7 +65,7 @@ class Incidents:
             self._lost_at_s = time.monotonic()
         if incident.event != "dead_letter":  # told by whoever gave up, with the error
             log.warning("bus.incident", incident=incident.event, text=incident.text)
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             try:
                 listener(incident)
             except Exception:  # a listener is somebody else's code, called from our loop

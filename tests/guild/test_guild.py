@@ -438,6 +438,16 @@ async def test_nothing_is_left_running_behind_a_closed_guild() -> None:
     assert not others
 
 
+async def test_a_bus_that_outlives_its_guilds_keeps_nothing_of_them() -> None:
+    async with launched(Echo) as first:
+        bus = first.client.bus
+        before = len(bus._incidents._listeners)
+        for _ in range(3):
+            async with Guild.launch(guild_of(Echo), bus=bus):
+                pass
+        assert len(bus._incidents._listeners) == before
+
+
 async def test_properties_may_be_given_as_a_model() -> None:
     agent = AgentBuilder(Echo).set_id("echo").set_properties(EchoProps(times=2)).build_spec()
 

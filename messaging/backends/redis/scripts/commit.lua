@@ -175,6 +175,7 @@ for at = dead_at, dead_at + 7 * n_dead - 1, 7 do
 end
 if n_dead > 0 then
   local excess = redis.call('XLEN', KEYS[6]) - tonumber(ARGV[6])
+  excess = math.min(excess, n_dead + 100) -- bit by bit, where the bound was lowered: they are long
   if excess > 0 then
     for _, letter in ipairs(redis.call('XRANGE', KEYS[6], '-', '+', 'COUNT', excess)) do
       drop_letter(KEYS[6], KEYS[3], prefix .. 's:', letter)

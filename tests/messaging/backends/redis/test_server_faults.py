@@ -371,6 +371,22 @@ async def test_dead_letters_past_their_bound_go_and_are_announced(guild: Guild) 
     assert guild.events() == ["bus.dead_letters_trimmed"]
 
 
+async def test_dead_letters_past_a_bound_that_was_lowered_go_bit_by_bit(guild: Guild) -> None:
+    before, backend = await guild.open(), await guild.open(max_dead_letters=10)
+    worker = await joined(before, "workers")
+    await before.append(notes(400))
+    await worker.commit([given_up(d, "workers") for d in await take(worker, 400)])
+
+    counts = []
+    heir = await joined(backend, "workers")
+    for number in range(5):
+        await backend.append([note(f"more {number}")])
+        await heir.commit([given_up(await take_one(heir), "workers")])
+        counts.append(await backend.count_dead_letters())
+
+    assert counts == [300, 200, 100, 10, 10]
+
+
 async def test_a_full_topic_is_trimmed_before_anybody_is_refused(guild: Guild) -> None:
     backend = await guild.open(max_backlog=3)
     worker = await joined(backend, "workers")
