@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from messaging.errors import MessagingError
+from messaging.errors import MessagingError, WireError
 from messaging.process.logs import get_logger
 from messaging.wire.envelope import Envelope
 
@@ -79,7 +79,11 @@ class Emitter:
         try:
             await self._send(batch)
         except MessagingError as error:
-            self._count_drop(len(batch), error)
+            if isinstance(error, WireError) and len(batch) > 1:
+                for each in batch:  # one that is too long takes no others with it
+                    await self._send_batch([each])
+            else:
+                self._count_drop(len(batch), error)
 
     def _count_drop(self, count: int, error: MessagingError | None = None) -> None:
         # One line for the first and then for each thousandth: a flood must not flood the log too.

@@ -9,7 +9,8 @@ from messaging.errors import BackendUnavailableError
 from messaging.handling import emitter as emitting
 from messaging.handling.emitter import Emitter
 from messaging.wire.envelope import Envelope
-from tests.messaging.notes import note, notes
+from tests.messaging.conftest import Site
+from tests.messaging.notes import note, notes, texts
 
 
 class Sink:
@@ -103,3 +104,18 @@ async def test_after_closing_nothing_leaves_any_more() -> None:
     await emitter.flush()
 
     assert sink.count == 0
+
+
+async def test_what_is_too_long_takes_nothing_else_with_it(site: Site) -> None:
+    backend = await site.open(max_envelope_bytes=1_000)
+    await backend.open_ephemeral("_emit.a", ttl_s=60, max_entries=10)
+    emitter = Emitter(backend.emit)
+    emitter.open()
+
+    for text in ("before", "x" * 2_000, "behind"):
+        emitter.emit(note(text, "_emit.a"))
+    await emitter.close()
+
+    seen = await backend.tail({"_emit.a": ""}, max_count=10, wait_s=0.0)
+    assert texts(seen) == ["before", "behind"]
+    assert emitter.dropped == 1
