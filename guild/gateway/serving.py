@@ -129,15 +129,15 @@ async def listening(
         server = Server(config, silent_s)
         server.running = asyncio.create_task(server.serve(sockets=[listener]))
         ready = asyncio.create_task(server.ready.wait())
-        await asyncio.wait({server.running, ready}, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
         try:
+            await asyncio.wait({server.running, ready}, return_when=asyncio.FIRST_COMPLETED)
             if server.running.done():
                 server.running.result()
             name = f"[{place.host}]" if ":" in place.host else place.host
             scheme = "https" if tls else "http"
             yield server, f"{scheme}://{name}:{listener.getsockname()[1]}"
         finally:
+            ready.cancel()
             server.should_exit = True
             if streams is not None:
                 streams.close()

@@ -80,6 +80,11 @@ class Attachments:
     def everybody(self) -> Sequence[tuple[str, Waiting]]:
         return [(name, one) for name, several in self._attached.items() for one in several]
 
+    def check(self, position: str) -> None:
+        """Raise ValueError for what is no position."""
+        if position:
+            self._backend.just_before(position)
+
     async def open(self, message_id: str, conversation: str) -> None:
         """Keep what is emitted for a request from now on, and its answer, until somebody asks."""
         await self._open(

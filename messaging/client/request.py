@@ -152,6 +152,7 @@ class Requests:
         """What is emitted for a request of somebody else, then its answer; see `Bus.follow`."""
         check_id(message_id)
         if after.endswith(ANSWERED):
+            self._attachments.check(after.removesuffix(ANSWERED))
             return
         waiting = Stream("", "" if whole_conversation else message_id)
         late = partial(self._no_answer_to, message_id, "the request", "", timeout_s)

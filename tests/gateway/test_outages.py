@@ -6,11 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from guild.gateway import gateway_app
 from guild.gateway.exposure import Listening
 from guild.gateway.limits import DEFAULT_LIMITS, Limits
-from guild.gateway.serving import listening
+from guild.gateway.serving import Server, listening
 from guild.runtime import Guild
 from messaging.errors import BackendUnavailableError
 from messaging.wire.envelope import new_id
@@ -215,3 +216,27 @@ async def test_figures_that_cannot_be_made_are_a_problem(
     assert figures.status_code == status
     assert figures.headers["Content-Type"] == "application/problem+json"
     assert "hunter2" not in figures.text
+
+
+async def test_a_gateway_that_is_stopped_as_it_starts_leaves_no_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = asyncio.Event()
+
+    async def startup(self: Server, sockets: object = None) -> None:
+        begun.set()
+        await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(Server, "startup", startup)
+    before = asyncio.all_tasks()
+
+    async def serve() -> None:
+        async with listening(Starlette(), Listening()):
+            raise AssertionError("it began")
+
+    serving = asyncio.create_task(serve())
+    await begun.wait()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert asyncio.all_tasks() == before

@@ -160,6 +160,6 @@ async def test_a_position_in_a_topic_that_is_gone_is_told(site: Site) -> None:
 
 async def test_what_is_no_position_is_refused(site: Site) -> None:
     async with open_bus(site) as bus:
-        for text in ("mine", "$", "1-1\n"):
+        for text in ("mine", "$", "1-1\n", "mine!", "1-1!!"):
             with pytest.raises(ValueError, match="no position"):
                 await anext(bus.follow(new_id(), after=text))
