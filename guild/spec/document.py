@@ -33,7 +33,11 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _WORD = re.compile(r"true|True|TRUE|false|False|FALSE|null|Null|NULL|~|")
-_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)")
+_HEX = "[0-9a-fA-F]"
+_SURROGATES = re.compile(
+    rf"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}})"
+)
+_NOT_PLAIN_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,10 @@ class _Reader:
             return self.report(Position(name, line, 1), path, f"{error} is not JSON")
         except (RecursionError, ValueError):
             pass  # what is too deep or too long for Python is found, and placed, below
-        # Valid JSON is YAML but for two things: tabs between tokens, and escaped surrogate pairs.
+        # Valid JSON is YAML but for three things: tabs between tokens, escaped surrogate pairs, and
+        # characters that YAML refuses or takes for the end of a line.
         text = _SURROGATES.sub(lambda m: m[1] + json.loads(f'"{m[2]}"'), text.replace("\t", " "))
+        text = _NOT_PLAIN_IN_YAML.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
         return self.text(text, name, path, depth)
 
     def text(self, text: str, name: str, path: Path, depth: int) -> Any:
@@ -164,14 +170,19 @@ class _Reader:
 
     def include(self, target: str, position: Position, path: Path, depth: int) -> Any:
         """The data of another file, named relative to the one that includes it."""
-        if self.root is None:
-            return self.report(position, path, "!include works in files only")
-        file = (self.open_files[-1].parent / target).resolve()
+        if self.root is None or not self.open_files:
+            return self.report(position, path, "!include works in YAML files only")
+        try:
+            file = (self.open_files[-1].parent / target).resolve()
+            is_file = file.is_file()
+        except (OSError, ValueError) as error:  # too long, not to be looked at, or with a 0 in it
+            reason = getattr(error, "strerror", None) or str(error)
+            return self.report(position, path, f"cannot include {target!r}: {reason}")
         if not file.is_relative_to(self.root):
             return self.report(position, path, f"{target!r} lies outside {self.root}")
         if file in self.open_files:
             return self.report(position, path, f"{target!r} includes itself")
-        if not file.is_file():
+        if not is_file:
             return self.report(position, path, f"there is no file {target!r} to include")
         return self.file(file, target, path, depth)
 

@@ -15,6 +15,9 @@ from jmespath.visitor import TreeInterpreter
 from guild.suggest import closest
 
 EQUALITY = ("eq", "ne")
+MAX_DEPTH = 200  # far from where Python gives up, also below the calls of whoever evaluates it
+
+_TOO_DEEP = f"the expression is nested more than {MAX_DEPTH} deep"
 
 
 class ExpressionError(Exception):
@@ -33,6 +36,8 @@ class Expression:
             self.tree: Mapping[str, Any] = jmespath.compile(text).parsed
         except JMESPathError as error:
             raise ValueError(f"not a JMESPath expression: {' '.join(str(error).split())}") from None
+        except RecursionError:
+            raise ValueError(_TOO_DEEP) from None
         _check_functions(self.tree)
         self.text = text
         self._interpreter = _Interpreter()
@@ -79,13 +84,15 @@ def _reason(error: Exception) -> str:
     return f"TypeError: {error}" if isinstance(error, TypeError) else type(error).__name__
 
 
-def _check_functions(node: Mapping[str, Any]) -> None:
+def _check_functions(node: Mapping[str, Any], depth: int = 0) -> None:
     """Functions are looked up only when they are called; here a slip is told before."""
+    if depth > MAX_DEPTH:
+        raise ValueError(_TOO_DEEP)
     if node.get("type") == "function_expression":
         _check_call(str(node["value"]), len(node["children"]))
     for child in node["children"]:
         if isinstance(child, dict):
-            _check_functions(child)
+            _check_functions(child, depth + 1)
 
 
 def _check_call(name: str, count: int) -> None:

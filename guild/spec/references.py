@@ -155,8 +155,9 @@ class _Walk:
             )
         value = self._environ.get(variable["name"]) or variable["default"]
         if value is None:
+            state = "empty" if variable["name"] in self._environ else "not set"
             raise UnresolvedReferenceError(
-                f"the environment variable {variable['name']} is not set and has no default"
+                f"the environment variable {variable['name']} is {state} and has no default"
             )
         return value
 
@@ -171,6 +172,9 @@ class _Walk:
             if len(content) > MAX_SECRET_BYTES:
                 raise UnresolvedReferenceError(f"the secret file {name} is too long")
             return content.decode().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        except (OSError, ValueError) as error:
+            is_text = not isinstance(error, UnicodeDecodeError)
+            reason = (
+                getattr(error, "strerror", None) or (is_text and error) or "it is not UTF-8 text"
+            )
             raise UnresolvedReferenceError(f"the secret file {name}: {reason}") from None

@@ -279,3 +279,19 @@ def test_an_expression_gives_something_or_fails_with_types_alone(text: str, orde
     except ExpressionError as error:
         told = str(error)
     assert "paid" not in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 3000 + "a" + ")" * 3000, "!" * 3000 + "a", "`" + "[" * 3000 + "`", "a" + " || a" * 3000],
+)
+def test_an_expression_that_is_nested_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="the expression is nested more than 200 deep"):
+        Expression(text)
+
+
+def test_an_expression_that_is_nested_as_deep_as_it_may_be_is_checked_and_evaluated() -> None:
+    text = " || ".join(["id == 'x'"] * 199 + ["id == 'y'"])
+
+    assert not list(flaws_of_route(text, None, Order, None))
+    assert Expression(text).search({"id": "y"}) is True

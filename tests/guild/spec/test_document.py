@@ -1,5 +1,6 @@
 """Reading YAML and JSON: what is accepted, and where each complaint points."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def test_every_value_and_key_has_a_position() -> None:
         ("", "spec.yaml:1:1: the document is empty"),
         ("# only a comment\n", "spec.yaml:1:1: the document is empty"),
         ("x: '\ud800'\n", "spec.yaml:1:1: the text holds half a character"),
-        ("a: !include b.yaml\n", "spec.yaml:1:4: !include works in files only"),
+        ("a: !include b.yaml\n", "spec.yaml:1:4: !include works in YAML files only"),
     ],
 )
 def test_what_a_spec_may_not_hold_is_refused_where_it_stands(text: str, expected: str) -> None:
@@ -184,6 +185,8 @@ def test_an_included_file_takes_its_place_with_its_own_positions(tmp_path: Path)
         ("spec.yaml", "includes itself"),
         ("missing.yaml", "there is no file 'missing.yaml' to include"),
         ("broken.yaml", "broken.yaml:1:4: a number must be finite"),
+        ("x" * 300, f"spec.yaml:1:4: cannot include '{'x' * 300}': File name too long"),
+        ('"a\\0b.yaml"', r"spec.yaml:1:4: cannot include 'a\x00b.yaml': embedded null byte"),
     ],
 )
 def test_an_include_stays_inside_its_folder_and_ends(
@@ -259,6 +262,26 @@ def test_a_key_that_is_there_twice_does_not_keep_the_rest_from_being_read() -> N
     assert [str(problem) for problem in document.problems] == [
         "s.json:1:10: duplicate key 'a', first in line 1"
     ]
+
+
+def test_text_in_json_is_what_it_is_where_yaml_sees_a_line_or_a_control_character() -> None:
+    value = "".join(map(chr, range(0x7F, 0xA0))) + " \u2028 \u2029 \ufeff"
+
+    assert read_json(json.dumps([value], ensure_ascii=False)).data == [value]
+
+
+def test_what_is_not_json_behind_a_number_that_is_too_long_is_told(tmp_path: Path) -> None:
+    """Python gives up at the number, and YAML reads on."""
+    number = "9" * 5000
+    (tmp_path / "s.json").write_text(f'{{"a": {number}, "b": !include b.yaml}}')
+
+    problems = read_file(tmp_path / "s.json").problems
+    assert [each.text for each in problems] == [
+        "the number is too long",
+        "!include works in YAML files only",
+    ]
+    with pytest.raises(SpecError, match="the number is too long"):
+        read_json(f'{{"a": {number}, "b": "\\ud8zz\\udczz"}}')
 
 
 def test_json_is_nested_no_deeper_than_yaml() -> None:

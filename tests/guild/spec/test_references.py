@@ -1,5 +1,6 @@
 """References to environment variables and secrets."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,12 @@ def test_a_secret_file_that_is_away_or_too_long_is_told_without_its_content(tmp_
         with pytest.raises(UnresolvedReferenceError, match=text) as caught:
             resolve(f"${{file:{tmp_path / name}}}")
         assert "ssss" not in str(caught.value)
+
+
+def test_a_file_that_no_system_has_and_a_variable_without_text_are_told_as_such() -> None:
+    for text, told in (
+        ("${file:/a\0b}", "the secret file /a\0b: embedded null byte"),
+        ("${EMPTY}", "the environment variable EMPTY is empty and has no default"),
+    ):
+        with pytest.raises(UnresolvedReferenceError, match=re.escape(told)):
+            resolve(text, environ=ENVIRON)
