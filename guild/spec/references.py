@@ -173,8 +173,6 @@ class _Walk:
                 raise UnresolvedReferenceError(f"the secret file {name} is too long")
             return content.decode().rstrip("\r\n")
         except (OSError, ValueError) as error:
-            is_text = not isinstance(error, UnicodeDecodeError)
-            reason = (
-                getattr(error, "strerror", None) or (is_text and error) or "it is not UTF-8 text"
-            )
+            plain = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+            reason = getattr(error, "strerror", None) or plain
             raise UnresolvedReferenceError(f"the secret file {name}: {reason}") from None
