@@ -1,4 +1,4 @@
-"""Asking a person before something is done, as messages; who decides uses `guild.deciding`.
+"""Asking a person before something is done, as messages; `guild.deciding` decides.
 
 An agent sends `ApprovalRequest` to a desk, an agent such as `approvals.desk`, and its handler
 returns: no worker waits. The answer, one `ApprovalDecision`, comes to its inbox like any other,
@@ -198,7 +198,7 @@ class Approval(BaseModel):
 
 
 class Lying(BaseModel):
-    """An open approval as the state of its desk has it, with whom to answer."""
+    """An open approval as the state of its desk has it, with the requester to answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -74,7 +74,7 @@ class AskFirst(BaseModel):
 
 
 class Held(BaseModel, Generic[M]):
-    """What waits in an agent's state for a decision, and who waits for its answer."""
+    """What waits in an agent's state for a decision, and the requester to answer in the end."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -82,7 +82,7 @@ class Held(BaseModel, Generic[M]):
     requester: Requester | None = None
 
     def answer(self, message: BaseModel, ctx: Context) -> None:
-        """Answer whoever asked for it, when this handling is committed."""
+        """Answer its requester, when this handling is committed."""
         if self.requester is not None:
             ctx.answer(self.requester, message)
         else:

@@ -57,8 +57,8 @@ class Receipt(str):
 class Receipts(Sequence[Receipt]):
     """Those of messages that were published together, in their order.
 
-    Each is made when it is looked at, which nearly none is: to make them would take longer than
-    all else that a guild adds to its bus.
+    Each is made when it is looked at, which few are: to make all would take longer than all else
+    that a guild adds to its bus.
     """
 
     def __init__(self, message_ids: Sequence[str], warnings: Sequence[str] = ()) -> None:
@@ -139,7 +139,7 @@ class GuildClient(Operations):
             options: as `PublishOptions` says.
 
         Raises:
-            NobodyListensError: `require_listener`, and nobody does.
+            NobodyListensError: `require_listener`, and no agent handles it there.
             MessagingError: as `Bus.publish`.
         """
         warning = self._why_unhandled(topic, type(message))

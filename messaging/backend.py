@@ -4,8 +4,8 @@ Words: a *group* is one agent; each group gets its own copy of what is published
 it subscribed to. A *consumer* is one incarnation of one replica of a group: it has a name that
 is never used again, and it shares the group's work with the other replicas. A *partition* is a
 share of a group's work that comes by a topic of its own, see `messaging.consuming.partitions`: its
-consumers share that with each other and with nobody else, and what is said of a group below, they
-take for their partition; only the state is the group's.
+consumers share that only with each other. What is said of a group below holds for a partition as
+well, except that the state belongs to the whole group.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -50,7 +50,7 @@ def starts_key(message_id: str) -> str:
 
 
 def unread_key(message_id: str) -> str:
-    """Key, in the state of the group, of how long one message was left to those who can read it."""
+    """Key, in the group's state, of how long a message was left to replicas that can read it."""
     return UNREAD_PREFIX + message_id
 
 
@@ -135,7 +135,7 @@ class Settlement(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An envelope seen by an observer, who owes nothing for it."""
+    """An envelope that an observer has read; it need not be settled."""
 
     position: str
     envelope: Envelope
@@ -210,7 +210,7 @@ class Consumer(Protocol):
 
     def rouse(self) -> None:
         """Have a `read` that waits return now, with what is there; or else the next one that would
-        wait. For whoever wants its reader back, because a read must not be cancelled.
+        wait. For a caller that needs its reader back, because a read must not be cancelled.
         """
         ...
 
@@ -223,7 +223,7 @@ class Consumer(Protocol):
         their deliveries stay lent to this consumer. All others are applied. Each, also one that
         wrote nothing, ends the turns that this consumer had at the keys that it writes. A commit
         whose answer was lost is sent again by the backend and is applied once. Outbox envelopes to
-        an ephemeral topic that nobody has opened are dropped.
+        an ephemeral topic that is not open are dropped.
 
         Raises:
             FencedError: this consumer was taken over; nothing was written.
@@ -299,8 +299,8 @@ class Consumer(Protocol):
         """Be the one consumer of the group that reads, where the group asks for order.
 
         True once this consumer is it, which lasts until it leaves or is taken over: at no time do
-        two that could both commit lead. False while another consumer leads. The store keeps
-        nobody from reading; who does not lead must not.
+        two that could both commit lead. False while another consumer leads. The store lets every
+        consumer read, so one that does not lead must not.
 
         Raises:
             FencedError: this consumer was taken over.
@@ -311,7 +311,7 @@ class Consumer(Protocol):
         """Lend what consumers that are gone had not settled, and what was given back.
 
         Within a topic the oldest comes first. Returns at most `max_count`; call again until the
-        list is empty. For whoever leads, before it reads.
+        list is empty. For the leader, before it reads.
 
         Raises:
             FencedError: this consumer was taken over.
@@ -400,7 +400,7 @@ class Backend(Protocol):
 
         Where a topic is past its soft limit by then, because a group lags, it returns when that
         has caught up, at the latest after `soft_wait_s`. What was appended lies in the topic
-        meanwhile: a caller who is cancelled, or let go by `close`, has appended it all the same.
+        meanwhile, also when the caller is cancelled, or let go by `close`.
         Commits never wait.
 
         Raises:
@@ -412,10 +412,10 @@ class Backend(Protocol):
         ...
 
     async def set_paused(self, group: str, is_paused: bool) -> None:
-        """Remember that nobody is to handle what `group` is owed, or forget it.
+        """Mark `group` as paused, so that its messages are not handled, or unmark it.
 
-        It survives whatever the profile says messages survive. The store goes on lending: whoever
-        handles has to look at `paused`.
+        It survives whatever the profile says messages survive. The store goes on lending: replicas
+        have to look at `paused`.
         """
         ...
 
@@ -434,10 +434,10 @@ class Backend(Protocol):
     async def append_once(self, envelope: Envelope) -> None:
         """Store `envelope`, unless this has stored one of the same id within the last day.
 
-        For who cannot know whether an earlier call, perhaps of another process, has succeeded.
+        For callers that cannot know whether an earlier call, also of another process, succeeded.
 
         Raises:
-            NotAskedError: it is a request, and what was stored is none.
+            NotAskedError: it is a request, and what was stored is not.
             PayloadTooLargeError, BusFullError, BackendUnavailableError: as `append`.
         """
         ...
@@ -466,7 +466,7 @@ class Backend(Protocol):
         ...
 
     async def emit(self, envelopes: Sequence[Envelope]) -> None:
-        """Append to ephemeral topics, at most once; dropped where nobody opened the topic."""
+        """Append to ephemeral topics, at most once; dropped where a topic is not open."""
         ...
 
     async def tail(self, after: Mapping[str, str], *, max_count: int, wait_s: float) -> list[Entry]:

@@ -46,7 +46,7 @@ from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.message import MessageRegistry
 
-if TYPE_CHECKING:  # a bus on which nobody subscribes needs none of what handles
+if TYPE_CHECKING:  # a bus without subscriptions needs no part that handles
     from messaging.consuming.replica import Running
 
 log = get_logger()
@@ -206,9 +206,9 @@ class Bus:
             TopicError: `topic` is not one to publish to.
             InvalidMessageError: it cannot be written as JSON, or would arrive as another message.
             PayloadTooLargeError: it is past the cap.
-            ValueError: the priority or the id is none.
-            DelayError: the delay or the time is none.
-            NobodyListensError: `require_listener`, and nobody does.
+            ValueError: `priority` or `message_id` is not valid.
+            DelayError: `delay_s` or `at` is not valid.
+            NobodyListensError: `require_listener`, and no group is subscribed.
             BusFullError: the topic is at its hard limit.
             BackendUnavailableError: the server stayed away past the deadline.
             BusClosedError: the bus is not open.
@@ -296,8 +296,8 @@ class Bus:
     ) -> AsyncGenerator[BaseModel, None]:
         """Like `request`, but yields what is emitted meanwhile; the answer comes last.
 
-        Who leaves early should close it (`contextlib.aclosing`); the request itself goes on until
-        it is cancelled.
+        Close it (`contextlib.aclosing`) where you leave early; the request itself goes on until it
+        is cancelled.
 
         Args:
             topic: where to.
@@ -337,7 +337,7 @@ class Bus:
         tags: Sequence[str] = (),
         require_listener: bool = True,
     ) -> None:
-        """Have `message` accepted as a request, and leave its answer to whoever follows it.
+        """Have `message` accepted as a request, and leave its answer to those who follow it.
 
         For a caller that may be gone before the answer is there. What is emitted and the answer are
         kept as those of `request` with a `message_id` are.
@@ -354,7 +354,7 @@ class Bus:
             NobodyListensError: no group is subscribed to the topic.
             NotAskedError: under `message_id` a message was published, and not asked, within a day.
             MessagingError: as `publish`.
-            ValueError: `message_id` is none.
+            ValueError: `message_id` is not valid.
         """
         self._check_open()
         await self._requests.begin(
@@ -396,7 +396,7 @@ class Bus:
             RequestFailedError: and the other errors of `request`.
             PositionLostError: what lies at `after` is not kept any more, so that something behind
                 it may be missing; nothing was yielded.
-            ValueError: `message_id` is none, or `after` is no position.
+            ValueError: `message_id` is not valid, or `after` is no position.
         """
         self._check_open()
         return self._requests.follow(
@@ -440,7 +440,7 @@ class Bus:
         )
 
     async def cancel(self, message_id: str, reason: str = "") -> None:
-        """Stop whoever handles the message or what followed from it; its requester is told.
+        """Stop the handling of the message and of what followed from it; its requester is told.
 
         At most once: a process that is away at this moment does not hear of it.
         """
@@ -496,7 +496,7 @@ class Bus:
         return message_in(self._decoder, envelope)
 
     async def topics(self) -> Sequence[TopicInfo]:
-        """Every topic, with what waits for whom and since when, as it was at most 5 s ago.
+        """Every topic, with what waits there for each group and since when, at most 5 s old.
 
         Many callers cost the store one question in that time; `backend.topics()` asks each time.
         """
@@ -546,7 +546,7 @@ class Bus:
     async def relay(
         self, guild: str, to: str | Backend, *, lease_s: float = DEFAULT_LEASE_S
     ) -> "Running":
-        """Take what handlers send to another guild there, as one replica of who does so.
+        """Bring what handlers send to another guild there, as one replica of its relay.
 
         Args:
             guild: id of the other guild.
@@ -576,7 +576,7 @@ class Bus:
         self._subscribers.forget()
 
     async def pause(self, group: str) -> None:
-        """Have nobody begin to handle what `group` is owed, until it is resumed.
+        """Have no message of `group` begun, in any process, until it is resumed.
 
         Every process obeys within moments and gives back what it was lent; handlers that run come
         to their end. It outlives every process. What is published meanwhile waits.

@@ -2,7 +2,7 @@
 
 MessagingError
 ├── WireError                  a message that cannot travel
-│   ├── UnknownTypeError       nobody registered this wire name
+│   ├── UnknownTypeError       this wire name is not registered
 │   │   ├── TooNewError            a later version of it than any known here
 │   │   └── MissingUpcasterError   an earlier version, and no way from there
 │   ├── WireNameConflictError  two classes claim one wire name
@@ -53,7 +53,7 @@ class WireError(MessagingError):
 
 
 class UnknownTypeError(WireError):
-    """Nobody registered this wire name."""
+    """This wire name is not registered."""
 
     def __init__(self, wire_name: str, version: int, known: tuple[str, ...] = ()) -> None:
         hint = f"; known types: {', '.join(known)}" if known else ""
@@ -63,7 +63,7 @@ class UnknownTypeError(WireError):
 
 
 class TooNewError(UnknownTypeError):
-    """A later version of a known type; nobody guesses how to bring it down."""
+    """A later version of a known type; how to bring it down cannot be guessed."""
 
     def __init__(self, wire_name: str, version: int, newest: int) -> None:
         WireError.__init__(

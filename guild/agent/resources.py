@@ -158,7 +158,7 @@ class _Holder:
             async with self._opener() as value:
                 self.ready.set_result(value)
                 await self._close.wait()
-        except BaseException as error:  # noqa: BLE001 - goes to whoever waits, or to the log
+        except BaseException as error:  # noqa: BLE001 - goes to the waiters, or to the log
             self._failed(error)
         finally:
             self._forget(self)

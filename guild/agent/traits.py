@@ -1,18 +1,18 @@
-"""Three traits that together let whoever writes an agent's input take its data away.
+"""Three traits that together let the writer of an agent's input take its data away.
 
-private     It reads what not everybody may see who can make it act: files of its owner, a mailbox,
-            a database, secrets. What it is sent in a message is not meant: the sender has it.
+private     It reads what some who can make it act may not see: files of its owner, a mailbox, a
+            database, secrets. What comes in its messages does not count: the sender has it.
 untrusted   What others wrote steers what it does: a language model chooses its calls by what it
             reads, or it runs commands and code that come as data. A handler that does one thing
             with the fields of a message is not steered, whoever fills them in.
 way_out     What it has can leave for a place that its input may name: a command with a network, a
             request to any address, a mail. A server that the operator chose, such as that of a
-            language model or an index of packages, is none; neither are messages of the guild.
+            language model or an index of packages, does not count; nor do messages of the guild.
 
 Each is a few words that say why an agent has it, "" where it does not. An agent that has all three
 is refused before anything starts, unless it asks a person first (`asks`) each time before the input
-is followed or the way is used, and does nothing where nobody answers. Of agents that have all three
-between them `guild.checking.trait_checks` warns.
+is followed or the way is used, and does nothing without an answer. `guild.checking.trait_checks`
+warns of agents that have all three between them.
 """
 
 from collections.abc import Callable, Iterable
@@ -47,7 +47,7 @@ def joined(several: Iterable[Traits]) -> Traits:
 
 
 def asks_first(approvals: AskFirst | None) -> bool:
-    """Whether these properties put a person in between: one who says nothing allows nothing."""
+    """Whether these properties put a person in between, without whose answer nothing is done."""
     return approvals is not None and approvals.default == "reject"
 
 

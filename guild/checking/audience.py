@@ -1,4 +1,4 @@
-"""Who in a guild handles a class of message on a topic; asked for each message that is published.
+"""Which agents of a guild handle a class of message on a topic; asked for each publish.
 
 So the answer is worked out once for each class and topic, and without a look at the agents that
 neither concerns.

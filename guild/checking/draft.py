@@ -192,7 +192,7 @@ class _Reader:
         }
 
     def _lose(self, path: Path) -> None:
-        """Remember that something is missing, so that nobody is blamed for not finding it."""
+        """Remember that something is missing, so that what refers to it is not called wrong."""
         self._lost.add(str(path[0]) if path else "guild")
 
 

@@ -1,4 +1,4 @@
-"""Who sends what to whom, read from the contracts of a guild's agents."""
+"""Which agent sends what to which, read from the contracts of a guild's agents."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -96,7 +96,7 @@ def _approvals(wires: Wires) -> list[Edge]:
 
 
 def _requests(wires: Wires) -> list[Edge]:
-    """What nobody inside sends must come from outside, and is answered there."""
+    """What no agent sends must come from outside, and is answered there."""
     given = {message for index in wires.classes for message in wires.gives(index)}
     given |= {*FROM_THE_BUS, ApprovalDecision}  # which comes where the agent asks, if it does
     named = [*(wires.result_of(route) for route in wires.parts.routes.values())]
@@ -150,7 +150,7 @@ def _schedules(wires: Wires) -> list[Edge]:
 
 
 def _readers(wires: Wires, topic: str, message: MessageClass | None) -> list[str]:
-    """Who takes `message` on `topic`."""
+    """The agents that take `message` on `topic`, and the outside if it listens there."""
     readers = [wires.parts.agents[index].id for index in wires.readers(topic, message)]
     return [*readers, *([OUTSIDE] if topic in wires.parts.topics else [])]
 

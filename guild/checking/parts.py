@@ -17,7 +17,7 @@ class Parts:
     the list.
 
     Attributes:
-        knows_agents: whether every agent could be read, so that who is missing really is.
+        knows_agents: whether every agent could be read, so that one not found is really missing.
         knows_topics: the same of everything that is listened to.
         knows_resources: the same of the resources.
         knows_ends: the same of what may go unhandled.

@@ -148,7 +148,7 @@ def _lost_answers(wires: Wires, index: int) -> Iterator[Finding]:
 
 
 def _comes_unasked(wires: Wires, message: MessageClass) -> bool:
-    """Whether all of the guild's ways to this message are such that nobody waits for an answer."""
+    """Whether the message comes only by ways of the guild on which no answer is waited for."""
     contracts = [contract for _, contract in wires.contracts()]
     if any(reader_of((message,), sent) for c in contracts for sent in c.sends):
         return False
@@ -225,9 +225,9 @@ def _schedule_errors(
 def _unhandled(
     wires: Wires, topic: str, name: str, path: tuple[str | int, ...]
 ) -> Iterator[Finding]:
-    """A message that nobody takes on a topic, where it is known who listens and what they handle.
+    """A message that no agent takes on a topic, if all that listen there and their types are known.
 
-    A message that no class is known for is one of them, too: theirs are known.
+    Then a type without a known class is one of those, too.
     """
     message, ends = wires.messages.find(name), wires.parts.ends
     if UNREADABLE in (topic, name) or topic in wires.parts.topics or not wires.knows_readers(topic):

@@ -1,4 +1,4 @@
-"""Whom the gateway serves: a caller with a token that is good for it, and not too often."""
+"""Serves callers with a token that is good for what they ask, and not too often."""
 
 import time
 from collections import OrderedDict
@@ -30,7 +30,7 @@ class Admission:
         self._rates = Rates(limits.rate_per_s, limits.burst)
 
     def admit(self, request: Request, scope: Scope | None) -> Caller:
-        """Who asks.
+        """The caller of a request, which may make it.
 
         Args:
             request: one that the guard has let through.
@@ -51,7 +51,7 @@ class Admission:
 
 
 class Admitted:
-    """An app for those who are admitted: to look they need less than to ask for work."""
+    """An app for admitted callers: to look takes another scope than to ask for work."""
 
     def __init__(self, mounted: ASGIApp | Mounted, admission: Admission) -> None:
         self._mounted = mounted if isinstance(mounted, Mounted) else Mounted(mounted)

@@ -28,19 +28,19 @@ TOKEN_BYTES = 32
 TOKEN_PREFIX = "gb_"  # noqa: S105  of each
 
 LOCAL = Caller("local", frozenset(Scope))
-"""Everybody who reaches a gateway without tokens, which listens on loopback only."""
+"""Every caller of a gateway without tokens, which listens on loopback only."""
 
 
 class Callers(Protocol):
     """Those who may call."""
 
     def find(self, secret: str) -> Caller | None:
-        """Whose secret this is; None for a stranger's. Takes as long for one as for another."""
+        """The caller with this secret, if there is one. Takes equally long for each secret."""
         ...
 
 
 class OneSecret:
-    """A single caller, whose secret was told before."""
+    """A single caller with a secret."""
 
     def __init__(self, caller: Caller, secret: str) -> None:
         self._caller = caller
@@ -62,7 +62,7 @@ class AnyOf:
 
 
 def new_secret() -> str:
-    """A token that nobody guesses."""
+    """A token that cannot be guessed."""
     return f"{TOKEN_PREFIX}{secrets.token_urlsafe(TOKEN_BYTES)}"
 
 

@@ -128,7 +128,7 @@ class Call(Generic[BodyT, QueryT]):
         """Pass if there is room for a stream, before anything is done for one.
 
         Raises:
-            TooManyStreamsError: there is none.
+            TooManyStreamsError: there is no room.
         """
         self.services.streams.check_room(self.caller.name)
 
@@ -158,7 +158,7 @@ async def unless_store_hangs(work: Awaitable[T], bus: Callable[[], Bus], patienc
     """What `work` comes to, however long it takes while the store behind it answers others.
 
     A store that is gone is told of by the bus, after a while in which publishers are better off
-    waiting. Who reads is told at once, and comes back.
+    waiting. A reader is told at once, and comes back.
 
     Raises:
         BackendUnavailableError: the store has answered nothing for so long.

@@ -155,4 +155,4 @@ class TokenFileError(GuildError):
 
 
 class TokenRefusedError(TokenFileError):
-    """A name that is taken, or cannot be one, or is not there; or a scope that is none."""
+    """A name that is taken, not valid, or not there; or an unknown scope."""

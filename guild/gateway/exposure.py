@@ -46,7 +46,7 @@ class Listening:
         return self.names if is_address(self.host) else (*self.names, self.host)
 
     def check(self, *, has_tokens: bool, remedy: str) -> None:
-        """Pass if none but those who have a token are let in, and nothing can be read on its way.
+        """Pass if only callers with a token are let in, and nothing can be read on its way.
 
         Args:
             has_tokens: whether a caller needs one.

@@ -1,4 +1,4 @@
-"""Who is let in: by the names of the gateway, the browser's origin, and a token."""
+"""Lets requests in by the names of the gateway, the browser's origin, and a token."""
 
 import re
 from collections.abc import Iterable
@@ -37,15 +37,15 @@ _OTHERS = frozenset({"cross-site", "same-site"})
 
 
 class Guard:
-    """Refuses requests before their bodies are read, and finds out who calls.
+    """Refuses requests before their bodies are read, and finds their callers.
 
     A web page can make a browser send requests to this server: by a name of its own that it lets
     point here (DNS rebinding), which the Host header shows, or from its own origin, which Origin
     and Sec-Fetch-Site show. An address in the place of a name cannot be rebound.
 
     Args:
-        app: gets the caller as `request.state.caller`, None for a stranger; whether that one has
-            sent a token as `request.state.has_token`; and whether the caller is known any more as
+        app: gets the caller as `request.state.caller`, None for a stranger; whether it has sent a
+            token as `request.state.has_token`; and whether the caller is known any more as
             `request.state.is_still_known()`.
         callers: the owners of tokens; None lets everybody in as `LOCAL`.
         hosts: names of this gateway beside `localhost`.

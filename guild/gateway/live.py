@@ -1,4 +1,4 @@
-"""The live view: one watcher of the guild, and one question about its agents, for all who look."""
+"""The live view: one watcher of the guild, and one question about its agents, for all readers."""
 
 import asyncio
 import time

@@ -54,7 +54,7 @@ def probe_routes(ready: Ready, metrics: Metrics, admission: Admission) -> Sequen
 
 
 def no_metrics(_: str) -> tuple[bytes, str]:
-    """Where there are none."""
+    """Answer that there are no metrics here."""
     raise NoSuchPathError(
         "/metrics",
         "figures are served beside a guild that runs, `guildbus run SPEC --http`, with `metrics`",

@@ -352,7 +352,7 @@ def _fields_of(error: Exception) -> tuple[FieldProblem, ...] | None:
 
 
 def told_of_paths(there_is: str) -> Handlers:
-    """Paths and methods that are none, for an app's `exception_handlers`.
+    """Answers for paths and methods that do not exist, for an app's `exception_handlers`.
 
     Args:
         there_is: says which paths it has, with `{prefix}` for where the app is mounted.

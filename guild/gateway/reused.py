@@ -67,7 +67,7 @@ class UsedKeys:
             raise
 
     async def _tell_first(self, backend: Backend, message_id: str, mine: str) -> bool:
-        """Tell the others of a key that none of them has told of; whether that was done."""
+        """Tell the others of a key, unless one of them was first; whether that was done."""
         if message_id not in self._prints:
             await self._catch_up(backend)
         if message_id in self._prints:
@@ -77,7 +77,7 @@ class UsedKeys:
             await self._catch_up(backend)
             if message_id in self._prints:
                 return True
-            # Nobody had opened the topic, or it has expired.
+            # The topic was never opened, or it has expired.
             await backend.open_ephemeral(TOPIC, ttl_s=KEPT_S, max_entries=MOST_KEYS)
         self._take(message_id, mine)
         return True

@@ -1,8 +1,8 @@
 """An answer that lasts: events on their way to a reader, which may be slow, or gone.
 
 What the reader has not taken waits in the gateway up to a bound. Then the source is left until
-there is room again; a reader that takes nothing at all for a while is cut off. Whoever was cut off
-comes back with the position of what it got last.
+there is room again; a reader that takes nothing at all for a while is cut off. It can come back
+with the position of what it got last.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The file of tokens: a line each, `NAME SCOPE[,SCOPE] sha256:HEX`. No token stands in it.
 
 It is read again when it has changed, so that a token that was taken out is refused at once. A line
-that cannot be read lets nobody in; neither does a file that has gone.
+that cannot be read lets no caller in; nor does a file that has gone.
 """
 
 import errno
@@ -63,7 +63,7 @@ class TokenFile:
         return f"others on this machine can open {self.path}: chmod 600 {self.path}"
 
     def find(self, secret: str) -> Caller | None:
-        """Whose token `secret` is, by what the file says now; None if it is in no line."""
+        """The caller with this token, by what the file says now; None if it is in no line."""
         state = _state_of(self.path)
         if state != self._state:
             self._state, self._tokens = state, self._read_again()
@@ -110,7 +110,7 @@ def add_token(path: Path, name: str, scopes: Iterable[str]) -> str:
     """A new token in the file, which is made if it is not there; readable by its owner only.
 
     Raises:
-        TokenRefusedError: the name is taken or none, or a scope is none.
+        TokenRefusedError: the name is taken or not valid, or a scope is unknown.
         TokenFileError: the file cannot be written.
     """
     if not _NAME.fullmatch(name):

@@ -23,7 +23,7 @@ class Acting(Ground):
     """
 
     async def pause(self, agent: str, *, by: str = "") -> None:
-        """Have nobody begin to handle what `agent` is owed, until it is resumed.
+        """Have no message of `agent` begun, in any process, until it is resumed.
 
         All processes obey within moments; handlers that run come to their end. Nothing is lost:
         what is published meanwhile waits. It lasts beyond every process of the guild.
@@ -46,7 +46,7 @@ class Acting(Ground):
         return was_paused
 
     async def drain(self, agent: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, by: str = "") -> int:
-        """Pause `agent` and wait until nobody has any of its messages in hand.
+        """Pause `agent` and wait until none of its messages is in hand any more.
 
         Returns:
             How many still were after `timeout_s`; 0 when it is drained. It stays paused.
@@ -65,7 +65,7 @@ class Acting(Ground):
             await asyncio.sleep(LOOK_S)
 
     async def cancel(self, message_id: str, reason: str = "", *, by: str = "") -> None:
-        """Stop whoever handles the message or what followed from it; its requester is told.
+        """Stop the handling of the message and of what followed from it; its requester is told.
 
         What a person was asked for it is withdrawn.
         """
@@ -87,13 +87,13 @@ class Acting(Ground):
     ) -> Replayed:
         """Hand what a topic still holds to one agent again; nobody else gets it.
 
-        They come as new messages, in order, with those that they repeat as their cause. Nobody gets
-        an answer once more. A topic holds what was settled only as long as the option
+        They come as new messages, in order, with those that they repeat as their cause. No
+        requester is answered again. A topic holds what was settled only as long as the option
         `keep_settled_s` of the bus says.
 
         Args:
-            topic: whose messages.
-            agent: who is to handle them again, if it handles their types.
+            topic: where the messages are.
+            agent: that handles them again, if it handles their types.
             since: only what was made from then on.
             until: only what was made before.
             really: do it; otherwise it is only counted what would be done.

@@ -28,7 +28,7 @@ class AgentInfo(View):
         waiting: messages that no replica was lent yet.
         in_hand: messages that were lent and not settled.
         oldest_s: for how long the oldest message that it has not settled has been in its topic.
-        restarts: how often its replicas in this process were started again; None where none is.
+        restarts: how often its replicas in this process were started again; None without one.
         problem: what is odd about it, "" if nothing that this process knows.
     """
 
@@ -54,9 +54,9 @@ class AgentInfo(View):
 class Pulse:
     """Which replicas live, as far as one that looks now and then can tell.
 
-    A replica whose process was killed stays registered until another one takes it over, and where
-    none is left that is never. It is counted until it was seen not to beat for a lease, or at once
-    where its process ran on this machine and is known to be gone.
+    A replica whose process was killed stays registered until another one takes it over; where none
+    is left, for good. It counts as living until it was silent for a lease; if its process ran on
+    this machine and is known to be gone, it does not count at all.
     """
 
     def __init__(self, bus: Bus) -> None:

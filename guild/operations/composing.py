@@ -53,8 +53,8 @@ def topic_for(plan: Plan, message: BaseModel, wanted: str | None) -> str:
 def conversation_of(message: BaseModel) -> str:
     """The conversation that a message names itself, "" if it names none.
 
-    A type with a `conversation` property is asked in that one, so that whoever asks again, after
-    a crash for one, sees what the first request caused.
+    A type with a `conversation` property is asked in that one, so that a caller that asks
+    again, such as after a crash, sees what the first request caused.
     """
     is_named = isinstance(getattr(type(message), "conversation", None), property)
     return str(message.conversation) if is_named else ""  # type: ignore[attr-defined] # just looked

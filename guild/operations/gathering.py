@@ -156,7 +156,7 @@ async def _look_into_retries(
 ) -> None:
     """A message that waits for its next attempt lies in no topic; how it failed is remembered.
 
-    It is asked of those who listen where it was published; of all where that is not known.
+    It is asked of the agents that listen where it was published; of all where that is not known.
     """
     topics = {wanted: "", **found.topics_of}
     asked = [

@@ -1,4 +1,4 @@
-"""What every operation stands on: the bus of a guild, its plan, and its record of who acted."""
+"""What every operation stands on: the bus of a guild, its plan, and its record of actors."""
 
 from collections.abc import Mapping, Sequence
 
@@ -64,13 +64,13 @@ class Ground:
         return self._known(agent)
 
     def _actor(self, by: str) -> str:
-        """The name of whoever acts, as it is stored."""
+        """The name of the actor, as it is stored."""
         return storable(by or self.bus.name, MOST_OF_A_NAME)
 
     async def _tell(self, act: str, target: str, by: str, detail: str = "") -> None:
         """Say on `guild.events` that this was done.
 
-        It was, so that no error of the telling reaches the operator, who would do it again.
+        An error of this does not reach the operator, who would repeat what is already done.
         """
         event = OperatorActed(
             act=act,

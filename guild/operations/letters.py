@@ -47,7 +47,7 @@ class LetterDetail(LetterInfo):
     Attributes:
         cause: id of the message that this one follows from, "" for none.
         reason: the error, its traceback, and every attempt.
-        payload: the message as JSON, or as text where it is none.
+        payload: the message as JSON, or as text where it is not JSON.
     """
 
     sender: str
@@ -169,8 +169,8 @@ class Letters(Ground):
     ) -> AsyncGenerator[LetterInfo, None]:
         """Requeue all that fit, the oldest first; unless `really`, only say which.
 
-        Each is yielded once it is requeued: the caller who leaves early, or meets an error, goes on
-        later by asking again. A message that dies again meanwhile is left alone.
+        Each is yielded once it is requeued. After leaving early, or an error, ask again to go
+        on. A message that dies again meanwhile is left alone.
 
         Args:
             wanted: which letters.

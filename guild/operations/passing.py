@@ -120,7 +120,7 @@ class Passing(Ground):
         A process tells a summary a second, and up to 200 handlings a second one by one. It begins
         within moments of the first `anext`, with what happens from then on, and ends with the
         generator (`contextlib.aclosing`). While the server is away nothing comes; it goes on when
-        the server is back. Watch once for many who look: each watcher reads all of it.
+        the server is back. Watch once for many readers: each watcher reads all of it.
         """
         return watch(self.bus)
 

@@ -192,7 +192,7 @@ class _Retraced:
 
 
 def _attempts(history: Sequence[Attempt]) -> Sequence[Attempt]:
-    """Those that failed; a requeue is none."""
+    """Those that failed; a requeue does not count."""
     return [each for each in history if each.number]
 
 

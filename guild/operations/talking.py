@@ -1,4 +1,4 @@
-"""Publishing and asking by wire name and JSON data, for whoever has no classes."""
+"""Publishing and asking by wire name and JSON data, for callers without the classes."""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -112,7 +112,7 @@ class Answered(View):
 
 
 class Talking(Ground):
-    """Publishes and asks for whoever knows messages by their wire names only."""
+    """Publishes and asks for callers that know messages by their wire names only."""
 
     def __init__(self, bus: Bus, plan: Plan, statuses: Statuses = tuple) -> None:
         super().__init__(bus, plan, statuses)

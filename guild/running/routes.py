@@ -29,7 +29,7 @@ class Router:
     """Where the messages of one agent go besides their usual way.
 
     Args:
-        agent_id: whose messages.
+        agent_id: of the agent.
         agent_class: what it declares to send; anything else is told to the log, once.
         routes: all routes of the guild.
         messages: the classes that routes name.

@@ -123,7 +123,7 @@ async def forget(
         bus: an open bus of the guild.
         guild: its id.
         agents: those of the spec, which stay.
-        agent: whose subscription, messages, timers and state go.
+        agent: the one that goes, with its subscription, messages, timers and state.
         really: do it.
         quiet_s: for how long its replicas must be silent before they are taken for dead: its lease.
         on_wait: told how long that may take, when there are any.

@@ -1,4 +1,4 @@
-"""Tells the desks of a guild that nobody waits any more for what is decided about some work."""
+"""Tells the desks of a guild that a decision about some work is not needed any more."""
 
 from collections.abc import Iterator
 

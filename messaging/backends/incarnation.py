@@ -1,7 +1,7 @@
-"""Names of consumers. They are never used again, and on one machine they tell who has died.
+"""Names of consumers: never used again, and on one machine they tell which processes have died.
 
 A name says which process made it: the machine since it was booted, the process and when that was
-started. So whoever starts a guild again after a crash need not wait until a lease runs out.
+started. So a guild that is started again after a crash need not wait until a lease runs out.
 """
 
 import functools
@@ -33,7 +33,7 @@ def new_incarnation() -> str:
 def has_surely_died(incarnation: str) -> bool:
     """Whether the process behind `incarnation` ran on this machine and is gone.
 
-    False for everybody else, the living and those of other machines and containers.
+    False for living processes, and for all of other machines and containers.
     """
     where, *rest = incarnation.split(".")
     if len(rest) != 3 or not where or where != _machine() or not rest[0].isdigit():  # noqa: PLR2004 - as named above
@@ -61,7 +61,7 @@ def _machine() -> str:
 
 
 def _look_up(pid: int) -> _Process | None:
-    """None for who is gone, is hidden from us, or when there is no descriptor to look with."""
+    """None for a process that is gone or hidden, or when there is no descriptor to look with."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -31,7 +31,7 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
 
     Args:
         url: see the top of this file.
-        guild_id: whose messages; guilds on one server do not see each other.
+        guild_id: of the guild; guilds on one server do not see each other.
         options: fields of the backend's `Options`, and `folder` for `embedded`; they take
             precedence over those in the URL.
 

@@ -172,7 +172,7 @@ class DeadLetters:
 
         Raises:
             InvalidMessageError: the edited message does not fit its type; nothing was stored.
-            UnknownTypeError: it was to be edited, and nobody here knows its type.
+            UnknownTypeError: it was to be edited, and its type is not known here.
             PayloadTooLargeError: it is past the cap; nothing was stored.
             NobodyListensError: its group is not subscribed; the letter stays.
         """
@@ -189,9 +189,9 @@ class DeadLetters:
     ) -> AsyncGenerator[DeadLetter, None]:
         """Requeue all that fit, the oldest first; unless told otherwise, only say which.
 
-        Each is yielded once it is requeued, and a page of them is at the same time: whoever leaves
-        early, or fails, goes on later by asking again. A message that dies again meanwhile is left
-        alone, and so is what a stranger wrote.
+        Each is yielded once it is requeued; a page of them is requeued at once. After leaving
+        early, or an error, ask again to go on. A message that dies again meanwhile is left alone,
+        and so is what a stranger wrote.
 
         Raises:
             NobodyListensError: a group is not subscribed, and keeps its letters.
@@ -279,7 +279,7 @@ def edited_envelope(
     """`envelope` with another message in it, and the names of the fields that are new.
 
     Raises:
-        UnknownTypeError: nobody here knows the type.
+        UnknownTypeError: the type is not known here.
         InvalidMessageError: the message would not fit it.
     """
     message_class = registry.get(envelope.type, envelope.version)

@@ -4,9 +4,9 @@ A request under an id of the caller's own choice is answered on a topic of that 
 before the request is published, together with the topic of what is emitted, and both are kept for a
 while: so that every caller who asks under that id, or follows it, reads them from their start.
 
-The answer to any other request goes to the process that asked, which may be gone. Whoever follows
-one says so on the control topic, again and again; agents then send a copy of the answer to the
-topic of that id. What was answered before they heard of it is not to be had any more.
+The answer to any other request goes to the process that asked, which may be gone. A follower says
+so on the control topic, again and again; agents then send a copy of the answer to the topic of that
+id. An answer that was sent before they heard of it cannot be had any more.
 
 A caller that comes back names the position behind which it wants to go on: of an item, or of the
 answer, which is that of the item before it and a mark. The entry at the position is read again, and

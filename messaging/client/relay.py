@@ -45,7 +45,7 @@ class Relay:
 
         Raises:
             BackendUnavailableError: the guild's server is away.
-            BackendSetupError: it refuses us, or is none that the bus can work with.
+            BackendSetupError: it refuses us, or the bus cannot work with such a server.
             BusFullError: the topic there is at its limit.
             PayloadTooLargeError: past the limit there.
         """
@@ -62,7 +62,7 @@ class Relay:
 def relay_subscription(
     guild: str, relay: Relay | None = None, *, lease_s: float = DEFAULT_LEASE_S
 ) -> Subscription:
-    """The group that owns the messages for `guild`; without a handler as long as nobody relays."""
+    """The group that owns the messages for `guild`; without `relay` it has no handler."""
     outbox = outbox_of(guild)
     handlers: dict[type[BaseModel], Handler] = {}
     if relay is not None:

@@ -72,12 +72,12 @@ async def replay(
 ) -> Replayed:
     """Hand what `topic` still holds of `wanted` to `group` alone, in order of acceptance.
 
-    Each page is stored as a whole. Whoever replays again after an error replays all of it again.
+    Each page is stored as a whole. To replay again after an error repeats the pages before it.
 
     Args:
         backend: an open one.
-        topic: whose entries; those that were trimmed are gone.
-        group: who is to handle them again, once each as new messages.
+        topic: the one to replay; entries that were trimmed are gone.
+        group: the one that handles them again, once each as new messages.
         wanted: from when to when they were made.
         types: the wire types that `group` handles; others are passed over.
         really: False only counts.
@@ -107,7 +107,7 @@ async def _entries_in(backend: Backend, topic: str, wanted: Range) -> AsyncItera
         if moment is not None and moment.tzinfo is None:
             raise ValueError(f"{moment.isoformat()} needs a time zone: it could be any")
     accepted = await _Accepted.of(backend, topic, wanted)
-    # What comes meanwhile, such as answers of those who handle it again, is not replayed.
+    # What comes meanwhile, such as answers to what is replayed, is not replayed.
     left = sum(info.entries for info in await backend.topics() if info.topic == topic)
     position = FROM_START
     while left > 0:
@@ -133,8 +133,7 @@ def _order(position: str) -> tuple[int, ...]:
 def _again(envelope: Envelope, group: str) -> Envelope:
     """`envelope` as a new message for `group` alone, caused by the one it repeats.
 
-    Nobody waits for its answer any more and no deadline holds: it is as if it were published now,
-    and addressed to the group.
+    Without a requester and a deadline, as if it were published now and addressed to the group.
     """
     return envelope._replace(
         id=new_id(),

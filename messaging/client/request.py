@@ -28,8 +28,8 @@ Show = Callable[[BaseModel], None]
 class Requests:
     """Waits for the answers to what one bus asked.
 
-    A request under an id of the caller's choice (`message_id`) is accepted once, and whoever asks
-    under that id waits at the topic of its name; all others share the reply topic of the bus.
+    A request under an id of the caller's choice (`message_id`) is accepted once, and all who ask
+    under that id wait at the topic of its name; all others share the reply topic of the bus.
     """
 
     def __init__(

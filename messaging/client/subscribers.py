@@ -1,4 +1,4 @@
-"""Who listens to a topic, so that a question to nobody fails at once."""
+"""Which groups listen to a topic, so that a request that none would get fails at once."""
 
 import time
 
@@ -32,7 +32,7 @@ class SubscriberCache:
         """Pass when a group is subscribed to `topic`.
 
         Raises:
-            NobodyListensError: none is; names those that are.
+            NobodyListensError: no group is; names the topics that have one.
         """
         is_fresh = time.monotonic() < self._fresh_until
         if not is_fresh or not self._fits(topic):

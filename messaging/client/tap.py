@@ -1,4 +1,4 @@
-"""Watching topics without owing anything for what is seen."""
+"""Watching topics as an observer, which settles nothing."""
 
 import asyncio
 import math

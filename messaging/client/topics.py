@@ -1,4 +1,4 @@
-"""What lies in the topics, asked for once for many who look."""
+"""What lies in the topics; asked for once for many callers."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ class TopicsReader:
         self._asked_at = -math.inf
 
     async def read(self) -> Sequence[TopicInfo]:
-        """Every topic, as it was at most `EVERY_S` ago. An error is told, and kept by nobody."""
+        """Every topic, as it was at most `EVERY_S` ago. An error is raised, and not remembered."""
         async with self._one_at_a_time:
             now = time.monotonic()
             if now - self._asked_at >= EVERY_S:

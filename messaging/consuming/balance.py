@@ -1,7 +1,7 @@
-"""Who works at which partition: every replica comes to the same answer by itself.
+"""Which replica works at which partition: each comes to the same answer by itself.
 
-Nobody has to agree on anything: whose view is old works at a partition too long or too early, and
-then it is led by one of them while the other stands by.
+They need not agree: a replica whose view is old works at a partition too long or too early, and
+then one of the two leads it while the other stands by.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ def share_of(replica: str, replicas: Collection[str], count: int) -> set[int]:
     return {number for number, owner in enumerate(owners) if owner == replica}
 
 
-@lru_cache(maxsize=64)  # it is asked for at every look, and changes with who lives
+@lru_cache(maxsize=64)  # asked for at every look; changes when a replica comes or goes
 def _owners(replicas: Sequence[str], count: int) -> Sequence[str]:
     fewest, left_over = divmod(count, len(replicas))
     sizes = Counter[str]()

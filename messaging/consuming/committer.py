@@ -85,7 +85,7 @@ class Committer:
         if self._sent is not None:
             committing = asyncio.ensure_future(self._sent[1])
             if not committing.cancel() and not committing.cancelled():
-                committing.exception()  # or it would be logged that nobody has looked at it
+                committing.exception()  # looked at, or asyncio would log it as never retrieved
 
     def finish(self) -> None:
         """Let `run` return once everything added so far is committed."""

@@ -25,7 +25,7 @@ from messaging.process.logs import get_logger
 
 log = get_logger()
 
-READ_WAIT_S = 300.0  # as good as for ever: whoever wants the reader back rouses it
+READ_WAIT_S = 300.0  # as good as for ever: `rouse` ends it
 STAND_BY_S = 0.2
 SLICE_S = 0.002
 SLOW_S = 0.05
@@ -37,8 +37,8 @@ class ConsumerLoop(Incarnation):
     """One incarnation that handles what it is lent.
 
     Args:
-        may_handle: asked where order is kept, by whoever stands by and whoever comes to lead: once
-            it says no, there are partitions, and whoever leads must not handle.
+        may_handle: asked where order is kept, while standing by and on coming to lead: once it says
+            no, there are partitions, and the leader must not handle.
         turns: limits how many handlers run at a time, here and elsewhere.
         clock: by which a message waits here for another attempt.
     """
@@ -298,7 +298,7 @@ class ConsumerLoop(Incarnation):
         except TimeoutError:
             log.warning("drain.impatient", agent=self._consumer.group, after_s=patience_s)
         finally:
-            self._patience = None  # whoever hurries later has nothing to hasten
+            self._patience = None  # from here on there is nothing to hasten
         await self._workers.end()
 
     async def _settle_up(self) -> Sequence[Delivery]:

@@ -39,7 +39,7 @@ class Incarnation(ABC):
 
         Raises:
             FencedError: another consumer took this one's work over.
-            BackendError: the store stayed away, or refused. To who leaves, it is away soon.
+            BackendError: the store stayed away, or refused. On leaving it is not waited for long.
         """
         reader = self._scope.start(self._read())
         beat = self._scope.start(self._beat())

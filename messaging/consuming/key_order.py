@@ -3,7 +3,7 @@
 A group that asks for it reads through one of its replicas at a time, see `Consumer.lead`; the
 others stand by. In that replica a message waits until its predecessor with the same key is
 settled for good, all its attempts included, while other keys go on. So a retry never leaves the
-replica: it stays lent, and whoever leads next begins with what was lent, oldest first.
+replica: it stays lent, and the next leader begins with what was lent, oldest first.
 """
 
 from collections import deque
@@ -13,11 +13,11 @@ from messaging.handling.ordering_key import key_of
 
 
 class Lanes:
-    """Who has to wait for whom.
+    """Which messages wait for which others.
 
     Args:
         ordered_by: `key` for the envelope's key, else a field of the message. Messages without
-            it wait for nobody.
+            it never wait.
     """
 
     def __init__(self, ordered_by: str) -> None:

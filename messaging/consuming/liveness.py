@@ -1,4 +1,4 @@
-"""Who has died, as far as one replica can tell by its own clock."""
+"""Which replicas have died, as far as one of them can tell by its own clock."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ UNREGISTERED = -1
 class Watch:
     """Counts for how long each incarnation has not beaten while we were looking.
 
-    Time in which this process itself was stopped or blocked does not count: otherwise all who
-    wake up together would declare each other dead.
+    Time in which this process itself was stopped or blocked does not count: otherwise processes
+    that wake up together would declare each other dead.
     """
 
     def __init__(self, own: str, lease_s: float) -> None:
@@ -24,7 +24,7 @@ class Watch:
         self._silent_s: dict[str, float] = {}
 
     def look(self, beats: Mapping[str, int], now_s: float) -> list[str]:
-        """Which incarnations to take over, given everybody's count of beats at `now_s`.
+        """Which incarnations to take over, given each one's count of beats at `now_s`.
 
         Those that hold deliveries without being registered (-1) need no waiting, nor do those
         whose process is known to be gone.

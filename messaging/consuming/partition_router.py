@@ -27,7 +27,7 @@ from messaging.process.logs import get_logger
 
 log = get_logger()
 
-READ_WAIT_S = 300.0  # as good as for ever: whoever wants the reader back rouses it
+READ_WAIT_S = 300.0  # as good as for ever: `rouse` ends it
 STAND_BY_S = 0.2
 FULL_WAIT_S = 0.25
 MOST_AT_ONCE = 512
@@ -77,7 +77,7 @@ class PartitionRouter(Incarnation):
         return self._in_hand
 
     async def _end_handlers(self) -> None:
-        """There are none, only what the runner remembers of what is not settled."""
+        """No handler runs here; the runner forgets what is not settled."""
         self._runner.let_go(self._in_hand)
 
     # Routing

@@ -1,13 +1,13 @@
 """Partitions: how a group that keeps order by key lets all of its replicas work.
 
-As ever, one replica at a time leads the group, see `Consumer.lead`. With partitions it handles
+One replica at a time leads the group, see `Consumer.lead`. With partitions it handles
 nothing itself but hands every message on, in one commit, to the partition of its key: a topic of
 the group's own, see `partition_topic_of`. Each partition is led by some replica, which handles as
 the leader of a group without partitions does: equal keys in order, whatever happens to it.
 
-So order rests twice on the same ground: whoever leads is fenced before the next one may. How many
-partitions are in force is kept in the group's state, written by leaders alone, and changed only
-while all partitions are empty.
+So both steps keep order for the same reason: a leader is fenced before the next one may lead. How
+many partitions are in force is kept in the group's state, written by leaders alone, and changed
+only while all partitions are empty.
 """
 
 from collections.abc import Awaitable, Callable
@@ -57,7 +57,7 @@ async def owed_in_partitions(backend: Backend, group: str) -> int:
 def handed_on(delivery: Delivery, group: str, ordered_by: str, count: int) -> Envelope:
     """What `delivery` becomes in its partition, which is the same for all of its key."""
     envelope = delivery.envelope
-    key = key_of(delivery, ordered_by) or envelope.id  # what waits for nobody may go anywhere
+    key = key_of(delivery, ordered_by) or envelope.id  # what has no key may go to any partition
     number = crc32(key.encode(errors="surrogatepass")) % count
     was_handled = envelope.was_handled or delivery.redelivery_count > 0
     return envelope.moved_to_partition(

@@ -163,7 +163,7 @@ class Replica:
         )
 
     async def _is_whole(self) -> bool:
-        """Whether whoever leads handles: nobody wants partitions, nor are there any left."""
+        """Whether the leader handles by itself: partitions are not asked for, and none is left."""
         if self._options.partitions != WHOLE:
             return False
         return (await in_force(self._backend.load_state, self._group)).number == WHOLE

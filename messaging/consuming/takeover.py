@@ -15,7 +15,7 @@ AT_ONCE = 64
 
 
 class Takeover:
-    """Goes on with what those held who died.
+    """Goes on with what dead incarnations held.
 
     A lent message that killed its process may kill the next one too. So what dead incarnations
     held is taken over bit by bit, and what was lent to two of them is handled alone: nothing else
@@ -23,7 +23,7 @@ class Takeover:
     see `messaging.handling.starts`. After `attempts` of those it is dead-lettered.
 
     Args:
-        scope: whose end is the end of this, too.
+        scope: its tasks; what runs here ends with it.
         attempts: how often a message may be started.
         in_order: take nothing over before `lead`; from then on the oldest first, whoever held it.
         room: for how many more deliveries there is room.
@@ -94,7 +94,7 @@ class Takeover:
                 self.alone.pop(delivery.place).set()
 
     def end(self) -> None:
-        """Wake whoever waits: the scope has ended."""
+        """Wake all that wait: the scope has ended."""
         self._changed.set()
         for settled in self.alone.values():
             settled.set()
@@ -113,7 +113,7 @@ class Takeover:
             self._incidents.report(Incident("takeover", text))
 
     async def _inherit(self) -> None:
-        """Go on with what lost replicas held, whoever of them held it: the oldest first."""
+        """Go on with what lost replicas held, the oldest first whichever held it."""
         count = 0
         self._consumer.rouse()  # a reader has its turn for as long as it waits
         async with self.turn:  # two at once would overtake each other

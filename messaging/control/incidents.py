@@ -1,4 +1,4 @@
-"""What an operator must hear of, to the log and to whoever listens."""
+"""What an operator must hear of, to the log and to listeners."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Listener = Callable[[Incident], None]
 
 
 class Incidents:
-    """Passes each incident on; a listener that fails is logged and harms nobody.
+    """Passes each incident on; a listener that fails is logged and harms no other.
 
     Attributes:
         outages: when the server was away.
@@ -63,7 +63,7 @@ class Incidents:
             self._has_stopped = False
         if incident.event in LOSSES:
             self._lost_at_s = time.monotonic()
-        if incident.event != "dead_letter":  # told by whoever gave up, with the error
+        if incident.event != "dead_letter":  # the agent that gave up has logged the error
             log.warning("bus.incident", incident=incident.event, text=incident.text)
         for listener in tuple(self._listeners):
             try:

@@ -70,7 +70,7 @@ class HandlerTable:
     """The handlers of one group, by wire type.
 
     Args:
-        known: what others may handle: of those types an unhandled message is none of our business.
+        known: types that others may handle: unhandled here, a message of them is no problem.
 
     Attributes:
         targets: the handlers by wire type and version, as far as `find` has been asked for them.

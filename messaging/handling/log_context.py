@@ -45,7 +45,7 @@ _ATTEMPT = _Name(attempt_of)
 
 
 def name_in_logs(guild_id: str, group: str) -> None:
-    """Have each line of this task say who handles what; `in_hand` says which message."""
+    """Have each line of this task name guild and agent, and the message that is `in_hand`."""
     structlog.contextvars.bind_contextvars(
         guild=guild_id,
         agent=group,

@@ -1,8 +1,8 @@
-"""Notices that a message was given up: who is told, and who passes on what nobody there handles.
+"""Notices that a message was given up: where they go, and which agents pass them on.
 
 The direct asker is told. A caller that waits further up the chain is told as well, unless an agent
-stands between that has taken over: one whose inbox is told and that handles the notice. An agent
-that does not handle it passes it on, so that which handlers an agent has is known where it runs.
+between them takes over: one whose inbox is told and that handles the notice. An agent without such
+a handler passes the notice on; only the process where it runs knows its handlers.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ NOTICES = frozenset(wire_type_of(notice).name for notice in (RequestFailed, Canc
 
 
 class Told(NamedTuple):
-    """Where a notice goes, as the answer to which message, and the caller that waits beyond."""
+    """Where a notice goes, which message it answers, and the caller that waits further up."""
 
     topic: str
     cause: str
@@ -25,7 +25,7 @@ class Told(NamedTuple):
 
 
 def told_of(envelope: Envelope) -> Sequence[Told]:
-    """Who is told at once that `envelope` was given up."""
+    """Where it is told first that `envelope` was given up."""
     reply_to = envelope.reply_to
     if is_reply_topic(reply_to):
         return (Told(reply_to, envelope.id),)
@@ -36,7 +36,7 @@ def told_of(envelope: Envelope) -> Sequence[Told]:
 
 
 def passed_on(notice: Envelope) -> tuple[Envelope, ...]:
-    """A notice that reached an inbox without a handler for it, as it goes to who waits beyond."""
+    """A notice that its inbox does not handle, as it goes on to a caller that waits further up."""
     if notice.type not in NOTICES:
         return ()
     return tuple(

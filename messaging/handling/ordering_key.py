@@ -24,5 +24,5 @@ def _field(payload: bytes, name: str) -> object:
     try:
         fields = from_json(payload)
     except ValueError:
-        return None  # whoever handles it will say what is wrong with it
+        return None  # its handling will say what is wrong with it
     return fields.get(name) if isinstance(fields, dict) else None

@@ -62,7 +62,7 @@ class Starts:
             if begun.number >= self._attempts:
                 raise LostWorkerError(envelope.type, envelope.id, begun.number)
         number = min(max(envelope.attempt, begun.number + 1), MAX_ATTEMPTS)
-        # Noted first: whoever is cancelled meanwhile has to take the record back.
+        # Noted first: when cancelled meanwhile, the record has to be taken back.
         self._begun[place] = begun._replace(number=number)
         write = StateWrite(key_of(envelope.id), str(number).encode(), begun.version)
         version = await journal(write)

@@ -22,7 +22,7 @@ from messaging.wire.topic import (
 HOPS_ON_THE_WIRE = 255
 
 Answers = Literal["everyone", "requester"]
-"""Who gets what a handler returns, besides the routes."""
+"""Where answers go, besides the routes."""
 
 Result = BaseModel | Sequence[BaseModel] | None
 """What a handler answers; of several messages a requester gets the first as the answer."""
@@ -179,6 +179,6 @@ class Subscription:
             return self.options.output_topic
         if envelope.published_to != self.inbox:
             return envelope.published_to
-        # Answering into one's own inbox would reach nobody.
+        # An answer to its own inbox would reach no other.
         plain = (pattern for pattern in self.patterns if not is_pattern(pattern))
         return next(plain, DEFAULT_TOPIC)

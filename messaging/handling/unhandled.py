@@ -13,8 +13,8 @@ MOST_REMEMBERED = 1_024
 def tell_of_answer(guild_id: str, group: str, ignored: Envelope) -> None:
     """Warn of what lay in the inbox of `group`, if it answers: once in this process for each kind.
 
-    A notice that a message was given up is no answer: whoever gave it up has told of it, and it is
-    passed on to the caller up the chain.
+    A notice that a message was given up is no answer: the agent that gave up has logged it, and
+    it is passed on to the caller up the chain.
     """
     if ignored.cause and not ignored.reply_to and not ignored.type.startswith("bus."):
         _warn(guild_id, group, ignored.type, ignored.version, ignored.sender)

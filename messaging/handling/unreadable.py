@@ -8,8 +8,8 @@ as the sum of the pauses: no clock of any worker matters. Meanwhile the older re
 is alone, is slow to read: it does not wait for messages but looks now and then, so that a newer
 one, which waits, is nearly always the first to see what was given back.
 
-Where order is kept, it stays with whoever leads, and so do its successors of the same key: what is
-read next by another replica is what a leader leaves behind when it is replaced.
+Where order is kept, it stays with the leader, and so do its successors of the same key, until
+another replica comes to lead and reads them.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """Where the log goes: to structlog where the host has configured it, else to `logging`.
 
-A structlog that nobody configured prints everything to stdout, which belongs to the host. So
+A structlog without configuration prints everything to stdout, which belongs to the host. So
 without a configuration the lines go to the logger `guildbus`, where `logging` shows warnings and
 errors on stderr until the host says otherwise.
 
-structlog takes long to load, so it is loaded with the first line that anybody wants.
+structlog takes long to load, so it is loaded with the first line that is to be written.
 """
 
 import logging
@@ -51,7 +51,7 @@ class _Logger:
 
 
 def _is_unwanted(method: str) -> bool:
-    """Whether `logging`, where it goes as long as nobody has structlog, leaves it out."""
+    """Whether `logging`, which gets the lines while structlog is not loaded, leaves it out."""
     level = logging.getLevelNamesMapping().get(method.upper())
     return level is not None and not logging.getLogger(LOGGER).isEnabledFor(level)
 

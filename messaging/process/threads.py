@@ -33,7 +33,7 @@ class Threads:
                 value = context.run(function, *args)
             except BaseException as raised:  # noqa: BLE001 - raised again where it is awaited
                 error = _carried(raised)
-            with suppress(RuntimeError):  # the loop is gone, and nobody waits any more
+            with suppress(RuntimeError):  # the loop is gone, and so is the waiter
                 loop.call_soon_threadsafe(self._finish, result, value, error)
 
         name = f"handler-{getattr(function, '__name__', 'plain')}"

@@ -39,7 +39,7 @@ class TimeLimits(Generic[T]):
         if self._timer is not None:
             self._timer.cancel()
         self._loop = loop
-        # It serves others than whoever sets it, and must not keep what that one has in its context.
+        # It serves other waiters too, and must not keep alive what is in the context of this one.
         self._timer = loop.call_at(when, self._look, loop, context=Context())
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:

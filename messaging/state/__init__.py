@@ -1,1 +1,1 @@
-"""What a group keeps beside its messages: values, steps, timers; and whose turn a key is."""
+"""What a group keeps beside its messages: values, steps, timers; and turns at their keys."""

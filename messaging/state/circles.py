@@ -1,7 +1,7 @@
-"""Who waits for whom, in all groups of one process: so that turns never close a circle.
+"""Which handlings of one process wait for which others, so that turns never close a circle.
 
-A handling waits for those that have the turns which it wants. One that has asked by `request` waits
-for whatever wants a turn in its conversation, as that may be what it asked for.
+A handling waits for those that have the turns which it wants. One that has asked by `request` also
+waits for all that want a turn in its conversation: one of them may be what it asked for.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +34,7 @@ class Circles:
                 del self._waiting[contender.conversation]
 
     def waits_for(self, one: Contender, other: Contender) -> bool:
-        """Whether `one` waits for `other`, through however many between them."""
+        """Whether `one` waits for `other`, directly or through others."""
         found, seen = [one], set[int]()
         while found:
             contender = found.pop()

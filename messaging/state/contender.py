@@ -9,7 +9,7 @@ from messaging.backend import Consumer, Delivery
 
 
 class Lost(NamedTuple):
-    """What a handling wrote that others came before: it runs again once it has turns at `keys`.
+    """A handling whose write came too late: it runs again once it has turns at `keys`.
 
     Attributes:
         times: how often it has lost so far.
@@ -28,7 +28,7 @@ class Contender:
         entered: the keys that it has loaded.
         mine: the keys at which it has its turn in this process.
         shared: the keys for which it queues in the store, or has its turn there.
-        wants: the keys for whose turn it waits, each with those that have turns in its group.
+        wants: the keys at which it waits for a turn, each with those that have turns in its group.
         asks: how many answers it waits for.
         is_over: its handler has ended; a thread of it that goes on gets no turn any more.
         patience: the limit on its time, which stands still while it waits for a turn.
@@ -45,7 +45,7 @@ class Contender:
         self.conversation = delivery.envelope.conversation_id
         self.consumer = consumer
         self.before = before
-        self.entered: dict[str, None] = {}  # in order, as sets are none: a seed has one outcome
+        self.entered: dict[str, None] = {}  # in order, unlike a set: a seed has one outcome
         self.mine: dict[str, None] = {}
         self.shared: tuple[str, ...] = ()
         self.wants: list[tuple[str, Mapping[str, Contender]]] = []

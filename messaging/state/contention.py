@@ -130,7 +130,7 @@ class Contention:
         return self._end_turn(contender, unused) if unused else None
 
     async def give_up(self, delivery: Delivery) -> None:
-        """What it came to is not committed, or there is none: it has failed, or was cancelled."""
+        """It has failed or was cancelled, or its outcome is not committed."""
         contender = self._settling.pop(delivery.place, None) if self._settling else None
         if contender is not None:
             self._release(contender)

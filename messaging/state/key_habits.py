@@ -1,4 +1,4 @@
-"""What a process has learnt of the keys of a group's state: who only reads, and who fights."""
+"""What a process has learnt of a group's keys: which types only read them, which are contested."""
 
 import asyncio
 from collections.abc import Collection, Iterable

@@ -118,6 +118,6 @@ class Steps:
 
 
 def _look_at(task: asyncio.Future[None]) -> None:
-    """Nobody waits for it any more; a fence shows again in the commit."""
+    """Ignore its error: its waiter has left, and a fence shows again in the commit."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""The state of a group, as whoever looks after it sees it: what is committed, and nothing else."""
+"""The state of a group for operators: what is committed, and nothing else."""
 
 import json
 from collections.abc import AsyncIterator

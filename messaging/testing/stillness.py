@@ -27,7 +27,7 @@ async def until_still(
     """Return once everything that the groups at work on `buses` were owed is handled.
 
     What is held back for later, or for a retry, is not owed yet. Nor does it wait for what is kept
-    for paused groups and for those that nobody runs here.
+    for paused groups and for those that do not run here.
 
     Args:
         buses: open ones in memory.

@@ -96,7 +96,7 @@ class Recorder:
 
 
 async def eventually(holds: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> None:
-    """Return once `holds()`; for what tells nobody when it changes.
+    """Return once `holds()`, asking again and again.
 
     Raises:
         TimeoutError: it never did.

@@ -54,8 +54,8 @@ class Fidelity(NamedTuple):
     Attributes:
         is_sure: nothing has to be tried, while none of `models` has a subclass.
         is_simple: nothing has to be looked at, either: it has neither `models` nor what is mutable.
-        is_mutable: a list, dict or set may have got items that nobody validated.
-        is_shareable: nobody can change such a message.
+        is_mutable: a list, dict or set may have got items that were not validated.
+        is_shareable: such a message cannot be changed.
         has_own_names: aliases do not lead back; it is written and read by its fields' names.
         models: classes within, whose subclasses would be read back as them.
     """

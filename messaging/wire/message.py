@@ -194,8 +194,8 @@ class MessageRegistry:
         """The class registered under this wire name and version, or one that reads that version.
 
         Raises:
-            UnknownTypeError: there is none; a `TooNewError` or `MissingUpcasterError` when only
-                other versions are known.
+            UnknownTypeError: it is not registered; a `TooNewError` or `MissingUpcasterError` when
+                only other versions are.
         """
         message_class = self._classes.get((name, version))
         if message_class is not None:
@@ -210,7 +210,7 @@ class MessageRegistry:
         """The message in `payload`.
 
         Raises:
-            UnknownTypeError: nobody registered the type.
+            UnknownTypeError: the type is not registered.
             InvalidMessageError: the payload does not fit it.
         """
         return decode(self.get(name, version), payload, version=version)

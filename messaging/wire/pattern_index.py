@@ -1,4 +1,4 @@
-"""Whose patterns fit a topic, found without looking at those of all others."""
+"""Finds the owners of the patterns that fit a topic, without a look at all patterns."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class PatternIndex:
             self._cut(self._root, pattern.split("."), owner)
 
     def owners_of(self, topic: str) -> list[str]:
-        """Whose patterns fit `topic`, as `messaging.wire.topic.matches` says; each once."""
+        """Owners of patterns that fit `topic`, by `messaging.wire.topic.matches`; each once."""
         found: dict[str, None] = {}
         segments = topic.split(".")
         nodes = [self._root]

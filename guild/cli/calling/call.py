@@ -103,7 +103,7 @@ class Call:
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody outside this process can be on the bus."""
+        """Whether no other process can be on the bus."""
         return self.bus.startswith("memory:")
 
     @asynccontextmanager

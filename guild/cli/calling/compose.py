@@ -55,7 +55,7 @@ def time_of(text: str | None, option: str) -> datetime | None:
     """The time that an option says; one without a zone is meant in UTC.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a time.
     """
     if text is None:
         return None

@@ -34,7 +34,7 @@ def message_id_in(path: str) -> str:
     """The message id in a path.
 
     Raises:
-        InvalidParameterError: it is none.
+        InvalidParameterError: it is not an id.
     """
     try:
         return check_id(path)

@@ -23,11 +23,11 @@ class Group:
     """The work of one agent, shared by its consumers.
 
     Attributes:
-        ready: what nobody was lent yet, in order.
+        ready: what was not lent yet, in order.
         held: what each consumer was lent and has not settled, by position.
-        beats: the registered consumers. Whoever is not in here is fenced, whatever it holds.
+        beats: the registered consumers. One that is not in here is fenced, whatever it holds.
         leader: the one that reads where order is kept; void once it is not registered any more.
-        turns: whose it is to write which key of the state.
+        turns: which handling may write which key of the state.
         partitions: those that somebody has joined or written to, by number.
         signal: what its readers wait for.
     """
@@ -144,7 +144,7 @@ class Group:
         self._forget_if_empty(incarnation)
 
     def disband(self) -> None:
-        """Fence every consumer and owe nobody anything."""
+        """Fence every consumer, and forget all that is owed."""
         self.beats.clear()
         self.held.clear()
         self.ready.clear()

@@ -1,4 +1,4 @@
-"""Waking those who wait for something to arrive under one of several names."""
+"""Wakes readers that wait for something to arrive under one of several names."""
 
 import asyncio
 from collections.abc import Collection
@@ -18,7 +18,7 @@ class Signals:
         self._limits = TimeLimits[asyncio.Future[None]]()
 
     def fire(self, name: str) -> None:
-        """Wake everybody who waits for `name`; each looks for itself what is left."""
+        """Wake all that wait for `name`; each looks for itself what is left."""
         if self.waiting:
             for waiter in self.waiting.pop(name, ()):
                 if not waiter.done():

@@ -420,7 +420,7 @@ class Store:
         return log
 
     def _tell_of_arrivals(self, topics: Iterable[str]) -> None:
-        """Once for all that came to a topic in one step: each who waits looks how much there is."""
+        """Once for all that came to a topic in one step: each reader looks how much there is."""
         for topic in topics:
             if self.work.waiting and (log := self._logs.get(topic)) is not None:
                 for group in log.groups:

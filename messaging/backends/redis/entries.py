@@ -35,7 +35,7 @@ def pack_entry(envelope: Envelope, limit_bytes: int | None) -> tuple[bytes, byte
 
 def _grown_by(envelope: Envelope) -> int:
     """How much the bus has added to a header since that was published: where it came from, which
-    attempt it is, whom a replay is for.
+    attempt it is, which group a replay is for.
     """
     if not envelope.origin:
         return 0
@@ -125,7 +125,7 @@ def unreadable_envelope(topic: str, position: bytes, payload: bytes) -> Envelope
 
 
 def left_in(fields: Sequence[Any]) -> bytes:
-    """What a stranger's entry holds, for whoever looks at it later: our field, or all as JSON."""
+    """What a stranger's entry holds, to be shown later: our field, or all as JSON."""
     pairs = dict(zip(fields[::2], fields[1::2], strict=False))
     if b"p" in pairs:
         return bytes(pairs[b"p"])

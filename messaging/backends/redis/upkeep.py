@@ -11,7 +11,7 @@ TOPICS_AT_ONCE = 64
 
 
 class Trimmed(NamedTuple):
-    """What trimming a topic came to: entries `dropped` and `left`, and who needs the oldest."""
+    """What trimming a topic came to: entries `dropped` and `left`; which group needs the oldest."""
 
     dropped: int
     left: int

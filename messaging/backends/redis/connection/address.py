@@ -1,4 +1,4 @@
-"""From a URL to whoever knows where the server is now."""
+"""From a URL to what knows where the server is now."""
 
 from messaging.backends.redis.connection.cluster import ClusterAddress
 from messaging.backends.redis.connection.connection import Address

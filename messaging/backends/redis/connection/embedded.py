@@ -3,8 +3,8 @@
 The server holds a lock on the folder for as long as it lives, so that no two servers ever write
 the same data. Whoever gets the lock starts the server and owns it; everybody else attaches to its
 socket. When the owner ends, by `stop`, by a crash or by kill -9, a watcher beside the server sees
-the end of a pipe and tells the server to write its data and go; the next who needs it starts it
-again on the same data.
+the end of a pipe and tells the server to write its data and end; the next process that needs it
+starts it again on the same data.
 """
 
 import contextlib

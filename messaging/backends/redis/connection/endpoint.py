@@ -97,7 +97,7 @@ def parse_url(url: str) -> dict[str, Any]:
     """What `url` says, by the names and rules of redis-py, which takes long to import.
 
     Raises:
-        ValueError: it is not such a URL, or a number in it is none.
+        ValueError: it is not such a URL, or has text where a number belongs.
     """
     if not url.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("it must begin with redis://, rediss:// or unix://")

@@ -18,7 +18,7 @@ class ManyHosts:
     """What a URL with several hosts says; makes the endpoint of any host in the same manner.
 
     Raises:
-        BackendSetupError: no host, or a port that is none.
+        BackendSetupError: no host, or an impossible port.
     """
 
     def __init__(self, url: str, default_port: int) -> None:

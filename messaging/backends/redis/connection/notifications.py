@@ -1,6 +1,6 @@
 """Wakes readers: one more connection listens for "this topic has something".
 
-Nobody blocks in the server, so that a process needs two connections however many topics and
+No command blocks in the server, so that a process needs two connections however many topics and
 consumers it has, and a cancelled reader cannot take a batch with it. A lost wake-up costs
 nothing but time: readers also look by themselves now and then, and after a reconnection. So a
 server that refuses to listen for us is asked again, in the background.
@@ -22,7 +22,7 @@ ASK_REFUSED_AGAIN_S = 5.0
 
 
 class Notifications:
-    """Calls whoever watches a channel when something is published there.
+    """Calls the watchers of a channel when something is published there.
 
     Args:
         announce: told when the server refuses to listen for us, and this will not pass by itself.
@@ -104,7 +104,7 @@ class Notifications:
         """Take whatever comes besides what is published."""
         if isinstance(message, hiredis.ReplyError):
             self._refused(message)
-        # A PING of whoever listens to nothing gets a word.
+        # A PING on a connection without channels is answered by a word, not a list.
         if isinstance(message, list) and message[0] == b"subscribe":
             channel = message[1]
             self._confirmed(channel)

@@ -1,7 +1,7 @@
 """The hot path: one connection on which commands go out together and replies come in order.
 
 Everything sent in one tick of the loop is one write. A lost connection fails what was unanswered
-with `ConnectionLostError`; who sent it knows whether sending it again is harmless.
+with `ConnectionLostError`; the sender knows whether sending it again is harmless.
 """
 
 import asyncio
@@ -96,15 +96,15 @@ class Pipeline(asyncio.Protocol):
         self.write(packed)
 
     def send_now(self, commands: Sequence[bytes], then: RepliesReceiver) -> None:
-        """As `send_with_next`, and that is now."""
+        """As `send_with_next`, but flushed at once."""
         self.send_with_next(commands, then)
         self.flush()
 
     def send_with_next(self, commands: Sequence[bytes], then: RepliesReceiver) -> None:
         """Send these in one write with what comes next; the caller sees to it that it is flushed.
 
-        `then` gets all replies together with the last one. What it does is done even if everybody
-        who waits for it has been cancelled.
+        `then` gets all replies together with the last one. It is called even if all who wait for
+        it have been cancelled.
         """
         if self.is_lost:
             then([ConnectionLostError("the connection is gone")] * len(commands))
@@ -199,7 +199,7 @@ class Pipeline(asyncio.Protocol):
             self.abort()
 
     def flush(self) -> None:
-        """Write what waits now: for who has nothing to add, a tick of the loop earlier."""
+        """Write what waits now, a tick of the loop earlier; for a caller with nothing to add."""
         unwritten, self._unwritten = self._unwritten, []
         if unwritten and self._transport is not None and not self.is_lost:
             data = b"".join(unwritten)

@@ -78,7 +78,7 @@ class Replication:
         return count
 
     async def _go_round(self) -> int:
-        # Whoever asks from here on may have written behind this round's mark.
+        # A caller from here on may have written behind this round's mark.
         self._round = None
         mark = pack(("SET", self._mark, 1))
         wait = pack(("WAIT", self._wanted, int(self._wait_s * 1000)))

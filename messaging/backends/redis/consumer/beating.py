@@ -1,4 +1,4 @@
-"""The beats of one consumer, and what they show: who else lives, and what was taken from it."""
+"""The beats of one consumer; they show which others live, and what was taken from this one."""
 
 import asyncio
 from collections import Counter
@@ -76,7 +76,7 @@ class Beating:
     async def _hear(self, beat: "_Beat", answer: Any) -> None:
         try:
             beats = await self._look_at(beat, answer)
-        except Exception as error:  # noqa: BLE001 - whoever waits for the beat is told
+        except Exception as error:  # noqa: BLE001 - the waiter for the beat is told
             if not beat.outcome.done():
                 beat.outcome.set_exception(error)
         else:

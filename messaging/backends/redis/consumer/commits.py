@@ -1,4 +1,4 @@
-"""The commits of one consumer: one at a time, each to its end, whoever still waits for it.
+"""The commits of one consumer: one at a time, each to its end, even if its waiter has left.
 
 A commit is one script call, sent again until it is answered, applied once.
 """

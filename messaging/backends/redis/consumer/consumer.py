@@ -80,7 +80,7 @@ class RedisConsumer:
 
     async def _join(self) -> None:
         keys = self._server.keys
-        await self._registry.refresh()  # whoever was fenced by a loss of data joins into its repair
+        await self._registry.refresh()  # after a fence by a loss of data, it joins in the repair
         if self._session.membership.partition is not None:
             with suppress(NobodyListensError):  # joining says so
                 await self._registry.ensure(self._session.membership.own_topic)
@@ -263,6 +263,6 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:
-    """Nobody waits for it any more; an error in it shows again in the next call."""
+    """Ignore its error: its waiter has left, and it shows again in the next call."""
     if not task.cancelled():
         task.exception()

@@ -86,8 +86,8 @@ class Fetcher:
     def begin(self, max_count: int) -> bool:
         """Send for what is in ready topics, at once; whether something has been sent for.
 
-        It is in the buffer the moment it comes, whoever waits for it or was cancelled meanwhile,
-        and then the interest is roused. If anything else comes of it, `bring` sees to that.
+        It is in the buffer the moment it comes, also if a caller was cancelled meanwhile, and then
+        the interest is roused. If anything else comes of it, `bring` sees to that.
         """
         if not self.is_routine:
             return False
@@ -148,7 +148,7 @@ class Fetcher:
     async def lend_again(self, topic: str) -> None:
         """Have what a stranger took out of our hands lent to us again.
 
-        Nobody may commit meanwhile: what is settled must not be lent again.
+        There must be no commit meanwhile: what is settled must not be lent again.
         """
         sure = self._in_flight.surely_lent()
         positions = [position for place, position in sure if place == topic]
@@ -269,5 +269,5 @@ class Fetcher:
 
 
 def _answer(caller: asyncio.Future[list[Any]], answers: list[Any]) -> None:
-    if not caller.done():  # whoever ends the loop cancels every task
+    if not caller.done():  # a loop that is ended cancels every task
         caller.set_result(answers)

@@ -80,7 +80,7 @@ class InFlight:
         self._held.update(map(_place_of, deliveries))
 
     def put_back(self, deliveries: Sequence[Delivery]) -> None:
-        """These were handed on, and nobody was there any more to take them."""
+        """These were handed on to a reader that had left."""
         self._held.difference_update(map(_place_of, deliveries))
         self.add(deliveries)
 

@@ -1,6 +1,6 @@
 """What a consumer reads: the topics that fit its group's patterns, and which may hold something.
 
-A topic that may hold something new is *ready*: it was woken, or nobody has looked for a while. A
+A topic that may hold something new is *ready*: it was woken, or not looked at for a while. A
 topic that the group has left is read up to its *bound*, the last position that is still owed.
 """
 
@@ -81,7 +81,7 @@ class Interest:
         return self._topics_by(self._fit)
 
     def unbounded_topics(self) -> list[str]:
-        """Those of which the group is owed whatever comes."""
+        """Those whose every new entry is owed to the group."""
         return [self._own_topic, *self._fit.topics]
 
     async def follow_anew(self) -> None:
@@ -99,7 +99,7 @@ class Interest:
             self.rouse()
 
     def hear(self, topic: str, told: bytes) -> None:
-        """Something was added, the last of it at that position, or nobody knows where.
+        """Something was added, the last of it at the position `told`; b"" where that is not known.
 
         A stream that was deleted may begin again at earlier positions, if the server's clock was
         set back meanwhile; `Patrol` sees that it has moved.
@@ -150,8 +150,8 @@ class Interest:
     def nap(
         self, until: float, wanted: int, take: Take | None = None
     ) -> asyncio.Future[bool] | None:
-        """Ends when a topic is ready or the registry has changed, at the latest at `until`; whoever
-        waits for it looks what it was.
+        """Ends when a topic is ready or the registry has changed, at the latest at `until`; its
+        waiter looks what it was.
 
         Topics that are ready are sent for by `begin`, at that moment and not a turn of the loop
         later. If that says that reading has begun, the nap goes on, until `rouse`.
@@ -278,7 +278,7 @@ class Interest:
 
 
 def _is_reached(told: bytes, seen: bytes) -> bool:
-    """Whether whoever has read up to `seen` has read what was told of, if that is known."""
+    """Whether a reader at `seen` has read what was told of; False where that is not known."""
     if not told or not seen:
         return False
     return told == seen or position_key(told.decode()) <= position_key(seen.decode())

@@ -47,7 +47,7 @@ class Patrol:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
                 await self._look()
-            except BackendError as error:  # whoever reads or beats is told, and more
+            except BackendError as error:  # reads and beats tell of it, and of more
                 log.debug("bus.patrol_failed", error=str(error))
             except Exception:  # a bug of ours must not leave lost wake-ups lost for good
                 log.exception("bus.patrol_broken")

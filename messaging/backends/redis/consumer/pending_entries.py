@@ -37,7 +37,7 @@ class PendingEntries:
         return await self._claim_by(script, own, (incarnation, alone_from), max_count)
 
     async def inherit(self, max_count: int) -> list[Delivery]:
-        """What was lent to whoever is not registered any more, the oldest first."""
+        """What was lent to consumers that are not registered any more, the oldest first."""
         return await self._claim_by(self._server.scripts.inherit, (self._members,), (), max_count)
 
     async def pending(self, topics: Sequence[str]) -> Sequence[list[Any]]:
@@ -63,7 +63,7 @@ class PendingEntries:
         return [unpack_delivery(position, answer, topic, max(0, lent - 1), limit_bytes=limit_bytes)]
 
     async def relend(self, topic: str, positions: Sequence[str], generation: int) -> None:
-        """Have lent again what of this nobody is lent, by no other connection than that one."""
+        """Have what of these is lent to no consumer lent again, over that connection only."""
         keys = (self._members, self._server.keys.stream(topic))
         who = (self._group, self._incarnation)
         try:

@@ -11,7 +11,7 @@ class ConsumerSession:
     """One incarnation of a replica at the server.
 
     Attributes:
-        members: key of the consumers that count; who is not in it is fenced.
+        members: key of the registered consumers; one that is not in it is fenced.
         beats: key of their beats.
     """
 

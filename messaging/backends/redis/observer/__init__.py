@@ -1,1 +1,1 @@
-"""Looks at topics without owing anything for what is seen."""
+"""Reads topics as an observer, which settles nothing."""

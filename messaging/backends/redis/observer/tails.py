@@ -1,4 +1,4 @@
-"""Looking at topics without owing anything for what is seen.
+"""Reading topics as an observer, which settles nothing.
 
 What is added to an ephemeral topic comes along with the wake-up when it is small. So whoever tails
 answers or tokens and has seen all that came before need not ask for them: one round trip less.
@@ -140,7 +140,7 @@ class _Watched:
         self._topic = topic
         self._epoch = 0
         self._shown: deque[Notification] = deque()
-        self._shown_from: str | None = None  # everything behind it was shown; None: who knows
+        self._shown_from: str | None = None  # everything behind it was shown; None: not known
 
     def wake(self, notification: bytes) -> None:
         shown = read_notification(notification) if notification else None

@@ -68,7 +68,7 @@ async def _owed(server: Server, stream: bytes, info: dict[bytes, Any]) -> _Owed:
 
 
 async def _lent(server: Server, stream: bytes, group: str) -> tuple[int, str]:
-    """How much whoever left has given back, which the server counts as lent; and the oldest."""
+    """How much was given back, which the server counts as lent; and the oldest that is lent."""
     _, oldest, _, counts = await server.connection.call("XPENDING", stream, group)
     returned = sum(int(count) for name, count in counts or () if name == RETURNED.encode())
     return returned, oldest.decode() if oldest else ""

@@ -2,7 +2,7 @@
 
 What they published is stored by then, so waiting changes no order and nothing can be lost by it.
 The answer to an append says how full the topic is: below the limit nothing is asked. Past it one
-task a topic trims and looks, however many wait, and nobody waits where no group lags.
+task a topic trims and looks, however many wait; where no group lags, none has to wait.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ LOOK_EVERY_S = 0.05
 
 
 class Backpressure:
-    """Who waits for room, by topic.
+    """The publishers that wait for room, by topic.
 
     Attributes:
-        soft_backlog: how many entries a topic holds without anybody being slowed.
+        soft_backlog: how many entries a topic holds before publishers are slowed.
     """
 
     def __init__(self, server: Server) -> None:

@@ -44,8 +44,8 @@ class Batch:
         parts: header, payload, header, payload …
         delays: "number:milliseconds" of those that are held back.
         callers: each waits for itself, since one of them may be cancelled.
-        producer: who stores it; together with `first`, the sequence of its first entry on this
-            topic, it is stored once however often it is sent.
+        producer: under which it is stored; by this and `first`, the sequence of its first entry on
+            this topic, it is stored once however often it is sent.
         last: the sequence of its last entry.
         reached: what is remembered of its producer; past `last` for a message under an id of its
             caller's that is no request.

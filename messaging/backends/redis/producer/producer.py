@@ -174,7 +174,7 @@ class Producer:
             batch = self._open[topic] = Batch(topic, give_up_at)
             self._queued.append(batch)
         batch.add(entries)
-        # Each caller waits for a future of its own: whoever is cancelled cancels what it waits for,
+        # Each caller waits for a future of its own: a cancelled caller cancels what it waits for,
         # and to shield one that all share costs half as much again.
         stored = self._loop.create_future()
         batch.callers.append(stored)
@@ -313,7 +313,7 @@ class Producer:
         return reached
 
     def _forget(self) -> None:
-        """The server has lost everything: none of it is sent again, or announced again."""
+        """The server has lost everything: nothing is sent or announced again."""
         self._resend_buffer.clear()
         self._be_new()
 

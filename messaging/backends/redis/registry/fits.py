@@ -49,7 +49,7 @@ class Fits:
         return fit
 
     def groups_for(self, topic: str) -> list[str]:
-        """Everybody who is owed the first entry of `topic`."""
+        """The groups that are owed the first entry of `topic`."""
         owner = owner_of(topic)
         if owner:
             return [owner] if owner in self.groups else []

@@ -97,7 +97,7 @@ class TopicRegistry:
         """Bring `topic` into being with all groups that are owed its first entry.
 
         Raises:
-            NobodyListensError: it belongs to a group that is not subscribed; nobody needs it.
+            NobodyListensError: it belongs to a group that is not subscribed, so it is not needed.
             BackendSetupError: its key holds something else.
         """
         assert not is_ephemeral(topic), f"{topic} is opened by its readers"
@@ -333,7 +333,7 @@ class TopicRegistry:
         return None
 
     def _forgotten(self, state: _Answer, *, is_elsewhere: bool) -> list[str]:
-        """Groups of which this process knows something later; it is announced why."""
+        """Groups of which this process knows more than the server; announces why."""
         is_lost = self._identity not in (b"", state.identity)
         is_behind = not is_lost and state.version < self._version
         if not (is_lost or is_behind or is_elsewhere):

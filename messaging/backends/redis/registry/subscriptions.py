@@ -42,7 +42,7 @@ class Subscriptions(NamedTuple):
     paused: frozenset[str]
 
     def newer_than(self, other: "Subscriptions") -> list[str]:
-        """Names of what this says something later of than `other` does; pauses come first."""
+        """Names that are newer here than in `other`; pauses come first."""
         known = other.stamps
         newer = [name for name, stamp in self.stamps.items() if stamp > known.get(name, 0)]
         return sorted(newer, key=group_paused_in, reverse=True)

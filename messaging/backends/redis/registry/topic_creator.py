@@ -10,7 +10,7 @@ Create = Callable[[Sequence[str]], Awaitable[Mapping[str, Exception]]]
 
 
 class TopicCreator:
-    """While a call is on its way, those who ask wait for the next one together."""
+    """While a call is on its way, further callers wait for the next one together."""
 
     def __init__(self, create: Create) -> None:
         self._create = create
@@ -55,4 +55,4 @@ class TopicCreator:
                     waiting.set_result(None)
                 else:
                     waiting.set_exception(reason)
-                    waiting.exception()  # whoever waited for it may have been cancelled
+                    waiting.exception()  # its waiter may have been cancelled

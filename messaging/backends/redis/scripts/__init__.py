@@ -47,7 +47,7 @@ class Scripts:
         self.moved = load("moved", when_full=True)
         self.registry = load("registry", when_full=True)
         self.create_topics = load("create_topics")
-        self.subscribe = load("subscribe", when_full=True)  # or nobody could start to catch up
+        self.subscribe = load("subscribe", when_full=True)  # or no group could start to catch up
         self.unsubscribe = load("unsubscribe", when_full=True)
         self.pause = load("pause", when_full=True)
         self.repair = load("repair")
