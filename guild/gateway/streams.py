@@ -8,10 +8,11 @@ with the position of what it got last.
 import asyncio
 import json
 import signal
-from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
@@ -77,7 +78,8 @@ class Streams:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._open: Counter[str] = Counter()
+        # A stream that is dropped before it is served gives its place back by that.
+        self._callers: WeakKeyDictionary[EventStream, str] = WeakKeyDictionary()
         self._ending = asyncio.Event()
         self._is_closed = False
         self._waiting = 0
@@ -113,18 +115,20 @@ class Streams:
 
     @property
     def open(self) -> int:
-        return self._open.total()
+        return len(self._callers)
 
-    @contextmanager
-    def one_of(self, caller: str) -> Iterator[None]:
-        """A block in which a stream of `caller` is open."""
-        self._open[caller] += 1
-        try:
-            yield
-        finally:
-            self._open[caller] -= 1
-            if not self._open[caller]:
-                del self._open[caller]
+    def take_place(self, stream: "EventStream", caller: str) -> None:
+        """Count `stream` as one of `caller`, until `give_back`.
+
+        Raises:
+            TooManyStreamsError: `caller` may not open another one.
+        """
+        self.check_room(caller)
+        self._callers[stream] = caller
+
+    def give_back(self, stream: "EventStream") -> None:
+        """Have the place of `stream` for another one."""
+        self._callers.pop(stream, None)
 
     def check_room(self, caller: str) -> None:
         """Pass if `caller` may open another one.
@@ -132,7 +136,7 @@ class Streams:
         Raises:
             TooManyStreamsError: it may not.
         """
-        if self._open[caller] >= self._limits.streams_of_one:
+        if list(self._callers.values()).count(caller) >= self._limits.streams_of_one:
             raise TooManyStreamsError(self._limits.streams_of_one, f"of {caller!r}")
         if self.open >= self._limits.streams:
             raise TooManyStreamsError(self._limits.streams, "in all")
@@ -165,7 +169,6 @@ class EventStream:
         is_still_known: Callable[[], bool],
         headers: Mapping[str, str],
     ) -> None:
-        streams.check_room(caller)
         told = {**HEADERS, **headers}
         self._headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
         self._open_source = open_source
@@ -180,34 +183,35 @@ class EventStream:
         self._room = asyncio.Event()
         self._has_begun = self._has_ended = False
         self._failed_at_once: Exception | None = None
+        streams.take_place(self, caller)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._streams.one_of(self._caller):
-            pulling = asyncio.create_task(self._pull())
-            leaving = asyncio.create_task(_gone(receive))
-            closing = asyncio.create_task(self._streams.closing())
-            revoked = asyncio.create_task(self._revoked())
-            sending = asyncio.create_task(self._send(scope, receive, send))
-            tasks = (leaving, closing, revoked, sending, pulling)
-            try:
-                await asyncio.wait(tasks[:-1], return_when=asyncio.FIRST_COMPLETED)
-                if revoked.done():
-                    self._waiting.clear()
-                    self._put(_problem(TokenUnknownError()))
-                elif closing.done() and not self._has_begun:
-                    self._failed_at_once = GatewayClosingError()
-                if not leaving.done() and not sending.done():
-                    await self._end(pulling)
-                    await sending
-                elif sending.done():
-                    sending.result()
-            except TimeoutError:
-                log.warning("stream.reader_cut_off", caller=self._caller)
-                _cut(scope)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+        pulling = asyncio.create_task(self._pull())
+        leaving = asyncio.create_task(_gone(receive))
+        closing = asyncio.create_task(self._streams.closing())
+        revoked = asyncio.create_task(self._revoked())
+        sending = asyncio.create_task(self._send(scope, receive, send))
+        tasks = (leaving, closing, revoked, sending, pulling)
+        try:
+            await asyncio.wait(tasks[:-1], return_when=asyncio.FIRST_COMPLETED)
+            if revoked.done():
+                self._waiting.clear()
+                self._put(_problem(TokenUnknownError()))
+            elif closing.done() and not self._has_begun:
+                self._failed_at_once = GatewayClosingError()
+            if not leaving.done() and not sending.done():
+                await self._end(pulling)
+                await sending
+            elif sending.done():
+                sending.result()
+        except TimeoutError:
+            log.warning("stream.reader_cut_off", caller=self._caller)
+            _cut(scope)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._streams.give_back(self)
 
     async def _end(self, pulling: "asyncio.Task[None]") -> None:
         """Have what waits sent, and nothing more."""

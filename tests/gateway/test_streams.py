@@ -15,6 +15,7 @@ from starlette.routing import Mount
 from guild.gateway import gateway_app
 from guild.gateway.limits import Limits
 from guild.gateway.routes.watching import _last
+from guild.gateway.streams import Event, EventStream, Streams
 from guild.gateway.tokens import add_token, remove_token
 from guild.runtime import Guild
 from messaging.bus import Bus
@@ -218,6 +219,48 @@ async def test_more_streams_than_may_be_are_refused(serve: Serve) -> None:
     assert runs[text] == 0
     assert refused.json()["error"] == "TooManyStreamsError"
     assert refused.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("path", ["live", "messages", "events"])
+async def test_readers_that_come_at_once_get_no_more_streams_than_may_be(
+    serve: Serve, path: str
+) -> None:
+    """As after an outage, when all pages come back in one moment."""
+    served = await serve(Limits(streams_of_one=3))
+    asked, statuses, ends = 20, list[int](), asyncio.Event()
+
+    async def read(http: httpx.AsyncClient) -> None:
+        async with http.stream("GET", path) as response:
+            statuses.append(response.status_code)
+            await ends.wait()
+
+    async with served.http(**EVENTS) as http, asyncio.TaskGroup() as readers:
+        for _ in range(asked):
+            readers.create_task(read(http))
+        await until(lambda: len(statuses) == asked)
+        most_open = served.streams.open
+        ends.set()
+    await until(lambda: served.streams.open == 0)
+
+    assert most_open == 3
+    assert sorted(statuses) == [200] * 3 + [429] * (asked - 3)
+
+
+async def test_a_stream_that_is_dropped_before_it_begins_gives_its_place_back() -> None:
+    async def nothing(_: str) -> AsyncGenerator[Event, None]:
+        return
+        yield
+
+    limits = Limits(streams_of_one=1)
+    streams = Streams(limits)
+    for _ in range(3):
+        stream = EventStream(
+            nothing, limits, streams, caller="ada", is_still_known=lambda: True, headers={}
+        )
+        assert streams.open == 1
+        del stream
+
+    assert streams.open == 0
 
 
 async def test_a_request_that_was_accepted_is_not_refused_for_want_of_a_stream(
