@@ -11,10 +11,17 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from guild.errors import GuildError
+from guild.errors import DecisionRefusedError, GuildError, UnexpectedReplyError
 from guild.gateway.errors import KeyReusedError
 from messaging.backend import FROM_START, Backend, Entry
-from messaging.errors import BackendError, BusClosedError, MessagingError, RequestTimeoutError
+from messaging.errors import (
+    BackendError,
+    BusClosedError,
+    MessagingError,
+    RequestCancelledError,
+    RequestFailedError,
+    RequestTimeoutError,
+)
 from messaging.wire.envelope import Envelope, new_id
 from messaging.wire.topic import reply_topic_of
 
@@ -27,7 +34,16 @@ TOPIC = reply_topic_of("http-keys")
 _TYPE = "guild.http_key"
 _MOST_AT_ONCE = 512
 _ATTEMPTS = 2
-_UNSURE = (BackendError, BusClosedError, RequestTimeoutError)
+_SENT = (
+    BackendError,
+    BusClosedError,
+    DecisionRefusedError,
+    RequestCancelledError,
+    RequestFailedError,
+    RequestTimeoutError,
+    UnexpectedReplyError,
+)
+"""Where the message was sent, or may have been: its key goes on standing for it."""
 
 
 class UsedKeys:
@@ -42,7 +58,7 @@ class UsedKeys:
     async def use(
         self, backend: Backend, message_id: str, path: str, body: bytes
     ) -> AsyncIterator[None]:
-        """A block in which this is sent under this id; it is forgotten if that is refused.
+        """A block in which this is sent under this id; it is forgotten if it is refused unsent.
 
         Args:
             backend: of the guild.
@@ -61,7 +77,7 @@ class UsedKeys:
         try:
             yield
         except (MessagingError, GuildError) as error:
-            if told and not isinstance(error, _UNSURE):
+            if told and not isinstance(error, _SENT):
                 await backend.emit([_entry(message_id, "")])
                 self._take(message_id, "")
             raise

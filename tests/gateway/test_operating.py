@@ -421,6 +421,44 @@ async def test_a_token_does_not_approve_what_it_asked_for(
     assert decided.status_code == status
 
 
+async def test_a_token_with_the_name_of_those_without_is_one_like_the_others(
+    desk: Guild, tmp_path: Path
+) -> None:
+    """`local`, good for everything, is what callers are taken for where there are no tokens."""
+    file = tmp_path / "tokens"
+    local = add_token(file, "local", ["read", "publish", "operate", "approve"])
+    async with asking(gateway_app(desk.client, tokens=file), local) as http:
+        asked = await http.post(
+            "topics/desk/messages", json={"type": "guild.approval_request", "data": APPROVAL}
+        )
+        path = f"approvals/{asked.json()['message_id']}"
+        while (shown := await http.get(path)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        decided = await http.post(f"{path}/approve", json={"option": "now"})
+
+    assert shown.json()["request"]["asked_by"] == "local"
+    assert (decided.status_code, decided.json()["error"]) == (409, "DecisionRefusedError")
+
+
+async def test_a_key_whose_decision_was_refused_stands_for_that_one(desk: Guild) -> None:
+    """The desk has answered it: another decision under the key would get its answer."""
+    async with asking(gateway_app(desk.client)) as http:
+        asked = await http.post(
+            "topics/desk/messages", json={"type": "guild.approval_request", "data": APPROVAL}
+        )
+        path = f"approvals/{asked.json()['message_id']}"
+        while (await http.get(path)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        key = {"Idempotency-Key": new_id()}
+        refused = [await http.post(f"{path}/approve", json={}, headers=key) for _ in range(2)]
+        mended = await http.post(f"{path}/approve", json={"option": "now"}, headers=key)
+        anew = await http.post(f"{path}/approve", json={"option": "now"})
+
+    assert [answer.json()["error"] for answer in refused] == ["DecisionRefusedError"] * 2
+    assert (mended.status_code, mended.json()["error"]) == (422, "KeyReusedError")
+    assert (anew.status_code, anew.json()["option"]) == (200, "now")
+
+
 async def test_whoever_asks_and_decides_without_tokens_may_be_two(desk: Guild) -> None:
     async with asking(gateway_app(desk.client)) as http:
         asked = await http.post(

@@ -24,8 +24,8 @@ from messaging.wire.message import wire_type_of
 from messaging.wire.topic import EVENTS_TOPIC
 
 IDEMPOTENCY = {
-    "Idempotency-Key": "Any text. What is sent again with it within a day, by the same token, is "
-    "the same message: it is stored, and handled, once."
+    "Idempotency-Key": "Any text but an empty one. What is sent again with it within a day, by the "
+    "same token, is the same message: it is stored, and handled, once."
 }
 
 _DECIDING = frozenset(
@@ -83,7 +83,7 @@ def named(message: BaseModel, caller: Caller) -> BaseModel:
     not approve may ask in the name of a person. Without tokens all callers have one name: then
     nothing is told by it.
     """
-    if not isinstance(message, ApprovalRequest) or caller == LOCAL:
+    if not isinstance(message, ApprovalRequest) or caller is LOCAL:
         return message
     if message.asked_by and Scope.APPROVE not in caller.scopes:
         return message
