@@ -87,7 +87,7 @@ def _handler(endpoint: Endpoint[Any, Any], services: Services, admission: Admiss
 
     async def handle(request: Request) -> ASGIApp:
         caller = admission.admit(request, endpoint.scope)
-        query = None if endpoint.query is None else _query(request, endpoint.query)
+        query = _query(request, endpoint.query)
         raw_body, body = b"", None
         if endpoint.body is not None:
             raw_body = await read_body(request.headers, request.stream(), services.limits)
@@ -107,12 +107,16 @@ def _handler(endpoint: Endpoint[Any, Any], services: Services, admission: Admiss
     return handle
 
 
-def _query(request: Request, shape: type[BaseModel]) -> BaseModel:
+def _query(request: Request, shape: type[BaseModel] | None) -> BaseModel | None:
     given: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         if name in given:
             raise InvalidParameterError((f"{name[:100]}: it is given twice",))
         given[name] = value
+    if shape is None and given:  # a choice that was meant for the body would choose everything
+        raise InvalidParameterError([f"{name[:100]}: there is no such one" for name in given])
+    if shape is None:
+        return None
     try:
         return shape.model_validate(given)
     except ValidationError as error:
@@ -162,10 +166,8 @@ def parsed(body: bytes, shape: type[BodyT]) -> BodyT:
     except ValueError as error:
         raise BodyNotJsonError(f"the body is not JSON: {error}") from None
     try:
-        return shape.model_validate_json(body or b"{}") if isinstance(given, dict) else _none(shape)
+        if not isinstance(given, dict):
+            body = b"[]"  # for the sentence that an object is wanted
+        return shape.model_validate_json(body or b"{}", strict=True)
     except ValidationError as error:
         raise InvalidBodyError(problems_of(error)) from None
-
-
-def _none(shape: type[BodyT]) -> BodyT:
-    return shape.model_validate_json(b"[]")  # for the sentence that an object is wanted

@@ -1,6 +1,7 @@
 """One row of the table of routes, and what the function behind it is called with."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -28,6 +29,7 @@ QueryT = TypeVar("QueryT", bound=BaseModel | None)
 EVENT_STREAM = "text/event-stream"
 MOST_OF_A_KEY = 500
 _LOOK_S = 1.0
+_WEIGHT = re.compile(r"[01](?:\.[0-9]{0,3})?")
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,12 @@ class Call(Generic[BodyT, QueryT]):
 
         Raises:
             KeyReusedError: another message was sent with the key.
-            InvalidParameterError: the key is too long.
+            InvalidParameterError: the key is empty, or too long.
         """
-        key = ", ".join(self.headers.getlist("idempotency-key"))
+        keys = self.headers.getlist("idempotency-key")
+        key = ", ".join(keys)
+        if keys and not key.strip():  # as of a variable that is not set
+            raise InvalidParameterError(("Idempotency-Key: it is empty",))
         if len(key) > MOST_OF_A_KEY:
             raise InvalidParameterError((f"Idempotency-Key: at most {MOST_OF_A_KEY} characters",))
         message_id = id_of(self.caller.name, key)
@@ -101,7 +106,9 @@ class Call(Generic[BodyT, QueryT]):
     @property
     def wants_events(self) -> bool:
         """Whether the caller asks for server-sent events, and not for one JSON document."""
-        return EVENT_STREAM in self.headers.get("accept", "").lower()
+        accept = ", ".join(self.headers.getlist("accept"))
+        wish = _wish(accept, EVENT_STREAM)
+        return wish > 0.0 and wish >= _wish(accept, "application/json")
 
     @property
     def prefers_async(self) -> bool:
@@ -222,6 +229,16 @@ class Endpoint(Generic[BodyT, QueryT]):
     def name(self) -> str:
         """What the document calls the operation."""
         return getattr(self.handle, "__name__", "")
+
+
+def _wish(accept: str, media_type: str) -> float:
+    """How much a caller wants a type that it names (RFC 9110, section 12.5.1)."""
+    for each in accept.lower().split(","):
+        name, *settings = map(str.strip, each.split(";"))
+        if name == media_type:
+            weight = next((each[2:] for each in settings if each.startswith("q=")), "1")
+            return float(weight) if _WEIGHT.fullmatch(weight) else 1.0
+    return 0.0
 
 
 async def _gone(request: Request) -> None:

@@ -1,7 +1,7 @@
 """Lets requests in by the names of the gateway, the browser's origin, and a token."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -34,6 +34,7 @@ _HOST = re.compile(
     r"(?:\[(?P<address>[0-9a-f:.]+(?:%[a-z0-9%._~-]+)?)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{0,5})?"
 )
 _OTHERS = frozenset({"cross-site", "same-site"})
+_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Guard:
@@ -90,7 +91,7 @@ class Guard:
         host = headers.get("host", "")
         if not self._is_ours(host):
             raise HostNotAllowedError(host)
-        if any(_place_of(origin) != host.lower() for origin in headers.getlist("origin")):
+        if any(host.lower() not in _places_of(origin) for origin in headers.getlist("origin")):
             raise OriginNotAllowedError
         if (
             not _OTHERS.isdisjoint(headers.getlist("sec-fetch-site"))
@@ -126,8 +127,11 @@ def _check_has_one_end(headers: Headers) -> None:
         raise AmbiguousLengthError
 
 
-def _place_of(origin: str) -> str:
+def _places_of(origin: str) -> Sequence[str]:
+    """As a Host header says it: a proxy may add the port that a browser leaves out."""
     try:
-        return urlsplit(origin).netloc.lower()
+        parts = urlsplit(origin)
     except ValueError:
-        return ""
+        return ()
+    place = parts.netloc.lower()
+    return (place, f"{place}{_PORTS.get(parts.scheme, '')}") if place else ()

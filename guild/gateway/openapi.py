@@ -39,6 +39,7 @@ _EVERYWHERE = (
     TokenUnknownError,
     ScopeMissingError,
     TooManyRequestsError,
+    InvalidParameterError,
     BackendUnavailableError,
 )
 _OF_A_BODY = (
@@ -137,7 +138,8 @@ def _operation(endpoint: Endpoint[Any, Any], schemas: _Schemas, *, has_tokens: b
 
 def _path_parameters(endpoint: Endpoint[Any, Any]) -> Iterable[Json]:
     for name in re.findall(r"{(\w+)}", endpoint.path):
-        yield _parameter(name, "path", {"type": "string"}, "", is_required=True)
+        pattern = {"pattern": "^[0-9a-f]{32}$"} if name == "message_id" else {}
+        yield _parameter(name, "path", {"type": "string", **pattern}, "", is_required=True)
 
 
 def _query_parameters(endpoint: Endpoint[Any, Any], schemas: _Schemas) -> Iterable[Json]:
@@ -207,7 +209,6 @@ def problems_of_route(endpoint: Endpoint[Any, Any]) -> Sequence[type[Exception]]
     return [
         *_EVERYWHERE,
         *(_OF_A_BODY if endpoint.body is not None else ()),
-        *((InvalidParameterError,) if endpoint.query or endpoint.headers else ()),
         *((KeyReusedError,) if "Idempotency-Key" in (endpoint.headers or {}) else ()),
         *((TooManyStreamsError,) if endpoint.events else ()),
         *(each for each in endpoint.problems if each not in _EVERYWHERE),

@@ -16,7 +16,7 @@ from guild.errors import (
 )
 from guild.gateway.callers import Scope
 from guild.gateway.endpoint import Endpoint
-from guild.gateway.errors import ReservedError
+from guild.gateway.errors import NoSuchPathError, ReservedError
 from guild.gateway.live import LiveDelta
 from guild.gateway.problems import Problem
 from guild.gateway.routes import (
@@ -167,6 +167,7 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         about.show_schema,
         "One message, by its wire name or class name",
         answer=MessageInfo,
+        problems=(NoSuchPathError,),
     ),
     Endpoint(
         "POST",
@@ -235,15 +236,6 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         answer=Sequence[LetterGroup],
     ),
     Endpoint(
-        "GET",
-        "/dead-letters/{id}",
-        READ,
-        letters.show_letter,
-        "One dead letter, by its id or that of its message, with every attempt",
-        answer=LetterDetail,
-        problems=(LetterNotFoundError,),
-    ),
-    Endpoint(
         "POST",
         "/dead-letters/requeue",
         OPERATE,
@@ -252,6 +244,15 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         body=letters.RequeueingAll,
         answer=letters.Requeued,
         problems=(NobodyListensError,),
+    ),
+    Endpoint(
+        "GET",
+        "/dead-letters/{id}",
+        READ,
+        letters.show_letter,
+        "One dead letter, by its id or that of its message, with every attempt",
+        answer=LetterDetail,
+        problems=(LetterNotFoundError,),
     ),
     Endpoint(
         "POST",

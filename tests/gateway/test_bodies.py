@@ -51,6 +51,7 @@ BAD_BODIES: dict[str, tuple[bytes, int, str]] = {
     "conversation": (b'{"type": "gw.note", "conversation": "mine"}', 422, "InvalidBodyError"),
     "data": (b'{"type": "gw.note", "data": {"text": 7, "more": 1}}', 422, "InvalidMessageError"),
     "data is a list": (b'{"type": "gw.note", "data": []}', 422, "InvalidMessageError"),
+    "a number as text": (b'{"type": "gw.note", "delay_s": "0"}', 422, "InvalidBodyError"),
     "integer of 65 bits": (
         b'{"type": "gw.tree", "data": {"anything": {"a": 99999999999999999999}}}',
         422,
@@ -210,16 +211,64 @@ async def test_more_requests_than_a_caller_may_send_are_refused(crew: Guild) -> 
         ("requests/mine", "message_id: a message id is 32 lower-case hex digits"),
         ("requests/" + "0" * 32 + "?timeout_s=0", "timeout_s: Input should be greater than 0"),
         ("requests/" + "0" * 32 + "?timeout_s=1e9", "timeout_s: at most 3600 s are waited for"),
+        ("requests/" + "0" * 32 + "?timeout_s=inf", "timeout_s: at most 3600 s are waited for"),
+        ("agents?type=x", "type: there is no such one"),
     ],
 )
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
 async def test_a_parameter_that_does_not_fit_is_named(
-    http: httpx.AsyncClient, path: str, problem: str
+    http: httpx.AsyncClient, path: str, problem: str, accept: str
 ) -> None:
-    answer = await http.get(path)
+    answer = await http.get(path, headers={"Accept": accept})
 
     assert answer.status_code == 422
     assert answer.json()["error"] == "InvalidParameterError"
     assert problem in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["dead-letters/requeue?agent=breaker", "agents/speaker/pause?x="])
+async def test_a_choice_in_the_place_of_another_is_refused_and_chooses_not_all(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    answer = await http.post(path, json={"really": True})
+    agents = (await http.get("agents")).json()
+
+    assert (answer.status_code, answer.json()["error"]) == (422, "InvalidParameterError")
+    assert {agent["state"] for agent in agents} == {"active"}
+
+
+@pytest.mark.parametrize("really", [0, 1, "true", "yes"])
+async def test_only_true_is_true(http: httpx.AsyncClient, really: object) -> None:
+    answer = await http.post("dead-letters/requeue", json={"really": really})
+
+    assert (answer.status_code, answer.json()["error"]) == (422, "InvalidBodyError")
+    assert answer.json()["fields"][0]["field"] == "really"
+
+
+@pytest.mark.parametrize(
+    ("accept", "events"),
+    [
+        ("text/event-stream", True),
+        ("application/json, text/event-stream", True),
+        ("Text/Event-Stream; q=0.5, */*;q=0.1", True),
+        ("text/event-stream;q=0.9, application/json;q=0.5", True),
+        ("text/event-stream;q=0, application/json", False),
+        ("application/json, text/event-stream;q=0.5", False),
+        ("application/json; profile=text/event-stream", False),
+        ("*/*", False),
+        ("text/*", False),
+        (", ;q=, text/event-stream;q=odd", True),
+    ],
+)
+async def test_the_face_that_is_wanted_more_is_shown(
+    http: httpx.AsyncClient, accept: str, events: bool
+) -> None:
+    """modelcontextprotocol/python-sdk 3154: what a client refused by `q=0` was sent."""
+    answer = await http.post(
+        "topics/says/requests", json={"type": "gw.say"}, headers={"Accept": accept}
+    )
+
+    assert answer.headers["Content-Type"].startswith("text/event-stream") is events
 
 
 @pytest.mark.parametrize("topic", ["a..b", "_reply.x", "a.*", "a b", "%3Cb%3E", "x" * 300])
@@ -239,6 +288,15 @@ async def test_paths_and_methods_that_are_none_are_told_apart(http: httpx.AsyncC
     assert (nowhere.status_code, nowhere.json()["error"]) == (404, "NoSuchPathError")
     assert (wrong.status_code, wrong.json()["error"]) == (405, "MethodNotAllowedError")
     assert wrong.headers["Allow"] == "POST"
+
+
+async def test_a_method_that_is_none_is_told_what_the_path_itself_takes(
+    http: httpx.AsyncClient,
+) -> None:
+    """Where the path is one of those that a letter's id could be."""
+    answer = await http.options("dead-letters/requeue")
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("path", ["agents/", "agents/speaker/pause/", "topics/notes/messages/"])
@@ -294,6 +352,22 @@ async def test_no_header_of_a_request_reaches_the_answer_of_another(
     assert "set-cookie" not in answer.headers
     assert answer.headers["Cache-Control"] == "no-store"
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("key", ["", " "])
+async def test_a_key_that_is_empty_is_refused_and_not_taken_for_none(
+    http: httpx.AsyncClient, key: str
+) -> None:
+    """As of a variable that is not set: each message would be sent anew."""
+    text = new_id()
+    answer = await http.post(
+        NOTES,
+        json={"type": "gw.note", "data": {"text": text}},
+        headers={"Idempotency-Key": key},
+    )
+
+    assert (answer.status_code, answer.json()["error"]) == (422, "InvalidParameterError")
+    assert runs[text] == 0
 
 
 async def test_a_key_with_another_message_is_refused(http: httpx.AsyncClient) -> None:

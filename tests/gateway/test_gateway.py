@@ -178,6 +178,7 @@ async def test_one_key_at_the_same_time_is_one_request(http: httpx.AsyncClient) 
         ("Host", "127.1"),
         ("Origin", "http://evil.example"),
         ("Origin", "http://localhost:81"),
+        ("Origin", "https://"),
         ("Origin", "null"),
         ("Origin", "http://["),
         ("Sec-Fetch-Site", "cross-site"),
@@ -220,6 +221,27 @@ async def test_own_names_and_addresses_are_answered(crew: Guild, host: str) -> N
         answer = await http.get("guild", headers={"Host": host, "Origin": f"http://{host}"})
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("localhost:443", "https://localhost", 200),
+        ("localhost:80", "http://localhost", 200),
+        ("[::1]:443", "https://[::1]", 200),
+        ("localhost:443", "http://localhost", 403),
+        ("localhost:80", "https://localhost", 403),
+        ("localhost:8443", "https://localhost", 403),
+        ("localhost", "https://localhost:8443", 403),
+    ],
+)
+async def test_a_proxy_may_name_the_port_that_a_browser_leaves_out(
+    http: httpx.AsyncClient, host: str, origin: str, status: int
+) -> None:
+    """nginx with `proxy_set_header Host $host:$server_port`, as many examples have it."""
+    answer = await http.get("guild", headers={"Host": host, "Origin": origin})
+
+    assert answer.status_code == status
 
 
 async def test_a_token_is_good_for_its_scopes_and_for_nothing_else(

@@ -144,12 +144,12 @@ async def ask(call: Call[Asking, None]) -> Answered | ASGIApp:
 async def follow(call: Call[None, Following]) -> Answered | ASGIApp:
     """Follow a request that any process began."""
     message_id, query = message_id_in(call.path["message_id"]), call.query
+    _checked(call, query.timeout_s)
     location = f"{message_id}{_query(query)}"
     if call.wants_events:
         after = _position(call.headers.get("last-event-id", ""))
         return call.stream(_source(call, message_id, query, after=after))
     if not call.prefers_async:
-        _checked(call, query.timeout_s)
         return await _answer(call, message_id, query, location)
     try:
         look = query.model_copy(update={"timeout_s": LOOK_S})
