@@ -101,7 +101,7 @@ def unguarded_app(
 
 
 def _app(endpoint: "_Endpoint", middleware: Sequence[Middleware]) -> Starlette:
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/models", endpoint.list_models, methods=["GET"]),
             Route("/v1/models/{name:path}", endpoint.show_model, methods=["GET"]),
@@ -115,6 +115,9 @@ def _app(endpoint: "_Endpoint", middleware: Sequence[Middleware]) -> Starlette:
             Exception: _told_of_failure,
         },
     )
+    # A redirect would name the host and scheme that this server sees, not those of a proxy.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Endpoint:

@@ -24,6 +24,7 @@ log = logging.getLogger("guildbus")
 
 RETRY_AFTER_S = 1
 _MAX_SHOWN = 20
+_MAX_CHARS = 200
 
 
 class ApiError(Exception):
@@ -70,8 +71,13 @@ def invalid(error: ValidationError) -> ApiError:
     path = list(first["loc"])
     if path[:1] == ["response_format"]:
         del path[1:2]  # its type, by which its shape was chosen
-    param = ".".join(str(key) for key in path if _is_name(key))
-    if first["type"] == "extra_forbidden":
+    is_unknown = first["type"] == "extra_forbidden"
+    # What the client calls an unknown parameter is its name, however it looks.
+    named = [key for key in path[:-1] if _is_name(key)] + [
+        key for key in path[-1:] if is_unknown or _is_name(key)
+    ]
+    param = ".".join(map(str, named))[:_MAX_CHARS]
+    if is_unknown:
         return ApiError(
             400,
             f"unrecognized parameter: {param}; leave it out",

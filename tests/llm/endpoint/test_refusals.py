@@ -123,6 +123,9 @@ async def test_what_is_wrong_is_named_as_the_client_wrote_it(start: Start) -> No
         "prompt": ("/completions", {"model": "script", "prompt": {}}),
         "messages.0.content": (CHAT, asking(messages=[{"role": "user", "content": 7}])),
         "tool_choice": (CHAT, asking(tools=[WEATHER], tool_choice="always")),
+        "top-p": (CHAT, asking(**{"top-p": 1})),
+        "Temperature": (CHAT, asking(Temperature=1)),
+        "response_format.a b": (CHAT, asking(response_format={"type": "text", "a b": 1})),
         "response_format.json_schema.name": (
             CHAT,
             asking(response_format={"type": "json_schema", "json_schema": {"schema": {}}}),
@@ -132,7 +135,7 @@ async def test_what_is_wrong_is_named_as_the_client_wrote_it(start: Start) -> No
     for name, (path, body) in wrong.items():
         error = (await post(served.url + path, body)).json()["error"]
         assert error["param"] == name
-        assert error["message"].startswith(f"{name}: ")
+        assert f"{name}; " in error["message"] or error["message"].startswith(f"{name}: ")
 
 
 BAD_BODIES = {
@@ -226,8 +229,10 @@ async def test_other_paths_and_methods_are_told_in_the_same_shape(start: Start) 
     async with httpx.AsyncClient() as client:
         missing = await client.get(served.url + "/embeddings")
         wrong = await client.get(served.url + CHAT)
+        slash = await client.post(f"{served.url}{CHAT}/", json=asking())
 
     assert (missing.status_code, wrong.status_code) == (404, 405)
+    assert (slash.status_code, "Location" in slash.headers) == (404, False)
     assert missing.json()["error"]["message"] == (
         "there is no /v1/embeddings; this server has "
         "/v1/models, /v1/chat/completions and /v1/completions"
