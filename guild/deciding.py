@@ -6,7 +6,8 @@ A decision is a message to the desk: the desk alone decides which of two came fi
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -30,6 +31,7 @@ from guild.errors import (
     UnexpectedReplyError,
     UnknownApprovalError,
 )
+from guild.operations.passing import made_at
 from guild.running.withdrawing import given_up_by, withdraw
 from messaging.bus import DEFAULT_TIMEOUT_S, Bus
 from messaging.client.dead_letters import Wanted as Letters
@@ -46,6 +48,14 @@ _PREFIXES: Mapping[Wanted, tuple[str, ...]] = {
     "decided": (DECIDED,),
     "all": (OPEN, DECIDED),
 }
+
+
+class _Place(NamedTuple):
+    """Where the state of a desk has an approval."""
+
+    id: str
+    desk: str
+    key: str
 
 
 def desks_of(plan: Plan) -> Sequence[str]:
@@ -68,22 +78,26 @@ async def list_approvals(
 
     Raises:
         NoDeskError: the guild has no desk.
+        UnknownApprovalError: `after` is not kept any more, and its id does not tell when it was.
     """
-    found: list[tuple[str, str, str]] = []
+    places: list[_Place] = []
     for desk in _desks(client):
         async for stored in client.state(desk).keys():
             for prefix in _PREFIXES[wanted]:
                 approval_id = stored.key.removeprefix(prefix)
-                if approval_id != stored.key and approval_id > after:
-                    found.append((approval_id, desk, stored.key))
-    chosen = sorted(found)[:count]
-    approvals: dict[str, Approval] = {}
-    for start in range(0, len(chosen), AT_ONCE):
-        reading = (_read(client.bus, desk, key) for _, desk, key in chosen[start:][:AT_ONCE])
-        for approval in await asyncio.gather(*reading):
-            if approval is not None:  # decided, or forgotten, since its key was read
-                approvals[approval.id] = approval
-    return list(approvals.values())
+                if approval_id != stored.key:
+                    places.append(_Place(approval_id, desk, stored.key))
+    # The id of a call of a tool, or of a key, tells no time: it has to be read what it stands for.
+    read = await _read_all(client.bus, [each for each in places if not made_at(each.id)])
+    begin = (await _asked_at(client, after), after) if after else None
+    found = [
+        ((at, each.id), each)
+        for each in places
+        if (at := made_at(each.id) or (read[each.id].asked_at if each.id in read else None))
+    ]
+    chosen = [each for order, each in sorted(found) if begin is None or order > begin][:count]
+    read |= await _read_all(client.bus, [each for each in chosen if each.id not in read])
+    return list({each.id: read[each.id] for each in chosen if each.id in read}.values())
 
 
 async def show_approval(client: GuildClient, approval_id: str) -> Approval:
@@ -201,6 +215,20 @@ def _desks(client: GuildClient) -> Sequence[str]:
     if not desks:
         raise NoDeskError(client.plan.spec.id)
     return desks
+
+
+async def _asked_at(client: GuildClient, approval_id: str) -> datetime:
+    return made_at(approval_id) or (await show_approval(client, approval_id)).asked_at
+
+
+async def _read_all(bus: Bus, places: Sequence[_Place]) -> dict[str, Approval]:
+    """By their ids, without those that were decided, or forgotten, since their keys were read."""
+    approvals: dict[str, Approval] = {}
+    for start in range(0, len(places), AT_ONCE):
+        reading = (_read(bus, each.desk, each.key) for each in places[start:][:AT_ONCE])
+        found = await asyncio.gather(*reading)
+        approvals |= {approval.id: approval for approval in found if approval is not None}
+    return approvals
 
 
 async def _read(bus: Bus, desk: str, key: str) -> Approval | None:

@@ -322,7 +322,7 @@ TABLE: Sequence[Endpoint[Any, Any]] = (
         "What a person has to decide, the oldest first",
         query=approvals.Which,
         answer=Sequence[Approval],
-        problems=(NoDeskError,),
+        problems=(NoDeskError, UnknownApprovalError),
     ),
     Endpoint(
         "GET",

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -362,6 +363,29 @@ async def test_the_list_is_read_in_pages() -> None:
 
         assert [*first, *rest] == list(every)
         assert [approval.id for approval in every] == sorted(approval.id for approval in every)
+
+
+async def test_the_oldest_comes_first_though_its_id_tells_no_time() -> None:
+    """As that of a call of a tool, or of a key: by their ids they would come in any order."""
+    async with launched(shop()) as guild:
+        client, asked = guild.client, list[str]()
+        for number in range(12):
+            request = ApprovalRequest(what=str(number))
+            asked.append(blake2b(request.what.encode(), digest_size=16).hexdigest())
+            await client.publish("approvals", request, message_id=asked[-1])
+            await lying(client, len(asked))
+        await client.publish("approvals", ApprovalRequest(what="12"), message_id=new_id())
+        every = await lying(client, 13)
+        await approve(client, asked[4], by="ada")
+
+        first = await list_approvals(client, count=4)
+        rest = await list_approvals(client, after=asked[4])
+
+        assert [approval.id for approval in every[:12]] == asked
+        assert [approval.request.what for approval in first] == ["0", "1", "2", "3"]
+        assert [approval.request.what for approval in rest] == [str(n) for n in range(5, 13)]
+        with pytest.raises(UnknownApprovalError):
+            await list_approvals(client, after="of nothing")
 
 
 @pytest.mark.parametrize(
