@@ -61,7 +61,9 @@ class Guard:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
-            return  # a web socket is closed by the server: there is none here
+            else:  # there is no web socket here
+                await send({"type": "websocket.close"})
+            return
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -244,6 +244,22 @@ async def test_a_proxy_may_name_the_port_that_a_browser_leaves_out(
     assert answer.status_code == status
 
 
+async def test_a_web_socket_is_closed_and_not_left_to_the_server_of_a_host(crew: Guild) -> None:
+    """Which would call it a failure of the app, in the host's log, for each that is tried."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/api/v1/live", "headers": [(b"host", b"localhost")]}
+    await gateway_app(crew.client)(scope, receive, send)
+
+    assert sent == [{"type": "websocket.close"}]
+
+
 async def test_a_token_is_good_for_its_scopes_and_for_nothing_else(
     crew: Guild, tmp_path: Path
 ) -> None:
