@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from guild.gateway import gateway_app
+from guild.gateway.batches import MOST_BYTES, in_batches
 from guild.gateway.limits import Limits
 from guild.gateway.routes.watching import _last
 from guild.gateway.streams import Event, EventStream, Streams
@@ -456,7 +457,15 @@ async def test_the_messages_of_an_agent_are_those_that_it_sends_or_takes(
     assert len(told["client"]) >= 5
 
 
-async def test_of_a_million_rows_the_last_are_told_and_no_more_are_kept() -> None:
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    "bound", [{"most": 3}, {"most": 1000, "size_of": lambda _: MOST_BYTES // 3}]
+)
+async def test_of_a_million_rows_the_last_are_told_and_no_more_are_kept(
+    is_stream: bool, bound: dict[str, Any]
+) -> None:
+    """A thousand messages of four megabytes are as much as a million small ones."""
+
     class Row:
         alive = 0
 
@@ -475,7 +484,10 @@ async def test_of_a_million_rows_the_last_are_told_and_no_more_are_kept() -> Non
             yield Row(number)
             most_alive = max(most_alive, Row.alive)
 
-    told = await _last(passing(), 3)
+    if is_stream:
+        told = await anext(in_batches(passing(), **bound))
+    else:
+        told = await _last(passing(), **bound)
 
     assert [row.number for row in told.items] == [199_997, 199_998, 199_999]
     assert told.left_off == 199_997

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AwareDatetime, Field
 from starlette.types import ASGIApp
 
-from guild.gateway.batches import Batch, in_batches
+from guild.gateway.batches import MOST_BYTES, Batch, Last, in_batches, nothing
 from guild.gateway.endpoint import Call
 from guild.gateway.errors import InvalidParameterError
 from guild.gateway.routes.shapes import Count, Given
@@ -27,7 +27,6 @@ T = TypeVar("T")
 Takes = Callable[[str, Envelope], bool]
 
 EVERYTHING = ">"
-MOST_BYTES = 1024 * 1024
 REST_S = 0.1
 """Between two looks at what passes: a batch of it is told every 250 ms."""
 
@@ -99,13 +98,13 @@ async def watch_messages(call: Call[None, Wanted]) -> Rows | ASGIApp:
     """A few batches a second while the caller looks, or once what the topics hold now."""
     wanted = call.query
     if not wanted.follow:
-        held = _last(_held(call), wanted.count)
+        held = _last(_held(call), wanted.count, _size)
         return _rows(call, await call.unless_gone(held))
 
     async def batches(position: str) -> AsyncGenerator[Event, None]:
         place = await _place(call, position, wanted.since)
         passing = _passing(call, wanted.patterns, place)
-        async with aclosing(in_batches(passing)) as told:
+        async with aclosing(in_batches(passing, size_of=_size)) as told:
             async for batch in told:
                 yield event("rows", _rows(call, batch), str(place))
 
@@ -141,14 +140,20 @@ async def watch_live(call: Call[None, None]) -> ASGIApp:
     return call.stream(changing)
 
 
-async def _last(passing: AsyncGenerator[T, None], most: int) -> Batch[T]:
+async def _last(
+    passing: AsyncGenerator[T, None], most: int, size_of: Callable[[T], int] = nothing
+) -> Batch[T]:
     """The last of what passes, however much that is: no more of it is kept in memory."""
-    kept, came = deque[T](maxlen=most), 0
+    last = Last(most, size_of)
     async with aclosing(passing) as items:
         async for item in items:
-            kept.append(item)
-            came += 1
-    return Batch(list(kept), came - len(kept))
+            last.add(item)
+    return last.take()
+
+
+def _size(tapped: Tapped) -> int:
+    """Of what a message takes in memory; one that travels by reference takes nothing more."""
+    return len(tapped.envelope.payload)
 
 
 async def _held(call: Call[None, Wanted]) -> AsyncGenerator[Tapped, None]:
