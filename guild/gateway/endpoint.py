@@ -113,7 +113,8 @@ class Call(Generic[BodyT, QueryT]):
     @property
     def prefers_async(self) -> bool:
         """Whether the caller would rather come back for the answer (RFC 7240)."""
-        return "respond-async" in self.headers.get("prefer", "").lower()
+        wishes = ",".join(self.headers.getlist("prefer")).lower().split(",")
+        return "respond-async" in [wish.partition(";")[0].strip() for wish in wishes]
 
     def stream(self, open_source: Open, **headers: str) -> EventStream:
         """Events as an answer that lasts; see `EventStream`.

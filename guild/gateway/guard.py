@@ -111,7 +111,9 @@ class Guard:
     def _caller(self, authorization: str) -> Caller | None:
         if self._callers is None:
             return LOCAL
-        return self._callers.find(_token_in(authorization))
+        secret = _token_in(authorization)
+        # The hash of nothing, as of a variable that was not set, would let everybody in.
+        return self._callers.find(secret) if secret else None
 
 
 def _token_in(authorization: str) -> str:

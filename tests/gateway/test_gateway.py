@@ -1,6 +1,7 @@
 """The way of a message through the gateway, and who is let in."""
 
 import asyncio
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,42 @@ async def test_a_proxy_may_name_the_port_that_a_browser_leaves_out(
 ) -> None:
     """nginx with `proxy_set_header Host $host:$server_port`, as many examples have it."""
     answer = await http.get("guild", headers={"Host": host, "Origin": origin})
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Basic x"])
+async def test_the_hash_of_nothing_in_the_file_lets_no_stranger_in(
+    crew: Guild, tmp_path: Path, authorization: str
+) -> None:
+    """As `printf %s "$TOKEN" | sha256sum` prints it where the variable is not set."""
+    file = tmp_path / "tokens"
+    file.write_text(f"ada read,operate sha256:{hashlib.sha256().hexdigest()}\n")
+    headers = {"Authorization": authorization} if authorization else {}
+    async with asking(gateway_app(crew.client, tokens=file), **headers) as http:
+        answer = await http.get("agents")
+
+    assert (answer.status_code, answer.json()["error"]) == (401, "TokenMissingError")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "status"),
+    [
+        (["respond-async"], 202),
+        (["wait=10, Respond-Async; x"], 202),
+        (["wait=10", "respond-async"], 202),
+        (['note="respond-async"'], 200),
+        ([""], 200),
+    ],
+)
+async def test_whoever_prefers_to_come_back_is_not_kept(
+    http: httpx.AsyncClient, wishes: list[str], status: int
+) -> None:
+    answer = await http.post(
+        "topics/says/requests",
+        json={"type": "gw.say"},
+        headers=[("Prefer", wish) for wish in wishes],
+    )
 
     assert answer.status_code == status
 
