@@ -7,10 +7,20 @@ from typing import Any
 
 import pytest
 
-from guild.approvals import ApprovalAsked, ApprovalDecision, ApprovalRequest, DecideApproval
-from guild.deciding import approve, desks_of, list_approvals, reject, show_approval
+from agents.approvals.agent import ApprovalsAgent, DeadlinePassed
+from guild import AgentBuilder, Context, handles
+from guild.approvals import (
+    Approval,
+    ApprovalAsked,
+    ApprovalDecision,
+    ApprovalRequest,
+    DecideApproval,
+    Lying,
+    open_key,
+)
+from guild.deciding import _known, approve, desks_of, list_approvals, reject, show_approval
 from guild.errors import DecisionRefusedError, NoDeskError, UnknownApprovalError
-from guild.testing import launched, seen
+from guild.testing import guild_of, launched, seen
 from messaging.errors import InvalidMessageError
 from messaging.testing import TestClock
 from messaging.wire.envelope import new_id
@@ -332,7 +342,6 @@ async def test_a_full_desk_says_so_and_allows_nothing() -> None:
 
 
 async def test_a_deadline_that_somebody_else_declares_passed_has_not() -> None:
-    from agents.approvals.agent import DeadlinePassed  # noqa: PLC0415
 
     async with launched(shop()) as guild:
         client = guild.client
@@ -386,6 +395,37 @@ async def test_the_oldest_comes_first_though_its_id_tells_no_time() -> None:
         assert [approval.request.what for approval in rest] == [str(n) for n in range(5, 13)]
         with pytest.raises(UnknownApprovalError):
             await list_approvals(client, after="of nothing")
+
+
+class NewerLying(Lying):
+    """As a desk stores it that knows more than this gateway."""
+
+    colour: str
+
+
+class NewerDesk(ApprovalsAgent):
+    @handles(answers=[ApprovalDecision], sends=[DeadlinePassed])
+    async def ask(self, request: ApprovalRequest, ctx: Context) -> None:
+        await super().ask(request, ctx)
+        lying = await ctx.state.load(open_key(ctx.message_id), Lying)
+        assert lying is not None
+        ctx.state.save(open_key(ctx.message_id), NewerLying(**dict(lying), colour="red"))
+
+
+async def test_what_a_newer_desk_has_stored_is_listed_as_far_as_it_is_known() -> None:
+    """One that could not be read hid all the others."""
+    desk = AgentBuilder(NewerDesk).set_id(DESK).listen_to_default_topic(False)
+    spec = guild_of(desk.add_additional_topic("approvals").build_spec(), guild_id="newer")
+    async with launched(spec) as guild:
+        await guild.client.publish("approvals", ApprovalRequest(what="Spend"))
+        (approval,) = await lying(guild.client)
+
+    assert (approval.request.what, approval.state) == ("Spend", "open")
+
+
+def test_what_is_stored_and_wrong_is_refused() -> None:
+    with pytest.raises(InvalidMessageError, match="desk: Field required"):
+        _known(Approval, b'{"colour": "red", "id": "1"}')
 
 
 @pytest.mark.parametrize(
