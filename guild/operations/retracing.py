@@ -1,6 +1,6 @@
 """Puts together what was found of a conversation: its steps in order, and how each went."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from messaging.wire.decoding import Decoder
 from messaging.wire.envelope import Envelope
 
 LONGEST_ID = 200
+_LATE = datetime.max.replace(tzinfo=UTC)
 OVER = ("handled", "ignored", "cancelled")
 """Outcomes behind which nothing comes."""
 
@@ -95,7 +96,7 @@ class _Retraced:
         answers = {envelope.id for envelope in self._found.answers}
         steps = [
             self._step(origin, is_answer=origin.id in answers)
-            for origin in _causes_first(self._origins, conversation_id)
+            for origin in _causes_first(self._origins, conversation_id, self._at)
         ]
         troubled = [
             step.id for state in ("failed", "retried") for step in steps if step.state == state
@@ -137,14 +138,18 @@ class _Retraced:
         state: StepState = "answered" if is_answer else "unheard"
         return ConversationStep(
             **origin._asdict(),
-            at=made_at(origin.id) or self._begun_at(origin.id),
+            at=self._at(origin.id),
             state=next((each for each in URGENT if each in states), state),
             agents=agents,
             data=None if envelope is None else self._data(envelope),
         )
 
-    def _begun_at(self, message_id: str) -> datetime | None:
-        """When its first handling began that was watched, for an id that tells no time."""
+    def _at(self, message_id: str) -> datetime | None:
+        """When it was made; when its first handling began that was watched, for an id that tells
+        no time.
+        """
+        if made := made_at(message_id):
+            return made
         began = [
             row.at - (row.handled_s or 0.0)
             for (each, _), row in self._rows.items()
@@ -204,10 +209,12 @@ def _last_error(history: Sequence[Attempt]) -> str:
     return f"{history[-1].error_type}: {history[-1].text}" if history else ""
 
 
-def _causes_first(origins: Mapping[str, _Origin], first: str) -> Iterable[_Origin]:
-    """By the millisecond of their making, but none before the one that it follows from."""
+def _causes_first(
+    origins: Mapping[str, _Origin], first: str, at: Callable[[str], datetime | None]
+) -> Iterable[_Origin]:
+    """By the time of their making, as far as it is known, but none before what it follows from."""
     done: dict[str, _Origin] = {}
-    for message_id in sorted(origins, key=lambda each: (each != first, each[:12])):
+    for message_id in sorted(origins, key=lambda each: (each != first, at(each) or _LATE)):
         chain: list[_Origin] = []
         current = message_id
         while current in origins and current not in done:

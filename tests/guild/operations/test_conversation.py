@@ -198,6 +198,22 @@ async def test_a_message_whose_id_tells_no_time_has_that_of_its_first_handling_i
     assert before - timedelta(seconds=1) < step.at < datetime.now(UTC)
 
 
+async def test_a_message_whose_id_tells_no_time_stands_where_it_was_handled(site: Site) -> None:
+    """As one with an Idempotency-Key: by its id it would be the last."""
+    spec, name = spec_of(Reader), "f" * 32
+    async with running(site, spec, **KEPT) as guild, client_of(site, spec) as client:
+        summed_up = await watching(guild, client)
+        first = await client.publish("default_topic", Note(text="x"))
+        await client.publish("default_topic", Note(text="y"), message_id=name, conversation=first)
+        await settled_all(guild.client.bus, "reader")
+        await summed_up
+        await until_later(client)
+        last = await client.publish("default_topic", Note(text="z"), conversation=first)
+        found = await client.conversation(first)
+
+    assert [step.id for step in found.steps] == [first, name, last]
+
+
 async def test_a_requeued_letter_waits_again(site: Site) -> None:
     async with running(site, spec_of(Failing)) as guild:
         client = guild.client
