@@ -96,7 +96,9 @@ class Call(Generic[BodyT, QueryT]):
             stack.enter_context(in_trace_of(self.headers))
             if key:
                 # Below where this gateway is mounted: another one may be mounted elsewhere.
-                path = self.request.url.path.removeprefix(self.request.scope.get("root_path", ""))
+                path = self.request.scope["path"].removeprefix(
+                    self.request.scope.get("root_path", "")
+                )
                 using = self.services.used_keys.use(
                     self.bus.backend, message_id, path, self.raw_body
                 )

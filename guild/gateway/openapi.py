@@ -26,7 +26,7 @@ from guild.gateway.errors import (
     TooManyStreamsError,
 )
 from guild.gateway.problems import PROBLEM_TYPE, Problem, kind_of
-from messaging.errors import BackendUnavailableError
+from messaging.errors import BackendUnavailableError, NotReplicatedError
 
 Json = dict[str, Any]
 
@@ -209,6 +209,7 @@ def problems_of_route(endpoint: Endpoint[Any, Any]) -> Sequence[type[Exception]]
     return [
         *_EVERYWHERE,
         *(_OF_A_BODY if endpoint.body is not None else ()),
+        *((NotReplicatedError,) if endpoint.method == "POST" else ()),
         *((KeyReusedError,) if "Idempotency-Key" in (endpoint.headers or {}) else ()),
         *((TooManyStreamsError,) if endpoint.events else ()),
         *(each for each in endpoint.problems if each not in _EVERYWHERE),

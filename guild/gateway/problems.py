@@ -360,7 +360,7 @@ def told_of_paths(there_is: str) -> Handlers:
 
     async def tell(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        path = request.url.path
+        path = request.scope["path"]
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = (error.headers or {}).get("Allow", "").split(", ")
             return problem_response(

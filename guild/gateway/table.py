@@ -61,7 +61,7 @@ _SENDING = (
     TopicError,
 )
 _ANSWERED = (RequestFailedError, RequestCancelledError, RequestTimeoutError)
-_DECIDING = (NoDeskError, UnknownApprovalError, DecisionRefusedError, RequestTimeoutError)
+_DECIDING = (NoDeskError, UnknownApprovalError, DecisionRefusedError, *_ANSWERED)
 _REQUEST_EVENTS = {
     "accepted": requests.Accepted,
     "emitted": requests.Emitted,

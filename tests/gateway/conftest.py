@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -9,18 +10,23 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
 from guild.gateway import gateway_app
+from guild.gateway.endpoint import Endpoint
 from guild.gateway.exposure import Listening
 from guild.gateway.limits import DEFAULT_LIMITS, Limits
+from guild.gateway.openapi import document_of
 from guild.gateway.serving import Server, listening
 from guild.gateway.streams import Streams
+from guild.gateway.table import TABLE
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
 from tests.gateway.crew import crew_spec
 from tests.servers import running_redis
 
 LOCAL = "http://localhost"
+DOCUMENT = document_of(TABLE, has_tokens=True)
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +55,39 @@ async def asking(app: Any, token: str = "", **headers: str) -> AsyncIterator[htt
         headers["Authorization"] = f"Bearer {token}"
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
-        transport=transport, base_url=f"{LOCAL}/api/v1/", headers=headers
+        transport=transport,
+        base_url=f"{LOCAL}/api/v1/",
+        headers=headers,
+        event_hooks={"response": [check_is_documented]},
     ) as client:
         yield client
+
+
+async def check_is_documented(answer: httpx.Response) -> None:
+    """Fail unless the document says that this may be the answer to such a request."""
+    method, path = answer.request.method, answer.request.url.path.removeprefix("/api/v1")
+    row = _row_of("GET" if method == "HEAD" else method, path)
+    if row is None:
+        return
+    told = DOCUMENT["paths"][row.path][row.method.lower()]["responses"]
+    status, media_type = str(answer.status_code), answer.headers.get("Content-Type", "")
+    assert status in told, f"{method} {path}: {status} is not documented"
+    content = told[status].get("content", {})
+    assert not content or media_type.partition(";")[0] in content, f"{path}: {media_type}"
+    if media_type.endswith("json") and method != "HEAD":
+        schema = {**content[media_type]["schema"], "components": DOCUMENT["components"]}
+        await answer.aread()
+        Draft202012Validator(schema).validate(answer.json())
+
+
+def _row_of(method: str, path: str) -> Endpoint[Any, Any] | None:
+    """As the router finds it."""
+    fits = (
+        row
+        for row in TABLE
+        if row.method == method and re.fullmatch(re.sub(r"{\w+}", "[^/]+", row.path), path)
+    )
+    return next(fits, None)
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -91,7 +127,12 @@ class Served(NamedTuple):
         return int(self.url.rpartition(":")[2])
 
     def http(self, **headers: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=f"{self.url}/api/v1/", headers=headers, timeout=60.0)
+        return httpx.AsyncClient(
+            base_url=f"{self.url}/api/v1/",
+            headers=headers,
+            timeout=60.0,
+            event_hooks={"response": [check_is_documented]},
+        )
 
 
 class Reader:

@@ -284,10 +284,12 @@ async def test_what_is_no_topic_is_refused(http: httpx.AsyncClient, topic: str) 
 async def test_paths_and_methods_that_are_none_are_told_apart(http: httpx.AsyncClient) -> None:
     nowhere = await http.get("gild")
     wrong = await http.delete("agents/speaker/pause")
+    odd = await http.get("gi%3Fld%23")
 
     assert (nowhere.status_code, nowhere.json()["error"]) == (404, "NoSuchPathError")
     assert (wrong.status_code, wrong.json()["error"]) == (405, "MethodNotAllowedError")
     assert wrong.headers["Allow"] == "POST"
+    assert "'/api/v1/gi?ld#'" in odd.json()["detail"]
 
 
 async def test_a_method_that_is_none_is_told_what_the_path_itself_takes(

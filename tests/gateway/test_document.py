@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter
 
@@ -18,9 +19,7 @@ from guild.gateway.table import TABLE
 from guild.gateway.tokens import TokenFile, add_token
 from guild.runtime import Guild
 from messaging import errors as bus_errors
-from tests.gateway.conftest import asking
-
-DOCUMENT = document_of(TABLE, has_tokens=True)
+from tests.gateway.conftest import DOCUMENT, LOCAL, asking, check_is_documented
 
 
 @pytest.mark.parametrize("has_tokens", [False, True])
@@ -33,6 +32,18 @@ def test_the_check_of_the_document_can_fail() -> None:
     broken["paths"]["/guild"]["get"]["responses"]["200"].pop("description")
 
     assert not OpenAPIV31SpecValidator(broken).is_valid()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(418, {}), (200, {"id": 7}), (404, {}), (422, {"title": "no problem"})]
+)
+async def test_an_answer_that_is_not_documented_fails_the_test_that_gets_it(
+    status: int, body: object
+) -> None:
+    request = httpx.Request("GET", f"{LOCAL}/api/v1/guild")
+
+    with pytest.raises((AssertionError, ValidationError)):
+        await check_is_documented(httpx.Response(status, request=request, json=body))
 
 
 async def test_the_document_is_served_with_relative_addresses(http: httpx.AsyncClient) -> None:

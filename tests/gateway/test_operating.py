@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ from guild.gateway.tokens import add_token
 from guild.runtime import Guild
 from messaging.errors import RequestFailedError
 from messaging.wire.envelope import new_id, seal
-from tests.gateway.conftest import Serve, asking, until
+from tests.gateway.conftest import LOCAL, Serve, asking, until
 from tests.gateway.crew import SPEC, Break, crew_spec, runs
 from tests.gateway.test_gateway import events_in
 from tests.gateway.test_streams import EVENTS, events_from
@@ -457,6 +458,28 @@ async def test_a_key_whose_decision_was_refused_stands_for_that_one(desk: Guild)
     assert [answer.json()["error"] for answer in refused] == ["DecisionRefusedError"] * 2
     assert (mended.status_code, mended.json()["error"]) == (422, "KeyReusedError")
     assert (anew.status_code, anew.json()["option"]) == (200, "now")
+
+
+async def test_a_desk_that_does_not_answer_in_time_is_told_with_where_to_look(
+    desk: Guild,
+) -> None:
+    async with asking(gateway_app(desk.client)) as http:
+        asked = await http.post(
+            "topics/desk/messages", json={"type": "guild.approval_request", "data": APPROVAL}
+        )
+        path = f"approvals/{asked.json()['message_id']}"
+        while (await http.get(path)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await http.post("agents/desk/pause")
+        late = await http.post(f"{path}/approve", json={"option": "now", "timeout_s": 0.05})
+        await http.post("agents/desk/resume")
+        while not (shown := (await http.get(path)).json())["decision"]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    place = urljoin(str(late.url), late.headers["Location"])
+    assert (late.status_code, late.json()["error"]) == (504, "RequestTimeoutError")
+    assert place == f"{LOCAL}/api/v1/{path}"
+    assert shown["decision"]["option"] == "now"
 
 
 async def test_whoever_asks_and_decides_without_tokens_may_be_two(desk: Guild) -> None:

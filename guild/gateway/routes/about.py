@@ -59,7 +59,7 @@ async def show_schema(call: Call[None, None]) -> MessageInfo:
     try:
         return call.client.schema_of(call.path["type"])
     except NoSuchMessageError as error:
-        raise NoSuchPathError(call.request.url.path, str(error)) from error
+        raise NoSuchPathError(call.request.scope["path"], str(error)) from error
 
 
 async def list_topics(call: Call[None, None]) -> Sequence[TopicReport]:

@@ -1,14 +1,19 @@
 """What a person has to decide: listed, shown, approved, rejected."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Awaitable, Sequence
+from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import Field
+from starlette.responses import Response
 
 from guild.approvals import Approval, ApprovalDecision
 from guild.deciding import Wanted, approve, list_approvals, reject, show_approval
 from guild.gateway.endpoint import Call
+from guild.gateway.errors import GatewayClosingError
+from guild.gateway.problems import problem_response
 from guild.gateway.routes.shapes import Count, Given, Reason, TimeoutS
+from messaging.errors import RequestTimeoutError
 
 DECIDE_S = 30.0
 
@@ -44,7 +49,7 @@ async def show_one(call: Call[None, None]) -> Approval:
     return await show_approval(call.client, call.path["id"])
 
 
-async def approve_one(call: Call[Approving, None]) -> ApprovalDecision:
+async def approve_one(call: Call[Approving, None]) -> ApprovalDecision | Response:
     body = call.body
     async with call.sending() as message_id:
         deciding = approve(
@@ -56,10 +61,10 @@ async def approve_one(call: Call[Approving, None]) -> ApprovalDecision:
             message_id=message_id,
             timeout_s=body.timeout_s,
         )
-        return await call.unless_gone(deciding)
+        return await _decided(call, deciding)
 
 
-async def reject_one(call: Call[Rejecting, None]) -> ApprovalDecision:
+async def reject_one(call: Call[Rejecting, None]) -> ApprovalDecision | Response:
     body = call.body
     async with call.sending() as message_id:
         deciding = reject(
@@ -70,4 +75,14 @@ async def reject_one(call: Call[Rejecting, None]) -> ApprovalDecision:
             message_id=message_id,
             timeout_s=body.timeout_s,
         )
+        return await _decided(call, deciding)
+
+
+async def _decided(
+    call: Call[Any, None], deciding: Awaitable[ApprovalDecision]
+) -> ApprovalDecision | Response:
+    """What was decided; where to see it later, if the desk does not answer in time."""
+    try:
         return await call.unless_gone(deciding)
+    except (RequestTimeoutError, GatewayClosingError) as error:
+        return problem_response(error, {"Location": f"../{quote(call.path['id'], safe='')}"})
