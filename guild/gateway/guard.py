@@ -11,6 +11,7 @@ from guild.gateway.callers import LOCAL, Caller, Callers
 from guild.gateway.errors import (
     AmbiguousLengthError,
     HostNotAllowedError,
+    NoSuchPathError,
     OriginNotAllowedError,
     RefusedError,
 )
@@ -75,6 +76,7 @@ class Guard:
         headers = Headers(scope=scope)
         try:
             _check_has_one_end(headers)
+            _check_has_one_line(scope["path"])
             self._check(headers)
         except RefusedError as error:
             await problem_response(error)(scope, receive, send_safely)
@@ -129,6 +131,16 @@ def _check_has_one_end(headers: Headers) -> None:
     """
     if "content-length" in headers and "transfer-encoding" in headers:
         raise AmbiguousLengthError
+
+
+def _check_has_one_line(path: str) -> None:
+    """Pass unless routes would take the path for another one, which a proxy in front may have shut.
+
+    Raises:
+        NoSuchPathError: they would: to a regular expression a line ends before its break.
+    """
+    if "\n" in path:
+        raise NoSuchPathError(path, "no path has a line break in it")
 
 
 def _places_of(origin: str) -> Sequence[str]:

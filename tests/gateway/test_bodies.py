@@ -313,6 +313,21 @@ async def test_a_slash_too_many_is_told_and_leads_to_no_other_server(
         assert "Location" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "healthz"), ("GET", "api/v1/guild"), ("POST", "api/v1/agents/speaker/pause")],
+)
+async def test_a_line_break_behind_a_path_leads_past_no_rule_of_a_proxy(
+    http: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """nginx, with `location = /metrics {deny all;}`, lets `/metrics%0A` through."""
+    answer = await http.request(method, f"{LOCAL}/{path}%0A")
+    agents = (await http.get("agents")).json()
+
+    assert (answer.status_code, answer.json()["error"]) == (404, "NoSuchPathError")
+    assert {agent["state"] for agent in agents} == {"active"}
+
+
 HOSTILE = "<script>alert(1)</script>\u202e\u2066evil\u0000\u2028"
 
 
