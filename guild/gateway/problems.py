@@ -315,6 +315,8 @@ def headers_of(error: Exception) -> dict[str, str]:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, refusals.TokenUnknownError):
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    if isinstance(error, refusals.ScopeMissingError):
+        headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
     if isinstance(error, refusals.AmbiguousLengthError):
         headers["Connection"] = "close"  # what comes behind the head may be anything
     if isinstance(error, refusals.MethodNotAllowedError):

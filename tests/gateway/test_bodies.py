@@ -230,6 +230,7 @@ async def test_a_parameter_that_does_not_fit_is_named(
 async def test_a_choice_in_the_place_of_another_is_refused_and_chooses_not_all(
     http: httpx.AsyncClient, path: str
 ) -> None:
+    """apache/airflow 17961: where nothing fitted what was asked for, all was taken."""
     answer = await http.post(path, json={"really": True})
     agents = (await http.get("agents")).json()
 

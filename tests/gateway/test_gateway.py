@@ -334,6 +334,7 @@ async def test_a_token_is_good_for_its_scopes_and_for_nothing_else(
     for refused in (reader_publishes, reader_pauses, writer_reads):
         assert refused.status_code == 403
         assert refused.json()["error"] == "ScopeMissingError"
+        assert 'error="insufficient_scope", scope="' in refused.headers["WWW-Authenticate"]
 
 
 async def test_a_message_that_holds_itself_has_a_schema(http: httpx.AsyncClient) -> None:

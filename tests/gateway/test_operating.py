@@ -422,6 +422,25 @@ async def test_a_token_does_not_approve_what_it_asked_for(
     assert decided.status_code == status
 
 
+@pytest.mark.parametrize("scopes", ["publish", "publish approve"])
+@pytest.mark.parametrize("kind", ["messages", "requests"])
+async def test_no_token_has_what_it_asks_for_approved_by_nobody(
+    desk: Guild, tmp_path: Path, scopes: str, kind: str
+) -> None:
+    """With a deadline of a millisecond that would be a way round whoever may approve."""
+    file, data = tmp_path / "tokens", {**APPROVAL, "default": "approve", "deadline_s": 0.001}
+    asked = {"type": "guild.approval_request", "data": data}
+    async with asking(
+        gateway_app(desk.client, tokens=file), add_token(file, "ada", scopes.split())
+    ) as http:
+        refused = await http.post(f"topics/desk/{kind}", json=asked)
+    async with asking(gateway_app(desk.client)) as http:
+        without_tokens = await http.post("topics/desk/requests", json=asked)
+
+    assert (refused.status_code, refused.json()["error"]) == (403, "ReservedError")
+    assert without_tokens.json()["data"]["is_default"] is True
+
+
 async def test_a_token_with_the_name_of_those_without_is_one_like_the_others(
     desk: Guild, tmp_path: Path
 ) -> None:

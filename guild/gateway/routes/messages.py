@@ -82,9 +82,16 @@ def named(message: BaseModel, caller: Caller) -> BaseModel:
     So a token that may publish and approve cannot decide what it has asked for. A caller that may
     not approve may ask in the name of a person. Without tokens all callers have one name: then
     nothing is told by it.
+
+    Raises:
+        ReservedError: it is to be approved by nobody: in a moment, if the caller wants that.
     """
     if not isinstance(message, ApprovalRequest) or caller is LOCAL:
         return message
+    if message.default == "approve":
+        raise ReservedError(
+            f"{_ASKING} of a caller may not be approved by default: leave `default` at reject"
+        )
     if message.asked_by and Scope.APPROVE not in caller.scopes:
         return message
     return message.model_copy(update={"asked_by": caller.name})
