@@ -430,9 +430,8 @@ async def test_no_token_has_what_it_asks_for_approved_by_nobody(
     """With a deadline of a millisecond that would be a way round whoever may approve."""
     file, data = tmp_path / "tokens", {**APPROVAL, "default": "approve", "deadline_s": 0.001}
     asked = {"type": "guild.approval_request", "data": data}
-    async with asking(
-        gateway_app(desk.client, tokens=file), add_token(file, "ada", scopes.split())
-    ) as http:
+    ada = add_token(file, "ada", scopes.split())
+    async with asking(gateway_app(desk.client, tokens=file), ada) as http:
         refused = await http.post(f"topics/desk/{kind}", json=asked)
     async with asking(gateway_app(desk.client)) as http:
         without_tokens = await http.post("topics/desk/requests", json=asked)
