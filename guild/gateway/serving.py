@@ -19,6 +19,9 @@ MORE_CONNECTIONS = 512
 GRACE_S = 10
 SILENT_S = 30.0
 """After so long a connection that sends no whole request is closed."""
+KEPT_S = 75
+"""So long it is kept for the next request: proxies give theirs up after 60 s, and what they send
+just as the other end gives up is a 502."""
 SENT_BYTES = 256 * 1024
 """So much of one answer may lie in the system until its reader takes it, which would keep megabytes
 for each."""
@@ -62,13 +65,17 @@ class Server(uvicorn.Server):
                 connection.transport.abort()
 
     def _close_silent(self, now: float) -> None:
-        """Close what has sent no whole head of a request for too long, however it trickles."""
+        """Close what has sent no whole head of a request for too long, however it trickles.
+
+        A connection that has sent nothing since its last answer is kept, see `KEPT_S`.
+        """
         for connection in list(self.server_state.connections):
             cycle = getattr(connection, "cycle", None)  # the last request of the connection
             if cycle is not None and not cycle.response_complete:
                 continue
+            is_kept = getattr(connection, "timeout_keep_alive_task", None) is not None
             last, since = self._silent.get(connection, (self, now))
-            if last is not cycle:
+            if last is not cycle or is_kept:
                 self._silent[connection] = cycle, now
             elif now - since >= self._silent_s:
                 connection.transport.abort()
@@ -123,6 +130,7 @@ async def listening(
         proxy_headers=False,
         limit_concurrency=MORE_CONNECTIONS + (limits.streams if limits else 0),
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEPT_S,
         **tls,
     )
     with _listener(place, sent_bytes) as listener:

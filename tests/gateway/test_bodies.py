@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -186,6 +186,30 @@ async def test_a_connection_that_sends_nothing_whole_is_closed(serve: Serve) -> 
         each.close()
     async with served.http() as http, http.stream("GET", "messages"):
         await until(lambda: served.streams.open == 1)
+
+
+async def test_a_connection_is_kept_for_the_next_request_for_longer_than_proxies_keep_theirs(
+    serve: Serve,
+) -> None:
+    """vllm-project/vllm 18472, kserve/kserve 5446: what came as the server gave up was a 502."""
+    served = await serve(silent_s=0.05)
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    kept, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    answers = []
+    for _ in range(3):
+        writer.write(request)
+        answers.append(await kept.readuntil(b"ok\n"))
+        silent, silent_writer = await asyncio.open_connection("127.0.0.1", served.port)
+        with suppress(ConnectionError):
+            assert await silent.read() == b""
+        silent_writer.close()
+    writer.write(request[:20])
+    with suppress(ConnectionError):
+        assert await kept.read() == b""
+    writer.close()
+
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    assert served.server.config.timeout_keep_alive > 60
 
 
 async def test_more_requests_than_a_caller_may_send_are_refused(crew: Guild) -> None:
