@@ -236,7 +236,7 @@ class GuildClient(Operations):
             UnexpectedReplyError: the answer is not a `reply_type`.
         """
         check_message(message)
-        self.require_answer(topic, type(message))
+        self.require_answer(topic, type(message), tags)
         answer = await self.bus.request(
             topic,
             message,
@@ -278,7 +278,7 @@ class GuildClient(Operations):
             MessagingError: as `request`.
         """
         check_message(message)
-        self.require_answer(topic, type(message))
+        self.require_answer(topic, type(message), tags)
         items = self.bus.stream(
             topic,
             message,
@@ -317,7 +317,7 @@ class GuildClient(Operations):
             MessagingError: as `Bus.begin_request`.
         """
         check_message(message)
-        self.require_answer(topic, type(message))
+        self.require_answer(topic, type(message), tags)
         await self.bus.begin_request(
             topic, message, message_id=message_id, conversation=conversation, tags=tags
         )

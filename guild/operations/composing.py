@@ -11,6 +11,7 @@ from guild.checking.parts import listens
 from guild.checking.plan import Plan
 from guild.operations.schemas import message_class_of
 from messaging.errors import InvalidMessageError
+from messaging.wire.envelope import join_tags, split_tags
 from messaging.wire.json_limits import TOO_DEEP, is_too_deep
 from messaging.wire.message import problems_of, wire_type_of
 from messaging.wire.topic import DEFAULT_TOPIC, is_pattern
@@ -60,12 +61,17 @@ def conversation_of(message: BaseModel) -> str:
     return str(message.conversation) if is_named else ""  # type: ignore[attr-defined] # just looked
 
 
-def handlers_of(plan: Plan, message: BaseModel, topic: str) -> Sequence[str]:
-    """Ids of the agents of the spec that handle `message` on `topic`."""
+def handlers_of(
+    plan: Plan, message: type[BaseModel], topic: str, tags: Sequence[str] = ()
+) -> Sequence[str]:
+    """Ids of the agents of the spec that handle `message` on `topic`, of those it is for."""
+    addressed = split_tags(join_tags(tags))
     return [
         agent.id
         for agent in plan.spec.agents
-        if listens(agent, topic) and reader_of(plan.agents[agent.id].accepted(), type(message))
+        if (not addressed or agent.id in addressed)
+        and listens(agent, topic)
+        and reader_of(plan.agents[agent.id].accepted(), message)
     ]
 
 

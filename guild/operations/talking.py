@@ -25,7 +25,8 @@ class Reception(View):
 
     Attributes:
         type: wire name of the message.
-        handlers: agents of the spec that handle it there.
+        tags: ids of the agents that it is for; none: all.
+        handlers: agents of the spec that handle it there, of those it is for.
         subscribed: those of them for which it is kept, as they have run at some time or other.
         paused: those of the subscribed ones that are paused.
         is_running: whether a replica of a subscribed one lives, as `AgentInfo.running` counts.
@@ -34,6 +35,7 @@ class Reception(View):
     guild: str
     type: str
     topic: str
+    tags: tuple[str, ...] = ()
     handlers: tuple[str, ...]
     subscribed: tuple[str, ...]
     paused: tuple[str, ...]
@@ -56,6 +58,8 @@ class Reception(View):
     def reason(self) -> str:
         """Why it is not handled soon, "" if it is; without what to do about it."""
         match self.state:
+            case "unhandled" if self.tags:
+                return f"{', '.join(self.tags)} handles no {self.type} on {self.topic}"
             case "unhandled":
                 return f"no agent of {self.guild} handles {self.type} on {self.topic}"
             case "lost":
@@ -132,9 +136,17 @@ class Talking(Ground):
         """Where an agent handles `message`; the default topic if none does."""
         return topic_for(self._plan, message, None)
 
-    async def reception(self, message: BaseModel, topic: str) -> Reception:
-        """What would become of `message` on `topic`, as things are now."""
-        handlers = handlers_of(self._plan, message, topic)
+    async def reception(
+        self, message: BaseModel, topic: str, tags: Sequence[str] = ()
+    ) -> Reception:
+        """What would become of `message` on `topic`, as things are now.
+
+        Args:
+            message: as it would be sent.
+            topic: where to.
+            tags: ids of the agents it would be for.
+        """
+        handlers = handlers_of(self._plan, type(message), topic, tags)
         groups = await self.bus.groups() if handlers else ()
         subscribed = [agent for agent in handlers if agent in groups]
         paused = await self.bus.paused() if subscribed else ()
@@ -142,6 +154,7 @@ class Talking(Ground):
             guild=self._plan.spec.id,
             type=wire_type_of(type(message)).name,
             topic=topic,
+            tags=tuple(tags),
             handlers=tuple(handlers),
             subscribed=tuple(subscribed),
             paused=tuple(agent for agent in subscribed if agent in paused),
@@ -178,7 +191,7 @@ class Talking(Ground):
         to = topic_for(self._plan, message, topic)
         if options.get("require_listener") and (why := self._why_unhandled(to, type(message))):
             raise NobodyListensError(why)
-        reception = await self.reception(message, to)
+        reception = await self.reception(message, to, options.get("tags", ()))
         message_id = await self.bus.publish(to, message, **options)
         return Sent(
             message_id=message_id,
@@ -218,7 +231,7 @@ class Talking(Ground):
         """
         message = self.compose(type_name, data)
         to = topic_for(self._plan, message, topic)
-        self.require_answer(to, type(message))
+        self.require_answer(to, type(message), tags)
         message_id = message_id or new_id()
         answer = await self.bus.request(
             to,
@@ -230,13 +243,18 @@ class Talking(Ground):
         )
         return Answered(message_id=message_id, **described(answer))
 
-    def require_answer(self, topic: str, message_class: type[BaseModel]) -> None:
+    def require_answer(
+        self, topic: str, message_class: type[BaseModel], tags: Sequence[str] = ()
+    ) -> None:
         """Pass unless, as the contracts of the agents say, no answer would ever come.
 
         Raises:
-            NobodyListensError: no agent of the guild handles it there.
+            NobodyListensError: no agent of the guild handles it there, of those it is for.
             NobodyAnswersError: those that do answer nothing.
         """
         if why := self._why_unhandled(topic, message_class):
             raise NobodyListensError(why)
+        if tags and not handlers_of(self._plan, message_class, topic, tags):
+            name = wire_type_of(message_class).name
+            raise NobodyListensError(f"{', '.join(tags)} handles no {name} on {topic!r}")
         self._require_answer(topic, message_class)

@@ -49,6 +49,8 @@ BAD_BODIES: dict[str, tuple[bytes, int, str]] = {
     "delay": (b'{"type": "gw.note", "delay_s": -1}', 422, "InvalidBodyError"),
     "endless delay": (b'{"type": "gw.note", "delay_s": 1e300}', 422, "DelayError"),
     "conversation": (b'{"type": "gw.note", "conversation": "mine"}', 422, "InvalidBodyError"),
+    "an empty tag": (b'{"type": "gw.note", "tags": [""]}', 422, "InvalidBodyError"),
+    "two tags in one": (b'{"type": "gw.note", "tags": ["a,b"]}', 422, "InvalidBodyError"),
     "data": (b'{"type": "gw.note", "data": {"text": 7, "more": 1}}', 422, "InvalidMessageError"),
     "data is a list": (b'{"type": "gw.note", "data": []}', 422, "InvalidMessageError"),
     "a number as text": (b'{"type": "gw.note", "delay_s": "0"}', 422, "InvalidBodyError"),

@@ -98,7 +98,7 @@ def _names_in(word: str) -> list[str]:
 def _check_handled_here(
     call: Call, message: BaseModel, topic: str, chosen: Collection[str]
 ) -> None:
-    handlers = handlers_of(call.plan, message, topic)
+    handlers = handlers_of(call.plan, type(message), topic)
     if handlers and not set(handlers) & set(chosen):
         raise UsageError(
             f"nothing would answer: {', '.join(handlers)} handles it, --only leaves that to other "

@@ -19,7 +19,7 @@ TypeName = Annotated[
 ]
 Data = Annotated[Any, Field(description="The fields of the message, as /schemas/{type} has them.")]
 Tags = Annotated[
-    tuple[Annotated[str, Field(max_length=200)], ...],
+    tuple[Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")], ...],
     Field(max_length=100, description="Ids of the agents it is for; none: all that take it."),
 ]
 MessageId = Annotated[
