@@ -8,9 +8,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from guild.checking.validation import findings_of, keys_of
 from guild.errors import SettingsError
@@ -19,6 +19,25 @@ from guild.suggest import closest
 PREFIX = "GUILDBUS_"
 DEFAULT_FILE = "guildbus.toml"
 _FOR_SPECS = ("GUILDBUS_URL",)  # what the default bus of a spec refers to
+
+
+def _split(packages: Any) -> Any:
+    """Packages as an environment has them, in one text with commas, one by one."""
+    texts = [packages] if isinstance(packages, str) else packages
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return packages
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
+
+
+def _package(name: str) -> str:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError(f"{name!r} is no package: write its name, as in shop or shop.agents")
+    if name.endswith(".py") and Path(name).is_file():
+        raise ValueError(f"{name!r} is a file: write {name.removesuffix('.py')}")
+    return name
+
+
+Package = Annotated[str, AfterValidator(_package)]
 
 
 class LogSettings(BaseModel):
@@ -40,7 +59,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bus: str | None = None
-    allow: tuple[str, ...] = ()
+    allow: Annotated[tuple[Package, ...], BeforeValidator(_split)] = ()
     log: LogSettings = LogSettings()
 
 
@@ -108,8 +127,6 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _nested(keys: list[str], value: str) -> dict[str, Any]:
     nested: Any = value
-    if keys == ["allow"]:
-        nested = [part.strip() for part in value.split(",") if part.strip()]
     for key in reversed(keys):
         nested = {key: nested}
     result: dict[str, Any] = nested

@@ -8,9 +8,11 @@ package, or Python code of this process has handed the very class to a builder b
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 from guild.agent.agent import Agent
@@ -45,7 +47,7 @@ class Registry:
     """
 
     def __init__(self, allow: Iterable[str] = ()) -> None:
-        self.allow = tuple(allow)
+        self.allow = (allow,) if isinstance(allow, str) else tuple(allow)
 
     def agent_class(self, type_name: str, given: Any = None) -> AgentClass:
         """The agent class that `type_name` stands for: `given`, where Python code gave it.
@@ -90,11 +92,10 @@ class Registry:
             return _load(_KIND[group], type_name, _with_colon(type_name))
         text, hint = f"unknown {_KIND[group]} type {type_name!r}", closest(type_name, known)
         if _is_path(type_name):
-            text += (
-                "; a class by its path must lie below a package that the operator allows: "
-                f"--allow {type_name.partition(':')[0].partition('.')[0]}, or GUILDBUS_ALLOW"
-            )
-            hint = ""
+            text += _not_allowed(type_name, self.allow)
+            hint = _named_by_file(type_name)
+        elif type_name in self.allow:
+            text += f"; {type_name} is a module: write {type_name}:CLASS"
         raise UnknownAgentTypeError(_KIND[group], type_name, text, hint)
 
 
@@ -181,6 +182,24 @@ def _is_path(type_name: str) -> bool:
     return ":" in type_name or type_name.rpartition(".")[2][:1].isupper()
 
 
+def _named_by_file(type_name: str) -> str:
+    """The path of the class that `type_name` names by its file; "" where it names no file."""
+    file, _, attributes = type_name.partition(":")
+    module = ".".join(part for part in file.removesuffix(".py").split("/") if part.strip("."))
+    return f"{module}:{attributes}" if attributes and module != file else ""
+
+
+def _not_allowed(type_name: str, allowed: Sequence[str]) -> str:
+    if meant := _named_by_file(type_name):
+        return f"; a class goes by its module, as {meant}, and not by a file"
+    package = type_name.partition(":")[0].partition(".")[0]
+    others = f" (allowed are: {', '.join(allowed)})" if allowed else ""
+    return (
+        "; a class by its path must lie below a package that the operator allows: "
+        f"--allow {package}, or GUILDBUS_ALLOW{others}"
+    )
+
+
 def _is_below(type_name: str, prefix: str) -> bool:
     return type_name.startswith((f"{prefix}.", f"{prefix}:"))
 
@@ -197,13 +216,18 @@ def _load(kind: str, type_name: str, value: str) -> Any:
         found = importlib.import_module(module_name)
         for wanted in attributes.split("."):
             found = getattr(found, wanted)
-    except Exception as error:  # importing runs code of anybody's
-        text = f"{kind} type {type_name!r} cannot be loaded: {_explained(error, module_name)}"
+    except (Exception, SystemExit) as error:  # importing runs code of anybody's
         is_slip = isinstance(error, AttributeError) and found is not None
         hint = _meant(kind, found, wanted) if is_slip else ""
+        why = _explained(error, module_name)
+        if is_slip and not hint:
+            why += _what_is_there(kind, found)
+        text = f"{kind} type {type_name!r} cannot be loaded: {why}"
         if hint and type_name.endswith(wanted):
             hint = type_name.removesuffix(wanted) + hint
-        raise UnknownAgentTypeError(kind, type_name, text, hint) from error
+        raise UnknownAgentTypeError(
+            kind, type_name, text, hint or _named_by_file(type_name)
+        ) from error
     return found
 
 
@@ -224,11 +248,42 @@ def _is_agent(found: Any) -> bool:
     return isinstance(found, type) and issubclass(found, Agent) and found is not Agent
 
 
-def _explained(error: Exception, module_name: str) -> str:
-    """What went wrong; when another project's `agents` stands where ours should, that it does."""
+def _what_is_there(kind: str, holder: Any) -> str:
+    """Agents that a module has, or which file stands before the one that was probably meant."""
+    name, file = getattr(holder, "__name__", ""), getattr(holder, "__file__", None)
+    here = FilePath(f"{name}.py").absolute()
+    if here.is_file() and (file is None or here.resolve() != FilePath(file).resolve()):
+        return f"; {file or name} is found before {here.name} here: give yours another name"
+    loaded = sorted(
+        key for key, value in getattr(holder, "__dict__", {}).items() if _is_agent(value)
+    )
+    if kind != "agent" or not loaded:
+        return ""
+    return f"; there {'are' if len(loaded) > 1 else 'is'} {', '.join(loaded)}"
+
+
+def _explained(error: BaseException, module_name: str) -> str:
+    """What went wrong, in one line; also that another project's `agents` stands before ours."""
     try:
         if module_name.startswith("agents."):
             check_origin("agents")
     except ImportError as better:
         error = better
-    return f"{type(error).__name__}: {error}"
+    told = f"{type(error).__name__}: {' '.join(str(error).split())}{_place(error)}"
+    if isinstance(error, SystemExit):
+        told += '; what a script does stands below `if __name__ == "__main__":`'
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and f"{module_name}.".startswith(f"{missing}."):
+        told += "; it must lie in the folder where you start, or be installed"
+    return told
+
+
+def _place(error: BaseException) -> str:
+    """The line of the imported code, not of ours or of Python's, that raised `error`."""
+    ours = ("guild", "messaging", "importlib", "_frozen_importlib", "_frozen_importlib_external")
+    lines = [
+        f" ({FilePath(frame.f_code.co_filename).name}:{line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in ours
+    ]
+    return lines[-1] if lines else ""

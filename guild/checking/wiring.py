@@ -115,7 +115,9 @@ def wiring_warnings(wires: Wires) -> Iterator[Finding]:
     for index, agent_class in wires.classes.items():
         agent = wires.parts.agents[index]
         if not agent_class.contracts:
-            yield Finding(("agents", index), f"{agent.id!r} has no handlers: it hears nothing")
+            yield Finding(
+                ("agents", index), f"{agent.id!r} has no handlers: mark its methods with @handles"
+            )
         yield from _lost_answers(wires, index)
         if agent.output_topic and not wires.parts.hears(agent.output_topic):
             text = f"nobody listens to the output topic {agent.output_topic!r} of {agent.id!r}"

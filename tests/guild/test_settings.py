@@ -1,5 +1,6 @@
 """Settings: command line over environment over file over default."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,24 @@ def test_variables_that_specs_refer_to_are_left_alone() -> None:
     environ = {"GUILDBUS_URL": "redis://x", "GUILDBUS_PHI_MODEL": "phi"}
 
     assert load_settings(environ=environ).bus is None
+
+
+@pytest.mark.parametrize("said", ["shop, town", ["shop", "town"], ["shop,town"], ("shop", "town,")])
+def test_packages_come_one_by_one_or_with_commas(said: object) -> None:
+    assert load_settings(overrides={"allow": said}, environ={}).allow == ("shop", "town")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("shop:Desk", "'shop:Desk' is no package: write its name, as in shop or shop.agents"),
+        ("./shop", "'./shop' is no package"),
+        ("shop.", "'shop.' is no package"),
+        ("shop.py", "'shop.py' is a file: write shop"),
+    ],
+)
+def test_what_cannot_be_a_package_is_refused(said: str, told: str) -> None:
+    Path("shop.py").touch()
+
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        load_settings(overrides={"allow": [said]}, environ={})

@@ -54,9 +54,8 @@ BusUrl = Annotated[
 Allow = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="PACKAGE",
-        help="A package below which the spec may name classes by dotted path. "
-        "[env: GUILDBUS_ALLOW]",
+        metavar="PACKAGE,…",
+        help="Packages below which the spec may name classes by dotted path. [env: GUILDBUS_ALLOW]",
     ),
 ]
 Topic = Annotated[

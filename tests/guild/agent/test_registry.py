@@ -1,5 +1,7 @@
 """Finding agents and resources by name, and what they need to be installed."""
 
+from pathlib import Path
+
 import pytest
 
 from agents.hello import Greeter
@@ -99,3 +101,71 @@ def test_a_resource_factory_says_what_it_needs() -> None:
     assert type_name_of(store, RESOURCES).endswith("store")
     with pytest.raises(MissingExtraError, match=r"pip install 'guildbus\[research\]'"):
         check_installed(store, "resource 'store'")
+
+
+_MODULES = {
+    "ends": ("import sys\nsys.exit(3)\n", "SystemExit: 3 (ends_.py:2); what a script does stands"),
+    "lacks": ("\nimport no_such_module\n", "No module named 'no_such_module' (lacks_.py:2)"),
+    "raises": ('raise ValueError("one\\ntwo")\n', "ValueError: one two (raises_.py:1)"),
+    "deep": (
+        "def f():\n    return 1 / 0\nf()\n",
+        "ZeroDivisionError: division by zero (deep_.py:2)",
+    ),
+    "cut": ("def f(:\n", "SyntaxError: invalid syntax (cut_.py, line 1)"),
+    "empty": ("", "module 'empty_' has no attribute 'Xyz'"),
+    "agents": (
+        "from tests.guild.samples import Echo\nfrom agents.hello import Greeter\n",
+        "module 'agents_' has no attribute 'Xyz'; there are Echo, Greeter",
+    ),
+    "no_module": (None, "No module named 'no_module_'; it must lie in the folder where you start"),
+}
+
+
+@pytest.mark.parametrize("name", _MODULES)
+def test_what_goes_wrong_in_a_module_is_told_in_one_line_with_its_place(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, told = _MODULES[name]
+    if text is not None:
+        (tmp_path / f"{name}_.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(UnknownAgentTypeError) as caught:
+        Registry([f"{name}_"]).agent_class(f"{name}_:Xyz")
+
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_another_one_hides_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").touch()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UnknownAgentTypeError, match=r"queue\.py is found before queue\.py here"):
+        Registry(["queue"]).agent_class("queue:Greeter")
+
+
+@pytest.mark.parametrize("allow", [(), ("agents",), ("shop",)])
+@pytest.mark.parametrize("path", ["agents/hello.py:Greeter", "./agents/hello:Greeter"])
+def test_a_class_that_is_named_by_its_file_is_told_by_its_module(
+    path: str, allow: tuple[str, ...]
+) -> None:
+    with pytest.raises(UnknownAgentTypeError) as caught:
+        Registry(allow).agent_class(path)
+
+    assert caught.value.suggestion == "agents.hello:Greeter"
+
+
+def test_who_forgot_a_package_sees_which_ones_are_allowed() -> None:
+    with pytest.raises(
+        UnknownAgentTypeError, match=r"--allow shop, .* \(allowed are: town, agents\)"
+    ):
+        Registry(["town", "agents"]).agent_class("shop.desk:Desk")
+    with pytest.raises(UnknownAgentTypeError, match="town is a module: write town:CLASS"):
+        Registry(["town"]).agent_class("town")
+
+
+def test_one_package_may_be_given_as_it_is() -> None:
+    assert Registry("agents").agent_class("agents.hello:Greeter") is Greeter

@@ -89,7 +89,7 @@ def test_what_is_odd_but_may_be_meant_is_a_warning() -> None:
     plan = Plan.of(builder(Deaf).add_agent_spec(quiet).build_spec())
 
     assert plan.warnings == (
-        "agents[0]: 'deaf' has no handlers: it hears nothing",
+        "agents[0]: 'deaf' has no handlers: mark its methods with @handles",
         "agents[1].output_topic: nobody listens to the output topic 'nowhere' of 'quiet'",
     )
 
