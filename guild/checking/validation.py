@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from guild.errors import Path, SpecError
 from guild.spec.source import Finding, Source
@@ -15,6 +16,11 @@ from guild.suggest import closest
 M = TypeVar("M", bound=BaseModel)
 
 QUOTED = re.compile(r"'([^']*)'")
+
+_LISTS = ("list_type", "tuple_type", "set_type", "frozen_set_type")
+_MAPPINGS = ("dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type")
+_NUMBERS = ("int_type", "int_parsing", "float_type", "float_parsing")
+_WITH_UNIT = re.compile(r"[\d.]+ *(ms|s|sec|secs|seconds|m|min|minutes|h|hours|d|days)")
 
 
 def validated(model: type[M], data: Any) -> M:
@@ -56,27 +62,44 @@ def findings_of(
             yield unknown_key(place, known)
         elif kind == "missing":
             if place not in meant:
-                yield Finding(place[:-1], f"the key {name} is missing", is_missing=True)
+                where = f" in {place[-2]}" if place[-2:-1] == ("properties",) else ""
+                yield Finding(place[:-1], f"the key {name} is missing{where}", is_missing=True)
         elif kind in ("literal_error", "enum"):
             allowed = QUOTED.findall(problem["ctx"]["expected"])
             given = problem["input"]
             hint = closest(given, allowed) if isinstance(given, str) else ""
             yield Finding(place, f"{name} should be {problem['ctx']['expected']}", hint)
+        elif told := _shape(problem, model_at(model, location)):
+            yield Finding(place, f"{name} {told}")
         elif text.startswith("Input should be"):
-            remedy = _remedy(kind, problem["input"])
+            remedy = _remedy(kind, problem["input"], name)
             yield Finding(place, f"{name} should be{text.removeprefix('Input should be')}{remedy}")
-        elif kind == "value_error":
-            yield Finding(place, f"{name}: {text.removeprefix('Value error, ')}")
         else:
-            yield Finding(place, f"{name}: {text}")
+            yield Finding(place, f"{name}: {text.removeprefix('Value error, ')}")
 
 
-def _remedy(kind: str, given: Any) -> str:
+def _shape(problem: ErrorDetails, meant: type[BaseModel] | None) -> str:
+    """What a value should be in the words of YAML, where pydantic has those of Python."""
+    kind, given = problem["type"], problem["input"]
+    if kind in _LISTS:
+        return "should be a list" + ", also where it is just one: [...]" * isinstance(given, str)
+    if kind in _MAPPINGS:
+        keys = ", ".join(keys_of(meant)[:3])
+        return f"should be a mapping{' of keys such as ' * bool(keys)}{keys}"
+    return "must not be empty" if kind == "string_too_short" and not given else ""
+
+
+def _remedy(kind: str, given: Any, name: str) -> str:
     """Where YAML takes a word for something else than was meant."""
     if kind == "string_type" and isinstance(given, bool | int | float):
         return ": write it in quotes"
     if kind == "bool_type" and given in ("yes", "no", "on", "off"):
         return ": write true or false"
+    if kind in _NUMBERS and isinstance(given, str):
+        if _WITH_UNIT.fullmatch(given):
+            return ": write a number alone" + ", of seconds" * name.endswith("_s'")
+        if given.strip().lstrip("+-").replace(".", "", 1).isdecimal():
+            return ": write it without quotes"
     return ""
 
 

@@ -198,7 +198,7 @@ def test_a_list_or_a_group_of_keys_is_not_made_from_text() -> None:
     (line,) = refused(
         {"id": "x", "agents": [{"id": "a", "type": ECHO, "topics": "${T:-a}", "retry": "${R:-3}"}]}
     )[:1]
-    assert "'topics' should be a valid tuple (from ${T:-a})" in line
+    assert "'topics' should be a list, also where it is just one: [...] (from ${T:-a})" in line
 
 
 @pytest.mark.parametrize("secret", ["${env:N}", "${file:/run/n}"])
