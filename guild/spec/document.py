@@ -225,15 +225,19 @@ class _Walk:
         self._reader.values[path] = self._position(event)
         self._count(event, path, depth)
         if isinstance(event, yaml.AliasEvent):
+            whole = path[:-1] if path[-1:] == ("<<",) else path  # what it would bring is not missed
             return self.report(
-                event, path, f"aliases are not allowed (*{event.anchor}): write the value out"
+                event,
+                whole,
+                f"aliases are not allowed (*{event.anchor}): write the value out, or keep it in a "
+                "file of its own and !include it",
             )
         if event.anchor:
             self.report(event, path, f"anchors are not allowed (&{event.anchor}): remove it")
         if event.tag == "!include" and isinstance(event, yaml.ScalarEvent):
             return self._reader.include(event.value, self._position(event), path, depth)
         if event.tag is not None:
-            self.report(event, path, f"tags are not allowed ({event.tag})")
+            self.report(event, path, f"tags are not allowed ({event.tag}): remove it")
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(path, depth)
         if isinstance(event, yaml.MappingStartEvent):
@@ -258,7 +262,11 @@ class _Walk:
                 self._value(next(self._events), (*key_path, "duplicate"), depth + 1)
                 continue
             self._reader.keys[key_path] = self._position(event)
-            items[key] = self._value(next(self._events), key_path, depth + 1)
+            value = self._value(next(self._events), key_path, depth + 1)
+            if key != "<<":
+                items[key] = value
+            elif value is not None:
+                self.report(event, path, "keys are not merged (<<): write them here")
         return items
 
     def _key(self, event: Any, path: Path, depth: int) -> str:

@@ -4,11 +4,12 @@ Text and numbers are in no order: comparing them with <, <=, > or >= gives null,
 JMESPath's specification says of what cannot be compared. `jmespath` itself raises a TypeError.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import jmespath
-from jmespath.exceptions import JMESPathError, JMESPathTypeError
+from jmespath.exceptions import IncompleteExpressionError, JMESPathError, JMESPathTypeError
 from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
@@ -35,7 +36,7 @@ class Expression:
         try:
             self.tree: Mapping[str, Any] = jmespath.compile(text).parsed
         except JMESPathError as error:
-            raise ValueError(f"not a JMESPath expression: {' '.join(str(error).split())}") from None
+            raise ValueError(f"not a JMESPath expression: {_slip(error)}") from None
         except RecursionError:
             raise ValueError(_TOO_DEEP) from None
         _check_functions(self.tree)
@@ -52,6 +53,23 @@ class Expression:
             return self._interpreter.visit(self.tree, document)
         except Exception as error:  # noqa: BLE001 - on anybody's data any class may come
             raise ExpressionError(_reason(error)) from None
+
+
+_HINTS = {
+    "Unknown token '='": "; equality is ==",
+    "Unknown token '-'": '; a name with - stands in double quotes, as "a-b"',
+}
+
+
+def _slip(error: JMESPathError) -> str:
+    """What is wrong with an expression and at which character, without repeating it."""
+    if isinstance(error, IncompleteExpressionError):
+        return "it is not complete; is a bracket or an operand missing at its end?"
+    told = re.sub(r"^(Bad|Invalid) jmespath expression: ", "", str(error), flags=re.IGNORECASE)
+    text = told.splitlines()[0].partition(": Parse error")[0].rstrip(":.")
+    at = getattr(error, "lex_position", None)
+    hint = next((remedy for token, remedy in _HINTS.items() if token in text), "")
+    return text + (f", at character {at + 1}" if at is not None else "") + hint
 
 
 def is_true(result: Any) -> bool:

@@ -75,24 +75,53 @@ def yaml_slip(error: yaml.MarkedYAMLError, text: str) -> str:
         written = REFERENCE.match(line, mark.column - 1)
         reference = written[0] if written else "${…}"
         return f'inside {{…}} and […] text with a reference stands in quotes: write "{reference}"'
-    return told + _remedy(error, told, before[-1:], here)
+    above = next((each for each in reversed(lines[: mark.line]) if each.strip()), "")
+    return told + _remedy(error, told, before, here, above)
 
 
-def _remedy(error: yaml.MarkedYAMLError, told: str, last: str, here: str) -> str:
+def _remedy(error: yaml.MarkedYAMLError, told: str, before: str, here: str, above: str) -> str:
     opened = error.context_mark.line + 1 if error.context_mark else 0
     opening = _FLOW.get(error.context or "", "")
     remedies = {
-        "alphabetic or numeric": f"text that begins with {last} stands in quotes",  # an alias
+        "alphabetic or numeric": f"text that begins with {before[-1:]} stands in quotes",
         "cannot start any token": f"text that begins with {here} stands in quotes",
-        "mapping values are not allowed": "text that holds ': ' stands in quotes",
+        "mapping values are not allowed": _second_colon(before, above),
+        "could not find expected ':'": f"line {opened} has no ': '",
         "did not find expected ','": (
             f"the {opening} of line {opened} is not closed, or a comma is missing"
         ),
         "unexpected end of stream": f"the quote of line {opened} is not closed",
-        "expected key": "the line is not indented as those that it belongs to",
-        "expected '-'": "the line is not indented as those that it belongs to",
+        "expected key": _not_a_key(before),
+        "expected '-'": _not_a_key(before),
+        "unknown escape": r"within double quotes \ is written \\, within single quotes as it is",
+        "expected node content": "a value is missing, or a bracket is one too many",
+        "expected <document start>": "nothing may follow; is a bracket one too many?",
     }
     return next((f": {remedy}" for part, remedy in remedies.items() if part in told), "")
+
+
+def _second_colon(before: str, above: str) -> str:
+    """A second `: ` in one value, or a line that belongs to a value that is complete."""
+    if ": " in before.strip().removeprefix("- "):
+        return "text that holds ': ' stands in quotes"
+    if ": " not in above and not above.rstrip().endswith(":"):
+        return "the line above has no ': '"
+    return "the line is indented more than those that it belongs to"
+
+
+def _not_a_key(before: str) -> str:
+    """Something behind a value that is complete, or a line that is out of line."""
+    last = before.rstrip()[-1:]
+    if last and last in "'\"":
+        other = "'" if last == '"' else '"'
+        twice = "''" if last == "'" else '\\"'
+        return (
+            f"the text ends with that {last}; within the text write {twice}, or put all of it in "
+            f"{other}…{other}"
+        )
+    if last not in ("", "-"):
+        return "nothing may follow what is closed here"
+    return "the line is not indented as those that it belongs to"
 
 
 def json_slip(error: JSONDecodeError) -> str:

@@ -3,9 +3,11 @@
 import math
 from datetime import UTC, datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
+
+from guild.suggest import closest
 
 
 def check_cron(expression: str) -> str:
@@ -26,9 +28,8 @@ def check_timezone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # KeyError: zoneinfo's own error is one
-        raise ValueError(
-            f"there is no time zone {name!r}; write one such as 'Europe/Berlin'"
-        ) from None
+        meant = closest(name, available_timezones()) or "Europe/Berlin"
+        raise ValueError(f"there is no time zone {name!r}; write one such as {meant!r}") from None
     return name
 
 

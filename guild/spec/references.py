@@ -148,6 +148,11 @@ class _Walk:
 
     def _variable(self, text: str, body: str) -> str:
         variable = _VARIABLE.fullmatch(body)
+        if not text.endswith("}") and ":-" in body and body.endswith("$"):
+            raise UnresolvedReferenceError(
+                f"the default of ${{{body.partition(':')[0]}}} holds a reference: a default is "
+                "plain text without braces"
+            )
         if variable is None or not text.endswith("}"):
             raise UnresolvedReferenceError(
                 f"{text} is not a reference: write ${{VAR}}, ${{VAR:-default}}, ${{env:SECRET}}, "
@@ -155,9 +160,11 @@ class _Walk:
             )
         value = self._environ.get(variable["name"]) or variable["default"]
         if value is None:
-            state = "empty" if variable["name"] in self._environ else "not set"
+            name = variable["name"]
             raise UnresolvedReferenceError(
-                f"the environment variable {variable['name']} is {state} and has no default"
+                f"the environment variable {name} is empty; where that is meant write ${{{name}:-}}"
+                if name in self._environ
+                else f"the environment variable {name} is not set and has no default"
             )
         return value
 

@@ -1,5 +1,6 @@
 """The expressions of routes are held against the messages that they are for, before any comes."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -295,3 +296,19 @@ def test_an_expression_that_is_nested_as_deep_as_it_may_be_is_checked_and_evalua
 
     assert not list(flaws_of_route(text, None, Order, None))
     assert Expression(text).search({"id": "y"}) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("length(a < `1`", "it is not complete; is a bracket or an operand missing"),
+        ("", "cannot be empty"),
+        ("a = b", "Unknown token '=', at character 3; equality is =="),
+        ("a-b", "Unknown token '-', at character 2; a name with - stands in double quotes"),
+        ("a b", "Unexpected token: b, at character 3"),
+        ("a == 'b", "Unclosed ' delimiter, at character 6"),
+    ],
+)
+def test_a_slip_in_an_expression_is_told_with_its_place(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape('not a JMESPath expression: ' + told)}"):
+        Expression(text)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from guild.checking.loader import load_yaml
 from guild.errors import SpecError
 from guild.spec.document import read_file, read_json, read_yaml
 
@@ -33,6 +34,17 @@ def complaints(text: str) -> list[str]:
         ("a: 1\nb: {c: d\n", "3:1: did not find expected ',' or '}': the { of line 2 is not clo"),
         ("a: 1\nb: 'c\n", "3:1: found unexpected end of stream: the quote of line 2 is not closed"),
         ("a:\n  - b: 1\n   c: 2\n", "3:4: did not find expected '-' indicator: the line is not "),
+        ("a: 'Here's b'\n", "1:10: did not find expected key: the text ends with that ';"),
+        ('a: "b"c"\n', '1:7: did not find expected key: the text ends with that "; '),
+        ("a: {b: c}d\n", "1:10: did not find expected key: nothing may follow what is closed here"),
+        ("a:\n  - b: 1\n     c: 2\n", "3:7: mapping values are not allowed in this context: the"),
+        ("a: b\n  c: d\n", "2:4: mapping values are not allowed in this context: the line is ind"),
+        ("a:b\nc: d\n", "2:2: mapping values are not allowed in this context: the line above has"),
+        ("- a: b: c\n", "1:7: mapping values are not allowed in this context: text that holds ':"),
+        ("a: 1\nb\nc: 2\n", "3:1: could not find expected ':': line 2 has no ': '"),
+        ('a: "\\q"\n', "1:5: found unknown escape character: within double quotes"),
+        ("a: ]\n", "1:4: did not find expected node content: a value is missing, or a bracket is"),
+        ("{a: 1}}\n", "1:7: did not find expected <document start>: nothing may follow"),
     ],
 )  # fmt: skip
 def test_a_slip_of_yaml_is_told_with_its_remedy(text: str, expected: str) -> None:
@@ -92,3 +104,18 @@ def test_the_remedy_for_a_reference_inside_braces_works() -> None:
 
     assert line.endswith('write "${N:-3}"')
     assert read_yaml('a: {b: "${N:-3}"}\n').data == {"a": {"b": "${N:-3}"}}
+
+
+def test_a_merge_of_keys_is_told_once_and_what_it_would_bring_is_not_missed() -> None:
+    text = "id: x\nagents:\n  - &base {id: a, type: hello.greeter}\n  - {<<: *base, id: b}\n"
+
+    with pytest.raises(SpecError) as caught:
+        load_yaml(text, "spec.yaml")
+
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("spec.yaml:3:5: anchors are not allowed (&base)")
+    assert second.startswith(
+        "spec.yaml:4:10: aliases are not allowed (*base): write the value out, "
+    )
+    with pytest.raises(SpecError, match=r"4:6: keys are not merged \(<<\): write them here"):
+        load_yaml(text.replace("&base ", "").replace("*base", "{type: hello.greeter}"), "spec.yaml")

@@ -54,3 +54,12 @@ def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
 def test_what_is_no_time_zone_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no time zone"):
         check_timezone(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("Europe/Londn", "Europe/London"), ("berlin", "Europe/Berlin"), ("?", "Europe/Berlin")],
+)
+def test_a_time_zone_with_a_slip_is_told_with_a_better_one(name: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"write one such as '{meant}'"):
+        check_timezone(name)

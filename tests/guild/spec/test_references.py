@@ -38,6 +38,20 @@ def test_a_reference_that_leads_nowhere_is_an_error_that_names_it(text: str) -> 
         resolve([text], environ=ENVIRON, path=("a",))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("${EMPTY}", r"variable EMPTY is empty; where that is meant write \$\{EMPTY:-\}"),
+        ("${NOPE}", "variable NOPE is not set and has no default"),
+        ("${NOPE:-${HOST}}", r"the default of \$\{NOPE\} holds a reference"),
+        ("${NOPE:?must}", r"\$\{NOPE:\?must\} is not a reference: write"),
+    ],
+)
+def test_what_other_tools_take_is_refused_with_what_is_written_here(text: str, told: str) -> None:
+    with pytest.raises(UnresolvedReferenceError, match=told):
+        resolve(text, environ=ENVIRON)
+
+
 def test_what_a_variable_holds_is_not_looked_into() -> None:
     assert resolve("${A}", environ={"A": "${B}", "B": "x"}) == "${B}"
 
@@ -69,7 +83,7 @@ def test_a_secret_file_that_is_away_or_too_long_is_told_without_its_content(tmp_
 def test_a_file_that_no_system_has_and_a_variable_without_text_are_told_as_such() -> None:
     for text, told in (
         ("${file:/a\0b}", "the secret file /a\0b: embedded null byte"),
-        ("${EMPTY}", "the environment variable EMPTY is empty and has no default"),
+        ("${EMPTY}", "the environment variable EMPTY is empty; where that is meant write ${EMPTY:-}"),
     ):
         with pytest.raises(UnresolvedReferenceError, match=re.escape(told)):
             resolve(text, environ=ENVIRON)
