@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from guild.checking.inspection import Inspection
-from guild.checking.parts import UNREADABLE, Parts
+from guild.checking.parts import UNREADABLE, Parts, buses_of
 from guild.checking.validation import QUOTED, findings_of, keys_of, required_keys_of, unknown_key
 from guild.errors import Path, Problem
 from guild.spec.references import FromReference, Resolved, resolve_gently
@@ -99,6 +99,7 @@ class _Reader:
             topics=guild.topics if guild else (),
             ends=guild.ends if guild else (),
             engine=guild.engine if guild else EngineSpec(),
+            buses=buses_of(guild) if guild else {},
             knows_agents="agents" not in self._lost,
             knows_topics=self._lost.isdisjoint({"agents", "topics", "guild"}),
             knows_resources="resources" not in self._lost,

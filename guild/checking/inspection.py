@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,14 +19,14 @@ from guild.checking.parts import UNREADABLE, Parts
 from guild.checking.trait_checks import asking, desk_errors, traits_of_agents
 from guild.checking.validation import findings_of
 from guild.checking.wiring import Wires, wiring_errors
-from guild.errors import Path, UnknownAgentTypeError
+from guild.errors import Path, UnknownAgentTypeError, dotted
 from guild.events import EVENTS
 from guild.progress import Measured, Progress, TextDelta
 from guild.spec.references import resolve_gently
 from guild.spec.source import Finding
 from guild.spec.spec import ENGINES, AgentSpec, ResourceSpec
 from guild.suggest import closest
-from messaging.errors import WireNameConflictError
+from messaging.errors import BackendSetupError, WireNameConflictError
 from messaging.handling.ordering_key import BY_KEY
 from messaging.wire.message import MessageRegistry
 from messaging.wire.replies import Cancelled, RequestFailed
@@ -40,6 +41,10 @@ ALWAYS_KNOWN = (
     Cancelled,
     RouteAgain,
 )
+
+
+_PLAIN = ("memory", "memory://", "embedded")
+_PASSWORD = re.compile(r"(?<=:)\$\{(env|file):[^{}]*\}(?=@)")  # whatever it is, it may stand there
 
 
 @dataclass
@@ -79,6 +84,8 @@ def inspect_parts(
         hint = closest(parts.engine.type, ENGINES)
         text = f"unknown engine {parts.engine.type!r}; there are: {', '.join(ENGINES)}"
         seen.errors.append(Finding(("engine", "type"), text, hint))
+    for path, url in parts.buses.items():
+        seen.errors += _bus(seen, url, path)
     for name, resource in parts.resources.items():
         seen.errors += _resource(seen, name, resource)
     for index, agent in parts.agents.items():
@@ -89,6 +96,21 @@ def inspect_parts(
     seen.wiring += desk_errors(seen.wires)
     seen.wiring += wiring_errors(seen.wires)
     return seen
+
+
+def _bus(seen: Inspection, written: str, path: Path) -> Iterator[Finding]:
+    """What is wrong with the URL of a bus, as far as it is known here."""
+    resolved = resolve_gently(_PASSWORD.sub("x", written), environ=seen.environ, path=path)
+    url = str(resolved.value)
+    if resolved.unknown or url in _PLAIN:  # it may be set elsewhere, or overruled by --bus
+        return
+    from messaging.backends.urls import open_backend  # noqa: PLC0415 - 200 ms that few specs need
+
+    try:
+        open_backend(url, "x")
+    except BackendSetupError as error:
+        origin = f" (from {written})" if url != written and "${" in written else ""
+        yield Finding(path, f"{dotted(path)}: {error}{origin}")
 
 
 def _twice(parts: Parts) -> Iterator[Finding]:

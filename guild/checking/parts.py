@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from guild.errors import Path
 from guild.spec.spec import AgentSpec, EngineSpec, GuildSpec, ResourceSpec, RouteSpec, ScheduleSpec
 from messaging.wire.topic import inbox_of, matches
 
@@ -17,6 +18,7 @@ class Parts:
     the list.
 
     Attributes:
+        buses: the URLs of the guild's bus and of those of its neighbours, by where they stand.
         knows_agents: whether every agent could be read, so that one not found is really missing.
         knows_topics: the same of everything that is listened to.
         knows_resources: the same of the resources.
@@ -30,6 +32,7 @@ class Parts:
     topics: Sequence[str] = ()
     ends: Sequence[str] = ()
     engine: EngineSpec = field(default_factory=EngineSpec)
+    buses: Mapping[Path, str] = field(default_factory=dict)
     knows_agents: bool = True
     knows_topics: bool = True
     knows_resources: bool = True
@@ -45,6 +48,7 @@ class Parts:
             topics=spec.topics,
             ends=spec.ends,
             engine=spec.engine,
+            buses=buses_of(spec),
         )
 
     def with_code_of(self, spec: GuildSpec) -> Self:
@@ -77,6 +81,12 @@ class Parts:
     def hears(self, topic: str) -> bool:
         """Whether somebody, in the guild or outside it, listens to `topic`."""
         return any(matches(pattern, topic) for pattern in self.topics_heard)
+
+
+def buses_of(spec: GuildSpec) -> Mapping[Path, str]:
+    """The URLs of all buses of a spec, by where they stand."""
+    buses: dict[Path, str] = {("bus",): spec.bus}
+    return buses | {("neighbours", name): url for name, url in spec.neighbours.items()}
 
 
 def listens(agent: AgentSpec, topic: str) -> bool:

@@ -12,6 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from messaging.errors import BackendSetupError
 
+_LOGIN = {"password", "username", "user"}
+
 
 def take_options(url: str, types: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """`url` without the options that `types` names, and those, as what they are.
@@ -54,6 +56,8 @@ def refuse_parameters(
     known = sorted({*options, *parameters})
     near = get_close_matches(unknown[0], known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
+    if not _LOGIN.isdisjoint(unknown):
+        hint = "; user and password stand before the host, or before the path of a socket, and an @"
     raise BackendSetupError(
         f"{shown or base} has {', '.join(unknown)} behind the question mark, which the bus does "
         f"not know; it knows {', '.join(known)}{hint}"

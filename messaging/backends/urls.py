@@ -9,6 +9,8 @@ redis+cluster://            the node of a cluster that has the guild (rediss+clu
 Options of the backend may stand behind a question mark: `redis://host/0?profile=durable`.
 """
 
+import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from messaging.backend import Backend
 from messaging.backends.url_options import refuse_parameters, take_options
 from messaging.errors import BackendSetupError
 
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d+(/\d*)?")
 _NOT_IN_URLS = {"guild_id", "name", "clock", "return"}
 KNOWN = "memory://, embedded, redis://, rediss://, unix://, sentinel:// or redis+cluster://"
 SERVER_SCHEMES = (
@@ -42,6 +45,7 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
         scheme = urlsplit(url).scheme or url.partition("?")[0]
     except ValueError as error:  # the URL may hold a password, so it is not shown
         raise BackendSetupError(f"the URL of the bus cannot be read: {error}") from error
+    url = scheme + url[len(scheme) :]  # in lower case
     if "clock" in options and scheme != "memory":
         raise BackendSetupError(
             f"the bus {scheme} takes no clock: its server holds messages back by its own. Turn a "
@@ -56,7 +60,21 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
             return _redis(url, guild_id, options)
     except TypeError as error:
         raise BackendSetupError(f"an option does not fit the bus {scheme}: {error}") from error
-    raise BackendSetupError(f"{scheme!r} is not a bus: use {KNOWN}")
+    raise BackendSetupError(f"{scheme!r} is not a bus: use {KNOWN}{_meant(url, scheme)}")
+
+
+def _meant(url: str, scheme: str) -> str:
+    """What a URL of another form was probably to be."""
+    if url.startswith("/"):
+        meant = f"unix://{url}"
+    elif _HOST_AND_PORT.fullmatch(url):
+        meant = f"redis://{url}"
+    elif "sock" in scheme or "unix" in scheme:
+        meant = "unix:///path"
+    else:
+        near = get_close_matches(scheme, ("memory", "embedded", *SERVER_SCHEMES), n=1)
+        meant = near[0] + "://" * (near[0] != "embedded") if near else ""
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _memory(url: str, guild_id: str, options: dict[str, Any]) -> Backend:

@@ -7,6 +7,7 @@ import pytest
 
 from guild.agent.registry import Registry, type_name_of
 from guild.checking.loader import dump_yaml, load_file, load_json, load_yaml
+from guild.checking.plan import Plan
 from guild.errors import SpecError, WiringError
 from guild.spec.spec import DEFAULT_BUS, GuildSpec
 from tests.guild import samples
@@ -110,6 +111,29 @@ def test_a_spec_says_everything_that_an_agent_can_be_told() -> None:
         ("routes: {}\n", "s.yaml:6:9: 'routes' should be a list"),
         ("resources: []\n", "s.yaml:6:12: 'resources' should be a mapping of names"),
         ("  - echo\n", "s.yaml:6:5: this should be a mapping of keys such as id, type, name"),
+        # buses, as far as they are known here
+        (
+            "bus: no\n",
+            "s.yaml:6:6: bus: 'no' is not a bus: use memory://, embedded, redis://, redi",
+        ),
+        (
+            "bus: rediss:/x\n",
+            "s.yaml:6:6: bus: rediss:/x is not the URL of a server: it must begin ",
+        ),
+        (
+            "bus: redis://localhost?proflie=durable\n",
+            "s.yaml:6:6: bus: redis://localhost?proflie=dur",
+        ),
+        (
+            "bus: memory://?max_backlog=x\n",
+            "s.yaml:6:6: bus: max_backlog=x in the URL of the bus: ",
+        ),
+        (
+            "bus: redis://:${env:PW}@localhost?proflie=durable\n",
+            "s.yaml:6:6: bus: redis://:***@localhost?proflie=durable has proflie behind the questi",
+        ),
+        ("bus: ${NOPE:-kafka://x}\n", "s.yaml:6:6: bus: 'kafka' is not a bus: use memory://, embe"),
+        ("neighbours: {other: kafka://x}\n", "s.yaml:6:21: neighbours.other: 'kafka' is not a bus"),
         # wrong values
         ("    replicas: 0\n", "s.yaml:6:15: 'replicas' should be greater than or equal to 1"),
         ("    timeout_s: -1\n", "s.yaml:6:16: 'timeout_s' should be greater than 0"),
@@ -358,3 +382,26 @@ def test_where_a_spec_was_read_is_no_part_of_it() -> None:
 
 def test_an_empty_registry_is_enough_for_classes_of_this_process() -> None:
     assert Registry().agent_class(ECHO) is samples.Echo
+
+
+@pytest.mark.parametrize(
+    "bus",
+    [
+        *("memory://", "embedded", "embedded:data", "redis://localhost?profile=durable"),
+        *(
+            "${env:URL}",
+            "${file:/run/url}",
+            "${NOT_SET}",
+            "redis://localhost?profile=${env:PROFILE}",
+        ),
+        *("redis://:${env:PW}@db.example/0", "rediss://me:${file:/run/pw}@db.example"),
+    ],
+)
+def test_a_bus_that_may_be_right_is_not_judged(bus: str) -> None:
+    assert load_yaml(f"bus: {bus}\n{HEAD}").bus == bus
+    assert load_yaml(f'neighbours: {{other: "{bus}"}}\n{HEAD}').neighbours == {"other": bus}
+
+
+def test_a_bus_that_is_built_in_python_is_judged_too() -> None:
+    with pytest.raises(SpecError, match="bus: 'kafka' is not a bus"):
+        Plan.of(GuildSpec(id="x", bus="kafka://x"))

@@ -1,0 +1,36 @@
+"""URLs of a bus with a slip in them are refused with what was probably meant."""
+
+import re
+
+import pytest
+
+from messaging.backends.urls import open_backend
+from messaging.errors import BackendSetupError
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("/run/redis.sock", "did you mean unix:///run/redis.sock?"),
+        ("localhost:6379", "did you mean redis://localhost:6379?"),
+        ("db.example:6379/0", "did you mean redis://db.example:6379/0?"),
+        ("redis+socket:///run/redis.sock", "did you mean unix:///path?"),
+        ("embeded", "did you mean embedded?"),
+        ("memmory://", "did you mean memory://?"),
+        ("redis+sentinal://a/b", "did you mean redis+sentinel://?"),
+        ("kafka://a", "redis+cluster://"),
+        ("redis://localhost?password=hush", "user and password stand before the host, or before"),
+        ("unix:///run/redis.sock?user=me", "user and password stand before the host, or before"),
+        ("redis://localhost?proflie=durable", "did you mean profile?"),
+    ],
+)
+def test_a_slip_in_a_url_is_told_with_what_was_meant(url: str, meant: str) -> None:
+    with pytest.raises(BackendSetupError, match=re.escape(meant)) as caught:
+        open_backend(url, "guild")
+
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["REDIS://localhost:1/0", "Memory://", "Unix:///run/Redis.sock"])
+def test_a_scheme_may_be_written_in_capitals(url: str) -> None:
+    open_backend(url, "guild")
