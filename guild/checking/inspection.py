@@ -104,12 +104,12 @@ def _bus(seen: Inspection, written: str, path: Path) -> Iterator[Finding]:
     url = str(resolved.value)
     if resolved.unknown or url in _PLAIN:  # it may be set elsewhere, or overruled by --bus
         return
-    from messaging.backends.urls import open_backend  # noqa: PLC0415 - 200 ms that few specs need
+    from messaging.backends.urls import check_url  # noqa: PLC0415 - 200 ms that few specs need
 
     try:
-        open_backend(url, "x")
+        check_url(url)
     except BackendSetupError as error:
-        origin = f" (from {written})" if url != written and "${" in written else ""
+        origin = f" (from {written})" if "${" in written else ""
         yield Finding(path, f"{dotted(path)}: {error}{origin}")
 
 

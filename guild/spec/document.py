@@ -263,7 +263,7 @@ class _Walk:
                 continue
             self._reader.keys[key_path] = self._position(event)
             value = self._value(next(self._events), key_path, depth + 1)
-            if key != "<<":
+            if key != "<<" or event.style:  # in quotes it is a key as any other
                 items[key] = value
             elif value is not None:
                 self.report(event, path, "keys are not merged (<<): write them here")

@@ -63,6 +63,31 @@ def open_backend(url: str, guild_id: str, **options: Any) -> Backend:
     raise BackendSetupError(f"{scheme!r} is not a bus: use {KNOWN}{_meant(url, scheme)}")
 
 
+def check_url(url: str) -> None:
+    """Pass when a bus may have this URL, whatever there is on this machine.
+
+    Raises:
+        BackendSetupError: no such kind of URL, no such option, or a value that does not fit.
+    """
+    scheme = url.partition(":")[0].lower()
+    if scheme not in SERVER_SCHEMES:
+        open_backend(url, "guild")
+        return
+    from messaging.backends.redis import Options  # noqa: PLC0415 - only when used
+    from messaging.backends.redis.connection.address import parameters_of  # noqa: PLC0415 - as above
+    from messaging.backends.redis.connection.endpoint import parse_url, redacted  # noqa: PLC0415 - as above
+
+    types = get_type_hints(Options)
+    plain, _ = take_options(scheme + url[len(scheme) :], types)
+    refuse_parameters(plain, types, parameters_of(plain), shown=redacted(plain))
+    try:
+        if scheme in ("redis", "rediss", "unix"):
+            parse_url(plain)
+    except ValueError as error:  # its text may repeat a part of a password
+        why = "a password in it has %2F %3F %23 %25 for / ? # %" if "@" in url else error
+        raise BackendSetupError(f"{redacted(url)} is not the URL of a server: {why}") from None
+
+
 def _meant(url: str, scheme: str) -> str:
     """What a URL of another form was probably to be."""
     if url.startswith("/"):

@@ -388,6 +388,7 @@ def test_an_empty_registry_is_enough_for_classes_of_this_process() -> None:
     "bus",
     [
         *("memory://", "embedded", "embedded:data", "redis://localhost?profile=durable"),
+        *("redis://db.example", "sentinel://a,b/name", "redis+cluster://a,b?profile=standard"),
         *(
             "${env:URL}",
             "${file:/run/url}",

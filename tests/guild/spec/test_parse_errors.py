@@ -117,5 +117,6 @@ def test_a_merge_of_keys_is_told_once_and_what_it_would_bring_is_not_missed() ->
     assert second.startswith(
         "spec.yaml:4:10: aliases are not allowed (*base): write the value out, "
     )
+    assert read_yaml('"<<": {a: 1}').data == {"<<": {"a": 1}}
     with pytest.raises(SpecError, match=r"4:6: keys are not merged \(<<\): write them here"):
         load_yaml(text.replace("&base ", "").replace("*base", "{type: hello.greeter}"), "spec.yaml")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from messaging.backends.urls import open_backend
+from messaging.backends.urls import check_url, open_backend
 from messaging.errors import BackendSetupError
 
 
@@ -25,12 +25,39 @@ from messaging.errors import BackendSetupError
     ],
 )
 def test_a_slip_in_a_url_is_told_with_what_was_meant(url: str, meant: str) -> None:
-    with pytest.raises(BackendSetupError, match=re.escape(meant)) as caught:
+    with pytest.raises(BackendSetupError, match=re.escape(meant)) as opened:
         open_backend(url, "guild")
+    with pytest.raises(BackendSetupError, match=re.escape(meant)) as checked:
+        check_url(url)
 
-    assert "hush" not in str(caught.value)
+    assert "hush" not in f"{opened.value} {checked.value}"
 
 
 @pytest.mark.parametrize("url", ["REDIS://localhost:1/0", "Memory://", "Unix:///run/Redis.sock"])
 def test_a_scheme_may_be_written_in_capitals(url: str) -> None:
     open_backend(url, "guild")
+    check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://db.example", "rediss://:x@db.example?ssl_ca_certs=/none.pem", "sentinel://a,b/x"],
+)
+def test_what_depends_on_the_machine_is_not_checked_before(url: str) -> None:
+    check_url(url)
+
+    with pytest.raises(BackendSetupError):
+        open_backend(url, "guild")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis:/localhost", "must begin with redis://"),
+        ("redis://localhost:x", "is not the URL of a server"),
+        ("redis://:hu#sh@localhost", "has %2F %3F %23 %25 for / ? # %"),
+    ],
+)
+def test_a_url_of_no_server_is_refused_before(url: str, told: str) -> None:
+    with pytest.raises(BackendSetupError, match=re.escape(told)):
+        check_url(url)
