@@ -80,13 +80,13 @@ def load_settings(
         SettingsError: the file cannot be read, or something is unknown or does not fit.
     """
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
-    layers = (
-        _from_file(file),
-        _from_environment(os.environ if environ is None else environ),
-        given,
-    )
+    layers = {
+        str(file or DEFAULT_FILE): _from_file(file),
+        "environment": _from_environment(os.environ if environ is None else environ),
+        "command line": given,
+    }
     merged: dict[str, Any] = {}
-    for layer in layers:
+    for layer in layers.values():
         _merge(merged, layer)
     try:
         return Settings.model_validate(merged)
@@ -94,7 +94,8 @@ def load_settings(
         lines = []
         for finding in findings_of(error, Settings):
             hint = f"; did you mean {finding.suggestion!r}?" if finding.suggestion else ""
-            lines.append(f"settings: {finding.text}{hint}")
+            where = [name for name, layer in layers.items() if finding.path[0] in layer][-1]
+            lines.append(f"settings, {where}: {finding.text}{hint}")
         raise SettingsError("\n".join(lines)) from None
 
 
@@ -111,17 +112,21 @@ def _from_file(file: str | Path | None) -> dict[str, Any]:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
+    slips: list[str] = []
     known = keys_of(Settings)
+    whole = [*known, *(f"log__{key}" for key in keys_of(LogSettings))]
     for name, value in environ.items():
         if not name.startswith(PREFIX) or name in _FOR_SPECS:
             continue
         first, *rest = name.removeprefix(PREFIX).lower().split("__")
         if first not in known:
             # Specs may refer to variables of any name; a slip of the pen is told all the same.
-            if hint := closest(first, known):
-                raise SettingsError(f"unknown setting {name}; did you mean {PREFIX}{hint.upper()}?")
+            if hint := closest("__".join([first, *rest]), whole):
+                slips.append(f"unknown setting {name}; did you mean {PREFIX}{hint.upper()}?")
             continue
         _merge(settings, _nested([first, *rest], value))
+    if slips:
+        raise SettingsError("\n".join(slips))
     return settings
 
 

@@ -89,3 +89,21 @@ def test_what_cannot_be_a_package_is_refused(said: str, told: str) -> None:
 
     with pytest.raises(SettingsError, match=re.escape(told)):
         load_settings(overrides={"allow": [said]}, environ={})
+
+
+def test_all_slips_are_told_at_once_with_where_they_stand() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ={"GUILDBUS_LOG_LEVEL": "info", "GUILDBUS_BUSS": "memory://"})
+    assert str(caught.value).splitlines() == [
+        "unknown setting GUILDBUS_LOG_LEVEL; did you mean GUILDBUS_LOG__LEVEL?",
+        "unknown setting GUILDBUS_BUSS; did you mean GUILDBUS_BUS?",
+    ]
+
+    Path("guildbus.toml").write_text("allow = 5\nbuss = 'x'\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ={"GUILDBUS_LOG__LEVEL": "loud"})
+    assert sorted(str(caught.value).splitlines()) == [
+        "settings, environment: 'level' should be 'debug', 'info', 'warning' or 'error'",
+        "settings, guildbus.toml: 'allow' should be a list",
+        "settings, guildbus.toml: unknown key 'buss'; did you mean 'bus'?",
+    ]
