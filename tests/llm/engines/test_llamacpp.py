@@ -28,6 +28,7 @@ from agents.llm.engines.errors import (
     ModelDamagedError,
     ModelNotFoundError,
 )
+from agents.llm.engines.factory import BACKENDS
 from agents.llm.engines.generation import TextDelta
 from agents.llm.engines.gguf import read_metadata
 from agents.llm.engines.gguf_vocabulary import _BYTES, GgufVocabulary
@@ -349,6 +350,18 @@ async def test_without_the_extra_the_error_says_what_to_install(
 
     with pytest.raises(MissingDependencyError, match=r"guildbus\[llamacpp\]"):
         await create_engine(config(tiny_gguf)).load()
+
+
+@pytest.mark.parametrize("backend", ["llamacpp", "transformers"])
+def test_a_package_that_is_not_there_is_told_with_its_extra(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BACKENDS, backend, "no_such_package.engine")
+
+    extra = {"transformers": "torch"}.get(backend, backend)
+    told = rf"{backend} backend needs no_such_package: pip install 'guildbus\[{extra}\]'"
+    with pytest.raises(MissingDependencyError, match=told):
+        create_engine(EngineConfig(model="smollm2", backend=backend))
 
 
 def test_it_works_where_there_is_no_torch(tiny_gguf: Path) -> None:
