@@ -49,7 +49,7 @@ class Audience:
         if not able.agents:
             return f"no agent of {self._plan.spec.id!r} handles {name}"
         where = ", ".join(f"{agent.id} ({', '.join(agent.topics)})" for agent in able.agents)
-        return f"nobody on {topic!r} handles {name}; elsewhere there are: {where}"
+        return f"no agent on {topic!r} handles {name}; it is handled by {where}"
 
     def _look_for_able(self, message: type[BaseModel]) -> _Able:
         classes, listening = self._plan.agents, PatternIndex()

@@ -53,7 +53,7 @@ async def test_publishing_returns_the_id() -> None:
     ("topic", "message", "text"),
     [
         ("default_topic", Note(text=""), "no agent of 'tests' handles tests.note"),
-        ("elsewhere", Ping(), "elsewhere there are: echo (default_topic)"),
+        ("elsewhere", Ping(), "it is handled by echo (default_topic)"),
     ],
 )
 async def test_what_nobody_handles_is_a_warning_or_an_error(

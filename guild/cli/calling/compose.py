@@ -73,7 +73,8 @@ def _text(type_name: str, word: str) -> str:
         return sys.stdin.read() if word == "-" else Path(word[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         where = "stdin" if word == "-" else word[1:]
-        raise InvalidMessageError(type_name, (f"cannot read {where}: {error}",)) from None
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InvalidMessageError(type_name, (f"cannot read {where}: {reason}",)) from None
 
 
 def _parsed(type_name: str, what: str, text: str) -> Any:

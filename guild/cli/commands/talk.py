@@ -10,6 +10,7 @@ from functools import partial
 from pydantic import BaseModel
 
 from guild.checking.answers import require_answer
+from guild.checking.audience import Audience
 from guild.cli.calling.call import Call
 from guild.cli.calling.compose import message_of
 from guild.cli.calling.exit_codes import OK, UsageError
@@ -30,6 +31,7 @@ from messaging.handling.subscription import SubscriptionOptions
 from messaging.process.clock import SYSTEM
 from messaging.state.timers import delay_of
 from messaging.wire.envelope import check_id, new_id
+from messaging.wire.topic import check_topic
 
 GRACE_S = 1.0
 SILENCE_S = SubscriptionOptions().lease_s / 2
@@ -71,7 +73,7 @@ async def request_answer(
 ) -> int:
     """Ask, show what is emitted meanwhile on stderr, and print the answer."""
     message = message_of(call.plan, type_name, data)
-    to = topic_for(call.plan, message, topic)
+    to = check_topic(topic_for(call.plan, message, topic))
     require_answer(call.plan, to, type(message))
     async with call.client() as client:
         reception = await _once_at_work(call, client, message, to)
@@ -209,7 +211,9 @@ def _remedied(call: Call, reception: Reception) -> str:
     """Why no agent handles it, and what to do about that."""
     match reception.state:
         case "unhandled":
-            return reception.reason
+            message = call.plan.messages.find(reception.type)
+            why = Audience(call.plan).why_unhandled(reception.topic, message) if message else ""
+            return why or reception.reason
         case "paused":
             command = f"{call.command('resume')} {reception.paused[0]}"
             return f"{reception.reason}; go on with: {command}"

@@ -116,15 +116,20 @@ def test_what_is_no_id_cannot_be_followed(run: Run, running: Path) -> None:
         (["zzz"], 3, "its agents handle crew.break, crew.told, crew.work"),
         (["crew.work", "count=x"], 3, "not a valid crew.work: count: Input should be a valid int"),
         (["crew.break"], 3, "not a valid crew.break: why: Field required"),
-        (["crew.work", "cuont=1"], 3, "cuont: there is no such field"),
+        (["crew.work", "cuont=1"], 3, "cuont: there is no such field; did you mean count?"),
         (["crew.work", "count"], 3, "'count' is neither key=text"),
         (["crew.work", "count:=}"], 3, "count is not JSON"),
         (["crew.work", "count:=" + "9" * 6_000], 3, "count is not JSON: number out of range"),
         (["crew.work", "count:=" + "[" * 100_000], 3, "nested deeper than 64 levels"),
         (["crew.break", "why=\udcff"], 3, "lone leading surrogate"),
         (["crew.break", 'why:="\udcff"'], 3, "why is not JSON"),
-        (["crew.work", "@nowhere"], 3, "cannot read nowhere"),
-        (["crew.work", "--topic", "a b"], 1, "nothing was sent: no agent of crew handles"),
+        (["crew.work", "@nowhere"], 3, "cannot read nowhere: No such file or directory"),
+        (["crew.work", "--topic", "a b"], 3, "'a b' is not a topic"),
+        (
+            ["crew.work", "count=1", "--topic", "jbos"],
+            1,
+            "no agent on 'jbos' handles crew.work; it is handled by worker (jobs)",
+        ),
         (["crew.work", "--timeout", "soon"], 2, "Invalid value for '--timeout'"),
     ],
 )
@@ -151,7 +156,7 @@ def test_publishing_where_nobody_handles_it_warns(run: Run, running: Path) -> No
     outcome = run("publish", running, "crew.work", "--topic", "elsewhere")
 
     assert outcome.code == 0
-    assert "warning: nobody will get it: no agent of crew handles crew.work" in outcome.err
+    assert "warning: nobody will get it: no agent on 'elsewhere' handles crew.work" in outcome.err
 
 
 def test_a_reserved_topic_is_an_invalid_message(run: Run, running: Path) -> None:
