@@ -13,6 +13,7 @@ from guild.agent.resources import properties_class_of
 from guild.checking.draft import draft_of_spec
 from guild.checking.graph import Graph, graph_of
 from guild.checking.inspection import injected_parameters, inspect_parts
+from guild.checking.loops import loop_warnings
 from guild.checking.trait_checks import chain_warnings
 from guild.checking.validation import findings_of
 from guild.checking.wiring import wiring_warnings
@@ -76,7 +77,11 @@ class Plan:
         if draft.resolved.written:
             spec = spec.replaced(draft.resolved.value)
         graph = graph_of(seen.wires)
-        odd = [*wiring_warnings(seen.wires), *chain_warnings(seen.wires, seen.traits, graph)]
+        odd = [
+            *wiring_warnings(seen.wires),
+            *loop_warnings(seen.wires),
+            *chain_warnings(seen.wires, seen.traits, graph),
+        ]
         warnings = [str(spec.source.problem(finding)) for finding in odd]
         return cls(
             spec=spec,
