@@ -9,7 +9,7 @@ import typer
 from guild.cli.syntax.options import Allow, AsJson, BusUrl, Common, Count, Spec, TimeoutS
 
 approvals = typer.Typer(
-    help="What a guild asks before it does it: list, show, approve and reject.",
+    help="Decide about what agents ask first. List, show, approve, reject.",
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -201,7 +201,7 @@ def doctor(
     as_json: AsJson = False,
     wait_s: WaitS = 0.0,
 ) -> None:
-    """Check this machine: Python, packages, servers, devices; and the bus of a guild."""
+    """Check this machine, and the bus of a guild. Python, packages, servers, devices."""
     from guild.cli.calling.running import run_command
     from guild.cli.commands.doctor import diagnose
 

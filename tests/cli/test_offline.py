@@ -9,6 +9,7 @@ import pytest
 from guild.cli.calling.call import Call, find_spec, shipped_specs
 from guild.cli.printing.output import Output
 from guild.cli.syntax.options import Common
+from guild.errors import SpecError
 from guild.operations.composing import conversation_of
 from messaging import Message
 from tests.cli.conftest import SPEC, Run, Start
@@ -46,7 +47,8 @@ def test_a_file_goes_before_a_shipped_spec_of_its_name(tmp_path: Path) -> None:
     assert find_spec(Path("hello")) == shipped_specs() / "hello.yaml"
     (tmp_path / "hello").touch()
     assert find_spec(Path("hello")) == Path("hello")
-    assert find_spec(Path("specs/hello")) == Path("specs/hello")
+    with pytest.raises(SpecError, match="cannot read specs/hello: no such file"):
+        find_spec(Path("specs/hello"))
 
 
 def test_a_name_of_no_spec_is_told_with_those_that_there_are(run: Run, tmp_path: Path) -> None:
@@ -60,6 +62,34 @@ def test_a_name_of_no_spec_is_told_with_those_that_there_are(run: Run, tmp_path:
             f"those are approvals, chat, hello, phi, research, stateful; did you mean {meant!r}?"
             in (outcome.err)
         )
+
+
+def test_a_file_that_is_not_there_is_told_with_one_beside_it(run: Run, private: Path) -> None:
+    gone, folder = private.with_suffix(".yml"), private.parent
+
+    assert run("validate", gone).err == (
+        f"spec: cannot read {gone}: no such file; did you mean '{private}'?\n"
+    )
+    assert run("graph", folder).err == (
+        f"spec: cannot read {folder}: it is a folder; name the file in it\n"
+    )
+    assert run("validate", gone, private, "--allow", "tests").out.endswith("1 agent, 0 routes\n")
+
+
+def test_help_says_whole_sentences(run: Run) -> None:
+    assert "..." not in run("--help").out.partition("Commands:")[2]
+
+
+def test_a_guild_without_agents_has_nothing_to_draw(run: Run, tmp_path: Path) -> None:
+    outcome = run("graph", written(tmp_path, "id: empty\n"))
+
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == "empty has no agent that handles or sends anything\n"
+
+
+def test_several_packages_are_allowed_with_commas(run: Run, private: Path) -> None:
+    assert run("validate", private, "--allow", "shop,tests").code == 0
+    assert run("validate", private, "--allow", "tests/cli").code == 2
 
 
 def test_every_shipped_spec_is_valid(run: Run) -> None:
@@ -81,13 +111,13 @@ def test_every_problem_of_every_spec_is_told_with_its_place(run: Run, tmp_path: 
 
     assert outcome.code == 3
     assert outcome.out == "hello: ok, 2 agents, 1 route\n"
-    first, second, taken, third, fourth = outcome.err.splitlines()
+    first, second, taken, third, gone = outcome.err.splitlines()
     assert first == f"{broken}:2:1: unknown key 'bsu'; did you mean 'bus'?"
     assert second.startswith(f"{broken}:4:19: unknown agent type 'hello.greter'; did you mean")
     assert taken.startswith(f"{broken}:5:10: the id 'a' is taken")
     assert third.startswith(f"{broken}:5:")
     assert "replicas" in third
-    assert fourth.startswith("nowhere.yaml:1:1: cannot read nowhere.yaml")
+    assert gone == "spec: cannot read nowhere.yaml: no such file"
 
 
 def test_problems_as_json_are_one_document_a_spec(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from guild.cli.syntax.options import Allow, AsJson, BusUrl, Common, LogLevel
 
 experiments = typer.Typer(
-    help="What was tried in a workspace: list, compare, show, resume, prune and open it.",
+    help="What was tried in a workspace. List, compare, show, resume, prune and open it.",
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},

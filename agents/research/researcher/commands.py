@@ -58,7 +58,7 @@ def study(
     as_json: AsJson = False,
     log_level: LogLevel = None,
 ) -> None:
-    """Find the best model for a dataset within a budget, and say how sure that is.
+    """Find the best model for a dataset within a budget. It says how sure that is.
 
     Networks, their training and ensembles are searched beside classical models, on folds; the
     held-out test is opened once, at the end. Interrupted and asked again, it goes on where it was.

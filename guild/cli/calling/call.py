@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from guild.client import GuildClient
 
 _SHIPPED = "_specs"
+_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class Call:
@@ -168,16 +169,22 @@ def find_spec(path: Path) -> Path:
     """`path`, or the shipped spec of that name when there is no such file.
 
     Raises:
-        SpecError: it is a name, and there is neither a file nor a shipped spec of it.
+        SpecError: there is no such file, and no shipped spec of that name; or it is a folder.
     """
-    if len(path.parts) != 1 or path.suffix or path.exists():
+    if path.is_dir():
+        text = f"cannot read {path}: it is a folder; name the file in it"
+        raise SpecError([Problem("", 0, 0, (), text)])
+    if path.exists():
         return path
     shipped = {found.stem: found for found in sorted(shipped_specs().glob("*.yaml"))}
-    if path.name in shipped:
+    if str(path) in shipped:
         return shipped[path.name]
-    text = f"no such file, and no shipped spec of that name; those are {', '.join(shipped)}"
-    hint = closest(path.name, [*shipped, *(found.name for found in Path().glob("*.yaml"))])
-    raise SpecError([Problem("", 0, 0, (path.name,), text, hint)])
+    beside = (found for found in path.parent.glob("*") if found.suffix in _SUFFIXES)
+    hint = closest(str(path), [*shipped, *map(str, beside)])
+    if len(path.parts) == 1 and not path.suffix:
+        text = f"no such file, and no shipped spec of that name; those are {', '.join(shipped)}"
+        raise SpecError([Problem("", 0, 0, (path.name,), text, hint)])
+    raise SpecError([Problem("", 0, 0, (), f"cannot read {path}: no such file", hint)])
 
 
 def shipped_specs() -> Path:

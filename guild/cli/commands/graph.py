@@ -15,8 +15,10 @@ async def print_graph(call: Call, drawn_as: Format) -> int:
     """Print the wiring; it is read from the spec, nothing is started."""
     if call.output.as_json:
         call.output.json(report_of(call.plan.graph).model_dump())
+    elif drawn := _DRAW[drawn_as](call.plan.graph):
+        call.output.text(drawn)
     else:
-        call.output.text(_DRAW[drawn_as](call.plan.graph))
+        call.output.note(f"{call.plan.spec.id} has no agent that handles or sends anything")
     return OK
 
 

@@ -47,7 +47,7 @@ File = Annotated[
 ]
 
 tokens = typer.Typer(
-    help="Tokens of those who may call a gateway: names and scopes in a file.",
+    help="Tokens of those who may call a gateway. Their names and scopes stand in a file.",
     no_args_is_help=True,
 )
 

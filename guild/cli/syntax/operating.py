@@ -65,7 +65,7 @@ def drain(
     bus: BusUrl = None,
     allow: Allow = None,
 ) -> None:
-    """Pause an agent and wait until nothing of it runs any more, as before an upgrade."""
+    """Pause an agent and wait for what it runs. As before an upgrade."""
     from guild.cli.calling.running import run_command
     from guild.cli.commands.operating import drain_agent
 
@@ -87,7 +87,7 @@ def replay(
     allow: Allow = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hand what a topic still holds to one agent again, as new messages."""
+    """Hand what a topic still holds to an agent again. It comes as new messages."""
     from guild.cli.calling.running import run_command
     from guild.cli.commands.operating import replay_topic
 
@@ -111,7 +111,7 @@ def forget(
     allow: Allow = None,
     as_json: AsJson = False,
 ) -> None:
-    """Unsubscribe an agent that was taken out of the spec, with all that was kept for it."""
+    """Unsubscribe an agent that left the spec. All that was kept for it goes, too."""
     from guild.cli.calling.running import run_command
     from guild.cli.commands.operating import forget_agent
 

@@ -178,7 +178,7 @@ def live(
     as_json: AsJson = False,
     log_level: LogLevel = None,
 ) -> None:
-    """Watch what agents handle and what becomes of it, up to 200 a second of each process."""
+    """Watch what agents handle. It shows what becomes of it, up to 200 a second of each process."""
     from guild.cli.calling.running import run_command
     from guild.cli.commands.watching import watch_guild
 
@@ -195,7 +195,7 @@ def conversation(
     allow: Allow = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is known of a conversation: its messages, and what agents made of them."""
+    """Show what is known of a conversation. Its messages, and what agents made of them."""
     from guild.cli.calling.running import run_command
     from guild.cli.commands.conversation import show_conversation
 
