@@ -5,7 +5,9 @@ certain is told: a handler that may answer nothing, or one of several classes, e
 route with a condition.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import count
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -14,6 +16,8 @@ from guild.agent.contracts import HandlerContract, reader_of
 from guild.checking.wiring import Wires
 from guild.spec.source import Finding
 from messaging.wire.topic import is_pattern
+
+_MOST_TOLD = 5
 
 
 class _Stop(NamedTuple):
@@ -24,11 +28,20 @@ class _Stop(NamedTuple):
     topic: str
 
 
+_Heard = Callable[[str, type[BaseModel] | None], tuple[_Stop, ...]]
+
+
 def loop_warnings(wires: Wires) -> Iterator[Finding]:
     """One for each way round; its agents in the order in which they hear each other."""
-    ways = {stop: tuple(_behind(wires, stop)) for stop in _stops(wires)}
-    while ways := _that_go_on(ways):
+    heard = cache(lambda topic, message: tuple(_heard(wires, topic, message)))
+    ways = {stop: tuple(_behind(wires, stop, heard)) for stop in _stops(wires)}
+    for told in count():
+        if not (ways := _that_go_on(ways)):
+            return
         way = [next(iter(ways))]
+        if told == _MOST_TOLD:
+            yield Finding(("agents", way[0].agent), "more goes round without an end, too")
+            return
         while (following := ways[way[-1]][0]) not in way:
             way.append(following)
         ring = way[way.index(following) :]
@@ -65,18 +78,18 @@ def _that_go_on(ways: Mapping[_Stop, Sequence[_Stop]]) -> dict[_Stop, tuple[_Sto
     return left
 
 
-def _behind(wires: Wires, stop: _Stop) -> Iterator[_Stop]:
+def _behind(wires: Wires, stop: _Stop, heard: _Heard) -> Iterator[_Stop]:
     agent = wires.parts.agents[stop.agent]
     contract: HandlerContract = wires.classes[stop.agent].accepted()[stop.message]
     if contract.may_be_none or len(contract.returns) != 1:
         return
     (answer,) = contract.returns
     if agent.answers == "everyone":
-        yield from _heard(wires, agent.output_topic or stop.topic, answer)
+        yield from heard(agent.output_topic or stop.topic, answer)
     for route in wires.parts.routes.values():
         is_taken = route.from_agent in (None, agent.id) and route.when is None
         if is_taken and wires.messages.find(route.message) is answer:
-            yield from _heard(wires, route.to, wires.result_of(route))
+            yield from heard(route.to, wires.result_of(route))
 
 
 def _heard(wires: Wires, topic: str, message: type[BaseModel] | None) -> Iterator[_Stop]:

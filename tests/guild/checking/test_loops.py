@@ -118,3 +118,10 @@ def test_several_ways_round_are_told_each() -> None:
 
     assert "a -> a" in one
     assert "w -> t -> w" in two
+
+
+def test_of_very_many_ways_round_a_few_are_told() -> None:
+    told = warnings(", ".join(agent(f"a{n}", PLAYER, f"topics: [t{n}]") for n in range(300)))
+
+    assert len(told) == 6
+    assert told[-1].endswith("more goes round without an end, too")
