@@ -28,6 +28,7 @@ from tests.docs.pages import (
 
 LANGUAGES = {"sh", "python", "console", "yaml", "mermaid"}
 SAMPLES = Path(__file__).with_name("test_samples.py")
+_INCLUDED = re.compile(r"!include ([\w./]+)")
 _FILE = re.compile(r"[\w./]+\.(?:py|yaml)")
 
 
@@ -48,7 +49,9 @@ def test_every_file_of_the_pages_is_used_by_a_console_or_by_a_test_of_samples() 
     allowed = {f"{name}.py" for name in re.findall(r"(?:ALLOW=|--allow )(\w+)", commands)}
     run = set(re.findall(r'"(\w+\.(?:py|yaml))"', SAMPLES.read_text(encoding="utf-8")))
 
-    assert set(files()) <= typed | allowed | run
+    included = {name for block in files().values() for name in _INCLUDED.findall(block.text)}
+
+    assert set(files()) <= typed | allowed | run | included
     assert run <= set(files())
     assert len(files()) > 12
 

@@ -69,7 +69,7 @@ def test_every_field_of_a_spec_is_listed_with_its_default(
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         plain = value.model_dump(mode="json")
-        return plain["type"] if set(plain) == {"type", "properties"} else plain
+        return {key: given for key, given in plain.items() if given != {}}
     return list(value) if isinstance(value, tuple) else value
 
 
