@@ -1,4 +1,4 @@
-"""Scores, from one confusion matrix and one count per top-k. Suffixes: B batch, C classes.
+"""Scores, from three counts of each class and one per top-k. Suffixes: B batch, C classes.
 
 Equal to scikit-learn's. Classes that occur neither among the labels nor among the predictions are
 left out of macro averages; a class that is never predicted has precision 0, one that never occurs
@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,33 +23,40 @@ _TOP_K = re.compile(r"top_([1-9]\d{0,3})_accuracy")
 _LOWER_IS_BETTER = {"loss", "perplexity", "bits_per_byte", "mse", "rmse", "mae"}
 _REGRESSION = ("mse", "rmse", "mae", "r2")
 _LANGUAGE = ("accuracy", "perplexity", "bits_per_byte")
+MAX_CONFUSION_CLASSES = 100
 
 
-def accuracy(confusion_CC: Tensor) -> float:
-    return _ratio(confusion_CC.diagonal().sum(), confusion_CC.sum())
+class Counts(NamedTuple):
+    """Of each class: how often it was rightly predicted, was the label, and was predicted."""
+
+    hits_C: Tensor
+    labels_C: Tensor
+    predicted_C: Tensor
 
 
-def precision(confusion_CC: Tensor, average: str = "macro") -> float:
-    return _averaged(_precisions(confusion_CC), confusion_CC, average)
+def accuracy(counts: Counts) -> float:
+    return float(counts.hits_C.sum()) / float(counts.labels_C.sum())
 
 
-def recall(confusion_CC: Tensor, average: str = "macro") -> float:
-    return _averaged(_recalls(confusion_CC), confusion_CC, average)
+def precision(counts: Counts, average: str = "macro") -> float:
+    return _averaged(_divide(counts.hits_C, counts.predicted_C), counts, average)
 
 
-def f1(confusion_CC: Tensor, average: str = "macro") -> float:
-    hits_C = confusion_CC.diagonal()
-    f1_C = _divide(2 * hits_C, confusion_CC.sum(dim=0) + confusion_CC.sum(dim=1))
-    return _averaged(f1_C, confusion_CC, average)
+def recall(counts: Counts, average: str = "macro") -> float:
+    return _averaged(_divide(counts.hits_C, counts.labels_C), counts, average)
 
 
-def balanced_accuracy(confusion_CC: Tensor) -> float:
+def f1(counts: Counts, average: str = "macro") -> float:
+    f1_C = _divide(2 * counts.hits_C, counts.labels_C + counts.predicted_C)
+    return _averaged(f1_C, counts, average)
+
+
+def balanced_accuracy(counts: Counts) -> float:
     """Return the mean recall of the classes that occur among the labels."""
-    occurs_C = confusion_CC.sum(dim=1) > 0
-    return float(_recalls(confusion_CC)[occurs_C].mean())
+    return float(_divide(counts.hits_C, counts.labels_C)[counts.labels_C > 0].mean())
 
 
-_FROM_CONFUSION: dict[str, Callable[[Tensor], float]] = {
+_FROM_COUNTS: dict[str, Callable[[Counts], float]] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "f1": f1,
@@ -57,7 +65,7 @@ _FROM_CONFUSION: dict[str, Callable[[Tensor], float]] = {
 }
 for _average in ("macro", "micro", "weighted"):
     for _score in (f1, precision, recall):
-        _FROM_CONFUSION[f"{_score.__name__}_{_average}"] = partial(_score, average=_average)
+        _FROM_COUNTS[f"{_score.__name__}_{_average}"] = partial(_score, average=_average)
 
 
 def check_metrics(
@@ -69,7 +77,7 @@ def check_metrics(
         ConfigError: naming the metric, and the nearest that exists.
     """
     by_task: dict[TaskKind, set[str]] = {
-        "classification": set(_FROM_CONFUSION),
+        "classification": set(_FROM_COUNTS),
         "regression": set(_REGRESSION),
         "causal_lm": set(_LANGUAGE),
     }
@@ -102,20 +110,28 @@ def history_key(metric: str) -> str:
 class ClassificationScores:
     """Counts batches of class scores, then gives any metric of classification."""
 
-    def __init__(self, names: Sequence[str], num_classes: int, device: torch.device) -> None:
+    def __init__(self, names: Sequence[str], num_classes: int) -> None:
         self._names = [name for name in names if name != "loss"]
         self._num_classes = num_classes
-        self._confusion_CC = torch.zeros(num_classes, num_classes, dtype=torch.long, device=device)
+        self._counts = Counts(*torch.zeros(3, num_classes, dtype=torch.long))
+        # Memory grows with its square: of more classes nothing is kept but the counts of each.
+        side = num_classes if num_classes <= MAX_CONFUSION_CLASSES else 0
+        self._confusion_CC = torch.zeros(side, side, dtype=torch.long)
         self._top_k_hits = {
-            int(match[1]): torch.zeros((), dtype=torch.long, device=device)
+            int(match[1]): torch.zeros((), dtype=torch.long)
             for match in map(_TOP_K.fullmatch, self._names)
             if match
         }
 
     def add(self, scores_BC: Tensor, labels_B: Tensor) -> None:
-        cells_B = labels_B * self._num_classes + scores_BC.argmax(dim=1)
-        counts = torch.bincount(cells_B, minlength=self._num_classes**2)
-        self._confusion_CC += counts.reshape(self._num_classes, self._num_classes)
+        predicted_B = scores_BC.argmax(dim=1)
+        found = (labels_B[labels_B == predicted_B], labels_B, predicted_B)
+        for counts_C, classes_B in zip(self._counts, found, strict=True):
+            counts_C.add_(classes_B.bincount(minlength=self._num_classes))
+        if len(self._confusion_CC):
+            cells_B = labels_B * self._num_classes + predicted_B
+            cells = cells_B.bincount(minlength=self._num_classes**2)
+            self._confusion_CC += cells.reshape(self._confusion_CC.shape)
         if not self._top_k_hits:
             return
         # topk has equal scores in any order: a constant would be right by chance, or always.
@@ -125,18 +141,17 @@ class ClassificationScores:
             hits.add_(is_label_BC[:, :k].sum())
 
     def results(self) -> dict[str, float]:
-        confusion_CC = self.confusion_matrix()
-        return {name: self._score(name, confusion_CC) for name in self._names}
+        return {name: self._score(name) for name in self._names}
 
-    def confusion_matrix(self) -> Tensor:
-        """Return counts (C, C): rows are labels, columns predictions."""
-        return self._confusion_CC.cpu()
+    def confusion_matrix(self) -> Tensor | None:
+        """Return counts (C, C), rows labels, columns predictions; None of too many classes."""
+        return self._confusion_CC if len(self._confusion_CC) else None
 
-    def _score(self, name: str, confusion_CC: Tensor) -> float:
+    def _score(self, name: str) -> float:
         top_k = _TOP_K.fullmatch(name)
         if top_k:
-            return _ratio(self._top_k_hits[int(top_k[1])], confusion_CC.sum())
-        return _FROM_CONFUSION[name](confusion_CC)
+            return int(self._top_k_hits[int(top_k[1])]) / int(self._counts.labels_C.sum())
+        return _FROM_COUNTS[name](self._counts)
 
 
 class RegressionScores:
@@ -183,26 +198,13 @@ def language_scores(nats: float, tokens: int, text_bytes: int) -> dict[str, floa
     return scores
 
 
-def _precisions(confusion_CC: Tensor) -> Tensor:
-    return _divide(confusion_CC.diagonal(), confusion_CC.sum(dim=0))
-
-
-def _recalls(confusion_CC: Tensor) -> Tensor:
-    return _divide(confusion_CC.diagonal(), confusion_CC.sum(dim=1))
-
-
-def _averaged(score_C: Tensor, confusion_CC: Tensor, average: str) -> float:
-    support_C, predicted_C = confusion_CC.sum(dim=1), confusion_CC.sum(dim=0)
+def _averaged(score_C: Tensor, counts: Counts, average: str) -> float:
     if average == "micro":  # every sample has one label and one prediction: all three are accuracy
-        return accuracy(confusion_CC)
+        return accuracy(counts)
     if average == "weighted":
-        return float((score_C * support_C).sum() / support_C.sum())
-    return float(score_C[(support_C + predicted_C) > 0].mean())
+        return float((score_C * counts.labels_C).sum() / counts.labels_C.sum())
+    return float(score_C[counts.labels_C + counts.predicted_C > 0].mean())
 
 
 def _divide(numerator_C: Tensor, denominator_C: Tensor) -> Tensor:
     return numerator_C.double() / denominator_C.double().clamp_min(1)
-
-
-def _ratio(part: Tensor, whole: Tensor) -> float:
-    return float(part) / float(whole)

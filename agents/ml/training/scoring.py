@@ -27,7 +27,6 @@ from agents.ml.training.metrics import (
 ROWS = 512
 DIVERGED = {"loss": math.nan}  # all that is told of an epoch whose loss is no finite number
 _TOKENS = 4096
-_MAX_CONFUSION_CLASSES = 100
 
 
 class Scorer(Protocol):
@@ -136,13 +135,12 @@ class Targets:
 
     def _of_classes(self, pairs: Iterator[tuple[Tensor, Tensor]], loss: Loss) -> dict[str, float]:
         assert self._classes is not None  # every classification has some
-        counts = ClassificationScores(self._metrics, self._classes, torch.device("cpu"))
+        counts = ClassificationScores(self._metrics, self._classes)
         loss_sum = 0.0
         for scores_BC, labels_B in pairs:
             loss_sum += float(loss(scores_BC, labels_B)) * len(labels_B)
             counts.add(scores_BC, labels_B)
-        if self._classes <= _MAX_CONFUSION_CLASSES:
-            self.confusion_CC = counts.confusion_matrix()
+        self.confusion_CC = counts.confusion_matrix()
         return {"loss": loss_sum / len(self), **counts.results()}
 
     def _of_numbers(self, pairs: Iterator[tuple[Tensor, Tensor]], loss: Loss) -> dict[str, float]:

@@ -52,7 +52,7 @@ def test_scores_equal_those_of_scikit_learn(seed: int, classes: int) -> None:
     scores = torch.randn(37, classes, generator=generator)
     scores[range(20), labels[:20]] += 2
 
-    counted = ClassificationScores(NAMES, classes, torch.device("cpu"))
+    counted = ClassificationScores(NAMES, classes)
     for start in range(0, 37, 10):
         counted.add(scores[start : start + 10], labels[start : start + 10])
 
@@ -65,7 +65,7 @@ def test_scores_equal_those_of_scikit_learn(seed: int, classes: int) -> None:
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_a_constant_is_right_on_the_first_k_classes_alone(k: int) -> None:
     name = f"top_{k}_accuracy"
-    counted = ClassificationScores([name], 8, torch.device("cpu"))
+    counted = ClassificationScores([name], 8)
 
     counted.add(torch.zeros(8, 8), torch.arange(8))
 
@@ -80,7 +80,7 @@ def test_top_k_equals_that_of_scikit_learn(k: int) -> None:
         torch.randn(50, 8, generator=generator),
     )
     name = f"top_{k}_accuracy"
-    counted = ClassificationScores([name], 8, torch.device("cpu"))
+    counted = ClassificationScores([name], 8)
 
     counted.add(scores, labels)
 
@@ -89,20 +89,37 @@ def test_top_k_equals_that_of_scikit_learn(k: int) -> None:
 
 
 def test_top_k_of_fewer_classes_is_always_right() -> None:
-    counted = ClassificationScores(["top_5_accuracy"], 3, torch.device("cpu"))
+    counted = ClassificationScores(["top_5_accuracy"], 3)
     counted.add(torch.randn(10, 3), torch.randint(0, 3, (10,)))
 
     assert counted.results() == {"top_5_accuracy": 1.0}
 
 
 def test_the_confusion_matrix_has_labels_as_rows() -> None:
-    counted = ClassificationScores([], 3, torch.device("cpu"))
+    counted = ClassificationScores([], 3)
     labels, scores = torch.tensor([0, 1, 1, 2]), torch.eye(3)[[0, 2, 1, 2]]
 
     counted.add(scores, labels)
 
-    target = oracle.confusion_matrix(labels, scores.argmax(1))
-    assert counted.confusion_matrix().tolist() == target.tolist()
+    target, found = oracle.confusion_matrix(labels, scores.argmax(1)), counted.confusion_matrix()
+    assert found is not None
+    assert found.tolist() == target.tolist()
+
+
+def test_memory_grows_with_the_classes_and_not_with_their_square() -> None:
+    classes = 200_000  # the square would be 320 GB
+    counted = ClassificationScores(NAMES, classes)
+    labels = torch.tensor([0, 7, 7, classes - 1])
+    scores = torch.zeros(4, classes)
+    scores[range(4), [0, 7, 9, classes - 1]] = 1
+
+    counted.add(scores, labels)
+
+    results, predictions = counted.results(), scores.argmax(1).numpy()
+    assert counted.confusion_matrix() is None
+    for name in NAMES:
+        target = expected(name, labels.numpy(), predictions)
+        assert results[name] == pytest.approx(target, abs=1e-12), name
 
 
 def test_regression_scores_equal_those_of_scikit_learn() -> None:
