@@ -1,5 +1,6 @@
 """Which model, on which backend and device."""
 
+import json
 from typing import Any, TypeVar
 
 from pydantic import (
@@ -53,7 +54,7 @@ class EngineConfig(BaseModel):
     @property
     def key(self) -> str:
         """The same text for equal configurations."""
-        return self.model_dump_json()
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
     def options_as(self, kind: type[M]) -> M:
         """The options of a backend that knows those of `kind`.

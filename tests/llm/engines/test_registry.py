@@ -61,6 +61,16 @@ async def test_everybody_shares_one_model_loaded_once() -> None:
         assert models.loaded == ["script"]
 
 
+async def test_the_order_of_options_makes_no_other_engine() -> None:
+    one = EngineConfig(model="script", backend="scripted", options={"a": 1, "b": {"c": 2, "d": 3}})
+    two = EngineConfig(model="script", backend="scripted", options={"b": {"d": 3, "c": 2}, "a": 1})
+    create = Factory()
+    async with ModelRegistry(create=create) as models:
+        async with models.lease(one) as first, models.lease(two) as second:
+            assert first is second
+        assert create.loaded == ["script"]
+
+
 async def test_other_settings_are_another_engine() -> None:
     async with ModelRegistry(create=Factory()) as models:
         other = CONFIG.model_copy(update={"max_active": 1})
