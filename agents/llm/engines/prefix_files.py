@@ -1,6 +1,8 @@
 """Snapshots of beginnings in a folder: one file each, named by all that they depend on."""
 
 import hashlib
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ class FolderOfPrefixes:
 
     def known(self) -> list[Ids]:
         found = []
-        for path in sorted(self._folder.glob(f"{self._identity}-*.safetensors")):
+        for path, _ in self._by_use(f"{self._identity}-*"):
             tensors = self._read(path, [_IDS])
             if tensors is None:
                 continue
@@ -61,6 +63,8 @@ class FolderOfPrefixes:
         tensors = self._read(path)
         if tensors is not None:
             del tensors[_IDS]
+            with suppress(OSError):  # gone meanwhile, or in a folder that may only be read
+                os.utime(path)
         return tensors
 
     def save(self, ids: Ids, taken: Snapshot) -> None:
@@ -71,7 +75,7 @@ class FolderOfPrefixes:
             with atomic_file(path, is_synced=False) as file:
                 save_file(tensors, file.name)
             self._shrink()
-        except OSError as error:
+        except (OSError, SafetensorError) as error:  # the latter when the disk is full
             self._warn(path, f"it cannot be written: {error}")
 
     def _path(self, ids: Ids) -> Path:
@@ -81,19 +85,25 @@ class FolderOfPrefixes:
     def _read(self, path: Path, names: list[str] | None = None) -> dict[str, torch.Tensor] | None:
         try:
             with safe_open(path, framework="pt", device=self._device) as file:
-                tensors = {name: file.get_tensor(name) for name in names or file.keys()}
-            path.touch()
+                return {name: file.get_tensor(name) for name in names or file.keys()}
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError) as error:
             self._warn(path, f"it cannot be read: {error}")
             return None
-        return tensors
+
+    def _by_use(self, names: str) -> list[tuple[Path, os.stat_result]]:
+        """The files with such names, those not used for longest first."""
+        found = []
+        for path in self._folder.glob(f"{names}.safetensors"):
+            with suppress(FileNotFoundError):  # another process has given it up
+                found.append((path, path.stat()))
+        return sorted(found, key=lambda each: each[1].st_mtime_ns)
 
     def _shrink(self) -> None:
-        files = [(path, path.stat()) for path in self._folder.glob("*.safetensors")]
+        files = self._by_use("*")
         total = sum(stat.st_size for _, stat in files)
-        for path, stat in sorted(files, key=lambda entry: entry[1].st_mtime):
+        for path, stat in files:
             if total <= self._max_bytes:
                 return
             path.unlink(missing_ok=True)

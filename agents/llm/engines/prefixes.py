@@ -11,6 +11,7 @@ from agents.llm.engines import snapshot
 from agents.llm.engines.snapshot import Snapshot
 
 MIN_TOKENS = 32  # shorter ones are read again sooner than they are looked for
+_MOST_TEXTS = 4096  # each is compared with each new prompt, whether it is in memory or in a file
 
 Ids = NDArray[np.int64]
 
@@ -19,7 +20,7 @@ class PrefixFiles(Protocol):
     """Where beginnings outlive the process."""
 
     def known(self) -> list[Ids]:
-        """The texts of which there are snapshots."""
+        """The texts of which there are snapshots, the least recently used first."""
         ...
 
     def load(self, ids: Ids) -> Snapshot | None:
@@ -165,6 +166,7 @@ class Prefixes:
         return common if self._can_crop or common == len(filed) else 0
 
     def _shrink(self) -> None:
+        del self._entries[:-_MOST_TEXTS], self._filed[:-_MOST_TEXTS]
         self.nbytes = sum(entry.nbytes for entry in self._entries)
         for entry in list(self._entries):
             if self.nbytes <= self._max_bytes:

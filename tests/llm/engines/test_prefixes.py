@@ -1,17 +1,21 @@
 """What was read for one answer serves others: in memory, and on disk after a restart."""
 
+import os
+import resource
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from structlog.testing import capture_logs
 from transformers import AutoModelForCausalLM
 
-from agents.llm.engines import EngineConfig, Finished, GenerationRequest, create_engine
+from agents.llm.engines import EngineConfig, Finished, GenerationRequest, create_engine, prefixes
 from agents.llm.engines.local_engine import LocalEngine
+from agents.llm.engines.prefix_files import FolderOfPrefixes
 from agents.llm.engines.prefixes import MIN_TOKENS, Prefixes
 from agents.llm.engines.snapshot import Snapshot
 
@@ -183,24 +187,74 @@ async def test_a_damaged_file_is_told_of_and_read_anew(
     assert bool(told) == (damage != "no file at all")
 
 
+async def test_a_full_disk_costs_nothing_but_what_would_have_been_kept(
+    make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    engine = make_engine(prompt_cache_folder=str(tmp_path), prompt_cache_saves="prompts")
+    await engine.load()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with capture_logs() as logs:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            said = await ask(engine, 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert len(said.token_ids) == 5
+    assert files_in(tmp_path) == []
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == [
+        "prefix.not_used"
+    ]
+
+
+def test_looking_at_what_is_there_is_no_use_of_it(tmp_path: Path) -> None:
+    files = FolderOfPrefixes(tmp_path, "model", torch.device("cpu"))
+    texts = [np.arange(number, number + 40) for number in range(3)]
+    for age, ids in enumerate(texts):
+        files.save(ids, {"0.keys": torch.zeros(1, 40, 1)})
+        (path,) = [path for path in files_in(tmp_path) if path.stat().st_mtime_ns > 10**18]
+        os.utime(path, ns=(age, age))
+
+    assert [ids[0] for ids in files.known()] == [0, 1, 2], "the least recently used first"
+    assert [ids[0] for ids in files.known()] == [0, 1, 2]
+    files.load(texts[0])
+    assert [ids[0] for ids in files.known()] == [1, 2, 0]
+
+
+def test_texts_that_lie_in_files_are_not_remembered_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefixes, "_MOST_TEXTS", 10)
+    files = FolderOfPrefixes(tmp_path, "model", torch.device("cpu"))
+    kept = Prefixes(10_000, can_crop=True, files=files, files_prompts=True)
+    texts = [[number] * 40 for number in range(30)]
+    for text in texts:
+        kept.add(text, lambda: {"0.keys": torch.zeros(1, 40, 1)}, is_prompt=True)
+
+    found = [kept.find([*text, 99]) is not None for text in texts]
+
+    assert found == [False] * 20 + [True] * 10
+    assert len(files.known()) == 30
+
+
 def test_the_least_recently_used_goes_first() -> None:
     snapshot: Snapshot = {"0.keys": torch.zeros(1, 40, 1), "0.values": torch.zeros(1, 40, 1)}
-    prefixes = Prefixes(2 * 320, can_crop=True)
+    kept = Prefixes(2 * 320, can_crop=True)
     texts = [[number] * 40 for number in range(3)]
-    prefixes.add(texts[0], lambda: snapshot)
-    prefixes.add(texts[1], lambda: snapshot)
-    assert prefixes.find([*texts[0], 9])
+    kept.add(texts[0], lambda: snapshot)
+    kept.add(texts[1], lambda: snapshot)
+    assert kept.find([*texts[0], 9])
 
-    prefixes.add(texts[2], lambda: snapshot)
+    kept.add(texts[2], lambda: snapshot)
 
-    found = [prefixes.find([*text, 9]) is not None for text in texts]
+    found = [kept.find([*text, 9]) is not None for text in texts]
     assert found == [True, False, True]
 
 
 def test_one_that_is_larger_than_the_bound_is_not_kept() -> None:
     snapshot: Snapshot = {"0.keys": torch.zeros(1, 40, 1)}
-    prefixes = Prefixes(100, can_crop=True)
-    prefixes.add([1] * 40, lambda: snapshot)
+    kept = Prefixes(100, can_crop=True)
+    kept.add([1] * 40, lambda: snapshot)
 
-    assert prefixes.nbytes == 0
-    assert prefixes.find([1] * 41) is None
+    assert kept.nbytes == 0
+    assert kept.find([1] * 41) is None
