@@ -25,9 +25,10 @@ from agents.ml.training.scoring import ROWS
 # Their steps are proportional to the learning rate, so that each member can have its own.
 PROPORTIONAL = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "SGD")
 
+# What torch.func raises for code that it cannot take apart.
+CANNOT_STACK = (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError)
 _TRIED_STEPS = 4
 _PAYS = 0.9
-_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,15 @@ class Population:
     @torch.no_grad()
     def outputs(self, split: Split) -> Tensor:
         """Return what every member puts out for a split in its order (M, N, C)."""
+        batches = (split.batch(at)[0] for at in in_order(len(split), ROWS))
+        return torch.cat([self.put_out(inputs_B) for inputs_B in batches], dim=1)
+
+    @torch.no_grad()
+    def put_out(self, inputs_B: Tensor) -> Tensor:
+        """Return what every member, in eval mode, puts out for the same inputs (M, B, C)."""
         self._shell.eval()
-        batches = [split.batch(at)[0] for at in in_order(len(split), ROWS)]
-        outputs = [self._forward(self._parameters, self._buffers, b).float() for b in batches]
-        return torch.cat(outputs, dim=1)
+        outputs_MBC: Tensor = self._forward(self._parameters, self._buffers, inputs_B).float()
+        return outputs_MBC
 
     def _outputs_of_one(
         self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs_B: Tensor
@@ -133,7 +139,7 @@ def pays(
     try:
         stacked = population()
         together_s = _best_of(lambda: stacked.step(inputs_MB, targets_MB))
-    except (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError):
+    except CANNOT_STACK:
         return False
     one = alone()
     alone_s = _best_of(lambda: one(inputs_MB[0], targets_MB[0]))

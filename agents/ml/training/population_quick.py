@@ -18,6 +18,7 @@ from agents.ml.training.configs import QuickEvalConfig
 from agents.ml.training.history import with_scores
 from agents.ml.training.losses import build_loss
 from agents.ml.training.population import (
+    CANNOT_STACK,
     PROPORTIONAL,
     Member,
     Population,
@@ -28,8 +29,10 @@ from agents.ml.training.quick import train_quickly
 from agents.ml.training.randomness import load_rng_state, rng_state, seeded
 from agents.ml.training.scoring import Scorer, has_diverged, rows_at_once
 from agents.ml.training.supervised import Material, ModelCode, Setup, parameter_count, prepare
+from agents.ml.training.tuning import is_close
 
 _LEAST_MEMBERS = 4
+_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,25 @@ class _Stacked:
         before = rng_state()
         batch = batch_of(self._train, self._batches, 0)
         try:
-            return pays(self._population, partial(self._alone, self._setups[0]), batch)
+            is_faster = pays(self._population, partial(self._alone, self._setups[0]), batch)
+            return is_faster and self._is_right(batch[0][-1])
         finally:
             load_rng_state(before)
+
+    @torch.no_grad()
+    def _is_right(self, inputs_B: Tensor) -> bool:
+        """Say whether the last member puts out, stacked, what it does alone.
+
+        What models keep beside their parameters and buffers is not stacked: it is the first one's.
+        """
+        last = self._setups[-1]
+        try:
+            ours_BC = self._population().put_out(inputs_B)[-1]
+        except CANNOT_STACK:
+            return False
+        theirs_BC = last.compute.forward(last.model.eval(), inputs_B)
+        last.model.train()
+        return is_close(ours_BC, theirs_BC, _TOLERANCE)
 
     def train(self, report: Report) -> list[dict[str, Any]]:
         population, started_s = self._population(), time.monotonic()
@@ -142,9 +161,10 @@ class _Stacked:
                 losses.append(population.step(inputs_MB, targets_MB))
                 sizes.append(targets_MB.shape[1])
                 step += 1
-            self._mark(diverged_at, torch.stack(losses), step - steps_per_epoch)
+            losses_SM = torch.stack(losses).cpu()
+            self._mark(diverged_at, losses_SM, step - steps_per_epoch)
             seconds = time.monotonic() - started_s
-            samples = step * self._config.batch_size * len(self._members)
+            samples = epoch * sum(sizes) * len(self._members)
             trained = {
                 "epoch": epoch,
                 "step": step,
@@ -152,7 +172,7 @@ class _Stacked:
                 "samples_per_s": round(samples / max(1e-9, seconds), 1),
             }
             shares_S1 = torch.tensor(sizes).unsqueeze(1) / sum(sizes)
-            means = (torch.stack(losses) * shares_S1).sum(dim=0).tolist()
+            means = (losses_SM * shares_S1).sum(dim=0).tolist()
             self._score(population, trained, means, histories, diverged_at)
             total = self._config.epochs
             report({"done": epoch, "total": total, "text": f"{len(self._members)} at once"})

@@ -81,7 +81,7 @@ def _tried(
     tried = {plain: reference[1]}
     for way in others:
         trial = _try(setup, batch, way)
-        if trial is not None and _is_close(trial[0], reference[0], _TOLERANCES[way.bf16]):
+        if trial is not None and is_close(trial[0], reference[0], _TOLERANCES[way.bf16]):
             tried[way] = trial[1]
     return tried
 
@@ -111,7 +111,8 @@ def _step(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor]) -> float:
     return time.perf_counter() - started_s
 
 
-def _is_close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
+def is_close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
+    """Say whether outputs differ by no more than that share of the largest of `theirs`."""
     largest = max(1e-6, float(theirs.abs().max()))
     return ours.shape == theirs.shape and float((ours - theirs).abs().max()) <= tolerance * largest
 

@@ -15,6 +15,7 @@ from agents.ml.training.scoring import Targets
 from agents.ml.training.supervised import Material, ModelCode
 
 MODELS = """
+import torch
 from torch import nn
 
 class Plain(nn.Module):
@@ -39,6 +40,16 @@ class Deciding(Plain):
 
     def forward(self, x):
         return super().forward(x if float(x.mean()) > -1e9 else -x)
+
+class Masked(Plain):
+    '''Draws what it looks at, and keeps that where nothing stacks it.'''
+
+    def __init__(self):
+        super().__init__()
+        self.mask = (torch.rand(64) < 0.5).float()
+
+    def forward(self, x):
+        return super().forward(x.flatten(1) * self.mask)
 """
 MEMBERS = [Member(seed, rate) for seed in (1, 2, 3) for rate in (0.003, 0.01)]
 
@@ -91,6 +102,28 @@ def test_what_cannot_be_stacked_is_trained_one_by_one(path: str) -> None:
 
     assert {one["stacked"] for one in trained} == {False}
     assert all(one["history"][-1]["val_accuracy"] > 0.5 for one in trained)
+
+
+def test_members_that_differ_in_more_than_what_is_stacked_are_trained_one_by_one(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population_quick, "pays", lambda *_: True)
+
+    trained = train(path, "Masked", MEMBERS)
+
+    assert {one["stacked"] for one in trained} == {False}
+
+
+def test_the_rate_counts_no_sample_that_is_not_there(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population_quick, "pays", lambda *_: True)
+
+    trained = train(path, "Plain", MEMBERS, batch_size=100_000)  # far more than the data has
+
+    for one in trained:
+        seen = one["seconds"] * one["samples_per_s"]
+        assert seen == pytest.approx(2 * len(MEMBERS) * one["train_samples"], rel=0.05)
 
 
 def test_one_member_that_diverges_leaves_the_others_alone(
