@@ -29,6 +29,12 @@ class Batches:
         start = position * self._batch_size
         return self._order_N[start : start + self._batch_size]
 
+    def samples_in(self, steps: int) -> int:
+        """Return how many samples the first `steps` steps have."""
+        epochs, more = divmod(steps, self.steps_per_epoch)
+        in_epoch = min(self._size, self.steps_per_epoch * self._batch_size)
+        return epochs * in_epoch + more * self._batch_size
+
 
 def micro_batches(positions: Tensor, size: int) -> list[Tensor]:
     """Cut a step into batches of `size`; a single sample left over joins the batch before it."""

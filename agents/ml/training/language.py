@@ -9,6 +9,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from agents.ml.config import read_config
 from agents.ml.data import Dataset, Split, load_dataset
+from agents.ml.data.batches import Batches
 from agents.ml.errors import ConfigError
 from agents.ml.optimizers.building import OptimizerConfig, build_optimizer
 from agents.ml.reporting import Report, no_report
@@ -21,6 +22,7 @@ from agents.ml.training.experiment import Experiment, finite_mapping
 from agents.ml.training.loop import Trainer
 from agents.ml.training.phi import (
     build_phi,
+    check_folder,
     check_prompts,
     fast_tokenizer,
     prepare_for_generation,
@@ -55,7 +57,8 @@ def train_language_model(
         `train_tokens`, `tokens_seen`, `tokens_per_s`, `samples` (prompt and continuation).
 
     Raises:
-        ConfigError: naming each wrong key of `config`, before anything runs.
+        ConfigError: naming each wrong key of `config`, before anything runs; or `output_dir` holds
+            something else than a model.
         DatasetError, TokenizerError: naming the file.
         CheckpointError: the name belongs to another configuration, or to a running process.
         TrainingInterrupted: SIGTERM came; the same call goes on from the checkpoint.
@@ -67,6 +70,7 @@ def train_language_model(
     with Experiment(experiment_name, log_base_dir, identity) as experiment:
         result = experiment.result()
         if result is None:
+            check_folder(Path(output_dir))
             with seeded(checked.seed):
                 result = _train(checked, Path(output_dir), experiment, report)
             experiment.finish(result)
@@ -88,12 +92,13 @@ def _train(
     saved = experiment.latest(warnings)
     outcome = Trainer(run, report, experiment=experiment, saved=saved).fit()
     context = config.architecture.context_length
-    tokens_per_step = config.batch_size * config.gradient_accumulation_steps * context
+    step_size = config.batch_size * config.gradient_accumulation_steps
+    batches = Batches(len(run.train), step_size, seed=config.seed)
     result = {
         **account_of(outcome, run, experiment),
         "vocab_size": model.config.vocab_size,
         "train_tokens": len(run.train) * context,
-        "tokens_seen": outcome.steps_run * tokens_per_step,
+        "tokens_seen": batches.samples_in(outcome.steps_run) * context,
         "tokens_per_s": round(outcome.samples_per_s * context, 1),
     }
     samples = []

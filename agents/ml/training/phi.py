@@ -55,6 +55,19 @@ def special_tokens(
     return eos, config.pad_token or pad_token(tokenizer) or eos
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a place whose content would be lost, or that no folder can take, before the training.
+
+    Raises:
+        ConfigError: it is neither new, nor empty, nor a saved model.
+    """
+    is_model = (folder / "config.json").is_file()
+    is_ours = folder.is_dir() and (is_model or not any(folder.iterdir()))
+    if not folder.name or folder.is_symlink() or (folder.exists() and not is_ours):
+        text = "what is there is no saved model, and would be deleted; name a new folder"
+        raise ConfigError(f"{folder}: {text}", where="output_dir")
+
+
 def save_folder(model: PhiForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Save model and tokenizer so that the folder is there whole or not at all."""
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")

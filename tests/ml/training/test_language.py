@@ -95,6 +95,30 @@ def test_a_phi_learns_and_its_folder_loads_in_transformers(
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
+    blocks = result["train_tokens"] // 32
+    epochs, more = divmod(60, -(-blocks // 8))
+    assert result["tokens_seen"] == 32 * (epochs * blocks + more * 8), "the last steps are shorter"
+
+
+@pytest.mark.parametrize("there", ["a folder of the user's", "a file", "a link"])
+def test_what_is_no_model_is_never_replaced_by_one(
+    config: dict[str, Any], runs: str, tmp_path: Path, there: str
+) -> None:
+    output = tmp_path / "output"
+    if there == "a file":
+        output.write_text("notes")
+    elif there == "a link":
+        output.symlink_to(tmp_path)
+    else:
+        output.mkdir()
+        (output / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(ConfigError, match=r"output_dir: .*name a new folder"):
+        train_language_model(config, str(output), "phi", runs)
+
+    assert output.exists()
+    assert not list(Path(runs).rglob("*.pt")), "it says so before the training"
+
 
 @pytest.mark.long
 def test_a_language_model_killed_and_resumed_is_the_same(
