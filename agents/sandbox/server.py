@@ -52,7 +52,8 @@ class JobServer:
             is_built=fence.is_built,
         )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, contextlib.ExitStack() as on_failure:
+            on_failure.callback(ours.close)
             program = (sys.executable, "-P", "-m", "agents.sandbox.zygote")
             arguments = (str(theirs.fileno()), confinement.to_json(), *preload)
             process = await asyncio.create_subprocess_exec(
@@ -65,6 +66,7 @@ class JobServer:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )
+            on_failure.pop_all()
         ours.setblocking(False)
         return cls(process, ours)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import NamedTuple, Self
 
 from agents.sandbox.server import JobServer
@@ -48,21 +48,23 @@ class Servers:
     @asynccontextmanager
     async def that_shows(self, sight: Sight) -> AsyncIterator[JobServer]:
         """A server for one job that sees `sight`, which is not ended for another meanwhile."""
-        async with self._turn:
-            server = await self._running(sight)
-            self._busy[server] = self._busy.get(server, 0) + 1
-            await self._end_surplus()
-        try:
+        with ExitStack() as job:
+            async with self._turn:
+                server = await self._running(sight)
+                self._busy[server] = self._busy.get(server, 0) + 1
+                job.callback(self._leave, server)
+                await self._end_surplus()
             yield server
-        finally:
-            self._busy[server] -= 1
-            if self._busy[server] == 0:
-                del self._busy[server]
 
     async def close(self) -> None:
         async with self._turn:
             servers, self._servers = list(self._servers.values()), {}
         await asyncio.gather(*(server.close() for server in servers))
+
+    def _leave(self, server: JobServer) -> None:
+        self._busy[server] -= 1
+        if self._busy[server] == 0:
+            del self._busy[server]
 
     async def _running(self, sight: Sight) -> JobServer:
         shown = _Shown.by(sight)
