@@ -130,25 +130,36 @@ class LlamaModel:
         left = max(1, min(DEFAULT_MAX_NEW_TOKENS, self.context_window - len(prompt_ids)))
         limit = request.max_new_tokens or left
         body = completion(prompt_ids, request, limit, self.context_window)
-        body["id_slot"] = self._slots.take(prompt_ids)
-        answer: AnswerAhead
-        if constraint is None:
-            ask = self._server.handle_completions
-            answer = LlamaAnswer(ask, body, self._vocabulary, request.logprobs, self._arrived)
-        else:
-            answer = ConstrainedAnswer(
-                self,
-                body,
-                constraint,
-                limit=limit,
-                seed=request.seed,
-                tops=request.logprobs,
-                end_token_ids=self.end_token_ids,
-                vocab_size=self.vocab_size,
-                arrived=self._arrived,
-            )
+        body["id_slot"] = slot = self._slots.take(prompt_ids)
+        try:
+            answer = self._answer(body, request, constraint, limit)
+        except Exception:  # such as: no thread can be started
+            self._slots.give_back(slot)
+            raise
         self._answers.append(answer)
         return answer
+
+    def _answer(
+        self,
+        body: dict[str, Any],
+        request: GenerationRequest,
+        constraint: Constraint | None,
+        limit: int,
+    ) -> AnswerAhead:
+        if constraint is None:
+            ask = self._server.handle_completions
+            return LlamaAnswer(ask, body, self._vocabulary, request.logprobs, self._arrived)
+        return ConstrainedAnswer(
+            self,
+            body,
+            constraint,
+            limit=limit,
+            seed=request.seed,
+            tops=request.logprobs,
+            end_token_ids=self.end_token_ids,
+            vocab_size=self.vocab_size,
+            arrived=self._arrived,
+        )
 
     def ask(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The whole answer to a completion; blocks, from any thread."""

@@ -23,6 +23,7 @@ from agents.llm.engines import (
 from agents.llm.engines.errors import (
     EngineBusyError,
     EngineClosedError,
+    LLMInferenceError,
     LLMInitializationError,
     MissingDependencyError,
     ModelDamagedError,
@@ -84,6 +85,23 @@ async def test_a_seed_means_the_same_each_time_and_zero_is_one(engine: LocalEngi
         assert once == again
     other = await ask(engine, temperature=1.5, top_k=0, top_p=1.0, seed=1)
     assert other.text != once.text
+
+
+async def test_an_answer_that_cannot_begin_takes_no_place(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.load()
+    with monkeypatch.context() as patched:
+        patched.setattr(LlamaAnswer, "__init__", _no_thread)
+        for _ in range(3):
+            with pytest.raises(LLMInferenceError, match="new thread"):
+                await ask(engine)
+
+    assert (await ask(engine)).token_ids
+
+
+def _no_thread(*_: Any) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 async def test_answers_wait_that_there_is_no_memory_for(talking_gguf: Path) -> None:
