@@ -51,6 +51,9 @@ COST = Spent("chat", "tiny", 7, 3, 2, "stop")
             COST,
         ),
         (AgentResponse(), None),
+        (AgentResponse(metadata={"usage": USAGE.model_dump()}), None),  # of what model?
+        (AgentResponse(metadata={"model": "tiny", "usage": {"total_tokens": 7}}), None),
+        (AgentResponse(metadata={"model": "tiny", "usage": "little"}), None),
         (GenerationPromptResponse(generation_prompt="x", generated_response="xy"), None),
     ],
     ids=lambda value: type(value).__name__,

@@ -67,17 +67,18 @@ def spent_on(envelope: Envelope) -> Spent | None:
         return _noted.get((envelope.sender, envelope.cause)) if is_noted else None
     answer = _fields_of(envelope)
     told = answer if "usage" in answer else answer.get("metadata") or {}
-    usage = told.get("usage")
-    if not usage:
+    try:
+        usage = told["usage"]
+        return Spent(
+            operation=operation,
+            model=str(told["model"]),
+            input_tokens=int(usage["prompt_tokens"]),
+            output_tokens=int(usage["completion_tokens"]),
+            cached_tokens=int(usage["cached_tokens"]),
+            finish_reason=str(told.get("finish_reason") or ""),
+        )
+    except (KeyError, TypeError, ValueError):  # an agent may put anything into its metadata
         return None
-    return Spent(
-        operation=operation,
-        model=told["model"],
-        input_tokens=usage["prompt_tokens"],
-        output_tokens=usage["completion_tokens"],
-        cached_tokens=usage["cached_tokens"],
-        finish_reason=told.get("finish_reason", ""),
-    )
 
 
 def _fields_of(envelope: Envelope) -> dict[str, Any]:

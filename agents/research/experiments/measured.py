@@ -34,9 +34,12 @@ def noting(workspace: Path, trial_id: str, audience: Audience) -> Audience:
 
 def read_measured(workspace: Path, trial_id: str) -> list[dict[str, Any]]:
     """The records of a trial that were written down, and none where there are none."""
-    with suppress(OSError, ValueError), measured_path(workspace, trial_id).open("rb") as file:
-        return [json.loads(line) for line in file if line.endswith(b"\n")]
-    return []
+    records = []
+    with suppress(OSError), measured_path(workspace, trial_id).open("rb") as file:
+        for line in file:
+            with suppress(ValueError):  # of a line that was cut when its writer was killed
+                records.append(json.loads(line))
+    return records
 
 
 def forget_measured(workspace: Path, trial_id: str) -> None:

@@ -480,3 +480,12 @@ def test_without_a_fence_the_forger_reaches_the_store(workspace: Path) -> None:
 
     assert "not recorded as an experiment" in result["warnings"][-1]
     assert store_path(workspace).read_bytes() == b"forged"
+
+
+def test_a_line_that_was_cut_loses_no_other_measurement(workspace: Path) -> None:
+    file = measured_path(workspace, "t1")
+    file.parent.mkdir(parents=True)
+    lines = ('{"loss": 0.5, "step": 1}', '{"loss": 0.4, "st{"loss": 0.3, "step": 3}', '{"step": 4}')
+    file.write_text("\n".join((*lines, '{"st')))
+
+    assert [record["step"] for record in read_measured(workspace, "t1")] == [1, 4]
