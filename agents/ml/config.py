@@ -1,7 +1,5 @@
 """Configurations: read strictly, with every mistake named before anything runs."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -59,12 +57,6 @@ def require_known(word: str, known: Iterable[str], *, what: str, where: str) -> 
     names = list(known)
     if word not in names:
         raise ConfigError(f"unknown {what} {word!r}; {did_you_mean(word, names)}", where=where)
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Return a hash that is equal exactly when two JSON configurations are."""
-    text = json.dumps(config, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def differing_keys(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

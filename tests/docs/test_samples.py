@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from agents.hello import Greeter
-from agents.llm.engines.testing import save_tiny_phi
 from agents.llm.models import fetch_model
 from guild import AgentBuilder, Guild, GuildBuilder
 from guild.gateway import gateway_app
@@ -20,6 +19,7 @@ from messaging import MessageRegistry
 from messaging.process.error_text import is_retryable
 from tests.docs.blocks import Block, Reader, Step
 from tests.docs.pages import ORDERS, ROOT, files
+from tests.llm.tiny_phi import save_tiny_phi
 
 # A sign of life, not a measure: these start many processes, and some of them load a model.
 pytestmark = pytest.mark.timeout(300)

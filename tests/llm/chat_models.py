@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.llm.engines import ModelRegistry
 from agents.llm.engines.scripted import Script, scripted_engine
-from agents.llm.engines.testing import save_tiny_phi
+from tests.llm.tiny_phi import save_tiny_phi
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}\n{% endfor %}"

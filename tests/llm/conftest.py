@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.llm.engines.testing import save_tiny_phi
 from agents.llm.models import ModelUnavailableError, fetch_model
 from tests.llm.chat_models import save_tiny_chat_model
+from tests.llm.tiny_phi import save_tiny_phi
 from tests.servers import missing
 
 

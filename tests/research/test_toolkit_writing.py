@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from agents.llm.engines import EngineConfig, ModelRegistry
-from agents.llm.engines.testing import save_tiny_phi
 from agents.research import ResearchToolkit
 from agents.research.errors import (
     LanguageModelError,
@@ -17,6 +16,7 @@ from agents.research.errors import (
 )
 from agents.research.writing.settings import WritingProps
 from guild.progress import Progress
+from tests.llm.tiny_phi import save_tiny_phi
 
 pytestmark = pytest.mark.slow
 

@@ -47,7 +47,6 @@ class ChatChoice:
         self._parser = plan.reading.parser()
         self._collector = Collector()
         self._logprobs: list[Json] = []
-        self._token_ids: list[int] = []
         self._reason = ""
         self._content = ""
         self._calls: list[Json] = []
@@ -58,7 +57,6 @@ class ChatChoice:
     def take(self, delta: TextDelta) -> list[Json]:
         logprobs = [shown(entry, self._plan.tokens) for entry in delta.logprobs]
         self._logprobs += logprobs
-        self._token_ids += delta.token_ids
         return self._shown(self._parser.push(delta.text), logprobs)
 
     def end(self, finished: Finished) -> list[Json]:

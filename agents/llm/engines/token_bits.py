@@ -18,12 +18,3 @@ def allowed_tokens(words: Words, vocab_size: int) -> NDArray[np.bool_]:
     little = words.astype("<i4", copy=False)
     bits = np.unpackbits(little.view(np.uint8), axis=-1, count=vocab_size, bitorder="little")
     return bits.view(np.bool_)
-
-
-def pack_tokens(allowed: NDArray[np.bool_]) -> Words:
-    """The packed bits of one truth value per token, for constraints that work with those."""
-    (vocab_size,) = allowed.shape
-    data = np.zeros(words_for(vocab_size) * 4, dtype=np.uint8)
-    packed = np.packbits(allowed, bitorder="little")
-    data[: packed.size] = packed
-    return data.view("<i4").astype(np.int32)

@@ -6,7 +6,6 @@ from agents.llm.blocking.engine import BlockingEngine
 from agents.llm.chat import ChatMessage
 from agents.llm.dialogue import Dialogue, Sampling
 from agents.llm.engines import Engine, EngineConfig
-from agents.llm.engines.errors import MissingDependencyError, UnknownBackendError
 from agents.llm.engines.factory import create_engine
 from agents.llm.parsing import Part
 from agents.llm.runner.base import BaseLLMRunner, Tools
@@ -98,11 +97,3 @@ class LlamaCppRunner(EngineRunner):
     """A GGUF file, with llama.cpp."""
 
     backend = "llamacpp"
-
-    def _create_engine(self) -> Engine:
-        try:
-            return super()._create_engine()
-        except UnknownBackendError as error:
-            raise MissingDependencyError(
-                "the runner for llama.cpp needs its backend: pip install 'guildbus[llamacpp]'"
-            ) from error

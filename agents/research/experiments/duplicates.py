@@ -18,17 +18,6 @@ def duplicates(trials: Iterable[Trial]) -> list[tuple[Trial, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def find_duplicate(trial: Trial, among: Iterable[Trial]) -> Trial | None:
-    """The first of `among` that does what `trial` does, with the same kind and seed."""
-    meaning = meaning_of(trial)
-    same = (
-        other
-        for other in among
-        if (other.kind, other.seed) == (trial.kind, trial.seed) and meaning_of(other) == meaning
-    )
-    return next(same, None)
-
-
 def meaning_of(trial: Trial) -> str:
     """What decides the outcome, in a form that is the same for the same.
 

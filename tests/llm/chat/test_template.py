@@ -9,7 +9,7 @@ from agents.llm.chat import (
     chat_messages,
     render_chat,
 )
-from agents.llm.engines.testing import _tokenizer
+from tests.llm.tiny_phi import _tokenizer
 
 TALK = chat_messages(
     [

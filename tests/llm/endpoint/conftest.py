@@ -10,9 +10,9 @@ from agents.llm.endpoint import create_app, serving
 from agents.llm.engines import Engine, EngineConfig, ModelRegistry
 from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.scripted import ScriptedModel
-from agents.llm.engines.testing import save_tiny_phi
 from agents.llm.engines.transformers_model import open_model
 from tests.llm.engines.gate import Gate, GatedModel
+from tests.llm.tiny_phi import save_tiny_phi
 
 Start = Callable[..., Any]
 

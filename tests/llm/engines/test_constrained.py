@@ -13,7 +13,7 @@ from agents.llm.engines import Finished, FinishReason, GenerationRequest
 from agents.llm.engines.errors import InvalidRequestError, LLMInferenceError
 from agents.llm.engines.local_engine import LocalEngine
 from agents.llm.engines.scripted import scripted_engine
-from agents.llm.engines.token_bits import pack_tokens
+from tests.llm.engines.packing import pack_tokens
 
 PROMPT = (40, 41, 42)
 

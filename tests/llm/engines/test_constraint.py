@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.llm.engines.token_bits import allowed_tokens, pack_tokens, words_for
+from agents.llm.engines.token_bits import allowed_tokens, words_for
+from tests.llm.engines.packing import pack_tokens
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=200))

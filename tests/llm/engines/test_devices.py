@@ -15,7 +15,7 @@ from agents.llm.engines import EngineConfig, Finished, GenerationRequest, create
 from agents.llm.engines.factory import BACKENDS
 from agents.llm.engines.loading import choose_device
 from agents.llm.engines.scripted import scripted_engine
-from agents.llm.engines.testing import save_tiny_phi
+from tests.llm.tiny_phi import save_tiny_phi
 
 
 async def answer(model: Path, **options: Any) -> Finished:

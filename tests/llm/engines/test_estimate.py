@@ -18,10 +18,10 @@ from agents.llm.engines.forward import Forward
 from agents.llm.engines.llamacpp_room import answers_at_once
 from agents.llm.engines.model_facts import cached_entries
 from agents.llm.engines.pool import CacheSizes
-from agents.llm.engines.testing import save_tiny_phi
 from agents.llm.engines.transformers_model import open_model
 from agents.llm.models import fetch_model
 from tests.llm.engines.families import FAMILIES, Family
+from tests.llm.tiny_phi import save_tiny_phi
 
 MEASURE = """
 import asyncio, importlib, json, sys

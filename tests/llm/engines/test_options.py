@@ -27,7 +27,7 @@ from agents.llm.engines.errors import (
 )
 from agents.llm.engines.int8 import Int8Linear, quantize
 from agents.llm.engines.local_engine import LocalEngine
-from agents.llm.engines.testing import save_tiny_phi
+from tests.llm.tiny_phi import save_tiny_phi
 
 MakeEngine = Callable[..., LocalEngine]
 

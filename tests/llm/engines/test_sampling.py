@@ -17,7 +17,7 @@ from transformers import (
 
 from agents.llm.engines import GenerationRequest, LLMInferenceError
 from agents.llm.engines.sampling import Choice, Sampler, choose
-from agents.llm.engines.token_bits import pack_tokens
+from tests.llm.engines.packing import pack_tokens
 
 VOCAB_SIZE = 50
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from agents.llm.engines.testing import _tokenizer
 from agents.llm.parsing import Parsed, ToolCall, parse_answer
+from tests.llm.tiny_phi import _tokenizer
 
 TEMPLATE = {
     "defaults": {"role": "assistant"},

@@ -15,7 +15,6 @@ from agents.llm.engines.errors import (
     MissingDependencyError,
     UnknownBackendError,
 )
-from agents.llm.engines.factory import BACKENDS
 from agents.llm.engines.scripted import Failure, Hang, Script, scripted_engine
 from agents.llm.runner import (
     BackendType,
@@ -205,7 +204,7 @@ def test_the_backend_follows_from_the_model_where_none_is_named(
 def test_a_missing_dependency_is_told_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(BACKENDS, "llamacpp", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     config = {"llm": {"backend": "llama.cpp", "model_path": "/path/to/model.gguf"}}
 
     with pytest.raises(MissingDependencyError, match=r"pip install 'guildbus\[llamacpp\]'"):

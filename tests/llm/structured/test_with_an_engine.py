@@ -11,10 +11,10 @@ from transformers import AutoTokenizer
 
 from agents.llm.engines import EngineConfig, FinishReason, GenerationRequest, create_engine
 from agents.llm.engines.errors import InvalidRequestError
-from agents.llm.engines.testing import save_tiny_phi
 from agents.llm.frontend import LocalInference
 from agents.llm.structured import Grammar, grammar_of_type, vocabulary_of
 from tests.llm.structured.vocabularies import tokenizer
+from tests.llm.tiny_phi import save_tiny_phi
 
 
 class Mood(Enum):

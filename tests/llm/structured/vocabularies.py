@@ -8,8 +8,8 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from agents.llm.engines.testing import CORPUS
 from agents.llm.structured import Vocabulary, vocabulary_of
+from tests.llm.tiny_phi import CORPUS
 
 KINDS = ("byte-level", "llama", "unigram", "wordpiece")
 

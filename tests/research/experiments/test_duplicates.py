@@ -1,6 +1,7 @@
 import pytest
 
-from agents.research.experiments.duplicates import duplicates, find_duplicate
+from agents.research.experiments import Trial
+from agents.research.experiments.duplicates import duplicates
 from tests.research.experiments.samples import trial
 
 CODE = """class Net(Module):
@@ -29,7 +30,6 @@ def test_what_differs_on_paper_only_is_a_duplicate(code: str) -> None:
 
     assert first.fingerprint != second.fingerprint
     assert duplicates([first, trial(2, code=CODE), second]) == [(first, second)]
-    assert find_duplicate(second, [first]) == first
 
 
 @pytest.mark.parametrize("code", DIFFERENT.values(), ids=DIFFERENT)
@@ -38,18 +38,18 @@ def test_what_does_something_else_is_none(code: str) -> None:
 
 
 def test_another_seed_kind_or_config_is_no_duplicate() -> None:
-    assert find_duplicate(trial(code=CODE), [trial(code=CODE, seed=1)]) is None
-    assert find_duplicate(trial(code=CODE), [trial(code=CODE, kind="full")]) is None
-    assert find_duplicate(trial(code=CODE), [trial(2, code=CODE)]) is None
+    others = [trial(code=CODE, seed=1), trial(code=CODE, kind="full"), trial(2, code=CODE)]
+
+    assert duplicates([trial(code=CODE), *others]) == []
 
 
 def test_the_name_of_the_class_in_the_config_follows_the_code() -> None:
-    def named(name: str) -> object:
+    def named(name: str) -> Trial:
         return trial(code=CODE.replace("Net", name)).model_copy(
             update={"config": {"model_class_name": name}}
         )
 
-    assert find_duplicate(named("Net"), [named("Other")]) is not None  # type: ignore[arg-type, list-item]
+    assert duplicates([named("Net"), named("Other")])
 
 
 def test_code_that_nests_deeper_than_python_goes_is_compared_as_text() -> None:

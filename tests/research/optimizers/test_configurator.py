@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from agents.llm.engines import EngineConfig, ModelRegistry
-from agents.llm.engines.testing import save_tiny_phi
 from agents.research import ResearchToolkit, tools
 from agents.research.errors import (
     NoLanguageModelError,
@@ -25,6 +24,7 @@ from agents.research.optimizers.messages import (
 from agents.research.optimizers.tools import configure
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
+from tests.llm.tiny_phi import save_tiny_phi
 from tests.research.conftest import in_the_loop_of
 from tests.research.forgers import BASE
 

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from agents.llm.engines import EngineConfig, ModelRegistry
-from agents.llm.engines.testing import save_tiny_phi
 from agents.research import ResearchToolkit
 from agents.research.messages import SummariseModel
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
 from agents.research.writing.summaries import summarise
+from tests.llm.tiny_phi import save_tiny_phi
 from tests.research.conftest import in_the_loop_of
 
 pytestmark = pytest.mark.slow

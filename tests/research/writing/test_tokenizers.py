@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from agents.llm.engines import EngineConfig, ModelRegistry
-from agents.llm.engines.testing import save_tiny_phi
 from agents.research import ResearchToolkit
 from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
 from agents.research.jobs import Jobs
@@ -15,6 +14,7 @@ from agents.research.messages import AdviseTokenizer, ManageTokenizer, Tokenizer
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
 from agents.research.writing.tokenizers import advise, manage_tokenizer
+from tests.llm.tiny_phi import save_tiny_phi
 from tests.research.conftest import in_the_loop_of
 
 pytestmark = pytest.mark.slow

@@ -75,6 +75,6 @@ def _tokenizer(corpus: Iterable[str], vocab_size: int) -> Any:
     wrap: Any = PreTrainedTokenizerFast
     return wrap(
         tokenizer_object=bpe,
-        bos_token="<|endoftext|>",  # noqa: S106  not a password
-        eos_token="<|endoftext|>",  # noqa: S106  not a password
+        bos_token="<|endoftext|>",
+        eos_token="<|endoftext|>",
     )
