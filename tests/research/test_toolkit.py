@@ -16,6 +16,7 @@ from agents.research.errors import (
     WorkOverLimitError,
     WorkRefusedError,
 )
+from agents.sandbox import SandboxError
 from guild.progress import Progress
 
 pytestmark = pytest.mark.slow
@@ -250,6 +251,20 @@ def test_nothing_outside_the_workspace_is_written(kit: ResearchToolkit, tmp_path
 
 async def test_a_loop_that_runs_here_is_not_in_its_way(kit: ResearchToolkit, script: str) -> None:
     assert kit.pytorch_model_summary(script, "SimpleCNN", (2, 1, 8, 8))["total_params"]
+
+
+def test_a_toolkit_that_cannot_be_made_leaves_no_thread() -> None:
+    threads = set(threading.enumerate())
+
+    with pytest.raises(SandboxError):
+        ResearchToolkit(workspace="/")
+
+    assert set(threading.enumerate()) <= threads
+
+
+def test_arguments_of_a_wrong_type_are_named_for_language_models_too(kit: ResearchToolkit) -> None:
+    with pytest.raises(WorkRefusedError, match="config: "):
+        kit.train_language_model([], "phi")  # type: ignore[arg-type]
 
 
 def test_a_limit_of_time_ends_the_work_and_closed_it_leaves_neither_threads_nor_processes(

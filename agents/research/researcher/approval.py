@@ -76,4 +76,4 @@ def _why_not(study: Study, step: str) -> str:
 def _told(budget: Budget) -> str:
     seconds = f"{budget.seconds:g} s" if budget.seconds is not None else ""
     trials = f"{budget.trials} trials" if budget.trials is not None else ""
-    return " or ".join(filter(None, (seconds, trials))) or "as long as it likes"
+    return " or ".join(filter(None, (seconds, trials)))

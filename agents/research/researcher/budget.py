@@ -1,9 +1,9 @@
 """How much a study may cost, and how much of that is spent."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_S = 366 * _UNITS["d"]
@@ -11,7 +11,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 class Budget(BaseModel):
-    """Hard limits; None leaves one out, but time or trials must end a study.
+    """Hard limits; None leaves one out, but not both `seconds` and `trials`.
 
     Attributes:
         seconds: of work, from the data on; while nothing runs, the clock stands.
@@ -24,6 +24,12 @@ class Budget(BaseModel):
     seconds: Annotated[float, Field(gt=0)] | None = 120.0
     trials: Annotated[int, Field(ge=1)] | None = None
     tokens: Annotated[int, Field(ge=0)] = 50_000
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.seconds is None and self.trials is None:
+            raise ValueError("give seconds or trials: without either a study would never end")
+        return self
 
     def used(self, seconds: float, trials: int) -> float:
         """The share that is spent, 0 to 1 and more, of what is spent most."""

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents.ml.atomic_files import write_text_atomically
 from agents.ml.selection.answers import Answers
 from agents.ml.selection.dealt import Dealt
 from agents.research.errors import OutsideWorkspaceError, WorkOverLimitError
@@ -239,16 +240,13 @@ def _take_away(output: Path, kept: Path) -> None:
 def _read_result(kept: Path, identity: str) -> dict[str, Any] | None:
     try:
         found = json.loads((kept / _RESULT).read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # or a power cut left half of it
         return None
     return dict(found["result"]) if found["identity"] == identity else None
 
 
 def _write_result(kept: Path, identity: str, result: dict[str, Any]) -> None:
-    kept.mkdir(parents=True, exist_ok=True)
-    draft = kept / f".{_RESULT}.draft"
-    draft.write_text(json.dumps({"identity": identity, "result": result}), "utf-8")
-    draft.replace(kept / _RESULT)
+    write_text_atomically(kept / _RESULT, json.dumps({"identity": identity, "result": result}))
 
 
 def _allowed(timeout_s: float | None) -> float:

@@ -76,18 +76,18 @@ class WorkClock:
         with self._lock:
             for running in self._running.values():
                 self._advance(running)
-            for running in self._running.values():  # one that cannot be kept stops no other's time
-                _write(running.path, running.worked)
+            for running in self._running.values():
+                try:
+                    _write(running.path, running.worked)
+                except OSError as error:  # a full disk: the messages of the study count as well
+                    log.warning("study.clock_not_kept", error=str(error))
 
     async def run(self) -> None:
         """Beat until cancelled."""
         while True:
             await asyncio.sleep(_BEAT_S)
             if self._running:
-                try:
-                    await asyncio.to_thread(self.beat)
-                except OSError as error:  # a full disk: the messages of the study count as well
-                    log.warning("study.clock_not_kept", error=str(error))
+                await asyncio.to_thread(self.beat)
 
     def _taken_up(self, study: Study) -> _Running:
         vault = os.path.normpath(f"{VAULTS}/{study.request.folder}")

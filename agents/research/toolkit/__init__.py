@@ -69,8 +69,12 @@ class ResearchToolkit(
         self._loop = BackgroundLoop("research toolkit")
         self._stack = AsyncExitStack()
         models = ModelRegistry()
-        self._jobs = self._loop.run(self._stack.enter_async_context(open_jobs(properties)))
-        self._loop.run(self._stack.enter_async_context(models))
+        try:
+            self._jobs = self._loop.run(self._stack.enter_async_context(open_jobs(properties)))
+            self._loop.run(self._stack.enter_async_context(models))
+        except BaseException:
+            self.close()
+            raise
         self._llm = LanguageModel(
             writing, models, self._jobs.files, remedy="give the toolkit an 'llm'"
         )

@@ -28,8 +28,10 @@ class Calls(Closing):
     def close(self) -> None:
         """Free the language model and end the processes. Called again it does nothing."""
         if self._loop.is_running:
-            self._loop.run(self._stack.aclose())
-            self._loop.close()
+            try:
+                self._loop.run(self._stack.aclose())
+            finally:
+                self._loop.close()
 
     def _do(
         self,

@@ -79,7 +79,8 @@ class TrainingTools(Calls):
         Raises:
             WorkRefusedError: names every key of `config` that is wrong, or the file.
         """
-        request = TrainLanguageModel(
+        request = asked(
+            TrainLanguageModel,
             config=config,
             output_dir=output_dir,
             experiment_name=experiment_name,

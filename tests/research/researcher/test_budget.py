@@ -1,6 +1,7 @@
 """What a study may cost."""
 
 import pytest
+from pydantic import ValidationError
 
 from agents.research.researcher.budget import Budget, duration_s
 
@@ -17,6 +18,11 @@ def test_durations_are_read(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|no time"):
         duration_s(text)
+
+
+def test_a_study_that_nothing_would_end_is_refused() -> None:
+    with pytest.raises(ValidationError, match="give seconds or trials"):
+        Budget(seconds=None)
 
 
 def test_what_is_spent_most_counts() -> None:

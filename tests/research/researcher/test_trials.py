@@ -52,3 +52,16 @@ def test_a_trial_is_repeated_only_where_its_data_are_others(common_kit: Research
 
     assert again == first  # to the time that it took
     assert first.metrics["accuracy"] > 0.9 > other.metrics["accuracy"]
+
+
+def test_a_result_that_a_power_cut_left_half_written_is_made_anew(
+    common_kit: ResearchToolkit,
+) -> None:
+    kit = common_kit
+    first = kit._loop.run(dealt_and_fitted(kit._jobs, label_of=0))
+    (kept,) = kit._jobs.workspace.rglob("0000/result.json")
+    kept.write_bytes(kept.read_bytes()[:20])
+
+    again = kit._loop.run(fit_baseline(kit._jobs, BASELINE, Nobody()))
+
+    assert again.metrics == first.metrics

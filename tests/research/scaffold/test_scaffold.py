@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 
-from agents.research import ResearchToolkit
+from agents.research import ResearchToolkit, scaffold
 from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
 from agents.research.scaffold.project import create_project
 from agents.research.workspace.files import WorkspaceFiles
 
 NAME = "NewImageClassifier"
+TEMPLATE = Path(scaffold.__file__).with_name("template")
 PROJECT = f"scaffold/{NAME}"
 
 
@@ -155,3 +157,18 @@ def test_a_place_that_is_a_file_is_named(files: WorkspaceFiles) -> None:
 
     assert error.value.where == "base_dir"
     assert files.read("notes.txt") == "mine"
+
+
+def test_a_run_of_another_device_goes_on_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    module = run_path(str(TEMPLATE / "src" / "experiment.py"))
+    experiment = module["Experiment"](tmp_path / "first")
+    config = module["Config"](name="first")
+    assert experiment.begin(config) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.serialization, "location_tag", lambda _: "cuda:63")
+        torch.save({"weight": torch.ones(2)}, tmp_path / "first" / "last.pt")
+
+    assert experiment.begin(config)["weight"].tolist() == [1, 1]

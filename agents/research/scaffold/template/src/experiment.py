@@ -63,7 +63,9 @@ class Experiment:
             self._config.write_text(told)
         elif self.config() != config:
             raise ValueError(f"{self.folder} holds a run with another config; give another name")
-        return torch.load(self._state, weights_only=True) if self._state.exists() else None
+        if not self._state.exists():
+            return None
+        return torch.load(self._state, map_location="cpu", weights_only=True)
 
     def config(self) -> Config:
         return Config(**json.loads(self._config.read_text()))
