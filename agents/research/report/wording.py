@@ -12,8 +12,8 @@ def percent(share: float | None) -> str:
     return MISSING if share is None else f"{share * 100:.2f} %"
 
 
-def decimal(value: float | None, places: int = 3) -> str:
-    return MISSING if value is None else f"{value:.{places}f}"
+def decimal(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.3f}"
 
 
 def whole(value: int | None) -> str:
@@ -24,9 +24,10 @@ def scaled(value: float | None) -> str:
     """`1234567` as `1.23 M`."""
     if value is None:
         return MISSING
+    rounded = float(f"{value:.3g}")
     for size, letter in _SI:
-        if value >= size:
-            return f"{value / size:.3g} {letter}"
+        if rounded >= size:
+            return f"{rounded / size:.3g} {letter}"
     return f"{value:.0f}"
 
 

@@ -98,5 +98,6 @@ class CommandEnded(Message, wire_name="research.command_ended"):
         if self.exit_code is None:
             return f"stopped: it did not end within {self.timeout_s:g} s"
         if self.exit_code < 0:
-            return f"ended by {signal.Signals(-self.exit_code).name}"
+            names = {each.value: each.name for each in signal.Signals}
+            return f"ended by {names.get(-self.exit_code, f'signal {-self.exit_code}')}"
         return f"exit code {self.exit_code}"

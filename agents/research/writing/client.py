@@ -93,10 +93,11 @@ class LanguageModel:
         except LLMError as error:
             retryable = not is_lasting(error)
             raise LanguageModelError(llm.model, str(error), retryable=retryable) from error
-        kept = KeptAnswer(
-            wrote=written.wrote, answer=answer, model=llm.model, attempts=written.attempts
-        )
-        await asyncio.to_thread(self._kept.put, key, kept)
+        if properties.keeps_answers:
+            kept = KeptAnswer(
+                wrote=written.wrote, answer=answer, model=llm.model, attempts=written.attempts
+            )
+            await asyncio.to_thread(self._kept.put, key, kept)
         return written
 
     def _required(self, what: str) -> tuple[EngineConfig, ModelRegistry]:

@@ -54,7 +54,11 @@ class KeptAnswers:
             return None
 
     def put(self, key: str, answer: KeptAnswer) -> None:
-        self._files.write(_path(key), answer.model_dump_json(indent=2))
+        """Keep it where there is room; without, it is asked for again."""
+        try:
+            self._files.write(_path(key), answer.model_dump_json(indent=2))
+        except WorkRefusedError as error:
+            log.warning("writing.answer_not_kept", problem=str(error))
 
 
 def key_of(llm: EngineConfig, properties: WritingProps, task: Task[Any]) -> str:

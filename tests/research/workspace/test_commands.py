@@ -40,6 +40,7 @@ def kit(workspace: Path, seen: list[Progress]) -> Iterator[ResearchToolkit]:
         ("printf nothing; exit 3", "nothing\n[exit code 3]\n"),
         ("no-such-program", "bash: line 1: no-such-program: command not found\n[exit code 127]\n"),
         ("kill -SEGV $$", "[ended by SIGSEGV]\n"),
+        ("kill -40 $$", "[ended by signal 40]\n"),  # of real time, it has no name
         ("cat", ""),  # nothing to read
         ("(read word </dev/tty) 2>/dev/null || echo no terminal", "no terminal\n"),
         ("printf 'caf\\xe9'", "caf\N{REPLACEMENT CHARACTER}"),

@@ -180,6 +180,21 @@ async def test_a_model_whose_files_have_changed_is_asked_again(desk: Desk) -> No
     assert (await desk.write(llm=llm)).attempts == 1
 
 
+@replies("yes")
+async def test_an_answer_that_cannot_be_kept_serves_once(desk: Desk) -> None:
+    (desk.folder / FOLDER).parent.mkdir(parents=True)
+    (desk.folder / FOLDER).touch()  # as if the disk were full
+
+    assert (await desk.write()).value == "YES"
+
+
+@replies("yes")
+async def test_no_answer_is_kept_where_none_is_wanted(desk: Desk) -> None:
+    await desk.write(keeps_answers=False)
+
+    assert not (desk.folder / FOLDER).exists()
+
+
 @replies("yes", "yes again")
 @pytest.mark.parametrize("damage", ["", "{", '{"wrote": "word"}', b"\xff"])
 async def test_a_kept_answer_that_is_damaged_is_replaced(desk: Desk, damage: str | bytes) -> None:
