@@ -207,7 +207,8 @@ class _Reader:
             return self._terminal(characters((text, end)))
         if not ignores_case:
             return self._terminal(Literal(text))
-        return self._terminal(sequence(*(characters(c.lower(), c.upper()) for c in text)))
+        cases = ([t for t in (c, c.lower(), c.upper()) if len(t) == 1] for c in text)
+        return self._terminal(sequence(*(characters(*each) for each in cases)))
 
     def _terminal(self, expression: Expression) -> Expression:
         """In a rule, marked as one unit: what is ignored may stand before it."""

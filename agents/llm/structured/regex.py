@@ -37,6 +37,7 @@ TEXT = Characters(ranges([(0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x7E), (0xA0, MAX_C
 _DIGITS = ranges([(0x30, 0x39)])
 _WORD = ranges([(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)])
 _SPACE = ranges([(0x09, 0x0D), (0x20, 0x20)])
+_LAST_CASED = 0x1E943
 _LINE_END = ranges([(0x0A, 0x0A)])
 _ANY_LINE_END = ranges([(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)])
 _OPPOSITES = {
@@ -103,6 +104,21 @@ def read_regex(
     return reader.whole(list(parsed), is_search=is_search)
 
 
+def _folded(code: int) -> str:
+    """Is the same for characters that differ in case alone."""
+    lower = chr(code).lower()[0]
+    upper = lower.upper()
+    return upper if len(upper) == 1 else lower
+
+
+@cache
+def _alike() -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for code in range(_LAST_CASED + 1):
+        found.setdefault(_folded(code), []).append(code)
+    return found
+
+
 class _Reader:
     """Reads one expression; where `is_wide`, as what matches in any dialect, else in all."""
 
@@ -154,7 +170,7 @@ class _Reader:
     def _one(self, operator: Any, value: Any) -> Expression:
         readers: dict[Any, Callable[[Any], Expression]] = {
             sre.LITERAL: self._literal,
-            sre.NOT_LITERAL: lambda code: Characters(inverted(self._cased([(code, code)]))),
+            sre.NOT_LITERAL: self._not_literal,
             sre.ANY: lambda _: ANY if self._flags & re.DOTALL else self._within_line(),
             sre.IN: lambda items: Characters(self._class(items)),
             sre.BRANCH: lambda branches: choice(self._all(b) for b in branches[1]),
@@ -180,10 +196,13 @@ class _Reader:
         return repeat(self._all(inner), low, None if high == sre.MAXREPEAT else high)
 
     def _literal(self, code: int) -> Expression:
-        cased = self._cased([(code, code)])
+        cased = self._cased([(code, code)], is_wide=self._is_wide)
         if not cased:
             raise self._unsupported("a lone surrogate")
-        return Literal(chr(code)) if len(cased) == 1 else Characters(cased)
+        return Literal(chr(code)) if cased == ((code, code),) else Characters(cased)
+
+    def _not_literal(self, code: int) -> Expression:
+        return Characters(inverted(self._cased([(code, code)], is_wide=not self._is_wide)))
 
     def _class(self, items: Iterable[Any]) -> Ranges:
         pairs: list[tuple[int, int]] = []
@@ -199,7 +218,7 @@ class _Reader:
                 pairs += self._category(value, is_wide=self._is_wide != self._is_negated(items))
             else:
                 raise self._unsupported(str(operator).lower())
-        found = self._cased(pairs)
+        found = self._cased(pairs, is_wide=self._is_wide != is_negated)
         return inverted(found) if is_negated else found
 
     def _is_negated(self, items: Iterable[Any]) -> bool:
@@ -213,11 +232,16 @@ class _Reader:
     def _within_line(self) -> Expression:
         return Characters(inverted(_LINE_END if self._is_wide else _ANY_LINE_END))
 
-    def _cased(self, pairs: list[tuple[int, int]]) -> Ranges:
+    def _cased(self, pairs: list[tuple[int, int]], *, is_wide: bool) -> Ranges:
+        """With what differs in case alone; where `is_wide`, all that some dialect takes for it."""
         found = ranges(pairs)
         if not self._flags & re.IGNORECASE:
             return found
-        codes = {c for low, high in found for c in range(low, min(high, 0x24F) + 1)}
+        last = _LAST_CASED if is_wide else 0x24F
+        codes = {c for low, high in found for c in range(low, min(high, last) + 1)}
+        if is_wide:
+            folds = {_folded(code) for code in codes}
+            return ranges([*found, *((c, c) for fold in folds for c in _alike()[fold])])
         texts = {t for c in codes for t in (chr(c).lower(), chr(c).upper()) if len(t) == 1}
         return ranges([*found, *((ord(t), ord(t)) for t in texts)])
 

@@ -242,11 +242,11 @@ class StructuringMixin:
         engine = self.engine
         if engine is None:
             return super().generate(*args, **kwargs)  # type: ignore[misc]
-        _refuse_search(kwargs)
+        _refuse_search(kwargs, getattr(self, "generation_config", None))
         engine.reset(_limit(kwargs))
         kwargs["logits_processor"] = [*kwargs.get("logits_processor", ()), _Processor(engine)]
         kwargs["stopping_criteria"] = [*kwargs.get("stopping_criteria", ()), _Stop(engine)]
-        # One more for the end token, which is none of the answer's.
+        # One more for the end token, which does not belong to the answer.
         kwargs["max_new_tokens"] = engine.limit + 1
         return super().generate(*args, **kwargs)  # type: ignore[misc]
 
@@ -277,8 +277,8 @@ def _limit(kwargs: Mapping[str, Any]) -> int | None:
     return limit
 
 
-def _refuse_search(kwargs: Mapping[str, Any]) -> None:
-    config = kwargs.get("generation_config")
+def _refuse_search(kwargs: Mapping[str, Any], usual: Any) -> None:
+    config = kwargs.get("generation_config") or usual
     for name in _ALONE:
         value = kwargs.get(name, getattr(config, name, None))
         if value not in (None, 1):

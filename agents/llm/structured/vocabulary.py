@@ -188,14 +188,16 @@ def vocabulary_for(
     """The same, made once for a tokenizer and kept as long as it; from any thread."""
     with _lock:
         kept = _kept.setdefault(tokenizer, {})
-        key = frozenset(shown)
+        ends = None if end_token_ids is None else frozenset(end_token_ids)
+        key = (frozenset(shown), ends)
         if key not in kept:
-            kept[key] = vocabulary_of(tokenizer, end_token_ids, shown)
+            kept[key] = vocabulary_of(tokenizer, ends, shown)
         return kept[key]
 
 
 _lock = threading.Lock()
-_Kept = weakref.WeakKeyDictionary[Any, dict[frozenset[str], Vocabulary]]
+_Key = tuple[frozenset[str], frozenset[int] | None]
+_Kept = weakref.WeakKeyDictionary[Any, dict[_Key, Vocabulary]]
 _kept: _Kept = weakref.WeakKeyDictionary()
 
 
@@ -223,7 +225,7 @@ class _Wrapper(llguidance.TokenizerWrapper):
     def __call__(self, text: str | bytes) -> list[int]:
         data = text if isinstance(text, bytes) else text.encode()
         vocabulary = self._vocabulary()
-        assert vocabulary is not None, "whoever follows an answer holds its vocabulary"
+        assert vocabulary is not None, "the follower of an answer holds its vocabulary"
         if self._encode is not None:
             ids = list(self._encode(data.decode(errors="replace")))
             if vocabulary.spelt_by(ids) == data:

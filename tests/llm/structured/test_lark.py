@@ -129,3 +129,10 @@ def test_a_grammar_that_never_ends_is_refused() -> None:
 def test_half_a_character_in_a_grammar_is_refused() -> None:
     with pytest.raises(SchemaError, match="no text"):
         grammar_of_lark('start: "\ud800"')
+
+
+def test_a_letter_that_is_two_in_another_case_has_only_its_own() -> None:
+    grammar = grammar_of_lark('start: "ﬁ"i')
+
+    assert grammar.describes("ﬁ")
+    assert not any(map(grammar.describes, ("F", "G", "I", "FI")))

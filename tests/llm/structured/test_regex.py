@@ -57,3 +57,14 @@ def test_what_is_not_regular_is_refused(pattern: str) -> None:
 def test_what_is_no_expression_is_refused(pattern: str) -> None:
     with pytest.raises(GrammarSyntaxError, match="no regular expression"):
         grammar_of_regex(pattern)
+
+
+@pytest.mark.parametrize("character", "aiksßµĀдK")
+def test_all_but_a_character_in_any_case_is_no_more_than_python_takes(character: str) -> None:
+    matches = re.compile(f"(?i)[^{character}]").fullmatch
+    for pattern in (f"(?i)[^{character}]", f"(?i)(?!{character}).*"):
+        grammar = grammar_of_regex(pattern)
+        taken = [chr(code) for code in range(0x100, 0x2200) if grammar.describes(chr(code))]
+
+        assert taken
+        assert all(map(matches, taken))

@@ -118,6 +118,16 @@ def test_beams_are_refused_by_name(model: Any, prompt: torch.Tensor) -> None:
         model.generate(prompt, num_beams=3)
 
 
+def test_beams_of_the_model_s_own_are_refused_too(
+    model: Any, prompt: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.engine.configure(Person)
+    monkeypatch.setattr(model.generation_config, "num_beams", 2)
+
+    with pytest.raises(InvalidRequestError, match="num_beams=2"):
+        model.generate(prompt)
+
+
 def test_a_budget_that_no_answer_fits_is_refused_at_once(model: Any) -> None:
     with pytest.raises(BudgetTooSmallError) as refused:
         model.engine.configure(Person, max_new_tokens=5)

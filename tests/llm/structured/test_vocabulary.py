@@ -10,7 +10,7 @@ import pytest
 
 from agents.llm.structured import Vocabulary, VocabularyError, grammar_of_regex, grammar_of_schema
 from agents.llm.structured.notations import notation_of, special_markers
-from agents.llm.structured.vocabulary import vocabulary_of
+from agents.llm.structured.vocabulary import vocabulary_for, vocabulary_of
 from tests.llm.structured.decoding import decode
 from tests.llm.structured.vocabularies import END, KINDS, SPECIAL, tokenizer, vocabulary
 
@@ -172,3 +172,11 @@ def test_markers_of_a_gguf_file_are_text_where_they_are_written() -> None:
     assert shown == ("[TOOL_CALLS]",)
     assert vocabulary_of(tokenizer, [], shown).tokens == [b"a", b"[TOOL_CALLS]", b"<tool_call>"]
     assert vocabulary_of(tokenizer, []).tokens == [b"a", b"", b"<tool_call>"]
+
+
+def test_a_vocabulary_is_kept_for_the_tokens_that_end_its_answers() -> None:
+    same = tokenizer("llama")
+    first, again, other = (vocabulary_for(same, ends) for ends in ([5], (5,), [6]))
+
+    assert first is again
+    assert (first.end_token_ids, other.end_token_ids) == ({5}, {6})
