@@ -5,8 +5,10 @@ from pathlib import Path
 
 from agents.research.jobs import Jobs
 from agents.research.messages import ReportWritten, WriteReport
-from agents.research.report.files import Written
-from agents.research.report.writing import write_report
+from agents.research.report.content import ReportContent
+from agents.research.report.document import build_document
+from agents.research.report.files import Written, write_document
+from agents.research.report.machine import this_machine
 from agents.research.researcher.reporting import findings_for
 from guild import Agent, Context, handles
 from guild.progress import Progress
@@ -32,6 +34,12 @@ def _write(workspace: Path, request: WriteReport) -> Written:
         found = findings_for(workspace, request.study)
         content = content.model_copy(update={"study": found})
     return write_report(workspace, content)
+
+
+def write_report(workspace: Path, content: ReportContent) -> Written:
+    """Write Markdown, HTML and drawings; the same content again replaces what is there."""
+    document = build_document(content, this_machine())
+    return write_document(document, workspace / content.folder, below=workspace)
 
 
 def _answer(written: Written, workspace: Path) -> ReportWritten:

@@ -24,7 +24,7 @@ from agents.research.researcher.messages import (
     RunTrial,
 )
 from agents.research.scaffold.messages import CreateProject
-from agents.research.scaffold.tools import create_scaffold
+from agents.research.scaffold.project import create_scaffold
 from agents.research.tokenizer import TokenizerAgent
 from agents.research.trainer import TrainerAgent
 from agents.research.workspace import messages as files

@@ -9,7 +9,7 @@ from agents.research.report.document import build_document
 from agents.research.report.files import Written
 from agents.research.report.html import to_html
 from agents.research.report.markdown import to_markdown
-from agents.research.report.writing import write_report
+from agents.research.reporter import write_report
 from tests.research.samples import HOSTILE, full_content
 
 MACHINE = Machine(

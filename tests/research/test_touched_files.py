@@ -84,7 +84,7 @@ NAME_A_PLACE = {
     "job_properties.py:JobsProps.view": NAME,
     "jobs.py:Jobs._absolute": NAME,
     "jobs.py:Jobs.inside": NAME,
-    "report/writing.py:write_report": NAME,
+    "reporter.py:write_report": NAME,
     "researcher/reporting.py:write_study_report": NAME,
     "researcher/trials.py:_absolute": NAME,
     "researcher/trials.py:_identity": STATE,

@@ -74,7 +74,7 @@ def create_app(
         models: by the name that clients use.
         registry: lends the models; its owner closes it.
         defaults: by the name of a model, parameters of the API for requests that do not say them.
-        keys: one of them must come with each request; without any, whoever reaches the server may
+        keys: one of them must come with each request; without any, all that reach the server may
             ask.
         hosts: names by which clients reach the server, beside `localhost` and addresses.
         max_body_bytes: larger requests are refused.
@@ -92,12 +92,10 @@ def unguarded_app(
     models: Mapping[str, EngineConfig],
     registry: ModelRegistry,
     *,
-    defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-    max_body_bytes: int = MAX_BODY_BYTES,
-    deadline_s: float | None = DEADLINE_S,
+    defaults: Mapping[str, Mapping[str, Any]],
 ) -> Starlette:
     """As `create_app`, for a host that checks by itself who asks, by which name and origin."""
-    return _app(_Endpoint(dict(models), defaults, registry, max_body_bytes, deadline_s), [])
+    return _app(_Endpoint(dict(models), defaults, registry, MAX_BODY_BYTES, DEADLINE_S), [])
 
 
 def _app(endpoint: "_Endpoint", middleware: Sequence[Middleware]) -> Starlette:

@@ -2,11 +2,11 @@
 
 import asyncio
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import TracebackType
 from typing import Self
 
 from agents.llm.engines.errors import LLMError
@@ -60,6 +60,15 @@ class Timing:
     first_token_s: float | None
     total_s: float
 
+    @classmethod
+    def until_now(cls, begun: float, admitted: float | None, first_token: float | None) -> Self:
+        """From moments on the clock of `time.monotonic`."""
+        return cls(
+            queued_s=None if admitted is None else admitted - begun,
+            first_token_s=None if first_token is None else first_token - begun,
+            total_s=time.monotonic() - begun,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
@@ -109,7 +118,7 @@ class Channel:
         self.finished: asyncio.Future[Finished] = self._loop.create_future()
 
     def send(self, event: Event) -> bool:
-        """Hand `event` over; False when the loop is gone and nobody will ever read it."""
+        """Hand `event` over; False when the loop is gone and it will never be read."""
         with self._lock:
             self._sent.append(event)
             is_announced = len(self._sent) > 1
@@ -193,10 +202,5 @@ class Generation:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.cancel()

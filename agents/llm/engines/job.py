@@ -86,16 +86,8 @@ class Job:
                 error=error,
                 logprobs=tuple(self.logprobs),
                 cached_tokens=self.state.cached_tokens if self.state else 0,
-                timing=self._timing(),
+                timing=Timing.until_now(self.submitted, self.admitted, self.first_token),
             )
-        )
-
-    def _timing(self) -> Timing:
-        begun = self.submitted
-        return Timing(
-            queued_s=None if self.admitted is None else self.admitted - begun,
-            first_token_s=None if self.first_token is None else self.first_token - begun,
-            total_s=time.monotonic() - begun,
         )
 
     def _show(self, text: str) -> None:

@@ -101,7 +101,6 @@ class Job:
             self.report.check()
 
     def finish(self, reason: FinishReason, error: LLMError | None) -> None:
-        begun = self.submitted
         self.channel.send(
             Finished(
                 reason=reason,
@@ -111,11 +110,7 @@ class Job:
                 error=error,
                 logprobs=tuple(self.report.entries) if self.report else (),
                 calls=self.calls.whole,
-                timing=Timing(
-                    queued_s=None if self.admitted is None else self.admitted - begun,
-                    first_token_s=None if self.first_token is None else self.first_token - begun,
-                    total_s=time.monotonic() - begun,
-                ),
+                timing=Timing.until_now(self.submitted, self.admitted, self.first_token),
             )
         )
 

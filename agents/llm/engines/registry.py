@@ -1,9 +1,8 @@
-"""Models shared by whoever needs them, and freed when nobody has for a while."""
+"""Models that their users share, freed when they were not used for a while."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Self
 
 from agents.llm.engines.config import EngineConfig
@@ -62,7 +61,7 @@ class ModelRegistry:
         return sorted(name for name, engine in engines if engine.stats.is_loaded)
 
     async def free_unused(self) -> None:
-        """Free every model that nobody leases now, and wait until they are freed."""
+        """Free every model that is not leased now, and wait until they are freed."""
         unused = [shared for shared in self._shared.values() if shared.leases == 0]
         await asyncio.gather(*(self._unload(shared) for shared in unused))
 
@@ -74,12 +73,7 @@ class ModelRegistry:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def _take(self, config: EngineConfig) -> "_Shared":

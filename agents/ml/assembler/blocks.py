@@ -26,7 +26,7 @@ from agents.ml.errors import ConfigError
 from agents.ml.models.script import find_class, load_module, resolve_script
 
 _NOT_FOR_CONFIGS = ("device", "dtype")
-# Without this, torch warns that it cannot use nested tensors, which nobody asked for.
+# Without this, torch warns that it cannot use nested tensors, which was not asked for.
 _QUIET = {"TransformerEncoder": {"enable_nested_tensor": False}}
 
 
@@ -159,7 +159,7 @@ def _check_names(
     for name in given:
         if name in _NOT_FOR_CONFIGS or (name not in known and not takes_any):
             hint = nearest(name, known) or f"; it takes {', '.join(known) or 'none'}"
-            raise _misfit(layer, f"unknown parameter {name!r}{hint}", given, shape)
+            raise misfit(layer, f"unknown parameter {name!r}{hint}", given, shape)
 
 
 def _check_complete(
@@ -173,7 +173,7 @@ def _check_complete(
         and name not in given
     ]
     if missing:
-        raise _misfit(layer, f"missing parameter {', '.join(missing)}", given, shape)
+        raise misfit(layer, f"missing parameter {', '.join(missing)}", given, shape)
 
 
 def _check_values(
@@ -183,14 +183,14 @@ def _check_values(
         parameter = signature.parameters.get(name)  # none where **kwargs takes it
         problem = "" if parameter is None else misread(parameter, value)
         if problem:
-            raise _misfit(layer, f"{name} {problem}", given, shape)
+            raise misfit(layer, f"{name} {problem}", given, shape)
 
 
 def _forced(layer: Layer, given: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
     if layer.type not in BATCH_FIRST:
         return _QUIET.get(layer.type, {})
     if given.get("batch_first", True) is not True:
-        raise _misfit(
+        raise misfit(
             layer, "batch_first must be true: shapes here have the batch first", given, shape
         )
     return {"batch_first": True}
@@ -201,9 +201,10 @@ def _alias(path: Path) -> str:
     return f"{re.sub(r'[^0-9A-Za-z]+', '_', path.stem).strip('_') or 'file'}_{digest}".lower()
 
 
-def _misfit(
+def misfit(
     layer: Layer, problem: str, params: dict[str, Any], shape: tuple[int, ...]
 ) -> MisfitError:
+    """The error of a layer that does not fit what comes into it."""
     return MisfitError(
         problem,
         where=layer.where,

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.ml.assembler.blocks import Block, BlockFinder
+from agents.ml.assembler.blocks import Block, BlockFinder, misfit
 from agents.ml.assembler.config import nearest, read_config
 from agents.ml.assembler.entries import Branch, Entry, Layer, Merge, ModelConfig, Residual
-from agents.ml.assembler.errors import MisfitError, show_shape
+from agents.ml.assembler.errors import show_shape
 from agents.ml.assembler.operations import OPERATIONS
 from agents.ml.assembler.registry import contradiction
 from agents.ml.assembler.source import LINE_CHARS, comment, module_source
@@ -222,7 +222,7 @@ class _Compiler:
             params = operation.complete(given)
             result = operation.run(value.x, **params)
         except Exception as error:
-            raise _misfit(layer, _first_line(error), given, value.shape) from error
+            raise misfit(layer, _first_line(error), given, value.shape) from error
         return self._assign(
             target,
             operation.code.format(x=value.name, **params),
@@ -232,7 +232,7 @@ class _Compiler:
 
     def _positions(self, layer: Layer, value: Value, target: str) -> Value:
         if len(value.shape) != 3 or layer.params:  # noqa: PLR2004  (batch, time, width)
-            raise _misfit(
+            raise misfit(
                 layer,
                 "needs (batch, time, width) and takes no parameter",
                 layer.params,
@@ -265,7 +265,7 @@ class _Compiler:
             module = build_on_meta(block.build)
         except Exception as error:
             if not layer.module_path:
-                raise _misfit(layer, _first_line(error), block.values, value.shape) from error
+                raise misfit(layer, _first_line(error), block.values, value.shape) from error
             return self._step_for_real(layer, block, value)
         self._spend(layer, self._count(layer, module))
         try:
@@ -275,7 +275,7 @@ class _Compiler:
         except Exception as error:
             if not layer.module_path:
                 problem = contradiction(block.values, value.shape) or _first_line(error)
-                raise _misfit(layer, problem, block.values, value.shape) from error
+                raise misfit(layer, problem, block.values, value.shape) from error
             return self._step_for_real(layer, block, value, is_paid=True)
 
     def _step_for_real(
@@ -289,7 +289,7 @@ class _Compiler:
         except LayerError:
             raise
         except Exception as error:
-            raise _misfit(layer, _first_line(error), block.values, value.shape) from error
+            raise misfit(layer, _first_line(error), block.values, value.shape) from error
 
     def _count(self, layer: Layer, module: nn.Module) -> int:
         try:
@@ -308,12 +308,12 @@ class _Compiler:
                 result
             ):
                 problem = f"has no output {layer.output}"
-                raise _misfit(layer, problem, layer.params, value.shape)
+                raise misfit(layer, problem, layer.params, value.shape)
             call, result = f"{call}[{layer.output}]", result[layer.output]
         if not isinstance(result, Tensor):
             count = f"{len(result)} values" if isinstance(result, tuple | list) else "no tensor"
             problem = f'returns {count}; say which goes on with "output": 0'
-            raise _misfit(layer, problem, layer.params, value.shape)
+            raise misfit(layer, problem, layer.params, value.shape)
         if layer.output == "last":
             return self._last(layer, call, result, value)
         return call, result
@@ -321,7 +321,7 @@ class _Compiler:
     def _last(self, layer: Layer, call: str, sequence: Tensor, value: Value) -> tuple[str, Tensor]:
         """Take the last time step; of a bidirectional layer, the last of each direction."""
         if sequence.dim() != 3:  # noqa: PLR2004  (batch, time, width)
-            raise _misfit(layer, 'has no "last": no time steps', layer.params, value.shape)
+            raise misfit(layer, 'has no "last": no time steps', layer.params, value.shape)
         if not (is_recurrent(layer) and layer.params.get("bidirectional")):
             return f"{call}[:, -1]", sequence[:, -1]
         half = sequence.shape[2] // 2
@@ -378,7 +378,7 @@ def _called(module: nn.Module, layer: Layer, value: Value, x: Tensor) -> Any:
         result = module(*[x] * inputs_of(layer))
     if value.is_needed and x._version != before:  # noqa: SLF001
         problem = "it changes its input in place, which is read elsewhere, too; let it make a copy"
-        raise _misfit(layer, problem, layer.params, value.shape)
+        raise misfit(layer, problem, layer.params, value.shape)
     return result
 
 
@@ -401,11 +401,3 @@ def _snake(name: str) -> str:
 def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:400]}" if text else type(error).__name__
-
-
-def _misfit(
-    layer: Layer, problem: str, params: dict[str, Any], shape: tuple[int, ...]
-) -> MisfitError:
-    return MisfitError(
-        problem, where=layer.where, layer_type=layer.type, params=params, incoming_shape=shape
-    )

@@ -13,6 +13,8 @@ from typing import Any
 
 from agents.ml.errors import LayerError, MLError
 
+_VALUE_CHARS = 60
+
 
 class UnknownLayerError(LayerError):
     """No such layer type in torch.nn or among the streams, and no `module_path` to find it in."""
@@ -53,6 +55,6 @@ def show_shape(shape: tuple[int, ...]) -> str:
     return f"({', '.join(['B', *map(str, shape[1:])])}{',' if len(shape) == 1 else ''})"
 
 
-def _short(value: Any, chars: int = 60) -> str:
+def _short(value: Any) -> str:
     text = getattr(value, "reference", None) or repr(value)
-    return text if len(text) <= chars else f"{text[:chars]}..."
+    return text if len(text) <= _VALUE_CHARS else f"{text[:_VALUE_CHARS]}..."

@@ -54,9 +54,9 @@ def grow(
     return tuple(branches[key] for key in below.get(None, ()))
 
 
-def flat(branches: Iterable[Branch], depth: int = 0) -> Iterator[tuple[int, Branch]]:
+def flat(branches: Iterable[Branch]) -> Iterator[tuple[int, Branch]]:
     """Every branch with its depth, each above its children; as deep as a tree may be."""
-    left = [(depth, branch) for branch in reversed(tuple(branches))]
+    left = [(0, branch) for branch in reversed(tuple(branches))]
     while left:
         depth, branch = left.pop()
         yield depth, branch

@@ -53,17 +53,6 @@ class Space:
         }
         return self._completed(fitting, random)
 
-    def problems(self, recipe: Mapping[str, Any]) -> list[str]:
-        """What is wrong with `recipe`, in words; nothing where it may be tried."""
-        active = {knob.name: knob for knob in self.active(recipe)}
-        wrong = [f"{name!r} is not varied here" for name in recipe if name not in active]
-        for name, knob in active.items():
-            if name not in recipe:
-                wrong.append(f"{name!r} is missing")
-            elif not knob.allows(recipe[name]):
-                wrong.append(f"{name!r} cannot be {recipe[name]!r}")
-        return wrong
-
     def active(self, recipe: Mapping[str, Any]) -> Iterator[Knob]:
         """The knobs that count in `recipe`."""
         return (knob for knob in self.knobs if _counts(knob, recipe))

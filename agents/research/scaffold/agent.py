@@ -2,7 +2,7 @@
 
 from agents.research.jobs import Jobs
 from agents.research.scaffold.messages import CreateProject, ProjectCreated
-from agents.research.scaffold.tools import create_scaffold
+from agents.research.scaffold.project import create_scaffold
 from guild import Agent, handles
 
 

@@ -2,15 +2,24 @@
 
 import posixpath
 import re
+from asyncio import to_thread
 from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
 
 from agents.research.errors import OutsideWorkspaceError, WorkRefusedError
+from agents.research.jobs import Jobs
+from agents.research.scaffold.messages import CreateProject, ProjectCreated
 from agents.research.workspace.files import WorkspaceFiles
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?", re.ASCII)  # PEP 508
 _PLACE = "{{project_name}}"
 _DOTTED = {"gitignore": ".gitignore", "gitkeep": ".gitkeep"}  # here they would act on this folder
+
+
+async def create_scaffold(jobs: Jobs, request: CreateProject) -> ProjectCreated:
+    made = await to_thread(create_project, jobs.files, request.project_name, request.base_dir)
+    folder = posixpath.normpath(posixpath.join(request.base_dir, request.project_name))
+    return ProjectCreated(folder=folder, files=tuple(made))
 
 
 def create_project(files: WorkspaceFiles, project_name: str, base_dir: str = ".") -> list[str]:
@@ -22,7 +31,7 @@ def create_project(files: WorkspaceFiles, project_name: str, base_dir: str = "."
         its files, sorted, as paths from the project's folder.
 
     Raises:
-        WorkRefusedError: the name is none, `base_dir` cannot be, or the folder holds something
+        WorkRefusedError: the name or `base_dir` is not valid, or the folder holds something
             else; nothing is written.
     """
     if not _NAME.fullmatch(project_name):

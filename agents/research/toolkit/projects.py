@@ -1,7 +1,7 @@
 """The tool that makes new projects."""
 
 from agents.research.scaffold.messages import CreateProject
-from agents.research.scaffold.tools import create_scaffold
+from agents.research.scaffold.project import create_scaffold
 from agents.research.toolkit.calls import Calls
 from agents.research.toolkit.plain import asked
 
@@ -13,7 +13,7 @@ class ProjectTools(Calls):
         """Make a research project that trains, evaluates and tests from its first minute.
 
         Raises:
-            WorkRefusedError: the name is none, or the folder is not empty; nothing is written.
+            WorkRefusedError: the name is not valid, or the folder is not empty; nothing is written.
         """
         request = asked(CreateProject, project_name=project_name, base_dir=base_dir)
         self._loop.run(create_scaffold(self._jobs, request))

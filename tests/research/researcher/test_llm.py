@@ -15,7 +15,7 @@ from agents.research.researcher.recipes import starting_points
 from agents.research.researcher.space import space_for
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.task import Task, Written
-from tests.research.researcher.world import FACTS
+from tests.research.researcher.world import FACTS, problems_of
 
 SPACE = space_for(FACTS.kind, FACTS.input_shape, FACTS.samples)
 
@@ -49,7 +49,7 @@ async def test_what_fits_is_taken_and_the_rest_is_drawn() -> None:
     said = {"family": "conv", "channels": 24, "kernel": 99, "depth": 3}
     answer = await proposed(Says(json.dumps(said)))
     assert (answer.recipe["family"], answer.recipe["channels"]) == ("conv", 24)
-    assert SPACE.problems(answer.recipe) == []
+    assert problems_of(SPACE, answer.recipe) == []
 
 
 @pytest.mark.parametrize("nonsense", ["", "{", "[1]", "null", "a network with attention"])

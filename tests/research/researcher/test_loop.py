@@ -15,7 +15,7 @@ from agents.research.researcher.space import space_for
 from agents.research.researcher.state import Study
 from agents.research.stepwise.asking import Ask
 from agents.research.stepwise.work import Step
-from tests.research.researcher.world import FACTS, TOKENS, answer, live, study
+from tests.research.researcher.world import FACTS, TOKENS, answer, live, problems_of, study
 
 
 def told(one: Study) -> list[tuple[str, int, int, int]]:
@@ -175,7 +175,7 @@ def test_optunas_tpe_proposes_where_it_is_installed() -> None:
     proposed = [each for each in one.candidates.values() if each.proposer == "tpe"]
     assert proposed
     space = space_for(FACTS.kind, FACTS.input_shape, FACTS.samples)
-    assert all(space.problems(each.recipe or {}) == [] for each in proposed)
+    assert all(problems_of(space, each.recipe or {}) == [] for each in proposed)
 
 
 def test_who_finds_more_proposes_more() -> None:

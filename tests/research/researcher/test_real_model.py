@@ -14,7 +14,7 @@ from agents.research.researcher.space import space_for
 from agents.research.workspace.files import WorkspaceFiles
 from agents.research.writing.client import LanguageModel
 from agents.research.writing.settings import WritingProps
-from tests.research.researcher.world import FACTS
+from tests.research.researcher.world import FACTS, problems_of
 from tests.servers import missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1200)]
@@ -46,7 +46,7 @@ async def test_a_small_model_proposes_valid_recipes_and_not_always_the_same(
     for seed in range(4):
         request = ProposeRecipe(facts=FACTS, tried=(), seed=seed)
         answer = await propose(smollm2, request, Nobody())
-        assert SPACE.problems(answer.recipe) == []
+        assert problems_of(SPACE, answer.recipe) == []
         assert answer.tokens > 100
         assert answer.seconds > 0
         recipes.append(describe(answer.recipe))

@@ -1,9 +1,10 @@
 """A world in which a study is answered at once: a recipe's score follows from the recipe."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from random import Random
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -27,7 +28,7 @@ from agents.research.researcher.messages import (
     TestOpened,
     TrialRun,
 )
-from agents.research.researcher.space import space_for
+from agents.research.researcher.space import Space, space_for
 from agents.research.researcher.state import Study
 from agents.research.stepwise.asking import Ask
 from agents.research.stepwise.work import Step
@@ -141,3 +142,15 @@ def _scores(decisive: dict[str, object], fold: int) -> dict[str, float]:
     random = Random(sha256(text.encode()).hexdigest())
     accuracy = 0.7 + 0.3 * random.random()
     return {"accuracy": accuracy, "loss": 1.0 - accuracy}
+
+
+def problems_of(space: Space, recipe: Mapping[str, Any]) -> list[str]:
+    """What keeps `recipe` from being tried; nothing where it may be."""
+    active = {knob.name: knob for knob in space.active(recipe)}
+    wrong = [f"{name!r} is not varied here" for name in recipe if name not in active]
+    for name, knob in active.items():
+        if name not in recipe:
+            wrong.append(f"{name!r} is missing")
+        elif not knob.allows(recipe[name]):
+            wrong.append(f"{name!r} cannot be {recipe[name]!r}")
+    return wrong
