@@ -91,7 +91,7 @@ class ApprovalsAgent(Agent[DeskProps]):
             timer=_timer(approval.id),
             at=approval.deadline,
             reply_to="",
-            detached=True,  # whoever cancels the conversation does not call the deadline off
+            detached=True,  # to cancel the conversation does not call the deadline off
         )
         ctx.log.info("approval.asked", approval=approval.id, asker=approval.asker)
         asked = ApprovalAsked(
@@ -174,7 +174,7 @@ class ApprovalsAgent(Agent[DeskProps]):
     async def _settle(
         self, lying: Lying, decision: ApprovalDecision, ledger: Ledger, ctx: Context
     ) -> None:
-        """Write down what was decided, answer whoever asked, and tell of it."""
+        """Write down what was decided, answer the asker, and publish it."""
         approval = lying.approval
         ctx.state.delete(open_key(approval.id))
         for work in approval.works:
@@ -265,7 +265,7 @@ def _why_refused(
 
 
 def _plain(name: str) -> str:
-    """A name as people mean it: nobody becomes another one by a capital or a space."""
+    """A name as people mean it: capitals and spaces make no other person."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 

@@ -40,7 +40,7 @@ def open_own(path: Path) -> BufferedRandom:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of which `path` is the file; waits for whoever has it.
+    """Hold the lock of which `path` is the file; waits for its holder.
 
     Raises:
         OSError: as `open_own`.

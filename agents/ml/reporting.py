@@ -1,4 +1,4 @@
-"""What a job tells while it works: plain data, which whoever began it may show."""
+"""What a job tells while it works: plain data, to be shown by its host."""
 
 from collections.abc import Callable
 from typing import Any

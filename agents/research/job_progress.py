@@ -1,4 +1,4 @@
-"""How far a job says it has come, and what it has measured, as items for whoever watches.
+"""How far a job says it has come, and what it has measured, as items to be shown.
 
 A job that runs a model's code may say anything: what is no number or no text is not shown.
 """

@@ -60,7 +60,7 @@ TASK_CHARS = 200
 
 
 class Audience(Protocol):
-    """Whoever is shown how far the work has come; a handler's context is one."""
+    """Is shown how far the work has come; a handler's context is one."""
 
     def emit(self, message: BaseModel, /) -> None: ...
 

@@ -143,7 +143,7 @@ class TrainLanguageModel(
     Attributes:
         config: as `agents.ml.training.configs.LanguageModelConfig` describes it.
         output_dir: the folder to save to.
-        serve_as: a link that points to the folder once it is complete, for whoever serves it.
+        serve_as: a link for a server, which points to the folder once that is complete.
     """
 
     serve_as: str | None = None

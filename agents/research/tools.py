@@ -73,7 +73,7 @@ async def train(jobs: Jobs, request: TrainFully, audience: Audience) -> Done:
 async def train_language_model(jobs: Jobs, request: TrainLanguageModel, audience: Audience) -> Done:
     """The result is that of `agents.ml.training.language.train_language_model`.
 
-    The link that is asked for is there once the model is; there is none of one that diverged.
+    The link that is asked for is made once the model is there; not if the training diverged.
     """
     _check_folder(jobs, request)
     jobs.inside(request.output_dir, key="output_dir")

@@ -3,7 +3,7 @@
 On the channel, one JSON object a line: `{"job", "payload"}` comes in, any number of `{"event"}`
 and then one `{"result"}` or `{"error"}` go out. A `{"question"}` may go out between them, for which
 a `{"reply"}` comes in. Standard output is not the channel: whatever a
-job prints is kept as text and believed by nobody.
+job prints is kept as text and never trusted.
 """
 
 import importlib

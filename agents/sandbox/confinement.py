@@ -6,7 +6,7 @@ from typing import Self
 
 from agents.sandbox.fence.scene import Scene
 
-NOBODY = 65_534  # whom jobs are, where they can be somebody else than their operator
+NOBODY = 65_534  # the user that jobs run as, where that can be another than the operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Confinement:
         read_only: what the operator shows besides, which may be for this user's eyes alone.
         scene: what lies behind the fence; None where there is none.
         is_built: whether something else has put the fence up around the zygote already.
-        owner: the user and group that jobs become; None: whom the zygote is.
+        owner: the user and group that jobs become; None for those of the zygote.
     """
 
     workspace: str

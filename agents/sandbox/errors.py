@@ -4,7 +4,7 @@ JobError
 ├── JobFailedError        the job's own code raised
 ├── JobKilledError        a signal or a limit ended it
 ├── JobTimeoutError       it ran past its time and was stopped
-├── JobProtocolError      it ended without a result, or sent something that is none
+├── JobProtocolError      it ended without a result, or sent something else
 └── SandboxError          no job can be started
     ├── NoFenceError          nothing here can keep foreign code apart from the machine
     ├── NotShownError         what a job was to see of the workspace lies elsewhere

@@ -66,7 +66,7 @@ def _has_name() -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Make `path` with the folders above it; each belongs to whom the folder it is in belongs."""
+    """Make `path` with the folders above it; each gets the owner of the folder it is in."""
     if path.exists():
         return
     make_folder(path.parent)

@@ -1,4 +1,4 @@
-"""Whom jobs are behind a fence, and how the workspace is theirs."""
+"""As which user jobs run behind a fence, and how that user gets to own the workspace."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ def settle(confinement: Confinement) -> Confinement:
 
     Raises:
         OSError: the kernel refuses a part of the fence; names the part.
-        PermissionError: the workspace's owner is root, whom no job may be.
+        PermissionError: the workspace belongs to root, and no job may run as root.
     """
     if confinement.scene is None:
         return confinement

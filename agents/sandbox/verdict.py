@@ -44,7 +44,7 @@ def result_or_error(
     """Return the result the job sent.
 
     Raises:
-        JobError: there is none; the kind says why.
+        JobError: it has no result; the kind says why.
     """
     if answer is not None and "result" in answer:
         result: dict[str, Any] = answer["result"]

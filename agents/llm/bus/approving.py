@@ -1,4 +1,4 @@
-"""Asks a person on the bus about the calls of a model, for whoever runs these calls."""
+"""Asks a person on the bus whether the calls of a model may run."""
 
 import hashlib
 import itertools
@@ -31,7 +31,7 @@ class ApproveByMessages:
 
     Args:
         client: of the guild.
-        asks: where, and what holds when nobody answers.
+        asks: where, and what holds without an answer.
     """
 
     def __init__(self, client: GuildClient, asks: AskFirst | None = None) -> None:

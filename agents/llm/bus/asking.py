@@ -1,4 +1,4 @@
-"""Asks a model on the bus, for whoever runs the tools that it calls."""
+"""Asks a model on the bus; the tools that it calls run here."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

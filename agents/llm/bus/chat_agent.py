@@ -93,7 +93,7 @@ class ChatAgent(ModelAgent[ChatAgentProps]):
 
     @handles(emits=[TextDelta])
     async def invoke(self, payload: AgentPayload, ctx: Context) -> AgentResponse:
-        """A payload brings its memory along: sessions are remembered by whoever asks."""
+        """A payload brings its memory along: the asker remembers sessions, not this agent."""
         with told_to_the_bus():
             allowed_tools(payload, ())
             async with self._lease() as engine:

@@ -122,7 +122,7 @@ def chat_messages(given: Iterable[ChatMessage | Mapping[str, Any]]) -> list[Chat
     """Messages, checked.
 
     Raises:
-        pydantic.ValidationError: one of them is none.
+        pydantic.ValidationError: one of them is not valid.
     """
     return [
         item if isinstance(item, ChatMessage) else ChatMessage.model_validate(item)

@@ -1,4 +1,4 @@
-"""What may be called, as far as whoever asks has written it: checked before anything reads it."""
+"""The tools that a caller offers, checked before anything reads them."""
 
 import json
 from collections.abc import Mapping, Sequence

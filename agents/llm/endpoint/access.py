@@ -17,7 +17,7 @@ MIN_KEY_CHARS = 16
 
 
 def new_key() -> str:
-    """A key that nobody guesses."""
+    """A key that cannot be guessed."""
     return f"sk-{secrets.token_urlsafe(32)}"
 
 

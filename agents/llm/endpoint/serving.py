@@ -43,7 +43,7 @@ async def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and leaves signals to whoever runs it."""
+    """Says when it is ready, and leaves signals to its host."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

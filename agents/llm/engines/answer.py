@@ -16,10 +16,10 @@ class Answer:
         read: how many of them the model has read; the next one is chosen when it has read all.
         row: its number in the pool, while it is there.
         cache: what has been read, while it is decoded alone.
-        unsaid: forced tokens that nobody has been told of yet.
+        unsaid: forced tokens that were not handed out yet.
         is_cut: forced tokens were left out for want of room.
         cached_tokens: how many of the prompt had been read for an earlier answer.
-        has_ended: nobody waits for it any more.
+        has_ended: it is no longer waited for.
     """
 
     ids: list[int]

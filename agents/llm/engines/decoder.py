@@ -1,4 +1,4 @@
-"""Who is read, who is decoded and what is chosen in each step of a model.
+"""Which prompts are read and which answers decoded in each step, and the tokens chosen.
 
 Suffixes: B batch, V vocabulary.
 """
@@ -37,7 +37,7 @@ class Decoder:
     """Answers of one model: read in chunks, then decoded together, or alone where they must be.
 
     Each step decodes one token of every answer and reads a bounded piece of the prompts, so that
-    a long one holds up nobody. What fails for one answer is its outcome.
+    a long one does not hold up the others. What fails for one answer is its outcome.
 
     Args:
         forward: of the model.

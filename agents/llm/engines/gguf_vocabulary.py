@@ -74,7 +74,7 @@ class GgufVocabulary:
     def spell_before(self, text: str, last: Sequence[int], count: int) -> list[int]:
         """So many tokens that stand before the tokens `last` and make up `text` with them.
 
-        Where nobody knows, because the text is no Unicode or breaks off inside of a character,
+        Where that is not known, because the text is no Unicode or breaks off inside of a character,
         they are single bytes that stand for no character.
 
         Raises:

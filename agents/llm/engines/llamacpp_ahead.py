@@ -1,4 +1,4 @@
-"""An answer that is computed ahead, in a thread of its own, of who takes its tokens."""
+"""An answer that a thread of its own computes ahead, until its tokens are taken."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -54,7 +54,7 @@ class AnswerAhead(ABC):
     def _run(self) -> None:
         try:
             self._compute()
-        except Exception as error:  # noqa: BLE001  whoever waits for this answer must hear of it
+        except Exception as error:  # noqa: BLE001  raised where the answer is waited for
             self._put(as_inference_error(error))
         if not self._is_complete and not self.has_ended:
             self._put(LLMInferenceError("llama.cpp broke the answer off"))

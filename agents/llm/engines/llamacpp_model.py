@@ -37,7 +37,7 @@ _NO_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %
 
 
 class LlamaModel:
-    """A `LocalModel` that computes ahead of who asks for its tokens.
+    """A `LocalModel` that computes tokens before they are asked for.
 
     Args:
         path: the GGUF file.

@@ -26,7 +26,7 @@ def answers_at_once(
     """As many as fit, `most` at most, and one where not even that fits.
 
     Args:
-        each_bytes: keys and values of an answer that fills its window; 0 where nobody knows.
+        each_bytes: keys and values of an answer that fills its window; 0 where it is not known.
         most: how many are wanted.
         weights_bytes: of the model.
         max_cache_bytes: for keys and values; None for 768 MiB or as much as the weights take,

@@ -18,7 +18,7 @@ _NAME = "llama.sock"
 class LlamaSocket:
     """Where the server listens: a socket in a folder of this user's alone, behind a secret.
 
-    The server always listens somewhere; this way it is no port, and nobody else may ask.
+    The server always listens somewhere; this way it is no port, and no other user may ask.
     """
 
     def __init__(self) -> None:

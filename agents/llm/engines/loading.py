@@ -176,7 +176,7 @@ def _need(package: str, purpose: str) -> None:
 
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
-    """Keep a library's bars out of the terminal of whoever embeds the engine."""
+    """Keep a library's progress bars out of the host program's terminal."""
     bars: Any = logging
     of_gguf: Any = modeling_gguf_pytorch_utils
     of_gguf.tqdm = bars.tqdm  # heeds the switch, as the others do

@@ -129,7 +129,7 @@ class LocalEngine:
             max_queue=self.config.max_queue,
         )
         worker.start()
-        weakref.finalize(self, worker.stop)  # an engine nobody holds any more frees its model
+        weakref.finalize(self, worker.stop)  # an engine without references frees its model
         return worker
 
     def _new_tokens(self, request: GenerationRequest, prompt_tokens: int, window: int) -> int:

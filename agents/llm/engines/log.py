@@ -1,6 +1,6 @@
 """Where the engines' log goes: to structlog where the host has configured it, else to `logging`.
 
-A structlog that nobody configured prints everything to stdout, which belongs to the host.
+An unconfigured structlog prints everything to stdout, which belongs to the host.
 """
 
 import logging

@@ -21,7 +21,7 @@ def call_pieces(given: Any) -> tuple[CallPiece, ...]:
     """The pieces in a delta.
 
     Raises:
-        TypeError: they are none.
+        TypeError: they are not of that form.
     """
     if given is None:
         return ()

@@ -209,6 +209,6 @@ class OpenAIEngine:
 
 
 def _retrieve(loading: "asyncio.Task[None]") -> None:
-    """A failure that nobody waits for any more is no news: the next use tries again."""
+    """Log no failure that is no longer waited for: the next use tries again."""
     if not loading.cancelled():
         loading.exception()

@@ -3,7 +3,7 @@
 LLMInitializationError
 └── ServerRefusedKeyError       the server does not accept the key
 LLMInferenceError
-├── ServerUnreachableError      nobody answers there, or the server is out of order
+├── ServerUnreachableError      nothing answers there, or the server is out of order
 ├── ServerSilentError           it has accepted the request and then said nothing for too long
 ├── ServerAnswerError           what it says is no answer, or ends in its middle
 │   └── ServerLogprobsError     it was asked for log-probabilities and tells none
@@ -37,7 +37,7 @@ class ServerRefusedKeyError(LLMInitializationError):
 
 
 class ServerUnreachableError(LLMInferenceError):
-    """Nobody answers, or the server is out of order."""
+    """Nothing answers, or the server is out of order."""
 
 
 class ServerSilentError(LLMInferenceError):

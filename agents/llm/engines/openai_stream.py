@@ -61,7 +61,7 @@ async def pieces(chunks: AsyncIterable[bytes], server: str) -> AsyncIterator[Pie
 
 
 class _Tagged:
-    """Writes reasoning into the text, as models do: whoever reads it finds it there."""
+    """Writes reasoning into the text, as models do, where readers look for it."""
 
     def __init__(self) -> None:
         self._is_open = False
@@ -85,14 +85,14 @@ async def _events(chunks: AsyncIterable[bytes], server: str) -> AsyncIterator[st
                 raise _too_long(server)
         elif not line:
             whole, data = "\n".join(data), []
-            if whole:  # an event without data is none
+            if whole:  # an event without data is no event
                 yield whole
     if data:
         yield "\n".join(data)  # the empty line behind the last event may be missing
 
 
 async def _lines(chunks: AsyncIterable[bytes], server: str) -> AsyncIterator[str]:
-    """The lines that ended, in any of the three ways; a byte order mark before them is none."""
+    """The lines that ended, in any of the three ways; a byte order mark before them is left out."""
     held, is_first = b"", True
     async for chunk in chunks:
         held += chunk

@@ -28,7 +28,7 @@ class PrefixFiles(Protocol):
         ...
 
     def save(self, ids: Ids, taken: Snapshot) -> None:
-        """Keep a snapshot; whoever reads at the same time sees all of it or nothing."""
+        """Keep a snapshot; other readers see all of it or nothing."""
         ...
 
 

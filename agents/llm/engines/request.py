@@ -64,7 +64,7 @@ class Choosing(BaseModel):
         logit_bias: by token id, what is added to its score; -100 forbids it in effect.
         seed: makes sampling repeatable, whatever else the engine is doing; 0 is a seed.
         stop: texts that end the answer; they are not part of it.
-        shown: special tokens that are a part of the text, by how they are written; others are none.
+        shown: special tokens that are a part of the text, by how they are written; others are not.
         deadline_s: seconds from submission after which the answer ends as it is.
     """
 

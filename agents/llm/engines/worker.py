@@ -127,7 +127,7 @@ class Worker:
         begun = time.monotonic()
         try:
             model = self._open_model()
-        except Exception as error:  # noqa: BLE001  handed to whoever waits for the model
+        except Exception as error:  # noqa: BLE001  raised where the model is waited for
             if not isinstance(error, LLMError):
                 text = f"{self.name} cannot be loaded: {type(error).__name__}: {error}"
                 cause, error = error, LLMInitializationError(text)
@@ -151,7 +151,7 @@ class Worker:
                 self._admit(model)
                 self._step(model)
         finally:
-            self.stop()  # also when the loop itself broke: nobody may queue up for it
+            self.stop()  # also when the loop itself broke: no job may queue up for it
             self._end_all(model)
             model.close()
             get_logger().info("model.unloaded", model=self.name)
@@ -233,13 +233,13 @@ class Worker:
         try:
             if job.state is not None:
                 model.end(job.state)
-        except Exception as broken:  # noqa: BLE001  who waits for this job must hear of its end
+        except Exception as broken:  # noqa: BLE001  the waiting caller must hear of the end
             get_logger().error("model.broken", model=self.name, **described(broken))
             self.stop()
         with self._changed:
             (self._active if job in self._active else self._waiting).remove(job)
         job.finish(reason, error)
-        job.state = None  # whoever keeps a finished generation must not keep the model with it
+        job.state = None  # a finished generation that is kept must not keep the model with it
 
     def _end_all(self, model: LocalModel) -> None:
         for job in self._jobs():
@@ -248,7 +248,7 @@ class Worker:
 
 
 def _forget_locals(error: BaseException | None) -> None:
-    """Free what the frames of an error hold, such as tensors: whoever asked may keep it."""
+    """Free what the frames of an error hold, such as tensors: the caller may keep the error."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

@@ -21,7 +21,7 @@ class Inference(Closing, Generic[T]):
     close.
 
     Args:
-        events: of the engine; what they raise reaches whoever iterates.
+        events: of the engine; what they raise reaches the iterating caller.
         pieces: what of the answer an event adds, given how many tokens were taken before.
         window: tokens that the prompt and the answer may have together.
         cancel: ends the answer, which then comes to its last event; from any thread.

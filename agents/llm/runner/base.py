@@ -52,7 +52,7 @@ class BaseLLMRunner(Closing):
 
     @abstractmethod
     def _run_streaming(self, prompt: str, max_tokens: int, temperature: float) -> Iterator[str]:
-        """The pieces of text that continue `prompt`; closed when nobody wants more."""
+        """The pieces of text that continue `prompt`; closed when no more are wanted."""
 
     def _free_model(self) -> None:
         """Free what `_initialize_model` took."""
@@ -62,7 +62,7 @@ class BaseLLMRunner(Closing):
         return 0
 
     def _continue(self, prompt: str, max_tokens: int | None, temperature: float) -> Iterator[str]:
-        """As `_run_streaming`; 512 tokens where nobody set a limit, unless overridden."""
+        """As `_run_streaming`; 512 tokens without a limit, unless overridden."""
         return self._run_streaming(prompt, max_tokens or DEFAULT_MAX_NEW_TOKENS, temperature)
 
     def _chat(

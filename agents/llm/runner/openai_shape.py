@@ -13,7 +13,7 @@ from agents.llm.parsing import Parsed, Part, Text, Thinking, ToolCall
 
 @dataclass(frozen=True)
 class Completion:
-    """A whole answer; `usage` is None where nobody counted."""
+    """A whole answer; `usage` is None where it was not counted."""
 
     parsed: Parsed
     finish_reason: str = "stop"

@@ -26,7 +26,7 @@ class Arrays:
 
     Args:
         values: reads their items.
-        are_sets_deduplicated: whoever reads the answer drops repeated items of sets.
+        are_sets_deduplicated: the reader of the answer drops repeated items of sets.
     """
 
     def __init__(self, values: Values, *, are_sets_deduplicated: bool) -> None:

@@ -76,7 +76,7 @@ class Opened:
     Attributes:
         places: the bytes it waits for, and the end of the answer.
         texts: the strings it may go on with.
-        other_bytes: what may come that is none of those strings', as bits.
+        other_bytes: the bytes that may come next outside of those strings, as bits.
     """
 
     places: list[Place]
@@ -92,7 +92,7 @@ class State:
         is_accepting: the answer may end here.
         is_final: it must.
         texts: the strings that it may go on with.
-        other_bytes: what may come that is none of those strings', as bits.
+        other_bytes: the bytes that may come next outside of those strings, as bits.
     """
 
     __slots__ = (

@@ -39,7 +39,7 @@ def read_schema(
 
     Args:
         schema: JSON schema, draft 2020-12 or what older drafts share with it.
-        are_sets_deduplicated: whoever reads the answer drops repeated items of sets, so that
+        are_sets_deduplicated: the reader of the answer drops repeated items of sets, so that
             `uniqueItems` holds whatever is written.
 
     Raises:

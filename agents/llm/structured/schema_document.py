@@ -16,7 +16,7 @@ def schema_text(schema: Any) -> str:
     """The schema as JSON.
 
     Raises:
-        GrammarSyntaxError: it is none.
+        GrammarSyntaxError: it is no schema.
         GrammarTooLargeError: it is nested too deeply.
     """
     try:
@@ -55,7 +55,7 @@ def check_schema(schema: Schema) -> None:
     """Refuse what is no JSON schema.
 
     Raises:
-        GrammarSyntaxError: it is none; says where.
+        GrammarSyntaxError: it is no schema; says where.
         GrammarTooLargeError: it is nested too deeply.
     """
     if not isinstance(schema, dict | bool):

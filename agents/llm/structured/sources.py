@@ -137,7 +137,7 @@ def grammar_of_choice(texts: Iterable[str]) -> Grammar:
     """Answers that are one of these texts.
 
     Raises:
-        UnsatisfiableError: there are none.
+        UnsatisfiableError: there are no texts.
         SchemaError: one is no text.
     """
     given = tuple(texts)

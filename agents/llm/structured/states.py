@@ -191,7 +191,7 @@ class Run:
         """Take an answer and go to its state.
 
         Raises:
-            ResultError: it is none that `grammar` allows.
+            ResultError: `grammar` does not allow it.
         """
         said = self.grammar.parse(text)
         assert isinstance(said, Said)

@@ -139,7 +139,7 @@ def _started(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 
 def _seen(task: asyncio.Task[Any]) -> None:
-    """Nobody may be waiting for the task any more, and its error is no news then."""
+    """Take the error of a task that may no longer be waited for, so that it is not logged."""
     _tasks.discard(task)
     if not task.cancelled():
         task.exception()
@@ -177,7 +177,7 @@ async def _called(
 
 
 _tasks: set[asyncio.Task[Any]] = set()
-# How many calls of each tool go on although nobody waits for them any more.
+# How many calls of each tool go on although they are no longer waited for.
 _hanging: WeakKeyDictionary[Tool, int] = WeakKeyDictionary()
 _lock = threading.RLock()
 

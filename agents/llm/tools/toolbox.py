@@ -1,4 +1,4 @@
-"""Tools, and who is asked before one of them runs."""
+"""Tools, and what is asked before one of them runs."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Self

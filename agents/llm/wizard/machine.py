@@ -67,7 +67,7 @@ def answers_that_fit(found: Found, backend: str, device: str) -> int:
 
 
 def needed_bytes(found: Found, backend: str, device: str, count: int) -> int:
-    """What a model and so many answers at the same time take, roughly; 0 where nobody knows."""
+    """What a model and so many answers at the same time take, roughly; 0 where it is not known."""
     config = EngineConfig(
         model=found.model,
         backend=backend,

@@ -1,4 +1,4 @@
-"""What every model file must pass before it gets its name, whoever wrote it.
+"""What every model file must pass before it gets its name.
 
 The gate imports the file and runs the model: call it in a job's child process.
 """

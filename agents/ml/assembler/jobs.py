@@ -41,7 +41,7 @@ def assemble(payload: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def check(payload: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Let `source`, written by whomever for `model_config`, through the same gate and write it.
+    """Let `source`, written by hand or by a model, through the same gate and write it.
 
     Payload and result as for `assemble`, with `source` beside `model_config`.
 

@@ -1,4 +1,4 @@
-"""Dataset files nobody vouches for: bounded reads, sizes checked first, no code from pickles."""
+"""Dataset files that cannot be trusted: bounded reads, sizes first, no code from pickles."""
 
 import gzip
 import io

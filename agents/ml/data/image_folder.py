@@ -270,7 +270,7 @@ def _annotated(
 
 
 def _is_image(path: Path, folder: Path) -> bool:
-    """By its name; `.ipynb_checkpoints/a.png` and macOS's `._a.png` are none."""
+    """By its name; `.ipynb_checkpoints/a.png` and macOS's `._a.png` do not count."""
     inside = path.relative_to(folder).parts
     is_left_behind = any(part.startswith((".", "__")) for part in inside)
     return path.suffix.lower() in _SUFFIXES and not is_left_behind and not path.is_dir()

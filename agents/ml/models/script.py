@@ -1,4 +1,4 @@
-"""Model classes out of Python files that nobody has vetted.
+"""Model classes out of Python files that were not vetted.
 
 Importing a file runs it: call these in a job's child process (`agents.sandbox`), never in a
 process that holds credentials or other people's work.

@@ -52,7 +52,7 @@ def pytorch_model_summary(
         ("meta" or "cpu").
 
     Raises:
-        ConfigError: `input_size` or `input_dtype` is none.
+        ConfigError: `input_size` or `input_dtype` is not valid.
         ModelScriptError: the file, the class, its construction or its forward.
     """
     size = _checked_size(input_size)

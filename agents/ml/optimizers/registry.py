@@ -49,7 +49,7 @@ class OptimizerRegistry:
         """Refuse a name that nothing can be registered under.
 
         Raises:
-            ConfigError: it is none, or a class of torch.optim.
+            ConfigError: it is not valid, or names a class of torch.optim.
         """
         if not _NAME.fullmatch(name):
             problem = "use letters, digits, '_', '.' and '-', at most 100, a letter first"

@@ -23,7 +23,7 @@ from agents.ml.selection.scoring import (
 )
 
 _MOST_MEMBERS = 20
-_ENOUGH = 1e-5  # a smaller gain is none
+_ENOUGH = 1e-5  # a smaller gain does not count
 
 
 def blend(payload: dict[str, Any], _report: Any) -> dict[str, Any]:

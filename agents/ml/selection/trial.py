@@ -146,7 +146,7 @@ def _with_warm_up(scheduler: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 def _inputs(data: Path, part: str, payload: dict[str, Any]) -> Tensor:
-    """The samples (N, ...); of texts the last `length` tokens (N, T), with zeros in front."""
+    """The samples (N, ...); of texts the first `length` tokens (N, T), with zeros in front."""
     if payload.get("tokenizer") is None:
         return torch.from_numpy(np.load(data / f"{part}inputs.npy"))
     texts = json.loads((data / f"{part}texts.json").read_text("utf-8"))

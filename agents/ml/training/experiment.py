@@ -120,7 +120,7 @@ class Experiment:
     def _settle_config(self, config: Mapping[str, Any]) -> None:
         path = self.folder / "config.json"
         if not path.exists() or not self._has_begun():
-            _write_json(path, config)  # a run that failed before its first checkpoint binds nobody
+            _write_json(path, config)  # one that failed before a checkpoint does not bind
             return
         require_same(config, read_json(path), where=str(self.folder))
 

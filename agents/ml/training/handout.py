@@ -121,7 +121,7 @@ def _constant(array: dict[str, Any] | None) -> Tensor | None:
 
 
 def hidden_paths(name: str, params: Mapping[str, Any], handout: Handout) -> list[str]:
-    """Return what must be out of sight of whoever gets the handout: the data it was made of.
+    """Return what the reader of the handout must not see: the data it was made of.
 
     Bundled data goes with it, whose labels a study may be about. What is trained on is left in
     sight where it is not in the handout, and so is the workspace.

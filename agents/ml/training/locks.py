@@ -12,7 +12,7 @@ _WAIT_S = 5.0
 
 
 def hold(path: Path, experiment_dir: Path) -> BufferedRandom:
-    """Return the file at `path`, locked until it is closed; wait a little for whoever has it.
+    """Return the file at `path`, locked until it is closed; wait a little for its holder.
 
     Raises:
         CheckpointError: another process keeps it, or it is no file.

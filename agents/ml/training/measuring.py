@@ -60,7 +60,7 @@ def read_identity(folder: Path) -> dict[str, Any]:
     """Return what the full trainer was asked for in this experiment.
 
     Raises:
-        CheckpointError: it is none of its experiments.
+        CheckpointError: it is not of this experiment.
     """
     if not (folder / "config.json").is_file():
         raise CheckpointError("is no experiment: it has no config.json", where=str(folder))

@@ -8,7 +8,7 @@ from agents.ml.training.experiment import finite_mapping
 
 
 class Channel(Protocol):
-    """A report that can also ask whoever it reports to."""
+    """A report that can also ask its receiver."""
 
     def __call__(self, event: dict[str, Any], /) -> None: ...
 

@@ -59,7 +59,7 @@ class Scorebook:
     def settle(self, identity: Mapping[str, Any]) -> None:
         """Take the book for this experiment.
 
-        One without a checkpoint binds nobody; one whose folder was deleted begins anew.
+        One without a checkpoint is not binding; one whose folder was deleted begins anew.
 
         Raises:
             CheckpointError: it has scores of one that was asked to do something else.

@@ -30,7 +30,7 @@ _TOKENS = 4096
 
 
 class Scorer(Protocol):
-    """Whoever knows the targets."""
+    """Knows the targets, and scores predictions by them."""
 
     def score(self, record: dict[str, Any], outputs: Iterable[Tensor]) -> dict[str, float]:
         """Return `loss` and the metrics of an epoch; `record` is what the trainer says of it.

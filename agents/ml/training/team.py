@@ -25,7 +25,7 @@ _PATIENCE = timedelta(days=1)
 
 
 class Team(Protocol):
-    """Whoever trains together; `rank` 0 is the first."""
+    """The processes that train together; `rank` 0 is the first."""
 
     rank: int
     device: str | None

@@ -91,7 +91,7 @@ def read_rule(value: Any, asked: CustomOptimizer) -> tuple[UpdateRule, dict[str,
         the rule, and by the name of each argument that was asked for the hyperparameter it is.
 
     Raises:
-        ConfigError: it is none of what was asked.
+        ConfigError: it is not what was asked for.
     """
     rule = read_config(UpdateRule, value, where="rule")
     uses = asked.uses().get(rule.uses)

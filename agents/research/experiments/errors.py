@@ -39,7 +39,7 @@ class CorruptStoreError(StoreError):
 
 
 class DamagedRowError(ValueError):
-    """What a row holds is none of ours; the database tells of it as `CorruptStoreError`."""
+    """A row holds what we never write; the database tells of it as `CorruptStoreError`."""
 
 
 class StoreVersionError(StoreError):

@@ -33,7 +33,7 @@ def noting(workspace: Path, trial_id: str, audience: Audience) -> Audience:
 
 
 def read_measured(workspace: Path, trial_id: str) -> list[dict[str, Any]]:
-    """The records of a trial that were written down, and none where there are none."""
+    """The records of a trial that were written down; an empty list without a file."""
     records = []
     with suppress(OSError), measured_path(workspace, trial_id).open("rb") as file:
         for line in file:

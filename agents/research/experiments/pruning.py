@@ -1,4 +1,4 @@
-"""Removes the folders of trials that nobody needs any more; the trials themselves stay."""
+"""Removes folders of trials that are no longer needed; the trials themselves stay."""
 
 import os
 import re

@@ -64,7 +64,7 @@ class Queries:
         """The one trial whose id begins so.
 
         Raises:
-            UnknownTrialError: there is none, or more than one.
+            UnknownTrialError: no trial has such an id, or several have.
         """
         with self._database.reading() as connection:
             found = rows.select_trials(

@@ -140,7 +140,7 @@ class Trial(BaseModel):
         return f"{self.status} {json.dumps(self.metrics, sort_keys=True)}{reason}"
 
     def score(self, metric: str) -> float | None:
-        """The metric of a trial that is done; None where there is none to reckon with."""
+        """The metric of a trial that is done; None where it has no finite one."""
         value = self.metrics.get(metric, math.nan) if self.status == "done" else math.nan
         return value if abs(value) <= _LARGEST_SCORE else None
 

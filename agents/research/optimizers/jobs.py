@@ -41,7 +41,7 @@ def check_answer(payload: dict[str, Any], channel: Channel) -> dict[str, Any]:
     Payload besides: as for `read_request`. Result: as `training_jobs.register_optimizer`.
 
     Raises:
-        MLError: there is none in the answer, or it did not pass; nothing is written.
+        MLError: the answer holds no optimizer, or it did not pass; nothing is written.
     """
     name, asked = payload["name"], CustomOptimizer.read(payload["details"])
     channel({"step": "checking"})

@@ -14,7 +14,7 @@ class PackageProps(BaseAgentProps):
     """Whether a person is asked before a package is fetched and installed.
 
     Attributes:
-        approvals: where; None asks nobody.
+        approvals: where; None to ask no one.
     """
 
     approvals: AskFirst | None = None
@@ -45,7 +45,7 @@ class PackageAgent(Agent[PackageProps]):
 
     @handles(answers=[PackageInstalled, RequestFailed], emits=[Progress])
     async def decided(self, decision: ApprovalDecision, ctx: Context) -> None:
-        """Install it, or say why not, to whoever wanted it."""
+        """Install it, or tell the sender why not."""
         held = await take_up(decision, InstallPackage, ctx)
         if held is not None:
             await held.settle(

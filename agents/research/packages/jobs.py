@@ -36,7 +36,7 @@ def install(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         `problem`: why an import failed, or ""; `torch`: the version that is installed, or None.
 
     Raises:
-        RequirementRefusedError: the name or version is none.
+        RequirementRefusedError: the name or version is not valid.
         PipFailedError: pip finds nothing that fits.
         WouldChangeTorchError: torch or its drivers would change.
     """

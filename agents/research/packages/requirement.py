@@ -5,7 +5,7 @@ from packaging.version import InvalidVersion, Version
 
 
 class RequirementRefusedError(ValueError):
-    """The name or version is none. `where` says which."""
+    """The name or version is not valid. `where` says which."""
 
     def __init__(self, where: str, text: str) -> None:
         super().__init__(text)

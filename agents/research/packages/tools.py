@@ -17,7 +17,7 @@ async def install_package(
     """Install it.
 
     Raises:
-        WorkRefusedError: installing is off, the name or version is none, or pip finds nothing that
+        WorkRefusedError: installing is off, the name or version is wrong, or pip finds nothing that
             leaves torch as it is.
     """
     if not jobs.may_install:

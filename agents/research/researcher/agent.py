@@ -69,7 +69,7 @@ class ResearcherProps(BaseAgentProps):
     """Where the agents that do the work listen, and what a person decides about.
 
     Attributes:
-        approvals: what a person is asked before it costs anything; None asks nobody.
+        approvals: what a person is asked before it costs anything; None to ask no one.
     """
 
     assembler_topic: str = "research.assembler"

@@ -50,17 +50,17 @@ def approvals_of(study: Study, approvals: StudyApprovals | None) -> Sequence[Ask
 
 
 def why_refused(study: Study) -> str:
-    """Why the study may not go on; "" where it may, or nobody has decided yet."""
+    """Why the study may not go on; "" where it may, or nothing is decided yet."""
     return _why_not(study, STUDY)
 
 
 def may_ask_a_model(study: Study) -> bool:
-    """Whether nobody has refused that a language model proposes."""
+    """Whether a language model may propose: it was not refused."""
     return not _why_not(study, LANGUAGE_MODEL)
 
 
 def under_way(study: Study) -> Sequence[str]:
-    """What is waited for, for whoever watches: a person has to be told to decide."""
+    """What is waited for, to be shown: a person has to be told to decide."""
     steps = study.under_way
     is_asked = STUDY in steps or LANGUAGE_MODEL in steps
     return ["a person decides first: guildbus approvals list"] if is_asked else steps

@@ -45,7 +45,7 @@ def duration_s(text: str) -> float:
     """Read a duration such as `90s`, `5m` or `1h30m`.
 
     Raises:
-        ValueError: it is none, zero, or longer than a year.
+        ValueError: it is no duration, zero, or longer than a year.
     """
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:

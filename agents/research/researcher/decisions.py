@@ -177,7 +177,7 @@ def _climb(now: Situation) -> Decision | None:
 
 
 def _explore(now: Situation) -> Decision | None:
-    """A new candidate, by whoever has the turn."""
+    """A new candidate, by the proposer that has the turn."""
     proposer = whose_turn(_proposers(now), credits_of(now), now.random)
     name = f"c{now.number}"
     recipes = known_recipes(now.study, now.number)

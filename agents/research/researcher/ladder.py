@@ -22,8 +22,8 @@ def ladder(facts: Facts, affordable: float = math.inf) -> tuple[int, ...]:
 
     Args:
         facts: of the data.
-        affordable: the most epochs of a full training that the budget allows. Less than the first
-            look at a candidate takes is none: a full training is never shorter than that.
+        affordable: the most epochs of a full training that the budget allows. A full training is
+            never shorter than the first look at a candidate.
     """
     wanted = min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_EFFORT / math.sqrt(facts.samples))))
     first_look = max(_SHORTEST, round(wanted / ETA ** (_RUNGS - 1)))

@@ -23,7 +23,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     """Sum up measurements of one thing.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no values.
     """
     if not values:
         raise ValueError("there is nothing to estimate from")

@@ -47,7 +47,7 @@ class Results:
     def __init__(self, study: Study, seen: int) -> None:
         found = [result_of(study, trial) for trial in study.trials[:seen]]
         self.all = [result for result in found if result is not None]
-        assert len(self.all) == len(found)  # nobody asks before they have ended
+        assert len(self.all) == len(found)  # decisions wait until they have ended
         self._networks = [r for r in self.all if r.trial.kind != "baseline" and r.is_good]
 
     def on_rung(self, rung: int) -> list[Result]:

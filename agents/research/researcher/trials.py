@@ -47,7 +47,7 @@ _RESULT = "result.json"
 
 
 class _Claims(BaseModel):
-    """What a trial's process says of it; a score that it may name is none."""
+    """What a trial's process says of it; a score that it names is ignored."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 

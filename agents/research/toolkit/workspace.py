@@ -38,7 +38,7 @@ class WorkspaceTools(Calls):
     def write_file(self, file_path: str, content: str) -> None:
         """Replace the file's content, or make it with the folders above it.
 
-        Whoever reads meanwhile sees the old content or the new, never a part.
+        Other readers see the old content or the new, never a part.
 
         Raises:
             WorkRefusedError: the path is a folder or a link, or the disk is full; nothing changed.

@@ -289,7 +289,7 @@ def trial_sheet(
 
 
 def figures(record: Mapping[str, Any]) -> dict[str, float | None]:
-    """Those among what a record says; a text or a truth is none, null is one that is unknown."""
+    """The numbers in a record; texts and truth values are left out, null stays as unknown."""
     return {
         name: None if value is None else _finite(_float(value))
         for name, value in record.items()

@@ -37,7 +37,7 @@ class WorkspaceProps(BaseAgentProps):
     """Whether a person is asked before anything is written or run.
 
     Attributes:
-        approvals: where; None asks nobody.
+        approvals: where; None to ask no one.
     """
 
     approvals: AskFirst | None = None
@@ -102,7 +102,7 @@ class WorkspaceAgent(Agent[WorkspaceProps]):
 
     @handles(answers=[FileWritten, CommandEnded, RequestFailed], emits=[Progress])
     async def decided(self, decision: ApprovalDecision, ctx: Context) -> None:
-        """Do what was asked for, or say why not, to whoever sent it."""
+        """Do what was asked for, or tell the sender why not."""
         held = await take_up(decision, Wanted, ctx)
         if held is not None:
             await held.settle(decision, lambda wanted: self._do(wanted, ctx), ctx)

@@ -23,7 +23,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class WorkspaceFiles:
     """What the file tools do, for one folder. Every error is a `WorkRefusedError` that names it.
 
-    Whoever works outside the fence reads and writes a workspace by this only: jobs may have put
+    Code outside the fence reads and writes a workspace by this only: jobs may have put
     links and FIFOs there, which neither lead it out of the folder nor keep it waiting.
 
     Args:

@@ -38,7 +38,7 @@ def read_json(text: str) -> Any:
     """The JSON value in an answer: the last fenced block, or else all of it.
 
     Raises:
-        ConfigError: there is none, or it was cut off.
+        ConfigError: it holds no JSON, or was cut off.
     """
     answer = without_thoughts(text)
     blocks = _FENCE.findall(answer)

@@ -92,7 +92,7 @@ def opened(
 def make_folders(root: Path, path: str, *, without: str = "") -> None:
     """Make the folder `path` below `root` and those above it; nothing if they are there.
 
-    What root makes belongs to whom the folder it is in belongs.
+    What root makes gets the owner of the folder it is in.
 
     Raises:
         LeavesError: the path leads out of `root`.

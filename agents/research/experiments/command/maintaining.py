@@ -153,7 +153,7 @@ def _confirm() -> None:
     """Ask whether to go on.
 
     Raises:
-        UsageError: nobody is there to answer.
+        UsageError: there is no terminal to ask at.
     """
     if not sys.stdin.isatty():
         raise UsageError("nothing was removed: there is no terminal to ask on, so say --yes")

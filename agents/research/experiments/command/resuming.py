@@ -49,7 +49,7 @@ def request_of(workspace: Path, trial: Trial) -> Training:
     """What continues a training: the same request, which finds its folder.
 
     Raises:
-        UsageError: the trial is none that can be resumed; says why, and what to do.
+        UsageError: the trial cannot be resumed; says why, and what to do.
     """
     if trial.study != STUDY:
         raise UsageError(
