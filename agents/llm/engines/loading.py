@@ -33,6 +33,7 @@ from agents.llm.engines.log import get_logger
 from agents.llm.engines.memory import is_out_of_memory
 from agents.llm.engines.model_file import packaged_path
 from agents.llm.engines.options import TransformersOptions
+from agents.llm.engines.saved_folder import GENERATION, read_config
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 GGUF = ".gguf"
@@ -97,7 +98,7 @@ def load_tokenizer(config: EngineConfig) -> Any:
     name, source = _source(config)
     try:
         with _without_progress_bars():
-            return AutoTokenizer.from_pretrained(name, **source)
+            return _tokenizer(name, source)
     except Exception as error:
         raise _explain(config.model, error) from error
 
@@ -123,21 +124,25 @@ def _load(
     source: dict[str, Any],
 ) -> tuple[Any, Any]:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **source)
+        tokenizer = _tokenizer(name, source)
         model_config = AutoConfig.from_pretrained(name, **source)
+        if (Path(name) / GENERATION).is_file():
+            read_config(Path(name), GENERATION)  # transformers goes on without a damaged one
         wanted = {
             "quantization_config": quantization(options, source),
             "device_map": options.device_map,
         }
         # bitsandbytes computes 8 bits in float16, and tells of each other input.
         dtype = "float16" if options.load_in_8bit else config.dtype
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        model, told = AutoModelForCausalLM.from_pretrained(
             name,
+            output_loading_info=True,
             config=model_config,
             dtype=choose_dtype(dtype, device, model_config),
             **{key: value for key, value in wanted.items() if value is not None},
             **source,
         )
+        _require_all(told["missing_keys"])
         if options.device_map is None and not (options.load_in_8bit or options.load_in_4bit):
             model = model.to(device)
         if config.trust_remote_code and config.revision is None:
@@ -155,6 +160,23 @@ def _load(
                 "a smaller model or another device"
             ) from error
         raise _explain(config.model, error) from error
+
+
+def _tokenizer(name: str, source: dict[str, Any]) -> Any:
+    """Without any file of it, transformers makes one up that knows no text."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(name, **source)
+    if len(tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens)) <= 1:
+        raise ValueError("its tokenizer knows no text; get tokenizer.json, or its like, too")
+    return tokenizer
+
+
+def _require_all(missing: set[str]) -> None:
+    """What a checkpoint lacks, transformers fills with random numbers, and goes on."""
+    if missing:
+        more = f" and {len(missing) - 1} more weights" if len(missing) > 1 else ""
+        raise ValueError(
+            f"its files lack {min(missing)}{more}; get all of them, and their own config.json"
+        )
 
 
 def quantization(options: TransformersOptions, source: dict[str, Any]) -> Any:

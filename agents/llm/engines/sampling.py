@@ -70,7 +70,7 @@ def choose(samplers: Sequence[Sampler], logits_BV: Tensor) -> list[Choice | Exce
     errors: dict[int, Exception] = {}
     for row, is_finite in enumerate(torch.isfinite(best_B).tolist()):
         if not is_finite:
-            text = "the model's scores are not finite; try another dtype"
+            text = "the model's scores are not finite: try another dtype, or get it again"
             errors[row] = LLMInferenceError(text)
     logprobs = _logprobs_of_rows(samplers, logits_BV, errors)
     changed = [s.changes_scores or s.constraint is not None for s in samplers]

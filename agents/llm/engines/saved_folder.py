@@ -7,18 +7,18 @@ from typing import Any
 
 from agents.llm.engines.errors import ModelDamagedError
 
-CONFIG = "config.json"
+CONFIG, GENERATION = "config.json", "generation_config.json"
 # In the order in which transformers looks for them; a name with .index.json lists several files.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
-def read_config(folder: Path) -> Mapping[str, Any]:
-    """The model's `config.json`.
+def read_config(folder: Path, name: str = CONFIG) -> Mapping[str, Any]:
+    """The model's `config.json`, or its like.
 
     Raises:
         ModelDamagedError: it is not there, or says nothing.
     """
-    path = folder / CONFIG
+    path = folder / name
     facts = _read(path)
     if not isinstance(facts, dict):
         raise ModelDamagedError(f"{path} holds no object; give a folder made by save_pretrained")

@@ -1,6 +1,7 @@
 """Models that cannot be loaded, and what the error says."""
 
 import asyncio
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from agents.llm.engines import EngineConfig, LLMInitializationError, create_engine
 from agents.llm.engines.errors import (
@@ -64,6 +67,61 @@ async def test_a_folder_with_a_part_missing(copied: Path, missing: str) -> None:
 async def test_a_folder_with_a_damaged_part(copied: Path, damaged: str) -> None:
     (copied / damaged).write_bytes(b"{ not what it should be")
     with pytest.raises(ModelDamagedError, match="cannot be loaded"):
+        await load(copied)
+
+
+async def test_no_weights_are_made_up(copied: Path) -> None:
+    """transformers fills in random ones, warns, and the model talks nonsense."""
+    weights = load_file(copied / "model.safetensors")
+    config = json.loads((copied / "config.json").read_text())
+    save_file({k: v for k, v in weights.items() if "embed" not in k}, copied / "model.safetensors")
+    with pytest.raises(ModelDamagedError, match=r"lack model\.embed_tokens\.weight; get all"):
+        await load(copied)
+
+    save_file(weights, copied / "model.safetensors")
+    config["num_hidden_layers"] += 1
+    (copied / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelDamagedError, match=r"lack model\.layers\.2\..* and 13 more weights"):
+        await load(copied)
+
+
+async def test_an_index_that_lists_a_part_of_the_weights(copied: Path) -> None:
+    AutoModelForCausalLM.from_pretrained(copied).save_pretrained(copied, max_shard_size="40KB")
+    (copied / "model.safetensors").unlink(missing_ok=True)
+    index = copied / "model.safetensors.index.json"
+    await load(copied)
+    table = json.loads(index.read_text())
+    del table["weight_map"]["lm_head.weight"]
+    index.write_text(json.dumps(table))
+
+    with pytest.raises(ModelDamagedError, match=r"lack lm_head\.weight"):
+        await load(copied)
+
+
+async def test_weights_that_are_tied_are_not_missed(copied: Path) -> None:
+    config = AutoConfig.from_pretrained(copied)
+    config.tie_word_embeddings = True
+    AutoModelForCausalLM.from_config(config).save_pretrained(copied)
+    assert "lm_head.weight" not in load_file(copied / "model.safetensors")
+
+    await load(copied)
+
+
+@pytest.mark.parametrize("kind", ["phi", "qwen2", "gemma", "bert"])
+async def test_no_tokenizer_is_made_up(copied: Path, kind: str) -> None:
+    """Where no file of it was copied, transformers gives an empty one of the model's kind."""
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (copied / name).unlink()
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps(config | {"model_type": kind}))
+
+    with pytest.raises(ModelDamagedError, match=r"knows no text; get tokenizer\.json"):
+        await load(copied)
+
+
+async def test_what_ends_an_answer_is_not_lost_with_a_damaged_file(copied: Path) -> None:
+    (copied / "generation_config.json").write_text('{"eos_token_id": [1')
+    with pytest.raises(ModelDamagedError, match=r"generation_config\.json cannot be read"):
         await load(copied)
 
 
