@@ -134,7 +134,7 @@ def _load(
         }
         # bitsandbytes computes 8 bits in float16, and tells of each other input.
         dtype = "float16" if options.load_in_8bit else config.dtype
-        model, told = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             name,
             output_loading_info=True,
             config=model_config,
@@ -142,6 +142,7 @@ def _load(
             **{key: value for key, value in wanted.items() if value is not None},
             **source,
         )
+        model, told = loaded
         _require_all(told["missing_keys"])
         if options.device_map is None and not (options.load_in_8bit or options.load_in_4bit):
             model = model.to(device)
