@@ -86,6 +86,7 @@ def tabular_dataset(
     *,
     num_classes: int | None,
     class_names: tuple[str, ...] = (),
+    feature_names: tuple[str, ...] = (),
 ) -> Dataset:
     """Split a table and standardise its columns by the training split's mean and deviation.
 
@@ -109,6 +110,7 @@ def tabular_dataset(
         num_classes,
         {split: _opener(source, picked) for split, picked in indices.items()},
         class_names,
+        feature_names,
     )
 
 

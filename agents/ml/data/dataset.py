@@ -52,6 +52,7 @@ class Dataset:
     Attributes:
         input_shape: of one sample, without the batch dimension.
         num_classes: classes, or the size of the vocabulary; None for regression.
+        feature_names: of the columns of a table, where they have names.
         openers: one function per split; nothing of a split is read before it is called.
     """
 
@@ -61,6 +62,7 @@ class Dataset:
     num_classes: int | None
     openers: Mapping[SplitName, Callable[[], Split]]
     class_names: tuple[str, ...] = field(default=())
+    feature_names: tuple[str, ...] = field(default=())
 
     def split(self, name: SplitName) -> Split:
         """Open a split.

@@ -70,7 +70,13 @@ def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
     labels_N, names = class_indices(labels, num_classes)
     classes = check_num_classes(len(names), num_classes, where="num_classes")
     return tabular_dataset(
-        "csv", values_NF, labels_N, params, num_classes=classes, class_names=names
+        "csv",
+        values_NF,
+        labels_N,
+        params,
+        num_classes=classes,
+        class_names=names,
+        feature_names=tuple(features),
     )
 
 

@@ -43,6 +43,7 @@ from agents.ml.selection.dealt import (
     digest_of_content,
     digest_of_request,
 )
+from agents.ml.selection.doubts import copies, giveaways
 from agents.ml.selection.facts import Facts, Kind
 from agents.ml.training.handout import hidden_paths
 
@@ -50,6 +51,7 @@ Array = NDArray[Any]
 
 _BATCH_SIZE = 4096
 _TEXTS = "text_classification"
+_MOST_DOUBTS = 3
 
 
 class LabelledTexts(SplitParams):
@@ -124,9 +126,14 @@ def _deal_arrays(payload: dict[str, Any], folder: Path) -> Facts:
     tested = _subset(test_labels_N, payload["max_test_samples"], payload["split"])
     _save(folder / "inputs.npy", inputs_N)
     _save(folder / "test_inputs.npy", test_inputs_N[tested])
+    kind: Kind = "image" if len(dataset.input_shape) > 1 else "table"
+    doubts = copies(map(_bytes, inputs_N), [_bytes(test_inputs_N[at]) for at in tested])
+    if kind == "table":
+        doubts += giveaways(inputs_N, labels_N, dataset.feature_names)
     return _finish(
         payload,
-        kind="image" if len(dataset.input_shape) > 1 else "table",
+        kind=kind,
+        doubts=doubts,
         input_shape=dataset.input_shape,
         class_names=dataset.class_names or tuple(map(str, range(dataset.num_classes or 0))),
         labels_N=labels_N,
@@ -160,6 +167,7 @@ def _deal_texts(payload: dict[str, Any], folder: Path) -> Facts:
     return _finish(
         payload,
         kind="text",
+        doubts=copies((texts[index] for index in learn), [texts[i] for i in indices["test"]]),
         input_shape=(),
         class_names=names,
         labels_N=labels_N.numpy()[learn],
@@ -172,6 +180,7 @@ def _finish(
     payload: dict[str, Any],
     *,
     kind: Kind,
+    doubts: list[str],
     input_shape: tuple[int, ...],
     class_names: tuple[str, ...],
     labels_N: Array,
@@ -200,6 +209,7 @@ def _finish(
         test_samples=len(test_labels_N),
         folds=payload["folds"],
         chance=float(np.bincount(labels_N).max() / len(labels_N)),
+        doubts=tuple(doubts[:_MOST_DOUBTS]),
     )
 
 
@@ -208,6 +218,10 @@ def _arrays(dataset: Dataset, name: SplitName) -> tuple[Array, Array]:
     batches = [split.batch(positions) for positions in in_order(len(split), _BATCH_SIZE)]
     inputs_N = torch.cat([inputs_B for inputs_B, _ in batches])
     return inputs_N.numpy(), torch.cat([labels_B for _, labels_B in batches]).numpy()
+
+
+def _bytes(sample: Array) -> bytes:
+    return sample.tobytes()
 
 
 def _subset(labels_N: Array, most: int, seed: int) -> Array:

@@ -14,6 +14,7 @@ class Facts(BaseModel):
         input_shape: of one sample; empty for texts, whose length is a recipe's to say.
         samples: to learn from and to select by; the test's are apart.
         chance: accuracy of always naming the most common class.
+        doubts: sentences on what of the data makes figures look better than they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,3 +27,4 @@ class Facts(BaseModel):
     test_samples: int
     folds: Annotated[int, Field(ge=2)]
     chance: float
+    doubts: tuple[str, ...] = ()

@@ -155,7 +155,11 @@ def findings(study: Study, facts: Facts) -> list[Finding]:
 
 
 def verdict(study: Study, facts: Facts) -> str:
-    """Whether the network was worth its while, by the folds, in a sentence."""
+    """Whether the network was worth its while, by the folds, and what makes that doubtful."""
+    return " ".join([_verdict(study, facts), *facts.doubts])
+
+
+def _verdict(study: Study, facts: Facts) -> str:
     best, known = chosen(study, facts), classical(study)
     if best is None:
         return "Nothing that was tried came to an end."

@@ -186,6 +186,8 @@ def test_a_classical_model_may_be_what_is_believed_to_be_best() -> None:
     assert found.best.trials[0] == known[0].id
     assert found.label(found.first_of(found.best_baseline)) == "knn"
     html = to_html(study_document(found.findings, MACHINE))
+    assert "next best baseline" in html
+    assert "best baseline, svc" in html  # the line that the search is held to
     assert re.search(
         r'<tr class="best"><td class="number">1</td><td[^>]*>97.50&nbsp;.*?<td>svc', html
     )

@@ -154,7 +154,7 @@ def _limits(reading: Reading) -> tuple[float, float] | None:
 
 
 def _baseline(reading: Reading, best: list[Point]) -> Iterator[Series]:
-    standing = reading.best_baseline
+    standing = next(iter(reading.baselines), None)
     if standing is not None and standing.mean is not None:
         name = reading.label(reading.first_of(standing))
         across = [(best[0][0], standing.mean), (best[-1][0], standing.mean)]

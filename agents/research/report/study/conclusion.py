@@ -33,9 +33,10 @@ def caution(reading: Reading) -> str:
     above = sum((s.rank or 0) < (best.rank or 0) and s.seeds < best.seeds for s in ranked)
     parts = []
     if len(ranked) > 1:
+        but = "; nothing was chosen by the held-out test" if reading.tests else ""
         parts.append(
             f"It was chosen among {len(ranked)} configurations by the validation split, so that "
-            f"this figure is optimistic{'; the held-out test is not' if reading.tests else ''}."
+            f"this figure is optimistic{but}."
         )
     if best.standard_error is None:
         parts.append(

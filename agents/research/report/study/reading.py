@@ -56,8 +56,12 @@ class Reading:
     @cached_property
     def best_baseline(self) -> Standing | None:
         """The best baseline but the one that is believed to be best of all."""
-        baselines = [s for s in self.leaderboard if s.rank is not None and s.kind == "baseline"]
-        return next((each for each in baselines if each is not self.best), None)
+        return next((each for each in self.baselines if each is not self.best), None)
+
+    @cached_property
+    def baselines(self) -> list[Standing]:
+        """Those that have a score, the best first."""
+        return [s for s in self.leaderboard if s.rank is not None and s.kind == "baseline"]
 
     @cached_property
     def tests(self) -> list[Trial]:

@@ -75,7 +75,8 @@ def _tiles(reading: Reading) -> list[Tile]:
         tiles.append(Tile(f"best validation {metric}", with_error(metric, best), note))
     if (baseline := reading.best_baseline) is not None:
         note = f"{reading.label(reading.first_of(baseline))}, {_measured(reading, baseline)}"
-        tiles.append(Tile("best baseline", with_error(metric, baseline), note))
+        which = "best" if baseline is reading.baselines[0] else "next best"
+        tiles.append(Tile(f"{which} baseline", with_error(metric, baseline), note))
     failed = len(reading.failures)
     note = f"{failed} without a score" if failed else "all with a score"
     worked = duration(reading.used.worked_s)
