@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOST_CELL_CHARS = 16 * 1024**2
 _MOST = 3.4e38  # of 32 bits
+_SHOWN = 20
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 _NAMELESS = re.compile(r"|Unnamed: [0-9]+")  # pandas writes its index so, and reads it back so
 
@@ -50,10 +51,7 @@ def load_csv(params: CsvParams, num_classes: int | None) -> Dataset:
     features = params.feature_columns or _all_others(header, params.label_column, path)
     for name in sorted(set(features) - set(header)):
         require_known(name, header, what="column", where="feature_columns")
-    values_NF = torch.tensor(
-        [[_number(row, name, line, path) for name in features] for line, row in rows],
-        dtype=torch.float64,
-    )
+    values_NF = torch.tensor(_values(rows, features, path), dtype=torch.float64)
     if params.target == "regression":
         targets_N = torch.tensor(
             [_number(row, params.label_column, line, path) for line, row in rows]
@@ -220,8 +218,28 @@ def _check_header(header: list[str], path: Path, delimiter: str) -> None:
         )
 
 
+def _values(
+    rows: list[tuple[int, dict[str, str]]], features: list[str], path: Path
+) -> list[list[float]]:
+    try:
+        return [[_number(row, name, line, path) for name in features] for line, row in rows]
+    except DatasetError as error:
+        whole = [
+            repr(name)
+            for name in features
+            if all(NUMBER.fullmatch(row[name].strip()) for _, row in rows)
+        ]
+        more = [f"and {len(whole) - _SHOWN} more"] if len(whole) > _SHOWN else []
+        raise DatasetError(
+            f"{error}; numbers alone stand in {', '.join(whole[:_SHOWN] + more) or 'no column'}: "
+            "say as 'feature_columns' which columns to predict from, and write numbers into these"
+        ) from None
+
+
 def _number(row: dict[str, str], column: str, line: int, path: Path) -> float:
     cell = row[column].strip()
+    if not cell:
+        raise DatasetError(f"column {column!r} is empty", where=f"{path}:{line}")
     value = float(cell) if NUMBER.fullmatch(cell) else math.nan
     if not abs(value) <= _MOST:
         problem = "no number" if math.isnan(value) else f"past the largest number, {_MOST:.1e}"

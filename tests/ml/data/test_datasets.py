@@ -103,7 +103,7 @@ def test_a_csv_may_name_its_classes(tmp_path: Path) -> None:
 def test_a_cell_that_is_no_number_is_named_with_line_and_column(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,label\n1,0\n,1\n")
 
-    with pytest.raises(DatasetError, match=r"t.csv:3: column 'a' holds ''"):
+    with pytest.raises(DatasetError, match=r"t.csv:3: column 'a' is empty"):
         load_dataset("csv", {"data_path": str(tmp_path / "t.csv"), "label_column": "label"})
 
 

@@ -40,10 +40,26 @@ def test_a_cell_is_named_by_the_line_of_the_file(
         load(tmp_path, table(*rows))
 
 
-@pytest.mark.parametrize("cell", ["1_000", "nan", "inf", "\u0661", "0x10", "1,5", ""])
+@pytest.mark.parametrize("cell", ["1_000", "nan", "inf", "\u0661", "0x10", "1,5"])
 def test_what_only_python_reads_as_a_number_is_none(tmp_path: Path, cell: str) -> None:
     with pytest.raises(DatasetError, match="which is no number"):
         load(tmp_path, table(f'"{cell}",1,yes', *ROWS))
+
+
+def test_what_could_be_predicted_from_is_told_with_what_could_not(tmp_path: Path) -> None:
+    rows = [f"{i},Ada,2024-01-{i % 28 + 1},{i % 7},{i % 2}" for i in range(60)]
+    with pytest.raises(DatasetError, match="numbers alone stand in 'a', 'b': say as 'feature_col"):
+        load(tmp_path, table(*rows, header="a,name,day,b,label"))
+    header = ",".join([f"f{i}" for i in range(24)] + ["name", "label"])
+    with pytest.raises(DatasetError, match=r"'f18', 'f19', and 4 more: say"):
+        load(tmp_path, table(*[f"{'1,' * 24}Ada,{i % 2}" for i in range(60)], header=header))
+    with pytest.raises(DatasetError, match="in no column: say"):
+        load(tmp_path, table(*["x,y,0"] * 60))
+
+
+def test_a_cell_with_nothing_in_it_is_told_as_empty(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"table\.csv:2: column 'a' is empty; .* stand in 'b':"):
+        load(tmp_path, table(" ,1,yes", *ROWS))
 
 
 @pytest.mark.parametrize("cell", ["-1.5e-3", ".5", "3.", "+7", " 8 "])
