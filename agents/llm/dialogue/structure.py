@@ -193,7 +193,7 @@ def _written(tools: Sequence[Mapping[str, Any]]) -> str:
 def _tools(written: str) -> "list[Tool]":
     from agents.llm.structured.tools import Tool  # noqa: PLC0415  llguidance
 
-    return [Tool(name, parameters or _ANY_OBJECT) for name, parameters in json.loads(written)]
+    return [Tool(name, parameters or {}) for name, parameters in json.loads(written)]
 
 
 def _function(tool: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -30,7 +30,8 @@ class Tool:
         if isinstance(self.arguments, Mapping):
             if self.arguments.get("type", "object") != "object":
                 raise GrammarSyntaxError(f"the arguments of {self.name!r} are no object")
-            return grammar_of_schema({"type": "object", **self.arguments})
+            closed = {} if _is_open(self.arguments) else {"additionalProperties": False}
+            return grammar_of_schema({"type": "object", **closed, **self.arguments})
         return grammar_of_type(self.arguments)
 
 
@@ -101,6 +102,11 @@ def call_of_any(
     return sequence(*_OPEN, choice(calls), Lexeme(Literal("}"))), rules
 
 
+def _is_open(schema: Mapping[str, Any]) -> bool:
+    """Whether there may be arguments; a tool whose list of them is empty has none, as OpenAI's."""
+    return bool(schema and schema.get("properties") != {}) or any(k in schema for k in _MORE)
+
+
 def marker(text: str) -> tuple[Expression, ...]:
     """A text that stands beside calls; JSON's separators as the vocabulary can spell them."""
     if not text or text in (COMMA.name, COLON.name):
@@ -111,6 +117,7 @@ def marker(text: str) -> tuple[Expression, ...]:
     return (choice([Lexeme(Literal(text)), Lexeme(Literal(bare)) if bare else EMPTY]),)
 
 
+_MORE = ("$ref", "allOf", "anyOf", "oneOf", "if", "patternProperties")  # may tell of arguments
 _OPEN = (Lexeme(Literal("{")), Lexeme(Literal('"name"')), COLON)
 
 

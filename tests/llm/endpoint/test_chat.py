@@ -1,5 +1,6 @@
 """Chats through the client that everybody has."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -197,6 +198,27 @@ async def test_a_required_call_is_valid_whatever_the_model(
     arguments = json.loads(calls[0].function.arguments)
     assert list(arguments) == ["city"]
     assert isinstance(arguments["city"], str)
+
+
+@pytest.mark.parametrize("said", [{}, {"parameters": None}, {"parameters": {}}])
+@pytest.mark.parametrize("choice", ["required", "auto"])
+async def test_a_tool_without_parameters_is_called_with_none(
+    start: Start, said: Any, choice: str
+) -> None:
+    """OpenAI's API: leaving parameters out defines a function with an empty list of them."""
+    client = await (await start()).client()
+    tool = {"type": "function", "function": {"name": "now", **said}}
+
+    answers = await asyncio.gather(
+        *(
+            ask(client, model="tiny", tools=[tool], tool_choice=choice, max_tokens=60, seed=seed)
+            for seed in range(8)
+        )
+    )
+
+    calls = [call for a in answers for call in a.choices[0].message.tool_calls or []]
+    assert calls or choice == "auto"
+    assert {call.function.arguments for call in calls} <= {"{}"}
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -111,3 +111,38 @@ def test_a_refused_schema_says_whose_it_is() -> None:
 def test_what_is_no_call_is_not_parsed(text: str) -> None:
     with pytest.raises(ResultError, match="search"):
         grammar_of_tools(TOOLS).parse(text)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"type": "object", "properties": {}},
+        {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+    ],
+)
+def test_a_tool_without_parameters_is_called_without_arguments(arguments: Any) -> None:
+    grammar = grammar_of_tools([Tool("now", arguments)])
+    for seed in range(20):
+        answer = decode(
+            grammar, vocabulary("byte-level"), spare_tokens=40, temperature=2.0, seed=seed
+        )
+        assert grammar.parse(answer.text) == ToolCall("now", {})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"type": "object"},
+        {"type": "object", "properties": {}, "additionalProperties": {"type": "integer"}},
+        {"properties": {}, "allOf": [{"properties": {"n": {"type": "null"}}, "required": ["n"]}]},
+        {"properties": {}, "patternProperties": {"^n$": {"type": "null"}}, "minProperties": 1},
+    ],
+)
+def test_a_tool_that_takes_what_it_does_not_name_may_get_it(arguments: Any) -> None:
+    grammar = grammar_of_tools([Tool("note", arguments)])
+    answers = [
+        decode(grammar, vocabulary("byte-level"), spare_tokens=40, temperature=2.0, seed=seed)
+        for seed in range(20)
+    ]
+    assert any(grammar.parse(answer.text).arguments for answer in answers)
