@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     HistGradientBoostingClassifier,
@@ -50,6 +51,7 @@ MODELS: dict[str, Callable[[int], BaseEstimator]] = {
 }
 _FEATURES = 5000
 _LEAST = 1e-7
+_SAMPLES_OF_A_CLASS = 10  # of which one is held out
 
 
 def fit_baseline(payload: dict[str, Any], report: Any) -> dict[str, Any]:
@@ -111,7 +113,20 @@ def _features(data: Path, *, is_text: bool) -> tuple[Any, Any]:
 def _fit(name: str, seed: int, inputs_NF: Any, labels_N: Array) -> BaseEstimator:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # as it comes out is what counts
-        return MODELS[name](seed).fit(inputs_NF, labels_N)
+        return _fitting(MODELS[name](seed), labels_N).fit(inputs_NF, labels_N)
+
+
+def _fitting(model: BaseEstimator, labels_N: Array) -> BaseEstimator:
+    """The model as scikit-learn can fit it to few samples: of a class, or at all."""
+    _, counts = np.unique(labels_N, return_counts=True)
+    if len(counts) == 1:
+        return DummyClassifier()
+    if isinstance(model, KNeighborsClassifier):
+        return model.set_params(n_neighbors=min(model.n_neighbors, len(labels_N)))
+    is_dealt = counts.min() > 1 and len(labels_N) >= _SAMPLES_OF_A_CLASS * len(counts)
+    if isinstance(model, HistGradientBoostingClassifier) and not is_dealt:
+        return model.set_params(early_stopping=False)  # it holds out some of each class
+    return model
 
 
 def _raw_scores(model: BaseEstimator, inputs_NF: Any, classes: int) -> Array:

@@ -331,6 +331,33 @@ def test_classical_models_are_measured_on_the_same_folds(tmp_path: Path, model: 
     assert model in MODELS
 
 
+RARE = [  # rows of each class
+    *((model, {"a": 40, "b": 1}) for model in sorted(MODELS.keys() - {"naive_bayes"})),
+    ("k_nearest", {"a": 4, "b": 4}),
+    ("gradient_boosting", {"a": 7000, "b": 7000, "c": 1}),  # from 10,000 on it holds some out
+]
+
+
+@pytest.mark.parametrize(("model", "counts"), RARE)
+def test_classical_models_fit_what_is_rare(
+    tmp_path: Path, model: str, counts: dict[str, int]
+) -> None:
+    """A fold may have to learn without a class, from one alone, or from three rows."""
+    chance = np.random.default_rng(0)
+    rows = "".join(f"{chance.normal()},{name}\n" for name in counts for _ in range(counts[name]))
+    (tmp_path / "t.csv").write_text(f"x,label\n{rows}", "utf-8")
+    params = {"data_path": str(tmp_path / "t.csv"), "label_column": "label"}
+    dealt(tmp_path, dataset="csv", dataset_params=params, folds=2, max_samples=15_000)
+    where = {"data": str(tmp_path / "data"), "vault": str(tmp_path / "vault")}
+
+    result = fit_baseline(
+        {**where, "output": str(tmp_path / "vault/b"), "model": model, "seed": 0}, nothing
+    )
+
+    assert len(result["per_fold"]) == 2
+    assert 0 <= result["metrics"]["accuracy"] <= 1
+
+
 def test_an_unknown_classical_model_is_refused(tmp_path: Path) -> None:
     dealt(tmp_path)
     where = {"data": str(tmp_path / "data"), "vault": str(tmp_path / "vault")}
