@@ -32,7 +32,7 @@ from agents.ml.data.dataset import Dataset, SplitName
 from agents.ml.data.image_folder import ImageFolderParams
 from agents.ml.data.label_kinds import require_classes
 from agents.ml.data.splits import stratified_split
-from agents.ml.data.tabular import class_indices, read_csv, read_labels
+from agents.ml.data.tabular import Delimiter, class_indices, read_csv, read_labels
 from agents.ml.errors import DatasetError
 from agents.ml.selection.answers import ANSWERS, Answers
 from agents.ml.selection.dealt import (
@@ -60,6 +60,7 @@ class LabelledTexts(SplitParams):
     data_path: str
     text_column: str = "text"
     label_column: str = "label"
+    delimiter: Delimiter = ","
 
 
 def deal(payload: dict[str, Any], _report: Any) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def _deal_arrays(payload: dict[str, Any], folder: Path) -> Facts:
 def _deal_texts(payload: dict[str, Any], folder: Path) -> Facts:
     params = read_config(LabelledTexts, payload["dataset_params"], where="dataset_params")
     path = Path(params.data_path)
-    header, rows = read_csv(path)
+    header, rows = read_csv(path, params.delimiter)
     for key in ("text_column", "label_column"):
         require_known(getattr(params, key), header, what="column", where=key)
     labels = read_labels(rows, params.label_column, path)
@@ -160,6 +161,8 @@ def _deal_texts(payload: dict[str, Any], folder: Path) -> Facts:
     learn = torch.cat([indices["train"], indices["val"]]).numpy()
     learn = learn[_subset(labels_N.numpy()[learn], payload["max_samples"], payload["split"])]
     texts = [row[params.text_column] for _, row in rows]
+    if not any(map(str.strip, texts)):
+        raise DatasetError(f"column {params.text_column!r} holds no text at all", where=str(path))
     for file, chosen in (("texts", learn.tolist()), ("test_texts", indices["test"].tolist())):
         text = json.dumps([texts[index] for index in chosen])
         (folder / f"{file}.json").write_text(text, "utf-8")

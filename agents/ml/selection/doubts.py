@@ -17,7 +17,7 @@ def copies(learned: Iterable[Hashable], tested: Sequence[Hashable]) -> list[str]
     """What to say where many samples of the held-out test are learned from, too."""
     seen = set(map(hash, learned))
     count = sum(hash(sample) in seen for sample in tested)
-    if count <= _SHARE_OF_COPIES * len(tested):
+    if count <= max(1, _SHARE_OF_COPIES * len(tested)):
         return []
     told = (
         f"{count} of the {len(tested)} held-out samples are among those that were learned from, "

@@ -40,6 +40,12 @@ def test_texts_that_stand_on_both_sides_are_told_of(tmp_path: Path) -> None:
     assert COPIES in doubt
 
 
+def test_one_copy_is_no_reason_to_doubt(tmp_path: Path) -> None:
+    rows = [["" if at % 10 == 0 else f"text {at}", "ab"[at % 2]] for at in range(100)]
+    params = write(tmp_path / "t.csv", "text,label", rows)
+    assert dealt(tmp_path, dataset="text_classification", dataset_params=params)["doubts"] == []
+
+
 @pytest.mark.parametrize("dataset", ["wine", "iris", "breast_cancer", "digits"])
 def test_nothing_is_told_of_good_data(tmp_path: Path, dataset: str) -> None:
     assert dealt(tmp_path, dataset=dataset)["doubts"] == []

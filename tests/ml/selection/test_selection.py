@@ -232,6 +232,26 @@ def test_a_single_class_is_refused(tmp_path: Path) -> None:
         dealt(tmp_path, dataset="csv", dataset_params=params)
 
 
+def test_texts_may_be_parted_from_their_labels_by_something_else(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "text;label\n" + "".join(f"a, b {n};{'xy'[n % 2]}\n" for n in range(40)), "utf-8"
+    )
+    params = {"data_path": str(tmp_path / "t.csv")}
+    with pytest.raises(DatasetError, match="parted by ';' and not by ','; say so as 'delimiter'"):
+        dealt(tmp_path, dataset="text_classification", dataset_params=params)
+
+    params["delimiter"] = ";"
+    assert dealt(tmp_path, dataset="text_classification", dataset_params=params)["classes"] == 2
+
+
+def test_a_column_without_any_text_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f" ,{'xy'[n % 2]}\n" for n in range(40))
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}", "utf-8")
+    params = {"data_path": str(tmp_path / "t.csv")}
+    with pytest.raises(DatasetError, match="'text' holds no text at all"):
+        dealt(tmp_path, dataset="text_classification", dataset_params=params)
+
+
 def test_a_task_without_classes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="with classes"):
         dealt(tmp_path, dataset="diabetes")
