@@ -19,6 +19,7 @@ _CHUNK_BYTES = 64 * 1024
 _REPORT_S = 0.5
 _LOOK_S = 0.05  # how soon the end of a shell is seen whose own children still hold its output
 _LINE_CHARS = 200
+_MOST_BYTES = 131_071  # of one argument, on Linux
 _OURS = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONNOUSERSITE")  # they are for jobs, not for scripts
 
 
@@ -50,6 +51,12 @@ def _run(argv: Sequence[str], payload: dict[str, Any], report: Report) -> dict[s
         `output` with stdout and stderr in the order of their printing, `exit_code` (negative for a
         signal, None if time was up) and `seconds`.
     """
+    for text in argv:
+        if "\0" in text or len(text.encode()) > _MOST_BYTES:
+            raise ValueError(
+                f"a command or an argument has {len(text.encode()):,} bytes or a NUL; it may have "
+                f"{_MOST_BYTES:,}: write_file what is longer, and run or read that file"
+            )
     output = CappedOutput(payload["output_bytes"])
     started_s = time.monotonic()
     process = subprocess.Popen(  # noqa: S603  running what was asked for is the purpose

@@ -56,6 +56,21 @@ def test_a_command_tells_what_it_printed_and_how_it_ended(
     assert kit.bash_run(command) == text
 
 
+def test_what_no_argument_can_be_is_told_with_what_to_do(
+    kit: ResearchToolkit, workspace: Path
+) -> None:
+    (workspace / "say.py").write_text("import sys; print(len(sys.argv[1]))", "utf-8")
+    assert kit.bash_run(f"echo {'é' * 65_500} | wc -m") == "65501\n"
+    assert kit.python_run("say.py", "x" * 131_071) == "131071\n"
+    for call in (
+        lambda: kit.bash_run(f"echo {'é' * 65_600}"),
+        lambda: kit.bash_run("echo a\0b"),
+        lambda: kit.python_run("say.py", "x" * 131_072),
+    ):
+        with pytest.raises(WorkRefusedError, match=r"it may have 131,071: write_file what is long"):
+            call()
+
+
 def test_a_command_waits_for_nothing_that_only_models_need(kit: ResearchToolkit) -> None:
     kit.bash_run("true")
 
