@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from agents.llm.engines.constraint import Constraint
 from agents.llm.engines.errors import ModelDamagedError
-from agents.llm.engines.gguf import read_metadata
+from agents.llm.engines.gguf import check_whole, read_metadata
 from agents.llm.engines.gguf_vocabulary import GgufVocabulary
 from agents.llm.engines.llamacpp_ahead import AnswerAhead
 from agents.llm.engines.llamacpp_answer import LlamaAnswer
@@ -26,7 +26,7 @@ from agents.llm.engines.llamacpp_socket import LlamaSocket
 from agents.llm.engines.llamacpp_tokenizer import LlamaTokenizer
 from agents.llm.engines.local_model import DecodingState, Outcome
 from agents.llm.engines.memory import free_bytes
-from agents.llm.engines.model_file import size_of
+from agents.llm.engines.model_file import parts_of, size_of
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS, GenerationRequest
 
 _LOOK_S = 0.005
@@ -110,8 +110,11 @@ class LlamaModel:
                     )
                     return server
             self._socket.close()
+            for part in parts_of(path):
+                check_whole(part)
+            why = str(error).strip(" .")
             raise ModelDamagedError(
-                f"llama.cpp cannot load {path}: {error}; is the file whole, of an architecture "
+                f"llama.cpp cannot load {path}: {why}; is the file whole, of an architecture "
                 "that llama.cpp knows, and is there memory for it?"
             ) from error
 

@@ -28,6 +28,7 @@ from agents.llm.engines.errors import (
     ModelDamagedError,
     ModelNotFoundError,
 )
+from agents.llm.engines.gguf import check_whole
 from agents.llm.engines.int8 import quantize
 from agents.llm.engines.log import get_logger
 from agents.llm.engines.memory import is_out_of_memory
@@ -250,6 +251,8 @@ def _explain(model: str, error: Exception) -> LLMInitializationError:
             f"neither a folder here nor a model on the hub: {model}; {_ADVICE}"
         )
     if Path(model).expanduser().exists():
+        if model.endswith(GGUF):
+            check_whole(Path(model).expanduser())
         return ModelDamagedError(f"the model in {model} cannot be loaded: {summary}")
     if any(isinstance(e, _UNREACHABLE) for e in causes):
         return HubUnreachableError(

@@ -86,7 +86,7 @@ def test_a_question_that_fails_leaves_its_line_empty_and_the_status_says_so(
         (["http://127.0.0.1:1/v1"], 1, "`guildbus init --model http://127.0.0.1:1/v1` writes"),
         (["folder/mine.gguf"], 1, "there is no file folder/mine.gguf"),
         (["BROKEN"], 1, "is damaged or breaks off"),
-        (["CUT"], 1, "llama.cpp cannot load"),
+        (["CUT"], 1, "breaks off: it promises"),
         (["TINY", "--temperature", "nan"], 2, "--temperature"),
         (["TINY", "--temperature", "3"], 2, "--temperature"),
         (["TINY", "--seed", "9" * 30], 1, "seed"),
