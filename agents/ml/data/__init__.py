@@ -1,7 +1,9 @@
 """Datasets by name: checked parameters in, disjoint splits out."""
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +37,7 @@ __all__ = [
     "TaskKind",
     "check_dataset",
     "dataset_task",
+    "digest_of_files",
     "load_dataset",
     "places_of",
 ]
@@ -111,6 +114,38 @@ def places_of(name: str, params: Mapping[str, Any]) -> list[Path]:
             return [folder_of_bundled_data()]
         case _:
             return []
+
+
+def digest_of_files(name: str, params: Mapping[str, Any]) -> str:
+    """A digest of the user's files that a dataset is read from; "" of one that comes with us.
+
+    Of a folder of images it is their names and sizes, since there may be a million.
+
+    Raises:
+        ConfigError: as `check_dataset`.
+    """
+    match check_dataset(name, params):
+        case CsvParams() | TextClassificationParams() | TextParams():
+            told = "".join(map(_sha256, places_of(name, params)))
+        case CustomParams() as custom:
+            told = _sha256(Path(custom.script_path))
+        case ImageFolderParams() as folder:
+            root = Path(folder.data_path)
+            files = sorted(path for path in root.rglob("*") if path.is_file())
+            told = json.dumps(
+                [[str(each.relative_to(root)), each.stat().st_size] for each in files]
+            )
+        case _:
+            return ""
+    return sha256(told.encode(errors="surrogateescape")).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    """Of a file; "" where there is none, which loading it will tell."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def load_dataset(

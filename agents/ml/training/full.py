@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.ml.data import Dataset, Split, load_dataset
+from agents.ml.data import Dataset, Split, digest_of_files, load_dataset
 from agents.ml.data.batches import Batches
 from agents.ml.errors import ModelScriptError
 from agents.ml.optimizers.building import build_optimizer
@@ -113,6 +113,7 @@ def identity_of(
         "model_script_path": str(Path(model_script_path).absolute()),
         "model_class_name": model_class_name,
         "model_script_sha256": script_hash,
+        "data_sha256": digest_of_files(config.dataset, config.dataset_params),
         "trainer_config": config.model_dump(mode="json"),
     }
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 from PIL import Image
 from sklearn import datasets as oracle
 
-from agents.ml.data import DATASETS, load_dataset
+from agents.ml.data import DATASETS, digest_of_files, load_dataset
 from agents.ml.data.batches import Batches
 from agents.ml.data.bundled import small_numbers
 from agents.ml.data.dataset import ResidentSource
@@ -196,6 +197,25 @@ def test_a_custom_script_that_fails_says_how(tmp_path: Path, script: str, messag
 
     with pytest.raises(DatasetError, match=message):
         load_dataset("custom_dataset_script", params, num_classes=2)
+
+
+def test_a_digest_tells_the_users_files_apart(tmp_path: Path) -> None:
+    for name in ("t.csv", "make.py", "img/a/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    labelled = {"data_path": str(tmp_path / "t.csv"), "label_column": "y"}
+    asked: list[tuple[str, dict[str, Any], str]] = [
+        ("csv", labelled, "t.csv"),
+        ("custom_dataset_script", {"script_path": str(tmp_path / "make.py")}, "make.py"),
+        ("image_folder", {"data_path": str(tmp_path / "img")}, "img/a/2.png"),
+    ]
+    for name, params, changed in asked:
+        before = digest_of_files(name, params)
+        assert digest_of_files(name, params) == before != ""
+        (tmp_path / changed).write_text("other")
+        assert digest_of_files(name, params) != before
+    assert digest_of_files("digits", {}) == ""
+    assert digest_of_files("csv", labelled | {"data_path": str(tmp_path / "none")})  # told later
 
 
 def test_an_unknown_dataset_suggests_the_nearest() -> None:

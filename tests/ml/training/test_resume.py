@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from agents.ml.checkpoints import load_checkpoint
+from agents.ml.errors import CheckpointError
 from agents.ml.training import __main__ as command
 from agents.ml.training.full import pytorch_full_trainer
 from tests.ml.training.dying import train_and_die
@@ -34,6 +35,16 @@ CONFIG: dict[str, Any] = {
     "checkpoint_every_steps": 3,
     "device": "cpu",
 }
+
+
+LINEAR = """
+from torch import nn
+
+
+class Net(nn.Linear):
+    def __init__(self):
+        super().__init__(2, 2)
+"""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -107,6 +118,47 @@ def test_sigterm_saves_a_checkpoint_at_the_very_step(
     result = pytorch_full_trainer(*arguments)
 
     assert result["resumed_from_step"] == 13
+    assert_same(result, uninterrupted)
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_data_that_changed_are_another_experiment(
+    tmp_path: Path, runs: str, *, is_ended: bool
+) -> None:
+    """An old result came back for labels that were mended; what was cut short went on with both."""
+    (tmp_path / "net.py").write_text(LINEAR)
+    table = tmp_path / "t.csv"
+    table.write_text("a,b,label\n" + "".join(f"{n},{n % 7},{n % 2}\n" for n in range(200)))
+    params = {"data_path": str(table), "label_column": "label"}
+    config = {**CONFIG, "dataset": "csv", "dataset_params": params, "batch_size": 8}
+    arguments = (str(tmp_path / "net.py"), "Net", config, "run", runs)
+    if is_ended:
+        pytorch_full_trainer(*arguments)
+    else:
+        assert train_and_die("step", 14, pytorch_full_trainer, *arguments) == -signal.SIGKILL
+
+    text = table.read_text()
+    table.write_text(text.replace("5,5,1", "5,5,0"))
+    with pytest.raises(CheckpointError, match="another configuration: data_sha256 differ"):
+        pytorch_full_trainer(*arguments)
+
+    table.write_text(text)
+    assert pytorch_full_trainer(*arguments)["status"] == "completed"
+
+
+def test_what_was_begun_before_data_were_noted_goes_on(
+    models: str, runs: str, uninterrupted: dict[str, Any]
+) -> None:
+    arguments = (models, "CNN", CONFIG, "run", runs)
+    train_and_die("step", 14, pytorch_full_trainer, *arguments)
+    noted = Path(runs, "run", "config.json")
+    config = json.loads(noted.read_text())
+    assert config.pop("data_sha256") == ""
+    noted.write_text(json.dumps(config))
+
+    result = pytorch_full_trainer(*arguments)
+
+    assert result["resumed_from_step"] > 0
     assert_same(result, uninterrupted)
 
 
