@@ -64,13 +64,18 @@ def test_dead_letters_are_counted_in_the_menu_and_at_their_agent(
 def test_what_a_busy_agent_does_has_room_in_its_node(shop: Served, watched: Watched) -> None:
     busy = {"per_s": 123456.7, "waiting": 4174, "in_hand": 1009, "oldest_s": 0.815, "failed": 0}
     idle = {**busy, "waiting": 99_999_999, "oldest_s": 86_000, "state": "not in the spec, paused"}
-    agents = {"clerk": busy, "till": {**busy, "failed": 987_654_321}, "shelf": idle}
+    long = "knowledge-base-searcher-eu-west"
+    agents = {"clerk": busy, "till": {**busy, "failed": 987_654_321}, long: idle}
     data = json.dumps({"at": 1.0, "agents": agents, "edges": {}, "rows": [], "left_off": 0})
     watched.page.route(
         "**/api/v1/live",
         lambda route: route.fulfill(
             body=f"event: snapshot\ndata: {data}\n\n", content_type="text/event-stream"
         ),
+    )
+    watched.page.route(
+        "**/api/v1/graph",
+        lambda route: route.fulfill(body=route.fetch().text().replace('"shelf"', f'"{long}"')),
     )
     page = watched.open(f"{shop.url}#/topology")
     page.locator(".agent", has_text="123k/s, 1\u202f009 in hand").first.wait_for()
@@ -87,6 +92,17 @@ def test_what_a_busy_agent_does_has_room_in_its_node(shop: Served, watched: Watc
     )
 
     assert outside == []
+
+
+def test_agents_are_drawn_where_something_blocks_what_lays_them_out(
+    shop: Served, watched: Watched
+) -> None:
+    watched.page.route("**/layout_worker.js", lambda route: route.abort())
+    page = watched.open(f"{shop.url}#/topology/till")
+    page.locator(".graph .agent.chosen").wait_for()
+
+    assert page.locator(".graph .agent").count() == 6
+    assert page.locator(".graph .arrow").count() == 1, "those of the chosen one"
 
 
 def test_what_topics_hold_is_shown_beside_what_passes(shop: Served, watched: Watched) -> None:

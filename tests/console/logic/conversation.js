@@ -92,6 +92,19 @@ export function test_a_graph_is_laid_out_as_large_as_the_place_allows() {
   equal([wide.width > wide.height, tall.width < tall.height], [true, true]);
 }
 
+export function test_agents_that_all_tell_each_other_are_drawn_in_rows_that_fit() {
+  const ids = Array.from({ length: 60 }, (_, index) => `worker-${index}`);
+  const edges = ids.flatMap((source) => ids.map((target) => ({ source, target, message: "x", kind: "send" })));
+  const { nodes, edges: arrows, areMany, width, height } = bestLayout({ nodes: ids.map((id) => ({ id })), edges }, dagre, 1000, 600);
+  const meets = (one, other) => one !== other && Math.abs(one.x - other.x) < one.width && Math.abs(one.y - other.y) < one.height;
+  const isIn = ({ x, y, ...size }) => x >= size.width / 2 && y >= size.height / 2 && x <= width - size.width / 2 && y <= height - size.height / 2;
+  equal([nodes.length, arrows.length, areMany, width <= 1000], [60, 3600, true, true]);
+  equal(nodes.filter((node) => !isIn(node) || nodes.some((other) => meets(node, other))), []);
+  const [from, to] = [nodes[0], nodes[1]];
+  const { points } = arrows.find(({ source, target }) => source === from.id && target === to.id);
+  equal(points.map(({ x }) => x), [from.x + from.width / 2, to.x - to.width / 2]);
+}
+
 export function test_figures_are_short_and_right_at_their_borders() {
   equal([null, 0, 0.0005, 0.0123, 0.9994, 0.9996, 1, 59.4, 60, 3599, 86400].map(secondsOf),
     ["–", "0 µs", "500 µs", "12 ms", "999 ms", "1000 ms", "1 s", "59 s", "1 min 0 s", "59 min 59 s", "1 d 0 h"]);

@@ -1,6 +1,7 @@
 // Where the agents of a guild and the arrows between them are drawn.
 
-const LETTER = 7.4; // px: an average letter of the labels
+const LETTER = 8.4; // px: an average letter of the names
+const LABEL_LETTER = 6.7;
 const NODE = { least: 168, most: 240, height: 62 };
 const SMALL = { least: 72, most: 200, height: 32 };
 const LABEL_HEIGHT = 18;
@@ -9,9 +10,11 @@ const RATE_LETTERS = 8; // of the rate behind the label
 const MOST_LABELS = 10; // arrows: with more of them there is place for rates alone
 
 const MOST_TO_TRY = 80; // nodes: beyond it one layout takes long enough
+const MOST_ARROWS = 250; // beyond it a layout takes seconds, and shows a thicket
 
 /** The one of both directions that is the largest where there is `width` and `height`. */
 export function bestLayout(graph, dagre, width, height) {
+  if (arrowsOf(graph.edges).bundles.length > MOST_ARROWS) return inRows(graph, width);
   const fit = (laid) => Math.min(width / laid.width, height / laid.height);
   const directions = graph.nodes.length > MOST_TO_TRY ? ["LR"] : ["LR", "TB"];
   const laid = directions.map((direction) => layOut(graph, dagre, direction));
@@ -37,7 +40,7 @@ export function layOut(graph, dagre, direction = "LR") {
   bundles.forEach((bundle, index) => {
     if (isLoop(bundle)) return;
     const letters = (isDense ? 0 : lettersOf(bundle.label)) + RATE_LETTERS;
-    const size = { width: letters * LETTER * 0.9, height: LABEL_HEIGHT, labelpos: "c" };
+    const size = { width: letters * LABEL_LETTER, height: LABEL_HEIGHT, labelpos: "c" };
     drawn.setEdge(...endsOf(bundle), size, String(index));
   });
   dagre.layout(drawn);
@@ -49,6 +52,32 @@ export function layOut(graph, dagre, direction = "LR") {
   });
   const { width, height } = drawn.graph();
   return { nodes, edges, isDense, width: Math.max(width, 1), height: Math.max(height, 1) };
+}
+
+/**
+ * Agents beside and below each other in their order, with straight arrows, of which those of one
+ * agent can be drawn (`areMany`).
+ */
+export function inRows({ nodes, edges: all }, width) {
+  const [wide, high] = [Math.max(0, ...nodes.map(({ id }) => sizeOf(id, true).width)) + 20, NODE.height + 24];
+  const columns = Math.max(1, Math.floor(width / wide));
+  const at = new Map(nodes.map((agent, index) => {
+    const [x, y] = [((index % columns) + 0.5) * wide, (Math.floor(index / columns) + 0.5) * high];
+    return [agent.id, { id: agent.id, agent, x, y, width: wide - 20, height: NODE.height }];
+  }));
+  const edges = arrowsOf(all).bundles.filter(({ source, target }) => at.has(source) && at.has(target)).map((bundle) => {
+    const [from, to] = [at.get(bundle.source), at.get(bundle.target)];
+    if (from === to) return { ...bundle, loop: loopOf(from) };
+    return { ...bundle, points: [rimOf(from, to), rimOf(to, from)], x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
+  });
+  return { nodes: [...at.values()], edges, isDense: true, areMany: true, width: columns * wide, height: Math.ceil(at.size / columns) * high };
+}
+
+/** Where the straight way from `node` to another leaves it. */
+function rimOf(node, other) {
+  const [x, y] = [other.x - node.x, other.y - node.y];
+  const share = Math.min(node.width / 2 / Math.abs(x), node.height / 2 / Math.abs(y));
+  return { x: node.x + x * share, y: node.y + y * share };
 }
 
 /** In a dense graph a question and its answer are one arrow with two ends. */

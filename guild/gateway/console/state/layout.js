@@ -1,5 +1,6 @@
 // How wide a place is, and a graph laid out for it; the last layout stays until the next is there.
 
+import { inRows } from "../logic/graph_layout.js";
 import { useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
 /** How much larger letters are than usual, as on very wide screens. */
@@ -30,17 +31,20 @@ const STEP = 120; // px: by so much the width changes before the graph is laid o
 /** @returns what `bestLayout` does, null until it is there. */
 export function useLayout(graph, width) {
   const [laid, setLaid] = useState(null);
+  const [isBlocked, setIsBlocked] = useState(false); // the worker, by what guards this browser
   const worker = useRef(null);
   const number = useRef(0);
   useEffect(() => {
     worker.current = new Worker(new URL("layout_worker.js", import.meta.url), { type: "module" });
+    worker.current.onerror = () => setIsBlocked(true);
     worker.current.onmessage = ({ data }) => data.number === number.current && setLaid(data.laid);
     return () => worker.current.terminate();
   }, []);
   useEffect(() => {
     if (!width) return;
+    if (isBlocked) return setLaid(inRows(graph, width));
     number.current += 1;
-    worker.current.postMessage({ number: number.current, graph, width, height: innerHeight * 0.75 });
-  }, [graph, Math.round(width / STEP), width > 0]);
+    worker.current.postMessage({ number: number.current, graph, width, height: innerHeight * 0.65 });
+  }, [graph, Math.round(width / STEP), width > 0, isBlocked]);
   return laid;
 }

@@ -60,7 +60,7 @@ function Drawing({ graph, live, chosen }) {
   const width = useWidth(box);
   const [zoom, setZoom] = useState(null); // null: as large as fits
   const laid = useLayout(graph, width);
-  const fitting = laid ? Math.min(1.15 * fontScale(), width / laid.width) : 1;
+  const fitting = laid ? Math.min((laid.areMany ? 1 : 1.15) * fontScale(), width / laid.width) : 1;
   const scale = zoom ?? Math.max(fitting, LEAST_SCALE);
   useLayoutEffect(() => {
     const node = laid && laid.nodes.find(({ id }) => id === chosen);
@@ -76,7 +76,9 @@ function Drawing({ graph, live, chosen }) {
       <button type="button" onClick=${() => setZoom(stepped(scale, -1))} aria-label="Smaller">−</button>
       <button type="button" onClick=${() => setZoom(stepped(scale, 1))} aria-label="Larger">+</button>
       <button type="button" onClick=${() => setZoom(fitting)} aria-pressed=${zoom === fitting}>All of it</button>
-      <span class="hint legend">${laid?.isDense
+      <span class="hint legend">${laid?.areMany
+        ? "Choose an agent to see its arrows: all of them are too many."
+        : laid?.isDense
         ? "Choose an agent to see which messages its arrows are."
         : html`<span class="legend-line"></span> sent <span class="legend-line dashed"></span> answered`}</span>
     </div>
@@ -105,7 +107,7 @@ function Svg({ laid, scale, live, chosen }) {
         <path d="M0 0.5L8 4L0 7.5z" />
       </marker>
     </defs>
-    ${laid.edges.map((edge) => html`<${Arrow} edge=${edge} isDense=${laid.isDense} live=${live} chosen=${chosen} />`)}
+    ${laid.edges.map((edge) => (!laid.areMany || isOf(edge, chosen)) && html`<${Arrow} edge=${edge} isDense=${laid.isDense} live=${live} chosen=${chosen} />`)}
     ${laid.nodes.map((node) =>
       node.agent
         ? html`<${AgentNode} node=${node} told=${live.agents[node.id]} kept=${kept.get(node.id)} isChosen=${node.id === chosen} />`
@@ -123,8 +125,10 @@ function lettersByAgent(letters) {
 
 const LETTER = 6.7; // px: of the labels, which are set in a fixed width
 
+const isOf = ({ source, target }, agent) => source === agent || target === agent;
+
 function Arrow({ edge, isDense, live, chosen }) {
-  const isNear = edge.source === chosen || edge.target === chosen;
+  const isNear = isOf(edge, chosen);
   const rate = rateOfEdge(edge, live.edges);
   const classes = ["arrow", edge.isReply && "reply", isNear && "near", chosen && !isNear && "far", rate > 0 && "flows"];
   const names = [...edge.messages, ...(edge.answers ?? [])].join(", ");
@@ -154,7 +158,7 @@ function OuterNode({ node }) {
 
 function AgentNode({ node, told = {}, kept, isChosen }) {
   const { x, y, width, height, id } = node;
-  const letters = Math.floor((width - 36) / 7.6);
+  const letters = Math.floor((width - 36) / 8.4);
   const [left, right] = [x - width / 2 + 12, x + width / 2 - 12];
   const trouble = troubleOf(told, kept);
   return html`<a
