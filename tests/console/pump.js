@@ -1,6 +1,6 @@
 // Streams that hold what a test pumps into them: fifty rows at a time, each batch painted.
 const real = globalThis.fetch;
-const open = [];
+const open = (globalThis.opened = []);
 globalThis.fetch = async (url, options) => {
     if (!/(live|messages)(\?|$)/.test(url) || options.method === "POST") return real(url, options);
     return new Response(new ReadableStream({ start: (stream) => open.push([String(url), stream]) }));

@@ -57,6 +57,23 @@ def test_a_page_goes_on_by_itself_when_its_gateway_is_back(
         live(page)
 
 
+def test_a_stream_that_fell_silent_is_opened_anew(shop: Served, watched: Watched) -> None:
+    """A line that was cut while the machine slept may say nothing of it, ever."""
+    page = watched.page
+    page.clock.install()
+    page.add_init_script(PUMP)
+    watched.open(f"{shop.url}#/messages")
+    live(page)
+    page.clock.run_for(50_000)
+    page.evaluate("flood(1)")
+    page.locator(".message").first.wait_for()
+    page.clock.run_for(50_000)
+    assert page.evaluate("opened.length") == 1
+    page.clock.run_for(60_000)
+
+    page.wait_for_function("opened.length === 2")
+
+
 def test_a_hidden_page_rests_and_catches_up_when_it_is_seen(shop: Served, watched: Watched) -> None:
     page = watched.page
     page.clock.install()

@@ -6,6 +6,7 @@ import { parseAnswer } from "../logic/json.js";
 import { EventParser, waitOf } from "../logic/sse.js";
 
 export const HIDDEN_FOR_MS = 5_000; // browsers keep six connections to a gateway, for all tabs together
+const SILENT_FOR_MS = 60_000; // the gateway says something every 15 s: a line that broke may not say so
 const REST = { state: "resting" };
 
 /**
@@ -33,6 +34,7 @@ class Stream {
   #abort = null;
   #timer = 0;
   #hiding = 0;
+  #silence = 0;
   #isClosed = false;
 
   constructor(url, handlers, options) {
@@ -56,6 +58,7 @@ class Stream {
   #stop() {
     clearTimeout(this.#timer);
     clearTimeout(this.#hiding);
+    clearTimeout(this.#silence);
     this.#abort?.abort();
     this.#abort = null;
   }
@@ -75,19 +78,29 @@ class Stream {
     this.#handlers.onState?.(REST);
   }
 
+  #heard(abort) {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
+      abort.abort();
+      this.#again(abort, new Problem({ detail: "Nothing has come for a minute." }));
+    }, SILENT_FOR_MS);
+  }
+
   async #connect() {
     clearTimeout(this.#timer);
     const abort = (this.#abort = new AbortController());
     this.#handlers.onState?.({ state: "connecting" });
+    this.#heard(abort);
     try {
-      await this.#read(abort.signal);
+      await this.#read(abort);
       if (!abort.signal.aborted) this.#again(abort, new Problem({ detail: "The stream was closed." }));
     } catch (error) {
       if (!abort.signal.aborted) this.#again(abort, error);
     }
   }
 
-  async #read(signal) {
+  async #read(abort) {
+    const { signal } = abort;
     const { method = "GET", body, headers = {}, resumeAt } = this.#options;
     const told = { ...headers, Accept: "text/event-stream" };
     if (this.#lastEventId) told["Last-Event-ID"] = this.#lastEventId;
@@ -100,6 +113,7 @@ class Stream {
     for (;;) {
       const { done, value } = await reader.read();
       if (done || signal.aborted) return;
+      this.#heard(abort);
       parser.feed(value);
     }
   }
@@ -120,6 +134,7 @@ class Stream {
 
   #again(abort, error) {
     this.#abort = null;
+    clearTimeout(this.#silence);
     const problem = error instanceof Problem ? error : new Problem({ detail: "The stream broke off." });
     if (isHopeless(problem) || this.#handlers.isFinal?.(problem)) {
       this.#end({ state: "ended", problem });
