@@ -8,7 +8,7 @@ from tests.console.test_acts import first_message
 from tests.console.watched import Watched, texts
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 
 def told(page: "Page", command: str) -> str:
@@ -72,6 +72,28 @@ def test_a_request_that_waits_can_be_cancelled(shop: Served, watched: Watched) -
     assert watched.axe() == []
     assert first_message(shop, "guild.operated")["act"] == "cancel"
     assert form.get_by_role("button", name="Ask").is_enabled()
+
+
+def test_a_field_that_a_message_has_by_now_is_there_without_a_reload(
+    shop: Served, watched: Watched
+) -> None:
+    page = watched.page
+    page.clock.install()
+    form = watched.open(f"{shop.url}#/publish/shop.said").locator("form.panel")
+    form.get_by_label("text").fill("half a sentence")
+
+    def grown(route: "Route") -> None:
+        types = route.fetch().json()
+        said = next(each for each in types if each["type"] == "shop.said")
+        said["json_schema"]["properties"]["mood"] = {"type": "string"}
+        route.fulfill(json=types)
+
+    page.route("**/api/v1/schemas", grown)
+    page.clock.run_for(61_000)
+    form.get_by_label("mood").fill("good")
+
+    assert "half a sentence" in told(page, "curl")
+    assert told(page, "guildbus").startswith("guildbus publish SPEC shop.said ")
 
 
 def test_a_message_of_json_that_is_no_object_does_not_go(shop: Served, watched: Watched) -> None:

@@ -20,7 +20,7 @@ export function Commands({ act, acts, onAct, type, body, topic, options }) {
     ${acts.length > 1 && html`<div class="tabs" role="group" aria-label="Commands for">
       ${acts.map((each) => html`<button type="button" aria-pressed=${each === act} onClick=${() => onAct(each)}>${NAMES[each]}</button>`)}
     </div>`}
-    <${Copy} title="guildbus" text=${cliOf(act, guild.spec ?? "SPEC", type, body.data, options)} />
+    <${Copy} title="guildbus" text=${cliOf(act, guild.spec || "SPEC", type, body.data, options)} />
     <${Copy} title="curl" text=${curlOf(url, body, { hasToken: Boolean(tokenOf()), headers })} />
     ${!guild.spec && html`<p class="hint">SPEC stands for the path of the guild's spec.</p>`}
   </section>`;

@@ -10,7 +10,7 @@ import { Field, JsonControl } from "../parts/schema_form.js";
 import { ConversationLink, Json, Text, TypeName } from "../parts/text.js";
 import { useAct } from "../state/act.js";
 import { ask } from "../state/asking.js";
-import { useLoad } from "../state/load.js";
+import { useEvery, useLoad } from "../state/load.js";
 import { go, href } from "../state/route.js";
 import { useGuild } from "../state/store.js";
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
@@ -22,6 +22,7 @@ const INTERNAL = /^(guild|bus)\./; // what guilds tell each other, rarely what a
 export default function Publish({ rest: [chosen] }) {
   const { may } = useGuild();
   const found = useLoad(readSchemas, [], { isOfSpec: true });
+  useEvery(60, found.reload, []); // other fields in the same wiring are no other spec
   return html`<${Page} title="Publish" lead="Send a message to the guild, or ask and wait for the answer.">
     ${!may("publish") && html`<p class="notice">Your token may not publish; it needs the scope <code>publish</code>. You can still compose the message and copy the command.</p>`}
     <${Loaded} load=${found}>${(types) => html`<${Chosen} types=${types} chosen=${chosen} />`}<//>
