@@ -203,7 +203,7 @@ def test_a_dead_letter_is_edited_and_requeued(shop: Served, watched: Watched) ->
     assert "number" in dialog.inner_text()
     assert "cents" not in dialog.inner_text()
     dialog.get_by_role("button", name="Requeue").click()
-    page.get_by_text("There are no dead letters.").wait_for()
+    page.get_by_text("None of these is left.").wait_for()
     assert shop.letters(0) == []
 
 
@@ -236,7 +236,7 @@ def test_a_dead_letter_is_dropped_with_a_reason_that_the_events_keep(
     assert "cannot be undone" in dialog.inner_text()
     dialog.get_by_label("Why").fill("not ours")
     dialog.get_by_role("button", name="Drop for good").click()
-    page.get_by_text("There are no dead letters.").wait_for()
+    page.get_by_text("None of these is left.").wait_for()
     assert first_message(shop, "guild.dead_letter_dropped")["reason"] == "not ours"
 
 

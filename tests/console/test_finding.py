@@ -1,6 +1,7 @@
 """Finding one's way: addresses that lead nowhere, what there was before the page, what is kept."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tests.console.served import Served
@@ -171,7 +172,7 @@ def test_a_requeue_is_no_error_among_the_attempts_and_its_letter_is_left_behind(
     page.get_by_role("button", name="Requeue").click()
     page.get_by_role("dialog").get_by_role("button", name="Requeue").click()
     page.get_by_role("heading", name="Dead letters").wait_for()
-    assert page.url.endswith("#/dead-letters")
+    assert page.url.endswith("#/dead-letters?type=shop.charge&error=CardRefusedError&agent=till")
     (again,) = shop.letters(1)
     watched.open(f"{shop.url}#/dead-letters/{again}")
     row = page.get_by_role("table", name="Attempts").get_by_role("row", name="requeued")
@@ -198,6 +199,57 @@ def test_approvals_in_the_same_words_are_told_apart_and_lead_to_their_conversati
     decided.get_by_role("link").click()
 
     page.locator(".seq-step").first.wait_for()
+
+
+def test_the_time_left_to_decide_is_told_by_the_clock_of_the_gateway(
+    shop: Served, watched: Watched
+) -> None:
+    watched.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=5))
+    shop.do(shop.guild.client.publish("dock", Ship(order="1")))
+    shop.approvals(1)
+    page = watched.open(f"{shop.url}#/approvals")
+
+    page.get_by_text("in 23 h 59 min", exact=False).wait_for()
+
+
+def test_a_choice_of_many_words_stays_in_its_panel(shop: Served, watched: Watched) -> None:
+    watched.page.set_viewport_size({"width": 320, "height": 640})
+    carriers = ("by the fastest ship there is, with a voucher for the rest", "x" * 70)
+    shop.do(shop.guild.client.publish("dock", Ship(order="1", carriers=carriers)))
+    shop.approvals(1)
+    page = watched.open(f"{shop.url}#/approvals")
+    page.get_by_role("button", name="by the fastest").wait_for()
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll("article *")].filter((each) =>
+            each.getBoundingClientRect().right
+            > each.closest("article").getBoundingClientRect().right).length"""
+    )
+
+    assert outside == 0
+
+
+def test_the_heading_is_read_where_the_link_that_led_here_is_gone(
+    shop: Served, watched: Watched
+) -> None:
+    refused(shop, 1)
+    page = watched.open(f"{shop.url}#/dead-letters")
+    page.get_by_role("link", name="CardRefusedError").press("Enter")
+    page.get_by_role("link", name="All dead letters").wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "Dead letters"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Requeue all of these"
+
+
+def test_escape_closes_the_menu_of_a_narrow_page(shop: Served, watched: Watched) -> None:
+    watched.page.set_viewport_size({"width": 390, "height": 844})
+    page = watched.open(f"{shop.url}#/topology")
+    menu = page.get_by_role("button", name="Menu")
+    menu.press("Enter")
+    page.get_by_role("link", name="Approvals", exact=True).focus()
+    page.keyboard.press("Escape")
+
+    assert menu.get_attribute("aria-expanded") == "false"
+    assert page.evaluate("document.activeElement.textContent") == "Menu"
 
 
 def test_who_answers_in_a_chat_goes_by_the_name_of_the_agent(

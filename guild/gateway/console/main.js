@@ -73,13 +73,18 @@ function Frame({ guild, problem }) {
   const [isOpen, setIsOpen] = useState(false);
   const main = useRef(null);
   useEffect(() => setIsOpen(false), [route]);
+  const escape = ({ key, currentTarget }) => {
+    if (key !== "Escape" || !isOpen) return;
+    setIsOpen(false);
+    currentTarget.querySelector(".menu-button").focus();
+  };
   const skip = (event) => {
     event.preventDefault();
     main.current.focus();
   };
   return html`<div class="shell">
     <a class="skip" href="#main" onClick=${skip}>Skip to the view</a>
-    <header class="rail ${isOpen ? "is-open" : ""}">
+    <header class="rail ${isOpen ? "is-open" : ""}" onKeyDown=${escape}>
       <div class="rail-head">
         <img class="mark" src="icon.svg" alt="" />
         <div>
@@ -232,6 +237,7 @@ function Caller({ guild }) {
   const all = ["read", "publish", "operate", "approve"].every((scope) => mayOf(guild, scope));
   return html`<p class="soft">
     You are <b><${Text} value=${caller.name} most=${40} /></b>; you may ${all ? "do everything" : caller.scopes.join(", ")}.
+    Times are those of ${Intl.DateTimeFormat().resolvedOptions().timeZone}.
     ${tokenOf() && html` <button type="button" class="quiet" onClick=${leave}>Forget the token</button>`}
   </p>`;
 }

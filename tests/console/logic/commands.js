@@ -48,7 +48,7 @@ export function test_one_can_chat_with_what_emits_text_and_takes_a_text_or_a_dia
     { type: "c", emits: ["guild.text@2"], json_schema: dialogue },
     { type: "d", emits: ["guild.text"], json_schema: { type: "object", properties: { n: { type: "integer" } }, required: ["n"] } },
   ];
-  equal(chatsOf(types).map(({ type, field }) => [type, field.name, field.isDialogue]), [["a", "text", false], ["c", "messages", true]]);
+  equal(chatsOf(types).map(({ type, field }) => [type, field.name, field.isDialogue]), [["c", "messages", true], ["a", "text", false]]);
 }
 
 export function test_a_dialogue_is_told_as_a_whole_and_without_what_failed() {

@@ -30,6 +30,10 @@ export function refused() {
 // Calls of the gateway. What it refuses is thrown as a `Problem`, with what to do about it.
 
 const PATIENCE_MS = 60_000; // with one read
+let skewMs = 0;
+
+/** What the gateway's clock shows: that of this machine may go wrong. */
+export const gatewayTime = () => new Date(Date.now() + skewMs);
 
 export const API = new URL("api/v1/", document.baseURI);
 
@@ -94,6 +98,8 @@ export async function answered(method, url, { body, headers = {}, signal } = {})
       remedy: "See whether its process still runs; this page goes on by itself when it is back.",
     });
   }
+  const at = Date.parse(response.headers.get("Date"));
+  if (at) skewMs = at - Date.now();
   if (!response.ok) throw await problemOf(response);
   return response;
 }

@@ -5,12 +5,13 @@ import { resolved, shapeOf } from "./schema.js";
 const TEXT = "guild.text";
 const ANSWER_FIELDS = ["content", "text", "generated_response", "answer", "reply", "message"];
 
-/** The message types whose handlers emit text, with the field that takes what is said. */
+/** The message types whose handlers emit text, with the field that takes what is said; dialogues first. */
 export function chatsOf(types) {
   return types
     .filter((type) => (type.emits ?? []).some((name) => name.split("@")[0] === TEXT))
     .map((type) => ({ ...type, field: fieldOf(type.json_schema) }))
-    .filter((type) => type.field);
+    .filter((type) => type.field)
+    .sort((one, other) => other.field.isDialogue - one.field.isDialogue);
 }
 
 /** The field for what is said: a list of messages with role and content, or a required text. */

@@ -7,15 +7,22 @@ import { trouble, useStore } from "../state/store.js";
 import { Text } from "./text.js";
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
+let isFirst = true;
+
 export function Page({ title, lead, actions, back, children, className = "" }) {
+  const heading = useRef(null);
   useEffect(() => {
     document.title = `${title} · ${document.documentElement.dataset.guild ?? "Guildbus"}`;
   }, [title]);
+  useEffect(() => {
+    if (!isFirst && document.activeElement === document.body) heading.current.focus(); // the link that led here is gone
+    isFirst = false;
+  }, []);
   return html`<div class="page ${className}">
     <header class="page-head">
       <div>
         ${back && html`<a class="back" href=${back.href}>${back.text}</a>`}
-        <h1 tabindex="-1">${title}</h1>
+        <h1 tabindex="-1" ref=${heading}>${title}</h1>
         ${lead && html`<p class="lead">${lead}</p>`}
       </div>
       ${actions && html`<div class="actions">${actions}</div>`}

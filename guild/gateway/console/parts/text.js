@@ -1,5 +1,6 @@
 // Texts that came from elsewhere: nothing in them is markup, and what hides in them is seen.
 
+import { gatewayTime } from "../api/http.js";
 import { dateOf, distanceOf, fullTimeOf, shortId, timeOf } from "../logic/format.js";
 import { cut, piecesOf, render, visible } from "../logic/json.js";
 import { href } from "../state/route.js";
@@ -32,17 +33,13 @@ export function Json({ value, label = "JSON" }) {
   </div>`;
 }
 
-export function Time({ at }) {
+export function Time({ at, words = timeOf }) {
   const date = dateOf(at);
   if (Number.isNaN(date.getTime())) return html`<span>–</span>`;
-  return html`<time datetime=${date.toISOString()} title=${fullTimeOf(at)}>${timeOf(at)}</time>`;
+  return html`<time datetime=${date.toISOString()} title=${fullTimeOf(at)}>${words(at, gatewayTime())}</time>`;
 }
 
-export function Distance({ at }) {
-  const date = dateOf(at);
-  if (Number.isNaN(date.getTime())) return html`<span>–</span>`;
-  return html`<time datetime=${date.toISOString()} title=${fullTimeOf(at)}>${distanceOf(at)}</time>`;
-}
+export const Distance = ({ at }) => html`<${Time} at=${at} words=${distanceOf} />`;
 
 /** A link to the conversation that a message belongs to. */
 export function ConversationLink({ id, text }) {

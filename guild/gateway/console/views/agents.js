@@ -2,6 +2,7 @@
 
 import { agent as readAgent, agents as readAgents, drain, pause, resume } from "../api/guild_api.js";
 import { countOf, many, rateOf, secondsOf } from "../logic/format.js";
+import { visible } from "../logic/json.js";
 import { withLive } from "../logic/live_state.js";
 import { Confirm, Empty, Loaded, Page, ProblemNotice, State } from "../parts/page.js";
 import { Plot } from "../parts/plot.js";
@@ -62,16 +63,13 @@ export function AgentPanel({ id, graph, live, closeHref }) {
   const found = useLoad((options) => readAgent(id, options), [id]);
   const isGone = found.problem?.status === 404;
   useEvery(5, found.reload, [id]);
-  return html`<section class="panel stack" aria-labelledby="agent-panel">
-    <div class="row spread">
-      <h2 id="agent-panel"><${Text} value=${id} /></h2>
-      ${closeHref && html`<a href=${closeHref}>Close</a>`}
-    </div>
+  return html`<section class="panel stack" aria-label=${visible(id)}>
+    ${closeHref && html`<div class="row spread"><h2><${Text} value=${id} /></h2><a href=${closeHref}>Close</a></div>`}
     <${Loaded} load=${found} missing=${noAgent(id)}>
       ${(agent) => html`
         <${Facts} agent=${withLive(agent, live.agents[id])} />
         <${AgentActs} agent=${withLive(agent, live.agents[id])} onDone=${found.reload} />
-        <h3>Handled a second, the last two minutes</h3>
+        <${closeHref ? "h3" : "h2"}>Handled a second, the last two minutes<//>
         <${Rates} samples=${live.samples} agent=${id} />
       `}
     <//>

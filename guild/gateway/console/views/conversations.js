@@ -127,7 +127,7 @@ function Steps({ id, conversation, form, chosen }) {
     go(href(["conversations", id], { as: form, step: step.id }), { isQuiet: true });
   };
   const Form = FORMS[form];
-  return html`${failed && html`<${Failure} step=${failed} onChoose=${choose} />`}
+  return html`${failed && html`<${Failure} step=${failed} isShown=${shown === failed} onChoose=${choose} />`}
     ${conversation.is_whole === false && html`<p class="notice">It is long: its first ${many(steps.length, "message")} are shown.</p>`}
     <div class="split">
       <section class="stack" aria-label="Steps">
@@ -143,13 +143,13 @@ function Steps({ id, conversation, form, chosen }) {
 }
 
 /** The step that failed first, before all else. */
-function Failure({ step, onChoose }) {
+function Failure({ step, isShown, onChoose }) {
   const handling = step.agents.find((each) => each.error) ?? step.agents[0];
   return html`<div class="notice bad">
     <p><b>Step ${step.number} failed first:</b> <${Text} value=${handling?.agent ?? step.topic} /> on <${TypeName} value=${step.type} />${handling?.attempts ? `, after ${many(handling.attempts, "attempt")}` : ""}.</p>
     ${handling?.error && html`<p><code><${Text} value=${handling.error} most=${500} /></code></p>`}
     <p class="row">
-      <button type="button" onClick=${() => onChoose(step)}>Show step ${step.number}</button>
+      ${!isShown && html`<button type="button" onClick=${() => onChoose(step)}>Show step ${step.number}</button>`}
       ${handling?.letter_id && html`<a href=${href(["dead-letters", handling.letter_id])}>Its dead letter</a>`}
     </p>
   </div>`;

@@ -32,10 +32,10 @@ function Groups() {
   const found = useLoad((options) => letterGroups(KINDS.join(","), options), []);
   useEvery(15, found.reload, []);
   const columns = [
-    { title: "Letters", isNumber: true, cell: (group) => countOf(group.letters) },
     { title: "Error", isMain: true, cell: (group) => html`<a href=${href(["dead-letters"], { type: group.type, error: group.error, agent: group.agent })}><${Text} value=${group.error || "unknown"} most=${80} /></a>` },
     { title: "Agent", cell: (group) => html`<${Text} value=${group.agent} most=${60} />` },
     { title: "Type", cell: (group) => html`<${TypeName} value=${group.type} />` },
+    { title: "Letters", isNumber: true, cell: (group) => countOf(group.letters) },
     { title: "First", cell: (group) => html`<${Time} at=${group.first_at} />` },
     { title: "Last", cell: (group) => html`<${Time} at=${group.last_at} />` },
   ];
@@ -82,7 +82,7 @@ function LetterPage({ letters, wanted }) {
 /** Says first how many they are. */
 function AskRequeueAll({ wanted, onDone, onClose }) {
   const counted = useLoad(() => requeueAll(wanted, false), []);
-    const act = async () => {
+  const act = async () => {
     const done = await requeueAll(wanted, true);
     onDone();
     return `${many(done.count, "message")} went to their agents again.`;
@@ -97,6 +97,9 @@ function AskRequeueAll({ wanted, onDone, onClose }) {
 
 const GONE = { title: "This dead letter is not there any more.", text: html`It was requeued or dropped, or there was none of this id. <a href="#/dead-letters">See all dead letters</a>.` };
 const ALL_LETTERS = { href: "#/dead-letters", text: "All dead letters" };
+
+/** Where the others of its kind are: the page of a letter that is gone shows nothing any more. */
+const goToOthers = ({ type, error_type: error, agent }) => go(href(["dead-letters"], { type, error, agent }), { isQuiet: true });
 
 export function Letter({ id }) {
   const found = useLoad((options) => readLetter(id, options), [id]);
@@ -180,7 +183,7 @@ function AskRequeue({ letter, edited, onClose }) {
   const isRemoved = changed?.some((name) => edited[name] === undefined);
   const act = async () => {
     await requeue(letter.id, changeOf(edited, changed, isRemoved));
-    go("#/dead-letters", { isQuiet: true }); // the letter's own page shows nothing any more
+    goToOthers(letter);
     return `The message went to ${letter.agent} again.`;
   };
   return html`<${Confirm} title="Requeue this message?" button="Requeue" act=${act} onClose=${onClose}>
@@ -198,7 +201,7 @@ function changeOf(edited, changed, isRemoved) {
 function AskDrop({ letter, onClose }) {
   const act = async ({ reason }) => {
     await drop(letter.id, reason);
-    go("#/dead-letters", { isQuiet: true });
+    goToOthers(letter);
     return "The dead letter was dropped.";
   };
   return html`<${Confirm} title="Drop this message for good?" button="Drop for good" isDangerous=${true} act=${act} asks=${{ reason: "Why (kept in the guild's events)", needsReason: true }} onClose=${onClose}>
