@@ -1,5 +1,7 @@
 // Where the agents of a guild and the arrows between them are drawn.
 
+export const LEAST_SCALE = 0.75; // below it texts are hard to read, and the graph is scrolled
+
 const LETTER = 8.4; // px: an average letter of the names
 const LABEL_LETTER = 6.7;
 const NODE = { least: 168, most: 240, height: 62 };
@@ -60,7 +62,7 @@ export function layOut(graph, dagre, direction = "LR") {
  */
 export function inRows({ nodes, edges: all }, width) {
   const [wide, high] = [Math.max(0, ...nodes.map(({ id }) => sizeOf(id, true).width)) + 20, NODE.height + 24];
-  const columns = Math.max(1, Math.floor(width / wide));
+  const columns = Math.max(1, Math.floor(width / LEAST_SCALE / wide));
   const at = new Map(nodes.map((agent, index) => {
     const [x, y] = [((index % columns) + 0.5) * wide, (Math.floor(index / columns) + 0.5) * high];
     return [agent.id, { id: agent.id, agent, x, y, width: wide - 20, height: NODE.height }];

@@ -42,9 +42,10 @@ export function useLayout(graph, width) {
   }, []);
   useEffect(() => {
     if (!width) return;
-    if (isBlocked) return setLaid(inRows(graph, width));
+    const room = { width: width / fontScale(), height: (innerHeight * 0.65) / fontScale() };
+    if (isBlocked) return setLaid(inRows(graph, room.width));
     number.current += 1;
-    worker.current.postMessage({ number: number.current, graph, width, height: innerHeight * 0.65 });
+    worker.current.postMessage({ number: number.current, graph, ...room });
   }, [graph, Math.round(width / STEP), width > 0, isBlocked]);
   return laid;
 }

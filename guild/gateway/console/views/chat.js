@@ -3,7 +3,7 @@
 import { cancel, schemas as readSchemas } from "../api/guild_api.js";
 import { chatsOf, pieceOf, requestOf, textOf } from "../logic/chat.js";
 import { Empty, Loaded, Page, ProblemNotice } from "../parts/page.js";
-import { ConversationLink, Json, Text } from "../parts/text.js";
+import { Json, Text } from "../parts/text.js";
 import { ask } from "../state/asking.js";
 import { useLoad } from "../state/load.js";
 import { go, href } from "../state/route.js";
@@ -96,6 +96,6 @@ function Turn({ turn, agent }) {
     ${turn.answer?.data?.thinking && html`<details><summary>Its thinking</summary><p class="said"><${Text} value=${turn.answer.data.thinking} /></p></details>`}
     ${turn.answer && html`<details class="soft"><summary>The whole answer</summary><${Json} value=${turn.answer.data} /></details>`}
     ${turn.problem?.error === CANCELLED ? html`<p class="hint">It was stopped.</p>` : html`<${ProblemNotice} problem=${turn.problem} />`}
-    ${turn.receipt && !turn.isWriting && html`<p class="hint"><${ConversationLink} id=${turn.receipt.conversation || turn.receipt.message_id} text="How it came about" /></p>`}
+    ${turn.receipt && !turn.isWriting && html`<p class="hint"><a href=${href(["conversations", turn.receipt.conversation || turn.receipt.message_id])}>How it came about</a></p>`}
   </article>`;
 }

@@ -2,7 +2,7 @@
 
 import { AgentPanel } from "./agents.js";
 import { countOf, many, rateOf, secondsOf, shortOf } from "../logic/format.js";
-import { pathOf } from "../logic/graph_layout.js";
+import { LEAST_SCALE, pathOf } from "../logic/graph_layout.js";
 import { cut, visible } from "../logic/json.js";
 import { atLeast, totalsOf } from "../logic/live_state.js";
 import { Empty, Page, toneOf } from "../parts/page.js";
@@ -12,7 +12,6 @@ import { href } from "../state/route.js";
 import { keptLetters, MOST_LETTERS, useGuild, useStore } from "../state/store.js";
 import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 
-const LEAST_SCALE = 0.8; // below it texts are hard to read, and the graph is scrolled
 const ZOOMS = [0.35, 0.5, 0.7, 0.85, 1, 1.25, 1.6, 2];
 
 export default function Topology({ rest: [chosen] }) {
