@@ -299,6 +299,36 @@ def test_a_moment_is_told_in_the_same_time_zone_wherever_it_is_told(
     assert title.endswith("+05:30")
 
 
+def test_what_is_too_long_to_be_shown_is_copied_whole_where_the_browser_lets_it(
+    shop: Served, watched: Watched
+) -> None:
+    page = watched.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    shop.do(shop.guild.client.pause("desk"))
+    shop.do(shop.guild.client.publish("desk", Say(text="x" * 30_000)))
+    watched.open(f"{shop.url}#/messages?topic=desk&show=held")
+    page.locator(".message-head").click()
+    page.get_by_text("all of them are copied", exact=False).wait_for()
+    copy = page.get_by_role("button", name="Copy Message")
+    copy.click()
+    page.get_by_text("Copied to the clipboard: Message.").wait_for()
+    copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert copied == {"text": "x" * 30_000}
+    assert watched.axe() == []
+
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    copy.click()
+    page.get_by_text("does not let this page write to the clipboard", exact=False).wait_for()
+
+
+def test_agents_that_are_not_well_are_listed_first(shop: Served, watched: Watched) -> None:
+    shop.do(shop.guild.client.pause("dock"))
+    page = watched.open(f"{shop.url}#/agents")
+    page.locator("td.main", has_text="dock").wait_for()
+
+    assert texts(page.locator("td.main"))[:2] == ["dock", "clerk"]
+
+
 def test_a_long_word_stays_in_its_column_and_a_large_number_is_not_rounded(
     shop: Served, watched: Watched
 ) -> None:

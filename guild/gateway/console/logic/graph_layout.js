@@ -4,6 +4,7 @@ export const LEAST_SCALE = 0.75; // below it texts are hard to read, and the gra
 
 const LETTER = 8.4; // px: an average letter of the names
 const LABEL_LETTER = 6.7;
+const LOOP = 20; // px: by so much it stands out
 const NODE = { least: 168, most: 240, height: 62 };
 const SMALL = { least: 72, most: 200, height: 32 };
 const LABEL_HEIGHT = 18;
@@ -64,7 +65,7 @@ export function inRows({ nodes, edges: all }, width) {
   const [wide, high] = [Math.max(0, ...nodes.map(({ id }) => sizeOf(id, true).width)) + 20, NODE.height + 24];
   const columns = Math.max(1, Math.floor(width / LEAST_SCALE / wide));
   const at = new Map(nodes.map((agent, index) => {
-    const [x, y] = [((index % columns) + 0.5) * wide, (Math.floor(index / columns) + 0.5) * high];
+    const [x, y] = [((index % columns) + 0.5) * wide, (Math.floor(index / columns) + 0.5) * high + LOOP / 2];
     return [agent.id, { id: agent.id, agent, x, y, width: wide - 20, height: NODE.height }];
   }));
   const edges = arrowsOf(all).bundles.filter(({ source, target }) => at.has(source) && at.has(target)).map((bundle) => {
@@ -72,7 +73,7 @@ export function inRows({ nodes, edges: all }, width) {
     if (from === to) return { ...bundle, loop: loopOf(from) };
     return { ...bundle, points: [rimOf(from, to), rimOf(to, from)], x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
   });
-  return { nodes: [...at.values()], edges, isDense: true, areMany: true, width: columns * wide, height: Math.ceil(at.size / columns) * high };
+  return { nodes: [...at.values()], edges, isDense: true, areMany: true, width: columns * wide, height: Math.ceil(at.size / columns) * high + LOOP / 2 };
 }
 
 /** Where the straight way from `node` to another leaves it. */
@@ -107,7 +108,7 @@ function isLoop({ source, target }) {
 
 function loopOf({ x, y, width, height }) {
   const [right, top] = [round(x + width / 2 - 14), round(y - height / 2)];
-  return `M${right - 24} ${top}C${right - 24} ${top - 20} ${right} ${top - 20} ${right} ${top}`;
+  return `M${right - 24} ${top}C${right - 24} ${top - LOOP} ${right} ${top - LOOP} ${right} ${top}`;
 }
 
 /** An answer is laid out as if it were asked: so those who ask stand before those who are asked. */

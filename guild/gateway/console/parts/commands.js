@@ -3,8 +3,8 @@
 import { publishUrl, requestUrl } from "../api/guild_api.js";
 import { tokenOf } from "../api/http.js";
 import { cliOf, curlOf } from "../logic/commands.js";
-import { announce } from "../state/act.js";
 import { useGuild } from "../state/store.js";
+import { CopyButton } from "./text.js";
 import { html } from "../vendor/htm-preact.js";
 
 /**
@@ -29,16 +29,8 @@ export function Commands({ act, acts, onAct, type, body, topic, options }) {
 const NAMES = { request: "As a request", publish: "As a message" };
 
 function Copy({ title, text }) {
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      announce(`The ${title} command is in the clipboard.`);
-    } catch {
-      announce("The browser does not let this page write to the clipboard; select the text instead.");
-    }
-  };
   return html`<div class="copy">
-    <div class="copy-head"><h3>${title}</h3><button type="button" class="quiet" onClick=${copy}>Copy<span class="unseen"> the ${title} command</span></button></div>
+    <div class="copy-head"><h3>${title}</h3><${CopyButton} text=${text} what=${`the ${title} command`} /></div>
     <pre class="command" tabindex="0" role="region" aria-label=${`${title} command`}>${text}</pre>
   </div>`;
 }

@@ -3,6 +3,7 @@
 import { gatewayTime } from "../api/http.js";
 import { dateOf, distanceOf, fullTimeOf, shortId, timeOf } from "../logic/format.js";
 import { cut, piecesOf, render, visible } from "../logic/json.js";
+import { announce } from "../state/act.js";
 import { href } from "../state/route.js";
 import { html } from "../vendor/htm-preact.js";
 
@@ -23,13 +24,26 @@ export function Code({ value, most }) {
   return html`<code><${Text} value=${value} most=${most} /></code>`;
 }
 
+/** @param what is copied, for its name. */
+export function CopyButton({ text, what }) {
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      announce(`Copied to the clipboard: ${what}.`);
+    } catch {
+      announce("The browser does not let this page write to the clipboard; select the text instead.");
+    }
+  };
+  return html`<button type="button" class="quiet" onClick=${copy}>Copy<span class="unseen"> ${what}</span></button>`;
+}
+
 /** JSON as a block that can be scrolled by keyboard. */
 export function Json({ value, label = "JSON" }) {
   const text = render(value, 2);
   const isCut = text.length > MOST_LETTERS;
-  return html`<div>
+  return html`<div class="json-box"><${CopyButton} text=${text} what=${label} />
     <pre class="json" tabindex="0" role="region" aria-label=${label}>${isCut ? text.slice(0, MOST_LETTERS) : text}</pre>
-    ${isCut && html`<p class="hint">Cut after ${MOST_LETTERS} of ${text.length} characters.</p>`}
+    ${isCut && html`<p class="hint">Cut after ${MOST_LETTERS} of ${text.length} characters; all of them are copied.</p>`}
   </div>`;
 }
 

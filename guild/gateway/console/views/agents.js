@@ -17,7 +17,7 @@ import { html, useMemo, useState } from "../vendor/htm-preact.js";
 
 const MOST_ROWS = 200;
 
-export default function Agents({ rest: [chosen], query }) {
+export default function Agents({ rest: [chosen] }) {
   const live = useLive();
   if (chosen) {
     const back = { href: "#/agents", text: "All agents" };
@@ -25,17 +25,19 @@ export default function Agents({ rest: [chosen], query }) {
       <${AgentPanel} id=${chosen} live=${live} />
     <//>`;
   }
-  return html`<${AllAgents} live=${live} text=${query.text ?? ""} />`;
+  return html`<${AllAgents} live=${live} />`;
 }
 
-function AllAgents({ live, text }) {
+const isWell = ({ state, problem }) => state === "active" && !problem;
+
+function AllAgents({ live }) {
   const found = useLoad(readAgents, []);
   useEvery(5, found.reload, []);
   return html`<${Page} title="Agents" lead="Pausing holds messages back without losing any; draining waits until nothing is in hand.">
     <${Loaded} load=${found}>
       ${(agents) => {
         if (!agents.length) return html`<${Empty} title="This guild has no agents."><p>Add some to its spec, and start it again.</p><//>`;
-        const shown = agents.filter((agent) => agent.agent.includes(text)).slice(0, MOST_ROWS);
+        const shown = [...agents].sort((one, other) => isWell(one) - isWell(other)).slice(0, MOST_ROWS);
         return html`<${Table} label="Agents" rows=${shown.map((agent) => withLive(agent, live.agents[agent.agent]))} keyOf=${(agent) => agent.agent} columns=${columnsOf(found.reload)} />
           ${shown.length < agents.length && html`<p class="hint">${countOf(agents.length - shown.length)} more are not shown.</p>`}`;
       }}

@@ -106,7 +106,7 @@ function Svg({ laid, scale, live, chosen }) {
         <path d="M0 0.5L8 4L0 7.5z" />
       </marker>
     </defs>
-    ${laid.edges.map((edge) => (!laid.areMany || isOf(edge, chosen)) && html`<${Arrow} edge=${edge} isDense=${laid.isDense} live=${live} chosen=${chosen} />`)}
+    ${laid.edges.filter((edge) => !laid.areMany || isOf(edge, chosen)).map((edge) => html`<${Arrow} edge=${edge} isDense=${laid.isDense} live=${live} chosen=${chosen} />`)}
     ${laid.nodes.map((node) =>
       node.agent
         ? html`<${AgentNode} node=${node} told=${live.agents[node.id]} kept=${kept.get(node.id)} isChosen=${node.id === chosen} />`
