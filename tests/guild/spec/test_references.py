@@ -83,7 +83,7 @@ def test_a_secret_file_that_is_away_or_too_long_is_told_without_its_content(tmp_
 def test_a_file_that_no_system_has_and_a_variable_without_text_are_told_as_such() -> None:
     for text, told in (
         ("${file:/a\0b}", "the secret file /a\0b: embedded null byte"),
-        ("${EMPTY}", "the environment variable EMPTY is empty; where that is meant write ${EMPTY:-}"),
+        ("${EMPTY}", "variable EMPTY is empty; where that is meant write ${EMPTY:-}"),
     ):
         with pytest.raises(UnresolvedReferenceError, match=re.escape(told)):
             resolve(text, environ=ENVIRON)
