@@ -1,12 +1,14 @@
 """A finished study on the terminal."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from agents.research.report.wording import decimal, duration, percent, scaled
-from agents.research.researcher.finding import Finding
-from agents.research.researcher.messages import StudyReport
+from agents.research.researcher.finding import Finding, TestScore
 
 _COLUMNS = ("", "what", "by", "accuracy on the folds", "folds", "loss", "parameters", "CPU time")
 _NUMBERS = frozenset({3, 4, 5, 6, 7})
@@ -15,7 +17,30 @@ _WHAT_CHARS = 60
 _SHOWN_FAILURES = 5
 
 
-def render(report: StudyReport) -> RenderableType:
+class Finished(Protocol):
+    """What is shown of a study; a `StudyReport` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def chosen(self) -> str: ...
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+    @property
+    def tests(self) -> Sequence[TestScore]: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def trials(self) -> int: ...
+    @property
+    def failures(self) -> Sequence[str]: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def html_path(self) -> str: ...
+
+
+def render(report: Finished) -> RenderableType:
     """What was found, how sure that is, what failed, and where to read on."""
     parts: list[RenderableType] = [_findings(report), Text(report.verdict, style="bold")]
     for test in report.tests:
@@ -31,7 +56,7 @@ def render(report: StudyReport) -> RenderableType:
     return Group(*parts)
 
 
-def _findings(report: StudyReport) -> Table:
+def _findings(report: Finished) -> Table:
     table = Table(title=f"Study {report.name}", title_justify="left")
     for index, column in enumerate(_COLUMNS):
         table.add_column(column, justify="right" if index in _NUMBERS else "left")
