@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import ConfigDict, Field, PositiveInt, ValidationError
 
 from agents._suggest import did_you_mean
 from agents.llm.chat import OverflowPolicy
@@ -10,32 +10,18 @@ from agents.llm.dialogue.sampling import Sampling
 from agents.llm.engines import EngineConfig, LLMInitializationError
 from agents.llm.engines.errors import UnknownBackendError, problems_of
 from agents.llm.engines.factory import BACKENDS
-from agents.llm.engines.request import NewTokens, Seed, StopStrings, Temperature, TopP
+from agents.llm.engines.request import TokenChoice
 
 # What other systems call our backends.
 ALIASES = {"huggingface": "transformers", "llama.cpp": "llamacpp", "llama_cpp": "llamacpp"}
 
-_SAMPLING = {
-    "max_new_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "repetition_penalty",
-    "do_sample",
-    "seed",
-    "stop",
-}
 
-
-class AgentSettings(BaseModel):
+class AgentSettings(TokenChoice):
     """A model, how it answers, and what happens to conversations that are too long.
 
     Attributes:
         model: a folder, or a model's name on the hub, or what else the backend knows.
         backend: `huggingface` is `transformers`, and `llama.cpp` is `llamacpp`.
-        max_new_tokens: limit on the tokens of an answer; None is 512, or what the context window
-            leaves.
         load_in_8bit: needs bitsandbytes; so does `load_in_4bit`. Only one of them.
         context_window: tokens of a prompt and its answer; never more than the model has.
         overflow: `refuse`, or `drop_oldest` to leave out the oldest turns.
@@ -49,15 +35,6 @@ class AgentSettings(BaseModel):
     backend: str = "transformers"
     device: str = "auto"
     torch_dtype: str = "auto"
-    max_new_tokens: NewTokens | None = None
-    temperature: Temperature = 0.7
-    top_p: TopP = 0.9
-    top_k: NonNegativeInt = 50
-    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
-    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
-    do_sample: bool = True
-    seed: Seed | None = None
-    stop: StopStrings = ()
     context_window: PositiveInt = 4096
     overflow: OverflowPolicy = "refuse"
     max_rounds: PositiveInt = 8
@@ -116,4 +93,4 @@ class AgentSettings(BaseModel):
 
     @property
     def sampling(self) -> Sampling:
-        return Sampling(**self.model_dump(include=_SAMPLING))
+        return Sampling(**self.model_dump(include=set(TokenChoice.model_fields)))

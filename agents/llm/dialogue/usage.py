@@ -1,17 +1,13 @@
 """What an answer cost."""
 
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from agents.llm.engines.generation import Finished, FinishReason
 
-
-class Counted(Protocol):
-    """Tokens as a server counts them."""
-
-    prompt: int
-    completion: int
+if TYPE_CHECKING:
+    from agents.llm.engines.openai_job import Counted
 
 
 class Usage(BaseModel):
@@ -42,7 +38,7 @@ class Usage(BaseModel):
         return self.prompt_tokens + self.completion_tokens
 
     @classmethod
-    def of(cls, finished: Finished, window: int, counted: Counted | None = None) -> Self:
+    def of(cls, finished: Finished, window: int, counted: "Counted | None" = None) -> Self:
         """What a generation cost.
 
         Args:

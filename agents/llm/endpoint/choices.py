@@ -5,10 +5,9 @@ import json
 import math
 import uuid
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from agents.llm.endpoint.plan import Plan
-from agents.llm.endpoint.vocabularies import token_bytes
 from agents.llm.engines.errors import LLMInferenceError
 from agents.llm.engines.generation import Finished, FinishReason, TextDelta, TokenLogprobs
 from agents.llm.engines.loaded import LoadedTokenizer
@@ -17,20 +16,6 @@ from agents.llm.parsing import Collector, Parsed, Part, Text, Thinking, ToolCall
 Json = dict[str, Any]
 
 _NEVER = -9999.0
-
-
-class Choice(Protocol):
-    """Takes what an engine says; gives it out in pieces, and as a whole."""
-
-    is_complete: bool  # whether no more is wanted of it
-
-    def begin(self) -> list[Json]: ...
-
-    def take(self, delta: TextDelta) -> list[Json]: ...
-
-    def end(self, finished: Finished) -> list[Json]: ...
-
-    def whole(self) -> Json: ...
 
 
 class ChatChoice:
@@ -195,6 +180,10 @@ class TextChoice:
         }
 
 
+Choice = ChatChoice | TextChoice
+"""Takes what an engine says; gives it out in pieces, and as a whole."""
+
+
 def shown(entry: TokenLogprobs, tokens: LoadedTokenizer | None) -> Json:
     """A token's log-probabilities as OpenAI's API has them."""
     spelt, top = _spelt_entry(entry, tokens)
@@ -255,3 +244,23 @@ def _fits(arguments: str, grammar: Any) -> bool:
 
 def _reason(finished: Finished) -> str:
     return "length" if finished.reason is FinishReason.LENGTH else "stop"
+
+
+def vocabulary_for(loaded: LoadedTokenizer) -> Any:
+    """The vocabulary of a tokenizer, made once; blocks while it is.
+
+    Raises:
+        VocabularyError: its tokens do not say what they spell.
+    """
+    from agents.llm import structured  # noqa: PLC0415  llguidance is an extra
+
+    return structured.vocabulary_for(loaded.tokenizer, loaded.end_token_ids)
+
+
+def token_bytes(loaded: LoadedTokenizer, token_id: int) -> bytes:
+    """What a token spells; for a special one how it is written."""
+    written = getattr(loaded.tokenizer, "written", None)
+    if written is not None:  # without llguidance
+        return bytes(written(token_id))
+    spelt: bytes = vocabulary_for(loaded).tokens[token_id]
+    return spelt or str(loaded.tokenizer.convert_ids_to_tokens(token_id) or "").encode()

@@ -51,7 +51,7 @@ class Conversation(BaseModel):
     is_parallel: bool = True
 
 
-class Choosing(BaseModel):
+class TokenChoice(BaseModel):
     """How long an answer may be and how its tokens are chosen.
 
     Attributes:
@@ -61,9 +61,26 @@ class Choosing(BaseModel):
         top_k: sample from this many likeliest tokens; 0 from all.
         min_p: sample only from tokens at least this many times as likely as the likeliest.
         repetition_penalty: above 1 makes tokens of the prompt and the answer less likely again.
-        logit_bias: by token id, what is added to its score; -100 forbids it in effect.
         seed: makes sampling repeatable, whatever else the engine is doing; 0 is a seed.
         stop: texts that end the answer; they are not part of it.
+    """
+
+    max_new_tokens: NewTokens | None = None
+    temperature: Temperature = 0.7
+    top_p: TopP = 0.9
+    top_k: NonNegativeInt = 50
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
+    do_sample: bool = True
+    seed: Seed | None = None
+    stop: StopStrings = ()
+
+
+class Choosing(TokenChoice):
+    """The same, with what only engines are told.
+
+    Attributes:
+        logit_bias: by token id, what is added to its score; -100 forbids it in effect.
         shown: special tokens that are a part of the text, by how they are written; others are not.
         deadline_s: seconds from submission after which the answer ends as it is.
     """
@@ -72,16 +89,7 @@ class Choosing(BaseModel):
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
     )
 
-    max_new_tokens: NewTokens | None = None
-    temperature: Temperature = 0.7
-    top_p: TopP = 0.9
-    top_k: NonNegativeInt = 50
-    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
-    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
     logit_bias: LogitBias = Field(default_factory=dict)
-    do_sample: bool = True
-    seed: Seed | None = None
-    stop: StopStrings = ()
     shown: tuple[str, ...] = ()
     deadline_s: float | None = Field(default=None, gt=0.0)
 

@@ -4,7 +4,7 @@ import resource
 import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 from pydantic import ValidationError
 
@@ -17,13 +17,15 @@ from agents.llm.engines.errors import (
     LLMError,
     LLMInferenceError,
     LLMInitializationError,
+    as_inference_error,
     problems_of,
 )
 from agents.llm.engines.request import DEFAULT_MAX_NEW_TOKENS
 from agents.llm.parsing import Collector, Part
 from agents.llm.runner.config import ModelConfig
 from agents.llm.runner.openai_shape import ChatShape, Completion
-from agents.llm.runner.streams import close, typed, until
+
+T = TypeVar("T")
 
 Messages = Iterable[ChatMessage | Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]]
@@ -78,12 +80,12 @@ class BaseLLMRunner(Closing):
         collector = Collector()
         pieces = self._continue(prompt.text, max_tokens, temperature)
         try:
-            for piece in until(pieces, (*prompt.stop, *self.config.stop)):
+            for piece in _until(pieces, (*prompt.stop, *self.config.stop)):
                 for part in parser.push(piece):
                     collector.add(part)
                     yield part
         finally:
-            close(pieces)
+            _close(pieces)
         for part in parser.finish():
             collector.add(part)
             yield part
@@ -118,7 +120,7 @@ class BaseLLMRunner(Closing):
             LLMInferenceError: it failed.
         """
         limit, warmth = self._limits(max_tokens, temperature)
-        return typed(self._continue(prompt, limit, warmth))
+        return _typed(self._continue(prompt, limit, warmth))
 
     @overload
     def create_chat_completion(
@@ -168,7 +170,7 @@ class BaseLLMRunner(Closing):
             raise InvalidRequestError(f"the messages: {problems_of(error)}") from None
         limit, warmth = self._limits(max_tokens, temperature)
         shape = ChatShape(self.config.model_path)
-        parts = typed(self._chat(conversation, limit, warmth, tools))
+        parts = _typed(self._chat(conversation, limit, warmth, tools))
         if stream:
             return shape.chunks(parts)
         return shape.whole(parts)
@@ -217,3 +219,38 @@ class BaseLLMRunner(Closing):
 def _peak_bytes() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _typed(pieces: Iterator[T]) -> Iterator[T]:
+    """The same pieces; what goes wrong is an `LLMError`. Closing it closes them."""
+    try:
+        yield from pieces
+    except Exception as error:
+        raise as_inference_error(error) from error
+    finally:
+        _close(pieces)
+
+
+def _until(pieces: Iterator[str], stop: Sequence[str]) -> Iterator[str]:
+    """The pieces up to the first of these texts, which may be spread over several pieces."""
+    if not stop:
+        yield from pieces
+        return
+    longest = max(map(len, stop))
+    held = ""
+    for piece in pieces:
+        held += piece
+        found = [at for text in stop if (at := held.find(text)) >= 0]
+        if found:
+            yield held[: min(found)]
+            return
+        keep = len(held) - (longest - 1)
+        if keep > 0:
+            yield held[:keep]
+            held = held[keep:]
+    yield held
+
+
+def _close(pieces: Any) -> None:
+    """Close what can be closed: a generator can, any other iterator may not."""
+    getattr(pieces, "close", lambda: None)()

@@ -17,7 +17,7 @@ from agents.llm.agent.settings import AgentSettings
 from agents.llm.chat import AgentPayload, ChatMessage
 from agents.llm.dialogue import Answer, Dialogue, Sampling, grammar_of_format
 from agents.llm.endpoint import create_app, serving
-from agents.llm.endpoint.vocabularies import token_bytes
+from agents.llm.endpoint.choices import token_bytes
 from agents.llm.engines import (
     Engine,
     EngineConfig,

@@ -8,7 +8,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from agents.llm.endpoint.vocabularies import vocabulary_for
+from agents.llm.endpoint.choices import vocabulary_for
 from agents.llm.engines.loaded import loaded_tokenizer
 from tests.llm.endpoint.conftest import Start
 
