@@ -63,6 +63,8 @@ async def get_agent_from_config(
         if not isinstance(options.get(name), str):
             raise LLMInitializationError(f"{path} does not say which {name}; add {name} = '...'")
     of_backend = table.get(options["backend"], {})
+    if not isinstance(of_backend, dict):
+        raise LLMInitializationError(f"{path}: {options['backend']!r} is no table of options")
     if isinstance(table.get("options"), dict) and "options" not in of_backend:
         options["options"] = table["options"]
     return await get_agent(**{**options, **of_backend}, models=models)

@@ -41,9 +41,12 @@ def stratified_split(
     for name, fraction in wanted.items():
         if fraction > 0 and len(splits[name]) == 0:  # type: ignore[index]  # literal keys
             classes = len(set(labels_N.tolist()))
+            why = f"and none has enough for a share of {fraction}"
+            if name == "train":
+                why = f"and val_fraction {val_fraction} and test_fraction {test_fraction} take all"
             raise DatasetError(
                 f"{len(labels_N)} samples of {classes} classes are too few for a {name} split: "
-                f"each class is dealt out by itself, and none has enough for a share of {fraction}"
+                f"each class is dealt out by itself, {why}"
             )
     return splits
 

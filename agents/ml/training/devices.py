@@ -1,8 +1,12 @@
 """Where a run computes."""
 
+import re
+
 import torch
 
 from agents.ml.errors import ConfigError
+
+_INDEX = re.compile("0|[1-9][0-9]{0,2}")
 
 
 def resolve_device(name: str | None, warnings: list[str]) -> torch.device:
@@ -15,8 +19,8 @@ def resolve_device(name: str | None, warnings: list[str]) -> torch.device:
     """
     if name is None or name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cuda", "cpu") or (index and not index.isdecimal()):
+    kind, colon, index = name.partition(":")
+    if kind not in ("cuda", "cpu") or (colon and not _INDEX.fullmatch(index)):
         raise ConfigError(
             f"unknown device {name!r}; known are auto, cpu, cuda, cuda:0", where="device"
         )

@@ -340,6 +340,7 @@ async def test_too_many_stop_texts_are_refused() -> None:
         ("[llm]\nmodel = 'a'\n", "which backend"),
         ("[llm]\n[midori_ai_agent_base]\n", "both"),
         ("[llm\n", "no TOML"),
+        ("[llm]\nbackend = 'scripted'\nmodel = 'a'\nscripted = 1\n", "'scripted' is no table"),
         ("[llm]\nbackend = 'huggingface'\nmodel = 'a'\ntemperatur = 1\n", "did you mean"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from agents.ml.data import Dataset, load_dataset
+from agents.ml.data.splits import stratified_split
 from agents.ml.errors import DatasetError
 
 ROWS = [f"{i}.5,{i % 7},{'yes' if i % 2 else 'no'}" for i in range(60)]
@@ -259,3 +260,10 @@ def test_numbers_are_classes_where_their_number_is_told(tmp_path: Path) -> None:
 def test_classes_of_one_row_each_are_told_as_that(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="30 samples of 30 classes are too few for a val split"):
         load(tmp_path, table(*(f"{i},1,name{i}" for i in range(30))))
+
+
+def test_shares_that_leave_nothing_to_learn_from_are_named() -> None:
+    labels = torch.tensor([0, 1] * 10)
+
+    with pytest.raises(DatasetError, match=r"0\.5 and test_fraction 0\.5 take all"):
+        stratified_split(labels, val_fraction=0.5, test_fraction=0.5, seed=0)

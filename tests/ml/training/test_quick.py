@@ -37,6 +37,8 @@ def test_a_model_learns_digits_far_above_chance(models: str) -> None:
         ({**DIGITS, "batch_size": "64"}, "batch_size", "integer"),
         ({**DIGITS, "learning_rate": float("inf")}, "learning_rate", "finite"),
         ({**DIGITS, "device": "gpu"}, "device", "unknown device 'gpu'"),
+        ({**DIGITS, "device": "cuda:"}, "device", "unknown device 'cuda:'"),
+        ({**DIGITS, "device": "cuda:٣"}, "device", "unknown device 'cuda:٣'"),
         ({"dataset": "dummy", "num_classes": 2}, "input_shape", "required"),
         ({"dataset": "dummy", "input_shape": [1, 4]}, "num_classes", "required"),
     ],
