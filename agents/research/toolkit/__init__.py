@@ -11,9 +11,6 @@ from agents.research.jobs import open_jobs
 from agents.research.toolkit.calls import Show, Shower
 from agents.research.toolkit.models import ModelTools
 from agents.research.toolkit.offered import offered
-from agents.research.toolkit.optimizers import OptimizerTools
-from agents.research.toolkit.packages import PackageTools
-from agents.research.toolkit.projects import ProjectTools
 from agents.research.toolkit.tokenizers import TokenizerTools
 from agents.research.toolkit.training import TrainingTools
 from agents.research.toolkit.workspace import WorkspaceTools
@@ -29,10 +26,7 @@ class ResearchToolkit(
     WorkspaceTools,
     ModelTools,
     TrainingTools,
-    OptimizerTools,
     TokenizerTools,
-    PackageTools,
-    ProjectTools,
 ):
     """Tools with the names, parameters, defaults and results of their document.
 

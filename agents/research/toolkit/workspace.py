@@ -6,6 +6,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from agents.research.jobs import Jobs
+from agents.research.packages.messages import InstallPackage
+from agents.research.packages.tools import install_package
+from agents.research.scaffold.messages import CreateProject
+from agents.research.scaffold.project import create_scaffold
 from agents.research.toolkit.calls import Calls
 from agents.research.toolkit.plain import asked, plain
 from agents.research.workspace import tools
@@ -24,7 +28,7 @@ A = TypeVar("A", bound=BaseModel)
 
 
 class WorkspaceTools(Calls):
-    """Files, folders, commands and scripts."""
+    """Files, folders, commands, scripts, packages and new projects."""
 
     def read_file(self, file_path: str) -> str:
         """The whole content of a text file, line ends as they are.
@@ -97,6 +101,46 @@ class WorkspaceTools(Calls):
             WorkRefusedError: a file has the name.
         """
         self._file(tools.create_directory, asked(CreateDirectory, path=path))
+
+    def pip_install_pytorch_package(
+        self,
+        package_name: str,
+        version: str | None = None,
+        pytorch_version: str = "2.1.0",
+        cuda_version: str = "cu118",
+        upgrade: bool = False,
+    ) -> str:
+        """Install a package that goes with the torch that is installed, which stays as it is.
+
+        It goes into the workspace's own virtual environment, made if there is none, which
+        `bash_run` and `python_run` use. Only wheels are installed: they run no code meanwhile.
+
+        Returns:
+            what pip printed, and in brackets what could be imported afterwards, and which torch is
+            installed where another was named.
+
+        Raises:
+            WorkRefusedError: the toolkit was not made with `install_packages=True`; there is no
+                such package or version; torch or its drivers would change.
+        """
+        request = asked(
+            InstallPackage,
+            package_name=package_name,
+            version=version,
+            pytorch_version=pytorch_version,
+            cuda_version=cuda_version,
+            upgrade=upgrade,
+        )
+        return self._loop.run(install_package(self._jobs, plain(request), self._audience)).text
+
+    def create_pytorch_project_scaffold(self, project_name: str, base_dir: str = ".") -> None:
+        """Make a research project that trains, evaluates and tests from its first minute.
+
+        Raises:
+            WorkRefusedError: the name is not valid, or the folder is not empty; nothing is written.
+        """
+        request = asked(CreateProject, project_name=project_name, base_dir=base_dir)
+        self._loop.run(create_scaffold(self._jobs, request))
 
     def _file(self, tool: Callable[[Jobs, Q], Coroutine[Any, Any, A]], request: Q) -> A:
         return self._loop.run(tool(self._jobs, request))
