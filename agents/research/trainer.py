@@ -13,13 +13,28 @@ from agents.research.messages import (
     TrainingFinished,
     TrainLanguageModel,
 )
-from agents.research.researcher.handlers import ServesStudies
-from guild import Context, handles
+from agents.research.researcher import trials
+from agents.research.researcher.messages import (
+    BaselineFitted,
+    BlendModels,
+    DataDealt,
+    DealData,
+    FitBaseline,
+    ModelsBlended,
+    OpenTest,
+    RunTrial,
+    TestOpened,
+    TrialRun,
+)
+from guild import Agent, Context, handles
 from guild.progress import Measured, Progress
 
 
-class TrainerAgent(ServesStudies):
-    """Trains and measures in child processes; a training cut short goes on where it was."""
+class TrainerAgent(Agent):
+    """Trains and measures in child processes; a training cut short goes on where it was.
+
+    Several trainers share the trials of a study.
+    """
 
     extra = "research"
     requires = ("torch", "sklearn")
@@ -58,6 +73,26 @@ class TrainerAgent(ServesStudies):
         return LanguageModelTrained(
             model_path=done.result["model_path"], result=done.result, seconds=done.seconds
         )
+
+    @handles(emits=[Progress])
+    async def deal_data(self, request: DealData, ctx: Context) -> DataDealt:
+        return await trials.deal_data(self._jobs, request, ctx)
+
+    @handles(emits=[Progress, Measured])
+    async def run_trial(self, request: RunTrial, ctx: Context) -> TrialRun:
+        return await trials.run_trial(self._jobs, request, ctx)
+
+    @handles(emits=[Progress])
+    async def fit_baseline(self, request: FitBaseline, ctx: Context) -> BaselineFitted:
+        return await trials.fit_baseline(self._jobs, request, ctx)
+
+    @handles(emits=[Progress])
+    async def blend_models(self, request: BlendModels, ctx: Context) -> ModelsBlended:
+        return await trials.blend_models(self._jobs, request, ctx)
+
+    @handles(emits=[Progress])
+    async def open_test(self, request: OpenTest, ctx: Context) -> TestOpened:
+        return await trials.open_test(self._jobs, request, ctx)
 
 
 def _require_completed(what: str, done: Done) -> None:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.research.researcher.budget import Budget
-from agents.research.researcher.messages import Proposer, StudyReport
+from agents.research.researcher.messages import Proposer, StudyName, StudyReport
 from messaging.wire.message import Message
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Count = Annotated[int, Field(ge=1)]
-RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]{0,63}$")]
 
 
 class _Part(BaseModel):
@@ -70,7 +69,7 @@ class ResearchRequest(Message, wire_name="research.request", version=2):
         search: what the researcher looks for by itself; None leaves it out.
     """
 
-    name: RunName = "first"
+    name: StudyName = "first"
     runs_dir: str = "runs"
     text: TextStudy | None = TextStudy()
     search: SearchStudy | None = SearchStudy()
