@@ -6,10 +6,10 @@ with launch_sync(spec) as guild:
 
 import asyncio
 import os
-import queue
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Self, TypeVar, Unpack
 
 from pydantic import BaseModel
@@ -22,6 +22,8 @@ from messaging.client.options import PublishManyOptions, PublishOptions
 from messaging.errors import BusForkedError
 
 T = TypeVar("T")
+
+GRACE_S = 10.0
 
 _END = object()
 
@@ -79,13 +81,22 @@ class BackgroundLoop:
             raise
 
     def close(self) -> None:
-        """Stop it; whatever still runs there is forgotten. In a forked child there is none."""
+        """Cancel what still runs there, let it clean up, and stop; not in a forked child."""
         if self.is_inherited:
             return
-        self.run(self._loop.shutdown_default_executor())
+        self.run(self._end_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end_tasks(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            if not task.cancelling():  # or it would be disturbed as it cleans up
+                task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=GRACE_S)
+        await self._loop.shutdown_default_executor()
 
 
 class SyncGuild:
@@ -132,22 +143,18 @@ class SyncGuild:
 
     def stream(self, topic: str, message: BaseModel, **options: Any) -> Iterator[Any]:
         """As `GuildClient.stream`; leaving early stops following, not the work."""
-        items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        loop, items = self._running_loop, self._client.stream(topic, message, **options)
 
-        async def follow() -> None:
-            try:
-                async for item in self._client.stream(topic, message, **options):
-                    items.put(item)
-            finally:
-                items.put(_END)
+        async def next_item() -> Any:
+            return await anext(items, _END)
 
-        following = self._running_loop.start(follow())
         try:
-            while (item := items.get()) is not _END:
+            while (item := loop.run(next_item())) is not _END:
                 yield item
-            following.result()
         finally:
-            following.cancel()
+            # Not waited for: it may be the loop's own thread that collects this as garbage.
+            with suppress(BusForkedError, RuntimeError):
+                loop.start(items.aclose())
 
     def cancel(self, message_id: str, reason: str = "") -> None:
         """As `GuildClient.cancel`."""

@@ -3,6 +3,8 @@
 import asyncio
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,10 +19,13 @@ import guild
 from agents.hello import Greet, Greeting
 from guild.checking.loader import load_file
 from guild.errors import GuildNotRunningError
+from guild.progress import TextDelta
 from guild.runtime import Guild, GuildStatus
-from guild.sync import launch_sync
+from guild.sync import BackgroundLoop, launch_sync
 from guild.testing import guild_of
+from messaging.client import waiting
 from messaging.errors import BackendSetupError, RequestFailedError
+from messaging.testing import PATIENCE_S
 from tests.guild.samples import Echo, Failing, Ping, Pong
 from tests.guild.test_client import Typist
 
@@ -59,6 +64,63 @@ def test_a_script_needs_no_event_loop() -> None:
     assert [type(item).__name__ for item in items] == ["TextDelta", "TextDelta", "Pong"]
     with pytest.raises(GuildNotRunningError):
         guild.request("default_topic", Ping())
+
+
+def test_a_script_that_reads_slowly_loses_the_oldest_items_and_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "MOST_ITEMS", 5)
+    ended, end = threading.Event(), waiting.Stream.end
+
+    def tell(self: waiting.Stream) -> None:
+        end(self)
+        ended.set()
+
+    monkeypatch.setattr(waiting.Stream, "end", tell)
+    with launch_sync(guild_of(Typist)) as guild:
+        items = guild.stream("inbox.typist", Ping(text="x" * 100))
+        first = next(items)
+        assert ended.wait(PATIENCE_S)
+        rest = list(items)
+    assert isinstance(first, TextDelta)
+    assert len(rest) in (5, 6)  # the first one may be of the last five, too
+    assert isinstance(rest[-1], Pong)
+
+
+def test_a_script_that_leaves_a_stream_early_stops_following_it() -> None:
+    with launch_sync(guild_of(Typist)) as guild:
+        items = guild.stream("inbox.typist", Ping(text="ab"))
+        next(items)
+        followed = guild._client.bus._requests._waiting
+        assert followed
+        items.close()
+        deadline = time.monotonic() + PATIENCE_S
+        while followed and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert not followed
+        left_open = guild.stream("inbox.typist", Ping(text="ab"))
+        next(left_open)
+    left_open.close()
+
+
+def test_what_was_interrupted_cleans_up_before_its_loop_is_stopped() -> None:
+    loop, began, did = BackgroundLoop("tests"), threading.Event(), list[str]()
+
+    async def work(name: str) -> None:
+        began.set()
+        try:
+            await asyncio.sleep(PATIENCE_S)
+        finally:
+            await asyncio.sleep(0.01)
+            did.append(name)
+
+    interrupted = loop.start(work("interrupted"))
+    assert began.wait(PATIENCE_S)
+    interrupted.cancel()
+    loop.start(work("forgotten"))
+    loop.close()
+
+    assert sorted(did) == ["forgotten", "interrupted"]
 
 
 def test_errors_reach_the_script() -> None:
