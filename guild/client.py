@@ -1,6 +1,6 @@
 """How everybody else talks to a guild: publish, ask, follow, cancel, watch."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -261,7 +261,7 @@ class GuildClient(Operations):
         message_id: str = "",
         whole_conversation: bool = False,
         show: Show | None = None,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Like `request`, but yields tokens and progress as they come; the answer comes last.
 
         Args:
@@ -331,7 +331,7 @@ class GuildClient(Operations):
         whole_conversation: bool = False,
         show: Show | None = None,
         after: str = FROM_START,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """What is emitted for a request that any process began, and its answer; see `Bus.follow`.
 
         Args:
@@ -363,7 +363,7 @@ class GuildClient(Operations):
         conversation: str = "",
         whole_conversation: bool = False,
         after: str = FROM_START,
-    ) -> AsyncIterator[Followed]:
+    ) -> AsyncGenerator[Followed, None]:
         """As `follow`, with positions behind which to go on; see `Bus.follow_with_positions`.
 
         Args:
@@ -391,7 +391,7 @@ class GuildClient(Operations):
         from_start: bool = False,
         follow: bool = True,
         since: datetime | None = None,
-    ) -> AsyncIterator[Tapped]:
+    ) -> AsyncGenerator[Tapped, None]:
         """Watch topics without taking anything from the agents; see `Bus.tap`.
 
         `guild.events` is where the guild tells of itself.

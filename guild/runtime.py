@@ -154,7 +154,7 @@ class Guild:
         Raises:
             BackendUnavailableError: there is no server; nothing was started.
             BackendSetupError: the server cannot keep what the bus promises.
-            GuildNotRunningError: it was started before.
+            GuildNotRunningError: it was started before, or closed meanwhile.
         """
         if self._status is not GuildStatus.NEW:
             raise GuildNotRunningError(f"guild {self.spec.id!r} is {self._status}: launch it anew")
@@ -162,8 +162,7 @@ class Guild:
         try:
             await self._start()
         except BaseException:
-            await self._stack.aclose()
-            self._status = GuildStatus.CLOSED
+            await self._leave()
             raise
         return self
 
@@ -184,11 +183,18 @@ class Guild:
         if self._status in (GuildStatus.NEW, GuildStatus.CLOSED):
             self._status = GuildStatus.CLOSED
             return
+        if self._status is GuildStatus.STARTING:
+            self._status = GuildStatus.DRAINING  # which ends `start`, too
         try:
             await self.drain()
         finally:  # also when this is cancelled
-            self._client = None
+            await self._leave()
+
+    async def _leave(self) -> None:
+        self._client = None
+        try:
             await self._stack.aclose()
+        finally:
             self._status = GuildStatus.CLOSED
 
     async def __aenter__(self) -> Self:
@@ -220,7 +226,12 @@ class Guild:
         for guild_id, url in neighbours.items():
             relay = await bus.relay(guild_id, url)
             self._stack.push_async_callback(relay.drain)
-        self._scheduler = await run_schedules(bus, self.spec.schedules, self.plan.messages)
+        scheduler = await run_schedules(bus, self.spec.schedules, self.plan.messages)
+        if scheduler is not None:
+            self._scheduler = scheduler
+            self._stack.push_async_callback(scheduler.drain)
+        if self._status is not GuildStatus.STARTING:
+            raise GuildNotRunningError(f"guild {self.spec.id!r} was closed while it started")
         self._client = GuildClient(bus, self.plan, lambda: engine.replicas)
         self._status = GuildStatus.RUNNING
         agents = self.agents

@@ -69,7 +69,11 @@ async def run_schedules(
     if not schedules and GROUP not in await bus.groups():
         return None
     running = await bus.subscribe(Scheduler(messages, bus.clock).subscription(lease_s))
-    await bus.publish(_INBOX, SchedulesLoaded(schedules=tuple(schedules)))
+    try:
+        await bus.publish(_INBOX, SchedulesLoaded(schedules=tuple(schedules)))
+    except BaseException:
+        await running.drain()
+        raise
     return running
 
 

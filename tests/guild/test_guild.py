@@ -18,9 +18,14 @@ from guild.errors import GuildNotRunningError, MissingExtraError, SpecError
 from guild.events import AgentCrashed, AgentFailed, AgentRestarted, GuildDegraded, GuildStarted
 from guild.running.engines.engine import AgentState
 from guild.runtime import Guild, GuildStatus
-from guild.spec.spec import AgentSpec
+from guild.spec.spec import AgentSpec, ScheduleSpec
 from guild.testing import guild_of, launched, seen
-from messaging.errors import BackendSetupError, RequestFailedError
+from messaging.errors import (
+    BackendSetupError,
+    BackendUnavailableError,
+    BusClosedError,
+    RequestFailedError,
+)
 from messaging.handling.context import Context
 from messaging.testing import eventually
 from tests.guild.samples import Asker, Echo, EchoProps, Failing, NeedsStore, Note, Ping, Pong
@@ -382,6 +387,53 @@ async def test_closing_does_not_wait_for_an_agent_that_never_starts() -> None:
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert guild.status is GuildStatus.CLOSED
+
+
+async def test_a_guild_that_is_closed_while_it_starts_starts_nothing() -> None:
+    entered, may_start = asyncio.Event(), asyncio.Event()
+
+    class Slow(Agent):
+        async def start(self) -> None:
+            entered.set()
+            await may_start.wait()
+
+        @handles
+        async def echo(self, ping: Ping) -> Pong: ...
+
+    guild = Guild.launch(guild_of(Slow))
+    starting = asyncio.create_task(guild.start())
+    await entered.wait()
+    closing = asyncio.create_task(guild.close())
+    await asyncio.sleep(0)
+    may_start.set()
+    await closing
+
+    with pytest.raises((GuildNotRunningError, BusClosedError)):
+        await starting
+    assert guild.status is GuildStatus.CLOSED
+    assert not asyncio.all_tasks() - {asyncio.current_task()}
+
+
+async def test_a_guild_that_fails_as_it_starts_leaves_no_schedules_on_a_bus_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise BackendUnavailableError("away")
+
+    async with launched(Echo) as first:
+        bus = first.client.bus
+        schedule = ScheduleSpec(id="often", every_s=60.0, message="tests.ping")
+        spec = first.spec.model_copy(update={"schedules": (schedule,)})
+        before = list(bus.groups_here)
+        for place in ("guild.runtime.find_strays", "messaging.bus.Bus.publish"):
+            with monkeypatch.context() as broken:
+                broken.setattr(place, fail)
+                guild = Guild.launch(spec, bus=bus)
+                with pytest.raises(BackendUnavailableError):
+                    await guild.start()
+            assert list(bus.groups_here) == before
+            with pytest.raises(GuildNotRunningError):
+                _ = guild.client
 
 
 async def test_a_client_is_there_only_while_the_guild_runs() -> None:
