@@ -61,6 +61,10 @@ class Steps:
                 if name
                 else "a step needs a name"
             )
+        try:
+            name.encode()
+        except UnicodeEncodeError:  # before the step is run, and not when it is to be kept
+            raise StepError(f"no store can keep the name of a step {name!r}") from None
         self._started.add(name)
         results = await self._read()
         if name not in results:

@@ -200,8 +200,15 @@ async def _wrong_type(ctx: Context) -> None:
     await ctx.step("a", lambda: "text", returns=int)
 
 
+runs: list[int] = []
+
+
 async def _nameless(ctx: Context) -> None:
     await ctx.step("", lambda: 1)
+
+
+async def _odd_name(ctx: Context) -> None:
+    await ctx.step("a file \udce9", lambda: runs.append(1))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +219,7 @@ async def _nameless(ctx: Context) -> None:
         (_model_without_type, "returns=Receipt"),
         (_wrong_type, "does not fit"),
         (_nameless, "needs a name"),
+        (_odd_name, "no store can keep the name"),
     ],
 )
 async def test_a_misused_step_is_dead_lettered_at_once_with_what_to_do(
@@ -227,6 +235,7 @@ async def test_a_misused_step_is_dead_lettered_at_once_with_what_to_do(
 
     assert says in letter.reason.decode()
     assert StepError.__name__ in letter.reason.decode()
+    assert not runs
 
 
 async def test_a_step_that_fails_runs_again(site: Site) -> None:
