@@ -128,6 +128,16 @@ class State:
 
 
 def _check(key: str) -> str:
-    if not key or key.startswith(RESERVED_PREFIX):
-        raise ValueError(f"{key!r} is no key: it is empty or begins with {RESERVED_PREFIX}")
+    if not key or key.startswith(RESERVED_PREFIX) or not _is_text(key):
+        raise ValueError(
+            f"{key!r} is no key: it is empty, begins with {RESERVED_PREFIX} or is not whole text"
+        )
     return key
+
+
+def _is_text(key: str) -> bool:
+    """Whether a store can keep it; a commit that it refuses would stop the replica."""
+    try:
+        return key.isascii() or bool(key.encode())
+    except UnicodeEncodeError:
+        return False

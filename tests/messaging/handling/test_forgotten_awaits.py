@@ -126,7 +126,7 @@ async def test_what_is_awaited_elsewhere_counts_as_awaited(site: Site) -> None:
         assert await bus.request("asks", Ask(text="go")) == Told(text="12")
 
 
-@pytest.mark.parametrize("key", ["", "_bus.mine"])
+@pytest.mark.parametrize("key", ["", "_bus.mine", "\udce9"])
 async def test_a_key_that_is_none_is_refused_where_it_is_used(site: Site, key: str) -> None:
     async def handle(ask: Ask, context: Context) -> Told:
         for use in (
