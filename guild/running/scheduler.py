@@ -77,16 +77,6 @@ async def run_schedules(
     return running
 
 
-async def due_times(bus: Bus, schedules: Sequence[ScheduleSpec]) -> dict[str, float]:
-    """When each schedule that is armed fires next, in unix seconds."""
-    due = {}
-    for schedule in schedules:
-        stored = await bus.backend.load_state(GROUP, _key(schedule.id))
-        if stored is not None:
-            due[schedule.id] = Armed.model_validate_json(stored.value).due
-    return due
-
-
 class Scheduler:
     """The handlers of the group.
 

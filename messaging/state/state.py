@@ -128,16 +128,10 @@ class State:
 
 
 def _check(key: str) -> str:
-    if not key or key.startswith(RESERVED_PREFIX) or not _is_text(key):
+    # What the store cannot encode would end the replica, as it is committed.
+    is_half = not key.isascii() and key.encode(errors="ignore").decode() != key
+    if not key or key.startswith(RESERVED_PREFIX) or is_half:
         raise ValueError(
             f"{key!r} is no key: it is empty, begins with {RESERVED_PREFIX} or is not whole text"
         )
     return key
-
-
-def _is_text(key: str) -> bool:
-    """Whether a store can keep it; a commit that it refuses would stop the replica."""
-    try:
-        return key.isascii() or bool(key.encode())
-    except UnicodeEncodeError:
-        return False

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from guild.builder import GuildBuilder
 from guild.running import scheduler
-from guild.running.scheduler import GROUP, Armed, due_times
+from guild.running.scheduler import GROUP, Armed
 from guild.runtime import Guild
 from guild.spec.spec import GuildSpec, ScheduleSpec
 from guild.testing import guild_of
@@ -49,6 +49,13 @@ def guild_with(*schedules: dict[str, Any]) -> GuildSpec:
 
 
 EVERY_HOUR = {"schedule_id": "hourly", "every_s": 3600.0}
+
+
+async def due_times(bus: Bus, schedules: Sequence[ScheduleSpec]) -> dict[str, float]:
+    """When each schedule that is armed fires next, in unix seconds."""
+    keys = {schedule.id: f"schedule.{schedule.id}" for schedule in schedules}
+    stored = {name: await bus.backend.load_state(GROUP, key) for name, key in keys.items()}
+    return {name: Armed.model_validate_json(v.value).due for name, v in stored.items() if v}
 
 
 @asynccontextmanager
