@@ -159,7 +159,7 @@ def _state_of(path: Path) -> State:
 
 def _text_of(path: Path) -> str:
     try:
-        with open(path, encoding="utf-8", opener=_regular) as file:
+        with open(path, encoding="utf-8-sig", opener=_regular) as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"

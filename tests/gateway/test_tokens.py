@@ -71,6 +71,21 @@ def test_a_file_that_is_gone_lets_nobody_in(file: Path) -> None:
     assert tokens.find(ada) is not None
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_that_was_saved_on_another_system_is_read(
+    file: Path, encoding: str, end: str
+) -> None:
+    ada = add_token(file, "ada", ["read"])
+    file.write_bytes(file.read_text().replace("\n", end).encode(encoding))
+    before = TokenFile(file).find(ada)
+    bob = add_token(file, "bob", ["read"])
+    tokens = TokenFile(file)
+
+    assert before is not None
+    assert (tokens.find(ada), tokens.find(bob)) == (before, before._replace(name="bob"))
+
+
 def test_what_people_write_between_is_kept(file: Path) -> None:
     file.write_text("# of the team\n\n")
     add_token(file, "ada", ["read"])
