@@ -62,8 +62,7 @@ class Guard:
                 kind="permission_error",
                 code="host_not_allowed",
             )
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if any(_place_in(origin) != host.lower() for origin in headers.getlist("origin")):
             raise ApiError(
                 403,
                 "web pages of other origins may not ask this server",
@@ -80,10 +79,9 @@ class Guard:
             )
 
     def _is_ours(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        if not host or _place_in(f"//{host}") != host.lower() or "@" in host:
             return False
+        name = urlsplit(f"//{host}").hostname or ""
         return name.rstrip(".") in self._hosts or is_address(name)
 
     def _has_key(self, authorization: str) -> bool:
@@ -115,6 +113,13 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _place_in(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _digest(key: str) -> bytes:

@@ -414,7 +414,17 @@ class TestKeys:
 
 class TestNames:
     @pytest.mark.parametrize(
-        "host", ["evil.example", "", "localhost.evil.example", "[::1", "127.1"]
+        "host",
+        [
+            "evil.example",
+            "",
+            "localhost.evil.example",
+            "[::1",
+            "127.1",
+            "evil.example@localhost",
+            "localhost/evil.example",
+            "localhost?evil.example",
+        ],
     )
     async def test_a_foreign_name_is_refused(self, start: Start, host: str) -> None:
         served = await start(["x"])
@@ -434,7 +444,9 @@ class TestNames:
 
         assert response.status_code == 200
 
-    @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", ""])
+    @pytest.mark.parametrize(
+        "origin", ["https://evil.example", "null", "http://127.0.0.1:1", "", "http://["]
+    )
     async def test_pages_of_other_origins_are_refused(self, start: Start, origin: str) -> None:
         served = await start(["x"])
 
@@ -442,6 +454,15 @@ class TestNames:
 
         assert response.status_code == 403
         assert "access-control-allow-origin" not in response.headers
+
+    async def test_of_two_origins_each_counts(self, start: Start) -> None:
+        served = await start(["x"])
+        origins = [served.url.removesuffix("/v1"), "https://evil.example"]
+        headers = [("Origin", origin) for origin in origins]
+
+        response = await post(served.url + CHAT, asking(), headers=headers)
+
+        assert response.status_code == 403
 
     async def test_pages_of_the_own_origin_are_answered(self, start: Start) -> None:
         served = await start(["x"])
