@@ -25,6 +25,8 @@ just as the other end gives up is a 502."""
 SENT_BYTES = 256 * 1024
 """So much of one answer may lie in the system until its reader takes it, which would keep megabytes
 for each."""
+GOODBYE_S = 2.0
+"""How long a server that stops waits for the word with which TLS ends, when all is sent."""
 LOST_S = 60
 """After so long the system gives up a peer that confirms nothing."""
 
@@ -53,6 +55,28 @@ class Server(uvicorn.Server):
             self._looks_at = now + min(_LOOK_S, self._silent_s / 2)
             self._close_silent(now)
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        parting = asyncio.create_task(self._part())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            parting.cancel()
+
+    async def _part(self) -> None:
+        """Leave clients that do not look at their connection, as those in a pool."""
+        leaving: set[Any] = set()
+        while True:
+            closing = {
+                connection
+                for connection in self.server_state.connections
+                if connection.transport.is_closing()
+                and not connection.transport.get_write_buffer_size()
+            }
+            for connection in closing & leaving:
+                connection.transport.abort()
+            leaving = closing
+            await asyncio.sleep(GOODBYE_S)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

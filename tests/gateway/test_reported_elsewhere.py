@@ -1,16 +1,21 @@
 """What other gateways and servers were reported for, tried here."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from guild.gateway import gateway_app
+from guild.gateway import gateway_app, serving
+from guild.gateway.exposure import Listening
 from guild.gateway.limits import Limits
+from guild.gateway.serving import listening
 from guild.runtime import Guild
 from messaging.wire.envelope import new_id
+from tests.certificates import Authority
 from tests.gateway.conftest import Serve, asking, until
 from tests.gateway.crew import runs
 from tests.gateway.test_gateway import events_in
@@ -143,3 +148,28 @@ async def test_keys_that_look_alike_are_two(serve: Serve, odd: Callable[[str], s
 
     assert ids[1] == ids[2]
     assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize("is_mutant", [False, True], ids=["", "mutant"])
+async def test_a_gateway_that_stops_waits_for_no_goodbye_of_a_client_that_does_not_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_mutant: bool
+) -> None:
+    """A pool of connections reads none of them before the next request: with TLS, a stop took ten
+    seconds.
+    """
+    monkeypatch.setattr(serving, "GOODBYE_S", 3600.0 if is_mutant else 0.02)
+    monkeypatch.setattr(serving, "GRACE_S", 1 if is_mutant else 3600)
+    authority = Authority(tmp_path)
+    made = authority.issue("gateway", "localhost")
+    place = Listening(certificate=made.file, private_key=made.key_file)
+    trusted = ssl.create_default_context(cafile=str(authority.file))
+    async with listening(gateway_app(None, console=False), place) as (server, url):
+        client = await asyncio.open_connection(
+            "127.0.0.1", int(url.rpartition(":")[2]), ssl=trusted, server_hostname="localhost"
+        )
+        client[1].write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await client[0].readuntil(b"ok\n")).startswith(b"HTTP/1.1 200")
+        client[1].transport.pause_reading()  # type: ignore[attr-defined]
+
+    assert bool(server.server_state.connections) is is_mutant
+    client[1].transport.abort()
