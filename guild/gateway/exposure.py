@@ -63,10 +63,14 @@ class Listening:
                 "their way: give --certificate FILE, or --plain-http where a proxy in front of it "
                 "has TLS"
             )
-        self._check_certificate()
+        self.check_certificate()
 
-    def _check_certificate(self) -> None:
-        """Load the certificate once, for a sentence that says what is wrong with it."""
+    def check_certificate(self) -> None:
+        """Load the certificate once, for a sentence that says what is wrong with it.
+
+        Raises:
+            ExposureError: it cannot be used.
+        """
         if self.certificate is None:
             if self.private_key is not None:
                 raise ExposureError("--private-key is of no use without --certificate")

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,6 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from guild.gateway.exposure import ExposureError, Listening
 from guild.gateway.limits import Limits
 from guild.gateway.streams import ABORT, Streams
+from messaging.process.logs import get_logger
+
+log = get_logger()
 
 MORE_CONNECTIONS = 512
 GRACE_S = 10
@@ -38,8 +41,10 @@ class Server(uvicorn.Server):
 
     running: "asyncio.Task[None]"
 
-    def __init__(self, config: uvicorn.Config, silent_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, place: Listening, silent_s: float) -> None:
         super().__init__(config)
+        self._place = place
+        self._certificate = _state_of(place)
         self.ready = asyncio.Event()
         self._silent_s = silent_s
         self._silent: WeakKeyDictionary[Any, tuple[object, float]] = WeakKeyDictionary()
@@ -54,7 +59,20 @@ class Server(uvicorn.Server):
         if now >= self._looks_at:
             self._looks_at = now + min(_LOOK_S, self._silent_s / 2)
             self._close_silent(now)
+            self._take_new_certificate()
         return await super().on_tick(counter)
+
+    def _take_new_certificate(self) -> None:
+        """Show those who come from now on what was renewed, without a new start."""
+        context, state = self.config.ssl, _state_of(self._place)
+        if context is None or self._place.certificate is None or state == self._certificate:
+            return
+        self._certificate = state
+        try:
+            self._place.check_certificate()  # one that cannot be used would spoil the other
+            context.load_cert_chain(self._place.certificate, self._place.private_key)
+        except (ExposureError, OSError) as error:
+            log.warning("gateway.certificate_not_taken", problem=str(error))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         parting = asyncio.create_task(self._part())
@@ -158,7 +176,7 @@ async def listening(
         **tls,
     )
     with _listener(place, sent_bytes) as listener:
-        server = Server(config, silent_s)
+        server = Server(config, place, silent_s)
         server.running = asyncio.create_task(server.serve(sockets=[listener]))
         ready = asyncio.create_task(server.ready.wait())
         try:
@@ -174,6 +192,12 @@ async def listening(
             if streams is not None:
                 streams.close()
             await server.running
+
+
+def _state_of(place: Listening) -> Sequence[int | None]:
+    """Which versions of its certificate and key are there."""
+    files = (place.certificate, place.private_key)
+    return [each.stat().st_mtime_ns if each and each.exists() else None for each in files]
 
 
 def _listener(place: Listening, sent_bytes: int) -> socket.socket:

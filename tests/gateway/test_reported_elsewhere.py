@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from guild.gateway import gateway_app, serving
 from guild.gateway.exposure import Listening
@@ -173,3 +174,35 @@ async def test_a_gateway_that_stops_waits_for_no_goodbye_of_a_client_that_does_n
 
     assert bool(server.server_state.connections) is is_mutant
     client[1].transport.abort()
+
+
+async def test_a_certificate_that_was_renewed_is_shown_and_one_that_is_spoilt_is_not(
+    tmp_path: Path,
+) -> None:
+    """kserve/kserve 6093: the one of the start was shown until somebody started the server anew."""
+    authority = Authority(tmp_path)
+    made = authority.issue("gateway", "localhost")
+    place = Listening(certificate=made.file, private_key=made.key_file)
+    trusted = ssl.create_default_context(cafile=str(authority.file))
+
+    async def shown(port: int) -> object:
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=trusted, server_hostname="localhost"
+        )
+        certificate = writer.get_extra_info("peercert")["serialNumber"]
+        writer.transport.abort()
+        return certificate
+
+    app = gateway_app(None, console=False)
+    async with listening(app, place, silent_s=0.05) as (_, url):
+        port = int(url.rpartition(":")[2])
+        first = await shown(port)
+        authority.issue("gateway", "localhost")
+        while (second := await shown(port)) == first:  # noqa: ASYNC110  it looks now and then
+            await asyncio.sleep(0)
+        with structlog.testing.capture_logs() as logs:
+            made.file.write_text("spoilt")
+            await until(lambda: bool(logs))
+        third = await shown(port)
+
+    assert (third, logs[0]["event"]) == (second, "gateway.certificate_not_taken")
