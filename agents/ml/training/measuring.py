@@ -5,6 +5,7 @@ from typing import Any
 
 from agents.ml.checkpoints import load_checkpoint
 from agents.ml.config import read_config
+from agents.ml.data import digest_of_files
 from agents.ml.data.dataset import Dataset, Split, SplitName
 from agents.ml.errors import CheckpointError
 from agents.ml.training.compute import Compute
@@ -52,6 +53,7 @@ def evaluate_checkpoint(
         targets = Targets.of(dataset, scored, trainer_measure(config, metrics))
         material = Material(dataset, targets.output_shape, targets)
         measured = put_out(code_of(identity), config, material, scored, path)
+    measured["warnings"] += changed_data(identity)
     found = {"split": split, "checkpoint_path": str(path)} | measured
     return measurement(found, dataset, targets)
 
@@ -74,6 +76,16 @@ def stored_config(identity: dict[str, Any], device: str | None) -> TrainerConfig
     """Return the configuration of an experiment, to be run on `device` if there is one."""
     values = {**identity["trainer_config"], **({"device": device} if device else {})}
     return read_config(TrainerConfig, values, where="trainer_config")
+
+
+def changed_data(identity: dict[str, Any]) -> list[str]:
+    """A warning where the data are not those that an experiment was trained on, as far as noted."""
+    config = identity["trainer_config"]
+    digest = digest_of_files(config["dataset"], config.get("dataset_params") or {})
+    if identity.get("data_sha256", digest) == digest:
+        return []
+    told = "the data changed since the training, and were dealt out anew: it may have learned from"
+    return [f"{told} what is scored here"]
 
 
 def code_of(identity: dict[str, Any]) -> ModelCode:

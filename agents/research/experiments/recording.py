@@ -28,6 +28,7 @@ from agents.research.messages import (
 from agents.research.workspace.files import MIB, WorkspaceFiles
 
 STUDY = "tools"
+DATA = "data_sha256"  # of what was asked, beside its own keys
 Training = TrainFully | TrainLanguageModel
 Request = EvaluateQuickly | Training | EvaluateCheckpoint
 
@@ -120,7 +121,7 @@ def _attempt(
     return _planned(
         store,
         kind,
-        {"model_class_name": request.model_class_name, **config},
+        {"model_class_name": request.model_class_name, **config, **_data(workspace, config)},
         code=_source(workspace, request.model_script_path),
         note=f"{request.model_class_name} of {request.model_script_path}",
         folder=folder,
@@ -182,6 +183,24 @@ def _measurement(workspace: Path, request: EvaluateCheckpoint, store: Experiment
         note=f"{request.checkpoint} checkpoint on the {request.split} set",
     )
     return planned.model_copy(update={"artifacts": folder})
+
+
+def _data(workspace: Path, config: dict[str, Any]) -> dict[str, str]:
+    """A digest of the files of the workspace that a dataset is; without one, changed are the same.
+
+    Folders are not read, nor files that are too large or lie elsewhere.
+    """
+    params = config.get("dataset_params")
+    given = params.get("data_path", params.get("script_path")) if isinstance(params, dict) else None
+    paths = given if isinstance(given, list) else [given]
+    if not all(isinstance(path, str) for path in paths):
+        return {}
+    try:
+        files = WorkspaceFiles(workspace, max_bytes=_MOST_READ_BYTES)
+        contents = [sha256(files.read_bytes(path)).digest() for path in paths]
+    except WorkRefusedError:
+        return {}
+    return {DATA: sha256(b"".join(contents)).hexdigest()}
 
 
 def _source(workspace: Path, script: str) -> str:

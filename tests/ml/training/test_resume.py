@@ -17,6 +17,7 @@ from agents.ml.checkpoints import load_checkpoint
 from agents.ml.errors import CheckpointError
 from agents.ml.training import __main__ as command
 from agents.ml.training.full import pytorch_full_trainer
+from agents.ml.training.measuring import evaluate_checkpoint
 from tests.ml.training.dying import train_and_die
 
 REPOSITORY = Path(__file__).parents[3]
@@ -143,7 +144,12 @@ def test_data_that_changed_are_another_experiment(
         pytorch_full_trainer(*arguments)
 
     table.write_text(text)
-    assert pytorch_full_trainer(*arguments)["status"] == "completed"
+    result = pytorch_full_trainer(*arguments)
+    assert result["status"] == "completed"
+    assert evaluate_checkpoint(result["experiment_dir"])["warnings"] == []
+    table.write_text(text.replace("5,5,1", "5,5,0"))
+    [warning] = evaluate_checkpoint(result["experiment_dir"])["warnings"]
+    assert "may have learned from what is scored here" in warning
 
 
 def test_what_was_begun_before_data_were_noted_goes_on(

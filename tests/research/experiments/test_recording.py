@@ -1,6 +1,7 @@
 """What the tools do is kept as trials, whatever comes of it."""
 
 import asyncio
+import json
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -220,6 +221,53 @@ async def test_what_nobody_recorded_can_be_measured_all_the_same(workspace: Path
 
     (trial,) = trials(workspace)
     assert (trial.status, trial.parent, trial.code) == ("done", None, "")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"data_path": "t.csv"}, {"data_path": ["t.csv", "net.py"]}, {"script_path": "t.csv"}],
+)
+async def test_what_is_measured_on_data_that_changed_is_another_trial(
+    workspace: Path, named: dict[str, Any]
+) -> None:
+    asked = quick(dataset="csv", dataset_params=named)
+    for text, accuracy in (("a,y\n1,0\n", 0.9), ("a,y\n1,1\n", 0.4), ("a,y\n1,0\n", 0.9)):
+        (workspace / "t.csv").write_text(text)
+        done = await tried(workspace, asked, RESULT | {"metrics": {"accuracy": accuracy}})
+        assert done.result["warnings"] == RESULT["warnings"]
+
+    assert [trial.score("accuracy") for trial in trials(workspace)] == [0.9, 0.4]
+
+
+@pytest.mark.parametrize(
+    "named", [{"data_path": "none.csv"}, {"data_path": "/etc/hosts"}, {"data_path": 5}, {}, 5]
+)
+async def test_data_that_cannot_be_read_here_hinder_no_record(workspace: Path, named: Any) -> None:
+    await tried(workspace, quick(dataset="csv", dataset_params=named), RESULT)
+
+    (trial,) = trials(workspace)
+    assert "data_sha256" not in trial.config
+
+
+async def test_a_training_on_a_table_that_was_cut_short_is_resumed_by_the_very_request(
+    workspace: Path,
+) -> None:
+    (workspace / "t.csv").write_text("a,y\n1,0\n")
+    asked = TrainFully(
+        model_script_path="net.py",
+        model_class_name="Net",
+        trainer_config={"dataset": "csv", "dataset_params": {"data_path": "t.csv"}, "seed": 3},
+        experiment_name="first",
+        log_base_dir="runs",
+    )
+    with pytest.raises(WorkInterruptedError):
+        await tried(workspace, asked, WorkInterruptedError("killed"))
+    folder = workspace / "runs/first"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"model_script_path": "net.py"}))
+
+    (trial,) = trials(workspace)
+    assert request_of(workspace, trial) == asked
 
 
 async def test_the_same_message_twice_is_one_trial(workspace: Path) -> None:

@@ -11,7 +11,7 @@ from agents.ml.training.examination import Exam, Examination
 from agents.ml.training.experiment import checkpoint_path
 from agents.ml.training.full import trainer_measure
 from agents.ml.training.jobs import EvaluateCheckpointPayload
-from agents.ml.training.measuring import measurement, stored_config
+from agents.ml.training.measuring import changed_data, measurement, stored_config
 from agents.ml.training.progress import Channel
 from agents.ml.training.scorebook import Scorebook
 
@@ -68,6 +68,7 @@ def evaluate_checkpoint(payload: dict[str, Any], channel: Channel) -> dict[str, 
         **claims(MeasureClaims, said, of=class_name),
     }
     result = measurement(found, session.dataset, session.targets)
+    result["warnings"] = [*result["warnings"], *changed_data(book.identity)]
     return {**result, "self_reported": session.self_reported(MeasureClaims)}
 
 

@@ -10,7 +10,7 @@ import typer
 from agents.research.errors import ResearchError, WorkRefusedError
 from agents.research.experiments.command.opening import consulted, exit_code, find
 from agents.research.experiments.errors import StoreError
-from agents.research.experiments.recording import STUDY, Training
+from agents.research.experiments.recording import DATA, STUDY, Training
 from agents.research.experiments.study import Study
 from agents.research.experiments.trial import Trial
 from agents.research.messages import TrainFully, TrainLanguageModel
@@ -70,6 +70,7 @@ def request_of(workspace: Path, trial: Trial) -> Training:
         output_dir, serve_as = config.pop("model"), config.pop("serve_as", None)
         return TrainLanguageModel(config=config, output_dir=output_dir, serve_as=serve_as, **place)
     class_name = config.pop("model_class_name")
+    config.pop(DATA, None)
     return TrainFully(
         model_script_path=_script(workspace, folder),
         model_class_name=class_name,
