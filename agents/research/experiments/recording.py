@@ -192,7 +192,7 @@ def _data(workspace: Path, config: dict[str, Any]) -> dict[str, str]:
     """
     params = config.get("dataset_params")
     given = params.get("data_path", params.get("script_path")) if isinstance(params, dict) else None
-    paths = given if isinstance(given, list) else [given]
+    paths: list[Any] = given if isinstance(given, list) else [given]
     if not all(isinstance(path, str) for path in paths):
         return {}
     try:
